@@ -1,0 +1,318 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ApplicationToken is a long-lived credential that one program presents to another. The operator issues it into a
+// Secret, vouches for it with a TokenRecord, and rotates it by cloning: the predecessor stays good for an overlap.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=at;apptoken,categories=apptokens
+// +kubebuilder:selectablefield:JSONPath=`.spec.clientRef.name`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.status.client`
+// +kubebuilder:printcolumn:name="Hint",type=string,JSONPath=`.status.current.hint`
+// +kubebuilder:printcolumn:name="Secret",type=string,JSONPath=`.status.secretName`,priority=1
+// +kubebuilder:printcolumn:name="Rotations",type=integer,JSONPath=`.status.rotations`
+// +kubebuilder:printcolumn:name="Next Rotation",type=string,JSONPath=`.status.nextRotation`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.current.expiresAt`,priority=1
+// +kubebuilder:printcolumn:name="Last Used",type=date,JSONPath=`.status.current.lastUsedAt`
+// +kubebuilder:printcolumn:name="Used From",type=string,JSONPath=`.status.current.lastUsedFrom`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="an ApplicationToken's name may have at most 63 characters, since it becomes a label"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.cloneFrom) || self.spec.cloneFrom.name != self.metadata.name",message="spec.cloneFrom names this very token; name another one of this namespace"
+type ApplicationToken struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+	// spec is the token that is wanted.
+	// +required
+	Spec ApplicationTokenSpec `json:"spec,omitzero"`
+	// status is the token that there is.
+	// +optional
+	Status ApplicationTokenStatus `json:"status,omitzero"`
+}
+
+// ApplicationTokenList is a list of ApplicationTokens.
+// +kubebuilder:object:root=true
+type ApplicationTokenList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ApplicationToken `json:"items"`
+}
+
+// TokenState switches an ApplicationToken.
+// +kubebuilder:validation:Enum=Active;Suspended;Revoked
+type TokenState string
+
+const (
+	// TokenActive lets the token be used.
+	TokenActive TokenState = "Active"
+	// TokenSuspended refuses it until the state is Active again; nothing is lost meanwhile.
+	TokenSuspended TokenState = "Suspended"
+	// TokenRevoked ends every version of it for good, and deletes its Secret.
+	TokenRevoked TokenState = "Revoked"
+)
+
+// Delivery says how the plaintext reaches whoever uses the token.
+// +kubebuilder:validation:Enum=Secret;Response
+type Delivery string
+
+const (
+	// DeliverySecret writes it to a Secret.
+	DeliverySecret Delivery = "Secret"
+	// DeliveryResponse shows it once, in the answer of the HTTP API that made it.
+	DeliveryResponse Delivery = "Response"
+)
+
+// ApplicationTokenSpec is the token that is wanted.
+// +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="give exactly one of clientRef, userRef and cloneFrom"
+// +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",message="a revoked token stays revoked; delete it and declare a new one"
+type ApplicationTokenSpec struct {
+	// clientRef names the Client that the token speaks for.
+	// +optional
+	ClientRef *Reference `json:"clientRef,omitempty"`
+	// userRef names the User that the token speaks for.
+	// +optional
+	UserRef *Reference `json:"userRef,omitempty"`
+	// cloneFrom names an ApplicationToken of this namespace whose grants the new token takes over at its first issue.
+	// From then on the two live their own lives.
+	// +optional
+	CloneFrom *Reference `json:"cloneFrom,omitempty"`
+
+	// roles of the token, out of those that the client grants to this namespace. A token has what is listed and no more.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Roles []RoleName `json:"roles,omitempty"`
+	// permissions beside the roles, each held by one of the roles that the client grants to this namespace.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	Permissions []Permission `json:"permissions,omitempty"`
+
+	// state Suspended refuses the token until it is Active again; Revoked ends it for good. Defaults to Active.
+	// +optional
+	// +kubebuilder:default=Active
+	State TokenState `json:"state,omitempty"`
+
+	// lifetime of each version of the token. Absent: a version does not expire.
+	// +optional
+	Lifetime PositiveDuration `json:"lifetime,omitempty"`
+
+	// rotation says when a new version takes over. Absent: never.
+	// +optional
+	Rotation Rotation `json:"rotation,omitzero"`
+
+	// sourceRanges are the addresses from which the token is accepted. Empty: from everywhere.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
+
+	// delivery Secret writes the token to a Secret. Response is for tokens made through the HTTP API. Defaults to Secret.
+	// +optional
+	// +kubebuilder:default=Secret
+	Delivery Delivery `json:"delivery,omitempty"`
+
+	// secret is the Secret that holds the token.
+	// +optional
+	Secret SecretTemplate `json:"secret,omitzero"`
+
+	// restart names the consumers that read the token once, at their start: each is restarted once per version.
+	// +optional
+	// +listType=map
+	// +listMapKey=kind
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Restart []RestartTarget `json:"restart,omitempty"`
+}
+
+// Rotation says when a new version takes over, and when the one before goes.
+// +kubebuilder:validation:XValidation:rule="!(has(self.every) && has(self.schedule))",message="give every or schedule, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",message="timeZone goes with schedule; leave it out, or give a schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || duration(self.retire.maxOverlap) <= duration(self.every)",message="retire.maxOverlap is longer than every; shorten the overlap or lengthen the interval"
+type Rotation struct {
+	// every is how long a version serves before it is cloned. Tokens are spread: each rotates up to a tenth of the
+	// interval, one minute at most, later.
+	// +optional
+	Every PositiveDuration `json:"every,omitempty"`
+	// schedule rotates at the instants of a cron expression of five fields, such as "0 3 * * 1", or of @hourly, @daily,
+	// @weekly, @monthly, @yearly; up to one minute later, so that tokens are spread.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Schedule string `json:"schedule,omitempty"`
+	// timeZone of the schedule, such as Europe/Zurich. Defaults to UTC.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`
+	TimeZone string `json:"timeZone,omitempty"`
+	// trigger rotates once, now, whenever its value changes. Any text will do: a number, a date, a ticket.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Trigger string `json:"trigger,omitempty"`
+	// retire says when the version before goes.
+	// +optional
+	Retire *Retire `json:"retire,omitempty"`
+}
+
+// RetireWhen says what ends a predecessor.
+// +kubebuilder:validation:Enum=Unused;AfterOverlap
+type RetireWhen string
+
+const (
+	// RetireUnused ends it when it has gone out of use, and at maxOverlap in any case.
+	RetireUnused RetireWhen = "Unused"
+	// RetireAfterOverlap ends it at maxOverlap.
+	RetireAfterOverlap RetireWhen = "AfterOverlap"
+)
+
+// Retire says when a predecessor goes. At most three predecessors are kept, whatever it says.
+// +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || duration(self.minOverlap) <= duration(self.maxOverlap)",message="minOverlap is longer than maxOverlap; shorten the one or lengthen the other"
+type Retire struct {
+	// when Unused: minOverlap has passed and the predecessor was not used for quietPeriod. AfterOverlap: at maxOverlap.
+	// Defaults to Unused.
+	// +optional
+	// +kubebuilder:default=Unused
+	When RetireWhen `json:"when,omitempty"`
+	// minOverlap is how long a predecessor stays in any case. Defaults to 10m, or to maxOverlap where that is shorter.
+	// +optional
+	MinOverlap Duration `json:"minOverlap,omitempty"`
+	// quietPeriod is how long a predecessor must go without use before it may go. Defaults to 1h.
+	// +optional
+	QuietPeriod Duration `json:"quietPeriod,omitempty"`
+	// maxOverlap is how long a predecessor stays at most, used or not. Defaults to 24h, or to every where that is shorter.
+	// +optional
+	MaxOverlap PositiveDuration `json:"maxOverlap,omitempty"`
+}
+
+// SecretTemplate describes the Secret that holds the token.
+type SecretTemplate struct {
+	// name of the Secret, in the token's namespace. Defaults to the token's name.
+	// +optional
+	Name ObjectName `json:"name,omitempty"`
+	// data holds a template for each key, over the token's own values: {{ .Token }}, {{ .Hint }}, {{ .Client }},
+	// {{ .Name }}, {{ .Namespace }}, {{ .Roles }}, {{ .Permissions }}, {{ .Version }}, {{ .IssuedAt }}, {{ .ExpiresAt }}.
+	// Defaults to the one key token with {{ .Token }}.
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	Data map[string]Template `json:"data,omitempty"`
+	// labels of the Secret, beside the operator's own.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+	// annotations of the Secret, beside the operator's own.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// Template is a text in the syntax of Go's text/template.
+// +kubebuilder:validation:MaxLength=4096
+type Template string
+
+// LabelValue is the value of a label.
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+// +kubebuilder:validation:MaxLength=4096
+type AnnotationValue string
+
+// RestartKind is a kind of workload that can be restarted.
+// +kubebuilder:validation:Enum=Deployment;StatefulSet;DaemonSet
+type RestartKind string
+
+const (
+	// RestartDeployment restarts a Deployment.
+	RestartDeployment RestartKind = "Deployment"
+	// RestartStatefulSet restarts a StatefulSet.
+	RestartStatefulSet RestartKind = "StatefulSet"
+	// RestartDaemonSet restarts a DaemonSet.
+	RestartDaemonSet RestartKind = "DaemonSet"
+)
+
+// RestartTarget is a workload of the token's namespace.
+type RestartTarget struct {
+	// kind of the workload.
+	// +required
+	Kind RestartKind `json:"kind,omitempty"`
+	// name of the workload.
+	// +required
+	Name ObjectName `json:"name,omitempty"`
+}
+
+// ApplicationTokenStatus is the token that there is.
+type ApplicationTokenStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions of the token; Ready sums up.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// client that the token speaks for.
+	// +optional
+	Client string `json:"client,omitempty"`
+	// current is the version in the Secret.
+	// +optional
+	Current *CurrentVersion `json:"current,omitempty"`
+	// predecessors are the versions before it that are still good, the newest first.
+	// +optional
+	// +listType=atomic
+	Predecessors []PredecessorVersion `json:"predecessors,omitempty"`
+	// nextRotation is when the next version takes over.
+	// +optional
+	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
+	// rotations counts the versions that took over from another.
+	// +optional
+	Rotations int64 `json:"rotations"`
+	// secretName is the Secret that holds the token.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+	// restarted is the record of the version that the restart targets were last restarted for.
+	// +optional
+	Restarted string `json:"restarted,omitempty"`
+}
+
+// CurrentVersion is the version in the Secret.
+type CurrentVersion struct {
+	// record is the name of the TokenRecord that vouches for it.
+	Record string `json:"record"`
+	// hint is what people may see of it.
+	Hint string `json:"hint"`
+	// issuedAt is when it was made.
+	IssuedAt metav1.Time `json:"issuedAt"`
+	// expiresAt is the first instant at which it is refused. Absent: it does not expire.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// lastUsedAt is when it was last accepted, as far as it has been written.
+	// +optional
+	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
+	// lastUsedFrom is the address that it was last accepted from.
+	// +optional
+	LastUsedFrom string `json:"lastUsedFrom,omitempty"`
+}
+
+// PredecessorVersion is a version that a successor took over from.
+type PredecessorVersion struct {
+	// record is the name of the TokenRecord that vouches for it.
+	Record string `json:"record"`
+	// hint is what people may see of it.
+	Hint string `json:"hint"`
+	// retiresAt is when it goes at the latest.
+	// +optional
+	RetiresAt *metav1.Time `json:"retiresAt,omitempty"`
+	// lastUsedAt is when it was last accepted, as far as it has been written.
+	// +optional
+	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
+	// lastUsedFrom is the address that it was last accepted from.
+	// +optional
+	LastUsedFrom string `json:"lastUsedFrom,omitempty"`
+}

@@ -1,0 +1,21 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the group and version of every kind in this package.
+var GroupVersion = schema.GroupVersion{Group: "apptoken.dev", Version: "v1alpha1"}
+
+// AddToScheme teaches a scheme these kinds.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion,
+		&Client{}, &ClientList{},
+		&ApplicationToken{}, &ApplicationTokenList{},
+		&TokenRecord{}, &TokenRecordList{},
+	)
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}

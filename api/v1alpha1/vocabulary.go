@@ -1,0 +1,121 @@
+package v1alpha1
+
+// Labels, annotations and finalizers that the operator puts on objects.
+const (
+	// LabelManaged marks the Secrets that the operator watches. It reads no other Secret.
+	LabelManaged = "apptoken.dev/managed"
+	// LabelToken names the ApplicationToken that a Secret belongs to.
+	LabelToken = "apptoken.dev/token"
+	// AnnotationRecord names the TokenRecord that vouches for the token in a Secret.
+	AnnotationRecord = "apptoken.dev/record"
+	// AnnotationAdopt, set on a Secret by its owner to the name of an ApplicationToken, together with the label
+	// apptoken.dev/managed: "true", lets that token take the Secret over. What the Secret held is replaced.
+	AnnotationAdopt = "apptoken.dev/adopt"
+	// AnnotationRestartPrefix, with the name of an ApplicationToken behind it, holds on the pod template of a restart
+	// target the record of the version that it was restarted for.
+	AnnotationRestartPrefix = "restart.apptoken.dev/"
+	// FinalizerRecords keeps an ApplicationToken until its records are retired.
+	FinalizerRecords = "apptoken.dev/records"
+)
+
+// Conditions.
+const (
+	// ConditionReady sums up. On an ApplicationToken it is true while the Secret holds a token that a live record vouches
+	// for and the spec is obeyed. On a Client it is true while its tokens are accepted.
+	ConditionReady = "Ready"
+	// ConditionStalled is there, and true, while nothing will change until somebody edits something.
+	// Its reason is that of Ready.
+	ConditionStalled = "Stalled"
+	// ConditionReconciling is there, and true, while the operator waits for something that will come by itself.
+	ConditionReconciling = "Reconciling"
+	// ConditionPredecessorInUse is there, and true, while a predecessor that could go is kept since it is in use.
+	ConditionPredecessorInUse = "PredecessorInUse"
+	// ConditionExpiringSoon is there, and true, while the last third of the lifetime runs (seven days at most) and nothing
+	// asks for rotation.
+	ConditionExpiringSoon = "ExpiringSoon"
+	// ConditionRestarted is there where the spec names restart targets, and true once each was restarted for the current
+	// version. Reasons when false: RestartTargetMissing, RestartFailed.
+	ConditionRestarted = "Restarted"
+)
+
+// Reasons of Ready=True.
+const (
+	// ReasonIssued says that the Secret holds the token.
+	ReasonIssued = "Issued"
+	// ReasonActive says that the client's tokens are accepted.
+	ReasonActive = "Active"
+)
+
+// Reasons of Ready=False, with Stalled=True: somebody must edit something.
+const (
+	// ReasonInvalidSpec says that a field cannot be understood; the message names it.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonClientMissing says that there is no Client of that name.
+	ReasonClientMissing = "ClientMissing"
+	// ReasonUserMissing says that there is no User of that name.
+	ReasonUserMissing = "UserMissing"
+	// ReasonClientSuspended says that the client is suspended, and with it every token.
+	ReasonClientSuspended = "ClientSuspended"
+	// ReasonNamespaceNotGranted says that the client grants nothing to this namespace.
+	ReasonNamespaceNotGranted = "NamespaceNotGranted"
+	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace.
+	ReasonOverCeiling = "OverCeiling"
+	// ReasonLifetimeTooLong says that the client's policy wants a shorter lifetime.
+	ReasonLifetimeTooLong = "LifetimeTooLong"
+	// ReasonNonExpiringForbidden says that the client's policy wants a lifetime, or rotation.
+	ReasonNonExpiringForbidden = "NonExpiringForbidden"
+	// ReasonTooManyTokens says that the client has as many tokens as its policy allows.
+	ReasonTooManyTokens = "TooManyTokens"
+	// ReasonSourceMissing says that cloneFrom names a token that is not there.
+	ReasonSourceMissing = "SourceMissing"
+	// ReasonSourceNotUsable says that cloneFrom names a token that is suspended, revoked, being deleted or not issued.
+	ReasonSourceNotUsable = "SourceNotUsable"
+	// ReasonCloneLoop says that following cloneFrom comes back to this token.
+	ReasonCloneLoop = "CloneLoop"
+	// ReasonSecretTaken says that a Secret of that name exists and is not ours.
+	ReasonSecretTaken = "SecretTaken"
+	// ReasonSecretRefused says that the API server refuses the Secret: a quota, an admission policy, an immutable Secret.
+	ReasonSecretRefused = "SecretRefused"
+	// ReasonDeliveryUnavailable says that the token cannot be delivered as the spec asks.
+	ReasonDeliveryUnavailable = "DeliveryUnavailable"
+	// ReasonSuspended says that the token is suspended.
+	ReasonSuspended = "Suspended"
+	// ReasonRevoked says that the token is revoked for good.
+	ReasonRevoked = "Revoked"
+	// ReasonExpired says that the lifetime is over and nothing asked for rotation.
+	ReasonExpired = "Expired"
+	// ReasonAccountIDTaken says that an older Client has the same accountID.
+	ReasonAccountIDTaken = "AccountIDTaken"
+)
+
+// Reasons of Ready=False, with Reconciling=True: it comes by itself.
+const (
+	// ReasonStoreUnavailable says that the API server did not answer; the operator tries again.
+	ReasonStoreUnavailable = "StoreUnavailable"
+)
+
+// Reasons of the conditions beside Ready.
+const (
+	// ReasonUsedRecently says that a predecessor was used within its quietPeriod.
+	ReasonUsedRecently = "UsedRecently"
+	// ReasonNoRotation says that a token is about to expire and nothing asks for rotation.
+	ReasonNoRotation = "NoRotation"
+	// ReasonRestarted says that every restart target was restarted for the current version.
+	ReasonRestarted = "Restarted"
+	// ReasonRestartTargetMissing says that a restart target is not there.
+	ReasonRestartTargetMissing = "RestartTargetMissing"
+	// ReasonRestartFailed says that a restart target could not be changed.
+	ReasonRestartFailed = "RestartFailed"
+)
+
+// Reasons of events that are no conditions.
+const (
+	// EventRotated says that a successor took over.
+	EventRotated = "Rotated"
+	// EventReissued says that a new version was made since the Secret or the record was gone or altered.
+	EventReissued = "Reissued"
+	// EventRetired says that a predecessor went.
+	EventRetired = "Retired"
+	// EventRetiredInUse warns that a predecessor went although it was in use.
+	EventRetiredInUse = "RetiredInUse"
+)

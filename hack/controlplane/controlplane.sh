@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Finds or makes a real control plane (kube-apiserver, etcd, kubectl) for development and tests, and prints the folder
+# that holds it as its last line. It tries, in this order:
+#
+#   1. KUBEBUILDER_ASSETS, where it is set;
+#   2. the cache, ${XDG_CACHE_HOME:-~/.cache}/apptoken-operator/controlplane;
+#   3. setup-envtest's download, which takes seconds where the internet is open;
+#   4. a build from the Go modules pinned beside this file, which takes minutes.
+#
+# Progress goes to stderr, so that "$(hack/controlplane/controlplane.sh)" is the folder alone.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+k8s=$(cd "$here/kubernetes" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+etcd=$(cd "$here/etcd" && go list -m -f '{{.Version}}' go.etcd.io/etcd/server/v3)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/apptoken-operator/controlplane
+assets=$cache/$k8s-etcd-$etcd-$(go env GOOS)-$(go env GOARCH)
+
+say() { printf '%s\n' "$*" >&2; }
+
+complete() {
+	local name
+	for name in kube-apiserver etcd kubectl; do
+		[ -x "$1/$name" ] || { missing=$1/$name; return 1; }
+	done
+}
+
+download() {
+	local version=v0.25.1 found pid i
+	say "controlplane: asking setup-envtest for Kubernetes ${k8s#v} (where the internet is closed this fails, and a build follows)"
+	GOFLAGS= go run "sigs.k8s.io/controller-runtime/tools/setup-envtest@$version" \
+		use "${k8s#v}" --bin-dir "$cache/envtest" -p path >"$work/found" 2>"$work/download.log" &
+	pid=$!
+	for ((i = 0; i < 180; i++)); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 1
+	done
+	kill "$pid" 2>/dev/null || true
+	wait "$pid" || { say "controlplane: no download: $(tail -n 1 "$work/download.log")"; return 1; }
+	found=$(<"$work/found")
+	complete "$found" || return 1
+	cp "$found"/* "$work/bin/"
+}
+
+# build MODULE PACKAGE NAME [FLAGS...]: progress is a line a few seconds, since the long ones take minutes.
+build() {
+	local module=$1 package=$2 name=$3 begun=$SECONDS pid
+	say "controlplane: building $name $(cd "$here/$module" && go list -m -f '{{.Version}}' "${package%%/cmd/*}")"
+	(cd "$here/$module" && GOFLAGS=-buildvcs=false GOWORK=off CGO_ENABLED=0 \
+		go build -trimpath -ldflags "-s -w ${4:-}" -o "$work/bin/$name" "$package" >&2) &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		(((SECONDS - begun) % 20)) || say "controlplane: building $name, $((SECONDS - begun)) s so far"
+	done
+	wait "$pid"
+	say "controlplane: built $name in $((SECONDS - begun)) s"
+}
+
+if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+	complete "$KUBEBUILDER_ASSETS" || {
+		say "controlplane: KUBEBUILDER_ASSETS is set, but there is no program $missing; unset it, or point it at a complete folder"
+		exit 1
+	}
+	echo "$KUBEBUILDER_ASSETS"
+	exit
+fi
+if complete "$assets"; then
+	echo "$assets"
+	exit
+fi
+
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/.making.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/bin"
+if ! download; then
+	say "controlplane: building from Go modules; the first time takes about five minutes on two cores, later clones find $cache"
+	stamp="-X k8s.io/component-base/version"
+	minor=${k8s#v1.}
+	stamp="$stamp.gitVersion=$k8s $stamp.gitMajor=1 $stamp.gitMinor=${minor%%.*}"
+	build etcd go.etcd.io/etcd/server/v3 etcd
+	build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$stamp"
+	build kubernetes k8s.io/kubernetes/cmd/kubectl kubectl "$stamp"
+fi
+# One rename makes it visible, whole. Whoever lost a race against another clone uses the winner's.
+complete "$assets" || mv "$work/bin" "$assets"
+complete "$assets"
+echo "$assets"
