@@ -1,0 +1,98 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// MaxSize bounds what all templates of one Secret make together, in bytes.
+const MaxSize = 256 << 10
+
+// ErrNoToken says that no key holds the token in a form in which it can be found again.
+var ErrNoToken = errors.New("no key holds the token, plain or in base64: add one such as token: '{{ .Token }}'")
+
+// Values are what a template sees, beside the token.
+type Values struct {
+	Hint        string
+	Client      string
+	Name        string
+	Namespace   string
+	Roles       []string
+	Permissions []string
+	Version     int64
+	IssuedAt    string // RFC 3339, in UTC
+	ExpiresAt   string // RFC 3339, in UTC; empty where the token does not expire
+}
+
+// Templates are the templates of one Secret, found to be harmless.
+type Templates struct {
+	byKey map[string]*template.Template
+}
+
+// Compile reads the templates, by the key of the Secret that each fills. An error names the key and what to change.
+func Compile(texts map[string]string) (Templates, error) {
+	ts := Templates{byKey: make(map[string]*template.Template, len(texts))}
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		t, err := template.New(key).Option("missingkey=error").Funcs(functions).Parse(texts[key])
+		if err != nil {
+			return Templates{}, fmt.Errorf("the template of key %q cannot be read: %s; templates may call: %s", key, plainly(err, key), strings.Join(Functions(), ", "))
+		}
+		if err := harmless(t); err != nil {
+			return Templates{}, fmt.Errorf("the template of key %q %w", key, err)
+		}
+		ts.byKey[key] = t
+	}
+	return ts, nil
+}
+
+// Render fills the templates in. Its errors never hold a value, so that none can hold the token.
+func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error) {
+	scope := map[string]any{
+		"Token": tok.Reveal(), "Hint": v.Hint, "Client": v.Client, "Name": v.Name, "Namespace": v.Namespace,
+		"Roles": v.Roles, "Permissions": v.Permissions, "Version": v.Version, "IssuedAt": v.IssuedAt, "ExpiresAt": v.ExpiresAt,
+	}
+	room := MaxSize
+	data := make(map[string][]byte, len(ts.byKey))
+	for _, key := range slices.Sorted(maps.Keys(ts.byKey)) {
+		out := bounded{room: room}
+		if err := ts.byKey[key].Execute(&out, scope); err != nil {
+			if errors.Is(err, errTooBig) {
+				return nil, fmt.Errorf("the templates make more than %d bytes", MaxSize)
+			}
+			return nil, fmt.Errorf("the template of key %q fails: %s", key, token.Redact(plainly(err, key)))
+		}
+		data[key] = out.Bytes()
+		room -= out.Len()
+	}
+	if _, ok := Find(data, tok.Digest()); !ok {
+		return nil, ErrNoToken
+	}
+	return data, nil
+}
+
+// plainly cuts the template's machinery off an error of text/template.
+func plainly(err error, key string) string {
+	return strings.TrimPrefix(err.Error(), "template: "+key+":")
+}
+
+var errTooBig = errors.New("too big")
+
+// bounded is a buffer that refuses to grow past its room.
+type bounded struct {
+	bytes.Buffer
+	room int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.room {
+		return 0, errTooBig
+	}
+	return b.Buffer.Write(p)
+}

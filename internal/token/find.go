@@ -1,0 +1,80 @@
+package token
+
+import (
+	"bytes"
+	"iter"
+	"strings"
+)
+
+// redactFrom is the number of digits from which Redact takes a run for (a part
+// of) a secret. A shorter run of a real token leaves 160 bits to guess.
+const redactFrom = 16
+
+// Find yields every well-formed token of a text, in order: that is how a leak
+// scanner sees one, and how one is recognised in a Secret. A token is a whole
+// word: directly beside a base62 digit or an underscore it is none. Text is
+// only read, and the tokens hold copies.
+func Find(text []byte) iter.Seq[Token] {
+	return func(yield func(Token) bool) {
+		for at := 0; ; {
+			next := bytes.IndexByte(text[at:], '_')
+			if next < 0 {
+				return
+			}
+			at += next + 1
+			start := at - randomAt
+			end := start + Length
+			if start < 0 || end > len(text) || beside(text, start-1) || beside(text, end) {
+				continue
+			}
+			t, kind, err := read(text[start:end])
+			if err == nil && !yield(Token{Secret: keep(t), kind: kind}) {
+				return
+			}
+		}
+	}
+}
+
+// beside reports whether the byte at i, if there is one, belongs to a word.
+func beside(text []byte, i int) bool {
+	return i >= 0 && i < len(text) && (text[i] == '_' || isDigit[text[i]])
+}
+
+// Redact returns s with "<prefix>_[redacted]" in place of each token. It is the
+// last net under texts of others, such as the errors of a library, and no
+// licence to log what was presented. It errs on the safe side: in "%3Data_…",
+// or in a token with a typing error, the secret is there all the same, so a
+// prefix and 16 digits are enough, and all digits that follow go.
+func Redact(s string) string {
+	var out strings.Builder
+	done := 0 // s[:done] is in out or redacted
+	for at := 0; ; {
+		next := strings.IndexByte(s[at:], '_')
+		if next < 0 {
+			break
+		}
+		at += next + 1
+		if at < randomAt || kindOf(s[at-randomAt:at-1]) == 0 {
+			continue
+		}
+		end := at
+		for end < len(s) && isDigit[s[end]] {
+			end++
+		}
+		if end-at < redactFrom {
+			continue
+		}
+		if end < len(s) && s[end] == '_' && kindOf(s[end-prefixLen:end]) != 0 {
+			end -= prefixLen // the prefix of a token glued to this one
+		}
+		out.WriteString(s[done:at])
+		out.WriteString("[redacted]")
+		done = end
+		at = end
+	}
+	if done == 0 {
+		return s
+	}
+	out.WriteString(s[done:])
+	return out.String()
+}

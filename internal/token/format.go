@@ -1,0 +1,165 @@
+package token
+
+import (
+	"errors"
+	"hash/crc32"
+)
+
+const (
+	// Length is the number of bytes of every token, whatever its kind. A text
+	// of any other length is refused before its first byte is looked at.
+	Length = sumAt + sumLen
+
+	// MaxLength is the number of bytes beyond which a door refuses what it was
+	// given as a credential, of whatever sort, before any other work. Length
+	// is the tighter bound of the two, and Parse holds it.
+	MaxLength = 512
+
+	// Pattern is the regular expression (RE2; PCRE reads it alike) that finds
+	// tokens in text. It does not know the checksum, which is right in one of
+	// 5·10^10 random texts that match.
+	Pattern = `\bat[aulsor]_[0-9A-Za-z]{49}\b`
+
+	prefixLen = 3
+	randomAt  = prefixLen + 1 // after the underscore
+	randomLen = 43            // 62^43 is a little more than 2^256
+	sumAt     = randomAt + randomLen
+	sumLen    = 6 // 62^6 is more than 2^32
+
+	base   = 62
+	digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+	// largest spells 2^256-1. The digits ascend as their bytes do, so texts of
+	// one length compare as the numbers they spell.
+	largest = "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1"
+)
+
+// ErrMalformed says that a text is not a token. It is always this very value
+// and never repeats the text, which may be a good token with a typing error.
+var ErrMalformed = errors.New("malformed token")
+
+// Kind is a sort of credential. Its zero value is none of them.
+type Kind uint8
+
+// The kinds and their prefixes.
+const (
+	Application     Kind = iota + 1 // ata: of a program, under a client
+	UserApplication                 // atu: of a program, sharing the permissions of a user
+	Login                           // atl: of somebody who logged in with a password
+	Session                         // ats: a login tied to a session id and an address
+	Open                            // ato: a login tied to neither
+	Refresh                         // atr: good for nothing but a new pair
+)
+
+// kinds is indexed by Kind.
+var kinds = [...]struct{ prefix, name string }{
+	0:               {"", "Unknown"},
+	Application:     {"ata", "Application"},
+	UserApplication: {"atu", "UserApplication"},
+	Login:           {"atl", "Login"},
+	Session:         {"ats", "Session"},
+	Open:            {"ato", "Open"},
+	Refresh:         {"atr", "Refresh"},
+}
+
+// known reports whether k is one of the six.
+func (k Kind) known() bool { return k != 0 && int(k) < len(kinds) }
+
+// String returns the name of the kind, such as "Application"; "Unknown" if k
+// is none of the six.
+func (k Kind) String() string {
+	if !k.known() {
+		k = 0
+	}
+	return kinds[k].name
+}
+
+// Prefix returns the three letters before the underscore, such as "ata"; "" if
+// k is none of the six.
+func (k Kind) Prefix() string {
+	if !k.known() {
+		k = 0
+	}
+	return kinds[k].prefix
+}
+
+// Parse accepts exactly the texts that Reveal produces: no surrounding space,
+// no second spelling of a number, no wrong checksum. Its only error is
+// ErrMalformed.
+func Parse(s string) (Token, error) {
+	t, kind, err := read(s)
+	if err != nil {
+		return Token{}, err
+	}
+	return Token{Secret: keep(t), kind: kind}, nil
+}
+
+// read is the one door for texts from outside: every parser goes through it.
+func read[T string | []byte](s T) (text, Kind, error) {
+	if len(s) != Length {
+		return text{}, 0, ErrMalformed
+	}
+	var t text
+	copy(t[:], s)
+	kind := t.check()
+	if kind == 0 {
+		return text{}, 0, ErrMalformed
+	}
+	return t, kind, nil
+}
+
+// check returns the kind of a well-formed text and 0 of any other. It compares
+// the number instead of decoding it: a text of 43 digits that is not above
+// largest has no other spelling.
+func (t *text) check() Kind {
+	kind := kindOf(t[:prefixLen])
+	if kind == 0 || t[prefixLen] != '_' {
+		return 0
+	}
+	for _, c := range t[randomAt:sumAt] {
+		if !isDigit[c] {
+			return 0
+		}
+	}
+	if string(t[randomAt:sumAt]) > largest {
+		return 0
+	}
+	if sum := checksum(t); string(t[sumAt:]) != string(sum[:]) {
+		return 0
+	}
+	return kind
+}
+
+// kindOf returns the kind of a prefix, or 0.
+func kindOf[T string | []byte](prefix T) Kind {
+	for k := Application; k.known(); k++ {
+		if string(prefix) == kinds[k].prefix {
+			return k
+		}
+	}
+	return 0
+}
+
+// checksum spells the CRC-32 of all that stands before it. The table is walked
+// here because crc32.ChecksumIEEE would move every presented text to the heap.
+func checksum(t *text) [sumLen]byte {
+	crc := ^uint32(0)
+	for _, c := range t[:sumAt] {
+		crc = crc32.IEEETable[byte(crc)^c] ^ crc>>8
+	}
+	crc = ^crc
+	var sum [sumLen]byte
+	for i := sumLen - 1; i >= 0; i-- {
+		sum[i] = digits[crc%base]
+		crc /= base
+	}
+	return sum
+}
+
+// isDigit tells the base62 digits from all other bytes.
+var isDigit = func() (is [256]bool) {
+	for _, c := range []byte(digits) {
+		is[c] = true
+	}
+	return is
+}()
