@@ -1,0 +1,303 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// errLost says that somebody else wrote the Secret first: read again and decide again.
+var errLost = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
+
+// act does the one thing that p says, and notes in s what is there now.
+func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w wish, s *seen, p plan.Plan) error {
+	before := s.records[p.Version.Record]
+	switch p.Do {
+	case plan.Issue:
+		return r.issue(ctx, now, at, w, s, p)
+	case plan.Supersede:
+		after := before
+		after.SupersededAt, after.ExpiresAt = p.SupersededAt, p.ExpiresAt
+		return r.change(ctx, s, before, after)
+	case plan.Change:
+		after := before
+		after.Owner.UID, after.ExpiresAt = string(at.UID), p.ExpiresAt
+		if g := w.Grants; g != nil {
+			after.Client, after.Suspended = g.Client, g.Suspended
+			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
+		}
+		return r.change(ctx, s, before, after)
+	case plan.RetireOne:
+		if err := r.Records.Retire(ctx, before); err != nil {
+			return err
+		}
+		delete(s.records, p.Version.Record)
+		r.sayRetired(at, p)
+		return nil
+	case plan.RetireAll:
+		return r.retireAll(ctx, at, w, s)
+	case plan.Render:
+		return r.render(ctx, at, w, s, before)
+	case plan.Nothing:
+		return nil
+	default:
+		return fmt.Errorf("no such action: %d", p.Do)
+	}
+}
+
+func (r *ApplicationTokens) change(ctx context.Context, s *seen, before, after record.Record) error {
+	changed, err := r.Records.Change(ctx, before, after)
+	if err != nil {
+		return err
+	}
+	changed.LastUsedAt, changed.LastUsedFrom = before.LastUsedAt, before.LastUsedFrom
+	s.records[changed.Name()] = changed
+	return nil
+}
+
+// issue makes a version: record first, Secret second. A crash between the two leaves a record whose plaintext nobody
+// has; the sweep takes it.
+func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w wish, s *seen, p plan.Plan) error {
+	tok, err := token.Mint(token.Application, r.Entropy)
+	if err != nil {
+		return fmt.Errorf("mint a token: %w", err)
+	}
+	rec := record.Record{
+		Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
+		Client: w.Grants.Client, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
+		IssuedAt: now, ExpiresAt: p.ExpiresAt,
+		Version: nextNumber(at, s), Trigger: w.Trigger, Predecessor: p.Version.Record,
+	}
+	secret := &corev1.Secret{}
+	if s.secret != nil {
+		secret = s.secret.DeepCopy()
+	}
+	if err := w.write(secret, at, rec, tok); err != nil {
+		return err // nothing is written yet
+	}
+	if err := r.hold(ctx, at); err != nil {
+		return err
+	}
+	if rec, err = r.Records.Add(ctx, rec); err != nil {
+		return err
+	}
+	if err := r.deliver(ctx, at, s, secret, rec); err != nil || s.foreign {
+		return err
+	}
+	s.records[rec.Name()] = rec
+	r.sayIssued(at, p, rec)
+	return nil
+}
+
+// nextNumber counts on from the highest version that anything remembers.
+func nextNumber(at *v1alpha1.ApplicationToken, s *seen) int64 {
+	var last int64
+	if at.Status.Current != nil {
+		last = at.Status.Rotations + 1
+	}
+	for _, rec := range s.records {
+		last = max(last, rec.Version)
+	}
+	return last + 1
+}
+
+// deliver writes the Secret that makes rec the current record. Creation, or the resource version, decides who wins
+// where several try. Whoever loses takes back the record, but only once it is sure to have lost: an answer can be lost,
+// or be one to a repetition of a write that has landed. Otherwise the record is left to the sweep.
+func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret, rec record.Record) error {
+	err := r.put(ctx, secret)
+	if err == nil {
+		s.secret = secret
+		return nil
+	}
+	if !answered(err) {
+		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
+	}
+	key := types.NamespacedName{Namespace: at.Namespace, Name: secret.Name}
+	live, foreign, readErr := r.readSecret(ctx, key)
+	if readErr != nil {
+		return errors.Join(errLost, readErr)
+	}
+	if live != nil && live.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
+		s.secret = live
+		return nil
+	}
+	if retireErr := r.Records.RetireAnyway(ctx, rec); retireErr != nil {
+		return errors.Join(errLost, retireErr)
+	}
+	switch {
+	case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !belongs(live, at, false)):
+		s.secret, s.foreign = live, true
+		return nil // the planner says what follows
+	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		return errLost
+	default:
+		// The text of an admission webhook could quote what it refused, so it goes nowhere.
+		return &Refuse{
+			Reason: v1alpha1.ReasonSecretRefused, Again: time.Minute,
+			Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
+		}
+	}
+}
+
+func (r *ApplicationTokens) put(ctx context.Context, secret *corev1.Secret) error {
+	if secret.ResourceVersion == "" {
+		return r.Client.Create(ctx, secret)
+	}
+	return r.Client.Update(ctx, secret)
+}
+
+// answered says whether the API server took a decision, as opposed to being out of reach, out of time or out of order.
+func answered(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) ||
+		apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
+}
+
+// render writes the token that the Secret holds anew, as the spec asks now; under a new name too, if that is what changed.
+func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen, rec record.Record) error {
+	secret := &corev1.Secret{}
+	if s.secret != nil {
+		secret = s.secret.DeepCopy()
+	}
+	if err := w.write(secret, at, rec, s.token); err != nil {
+		return err
+	}
+	err := r.put(ctx, secret)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		live, foreign, err := r.readSecret(ctx, client.ObjectKeyFromObject(secret))
+		if err != nil {
+			return err
+		}
+		if !foreign && live != nil && belongs(live, at, false) {
+			return errLost
+		}
+		s.foreign = true
+		return nil
+	case err != nil:
+		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
+	}
+	s.secret = secret
+	return nil
+}
+
+// dropFormer deletes the Secret of the name that the spec asked for before, once the new one holds the token.
+func (r *ApplicationTokens) dropFormer(ctx context.Context, s *seen) error {
+	if s.former == nil || s.secret == nil || s.Current == nil {
+		return nil
+	}
+	if err := r.deleteSecret(ctx, s.former); err != nil {
+		return err
+	}
+	s.former = nil
+	return nil
+}
+
+// retireAll ends every version: the records first, since they are what is honoured.
+func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
+	holds := s.Current != nil
+	for name, rec := range s.records {
+		if err := r.Records.RetireAnyway(ctx, rec); err != nil {
+			return err
+		}
+		delete(s.records, name)
+	}
+	for _, secret := range []*corev1.Secret{s.secret, s.former} {
+		if secret != nil && belongs(secret, at, holds) {
+			if err := r.deleteSecret(ctx, secret); err != nil {
+				return err
+			}
+		}
+	}
+	s.secret, s.former = nil, nil
+	return nil
+}
+
+func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
+	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: another Secret by now
+		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
+	}
+	return nil
+}
+
+// hold puts the finalizer on, before there is anything to retire.
+func (r *ApplicationTokens) hold(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	before := at.DeepCopy()
+	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	status := at.Status.DeepCopy() // of this pass, not yet written
+	if err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	at.Status = *status
+	return nil
+}
+
+// release retires what the deleted token has, and lets it go.
+func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	w := understand(at, surroundings{}, true)
+	s, err := r.everything(ctx, at, w)
+	if err != nil {
+		return err
+	}
+	if err := r.retireAll(ctx, at, w, &s); err != nil {
+		return err
+	}
+	before := at.DeepCopy()
+	controllerutil.RemoveFinalizer(at, v1alpha1.FinalizerRecords)
+	err = r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+// everything is look for the last time: also what only the status remembers.
+func (r *ApplicationTokens) everything(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
+	s, err := r.look(ctx, at, w)
+	if err != nil {
+		return seen{}, err
+	}
+	for _, name := range remembered(at) {
+		if _, ok := s.records[name]; ok {
+			continue
+		}
+		rec, err := r.Records.Confirm(ctx, name)
+		switch {
+		case errors.Is(err, record.ErrGone):
+		case err != nil:
+			return seen{}, err
+		case rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
+			s.records[name] = rec
+		}
+	}
+	return s, nil
+}
+
+func remembered(at *v1alpha1.ApplicationToken) []string {
+	var names []string
+	if c := at.Status.Current; c != nil {
+		names = append(names, c.Record)
+	}
+	for _, p := range at.Status.Predecessors {
+		names = append(names, p.Record)
+	}
+	return names
+}

@@ -1,0 +1,270 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/render"
+)
+
+// Defaults of rotation.retire; each is cut down to what the spec leaves room for.
+const (
+	defaultMinOverlap  = 10 * time.Minute
+	defaultQuietPeriod = time.Hour
+	defaultMaxOverlap  = 24 * time.Hour
+)
+
+// asked is what a token asks for: its own words, or those that it took over from another.
+type asked struct {
+	client       string
+	roles        []string
+	permissions  []string
+	sourceRanges []string
+}
+
+// surroundings are the facts about others that a token depends on.
+type surroundings struct {
+	asked     asked
+	client    *v1alpha1.Client // nil: there is none of that name
+	namespace map[string]string
+	older     int           // tokens of the client that were declared before this one
+	refused   *plan.Refusal // a reference could not be resolved
+}
+
+// wish is a spec, understood.
+type wish struct {
+	plan.Desired
+	asked  asked
+	secret secretWish
+}
+
+// understand turns a spec and its surroundings into what is wanted. What stands in the way comes as a Refusal: the first
+// that is found, from the widest to the narrowest. It reads no clock and no cluster.
+func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish {
+	w := wish{asked: s.asked}
+	w.State = map[v1alpha1.TokenState]plan.State{
+		v1alpha1.TokenSuspended: plan.Suspended,
+		v1alpha1.TokenRevoked:   plan.Revoked,
+	}[at.Spec.State]
+	w.Spread = spread(at)
+	w.Trigger = at.Spec.Rotation.Trigger
+
+	var problems []plan.Refusal
+	refuse := func(reason, format string, args ...any) {
+		problems = append(problems, plan.Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)})
+	}
+	if s.refused != nil {
+		problems = append(problems, *s.refused)
+	}
+	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
+		refuse(v1alpha1.ReasonDeliveryUnavailable, "delivery Response is for tokens made through the HTTP API; set spec.delivery to Secret")
+	}
+	if s.client != nil {
+		w.Grants = grants(at, s, refuse)
+		policy(at, s, issued, refuse)
+	}
+	rhythm(at, &w.Desired, refuse)
+	w.secret = secretOf(at, refuse)
+	if len(problems) > 0 {
+		w.Refused = problems[0]
+	}
+	return w
+}
+
+type refuser func(reason, format string, args ...any)
+
+// grants cuts what is asked down to what the client grants to the namespace.
+func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
+	if s.client.Spec.State == v1alpha1.StateSuspended {
+		refuse(v1alpha1.ReasonClientSuspended, "client %s is suspended, and every token of it is refused; its platform team can set its spec.state to Active", s.client.Name)
+	}
+	drawable, granted := drawable(s.client, at.Namespace, s.namespace)
+	if !granted {
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "client %s grants nothing to namespace %s; ask its platform team to add the namespace to spec.grants", s.client.Name, at.Namespace)
+	}
+	held := ceiling(s.client).Restrict(drawable).Cut(s.asked.roles, s.asked.permissions)
+	if granted && held.Over() {
+		refuse(v1alpha1.ReasonOverCeiling, "client %s does not grant %s to namespace %s; take it out of the spec, or ask the client's platform team to grant it",
+			s.client.Name, few(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace)
+	}
+	return &plan.Grants{
+		Client:       s.client.Name,
+		Roles:        held.Roles,
+		Permissions:  held.Permissions,
+		SourceRanges: s.asked.sourceRanges,
+		Suspended:    !granted || at.Spec.State == v1alpha1.TokenSuspended,
+	}
+}
+
+func ceiling(c *v1alpha1.Client) grant.Ceiling {
+	roles := make([]grant.Role, len(c.Spec.Roles))
+	for i, r := range c.Spec.Roles {
+		roles[i] = grant.Role{Name: string(r.Name), Permissions: sorted(r.Permissions)}
+	}
+	return grant.NewCeiling(roles)
+}
+
+// drawable are the roles that a namespace may draw from a client, and whether it may draw any.
+func drawable(c *v1alpha1.Client, namespace string, nsLabels map[string]string) (roles []string, granted bool) {
+	for _, g := range c.Spec.Grants {
+		if selects(g.Namespaces, namespace, nsLabels) {
+			granted = true
+			roles = append(roles, sorted(g.Roles)...)
+		}
+	}
+	return roles, granted
+}
+
+func selects(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[string]string) bool {
+	if s.Selector == nil {
+		return slices.Contains(s.Names, namespace)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
+	return err == nil && selector.Matches(labels.Set(nsLabels)) // one that cannot be read selects nothing
+}
+
+// policy holds the token to what its client asks of every token.
+func policy(at *v1alpha1.ApplicationToken, s surroundings, issued bool, refuse refuser) {
+	p := s.client.Spec.Tokens
+	lifetime, limit := duration(at.Spec.Lifetime, 0), duration(p.MaxLifetime, 0)
+	rotates := at.Spec.Rotation.Every != "" || at.Spec.Rotation.Schedule != ""
+	switch {
+	case limit > 0 && lifetime > limit:
+		refuse(v1alpha1.ReasonLifetimeTooLong, "client %s allows a lifetime of at most %s; shorten spec.lifetime", s.client.Name, p.MaxLifetime)
+	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringForbid:
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire; set spec.lifetime", s.client.Name)
+	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringWithRotation && !rotates:
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.client.Name)
+	}
+	if p.MaxCount != nil && !issued && s.older >= int(*p.MaxCount) {
+		refuse(v1alpha1.ReasonTooManyTokens, "client %s serves at most %d tokens and %d are older than this one; delete some, or ask its platform team to raise spec.tokens.maxCount", s.client.Name, *p.MaxCount, s.older)
+	}
+}
+
+// rhythm reads when the token ends and rotates.
+func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
+	r := at.Spec.Rotation
+	read := func(field, text string, otherwise time.Duration) time.Duration {
+		v, err := parseDuration(text, otherwise)
+		if err != nil {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.%s is no length of time: write it like 720h or 1h30m", field)
+			return otherwise
+		}
+		return v
+	}
+	d.Lifetime = read("lifetime", string(at.Spec.Lifetime), 0)
+	d.Every = read("rotation.every", string(r.Every), 0)
+
+	var retire v1alpha1.Retire
+	if r.Retire != nil {
+		retire = *r.Retire
+	}
+	if retire.When == v1alpha1.RetireAfterOverlap {
+		d.Retire.When = plan.AfterOverlap
+	}
+	longest := defaultMaxOverlap
+	if d.Every > 0 {
+		longest = min(longest, d.Every)
+	}
+	d.Retire.Quiet = read("rotation.retire.quietPeriod", string(retire.QuietPeriod), defaultQuietPeriod)
+	d.Retire.Max = read("rotation.retire.maxOverlap", string(retire.MaxOverlap), max(longest, duration(retire.MinOverlap, 0)))
+	d.Retire.Min = read("rotation.retire.minOverlap", string(retire.MinOverlap), min(defaultMinOverlap, d.Retire.Max))
+	if d.Every > 0 && d.Retire.Max > d.Every {
+		refuse(v1alpha1.ReasonInvalidSpec, "predecessors would stay for %s, longer than the interval of %s: shorten spec.rotation.retire, or lengthen spec.rotation.every", d.Retire.Max, d.Every)
+	}
+	if r.Schedule != "" {
+		schedule, err := parseSchedule(r.Schedule, r.TimeZone)
+		if err != nil {
+			refuse(v1alpha1.ReasonInvalidSpec, "%s", err)
+			return
+		}
+		d.Schedule = schedule
+	}
+}
+
+// parseDuration reads a length of time that is not negative; empty is otherwise.
+func parseDuration(text string, otherwise time.Duration) (time.Duration, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	v, err := time.ParseDuration(text)
+	if err != nil || v < 0 {
+		return 0, fmt.Errorf("no length of time: %q", text)
+	}
+	return v, nil
+}
+
+// duration is parseDuration of what was checked elsewhere.
+func duration[T ~string](text T, otherwise time.Duration) time.Duration {
+	v, err := parseDuration(string(text), otherwise)
+	if err != nil {
+		return otherwise
+	}
+	return v
+}
+
+// spread is the token's place in [0, 1) among those that rotate at the same instant. It is the same after a restart.
+func spread(at *v1alpha1.ApplicationToken) float64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s/%s", at.Namespace, at.Name)
+	// FNV's low bits are its good ones.
+	return float64(h.Sum64()%(1<<20)) / (1 << 20)
+}
+
+// askedBy is what a token with a clientRef asks for.
+func askedBy(at *v1alpha1.ApplicationToken) asked {
+	return asked{
+		client:       string(at.Spec.ClientRef.Name),
+		roles:        sorted(at.Spec.Roles),
+		permissions:  sorted(at.Spec.Permissions),
+		sourceRanges: sorted(at.Spec.SourceRanges),
+	}
+}
+
+func sorted[T ~string](list []T) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// few names the first of a list, so that a message stays readable.
+func few(list []string) string {
+	const most = 5
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// older says whether a was declared before b. Names decide among those of one second.
+func older(a, b *v1alpha1.ApplicationToken) bool {
+	return cmp.Or(
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		cmp.Compare(a.Namespace, b.Namespace),
+		cmp.Compare(a.Name, b.Name),
+	) < 0
+}
+
+// secretWish is the Secret that a spec asks for.
+type secretWish struct {
+	name        string
+	templates   render.Templates
+	labels      map[string]string
+	annotations map[string]string
+}

@@ -1,0 +1,13 @@
+// Package controllers brings the cluster in line with what was declared. Each reconciler observes, asks internal/plan,
+// acts, and says what it did in the status; it holds no rule of its own.
+//
+//	ApplicationTokens  token -> record and Secret, rotation, retirement, restarts
+//	Clients            client -> state and counts
+//	TokenRecords       record -> swept, once nobody owns it
+//
+// The file for each step of an ApplicationToken: desired.go understands the spec, clone.go resolves cloneFrom, observe.go
+// looks, act.go issues and retires, secret.go writes the Secret, restart.go restarts consumers, status.go says so.
+//
+// Nothing here is trusted to happen once, or alone: the Secret is the place where a race is decided, by creation or by its
+// resource version, and the record that it names is the current one. Whoever loses takes back the record that it made.
+package controllers

@@ -1,0 +1,44 @@
+package controllers
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/internal/plan"
+)
+
+// Metrics is what the reconcilers count. Names and help texts are in internal/app.
+type Metrics struct {
+	Decisions   *prometheus.CounterVec // by action and reason
+	Rotations   *prometheus.CounterVec // by reason
+	Retirements *prometheus.CounterVec // by reason
+	ApplyReady  prometheus.Observer    // seconds
+}
+
+var actions = map[plan.Action]string{
+	plan.Nothing: "Nothing", plan.Issue: "Issue", plan.Supersede: "Supersede", plan.Change: "Change",
+	plan.RetireOne: "Retire", plan.RetireAll: "RetireAll", plan.Render: "Render",
+}
+
+func (m *Metrics) decided(p plan.Plan) {
+	m.Decisions.WithLabelValues(actions[p.Do], string(p.Why)).Inc()
+}
+
+func (m *Metrics) issued(p plan.Plan) {
+	if p.Why != plan.FirstIssue {
+		m.Rotations.WithLabelValues(string(p.Why)).Inc()
+	}
+}
+
+func (m *Metrics) retired(p plan.Plan) {
+	m.Retirements.WithLabelValues(string(p.Why)).Inc()
+}
+
+// ready observes how long a token took from its declaration, the first time it is Ready.
+func (m *Metrics) ready(took time.Duration, was *metav1.Condition) {
+	if was == nil {
+		m.ApplyReady.Observe(took.Seconds())
+	}
+}

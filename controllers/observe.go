@@ -1,0 +1,206 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// seen is what there is of a token: its Secret, the records under its name, and what follows from the two.
+type seen struct {
+	plan.Observed
+	secret  *corev1.Secret // of the name that the spec asks for; nil: none
+	former  *corev1.Secret // ours, of the name that it asked for before
+	foreign bool           // there is a Secret of that name that we may not read
+	records map[string]record.Record
+	token   token.Token // in the Secret, where Observed.Current is set
+}
+
+// owner is by what the records of a token are found.
+func owner(at *v1alpha1.ApplicationToken) record.Owner {
+	return record.Owner{Kind: "ApplicationToken", Namespace: at.Namespace, Name: at.Name, UID: string(at.UID)}
+}
+
+// look reads what there is. Where the cache says that something is gone or altered, the API server is asked as well,
+// since on that word a token would be replaced.
+func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
+	records, err := r.Records.Of(ctx, owner(at))
+	if err != nil {
+		return seen{}, err
+	}
+	s := seen{records: make(map[string]record.Record, len(records))}
+	for _, rec := range records {
+		s.records[rec.Name()] = rec
+	}
+	key := types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name}
+	if s.secret, err = r.cachedSecret(ctx, key); err != nil {
+		return seen{}, err
+	}
+	if name := at.Status.SecretName; name != "" && name != w.secret.name {
+		if s.former, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
+			return seen{}, err
+		}
+		if s.former != nil && !metav1.IsControlledBy(s.former, at) {
+			s.former = nil
+		}
+	}
+	s.derive(at, w)
+	if s.Secret == plan.SecretAbsent && len(records) == 0 && reasonOf(at) != v1alpha1.ReasonSecretTaken {
+		return s, nil // a first issue: creating the Secret will tell
+	}
+	if s.Secret == plan.SecretAbsent || s.Secret == plan.SecretAltered || s.Secret == plan.SecretUnvouched {
+		if err := r.confirm(ctx, key, &s); err != nil {
+			return seen{}, err
+		}
+		s.derive(at, w)
+	}
+	return s, nil
+}
+
+func (r *ApplicationTokens) cachedSecret(ctx context.Context, key types.NamespacedName) (*corev1.Secret, error) {
+	var secret corev1.Secret
+	err := r.Client.Get(ctx, key, &secret)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get Secret %s: %w", key, err)
+	}
+	return &secret, nil
+}
+
+// confirm reads the Secret, and the record that it names, from the API server. Of a Secret without our label it reads
+// the metadata alone.
+func (r *ApplicationTokens) confirm(ctx context.Context, key types.NamespacedName, s *seen) error {
+	secret, foreign, err := r.readSecret(ctx, key)
+	if err != nil {
+		return err
+	}
+	s.secret, s.foreign = secret, foreign
+	holder := s.holder()
+	if holder == nil {
+		return nil
+	}
+	name := holder.Annotations[v1alpha1.AnnotationRecord]
+	if name == "" {
+		return nil
+	}
+	rec, err := r.Records.Confirm(ctx, name)
+	switch {
+	case errors.Is(err, record.ErrGone):
+		delete(s.records, name)
+	case err != nil:
+		return err
+	case rec.Owner.Namespace == key.Namespace:
+		s.records[name] = rec
+	}
+	return nil
+}
+
+// readSecret reads a Secret from the API server, but not the content of one that does not bear our label.
+func (r *ApplicationTokens) readSecret(ctx context.Context, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
+	var meta metav1.PartialObjectMetadata
+	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	if err := r.Live.Get(ctx, key, &meta); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, false, nil
+		}
+		return nil, false, fmt.Errorf("confirm Secret %s: %w", key, err)
+	}
+	if meta.Labels[v1alpha1.LabelManaged] != "true" {
+		return nil, true, nil
+	}
+	secret = new(corev1.Secret)
+	if err := r.Live.Get(ctx, key, secret); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, false, nil
+		}
+		return nil, false, fmt.Errorf("confirm Secret %s: %w", key, err)
+	}
+	return secret, false, nil
+}
+
+// holder is the Secret that holds the token: the one that the spec asks for, or until that exists the one before.
+func (s *seen) holder() *corev1.Secret {
+	if s.secret == nil {
+		return s.former
+	}
+	return s.secret
+}
+
+// derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
+func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
+	s.Observed, s.token = plan.Observed{}, token.Token{}
+	var named record.Record
+	var known, holds bool
+	secret := s.holder()
+	if secret != nil {
+		named, known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
+		known = known && named.Owner.Name == at.Name
+		if known {
+			s.token, holds = render.Find(secret.Data, named.Digest)
+		}
+	}
+	uid := string(at.UID)
+	switch {
+	case s.foreign, secret != nil && !belongs(secret, at, holds):
+		s.Secret = plan.SecretForeign
+	case secret == nil:
+		s.Secret = plan.SecretAbsent
+	case !known && secret.Annotations[v1alpha1.AnnotationRecord] != "":
+		s.Secret = plan.SecretUnvouched
+	case !holds || !named.SupersededAt.IsZero():
+		s.Secret = plan.SecretAltered
+	default:
+		// The Secret proves that this is the owner of the record: where the uid says otherwise, both were restored, and
+		// what goes with them as well.
+		current := version(named, at)
+		s.Current = &current
+		uid = named.Owner.UID
+		s.Secret = plan.SecretOutdated
+		if w.current(secret, at, named, s.token) {
+			s.Secret = plan.SecretIntact
+		}
+	}
+	for name, rec := range s.records {
+		if (s.Current == nil || name != s.Current.Record) && (rec.Owner.UID == uid || rec.Owner.UID == string(at.UID)) {
+			s.Others = append(s.Others, version(rec, at))
+		}
+	}
+	slices.SortFunc(s.Others, newestFirst)
+}
+
+func newestFirst(a, b plan.Version) int {
+	if c := b.IssuedAt.Compare(a.IssuedAt); c != 0 {
+		return c
+	}
+	return int(b.Number - a.Number)
+}
+
+// version is a record as the planner sees it.
+func version(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
+	return plan.Version{
+		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: r.Trigger, Predecessor: r.Predecessor,
+		Grants: plan.Grants{
+			Client: r.Client, Roles: r.Roles, Permissions: r.Permissions, SourceRanges: r.SourceRanges, Suspended: r.Suspended,
+		},
+		Restored:     r.Owner.UID != string(at.UID),
+		IssuedAt:     r.IssuedAt,
+		ExpiresAt:    r.ExpiresAt,
+		SupersededAt: r.SupersededAt,
+		LastUsedAt:   r.LastUsedAt,
+		LastUsedFrom: r.LastUsedFrom,
+	}
+}

@@ -1,0 +1,51 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Priorities of the work queue: whoever waits for a first token comes before rotations and routine.
+const (
+	priorityNew     = 10
+	priorityRoutine = -10
+)
+
+// Refuse says that no retry helps until somebody edits something. Reason and Message become the Ready condition.
+type Refuse struct {
+	Reason  string
+	Message string
+	Again   time.Duration // look again after so long, since what is in the way is not watched; 0: it is
+}
+
+func (r *Refuse) Error() string { return r.Reason + ": " + r.Message }
+
+// stale says whether err means that what was read is out of date: reading again is all that helps.
+func stale(err error) bool {
+	return apierrors.IsConflict(err) || errors.Is(err, record.ErrStale)
+}
+
+// settle turns how a pass ended into what the queue is told. An unwritten status is always an error.
+func settle(now, wake time.Time, err, statusErr error) (ctrl.Result, error) {
+	routine := ctrl.Result{Priority: new(priorityRoutine)}
+	if refused, ok := errors.AsType[*Refuse](err); ok && statusErr == nil {
+		routine.RequeueAfter = refused.Again
+		return routine, nil
+	}
+	if err := errors.Join(err, statusErr); err != nil {
+		return ctrl.Result{}, err
+	}
+	if !wake.IsZero() {
+		routine.RequeueAfter = max(wake.Sub(now), time.Millisecond)
+	}
+	return routine, nil
+}
+
+// ended says whether the pass was cut off by the operator's own end.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }

@@ -1,0 +1,163 @@
+package controllers
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// passedOn, an annotation, lists the labels and annotations that came from the spec, so that they can go with it.
+const passedOn = "apptoken.dev/passed-on"
+
+// secretOf reads what Secret a spec asks for.
+func secretOf(at *v1alpha1.ApplicationToken, refuse refuser) secretWish {
+	t := at.Spec.Secret
+	w := secretWish{name: at.Name, labels: plain(t.Labels), annotations: plain(t.Annotations)}
+	if t.Name != "" {
+		w.name = string(t.Name)
+	}
+	texts := plain(t.Data)
+	if len(texts) == 0 {
+		texts = map[string]string{"token": "{{ .Token }}"}
+	}
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		if len(validation.IsConfigMapKey(key)) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data has the key %q, which is no key of a Secret: letters, digits, -, _ and ., at most 253", key)
+		}
+	}
+	var err error
+	if w.templates, err = render.Compile(texts); err != nil {
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data: %s", err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
+		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is no label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
+		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is no key of an annotation; keys look like example.com/team", key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(union(w.labels, w.annotations))) {
+		if reserved(key) {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret sets %q, which is reserved; take it out", key)
+		}
+	}
+	return w
+}
+
+// reserved says whether a label or annotation means something to us, or makes a Secret something else than a Secret of
+// ours to Kubernetes.
+func reserved(key string) bool {
+	domain, _, found := strings.Cut(key, "/")
+	return found && (domain == "kubernetes.io" || domain == "apptoken.dev" || strings.HasSuffix(domain, ".apptoken.dev"))
+}
+
+// belongs says whether a labelled Secret is the token's: made for it, offered to it by its owner, or, after a restore,
+// holding a token that a record of this namespace and name vouches for.
+func belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken, holds bool) bool {
+	if secret.Labels[v1alpha1.LabelManaged] != "true" || secret.Type != corev1.SecretTypeOpaque {
+		return false
+	}
+	return metav1.IsControlledBy(secret, at) || secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name || holds
+}
+
+// write puts a version into a Secret, in memory.
+func (w wish) write(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
+	data, err := w.secret.templates.Render(values(at, r), tok)
+	if err != nil {
+		return &Refuse{Reason: v1alpha1.ReasonInvalidSpec, Message: "spec.secret.data: " + err.Error()}
+	}
+	secret.Namespace, secret.Name = at.Namespace, w.secret.name
+	secret.Type = corev1.SecretTypeOpaque
+	secret.Data = data
+	w.decorate(secret, at, r.Name())
+	return nil
+}
+
+// decorate sets the labels, annotations and owner of a Secret. What others have put there stays.
+func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string) {
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	for _, old := range strings.Fields(secret.Annotations[passedOn]) {
+		sort, key, _ := strings.Cut(old, ":")
+		if sort == "label" {
+			delete(secret.Labels, key)
+		} else {
+			delete(secret.Annotations, key)
+		}
+	}
+	maps.Copy(secret.Labels, w.secret.labels)
+	maps.Copy(secret.Annotations, w.secret.annotations)
+	var passed []string
+	for key := range w.secret.labels {
+		passed = append(passed, "label:"+key)
+	}
+	for key := range w.secret.annotations {
+		passed = append(passed, "annotation:"+key)
+	}
+	slices.Sort(passed)
+	if delete(secret.Annotations, passedOn); len(passed) > 0 {
+		secret.Annotations[passedOn] = strings.Join(passed, " ")
+	}
+	secret.Labels[v1alpha1.LabelManaged] = "true"
+	secret.Labels[v1alpha1.LabelToken] = at.Name
+	secret.Annotations[v1alpha1.AnnotationRecord] = recordName
+	delete(secret.Annotations, v1alpha1.AnnotationAdopt) // once taken over, it is ours by its owner reference
+	secret.OwnerReferences = slices.DeleteFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
+		return o.Controller != nil && *o.Controller // of its former life, or of who offered it
+	})
+	secret.OwnerReferences = append(secret.OwnerReferences, *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ApplicationToken")))
+}
+
+// current says whether a Secret that holds the token is just as the spec asks.
+func (w wish) current(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
+	want := secret.DeepCopy()
+	if err := w.write(want, at, r, tok); err != nil {
+		return true // the spec is refused for its templates; the Secret stays as it is
+	}
+	return want.Name == secret.Name && maps.EqualFunc(want.Data, secret.Data, bytes.Equal) && maps.Equal(want.Labels, secret.Labels) &&
+		maps.Equal(want.Annotations, secret.Annotations) && metav1.IsControlledBy(secret, at)
+}
+
+// values are what a template sees of a version.
+func values(at *v1alpha1.ApplicationToken, r record.Record) render.Values {
+	v := render.Values{
+		Hint: r.Hint, Client: r.Client, Name: at.Name, Namespace: at.Namespace,
+		Roles: r.Roles, Permissions: r.Permissions, Version: r.Version, IssuedAt: r.IssuedAt.UTC().Format(time.RFC3339),
+	}
+	if !r.ExpiresAt.IsZero() {
+		v.ExpiresAt = r.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return v
+}
+
+func plain[T ~string](m map[string]T) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[k] = string(v)
+	}
+	return out
+}
+
+func union(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}

@@ -1,0 +1,214 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// describe puts into the status what there is and how the pass ended.
+func describe(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan, err error) {
+	if err == nil || s.records != nil {
+		describeVersions(at, w, s)
+	}
+	if refused, ok := errors.AsType[*Refuse](err); ok {
+		p, err = plan.Plan{Why: plan.Why(refused.Reason), Message: refused.Message}, nil
+	}
+	if err != nil {
+		waiting(now, at)
+		return
+	}
+	at.Status.ObservedGeneration = at.Generation
+	summarize(now, at, w, s, p)
+	notice(now, at, w, s)
+}
+
+func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
+	st := &at.Status
+	st.Client = w.asked.client
+	st.Current, st.NextRotation, st.Predecessors = nil, nil, nil
+	if c := s.Current; c != nil {
+		st.Current = &v1alpha1.CurrentVersion{
+			Record: c.Record, Hint: c.Hint, IssuedAt: metav1.NewTime(c.IssuedAt), ExpiresAt: moment(c.ExpiresAt),
+			LastUsedAt: moment(c.LastUsedAt), LastUsedFrom: c.LastUsedFrom,
+		}
+		st.Rotations = c.Number - 1
+		if due, _ := plan.NextRotation(w.Desired, *c); w.State == plan.Active && w.Refused.Reason == "" {
+			st.NextRotation = moment(due)
+		}
+	}
+	for _, v := range s.Others {
+		if v.SupersededAt.IsZero() {
+			continue
+		}
+		st.Predecessors = append(st.Predecessors, v1alpha1.PredecessorVersion{
+			Record: v.Record, Hint: v.Hint, RetiresAt: moment(v.ExpiresAt), LastUsedAt: moment(v.LastUsedAt), LastUsedFrom: v.LastUsedFrom,
+		})
+	}
+	st.SecretName = ""
+	if holder := s.holder(); holder != nil && s.Secret != plan.SecretForeign {
+		st.SecretName = holder.Name
+	}
+	if at.Spec.CloneFrom != nil && st.Cloned == nil && s.Current != nil {
+		st.Cloned = &v1alpha1.ClonedGrants{
+			From: string(at.Spec.CloneFrom.Name), Client: w.asked.client, Roles: names[v1alpha1.RoleName](w.asked.roles),
+			Permissions: names[v1alpha1.Permission](w.asked.permissions), SourceRanges: names[v1alpha1.SourceRange](w.asked.sourceRanges),
+		}
+	}
+}
+
+// summarize sets Ready, and what kstatus reads beside it.
+func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan) {
+	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
+	switch p.Why {
+	case plan.UpToDate:
+		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
+		ready.Message = fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
+	case plan.SecretTaken:
+		ready.Message = fmt.Sprintf("Secret %s exists and is not ours; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
+			w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
+	}
+	setCondition(now, at, ready)
+	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionReconciling)
+	if ready.Status == metav1.ConditionTrue {
+		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionStalled)
+		return
+	}
+	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+}
+
+// waiting says that something did not work which will be tried again. A token that is Ready stays so.
+func waiting(now time.Time, at *v1alpha1.ApplicationToken) {
+	if meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady) {
+		return
+	}
+	const message = "the API server did not do what was asked; it is tried again, and the operator's log says what it answered"
+	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionStalled)
+	for _, c := range []metav1.Condition{
+		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
+		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue},
+	} {
+		c.Reason, c.Message = v1alpha1.ReasonStoreUnavailable, message
+		setCondition(now, at, c)
+	}
+}
+
+// notice sets the conditions that are there only while they are true.
+func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
+	if v, ok := plan.InUse(now, w.Desired, s.Observed); !ok {
+		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
+	} else {
+		setCondition(now, at, metav1.Condition{
+			Type: v1alpha1.ConditionPredecessorInUse, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonUsedRecently,
+			Message: fmt.Sprintf("predecessor %s is still used, last from %s; it goes at %s in any case", v.Hint, orUnknown(v.LastUsedFrom), v.ExpiresAt.UTC().Format(time.RFC3339)),
+		})
+	}
+	soon := false
+	if c := s.Current; c != nil {
+		from := plan.ExpiryNotice(w.Desired, *c)
+		soon = !from.IsZero() && !now.Before(from) && !c.ExpiredAt(now)
+	}
+	if !soon {
+		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionExpiringSoon)
+		return
+	}
+	setCondition(now, at, metav1.Condition{
+		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
+		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; set spec.rotation.every, or change spec.rotation.trigger", s.Current.ExpiresAt.UTC().Format(time.RFC3339)),
+	})
+}
+
+func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Condition) {
+	c.ObservedGeneration = at.Generation
+	c.LastTransitionTime = metav1.NewTime(now)
+	meta.SetStatusCondition(&at.Status.Conditions, c)
+}
+
+// say writes the status if it has changed, and then tells of the transitions.
+func (r *ApplicationTokens) say(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
+	if equality.Semantic.DeepEqual(before.Status, at.Status) {
+		return nil
+	}
+	said := at.DeepCopy()
+	if err := r.Client.Status().Update(ctx, said); err != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	for _, c := range at.Status.Conditions {
+		was := meta.FindStatusCondition(before.Status.Conditions, c.Type)
+		if was != nil && was.Status == c.Status && was.Reason == c.Reason {
+			continue
+		}
+		switch {
+		case c.Type == v1alpha1.ConditionReady && c.Status == metav1.ConditionTrue:
+			r.Metrics.ready(r.Now().Sub(at.CreationTimestamp.Time), was)
+		case c.Type == v1alpha1.ConditionReady,
+			c.Type == v1alpha1.ConditionRestarted && c.Status == metav1.ConditionFalse,
+			c.Type == v1alpha1.ConditionExpiringSoon:
+			r.Events.Eventf(at, nil, corev1.EventTypeWarning, c.Reason, "Check", "%s", c.Message)
+		case c.Type == v1alpha1.ConditionPredecessorInUse:
+			r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.ConditionPredecessorInUse, "Check", "%s", c.Message)
+		}
+	}
+	return nil
+}
+
+func (r *ApplicationTokens) sayIssued(at *v1alpha1.ApplicationToken, p plan.Plan, rec record.Record) {
+	r.Metrics.issued(p)
+	switch p.Why {
+	case plan.FirstIssue:
+		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue", "Issued version %d (%s)", rec.Version, rec.Hint)
+	case plan.RotationDue, plan.ExpiryNear, plan.TriggerChanged:
+		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventRotated, "Rotate", "Version %d (%s) takes over from %s: %s", rec.Version, rec.Hint, p.Version.Hint, p.Why)
+	default:
+		r.Events.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.EventReissued, "Issue", "Issued version %d (%s): %s", rec.Version, rec.Hint, p.Why)
+	}
+}
+
+func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Plan) {
+	r.Metrics.retired(p)
+	if v := p.Version; p.Why == plan.OverlapOverInUse || p.Why == plan.TooManyPredecessors && !v.LastUsedAt.IsZero() {
+		r.Events.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.EventRetiredInUse, "Retire",
+			"Version %d (%s) went although it was in use: last at %s from %s (%s)", v.Number, v.Hint, v.LastUsedAt.UTC().Format(time.RFC3339), orUnknown(v.LastUsedFrom), p.Why)
+		return
+	}
+	r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventRetired, "Retire", "Version %d (%s) retired: %s", p.Version.Number, p.Version.Hint, p.Why)
+}
+
+func reasonOf(at *v1alpha1.ApplicationToken) string {
+	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+func orUnknown(address string) string {
+	if address == "" {
+		return "an unknown address"
+	}
+	return address
+}
+
+func moment(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(metav1.NewTime(t))
+}
+
+func names[T ~string](list []string) []T {
+	var out []T
+	for _, v := range list {
+		out = append(out, T(v))
+	}
+	return out
+}

@@ -1,0 +1,117 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// TokenRecords sweeps the records that nobody owns: those of a token that is gone, and the litter of a crash.
+type TokenRecords struct {
+	Client  client.Client // reads may be from a cache
+	Live    client.Reader // reads are from the API server
+	Records *record.Kube
+	Now     func() time.Time
+	Metrics *Metrics
+}
+
+// Reconcile looks at one record, and deletes it if it is to go. What the cache says is confirmed first.
+func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl.Result, error) {
+	rec, err := record.FromObject(obj)
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
+	}
+	if rec.Owner.Kind != owner(&v1alpha1.ApplicationToken{}).Kind {
+		return ctrl.Result{}, nil
+	}
+	now := r.Now()
+	p, err := r.judge(ctx, now, rec, r.Client)
+	if err == nil && p.Do == plan.RetireOne {
+		p, err = r.judge(ctx, now, rec, r.Live)
+	}
+	if err != nil || p.Do != plan.RetireOne {
+		return settle(now, p.Wake, err, nil)
+	}
+	err = r.Records.Retire(ctx, rec)
+	if err == nil {
+		logf.FromContext(ctx).Info("swept a record", "reason", p.Why, "owner", rec.Owner.Namespace+"/"+rec.Owner.Name)
+		r.Metrics.retired(p)
+	}
+	return settle(now, time.Time{}, err, nil)
+}
+
+// judge asks the planner about a record, on what from says of its owner.
+func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Record, from client.Reader) (plan.Plan, error) {
+	var at v1alpha1.ApplicationToken
+	err := from.Get(ctx, types.NamespacedName{Namespace: rec.Owner.Namespace, Name: rec.Owner.Name}, &at)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return plan.Plan{}, fmt.Errorf("get the owner: %w", err)
+	}
+	o := plan.Owner{Exists: err == nil}
+	if o.Exists {
+		if o, err = r.ownership(ctx, &at, rec, from); err != nil {
+			return plan.Plan{}, err
+		}
+	}
+	v := version(rec, &at)
+	return plan.ForRecord(now, rec.CreatedAt, v, o), nil
+}
+
+// ownership says what the owner's Secret says of a record.
+func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationToken, rec record.Record, from client.Reader) (plan.Owner, error) {
+	o := plan.Owner{Exists: true}
+	current := ""
+	for _, name := range secretNames(at) {
+		var secret client.Object = &corev1.Secret{} // in the cache there are only our own
+		if from == r.Live {
+			secret = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
+		}
+		if err := from.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, secret); client.IgnoreNotFound(err) != nil {
+			return o, fmt.Errorf("get Secret %s: %w", name, err)
+		}
+		if named := secret.GetAnnotations()[v1alpha1.AnnotationRecord]; named != "" {
+			current = named
+			break
+		}
+	}
+	o.Pending = current == ""
+	o.Delivered = current == rec.Name()
+	if o.Pending || o.Delivered {
+		return o, nil
+	}
+	get := r.Records.Get
+	if from == r.Live {
+		get = r.Records.Confirm
+	}
+	successor, err := get(ctx, current)
+	if err != nil && !errors.Is(err, record.ErrGone) {
+		return o, err
+	}
+	o.PredecessorOfCurrent = err == nil && successor.Predecessor == rec.Name()
+	return o, nil
+}
+
+// secretNames are the names under which the Secret of a token may be: as the spec says now, and as it was.
+func secretNames(at *v1alpha1.ApplicationToken) []string {
+	name := at.Name
+	if at.Spec.Secret.Name != "" {
+		name = string(at.Spec.Secret.Name)
+	}
+	if was := at.Status.SecretName; was != "" && was != name {
+		return []string{name, was}
+	}
+	return []string{name}
+}

@@ -1,0 +1,234 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Indexes of the cache.
+const (
+	// IndexClient finds the ApplicationTokens that speak for a client.
+	IndexClient = "client"
+	// IndexSource finds the ApplicationTokens of a namespace that wait to clone another.
+	IndexSource = "source"
+)
+
+// IndexFields adds the indexes that the reconcilers list by.
+func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
+	at, rec := &v1alpha1.ApplicationToken{}, &v1alpha1.TokenRecord{}
+	for _, x := range []struct {
+		of   client.Object
+		name string
+		by   client.IndexerFunc
+	}{
+		{at, IndexClient, func(o client.Object) []string { return some(clientOf(o.(*v1alpha1.ApplicationToken))) }},
+		{at, IndexSource, func(o client.Object) []string { return some(sourceOf(o.(*v1alpha1.ApplicationToken))) }},
+		{rec, record.FieldOwnerName, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Name} }},
+		{rec, record.FieldOwnerNamespace, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Namespace} }},
+	} {
+		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {
+			return fmt.Errorf("index %s: %w", x.name, err)
+		}
+	}
+	return nil
+}
+
+func clientOf(at *v1alpha1.ApplicationToken) string {
+	if at.Spec.ClientRef != nil {
+		return string(at.Spec.ClientRef.Name)
+	}
+	return at.Status.Client
+}
+
+func sourceOf(at *v1alpha1.ApplicationToken) string {
+	if at.Spec.CloneFrom != nil && at.Status.Cloned == nil {
+		return string(at.Spec.CloneFrom.Name)
+	}
+	return ""
+}
+
+func some(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// SetupWithManager starts reconciling with so many workers.
+func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	namespaces := &metav1.PartialObjectMetadata{}
+	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("applicationtoken").
+		Watches(&v1alpha1.ApplicationToken{}, &newestFirstHandler{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
+		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
+		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
+		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// SetupWithManager starts sweeping.
+func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("tokenrecord").
+		Watches(&v1alpha1.TokenRecord{}, lowPriority(itself), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.orphaned}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// countEvery is how often a Client's counts are brought up to date while its tokens change.
+const countEvery = time.Second
+
+// SetupWithManager starts counting.
+func (r *Clients) SetupWithManager(mgr ctrl.Manager) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("client").
+		For(&v1alpha1.Client{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { later(q, e.Object) },
+			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { later(q, e.ObjectOld); later(q, e.ObjectNew) },
+			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { later(q, e.Object) },
+		}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// later counts a client's tokens within countEvery, however many of them change until then.
+func later(q queue, obj client.Object) {
+	if name := clientOf(obj.(*v1alpha1.ApplicationToken)); name != "" {
+		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, countEvery)
+	}
+}
+
+// specChanged lets through what somebody else did to a token: our own finalizer and status say nothing new to us.
+var specChanged = predicate.Funcs{
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp()) ||
+			len(e.ObjectOld.GetFinalizers()) > len(e.ObjectNew.GetFinalizers())
+	},
+}
+
+// notInitial leaves out what was there at the start: every token is looked at then in any case.
+var notInitial = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
+
+// newestFirstHandler puts those who wait for their first token in front.
+type newestFirstHandler struct {
+	handler.EnqueueRequestForObject
+}
+
+func (*newestFirstHandler) Create(_ context.Context, e event.CreateEvent, q queue) {
+	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	priority := priorityNew
+	if at.Status.Current != nil {
+		priority = priorityRoutine
+	}
+	add(q, priority, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
+}
+
+func add(q queue, priority int, requests ...reconcile.Request) {
+	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
+		return
+	}
+	for _, request := range requests {
+		q.Add(request)
+	}
+}
+
+// lowPriority enqueues what a change of one object means for many others behind everything else.
+func lowPriority(to handler.MapFunc) handler.EventHandler {
+	enqueue := func(ctx context.Context, q queue, obj client.Object) { add(q, priorityRoutine, to(ctx, obj)...) }
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { enqueue(ctx, q, e.ObjectNew) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object) },
+	}
+}
+
+func itself(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
+}
+
+func tokenOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
+	name := obj.GetLabels()[v1alpha1.LabelToken]
+	if name == "" {
+		name = obj.GetAnnotations()[v1alpha1.AnnotationAdopt]
+	}
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
+	o := obj.(*v1alpha1.TokenRecord).Spec.Owner
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}}
+}
+
+func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
+}
+
+func (r *ApplicationTokens) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{IndexClient: obj.GetName()})
+}
+
+func (r *ApplicationTokens) tokensOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(obj.GetName()))
+}
+
+func (r *ApplicationTokens) requests(ctx context.Context, which ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ApplicationTokenList
+	which = append(which, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	if err := r.Client.List(ctx, &list, which...); err != nil {
+		return nil // the cache is stopping
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return requests
+}
+
+// orphaned looks again at the records that a deleted token's status named.
+func (r *TokenRecords) orphaned(ctx context.Context, e event.DeleteEvent, q queue) {
+	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	records, err := r.Records.Of(ctx, owner(at))
+	if err != nil {
+		return // the cache is stopping
+	}
+	for _, rec := range records {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: rec.Name()}})
+	}
+}

@@ -1,0 +1,134 @@
+package plan_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/apptoken/operator/internal/plan"
+)
+
+const (
+	lives     = 3000
+	incidents = 60
+	settles   = 32
+)
+
+// Whatever happens to a token, in whatever order and wherever the edge stops, what must always hold holds. To see one life
+// again: go test -run 'TestAnyLife/seed=17$'.
+func TestAnyLife(t *testing.T) {
+	for seed := range uint64(lives) {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			for range incidents {
+				w.anything()
+				switch n := w.rng.IntN(10); {
+				case n < 6:
+					w.settle()
+				case n < 8:
+					w.work(1+w.rng.IntN(2), pick(w, afterRecord, afterSecret))
+				case n < 9:
+					w.work(2*settles, afterRecord)
+				}
+			}
+			w.retireInPeace()
+		})
+	}
+}
+
+// work is a pass that stops after some steps, or in the middle of its first Issue. It says whether nothing was left to do.
+func (w *world) work(steps int, c crash) bool {
+	for range steps {
+		p, have := w.ask()
+		w.judge(p, have)
+		if p.Do == plan.Nothing {
+			return true
+		}
+		w.act(p, c)
+		if p.Do == plan.Issue && c != noCrash {
+			return false
+		}
+	}
+	return false
+}
+
+// settle asks and acts until the answer is Nothing, and checks what holds then.
+func (w *world) settle() {
+	w.must(w.work(settles, noCrash), "§3.4", "not settled after %d steps", settles)
+	p, have := w.ask()
+	again, _ := w.ask()
+	w.must(p.Do == plan.Nothing && say(p) == say(again), "§3.4", "settled, and then %s", say(p))
+	w.note("  %s", say(p))
+	w.sleepsSoundly(p, have)
+	w.rests(p, have)
+}
+
+// rests is what holds of a token for which there is nothing to do.
+func (w *world) rests(p plan.Plan, have plan.Observed) {
+	switch {
+	case w.want.State == plan.Revoked:
+		w.must(len(w.records) == 0 && (!w.secret.there || w.secret.foreign), "§3.7", "revoked, and something is left: %v, %+v", w.names(), w.secret)
+		return
+	case w.want.Refused.Reason != "" || w.want.State == plan.Suspended || w.secret.foreign:
+		for _, v := range w.records {
+			w.must(w.want.Grants == nil || v.Grants.Suspended == w.want.Grants.Suspended, "§3.7", "%s does not follow the state", v.Record)
+		}
+		return
+	}
+	c := have.Current
+	w.must(c != nil, "§3.2", "no live record vouches for the Secret: %+v", w.secret)
+	w.must(c.Trigger == w.want.Trigger || c.ExpiredAt(w.now), "§3.4", "the trigger %q was not answered", w.want.Trigger)
+	w.must(c.SupersededAt.IsZero(), "§3.5", "the current version %s was superseded", c.Record)
+	w.must(c.ExpiredAt(w.now) == (p.Why == plan.IsExpired), "row 25", "expired is %v, and the plan says %s", c.ExpiredAt(w.now), p.Why)
+	due, _ := plan.NextRotation(w.want, *c)
+	w.must(due.IsZero() || w.now.Before(due), "row 22", "a rotation was due at %s", when(due))
+	if !c.ExpiredAt(w.now) {
+		end := c.IssuedAt.Add(w.want.Lifetime)
+		w.must(c.ExpiresAt.Equal(end) || w.want.Lifetime == 0 && c.ExpiresAt.IsZero(), "row 17", "%s ends at %s", c.Record, when(c.ExpiresAt))
+	}
+
+	predecessors := 0
+	for _, v := range append(have.Others, *c) {
+		w.must(fmt.Sprint(v.Grants) == fmt.Sprint(*w.want.Grants), "§3.6", "%s carries %v", v.Record, v.Grants)
+		w.must(!v.Restored, "row 23", "%s has no owner", v.Record)
+		if !v.SupersededAt.IsZero() {
+			predecessors++
+			w.must(!v.ExpiredAt(w.now), "§3.3", "the predecessor %s is over and still there", v.Record)
+			w.must(!v.ExpiresAt.After(v.SupersededAt.Add(w.want.Retire.Max)), "§3.5", "%s ends at %s", v.Record, when(v.ExpiresAt))
+			continue
+		}
+		w.must(v.Record == c.Record || !w.delivered[v.Record] || w.orphans[v.Record], "§3.4", "%s and %s are both current", v.Record, c.Record)
+	}
+	w.must(predecessors <= plan.MaxPredecessors, "row 21", "%d predecessors", predecessors)
+	w.must(w.triggered <= 1, "§3.4", "%d successors of one trigger", w.triggered)
+}
+
+// retireInPeace leaves the token alone: in the end its predecessors and its litter are gone, and nothing else is.
+func (w *world) retireInPeace() {
+	w.note("and was left alone")
+	w.want.Every, w.want.Schedule = 0, nil
+	if w.want.Grants == nil {
+		editGrants(w)
+	}
+	w.settle()
+	last := w.secret.record
+	for range 4 * settles {
+		p, _ := w.ask()
+		if p.Wake.IsZero() {
+			break
+		}
+		w.now = p.Wake
+		w.remember()
+		w.settle()
+	}
+	w.now = w.now.Add(plan.LitterAge)
+	w.remember()
+	w.sweep()
+	w.settle()
+	w.must(w.secret.record == last, "row 23", "left alone, %s became %s", last, w.secret.record)
+	if w.secret.there && !w.secret.foreign && w.want.State == plan.Active && w.want.Refused.Reason == "" {
+		w.must(len(w.records) == 1, "row 21", "left alone, these remain: %v", w.names())
+	}
+	for _, v := range w.records {
+		w.must(v.SupersededAt.IsZero(), "§3.5", "left alone, the predecessor %s remains", v.Record)
+	}
+}

@@ -1,0 +1,152 @@
+package plan
+
+import "time"
+
+// MaxPredecessors is how many predecessors are kept beside the current version.
+const MaxPredecessors = 3
+
+// State is what the owner wants of a token as a whole.
+type State int
+
+// States of a token.
+const (
+	Active    State = iota
+	Suspended       // refused until it is Active again
+	Revoked         // ended for good
+)
+
+// When says what ends a predecessor.
+type When int
+
+// What ends a predecessor.
+const (
+	Unused       When = iota // out of use, and Max in any case
+	AfterOverlap             // Max alone
+)
+
+// Retire is the rule by which predecessors go. All three lengths count from the instant of supersession, Quiet from the
+// last use.
+type Retire struct {
+	When  When
+	Min   time.Duration
+	Quiet time.Duration
+	Max   time.Duration
+}
+
+// Schedule names the instants of a calendar. Next is strictly after its argument; zero means never.
+type Schedule interface {
+	Next(after time.Time) time.Time
+}
+
+// Grants is what a version carries.
+type Grants struct {
+	Client       string
+	Roles        []string // sorted
+	Permissions  []string // sorted
+	SourceRanges []string // sorted
+	Suspended    bool
+}
+
+// Refusal says why the spec cannot be served, and what to change. Its zero value refuses nothing.
+type Refusal struct {
+	Reason  string
+	Message string
+}
+
+// Desired is a spec, understood: references resolved, grants cut down to what the namespace may have, durations parsed.
+type Desired struct {
+	State   State
+	Refused Refusal
+	Grants  *Grants // what every live version should carry now; nil: not known now, so what they carry stays
+
+	Lifetime time.Duration // 0: versions do not expire
+	Every    time.Duration // 0: no interval
+	Schedule Schedule      // nil: no calendar
+	Trigger  string
+	Retire   Retire
+	Spread   float64 // in [0, 1): this token's place among those that rotate at the same instant
+}
+
+// rotates says whether rotation was asked for, beside the trigger.
+func (d Desired) rotates() bool { return d.Every > 0 || d.Schedule != nil }
+
+// Version is one credential and the record that vouches for it. Zero times are absent.
+type Version struct {
+	Record       string
+	Number       int64
+	Hint         string
+	Trigger      string // rotation.trigger at its issue
+	Predecessor  string
+	Grants       Grants
+	Restored     bool // its record names a former life of the owner, which came back from a backup together with it
+	IssuedAt     time.Time
+	ExpiresAt    time.Time
+	SupersededAt time.Time
+	LastUsedAt   time.Time
+	LastUsedFrom string
+}
+
+func (v Version) superseded() bool { return !v.SupersededAt.IsZero() }
+
+// ExpiredAt says whether v is refused at the instant now. The instant ExpiresAt itself is too late.
+func (v Version) ExpiredAt(now time.Time) bool {
+	return !v.ExpiresAt.IsZero() && !now.Before(v.ExpiresAt)
+}
+
+// Secret is what was found under the Secret's name.
+type Secret int
+
+// What can be found under the Secret's name.
+const (
+	SecretAbsent    Secret = iota
+	SecretForeign          // there, and not ours
+	SecretAltered          // ours, but the token that it should hold is not in it
+	SecretUnvouched        // ours, and it names a record that is gone
+	SecretOutdated         // holds the current token; template, labels or annotations differ
+	SecretIntact           // holds the current token as the spec asks
+)
+
+// Observed is what there is. Current is the version in the Secret where a live record vouches for it, else nil; Others
+// are all further records of the token, the newest first.
+type Observed struct {
+	Secret  Secret
+	Current *Version
+	Others  []Version
+}
+
+// predecessors are the versions that a successor took over from, the newest first.
+func (o Observed) predecessors() []Version {
+	var ps []Version
+	for _, v := range o.Others {
+		if v.superseded() {
+			ps = append(ps, v)
+		}
+	}
+	return ps
+}
+
+// Action is one thing to do.
+type Action int
+
+// The actions.
+const (
+	Nothing   Action = iota
+	Issue            // mint a version, record it, put it into the Secret; Plan.Predecessor names the one it takes over from
+	Supersede        // mark Plan.Version as taken over at Plan.SupersededAt, to end at Plan.ExpiresAt
+	Change           // give the record of Plan.Version its owner, the wanted grants, and Plan.ExpiresAt
+	RetireOne        // delete the record of Plan.Version
+	RetireAll        // delete every record, and the Secret
+	Render           // write the Secret anew with the token that it holds
+)
+
+// Plan is one action and its reason.
+type Plan struct {
+	Do      Action
+	Why     Why
+	Message string // for people, where Why alone does not say it
+
+	Version      Version   // the one that the action is about; for Issue, the predecessor or the zero value
+	SupersededAt time.Time // for Supersede
+	ExpiresAt    time.Time // for Issue, Supersede, Change; zero: never
+	Wake         time.Time // for Nothing: when to ask again; zero: when something changes
+}

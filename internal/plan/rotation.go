@@ -1,0 +1,97 @@
+package plan
+
+import "time"
+
+// MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
+const MaxSpread = time.Minute
+
+func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
+	c := have.Current
+	if c == nil {
+		return Plan{}, false
+	}
+	if c.Trigger != want.Trigger {
+		return issue(now, TriggerChanged, *c, want, have), true
+	}
+	due, why := NextRotation(want, *c)
+	if due.IsZero() || now.Before(due) {
+		return Plan{}, false
+	}
+	return issue(now, why, *c, want, have), true
+}
+
+// NextRotation is when the successor of current is due, and why: by interval, by calendar, or since its expiry is near.
+// Zero: never by itself.
+func NextRotation(want Desired, current Version) (time.Time, Why) {
+	if !want.rotates() {
+		return time.Time{}, ""
+	}
+	var due time.Time
+	if want.Every > 0 {
+		due = current.IssuedAt.Add(want.Every + share(want.Spread, min(want.Every/10, MaxSpread)))
+	}
+	if want.Schedule != nil {
+		if next := want.Schedule.Next(current.IssuedAt); !next.IsZero() {
+			due = earliest(due, next.Add(share(want.Spread, MaxSpread)))
+		}
+	}
+	if current.ExpiresAt.IsZero() {
+		return due, RotationDue
+	}
+	// Early enough that the predecessor still has its overlap, or the last third of a short life.
+	margin := min(want.Retire.Max, current.ExpiresAt.Sub(current.IssuedAt)/3)
+	near := current.ExpiresAt.Add(-margin)
+	if due.IsZero() || near.Before(due) {
+		return near, ExpiryNear
+	}
+	return due, RotationDue
+}
+
+// share is a part of a whole, in whole seconds where the whole has them: the instants shown to people are the true ones.
+func share(part float64, whole time.Duration) time.Duration {
+	d := time.Duration(part * float64(whole))
+	if whole >= 10*time.Second {
+		d = d.Truncate(time.Second)
+	}
+	return d
+}
+
+// MaxNotice is how long before the end of a lifetime its owner is warned at most.
+const MaxNotice = 7 * 24 * time.Hour
+
+// ExpiryNotice is the instant from which the owner of current is warned that it will expire: the last third of its
+// life, MaxNotice at most. Zero: it does not expire, or rotation will come before.
+func ExpiryNotice(want Desired, current Version) time.Time {
+	if current.ExpiresAt.IsZero() || want.rotates() {
+		return time.Time{}
+	}
+	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.IssuedAt)/3))
+}
+
+// nextDeadline is the first instant after now at which a rule could speak.
+func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
+	wake := nextRetirement(now, want, have)
+	if c := have.Current; c != nil {
+		due, _ := NextRotation(want, *c)
+		for _, t := range []time.Time{due, ExpiryNotice(want, *c), c.ExpiresAt} {
+			wake = earliest(wake, after(now, t))
+		}
+	}
+	return wake
+}
+
+// earliest of two instants, where zero is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// after is t where it lies after now, else none.
+func after(now, t time.Time) time.Time {
+	if t.After(now) {
+		return t
+	}
+	return time.Time{}
+}

@@ -1,0 +1,231 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Why is the reason of a plan: a word in CamelCase, for conditions, events and metrics.
+type Why string
+
+// Reasons of ForToken, beside those of a Refusal.
+const (
+	FirstIssue          Why = "Issued"
+	SecretGone          Why = "SecretMissing"
+	SecretChanged       Why = "SecretAltered"
+	RecordGone          Why = "RecordMissing"
+	SecretTaken         Why = "SecretTaken"
+	TriggerChanged      Why = "Triggered"
+	RotationDue         Why = "RotationDue"
+	ExpiryNear          Why = "ExpiryNear"
+	TookOver            Why = "Superseded"
+	OwnerRestored       Why = "OwnerRestored"
+	GrantsChanged       Why = "GrantsChanged"
+	ExpiryChanged       Why = "ExpiryChanged"
+	TemplateChanged     Why = "TemplateChanged"
+	WentUnused          Why = "Unused"
+	OverlapOver         Why = "OverlapOver"
+	OverlapOverInUse    Why = "OverlapOverInUse"
+	TooManyPredecessors Why = "TooManyPredecessors"
+	IsSuspended         Why = "Suspended"
+	IsRevoked           Why = "Revoked"
+	IsExpired           Why = "Expired"
+	UpToDate            Why = "UpToDate"
+)
+
+// rule speaks when it has something to say of what it notices.
+type rule func(now time.Time, want Desired, have Observed) (Plan, bool)
+
+// tokenRules in their order: first what ends or lessens a credential, which no refusal may hold up; then what stands in
+// the way of a new one; then what makes one.
+var tokenRules = []rule{
+	revoked, // end everything
+	predecessorMayGo,
+	tookOver,        // a crash came between the successor and the end of its predecessor
+	grantsChanged,   // in place; the token stays the same
+	refused,         // the spec cannot be served
+	suspended,       // nothing new while suspended
+	secretForeign,   // not ours, not touched
+	secretMissing,   // never issued, deleted or altered
+	recordMissing,   // somebody revoked it: replace it, never vouch again
+	expired,         // stays dead until somebody triggers it
+	rotationDue,     // clone
+	templateChanged, // write the same token anew
+}
+
+// ForToken decides what an ApplicationToken needs at the instant now. The first rule that speaks wins.
+func ForToken(now time.Time, want Desired, have Observed) Plan {
+	for _, r := range tokenRules {
+		if p, ok := r(now, want, have); ok {
+			return p
+		}
+	}
+	return Plan{Why: UpToDate, Wake: nextDeadline(now, want, have)}
+}
+
+func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
+	if want.State != Revoked {
+		return Plan{}, false
+	}
+	p := Plan{Why: IsRevoked, Message: "revoked for good; delete this token and declare a new one"}
+	ours := have.Secret != SecretAbsent && have.Secret != SecretForeign
+	if have.Current != nil || len(have.Others) > 0 || ours {
+		p.Do = RetireAll
+	}
+	return p, true
+}
+
+// tookOver ends the life of a predecessor whose successor was delivered. The successor's issue is the instant, so that
+// a crash in between does not lengthen it.
+func tookOver(_ time.Time, want Desired, have Observed) (Plan, bool) {
+	if have.Current == nil {
+		return Plan{}, false
+	}
+	for _, v := range have.Others {
+		if v.Record == have.Current.Predecessor && !v.superseded() {
+			return supersede(v, have.Current.IssuedAt, want.Retire), true
+		}
+	}
+	return Plan{}, false
+}
+
+func supersede(v Version, at time.Time, r Retire) Plan {
+	return Plan{Do: Supersede, Why: TookOver, Version: v, SupersededAt: at, ExpiresAt: earliest(v.ExpiresAt, at.Add(r.Max))}
+}
+
+// grantsChanged brings the records in line with the spec. A refused spec only lessens: the grants are already cut, and
+// no expiry is moved on its word.
+func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if c := have.Current; c != nil {
+		expiry := c.ExpiresAt
+		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // what has expired never lives again
+			expiry = lifeFrom(c.IssuedAt, want.Lifetime)
+		}
+		if p, ok := change(*c, want, expiry); ok {
+			return p, true
+		}
+	}
+	for _, v := range have.Others {
+		expiry := v.ExpiresAt
+		if v.superseded() {
+			expiry = lastInstant(v, want.Retire)
+		}
+		if p, ok := change(v, want, expiry); ok {
+			return p, true
+		}
+	}
+	return Plan{}, false
+}
+
+func change(v Version, want Desired, expiry time.Time) (Plan, bool) {
+	switch {
+	case v.Restored:
+		return Plan{Do: Change, Why: OwnerRestored, Version: v, ExpiresAt: expiry}, true
+	case want.Grants != nil && !sameGrants(v.Grants, *want.Grants):
+		return Plan{Do: Change, Why: GrantsChanged, Version: v, ExpiresAt: expiry}, true
+	case !v.ExpiresAt.Equal(expiry):
+		return Plan{Do: Change, Why: ExpiryChanged, Version: v, ExpiresAt: expiry}, true
+	default:
+		return Plan{}, false
+	}
+}
+
+func sameGrants(a, b Grants) bool {
+	return a.Client == b.Client && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
+		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges)
+}
+
+func refused(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if want.Refused.Reason == "" {
+		return Plan{}, false
+	}
+	return Plan{Why: Why(want.Refused.Reason), Message: want.Refused.Message, Wake: nextRetirement(now, want, have)}, true
+}
+
+func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if want.State != Suspended {
+		return Plan{}, false
+	}
+	return Plan{
+		Why: IsSuspended, Message: "every version is refused; set spec.state to Active to accept them again",
+		Wake: nextRetirement(now, want, have),
+	}, true
+}
+
+func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if have.Secret != SecretForeign {
+		return Plan{}, false
+	}
+	return Plan{Why: SecretTaken, Wake: nextRetirement(now, want, have)}, true
+}
+
+// secretMissing makes a new version. Running pods may still hold the version before, so it keeps its overlap: every
+// record that could be it is superseded first, which harms nobody if we crash, since a new version comes in any case.
+func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if have.Secret != SecretAbsent && have.Secret != SecretAltered {
+		return Plan{}, false
+	}
+	for _, v := range have.Others {
+		if !v.superseded() {
+			return supersede(v, now, want.Retire), true
+		}
+	}
+	why := SecretGone
+	switch {
+	case have.Secret == SecretAltered:
+		why = SecretChanged
+	case len(have.Others) == 0:
+		why = FirstIssue
+	}
+	var last Version
+	if len(have.Others) > 0 {
+		last = have.Others[0]
+	}
+	return issue(now, why, last, want, have), true
+}
+
+func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if have.Secret != SecretUnvouched {
+		return Plan{}, false
+	}
+	return issue(now, RecordGone, Version{}, want, have), true
+}
+
+func expired(now time.Time, want Desired, have Observed) (Plan, bool) {
+	c := have.Current
+	if c == nil || !c.ExpiredAt(now) || want.rotates() || c.Trigger != want.Trigger {
+		return Plan{}, false
+	}
+	return Plan{
+		Why: IsExpired, Wake: nextRetirement(now, want, have),
+		Message: fmt.Sprintf("expired at %s and nothing asked for rotation; change spec.rotation.trigger for a new version", c.ExpiresAt.UTC().Format(time.RFC3339)),
+	}, true
+}
+
+func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
+	if have.Secret != SecretOutdated {
+		return Plan{}, false
+	}
+	return Plan{Do: Render, Why: TemplateChanged, Version: *have.Current}, true
+}
+
+// issue makes room first: a new version turns the current one into a predecessor.
+func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
+	ps := have.predecessors()
+	keep := MaxPredecessors
+	if have.Current != nil {
+		keep--
+	}
+	if len(ps) > keep {
+		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: ps[len(ps)-1]}
+	}
+	return Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime)}
+}
+
+func lifeFrom(issued time.Time, lifetime time.Duration) time.Time {
+	if lifetime == 0 {
+		return time.Time{}
+	}
+	return issued.Add(lifetime)
+}

@@ -1,0 +1,204 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/plan"
+)
+
+// ruling is one question to ForToken, asked at noon unless it says when.
+type ruling struct {
+	at    time.Time
+	twist twist
+	want  plan.Plan
+}
+
+func rule(t *testing.T, cases map[string]ruling) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if c.at.IsZero() {
+				c.at = noon
+			}
+			check(t, c.at, base(c.twist), c.want)
+		})
+	}
+}
+
+var (
+	atRest   = plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30 * day)}
+	revoked  = plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}
+	longLife = noon.Add(90 * day)
+)
+
+func TestRevoked(t *testing.T) {
+	gone := func(found plan.Secret) twist {
+		return func(s *scene) { s.want.State, s.have = plan.Revoked, plan.Observed{Secret: found} }
+	}
+	rule(t, map[string]ruling{
+		"a token at rest sleeps until its rotation":           {want: atRest},
+		"a revoked token ends everything":                     {twist: state(plan.Revoked), want: revoked},
+		"its predecessors end with it":                        {twist: both(disowned, both(aged, state(plan.Revoked))), want: revoked},
+		"its records end though the Secret is not ours":       {twist: both(lost(plan.SecretForeign), state(plan.Revoked)), want: revoked},
+		"its records end though the Secret is gone":           {twist: both(lost(plan.SecretAbsent), state(plan.Revoked)), want: revoked},
+		"an altered Secret of a revoked token goes":           {twist: gone(plan.SecretAltered), want: revoked},
+		"a Secret that nobody vouches for goes":               {twist: gone(plan.SecretUnvouched), want: revoked},
+		"revoked and gone, there is nothing left to do":       {twist: gone(plan.SecretAbsent), want: plan.Plan{Why: plan.IsRevoked}},
+		"a foreign Secret is not a revoked token's to delete": {twist: gone(plan.SecretForeign), want: plan.Plan{Why: plan.IsRevoked}},
+	})
+}
+
+func TestTookOver(t *testing.T) {
+	crashed := func(change func(*plan.Version)) twist {
+		return func(s *scene) {
+			v := version(1, 30*day)
+			if change != nil {
+				change(&v)
+			}
+			s.have.Others = []plan.Version{v}
+		}
+	}
+	took := func(end time.Time) plan.Plan {
+		return plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: end}
+	}
+	rule(t, map[string]ruling{
+		"a predecessor gets its last instant":                       {twist: crashed(nil), want: took(noon.Add(day))},
+		"it counts from the successor's issue, however late we ask": {at: noon.Add(2 * day), twist: crashed(nil), want: took(noon.Add(day))},
+		"its own end stays where that is sooner": {
+			twist: crashed(func(v *plan.Version) { v.ExpiresAt = noon.Add(time.Hour) }), want: took(noon.Add(time.Hour)),
+		},
+		"one that never expired expires now": {twist: crashed(func(v *plan.Version) { v.ExpiresAt = time.Time{} }), want: took(noon.Add(day))},
+		"one that was superseded is left":    {twist: aged, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)}},
+		"a record that is not the predecessor is litter, and not ours to end": {
+			twist: crashed(func(v *plan.Version) { v.Record = "at-9" }), want: atRest,
+		},
+		"without a current version nobody took over": {twist: both(disowned, crashed(nil)),
+			want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife}},
+	})
+}
+
+func TestStandingInTheWay(t *testing.T) {
+	rule(t, map[string]ruling{
+		"a refused spec waits for its edit":   {twist: refusal, want: plan.Plan{Why: "ClientMissing"}},
+		"a refused first issue makes nothing": {twist: both(lost(plan.SecretAbsent), refusal), want: plan.Plan{Why: "ClientMissing"}},
+		"a refused spec still wakes for its predecessors": {
+			twist: both(aged, refusal), want: plan.Plan{Why: "ClientMissing", Wake: noon.Add(10 * time.Minute)},
+		},
+		"a suspended token waits for its edit": {twist: state(plan.Suspended), want: plan.Plan{Why: plan.IsSuspended}},
+		"a suspended token still wakes for its predecessors": {
+			twist: both(aged, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
+		},
+		"a Secret that is not ours is not touched": {twist: lost(plan.SecretForeign), want: plan.Plan{Why: plan.SecretTaken}},
+		"beside it the predecessors go on ageing": {
+			twist: both(aged, lost(plan.SecretForeign)), want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
+		},
+	})
+}
+
+func TestSecretMissing(t *testing.T) {
+	absent := func(others ...plan.Version) twist {
+		return func(s *scene) { s.have = plan.Observed{Others: others} }
+	}
+	altered := func(s *scene) { s.have.Secret = plan.SecretAltered }
+	ended := func(record string) plan.Plan {
+		return plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of(record), SupersededAt: noon, ExpiresAt: noon.Add(day)}
+	}
+	issued := func(why plan.Why, last string) plan.Plan {
+		return plan.Plan{Do: plan.Issue, Why: why, Version: of(last), ExpiresAt: longLife}
+	}
+	rule(t, map[string]ruling{
+		"the first pass issues":                             {twist: absent(), want: issued(plan.FirstIssue, "")},
+		"without a lifetime it does not expire":             {twist: both(absent(), func(s *scene) { s.want.Lifetime = 0 }), want: plan.Plan{Do: plan.Issue, Why: plan.FirstIssue}},
+		"the version of a deleted Secret gets its overlap":  {twist: lost(plan.SecretAbsent), want: ended("at-2")},
+		"the version of an altered Secret gets its overlap": {twist: lost(plan.SecretAltered), want: ended("at-2")},
+		"every record that could be it gets its overlap":    {twist: absent(predecessor(3, 0), version(2, day)), want: ended("at-2")},
+		"then comes its successor":                          {twist: absent(predecessor(2, 0), predecessor(1, 0)), want: issued(plan.SecretGone, "at-2")},
+		"altered, it says so":                               {twist: both(absent(predecessor(2, 0)), altered), want: issued(plan.SecretChanged, "at-2")},
+		"altered with no record, it says so":                {twist: both(absent(), altered), want: issued(plan.SecretChanged, "")},
+		"three predecessors are kept": {
+			twist: absent(predecessor(4, 0), predecessor(3, 0), predecessor(2, 0)), want: issued(plan.SecretGone, "at-4"),
+		},
+		"the fourth makes room, the oldest first": {
+			twist: absent(predecessor(5, 0), predecessor(4, 0), predecessor(3, 0), predecessor(2, 0)),
+			want:  plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at-2")},
+		},
+		"its own end stays where that is sooner": {
+			at: noon.Add(90*day - time.Hour), twist: lost(plan.SecretAbsent),
+			want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-2"), SupersededAt: noon.Add(90*day - time.Hour), ExpiresAt: longLife},
+		},
+	})
+}
+
+func TestRecordMissing(t *testing.T) {
+	rule(t, map[string]ruling{
+		"a Secret that nobody vouches for is replaced, not revived": {
+			twist: disowned, want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+		},
+		"whoever deleted the record is not overlapped: the predecessor is not named": {
+			twist: both(aged, disowned), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+		},
+		"a trigger that changed as well makes the same one version": {
+			twist: both(disowned, func(s *scene) { s.want.Trigger = "2" }), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+		},
+	})
+}
+
+func TestRotation(t *testing.T) {
+	triggered := func(s *scene) { s.want.Trigger = "2" }
+	crowd := func(n int64) twist {
+		return func(s *scene) {
+			for i := n; i > 0; i-- {
+				s.have.Others = append(s.have.Others, predecessor(i-2, 0))
+			}
+		}
+	}
+	clone := plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife}
+	rule(t, map[string]ruling{
+		"a changed trigger clones at once":                   {twist: triggered, want: clone},
+		"a trigger that was taken away is a change":          {twist: func(s *scene) { s.want.Trigger = "" }, want: clone},
+		"a trigger clones what nothing else rotates":         {twist: both(triggered, byHand), want: clone},
+		"the clone of a token without lifetime stays so":     {twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }), want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")}},
+		"two predecessors leave room":                        {twist: both(triggered, crowd(2)), want: clone},
+		"a third makes room, since the current one joins it": {twist: both(triggered, crowd(3)), want: plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}},
+		"litter takes no room": {
+			twist: both(triggered, func(s *scene) {
+				s.have.Others = []plan.Version{version(9, 0), version(8, 0), version(7, 0), version(6, 0)}
+			}), want: clone,
+		},
+		"an outdated Secret is written anew, the token stays": {
+			twist: func(s *scene) { s.have.Secret = plan.SecretOutdated },
+			want:  plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: of("at-2")},
+		},
+	})
+}
+
+func TestMessagesSayWhatToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		twist twist
+		at    time.Time
+		words []string
+	}{
+		"revoked":          {twist: state(plan.Revoked), words: []string{"revoked", "declare a new one"}},
+		"suspended":        {twist: state(plan.Suspended), words: []string{"spec.state", "Active"}},
+		"a refusal speaks": {twist: refusal, words: []string{"create the Client acme"}},
+		"expired, with the instant in UTC": {
+			twist: both(byHand, func(s *scene) { s.have.Current.ExpiresAt = longLife.In(time.FixedZone("", 3600)) }), at: longLife,
+			words: []string{"2026-05-31T12:00:00Z", "spec.rotation.trigger"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := base(c.twist)
+			if c.at.IsZero() {
+				c.at = noon
+			}
+			got := plan.ForToken(c.at, s.want, s.have).Message
+			for _, w := range c.words {
+				if !strings.Contains(got, w) {
+					t.Errorf("%q does not say %q", got, w)
+				}
+			}
+		})
+	}
+}

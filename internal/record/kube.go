@@ -1,0 +1,160 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+var (
+	// ErrExists says that the store has a record of that name already.
+	ErrExists = errors.New("the record exists already")
+	// ErrGone says that the record is not in the store any more. It never comes back.
+	ErrGone = errors.New("the record is gone")
+	// ErrStale says that the record has changed since it was read: read it again and decide again.
+	ErrStale = errors.New("the record has changed meanwhile")
+	// ErrAmbiguous says that two credentials share the first half of their digests, or that a record was tampered with.
+	ErrAmbiguous = errors.New("the record is of another credential")
+)
+
+// Fields by which records are listed, from the API server as from a cache.
+const (
+	FieldOwnerNamespace = "spec.owner.namespace"
+	FieldOwnerName      = "spec.owner.name"
+)
+
+// Kube stores records as TokenRecords in one namespace.
+type Kube struct {
+	client    client.Client // reads may come from a cache
+	live      client.Reader // reads come from the API server
+	namespace string
+}
+
+// NewKube returns a store over the TokenRecords of a namespace. Its reads come from client, but for Confirm.
+func NewKube(c client.Client, live client.Reader, namespace string) *Kube {
+	return &Kube{client: c, live: live, namespace: namespace}
+}
+
+// Namespace in which the records are.
+func (k *Kube) Namespace() string { return k.namespace }
+
+// Add stores a new record. ErrExists if there is one of that name. After any other error it may be stored or not.
+func (k *Kube) Add(ctx context.Context, r Record) (Record, error) {
+	obj := k.object(r)
+	if err := k.client.Create(ctx, obj); err != nil {
+		if apierrors.IsAlreadyExists(err) {
+			return Record{}, fmt.Errorf("add %s: %w", r.Name(), ErrExists)
+		}
+		return Record{}, fmt.Errorf("add %s: %w", r.Name(), err)
+	}
+	return FromObject(obj)
+}
+
+// Change turns the record before into after; the digest stays. ErrStale if the store holds another version than before,
+// ErrGone if it holds none.
+func (k *Kube) Change(ctx context.Context, before, after Record) (Record, error) {
+	old := k.object(before)
+	obj := k.object(after)
+	patch := client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})
+	if err := k.client.Patch(ctx, obj, patch); err != nil {
+		return Record{}, fmt.Errorf("change %s: %w", before.Name(), classify(err))
+	}
+	return FromObject(obj)
+}
+
+// Retire deletes the record: from now on its credential is refused. A record that is gone is no error. ErrStale if it
+// has changed since it was read.
+func (k *Kube) Retire(ctx context.Context, r Record) error {
+	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
+		UID:             new(types.UID(r.uid)),
+		ResourceVersion: &r.revision,
+	})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("retire %s: %w", r.Name(), classify(err))
+	}
+	return nil
+}
+
+// RetireAnyway deletes the record, whatever has changed about it since it was read.
+func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
+	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.uid))})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: a record of another uid; ours is gone
+		return fmt.Errorf("retire %s: %w", r.Name(), err)
+	}
+	return nil
+}
+
+// Get reads the record of that name. ErrGone if there is none.
+func (k *Kube) Get(ctx context.Context, name string) (Record, error) {
+	return k.get(ctx, k.client, name)
+}
+
+// Confirm reads the record of that name from the API server itself, since a cached "gone" is a rumour.
+func (k *Kube) Confirm(ctx context.Context, name string) (Record, error) {
+	return k.get(ctx, k.live, name)
+}
+
+// Find reads the record of a digest from the API server. ErrGone if there is none.
+func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
+	r, err := k.Confirm(ctx, d.RecordName())
+	if err != nil {
+		return Record{}, err
+	}
+	if r.Digest != d {
+		return Record{}, fmt.Errorf("find %s: %w", d.RecordName(), ErrAmbiguous)
+	}
+	return r, nil
+}
+
+// Of lists the records of an owner, by its namespace and name alone, in no particular order.
+func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
+	var list v1alpha1.TokenRecordList
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
+		FieldOwnerNamespace: owner.Namespace,
+		FieldOwnerName:      owner.Name,
+	}, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	if err != nil {
+		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
+	}
+	rs := make([]Record, 0, len(list.Items))
+	for i := range list.Items {
+		// Each by itself, so that at least our own writes to it are seen.
+		r, err := k.Get(ctx, list.Items[i].Name)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if r.Owner.Kind == owner.Kind {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
+}
+
+func (k *Kube) get(ctx context.Context, from client.Reader, name string) (Record, error) {
+	var obj v1alpha1.TokenRecord
+	if err := from.Get(ctx, types.NamespacedName{Namespace: k.namespace, Name: name}, &obj); err != nil {
+		return Record{}, fmt.Errorf("get %s: %w", name, classify(err))
+	}
+	return FromObject(&obj)
+}
+
+func classify(err error) error {
+	switch {
+	case apierrors.IsConflict(err):
+		return ErrStale
+	case apierrors.IsNotFound(err):
+		return ErrGone
+	default:
+		return err
+	}
+}

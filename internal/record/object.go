@@ -1,0 +1,111 @@
+package record
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// FromObject reads a TokenRecord. It fails on one that the API server would not have accepted.
+func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
+	s := &obj.Spec
+	digest, err := token.ParseDigest(string(s.Digest))
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", obj.Name, err)
+	}
+	if digest.RecordName() != obj.Name {
+		return Record{}, fmt.Errorf("read %s: %w", obj.Name, ErrAmbiguous)
+	}
+	return Record{
+		Digest:       digest,
+		Hint:         s.Hint,
+		Owner:        Owner{Kind: s.Owner.Kind, Namespace: s.Owner.Namespace, Name: s.Owner.Name, UID: string(s.Owner.UID)},
+		Client:       s.Client,
+		Suspended:    s.State == v1alpha1.StateSuspended,
+		Roles:        texts(s.Roles),
+		Permissions:  texts(s.Permissions),
+		SourceRanges: texts(s.SourceRanges),
+		IssuedAt:     s.IssuedAt.Time,
+		ExpiresAt:    instant(s.ExpiresAt),
+		Version:      s.Version,
+		Trigger:      s.Trigger,
+		Predecessor:  s.Predecessor,
+		SupersededAt: instant(s.SupersededAt),
+		LastUsedAt:   instant(obj.Status.LastUsedAt),
+		LastUsedFrom: obj.Status.LastUsedFrom,
+		CreatedAt:    obj.CreationTimestamp.Time,
+		revision:     obj.ResourceVersion,
+		uid:          string(obj.UID),
+	}, nil
+}
+
+// object writes a Record as a TokenRecord of the store's namespace.
+func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
+	state := v1alpha1.StateActive
+	if r.Suspended {
+		state = v1alpha1.StateSuspended
+	}
+	return &v1alpha1.TokenRecord{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: k.namespace, Name: r.Name(), ResourceVersion: r.revision, UID: types.UID(r.uid),
+		},
+		Spec: v1alpha1.TokenRecordSpec{
+			Kind:         v1alpha1.RecordKindApplication,
+			Digest:       v1alpha1.Digest(r.Digest.String()),
+			Hint:         r.Hint,
+			Owner:        v1alpha1.RecordOwner{Kind: r.Owner.Kind, Namespace: r.Owner.Namespace, Name: r.Owner.Name, UID: types.UID(r.Owner.UID)},
+			Client:       r.Client,
+			State:        state,
+			Roles:        names[v1alpha1.RoleName](r.Roles),
+			Permissions:  names[v1alpha1.Permission](r.Permissions),
+			SourceRanges: names[v1alpha1.SourceRange](r.SourceRanges),
+			IssuedAt:     metav1.NewTime(r.IssuedAt),
+			ExpiresAt:    moment(r.ExpiresAt),
+			Version:      r.Version,
+			Trigger:      r.Trigger,
+			Predecessor:  r.Predecessor,
+			SupersededAt: moment(r.SupersededAt),
+		},
+	}
+}
+
+func instant(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
+
+func moment(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(metav1.NewTime(t))
+}
+
+func texts[T ~string](list []T) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+func names[T ~string](list []string) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]T, len(list))
+	for i, v := range list {
+		out[i] = T(v)
+	}
+	return out
+}
