@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// ownNamespace is where the operator's records are.
+const ownNamespace = "apptoken-system"
+
+// stage is what the story plays on: a control plane, the operator as a process of its own, kubectl.
+type stage struct {
+	client     client.WithWatch
+	folder     string // of this run alone; removed at its end
+	kubeconfig string
+	log        string
+	health     string
+	operator   *exec.Cmd
+	ended      chan error // of the operator
+	cluster    *cluster.Cluster
+}
+
+// build starts everything. What it returns must be torn down, also when there is an error.
+func build(ctx context.Context, operator string) (*stage, error) {
+	s := &stage{ended: make(chan error, 1)}
+	var err error
+	if s.folder, err = os.MkdirTemp("", "apptoken-demo-"); err != nil {
+		return s, err
+	}
+	if s.cluster, err = cluster.Start(); err != nil {
+		return s, err
+	}
+	if s.client, err = client.NewWithWatch(s.cluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
+		return s, fmt.Errorf("reach the cluster: %w", err)
+	}
+	kubeconfig, err := s.cluster.Kubeconfig()
+	if err != nil {
+		return s, err
+	}
+	s.kubeconfig = filepath.Join(s.folder, "kubeconfig")
+	if err := os.WriteFile(s.kubeconfig, kubeconfig, 0o600); err != nil {
+		return s, err
+	}
+	if err := s.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ownNamespace}}); err != nil {
+		return s, fmt.Errorf("create the operator's namespace: %w", err)
+	}
+	return s, s.startOperator(ctx, operator)
+}
+
+func (s *stage) startOperator(ctx context.Context, program string) error {
+	var err error
+	if s.health, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	s.log = filepath.Join(s.folder, "operator.log")
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.operator = exec.Command(program, "--namespace="+ownNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address="+s.health) //nolint:gosec,noctx // the program that the reader built; it is ended by teardown
+	s.operator.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	s.operator.Stdout, s.operator.Stderr = log, log
+	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
+	if err := s.operator.Start(); err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	go func() { s.ended <- s.operator.Wait() }()
+	return s.until(ctx, "the operator to be ready", func() (bool, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.health+"/readyz", http.NoBody)
+		if err != nil {
+			return false, err
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet listening
+		}
+		return answer.StatusCode == http.StatusOK, answer.Body.Close()
+	})
+}
+
+// until waits for a condition, or for the operator to end, or for two minutes.
+func (s *stage) until(ctx context.Context, what string, holds func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("waited two minutes for %s", what))
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := holds()
+		if err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+		if ok {
+			return nil
+		}
+		select {
+		case err := <-s.ended:
+			s.ended <- err
+			said, _ := os.ReadFile(s.log) //nolint:errcheck // what it said is a help, no more
+			return fmt.Errorf("the operator ended while it was waited for %s: %w\n%s", what, err, said)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// kubectl runs a command line, shows it, and shows what it prints.
+func (s *stage) kubectl(ctx context.Context, line string) error {
+	fmt.Println("  $ kubectl", line)
+	out, err := s.run(ctx, strings.Fields(line)...)
+	for l := range strings.Lines(out) {
+		fmt.Print("    ", l)
+	}
+	return err
+}
+
+func (s *stage) run(ctx context.Context, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // of the control plane
+	command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	command.Dir = cluster.Root()
+	out, err := command.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("kubectl: %w", err)
+	}
+	return string(out), nil
+}
+
+// teardown ends everything that build started, in the opposite order, and leaves nothing behind.
+func (s *stage) teardown() error {
+	var errs []error
+	if s.operator != nil && s.operator.Process != nil {
+		errs = append(errs, s.operator.Process.Signal(syscall.SIGTERM))
+		select {
+		case <-s.ended:
+		case <-time.After(40 * time.Second):
+			errs = append(errs, s.operator.Process.Kill())
+		}
+	}
+	if s.cluster != nil {
+		errs = append(errs, s.cluster.Stop())
+	}
+	if s.folder != "" {
+		errs = append(errs, os.RemoveAll(s.folder))
+	}
+	return errors.Join(errs...)
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

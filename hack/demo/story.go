@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+var (
+	tokenKey  = types.NamespacedName{Namespace: "shop", Name: "indexer"}
+	secretKey = types.NamespacedName{Namespace: "shop", Name: "indexer-token"}
+)
+
+// tell plays the story from beginning to end.
+func tell(ctx context.Context, operator string, once bool) (err error) {
+	began := time.Now()
+	fmt.Println("Starting a real kube-apiserver and etcd, and the operator beside them ...")
+	s, err := build(ctx, operator)
+	defer func() {
+		if torn := s.teardown(); torn != nil {
+			err = errors.Join(err, fmt.Errorf("clean up: %w", torn))
+			return
+		}
+		fmt.Println("\nEverything that was started has ended.")
+	}()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Both are ready, after %.1f s.\n", time.Since(began).Seconds())
+	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext} {
+		if err := chapter(s, ctx); err != nil {
+			return err
+		}
+	}
+	if once {
+		return nil
+	}
+	fmt.Printf("\nNow it is your turn. In another terminal:\n\n    export KUBECONFIG=%s\n    kubectl get apptokens -A\n\nThe operator's log is %s. Ctrl-C ends everything.\n", s.kubeconfig, s.log)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.ended:
+		s.ended <- err
+		return fmt.Errorf("the operator ended: %w", err)
+	}
+}
+
+func issued(s *stage, ctx context.Context) error {
+	fmt.Println("\n1. A client and its tokens are declared.")
+	if err := s.kubectl(ctx, "apply -k config/samples"); err != nil {
+		return err
+	}
+	if _, err := s.await(ctx, "the token to be issued", ready); err != nil {
+		return err
+	}
+	if err := s.kubectl(ctx, "get at -n shop"); err != nil {
+		return err
+	}
+	fmt.Println("   indexer has its token. reporter has one too, and a condition tells of the Deployment it should restart:")
+	return s.kubectl(ctx, `get at reporter -n shop -o jsonpath={.status.conditions[?(@.type=="Restarted")].message}{"\n"}`)
+}
+
+func vouchedFor(s *stage, ctx context.Context) error {
+	at, err := s.await(ctx, "the token to be issued", ready)
+	if err != nil {
+		return err
+	}
+	tok, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n2. The Secret %s holds a token with the hint %s. It stands there and nowhere else; the record has its SHA-256:\n", secretKey, at.Status.Current.Hint)
+	if err := s.kubectl(ctx, "get tokenrecord -n "+ownNamespace+" "+at.Status.Current.Record); err != nil {
+		return err
+	}
+	if tok.Digest().RecordName() != at.Status.Current.Record {
+		return errors.New("the token in the Secret is not the one that the record vouches for")
+	}
+	fmt.Println("   The SHA-256 of the token in the Secret begins with the digits in the record's name. They belong together.")
+	return nil
+}
+
+func rotated(s *stage, ctx context.Context) error {
+	before, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n3. Somebody asks for a rotation, with a short overlap so that we need not wait for hours.")
+	if err := s.kubectl(ctx, `patch at indexer -n shop --type=merge -p {"spec":{"rotation":{"trigger":"2","retire":{"minOverlap":"5s","quietPeriod":"1s"}}}}`); err != nil {
+		return err
+	}
+	at, err := s.await(ctx, "the rotation", func(at *v1alpha1.ApplicationToken) bool { return at.Status.Rotations == 1 && ready(at) })
+	if err != nil {
+		return err
+	}
+	after, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	if before.Digest() == after.Digest() {
+		return errors.New("the Secret still holds the token from before")
+	}
+	if len(at.Status.Predecessors) != 1 {
+		return fmt.Errorf("there are %d predecessors, not one", len(at.Status.Predecessors))
+	}
+	fmt.Printf("   Version 2 (%s) is in the Secret. Version 1 (%s) stays good, since pods may still hold it:\n", at.Status.Current.Hint, at.Status.Predecessors[0].Hint)
+	return s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=indexer")
+}
+
+func retired(s *stage, ctx context.Context) error {
+	fmt.Println("\n4. Nobody uses version 1 any more, and its overlap of five seconds runs out ...")
+	if _, err := s.await(ctx, "the predecessor to be retired", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 }); err != nil {
+		return err
+	}
+	if err := s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=indexer"); err != nil {
+		return err
+	}
+	fmt.Println("   Its record is gone, and with it the token: there is nothing left that could accept it.")
+	return s.kubectl(ctx, "get events -n shop --field-selector involvedObject.name=indexer -o custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message")
+}
+
+func whatNext(s *stage, ctx context.Context) error {
+	at, err := s.await(ctx, "the token to be ready", ready)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n5. The next rotation comes by itself, at %s.\n", at.Status.NextRotation.UTC().Format(time.RFC1123))
+	return nil
+}
+
+// await waits until the token indexer is as wanted.
+func (s *stage) await(ctx context.Context, what string, wanted func(*v1alpha1.ApplicationToken) bool) (*v1alpha1.ApplicationToken, error) {
+	at := &v1alpha1.ApplicationToken{}
+	err := s.until(ctx, what, func() (bool, error) {
+		if err := s.client.Get(ctx, tokenKey, at); err != nil {
+			return false, err
+		}
+		return wanted(at), nil
+	})
+	return at, err
+}
+
+func ready(at *v1alpha1.ApplicationToken) bool {
+	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.Status == "True" && c.ObservedGeneration == at.Generation
+}
+
+// secretToken reads the token from its Secret, as a workload would.
+func (s *stage) secretToken(ctx context.Context) (token.Token, error) {
+	var secret corev1.Secret
+	if err := s.client.Get(ctx, secretKey, &secret); err != nil {
+		return token.Token{}, fmt.Errorf("get the Secret: %w", err)
+	}
+	tok, err := token.Parse(string(secret.Data["token"]))
+	if err != nil {
+		return token.Token{}, fmt.Errorf("read the Secret: %w", err)
+	}
+	return tok, nil
+}

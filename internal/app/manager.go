@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Scheme knows the kinds of Kubernetes and ours.
+func Scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// Operator is the operator, wired and ready to be started.
+type Operator struct {
+	Manager manager.Manager
+	Index   *record.Index // of every record, in memory, on every replica
+}
+
+// NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
+func NewOperator(ctx context.Context, config *rest.Config, o Options) (*Operator, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // the API server's own fairness bounds us
+	mgr, err := ctrl.NewManager(config, managerOptions(o))
+	if err != nil {
+		return nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	if err := preflight(ctx, mgr, o); err != nil {
+		return nil, err
+	}
+	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+		return nil, err
+	}
+	op := &Operator{Manager: mgr, Index: &record.Index{}}
+	if err := op.keepIndex(ctx, o); err != nil {
+		return nil, err
+	}
+	counters, collectors := newMetrics()
+	collectors = append(collectors, inventory{mgr.GetCache(), mgr.Elected(), op.Index, time.Now})
+	for _, c := range collectors {
+		metrics.Registry.Unregister(c) // of an operator before this one in the same process
+		if err := metrics.Registry.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return op, addReconcilers(mgr, o, counters)
+}
+
+// managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
+func managerOptions(o Options) manager.Options {
+	served := map[string]cache.Config{}
+	for _, name := range o.Namespaces {
+		served[name] = cache.Config{}
+	}
+	if len(served) == 0 {
+		served = nil // all
+	}
+	return manager.Options{
+		Scheme: Scheme(),
+		Cache: cache.Options{
+			DefaultTransform: cache.TransformStripManagedFields(),
+			ByObject: map[client.Object]cache.ByObject{
+				&v1alpha1.ApplicationToken{}: {Namespaces: served},
+				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
+				&corev1.Secret{}: {
+					Namespaces: served,
+					Label:      labels.SelectorFromSet(labels.Set{v1alpha1.LabelManaged: "true"}),
+				},
+			},
+		},
+		Client: client.Options{Cache: &client.CacheOptions{
+			// Saves work that a stale cache would cause, no more. It cannot be had with caches of several namespaces.
+			EnableReadYourWritesConsistency: new(len(o.Namespaces) <= 1),
+		}},
+		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
+		HealthProbeBindAddress:        o.HealthAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              "apptoken-operator",
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true, // the next one need not wait for the lease to run out
+	}
+}
+
+// preflight says what is missing in the cluster before anything fails for it.
+func preflight(ctx context.Context, mgr manager.Manager, o Options) error {
+	var ns corev1.Namespace
+	err := mgr.GetAPIReader().Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("namespace %s, the operator's own, is not there: create it with \"kubectl create namespace %s\", or name another one with --namespace", o.Namespace, o.Namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("look for the operator's own namespace: %w", err)
+	}
+	for _, kind := range []string{"Client", "ApplicationToken", "TokenRecord"} {
+		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
+		if _, err := mgr.GetRESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
+			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
+		} else if err != nil {
+			return fmt.Errorf("look for the kind %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// keepIndex feeds the index from the watch on records, and makes readiness wait until it is complete.
+func (op *Operator) keepIndex(ctx context.Context, o Options) error {
+	informer, err := op.Manager.GetCache().GetInformer(ctx, &v1alpha1.TokenRecord{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watch records: %w", err)
+	}
+	fed, err := informer.AddEventHandler(record.Feed(op.Index))
+	if err != nil {
+		return fmt.Errorf("watch records: %w", err)
+	}
+	complete := func(*http.Request) error {
+		if !fed.HasSynced() {
+			return errors.New("the index of records is not complete yet")
+		}
+		return nil
+	}
+	return errors.Join(
+		op.Manager.AddReadyzCheck("records", complete),
+		op.Manager.AddHealthzCheck("ping", healthz.Ping),
+	)
+}
+
+func addReconcilers(mgr manager.Manager, o Options, m *controllers.Metrics) error {
+	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+	recorder := mgr.GetEventRecorder("apptoken-operator")
+	tokens := &controllers.ApplicationTokens{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
+		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m,
+	}
+	records := &controllers.TokenRecords{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m,
+	}
+	clients := &controllers.Clients{Client: mgr.GetClient(), Now: time.Now, Events: recorder}
+	return errors.Join(
+		tokens.SetupWithManager(mgr, o.Workers),
+		records.SetupWithManager(mgr, o.Workers),
+		clients.SetupWithManager(mgr),
+	)
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Every metric of ours. Those of controller-runtime, client-go and Go come beside them.
+var (
+	tokensDesc = prometheus.NewDesc("apptoken_tokens",
+		"ApplicationTokens by client and state: Ready, or the reason why not.", []string{"client", "state"}, nil)
+	expiryDesc = prometheus.NewDesc("apptoken_token_expiry_seconds",
+		"Seconds until the current version of an ApplicationToken expires; negative once it has. Tokens that do not expire have no sample.", []string{"namespace", "name"}, nil)
+	recordsDesc = prometheus.NewDesc("apptoken_records",
+		"Token records in the index of this replica.", nil, nil)
+)
+
+func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
+	applyReady := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "apptoken_apply_to_ready_seconds",
+		Help:    "Seconds from the declaration of an ApplicationToken until it was Ready for the first time.",
+		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800},
+	})
+	m := &controllers.Metrics{
+		Decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_planner_decisions_total", Help: "Decisions about ApplicationTokens, by action and reason.",
+		}, []string{"action", "reason"}),
+		Rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_rotations_total", Help: "Versions that took over from another, by reason.",
+		}, []string{"reason"}),
+		Retirements: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_retirements_total", Help: "Versions and litter that were retired, by reason.",
+		}, []string{"reason"}),
+		ApplyReady: applyReady,
+	}
+	return m, []prometheus.Collector{m.Decisions, m.Rotations, m.Retirements, applyReady}
+}
+
+// inventory counts what is in the caches when it is asked, so that there is nothing to keep in step.
+type inventory struct {
+	reader  client.Reader
+	elected <-chan struct{} // the tokens are in the cache of the elected replica alone
+	index   *record.Index
+	now     func() time.Time
+}
+
+// Describe implements prometheus.Collector.
+func (inventory) Describe(out chan<- *prometheus.Desc) {
+	out <- tokensDesc
+	out <- expiryDesc
+	out <- recordsDesc
+}
+
+// Collect implements prometheus.Collector.
+func (v inventory) Collect(out chan<- prometheus.Metric) {
+	out <- prometheus.MustNewConstMetric(recordsDesc, prometheus.GaugeValue, float64(v.index.Len()))
+	select {
+	case <-v.elected:
+	default:
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var list v1alpha1.ApplicationTokenList
+	if err := v.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		return // the cache is starting or stopping; the next scrape will tell
+	}
+	type key struct{ client, state string }
+	counts := map[key]int{}
+	for i := range list.Items {
+		at := &list.Items[i]
+		counts[key{clientOf(at), stateOf(at)}]++
+		if c := at.Status.Current; c != nil && c.ExpiresAt != nil {
+			out <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, c.ExpiresAt.Sub(v.now()).Seconds(), at.Namespace, at.Name)
+		}
+	}
+	for k, n := range counts {
+		out <- prometheus.MustNewConstMetric(tokensDesc, prometheus.GaugeValue, float64(n), k.client, k.state)
+	}
+}
+
+func clientOf(at *v1alpha1.ApplicationToken) string {
+	if at.Spec.ClientRef != nil {
+		return string(at.Spec.ClientRef.Name)
+	}
+	return at.Status.Client
+}
+
+func stateOf(at *v1alpha1.ApplicationToken) string {
+	switch c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); {
+	case c == nil:
+		return "New"
+	case c.Status == metav1.ConditionTrue:
+		return "Ready"
+	default:
+		return c.Reason
+	}
+}

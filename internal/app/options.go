@@ -1,0 +1,110 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Options is what can be set from outside.
+type Options struct {
+	MetricsAddress string   // host:port, or 0 for none
+	HealthAddress  string   // host:port, or 0 for none
+	LeaderElect    bool     // needed where there are several replicas
+	Namespace      string   // the operator's own: records and leases are in it
+	Namespaces     []string // those that are served; empty: all
+	Workers        int      // tokens reconciled at once
+	LogLevel       string   // error, info or debug
+}
+
+const usage = `The operator for application tokens: it brings the kinds of apptoken.dev to life.
+
+The cluster is found by KUBECONFIG, else by ~/.kube/config, else by the service
+account of the pod. Each flag can be set by an environment variable too:
+--metrics-bind-address by APPTOKEN_METRICS_BIND_ADDRESS. A flag beats it.
+
+Usage:
+`
+
+// Help is a request for the text that it holds, as an error.
+type Help string
+
+func (h Help) Error() string { return string(h) }
+
+// ParseOptions reads the flags in args, and for those that are not there the environment. The error of --help is Help.
+func ParseOptions(args []string, env func(string) string) (Options, error) {
+	var o Options
+	var namespaces string
+	own := env("POD_NAMESPACE")
+	if own == "" {
+		own = "apptoken-system"
+	}
+	fs := pflag.NewFlagSet("apptoken-operator", pflag.ContinueOnError)
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "`address` of the Prometheus metrics at /metrics, over plain HTTP; 0 for none")
+	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
+	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas reconcile; needed with more than one")
+	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace: token records and leases are in it. POD_NAMESPACE sets the default")
+	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; rights on tokens and Secrets are then needed in these alone; empty: all")
+	fs.IntVar(&o.Workers, "workers", 16, "how many tokens are reconciled at once")
+	fs.StringVar(&o.LogLevel, "log-level", "info", "how much is logged: error, info or debug")
+	fs.Usage = func() {}
+	err := fs.Parse(args)
+	if errors.Is(err, pflag.ErrHelp) {
+		return Options{}, Help(usage + fs.FlagUsagesWrapped(100))
+	}
+	if err != nil {
+		return Options{}, fmt.Errorf("%w; see --help", err)
+	}
+	if fs.NArg() > 0 {
+		return Options{}, fmt.Errorf("unexpected argument %q: only flags are understood, see --help", fs.Arg(0))
+	}
+	if err := fromEnvironment(fs, env); err != nil {
+		return Options{}, err
+	}
+	for name := range strings.SplitSeq(namespaces, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(o.Namespaces, name) {
+			o.Namespaces = append(o.Namespaces, name)
+		}
+	}
+	return o, o.validate()
+}
+
+// fromEnvironment sets the flags that were not given from APPTOKEN_ variables.
+func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
+	var errs []error
+	fs.VisitAll(func(f *pflag.Flag) {
+		name := "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		if v := env(name); v != "" && !f.Changed {
+			if err := f.Value.Set(v); err != nil {
+				errs = append(errs, fmt.Errorf("%s=%q: %w", name, v, err))
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+func (o Options) validate() error {
+	var errs []error
+	for flagName, address := range map[string]string{"metrics-bind-address": o.MetricsAddress, "health-probe-bind-address": o.HealthAddress} {
+		if _, _, err := net.SplitHostPort(address); address != "0" && err != nil {
+			errs = append(errs, fmt.Errorf("--%s=%q: write host:port or :port, or 0 for none", flagName, address))
+		}
+	}
+	for _, name := range append([]string{o.Namespace}, o.Namespaces...) {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			errs = append(errs, fmt.Errorf("%q is no name of a namespace", name))
+		}
+	}
+	if o.Workers < 1 || o.Workers > 1024 {
+		errs = append(errs, fmt.Errorf("--workers=%d: write a number from 1 to 1024", o.Workers))
+	}
+	if _, ok := levels[o.LogLevel]; !ok {
+		errs = append(errs, fmt.Errorf("--log-level=%q: write error, info or debug", o.LogLevel))
+	}
+	return errors.Join(errs...)
+}
