@@ -21,8 +21,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Used From",type=string,JSONPath=`.status.current.lastUsedFrom`
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="an ApplicationToken's name may have at most 63 characters, since it becomes a label"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.cloneFrom) || self.spec.cloneFrom.name != self.metadata.name",message="spec.cloneFrom names this very token; name another one of this namespace"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="an ApplicationToken's name may have at most 63 characters, since it becomes a label"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.cloneFrom) || self.spec.cloneFrom.name != self.metadata.name",fieldPath=".spec.cloneFrom",message="names this very token; name another one of this namespace"
 type ApplicationToken struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -70,7 +70,7 @@ const (
 // ApplicationTokenSpec is the token that is wanted.
 // +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="give exactly one of clientRef, userRef and cloneFrom"
 // +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",message="a revoked token stays revoked; delete it and declare a new one"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",fieldPath=".state",message="a revoked token stays revoked; delete it and declare a new one"
 type ApplicationTokenSpec struct {
 	// clientRef names the Client that the token speaks for.
 	// +optional
@@ -133,8 +133,8 @@ type ApplicationTokenSpec struct {
 
 // Rotation says when a new version takes over, and when the one before goes.
 // +kubebuilder:validation:XValidation:rule="!(has(self.every) && has(self.schedule))",message="give every or schedule, not both"
-// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",message="timeZone goes with schedule; leave it out, or give a schedule"
-// +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || duration(self.retire.maxOverlap) <= duration(self.every)",message="retire.maxOverlap is longer than every; shorten the overlap or lengthen the interval"
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",fieldPath=".timeZone",message="goes with schedule; leave it out, or give a schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || [self.every, self.retire.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.retire.maxOverlap) <= duration(self.every)",fieldPath=".retire.maxOverlap",message="is longer than every; shorten the overlap or lengthen the interval"
 type Rotation struct {
 	// every is how long a version serves before it is cloned. Tokens are spread: each rotates up to a tenth of the
 	// interval, one minute at most, later.
@@ -172,7 +172,7 @@ const (
 )
 
 // Retire says when a predecessor goes. At most three predecessors are kept, whatever it says.
-// +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || duration(self.minOverlap) <= duration(self.maxOverlap)",message="minOverlap is longer than maxOverlap; shorten the one or lengthen the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || [self.minOverlap, self.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.minOverlap) <= duration(self.maxOverlap)",fieldPath=".minOverlap",message="is longer than maxOverlap; shorten the one or lengthen the other"
 type Retire struct {
 	// when Unused: minOverlap has passed and the predecessor was not used for quietPeriod. AfterOverlap: at maxOverlap.
 	// Defaults to Unused.
@@ -201,14 +201,17 @@ type SecretTemplate struct {
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && !k.matches('^[.]([.].*)?$'))",message="each key must be one that a Secret can have: at most 253 letters, digits, -, _ and ."
 	Data map[string]Template `json:"data,omitempty"`
 	// labels of the Secret, beside the operator's own.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="each key must be one that a label can have, such as team or example.com/team"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 	// annotations of the Secret, beside the operator's own.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="each key must be one that an annotation can have, such as team or example.com/team"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 
@@ -218,6 +221,7 @@ type Template string
 
 // LabelValue is the value of a label.
 // +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:XValidation:rule="!format.labelValue().validate(self).hasValue()",message="must be the value of a label: letters, digits, -, _ and ., with a letter or digit at both ends"
 type LabelValue string
 
 // AnnotationValue is the value of an annotation.
@@ -260,6 +264,9 @@ type ApplicationTokenStatus struct {
 	// client that the token speaks for.
 	// +optional
 	Client string `json:"client,omitempty"`
+	// cloned is what was taken over from the source that cloneFrom names.
+	// +optional
+	Cloned *ClonedGrants `json:"cloned,omitempty"`
 	// current is the version in the Secret.
 	// +optional
 	Current *CurrentVersion `json:"current,omitempty"`
@@ -281,13 +288,41 @@ type ApplicationTokenStatus struct {
 	Restarted string `json:"restarted,omitempty"`
 }
 
+// ClonedGrants is what a token took over from its source. It stays when the source changes or goes.
+type ClonedGrants struct {
+	// from is the name of the source.
+	// +required
+	From string `json:"from"`
+	// client that the source spoke for.
+	// +required
+	Client string `json:"client"`
+	// roles of the source.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Roles []RoleName `json:"roles,omitempty"`
+	// permissions of the source beside its roles.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	Permissions []Permission `json:"permissions,omitempty"`
+	// sourceRanges of the source.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
+}
+
 // CurrentVersion is the version in the Secret.
 type CurrentVersion struct {
 	// record is the name of the TokenRecord that vouches for it.
+	// +required
 	Record string `json:"record"`
 	// hint is what people may see of it.
+	// +required
 	Hint string `json:"hint"`
 	// issuedAt is when it was made.
+	// +required
 	IssuedAt metav1.Time `json:"issuedAt"`
 	// expiresAt is the first instant at which it is refused. Absent: it does not expire.
 	// +optional
@@ -303,8 +338,10 @@ type CurrentVersion struct {
 // PredecessorVersion is a version that a successor took over from.
 type PredecessorVersion struct {
 	// record is the name of the TokenRecord that vouches for it.
+	// +required
 	Record string `json:"record"`
 	// hint is what people may see of it.
+	// +required
 	Hint string `json:"hint"`
 	// retiresAt is when it goes at the latest.
 	// +optional

@@ -16,7 +16,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Display Name",type=string,JSONPath=`.spec.displayName`,priority=1
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a Client's name may have at most 63 characters, since it becomes part of group names and labels"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="a Client's name may have at most 63 characters, since it becomes part of group names and labels"
 type Client struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -110,6 +110,7 @@ type NamespaceSelection struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; for all namespaces, leave names out and give an empty selector"
 	Names []string `json:"names,omitempty"`
 	// selector matches the labels of namespaces. An empty selector matches every namespace.
 	// +optional

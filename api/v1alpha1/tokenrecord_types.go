@@ -25,7 +25,7 @@ import (
 // +kubebuilder:printcolumn:name="Last Used",type=date,JSONPath=`.status.lastUsedAt`
 // +kubebuilder:printcolumn:name="Used From",type=string,JSONPath=`.status.lastUsedFrom`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'at-' + self.spec.digest.substring(0, 32)",message="a TokenRecord is named at- and the first 32 hex digits of its digest"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.digest) < 32 || self.metadata.name == 'at-' + self.spec.digest.substring(0, 32)",fieldPath=".metadata",message="a TokenRecord is named at- and the first 32 hex digits of its digest"
 type TokenRecord struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -175,6 +175,8 @@ type RecordOwner struct {
 	Name string `json:"name,omitempty"`
 	// uid of the object.
 	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
 	UID types.UID `json:"uid,omitempty"`
 }
 

@@ -1,0 +1,257 @@
+package v1alpha1_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// The one control plane of this package's tests, and a client that may do everything there.
+var (
+	plane *cluster.Cluster
+	api   client.Client
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if plane, err = cluster.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	scheme := runtime.NewScheme()
+	code := 1
+	if err = v1alpha1.AddToScheme(scheme); err == nil {
+		api, err = client.New(plane.Admin, client.Options{Scheme: scheme})
+	}
+	if err == nil {
+		code = m.Run()
+	}
+	if err = errors.Join(err, plane.Stop()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// table holds rules of the API, keyed by sentences.
+type table map[string]rule
+
+// rule is one rule seen from both sides: what the API server takes, and what it refuses.
+type rule struct {
+	on   string // the manifest that is twisted; the kind's first, where it is empty
+	good twist  // nil: the manifest as it is
+	bad  twist  // nil: nothing is refused
+	at   string // the field that the user is pointed to
+	says string // what the user is told to change
+}
+
+// twist changes a manifest.
+type twist func(o *unstructured.Unstructured)
+
+func set(path string, value any) twist {
+	return func(o *unstructured.Unstructured) { put(o.Object, parse(path), value) }
+}
+
+func drop(paths ...string) twist {
+	return func(o *unstructured.Unstructured) {
+		for _, path := range paths {
+			put(o.Object, parse(path), absent{})
+		}
+	}
+}
+
+func both(twists ...twist) twist {
+	return func(o *unstructured.Unstructured) {
+		for _, tw := range twists {
+			if tw != nil {
+				tw(o)
+			}
+		}
+	}
+}
+
+// merge makes one table of several. A sentence stands for one rule.
+func merge(tables ...table) table {
+	all := table{}
+	for _, t := range tables {
+		for sentence := range t {
+			if _, twice := all[sentence]; twice {
+				panic("two rules are called " + sentence)
+			}
+		}
+		maps.Copy(all, t)
+	}
+	return all
+}
+
+// on makes the rules of t twist another manifest than the kind's first.
+func on(manifest string, t table) table {
+	for sentence, r := range t {
+		r.on = manifest
+		t[sentence] = r
+	}
+	return t
+}
+
+// after makes the rules of t twist the manifest further than tw does.
+func after(tw twist, t table) table {
+	for sentence, r := range t {
+		r.good = both(tw, r.good)
+		if r.bad != nil {
+			r.bad = both(tw, r.bad)
+		}
+		t[sentence] = r
+	}
+	return t
+}
+
+// absent, put at a place, takes away what is there.
+type absent struct{}
+
+// place is where a value stands: keys and indexes, from the root.
+type place []any
+
+func (p place) String() string {
+	var s strings.Builder
+	for i, step := range p {
+		switch step := step.(type) {
+		case int:
+			fmt.Fprintf(&s, "[%d]", step)
+		case string:
+			if i > 0 {
+				s.WriteByte('.')
+			}
+			s.WriteString(step)
+		}
+	}
+	return s.String()
+}
+
+var step = regexp.MustCompile(`[^.\[\]]+`)
+
+// parse reads what String writes, where no key holds a dot.
+func parse(path string) place {
+	var p place
+	for _, s := range step.FindAllString(path, -1) {
+		if i, err := strconv.Atoi(s); err == nil {
+			p = append(p, i)
+		} else {
+			p = append(p, s)
+		}
+	}
+	return p
+}
+
+// put sets the value at p below in, and makes the maps and list entries that are missing on the way.
+func put(in any, p place, value any) any {
+	if len(p) == 0 {
+		return value
+	}
+	if i, ok := p[0].(int); ok {
+		list, _ := in.([]any)
+		if i == len(list) {
+			list = append(list, nil)
+		}
+		list[i] = put(list[i], p[1:], value)
+		return list
+	}
+	key, _ := p[0].(string)
+	m, ok := in.(map[string]any)
+	if !ok {
+		m = map[string]any{}
+	}
+	m[key] = put(m[key], p[1:], value)
+	if _, gone := m[key].(absent); gone {
+		delete(m, key)
+	}
+	return m
+}
+
+// read returns the manifest of that name, fresh from testdata, after a twist.
+func read(t *testing.T, manifest string, tw twist) *unstructured.Unstructured {
+	t.Helper()
+	return decode(t, text(t, manifest), tw)
+}
+
+func text(t *testing.T, manifest string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", manifest+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func decode(t *testing.T, data []byte, tw twist) *unstructured.Unstructured {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(data, &o.Object); err != nil {
+		t.Fatal(err)
+	}
+	both(tw)(o)
+	return o
+}
+
+// create makes the object for real, until the test ends.
+func create(t *testing.T, o *unstructured.Unstructured) {
+	t.Helper()
+	if err := api.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+		t.Fatal(err)
+	}
+	deleteAfter(t, o)
+}
+
+func deleteAfter(t *testing.T, o client.Object) {
+	t.Cleanup(func() {
+		if err := api.Delete(context.Background(), o); err != nil { // the test's own context is over by now
+			t.Error(err)
+		}
+	})
+}
+
+// try asks the API server whether it would take a new object. A field that no kind has is refused too, so that no case
+// passes for a slip of the pen.
+func try(t *testing.T, o *unstructured.Unstructured) error {
+	t.Helper()
+	return api.Create(t.Context(), o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
+}
+
+// refused asserts that err points the user to a field and says what to change there, and that it says nothing about
+// rules which the API server could not evaluate: nobody can act on that.
+func refused(t *testing.T, err error, at, says string) {
+	t.Helper()
+	refusal, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || refusal.ErrStatus.Details == nil {
+		t.Fatalf("not refused (error: %v), want a refusal at %s that says %q", err, at, says)
+	}
+	if strings.Contains(err.Error(), "evaluating rule") {
+		t.Errorf("the user is shown the inside of a rule: %v", err)
+	}
+	for _, cause := range refusal.ErrStatus.Details.Causes {
+		if cause.Field == at && strings.Contains(cause.Message, says) && strings.Contains(err.Error(), says) {
+			return
+		}
+	}
+	t.Errorf("refused with: %v\nwant a refusal at %s that says %q", err, at, says)
+}

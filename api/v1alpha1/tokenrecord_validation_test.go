@@ -1,0 +1,61 @@
+package v1alpha1_test
+
+func tokenRecordRules() table {
+	const named = "a TokenRecord is named at- and the first 32 hex digits of its digest"
+	return merge(
+		table{
+			"a record needs a spec":                                   {bad: drop("spec"), at: "spec", says: "Required value"},
+			"a record with the name of another credential is refused": {bad: set("metadata.name", "at-1123456789abcdef0123456789abcdef"), at: "metadata", says: named},
+			"a record with a name of its own is refused":              {bad: set("metadata.name", "mine"), at: "metadata", says: named},
+			"a record with a whole digest in its name is refused": {
+				bad: set("metadata.name", "at-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"), at: "metadata", says: named,
+			},
+			"a record of a user's token has an owner in no namespace": {good: both(set("spec.owner.kind", "User"), drop("spec.owner.namespace"))},
+		},
+		required("spec.kind", "spec.digest", "spec.owner", "spec.owner.kind", "spec.owner.name", "spec.owner.uid", "spec.issuedAt", "spec.refresh.digest"),
+		oneOf("spec.kind", "Application", "Login", "Session", "Open"),
+		digest("spec.digest"),
+		atMost("spec.hint", 8),
+		takes("spec.hint", "…x7Qd", "…🔑🔑🔑🔑🔑🔑🔑"),
+		digest("spec.refresh.digest"),
+		digest("spec.refresh.previousDigest"),
+		instant("spec.refresh.previousUntil"),
+		instant("spec.refresh.expiresAt"),
+		oneOf("spec.owner.kind", "ApplicationToken", "User"),
+		atMost("spec.owner.namespace", 63),
+		atMost("spec.owner.name", 253),
+		atMost("spec.owner.uid", 64),
+		atMost("spec.client", 63),
+		atMost("spec.user", 253),
+		oneOf("spec.state", "Active", "Suspended"),
+		list("spec.roles", 64, numbered("role-%d")),
+		roleName("spec.roles[0]"),
+		list("spec.permissions", 128, numbered("search.%d")),
+		permission("spec.permissions[0]"),
+		sourceRanges("spec.sourceRanges"),
+		instant("spec.issuedAt"),
+		instant("spec.expiresAt"),
+		positive("spec.idleTimeout"),
+		takes("spec.version", int64(1), int64(1<<62)),
+		refuses("spec.version", "greater than or equal to 1", int64(0), int64(-1)),
+		atMost("spec.trigger", 253),
+		atMost("spec.predecessor", 35),
+		instant("spec.supersededAt"),
+		atMost("spec.credential", 64),
+	)
+}
+
+// tokenRecordChanges are the rules about what a record was before.
+func tokenRecordChanges() changes {
+	return changes{
+		"a record's digest never changes, not even where its name says nothing of it": {
+			to: set("spec.digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee"),
+			at: "spec.digest", says: "is what the record is about and never changes",
+		},
+		"a record's digest never goes":              {to: drop("spec.digest"), at: "spec.digest", says: "Required value"},
+		"a record can be superseded and end sooner": {to: both(set("spec.supersededAt", "2026-03-01T12:10:00Z"), set("spec.expiresAt", "2026-03-01T12:20:00Z"))},
+		"a record's refresh token can be replaced":  {to: set("spec.refresh.digest", "5123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
+		"a record can be suspended":                 {to: set("spec.state", "Suspended")},
+		"a record's grants can change":              {to: both(set("spec.roles", []any{}), drop("spec.permissions", "spec.sourceRanges"))},
+	}
+}
