@@ -32,6 +32,9 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 		after.SupersededAt, after.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		return r.change(ctx, s, before, after)
 	case plan.Change:
+		if err := r.bringAlong(ctx, at, s, p); err != nil {
+			return err
+		}
 		after := before
 		after.Owner.UID, after.ExpiresAt = string(at.UID), p.ExpiresAt
 		if g := w.Grants; g != nil {
@@ -55,6 +58,25 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 	default:
 		return fmt.Errorf("no such action: %d", p.Do)
 	}
+}
+
+// bringAlong gives the predecessors that came back from a backup their new owner before the current record gets it: that
+// they belong here is known only as long as that one still names the owner's former life.
+func (r *ApplicationTokens) bringAlong(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, p plan.Plan) error {
+	if !p.Version.Restored || s.Current == nil || p.Version.Record != s.Current.Record {
+		return nil
+	}
+	for _, v := range s.Others {
+		if !v.Restored {
+			continue
+		}
+		after := s.records[v.Record]
+		after.Owner.UID = string(at.UID)
+		if err := r.change(ctx, s, s.records[v.Record], after); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *ApplicationTokens) change(ctx context.Context, s *seen, before, after record.Record) error {

@@ -38,9 +38,9 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 		return ctrl.Result{}, nil
 	}
 	now := r.Now()
-	p, err := r.judge(ctx, now, rec, r.Client)
+	p, err := r.judge(ctx, now, rec, false)
 	if err == nil && p.Do == plan.RetireOne {
-		p, err = r.judge(ctx, now, rec, r.Live)
+		p, err = r.judge(ctx, now, rec, true)
 	}
 	if err != nil || p.Do != plan.RetireOne {
 		return settle(now, p.Wake, err, nil)
@@ -53,8 +53,12 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	return settle(now, time.Time{}, err, nil)
 }
 
-// judge asks the planner about a record, on what from says of its owner.
-func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Record, from client.Reader) (plan.Plan, error) {
+// judge asks the planner about a record, on what the cache says of its owner, or, to be sure, the API server.
+func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Record, sure bool) (plan.Plan, error) {
+	var from client.Reader = r.Client
+	if sure {
+		from = r.Live
+	}
 	var at v1alpha1.ApplicationToken
 	err := from.Get(ctx, types.NamespacedName{Namespace: rec.Owner.Namespace, Name: rec.Owner.Name}, &at)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -62,7 +66,7 @@ func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Reco
 	}
 	o := plan.Owner{Exists: err == nil}
 	if o.Exists {
-		if o, err = r.ownership(ctx, &at, rec, from); err != nil {
+		if o, err = r.ownership(ctx, &at, rec, sure); err != nil {
 			return plan.Plan{}, err
 		}
 	}
@@ -71,12 +75,17 @@ func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Reco
 }
 
 // ownership says what the owner's Secret says of a record.
-func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationToken, rec record.Record, from client.Reader) (plan.Owner, error) {
+func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationToken, rec record.Record, sure bool) (plan.Owner, error) {
+	var from client.Reader = r.Client
+	get := r.Records.Get
+	if sure {
+		from, get = r.Live, r.Records.Confirm
+	}
 	o := plan.Owner{Exists: true}
 	current := ""
 	for _, name := range secretNames(at) {
 		var secret client.Object = &corev1.Secret{} // in the cache there are only our own
-		if from == r.Live {
+		if sure {
 			secret = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
 		}
 		if err := from.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, secret); client.IgnoreNotFound(err) != nil {
@@ -91,10 +100,6 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	o.Delivered = current == rec.Name()
 	if o.Pending || o.Delivered {
 		return o, nil
-	}
-	get := r.Records.Get
-	if from == r.Live {
-		get = r.Records.Confirm
 	}
 	successor, err := get(ctx, current)
 	if err != nil && !errors.Is(err, record.ErrGone) {

@@ -81,6 +81,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Named("applicationtoken").
 		Watches(&v1alpha1.ApplicationToken{}, &newestFirstHandler{}, builder.WithPredicates(specChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.roomFor}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
@@ -195,6 +196,19 @@ func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
 
 func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
 	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
+}
+
+// roomFor looks again at those that had no room in their client, now that a token of it is gone.
+func (r *ApplicationTokens) roomFor(ctx context.Context, e event.DeleteEvent, q queue) {
+	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	var c v1alpha1.Client
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: clientOf(at)}, &c); err != nil || c.Spec.Tokens.MaxCount == nil {
+		return
+	}
+	add(q, priorityRoutine, r.requests(ctx, client.MatchingFields{IndexClient: c.Name})...)
 }
 
 func (r *ApplicationTokens) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {

@@ -1,0 +1,126 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+)
+
+// errCrash is what every call says once the process is dead.
+var errCrash = errors.New("the operator has crashed")
+
+// mode is what happens at the call that fails.
+type mode struct {
+	name   string
+	lands  bool  // the write reaches the store all the same
+	crash  bool  // nothing after it is carried out
+	answer error // what the caller is told
+}
+
+var (
+	internal = apierrors.NewInternalError(errors.New("injected"))
+	conflict = apierrors.NewConflict(corev1.Resource("objects"), "x", errors.New("injected"))
+	exists   = apierrors.NewAlreadyExists(corev1.Resource("objects"), "x")
+	timeout  = apierrors.NewTimeoutError("injected", 1)
+)
+
+var modes = []mode{
+	{"crash before the write", false, true, errCrash},
+	{"crash after the write", true, true, errCrash},
+	{"an error before the write", false, false, internal},
+	{"a lost answer after the write", true, false, timeout},
+	{"a conflict", false, false, conflict},
+	{"a repeated write answered by conflict", true, false, conflict},
+	{"a repeated creation answered by AlreadyExists", true, false, exists},
+}
+
+// faults wraps the API server for one world: in each chapter the call number at fails in its mode, and after every write
+// the world is judged.
+type faults struct {
+	w       *world
+	at      int // from 1; 0: none fails
+	mode    mode
+	calls   int // of this chapter
+	hits    int
+	dead    bool
+	verdict error          // of the judge
+	before  func(call int) // runs before each call, where set
+}
+
+func (w *world) faults(at int, m mode) *faults { return &faults{w: w, at: at, mode: m} }
+
+// chapter begins: calls are counted anew.
+func (f *faults) chapter() { f.calls = 0 }
+
+func (f *faults) wrap(c client.WithWatch) client.WithWatch {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			return f.read(func() error { return c.Get(ctx, key, obj, o...) })
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+			return f.read(func() error { return c.List(ctx, list, o...) })
+		},
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			return f.write(func() error { return c.Create(ctx, obj, o...) })
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			return f.write(func() error { return c.Update(ctx, obj, o...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, obj client.Object, p client.Patch, o ...client.PatchOption) error {
+			return f.write(func() error { return c.Patch(ctx, obj, p, o...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			return f.write(func() error { return c.Delete(ctx, obj, o...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, o ...client.SubResourceUpdateOption) error {
+			return f.write(func() error { return c.SubResource(sub).Update(ctx, obj, o...) })
+		},
+	})
+}
+
+func (f *faults) next() (fails bool) {
+	f.calls++
+	if f.before != nil {
+		f.before(f.calls)
+	}
+	fails = f.calls == f.at
+	if fails {
+		f.hits++
+	}
+	f.dead = f.dead || fails && f.mode.crash
+	return fails
+}
+
+func (f *faults) read(do func() error) error {
+	if f.dead {
+		return errCrash
+	}
+	if f.mode.lands { // only writes count
+		return do()
+	}
+	if f.next() {
+		return f.mode.answer
+	}
+	return do()
+}
+
+func (f *faults) write(do func() error) error {
+	if f.dead {
+		return errCrash
+	}
+	fails := f.next()
+	if fails && !f.mode.lands {
+		return f.mode.answer
+	}
+	err := do()
+	f.w.writes.Add(1)
+	f.verdict = errors.Join(f.verdict, f.w.check())
+	if fails && err == nil {
+		return f.mode.answer
+	}
+	return err
+}

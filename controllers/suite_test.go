@@ -1,0 +1,298 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// api reads and writes the real API server, with every right and no cache.
+var api client.WithWatch
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // errors are what these tests are about
+	os.Exit(func() int {
+		c, err := cluster.Start()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() {
+			if err := c.Stop(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}()
+		scheme := runtime.NewScheme()
+		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if api, err = client.NewWithWatch(c.Admin, client.Options{Scheme: scheme}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// world is one token in namespaces of its own. Its passes happen when the test says so, and its clock stands still until
+// it is stepped.
+type world struct {
+	t       *testing.T
+	ctx     context.Context
+	client  string // name of the Client
+	shop    string // namespace of the token
+	own     string // namespace of the operator
+	now     time.Time
+	writes  atomic.Int64 // of all operators of this world
+	history history
+}
+
+// history is what was seen of the world so far, by which the invariants are judged.
+type history struct {
+	alive     map[string]time.Time // superseded records, by name: the end of their life
+	seen      map[string]bool      // records that were there
+	gone      map[string]bool      // records that were there, and then were not
+	delivered []token.Digest       // what the Secret held, in this order
+	revoked   string               // the record that somebody deleted
+	ending    bool                 // revoked or deleted: nothing has to be accepted any more
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{
+		t: t, ctx: t.Context(), now: time.Now().Truncate(time.Second),
+		history: history{alive: map[string]time.Time{}, seen: map[string]bool{}, gone: map[string]bool{}},
+	}
+	for _, ns := range []struct {
+		prefix string
+		name   *string
+	}{{"shop-", &w.shop}, {"own-", &w.own}} {
+		obj := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: ns.prefix}}
+		w.must(api.Create(w.ctx, obj))
+		*ns.name = obj.Name
+	}
+	w.client = strings.Replace(w.shop, "shop", "acme", 1)
+	w.must(api.Create(w.ctx, &v1alpha1.Client{
+		ObjectMeta: metav1.ObjectMeta{Name: w.client},
+		Spec: v1alpha1.ClientSpec{
+			Roles: []v1alpha1.Role{{Name: "primary", Permissions: []v1alpha1.Permission{"search.*"}}, {Name: "second"}},
+			Grants: []v1alpha1.Grant{{
+				Namespaces: v1alpha1.NamespaceSelection{Names: []string{w.shop}}, Roles: []v1alpha1.RoleName{"primary", "second"},
+			}},
+		},
+	}))
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: w.shop, Name: "indexer"}
+}
+
+// declare creates the token; trigger and retirement are those that the story turns.
+func (w *world) declare() error {
+	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "indexer"},
+		Spec: v1alpha1.ApplicationTokenSpec{
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.client)},
+			Roles:     []v1alpha1.RoleName{"primary"},
+			Rotation: v1alpha1.Rotation{Trigger: "1", Retire: &v1alpha1.Retire{
+				MinOverlap: "10m", QuietPeriod: "1h", MaxOverlap: "24h",
+			}},
+		},
+	})
+}
+
+// edit changes the token as its owner would.
+func (w *world) edit(change func(*v1alpha1.ApplicationToken)) error {
+	for {
+		var at v1alpha1.ApplicationToken
+		if err := api.Get(w.ctx, w.key(), &at); err != nil {
+			return err
+		}
+		change(&at)
+		if err := api.Update(w.ctx, &at); !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+}
+
+// operator is a process of the operator: what it reads and writes goes through c, what it must know for sure through live.
+type operator struct {
+	w       *world
+	c       client.Client
+	tokens  *controllers.ApplicationTokens
+	records *controllers.TokenRecords
+}
+
+func (w *world) start(c client.Client, live client.Reader) *operator {
+	store := record.NewKube(c, live, w.own)
+	count := func(name string, by ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, by)
+	}
+	metrics := &controllers.Metrics{
+		Decisions: count("decisions", "action", "reason"), Rotations: count("rotations", "reason"),
+		Retirements: count("retirements", "reason"), ApplyReady: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ready"}),
+	}
+	now := func() time.Time { return w.now }
+	return &operator{
+		w: w, c: c,
+		tokens: &controllers.ApplicationTokens{
+			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
+			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics,
+		},
+		records: &controllers.TokenRecords{Client: c, Live: live, Records: store, Now: now, Metrics: metrics},
+	}
+}
+
+// pass lets each reconciler look once at what there is.
+func (o *operator) pass() error {
+	var at v1alpha1.ApplicationToken
+	err := o.c.Get(o.w.ctx, o.w.key(), &at)
+	if err == nil {
+		_, err = o.tokens.Reconcile(o.w.ctx, &at)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return err
+	}
+	var list v1alpha1.TokenRecordList
+	if err := o.c.List(o.w.ctx, &list, client.InNamespace(o.w.own)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		if _, err := o.records.Reconcile(o.w.ctx, &list.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle passes until a pass succeeds and writes nothing.
+func (o *operator) settle() error {
+	for range 40 {
+		before := o.w.writes.Load()
+		err := o.pass()
+		if errors.Is(err, errCrash) {
+			return err
+		}
+		if err == nil && o.w.writes.Load() == before {
+			return nil
+		}
+	}
+	return errors.New("40 passes did not settle the world")
+}
+
+// check judges the world by the invariants of the design, at this very moment.
+func (w *world) check() error {
+	var list v1alpha1.TokenRecordList
+	if err := api.List(w.ctx, &list, client.InNamespace(w.own)); err != nil {
+		return err
+	}
+	live := map[string]record.Record{}
+	predecessors := 0
+	for i := range list.Items {
+		r, err := record.FromObject(&list.Items[i])
+		if err != nil {
+			return err
+		}
+		if w.history.gone[r.Name()] {
+			return fmt.Errorf("[3] record %s was gone and is back", r.Name())
+		}
+		if !r.SupersededAt.IsZero() {
+			predecessors++
+			if end, ok := w.history.alive[r.Name()]; r.ExpiresAt.IsZero() || ok && r.ExpiresAt.After(end) {
+				return fmt.Errorf("[5] the life of predecessor %s was extended", r.Name())
+			}
+			w.history.alive[r.Name()] = r.ExpiresAt
+		}
+		live[r.Name()] = r
+	}
+	if predecessors > 3 {
+		return fmt.Errorf("%d predecessors are kept", predecessors)
+	}
+	for name := range w.history.seen {
+		if _, ok := live[name]; !ok {
+			w.history.gone[name] = true
+		}
+	}
+	for name := range live {
+		w.history.seen[name] = true
+	}
+	return w.checkSecret(live)
+}
+
+// checkSecret judges what a workload has: the token in the Secret, and the one before.
+func (w *world) checkSecret(live map[string]record.Record) error {
+	var secret corev1.Secret
+	if err := api.Get(w.ctx, w.key(), &secret); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	held, err := token.Parse(string(secret.Data["token"]))
+	if err != nil {
+		return fmt.Errorf("the Secret holds no token: %w", err)
+	}
+	n := len(w.history.delivered)
+	if n == 0 || w.history.delivered[n-1] != held.Digest() {
+		w.history.delivered = append(w.history.delivered, held.Digest())
+		n++
+	}
+	if w.history.ending {
+		return nil
+	}
+	if r, ok := live[held.Digest().RecordName()]; !ok || r.Suspended || !r.SupersededAt.IsZero() && !w.now.Before(r.ExpiresAt) {
+		return errors.New("[2] the Secret holds a token that no live record vouches for")
+	}
+	if _, ok := render.Find(secret.Data, held.Digest()); !ok {
+		return errors.New("[2] the token in the Secret is not found again")
+	}
+	if n < 2 || w.history.delivered[n-2].RecordName() == w.history.revoked {
+		return nil
+	}
+	before, ok := live[w.history.delivered[n-2].RecordName()]
+	if ok && before.SupersededAt.IsZero() || ok && w.now.Before(before.ExpiresAt) {
+		return nil
+	}
+	if current := live[held.Digest().RecordName()]; w.now.Before(current.IssuedAt.Add(10 * time.Minute)) {
+		return errors.New("the predecessor is dead within its minOverlap: pods that hold it fail")
+	}
+	return nil
+}
+
+// recordsLeft counts the records of the world.
+func (w *world) recordsLeft() int {
+	var list v1alpha1.TokenRecordList
+	w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
+	return len(list.Items)
+}
