@@ -1,0 +1,109 @@
+# make help lists what there is. Tools are pinned in hack/tools/go.mod; Go fetches and builds them at first use.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOL           := go tool -modfile=hack/tools/go.mod
+CONTROLLER_GEN := $(TOOL) controller-gen
+LINT           := $(TOOL) golangci-lint-kube-api-linter
+FUZZTIME       ?= 20s
+TESTFLAGS      ?=
+
+# A recipe that begins with $(ASSETS) finds kube-apiserver, etcd and kubectl in $$KUBEBUILDER_ASSETS, or fails at once.
+ASSETS = assets=$$(hack/controlplane/controlplane.sh | tail -n 1); export KUBEBUILDER_ASSETS="$$assets";
+
+##@ Try it
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "; print "make <target>"} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build bin/demo ## Watch a token's life on a throw-away control plane; ends by itself
+	@$(ASSETS) env -u KUBECONFIG bin/demo --once --manager bin/manager
+
+.PHONY: run
+run: build bin/demo ## The same, and stay; with KUBECONFIG=file, run the operator against that cluster (ARGS="…" for flags)
+ifeq ($(origin KUBECONFIG),command line)
+	KUBECONFIG="$(KUBECONFIG)" bin/manager $(ARGS)
+else
+	@$(ASSETS) env -u KUBECONFIG bin/demo --manager bin/manager
+endif
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/manager
+	go build -trimpath -o bin/manager .
+
+.PHONY: bin/demo
+bin/demo:
+	@go build -trimpath -o $@ ./hack/demo
+
+.PHONY: generate
+generate: ## Write deepcopy functions and CRDs from api/
+	$(CONTROLLER_GEN) object crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	gofmt -w .
+
+.PHONY: controlplane
+controlplane: ## Get kube-apiserver, etcd and kubectl; the last line printed is their folder
+	@hack/controlplane/controlplane.sh
+
+.PHONY: clean
+clean: ## Delete what was built here
+	rm -rf bin
+
+##@ Check
+
+.PHONY: check
+check: check-generated check-format vet lint ## What CI checks before the tests; changes nothing
+	@echo "check: all good"
+
+# Generates beside the tree and compares, so that it neither needs git nor minds work in progress.
+.PHONY: check-generated
+check-generated:
+	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; \
+	$(CONTROLLER_GEN) object crd paths=./api/... output:object:dir="$$new" output:crd:dir="$$new/crd"; \
+	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$new/zz_generated.deepcopy.go" && \
+	diff -ru config/crd/bases "$$new/crd" || \
+	  { echo "check: the generated files do not match api/; run 'make generate' and commit what changes" >&2; exit 1; }
+
+.PHONY: check-format
+check-format:
+	@files=$$(gofmt -l .); [ -z "$$files" ] || \
+	  { printf '%s\n' "$$files" "check: these files are not formatted; run 'make fmt' and commit what changes" >&2; exit 1; }
+	@go mod tidy -diff || { echo "check: go.mod is not tidy; run 'go mod tidy' and commit what changes" >&2; exit 1; }
+
+.PHONY: vet
+vet: ## Run go vet
+	go vet ./...
+
+.PHONY: lint
+lint: ## Run the linters; building them takes two minutes the first time
+	$(LINT) run ./...
+	$(LINT) run --config .golangci-api.yml ./api/...
+
+.PHONY: test
+test: ## Run every test, against a real kube-apiserver and etcd
+	@$(ASSETS) go test -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: test-race
+test-race: ## Run every test under the race detector; needs a C compiler
+	@$(ASSETS) CGO_ENABLED=1 go test -race -timeout 40m $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz test for FUZZTIME (20s)
+	@grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' api controllers internal | while IFS=: read -r file func; do \
+	  echo "fuzz: $${func#func } in $$file"; \
+	  go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) </dev/null; \
+	done
+
+.PHONY: bench
+bench: ## Measure the operator against a real control plane
+	@go build -trimpath -o bin/bench ./test/bench
+	@$(ASSETS) bin/bench

@@ -1,0 +1,133 @@
+package manifests_test
+
+import (
+	"strings"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+func TestADryRunPassesOnceTheNamespacesAndKindsAreThere(t *testing.T) {
+	track(t)
+	_, k := emptyCluster(t)
+	// A dry run makes nothing, so the objects that need a namespace or a kind of the same folder would not find it.
+	k.run(t, "apply", "-f", config("manager/namespace.yaml"), "-f", config("samples/namespace.yaml"))
+	k.apply(t, "crd")
+	k.serve(t)
+	for _, folder := range []string{"default", "namespaced", "samples"} {
+		t.Run(folder, func(t *testing.T) { k.apply(t, folder, "--dry-run=server") })
+	}
+}
+
+func TestOneCommandInstalls(t *testing.T) {
+	track(t)
+	for mode, needs := range map[string]string{"default": "", "namespaced": "samples/namespace.yaml"} {
+		t.Run(mode, func(t *testing.T) {
+			c, k := emptyCluster(t)
+			if needs != "" {
+				k.run(t, "apply", "-f", config(needs))
+			}
+			k.apply(t, mode)
+
+			// A field that the API server changes on the way would be applied again and again from Git.
+			k.run(t, "diff", "-k", config(mode))
+
+			cs, err := kubernetes.NewForConfig(c.Admin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Run("its pods are admitted", func(t *testing.T) { podIsAdmitted(t, cs) })
+			t.Run("it has the rights it needs and no others", func(t *testing.T) { rightsHold(t, cs, mode) })
+			t.Run("the samples follow", func(t *testing.T) {
+				k.serve(t)
+				k.apply(t, "samples")
+				k.run(t, "diff", "-k", config("samples"))
+			})
+			t.Run("the operator works with its rights", func(t *testing.T) { worksWithItsRights(t, c.Admin, mode) })
+		})
+	}
+}
+
+// podIsAdmitted makes a pod as a ReplicaSet would, and throws it away. The namespace enforces the restricted standard on
+// pods alone; of a Deployment that violates it, it warns at most.
+func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
+	t.Helper()
+	d := deployment(t)
+	pod := &corev1.Pod{ObjectMeta: d.Spec.Template.ObjectMeta, Spec: d.Spec.Template.Spec}
+	pod.GenerateName = d.Name + "-"
+	_, err := cs.CoreV1().Pods(d.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// rightsHold asks the API server what the operator may do: the roles, the bindings and the account fit together.
+func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
+	t.Helper()
+	const system, served, other, all = "apptoken-system", "shop", "kube-system", ""
+	always := map[string]bool{"default": true, "namespaced": true}
+	everywhere := map[string]bool{"default": true}
+	never := map[string]bool{}
+
+	for _, ask := range []struct {
+		verb, group, resource, namespace string
+		allowed                          map[string]bool
+	}{
+		{"watch", "apptoken.dev", "clients", all, always},
+		{"update", "apptoken.dev", "clients/status", all, always},
+		{"update", "apptoken.dev", "clients", all, never},
+		{"watch", "", "namespaces", all, always},
+
+		{"create", "apptoken.dev", "tokenrecords", system, always},
+		{"patch", "apptoken.dev", "tokenrecords", system, always},
+		{"update", "apptoken.dev", "tokenrecords/status", system, always},
+		{"deletecollection", "apptoken.dev", "tokenrecords", system, never},
+		{"get", "apptoken.dev", "tokenrecords", served, never},
+		{"update", "coordination.k8s.io", "leases", system, always},
+		{"update", "coordination.k8s.io", "leases", other, never},
+		{"create", "", "events", system, always},
+		{"create", "events.k8s.io", "events", metav1.NamespaceDefault, always},
+		{"create", "events.k8s.io", "events", served, always},
+		{"create", "events.k8s.io", "events", other, everywhere},
+
+		{"patch", "apptoken.dev", "applicationtokens", served, always},
+		{"update", "apptoken.dev", "applicationtokens/status", served, always},
+		{"update", "apptoken.dev", "applicationtokens/finalizers", served, always},
+		{"delete", "apptoken.dev", "applicationtokens", served, never},
+		{"list", "apptoken.dev", "applicationtokens", all, everywhere},
+
+		{"create", "", "secrets", served, always},
+		{"delete", "", "secrets", served, always},
+		{"patch", "", "secrets", served, never},
+		{"get", "", "secrets", other, everywhere},
+		{"list", "", "secrets", all, everywhere},
+
+		{"patch", "apps", "deployments", served, always},
+		{"patch", "apps", "daemonsets", other, everywhere},
+		{"delete", "apps", "deployments", served, never},
+
+		{"get", "", "pods", served, never},
+		{"create", "", "serviceaccounts/token", served, never},
+		{"create", "rbac.authorization.k8s.io", "rolebindings", served, never},
+		{"impersonate", "", "users", all, never},
+	} {
+		resource, subresource, _ := strings.Cut(ask.resource, "/")
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:apptoken-system:apptoken-operator",
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: ask.verb, Group: ask.group, Resource: resource, Subresource: subresource, Namespace: ask.namespace,
+			},
+		}}
+		review, err := cs.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if review.Status.Allowed != ask.allowed[mode] {
+			t.Errorf("%s %s %q in namespace %q: allowed is %t, want %t",
+				ask.verb, ask.resource, ask.group, ask.namespace, review.Status.Allowed, ask.allowed[mode])
+		}
+	}
+}

@@ -1,0 +1,178 @@
+package manifests_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/apptoken/operator/test/cluster"
+)
+
+func TestTheDeploymentSurvivesTheLossOfOneReplica(t *testing.T) {
+	objects := parse(t, rendered(t, "default"))
+	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	if *d.Spec.Replicas != 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
+		t.Errorf("it has %d replicas, of which %s may be missing in an update", *d.Spec.Replicas, d.Spec.Strategy.RollingUpdate.MaxUnavailable)
+	}
+	if !slices.Contains(manager(t, d).Args, "--leader-elect") {
+		t.Error("two replicas reconcile, since nobody elects a leader")
+	}
+	if spread := d.Spec.Template.Spec.TopologySpreadConstraints; len(spread) != 1 || spread[0].TopologyKey != corev1.LabelHostname {
+		t.Errorf("replicas are not spread over hosts: %v", spread)
+	}
+
+	budget := find[*policyv1.PodDisruptionBudget](t, objects, d.Namespace, d.Name)
+	selects, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if budget.Spec.MinAvailable.IntValue() != 1 || !selects.Matches(labels.Set(d.Spec.Template.Labels)) {
+		t.Errorf("the disruption budget is %s of %s", budget.Spec.MinAvailable, selects)
+	}
+}
+
+func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
+	objects := parse(t, rendered(t, "default"))
+	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	c := manager(t, d)
+	for flag, name := range map[string]string{"--metrics-bind-address": "metrics", "--health-probe-bind-address": "health"} {
+		i := slices.IndexFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
+		if i < 0 || !slices.Contains(c.Args, flag+"=:"+strconv.Itoa(int(c.Ports[i].ContainerPort))) {
+			t.Errorf("the port %s is not what %s says: %v %v", name, flag, c.Ports, c.Args)
+		}
+	}
+	for path, probe := range map[string]*corev1.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.StrVal != "health" {
+			t.Errorf("there is no probe of %s on the port health: %v", path, probe)
+		}
+	}
+	scraped := find[*corev1.Service](t, objects, d.Namespace, d.Name+"-metrics")
+	if !labels.SelectorFromSet(scraped.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) || scraped.Spec.Ports[0].TargetPort.StrVal != "metrics" {
+		t.Errorf("the Service does not lead to the metrics: %v", scraped.Spec)
+	}
+	if env := c.Env[0]; env.Name != "POD_NAMESPACE" || env.ValueFrom.FieldRef.FieldPath != "metadata.namespace" {
+		t.Errorf("the operator is not told its own namespace: %v", env)
+	}
+}
+
+func TestTheDeploymentAsksForLittle(t *testing.T) {
+	d := deployment(t)
+	c := manager(t, d)
+	if cpu, memory, most := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory(), c.Resources.Limits.Memory(); cpu.String() != "100m" || memory.String() != "256Mi" || most.String() != "1Gi" {
+		t.Errorf("it asks for %s of a processor and %s of memory, at most %s", cpu, memory, most)
+	}
+	if !c.Resources.Limits.Cpu().IsZero() {
+		t.Error("a processor limit makes verification wait")
+	}
+	if s := c.SecurityContext; !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+		t.Errorf("the container's security context: %v", s)
+	}
+	if s := d.Spec.Template.Spec.SecurityContext; !*s.RunAsNonRoot || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("the pod's security context: %v", s)
+	}
+}
+
+func TestTheNamespacedModeServesTheNamespacesItHasRightsIn(t *testing.T) {
+	objects := parse(t, rendered(t, "namespaced"))
+	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	var served []string
+	for where := range bound(t, objects) {
+		if where != "" && where != metav1.NamespaceDefault && where != d.Namespace {
+			served = append(served, where)
+		}
+	}
+	slices.Sort(served)
+	if want := "--namespaces=" + strings.Join(served, ","); !slices.Contains(manager(t, d).Args, want) {
+		t.Errorf("the flags are %v, the rights say %s", manager(t, d).Args, want)
+	}
+}
+
+func TestTheImageIsMadeForTheDeployment(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join(cluster.Root(), "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, found := strings.Cut(string(file), "\nFROM gcr.io/distroless/static:nonroot\n")
+	if !found || strings.Contains(last, "FROM") {
+		t.Fatal("the last stage of the Dockerfile is not the static base image")
+	}
+	user := deployment(t).Spec.Template.Spec.SecurityContext
+	for _, line := range []string{
+		"USER " + strconv.FormatInt(*user.RunAsUser, 10) + ":" + strconv.FormatInt(*user.RunAsGroup, 10),
+		`ENTRYPOINT ["/manager"]`,
+	} {
+		if !slices.Contains(strings.Split(last, "\n"), line) {
+			t.Errorf("the Dockerfile does not say: %s", line)
+		}
+	}
+}
+
+// object is what every object of Kubernetes is.
+type object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// parse reads the objects that Kubernetes itself knows; the kinds' definitions are the API server's to judge.
+func parse(t *testing.T, manifests []byte) []object {
+	t.Helper()
+	var all []object
+	for r := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifests))); ; {
+		doc, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _, err := scheme.Codecs.UniversalDeserializer().Decode(doc, nil, nil)
+		if runtime.IsNotRegisteredError(err) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, o.(object))
+	}
+}
+
+func find[T object](t *testing.T, objects []object, namespace, name string) T {
+	t.Helper()
+	for _, o := range objects {
+		if found, ok := o.(T); ok && o.GetNamespace() == namespace && o.GetName() == name {
+			return found
+		}
+	}
+	var none T
+	t.Fatalf("there is no %T %s/%s", none, namespace, name)
+	return none
+}
+
+func deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	return find[*appsv1.Deployment](t, parse(t, rendered(t, "default")), "apptoken-system", "apptoken-operator")
+}
+
+func manager(t *testing.T, d *appsv1.Deployment) corev1.Container {
+	t.Helper()
+	if n := len(d.Spec.Template.Spec.Containers); n != 1 {
+		t.Fatalf("there are %d containers", n)
+	}
+	return d.Spec.Template.Spec.Containers[0]
+}

@@ -1,0 +1,114 @@
+package manifests_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// config is the path of a folder below config/.
+func config(folder string) string { return filepath.Join(cluster.Root(), "config", folder) }
+
+// emptyCluster starts a control plane as it is before anybody installed anything.
+func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
+	t.Helper()
+	c, err := cluster.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Errorf("stop the control plane: %v", err)
+		}
+	})
+	kubeconfig, err := c.Kubeconfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kubectl(filepath.Join(t.TempDir(), "kubeconfig"))
+	if err := os.WriteFile(string(k), kubeconfig, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.run(t, "delete", "-k", config("crd")) // Start installs the kinds; whoever follows the manual has yet to
+	return c, k
+}
+
+// kubectl is the kubeconfig file of the API server that it talks to.
+type kubectl string
+
+// run returns all that kubectl said, as somebody at a terminal sees it. Nothing may go wrong.
+func (k kubectl) run(t *testing.T, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program(t), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+string(k))
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, said)
+	}
+	return string(said)
+}
+
+// apply applies a folder strictly. The API server may have nothing to warn of, such as pods that their namespace refuses.
+func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
+	t.Helper()
+	said := k.run(t, append([]string{"apply", "--validate=strict", "-k", config(folder)}, flags...)...)
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, "Warning") {
+			t.Errorf("kubectl apply -k config/%s: %s", folder, line)
+		}
+	}
+}
+
+// serve waits until the API server serves the kinds.
+func (k kubectl) serve(t *testing.T) {
+	t.Helper()
+	k.run(t, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+}
+
+// rendered is what a folder comes to.
+func rendered(t *testing.T, folder string) []byte {
+	t.Helper()
+	track(t)
+	cmd := exec.CommandContext(t.Context(), program(t), "kustomize", config(folder))
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil || said.Len() > 0 {
+		t.Fatalf("kubectl kustomize config/%s: %v\n%s", folder, err, said.String())
+	}
+	return out.Bytes()
+}
+
+// track reads every file of config/, which tells go test's cache that the test depends on them: it cannot see what
+// kubectl reads.
+func track(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(config("."), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		_, err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func program(t *testing.T) string {
+	t.Helper()
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if assets == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set: use make test, or export KUBEBUILDER_ASSETS=$(make -s controlplane | tail -n 1)")
+	}
+	return filepath.Join(assets, "kubectl")
+}

@@ -1,0 +1,150 @@
+package manifests_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+// rights are verbs, in alphabetical order, by API group and resource.
+type rights map[string]string
+
+// These are all the rights that the operator has. Whoever adds to them says in config/rbac what for.
+var (
+	// Of objects that have no namespace.
+	reading = rights{
+		"apptoken.dev/clients":        "get list watch",
+		"apptoken.dev/clients/status": "update",
+		"/namespaces":                 "get list watch",
+	}
+	// In a namespace that it serves.
+	serving = rights{
+		"apptoken.dev/applicationtokens":            "get list patch watch",
+		"apptoken.dev/applicationtokens/status":     "update",
+		"apptoken.dev/applicationtokens/finalizers": "update",
+		"/secrets":             "create delete get list update watch",
+		"apps/deployments":     "get patch",
+		"apps/statefulsets":    "get patch",
+		"apps/daemonsets":      "get patch",
+		"events.k8s.io/events": "create patch",
+	}
+	// In its own namespace.
+	own = rights{
+		"apptoken.dev/tokenrecords":        "create delete get list patch watch",
+		"apptoken.dev/tokenrecords/status": "update",
+		"coordination.k8s.io/leases":       "create get update",
+		"/events":                          "create patch",
+	}
+	// In the namespace default, where Kubernetes keeps events about Clients.
+	telling = rights{"events.k8s.io/events": "create patch"}
+)
+
+func TestTheOperatorHasTheseRightsAndNoOthers(t *testing.T) {
+	const everywhere = ""
+	for mode, want := range map[string]map[string]rights{
+		"default":    {everywhere: union(reading, serving), "apptoken-system": own},
+		"namespaced": {everywhere: reading, "shop": serving, "default": telling, "apptoken-system": own},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			got := bound(t, parse(t, rendered(t, mode)))
+			for where := range union(got, want) {
+				for resource := range union(got[where], want[where]) {
+					if got, want := got[where][resource], want[where][resource]; got != want {
+						t.Errorf("in namespace %q: %s: got %q, want %q", where, resource, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestTenantsReadAndWriteApplicationTokensAlone(t *testing.T) {
+	objects := parse(t, rendered(t, "default"))
+	for name, want := range map[string]struct {
+		label  string
+		rights rights
+	}{
+		"apptoken-viewer": {"view", rights{"apptoken.dev/applicationtokens": "get list watch"}},
+		"apptoken-editor": {"edit", rights{"apptoken.dev/applicationtokens": "create delete deletecollection patch update"}},
+	} {
+		role := find[*rbacv1.ClusterRole](t, objects, "", name)
+		got := rights{}
+		got.add(role.Rules)
+		if !maps.Equal(got, want.rights) {
+			t.Errorf("%s: got %v, want %v", name, got, want.rights)
+		}
+		if role.Labels["rbac.authorization.k8s.io/aggregate-to-"+want.label] != "true" {
+			t.Errorf("%s does not add to the role %s", name, want.label)
+		}
+	}
+}
+
+func TestNoRoleHasAWildcardOrAWayUp(t *testing.T) {
+	for _, mode := range []string{"default", "namespaced"} {
+		for _, o := range parse(t, rendered(t, mode)) {
+			var rules []rbacv1.PolicyRule
+			switch o := o.(type) {
+			case *rbacv1.ClusterRole:
+				rules = o.Rules
+			case *rbacv1.Role:
+				rules = o.Rules
+			}
+			for _, rule := range rules {
+				words := slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs)
+				for _, bad := range []string{"*", "escalate", "bind", "impersonate", "rbac.authorization.k8s.io"} {
+					if slices.Contains(words, bad) {
+						t.Errorf("%s: %s has %s in %v", mode, o.GetName(), bad, rule)
+					}
+				}
+			}
+		}
+	}
+}
+
+// bound follows the bindings to what the operator's account may do, by namespace; "" is everywhere. Nobody else is bound.
+func bound(t *testing.T, objects []object) map[string]rights {
+	t.Helper()
+	all := map[string]rights{}
+	give := func(where string, to []rbacv1.Subject, rules []rbacv1.PolicyRule) {
+		if len(to) != 1 || to[0] != (rbacv1.Subject{Kind: "ServiceAccount", Name: "apptoken-operator", Namespace: "apptoken-system"}) {
+			t.Errorf("rights in namespace %q go to %v", where, to)
+		}
+		if all[where] == nil {
+			all[where] = rights{}
+		}
+		all[where].add(rules)
+	}
+	for _, o := range objects {
+		switch b := o.(type) {
+		case *rbacv1.ClusterRoleBinding:
+			give("", b.Subjects, find[*rbacv1.ClusterRole](t, objects, "", b.RoleRef.Name).Rules)
+		case *rbacv1.RoleBinding:
+			give(b.Namespace, b.Subjects, find[*rbacv1.Role](t, objects, b.Namespace, b.RoleRef.Name).Rules)
+		}
+	}
+	return all
+}
+
+func (r rights) add(rules []rbacv1.PolicyRule) {
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				verbs := append(strings.Fields(r[group+"/"+resource]), rule.Verbs...)
+				slices.Sort(verbs)
+				r[group+"/"+resource] = strings.Join(slices.Compact(verbs), " ")
+			}
+		}
+	}
+}
+
+func union[M ~map[string]V, V any](a, b M) M {
+	all := maps.Clone(a)
+	if all == nil {
+		all = M{}
+	}
+	maps.Copy(all, b)
+	return all
+}
