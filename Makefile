@@ -27,7 +27,7 @@ demo: build bin/demo ## Watch a token's life on a throw-away control plane; ends
 .PHONY: run
 run: build bin/demo ## The same, and stay; with KUBECONFIG=file, run the operator against that cluster (ARGS="…" for flags)
 ifeq ($(origin KUBECONFIG),command line)
-	KUBECONFIG="$(KUBECONFIG)" bin/manager $(ARGS)
+	KUBECONFIG="$(patsubst ~/%,$$HOME/%,$(KUBECONFIG))" bin/manager $(ARGS)
 else
 	@$(ASSETS) env -u KUBECONFIG bin/demo --manager bin/manager
 endif
@@ -40,7 +40,7 @@ build: ## Build bin/manager
 
 .PHONY: bin/demo
 bin/demo:
-	@go build -trimpath -o $@ ./hack/demo
+	@go build -o $@ ./hack/demo
 
 .PHONY: generate
 generate: ## Write deepcopy functions and CRDs from api/
@@ -104,6 +104,6 @@ fuzz: ## Run each fuzz test for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## Measure the operator against a real control plane
-	@go build -trimpath -o bin/bench ./test/bench
+bench: build ## Measure the operator against a real control plane
+	@go build -o bin/bench ./test/bench
 	@$(ASSETS) bin/bench

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -92,9 +93,12 @@ func (r *ApplicationTokens) change(ctx context.Context, s *seen, before, after r
 // issue makes a version: record first, Secret second. A crash between the two leaves a record whose plaintext nobody
 // has; the sweep takes it.
 func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w wish, s *seen, p plan.Plan) error {
-	tok, err := token.Mint(token.Application, r.Entropy)
-	if err != nil {
-		return fmt.Errorf("mint a token: %w", err)
+	tok, again := r.undelivered.recall(at, s)
+	if !again {
+		var err error
+		if tok, err = token.Mint(token.Application, r.Entropy); err != nil {
+			return fmt.Errorf("mint a token: %w", err)
+		}
 	}
 	rec := record.Record{
 		Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
@@ -109,10 +113,20 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 	if err := w.write(secret, at, rec, tok); err != nil {
 		return err // nothing is written yet
 	}
+	if err := r.refusals.still(r.Now(), at, secret); err != nil {
+		return err
+	}
 	if err := r.hold(ctx, at); err != nil {
 		return err
 	}
-	if rec, err = r.Records.Add(ctx, rec); err != nil {
+	r.undelivered.keep(at, tok)
+	var err error
+	if stored := s.records[rec.Name()]; again {
+		rec, err = r.Records.Renew(ctx, stored, rec)
+	} else {
+		rec, err = r.Records.Add(ctx, rec)
+	}
+	if err != nil {
 		return err
 	}
 	if err := r.deliver(ctx, at, s, secret, rec); err != nil || s.foreign {
@@ -129,18 +143,21 @@ func nextNumber(at *v1alpha1.ApplicationToken, s *seen) int64 {
 	if at.Status.Current != nil {
 		last = at.Status.Rotations + 1
 	}
-	for _, rec := range s.records {
-		last = max(last, rec.Version)
+	for name, rec := range s.records {
+		if name != s.pending {
+			last = max(last, rec.Version)
+		}
 	}
 	return last + 1
 }
 
 // deliver writes the Secret that makes rec the current record. Creation, or the resource version, decides who wins
 // where several try. Whoever loses takes back the record, but only once it is sure to have lost: an answer can be lost,
-// or be one to a repetition of a write that has landed. Otherwise the record is left to the sweep.
+// or be one to a repetition of a write that has landed. Otherwise the next attempt is with the same token.
 func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret, rec record.Record) error {
 	err := r.put(ctx, secret)
 	if err == nil {
+		r.undelivered.forget(at)
 		s.secret = secret
 		return nil
 	}
@@ -152,6 +169,7 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 	if readErr != nil {
 		return errors.Join(errLost, readErr)
 	}
+	r.undelivered.forget(at)
 	if live != nil && live.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
 		s.secret = live
 		return nil
@@ -166,11 +184,7 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return errLost
 	default:
-		// The text of an admission webhook could quote what it refused, so it goes nowhere.
-		return &Refuse{
-			Reason: v1alpha1.ReasonSecretRefused, Again: time.Minute,
-			Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
-		}
+		return r.refusals.note(r.Now(), at, secret, err)
 	}
 }
 
@@ -196,6 +210,9 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 	if err := w.write(secret, at, rec, s.token); err != nil {
 		return err
 	}
+	if err := r.refusals.still(r.Now(), at, secret); err != nil {
+		return err
+	}
 	err := r.put(ctx, secret)
 	switch {
 	case apierrors.IsAlreadyExists(err):
@@ -208,6 +225,8 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 		}
 		s.foreign = true
 		return nil
+	case answered(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+		return r.refusals.note(r.Now(), at, secret, err)
 	case err != nil:
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
@@ -235,9 +254,11 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 			return err
 		}
 		delete(s.records, name)
+		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
 	}
 	for _, secret := range []*corev1.Secret{s.secret, s.former} {
-		if secret != nil && belongs(secret, at, holds) {
+		// One that was offered to us and never taken over stays.
+		if secret != nil && belongs(secret, at, holds) && (holds || metav1.IsControlledBy(secret, at)) {
 			if err := r.deleteSecret(ctx, secret); err != nil {
 				return err
 			}
@@ -274,6 +295,8 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
+	r.refusals.forget(at)
+	r.undelivered.forget(at)
 	w := understand(at, surroundings{}, true)
 	s, err := r.everything(ctx, at, w)
 	if err != nil {

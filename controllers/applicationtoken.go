@@ -35,6 +35,9 @@ type ApplicationTokens struct {
 	Entropy io.Reader // crypto/rand, but for tests of what happens without
 	Events  events.EventRecorder
 	Metrics *Metrics
+
+	refusals    refusals
+	undelivered undelivered
 }
 
 // Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.

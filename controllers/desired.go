@@ -2,8 +2,9 @@ package controllers
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -215,10 +216,8 @@ func duration[T ~string](text T, otherwise time.Duration) time.Duration {
 
 // spread is the token's place in [0, 1) among those that rotate at the same instant. It is the same after a restart.
 func spread(at *v1alpha1.ApplicationToken) float64 {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s/%s", at.Namespace, at.Name)
-	// FNV's low bits are its good ones.
-	return float64(h.Sum64()%(1<<20)) / (1 << 20)
+	sum := sha256.Sum256([]byte(at.Namespace + "/" + at.Name))
+	return float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32)
 }
 
 // askedBy is what a token with a clientRef asks for.

@@ -25,6 +25,7 @@ type seen struct {
 	former  *corev1.Secret // ours, of the name that it asked for before
 	foreign bool           // there is a Secret of that name that we may not read
 	records map[string]record.Record
+	pending string      // the record among them whose Secret could not be written yet
 	token   token.Token // in the Secret, where Observed.Current is set
 }
 
@@ -55,6 +56,9 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		if s.former != nil && !metav1.IsControlledBy(s.former, at) {
 			s.former = nil
 		}
+	}
+	if tok, ok := r.undelivered.recall(at, &s); ok {
+		s.pending = tok.Digest().RecordName()
 	}
 	s.derive(at, w)
 	if s.Secret == plan.SecretAbsent && len(records) == 0 && reasonOf(at) != v1alpha1.ReasonSecretTaken {
@@ -175,7 +179,7 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 		}
 	}
 	for name, rec := range s.records {
-		if (s.Current == nil || name != s.Current.Record) && (rec.Owner.UID == uid || rec.Owner.UID == string(at.UID)) {
+		if (s.Current == nil || name != s.Current.Record) && name != s.pending && (rec.Owner.UID == uid || rec.Owner.UID == string(at.UID)) {
 			s.Others = append(s.Others, version(rec, at))
 		}
 	}

@@ -38,8 +38,8 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	var again time.Time
 	for _, target := range at.Spec.Restart {
 		err := r.restartOne(ctx, at, target, s.Current.Record)
-		if err == nil {
-			continue
+		if err == nil || !again.IsZero() {
+			continue // the first that could not be had is told of; the others are restarted all the same
 		}
 		again = now.Add(restartAgain)
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonRestartFailed
@@ -48,7 +48,6 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 			condition.Reason = v1alpha1.ReasonRestartTargetMissing
 			condition.Message = fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace)
 		}
-		break
 	}
 	if again.IsZero() {
 		at.Status.Restarted = s.Current.Record

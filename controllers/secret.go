@@ -130,7 +130,7 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 func (w wish) current(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
 	want := secret.DeepCopy()
 	if err := w.write(want, at, r, tok); err != nil {
-		return true // the spec is refused for its templates; the Secret stays as it is
+		return false // writing it will say what is wrong with the templates
 	}
 	return want.Name == secret.Name && maps.EqualFunc(want.Data, secret.Data, bytes.Equal) && maps.Equal(want.Labels, secret.Labels) &&
 		maps.Equal(want.Annotations, secret.Annotations) && metav1.IsControlledBy(secret, at)

@@ -296,3 +296,20 @@ func (w *world) recordsLeft() int {
 	w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
 	return len(list.Items)
 }
+
+// theRecord is the newest record of the world.
+func (w *world) theRecord() string {
+	w.t.Helper()
+	var list v1alpha1.TokenRecordList
+	w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
+	newest := -1
+	for i := range list.Items {
+		if newest < 0 || list.Items[i].Spec.Version > list.Items[newest].Spec.Version {
+			newest = i
+		}
+	}
+	if newest < 0 {
+		w.t.Fatal("there is no record")
+	}
+	return list.Items[newest].Name
+}

@@ -96,16 +96,17 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 			break
 		}
 	}
-	o.Pending = current == ""
 	o.Delivered = current == rec.Name()
-	if o.Pending || o.Delivered {
+	if current == "" || o.Delivered {
+		o.Pending = !o.Delivered
 		return o, nil
 	}
-	successor, err := get(ctx, current)
+	named, err := get(ctx, current)
 	if err != nil && !errors.Is(err, record.ErrGone) {
 		return o, err
 	}
-	o.PredecessorOfCurrent = err == nil && successor.Predecessor == rec.Name()
+	o.Pending = err != nil || !named.SupersededAt.IsZero() // the Secret holds nothing good
+	o.PredecessorOfCurrent = err == nil && named.Predecessor == rec.Name()
 	return o, nil
 }
 

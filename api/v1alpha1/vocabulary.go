@@ -68,7 +68,7 @@ const (
 	ReasonTooManyTokens = "TooManyTokens"
 	// ReasonSourceMissing says that cloneFrom names a token that is not there.
 	ReasonSourceMissing = "SourceMissing"
-	// ReasonSourceNotUsable says that cloneFrom names a token that is suspended, revoked, being deleted or not issued.
+	// ReasonSourceNotUsable says that cloneFrom names a token that is suspended, revoked or being deleted, or speaks for a user.
 	ReasonSourceNotUsable = "SourceNotUsable"
 	// ReasonCloneLoop says that following cloneFrom comes back to this token.
 	ReasonCloneLoop = "CloneLoop"

@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -45,10 +46,10 @@ type Operator struct {
 }
 
 // NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
-func NewOperator(ctx context.Context, config *rest.Config, o Options) (*Operator, error) {
-	config = rest.CopyConfig(config)
-	config.QPS = -1 // the API server's own fairness bounds us
-	mgr, err := ctrl.NewManager(config, managerOptions(o))
+func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
+	to = rest.CopyConfig(to)
+	to.QPS = -1 // the API server's own fairness bounds us
+	mgr, err := ctrl.NewManager(to, managerOptions(o))
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
@@ -99,6 +100,8 @@ func managerOptions(o Options) manager.Options {
 			// Saves work that a stale cache would cause, no more. It cannot be had with caches of several namespaces.
 			EnableReadYourWritesConsistency: new(len(o.Namespaces) <= 1),
 		}},
+		// Names are unique in one operator; only tests run several in one process.
+		Controller:                    config.Controller{SkipNameValidation: new(true)},
 		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
 		LeaderElection:                o.LeaderElect,

@@ -24,8 +24,8 @@ type Options struct {
 
 const usage = `The operator for application tokens: it brings the kinds of apptoken.dev to life.
 
-The cluster is found by KUBECONFIG, else by ~/.kube/config, else by the service
-account of the pod. Each flag can be set by an environment variable too:
+The cluster is found by KUBECONFIG, else by the service account of the pod, else
+by ~/.kube/config. Each flag can be set by an environment variable too:
 --metrics-bind-address by APPTOKEN_METRICS_BIND_ADDRESS. A flag beats it.
 
 Usage:
@@ -71,7 +71,13 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 			o.Namespaces = append(o.Namespaces, name)
 		}
 	}
-	return o, o.validate()
+	if namespaces != "" && len(o.Namespaces) == 0 {
+		return Options{}, fmt.Errorf("--namespaces=%q names no namespace: leave it empty to serve all", namespaces)
+	}
+	if err := o.validate(); err != nil {
+		return Options{}, err
+	}
+	return o, nil
 }
 
 // fromEnvironment sets the flags that were not given from APPTOKEN_ variables.
@@ -90,9 +96,12 @@ func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
 
 func (o Options) validate() error {
 	var errs []error
-	for flagName, address := range map[string]string{"metrics-bind-address": o.MetricsAddress, "health-probe-bind-address": o.HealthAddress} {
-		if _, _, err := net.SplitHostPort(address); address != "0" && err != nil {
-			errs = append(errs, fmt.Errorf("--%s=%q: write host:port or :port, or 0 for none", flagName, address))
+	for _, a := range []struct{ flag, address string }{
+		{"metrics-bind-address", o.MetricsAddress},
+		{"health-probe-bind-address", o.HealthAddress},
+	} {
+		if _, _, err := net.SplitHostPort(a.address); a.address != "0" && err != nil {
+			errs = append(errs, fmt.Errorf("--%s=%q: write host:port or :port, or 0 for none", a.flag, a.address))
 		}
 	}
 	for _, name := range append([]string{o.Namespace}, o.Namespaces...) {

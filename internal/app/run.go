@@ -7,12 +7,11 @@ import (
 	"io"
 	"os"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-
-	"github.com/apptoken/operator/internal/token"
 )
 
 // Exit codes of Main.
@@ -22,11 +21,13 @@ const (
 	exitUsage = 2 // a flag or a variable is wrong
 )
 
-// levels of the log, by the names of --log-level. Debug is everything that there is.
-var levels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-10)}
+// levels of the log, by the names of --log-level. Debug stops short of 6: from there on client-go logs requests, and from
+// 8 on what is in them, Secrets among it, in forms that no redactor knows.
+var levels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
+	stderr = redactor{stderr} // what was typed in the wrong place, too
 	o, err := ParseOptions(args, os.Getenv)
 	if help, ok := errors.AsType[Help](err); ok {
 		fmt.Fprint(stderr, help)
@@ -36,14 +37,19 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "apptoken-operator:", err)
 		return exitUsage
 	}
-	log := zap.New(zap.WriteTo(redactor{stderr}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder())
+	log := NewLogger(o, stderr)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if err := Run(ctx, o); err != nil {
-		fmt.Fprintln(redactor{stderr}, "apptoken-operator:", err)
+		fmt.Fprintln(stderr, "apptoken-operator:", err)
 		return exitError
 	}
 	return exitOK
+}
+
+// NewLogger is the operator's log: JSON, as much as o says, and no token in it.
+func NewLogger(o Options, to io.Writer) logr.Logger {
+	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder())
 }
 
 // Run finds the cluster, and runs the operator in it until ctx ends.
@@ -57,15 +63,4 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	return op.Manager.Start(ctx)
-}
-
-// redactor is the last net under the log: no token passes it, whoever's error it was in.
-type redactor struct{ to io.Writer }
-
-// Write implements io.Writer.
-func (r redactor) Write(line []byte) (int, error) {
-	if _, err := io.WriteString(r.to, token.Redact(string(line))); err != nil {
-		return 0, err
-	}
-	return len(line), nil
 }

@@ -21,6 +21,7 @@ var events = []struct {
 		w.note("the Secret is altered")
 		w.secret.altered = w.secret.there && !w.secret.foreign
 	}},
+	{3, rollBack},
 	{2, func(w *world) { w.note("the Secret is foreign"); w.secret = slot{there: true, foreign: true} }},
 	{6, func(w *world) {
 		if w.secret.foreign {
@@ -86,6 +87,17 @@ func someoneUses(w *world) {
 	}
 }
 
+// rollBack puts a Secret of before back, with the token of a predecessor.
+func rollBack(w *world) {
+	for _, name := range w.names() {
+		if v := w.records[name]; w.delivered[name] && !v.SupersededAt.IsZero() && !w.secret.foreign {
+			w.note("the Secret of %s comes back", name)
+			w.secret = slot{there: true, record: name}
+			return
+		}
+	}
+}
+
 func (w *world) revoke(name string) {
 	if w.records[name] == nil {
 		return
@@ -110,7 +122,7 @@ func editTrigger(w *world) {
 
 func editRotation(w *world) {
 	w.want.Every = pick(w, 0, 0, 90*time.Second, time.Hour, day, 30*day)
-	w.want.Schedule = pick[plan.Schedule](w, nil, nil, calendar(time.Hour), calendar(day), once{w.now.Add(time.Hour)})
+	w.want.Schedule = pick[plan.Schedule](w, nil, nil, calendar(time.Hour), calendar(day), once{w.now.Truncate(time.Second).Add(time.Hour)})
 	w.note("every %s, schedule %v", w.want.Every, w.want.Schedule)
 }
 

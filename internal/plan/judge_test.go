@@ -9,42 +9,42 @@ import (
 // judge says of each plan whether it may be, by what the design says and not by how the rules say it.
 func (w *world) judge(p plan.Plan, have plan.Observed) {
 	if p.Version.Record != "" {
-		w.must(w.records[p.Version.Record] != nil && seen(have, p.Version), "§3.3", "%s: there is no such version", say(p))
+		w.must(w.records[p.Version.Record] != nil && seen(have, p.Version), "§3.3", "%s: there is no such version", p)
 	}
-	w.must(p.Do == plan.Nothing || p.Wake.IsZero(), "wake", "%s", say(p))
+	w.must(p.Do == plan.Nothing || p.Wake.IsZero(), "wake", "%s", p)
 	switch p.Do {
 	case plan.Nothing:
-		w.must(p.Wake.IsZero() || p.Wake.After(w.now), "wake", "%s", say(p))
+		w.must(p.Wake.IsZero() || p.Wake.After(w.now), "wake", "%s", p)
 	case plan.Issue:
 		w.judgeIssue(p, have)
 	case plan.Supersede:
 		v := p.Version
 		w.must(v.SupersededAt.IsZero(), "§3.5", "%s was superseded before", v.Record)
-		w.must(!p.SupersededAt.After(w.now) && !p.SupersededAt.IsZero(), "§3.5", "%s", say(p))
-		w.must(!p.ExpiresAt.IsZero() && !p.ExpiresAt.After(p.SupersededAt.Add(w.want.Retire.Max)), "§3.5", "%s: after maxOverlap", say(p))
-		w.must(v.ExpiresAt.IsZero() || !p.ExpiresAt.After(v.ExpiresAt), "§3.5", "%s: after its own end", say(p))
+		w.must(!p.SupersededAt.After(w.now) && !p.SupersededAt.IsZero(), "§3.5", "%s", p)
+		w.must(!p.ExpiresAt.IsZero() && !p.ExpiresAt.After(p.SupersededAt.Add(w.want.Retire.Max)), "§3.5", "%s: after maxOverlap", p)
+		w.must(v.ExpiresAt.IsZero() || !p.ExpiresAt.After(v.ExpiresAt), "§3.5", "%s: after its own end", p)
 	case plan.Change:
 		v := p.Version
-		w.must(!v.ExpiredAt(w.now) || p.ExpiresAt.Equal(v.ExpiresAt), "§3.3", "%s: it was dead", say(p))
-		w.must(v.SupersededAt.IsZero() || v.ExpiresAt.IsZero() || !p.ExpiresAt.After(v.ExpiresAt), "§3.5", "%s: it was superseded", say(p))
-		w.must(!v.SupersededAt.IsZero() || w.want.Refused.Reason == "" || p.ExpiresAt.Equal(v.ExpiresAt), "§3.6", "%s: the spec is refused", say(p))
+		w.must(!v.ExpiredAt(w.now) || p.ExpiresAt.Equal(v.ExpiresAt), "§3.3", "%s: it was dead", p)
+		w.must(v.SupersededAt.IsZero() || v.ExpiresAt.IsZero() || !p.ExpiresAt.After(v.ExpiresAt), "§3.5", "%s: it was superseded", p)
+		w.must(!v.SupersededAt.IsZero() || w.want.Refused.Reason == "" || p.ExpiresAt.Equal(v.ExpiresAt), "§3.6", "%s: the spec is refused", p)
 	case plan.RetireOne:
 		w.judgeRetire(p, have)
 	case plan.RetireAll:
-		w.must(w.want.State == plan.Revoked, "§3.4", "%s", say(p))
+		w.must(w.want.State == plan.Revoked, "§3.4", "%s", p)
 	case plan.Render:
-		w.must(have.Current != nil && p.Version.Record == have.Current.Record && !have.Current.ExpiredAt(w.now), "§3.2", "%s", say(p))
-		w.must(w.want.State == plan.Active && w.want.Refused.Reason == "", "§3.6", "%s", say(p))
+		w.must(have.Current != nil && p.Version.Record == have.Current.Record && !have.Current.ExpiredAt(w.now), "§3.2", "%s", p)
+		w.must(w.want.State == plan.Active && w.want.Refused.Reason == "", "§3.6", "%s", p)
 	}
 }
 
 // judgeIssue wants a cause for every version: edits, syncs and restarts are none.
 func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
-	w.must(w.want.Refused.Reason == "", "§3.6", "%s: the spec is refused", say(p))
-	w.must(w.want.State == plan.Active, "§3.7", "%s: it is not active", say(p))
-	w.must(have.Secret != plan.SecretForeign, "§3.11", "%s: the Secret is not ours", say(p))
+	w.must(w.want.Refused.Reason == "", "§3.6", "%s: the spec is refused", p)
+	w.must(w.want.State == plan.Active, "§3.7", "%s: it is not active", p)
+	w.must(have.Secret != plan.SecretForeign, "§3.11", "%s: the Secret is not ours", p)
 	end := w.now.Add(w.want.Lifetime)
-	w.must(p.ExpiresAt.Equal(end) || w.want.Lifetime == 0 && p.ExpiresAt.IsZero(), "row 17", "%s", say(p))
+	w.must(p.ExpiresAt.Equal(end) || w.want.Lifetime == 0 && p.ExpiresAt.IsZero(), "row 17", "%s", p)
 	kept := 0
 	for _, v := range append(have.Others, p.Version) {
 		if !v.SupersededAt.IsZero() || have.Current != nil && v.Record == have.Current.Record {
@@ -54,24 +54,24 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 	if have.Current == nil && p.Version.Record != "" {
 		kept-- // it is one of the others as well
 	}
-	w.must(kept <= plan.MaxPredecessors, "row 21", "%s: %d predecessors", say(p), kept)
+	w.must(kept <= plan.MaxPredecessors, "row 21", "%s: %d predecessors", p, kept)
 
 	c := have.Current
 	if c == nil {
 		for _, v := range have.Others {
-			w.must(!v.SupersededAt.IsZero() || have.Secret == plan.SecretUnvouched, "§3.5", "%s: %s has no end yet", say(p), v.Record)
+			w.must(!v.SupersededAt.IsZero(), "§3.5", "%s: %s has no end yet", p, v.Record)
 		}
 		cause := map[plan.Why]plan.Secret{
 			plan.FirstIssue: plan.SecretAbsent, plan.SecretGone: plan.SecretAbsent,
 			plan.SecretChanged: plan.SecretAltered, plan.RecordGone: plan.SecretUnvouched,
 		}
 		found, ok := cause[p.Why]
-		w.must(ok && found == have.Secret, "row 23", "%s: the Secret is %d", say(p), have.Secret)
+		w.must(ok && found == have.Secret, "row 23", "%s: the Secret is %d", p, have.Secret)
 		return
 	}
-	w.must(p.Version.Record == c.Record, "§3.4", "%s: %s is current", say(p), c.Record)
+	w.must(p.Version.Record == c.Record, "§3.4", "%s: %s is current", p, c.Record)
 	for _, v := range have.Others {
-		w.must(v.Record != c.Predecessor || !v.SupersededAt.IsZero(), "§3.5", "%s: %s has no end yet", say(p), v.Record)
+		w.must(v.Record != c.Predecessor || !v.SupersededAt.IsZero(), "§3.5", "%s: %s has no end yet", p, v.Record)
 	}
 	var due bool
 	switch p.Why {
@@ -88,35 +88,35 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 		left := c.ExpiresAt.Sub(w.now)
 		due = rotates && !c.ExpiresAt.IsZero() && left <= w.want.Retire.Max && left <= c.ExpiresAt.Sub(c.IssuedAt)/3+1
 	}
-	w.must(due, "row 23", "%s: no cause", say(p))
+	w.must(due, "row 23", "%s: no cause", p)
 }
 
 // judgeRetire wants a predecessor to have had its overlap, unless there are too many.
 func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
-	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", say(p))
+	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
 	over := !w.now.Before(v.SupersededAt.Add(r.Max)) || v.ExpiredAt(w.now)
 	inUse := !v.LastUsedAt.IsZero() && w.now.Before(v.LastUsedAt.Add(r.Quiet))
 	switch p.Why {
 	case plan.WentUnused:
-		w.must(r.When == plan.Unused && !over, "row 22", "%s: use does not decide", say(p))
-		w.must(!w.now.Before(v.SupersededAt.Add(r.Min)), "row 22", "%s: before minOverlap", say(p))
-		w.must(!inUse, "row 22", "%s: used at %s", say(p), when(v.LastUsedAt))
+		w.must(r.When == plan.Unused && !over, "row 22", "%s: use does not decide", p)
+		w.must(!w.now.Before(v.SupersededAt.Add(r.Min)), "row 22", "%s: before minOverlap", p)
+		w.must(!inUse, "row 22", "%s: used at %s", p, v.LastUsedAt)
 	case plan.OverlapOver:
-		w.must(over && !inUse, "row 22", "%s: used at %s, ends at %s", say(p), when(v.LastUsedAt), when(v.ExpiresAt))
+		w.must(over && !inUse, "row 22", "%s: used at %s, ends at %s", p, v.LastUsedAt, v.ExpiresAt)
 	case plan.OverlapOverInUse:
-		w.must(over && inUse, "row 22", "%s: used at %s, ends at %s", say(p), when(v.LastUsedAt), when(v.ExpiresAt))
+		w.must(over && inUse, "row 22", "%s: used at %s, ends at %s", p, v.LastUsedAt, v.ExpiresAt)
 	case plan.TooManyPredecessors:
 		n := 0
 		for _, o := range have.Others {
 			if !o.SupersededAt.IsZero() {
 				n++
-				w.must(o.Number >= v.Number, "row 22", "%s: %s is older", say(p), o.Record)
+				w.must(o.Number >= v.Number, "row 22", "%s: %s is older", p, o.Record)
 			}
 		}
-		w.must(n >= plan.MaxPredecessors, "row 22", "%s: there are but %d", say(p), n)
+		w.must(n >= plan.MaxPredecessors, "row 22", "%s: there are but %d", p, n)
 	default:
-		w.must(false, "row 22", "%s: no cause", say(p))
+		w.must(false, "row 22", "%s: no cause", p)
 	}
 }
 
@@ -133,21 +133,21 @@ func factsAt(t time.Time, want plan.Desired, have plan.Observed) facts {
 	p := plan.ForToken(t, want, have)
 	v, _ := plan.InUse(t, want, have)
 	f := facts{p.Do, p.Why, p.Message, p.Version.Record, v.Record, false}
-	if p.Why == plan.UpToDate && have.Current != nil {
+	if p.Do == plan.Nothing && have.Current != nil {
 		notice := plan.ExpiryNotice(want, *have.Current)
-		f.warned = !notice.IsZero() && !t.Before(notice)
+		f.warned = !notice.IsZero() && !t.Before(notice) && !have.Current.ExpiredAt(t)
 	}
 	return f
 }
 
 // sleepsSoundly tries the instants between now and the Wake of a plan that says Nothing: none of them brings news, and
-// Wake itself does. Where nothing wakes us, nothing ever comes.
+// Wake itself does, unless it is to look for what nobody tells us of. Where nothing wakes us, nothing ever comes.
 func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	end := p.Wake
 	if end.IsZero() {
 		end = w.now.AddDate(100, 0, 0)
-	} else {
-		w.must(factsAt(end, w.want, have) != factsAt(w.now, w.want, have), "wake", "no news at %s", when(end))
+	} else if p.Why != plan.SecretTaken || !end.Equal(w.now.Add(plan.LookAgain)) {
+		w.must(factsAt(end, w.want, have) != factsAt(w.now, w.want, have), "wake", "no news at %s", end)
 	}
 	instants := []time.Time{end.Add(-1), w.now.Add(1)}
 	for _, v := range have.Others {
@@ -156,14 +156,14 @@ func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	if have.Current != nil {
 		instants = append(instants, w.around(*have.Current)...)
 	}
-	for scale := end.Sub(w.now); scale > 0; scale /= 8 {
+	for scale := end.Sub(w.now); scale > 0; scale /= 50 {
 		instants = append(instants, w.now.Add(time.Duration(w.rng.Int64N(int64(scale)))))
 	}
 	was := factsAt(w.now, w.want, have)
 	for _, t := range instants {
 		if t.After(w.now) && t.Before(end) {
 			is := factsAt(t, w.want, have)
-			w.must(is == was, "wake", "news at %s, and Wake is %s: %+v was %+v", when(t), when(p.Wake), is, was)
+			w.must(is == was, "wake", "news at %s, and Wake is %s: %+v was %+v", t, p.Wake, is, was)
 		}
 	}
 }

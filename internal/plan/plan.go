@@ -33,7 +33,8 @@ type Retire struct {
 	Max   time.Duration
 }
 
-// Schedule names the instants of a calendar. Next is strictly after its argument; zero means never.
+// Schedule names the instants of a calendar, in whole seconds, as records keep them. Next is strictly after its argument;
+// zero means never.
 type Schedule interface {
 	Next(after time.Time) time.Time
 }
@@ -100,7 +101,7 @@ type Secret int
 const (
 	SecretAbsent    Secret = iota
 	SecretForeign          // there, and not ours
-	SecretAltered          // ours, but the token that it should hold is not in it
+	SecretAltered          // ours, but what it names is not in it, or is superseded
 	SecretUnvouched        // ours, and it names a record that is gone
 	SecretOutdated         // holds the current token; template, labels or annotations differ
 	SecretIntact           // holds the current token as the spec asks
@@ -131,11 +132,11 @@ type Action int
 // The actions.
 const (
 	Nothing   Action = iota
-	Issue            // mint a version, record it, put it into the Secret; Plan.Predecessor names the one it takes over from
+	Issue            // mint a version, record it, put it into the Secret; it takes over from Plan.Version, if that is set
 	Supersede        // mark Plan.Version as taken over at Plan.SupersededAt, to end at Plan.ExpiresAt
 	Change           // give the record of Plan.Version its owner, the wanted grants, and Plan.ExpiresAt
 	RetireOne        // delete the record of Plan.Version
-	RetireAll        // delete every record, and the Secret
+	RetireAll        // delete every record, and the Secret if it is ours
 	Render           // write the Secret anew with the token that it holds
 )
 

@@ -15,7 +15,7 @@ type Owner struct {
 	Exists bool
 	// Delivered says that the owner's Secret names this record.
 	Delivered bool
-	// Pending says that the owner has no Secret: the next pass decides what its records are.
+	// Pending says that the owner has no Secret, or one that names no current record: the next pass decides what is what.
 	Pending bool
 	// PredecessorOfCurrent says that the record in the Secret took over from this one.
 	PredecessorOfCurrent bool

@@ -12,6 +12,7 @@ func TestForRecord(t *testing.T) {
 	young, old := noon.Add(plan.LitterAge-1), noon.Add(plan.LitterAge)
 	fresh, aged, endless := version(2, 0), predecessor(1, 0), predecessor(1, 0)
 	endless.ExpiresAt = time.Time{}
+	slow, slower, restored := version(2, 2*time.Second), version(2, 2*time.Second+1), version(2, day)
 	dead := version(2, 0)
 	dead.ExpiresAt = noon
 	ended := aged.ExpiresAt
@@ -27,13 +28,18 @@ func TestForRecord(t *testing.T) {
 		owner plan.Owner
 		want  plan.Plan
 	}{
-		"a record just made may precede its owner from the backup": {noon, fresh, plan.Owner{}, keep(plan.OwnerGone, old)},
-		"one instant short of old, its owner may still come":       {young, fresh, plan.Owner{}, keep(plan.OwnerGone, old)},
-		"old and without an owner, it goes":                        {old, fresh, plan.Owner{}, end(plan.OwnerGone, fresh)},
-		"and after":                                                {old.Add(1), fresh, plan.Owner{}, end(plan.OwnerGone, fresh)},
+		"its owner was there at its issue, and is gone":            {noon, fresh, plan.Owner{}, end(plan.OwnerGone, fresh)},
+		"also for a clock that is behind the issue":                {noon, version(2, -time.Minute), plan.Owner{}, end(plan.OwnerGone, version(2, -time.Minute))},
+		"one instant before its creation, by another clock":        {noon.Add(-1), fresh, plan.Owner{}, keep(plan.OwnerGone, noon)},
+		"two seconds are on the way at its issue":                  {noon, slow, plan.Owner{}, end(plan.OwnerGone, slow)},
+		"what takes longer is from a backup, its owner may follow": {noon, slower, plan.Owner{}, keep(plan.OwnerGone, old)},
+		"one instant short of old, its owner may still come":       {young, restored, plan.Owner{}, keep(plan.OwnerGone, old)},
+		"old and without an owner, it goes":                        {old, restored, plan.Owner{}, end(plan.OwnerGone, restored)},
+		"and after":                                                {old.Add(1), restored, plan.Owner{}, end(plan.OwnerGone, restored)},
 		"a predecessor without an owner goes likewise":             {old, aged, plan.Owner{}, end(plan.OwnerGone, aged)},
+		"and may still be claimed likewise":                        {young, aged, plan.Owner{}, keep(plan.OwnerGone, old)},
 		"an owner that is gone delivers nothing": {
-			old, fresh, plan.Owner{Delivered: true, Pending: true, PredecessorOfCurrent: true}, end(plan.OwnerGone, fresh),
+			noon, fresh, plan.Owner{Delivered: true, Pending: true, PredecessorOfCurrent: true}, end(plan.OwnerGone, fresh),
 		},
 
 		"a record just made may be on its way to the Secret": {noon, fresh, here, keep(plan.Litter, old)},

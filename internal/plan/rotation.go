@@ -28,7 +28,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	}
 	var due time.Time
 	if want.Every > 0 {
-		due = current.IssuedAt.Add(want.Every + share(want.Spread, min(want.Every/10, MaxSpread)))
+		due = current.IssuedAt.Add(want.Every).Add(share(want.Spread, min(want.Every/10, MaxSpread)))
 	}
 	if want.Schedule != nil {
 		if next := want.Schedule.Next(current.IssuedAt); !next.IsZero() {
@@ -62,20 +62,28 @@ const MaxNotice = 7 * 24 * time.Hour
 // ExpiryNotice is the instant from which the owner of current is warned that it will expire: the last third of its
 // life, MaxNotice at most. Zero: it does not expire, or rotation will come before.
 func ExpiryNotice(want Desired, current Version) time.Time {
-	if current.ExpiresAt.IsZero() || want.rotates() {
+	heldUp := want.Refused.Reason != "" || want.State != Active
+	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {
 		return time.Time{}
 	}
 	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.IssuedAt)/3))
 }
 
-// nextDeadline is the first instant after now at which a rule could speak.
+// nextDeadline is the first instant after now at which a rule could speak, or at which there is something to be said.
 func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
-	wake := nextRetirement(now, want, have)
+	wake := nextEnd(now, want, have)
 	if c := have.Current; c != nil {
 		due, _ := NextRotation(want, *c)
-		for _, t := range []time.Time{due, ExpiryNotice(want, *c), c.ExpiresAt} {
-			wake = earliest(wake, after(now, t))
-		}
+		wake = earliest(wake, after(now, due))
+	}
+	return wake
+}
+
+// nextEnd is nextDeadline where nothing new is made: what there is still ends, and is warned of.
+func nextEnd(now time.Time, want Desired, have Observed) time.Time {
+	wake := nextRetirement(now, want, have)
+	if c := have.Current; c != nil {
+		wake = earliest(wake, earliest(after(now, ExpiryNotice(want, *c)), after(now, c.ExpiresAt)))
 	}
 	return wake
 }

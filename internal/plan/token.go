@@ -140,7 +140,7 @@ func refused(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if want.Refused.Reason == "" {
 		return Plan{}, false
 	}
-	return Plan{Why: Why(want.Refused.Reason), Message: want.Refused.Message, Wake: nextRetirement(now, want, have)}, true
+	return Plan{Why: Why(want.Refused.Reason), Message: want.Refused.Message, Wake: nextEnd(now, want, have)}, true
 }
 
 func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
@@ -149,27 +149,28 @@ func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}
 	return Plan{
 		Why: IsSuspended, Message: "every version is refused; set spec.state to Active to accept them again",
-		Wake: nextRetirement(now, want, have),
+		Wake: nextEnd(now, want, have),
 	}, true
 }
+
+// LookAgain is when to look again for what nobody tells us of: a Secret that is not ours is not watched.
+const LookAgain = time.Minute
 
 func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretForeign {
 		return Plan{}, false
 	}
-	return Plan{Why: SecretTaken, Wake: nextRetirement(now, want, have)}, true
+	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(LookAgain))}, true
 }
 
 // secretMissing makes a new version. Running pods may still hold the version before, so it keeps its overlap: every
-// record that could be it is superseded first, which harms nobody if we crash, since a new version comes in any case.
+// record that could be it is superseded first: the Secret no longer gives it to anybody new.
 func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretAbsent && have.Secret != SecretAltered {
 		return Plan{}, false
 	}
-	for _, v := range have.Others {
-		if !v.superseded() {
-			return supersede(v, now, want.Retire), true
-		}
+	if p, ok := supersedeRest(now, want, have); ok {
+		return p, true
 	}
 	why := SecretGone
 	switch {
@@ -185,11 +186,25 @@ func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return issue(now, why, last, want, have), true
 }
 
+// recordMissing replaces what somebody revoked. What the crash of an earlier pass left unmarked still has its overlap.
 func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretUnvouched {
 		return Plan{}, false
 	}
+	if p, ok := supersedeRest(now, want, have); ok {
+		return p, true
+	}
 	return issue(now, RecordGone, Version{}, want, have), true
+}
+
+// supersedeRest marks the versions that a new one takes over from where no current one is left to say so.
+func supersedeRest(now time.Time, want Desired, have Observed) (Plan, bool) {
+	for _, v := range have.Others {
+		if !v.superseded() {
+			return supersede(v, now, want.Retire), true
+		}
+	}
+	return Plan{}, false
 }
 
 func expired(now time.Time, want Desired, have Observed) (Plan, bool) {

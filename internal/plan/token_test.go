@@ -30,6 +30,7 @@ func rule(t *testing.T, cases map[string]ruling) {
 var (
 	atRest   = plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30 * day)}
 	revoked  = plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}
+	taken    = plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(plan.LookAgain)}
 	longLife = noon.Add(90 * day)
 )
 
@@ -74,25 +75,27 @@ func TestTookOver(t *testing.T) {
 		"a record that is not the predecessor is litter, and not ours to end": {
 			twist: crashed(func(v *plan.Version) { v.Record = "at-9" }), want: atRest,
 		},
-		"without a current version nobody took over": {twist: both(disowned, crashed(nil)),
-			want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife}},
+		"without a current version nobody took over": {
+			twist: both(crashed(nil), lost(plan.SecretForeign)), want: taken,
+		},
 	})
 }
 
 func TestStandingInTheWay(t *testing.T) {
 	rule(t, map[string]ruling{
-		"a refused spec waits for its edit":   {twist: refusal, want: plan.Plan{Why: "ClientMissing"}},
+		"a refused spec waits for its edit":   {twist: refusal, want: plan.Plan{Why: "ClientMissing", Wake: longLife.Add(-7 * day)}},
 		"a refused first issue makes nothing": {twist: both(lost(plan.SecretAbsent), refusal), want: plan.Plan{Why: "ClientMissing"}},
 		"a refused spec still wakes for its predecessors": {
 			twist: both(aged, refusal), want: plan.Plan{Why: "ClientMissing", Wake: noon.Add(10 * time.Minute)},
 		},
-		"a suspended token waits for its edit": {twist: state(plan.Suspended), want: plan.Plan{Why: plan.IsSuspended}},
+		"a suspended token waits for its edit": {twist: state(plan.Suspended), want: plan.Plan{Why: plan.IsSuspended, Wake: longLife.Add(-7 * day)}},
 		"a suspended token still wakes for its predecessors": {
 			twist: both(aged, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
 		},
-		"a Secret that is not ours is not touched": {twist: lost(plan.SecretForeign), want: plan.Plan{Why: plan.SecretTaken}},
+		"a Secret that is not ours is not touched, and looked for again": {twist: lost(plan.SecretForeign), want: taken},
 		"beside it the predecessors go on ageing": {
-			twist: both(aged, lost(plan.SecretForeign)), want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
+			at: noon.Add(9*time.Minute + 30*time.Second), twist: both(aged, lost(plan.SecretForeign)),
+			want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
 		},
 	})
 }
@@ -156,10 +159,13 @@ func TestRotation(t *testing.T) {
 	}
 	clone := plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife}
 	rule(t, map[string]ruling{
-		"a changed trigger clones at once":                   {twist: triggered, want: clone},
-		"a trigger that was taken away is a change":          {twist: func(s *scene) { s.want.Trigger = "" }, want: clone},
-		"a trigger clones what nothing else rotates":         {twist: both(triggered, byHand), want: clone},
-		"the clone of a token without lifetime stays so":     {twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }), want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")}},
+		"a changed trigger clones at once":           {twist: triggered, want: clone},
+		"a trigger that was taken away is a change":  {twist: func(s *scene) { s.want.Trigger = "" }, want: clone},
+		"a trigger clones what nothing else rotates": {twist: both(triggered, byHand), want: clone},
+		"the clone of a token without lifetime stays so": {
+			twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
+			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")},
+		},
 		"two predecessors leave room":                        {twist: both(triggered, crowd(2)), want: clone},
 		"a third makes room, since the current one joins it": {twist: both(triggered, crowd(3)), want: plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}},
 		"litter takes no room": {

@@ -28,9 +28,32 @@ type world struct {
 	delivered map[string]bool      // had been in the Secret
 	dead      map[string]bool      // was once refused for good
 	ends      map[string]time.Time // last ExpiresAt of each superseded version
-	orphans   map[string]bool      // not yet superseded when the record of its successor went: nobody can tell it from litter
 	triggered int                  // successors since the trigger changed
-	history   []string
+	heard     map[plan.Why]int     // how often each reason was given
+	history   []line
+}
+
+// line is one of the history, put into words only where a test fails.
+type line struct {
+	at     time.Time
+	format string
+	args   []any
+}
+
+func (l line) String() string { return when(l.at) + "  " + tell(l.format, l.args) }
+
+// tell is Sprintf that speaks of plans and instants as this package does.
+func tell(format string, args []any) string {
+	told := slices.Clone(args)
+	for i, a := range told {
+		switch a := a.(type) {
+		case plan.Plan:
+			told[i] = say(a)
+		case time.Time:
+			told[i] = when(a)
+		}
+	}
+	return fmt.Sprintf(format, told...)
 }
 
 type entry struct {
@@ -57,7 +80,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 7)), now: noon.Add(123456789), coarse: seed%2 == 1,
 		records: map[string]*entry{}, delivered: map[string]bool{}, dead: map[string]bool{},
-		ends: map[string]time.Time{}, orphans: map[string]bool{},
+		ends: map[string]time.Time{},
 	}
 	w.want = base().want
 	w.want.Spread = w.rng.Float64()
@@ -66,14 +89,18 @@ func newWorld(t *testing.T, seed uint64) *world {
 }
 
 func (w *world) note(format string, args ...any) {
-	w.history = append(w.history, when(w.now)+"  "+fmt.Sprintf(format, args...))
+	w.history = append(w.history, line{w.now, format, args})
 }
 
 // must ends the test with all that led here where ok is false. The rule is a number of §3 or a row of the threats.
 func (w *world) must(ok bool, rule, format string, args ...any) {
 	if !ok {
 		w.t.Helper()
-		w.t.Fatalf("%s: %s\nat %s\n%s", rule, fmt.Sprintf(format, args...), when(w.now), strings.Join(w.history, "\n"))
+		var told strings.Builder
+		for _, l := range w.history {
+			fmt.Fprintln(&told, l)
+		}
+		w.t.Fatalf("%s: %s\nat %s\n%s", rule, tell(format, args), when(w.now), &told)
 	}
 }
 
@@ -97,7 +124,7 @@ func (w *world) found() plan.Secret {
 		return plan.SecretForeign
 	case w.records[s.record] == nil:
 		return plan.SecretUnvouched
-	case s.altered:
+	case s.altered, !w.records[s.record].SupersededAt.IsZero():
 		return plan.SecretAltered
 	case s.outdated:
 		return plan.SecretOutdated
@@ -118,7 +145,9 @@ func (w *world) see() plan.Observed {
 		}
 		o.Others = append(o.Others, v)
 	}
-	slices.SortFunc(o.Others, func(a, b plan.Version) int { return cmp.Compare(b.Number, a.Number) })
+	slices.SortFunc(o.Others, func(a, b plan.Version) int {
+		return cmp.Or(b.IssuedAt.Compare(a.IssuedAt), cmp.Compare(b.Number, a.Number))
+	})
 	return o
 }
 
@@ -134,7 +163,7 @@ func copyOf(g plan.Grants) plan.Grants {
 
 // act does what p says, and nothing else.
 func (w *world) act(p plan.Plan, c crash) {
-	w.note("  %s", say(p))
+	w.note("  %s", p)
 	v := w.records[p.Version.Record]
 	switch p.Do {
 	case plan.Issue:
@@ -179,21 +208,17 @@ func (w *world) issue(p plan.Plan, c crash) {
 
 // remember checks what holds at every instant, settled or not, and keeps what it must be compared with later.
 func (w *world) remember() {
-	unvouched := w.found() == plan.SecretUnvouched
 	for _, name := range w.names() {
 		v := w.records[name]
-		if unvouched && w.delivered[name] && v.SupersededAt.IsZero() {
-			w.orphans[name] = true
-		}
 		expired := v.ExpiredAt(w.now)
-		w.must(expired || !w.dead[name], "§3.3", "%s was dead and lives again, until %s", name, when(v.ExpiresAt))
+		w.must(expired || !w.dead[name], "§3.3", "%s was dead and lives again, until %s", name, v.ExpiresAt)
 		w.dead[name] = expired
 		if v.SupersededAt.IsZero() {
 			w.must(w.ends[name].IsZero(), "§3.5", "%s was superseded and is no more", name)
 			continue
 		}
 		last, before := w.ends[name]
-		w.must(!v.ExpiresAt.IsZero() && (!before || !v.ExpiresAt.After(last)), "§3.5", "the end of %s grew from %s to %s", name, when(last), when(v.ExpiresAt))
+		w.must(!v.ExpiresAt.IsZero() && (!before || !v.ExpiresAt.After(last)), "§3.5", "the end of %s grew from %s to %s", name, last, v.ExpiresAt)
 		w.ends[name] = v.ExpiresAt
 	}
 	for name := range w.ends {
@@ -211,19 +236,20 @@ func (w *world) sweep() {
 	}
 	for _, name := range w.names() {
 		v := w.records[name]
-		owner := plan.Owner{Exists: true, Delivered: name == named, Pending: named == ""}
-		if successor := w.records[named]; successor != nil {
-			owner.PredecessorOfCurrent = successor.Predecessor == name
-		}
+		owner := plan.Owner{Exists: true, Delivered: name == named}
+		current := w.records[named]
+		owner.Pending = current == nil || !current.SupersededAt.IsZero()
+		owner.PredecessorOfCurrent = current != nil && current.Predecessor == name
 		p := plan.ForRecord(w.now, v.created, v.Version, owner)
 		if p.Do == plan.Nothing {
 			continue
 		}
 		over := !v.SupersededAt.IsZero() && !w.now.Before(v.ExpiresAt.Add(plan.LitterAge))
-		w.must(p.Do == plan.RetireOne && p.Version.Record == name, "sweep", "%s", say(p))
+		w.must(p.Do == plan.RetireOne && p.Version.Record == name, "sweep", "%s", p)
 		w.must(name != named, "§3.2", "the sweep took %s, which is in the Secret", name)
-		w.must(over || !w.delivered[name] || w.orphans[name], "row 22", "the sweep took %s, which somebody may hold", name)
+		w.must(over || !w.delivered[name], "row 22", "the sweep took %s, which somebody may hold", name)
 		w.must(over || !w.now.Before(v.created.Add(plan.LitterAge)), "§3.4", "the sweep took %s, which may be on its way", name)
+		w.heard[p.Why]++
 		w.act(p, noCrash)
 	}
 }

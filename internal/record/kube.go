@@ -60,6 +60,9 @@ func (k *Kube) Add(ctx context.Context, r Record) (Record, error) {
 // Change turns the record before into after; the digest stays. ErrStale if the store holds another version than before,
 // ErrGone if it holds none.
 func (k *Kube) Change(ctx context.Context, before, after Record) (Record, error) {
+	if before.revision == "" { // it was not read from a store, so it is no version of anything
+		return Record{}, fmt.Errorf("change %s: %w", before.Name(), ErrStale)
+	}
 	old := k.object(before)
 	obj := k.object(after)
 	patch := client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})
@@ -67,6 +70,12 @@ func (k *Kube) Change(ctx context.Context, before, after Record) (Record, error)
 		return Record{}, fmt.Errorf("change %s: %w", before.Name(), classify(err))
 	}
 	return FromObject(obj)
+}
+
+// Renew gives a record that was added but never delivered what it would have if it were added now.
+func (k *Kube) Renew(ctx context.Context, stored, r Record) (Record, error) {
+	r.revision, r.uid = stored.revision, stored.uid
+	return k.Change(ctx, stored, r)
 }
 
 // Retire deletes the record: from now on its credential is refused. A record that is gone is no error. ErrStale if it
@@ -84,6 +93,9 @@ func (k *Kube) Retire(ctx context.Context, r Record) error {
 
 // RetireAnyway deletes the record, whatever has changed about it since it was read.
 func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
+	if r.uid == "" { // it was not read from a store, so nothing tells whether the one that is there is meant
+		return fmt.Errorf("retire %s: %w", r.Name(), ErrStale)
+	}
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.uid))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: a record of another uid; ours is gone
 		return fmt.Errorf("retire %s: %w", r.Name(), err)
@@ -145,8 +157,15 @@ func (k *Kube) get(ctx context.Context, from client.Reader, name string) (Record
 	if err := from.Get(ctx, types.NamespacedName{Namespace: k.namespace, Name: name}, &obj); err != nil {
 		return Record{}, fmt.Errorf("get %s: %w", name, classify(err))
 	}
+	if deleted(&obj) {
+		return Record{}, fmt.Errorf("get %s: %w", name, ErrGone)
+	}
 	return FromObject(&obj)
 }
+
+// deleted says that a TokenRecord vouches for nothing any more. Deleting it is a revocation, and a finalizer, that of a
+// foreground deletion for one, holds back the object and not that.
+func deleted(obj *v1alpha1.TokenRecord) bool { return !obj.DeletionTimestamp.IsZero() }
 
 func classify(err error) error {
 	switch {

@@ -74,11 +74,16 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 	}
 }
 
+// instant reads a time, and lets none that is there pass for one that is absent: an end in the year 1 is not no end.
 func instant(t *metav1.Time) time.Time {
-	if t == nil {
+	switch {
+	case t == nil:
 		return time.Time{}
+	case t.IsZero():
+		return time.Time{}.Add(1)
+	default:
+		return t.Time
 	}
-	return t.Time
 }
 
 func moment(t time.Time) *metav1.Time {

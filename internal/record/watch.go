@@ -7,31 +7,39 @@ import (
 )
 
 // Feed returns the handler of a watch on TokenRecords that keeps the index. A TokenRecord that cannot be read is not in
-// the index: what nobody understands vouches for nothing.
+// the index: what nobody understands vouches for nothing. Nor is one that was deleted, whatever holds it back.
 func Feed(x *Index) toolscache.ResourceEventHandler {
-	remove := func(obj any) {
-		if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
-			obj = gone.Obj
-		}
-		if r, ok := read(obj); ok {
-			x.Remove(r.Digest)
-		}
-	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
-			if r, ok := read(obj); ok {
+			if r, ok := vouched(obj); ok {
 				x.Set(r)
 			}
 		},
 		UpdateFunc: func(before, obj any) {
-			if r, ok := read(obj); ok {
+			r, ok := vouched(obj)
+			// After a gap in the watch, what comes as a change of a record can be another one under the same name.
+			if was, known := read(before); known && (!ok || was.Digest != r.Digest) {
+				x.Remove(was.Digest)
+			}
+			if ok {
 				x.Set(r)
-			} else {
-				remove(before)
 			}
 		},
-		DeleteFunc: remove,
+		DeleteFunc: func(obj any) {
+			if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+				obj = gone.Obj
+			}
+			if r, ok := read(obj); ok {
+				x.Remove(r.Digest)
+			}
+		},
 	}
+}
+
+// vouched reads a TokenRecord that vouches for something.
+func vouched(obj any) (Record, bool) {
+	r, ok := read(obj)
+	return r, ok && !deleted(obj.(*v1alpha1.TokenRecord))
 }
 
 func read(obj any) (Record, bool) {

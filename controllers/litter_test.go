@@ -1,0 +1,91 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/internal/record"
+)
+
+// withoutSecrets is an API server that does not answer when a Secret is created, as with an admission webhook that is
+// down; down says whether it is.
+func withoutSecrets(down *bool) client.WithWatch {
+	return interceptor.NewClient(api, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			if _, ok := obj.(*corev1.Secret); ok && *down {
+				return internal
+			}
+			return c.Create(ctx, obj, o...)
+		},
+	})
+}
+
+// Threats row 22: what pods hold does not go for the litter of attempts.
+func TestAttemptsThatFailLeaveNoLitter(t *testing.T) {
+	w := newWorld(t)
+	down := false
+	c := withoutSecrets(&down)
+	o := w.start(c, c)
+	w.must(w.declare())
+	w.must(o.settle())
+	held := w.theRecord()
+
+	down = true
+	w.must(deleteSecret(w))
+	for range 6 {
+		w.now = w.now.Add(5 * time.Second)
+		if err := o.pass(); err == nil {
+			t.Fatal("a pass that could not write the Secret says that all is well")
+		}
+	}
+	if n := w.recordsLeft(); n != 2 {
+		t.Errorf("%d records are left, not the one that pods hold and the one on its way", n)
+	}
+	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, held); err != nil {
+		t.Errorf("the version that pods hold: %v", err)
+	}
+
+	down = false
+	w.must(o.settle())
+	w.must(w.check())
+	if n := len(w.history.delivered); n != 1 {
+		t.Errorf("the Secret has held %d tokens since it was deleted, not 1", n)
+	}
+	later := w.theRecord()
+	r, err := record.NewKube(api, api, w.own).Get(w.ctx, later)
+	w.must(err)
+	if !r.IssuedAt.Equal(w.now) {
+		t.Errorf("the version counts its overlap from %s, not from its delivery at %s", r.IssuedAt, w.now)
+	}
+}
+
+// Invariant 3: what was kept for another attempt is not made again once it was revoked.
+func TestATokenThatWasRevokedOnItsWayIsNotDelivered(t *testing.T) {
+	w := newWorld(t)
+	down := true
+	c := withoutSecrets(&down)
+	o := w.start(c, c)
+	w.must(w.declare())
+	if err := o.pass(); err == nil {
+		t.Fatal("a pass that could not write the Secret says that all is well")
+	}
+	store := record.NewKube(api, api, w.own)
+	first, err := store.Get(w.ctx, w.theRecord())
+	w.must(err)
+	w.must(store.Retire(w.ctx, first))
+
+	down = false
+	w.must(o.settle())
+	if _, err := store.Get(w.ctx, first.Name()); !errors.Is(err, record.ErrGone) {
+		t.Errorf("the record that was revoked: %v, want it gone", err)
+	}
+	if w.theRecord() == first.Name() {
+		t.Error("the token that was revoked is in the Secret")
+	}
+}

@@ -1,0 +1,70 @@
+package controllers
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// refusedAgain is how long after the API server has refused a Secret it is asked again: what is in the way is not watched.
+const refusedAgain = time.Minute
+
+// refusals remember which tokens' Secrets the API server refuses. Each attempt leaves a record that is taken back, and
+// both wake the token: without a memory it would try again at once, for ever. The zero value is empty and ready.
+type refusals struct {
+	mu sync.Mutex
+	of map[types.UID]refusal
+}
+
+type refusal struct {
+	generation int64
+	secret     string // its resource version: a Secret that was changed, or deleted, is another matter
+	until      time.Time
+	why        *Refuse
+}
+
+// note remembers that the API server has refused what at asks for. The text of an admission webhook could quote what it
+// refused, so it goes nowhere.
+func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *Refuse {
+	why := &Refuse{
+		Reason: v1alpha1.ReasonSecretRefused, Again: refusedAgain,
+		Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of == nil {
+		m.of = map[types.UID]refusal{}
+	}
+	m.of[at.UID] = refusal{at.Generation, secret.ResourceVersion, now.Add(refusedAgain), why}
+	return why
+}
+
+// still returns the refusal that would be repeated, or nil where an attempt is due.
+func (m *refusals) still(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, known := m.of[at.UID]
+	if !known {
+		return nil
+	}
+	if was.generation == at.Generation && was.secret == secret.ResourceVersion && now.Before(was.until) {
+		again := *was.why
+		again.Again = was.until.Sub(now)
+		return &again
+	}
+	delete(m.of, at.UID)
+	return nil
+}
+
+// forget is for a token that goes.
+func (m *refusals) forget(at *v1alpha1.ApplicationToken) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.of, at.UID)
+}

@@ -1,0 +1,234 @@
+package record_test
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// digestOf is the digest of the credential of that number.
+func digestOf(i int) token.Digest {
+	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
+}
+
+// numbered is a record of which two fields say the same, so that half a record can be told.
+func numbered(d token.Digest, n int) record.Record {
+	return record.Record{Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
+}
+
+// says asserts what the index says of a digest; 0: nothing.
+func says(t *testing.T, x *record.Index, d token.Digest, want int) {
+	t.Helper()
+	switch got := x.Find(d); {
+	case got == nil:
+		if want != 0 {
+			t.Errorf("nothing is known of %v, want version %d", d, want)
+		}
+	case got.Version != int64(want) || got.Digest != d || got.Trigger != strconv.Itoa(want):
+		t.Errorf("found %v in version %d (%s), want %v in version %d", got.Digest, got.Version, got.Trigger, d, want)
+	}
+}
+
+func TestTheZeroIndexIsEmptyAndReady(t *testing.T) {
+	var x record.Index
+	for _, d := range []token.Digest{{}, digestOf(1)} {
+		says(t, &x, d, 0)
+		x.Remove(d)
+		if x.Len() != 0 {
+			t.Errorf("%d records after one that was never there was removed", x.Len())
+		}
+	}
+	x.Set(numbered(digestOf(1), 1))
+	says(t, &x, digestOf(1), 1)
+}
+
+func TestTheIndexSaysWhatWasSaidLast(t *testing.T) {
+	var x record.Index
+	random := rand.New(rand.NewPCG(1, 2))
+	want := map[token.Digest]int{}
+	for n := 1; n <= 20_000; n++ {
+		d := digestOf(random.IntN(300))
+		binary.BigEndian.PutUint16(d[:], uint16(random.IntN(4))<<14|uint16(random.IntN(3))) // of three shards
+		if random.IntN(3) == 0 {
+			x.Remove(d)
+			delete(want, d)
+		} else {
+			x.Set(numbered(d, n))
+			want[d] = n
+		}
+		says(t, &x, d, want[d])
+		if x.Len() != len(want) {
+			t.Fatalf("after %d writes it has %d records, want %d", n, x.Len(), len(want))
+		}
+	}
+	for d, n := range want {
+		says(t, &x, d, n)
+	}
+}
+
+func TestNoOtherDigestFindsARecord(t *testing.T) {
+	var x record.Index
+	for i := range 1000 {
+		x.Set(numbered(digestOf(i), 1))
+	}
+	d := digestOf(7)
+	for bit := range len(d) * 8 {
+		off := d
+		off[bit/8] ^= 1 << (bit % 8)
+		says(t, &x, off, 0)
+	}
+	for i := 1000; i < 10_000; i++ {
+		says(t, &x, digestOf(i), 0)
+	}
+	says(t, &x, token.Digest{}, 0)
+	says(t, &x, d, 1)
+}
+
+func TestWhatWasFoundStaysAsItWas(t *testing.T) {
+	var x record.Index
+	d := digestOf(1)
+	r := numbered(d, 1)
+	x.Set(r)
+	found := x.Find(d)
+	r.Version = 9
+	x.Set(numbered(d, 2))
+	x.Remove(d)
+	if found.Version != 1 || found.Trigger != "1" {
+		t.Errorf("it has become %+v", found)
+	}
+}
+
+func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
+	const writers, readers, each, rounds = 4, 4, 50, 40
+	var x record.Index
+	// All in one shard, where a writer that does not see another would undo it.
+	at := func(i int) token.Digest {
+		d := digestOf(i)
+		d[0], d[1] = 0xab, 0xcd
+		return d
+	}
+	const kept, replaced = -1, -2
+	x.Set(numbered(at(kept), 1))
+	x.Set(numbered(at(replaced), 1))
+
+	var writing, reading sync.WaitGroup
+	var over atomic.Bool
+	for w := range writers {
+		writing.Go(func() {
+			for n := 1; n <= rounds; n++ {
+				for i := range each {
+					x.Set(numbered(at(w*each+i), n))
+				}
+				x.Set(numbered(at(replaced), n))
+				for i := range each / 2 {
+					x.Remove(at(w*each + 2*i))
+				}
+			}
+		})
+	}
+	for range readers {
+		reading.Go(func() {
+			for !over.Load() {
+				for i := range writers * each {
+					if got := x.Find(at(i)); got != nil && (got.Digest != at(i) || got.Trigger != strconv.FormatInt(got.Version, 10)) {
+						t.Errorf("found half of a record: %+v", got)
+						return
+					}
+				}
+				if x.Find(at(kept)) == nil || x.Find(at(replaced)) == nil {
+					t.Error("a record was hidden while another was written")
+					return
+				}
+				if n := x.Len(); n < 2 || n > 2+writers*each {
+					t.Errorf("%d records", n)
+					return
+				}
+			}
+		})
+	}
+	writing.Wait()
+	over.Store(true)
+	reading.Wait()
+
+	for i := range writers * each {
+		want := 0
+		if i%2 == 1 {
+			want = rounds
+		}
+		says(t, &x, at(i), want)
+	}
+	says(t, &x, at(kept), 1)
+	says(t, &x, at(replaced), rounds)
+	if want := 2 + writers*each/2; x.Len() != want {
+		t.Errorf("%d records, want %d", x.Len(), want)
+	}
+}
+
+func TestFindAllocatesNothing(t *testing.T) {
+	var x record.Index
+	for i := range 1000 {
+		x.Set(numbered(digestOf(i), 1))
+	}
+	known, neighbour := digestOf(7), digestOf(7)
+	neighbour[31] ^= 1
+	for what, c := range map[string]struct {
+		digest token.Digest
+		found  bool
+	}{
+		"what is there":                 {known, true},
+		"what is not there":             {digestOf(1000), false},
+		"what would be beside a record": {neighbour, false},
+	} {
+		if n := testing.AllocsPerRun(100, func() {
+			if got := x.Find(c.digest); (got != nil) != c.found {
+				t.Errorf("%s: found %v", what, got)
+			}
+		}); n != 0 {
+			t.Errorf("Find of %s: %v allocations", what, n)
+		}
+	}
+}
+
+func BenchmarkFind(b *testing.B) {
+	for _, n := range []int{1_000, 1_000_000} {
+		var x record.Index
+		known, unknown := make([]token.Digest, n), make([]token.Digest, n)
+		for i := range n {
+			known[i], unknown[i] = digestOf(i), digestOf(n+i)
+			x.Set(numbered(known[i], 1))
+		}
+		for what, digests := range map[string][]token.Digest{"known": known, "unknown": unknown} {
+			b.Run(strconv.Itoa(n)+"/"+what, func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if got := x.Find(digests[i%n]); (got != nil) != (what == "known") {
+						b.Fatalf("found %v", got)
+					}
+				}
+			})
+		}
+		b.Run(strconv.Itoa(n)+"/while another writes", func(b *testing.B) {
+			var over atomic.Bool
+			var writing sync.WaitGroup
+			writing.Go(func() {
+				for i := 0; !over.Load(); i++ {
+					x.Set(numbered(known[i%n], i))
+				}
+			})
+			for i := 0; b.Loop(); i++ {
+				if x.Find(known[i%n]) == nil {
+					b.Fatal("found nothing")
+				}
+			}
+			over.Store(true)
+			writing.Wait()
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package recordtest
+
+import (
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+)
+
+var changing = map[string]func(s trial){
+	"a change is there at once, and changes nothing else": func(s trial) {
+		now := s.added(full("a"))
+		for _, c := range []struct {
+			what  string
+			twist func(*record.Record)
+		}{
+			{"it is active again", func(r *record.Record) { r.Suspended = false }},
+			{"it is suspended", func(r *record.Record) { r.Suspended = true }},
+			{"it has a role less", func(r *record.Record) { r.Roles = []string{"primary"} }},
+			{"it has no role", func(r *record.Record) { r.Roles = nil }},
+			{"it has roles again", func(r *record.Record) { r.Roles = []string{"client~primary", "developer"} }},
+			{"it has other permissions", func(r *record.Record) { r.Permissions = []string{"search.query"} }},
+			{"it has no permissions", func(r *record.Record) { r.Permissions = nil }},
+			{"it is good from one range", func(r *record.Record) { r.SourceRanges = []string{"192.0.2.0/24"} }},
+			{"it is good from everywhere", func(r *record.Record) { r.SourceRanges = nil }},
+			{"it ends sooner", func(r *record.Record) { r.ExpiresAt = noon.Add(time.Minute) }},
+			{"it does not expire", func(r *record.Record) { r.ExpiresAt = time.Time{} }},
+			{"it expires", func(r *record.Record) { r.ExpiresAt = noon.Add(time.Hour) }},
+			{"it is not superseded", func(r *record.Record) { r.SupersededAt = time.Time{} }},
+			{"it is superseded", func(r *record.Record) { r.SupersededAt = noon.Add(time.Second) }},
+			{"its owner was restored", func(r *record.Record) { r.Owner.UID = "0d6c1a52-2" }},
+			{"it is of another client", func(r *record.Record) { r.Client = "globex" }},
+			{"it is of another version", func(r *record.Record) { r.Version = 7 }},
+			{"it was triggered otherwise", func(r *record.Record) { r.Trigger = "" }},
+			{"nothing", func(*record.Record) {}},
+			{"all at once", func(r *record.Record) {
+				r.Suspended, r.Roles, r.Permissions, r.ExpiresAt = false, nil, []string{"*"}, noon.Add(2*time.Hour)
+			}},
+		} {
+			want := twisted(now, c.twist)
+			now = s.must(s.Change(s.Context(), now, want))
+			s.equal(c.what+": Change", now, want)
+			s.holds(want)
+			if s.Failed() {
+				s.Fatalf("…when %s", c.what)
+			}
+		}
+	},
+	"a change does not make a record younger": func(s trial) {
+		added := s.added(sample("a"))
+		if got := s.changed(added, func(r *record.Record) { r.Version++ }).CreatedAt; !got.Equal(added.CreatedAt) {
+			s.Errorf("created at %v, and at %v after a change", added.CreatedAt, got)
+		}
+	},
+	"whatever is read can be changed": func(s trial) {
+		want := sample("a")
+		s.added(want)
+		s.lists(indexer, want)
+		listed, err := s.Of(s.Context(), indexer)
+		if err != nil || len(listed) != 1 {
+			s.Fatalf("listed %v, %v", listed, err)
+		}
+		s.changed(listed[0], func(r *record.Record) { r.Version = 2 })
+		for _, read := range []func() (record.Record, error){
+			func() (record.Record, error) { return s.Get(s.Context(), want.Name()) },
+			func() (record.Record, error) { return s.Confirm(s.Context(), want.Name()) },
+			func() (record.Record, error) { return s.Find(s.Context(), want.Digest) },
+		} {
+			s.changed(s.must(read()), func(r *record.Record) { r.Version++ })
+		}
+		s.holds(twisted(want, func(r *record.Record) { r.Version = 5 }))
+	},
+	"a change of what has changed meanwhile is ErrStale": func(s trial) {
+		first := s.added(sample("a"))
+		second := s.changed(first, func(r *record.Record) { r.Suspended = true })
+		for what, twist := range map[string]func(*record.Record){
+			"of something else": func(r *record.Record) { r.Version = 2 },
+			"of the same thing": func(r *record.Record) { r.Suspended = true },
+			"back":              func(r *record.Record) { r.Suspended = false },
+		} {
+			_, err := s.Change(s.Context(), first, twisted(first, twist))
+			s.fails(what, err, record.ErrStale)
+		}
+		s.holds(second)
+		s.holds(s.changed(second, func(r *record.Record) { r.Version = 2 }))
+	},
+	"what was read before it was changed and changed back is stale all the same": func(s trial) {
+		first := s.added(sample("a"))
+		there := s.changed(first, func(r *record.Record) { r.Suspended = true })
+		s.changed(there, func(r *record.Record) { r.Suspended = false })
+		_, err := s.Change(s.Context(), first, twisted(first, func(r *record.Record) { r.Version = 2 }))
+		s.fails("Change", err, record.ErrStale)
+		s.holds(first)
+	},
+	"the digest stays": func(s trial) {
+		a, b := s.added(sample("a")), s.added(sample("b"))
+		for what, after := range map[string]record.Record{
+			"the second half": twisted(a, func(r *record.Record) { r.Digest = twin(r.Digest); r.Version = 2 }),
+			"to one unknown":  twisted(a, func(r *record.Record) { r.Digest = sample("c").Digest; r.Version = 2 }),
+			"to another's":    twisted(a, func(r *record.Record) { r.Digest = b.Digest; r.Version = 2 }),
+			"into another":    twisted(b, func(r *record.Record) { r.Version = 2 }),
+		} {
+			if _, err := s.Change(s.Context(), a, after); err == nil {
+				s.Errorf("%s: no error", what)
+			}
+		}
+		s.holds(sample("a"))
+		s.holds(sample("b"))
+		s.lacks(sample("c"))
+	},
+	"a change of what was never added adds nothing": func(s trial) {
+		for what, r := range map[string]record.Record{
+			"of what no store has seen":   sample("a"),
+			"of what another store added": trial{s.T, s.open(s.T), s.open}.added(sample("a")),
+		} {
+			if _, err := s.Change(s.Context(), r, twisted(r, func(r *record.Record) { r.Version = 2 })); err == nil {
+				s.Errorf("%s: no error", what)
+			}
+			s.lacks(r)
+		}
+	},
+}

@@ -1,0 +1,81 @@
+package recordtest
+
+import (
+	"crypto/sha256"
+	"reflect"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// noon is when every sample was issued.
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// indexer owns every sample.
+var indexer = record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "0d6c1a52-1"}
+
+// sample is the record of a credential which nobody has: its digest is of that label.
+func sample(label string) record.Record {
+	return record.Record{
+		Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: indexer,
+		Client: "acme", Roles: []string{"primary"}, IssuedAt: noon, Version: 1,
+	}
+}
+
+// full is a sample of which every field says something that a store keeps.
+func full(label string) record.Record {
+	return twisted(sample(label), func(r *record.Record) {
+		r.Suspended = true
+		r.Roles = []string{"developer", "primary"}
+		r.Permissions = []string{"search.*", "sec.continuous.rest"}
+		r.SourceRanges = []string{"10.0.0.0/8", "fd00::/8"}
+		r.ExpiresAt = noon.Add(90 * 24 * time.Hour)
+		r.Version = 1 << 40
+		r.Trigger = "again, and \"at once\""
+		r.Predecessor = sample(label + ", before").Name()
+		r.SupersededAt = noon.Add(time.Hour)
+	})
+}
+
+// twisted is a record with one twist. What the twist does to a list is done to a copy.
+func twisted(r record.Record, twist func(*record.Record)) record.Record {
+	twist(&r)
+	return r
+}
+
+// twin is the digest of another credential under the same name: the half that names do not show differs.
+func twin(d token.Digest) token.Digest {
+	d[len(d)-1] ^= 1
+	return d
+}
+
+// kept are the fields that a store keeps as they were added. Of the others, LastUsedAt and LastUsedFrom come from whoever
+// sees the credential used, and CreatedAt from the store.
+func kept() []reflect.StructField {
+	var fields []reflect.StructField
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[record.Record]()) {
+		switch f.Name {
+		case "LastUsedAt", "LastUsedFrom", "CreatedAt":
+		default:
+			if f.IsExported() {
+				fields = append(fields, f)
+			}
+		}
+	}
+	return fields
+}
+
+// equal asserts that two records agree in every field that a store keeps. Where there is no list, there is nil.
+func (s trial) equal(what string, got, want record.Record) {
+	s.Helper()
+	for _, f := range kept() {
+		g, w := reflect.ValueOf(got).FieldByIndex(f.Index).Interface(), reflect.ValueOf(want).FieldByIndex(f.Index).Interface()
+		if at, ok := g.(time.Time); ok && at.Equal(w.(time.Time)) {
+			continue // in whatever zone
+		}
+		if !reflect.DeepEqual(g, w) {
+			s.Errorf("%s: %s is %v, want %v", what, f.Name, g, w)
+		}
+	}
+}

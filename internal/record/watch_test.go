@@ -1,0 +1,298 @@
+package record_test
+
+import (
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// fed is an index that a watch on the real API server feeds, over a line that can be cut.
+type fed struct {
+	*testing.T
+	*record.Kube // another replica's, say
+	index        record.Index
+	line         *line
+	gaps         atomic.Int64 // deletions that the watch did not see
+}
+
+func feed(t *testing.T, before ...record.Record) *fed {
+	t.Helper()
+	ns := namespace(t)
+	f := &fed{T: t, Kube: record.NewKube(api, api, ns)}
+	for _, r := range before {
+		f.add(r)
+	}
+	way, err := rest.HTTPClientFor(admin)
+	must(t, err)
+	f.line = newLine(way.Transport)
+	way.Transport = f.line
+	var complete func() bool
+	cachedOver(t, way, ns, func(c cache.Cache) {
+		informer, err := c.GetInformer(t.Context(), &v1alpha1.TokenRecord{}, cache.BlockUntilSynced(false))
+		must(t, err)
+		registered, err := informer.AddEventHandler(f)
+		must(t, err)
+		complete = registered.HasSynced
+	})
+	await(t, "the index is complete", complete)
+	return f
+}
+
+// OnAdd, OnUpdate and OnDelete are those of Feed; what comes is counted on the way.
+func (f *fed) OnAdd(obj any, initial bool) { record.Feed(&f.index).OnAdd(obj, initial) }
+func (f *fed) OnUpdate(before, obj any)    { record.Feed(&f.index).OnUpdate(before, obj) }
+func (f *fed) OnDelete(obj any) {
+	if _, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		f.gaps.Add(1)
+	}
+	record.Feed(&f.index).OnDelete(obj)
+}
+
+func (f *fed) add(r record.Record) record.Record {
+	f.Helper()
+	r, err := f.Add(f.Context(), r)
+	must(f.T, err)
+	return r
+}
+
+func (f *fed) suspend(r record.Record) {
+	f.Helper()
+	after := r
+	after.Suspended = true
+	_, err := f.Change(f.Context(), r, after)
+	must(f.T, err)
+}
+
+func (f *fed) retire(r record.Record) {
+	f.Helper()
+	must(f.T, f.RetireAnyway(f.Context(), r))
+}
+
+// sees waits until the index says of a record that it lives, is suspended, or is not there.
+func (f *fed) sees(d token.Digest, what string) {
+	f.Helper()
+	await(f.T, "the record is "+what, func() bool {
+		switch r := f.index.Find(d); {
+		case r == nil:
+			return what == "gone"
+		case r.Suspended:
+			return what == "suspended"
+		default:
+			return what == "live"
+		}
+	})
+}
+
+func TestAnIndexIsFedByAWatch(t *testing.T) {
+	t.Run("what was there before is in it once it is complete", func(t *testing.T) {
+		t.Parallel()
+		f := feed(t, sample("a"), sample("b"), sample("c"))
+		if n := f.index.Len(); n != 3 {
+			t.Fatalf("%d records", n)
+		}
+		if got := f.index.Find(sample("b").Digest); got == nil || got.Owner != sample("b").Owner || got.Client != "acme" || !got.IssuedAt.Equal(noon) {
+			t.Errorf("found %+v", got)
+		}
+	})
+	t.Run("it follows a record through its life", func(t *testing.T) {
+		t.Parallel()
+		f := feed(t)
+		a, b := f.add(sample("a")), f.add(sample("b"))
+		f.sees(a.Digest, "live")
+		f.suspend(a)
+		f.sees(a.Digest, "suspended")
+		f.retire(a)
+		f.sees(a.Digest, "gone")
+		f.sees(b.Digest, "live")
+		if n := f.index.Len(); n != 1 {
+			t.Errorf("%d records", n)
+		}
+	})
+	t.Run("it knows nothing of other namespaces", func(t *testing.T) {
+		t.Parallel()
+		elsewhere := record.NewKube(api, api, namespace(t))
+		f := feed(t)
+		_, err := elsewhere.Add(t.Context(), sample("a"))
+		must(t, err)
+		f.sees(f.add(sample("b")).Digest, "live")
+		if f.index.Find(sample("a").Digest) != nil || f.index.Len() != 1 {
+			t.Errorf("%d records", f.index.Len())
+		}
+	})
+	t.Run("a record that was deleted goes though something holds it back [3.3]", func(t *testing.T) {
+		t.Parallel()
+		f := feed(t)
+		s := shelf{T: t, Kube: f.Kube, first: f.add(sample("a"))}
+		s.patch(`{"metadata": {"finalizers": ["example.com/archive"]}}`)
+		f.sees(s.first.Digest, "live")
+		must(t, api.Delete(t.Context(), s.object()))
+		f.sees(s.first.Digest, "gone")
+		s.patch(`{"metadata": {"finalizers": null}}`)
+		f.sees(f.add(sample("a")).Digest, "live")
+	})
+	for what, expired := range map[string]bool{"while the watch was broken": false, "and the API server has forgotten": true} {
+		t.Run("it catches up with what happened "+what, func(t *testing.T) {
+			t.Parallel()
+			f := feed(t)
+			retired, changed, restored, kept := f.add(sample("retired")), f.add(sample("changed")), f.add(sample("restored")), f.add(sample("kept"))
+			for _, r := range []record.Record{retired, changed, restored, kept} {
+				f.sees(r.Digest, "live")
+			}
+
+			f.line.cut()
+			f.retire(retired)
+			f.suspend(changed)
+			f.retire(restored)
+			again := sample("restored")
+			again.Suspended = true
+			f.add(again)
+			added := f.add(sample("added"))
+			f.sees(retired.Digest, "live") // still: that is how stale it may be
+			f.line.mend(expired)
+
+			f.sees(retired.Digest, "gone")
+			f.sees(changed.Digest, "suspended")
+			f.sees(restored.Digest, "suspended")
+			f.sees(added.Digest, "live")
+			f.sees(kept.Digest, "live")
+			if n := f.index.Len(); n != 4 {
+				t.Errorf("%d records", n)
+			}
+			if expired && f.gaps.Load() == 0 {
+				t.Error("no deletion was learned from a list, so this shows something else")
+			}
+		})
+	}
+	t.Run("it ends up as the store is, whoever wrote", func(t *testing.T) {
+		t.Parallel()
+		f := feed(t)
+		const many = 60
+		for i := range many {
+			r := f.add(sample(strconv.Itoa(i)))
+			switch i % 3 {
+			case 1:
+				f.suspend(r)
+			case 2:
+				f.retire(r)
+			}
+		}
+		for i := range many {
+			f.sees(sample(strconv.Itoa(i)).Digest, []string{"live", "suspended", "gone"}[i%3])
+		}
+		if n := f.index.Len(); n != many/3*2 {
+			t.Errorf("%d records", n)
+		}
+	})
+}
+
+// object is a TokenRecord as a watch brings it.
+func object(label string, twists ...func(*v1alpha1.TokenRecord)) *v1alpha1.TokenRecord {
+	r := sample(label)
+	obj := &v1alpha1.TokenRecord{
+		ObjectMeta: metav1.ObjectMeta{Name: r.Name()},
+		Spec:       v1alpha1.TokenRecordSpec{Digest: v1alpha1.Digest(r.Digest.String()), IssuedAt: metav1.NewTime(noon)},
+	}
+	for _, twist := range twists {
+		twist(obj)
+	}
+	return obj
+}
+
+func garbled(obj *v1alpha1.TokenRecord) { obj.Spec.Digest = "garbled" }
+func going(obj *v1alpha1.TokenRecord) {
+	obj.DeletionTimestamp = new(metav1.NewTime(noon.Add(time.Hour)))
+}
+func twin(obj *v1alpha1.TokenRecord) {
+	obj.Spec.Digest = obj.Spec.Digest[:63] + map[bool]v1alpha1.Digest{true: "1", false: "0"}[obj.Spec.Digest[63:] == "0"]
+}
+
+// What no API server sends, or only after a gap at the wrong moment, is brought by hand.
+func TestWhatNobodyUnderstandsVouchesForNothing(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		bring func(toolscache.ResourceEventHandler)
+		want  []*v1alpha1.TokenRecord
+	}{
+		"a record that cannot be read is not added": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnAdd(object("b", garbled), true) },
+			want:  []*v1alpha1.TokenRecord{object("a")},
+		},
+		"a record that was deleted is not added": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnAdd(object("b", going), true) },
+			want:  []*v1alpha1.TokenRecord{object("a")},
+		},
+		"a record that cannot be read any more goes": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnUpdate(object("a"), object("a", garbled)) },
+		},
+		"a record that can be read again comes": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnUpdate(object("b", garbled), object("b")) },
+			want:  []*v1alpha1.TokenRecord{object("a"), object("b")},
+		},
+		"another record in the place of one ends that one": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnUpdate(object("a"), object("a", twin)) },
+			want:  []*v1alpha1.TokenRecord{object("a", twin)},
+		},
+		"another record that was deleted in the place of one ends both": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnUpdate(object("a"), object("a", twin, going)) },
+		},
+		"the deletion of what was deleted before is none": {
+			bring: func(h toolscache.ResourceEventHandler) {
+				h.OnUpdate(object("a"), object("a", going))
+				h.OnDelete(object("a", going))
+			},
+		},
+		"a deletion that nobody saw counts": {
+			bring: func(h toolscache.ResourceEventHandler) {
+				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name, Obj: object("a")})
+			},
+		},
+		"a deletion that comes with the mark of one counts": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnDelete(object("a", going)) },
+		},
+		"a deletion of something else is nothing to us": {
+			bring: func(h toolscache.ResourceEventHandler) {
+				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name})
+				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name, Obj: &corev1.Secret{}})
+				h.OnDelete(&corev1.Secret{})
+				h.OnDelete(object("b"))
+				h.OnDelete(object("a", garbled))
+				h.OnDelete(nil)
+			},
+			want: []*v1alpha1.TokenRecord{object("a")},
+		},
+		"an object of another kind is nothing to us": {
+			bring: func(h toolscache.ResourceEventHandler) {
+				h.OnAdd(&corev1.Secret{}, false)
+				h.OnUpdate(&corev1.Secret{}, &corev1.Secret{})
+			},
+			want: []*v1alpha1.TokenRecord{object("a")},
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			var x record.Index
+			h := record.Feed(&x)
+			h.OnAdd(object("a"), true)
+			c.bring(h)
+			for _, obj := range c.want {
+				d, err := token.ParseDigest(string(obj.Spec.Digest))
+				must(t, err)
+				if x.Find(d) == nil {
+					t.Errorf("%v is not known", d)
+				}
+			}
+			if x.Len() != len(c.want) {
+				t.Errorf("%d records, want %d", x.Len(), len(c.want))
+			}
+		})
+	}
+}
