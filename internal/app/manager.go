@@ -49,18 +49,18 @@ type Operator struct {
 func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	to = rest.CopyConfig(to)
 	to.QPS = -1 // the API server's own fairness bounds us
+	if err := preflight(ctx, to, o); err != nil {
+		return nil, err
+	}
 	mgr, err := ctrl.NewManager(to, managerOptions(o))
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
-	}
-	if err := preflight(ctx, mgr, o); err != nil {
-		return nil, err
 	}
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
 	op := &Operator{Manager: mgr, Index: &record.Index{}}
-	if err := op.keepIndex(ctx, o); err != nil {
+	if err := op.keepIndex(ctx); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
@@ -111,10 +111,14 @@ func managerOptions(o Options) manager.Options {
 	}
 }
 
-// preflight says what is missing in the cluster before anything fails for it.
-func preflight(ctx context.Context, mgr manager.Manager, o Options) error {
+// preflight says what is missing in the cluster before anything fails for it, as a manager does already while it is made.
+func preflight(ctx context.Context, to *rest.Config, o Options) error {
+	live, err := client.New(to, client.Options{Scheme: Scheme()})
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
 	var ns corev1.Namespace
-	err := mgr.GetAPIReader().Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
+	err = live.Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("namespace %s, the operator's own, is not there: create it with \"kubectl create namespace %s\", or name another one with --namespace", o.Namespace, o.Namespace)
 	}
@@ -123,7 +127,7 @@ func preflight(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	for _, kind := range []string{"Client", "ApplicationToken", "TokenRecord"} {
 		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
-		if _, err := mgr.GetRESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
+		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
 			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
 		} else if err != nil {
 			return fmt.Errorf("look for the kind %s: %w", kind, err)
@@ -133,7 +137,7 @@ func preflight(ctx context.Context, mgr manager.Manager, o Options) error {
 }
 
 // keepIndex feeds the index from the watch on records, and makes readiness wait until it is complete.
-func (op *Operator) keepIndex(ctx context.Context, o Options) error {
+func (op *Operator) keepIndex(ctx context.Context) error {
 	informer, err := op.Manager.GetCache().GetInformer(ctx, &v1alpha1.TokenRecord{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return fmt.Errorf("watch records: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -27,21 +28,21 @@ var levels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapco
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
-	stderr = redactor{stderr} // what was typed in the wrong place, too
+	terminal := redactor{stderr} // a token that was typed in the wrong place does not come back
 	o, err := ParseOptions(args, os.Getenv)
 	if help, ok := errors.AsType[Help](err); ok {
-		fmt.Fprint(stderr, help)
+		fmt.Fprint(terminal, help)
 		return exitOK
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "apptoken-operator:", err)
+		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitUsage
 	}
 	log := NewLogger(o, stderr)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if err := Run(ctx, o); err != nil {
-		fmt.Fprintln(stderr, "apptoken-operator:", err)
+		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitError
 	}
 	return exitOK
@@ -55,6 +56,9 @@ func NewLogger(o Options, to io.Writer) logr.Logger {
 // Run finds the cluster, and runs the operator in it until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	config, err := ctrl.GetConfig()
+	if clientcmd.IsEmptyConfig(err) { // its own words advise a variable that nothing reads any more
+		return errors.New("find the cluster: this is no pod, and there is none in the file that KUBECONFIG names, nor in ~/.kube/config")
+	}
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
 	}

@@ -46,7 +46,6 @@ func TestOneCommandInstalls(t *testing.T) {
 				k.apply(t, "samples")
 				k.run(t, "diff", "-k", config("samples"))
 			})
-			t.Run("the operator works with its rights", func(t *testing.T) { worksWithItsRights(t, c.Admin, mode) })
 		})
 	}
 }

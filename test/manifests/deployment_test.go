@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/test/cluster"
 )
 
@@ -29,9 +30,6 @@ func TestTheDeploymentSurvivesTheLossOfOneReplica(t *testing.T) {
 	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
 	if *d.Spec.Replicas != 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
 		t.Errorf("it has %d replicas, of which %s may be missing in an update", *d.Spec.Replicas, d.Spec.Strategy.RollingUpdate.MaxUnavailable)
-	}
-	if !slices.Contains(manager(t, d).Args, "--leader-elect") {
-		t.Error("two replicas reconcile, since nobody elects a leader")
 	}
 	if spread := d.Spec.Template.Spec.TopologySpreadConstraints; len(spread) != 1 || spread[0].TopologyKey != corev1.LabelHostname {
 		t.Errorf("replicas are not spread over hosts: %v", spread)
@@ -88,18 +86,33 @@ func TestTheDeploymentAsksForLittle(t *testing.T) {
 	}
 }
 
-func TestTheNamespacedModeServesTheNamespacesItHasRightsIn(t *testing.T) {
-	objects := parse(t, rendered(t, "namespaced"))
-	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-	var served []string
-	for where := range bound(t, objects) {
-		if where != "" && where != metav1.NamespaceDefault && where != d.Namespace {
-			served = append(served, where)
-		}
-	}
-	slices.Sort(served)
-	if want := "--namespaces=" + strings.Join(served, ","); !slices.Contains(manager(t, d).Args, want) {
-		t.Errorf("the flags are %v, the rights say %s", manager(t, d).Args, want)
+func TestTheOperatorUnderstandsTheDeploymentsFlags(t *testing.T) {
+	for _, mode := range []string{"default", "namespaced"} {
+		t.Run(mode, func(t *testing.T) {
+			objects := parse(t, rendered(t, mode))
+			d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+			o, err := app.ParseOptions(manager(t, d).Args, func(string) string { return "" })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !o.LeaderElect {
+				t.Error("two replicas reconcile, since nobody elects a leader")
+			}
+			if o.Namespace != d.Namespace {
+				t.Errorf("where nothing says otherwise, its own namespace is %s, and it runs in %s", o.Namespace, d.Namespace)
+			}
+			var served []string // as the rights say
+			for where := range bound(t, objects) {
+				if where != "" && where != metav1.NamespaceDefault && where != d.Namespace {
+					served = append(served, where)
+				}
+			}
+			slices.Sort(served)
+			slices.Sort(o.Namespaces)
+			if !slices.Equal(o.Namespaces, served) {
+				t.Errorf("it serves the namespaces %v, and has rights in %v", o.Namespaces, served)
+			}
+		})
 	}
 }
 

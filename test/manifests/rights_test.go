@@ -16,7 +16,7 @@ type rights map[string]string
 var (
 	// Of objects that have no namespace.
 	reading = rights{
-		"apptoken.dev/clients":        "get list watch",
+		"apptoken.dev/clients":        "list watch",
 		"apptoken.dev/clients/status": "update",
 		"/namespaces":                 "get list watch",
 	}
@@ -36,7 +36,7 @@ var (
 		"apptoken.dev/tokenrecords":        "create delete get list patch watch",
 		"apptoken.dev/tokenrecords/status": "update",
 		"coordination.k8s.io/leases":       "create get update",
-		"/events":                          "create patch",
+		"/events":                          "create",
 	}
 	// In the namespace default, where Kubernetes keeps events about Clients.
 	telling = rights{"events.k8s.io/events": "create patch"}

@@ -1,0 +1,201 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// What the tests share that need a cluster with the kinds installed.
+var (
+	plane *cluster.Cluster
+	api   client.Client // with every right, and no cache
+)
+
+// actAsOperator makes this program the operator, so that its exit code and what its user sees are real.
+const actAsOperator = "ACT_AS_OPERATOR"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(actAsOperator) != "" {
+		os.Exit(app.Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)) // as main.go does
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctrl.SetLogger(logr.Discard())
+	if plane, err = cluster.Start(); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	if api, err = client.New(plane.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// process is the operator as its user has it: a program with arguments, an environment, a stderr and an exit code.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+// Write implements io.Writer for the program's output.
+func (p *process) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said.Write(text)
+}
+
+func (p *process) stderr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.said.String()
+}
+
+// start runs the operator. Its environment holds nothing but env and an empty home.
+func start(t *testing.T, env environment, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // the test's own context ends it too early to see its end
+	t.Cleanup(cancel)
+	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...)}
+	p.cmd.Env = []string{actAsOperator + "=1", "HOME=" + t.TempDir()}
+	for name, value := range env {
+		p.cmd.Env = append(p.cmd.Env, name+"="+value)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// ends waits for the end of the program, and asserts its exit code and the last that its user sees of it. What it says
+// must be for users: no stack, and no line that is neither JSON nor ours.
+func (p *process) ends(code int, last ...string) {
+	p.t.Helper()
+	err := p.cmd.Wait()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		p.t.Fatal(err)
+	}
+	said := p.stderr()
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		p.t.Errorf("the exit code is %d, want %d, after\n%s", got, code, said)
+	}
+	for _, sign := range []string{"goroutine ", "panic:", ".go:"} {
+		if strings.Contains(p.conclusion(), sign) || strings.Contains(said, "\ngoroutine ") {
+			p.t.Errorf("its user sees the inside of the program, %q:\n%s", sign, said)
+		}
+	}
+	for _, text := range last {
+		if !strings.Contains(p.conclusion(), text) {
+			p.t.Errorf("at last it says\n%s\nwant %q in it", p.conclusion(), text)
+		}
+	}
+}
+
+// conclusion is what the program said at last, behind its log.
+func (p *process) conclusion() string {
+	var text strings.Builder
+	for line := range strings.Lines(p.stderr()) {
+		if !strings.HasPrefix(line, "{") {
+			text.WriteString(line)
+		}
+	}
+	return text.String()
+}
+
+// stop asks the program to end, as the kubelet does.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// answers waits until the program answers OK at an address.
+func (p *process) answers(url string) string {
+	p.t.Helper()
+	var body string
+	err := wait.PollUntilContextTimeout(p.t.Context(), 20*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+		var status int
+		status, body = get(ctx, url)
+		return status == http.StatusOK, nil
+	})
+	if err != nil {
+		p.t.Fatalf("waited in vain for %s, which says %q: %v\n%s", url, body, err, p.stderr())
+	}
+	return body
+}
+
+// get returns status 0 where there is no answer.
+func get(ctx context.Context, url string) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(answer.Body); err != nil {
+		return 0, err.Error()
+	}
+	return answer.StatusCode, body.String()
+}
+
+// address is one on which nobody listens.
+func address(t *testing.T) string {
+	t.Helper()
+	l := listener(t)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func listener(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// written is the path of a new file with that content.
+func written(t *testing.T, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

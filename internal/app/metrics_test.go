@@ -1,0 +1,170 @@
+package app_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// samples are what a scraper sees of collectors, comments aside.
+func samples(t *testing.T, collectors ...prometheus.Collector) []string {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(collectors...)
+	answer := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	var lines []string
+	for line := range strings.Lines(answer.Body.String()) {
+		if !strings.HasPrefix(line, "#") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func agree(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: a scraper sees\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// declare makes a token of a client, or where that is empty one that waits to clone another.
+func declare(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
+	t.Helper()
+	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	if of == "" {
+		at.Spec.CloneFrom = &v1alpha1.Reference{Name: "another"}
+	} else {
+		at.Spec.ClientRef, at.Spec.Roles = &v1alpha1.Reference{Name: v1alpha1.ObjectName(of)}, []v1alpha1.RoleName{"primary"}
+	}
+	if err := api.Create(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+			t.Error(err)
+		}
+	})
+	at.Status = status
+	if err := api.Status().Update(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ready is a status with that condition. It expires so long after noon; 0: never.
+func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1alpha1.ApplicationTokenStatus {
+	status := v1alpha1.ApplicationTokenStatus{
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionRestarted, Status: metav1.ConditionFalse, Reason: "RestartFailed", LastTransitionTime: metav1.NewTime(noon)},
+			{Type: v1alpha1.ConditionReady, Status: is, Reason: reason, LastTransitionTime: metav1.NewTime(noon)},
+		},
+		Current: &v1alpha1.CurrentVersion{Record: "at-1", Hint: "…x7Qd", IssuedAt: metav1.NewTime(noon)},
+	}
+	if expires != 0 {
+		status.Current.ExpiresAt = new(metav1.NewTime(noon.Add(expires)))
+	}
+	return status
+}
+
+func TestTheInventoryIsOfWhatThereIs(t *testing.T) {
+	var namespaces [2]string
+	for i := range namespaces {
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
+		if err := api.Create(t.Context(), ns); err != nil {
+			t.Fatal(err)
+		}
+		namespaces[i] = ns.Name
+	}
+	slices.Sort(namespaces[:])
+	var index record.Index
+	elected := make(chan struct{})
+	inventory := app.NewInventory(api, elected, &index, func() time.Time { return noon })
+	agree(t, "an empty cluster", samples(t, inventory), []string{"apptoken_records 0"})
+
+	for _, label := range []string{"a", "b", "c"} {
+		index.Set(record.Record{Digest: sha256.Sum256([]byte(label))})
+	}
+	declare(t, namespaces[0], "new", "acme", v1alpha1.ApplicationTokenStatus{})
+	declare(t, namespaces[0], "lasting", "acme", ready(metav1.ConditionTrue, "Issued", 0))
+	declare(t, namespaces[0], "short", "acme", ready(metav1.ConditionTrue, "Issued", 90*time.Minute))
+	declare(t, namespaces[1], "short", "acme", ready(metav1.ConditionTrue, "Issued", time.Second))
+	declare(t, namespaces[1], "over", "acme", ready(metav1.ConditionFalse, "Expired", -time.Hour))
+	declare(t, namespaces[1], "odd", "acme", ready(metav1.ConditionUnknown, "Expired", 0))
+	declare(t, namespaces[1], "refused", "globex", ready(metav1.ConditionFalse, "ClientMissing", 0))
+	declare(t, namespaces[1], "waiting", "", v1alpha1.ApplicationTokenStatus{})
+	cloned := ready(metav1.ConditionTrue, "Issued", 0)
+	cloned.Client = "globex"
+	declare(t, namespaces[1], "cloned", "", cloned)
+
+	agree(t, "a replica that was not elected", samples(t, inventory), []string{"apptoken_records 3"})
+	close(elected)
+	agree(t, "the replica that was elected", samples(t, inventory), []string{
+		"apptoken_records 3",
+		`apptoken_token_expiry_seconds{name="over",namespace="` + namespaces[1] + `"} -3600`,
+		`apptoken_token_expiry_seconds{name="short",namespace="` + namespaces[0] + `"} 5400`,
+		`apptoken_token_expiry_seconds{name="short",namespace="` + namespaces[1] + `"} 1`,
+		`apptoken_tokens{client="",state="New"} 1`,
+		`apptoken_tokens{client="acme",state="Expired"} 2`,
+		`apptoken_tokens{client="acme",state="New"} 1`,
+		`apptoken_tokens{client="acme",state="Ready"} 3`,
+		`apptoken_tokens{client="globex",state="ClientMissing"} 1`,
+		`apptoken_tokens{client="globex",state="Ready"} 1`,
+	})
+}
+
+func TestAScrapeIsAnsweredWhenTheTokensCannotBeRead(t *testing.T) {
+	nowhere, err := client.New(&rest.Config{Host: "https://" + address(t)}, client.Options{Scheme: app.Scheme(), Mapper: api.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	elected := make(chan struct{})
+	close(elected)
+	got := samples(t, app.NewInventory(nowhere, elected, &record.Index{}, time.Now))
+	agree(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
+}
+
+func TestTheManualTellsEveryMetric(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(apptoken_[a-z_]+)` \\|").FindAllStringSubmatch(string(manual), -1) {
+		told = append(told, row[1])
+	}
+	described := make(chan *prometheus.Desc, 100)
+	for _, c := range append(app.NewMetrics(), app.NewInventory(nil, nil, nil, nil)) {
+		c.Describe(described)
+	}
+	close(described)
+	var there []string
+	for d := range described {
+		there = append(there, regexp.MustCompile(`fqName: "([a-z_]+)"`).FindStringSubmatch(d.String())[1])
+	}
+	slices.Sort(told)
+	slices.Sort(there)
+	agree(t, "the manual", told, there)
+}

@@ -1,0 +1,251 @@
+package app_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// environment is one in which these variables are set, and no others.
+type environment map[string]string
+
+func (e environment) get(name string) string { return e[name] }
+
+func defaults() app.Options {
+	return app.Options{MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 16, LogLevel: "info"}
+}
+
+// flags are all flags: two good values, the options that each makes of the defaults, and a bad one with what it leads to.
+var flags = map[string]struct {
+	one, two       string
+	first, second  func(*app.Options)
+	bad, complaint string // of the flag
+	variable       string // what is said of the variable instead; the same, where it is empty
+}{
+	"metrics-bind-address": {
+		one: "127.0.0.1:9090", first: func(o *app.Options) { o.MetricsAddress = "127.0.0.1:9090" },
+		two: "0", second: func(o *app.Options) { o.MetricsAddress = "0" },
+		bad: "9090", complaint: `--metrics-bind-address="9090": write host:port or :port, or 0 for none`,
+	},
+	"health-probe-bind-address": {
+		one: "[::1]:9091", first: func(o *app.Options) { o.HealthAddress = "[::1]:9091" },
+		two: "0", second: func(o *app.Options) { o.HealthAddress = "0" },
+		bad: "localhost", complaint: `--health-probe-bind-address="localhost": write host:port or :port, or 0 for none`,
+	},
+	"leader-elect": {
+		one: "true", first: func(o *app.Options) { o.LeaderElect = true },
+		two: "false", second: func(*app.Options) {},
+		bad: "maybe", complaint: `invalid argument "maybe" for "--leader-elect" flag: strconv.ParseBool: parsing "maybe": invalid syntax; see --help`,
+		variable: `APPTOKEN_LEADER_ELECT="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
+	},
+	"namespace": {
+		one: "tokens", first: func(o *app.Options) { o.Namespace = "tokens" },
+		two: "tokens-2", second: func(o *app.Options) { o.Namespace = "tokens-2" },
+		bad: "Tokens", complaint: `"Tokens" is no name of a namespace`,
+	},
+	"namespaces": {
+		one: "shop", first: func(o *app.Options) { o.Namespaces = []string{"shop"} },
+		two: " search, shop,,search ,", second: func(o *app.Options) { o.Namespaces = []string{"search", "shop"} },
+		bad: "shop,a b", complaint: `"a b" is no name of a namespace`,
+	},
+	"workers": {
+		one: "1", first: func(o *app.Options) { o.Workers = 1 },
+		two: "1024", second: func(o *app.Options) { o.Workers = 1024 },
+		bad: "many", complaint: `invalid argument "many" for "--workers" flag: strconv.ParseInt: parsing "many": invalid syntax; see --help`,
+		variable: `APPTOKEN_WORKERS="many": strconv.ParseInt: parsing "many": invalid syntax`,
+	},
+	"log-level": {
+		one: "debug", first: func(o *app.Options) { o.LogLevel = "debug" },
+		two: "error", second: func(o *app.Options) { o.LogLevel = "error" },
+		bad: "Debug", complaint: `--log-level="Debug": write error, info or debug`,
+	},
+}
+
+func variable(flag string) string {
+	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// parses asserts what is made of arguments and variables.
+func parses(t *testing.T, args []string, env environment, twists ...func(*app.Options)) {
+	t.Helper()
+	want := defaults()
+	for _, twist := range twists {
+		twist(&want)
+	}
+	got, err := app.ParseOptions(args, env.get)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v in %v: got %+v, %v; want %+v", args, env, got, err, want)
+	}
+}
+
+// complains asserts what is said of arguments and variables that are wrong.
+func complains(t *testing.T, args []string, env environment, want string) {
+	t.Helper()
+	got, err := app.ParseOptions(args, env.get)
+	if err == nil || err.Error() != want || !reflect.DeepEqual(got, app.Options{}) {
+		t.Errorf("%v in %v: got %+v and\n%v\nwant\n%s", args, env, got, err, want)
+	}
+	if _, ok := errors.AsType[app.Help](err); ok {
+		t.Errorf("%v in %v: a mistake is taken for a request for help", args, env)
+	}
+}
+
+func TestEachOptionIsSetByAFlagElseByAVariable(t *testing.T) {
+	if len(flags) != reflect.TypeFor[app.Options]().NumField() {
+		t.Error("there are options without a flag in this table")
+	}
+	parses(t, nil, nil)
+	for flag, c := range flags {
+		t.Run(flag, func(t *testing.T) {
+			one, two, name := "--"+flag+"="+c.one, "--"+flag+"="+c.two, variable(flag)
+			parses(t, []string{one}, nil, c.first)
+			parses(t, []string{two}, nil, c.second)
+			parses(t, []string{one, two}, nil, c.second)
+			parses(t, nil, environment{name: c.one}, c.first)
+			parses(t, nil, environment{name: c.two}, c.second)
+			parses(t, nil, environment{name: ""})
+			parses(t, []string{one}, environment{name: c.two}, c.first)
+			parses(t, []string{one}, environment{name: c.bad}, c.first)
+
+			complains(t, []string{"--" + flag + "=" + c.bad}, nil, c.complaint)
+			if c.variable == "" {
+				c.variable = c.complaint
+			}
+			complains(t, nil, environment{name: c.bad}, c.variable)
+		})
+	}
+}
+
+func TestTheOwnNamespaceIsThatOfThePodUnlessSaidOtherwise(t *testing.T) {
+	named := func(name string) func(*app.Options) { return func(o *app.Options) { o.Namespace = name } }
+	parses(t, nil, environment{"POD_NAMESPACE": "pod"}, named("pod"))
+	parses(t, nil, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("variable"))
+	parses(t, []string{"--namespace=flag"}, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("flag"))
+	complains(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is no name of a namespace`)
+}
+
+func TestAFlagCanTakeBackWhatAVariableSays(t *testing.T) {
+	env := environment{"APPTOKEN_LEADER_ELECT": "true", "APPTOKEN_NAMESPACES": "shop"}
+	parses(t, nil, env, flags["leader-elect"].first, flags["namespaces"].first)
+	parses(t, []string{"--leader-elect=false", "--namespaces="}, env)
+	parses(t, []string{"--leader-elect"}, nil, flags["leader-elect"].first)
+}
+
+func TestWhatIsWrongIsSaid(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		args []string
+		env  environment
+		want string
+	}{
+		"an unknown flag":              {args: []string{"--metric-bind-address=0"}, want: "unknown flag: --metric-bind-address; see --help"},
+		"an unknown short flag":        {args: []string{"-n", "shop"}, want: "unknown shorthand flag: 'n' in -n; see --help"},
+		"a flag without its value":     {args: []string{"--workers"}, want: "flag needs an argument: --workers; see --help"},
+		"an argument that is no flag":  {args: []string{"run"}, want: `unexpected argument "run": only flags are understood, see --help`},
+		"a value apart from a switch":  {args: []string{"--leader-elect", "false"}, want: `unexpected argument "false": only flags are understood, see --help`},
+		"an address without a port":    {args: []string{"--metrics-bind-address=::1"}, want: `--metrics-bind-address="::1": write host:port or :port, or 0 for none`},
+		"no address":                   {args: []string{"--health-probe-bind-address="}, want: `--health-probe-bind-address="": write host:port or :port, or 0 for none`},
+		"no namespace":                 {args: []string{"--namespace="}, want: `"" is no name of a namespace`},
+		"a namespace of 64 letters":    {args: []string{"--namespace=" + strings.Repeat("a", 64)}, want: `"` + strings.Repeat("a", 64) + `" is no name of a namespace`},
+		"a namespace that is a path":   {args: []string{"--namespaces=../shop"}, want: `"../shop" is no name of a namespace`},
+		"all namespaces by a star":     {args: []string{"--namespaces=*"}, want: `"*" is no name of a namespace`},
+		"all namespaces by a mistake":  {args: []string{"--namespaces=,"}, want: `--namespaces="," names no namespace: leave it empty to serve all`},
+		"the same in the environment":  {env: environment{"APPTOKEN_NAMESPACES": " "}, want: `--namespaces=" " names no namespace: leave it empty to serve all`},
+		"no workers":                   {args: []string{"--workers=0"}, want: "--workers=0: write a number from 1 to 1024"},
+		"less than no workers":         {args: []string{"--workers=-1"}, want: "--workers=-1: write a number from 1 to 1024"},
+		"too many workers":             {env: environment{"APPTOKEN_WORKERS": "1025"}, want: "--workers=1025: write a number from 1 to 1024"},
+		"more workers than can be":     {env: environment{"APPTOKEN_WORKERS": "99999999999999999999"}, want: `APPTOKEN_WORKERS="99999999999999999999": strconv.ParseInt: parsing "99999999999999999999": value out of range`},
+		"no level":                     {args: []string{"--log-level="}, want: `--log-level="": write error, info or debug`},
+		"a level as a number":          {args: []string{"--log-level=9"}, want: `--log-level="9": write error, info or debug`},
+		"a level that would show more": {args: []string{"--log-level=trace"}, want: `--log-level="trace": write error, info or debug`},
+		"all mistakes at once, in order": {
+			args: []string{"--metrics-bind-address=a", "--health-probe-bind-address=b", "--namespace=C", "--namespaces=D,e,F", "--workers=0", "--log-level=loud"},
+			want: `--metrics-bind-address="a": write host:port or :port, or 0 for none
+--health-probe-bind-address="b": write host:port or :port, or 0 for none
+"C" is no name of a namespace
+"D" is no name of a namespace
+"F" is no name of a namespace
+--workers=0: write a number from 1 to 1024
+--log-level="loud": write error, info or debug`,
+		},
+		"all bad variables at once": {
+			env: environment{"APPTOKEN_WORKERS": "x", "APPTOKEN_LEADER_ELECT": "x"},
+			want: `APPTOKEN_LEADER_ELECT="x": strconv.ParseBool: parsing "x": invalid syntax
+APPTOKEN_WORKERS="x": strconv.ParseInt: parsing "x": invalid syntax`,
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) { complains(t, c.args, c.env, c.want) })
+	}
+}
+
+// help is what --help says.
+func help(t *testing.T, env environment) string {
+	t.Helper()
+	_, err := app.ParseOptions([]string{"--help"}, env.get)
+	text, ok := errors.AsType[app.Help](err)
+	if !ok {
+		t.Fatalf("the error is %v", err)
+	}
+	return string(text)
+}
+
+func TestHelpTellsEveryFlag(t *testing.T) {
+	golden, err := os.ReadFile(filepath.Join("testdata", "help.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := help(t, nil); got != string(golden) {
+		t.Errorf("testdata/help.txt is not what --help says:\n%s", got)
+	}
+	shown := regexp.MustCompile(`(?m)^ +--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
+	if len(shown) != len(flags) {
+		t.Errorf("it tells %d flags of %d", len(shown), len(flags))
+	}
+	for _, flag := range shown {
+		if _, ok := flags[flag[1]]; !ok {
+			t.Errorf("--%s is not in the table of this test", flag[1])
+		}
+	}
+	if got := help(t, environment{"POD_NAMESPACE": "pod"}); !strings.Contains(got, `(default "pod")`) {
+		t.Errorf("it does not tell the namespace of the pod:\n%s", got)
+	}
+	// Whoever asks for help gets it, whatever else is wrong.
+	for _, args := range [][]string{{"-h"}, {"--workers=0", "--help"}, {"run", "--help"}} {
+		_, err := app.ParseOptions(args, environment{"APPTOKEN_WORKERS": "x"}.get)
+		if _, ok := errors.AsType[app.Help](err); !ok {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestTheManualTellsWhatHelpTells(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(help(t, nil)), " ")
+	rows := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*?) ?\\| (.*) \\|$").FindAllStringSubmatch(string(manual), -1)
+	if len(rows) != len(flags) {
+		t.Errorf("the manual has %d flags of %d", len(rows), len(flags))
+	}
+	for _, row := range rows {
+		said := row[3]
+		switch value := strings.Trim(row[2], "`"); value {
+		case "", "false":
+		case "16":
+			said += " (default 16)"
+		default:
+			said += fmt.Sprintf(" (default %q)", value)
+		}
+		if !strings.Contains(text, said) {
+			t.Errorf("the manual says of --%s what --help does not: %s", row[1], said)
+		}
+	}
+}

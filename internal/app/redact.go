@@ -1,0 +1,48 @@
+package app
+
+import (
+	"encoding/base64"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// redactor is the last net under the log: no token passes it, whoever's error it was in, nor the base64 of one, which is
+// how bytes are logged.
+type redactor struct{ to io.Writer }
+
+// Write implements io.Writer. What belongs together must be written at once, as loggers do.
+func (r redactor) Write(line []byte) (int, error) {
+	safe := encoded.ReplaceAllStringFunc(token.Redact(string(line)), redactEncoded)
+	if _, err := io.WriteString(r.to, safe); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// encoded finds what is long enough to be the base64, of either alphabet, of what token.Redact takes for a token.
+var encoded = regexp.MustCompile(`[0-9A-Za-z+/_-]{27,}`)
+
+var standard = strings.NewReplacer("-", "+", "_", "/")
+
+// redactEncoded cuts digits off where the secret of a token begins in what they stand for. The encoding can have begun at
+// any of them, since what stands before it, such as the n of \n, can look like one.
+func redactEncoded(digits string) string {
+	for start := range min(4, len(digits)) {
+		whole := start + (len(digits)-start)/4*4
+		plain, err := base64.RawStdEncoding.DecodeString(standard.Replace(digits[start:whole]))
+		if err != nil {
+			continue
+		}
+		if safe := token.Redact(string(plain)); safe != string(plain) {
+			secret := 0
+			for plain[secret] == safe[secret] {
+				secret++
+			}
+			return redactEncoded(digits[:start+secret/3*4]) + "[redacted]"
+		}
+	}
+	return digits
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The sizes are small and no time is judged: what is tested is that each section measures something.
+func TestEverySectionMeasures(t *testing.T) {
+	if err := flag.Set("test.benchtime", "100x"); err != nil {
+		t.Fatal(err)
+	}
+	results := filepath.Join(t.TempDir(), "bench.json")
+	var table, progress bytes.Buffer
+	err := run(t.Context(), []string{
+		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
+	}, &table, &progress)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &progress)
+	}
+	text, err := os.ReadFile(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Date.IsZero() || r.CPU == "" || r.Cores == 0 || r.Go == "" || r.Kubernetes == "" {
+		t.Errorf("the results do not say where they were had: %+v", r.environment)
+	}
+	value := map[string]float64{}
+	for _, row := range r.Results {
+		value[row.Section+": "+row.Name] = row.Value
+		if !strings.Contains(table.String(), "| "+row.Name+" |") {
+			t.Errorf("the table lacks %q", row.Name)
+		}
+	}
+	for name, want := range map[string]float64{
+		"write: POST applicationtokens per token": 1,
+		"write: POST secrets per token":           1,
+		"write: POST tokenrecords per token":      1,
+		"idle: writes meanwhile":                  0,
+		"rotate by trigger: tokens rotated":       50,
+		"start: records in the index by then":     200,
+	} {
+		if got, ok := value[name]; !ok || got != want {
+			t.Errorf("%s: %v, %v, want %v", name, got, ok, want)
+		}
+	}
+	for _, name := range []string{
+		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: find a record",
+		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
+		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
+		"start: until /readyz says ok", "start: memory of the operator by then",
+	} {
+		if value[name] <= 0 {
+			t.Errorf("%s: %v; there is %q", name, value[name], slices.Sorted(maps.Keys(value)))
+		}
+	}
+}
+
+func TestWritesAreReadFromTheMetricsOfTheAPIServer(t *testing.T) {
+	c, err := read(`# TYPE apiserver_request_total counter
+apiserver_request_total{code="201",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="",verb="POST",version="v1alpha1"} 3
+apiserver_request_total{code="200",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="status",verb="PUT",version="v1alpha1"} 2
+apiserver_request_total{code="409",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="status",verb="PUT",version="v1alpha1"} 1
+apiserver_request_total{code="200",component="apiserver",dry_run="",group="",resource="secrets",scope="cluster",subresource="",verb="LIST",version="v1"} 7
+apiserver_request_total{code="200",component="apiserver",dry_run="",group="coordination.k8s.io",resource="leases",scope="resource",subresource="",verb="PUT",version="v1"} 9
+apiserver_response_sizes_count{verb="POST"} 5
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[operation]int{{"POST", "applicationtokens", ""}: 3, {"PUT", "applicationtokens", "status"}: 2}
+	if !maps.Equal(c.done, want) || c.refused != 1 {
+		t.Errorf("read %v, refused %d", c.done, c.refused)
+	}
+}
+
+func TestPercentilesAreValuesThatWereMeasured(t *testing.T) {
+	var list []time.Duration
+	for i := range 200 {
+		list = append(list, time.Duration(200-i))
+	}
+	for p, want := range map[int]time.Duration{50: 100, 99: 198, 100: 200} {
+		if got := percentile(list, p); got != want {
+			t.Errorf("p%d is %d, want %d", p, got, want)
+		}
+	}
+	if percentile(nil, 99) != 0 || percentile(list[:1], 50) != 200 {
+		t.Error("of none it is zero, and of one it is that one")
+	}
+}

@@ -1,0 +1,151 @@
+// Bench measures the operator on a real kube-apiserver and etcd, and prints what it measured beside the limits of the
+// same machine in the same run: what the same writes take without an operator, what a bare request takes meanwhile.
+//
+//	token   what minting, parsing and digesting cost
+//	index   what a record in the index costs, in memory and to look up
+//	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
+//	idle    what the operator does while nobody wants anything
+//	rotate  all tokens rotate at once, while new ones are declared
+//	start   many records in the store, until the operator is ready to serve
+//
+// Nothing here passes or fails by time: a goal that was missed is printed as missed. The operator is the program
+// bin/manager as a process of its own, with the control plane and the clients beside it on the same cores.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// section is one part of the benchmark.
+type section struct {
+	name string
+	run  func(context.Context, *bench) error
+}
+
+// sections in their order: idle and rotate share their tokens, and start begins anew.
+var sections = []section{
+	{"token", measureToken},
+	{"index", measureIndex},
+	{"write", measureWrite},
+	{"idle", measureIdle},
+	{"rotate", measureRotate},
+	{"start", measureStart},
+}
+
+// options are the sizes. Their defaults are those of the goals.
+type options struct {
+	only     []string
+	json     string
+	manager  string
+	tokens   int
+	clients  int
+	maxCount int
+	idle     time.Duration
+	probe    time.Duration
+	schedule bool
+	records  int
+	index    []int
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{index: []int{100_000, 1_000_000}}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Func("only", "comma-separated `names` of the sections to run: "+names()+" (default all)", func(s string) error {
+		o.only = strings.Split(s, ",")
+		for _, name := range o.only {
+			if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
+				return fmt.Errorf("there is no section %q", name)
+			}
+		}
+		return nil
+	})
+	fs.StringVar(&o.json, "json", "bench.json", "`file` for the results; empty for none")
+	fs.StringVar(&o.manager, "manager", "", "`program` of the operator (default: built from this source)")
+	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
+	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
+	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for none")
+	fs.DurationVar(&o.idle, "idle", 30*time.Second, "idle: how long to look on")
+	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate: a new token each")
+	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
+	fs.IntVar(&o.records, "records", 100_000, "start: how many TokenRecords")
+	fs.Func("index", "index: comma-separated `sizes` (default 100000,1000000)", func(s string) error {
+		o.index = nil
+		for size := range strings.SplitSeq(s, ",") {
+			n, err := strconv.Atoi(size)
+			if err != nil || n < 1 {
+				return fmt.Errorf("no size: %q", size)
+			}
+			o.index = append(o.index, n)
+		}
+		return nil
+	})
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 || o.tokens < 1 || o.clients < 1 || o.records < 1 || o.probe <= 0 || o.maxCount < 0 {
+		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
+	}
+	return o, nil
+}
+
+func names() string {
+	var list []string
+	for _, s := range sections {
+		list = append(list, s.name)
+	}
+	return strings.Join(list, ",")
+}
+
+func main() {
+	// SIGPIPE too: a reader that went away must not keep us from ending what we started.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures, prints the table to stdout, and says on stderr how far it is. What was measured before an error counts.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	quietly := zap.New(zap.WriteTo(io.Discard))
+	ctrl.SetLogger(quietly)
+	klog.SetLogger(quietly)
+	b := &bench{options: o, progress: progress{to: stderr, began: time.Now()}, report: report{environment: describeMachine()}}
+	defer func() { err = errors.Join(err, b.end()) }()
+	for _, s := range sections {
+		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+			continue
+		}
+		b.say("%s: begins", s.name)
+		if err = s.run(ctx, b); err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			break
+		}
+	}
+	b.report.print(stdout)
+	return errors.Join(err, b.report.save(o.json))
+}

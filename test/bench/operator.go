@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// operator is the operator as a process of its own.
+type operator struct {
+	command *exec.Cmd
+	log     string
+	health  string
+	metrics string
+	took    time.Duration // from its start until it said that it is ready
+	gone    chan struct{} // closed when it has ended
+	result  error         // of the process, once it is gone
+}
+
+// startOperator starts the program and waits until /readyz says ok.
+func (s *stage) startOperator(ctx context.Context) error {
+	health, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	metrics, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	o := &operator{health: health, metrics: metrics, log: filepath.Join(s.folder, "operator.log"), gone: make(chan struct{})}
+	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	o.command = exec.Command(s.program, "--namespace="+ownNamespace, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+health) //nolint:noctx // stopOperator ends it
+	o.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	o.command.Stdout, o.command.Stderr = log, log
+	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
+	began := time.Now()
+	if err := o.command.Start(); err != nil {
+		return fmt.Errorf("start the operator: %w", err)
+	}
+	s.operator = o
+	go func() {
+		o.result = o.command.Wait()
+		close(o.gone)
+	}()
+	for {
+		if err := o.alive(); err != nil {
+			return err
+		}
+		if _, err := fetch(ctx, "http://"+health+"/readyz"); err == nil {
+			o.took = time.Since(began)
+			return nil
+		}
+		if time.Since(began) > 10*time.Minute {
+			return errors.New("the operator was not ready after ten minutes")
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// stopOperator ends it in order, if it runs.
+func (s *stage) stopOperator() error {
+	o := s.operator
+	if o == nil {
+		return nil
+	}
+	s.operator = nil
+	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end the operator: %w", err)
+	}
+	select {
+	case <-o.gone:
+		return nil
+	case <-time.After(time.Minute):
+		return errors.Join(errors.New("the operator did not end within a minute"), o.command.Process.Kill())
+	}
+}
+
+func (o *operator) alive() error {
+	select {
+	case <-o.gone:
+		said, _ := os.ReadFile(o.log) //nolint:errcheck // what it said is a help, no more
+		return fmt.Errorf("the operator ended: %w\n%s", o.result, said[max(0, len(said)-2000):])
+	default:
+		return nil
+	}
+}
+
+// errors is how many errors it has logged.
+func (o *operator) errors() (int, error) {
+	said, err := os.ReadFile(o.log)
+	return bytes.Count(said, []byte(`"level":"error"`)), err
+}
+
+// metric is the sum of the samples of that name whose labels hold a text.
+func (o *operator) metric(ctx context.Context, name, labels string) (float64, error) {
+	body, err := fetch(ctx, "http://"+o.metrics+"/metrics")
+	if err != nil {
+		return 0, fmt.Errorf("ask the operator for its metrics: %w", err)
+	}
+	var sum float64
+	for line := range strings.Lines(body) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if base, _, _ := strings.Cut(series, "{"); ok && base == name && strings.Contains(series, labels) {
+			v, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the metric %s: %w", name, err)
+			}
+			sum += v
+		}
+	}
+	return sum, nil
+}
+
+func fetch(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %s", url, answer.Status)
+	}
+	body, err := io.ReadAll(answer.Body)
+	return string(body), err
+}
+
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

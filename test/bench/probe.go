@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// mostDeclared bounds a probe: where the machine is too slow for one at each tick, those who rotate would wait forever,
+// since new tokens come first.
+const mostDeclared = 3000
+
+// probe declares a new token at each tick, whether those before are Ready or not, and measures how long each takes.
+type probe struct {
+	stage  *stage
+	stop   context.CancelFunc
+	over   sync.WaitGroup
+	mu     sync.Mutex
+	err    error
+	began  map[types.NamespacedName]time.Time // the tick, so that a slow create counts in full
+	create []time.Duration                    // of the bare requests
+	took   []time.Duration                    // from the tick until it was seen Ready
+}
+
+func (s *stage) probe(ctx context.Context, name string) *probe {
+	ctx, stop := context.WithCancel(ctx)
+	p := &probe{stage: s, stop: stop, began: map[types.NamespacedName]time.Time{}}
+	p.over.Go(func() {
+		tick := time.NewTicker(s.options.probe)
+		defer tick.Stop()
+		for i := range mostDeclared {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				key := types.NamespacedName{Namespace: newNamespace, Name: fmt.Sprintf("%s-%05d", name, i)}
+				p.over.Go(func() { p.declare(context.WithoutCancel(ctx), key, i) })
+			}
+		}
+	})
+	return p
+}
+
+func (p *probe) declare(ctx context.Context, key types.NamespacedName, i int) {
+	began := time.Now()
+	err := p.stage.clients[i%len(p.stage.clients)].Create(ctx, declare(key.Namespace, key.Name))
+	took := time.Since(began)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		p.err = errors.Join(p.err, fmt.Errorf("declare %s: %w", key, err))
+		return
+	}
+	p.began[key] = began
+	p.create = append(p.create, took)
+}
+
+// end stops declaring, and waits until all that was declared is Ready.
+func (p *probe) end(ctx context.Context) error {
+	p.stop()
+	p.over.Wait()
+	if p.err != nil {
+		return p.err
+	}
+	_, err := p.stage.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g glimpse) bool {
+		_, ours := p.began[key]
+		return ours && g.ready
+	})
+	if err != nil {
+		return err
+	}
+	for key, began := range p.began {
+		ready, _ := p.stage.tokens.readyAt(key)
+		p.took = append(p.took, ready.Sub(began))
+	}
+	return nil
+}
+
+// phases tells when the slow ones were slow.
+func (p *probe) phases(from, to time.Time) string {
+	const quarters = 4
+	var took [quarters][]time.Duration
+	for key, began := range p.began {
+		ready, _ := p.stage.tokens.readyAt(key)
+		i := int(quarters * began.Sub(from) / max(1, to.Sub(from)))
+		took[min(max(i, 0), quarters-1)] = append(took[min(max(i, 0), quarters-1)], ready.Sub(began))
+	}
+	var text []string
+	for _, list := range took {
+		text = append(text, fmt.Sprintf("%.2f s", percentile(list, 99).Seconds()))
+	}
+	return "p99 of those declared in each quarter of the time: " + strings.Join(text, ", ")
+}

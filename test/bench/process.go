@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tick is the unit of processor time in /proc, USER_HZ, the same on all Linux.
+const tick = 10 * time.Millisecond
+
+// usage is the processor time that each program of the stage has had.
+type usage struct {
+	operator, apiserver, etcd, bench time.Duration
+}
+
+// usage reads it from /proc, for as much of it as there is.
+func (s *stage) usage() usage {
+	var u usage
+	if s.operator != nil {
+		u.operator = cpu(s.operator.command.Process.Pid)
+	}
+	u.apiserver, u.etcd, u.bench = cpu(child("kube-apiserver")), cpu(child("etcd")), cpu(os.Getpid())
+	return u
+}
+
+func (u usage) since(before usage) usage {
+	return usage{u.operator - before.operator, u.apiserver - before.apiserver, u.etcd - before.etcd, u.bench - before.bench}
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("processor seconds: operator %.1f, kube-apiserver %.1f, etcd %.1f, clients %.1f",
+		u.operator.Seconds(), u.apiserver.Seconds(), u.etcd.Seconds(), u.bench.Seconds())
+}
+
+// cpu is the processor time of a process, its system calls included. Zero where there is no /proc.
+func cpu(pid int) time.Duration {
+	fields := stat(pid)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(fields[11])   //nolint:errcheck // the kernel writes numbers
+	system, _ := strconv.Atoi(fields[12]) //nolint:errcheck // as above
+	return time.Duration(user+system) * tick
+}
+
+// stat has the fields of /proc/PID/stat from the third on: those behind the name, which may hold spaces.
+func stat(pid int) []string {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	_, rest, _ := strings.Cut(string(line), ") ")
+	return strings.Fields(rest)
+}
+
+// child is the process that we started from a program of that name. Zero: none.
+func child(name string) int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		called, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) //nolint:errcheck // it may have ended
+		if fields := stat(pid); strings.TrimSpace(string(called)) == name && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+			return pid
+		}
+	}
+	return 0
+}
+
+// resident is the memory of a process in MiB: now, and at most. Zeros where there is no /proc.
+func resident(pid int) (now, most float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		kib, _ := strconv.ParseFloat(fields[1], 64) //nolint:errcheck // other lines are no numbers
+		switch fields[0] {
+		case "VmRSS:":
+			now = kib / 1024
+		case "VmHWM:":
+			most = kib / 1024
+		}
+	}
+	return now, most
+}

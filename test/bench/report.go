@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// report is everything that was measured, and where.
+type report struct {
+	environment
+	Results []*row `json:"results"`
+}
+
+// environment is what the numbers depend on.
+type environment struct {
+	Date       time.Time `json:"date"`
+	CPU        string    `json:"cpu"`
+	Cores      int       `json:"cores"`
+	Go         string    `json:"go"`
+	Kubernetes string    `json:"kubernetes,omitempty"`
+}
+
+// row is one number.
+type row struct {
+	Section string   `json:"section"`
+	Name    string   `json:"name"`
+	Value   float64  `json:"value"`
+	Unit    string   `json:"unit"`
+	Limit   *float64 `json:"limit,omitempty"` // measured in the same run, in the same unit
+	Ratio   *float64 `json:"ratio,omitempty"` // of the value to it
+	Goal    string   `json:"goal,omitempty"`  // of the ratio, or where there is none, of the value
+	Met     *bool    `json:"met,omitempty"`
+}
+
+// goal is what a number should be.
+type goal struct {
+	text string
+	met  func(float64) bool
+}
+
+func atLeast(v float64) *goal {
+	return &goal{"≥ " + number(v), func(x float64) bool { return x >= v }}
+}
+
+func atMost(v float64) *goal {
+	return &goal{"≤ " + number(v), func(x float64) bool { return x <= v }}
+}
+
+func below(v float64) *goal {
+	return &goal{"< " + number(v), func(x float64) bool { return x < v }}
+}
+
+// chapter adds the rows of a section.
+type chapter struct {
+	report *report
+	name   string
+}
+
+func (r *report) in(section string) chapter { return chapter{r, section} }
+
+func (c chapter) add(name string, value float64, unit string) *row {
+	r := &row{Section: c.name, Name: name, Value: value, Unit: unit}
+	c.report.Results = append(c.report.Results, r)
+	return r
+}
+
+func (c chapter) goal(name string, value float64, unit string, g *goal) {
+	r := c.add(name, value, unit)
+	r.Goal, r.Met = g.text, new(g.met(value))
+}
+
+// beside adds a number beside its limit; a goal is about the ratio of the two.
+func (c chapter) beside(name string, value float64, unit string, limit float64, g *goal) {
+	r := c.add(name, value, unit)
+	if limit == 0 {
+		return
+	}
+	r.Limit, r.Ratio = &limit, new(value/limit)
+	if g != nil {
+		r.Goal, r.Met = g.text, new(g.met(*r.Ratio))
+	}
+}
+
+// benchmark adds time and allocations of one call.
+func (c chapter) benchmark(name string, f func(*testing.B)) {
+	result := testing.Benchmark(f)
+	c.add(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns")
+	c.add(name+": allocations", float64(result.AllocsPerOp()), "")
+}
+
+// print writes a table in Markdown.
+func (r *report) print(to io.Writer) {
+	fmt.Fprintf(to, "\n%s, %d cores, %s", r.CPU, r.Cores, r.Go)
+	if r.Kubernetes != "" {
+		fmt.Fprintf(to, ", Kubernetes %s", r.Kubernetes)
+	}
+	fmt.Fprintf(to, ", %s\n", r.Date.Format(time.RFC3339))
+	section := ""
+	for _, row := range r.Results {
+		if row.Section != section {
+			section = row.Section
+			fmt.Fprintf(to, "\n| %s | measured | limit | ratio or goal | met |\n|---|--:|--:|--:|---|\n", section)
+		}
+		fmt.Fprintf(to, "| %s | %s | %s | %s | %s |\n", row.Name, strings.TrimSpace(number(row.Value)+" "+row.Unit), row.limit(), row.goal(), row.met())
+	}
+}
+
+func (r *row) limit() string {
+	if r.Limit == nil {
+		return ""
+	}
+	return number(*r.Limit) + " " + r.Unit
+}
+
+func (r *row) goal() string {
+	switch {
+	case r.Ratio != nil && r.Goal != "":
+		return fmt.Sprintf("%.2f (%s)", *r.Ratio, r.Goal)
+	case r.Ratio != nil:
+		return fmt.Sprintf("%.2f", *r.Ratio)
+	case r.Goal != "":
+		return strings.TrimSpace(r.Goal + " " + r.Unit)
+	default:
+		return ""
+	}
+}
+
+func (r *row) met() string {
+	switch {
+	case r.Met == nil:
+		return ""
+	case *r.Met:
+		return "yes"
+	default:
+		return "no"
+	}
+}
+
+// save writes the results for programs.
+func (r *report) save(file string) error {
+	if file == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(text, '\n'), 0o644)
+}
+
+// number is short, and exact enough to compare.
+func number(v float64) string {
+	switch {
+	case v == float64(int64(v)) || v >= 1000:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	default:
+		return strconv.FormatFloat(v, 'g', 3, 64)
+	}
+}
+
+func describeMachine() environment {
+	e := environment{Date: time.Now().UTC().Truncate(time.Second), CPU: "unknown processor", Cores: runtime.NumCPU(), Go: runtime.Version()}
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return e
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "model name"); ok {
+			e.CPU = strings.TrimSpace(strings.TrimLeft(name, "\t :"))
+			break
+		}
+	}
+	return e
+}

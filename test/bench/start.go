@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// loginsPerUser is how many logins a user has at most by default.
+const loginsPerUser = 20
+
+// measureStart starts the operator over a store that is full. The records are logins of users, of which nothing is to
+// be swept: they have their owner and their life, and the reconcilers have no business with them.
+func measureStart(ctx context.Context, b *bench) error {
+	s, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	// An operator was here before, so that there is nothing to do for this one.
+	if err := s.startOperator(ctx); err != nil {
+		return err
+	}
+	if _, err := s.rest(ctx); err != nil {
+		return err
+	}
+	if err := s.stopOperator(); err != nil {
+		return err
+	}
+	issued := metav1.Now()
+	err = s.all(ctx, "records", b.records, func(ctx context.Context, c client.Client, i int) error {
+		return c.Create(ctx, login(i, issued))
+	})
+	if err != nil {
+		return err
+	}
+	before, err := s.writes(ctx)
+	if err != nil {
+		return err
+	}
+	used := s.usage()
+	if err := s.startOperator(ctx); err != nil {
+		return err
+	}
+	now, _ := resident(s.operator.command.Process.Pid)
+	b.say("start: %s", s.usage().since(used))
+	known, err := s.operator.metric(ctx, "apptoken_records", "")
+	if err != nil {
+		return err
+	}
+	after, err := s.rest(ctx)
+	if err != nil {
+		return err
+	}
+	_, most := resident(s.operator.command.Process.Pid)
+	r := b.report.in("start")
+	r.add("records in the store", float64(b.records), "records")
+	r.goal("until /readyz says ok", s.operator.took.Seconds(), "s", below(10))
+	r.goal("records in the index by then", known, "records", atLeast(float64(b.records)))
+	r.add("memory of the operator by then", now, "MiB")
+	r.add("memory of the operator at most", most, "MiB")
+	r.goal("writes after it", float64(after.since(before).total()), "writes", atMost(0))
+	return nil
+}
+
+// login is the record of a login.
+func login(i int, issued metav1.Time) *v1alpha1.TokenRecord {
+	digest := randomDigest()
+	user := fmt.Sprintf("user-%05d", i/loginsPerUser)
+	return &v1alpha1.TokenRecord{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: "at-" + digest[:32]},
+		Spec: v1alpha1.TokenRecordSpec{
+			Kind: v1alpha1.RecordKindLogin, Digest: v1alpha1.Digest(digest), Hint: "…" + digest[60:],
+			Owner:  v1alpha1.RecordOwner{Kind: "User", Name: user, UID: types.UID("00000000-0000-4000-8000-" + fmt.Sprintf("%012d", i/loginsPerUser))},
+			Client: clientName, User: user,
+			Roles:       []v1alpha1.RoleName{"primary", "developer"},
+			Permissions: []v1alpha1.Permission{"search.query", "sec.continuous.rest"},
+			IssuedAt:    issued, ExpiresAt: new(metav1.NewTime(issued.Add(720 * time.Hour))),
+			Version: 1,
+		},
+	}
+}

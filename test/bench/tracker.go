@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/app"
+)
+
+// tracker sees the ApplicationTokens as everybody sees them: by a watch.
+type tracker struct {
+	progress
+	alive func() error // an error when waiting is in vain
+	mu    sync.Mutex
+	seen  map[types.NamespacedName]glimpse
+}
+
+// glimpse is a token as it was last seen.
+type glimpse struct {
+	ready     bool
+	rotations int64
+	at        time.Time // when it became so
+}
+
+// follow watches until ctx ends.
+func follow(ctx context.Context, config *rest.Config, p progress, alive func() error) (*tracker, error) {
+	t := &tracker{progress: p, alive: alive, seen: map[types.NamespacedName]glimpse{}}
+	tokens, err := cache.New(config, cache.Options{Scheme: app.Scheme()})
+	if err != nil {
+		return nil, fmt.Errorf("watch the tokens: %w", err)
+	}
+	informer, err := tokens.GetInformer(ctx, &v1alpha1.ApplicationToken{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watch the tokens: %w", err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    t.note,
+		UpdateFunc: func(_, obj any) { t.note(obj) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch the tokens: %w", err)
+	}
+	go func() { _ = tokens.Start(ctx) }() //nolint:errcheck // it ends when ctx does
+	if !tokens.WaitForCacheSync(ctx) {
+		return nil, errors.New("watch the tokens: the first list did not come")
+	}
+	return t, nil
+}
+
+func (t *tracker) note(obj any) {
+	at, ok := obj.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady)
+	now := glimpse{
+		ready:     c != nil && c.Status == "True" && c.ObservedGeneration == at.Generation,
+		rotations: at.Status.Rotations,
+		at:        time.Now(),
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := client.ObjectKeyFromObject(at)
+	if was := t.seen[key]; was.at.IsZero() || was.ready != now.ready || was.rotations != now.rotations {
+		t.seen[key] = now
+	}
+}
+
+func isReady(_ types.NamespacedName, g glimpse) bool { return g.ready }
+
+// wait until n tokens are as wanted, and return the instant at which the last became so.
+func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, glimpse) bool) (time.Time, error) {
+	const patience, report = 3 * time.Minute, 5 * time.Second
+	moved, said, most := time.Now(), time.Now(), 0
+	for {
+		count, last := t.count(wanted)
+		if count >= n {
+			return last, nil
+		}
+		if count > most {
+			moved, most = time.Now(), count
+		}
+		switch {
+		case time.Since(moved) > patience:
+			return last, fmt.Errorf("%d of %d are %s, and no more have come for %s", count, n, what, patience)
+		case time.Since(said) > report:
+			t.say("%d of %d are %s", count, n, what)
+			said = time.Now()
+		}
+		if err := errors.Join(t.alive(), pause(ctx, 100*time.Millisecond)); err != nil {
+			return last, err
+		}
+	}
+}
+
+func (t *tracker) count(wanted func(types.NamespacedName, glimpse) bool) (n int, last time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, g := range t.seen {
+		if wanted(key, g) {
+			n++
+			if g.at.After(last) {
+				last = g.at
+			}
+		}
+	}
+	return n, last
+}
+
+// readyAt is when a token was first seen Ready.
+func (t *tracker) readyAt(key types.NamespacedName) (time.Time, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.seen[key]
+	return g.at, g.ready
+}

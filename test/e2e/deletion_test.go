@@ -1,0 +1,227 @@
+package e2e_test
+
+import (
+	"context"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// gone waits until nothing is left of a token.
+func (w *tenant) gone(name string, digests ...token.Digest) {
+	w.Helper()
+	w.eventually("nothing is left of "+name, func(context.Context) bool {
+		return !w.get(name, &v1alpha1.ApplicationToken{}) && len(w.records(name)) == 0 && !w.get(name, &corev1.Secret{})
+	})
+	for _, d := range digests {
+		w.judged("a version of what is gone", d, false)
+	}
+}
+
+func TestWhatIsDeletedIsGoneInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
+	t.Parallel()
+	type step = func(w *tenant)
+	tokenGoes := func(w *tenant) { w.must(admin.Delete(w.Context(), w.manifest("indexer", `{}`))) }
+	secretGoes := func(w *tenant) { w.must(client.IgnoreNotFound(admin.Delete(w.Context(), w.secret("indexer")))) }
+	recordGoes := func(w *tenant) {
+		for _, r := range w.records("indexer") {
+			w.must(client.IgnoreNotFound(admin.Delete(w.Context(), &r)))
+		}
+	}
+	clientGoes := func(w *tenant) {
+		w.must(admin.Delete(w.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.name}}))
+	}
+	for sentence, steps := range map[string][]step{
+		"the token alone":                {tokenGoes},
+		"the Secret, then the token":     {secretGoes, tokenGoes},
+		"the record, then the token":     {recordGoes, tokenGoes},
+		"the client, then the token":     {clientGoes, tokenGoes},
+		"the token, then the client":     {tokenGoes, clientGoes},
+		"the client, Secret, record":     {clientGoes, secretGoes, recordGoes, tokenGoes},
+		"the record, Secret, client":     {recordGoes, secretGoes, clientGoes, tokenGoes},
+		"the client, and waiting for it": {clientGoes, func(w *tenant) { w.until("indexer", "sees it", reason(v1alpha1.ReasonClientMissing)) }, tokenGoes},
+		"what is suspended":              {func(w *tenant) { w.edit("indexer", `{state: Suspended}`) }, tokenGoes},
+		"what is revoked":                {func(w *tenant) { w.edit("indexer", `{state: Revoked}`) }, tokenGoes},
+		"what is being renamed":          {func(w *tenant) { w.edit("indexer", `{secret: {name: other}}`) }, tokenGoes},
+		"what is being rotated":          {func(w *tenant) { w.edit("indexer", `{rotation: {trigger: c}}`) }, tokenGoes},
+		"what cannot be understood":      {func(w *tenant) { w.edit("indexer", `{rotation: {schedule: never}}`) }, tokenGoes},
+		"what was never issued":          {func(w *tenant) { w.edit("indexer", `{roles: [developer]}`) }, tokenGoes},
+		"by somebody who waits for all": {func(w *tenant) {
+			w.kubectl("delete", "at", "--all", "--cascade=foreground", "--timeout=60s", "--wait=false")
+		}},
+		"by somebody who leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := aTenant(t)
+			w.declare("indexer", `{rotation: {trigger: a}}`)
+			first := w.current("indexer")
+			w.edit("indexer", `{rotation: {trigger: b}}`)
+			w.version("indexer", 2)
+			second := w.current("indexer")
+			for _, next := range steps {
+				next(w)
+			}
+			w.collect()
+			w.gone("indexer", first, second)
+			if w.get("other", &corev1.Secret{}) {
+				t.Error("its Secret of another name is left")
+			}
+		})
+	}
+}
+
+func reason(want string) func(*v1alpha1.ApplicationToken) bool {
+	return func(at *v1alpha1.ApplicationToken) bool { return condition(at, v1alpha1.ConditionReady).Reason == want }
+}
+
+// collect is the part of the garbage collector that is missing here: it takes its own finalizers off what is deleted.
+func (w *tenant) collect() {
+	w.Helper()
+	w.eventually("deletion is past the garbage collector", func(ctx context.Context) bool {
+		var at v1alpha1.ApplicationToken
+		if !w.get("indexer", &at) {
+			return true
+		}
+		for i, f := range at.Finalizers {
+			if f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents {
+				before := at.DeepCopy()
+				at.Finalizers = append(at.Finalizers[:i], at.Finalizers[i+1:]...)
+				return admin.Patch(ctx, &at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})) == nil
+			}
+		}
+		return true
+	})
+}
+
+func TestANamespaceWithTokensInItGoes(t *testing.T) { // [row 24]
+	t.Parallel()
+	drop := func(o client.Object) func(*tenant) {
+		return func(w *tenant) {
+			w.must(admin.DeleteAllOf(w.Context(), o.DeepCopyObject().(client.Object), client.InNamespace(w.name)))
+		}
+	}
+	tokens, secrets, events := drop(&v1alpha1.ApplicationToken{}), drop(&corev1.Secret{}), drop(&corev1.Event{})
+	noticed := func(w *tenant) {
+		w.eventually("the operator has noticed", func(context.Context) bool {
+			var at v1alpha1.ApplicationToken
+			return !w.get("indexer", &at) || condition(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonSecretRefused
+		})
+	}
+	clientGoes := func(w *tenant) {
+		w.must(admin.Delete(w.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.name}}))
+	}
+	for sentence, steps := range map[string][]func(*tenant){
+		"tokens first":                      {tokens, events, secrets},
+		"Secrets first":                     {secrets, events, tokens},
+		"Secrets first, and time to notice": {secrets, noticed, tokens},
+		"the client with the namespace":     {clientGoes, secrets, tokens},
+		"triggered while it is on its way":  {func(w *tenant) { w.edit("indexer", `{rotation: {trigger: c}}`) }, secrets, tokens},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			w := aTenant(t)
+			w.declare("indexer", `{rotation: {trigger: a}}`)
+			w.declare("refused", `{roles: [developer]}`)
+			first := w.current("indexer")
+			w.edit("indexer", `{rotation: {trigger: b}}`)
+			w.version("indexer", 2)
+			second := w.current("indexer")
+			w.refused("refused", v1alpha1.ReasonOverCeiling)
+
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
+			w.must(admin.Delete(t.Context(), ns))
+			for _, next := range steps {
+				next(w)
+			}
+			w.gone("indexer", first, second)
+			w.gone("refused")
+			w.finalize()
+		})
+	}
+}
+
+// finalize is what the namespace controller does once it has found a namespace empty.
+func (w *tenant) finalize() {
+	w.Helper()
+	cs, err := kubernetes.NewForConfig(plane.Admin)
+	w.must(err)
+	ns, err := cs.CoreV1().Namespaces().Get(w.Context(), w.name, metav1.GetOptions{})
+	w.must(err)
+	var left v1alpha1.ApplicationTokenList
+	w.must(admin.List(w.Context(), &left, client.InNamespace(w.name)))
+	if ns.DeletionTimestamp.IsZero() || len(left.Items) > 0 {
+		w.Fatalf("the namespace is not on its way, or %d tokens are left", len(left.Items))
+	}
+	ns.Spec.Finalizers = nil
+	_, err = cs.CoreV1().Namespaces().Finalize(w.Context(), ns, metav1.UpdateOptions{})
+	w.must(err)
+	w.eventually("the namespace is gone", func(ctx context.Context) bool {
+		return admin.Get(ctx, client.ObjectKey{Name: w.name}, &corev1.Namespace{}) != nil
+	})
+}
+
+func TestAFinalizerTakenAwayByForceLeavesNothingAlive(t *testing.T) { // [3.3]
+	w := aTenant(t)
+	w.declare("indexer", `{rotation: {trigger: a}}`)
+	first := w.current("indexer")
+	w.edit("indexer", `{rotation: {trigger: b}}`)
+	w.version("indexer", 2)
+	second := w.current("indexer")
+	at := w.ready("indexer")
+	// The operator may see it in time and put the finalizer back; both ways nothing may stay.
+	w.must(admin.Patch(t.Context(), at, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+	w.must(admin.Delete(t.Context(), at))
+	w.eventually("its records are swept", func(context.Context) bool { return len(w.records("indexer")) == 0 })
+	w.judged("the first version", first, false)
+	w.judged("the second version", second, false)
+}
+
+func TestANamesakeNeverInherits(t *testing.T) { // [3.3] [3.6]
+	w := aTenant(t)
+	w.declare("indexer", `{roles: [primary, writer]}`)
+	d := w.current("indexer")
+	w.kubectl("delete", "at", "indexer")
+	w.declare("indexer", `{roles: [primary]}`)
+	now := w.current("indexer")
+	records := w.records("indexer")
+	if now == d || w.accepted(d) || len(records) != 1 || len(records[0].Spec.Roles) != 1 || records[0].Spec.Version != 1 {
+		t.Errorf("the namesake has %d records; the token of its predecessor is accepted: %t", len(records), w.accepted(d))
+	}
+
+	// Nor where only the Secret of the one before is left, since nobody collects garbage here.
+	old := w.secret("indexer")
+	w.kubectl("delete", "at", "indexer")
+	w.gone("indexer", now)
+	old.ResourceVersion, old.UID = "", ""
+	w.must(admin.Create(t.Context(), old))
+	w.declare("indexer", `{}`)
+	w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	if w.accepted(now) {
+		t.Error("a Secret without a record brought a token back")
+	}
+	w.must(admin.Delete(t.Context(), w.secret("indexer")))
+	if again := w.current("indexer"); again == now {
+		t.Error("the namesake has the same token")
+	}
+}
+
+func TestASecretThatWasOnlyOfferedStays(t *testing.T) { // [3.11]
+	w := aTenant(t)
+	s := w.stranger("indexer", func(s *corev1.Secret) {
+		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
+		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
+	})
+	w.declare("indexer", `{clientRef: {name: nobody}}`)
+	w.refused("indexer", v1alpha1.ReasonClientMissing)
+	w.edit("indexer", `{state: Revoked}`)
+	w.refused("indexer", v1alpha1.ReasonRevoked)
+	w.untouched(s)
+	w.kubectl("delete", "at", "indexer")
+	w.untouched(s)
+}

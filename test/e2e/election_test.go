@@ -1,0 +1,129 @@
+package e2e_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// freePort is an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestTheSecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
+	replica := func() (*operator, string) {
+		o := options()
+		o.LeaderElect, o.HealthAddress = true, freePort(t)
+		return start(t, o), o.HealthAddress
+	}
+	first, _ := replica()
+	w := tenantOf(t, first)
+	w.declare("indexer", `{rotation: {trigger: a}}`)
+	d := w.current("indexer")
+
+	second, health := replica()
+	for _, path := range []string{"/readyz", "/healthz"} {
+		w.eventually("the second replica answers on "+path, func(ctx context.Context) bool { return get(ctx, "http://"+health+path) == http.StatusOK })
+	}
+	w.op = second
+	w.judged("the token, by the replica that does not reconcile", d, true)
+	if elected(second) || !elected(first) {
+		t.Fatalf("elected: the first %t, the second %t", elected(first), elected(second))
+	}
+	if found := samples("apptoken_tokens{"); len(found) > 0 {
+		t.Errorf("a replica that does not reconcile counts tokens: %v", found)
+	}
+
+	w.must(first.halt())
+	ended := time.Now()
+	w.edit("indexer", `{rotation: {trigger: b}}`)
+	w.eventually("the second is elected", func(context.Context) bool { return elected(second) })
+	took := time.Since(ended)
+	w.version("indexer", 2)
+	var lease coordinationv1.Lease
+	w.must(admin.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "apptoken-operator"}, &lease))
+	if held := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; took >= held {
+		t.Errorf("it took %s to take over: the first did not release the lease, which runs out after %s", took, held)
+	}
+	t.Logf("taken over %s after the first replica's end", took.Round(time.Millisecond))
+	if n := len(w.records("indexer")); n != 2 {
+		t.Errorf("one trigger made %d records", n)
+	}
+}
+
+func elected(op *operator) bool {
+	select {
+	case <-op.Manager.Elected():
+		return true
+	default:
+		return false
+	}
+}
+
+func get(ctx context.Context, url string) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+func TestTheMetricsCountWhatHappens(t *testing.T) {
+	o := options()
+	o.MetricsAddress = freePort(t)
+	op := start(t, o)
+	w := tenantOf(t, op)
+	w.declare("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, maxOverlap: 1h}}}`)
+	w.ready("indexer")
+	w.edit("indexer", `{rotation: {trigger: b}}`)
+	w.version("indexer", 2)
+	w.until("indexer", "has retired its predecessor", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
+	w.declare("over", `{roles: [developer]}`)
+	w.refused("over", v1alpha1.ReasonOverCeiling)
+	for _, want := range []string{
+		`apptoken_tokens{client="` + w.name + `",state="Ready"} 1`,
+		`apptoken_tokens{client="` + w.name + `",state="OverCeiling"} 1`,
+		`apptoken_rotations_total{reason="Triggered"} 1`,
+		`apptoken_retirements_total{reason="Unused"} 1`,
+		`apptoken_planner_decisions_total{action="Issue",reason="Issued"} 1`,
+		`apptoken_planner_decisions_total{action="Issue",reason="Triggered"} 1`,
+		`apptoken_planner_decisions_total{action="Supersede",reason="Superseded"} 1`,
+		`apptoken_apply_to_ready_seconds_count 1`,
+	} {
+		name, _, _ := strings.Cut(want, " ")
+		w.eventually("the metrics say "+want, func(context.Context) bool {
+			found := samples(name)
+			return len(found) == 1 && found[0] == want
+		})
+	}
+	if left := w.expiry(); left <= 3500 || left > 3600 {
+		t.Errorf("a token of an hour has %f seconds left", left)
+	}
+	if got := len(samples("apptoken_records ")); got != 1 {
+		t.Errorf("there are %d samples of the number of records", got)
+	}
+	if status := get(t.Context(), "http://"+o.MetricsAddress+"/metrics"); status != http.StatusOK {
+		t.Errorf("/metrics answers %d", status)
+	}
+	w.must(op.halt())
+}

@@ -1,0 +1,218 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// piece is how much of a token, in a row, is too much.
+const piece = 16
+
+// buffer is a log that is read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// harvest is every token that was ever in a Secret of ours.
+type harvest struct {
+	mu    sync.Mutex
+	found map[string]string // plaintext -> namespace
+}
+
+// gather collects until ctx ends.
+func (h *harvest) gather(ctx context.Context) error {
+	h.found = map[string]string{}
+	c, err := client.NewWithWatch(plane.Admin, client.Options{Scheme: app.Scheme()})
+	if err != nil {
+		return err
+	}
+	w, err := c.Watch(ctx, &corev1.SecretList{}, client.MatchingLabels{v1alpha1.LabelManaged: "true"})
+	if err != nil {
+		return err
+	}
+	go func() {
+		for e := range w.ResultChan() {
+			if s, ok := e.Object.(*corev1.Secret); ok {
+				h.add(s)
+			}
+		}
+	}()
+	return nil
+}
+
+func (h *harvest) add(s *corev1.Secret) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, value := range s.Data {
+		for tok := range token.Find(value) {
+			h.found[tok.Reveal()] = s.Namespace
+		}
+	}
+}
+
+func (h *harvest) all() []string { return h.of("") }
+
+// of returns the tokens of a namespace, or all.
+func (h *harvest) of(namespace string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var found []string
+	for plain, where := range h.found {
+		if namespace == "" || where == namespace {
+			found = append(found, plain)
+		}
+	}
+	return found
+}
+
+// mark adds what is as secret as a token.
+func (h *harvest) mark(plain string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.found[plain] = "marked"
+}
+
+// unknown is the beginning of a token, plain or in base64, that need never have been in a Secret.
+var unknown = regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
+
+// leaks looks for the plaintexts, their base64 and pieces of either wherever the operator writes, consumers' Secrets aside.
+func leaks(ctx context.Context, plains []string) ([]string, error) {
+	if len(plains) == 0 {
+		return nil, fmt.Errorf("there is no plaintext to look for")
+	}
+	places, err := dump(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted := pieces(plains)
+	var problems []string
+	for place, text := range places {
+		if len(text) == 0 {
+			return nil, fmt.Errorf("%s: nothing is there, so nothing is proved", place)
+		}
+		if at := unknown.FindStringIndex(text); at != nil {
+			problems = append(problems, fmt.Sprintf("%s: there is a token, in …%s…", place, text[max(0, at[0]-200):min(len(text), at[1]+200)]))
+		}
+		for at := 0; at+piece <= len(text); at++ {
+			if wanted[text[at:at+piece]] {
+				around := text[max(0, at-200):min(len(text), at+200)]
+				problems = append(problems, fmt.Sprintf("%s: %q is of a token, in …%s…", place, text[at:at+piece], around))
+				break // one of each place will do
+			}
+		}
+	}
+	return problems, nil
+}
+
+// pieces are all that would give a token away: of its text, and of its base64 wherever the token begins in what is encoded.
+func pieces(plains []string) map[string]bool {
+	all := map[string]bool{}
+	cut := func(s string) {
+		for at := 0; at+piece <= len(s); at++ {
+			all[s[at:at+piece]] = true
+		}
+	}
+	for _, plain := range plains {
+		cut(plain)
+		for before := range 3 {
+			cut(base64.StdEncoding.EncodeToString([]byte(plain[before : len(plain)-(len(plain)-before)%3])))
+		}
+	}
+	return all
+}
+
+// dump is all that the operator has written, by where: everything of our group with its managed fields, everything that
+// it may write beside, Secrets without their data, its log and its metrics.
+func dump(ctx context.Context) (map[string]string, error) {
+	cs, err := kubernetes.NewForConfig(plane.Admin)
+	if err != nil {
+		return nil, err
+	}
+	places := map[string]string{"the log": logged.String()}
+	for place, path := range map[string]string{
+		"Clients":           "/apis/apptoken.dev/v1alpha1/clients",
+		"ApplicationTokens": "/apis/apptoken.dev/v1alpha1/applicationtokens",
+		"TokenRecords":      "/apis/apptoken.dev/v1alpha1/tokenrecords",
+		"Events":            "/apis/events.k8s.io/v1/events",
+		"ConfigMaps":        "/api/v1/configmaps",
+		"Leases":            "/apis/coordination.k8s.io/v1/leases",
+		"Namespaces":        "/api/v1/namespaces",
+		"Deployments":       "/apis/apps/v1/deployments",
+		"StatefulSets":      "/apis/apps/v1/statefulsets",
+		"DaemonSets":        "/apis/apps/v1/daemonsets",
+	} {
+		raw, err := cs.RESTClient().Get().AbsPath(path).DoRaw(ctx)
+		if err != nil {
+			return nil, err
+		}
+		places[place] = string(raw)
+	}
+	raw, err := cs.RESTClient().Get().AbsPath("/api/v1/secrets").DoRaw(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var secrets struct {
+		Items []struct {
+			Metadata json.RawMessage `json:"metadata"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal(raw, &secrets); err != nil {
+		return nil, err
+	}
+	var bare strings.Builder
+	for _, s := range secrets.Items {
+		bare.Write(s.Metadata)
+	}
+	places["the metadata of Secrets"] = bare.String()
+	places["metrics"] = exposition()
+	return places, nil
+}
+
+// exposition is what a scraper of /metrics sees.
+func exposition() string {
+	answer := httptest.NewRecorder()
+	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	return answer.Body.String()
+}
+
+// samples are the lines of the metrics that begin with a name and hold each of the texts.
+func samples(name string, texts ...string) []string {
+	var found []string
+	for line := range strings.Lines(exposition()) {
+		if strings.HasPrefix(line, name) && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return found
+}

@@ -1,0 +1,92 @@
+package e2e_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+func TestWithNamespacesNamedNothingElseIsAskedFor(t *testing.T) { // [3.10] [row 26]
+	apply := func(args ...string) {
+		t.Helper()
+		if said, err := kubectl(t.Context(), args...); err != nil {
+			t.Fatalf("kubectl %v: %v\n%s", args, err, said)
+		}
+	}
+	// The rights of config/namespaced, which serve the namespace shop, in place of those of the default mode.
+	shop := &tenant{T: t, name: "shop"}
+	shop.must(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))
+	narrow := []string{"-f", config("namespaced/cluster-role.yaml"), "-f", config("namespaced/events.yaml"), "-f", config("namespaced/shop.yaml")}
+	apply("delete", "-k", config("rbac/cluster"))
+	apply(append([]string{"apply"}, narrow...)...)
+	t.Cleanup(func() {
+		for _, args := range [][]string{append([]string{"delete"}, narrow...), {"apply", "-k", config("rbac/cluster")}} {
+			if said, err := kubectl(context.Background(), args...); err != nil {
+				t.Errorf("kubectl %v: %v\n%s", args, err, said)
+			}
+		}
+		shop.T = t
+		allowed(shop, "secrets", "", true)
+	})
+	allowed(shop, "secrets", "", false)
+	allowed(shop, "secrets", "shop", true)
+
+	mark := sent.mark()
+	o := options()
+	o.Namespaces = []string{"shop"}
+	shop.op = start(t, o)
+	// A client for both namespaces, and a namespace that is not served.
+	other := tenantOf(t, shop.op)
+	other.editClient(`{grants: [{namespaces: {names: [shop, ` + other.name + `]}, roles: [primary]}], accountID: 7}`)
+	other.declare("ignored", `{}`)
+	shop.workload("Deployment", "reader")
+	shop.declare("indexer", `{clientRef: {name: `+other.name+`}, rotation: {trigger: a}, restart: [{kind: Deployment, name: reader}]}`)
+	d := shop.current("indexer")
+	shop.edit("indexer", `{rotation: {trigger: b}}`)
+	shop.version("indexer", 2)
+	shop.told("indexer", "Normal Rotated")
+	other.editClient(`{state: Suspended}`)
+	shop.until("indexer", "follows its client", reason(v1alpha1.ReasonClientSuspended))
+	other.editClient(`{state: Active}`)
+	shop.ready("indexer")
+	shop.judged("the first version", d, true)
+	shop.must(admin.Delete(t.Context(), shop.manifest("indexer", `{}`)))
+	shop.gone("indexer", d)
+
+	var ignored v1alpha1.ApplicationToken
+	if other.get("ignored", &ignored); len(ignored.Status.Conditions) > 0 || len(ignored.Finalizers) > 0 {
+		t.Errorf("a token of a namespace that is not served has the status %v", ignored.Status)
+	}
+	for _, r := range sent.since(mark, func(request) bool { return true }) {
+		tenants := strings.HasPrefix(r.resource, "secrets") || strings.HasPrefix(r.resource, "applicationtokens") || r.group == "apps"
+		if r.refused || tenants && r.namespace != "shop" {
+			t.Errorf("the operator went further than its rights: %v", r)
+		}
+	}
+	shop.must(shop.op.halt())
+	shop.must(admin.Delete(t.Context(), other.manifest("ignored", `{}`)))
+}
+
+// allowed waits until the API server lets the operator list something, or does not.
+func allowed(w *tenant, resource, namespace string, want bool) {
+	w.Helper()
+	for deadline := 0; deadline < 1000; deadline++ {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User:               identity().Impersonate.UserName,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "list", Resource: resource, Namespace: namespace},
+		}}
+		if err := admin.Create(context.Background(), review); err != nil {
+			w.Fatal(err)
+		}
+		if review.Status.Allowed == want {
+			return
+		}
+	}
+	w.Errorf("the operator may list %s in %q: not %t", resource, namespace, want)
+}

@@ -1,0 +1,128 @@
+package e2e_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// request is what the operator asked of the API server.
+type request struct {
+	verb, group, resource string // resource with its subresource, as rights name it
+	namespace, name       string
+	metadataOnly          bool // the answer holds no content
+	labelled              bool // only objects with our label are asked for
+	instead               bool // of a list: a watch that begins with what there is
+	refused               bool // by RBAC
+}
+
+// right is what a request needs.
+type right struct{ verb, group, resource string }
+
+// requests are those of all operators, in order.
+type requests struct {
+	mu  sync.Mutex
+	all []request
+}
+
+// record is what goes between the operator and the network.
+func (r *requests) record(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(req *http.Request) (*http.Response, error) {
+		asked, isResource := understand(req)
+		answer, err := next.RoundTrip(req)
+		if isResource {
+			asked.refused = err == nil && forbidden(answer)
+			r.mu.Lock()
+			r.all = append(r.all, asked)
+			r.mu.Unlock()
+		}
+		return answer, err
+	})
+}
+
+// forbidden says whether RBAC refused, as opposed to a quota, a policy or a namespace that goes.
+func forbidden(answer *http.Response) bool {
+	if answer.StatusCode != http.StatusForbidden {
+		return false
+	}
+	said, err := io.ReadAll(answer.Body)
+	answer.Body = io.NopCloser(bytes.NewReader(said))
+	return err != nil || bytes.Contains(said, []byte("cannot "))
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// mark is the number of requests until now, from which later ones are counted.
+func (r *requests) mark() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all)
+}
+
+// since returns the requests after a mark that are of interest.
+func (r *requests) since(mark int, interesting func(request) bool) []request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []request
+	for _, x := range r.all[mark:] {
+		if interesting(x) {
+			found = append(found, x)
+		}
+	}
+	return found
+}
+
+// in says whether a request is about a namespace.
+func in(namespace string) func(request) bool {
+	return func(r request) bool { return r.namespace == namespace }
+}
+
+// understand reads a request as the API server's authorizer does.
+func understand(req *http.Request) (request, bool) {
+	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
+	var r request
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		parts = parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		r.group, parts = parts[1], parts[3:]
+	default:
+		return r, false // discovery
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		r.namespace, parts = parts[1], parts[2:]
+	}
+	r.resource = parts[0]
+	if len(parts) > 1 {
+		r.name = parts[1]
+	}
+	if len(parts) > 2 {
+		r.resource += "/" + parts[2]
+	}
+	query := req.URL.Query()
+	switch {
+	case query.Get("watch") == "true" || query.Get("watch") == "1":
+		r.verb = "watch"
+	case req.Method == http.MethodGet && r.name == "":
+		r.verb = "list"
+	case req.Method == http.MethodDelete && r.name == "":
+		r.verb = "deletecollection"
+	default:
+		r.verb = map[string]string{
+			http.MethodGet: "get", http.MethodPost: "create", http.MethodPut: "update",
+			http.MethodPatch: "patch", http.MethodDelete: "delete",
+		}[req.Method]
+	}
+	r.metadataOnly = slices.ContainsFunc(req.Header.Values("Accept"), func(accept string) bool {
+		first, _, _ := strings.Cut(accept, ",")
+		return strings.Contains(first, "as=PartialObjectMetadata")
+	})
+	r.instead = query.Get("sendInitialEvents") == "true"
+	r.labelled = query.Get("labelSelector") == "apptoken.dev/managed=true"
+	return r, true
+}

@@ -1,0 +1,120 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// rotated declares a token, has it used from an address if there is one, rotates it once, and returns its first version.
+func (w *tenant) rotated(name, retire, from string) token.Digest {
+	w.Helper()
+	w.declare(name, `{rotation: {trigger: a, retire: `+retire+`}}`)
+	first := w.current(name)
+	if from != "" {
+		w.use(first, from)
+	}
+	w.edit(name, `{rotation: {trigger: b}}`)
+	w.version(name, 2)
+	return first
+}
+
+// use writes down that a credential was used just now, as the verifier does.
+func (w *tenant) use(d token.Digest, from string) time.Time {
+	w.Helper()
+	now := metav1.Now()
+	w.must(admin.Status().Patch(w.Context(), &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: d.RecordName()}},
+		client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"status":{"lastUsedAt":%q,"lastUsedFrom":%q}}`, now.UTC().Format(time.RFC3339), from))))
+	return now.Time
+}
+
+func TestAPredecessorGoesOnceNobodyUsesIt(t *testing.T) {
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 5s, quietPeriod: 1h, maxOverlap: 24h}`, "")
+	superseded := w.records("indexer")[1].Spec.SupersededAt
+	w.told("indexer", "Normal Retired: Version 1", "Unused")
+	if early := 5*time.Second - time.Since(superseded.Time); early > 0 {
+		t.Errorf("it went %s before its minOverlap was over", early)
+	}
+	w.judged("what was never used", first, false)
+	w.until("indexer", "names no predecessor any more", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
+}
+
+func TestAPredecessorInUseStaysAndItsOwnerIsTold(t *testing.T) {
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 8s, maxOverlap: 24h}`, "10.1.2.3")
+	used := w.records("indexer")[1].Status.LastUsedAt.Time
+	at := w.until("indexer", "says that its predecessor is used", func(at *v1alpha1.ApplicationToken) bool {
+		return condition(at, v1alpha1.ConditionPredecessorInUse).Status == metav1.ConditionTrue
+	})
+	if c := condition(at, v1alpha1.ConditionPredecessorInUse); c.Reason != v1alpha1.ReasonUsedRecently || !strings.Contains(c.Message, "10.1.2.3") || !isReady(at) {
+		t.Errorf("it says %s: %s", c.Reason, c.Message)
+	}
+	if p := at.Status.Predecessors; len(p) != 1 || p[0].LastUsedFrom != "10.1.2.3" || !p[0].LastUsedAt.Time.Equal(used) {
+		t.Errorf("the predecessors are %v", p)
+	}
+	if !w.accepted(first) {
+		t.Error("the predecessor in use is refused")
+	}
+	w.told("indexer", "Normal PredecessorInUse: ", "10.1.2.3")
+
+	// Once it goes quiet, it goes.
+	w.until("indexer", "has retired it", func(at *v1alpha1.ApplicationToken) bool {
+		return len(at.Status.Predecessors) == 0 && condition(at, v1alpha1.ConditionPredecessorInUse).Type == ""
+	})
+	if early := 8*time.Second - time.Since(used); early > 0 {
+		t.Errorf("it went %s before its quietPeriod was over", early)
+	}
+	w.judged("what went quiet", first, false)
+}
+
+func TestAtTheEndOfItsOverlapAPredecessorGoesAnywayAndWhoeverUsedItIsNamed(t *testing.T) {
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 1h, maxOverlap: 4s}`, "192.0.2.7")
+	w.told("indexer", "Warning RetiredInUse: Version 1", "192.0.2.7", "OverlapOverInUse")
+	w.judged("what was used to the end", first, false)
+	w.ready("indexer")
+}
+
+func TestAfterOverlapAPredecessorGoesWhetherUsedOrNot(t *testing.T) {
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: AfterOverlap, maxOverlap: 6s}`, "")
+	superseded := w.records("indexer")[1].Spec.SupersededAt
+	w.until("indexer", "has retired it", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
+	if early := 6*time.Second - time.Since(superseded.Time); early > 0 {
+		t.Errorf("it went %s before its overlap was over", early)
+	}
+	w.judged("the predecessor", first, false)
+	w.told("indexer", "Normal Retired: Version 1", "OverlapOver")
+}
+
+func TestAPredecessorIsRefusedAtItsLastInstantEvenIfNobodyDeletesItsRecord(t *testing.T) { // [3.3]
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: AfterOverlap, maxOverlap: 6s}`, "")
+	end := w.records("indexer")[1].Spec.ExpiresAt
+	w.eventually("the record's own end has come", func(context.Context) bool { return time.Now().After(end.Time) })
+	if w.accepted(first) {
+		t.Error("it is accepted after its end")
+	}
+}
+
+func TestLastUseOfTheCurrentVersionIsShown(t *testing.T) {
+	w := aTenant(t)
+	w.declare("indexer", `{}`)
+	used := w.use(w.current("indexer"), "203.0.113.9")
+	w.until("indexer", "shows its last use", func(at *v1alpha1.ApplicationToken) bool {
+		c := at.Status.Current
+		return c.LastUsedFrom == "203.0.113.9" && c.LastUsedAt != nil && c.LastUsedAt.Time.Equal(used.Truncate(time.Second))
+	})
+	if records := w.records("indexer"); len(records) != 1 {
+		t.Errorf("use made %d records", len(records))
+	}
+}

@@ -1,0 +1,85 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// unseen are the rights that no request of this run needs by itself, and what they are for.
+var unseen = map[right]string{
+	{"update", "apptoken.dev", "applicationtokens/finalizers"}: "the API server asks for it where an owner reference blocks deletion (OwnerReferencesPermissionEnforcement)",
+	{"patch", "events.k8s.io", "events"}:                       "two events of one reason about one state of an object become a series",
+	{"update", "apptoken.dev", "tokenrecords/status"}:          "the verifier writes down when and from where a token was last used",
+}
+
+// rightsMatch compares what config/rbac grants with what the operators have asked for.
+func rightsMatch(ctx context.Context) ([]string, error) {
+	granted, err := grants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used := map[right]bool{}
+	var problems []string
+	for _, r := range sent.since(0, func(request) bool { return true }) {
+		need := right{r.verb, r.group, r.resource}
+		if r.refused {
+			problems = append(problems, fmt.Sprintf("refused: %s %s/%s %s/%s", r.verb, r.group, r.resource, r.namespace, r.name))
+		}
+		used[need] = true
+		if r.instead { // an API server that does not stream lists is asked for one
+			used[right{"list", r.group, r.resource}] = true
+		}
+	}
+	for need := range used {
+		if !granted[need] {
+			problems = append(problems, fmt.Sprintf("used, but not granted: %v", need))
+		}
+	}
+	for may := range granted {
+		if _, known := unseen[may]; !used[may] && !known {
+			problems = append(problems, fmt.Sprintf("granted, but never used: %v", may))
+		}
+	}
+	for may := range unseen {
+		if !granted[may] || used[may] {
+			problems = append(problems, fmt.Sprintf("%v is no exception any more", may))
+		}
+	}
+	slices.Sort(problems)
+	return slices.Compact(problems), nil
+}
+
+// grants are the rights that the roles of config/rbac give, wherever they give them.
+func grants(ctx context.Context) (map[right]bool, error) {
+	var everywhere rbacv1.ClusterRole
+	if err := admin.Get(ctx, client.ObjectKey{Name: "apptoken-operator"}, &everywhere); err != nil {
+		return nil, err
+	}
+	var own rbacv1.RoleList
+	if err := admin.List(ctx, &own, client.InNamespace(system)); err != nil {
+		return nil, err
+	}
+	rules := slices.Clone(everywhere.Rules)
+	for _, role := range own.Items {
+		rules = append(rules, role.Rules...)
+	}
+	granted := map[right]bool{}
+	for _, rule := range rules {
+		for _, group := range rule.APIGroups {
+			for _, resource := range rule.Resources {
+				for _, verb := range rule.Verbs {
+					granted[right{verb, group, resource}] = true
+				}
+			}
+		}
+	}
+	if len(granted) == 0 {
+		return nil, fmt.Errorf("config/rbac grants nothing: %v", slices.Collect(maps.Keys(granted)))
+	}
+	return granted, nil
+}

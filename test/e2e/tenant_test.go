@@ -1,0 +1,289 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// patience is how long a test waits for what must happen. It is generous: machines are slow and shared.
+const patience = 90 * time.Second
+
+// tenant is a namespace, and a Client of the same name that grants it the role primary.
+type tenant struct {
+	*testing.T
+	name string
+	op   *operator
+}
+
+var tenants atomic.Int64
+
+// aTenant runs side by side with other tests, on the operator that they share.
+func aTenant(t *testing.T) *tenant {
+	t.Helper()
+	t.Parallel()
+	op, err := common.operator()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tenantOf(t, op)
+}
+
+// tenantOf makes a tenant for an operator of the test's own.
+func tenantOf(t *testing.T, op *operator) *tenant {
+	t.Helper()
+	w := &tenant{T: t, name: fmt.Sprintf("tenant-%d", tenants.Add(1)), op: op}
+	w.must(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name, Labels: map[string]string{"team": w.name}}}))
+	w.must(admin.Create(t.Context(), &v1alpha1.Client{
+		ObjectMeta: metav1.ObjectMeta{Name: w.name},
+		Spec: v1alpha1.ClientSpec{
+			Roles: []v1alpha1.Role{
+				{Name: "primary", Permissions: []v1alpha1.Permission{"search.*"}},
+				{Name: "writer", Permissions: []v1alpha1.Permission{"index.write"}},
+				{Name: "developer", Permissions: []v1alpha1.Permission{"sec.*"}},
+			},
+			Grants: []v1alpha1.Grant{{
+				Namespaces: v1alpha1.NamespaceSelection{Names: []string{w.name}}, Roles: []v1alpha1.RoleName{"primary", "writer"},
+			}},
+		},
+	}))
+	return w
+}
+
+func (w *tenant) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+// manifest is an ApplicationToken of the tenant's client with the role primary, but for what spec says in YAML. A field
+// that is null there is left out.
+func (w *tenant) manifest(name, spec string) client.Object {
+	w.Helper()
+	o := map[string]any{
+		"apiVersion": "apptoken.dev/v1alpha1", "kind": "ApplicationToken",
+		"metadata": map[string]any{"namespace": w.name, "name": name},
+	}
+	fields := map[string]any{"clientRef": map[string]any{"name": w.name}, "roles": []any{"primary"}}
+	var twist map[string]any
+	w.must(yaml.Unmarshal([]byte(spec), &twist))
+	for key, value := range twist {
+		if fields[key] = value; value == nil {
+			delete(fields, key)
+		}
+	}
+	o["spec"] = fields
+	return &unstructuredObject{Object: o}
+}
+
+// declare creates a token.
+func (w *tenant) declare(name, spec string) {
+	w.Helper()
+	w.must(admin.Create(w.Context(), w.manifest(name, spec)))
+}
+
+// edit merges YAML into a token's spec, as kubectl edit does. It retries nothing: a merge has no conflicts.
+func (w *tenant) edit(name, spec string) {
+	w.Helper()
+	w.must(w.tryEdit(name, spec))
+}
+
+func (w *tenant) tryEdit(name, spec string) error {
+	w.Helper()
+	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}}
+	return admin.Patch(w.Context(), at, merge(w.T, "spec", spec))
+}
+
+// editClient merges YAML into the client's spec.
+func (w *tenant) editClient(spec string) {
+	w.Helper()
+	w.must(admin.Patch(w.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, merge(w.T, "spec", spec)))
+}
+
+func merge(t *testing.T, field, text string) client.Patch {
+	t.Helper()
+	body, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{%q:%s}`, field, body))
+}
+
+// until waits until a token is as the sentence says.
+func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationToken) bool) *v1alpha1.ApplicationToken {
+	w.Helper()
+	var at *v1alpha1.ApplicationToken
+	w.eventually(fmt.Sprintf("%s %s", name, sentence), func(ctx context.Context) bool {
+		found := &v1alpha1.ApplicationToken{}
+		if err := admin.Get(ctx, client.ObjectKey{Namespace: w.name, Name: name}, found); err != nil {
+			return false
+		}
+		at = found
+		return holds(at)
+	})
+	return at
+}
+
+// eventually waits until something holds, and fails with a picture of the namespace.
+func (w *tenant) eventually(sentence string, holds func(context.Context) bool) {
+	w.Helper()
+	err := w.await(patience, holds)
+	if err != nil {
+		w.Fatalf("not within %s: %s\n%s", patience, sentence, w.picture())
+	}
+}
+
+// await waits so long until something holds.
+func (w *tenant) await(limit time.Duration, holds func(context.Context) bool) error {
+	return wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
+		return holds(ctx), nil
+	})
+}
+
+// ready waits until the operator has served the newest spec of a token.
+func (w *tenant) ready(name string) *v1alpha1.ApplicationToken {
+	w.Helper()
+	return w.until(name, "is Ready", isReady)
+}
+
+func isReady(at *v1alpha1.ApplicationToken) bool {
+	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == at.Generation
+}
+
+// refused waits until the operator has refused the newest spec of a token for a reason, and says that it is stuck.
+func (w *tenant) refused(name, reason string) *v1alpha1.ApplicationToken {
+	w.Helper()
+	return w.until(name, "is refused: "+reason, func(at *v1alpha1.ApplicationToken) bool {
+		c, s := condition(at, v1alpha1.ConditionReady), condition(at, v1alpha1.ConditionStalled)
+		return c.Status == metav1.ConditionFalse && c.Reason == reason && c.ObservedGeneration == at.Generation &&
+			s.Status == metav1.ConditionTrue && s.Reason == reason && s.Message == c.Message
+	})
+}
+
+// condition of a token; the zero value if it has none of the type.
+func condition(at *v1alpha1.ApplicationToken, kind string) metav1.Condition {
+	if c := meta.FindStatusCondition(at.Status.Conditions, kind); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// version waits until a token is Ready with its nth version.
+func (w *tenant) version(name string, n int64) *v1alpha1.ApplicationToken {
+	w.Helper()
+	return w.until(name, fmt.Sprintf("is Ready with version %d", n), func(at *v1alpha1.ApplicationToken) bool {
+		return isReady(at) && at.Status.Rotations == n-1
+	})
+}
+
+// get reads an object of the tenant; false if there is none.
+func (w *tenant) get(name string, into client.Object) bool {
+	w.Helper()
+	err := admin.Get(w.Context(), client.ObjectKey{Namespace: w.name, Name: name}, into)
+	if !apierrors.IsNotFound(err) {
+		w.must(err)
+	}
+	return err == nil
+}
+
+func (w *tenant) secret(name string) *corev1.Secret {
+	w.Helper()
+	var s corev1.Secret
+	if !w.get(name, &s) {
+		w.Fatalf("there is no Secret %s\n%s", name, w.picture())
+	}
+	return &s
+}
+
+// digest of the token in a Secret.
+func (w *tenant) digest(secret *corev1.Secret) token.Digest {
+	w.Helper()
+	_, d, err := token.DigestOf(string(secret.Data["token"]))
+	if err != nil {
+		w.Fatalf("Secret %s holds no token: %v", secret.Name, err)
+	}
+	return d
+}
+
+// current waits until a token is Ready, and returns the digest of what its Secret of the same name holds.
+func (w *tenant) current(name string) token.Digest {
+	w.Helper()
+	w.ready(name)
+	return w.digest(w.secret(name))
+}
+
+// records of a token, the newest first.
+func (w *tenant) records(name string) []v1alpha1.TokenRecord {
+	w.Helper()
+	var list v1alpha1.TokenRecordList
+	w.must(admin.List(w.Context(), &list, client.InNamespace(system), client.MatchingFields{
+		"spec.owner.namespace": w.name, "spec.owner.name": name,
+	}))
+	slices.SortFunc(list.Items, func(a, b v1alpha1.TokenRecord) int { return int(b.Spec.Version - a.Spec.Version) })
+	return list.Items
+}
+
+// accepted says whether a credential is good at this instant, by what the index knows.
+func (w *tenant) accepted(d token.Digest) bool {
+	r := w.op.Index.Find(d)
+	return r != nil && !r.Suspended && (r.ExpiresAt.IsZero() || time.Now().Before(r.ExpiresAt))
+}
+
+// judged waits until a credential is accepted, or is not.
+func (w *tenant) judged(sentence string, d token.Digest, good bool) {
+	w.Helper()
+	w.eventually(fmt.Sprintf("%s: accepted is %t", sentence, good), func(context.Context) bool { return w.accepted(d) == good })
+}
+
+// events about an object, as "Type Reason: note".
+func (w *tenant) events(name string) []string {
+	w.Helper()
+	var list eventsv1.EventList
+	w.must(admin.List(w.Context(), &list, client.InNamespace(w.name)))
+	var said []string
+	for _, e := range list.Items {
+		if e.Regarding.Name == name {
+			said = append(said, fmt.Sprintf("%s %s: %s", e.Type, e.Reason, e.Note))
+		}
+	}
+	return said
+}
+
+// told waits for an event about an object that holds all of the texts.
+func (w *tenant) told(name string, texts ...string) {
+	w.Helper()
+	w.eventually(fmt.Sprintf("an event of %s says %q", name, texts), func(context.Context) bool {
+		return slices.ContainsFunc(w.events(name), func(e string) bool {
+			return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(e, text) })
+		})
+	})
+}
+
+// kubectl runs the program that users run, in the tenant's namespace.
+func (w *tenant) kubectl(args ...string) string {
+	w.Helper()
+	said, err := kubectl(w.Context(), append([]string{"-n", w.name}, args...)...)
+	if err != nil {
+		w.Fatalf("kubectl %v: %v\n%s", args, err, said)
+	}
+	return said
+}

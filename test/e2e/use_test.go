@@ -1,0 +1,95 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+func TestNoUseFailsHoweverOftenTheTokenRotates(t *testing.T) { // [row 22]
+	w := aTenant(t)
+	const rotations, workers = 200, 3
+	w.declare("indexer", `{rotation: {trigger: "1"}, secret: {data: {token: "{{ .Token }}", version: "{{ .Version }}"}}}`)
+	w.ready("indexer")
+
+	ctx, stop := context.WithCancel(t.Context())
+	var use sync.WaitGroup
+	var checks, lookups atomic.Int64
+	var reached [workers]atomic.Int64
+	for n := range workers {
+		use.Go(func() {
+			for ctx.Err() == nil {
+				version, looked, err := w.useOnce(ctx)
+				if err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+				reached[n].Store(version)
+				checks.Add(1)
+				lookups.Add(looked)
+			}
+		})
+	}
+	began := time.Now()
+	for n := range rotations {
+		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
+		w.eventually("the Secret holds the next version", func(ctx context.Context) bool {
+			var s corev1.Secret
+			return admin.Get(ctx, client.ObjectKey{Namespace: w.name, Name: "indexer"}, &s) == nil && string(s.Data["version"]) == strconv.Itoa(n+2)
+		})
+	}
+	took := time.Since(began)
+	for n := range reached {
+		w.eventually("every worker is on the last version", func(context.Context) bool { return t.Failed() || reached[n].Load() == rotations+1 })
+	}
+	stop()
+	use.Wait()
+	t.Logf("%d rotations in %s; %d checks by %d workers, none refused; %d of them found a version that the index had yet to hear of",
+		rotations, took.Round(time.Millisecond), checks.Load(), workers, lookups.Load())
+}
+
+// useOnce reads the Secret as a workload does, and has its token verified as a door does: by the index, and where that
+// does not know a digest, by one look into the store.
+func (w *tenant) useOnce(ctx context.Context) (version, looked int64, err error) {
+	var s corev1.Secret
+	key := client.ObjectKey{Namespace: w.name, Name: "indexer"}
+	if err := admin.Get(ctx, key, &s); err != nil {
+		return 0, 0, err
+	}
+	_, d, err := token.DigestOf(string(s.Data["token"]))
+	if err != nil {
+		return 0, 0, err
+	}
+	if version, err = strconv.ParseInt(string(s.Data["version"]), 10, 64); err != nil {
+		return 0, 0, err
+	}
+	if w.accepted(d) {
+		return version, 0, nil
+	}
+	_, err = record.NewKube(admin, admin, system).Find(ctx, d)
+	if err == nil {
+		return version, 1, nil
+	}
+	if !errors.Is(err, record.ErrGone) {
+		return 0, 0, err
+	}
+	// Three predecessors are kept. Whoever was not scheduled for longer than that has to read again.
+	if err := admin.Get(ctx, key, &s); err != nil {
+		return 0, 0, err
+	}
+	if now, err := strconv.ParseInt(string(s.Data["version"]), 10, 64); err == nil && now > version+3 {
+		return version, 0, nil
+	}
+	return version, 0, fmt.Errorf("version %d, just read from the Secret, is refused", version)
+}
