@@ -6,7 +6,7 @@
 //	TokenRecords       record -> swept, once nobody owns it
 //
 // The file for each step of an ApplicationToken: desired.go understands the spec, clone.go resolves cloneFrom, observe.go
-// looks, act.go issues and retires, secret.go writes the Secret, restart.go restarts consumers, status.go says so.
+// looks, act.go issues, retire.go ends, secret.go writes the Secret, restart.go restarts consumers, status.go says so.
 //
 // Nothing here is trusted to happen once, or alone: the Secret is the place where a race is decided, by creation or by its
 // resource version, and the record that it names is the current one. Whoever loses takes back the record that it made.

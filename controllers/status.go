@@ -70,7 +70,7 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 // summarize sets Ready, and what kstatus reads beside it.
 func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
-	switch p.Why {
+	switch p.Why { //nolint:exhaustive // the others are told of as they are
 	case plan.UpToDate:
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
 		ready.Message = fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)

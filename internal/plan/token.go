@@ -97,6 +97,11 @@ func supersede(v Version, at time.Time, r Retire) Plan {
 // grantsChanged brings the records in line with the spec. A refused spec only lessens: the grants are already cut, and
 // no expiry is moved on its word.
 func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
+	for _, v := range have.Others {
+		if v.Restored { // while the current one still says whose they were
+			return change(v, want, v.ExpiresAt)
+		}
+	}
 	if c := have.Current; c != nil {
 		expiry := c.ExpiresAt
 		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // what has expired never lives again

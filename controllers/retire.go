@@ -1,0 +1,118 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// retireAll ends every version: the records first, since they are what is honoured.
+func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen) error {
+	holds := s.Current != nil
+	for name, rec := range s.records {
+		if err := r.Records.RetireAnyway(ctx, rec); err != nil {
+			return err
+		}
+		delete(s.records, name)
+		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
+	}
+	for _, secret := range []*corev1.Secret{s.secret, s.former} {
+		// One that was offered to us and never taken over stays.
+		if secret != nil && belongs(secret, at, holds) && (holds || metav1.IsControlledBy(secret, at)) {
+			if err := r.deleteSecret(ctx, secret); err != nil {
+				return err
+			}
+		}
+	}
+	s.secret, s.former = nil, nil
+	return nil
+}
+
+func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
+	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: another Secret by now
+		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
+	}
+	return nil
+}
+
+// hold puts the finalizer on, before there is anything to retire.
+func (r *ApplicationTokens) hold(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	before := at.DeepCopy()
+	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	status := at.Status.DeepCopy() // of this pass, not yet written
+	if err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	at.Status = *status
+	return nil
+}
+
+// release retires what the deleted token has, and lets it go.
+func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	r.refusals.forget(at)
+	r.undelivered.forget(at)
+	w := understand(at, surroundings{}, true)
+	s, err := r.everything(ctx, at, w)
+	if err != nil {
+		return err
+	}
+	if err := r.retireAll(ctx, at, &s); err != nil {
+		return err
+	}
+	before := at.DeepCopy()
+	controllerutil.RemoveFinalizer(at, v1alpha1.FinalizerRecords)
+	err = r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	return nil
+}
+
+// everything is look for the last time: also what only the status remembers.
+func (r *ApplicationTokens) everything(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
+	s, err := r.look(ctx, at, w)
+	if err != nil {
+		return seen{}, err
+	}
+	for _, name := range remembered(at) {
+		if _, ok := s.records[name]; ok {
+			continue
+		}
+		rec, err := r.Records.Confirm(ctx, name)
+		switch {
+		case errors.Is(err, record.ErrGone):
+		case err != nil:
+			return seen{}, err
+		case rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
+			s.records[name] = rec
+		}
+	}
+	return s, nil
+}
+
+func remembered(at *v1alpha1.ApplicationToken) []string {
+	var names []string
+	if c := at.Status.Current; c != nil {
+		names = append(names, c.Record)
+	}
+	for _, p := range at.Status.Predecessors {
+		names = append(names, p.Record)
+	}
+	return names
+}
