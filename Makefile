@@ -106,4 +106,4 @@ fuzz: ## Run each fuzz test for FUZZTIME (20s)
 .PHONY: bench
 bench: build ## Measure the operator against a real control plane
 	@go build -o bin/bench ./test/bench
-	@$(ASSETS) bin/bench
+	@$(ASSETS) bin/bench $(ARGS)

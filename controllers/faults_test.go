@@ -18,6 +18,7 @@ type mode struct {
 	name   string
 	lands  bool  // the write reaches the store all the same
 	crash  bool  // nothing after it is carried out
+	reads  bool  // a read can be that call too; else writes alone are counted, since a crash at a read is one after a write
 	answer error // what the caller is told
 }
 
@@ -29,13 +30,13 @@ var (
 )
 
 var modes = []mode{
-	{"crash before the write", false, true, errCrash},
-	{"crash after the write", true, true, errCrash},
-	{"an error before the write", false, false, internal},
-	{"a lost answer after the write", true, false, timeout},
-	{"a conflict", false, false, conflict},
-	{"a repeated write answered by conflict", true, false, conflict},
-	{"a repeated creation answered by AlreadyExists", true, false, exists},
+	{"crash before the write", false, true, false, errCrash},
+	{"crash after the write", true, true, false, errCrash},
+	{"an error", false, false, true, internal},
+	{"a lost answer after the write", true, false, false, timeout},
+	{"a conflict", false, false, false, conflict},
+	{"a repeated write answered by conflict", true, false, false, conflict},
+	{"a repeated creation answered by AlreadyExists", true, false, false, exists},
 }
 
 // faults wraps the API server for one world: in each chapter the call number at fails in its mode, and after every write
@@ -99,7 +100,7 @@ func (f *faults) read(do func() error) error {
 	if f.dead {
 		return errCrash
 	}
-	if f.mode.lands { // only writes count
+	if !f.mode.reads && f.before == nil {
 		return do()
 	}
 	if f.next() {
