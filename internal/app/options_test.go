@@ -20,7 +20,7 @@ type environment map[string]string
 func (e environment) get(name string) string { return e[name] }
 
 func defaults() app.Options {
-	return app.Options{MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 16, LogLevel: "info"}
+	return app.Options{MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info"}
 }
 
 // flags are all flags: two good values, the options that each makes of the defaults, and a bad one with what it leads to.
@@ -239,8 +239,8 @@ func TestTheManualTellsWhatHelpTells(t *testing.T) {
 		said := row[3]
 		switch value := strings.Trim(row[2], "`"); value {
 		case "", "false":
-		case "16":
-			said += " (default 16)"
+		case "6":
+			said += " (default 6)"
 		default:
 			said += fmt.Sprintf(" (default %q)", value)
 		}
