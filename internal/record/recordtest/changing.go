@@ -91,6 +91,26 @@ var changing = map[string]func(s trial){
 		s.fails("Change", err, record.ErrStale)
 		s.holds(first)
 	},
+	"a renewed record is as if it were added now, but for when it came": func(s trial) {
+		added, want := s.added(full("a")), sample("a")
+		renewed := s.must(s.Renew(s.Context(), added, want))
+		s.equal("Renew", renewed, want)
+		s.holds(want)
+		if !renewed.CreatedAt.Equal(added.CreatedAt) {
+			s.Errorf("created at %v, and at %v once it was renewed", added.CreatedAt, renewed.CreatedAt)
+		}
+		_, err := s.Renew(s.Context(), added, full("a"))
+		s.fails("Renew of what has changed meanwhile", err, record.ErrStale)
+		if _, err := s.Renew(s.Context(), renewed, sample("b")); err == nil {
+			s.Error("Renew as another credential: no error")
+		}
+		s.holds(want)
+		s.lacks(sample("b"))
+		s.done("Retire", s.Retire(s.Context(), renewed))
+		_, err = s.Renew(s.Context(), renewed, want)
+		s.fails("Renew of what is gone", err, record.ErrGone)
+		s.lacks(want)
+	},
 	"the digest stays": func(s trial) {
 		a, b := s.added(sample("a")), s.added(sample("b"))
 		for what, after := range map[string]record.Record{

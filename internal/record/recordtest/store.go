@@ -18,6 +18,7 @@ import (
 type Store interface {
 	Add(ctx context.Context, r record.Record) (record.Record, error)
 	Change(ctx context.Context, before, after record.Record) (record.Record, error)
+	Renew(ctx context.Context, stored, r record.Record) (record.Record, error)
 	Retire(ctx context.Context, r record.Record) error
 	RetireAnyway(ctx context.Context, r record.Record) error
 	Get(ctx context.Context, name string) (record.Record, error)
