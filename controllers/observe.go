@@ -29,9 +29,12 @@ type seen struct {
 	token   token.Token // in the Secret, where Observed.Current is set
 }
 
+// ownerKind is what the records of ApplicationTokens say of their owner.
+const ownerKind = "ApplicationToken"
+
 // owner is by what the records of a token are found.
 func owner(at *v1alpha1.ApplicationToken) record.Owner {
-	return record.Owner{Kind: "ApplicationToken", Namespace: at.Namespace, Name: at.Name, UID: string(at.UID)}
+	return record.Owner{Kind: ownerKind, Namespace: at.Namespace, Name: at.Name, UID: string(at.UID)}
 }
 
 // look reads what there is. Where the cache says that something is gone or altered, the API server is asked as well,

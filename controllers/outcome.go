@@ -11,9 +11,12 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Priorities of the work queue: whoever waits for a first token comes before rotations and routine.
+// Priorities of the work queue. Whatever ends a token comes before whoever waits for a first one, and both before
+// rotations and routine, of which there may be thousands at once.
 const (
+	priorityEnd     = 20
 	priorityNew     = 10
+	priorityEdit    = 0
 	priorityRoutine = -10
 )
 

@@ -176,12 +176,17 @@ func (r *ApplicationTokens) sayIssued(at *v1alpha1.ApplicationToken, p plan.Plan
 
 func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Plan) {
 	r.Metrics.retired(p)
-	if v := p.Version; p.Why == plan.OverlapOverInUse || p.Why == plan.TooManyPredecessors && !v.LastUsedAt.IsZero() {
-		r.Events.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.EventRetiredInUse, "Retire",
-			"Version %d (%s) went although it was in use: last at %s from %s (%s)", v.Number, v.Hint, v.LastUsedAt.UTC().Format(time.RFC3339), orUnknown(v.LastUsedFrom), p.Why)
-		return
+	v := p.Version
+	kind, reason := corev1.EventTypeNormal, v1alpha1.EventRetired
+	note := fmt.Sprintf("Version %d (%s) retired: %s", v.Number, v.Hint, p.Why)
+	if p.Why == plan.OverlapOverInUse || p.Why == plan.TooManyPredecessors && !v.LastUsedAt.IsZero() {
+		kind, reason = corev1.EventTypeWarning, v1alpha1.EventRetiredInUse
+		note = fmt.Sprintf("Version %d (%s) went although it was in use: last at %s from %s (%s)",
+			v.Number, v.Hint, v.LastUsedAt.UTC().Format(time.RFC3339), orUnknown(v.LastUsedFrom), p.Why)
 	}
-	r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventRetired, "Retire", "Version %d (%s) retired: %s", p.Version.Number, p.Version.Hint, p.Why)
+	// Events that are alike but for their note become a series with the first one's note; the record tells them apart.
+	gone := &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: r.Records.Namespace(), Name: v.Record}}
+	r.Events.Eventf(at, gone, kind, reason, "Retire", "%s", note)
 }
 
 func reasonOf(at *v1alpha1.ApplicationToken) string {

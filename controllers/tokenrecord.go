@@ -34,7 +34,7 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
 	}
-	if rec.Owner.Kind != owner(&v1alpha1.ApplicationToken{}).Kind {
+	if rec.Owner.Kind != ownerKind {
 		return ctrl.Result{}, nil
 	}
 	now := r.Now()

@@ -80,7 +80,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken").
-		Watches(&v1alpha1.ApplicationToken{}, &newestFirstHandler{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, &byUrgency{}, builder.WithPredicates(specChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.roomFor}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
@@ -154,21 +154,39 @@ var specChanged = predicate.Funcs{
 // notInitial leaves out what was there at the start: every token is looked at then in any case.
 var notInitial = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
-// newestFirstHandler puts those who wait for their first token in front.
-type newestFirstHandler struct {
+// byUrgency enqueues a token that was declared or edited before those that can wait longer.
+type byUrgency struct {
 	handler.EnqueueRequestForObject
 }
 
-func (*newestFirstHandler) Create(_ context.Context, e event.CreateEvent, q queue) {
+func (*byUrgency) Create(_ context.Context, e event.CreateEvent, q queue) {
 	at, ok := e.Object.(*v1alpha1.ApplicationToken)
 	if !ok {
 		return
 	}
-	priority := priorityNew
-	if at.Status.Current != nil {
+	priority := urgency(at)
+	if priority == priorityEdit { // nobody edited it: the operator has just started
 		priority = priorityRoutine
 	}
 	add(q, priority, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
+}
+
+func (*byUrgency) Update(_ context.Context, e event.UpdateEvent, q queue) {
+	if at, ok := e.ObjectNew.(*v1alpha1.ApplicationToken); ok {
+		add(q, urgency(at), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
+	}
+}
+
+// urgency is how long a token can wait: one that is to end not at all, one without a Secret hardly.
+func urgency(at *v1alpha1.ApplicationToken) int {
+	switch {
+	case !at.DeletionTimestamp.IsZero(), at.Spec.State != v1alpha1.TokenActive && at.Status.ObservedGeneration != at.Generation:
+		return priorityEnd
+	case at.Status.Current == nil:
+		return priorityNew
+	default:
+		return priorityEdit
+	}
 }
 
 func add(q queue, priority int, requests ...reconcile.Request) {
@@ -208,6 +226,9 @@ func tokenOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
 
 func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
 	o := obj.(*v1alpha1.TokenRecord).Spec.Owner
+	if o.Kind != ownerKind {
+		return nil
+	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}}
 }
 

@@ -1,0 +1,56 @@
+package controllers_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+)
+
+// With thousands that rotate at once, whoever is to be cut off must not wait for them, nor whoever has no token yet.
+func TestWhatEndsATokenComesBeforeFirstTokensAndThoseBeforeTheRest(t *testing.T) {
+	type tokens = v1alpha1.ApplicationToken
+	at := func(name string, change func(*tokens)) *tokens {
+		at := &tokens{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 2}, Spec: v1alpha1.ApplicationTokenSpec{State: v1alpha1.TokenActive}}
+		at.Status.ObservedGeneration = 1
+		at.Status.Current = &v1alpha1.CurrentVersion{}
+		change(at)
+		return at
+	}
+	updated := []*tokens{
+		at("edited", func(*tokens) {}),
+		at("revoked", func(at *tokens) { at.Spec.State = v1alpha1.TokenRevoked }),
+		at("suspended", func(at *tokens) { at.Spec.State = v1alpha1.TokenSuspended }),
+		at("deleted", func(at *tokens) { at.DeletionTimestamp = new(metav1.NewTime(time.Now())) }),
+		at("refused", func(at *tokens) { at.Status.Current = nil }),
+	}
+	created := []*tokens{
+		at("there", func(*tokens) {}),
+		at("new", func(at *tokens) { at.Status.Current = nil }),
+		at("revoked long ago", func(at *tokens) { at.Spec.State, at.Status.ObservedGeneration = v1alpha1.TokenRevoked, 2 }),
+	}
+	q := priorityqueue.New[reconcile.Request](t.Name())
+	defer q.ShutDown()
+	for _, at := range created {
+		controllers.ByUrgency.Create(t.Context(), event.CreateEvent{Object: at, IsInInitialList: true}, q)
+	}
+	for _, at := range updated {
+		controllers.ByUrgency.Update(t.Context(), event.UpdateEvent{ObjectOld: at, ObjectNew: at}, q)
+	}
+	var got []string
+	for range len(created) + len(updated) {
+		request, _ := q.Get()
+		got = append(got, request.Name)
+	}
+	want := []string{"revoked", "suspended", "deleted", "new", "refused", "edited", "there", "revoked long ago"}
+	if !slices.Equal(got, want) {
+		t.Errorf("taken from the queue:\n%q\nwant\n%q", got, want)
+	}
+}
