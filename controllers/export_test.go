@@ -1,4 +1,4 @@
 package controllers
 
-// ByUrgency is how ApplicationTokens get into the queue.
-var ByUrgency = &byUrgency{}
+// Hurry is how ApplicationTokens get into the queue of those that cannot wait.
+var Hurry = hurry

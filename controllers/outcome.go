@@ -11,12 +11,11 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Priorities of the work queue. Whatever ends a token comes before whoever waits for a first one, and both before
-// rotations and routine, of which there may be thousands at once.
+// Priorities of the work queues. Whatever ends a token comes before whoever waits for a first one, and what changed before
+// rotations and routine.
 const (
 	priorityEnd     = 20
 	priorityNew     = 10
-	priorityEdit    = 0
 	priorityRoutine = -10
 )
 

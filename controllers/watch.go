@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/keymutex"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -74,13 +75,23 @@ func some(s string) []string {
 	return []string{s}
 }
 
-// SetupWithManager starts reconciling with so many workers.
+// SetupWithManager starts reconciling: each of the two queues has so many workers.
+//
+// Thousands of tokens may be due at once, and the API server takes as much from each worker. So whatever ends a token, and
+// whoever waits for a first one, has a queue and workers of its own, and neither waits for the other. Every token is in
+// the first queue, which remembers when to look again; a pass of the second one is over when it is over.
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	return ctrl.NewControllerManagedBy(mgr).
+	turns := keymutex.NewHashed(1 << 10)
+	pass := func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+		turns.LockKey(request.String())
+		defer turns.UnlockKey(request.String()) //nolint:errcheck // of a hashed one it never fails
+		return reconcile.AsReconciler(r.Client, r).Reconcile(ctx, request)
+	}
+	err := ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken").
-		Watches(&v1alpha1.ApplicationToken{}, &byUrgency{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.roomFor}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
@@ -88,18 +99,35 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(reconcile.AsReconciler(r.Client, r))
+		Complete(reconcile.Func(pass))
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("applicationtoken-urgent").
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { hurry(q, e.Object) },
+			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
+		}, builder.WithPredicates(specChanged)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers}).
+		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+			_, err := pass(ctx, request)
+			return ctrl.Result{}, err
+		}))
 }
 
 // SetupWithManager starts sweeping.
 func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tokenrecord").
-		Watches(&v1alpha1.TokenRecord{}, lowPriority(itself), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&v1alpha1.TokenRecord{}, lowPriority(itself), builder.WithPredicates(predicate.GenerationChangedPredicate{}, ofTokens)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.orphaned}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
+
+// urgentShare is how many workers those that cannot wait have for each of the others.
+const urgentShare = 4
 
 // countEvery is how often a Client's counts are brought up to date while its tokens change.
 const countEvery = time.Second
@@ -151,41 +179,26 @@ var specChanged = predicate.Funcs{
 	},
 }
 
+// ofTokens leaves out the records of logins, which nobody has to sweep here.
+var ofTokens = predicate.NewPredicateFuncs(func(obj client.Object) bool {
+	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == ownerKind
+})
+
 // notInitial leaves out what was there at the start: every token is looked at then in any case.
 var notInitial = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
-// byUrgency enqueues a token that was declared or edited before those that can wait longer.
-type byUrgency struct {
-	handler.EnqueueRequestForObject
-}
-
-func (*byUrgency) Create(_ context.Context, e event.CreateEvent, q queue) {
-	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+// hurry enqueues a token that cannot wait.
+func hurry(q queue, obj client.Object) {
+	at, ok := obj.(*v1alpha1.ApplicationToken)
 	if !ok {
 		return
 	}
-	priority := urgency(at)
-	if priority == priorityEdit { // nobody edited it: the operator has just started
-		priority = priorityRoutine
-	}
-	add(q, priority, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
-}
-
-func (*byUrgency) Update(_ context.Context, e event.UpdateEvent, q queue) {
-	if at, ok := e.ObjectNew.(*v1alpha1.ApplicationToken); ok {
-		add(q, urgency(at), reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
-	}
-}
-
-// urgency is how long a token can wait: one that is to end not at all, one without a Secret hardly.
-func urgency(at *v1alpha1.ApplicationToken) int {
+	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)}
 	switch {
 	case !at.DeletionTimestamp.IsZero(), at.Spec.State != v1alpha1.TokenActive && at.Status.ObservedGeneration != at.Generation:
-		return priorityEnd
-	case at.Status.Current == nil:
-		return priorityNew
-	default:
-		return priorityEdit
+		add(q, priorityEnd, request)
+	case at.Spec.State == v1alpha1.TokenActive && at.Status.Current == nil:
+		add(q, priorityNew, request)
 	}
 }
 

@@ -100,11 +100,11 @@ func (c counts) sorted() []operation {
 	})
 }
 
-// rest waits until nothing has been written for three seconds, and returns what was written up to then. What has not
-// come to rest after two minutes never will, and the numbers tell.
+// rest waits until for three seconds nothing has been written, and the operator had nothing to look at. It returns what
+// was written up to then. What has not come to rest after five minutes never will, and the numbers tell.
 func (s *stage) rest(ctx context.Context) (counts, error) {
-	const quiet, patience = 3 * time.Second, 2 * time.Minute
-	last, err := s.writes(ctx)
+	const quiet, patience = 3 * time.Second, 5 * time.Minute
+	last, passes, err := s.activity(ctx)
 	if err != nil {
 		return last, err
 	}
@@ -114,13 +114,23 @@ func (s *stage) rest(ctx context.Context) (counts, error) {
 		if err := pause(ctx, time.Second); err != nil {
 			return last, err
 		}
-		now, err := s.writes(ctx)
+		now, passed, err := s.activity(ctx)
 		if err != nil {
 			return last, err
 		}
-		if now.total() != last.total() {
-			last, since = now, time.Now()
+		if now.total() != last.total() || passed != passes {
+			last, passes, since = now, passed, time.Now()
 		}
 	}
 	return last, nil
+}
+
+// activity is what was written so far, and how many passes the operator has made, if it runs.
+func (s *stage) activity(ctx context.Context) (counts, float64, error) {
+	done, err := s.writes(ctx)
+	if err != nil || s.operator == nil {
+		return done, 0, err
+	}
+	passes, err := s.operator.metric(ctx, "controller_runtime_reconcile_total", "")
+	return done, passes, err
 }

@@ -37,7 +37,7 @@ func measureWrite(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	passes, err := s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken"`)
+	passes, err := s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken`)
 	if err != nil {
 		return err
 	}
