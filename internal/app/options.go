@@ -50,7 +50,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas reconcile; needed with more than one")
 	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace: token records and leases are in it. POD_NAMESPACE sets the default")
 	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; rights on tokens and Secrets are then needed in these alone; empty: all")
-	fs.IntVar(&o.Workers, "workers", 6, "how many tokens are reconciled at once")
+	fs.IntVar(&o.Workers, "workers", 6, "how many tokens are reconciled at once; first tokens and revocations have four times as many beside")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "how much is logged: error, info or debug")
 	fs.Usage = func() {}
 	err := fs.Parse(args)
