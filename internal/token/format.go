@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 )
@@ -140,12 +141,18 @@ func kindOf[T string | []byte](prefix T) Kind {
 	return 0
 }
 
-// checksum spells the CRC-32 of all that stands before it. The table is walked
-// here because crc32.ChecksumIEEE would move every presented text to the heap.
+// checksum spells the CRC-32 of all that stands before it. The tables are walked here because crc32.ChecksumIEEE would
+// move every presented text to the heap.
 func checksum(t *text) [sumLen]byte {
 	crc := ^uint32(0)
-	for _, c := range t[:sumAt] {
-		crc = crc32.IEEETable[byte(crc)^c] ^ crc>>8 //nolint:gosec // the low byte is what indexes the table
+	rest := t[:sumAt]
+	for ; len(rest) >= len(slices8); rest = rest[len(slices8):] {
+		crc ^= binary.LittleEndian.Uint32(rest)
+		crc = slices8[7][crc&0xFF] ^ slices8[6][crc>>8&0xFF] ^ slices8[5][crc>>16&0xFF] ^ slices8[4][crc>>24] ^
+			slices8[3][rest[4]] ^ slices8[2][rest[5]] ^ slices8[1][rest[6]] ^ slices8[0][rest[7]]
+	}
+	for _, c := range rest {
+		crc = slices8[0][crc&0xFF^uint32(c)] ^ crc>>8
 	}
 	crc = ^crc
 	var sum [sumLen]byte
@@ -155,6 +162,19 @@ func checksum(t *text) [sumLen]byte {
 	}
 	return sum
 }
+
+// slices8 hold, at [k][b], the CRC of the byte b with k zero bytes behind it, so that eight bytes are taken in one step.
+//
+// M. E. Kounavis, F. L. Berry: A Systematic Approach to Building High Performance Software-Based CRC Generators (2005).
+var slices8 = func() (t [8][256]uint32) {
+	t[0] = *crc32.IEEETable
+	for b := range t[0] {
+		for k := 1; k < len(t); k++ {
+			t[k][b] = t[0][t[k-1][b]&0xFF] ^ t[k-1][b]>>8
+		}
+	}
+	return t
+}()
 
 // isDigit tells the base62 digits from all other bytes.
 var isDigit = func() (is [256]bool) {
