@@ -77,7 +77,7 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 		}
 	}
 	rec := record.Record{
-		Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
+		Kind: token.Application, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
 		Client: w.Grants.Client, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
 		IssuedAt: now, ExpiresAt: p.ExpiresAt,
 		Version: nextNumber(at, s), Trigger: w.Trigger, Predecessor: p.Version.Record,

@@ -24,12 +24,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // Scheme knows the kinds of Kubernetes and ours.
@@ -43,7 +44,10 @@ func Scheme() *runtime.Scheme {
 // Operator is the operator, wired and ready to be started.
 type Operator struct {
 	Manager manager.Manager
-	Index   *record.Index // of every record, in memory, on every replica
+	Doors   map[string]*server.Listener // those that are open, by the names of their flags
+	Index   *verify.Index               // of every record, owner and client, in memory, on every replica
+
+	complete func(*http.Request) error // whether the index is
 }
 
 // NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
@@ -61,19 +65,20 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	op := &Operator{Manager: mgr, Index: &record.Index{}}
+	op := &Operator{Manager: mgr, Index: &verify.Index{}}
 	if err := op.keepIndex(ctx); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
 	collectors = append(collectors, inventory{mgr.GetCache(), mgr.Elected(), op.Index, time.Now})
-	for _, c := range collectors {
-		metrics.Registry.Unregister(c) // of an operator before this one in the same process
-		if err := metrics.Registry.Register(c); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	if err := register(collectors...); err != nil {
+		return nil, err
 	}
-	return op, addReconcilers(mgr, o, counters)
+	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+	if err := addReconcilers(mgr, store, o, counters); err != nil {
+		return nil, err
+	}
+	return op, op.openDoors(store, o)
 }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
@@ -105,8 +110,9 @@ func managerOptions(o Options) manager.Options {
 		}},
 		// Names are unique in one operator; only tests run several in one process.
 		Controller:                    config.Controller{SkipNameValidation: new(true)},
-		Metrics:                       server.Options{BindAddress: o.MetricsAddress},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
 		HealthProbeBindAddress:        o.HealthAddress,
+		GracefulShutdownTimeout:       new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "apptoken-operator",
 		LeaderElectionNamespace:       o.Namespace,
@@ -156,30 +162,42 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	return nil
 }
 
-// keepIndex feeds the index from the watch on records, and makes readiness wait until it is complete.
+// keepIndex feeds the index from watches, and makes readiness wait until it is complete.
 func (op *Operator) keepIndex(ctx context.Context) error {
-	informer, err := op.Manager.GetCache().GetInformer(ctx, &v1alpha1.TokenRecord{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("watch records: %w", err)
+	var fed []toolscache.ResourceEventHandlerRegistration
+	for _, w := range []struct {
+		of   client.Object
+		feed toolscache.ResourceEventHandler
+	}{
+		{&v1alpha1.TokenRecord{}, record.Feed(op.Index)},
+		{&v1alpha1.Client{}, controllers.FeedClients(op.Index)},
+		{&v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index)},
+	} {
+		informer, err := op.Manager.GetCache().GetInformer(ctx, w.of, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", w.of, err)
+		}
+		registration, err := informer.AddEventHandler(w.feed)
+		if err != nil {
+			return fmt.Errorf("watch %T: %w", w.of, err)
+		}
+		fed = append(fed, registration)
 	}
-	fed, err := informer.AddEventHandler(record.Feed(op.Index))
-	if err != nil {
-		return fmt.Errorf("watch records: %w", err)
-	}
-	complete := func(*http.Request) error {
-		if !fed.HasSynced() {
-			return errors.New("the index of records is not complete yet")
+	op.complete = func(*http.Request) error {
+		for _, registration := range fed {
+			if !registration.HasSynced() {
+				return errors.New("the index of records is not complete yet")
+			}
 		}
 		return nil
 	}
 	return errors.Join(
-		op.Manager.AddReadyzCheck("records", complete),
+		op.Manager.AddReadyzCheck("records", op.complete),
 		op.Manager.AddHealthzCheck("ping", healthz.Ping),
 	)
 }
 
-func addReconcilers(mgr manager.Manager, o Options, m *controllers.Metrics) error {
-	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+func addReconcilers(mgr manager.Manager, store *record.Kube, o Options, m *controllers.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &controllers.ApplicationTokens{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,

@@ -2,16 +2,18 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
-	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // Every metric of ours. Those of controller-runtime, client-go and Go come beside them.
@@ -45,11 +47,52 @@ func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
 	return m, []prometheus.Collector{m.Decisions, m.Rotations, m.Retirements, applyReady}
 }
 
+// doorMetrics are what the doors count.
+type doorMetrics struct {
+	answers   *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	lookups   *prometheus.CounterVec
+	silence   prometheus.GaugeFunc
+}
+
+func (m doorMetrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.silence}
+}
+
+func newDoorMetrics(silence func() float64) doorMetrics {
+	return doorMetrics{
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_verifications_total", Help: "Answers about credentials, by door and result.",
+		}, []string{"door", "result"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "apptoken_verification_seconds", Help: "Seconds from a question about a credential to its answer, by door.",
+			Buckets: []float64{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5},
+		}, []string{"door"}),
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_lookups_total", Help: "Tokens that were not in the index and looked up in the API server, by result; Limited ones were not.",
+		}, []string{"result"}),
+		silence: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "apptoken_store_silence_seconds", Help: "Seconds since the API server was last heard of.",
+		}, silence),
+	}
+}
+
+// register adds collectors, in place of those of an operator before this one in the same process.
+func register(collectors ...prometheus.Collector) error {
+	for _, c := range collectors {
+		metrics.Registry.Unregister(c)
+		if err := metrics.Registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
 // inventory counts what is in the caches when it is asked, so that there is nothing to keep in step.
 type inventory struct {
 	reader  client.Reader
-	elected <-chan struct{} // the tokens are in the cache of the elected replica alone
-	index   *record.Index
+	elected <-chan struct{} // what is true of tokens is said once, by the elected replica
+	index   *verify.Index
 	now     func() time.Time
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/test/cluster"
 )
 
@@ -99,7 +100,7 @@ func TestTheInventoryIsOfWhatThereIs(t *testing.T) {
 		namespaces[i] = ns.Name
 	}
 	slices.Sort(namespaces[:])
-	var index record.Index
+	var index verify.Index
 	elected := make(chan struct{})
 	inventory := app.NewInventory(api, elected, &index, func() time.Time { return noon })
 	agree(t, "an empty cluster", samples(t, inventory), []string{"apptoken_records 0"})
@@ -142,7 +143,7 @@ func TestAScrapeIsAnsweredWhenTheTokensCannotBeRead(t *testing.T) {
 	}
 	elected := make(chan struct{})
 	close(elected)
-	got := samples(t, app.NewInventory(nowhere, elected, &record.Index{}, time.Now))
+	got := samples(t, app.NewInventory(nowhere, elected, &verify.Index{}, time.Now))
 	agree(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
 }
 

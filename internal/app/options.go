@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ type Options struct {
 	Namespaces     []string // those that are served; empty: all
 	Workers        int      // tokens reconciled at once
 	LogLevel       string   // error, info or debug
+	Doors          DoorOptions
+
+	AuditLog io.Writer // where audit lines go; nil: standard error
 }
 
 const usage = `The operator for application tokens: it brings the kinds of apptoken.dev to life.
@@ -50,6 +54,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas reconcile; needed with more than one")
 	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace: token records and leases are in it. POD_NAMESPACE sets the default")
 	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; rights on tokens and Secrets are then needed in these alone; empty: all")
+	doors := o.Doors.flags(fs)
 	fs.IntVar(&o.Workers, "workers", 6, "how many tokens are reconciled at once; first tokens and revocations have four times as many beside")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "how much is logged: error, info or debug")
 	fs.Usage = func() {}
@@ -66,10 +71,9 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	if err := fromEnvironment(fs, env); err != nil {
 		return Options{}, err
 	}
-	for name := range strings.SplitSeq(namespaces, ",") {
-		if name = strings.TrimSpace(name); name != "" && !slices.Contains(o.Namespaces, name) {
-			o.Namespaces = append(o.Namespaces, name)
-		}
+	o.Namespaces = list(namespaces)
+	if err := doors(); err != nil {
+		return Options{}, err
 	}
 	if namespaces != "" && len(o.Namespaces) == 0 {
 		return Options{}, fmt.Errorf("--namespaces=%q names no namespace: leave it empty to serve all", namespaces)
@@ -78,6 +82,17 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		return Options{}, err
 	}
 	return o, nil
+}
+
+// list reads what is separated by commas, each once.
+func list(text string) []string {
+	var all []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" && !slices.Contains(all, item) {
+			all = append(all, item)
+		}
+	}
+	return all
 }
 
 // fromEnvironment sets the flags that were not given from APPTOKEN_ variables.
@@ -99,6 +114,9 @@ func (o Options) validate() error {
 	for _, a := range []struct{ flag, address string }{
 		{"metrics-bind-address", o.MetricsAddress},
 		{"health-probe-bind-address", o.HealthAddress},
+		{"bind-address", o.Doors.Address},
+		{"webhook-bind-address", o.Doors.WebhookAddress},
+		{"grpc-bind-address", o.Doors.GRPCAddress},
 	} {
 		if _, _, err := net.SplitHostPort(a.address); a.address != "0" && err != nil {
 			errs = append(errs, fmt.Errorf("--%s=%q: write host:port or :port, or 0 for none", a.flag, a.address))
@@ -115,5 +133,5 @@ func (o Options) validate() error {
 	if _, ok := levels[o.LogLevel]; !ok {
 		errs = append(errs, fmt.Errorf("--log-level=%q: write error, info or debug", o.LogLevel))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.Doors.validate())...)
 }

@@ -3,12 +3,15 @@ package app_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/test/cluster"
@@ -20,7 +23,12 @@ type environment map[string]string
 func (e environment) get(name string) string { return e[name] }
 
 func defaults() app.Options {
-	return app.Options{MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info"}
+	return app.Options{
+		MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info",
+		Doors: app.DoorOptions{
+			Address: "0", WebhookAddress: "0", GRPCAddress: "0", Lookups: 50, UseWrites: 10, Linger: 5 * time.Second,
+		},
+	}
 }
 
 // flags are all flags: two good values, the options that each makes of the defaults, and a bad one with what it leads to.
@@ -69,6 +77,8 @@ var flags = map[string]struct {
 	},
 }
 
+func init() { maps.Copy(flags, doorFlags) }
+
 func variable(flag string) string {
 	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
@@ -99,8 +109,9 @@ func complains(t *testing.T, args []string, env environment, want string) {
 }
 
 func TestEachOptionIsSetByAFlagElseByAVariable(t *testing.T) {
-	if len(flags) != reflect.TypeFor[app.Options]().NumField() {
-		t.Error("there are options without a flag in this table")
+	fields := reflect.TypeFor[app.Options]().NumField() - 2 + reflect.TypeFor[app.DoorOptions]().NumField()
+	if len(flags)+len(together) != fields {
+		t.Error("there are options without a flag in these tables")
 	}
 	parses(t, nil, nil)
 	for flag, c := range flags {
@@ -115,6 +126,9 @@ func TestEachOptionIsSetByAFlagElseByAVariable(t *testing.T) {
 			parses(t, []string{one}, environment{name: c.two}, c.first)
 			parses(t, []string{one}, environment{name: c.bad}, c.first)
 
+			if c.complaint == "" {
+				return // whatever it is set to
+			}
 			complains(t, []string{"--" + flag + "=" + c.bad}, nil, c.complaint)
 			if c.variable == "" {
 				c.variable = c.complaint
@@ -205,11 +219,11 @@ func TestHelpTellsEveryFlag(t *testing.T) {
 		t.Errorf("testdata/help.txt is not what --help says:\n%s", got)
 	}
 	shown := regexp.MustCompile(`(?m)^ +--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
-	if len(shown) != len(flags) {
-		t.Errorf("it tells %d flags of %d", len(shown), len(flags))
+	if len(shown) != len(flags)+len(together) {
+		t.Errorf("it tells %d flags of %d", len(shown), len(flags)+len(together))
 	}
 	for _, flag := range shown {
-		if _, ok := flags[flag[1]]; !ok {
+		if _, ok := flags[flag[1]]; !ok && !slices.Contains(together, flag[1]) {
 			t.Errorf("--%s is not in the table of this test", flag[1])
 		}
 	}
@@ -232,15 +246,15 @@ func TestTheManualTellsWhatHelpTells(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(help(t, nil)), " ")
 	rows := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*?) ?\\| (.*) \\|$").FindAllStringSubmatch(string(manual), -1)
-	if len(rows) != len(flags) {
-		t.Errorf("the manual has %d flags of %d", len(rows), len(flags))
+	if len(rows) != len(flags)+len(together) {
+		t.Errorf("the manual has %d flags of %d", len(rows), len(flags)+len(together))
 	}
 	for _, row := range rows {
 		said := row[3]
 		switch value := strings.Trim(row[2], "`"); value {
-		case "", "false":
-		case "6":
-			said += " (default 6)"
+		case "", "false", "0s":
+		case "5s", "6", "10", "50":
+			said += " (default " + value + ")"
 		default:
 			said += fmt.Sprintf(" (default %q)", value)
 		}

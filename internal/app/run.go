@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	uberzap "go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -51,6 +53,17 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 // NewLogger is the operator's log: JSON, as much as o says, and no token in it.
 func NewLogger(o Options, to io.Writer) logr.Logger {
 	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder())
+}
+
+// NewAuditLogger is the operator's audit log: JSON beside the log, of which no line is left out, and no token in it.
+func NewAuditLogger(to io.Writer) logr.Logger {
+	if to == nil {
+		to = os.Stderr
+	}
+	encoder := uberzap.NewProductionEncoderConfig()
+	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.Lock(zapcore.AddSync(redactor{to})), zapcore.InfoLevel)
+	return zapr.NewLogger(uberzap.New(core)).WithName("audit")
 }
 
 // Run finds the cluster, and runs the operator in it until ctx ends.

@@ -20,11 +20,11 @@ func digestOf(i int) token.Digest {
 
 // numbered is a record of which two fields say the same, so that half a record can be told.
 func numbered(d token.Digest, n int) record.Record {
-	return record.Record{Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
+	return record.Record{Kind: token.Application, Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
 }
 
 // says asserts what the index says of a digest; 0: nothing.
-func says(t *testing.T, x *record.Index, d token.Digest, want int) {
+func says(t *testing.T, x *index, d token.Digest, want int) {
 	t.Helper()
 	switch got := x.Find(d); {
 	case got == nil:
@@ -37,7 +37,7 @@ func says(t *testing.T, x *record.Index, d token.Digest, want int) {
 }
 
 func TestTheZeroIndexIsEmptyAndReady(t *testing.T) {
-	var x record.Index
+	var x index
 	for _, d := range []token.Digest{{}, digestOf(1)} {
 		says(t, &x, d, 0)
 		x.Remove(d)
@@ -50,7 +50,7 @@ func TestTheZeroIndexIsEmptyAndReady(t *testing.T) {
 }
 
 func TestTheIndexSaysWhatWasSaidLast(t *testing.T) {
-	var x record.Index
+	var x index
 	random := rand.New(rand.NewPCG(1, 2))
 	want := map[token.Digest]int{}
 	for n := 1; n <= 20_000; n++ {
@@ -74,7 +74,7 @@ func TestTheIndexSaysWhatWasSaidLast(t *testing.T) {
 }
 
 func TestNoOtherDigestFindsARecord(t *testing.T) {
-	var x record.Index
+	var x index
 	for i := range 1000 {
 		x.Set(numbered(digestOf(i), 1))
 	}
@@ -92,7 +92,7 @@ func TestNoOtherDigestFindsARecord(t *testing.T) {
 }
 
 func TestWhatWasFoundStaysAsItWas(t *testing.T) {
-	var x record.Index
+	var x index
 	d := digestOf(1)
 	r := numbered(d, 1)
 	x.Set(r)
@@ -107,7 +107,7 @@ func TestWhatWasFoundStaysAsItWas(t *testing.T) {
 
 func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	const writers, readers, each, rounds = 4, 4, 50, 40
-	var x record.Index
+	var x index
 	// All in one shard, where a writer that does not see another would undo it.
 	at := func(i int) token.Digest {
 		d := digestOf(i)
@@ -172,7 +172,7 @@ func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 }
 
 func TestFindAllocatesNothing(t *testing.T) {
-	var x record.Index
+	var x index
 	for i := range 1000 {
 		x.Set(numbered(digestOf(i), 1))
 	}
@@ -198,7 +198,7 @@ func TestFindAllocatesNothing(t *testing.T) {
 
 func BenchmarkFind(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
-		var x record.Index
+		var x index
 		known, unknown := make([]token.Digest, n), make([]token.Digest, n)
 		for i := range n {
 			known[i], unknown[i] = digestOf(i), digestOf(n+i)
@@ -232,3 +232,8 @@ func BenchmarkFind(b *testing.B) {
 		})
 	}
 }
+
+// index is an Index of whole records.
+type index struct{ record.Index[record.Record] }
+
+func (x *index) Set(r record.Record) { x.Index.Set(r.Digest, &r) }

@@ -2,10 +2,13 @@ package record
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -99,6 +102,24 @@ func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.uid))})
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: a record of another uid; ours is gone
 		return fmt.Errorf("retire %s: %w", r.Name(), err)
+	}
+	return nil
+}
+
+// Use notes in the status of a record when and from where it was last used; from nowhere that is known, if that is empty.
+// ErrGone if there is none of that name.
+func (k *Kube) Use(ctx context.Context, name string, at time.Time, from string) error {
+	status := map[string]any{"lastUsedAt": metav1.NewTime(at), "lastUsedFrom": nil} // not the address of another use
+	if from != "" {
+		status["lastUsedFrom"] = from
+	}
+	patch, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return fmt.Errorf("note the use of %s: %w", name, err)
+	}
+	obj := &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: name}}
+	if err := k.client.Status().Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return fmt.Errorf("note the use of %s: %w", name, classify(err))
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/recordtest"
+	"github.com/apptoken/operator/internal/token"
 )
 
 func TestKubeIsAStore(t *testing.T) {
@@ -35,6 +36,7 @@ var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 // sample is the record of a credential which nobody has: its digest is of that label.
 func sample(label string) record.Record {
 	return record.Record{
+		Kind:   token.Application,
 		Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd",
 		Owner:  record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "1"},
 		Client: "acme", Roles: []string{"primary"}, IssuedAt: noon, Version: 1,
@@ -106,10 +108,10 @@ var kubeSentences = map[string]func(s shelf){
 	},
 	"fields that a Record does not know survive a change": func(s shelf) {
 		digest := strings.Repeat("0f", 32)
-		s.patch(`{"spec": {"kind": "Login", "user": "alice", "idleTimeout": "30m", "credential": "c0ffee", "refresh": {"digest": "` + digest + `"}}}`)
+		s.patch(`{"spec": {"user": "alice", "idleTimeout": "30m", "credential": "c0ffee", "refresh": {"digest": "` + digest + `"}}}`)
 		s.suspended()
 		got := s.object().Spec
-		if got.Kind != v1alpha1.RecordKindLogin || got.User != "alice" || got.IdleTimeout != "30m" || got.Credential != "c0ffee" ||
+		if got.User != "alice" || got.IdleTimeout != "30m" || got.Credential != "c0ffee" ||
 			got.Refresh == nil || string(got.Refresh.Digest) != digest {
 			s.Errorf("left is %+v", got)
 		}

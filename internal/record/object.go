@@ -21,12 +21,17 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 	if digest.RecordName() != obj.Name {
 		return Record{}, fmt.Errorf("read %s: %w", obj.Name, ErrAmbiguous)
 	}
+	kind, err := kindOf(s.Kind)
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", obj.Name, err)
+	}
 	return Record{
+		Kind:         kind,
 		Digest:       digest,
 		Hint:         s.Hint,
 		Owner:        Owner{Kind: s.Owner.Kind, Namespace: s.Owner.Namespace, Name: s.Owner.Name, UID: string(s.Owner.UID)},
 		Client:       s.Client,
-		Suspended:    s.State == v1alpha1.StateSuspended,
+		Suspended:    s.State != v1alpha1.StateActive && s.State != "", // which is Active by default
 		Roles:        texts(s.Roles),
 		Permissions:  texts(s.Permissions),
 		SourceRanges: texts(s.SourceRanges),
@@ -55,7 +60,7 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			Namespace: k.namespace, Name: r.Name(), ResourceVersion: r.revision, UID: types.UID(r.uid),
 		},
 		Spec: v1alpha1.TokenRecordSpec{
-			Kind:         v1alpha1.RecordKindApplication,
+			Kind:         v1alpha1.RecordKind(r.Kind.String()),
 			Digest:       v1alpha1.Digest(r.Digest.String()),
 			Hint:         r.Hint,
 			Owner:        v1alpha1.RecordOwner{Kind: r.Owner.Kind, Namespace: r.Owner.Namespace, Name: r.Owner.Name, UID: types.UID(r.Owner.UID)},
@@ -72,6 +77,16 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			SupersededAt: moment(r.SupersededAt),
 		},
 	}
+}
+
+// kindOf reads the kind of a record.
+func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
+	for _, k := range []token.Kind{token.Application, token.Login, token.Session, token.Open} {
+		if k.String() == string(name) {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("no credential of kind %q is known here", name)
 }
 
 // instant reads a time, and lets none that is there pass for one that is absent: an end in the year 1 is not no end.

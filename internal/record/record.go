@@ -16,6 +16,7 @@ type Owner struct {
 
 // Record vouches for one credential. Times have the precision of a second; zero times are absent.
 type Record struct {
+	Kind   token.Kind
 	Digest token.Digest
 	Hint   string // what people may see of the credential
 	Owner  Owner

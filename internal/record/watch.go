@@ -4,11 +4,18 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
 )
 
-// Feed returns the handler of a watch on TokenRecords that keeps the index. A TokenRecord that cannot be read is not in
-// the index: what nobody understands vouches for nothing. Nor is one that was deleted, whatever holds it back.
-func Feed(x *Index) toolscache.ResourceEventHandler {
+// keeper is told of records, and of those that are gone.
+type keeper interface {
+	Set(r Record)
+	Remove(d token.Digest)
+}
+
+// Feed returns the handler of a watch on TokenRecords that tells of each record as it is. A TokenRecord that cannot be read is not
+// told of: what nobody understands vouches for nothing. Nor is one that was deleted, whatever holds it back.
+func Feed(x keeper) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
 			if r, ok := vouched(obj); ok {

@@ -21,7 +21,7 @@ import (
 type fed struct {
 	*testing.T
 	*record.Kube // another replica's, say
-	index        record.Index
+	index        index
 	line         *line
 	gaps         atomic.Int64 // deletions that the watch did not see
 }
@@ -201,7 +201,7 @@ func object(label string, twists ...func(*v1alpha1.TokenRecord)) *v1alpha1.Token
 	r := sample(label)
 	obj := &v1alpha1.TokenRecord{
 		ObjectMeta: metav1.ObjectMeta{Name: r.Name()},
-		Spec:       v1alpha1.TokenRecordSpec{Digest: v1alpha1.Digest(r.Digest.String()), IssuedAt: metav1.NewTime(noon)},
+		Spec:       v1alpha1.TokenRecordSpec{Kind: v1alpha1.RecordKindApplication, Digest: v1alpha1.Digest(r.Digest.String()), IssuedAt: metav1.NewTime(noon)},
 	}
 	for _, twist := range twists {
 		twist(obj)
@@ -209,6 +209,7 @@ func object(label string, twists ...func(*v1alpha1.TokenRecord)) *v1alpha1.Token
 	return obj
 }
 
+func strange(obj *v1alpha1.TokenRecord) { obj.Spec.Kind = "Strange" }
 func garbled(obj *v1alpha1.TokenRecord) { obj.Spec.Digest = "garbled" }
 func going(obj *v1alpha1.TokenRecord) {
 	obj.DeletionTimestamp = new(metav1.NewTime(noon.Add(time.Hour)))
@@ -225,6 +226,10 @@ func TestWhatNobodyUnderstandsVouchesForNothing(t *testing.T) {
 	}{
 		"a record that cannot be read is not added": {
 			bring: func(h toolscache.ResourceEventHandler) { h.OnAdd(object("b", garbled), true) },
+			want:  []*v1alpha1.TokenRecord{object("a")},
+		},
+		"a record of a kind that is not known is not added": {
+			bring: func(h toolscache.ResourceEventHandler) { h.OnAdd(object("b", strange), true) },
 			want:  []*v1alpha1.TokenRecord{object("a")},
 		},
 		"a record that was deleted is not added": {
@@ -279,7 +284,7 @@ func TestWhatNobodyUnderstandsVouchesForNothing(t *testing.T) {
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			var x record.Index
+			var x index
 			h := record.Feed(&x)
 			h.OnAdd(object("a"), true)
 			c.bring(h)

@@ -57,7 +57,7 @@ func TestEverySectionMeasures(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: find a record",
+		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: verify a good token",
 		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
 		"start: until /readyz says ok", "start: memory of the operator by then",

@@ -9,58 +9,81 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
 )
 
-// measureIndex fills an index in this process. In the operator an index shares its texts with the cache of the watch;
-// here each record has its own, so the memory is the most that it can be.
+// measureIndex fills an index in this process, and verifies with it.
 func measureIndex(_ context.Context, b *bench) error {
+	noon := time.Unix(1_800_000_000, 0)
 	for _, size := range b.index {
 		b.say("index: %d records", size)
-		index := &record.Index{}
+		texts := make([]string, size)
 		digests := make([]token.Digest, size)
+		for i := range texts {
+			minted, err := token.Mint(token.Application, rand.Reader)
+			if err != nil {
+				return err
+			}
+			texts[i], digests[i] = minted.Reveal(), minted.Digest()
+		}
+		index := &verify.Index{}
 		before := heap()
-		for i := range digests {
-			r := realistic(i)
-			digests[i] = r.Digest
+		index.SetClient(acme())
+		for i, d := range digests {
+			r := realistic(i, d, noon)
+			index.Resume(r.Owner)
 			index.Set(r)
 		}
 		after := heap()
 		r := b.report.in(fmt.Sprintf("index of %d", size))
-		r.goal("memory per record", float64(after-before)/float64(size), "bytes", below(1024))
-		r.benchmark("find a record", func(t *testing.B) {
+		r.goal("memory per record", float64(after-before)/float64(size), "bytes", below(400))
+		facts := verify.Facts{Permissions: []string{"search.query"}}
+		r.benchmark("verify a good token", func(t *testing.B) {
 			i := 0
 			for t.Loop() {
-				if index.Find(digests[i]) == nil {
-					t.Fatal("a record is missing")
+				if _, verdict := index.Verify(noon, texts[i], facts); verdict != verify.Good {
+					t.Fatal(verdict)
 				}
 				i = (i + 7919) % size // not the one beside it
 			}
 		})
-		var stranger token.Digest
-		r.benchmark("find nothing", func(t *testing.B) {
-			i := uint64(0)
+		strangers := make([]string, 1024)
+		for i := range strangers {
+			minted, err := token.Mint(token.Application, rand.Reader)
+			if err != nil {
+				return err
+			}
+			strangers[i] = minted.Reveal()
+		}
+		r.benchmark("verify an unknown token", func(t *testing.B) {
+			i := 0
 			for t.Loop() {
-				i += 0x9E3779B97F4A7C15
-				stranger[0], stranger[1], stranger[31] = byte(i>>56), byte(i>>48), byte(i)
-				if index.Find(stranger) != nil {
-					t.Fatal("a stranger was found")
+				if _, verdict := index.Verify(noon, strangers[i%len(strangers)], facts); verdict != verify.Unknown {
+					t.Fatal(verdict)
 				}
+				i++
 			}
 		})
 		r.benchmark("replace a record", func(t *testing.B) {
-			other := realistic(0)
 			i := 0
 			for t.Loop() {
-				other.Digest = digests[i]
-				index.Set(other)
+				index.Set(realistic(i, digests[i], noon))
 				i = (i + 7919) % size
 			}
 		})
 		runtime.KeepAlive(index)
 	}
 	return nil
+}
+
+func acme() verify.Client {
+	return verify.Client{Name: "acme-search", Ceiling: grant.NewCeiling([]grant.Role{
+		{Name: "developer", Permissions: []string{"sec.application-token.*"}},
+		{Name: "primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
+	})}
 }
 
 // heap is what is in use after everything that can go is gone.
@@ -73,12 +96,9 @@ func heap() uint64 {
 }
 
 // realistic is a record of an ApplicationToken, with texts of its own, as they come from the API server.
-func realistic(i int) record.Record {
-	var digest token.Digest
-	_, _ = rand.Read(digest[:]) // it never fails
-	issued := time.Unix(1_800_000_000, 0)
+func realistic(i int, digest token.Digest, issued time.Time) record.Record {
 	return record.Record{
-		Digest: digest, Hint: strings.Clone("…x7Qd"),
+		Kind: token.Application, Digest: digest, Hint: strings.Clone("…x7Qd"),
 		Owner: record.Owner{
 			Kind: strings.Clone("ApplicationToken"), Namespace: fmt.Sprintf("team-%03d", i%1000), Name: fmt.Sprintf("indexer-%07d", i),
 			UID: fmt.Sprintf("00000000-0000-4000-8000-%012d", i),

@@ -3,8 +3,10 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // manifestFile is what a team keeps in Git.
@@ -80,8 +83,9 @@ func TestWhateverGitDoesTheTokenStaysTheSame(t *testing.T) { // [row 23]
 	w.edit("indexer", `{roles: [writer], permissions: [search.query], sourceRanges: [192.0.2.0/24], lifetime: 8000h, rotation: {every: 100h}}`)
 	same("other grants")
 	w.eventually("the index knows of the other grants", func(context.Context) bool {
-		r := w.op.Index.Find(d)
-		return r != nil && len(r.Roles) == 1 && r.Roles[0] == "writer" && len(r.SourceRanges) == 1
+		who, verdict := w.verify(d)
+		_, elsewhere := w.op.Index.VerifyDigest(time.Now(), token.Application, d, verify.Facts{Source: netip.MustParseAddr("198.51.100.1")})
+		return verdict == verify.Good && slices.Equal(who.Roles, []string{"writer"}) && elsewhere == verify.SourceRefused
 	})
 
 	w.edit("indexer", `{secret: {name: renamed}}`)

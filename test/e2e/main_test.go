@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,7 +147,13 @@ type operator struct {
 
 // options of an operator that reconciles alone and serves all namespaces.
 func options() app.Options {
-	return app.Options{MetricsAddress: "0", HealthAddress: "0", Namespace: system, Workers: 8, LogLevel: "debug"}
+	return app.Options{
+		MetricsAddress: "0", HealthAddress: "0", Namespace: system, Workers: 8, LogLevel: "debug", AuditLog: logged,
+		Doors: app.DoorOptions{
+			Address: "127.0.0.1:0", WebhookAddress: "127.0.0.1:0", GRPCAddress: "127.0.0.1:0", PlainHTTP: true,
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Lookups: 100, UseWrites: 100,
+		},
+	}
 }
 
 // begin starts an operator, and returns once its caches are filled.

@@ -14,7 +14,6 @@ import (
 var unseen = map[right]string{
 	{"update", "apptoken.dev", "applicationtokens/finalizers"}: "the API server asks for it where an owner reference blocks deletion (OwnerReferencesPermissionEnforcement)",
 	{"patch", "events.k8s.io", "events"}:                       "two events of one reason about one state of an object become a series",
-	{"update", "apptoken.dev", "tokenrecords/status"}:          "the verifier writes down when and from where a token was last used",
 }
 
 // rightsMatch compares what config/rbac grants with what the operators have asked for.

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // patience is how long a test waits for what must happen. It is generous: machines are slow and shared.
@@ -244,8 +246,13 @@ func (w *tenant) records(name string) []v1alpha1.TokenRecord {
 
 // accepted says whether a credential is good at this instant, by what the index knows.
 func (w *tenant) accepted(d token.Digest) bool {
-	r := w.op.Index.Find(d)
-	return r != nil && !r.Suspended && (r.ExpiresAt.IsZero() || time.Now().Before(r.ExpiresAt))
+	_, verdict := w.verify(d)
+	return verdict == verify.Good || verdict == verify.SourceRefused // it is good, from elsewhere
+}
+
+// verify asks the operator's own index, for somebody at 192.0.2.1.
+func (w *tenant) verify(d token.Digest) (verify.Identity, verify.Verdict) {
+	return w.op.Index.VerifyDigest(time.Now(), token.Application, d, verify.Facts{Source: netip.MustParseAddr("192.0.2.1")})
 }
 
 // judged waits until a credential is accepted, or is not.

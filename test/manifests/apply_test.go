@@ -82,7 +82,7 @@ func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
 
 		{"create", "apptoken.dev", "tokenrecords", system, always},
 		{"patch", "apptoken.dev", "tokenrecords", system, always},
-		{"update", "apptoken.dev", "tokenrecords/status", system, always},
+		{"patch", "apptoken.dev", "tokenrecords/status", system, always},
 		{"deletecollection", "apptoken.dev", "tokenrecords", system, never},
 		{"get", "apptoken.dev", "tokenrecords", served, never},
 		{"update", "coordination.k8s.io", "leases", system, always},

@@ -47,7 +47,7 @@ type kubectl string
 // run returns all that kubectl said, as somebody at a terminal sees it. Nothing may go wrong.
 func (k kubectl) run(t *testing.T, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(t), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+string(k))

@@ -34,7 +34,7 @@ var (
 	// In its own namespace.
 	own = rights{
 		"apptoken.dev/tokenrecords":        "create delete get list patch watch",
-		"apptoken.dev/tokenrecords/status": "update",
+		"apptoken.dev/tokenrecords/status": "patch",
 		"coordination.k8s.io/leases":       "create get update",
 		"/events":                          "create",
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
 )
 
 var adding = map[string]func(s trial){
@@ -32,7 +33,7 @@ var adding = map[string]func(s trial){
 		s.holds(want)
 	},
 	"what is absent stays absent": func(s trial) {
-		want := record.Record{Digest: sample("a").Digest, Owner: indexer, IssuedAt: noon}
+		want := record.Record{Kind: token.Application, Digest: sample("a").Digest, Owner: indexer, IssuedAt: noon}
 		s.added(want)
 		s.holds(want)
 	},

@@ -18,7 +18,7 @@ var indexer = record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "i
 // sample is the record of a credential which nobody has: its digest is of that label.
 func sample(label string) record.Record {
 	return record.Record{
-		Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: indexer,
+		Kind: token.Application, Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: indexer,
 		Client: "acme", Roles: []string{"primary"}, IssuedAt: noon, Version: 1,
 	}
 }

@@ -1,0 +1,127 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	toolscache "k8s.io/client-go/tools/cache"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// FeedClients returns the handler of a watch on Clients that tells the verifier of each as it is.
+func FeedClients(x *verify.Index) toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		c, ok := obj.(*v1alpha1.Client)
+		if !ok {
+			return
+		}
+		now := verify.Client{
+			Name:      c.Name,
+			Suspended: c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
+			Ceiling:   ceiling(c),
+			Ranges:    verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
+		}
+		if id := c.Spec.AccountID; id != nil {
+			now.AccountID = *id
+		}
+		x.SetClient(now)
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if c, ok := last(obj).(*v1alpha1.Client); ok {
+				x.RemoveClient(c.Name)
+			}
+		},
+	}
+}
+
+// FeedOwners returns the handler of a watch on ApplicationTokens that tells the verifier which of them let their credentials
+// be used. It does not wait until their records say so, which is for the one replica that reconciles to write.
+func FeedOwners(x *verify.Index) toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		at, ok := obj.(*v1alpha1.ApplicationToken)
+		switch {
+		case !ok:
+		case at.DeletionTimestamp.IsZero() && at.Spec.State == v1alpha1.TokenActive:
+			x.Resume(owner(at))
+		default:
+			x.Stop(owner(at))
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if at, ok := last(obj).(*v1alpha1.ApplicationToken); ok {
+				x.Stop(owner(at))
+			}
+		},
+	}
+}
+
+// last is what a watch last knew of an object that is gone.
+func last(obj any) any {
+	if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		return gone.Obj
+	}
+	return obj
+}
+
+// writeEvery is how often last uses are written, within the budget.
+const writeEvery = time.Second
+
+// Uses writes when and from where credentials were last used, as this replica saw it.
+type Uses struct {
+	Index     *verify.Index
+	Records   *record.Kube
+	PerSecond int // writes, at most
+}
+
+// NeedLeaderElection says that every replica writes what it saw.
+func (*Uses) NeedLeaderElection() bool { return false }
+
+// Start writes until ctx ends.
+func (u *Uses) Start(ctx context.Context) error {
+	tick := time.NewTicker(writeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeEvery)
+			defer cancel()
+			u.Write(ending)
+			return nil
+		case <-tick.C:
+			u.Write(ctx)
+		}
+	}
+}
+
+// Write writes the uses that come first. The others keep their turn.
+func (u *Uses) Write(ctx context.Context) {
+	now, later := verify.Next(u.Index.Used(nil), u.PerSecond)
+	for _, use := range now {
+		from := ""
+		if use.From.IsValid() {
+			from = use.From.String()
+		}
+		switch err := u.Records.Use(ctx, use.ID.String(), use.At, from); {
+		case err == nil:
+			use.Stored()
+		case errors.Is(err, record.ErrGone):
+		default:
+			logf.FromContext(ctx).V(1).Info("a use is still to be written", "token", use.ID.String(), "error", err.Error())
+			later = append(later, use)
+		}
+	}
+	for _, use := range later {
+		u.Index.Again(use)
+	}
+}

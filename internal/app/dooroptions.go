@@ -1,0 +1,106 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// DoorOptions say where and how credentials are verified.
+type DoorOptions struct {
+	Address        string // forward auth and OAuth; host:port, or 0 for none
+	WebhookAddress string // TokenReview
+	GRPCAddress    string // ext_authz
+	PlainHTTP      bool
+	CertFile       string
+	KeyFile        string
+	TrustedProxies []netip.Prefix
+	Audiences      []string
+	Issuer         string
+	MaxStaleness   time.Duration // 0: the doors never close
+	Lookups        int           // reads of the API server a second, for tokens that are not known yet
+	UseWrites      int           // last uses written a second
+	Linger         time.Duration // from the order to stop until nothing new is taken
+}
+
+// flags adds those of the doors. What it returns reads the lists among them, once they are set.
+func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
+	var proxies, audiences string
+	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors: /verify, /oauth2/introspect, /oauth2/revoke; 0 for none")
+	fs.StringVar(&d.WebhookAddress, "webhook-bind-address", "0", "`address` of /tokenreview, for a kube-apiserver; 0 for none")
+	fs.StringVar(&d.GRPCAddress, "grpc-bind-address", "0", "`address` of ext_authz, for Envoy; 0 for none")
+	fs.BoolVar(&d.PlainHTTP, "plain-http", false, "serve the doors without TLS, on loopback addresses only")
+	fs.StringVar(&d.CertFile, "tls-cert-file", "", "`file` with the certificate chain of the doors, in PEM; read again when it changes")
+	fs.StringVar(&d.KeyFile, "tls-private-key-file", "", "`file` with its key")
+	fs.StringVar(&proxies, "trusted-proxies", "", "comma-separated `ranges` of the gateways whose X-Forwarded-For is believed, as 10.0.0.0/8")
+	fs.StringVar(&audiences, "audiences", "", "comma-separated `names` of the audiences that tokens are good for in a TokenReview; empty: the API server that asks, alone")
+	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the doors as callers know it, for OAuth metadata; empty: as they ask for it")
+	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
+	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second")
+	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
+	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
+	return func() error {
+		d.Audiences = list(audiences)
+		for _, text := range list(proxies) {
+			if _, err := netip.ParsePrefix(text); err != nil {
+				return fmt.Errorf("--trusted-proxies: %q is no range of addresses: write it like 10.0.0.0/8", text)
+			}
+			d.TrustedProxies = append(d.TrustedProxies, verify.Ranges([]string{text})...)
+		}
+		return nil
+	}
+}
+
+// open are the addresses that are set, by their flags.
+func (d DoorOptions) open() map[string]string {
+	all := map[string]string{"bind-address": d.Address, "webhook-bind-address": d.WebhookAddress, "grpc-bind-address": d.GRPCAddress}
+	maps.DeleteFunc(all, func(_, address string) bool { return address == "0" })
+	return all
+}
+
+func (d DoorOptions) validate() error {
+	var errs []error
+	open := d.open()
+	for _, name := range slices.Sorted(maps.Keys(open)) {
+		host, _, err := net.SplitHostPort(open[name])
+		ip, parseErr := netip.ParseAddr(host)
+		loopback := host == "localhost" || parseErr == nil && ip.IsLoopback()
+		if err == nil && d.PlainHTTP && !loopback {
+			errs = append(errs, fmt.Errorf("--%s=%q: --plain-http is for loopback addresses such as 127.0.0.1:8443, since tokens would go over the network in the clear", name, open[name]))
+		}
+	}
+	switch tls := d.CertFile != "" || d.KeyFile != ""; {
+	case (d.CertFile == "") != (d.KeyFile == ""):
+		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file go together"))
+	case tls && d.PlainHTTP:
+		errs = append(errs, errors.New("--plain-http and --tls-cert-file exclude each other"))
+	case len(open) > 0 && !tls && !d.PlainHTTP:
+		errs = append(errs, errors.New("the doors need a certificate: set --tls-cert-file and --tls-private-key-file, or --plain-http on loopback addresses"))
+	}
+	if d.Issuer != "" {
+		if u, err := url.Parse(d.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
+			errs = append(errs, fmt.Errorf("--issuer=%q: write a URL without a path, like https://tokens.example.com", d.Issuer))
+		}
+	}
+	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
+		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
+	}
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"lookups-per-second", d.Lookups}, {"use-writes-per-second", d.UseWrites}} {
+		if n.value < 0 || n.value > 10000 {
+			errs = append(errs, fmt.Errorf("--%s=%d: write a number from 0 to 10000", n.flag, n.value))
+		}
+	}
+	return errors.Join(errs...)
+}

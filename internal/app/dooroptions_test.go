@@ -1,0 +1,104 @@
+package app_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/app"
+)
+
+// together are the flags that mean something with others alone.
+var together = []string{"tls-cert-file", "tls-private-key-file"}
+
+// doorFlags are the flags of the doors, as in flags.
+var doorFlags = map[string]struct {
+	one, two       string
+	first, second  func(*app.Options)
+	bad, complaint string
+	variable       string
+}{
+	"bind-address":         closed("bind-address"),
+	"webhook-bind-address": closed("webhook-bind-address"),
+	"grpc-bind-address":    closed("grpc-bind-address"),
+	"plain-http": {
+		one: "true", first: func(o *app.Options) { o.Doors.PlainHTTP = true },
+		two: "false", second: func(*app.Options) {},
+		bad: "maybe", complaint: `invalid argument "maybe" for "--plain-http" flag: strconv.ParseBool: parsing "maybe": invalid syntax; see --help`,
+		variable: `APPTOKEN_PLAIN_HTTP="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
+	},
+	"trusted-proxies": {
+		one: "10.0.0.0/8", first: func(o *app.Options) { o.Doors.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
+		two: " fd00::/8, 192.0.2.1/32", second: func(o *app.Options) {
+			o.Doors.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("192.0.2.1/32")}
+		},
+		bad: "10.0.0.1", complaint: `--trusted-proxies: "10.0.0.1" is no range of addresses: write it like 10.0.0.0/8`,
+	},
+	"audiences": {
+		one: "shop", first: func(o *app.Options) { o.Doors.Audiences = []string{"shop"} },
+		two: "shop, search", second: func(o *app.Options) { o.Doors.Audiences = []string{"shop", "search"} },
+	},
+	"issuer": {
+		one: "https://tokens.example.com", first: func(o *app.Options) { o.Doors.Issuer = "https://tokens.example.com" },
+		two: "http://127.0.0.1:8443", second: func(o *app.Options) { o.Doors.Issuer = "http://127.0.0.1:8443" },
+		bad: "tokens.example.com/", complaint: `--issuer="tokens.example.com/": write a URL without a path, like https://tokens.example.com`,
+	},
+	"max-staleness": {
+		one: "10m", first: func(o *app.Options) { o.Doors.MaxStaleness = 10 * time.Minute },
+		two: "0s", second: func(*app.Options) {},
+		bad: "-1s", complaint: "--max-staleness is not negative, and --shutdown-delay is from 0s to 1m",
+	},
+	"shutdown-delay": {
+		one: "0s", first: func(o *app.Options) { o.Doors.Linger = 0 },
+		two: "1m", second: func(o *app.Options) { o.Doors.Linger = time.Minute },
+		bad: "61s", complaint: "--max-staleness is not negative, and --shutdown-delay is from 0s to 1m",
+	},
+	"lookups-per-second": {
+		one: "0", first: func(o *app.Options) { o.Doors.Lookups = 0 },
+		two: "10000", second: func(o *app.Options) { o.Doors.Lookups = 10000 },
+		bad: "-1", complaint: "--lookups-per-second=-1: write a number from 0 to 10000",
+	},
+	"use-writes-per-second": {
+		one: "0", first: func(o *app.Options) { o.Doors.UseWrites = 0 },
+		two: "10000", second: func(o *app.Options) { o.Doors.UseWrites = 10000 },
+		bad: "10001", complaint: "--use-writes-per-second=10001: write a number from 0 to 10000",
+	},
+}
+
+// closed is an address of doors that by itself can only be closed.
+func closed(flag string) (row struct {
+	one, two       string
+	first, second  func(*app.Options)
+	bad, complaint string
+	variable       string
+}) {
+	row.one, row.first = "0", func(*app.Options) {}
+	row.two, row.second = "0", func(*app.Options) {}
+	row.bad = "127.0.0.1:8443"
+	row.complaint = "the doors need a certificate: set --tls-cert-file and --tls-private-key-file, or --plain-http on loopback addresses"
+	return row
+}
+
+func TestDoorsOpenWithACertificateOrOnLoopback(t *testing.T) {
+	for sentence, x := range map[string]struct{ args, complaint string }{
+		"with a certificate, anywhere":          {"--bind-address=:8443 --grpc-bind-address=0.0.0.0:9001 --tls-cert-file=a --tls-private-key-file=b", ""},
+		"without one, on loopback":              {"--bind-address=127.0.0.1:8443 --webhook-bind-address=[::1]:9443 --grpc-bind-address=localhost:9001 --plain-http", ""},
+		"without one, on any address":           {"--bind-address=:8443 --plain-http", "--plain-http is for loopback addresses"},
+		"without one, on all addresses":         {"--grpc-bind-address=0.0.0.0:9001 --plain-http", "--plain-http is for loopback addresses"},
+		"without one, by a name":                {"--webhook-bind-address=example.com:9443 --plain-http", "--plain-http is for loopback addresses"},
+		"without one, and nothing said":         {"--bind-address=127.0.0.1:8443", "the doors need a certificate"},
+		"a certificate without its key":         {"--bind-address=:8443 --tls-cert-file=a", "go together"},
+		"a key without its certificate":         {"--tls-private-key-file=b", "go together"},
+		"a certificate, and plain all the same": {"--plain-http --tls-cert-file=a --tls-private-key-file=b", "exclude each other"},
+		"an address that is none":               {"--bind-address=8443 --plain-http", "write host:port or :port, or 0 for none"},
+	} {
+		o, err := app.ParseOptions(strings.Fields(x.args), environment{}.get)
+		switch {
+		case x.complaint == "" && (err != nil || o.Doors.Address == "0"):
+			t.Errorf("%s: %v", sentence, err)
+		case x.complaint != "" && (err == nil || !strings.Contains(err.Error(), x.complaint)):
+			t.Errorf("%s: %v, want %s", sentence, err, x.complaint)
+		}
+	}
+}

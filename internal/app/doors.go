@@ -1,0 +1,133 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// noisePerSecond is how many lines a second the audit log has about credentials that nobody knows.
+const noisePerSecond = 10
+
+// openDoors adds to the manager what verifies, on every replica: the listeners, the writing of last uses, and the look at
+// whether the API server is there.
+func (op *Operator) openDoors(store *record.Kube, o Options) error {
+	d := o.Doors
+	var verifier *verify.Verifier
+	m := newDoorMetrics(func() float64 { return verifier.Silence().Seconds() })
+	verifier = verify.NewVerifier(op.Index, store, verify.Options{
+		Reads: d.Lookups, Oldest: d.MaxStaleness, Now: time.Now,
+		Lookups: func(l verify.Lookup) { m.lookups.WithLabelValues(string(l)).Inc() },
+	})
+	if err := register(m.collectors()...); err != nil {
+		return err
+	}
+	doors := &server.Doors{
+		Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
+		Audit: NewAuditLogger(o.AuditLog), Noise: rate.NewLimiter(noisePerSecond, noisePerSecond), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
+	}
+	var err error
+	if op.Doors, err = op.listeners(doors, d); err != nil {
+		return err
+	}
+	errs := []error{
+		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier}),
+		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites}),
+		op.Manager.AddReadyzCheck("store", func(*http.Request) error {
+			if !verifier.Open() {
+				return fmt.Errorf("nothing was heard of the API server for %s", verifier.Silence().Truncate(time.Second))
+			}
+			return nil
+		}),
+	}
+	for name, l := range op.Doors {
+		errs = append(errs, op.Manager.Add(l), op.Manager.AddReadyzCheck(name, l.Ready))
+	}
+	return errors.Join(errs...)
+}
+
+// listeners are those whose addresses are set, by the names of their flags.
+func (op *Operator) listeners(doors *server.Doors, d DoorOptions) (map[string]*server.Listener, error) {
+	open := d.open()
+	var config *tls.Config
+	if d.CertFile != "" && len(open) > 0 {
+		certificates, err := certwatcher.New(d.CertFile, d.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the certificate of the doors: %w", err)
+		}
+		if err := op.Manager.Add(certificates); err != nil {
+			return nil, err
+		}
+		config = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.GetCertificate}
+	}
+	all := map[string]*server.Listener{}
+	for name, address := range open {
+		handler := doors.Handler()
+		switch name {
+		case "webhook-bind-address":
+			handler = doors.WebhookHandler()
+		case "grpc-bind-address":
+			handler = doors.GRPCHandler()
+		}
+		all[name] = &server.Listener{
+			Address: address, Handler: handler, TLS: config, Linger: d.Linger, Log: ctrl.Log.WithName("doors"),
+		}
+	}
+	return all, nil
+}
+
+// heartbeat asks every so often whether the API server is there, once the index is complete.
+type heartbeat struct {
+	live      client.Reader
+	namespace string
+	complete  func(*http.Request) error
+	verifier  *verify.Verifier
+}
+
+const heartbeatEvery = 2 * time.Second
+
+// NeedLeaderElection says that every replica listens for itself.
+func (*heartbeat) NeedLeaderElection() bool { return false }
+
+// Start asks until ctx ends.
+func (h *heartbeat) Start(ctx context.Context) error {
+	every := heartbeatEvery / 100 // at first, since nothing is good until the index is complete
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if h.complete(nil) == nil && h.beat(ctx) {
+			h.verifier.Heard()
+			if every != heartbeatEvery {
+				every = heartbeatEvery
+				tick.Reset(every)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// beat reads what the index is made of, from the API server and not from a cache.
+func (h *heartbeat) beat(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatEvery)
+	defer cancel()
+	var records v1alpha1.TokenRecordList
+	return h.live.List(ctx, &records, client.InNamespace(h.namespace), client.Limit(1)) == nil
+}

@@ -1,0 +1,47 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Values of headers that every answer of their kind shares. They are never changed.
+var (
+	noStore      = []string{"no-store"}
+	isJSON       = []string{"application/json"}
+	challenge    = []string{`Bearer realm="apptoken"`}
+	invalid      = []string{`Bearer realm="apptoken", error="invalid_token"`}
+	basic        = []string{`Basic realm="apptoken"`}
+	insufficient = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
+	soon         = []string{"5"}
+)
+
+// fault is the body of an answer that refuses, in the words of RFC 6749, 5.2.
+type fault struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+// problem writes a refusal. Its texts are constants, so that nothing of a request comes back.
+func problem(w http.ResponseWriter, status int, code, description string) {
+	answer(w, status, fault{code, description})
+}
+
+// unavailable says that the question cannot be answered now.
+func unavailable(w http.ResponseWriter) {
+	w.Header()["Retry-After"] = soon
+	problem(w, http.StatusServiceUnavailable, "temporarily_unavailable", "it cannot be told now; ask again")
+}
+
+// answer writes what a door says.
+func answer(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil { // of types that are ours: no caller can bring it about
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		return
+	}
+	header := w.Header()
+	header["Content-Type"], header["Cache-Control"] = isJSON, noStore
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) //nolint:errcheck // whoever asked has gone
+}

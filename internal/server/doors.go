@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// store is what revocation needs of the records.
+type store interface {
+	// Find reads the record of a digest. record.ErrGone if there is none.
+	Find(ctx context.Context, d token.Digest) (record.Record, error)
+	// RetireAnyway deletes a record.
+	RetireAnyway(ctx context.Context, r record.Record) error
+}
+
+// Doors answer questions about credentials.
+type Doors struct {
+	Verifier  *verify.Verifier
+	Records   store
+	Trusted   []netip.Prefix // proxies whose word about the address of a caller is taken
+	Audiences []string       // of our tokens at kube-apiservers; empty: they have none
+	Issuer    string         // URL under which callers reach us, for metadata; empty: what the caller asked for
+	Audit     logr.Logger    // one line for each refusal and each change
+	Noise     *rate.Limiter  // of lines about what nobody knows, which strangers can bring about without end
+	Metrics   *Metrics
+	Now       func() time.Time
+}
+
+// Handler serves the doors that gateways, resource servers and holders ask.
+func (d *Doors) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/verify", d.forwardAuth)
+	mux.HandleFunc("POST /oauth2/introspect", d.introspect)
+	mux.HandleFunc("POST /oauth2/revoke", d.revoke)
+	mux.HandleFunc("GET /.well-known/oauth-authorization-server", d.metadata)
+	return mux
+}
+
+// WebhookHandler serves the door that kube-apiservers ask.
+func (d *Doors) WebhookHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/tokenreview", d.tokenReview)
+	return mux
+}
+
+// GRPCHandler serves the door that Envoy asks.
+func (d *Doors) GRPCHandler() http.Handler {
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(mostCheck), grpc.UnaryInterceptor(d.contain))
+	authv3.RegisterAuthorizationServer(s, extAuthz{Doors: d})
+	return s
+}
+
+// contain makes a panic a failure of one request.
+func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.Audit.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
+			res, err = nil, status.Error(codes.Internal, "this request failed here")
+		}
+	}()
+	return next(ctx, req)
+}
+
+// ask verifies for a door. It counts the answer, and puts refusals into the audit log.
+func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, caller netip.Addr) (verify.Identity, verify.Verdict) {
+	began := d.Now()
+	who, v := d.Verifier.Verify(ctx, credential, f)
+	d.Metrics.answered(at, v, d.Now().Sub(began))
+	if v == verify.Good || (v == verify.Malformed || v == verify.Unknown || v == verify.Undecided) && !d.Noise.AllowN(began, 1) {
+		return who, v
+	}
+	line := []any{"door", doors[at], "why", v.String(), "source", caller.String()}
+	if v.Forbidden() {
+		line = append(line, "token", who.ID.String(), "subject", who.Subject, "client", who.Client.Name)
+	}
+	d.Audit.Info("refused", line...)
+	return who, v
+}
+
+func (d *Doors) source(r *http.Request) netip.Addr {
+	return sourceOf(r.RemoteAddr, r.Header["X-Forwarded-For"], d.Trusted)
+}

@@ -1,0 +1,131 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// LongestAnswer is how long a listener that is told to stop waits for answers that were begun.
+const LongestAnswer = 20 * time.Second
+
+// Bounds of every listener: a peer that is slow, or says too much, is let go.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 15 * time.Second
+	writeTimeout  = LongestAnswer
+	idleTimeout   = 2 * time.Minute
+	mostHeader    = 16 << 10
+)
+
+// Listener serves one address, on every replica, until it is told to stop and those who were being served are done.
+type Listener struct {
+	Address string
+	Handler http.Handler
+	TLS     *tls.Config // nil: plain HTTP
+	// Linger is how long new requests are still taken after the order to stop, until those who ask have noticed that we
+	// are not ready any more.
+	Linger time.Duration
+	Log    logr.Logger
+
+	stopping atomic.Bool
+	bound    atomic.Pointer[net.Addr]
+}
+
+// NeedLeaderElection says that every replica serves.
+func (*Listener) NeedLeaderElection() bool { return false }
+
+// Addr is where it listens; nil until it does.
+func (l *Listener) Addr() net.Addr {
+	if a := l.bound.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// Ready fails until it listens, and from the order to stop on.
+func (l *Listener) Ready(*http.Request) error {
+	if l.bound.Load() == nil || l.stopping.Load() {
+		return errors.New("not listening")
+	}
+	return nil
+}
+
+// Start serves until ctx ends, and a little longer.
+func (l *Listener) Start(ctx context.Context) error {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{
+		Handler:           guarded(l.Handler, l.Log),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    mostHeader,
+		TLSConfig:         l.TLS.Clone(), // it is completed
+		ErrorLog:          log.New(quiet{l.Log}, "", 0),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	if l.TLS == nil { // gRPC is HTTP/2, with or without TLS
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
+	bound := socket.Addr()
+	l.bound.Store(&bound)
+	ended := make(chan error, 1)
+	go func() {
+		if l.TLS != nil {
+			ended <- server.ServeTLS(socket, "", "")
+		} else {
+			ended <- server.Serve(socket)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve %s: %w", l.Address, err)
+	case <-ctx.Done():
+	}
+	l.stopping.Store(true)
+	linger := time.NewTimer(l.Linger)
+	defer linger.Stop()
+	<-linger.C
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	if err := server.Shutdown(ending); err != nil {
+		return errors.Join(fmt.Errorf("stop serving %s: %w", l.Address, err), server.Close())
+	}
+	return nil
+}
+
+// guarded makes a panic a failure of one request.
+func guarded(next http.Handler, log logr.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error(fmt.Errorf("%v", p), "a request failed", "path", r.URL.Path, "stack", string(debug.Stack()))
+				problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// quiet takes what net/http logs: broken connections and handshakes, which are the peers' affair.
+type quiet struct{ log logr.Logger }
+
+func (q quiet) Write(line []byte) (int, error) {
+	q.log.V(1).Info("connection", "what", string(line))
+	return len(line), nil
+}

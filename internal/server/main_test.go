@@ -1,0 +1,188 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+// house is the world of the vectors with doors in it. Its clock stands still.
+type house struct {
+	*verifytest.World
+	*server.Doors
+	t     *testing.T
+	store *records
+	audit *audit
+	url   string
+}
+
+// audit keeps what was said.
+type audit struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (a *audit) logger() logr.Logger {
+	return funcr.New(func(prefix, args string) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.lines = append(a.lines, prefix+args)
+	}, funcr.Options{Verbosity: 10})
+}
+
+func (a *audit) text() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strings.Join(a.lines, "\n")
+}
+
+// records is a store that fails when it is told to.
+type records struct {
+	mu   sync.Mutex
+	held map[token.Digest]record.Record
+	fail error
+}
+
+func (s *records) Find(_ context.Context, d token.Digest) (record.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.held[d]
+	switch {
+	case s.fail != nil:
+		return record.Record{}, s.fail
+	case !ok:
+		return record.Record{}, record.ErrGone
+	}
+	return r, nil
+}
+
+func (s *records) RetireAnyway(_ context.Context, r record.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	delete(s.held, r.Digest)
+	return nil
+}
+
+// newHouse opens the doors of the vectors' world. The test itself is a proxy that they trust.
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{World: verifytest.Load(t), t: t, audit: &audit{}, store: &records{held: map[token.Digest]record.Record{}}}
+	for name, r := range h.World.Records {
+		if _, verdict := h.Index.Verify(h.World.Now, h.Tokens[name], verify.Facts{}); verdict != verify.Unknown {
+			h.store.held[r.Digest] = r
+		}
+	}
+	now := func() time.Time { return h.World.Now }
+	verifier := verify.NewVerifier(h.Index, h.store, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
+	verifier.Heard()
+	h.Doors = &server.Doors{
+		Verifier: verifier,
+		Records:  h.store,
+		Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Audit:    h.audit.logger(), Now: now,
+		Metrics: server.NewMetrics(
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
+		),
+		Noise: rate.NewLimiter(rate.Inf, 0),
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", h.Handler())
+	mux.Handle("/tokenreview", h.WebhookHandler())
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	return h
+}
+
+// reply is an answer, read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (h *house) do(method, path string, header http.Header, body string) reply {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Header = header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reply{res.StatusCode, res.Header, string(text)}
+}
+
+// post sends a form, as the holder of a token: by name, or nobody.
+func (h *house) post(path, by string, form url.Values) reply {
+	h.t.Helper()
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	if by != "" {
+		header.Set("Authorization", "Bearer "+h.Tokens[by])
+	}
+	return h.do(http.MethodPost, path, header, form.Encode())
+}
+
+// json reads a body into what it holds, by name.
+func (r reply) json(t *testing.T) map[string]any {
+	t.Helper()
+	var got map[string]any
+	if err := json.NewDecoder(bytes.NewBufferString(r.body)).Decode(&got); err != nil {
+		t.Fatalf("%v in %q", err, r.body)
+	}
+	return got
+}
+
+// query writes what a vector requires.
+func query(v verifytest.Vector) string {
+	q := url.Values{"permission": v.Requires.Permissions, "role": v.Requires.Roles, "client": v.Requires.Clients}
+	return q.Encode()
+}
+
+// noLeak looks for every token of the world, in a text that somebody else may read.
+func (h *house) noLeak(where, text string) {
+	h.t.Helper()
+	for name, tok := range h.Tokens {
+		if strings.Contains(text, tok) || strings.Contains(text, tok[4:40]) {
+			h.t.Errorf("%s: the token %s is in it", where, name)
+		}
+		if digest := fmt.Sprintf("%x", h.World.Records[name].Digest); strings.Contains(text, digest) {
+			h.t.Errorf("%s: the digest of %s is in it", where, name)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+// The token in this test is accepted from 192.0.2.0/24 alone, so the status tells which address was believed.
+func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
+	h := newHouse(t) // trusts 127.0.0.0/8
+	for name, x := range map[string]struct {
+		remote    string
+		forwarded []string
+		good      bool
+	}{
+		"nobody in between":                     {"192.0.2.5:1234", nil, true},
+		"nobody in between, from elsewhere":     {"198.51.100.1:1234", nil, false},
+		"a stranger says so":                    {"198.51.100.1:1234", []string{"192.0.2.5"}, false},
+		"a stranger says it was another":        {"192.0.2.5:1234", []string{"198.51.100.1"}, false},
+		"a proxy says so":                       {"127.0.0.1:1234", []string{"192.0.2.5"}, true},
+		"a proxy says another":                  {"127.0.0.1:1234", []string{"198.51.100.1"}, false},
+		"a proxy says nothing":                  {"127.0.0.1:1234", nil, false},
+		"a proxy passes on what a caller wrote": {"127.0.0.1:1234", []string{"192.0.2.5, 198.51.100.1"}, false},
+		"the same, in a line of its own":        {"127.0.0.1:1234", []string{"192.0.2.5", "198.51.100.1"}, false},
+		"the caller wrote something else":       {"127.0.0.1:1234", []string{"198.51.100.1, 192.0.2.5"}, true},
+		"two proxies":                           {"127.0.0.1:1234", []string{"192.0.2.5, 127.0.0.2"}, true},
+		"two proxies, a line each":              {"127.0.0.1:1234", []string{"192.0.2.5", "127.0.0.2"}, true},
+		"nothing but proxies":                   {"127.0.0.1:1234", []string{"127.0.0.3, 127.0.0.2"}, false},
+		"what is no address":                    {"127.0.0.1:1234", []string{"192.0.2.5, unknown"}, false},
+		"with a port":                           {"127.0.0.1:1234", []string{"192.0.2.5:80"}, false},
+		"empty":                                 {"127.0.0.1:1234", []string{""}, false},
+		"IPv4 in IPv6":                          {"[::ffff:127.0.0.1]:1234", []string{"::ffff:192.0.2.5"}, true},
+		"a connection that has no address":      {"@", []string{"192.0.2.5"}, false},
+	} {
+		req := httptest.NewRequest(http.MethodGet, "/verify", nil)
+		req.RemoteAddr = x.remote
+		req.Header["X-Forwarded-For"] = x.forwarded
+		req.Header.Set("Authorization", "Bearer "+h.Tokens["ranged"])
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, req)
+		if (w.Code == http.StatusOK) != x.good {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+}

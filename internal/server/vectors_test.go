@@ -1,0 +1,159 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+// statusOf is how forward auth and ext_authz answer a verdict.
+func statusOf(verdict string) int {
+	switch verdict {
+	case verify.Good.String():
+		return http.StatusOK
+	case verify.PermissionMissing.String(), verify.RoleMissing.String(), verify.ClientRefused.String():
+		return http.StatusForbidden
+	default:
+		return http.StatusUnauthorized
+	}
+}
+
+// identityOf is what a gateway is told of a vector.
+func identityOf(h *house, v verifytest.Vector) map[string]string {
+	want := map[string]string{
+		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
+		"X-Apptoken-Roles": strings.Join(v.Roles, ","), "X-Apptoken-Permissions": strings.Join(v.Permissions, ","),
+		"X-Apptoken-Account-Id": "", "X-Apptoken-User": "",
+	}
+	if v.Kind != "" {
+		want["X-Apptoken-Kind"] = v.Kind
+	}
+	if v.Account != 0 {
+		want["X-Apptoken-Account-Id"] = strconv.FormatInt(v.Account, 10)
+	}
+	return want
+}
+
+func TestVectorsThroughForwardAuth(t *testing.T) {
+	h := newHouse(t)
+	for _, v := range h.Vectors {
+		t.Run(v.Name, func(t *testing.T) {
+			header := v.HTTPHeaders()
+			if v.Source != "" {
+				header.Set("X-Forwarded-For", v.Source)
+			}
+			got := h.do(http.MethodGet, "/verify?"+query(v), header, "")
+			if got.status != statusOf(v.Verdict) {
+				t.Fatalf("%d: %s", got.status, got.body)
+			}
+			h.noLeak("the answer", got.body+strings.Join(slices.Concat(got.header["Www-Authenticate"], got.header["X-Apptoken-Token-Id"]), " "))
+			if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Server") != "" {
+				t.Errorf("headers: %v", got.header)
+			}
+			if got.status != http.StatusOK {
+				for name := range got.header {
+					if strings.HasPrefix(name, "X-Apptoken-") {
+						t.Errorf("a refusal has %s", name)
+					}
+				}
+				if got.header.Get("Www-Authenticate") == "" {
+					t.Error("there is no WWW-Authenticate")
+				}
+				return
+			}
+			for name, want := range identityOf(h, v) {
+				if got.header.Get(name) != want || len(got.header[name]) > 1 {
+					t.Errorf("%s is %q, want %q", name, got.header[name], want)
+				}
+			}
+		})
+	}
+	h.noLeak("the audit log", h.audit.text())
+}
+
+func TestVectorsThroughTokenReview(t *testing.T) {
+	h := newHouse(t)
+	for _, v := range h.Vectors {
+		if v.Credential == nil {
+			continue // an API server sends the credential alone
+		}
+		t.Run(v.Name, func(t *testing.T) {
+			body, err := json.Marshal(authenticationv1.TokenReview{
+				TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"},
+				Spec:     authenticationv1.TokenReviewSpec{Token: *v.Credential, Audiences: []string{"https://kubernetes.default.svc"}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := h.do(http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body))
+			var review authenticationv1.TokenReview
+			if err := json.Unmarshal([]byte(got.body), &review); got.status != http.StatusOK || err != nil {
+				t.Fatalf("%d: %v: %s", got.status, err, got.body)
+			}
+			h.noLeak("the answer", got.body)
+			good := v.BareVerdict() == verify.Good.String()
+			if review.Status.Authenticated != good {
+				t.Fatalf("authenticated: %t, want %s", review.Status.Authenticated, v.BareVerdict())
+			}
+			user := review.Status.User
+			if !good {
+				if user.Username != "" || len(user.Groups) > 0 || review.Status.Error != "" {
+					t.Errorf("a refusal says %v %q", user, review.Status.Error)
+				}
+				return
+			}
+			if v.Verdict != verify.Good.String() {
+				return // the vector says nothing of who it is
+			}
+			groups := []string{"apptoken:client:" + v.Client}
+			for _, role := range v.Roles {
+				groups = append(groups, "apptoken:role:"+v.Client+":"+role)
+			}
+			if user.Username != "apptoken:"+strings.ReplaceAll(v.Subject, "/", ":") || !slices.Equal(user.Groups, groups) || user.UID == "" {
+				t.Errorf("user %q in %q", user.Username, user.Groups)
+			}
+			if !slices.Equal(user.Extra["apptoken.dev/permissions"], v.Permissions) {
+				t.Errorf("extra: %v", user.Extra)
+			}
+		})
+	}
+	h.noLeak("the audit log", h.audit.text())
+}
+
+func TestVectorsThroughIntrospection(t *testing.T) {
+	h := newHouse(t)
+	for _, v := range h.Vectors {
+		if v.Credential == nil || *v.Credential == "" {
+			continue // a resource server sends the credential alone
+		}
+		t.Run(v.Name, func(t *testing.T) {
+			got := h.post("/oauth2/introspect", "introspector", url.Values{"token": {*v.Credential}})
+			if got.status != http.StatusOK {
+				t.Fatalf("%d: %s", got.status, got.body)
+			}
+			h.noLeak("the answer", got.body)
+			good := v.BareVerdict() == verify.Good.String()
+			if !good {
+				if got.body != "{\"active\":false}\n" {
+					t.Errorf("%s", got.body)
+				}
+				return
+			}
+			said := got.json(t)
+			if said["active"] != true || v.Verdict == verify.Good.String() && (said["sub"] != v.Subject || said["client_id"] != v.Client) {
+				t.Errorf("%s", got.body)
+			}
+		})
+	}
+	h.noLeak("the audit log", h.audit.text())
+}

@@ -1,0 +1,107 @@
+package verify
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Facts are what a door knows of a request beside the credential.
+type Facts struct {
+	// Source is the address that the credential was presented from. The zero Addr is an unknown one, which is within no
+	// range.
+	Source netip.Addr
+	// Permissions, Roles and Clients are required, all of them. A credential has one client: of two, it lacks one. That
+	// a longer list never lets more through matters, since gateways append to it what strangers write into addresses.
+	Permissions, Roles, Clients []string
+}
+
+// Identity is for whom a good credential speaks, and what it may do. It holds neither the credential nor its digest.
+// What it points at is shared and never changes.
+type Identity struct {
+	*Held
+	// ID names the credential, as its record does.
+	ID ID
+	// Kind of the credential.
+	Kind token.Kind
+	// Subject is the owner: namespace and name of an ApplicationToken, joined by a slash.
+	Subject string
+	// UID of the owner.
+	UID string
+	// IssuedAt has the precision of a second.
+	IssuedAt time.Time
+	// ExpiresAt is the first instant at which the credential is refused; zero if it does not expire.
+	ExpiresAt time.Time
+}
+
+// Held is what a credential may do: what it was given, within what its client holds now.
+type Held struct {
+	Client *Client
+	// Roles are bare names, sorted.
+	Roles []string
+	// Permissions are patterns: those of the roles and single ones, sorted.
+	Permissions []string
+	// RoleList and PermissionList are the same, joined by commas.
+	RoleList, PermissionList string
+}
+
+// ID names a credential without helping anybody to present it.
+type ID [16]byte
+
+// String is the name of the record that vouches for the credential.
+func (id ID) String() string { return "at-" + hex.EncodeToString(id[:]) }
+
+// Client is a client as it is now.
+type Client struct {
+	Name      string
+	AccountID int64 // 0: none
+	Suspended bool
+	Ceiling   grant.Ceiling
+	Ranges    []netip.Prefix // empty: accepted from everywhere
+}
+
+// hold cuts what was given down to what the client holds.
+func hold(c *Client, roles, permissions []string) *Held {
+	h := c.Ceiling.Cut(roles, permissions)
+	return &Held{
+		Client: c, Roles: h.Roles, Permissions: h.Effective,
+		RoleList: strings.Join(h.Roles, ","), PermissionList: strings.Join(h.Effective, ","),
+	}
+}
+
+// Ranges reads addresses in CIDR notation. One that cannot be read becomes one that holds no address, so that a list
+// never widens by an error in it.
+func Ranges(cidrs []string) []netip.Prefix {
+	if len(cidrs) == 0 {
+		return nil
+	}
+	ranges := make([]netip.Prefix, len(cidrs))
+	for i, s := range cidrs {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			continue
+		}
+		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)
+		}
+		ranges[i] = p
+	}
+	return ranges
+}
+
+// within says whether an address is in one of the ranges, or there are none.
+func within(ranges []netip.Prefix, a netip.Addr) bool {
+	if len(ranges) == 0 {
+		return true
+	}
+	for _, p := range ranges {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,288 @@
+package verify
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Index is what is known of credentials, their owners and their clients. Any number of readers take no lock; writers
+// exclude each other. The zero Index is empty and ready.
+type Index struct {
+	entries record.Index[entry]
+	used    stack
+
+	mu      sync.Mutex // of writers, and of what follows
+	ended   map[token.Digest]bool
+	grants  map[string]*grants
+	owners  map[string]*owner
+	tenants map[string]*tenant
+}
+
+// entry is what verification needs of a record. It never changes, but for what it points at.
+type entry struct {
+	grants    *grants
+	owner     *owner
+	uid       string // of the owner, as the record has it
+	use       *use
+	issuedAt  int64 // Unix seconds, as all times here
+	expiresAt int64 // never: it does not expire
+	kind      token.Kind
+	suspended bool
+}
+
+const never = math.MaxInt64
+
+// grants are what records were given. Records that were given the same share one, and so the join with their client.
+type grants struct {
+	key                string
+	tenant             *tenant
+	roles, permissions []string
+	ranges             []netip.Prefix
+	held               atomic.Pointer[Held]
+	users              int
+}
+
+// owner is the object that records belong to.
+type owner struct {
+	subject string
+	running atomic.Pointer[string] // its uid; nil: nobody has told that it is there and lets its credentials be used
+	there   bool
+	users   int
+}
+
+// lets says whether the owner, and not one of the same name before it, lets its credentials be used.
+func (o *owner) lets(uid string) bool {
+	running := o.running.Load()
+	return running != nil && *running == uid
+}
+
+// tenant is a client by its name, whether or not there is one at the time.
+type tenant struct {
+	name  string
+	now   atomic.Pointer[Client]
+	users int
+}
+
+// under is what the grants amount to under the client as it is now. The cut is made once for each state of the client.
+func (g *grants) under(c *Client) *Held {
+	if h := g.held.Load(); h != nil && h.Client == c {
+		return h
+	}
+	h := hold(c, g.roles, g.permissions)
+	g.held.Store(h)
+	return h
+}
+
+// Len is the number of records.
+func (x *Index) Len() int { return x.entries.Len() }
+
+// Set takes in a record, in place of what was known of its credential.
+func (x *Index) Set(r record.Record) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ended[r.Digest] {
+		return // what the watch tells of was before its end
+	}
+	e := &entry{grants: x.grantsOf(r), owner: x.owner(subject(r.Owner))}
+	e.own(r)
+	e.owner.users++
+	e.grants.users++
+	before := x.entries.Find(r.Digest)
+	if before != nil {
+		e.use = before.use
+	} else {
+		e.use = &use{id: id(r.Digest)}
+	}
+	x.entries.Set(r.Digest, e)
+	if before != nil {
+		x.leave(before)
+	}
+	x.stored(e.use, r)
+}
+
+// own takes from a record what is its alone.
+func (e *entry) own(r record.Record) {
+	e.uid, e.kind, e.suspended, e.issuedAt, e.expiresAt = r.Owner.UID, r.Kind, r.Suspended, r.IssuedAt.Unix(), never
+	if !r.ExpiresAt.IsZero() {
+		e.expiresAt = r.ExpiresAt.Unix()
+	}
+}
+
+// outside is an entry for a record that does not get into the index: it may be deleted by now, and nobody would tell.
+func (x *Index) outside(r record.Record) *entry {
+	e := &entry{grants: x.grants[grantsKey(r)], owner: x.owners[subject(r.Owner)]}
+	e.own(r)
+	if e.owner == nil {
+		e.owner = &owner{subject: subject(r.Owner)}
+	}
+	if e.grants == nil {
+		e.grants = newGrants(r, x.tenants[r.Client])
+	}
+	if e.grants.tenant == nil {
+		e.grants.tenant = &tenant{}
+	}
+	return e
+}
+
+// Remove forgets a record: from now on its credential is refused.
+func (x *Index) Remove(d token.Digest) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.ended, d)
+	x.remove(d)
+}
+
+// End refuses a credential whose record was deleted just now. What Set still tells of it is older than that, until Remove.
+func (x *Index) End(d token.Digest) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.remove(d) {
+		return
+	}
+	if x.ended == nil {
+		x.ended = map[token.Digest]bool{}
+	}
+	x.ended[d] = true
+}
+
+func (x *Index) remove(d token.Digest) bool {
+	before := x.entries.Find(d)
+	if before == nil {
+		return false
+	}
+	x.entries.Remove(d)
+	x.leave(before)
+	return true
+}
+
+// SetClient takes in a client as it is now.
+func (x *Index) SetClient(c Client) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tenant(c.Name).now.Store(&c)
+}
+
+// RemoveClient forgets a client: from now on every credential of it is refused.
+func (x *Index) RemoveClient(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t := x.tenants[name]; t != nil {
+		t.now.Store(nil)
+		x.drop(t)
+	}
+}
+
+// Resume says that an owner is there and lets its credentials be used. Until then they are refused.
+func (x *Index) Resume(o record.Owner) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	who := x.owner(subject(o))
+	who.there = true
+	who.running.Store(&o.UID)
+}
+
+// Stop refuses every credential of an owner from now on, whatever their records say, until Resume.
+func (x *Index) Stop(o record.Owner) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if who := x.owners[subject(o)]; who != nil {
+		who.there = false
+		who.running.Store(nil)
+		x.forget(who)
+	}
+}
+
+// subject is how an owner is called: one of no namespace by its name, which has no slash.
+func subject(o record.Owner) string {
+	if o.Namespace == "" {
+		return o.Name
+	}
+	return o.Namespace + "/" + o.Name
+}
+
+func id(d token.Digest) ID { return ID(d[:len(ID{})]) }
+
+// grantsOf are the grants of a record, shared with others.
+func (x *Index) grantsOf(r record.Record) *grants {
+	key := grantsKey(r)
+	if g := x.grants[key]; g != nil {
+		return g
+	}
+	g := newGrants(r, x.tenant(r.Client))
+	g.tenant.users++
+	if x.grants == nil {
+		x.grants = map[string]*grants{}
+	}
+	x.grants[key] = g
+	return g
+}
+
+func newGrants(r record.Record, t *tenant) *grants {
+	return &grants{
+		key: grantsKey(r), tenant: t,
+		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: Ranges(r.SourceRanges),
+	}
+}
+
+// grantsKey is the same for the same grants: no name in it has a space or a newline.
+func grantsKey(r record.Record) string {
+	return strings.Join([]string{
+		r.Client, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
+	}, "\n")
+}
+
+func (x *Index) owner(subject string) *owner {
+	who := x.owners[subject]
+	if who == nil {
+		who = &owner{subject: subject}
+		if x.owners == nil {
+			x.owners = map[string]*owner{}
+		}
+		x.owners[subject] = who
+	}
+	return who
+}
+
+func (x *Index) tenant(name string) *tenant {
+	t := x.tenants[name]
+	if t == nil {
+		t = &tenant{name: name}
+		if x.tenants == nil {
+			x.tenants = map[string]*tenant{}
+		}
+		x.tenants[name] = t
+	}
+	return t
+}
+
+// leave lets go of what an entry shared with others.
+func (x *Index) leave(e *entry) {
+	e.owner.users--
+	x.forget(e.owner)
+	g := e.grants
+	if g.users--; g.users > 0 {
+		return
+	}
+	delete(x.grants, g.key)
+	g.tenant.users--
+	x.drop(g.tenant)
+}
+
+func (x *Index) forget(who *owner) {
+	if who.users == 0 && !who.there {
+		delete(x.owners, who.subject)
+	}
+}
+
+func (x *Index) drop(t *tenant) {
+	if t.users == 0 && t.now.Load() == nil {
+		delete(x.tenants, t.name)
+	}
+}

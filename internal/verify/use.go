@@ -1,0 +1,135 @@
+package verify
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+)
+
+// use is when and from where a credential was last accepted. It outlives changes of its record.
+type use struct {
+	seq    atomic.Uint32 // odd while somebody writes at, high and low
+	at     atomic.Int64  // Unix seconds; 0: never, as far as this replica knows
+	high   atomic.Uint64 // of the address, as IPv6
+	low    atomic.Uint64
+	queued atomic.Bool
+	next   *use // in the stack that it is queued in
+
+	id           ID
+	supersededAt atomic.Int64 // Unix seconds; 0: it is the current one
+	storedAt     atomic.Int64 // what the store says
+}
+
+// note remembers a use. Once a second is enough, and where two note the same second, one of them is: nobody waits.
+func (x *Index) note(u *use, now int64, from netip.Addr) {
+	if now <= u.at.Load() {
+		return
+	}
+	seq := u.seq.Load()
+	if seq%2 == 1 || !u.seq.CompareAndSwap(seq, seq+1) {
+		return
+	}
+	if now <= u.at.Load() { // somebody was here since
+		u.seq.Store(seq + 2)
+		return
+	}
+	var address [16]byte
+	if from.IsValid() {
+		address = from.As16()
+	}
+	u.high.Store(binary.BigEndian.Uint64(address[:8]))
+	u.low.Store(binary.BigEndian.Uint64(address[8:]))
+	u.at.Store(now)
+	u.seq.Store(seq + 2)
+	x.queue(u)
+}
+
+func (x *Index) queue(u *use) {
+	if u.queued.CompareAndSwap(false, true) {
+		x.used.push(u)
+	}
+}
+
+// Use is the last use of a credential, as this replica knows it.
+type Use struct {
+	ID           ID
+	At           time.Time
+	From         netip.Addr // zero: unknown
+	StoredAt     time.Time  // the last use that the store knows of; zero: none
+	SupersededAt time.Time  // from then on it is retired as soon as it is out of use; zero: it is the current one
+
+	of *use
+}
+
+// read is a Use that is whole: not the time of one and the address of another.
+func (u *use) read() Use {
+	for {
+		seq := u.seq.Load()
+		var address [16]byte
+		binary.BigEndian.PutUint64(address[:8], u.high.Load())
+		binary.BigEndian.PutUint64(address[8:], u.low.Load())
+		at := u.at.Load()
+		if seq%2 == 1 || u.seq.Load() != seq {
+			continue
+		}
+		v := Use{ID: u.id, At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), of: u}
+		if address != [16]byte{} {
+			v.From = netip.AddrFrom16(address).Unmap()
+		}
+		return v
+	}
+}
+
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0).UTC()
+}
+
+// Used appends to list those credentials that were used since it was last called. One whose use was not written is handed
+// to Again, or it is told of only when it is used again.
+func (x *Index) Used(list []Use) []Use {
+	for u := x.used.take(); u != nil; {
+		next := u.next
+		u.next = nil
+		u.queued.Store(false) // before it is read: a use from now on queues it again
+		list = append(list, u.read())
+		u = next
+	}
+	return list
+}
+
+// Stored says that the store knows of the use.
+func (u Use) Stored() { u.of.storedAt.Store(u.At.Unix()) }
+
+// Again lets Used tell of a use once more.
+func (x *Index) Again(u Use) { x.queue(u.of) }
+
+// stored takes in what the store says of the last use.
+func (x *Index) stored(u *use, r record.Record) {
+	if !r.LastUsedAt.IsZero() {
+		u.storedAt.Store(r.LastUsedAt.Unix())
+	}
+	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(r.SupersededAt.Unix()) == 0 && u.at.Load() > u.storedAt.Load() {
+		x.queue(u) // now it matters
+	}
+}
+
+// stack holds what was pushed until it is taken, all at once. Nobody waits for anybody.
+type stack struct{ top atomic.Pointer[use] }
+
+func (s *stack) push(u *use) {
+	for {
+		top := s.top.Load()
+		u.next = top
+		if s.top.CompareAndSwap(top, u) {
+			return
+		}
+	}
+}
+
+func (s *stack) take() *use { return s.top.Swap(nil) }

@@ -1,0 +1,233 @@
+package verify_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+func TestVectors(t *testing.T) {
+	w := verifytest.Load(t)
+	asked := 0
+	for _, v := range w.Vectors {
+		if v.Credential == nil {
+			continue // about the headers of a request
+		}
+		asked++
+		t.Run(v.Name, func(t *testing.T) {
+			who, verdict := w.Index.Verify(w.Now, *v.Credential, v.Facts())
+			if verdict.String() != v.Verdict {
+				t.Fatalf("%s, want %s", verdict, v.Verdict)
+			}
+			if verdict != verify.Good {
+				return
+			}
+			if err := v.Same(who); err != nil {
+				t.Error(err)
+			}
+			if bare, verdict := w.Index.Verify(w.Now, *v.Credential, verify.Facts{}); verdict.String() != v.BareVerdict() {
+				t.Errorf("%s of %s where nothing is known, want %s", verdict, bare.Subject, v.BareVerdict())
+			}
+		})
+	}
+	if asked < 60 {
+		t.Errorf("%d vectors", asked)
+	}
+}
+
+// twist is a world of one good token, and what is done to it.
+type twist struct {
+	verify.Index
+	tok token.Token
+	rec record.Record
+}
+
+var noon = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+
+func acme(change func(*verify.Client)) verify.Client {
+	c := verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "primary", Permissions: []string{"search.*"}}})}
+	if change != nil {
+		change(&c)
+	}
+	return c
+}
+
+func newTwist(t *testing.T) *twist {
+	w := &twist{tok: verifytest.Mint(t, token.Application, t.Name())}
+	w.rec = record.Record{
+		Kind: token.Application, Digest: w.tok.Digest(), Client: "acme", Roles: []string{"primary"}, IssuedAt: noon,
+		Owner: record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "1"},
+	}
+	w.SetClient(acme(nil))
+	w.Resume(w.rec.Owner)
+	w.Set(w.rec)
+	return w
+}
+
+func (w *twist) ask(f verify.Facts) (verify.Identity, verify.Verdict) {
+	return w.Verify(noon, w.tok.Reveal(), f)
+}
+
+// What is taken away counts from the next verification on [3.6] [3.7], whatever came before it and in whatever order.
+func TestWhatIsTakenAwayCountsAtOnce(t *testing.T) {
+	for name, x := range map[string]struct {
+		away, back func(*twist)
+		want       verify.Verdict
+	}{
+		"the record": {
+			func(w *twist) { w.Remove(w.rec.Digest) },
+			func(w *twist) { w.Set(w.rec) },
+			verify.Unknown,
+		},
+		"the record's state": {
+			func(w *twist) { r := w.rec; r.Suspended = true; w.Set(r) },
+			func(w *twist) { w.Set(w.rec) },
+			verify.Suspended,
+		},
+		"the record's time": {
+			func(w *twist) { r := w.rec; r.ExpiresAt = noon; w.Set(r) },
+			func(w *twist) { w.Set(w.rec) },
+			verify.Expired,
+		},
+		"the record's client": {
+			func(w *twist) { r := w.rec; r.Client = "beta"; w.Set(r) },
+			func(w *twist) { w.Set(w.rec) },
+			verify.ClientMissing,
+		},
+		"the client": {
+			func(w *twist) { w.RemoveClient("acme") },
+			func(w *twist) { w.SetClient(acme(nil)) },
+			verify.ClientMissing,
+		},
+		"the client's state": {
+			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Suspended = true })) },
+			func(w *twist) { w.SetClient(acme(nil)) },
+			verify.ClientSuspended,
+		},
+		"the client's role": {
+			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Ceiling = grant.Ceiling{} })) },
+			func(w *twist) { w.SetClient(acme(nil)) },
+			verify.RoleMissing,
+		},
+		"the client's addresses": {
+			func(w *twist) {
+				w.SetClient(acme(func(c *verify.Client) { c.Ranges = verify.Ranges([]string{"10.0.0.0/8"}) }))
+			},
+			func(w *twist) { w.SetClient(acme(nil)) },
+			verify.SourceRefused,
+		},
+		"the owner": {
+			func(w *twist) { w.Stop(w.rec.Owner) },
+			func(w *twist) { w.Resume(w.rec.Owner) },
+			verify.OwnerStopped,
+		},
+		"the owner, before its record is told of": {
+			func(w *twist) { w.Remove(w.rec.Digest); w.Stop(w.rec.Owner); w.Set(w.rec) },
+			func(w *twist) { w.Resume(w.rec.Owner) },
+			verify.OwnerStopped,
+		},
+		"the owner, for one of the same name": {
+			func(w *twist) { o := w.rec.Owner; o.UID = "2"; w.Resume(o) },
+			func(w *twist) { w.Resume(w.rec.Owner) },
+			verify.OwnerStopped,
+		},
+		"the owner, stopped twice": {
+			func(w *twist) { w.Stop(w.rec.Owner); w.Stop(w.rec.Owner); w.Set(w.rec) },
+			func(w *twist) { w.Resume(w.rec.Owner) },
+			verify.OwnerStopped,
+		},
+		"the record, and the watch is behind": {
+			func(w *twist) { w.End(w.rec.Digest); w.Set(w.rec) },
+			func(w *twist) { w.Remove(w.rec.Digest); w.Set(w.rec) },
+			verify.Unknown,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTwist(t)
+			facts := verify.Facts{Roles: []string{"primary"}, Permissions: []string{"search.query"}}
+			for range 2 {
+				if _, verdict := w.ask(facts); verdict != verify.Good {
+					t.Fatalf("%s before", verdict)
+				}
+				x.away(w)
+				if _, verdict := w.ask(facts); verdict != x.want {
+					t.Errorf("%s, want %s", verdict, x.want)
+				}
+				x.back(w)
+			}
+			if _, verdict := w.ask(facts); verdict != verify.Good {
+				t.Errorf("%s after", verdict)
+			}
+		})
+	}
+}
+
+// An owner that went leaves nothing behind, or the index would grow with every token that ever was.
+func TestWhatIsGoneIsForgotten(t *testing.T) {
+	w := newTwist(t)
+	w.Stop(w.rec.Owner)
+	w.End(w.rec.Digest)
+	w.Remove(w.rec.Digest)
+	w.RemoveClient("acme")
+	if n := w.Remembered(); n != 0 {
+		t.Errorf("%d things are remembered", n)
+	}
+	w.Set(w.rec)
+	w.Stop(w.rec.Owner)
+	w.Remove(w.rec.Digest)
+	w.Remove(w.rec.Digest)
+	w.End(w.rec.Digest)
+	w.RemoveClient("nobody")
+	if n := w.Remembered(); n != 0 {
+		t.Errorf("%d things are remembered", n)
+	}
+}
+
+// A million records of a few clients must not hold a million copies of what they may do.
+func TestRecordsOfTheSameGrantsShareThem(t *testing.T) {
+	w := newTwist(t)
+	other := verifytest.Mint(t, token.Application, "other")
+	r := w.rec
+	r.Digest, r.Owner.Name = other.Digest(), "other"
+	w.Resume(r.Owner)
+	w.Set(r)
+	a, _ := w.ask(verify.Facts{})
+	b, _ := w.Verify(noon, other.Reveal(), verify.Facts{})
+	if a.Held != b.Held {
+		t.Error("two records of the same grants do not share what they hold")
+	}
+}
+
+func TestVerificationAllocatesNothing(t *testing.T) {
+	w := newTwist(t)
+	text, facts := w.tok.Reveal(), verify.Facts{Permissions: []string{"search.query"}, Roles: []string{"primary"}}
+	stranger := verifytest.Mint(t, token.Application, "stranger").Reveal()
+	if n := testing.AllocsPerRun(1000, func() {
+		w.Verify(noon, text, facts)
+		w.Verify(noon, stranger, facts)
+		w.Verify(noon, "no token", facts)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestEveryVerdictHasAName(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range verify.Verdicts() {
+		if name := v.String(); name == "" || seen[name] {
+			t.Errorf("verdict %d is called %q", v, name)
+		}
+		seen[v.String()] = true
+		if v.Forbidden() && v == verify.Good {
+			t.Error("what is good is forbidden")
+		}
+	}
+	if verify.Verdict(255).String() != "Malformed" {
+		t.Error("a number that is no verdict is not taken for a refusal")
+	}
+}
