@@ -27,14 +27,22 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	ended = make(chan error, 1)
 	go func() { ended <- l.Start(ctx) }()
 	t.Cleanup(stop)
-	for l.Ready(nil) != nil {
+	await(t, l, true, ended)
+	return l, stop, ended
+}
+
+// await waits until a listener is ready, or is not any more. It must not end before.
+func await(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for (l.Ready(nil) == nil) != ready {
 		select {
 		case err := <-ended:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond):
+			t.Fatalf("it ended: %v", err)
+		case <-tick.C:
 		}
 	}
-	return l, stop, ended
 }
 
 func TestAListenerServesToTheEndWhatItHasBegun(t *testing.T) {
@@ -61,9 +69,7 @@ func TestAListenerServesToTheEndWhatItHasBegun(t *testing.T) {
 	}()
 	<-begun
 	stop()
-	for l.Ready(nil) == nil {
-		time.Sleep(time.Millisecond)
-	}
+	await(t, l, false, ended)
 	close(finish)
 	if got := <-results; got.err != nil || got.body != "done" {
 		t.Errorf("what was begun ended with %q, %v", got.body, got.err)

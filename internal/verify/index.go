@@ -53,7 +53,6 @@ type grants struct {
 type owner struct {
 	subject string
 	running atomic.Pointer[string] // its uid; nil: nobody has told that it is there and lets its credentials be used
-	there   bool
 	users   int
 }
 
@@ -183,9 +182,7 @@ func (x *Index) RemoveClient(name string) {
 func (x *Index) Resume(o record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	who := x.owner(subject(o))
-	who.there = true
-	who.running.Store(&o.UID)
+	x.owner(subject(o)).running.Store(&o.UID)
 }
 
 // Stop refuses every credential of an owner from now on, whatever their records say, until Resume.
@@ -193,7 +190,6 @@ func (x *Index) Stop(o record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if who := x.owners[subject(o)]; who != nil {
-		who.there = false
 		who.running.Store(nil)
 		x.forget(who)
 	}
@@ -276,7 +272,7 @@ func (x *Index) leave(e *entry) {
 }
 
 func (x *Index) forget(who *owner) {
-	if who.users == 0 && !who.there {
+	if who.users == 0 && who.running.Load() == nil {
 		delete(x.owners, who.subject)
 	}
 }

@@ -1,0 +1,195 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+func TestATokenJustMadeIsLookedUpOnceForAllWhoAsk(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	w.Remove(w.rec.Digest)
+	asking, hold := make(chan struct{}), make(chan struct{})
+	s := &store{find: func(d token.Digest) (record.Record, error) {
+		close(asking) // a second time, it would panic
+		<-hold
+		if d != w.rec.Digest {
+			return record.Record{}, fmt.Errorf("asked for another")
+		}
+		return w.rec, nil
+	}}
+	v := w.verifier(c, s)
+	var users sync.WaitGroup
+	var good atomic.Int64
+	for range 50 {
+		users.Go(func() {
+			if who, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{Roles: []string{"primary"}}); verdict == verify.Good && who.Subject == "shop/indexer" {
+				good.Add(1)
+			}
+		})
+	}
+	<-asking
+	close(hold)
+	users.Wait()
+	if good.Load() != 50 {
+		t.Errorf("%d of 50 were Good", good.Load())
+	}
+	if w.Len() != 0 {
+		t.Error("what was looked up is in the index, where nobody would tell of its deletion")
+	}
+	if n := s.asked.Load(); n != 1 {
+		t.Errorf("the store was asked %d times", n)
+	}
+}
+
+func TestWhatIsLookedUpIsJudgedLikeWhatIsThere(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	w.Remove(w.rec.Digest)
+	stored := w.rec
+	v := w.verifier(c, &store{find: func(token.Digest) (record.Record, error) { return stored, nil }})
+	ask := func() verify.Verdict {
+		_, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{})
+		return verdict
+	}
+	for what, x := range map[string]struct {
+		change func(*record.Record)
+		want   verify.Verdict
+	}{
+		"expired":   {func(r *record.Record) { r.ExpiresAt = noon.Add(-time.Hour) }, verify.Expired},
+		"suspended": {func(r *record.Record) { r.Suspended = true }, verify.Suspended},
+		"of nobody": {func(r *record.Record) { r.Client = "nobody" }, verify.ClientMissing},
+		"of a kind": {func(r *record.Record) { r.Kind = token.Login }, verify.Unknown},
+	} {
+		c.step(time.Minute) // what was looked up before is forgotten
+		stored = w.rec
+		x.change(&stored)
+		if got := ask(); got != x.want {
+			t.Errorf("%s: %s, want %s", what, got, x.want)
+		}
+	}
+	c.step(time.Minute)
+	stored = w.rec
+	w.Stop(w.rec.Owner)
+	if got := ask(); got != verify.OwnerStopped {
+		t.Errorf("its owner is stopped: %s", got)
+	}
+}
+
+// Each unknown token costs a read at most, and a flood of them the reads that are set.
+func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	s := &store{}
+	v := w.verifier(c, s)
+	unknown := make([]string, 200)
+	for i := range unknown {
+		unknown[i] = verifytest.Mint(t, token.Application, fmt.Sprint("unknown ", i)).Reveal()
+	}
+	for range 10 {
+		if _, verdict := v.Verify(t.Context(), unknown[0], verify.Facts{}); verdict != verify.Unknown {
+			t.Fatal(verdict)
+		}
+	}
+	if n := s.asked.Load(); n != 1 {
+		t.Errorf("one unknown token was looked up %d times", n)
+	}
+	for _, text := range unknown {
+		v.Verify(t.Context(), text, verify.Facts{})
+	}
+	if n := s.asked.Load(); n > 10 {
+		t.Errorf("200 unknown tokens at once were looked up %d times", n)
+	}
+	c.step(time.Second)
+	for _, text := range unknown {
+		v.Verify(t.Context(), text, verify.Facts{})
+	}
+	if n := s.asked.Load(); n > 20 || n <= 10 {
+		t.Errorf("%d look-ups after another second", n)
+	}
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+		t.Errorf("a good token in the flood: %s", verdict)
+	}
+}
+
+// What the store could not tell is no answer: neither good nor gone.
+func TestWhatCannotBeLookedUpIsUndecided(t *testing.T) {
+	for name, find := range map[string]func(token.Digest) (record.Record, error){
+		"it does not answer": func(token.Digest) (record.Record, error) { return record.Record{}, errors.New("away") },
+		"it panics":          func(token.Digest) (record.Record, error) { panic("unforeseen") },
+	} {
+		w, c := newTwist(t), startAt(noon)
+		w.Remove(w.rec.Digest)
+		v := w.verifier(c, &store{find: find})
+		for range 2 {
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Undecided || !verdict.Open() {
+				t.Errorf("%s: %s", name, verdict)
+			}
+		}
+	}
+	w, c := newTwist(t), startAt(noon)
+	v := w.verifier(c, &store{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, verdict := v.Verify(ctx, w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+		t.Errorf("what is known is %s to somebody who has gone", verdict)
+	}
+}
+
+// A look-up that read the record before it was deleted must not bring it back.
+func TestALookUpDoesNotOutliveAnEnd(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	w.Remove(w.rec.Digest)
+	var v *verify.Verifier
+	v = w.verifier(c, &store{find: func(token.Digest) (record.Record, error) {
+		v.End(w.rec.Digest)
+		return w.rec, nil
+	}})
+	v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{})
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Unknown {
+		t.Errorf("after its end: %s", verdict)
+	}
+}
+
+func TestWhatCannotBeParsedIsNeverLookedUp(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	s := &store{}
+	v := w.verifier(c, s)
+	for _, text := range []string{"", "x", w.tok.Reveal() + "0", w.tok.Reveal()[1:]} {
+		if _, verdict := v.Verify(t.Context(), text, verify.Facts{}); verdict != verify.Malformed {
+			t.Errorf("%s", verdict)
+		}
+	}
+	if n := s.asked.Load(); n != 0 {
+		t.Errorf("%d look-ups", n)
+	}
+}
+
+func TestDoorsCloseWhenTheStoreWasSilentForTooLong(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	v := verify.NewVerifier(&w.Index, &store{}, verify.Options{Reads: 1, Oldest: time.Minute, Now: c.now, Lookups: ignore})
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.Open() || v.Silence() != 0 {
+		t.Errorf("before the index is complete: %s", verdict)
+	}
+	v.Heard()
+	for _, x := range []struct {
+		step time.Duration
+		want verify.Verdict
+	}{{time.Minute - time.Nanosecond, verify.Good}, {time.Nanosecond, verify.Good}, {time.Nanosecond, verify.Stale}} {
+		c.step(x.step)
+		if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != x.want || v.Open() != (x.want == verify.Good) {
+			t.Errorf("after %s: %s, want %s", v.Silence(), verdict, x.want)
+		}
+	}
+	v.Heard()
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+		t.Errorf("after it was heard of: %s", verdict)
+	}
+}
