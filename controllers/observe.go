@@ -181,8 +181,14 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 			s.Secret = plan.SecretIntact
 		}
 	}
+	// What the current record took over from is ours too: after a restore, the two may be seen one pass apart.
+	line := map[string]bool{}
+	for name := named.Predecessor; s.Current != nil && name != "" && !line[name]; name = s.records[name].Predecessor {
+		line[name] = true
+	}
 	for name, rec := range s.records {
-		if (s.Current == nil || name != s.Current.Record) && name != s.pending && (rec.Owner.UID == uid || rec.Owner.UID == string(at.UID)) {
+		ours := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
+		if (s.Current == nil || name != s.Current.Record) && name != s.pending && ours {
 			s.Others = append(s.Others, version(rec, at))
 		}
 	}
