@@ -24,18 +24,22 @@ type Facts struct {
 // What it points at is shared and never changes.
 type Identity struct {
 	*Held
+	*Owner
 	// ID names the credential, as its record does.
 	ID ID
 	// Kind of the credential.
 	Kind token.Kind
-	// Subject is the owner: namespace and name of an ApplicationToken, joined by a slash.
-	Subject string
-	// UID of the owner.
-	UID string
 	// IssuedAt has the precision of a second.
 	IssuedAt time.Time
 	// ExpiresAt is the first instant at which the credential is refused; zero if it does not expire.
 	ExpiresAt time.Time
+}
+
+// Owner is the object that a credential belongs to.
+type Owner struct {
+	// Subject is the namespace and the name of an ApplicationToken, joined by a slash.
+	Subject string
+	UID     string
 }
 
 // Held is what a credential may do: what it was given, within what its client holds now.

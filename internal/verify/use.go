@@ -12,19 +12,19 @@ import (
 // use is when and from where a credential was last accepted. It outlives changes of its record.
 type use struct {
 	seq    atomic.Uint32 // odd while somebody writes at, high and low
+	queued atomic.Bool
 	at     atomic.Int64  // Unix seconds; 0: never, as far as this replica knows
 	high   atomic.Uint64 // of the address, as IPv6
 	low    atomic.Uint64
-	queued atomic.Bool
-	next   *use // in the stack that it is queued in
 
-	id           ID
 	supersededAt atomic.Int64 // Unix seconds; 0: it is the current one
 	storedAt     atomic.Int64 // what the store says
+	behind       *item        // in the stack that it is queued in
 }
 
 // note remembers a use. Once a second is enough, and where two note the same second, one of them is: nobody waits.
-func (x *Index) note(u *use, now int64, from netip.Addr) {
+func (x *Index) note(home *item, now int64, from netip.Addr) {
+	u := &home.Value.use
 	if now <= u.at.Load() {
 		return
 	}
@@ -44,12 +44,12 @@ func (x *Index) note(u *use, now int64, from netip.Addr) {
 	u.low.Store(binary.BigEndian.Uint64(address[8:]))
 	u.at.Store(now)
 	u.seq.Store(seq + 2)
-	x.queue(u)
+	x.queue(home)
 }
 
-func (x *Index) queue(u *use) {
-	if u.queued.CompareAndSwap(false, true) {
-		x.used.push(u)
+func (x *Index) queue(home *item) {
+	if home.Value.queued.CompareAndSwap(false, true) {
+		x.used.push(home)
 	}
 }
 
@@ -61,11 +61,12 @@ type Use struct {
 	StoredAt     time.Time  // the last use that the store knows of; zero: none
 	SupersededAt time.Time  // from then on it is retired as soon as it is out of use; zero: it is the current one
 
-	of *use
+	home *item
 }
 
-// read is a Use that is whole: not the time of one and the address of another.
-func (u *use) read() Use {
+// lastUse is a Use that is whole: not the time of one and the address of another.
+func lastUse(home *item) Use {
+	u := &home.Value.use
 	for {
 		seq := u.seq.Load()
 		var address [16]byte
@@ -75,7 +76,7 @@ func (u *use) read() Use {
 		if seq%2 == 1 || u.seq.Load() != seq {
 			continue
 		}
-		v := Use{ID: u.id, At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), of: u}
+		v := Use{ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), home: home}
 		if address != [16]byte{} {
 			v.From = netip.AddrFrom16(address).Unmap()
 		}
@@ -93,43 +94,45 @@ func unix(seconds int64) time.Time {
 // Used appends to list those credentials that were used since it was last called. One whose use was not written is handed
 // to Again, or it is told of only when it is used again.
 func (x *Index) Used(list []Use) []Use {
-	for u := x.used.take(); u != nil; {
-		next := u.next
-		u.next = nil
+	for home := x.used.take(); home != nil; {
+		u := &home.Value.use
+		behind := u.behind
+		u.behind = nil
 		u.queued.Store(false) // before it is read: a use from now on queues it again
-		list = append(list, u.read())
-		u = next
+		list = append(list, lastUse(home))
+		home = behind
 	}
 	return list
 }
 
 // Stored says that the store knows of the use.
-func (u Use) Stored() { u.of.storedAt.Store(u.At.Unix()) }
+func (u Use) Stored() { u.home.Value.storedAt.Store(u.At.Unix()) }
 
 // Again lets Used tell of a use once more.
-func (x *Index) Again(u Use) { x.queue(u.of) }
+func (x *Index) Again(u Use) { x.queue(u.home) }
 
 // stored takes in what the store says of the last use.
-func (x *Index) stored(u *use, r record.Record) {
+func (x *Index) stored(home *item, r record.Record) {
+	u := &home.Value.use
 	if !r.LastUsedAt.IsZero() {
 		u.storedAt.Store(r.LastUsedAt.Unix())
 	}
 	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(r.SupersededAt.Unix()) == 0 && u.at.Load() > u.storedAt.Load() {
-		x.queue(u) // now it matters
+		x.queue(home) // now it matters
 	}
 }
 
 // stack holds what was pushed until it is taken, all at once. Nobody waits for anybody.
-type stack struct{ top atomic.Pointer[use] }
+type stack struct{ top atomic.Pointer[item] }
 
-func (s *stack) push(u *use) {
+func (s *stack) push(it *item) {
 	for {
 		top := s.top.Load()
-		u.next = top
-		if s.top.CompareAndSwap(top, u) {
+		it.Value.behind = top
+		if s.top.CompareAndSwap(top, it) {
 			return
 		}
 	}
 }
 
-func (s *stack) take() *use { return s.top.Swap(nil) }
+func (s *stack) take() *item { return s.top.Swap(nil) }

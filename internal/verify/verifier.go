@@ -103,13 +103,13 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	if !v.fresh(now) {
 		return Identity{}, Stale
 	}
-	e := v.index.entries.Find(digest)
-	if e == nil {
+	it := v.index.entries.Find(digest)
+	if it == nil {
 		return v.lookUp(ctx, now, kind, digest, f)
 	}
-	who, verdict := e.judge(now, kind, id(digest), f)
+	who, verdict := judge(it, now, kind, f)
 	if verdict == Good {
-		v.index.note(e.use, now.Unix(), f.Source)
+		v.index.note(it.Value.home, now.Unix(), f.Source)
 	}
 	return who, verdict
 }
@@ -182,7 +182,7 @@ func (v *Verifier) judge(now time.Time, kind token.Kind, r *record.Record, f Fac
 	if r == nil {
 		return Identity{}, Unknown
 	}
-	return v.index.judgeRecord(now, kind, *r, f)
+	return judge(v.index.outside(*r), now, kind, f)
 }
 
 // recent remembers what was looked up. It forgets one for another, so it never grows.

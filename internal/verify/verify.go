@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/grant"
-	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -21,24 +20,16 @@ func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verd
 
 // VerifyDigest is Verify of a text that was digested before.
 func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
-	e := x.entries.Find(d)
-	if e == nil {
+	it := x.entries.Find(d)
+	if it == nil {
 		return Identity{}, Unknown
 	}
-	return e.judge(now, kind, id(d), f)
-}
-
-// judgeRecord is Verify of a credential that the index does not know and the store vouches for. Its owner and its client
-// are those of the index.
-func (x *Index) judgeRecord(now time.Time, kind token.Kind, r record.Record, f Facts) (Identity, Verdict) {
-	x.mu.Lock()
-	e := x.outside(r)
-	x.mu.Unlock()
-	return e.judge(now, kind, id(r.Digest), f)
+	return judge(it, now, kind, f)
 }
 
 // judge asks first whether the credential is good at all, and only then whether it is good for this.
-func (e *entry) judge(now time.Time, kind token.Kind, id ID, f Facts) (Identity, Verdict) {
+func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict) {
+	e := &it.Value
 	c := e.grants.tenant.now.Load()
 	switch {
 	case kind != e.kind:
@@ -47,7 +38,7 @@ func (e *entry) judge(now time.Time, kind token.Kind, id ID, f Facts) (Identity,
 		return Identity{}, Expired
 	case e.suspended:
 		return Identity{}, Suspended
-	case !e.owner.lets(e.uid):
+	case e.stopped.Load():
 		return Identity{}, OwnerStopped
 	case c == nil:
 		return Identity{}, ClientMissing
@@ -58,7 +49,7 @@ func (e *entry) judge(now time.Time, kind token.Kind, id ID, f Facts) (Identity,
 	if !within(e.grants.ranges, source) || !within(c.Ranges, source) {
 		return Identity{}, SourceRefused
 	}
-	who := Identity{Held: e.grants.under(c), ID: id, Kind: e.kind, Subject: e.owner.subject, UID: e.uid, IssuedAt: time.Unix(e.issuedAt, 0).UTC()}
+	who := Identity{Held: e.grants.under(c), Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: time.Unix(e.issuedAt, 0).UTC()}
 	if e.expiresAt != never {
 		who.ExpiresAt = time.Unix(e.expiresAt, 0).UTC()
 	}
