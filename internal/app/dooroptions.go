@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -23,6 +26,8 @@ type DoorOptions struct {
 	PlainHTTP      bool
 	CertFile       string
 	KeyFile        string
+	Secret         string   // where the certificate in those files is made and renewed; empty: somebody else makes it
+	DNSNames       []string // of the certificate that we make; empty: those of the Service
 	TrustedProxies []netip.Prefix
 	Audiences      []string
 	Issuer         string
@@ -34,13 +39,15 @@ type DoorOptions struct {
 
 // flags adds those of the doors. What it returns reads the lists among them, once they are set.
 func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
-	var proxies, audiences string
+	var proxies, audiences, names string
 	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors: /verify, /oauth2/introspect, /oauth2/revoke; 0 for none")
 	fs.StringVar(&d.WebhookAddress, "webhook-bind-address", "0", "`address` of /tokenreview, for a kube-apiserver; 0 for none")
 	fs.StringVar(&d.GRPCAddress, "grpc-bind-address", "0", "`address` of ext_authz, for Envoy; 0 for none")
 	fs.BoolVar(&d.PlainHTTP, "plain-http", false, "serve the doors without TLS, on loopback addresses only")
 	fs.StringVar(&d.CertFile, "tls-cert-file", "", "`file` with the certificate chain of the doors, in PEM; read again when it changes")
 	fs.StringVar(&d.KeyFile, "tls-private-key-file", "", "`file` with its key")
+	fs.StringVar(&d.Secret, "tls-secret", "", "`name` of a Secret in the operator's own namespace in which it makes and renews that certificate, under a CA of its own; mount it where the two files are. Empty: the certificate is somebody else's")
+	fs.StringVar(&names, "tls-dns-names", "", "comma-separated `names` in a certificate that the operator makes; empty: apptoken-operator.NAMESPACE.svc")
 	fs.StringVar(&proxies, "trusted-proxies", "", "comma-separated `ranges` of the gateways whose X-Forwarded-For is believed, as 10.0.0.0/8")
 	fs.StringVar(&audiences, "audiences", "", "comma-separated `names` of the audiences that tokens are good for in a TokenReview; empty: the API server that asks, alone")
 	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the doors as callers know it, for OAuth metadata; empty: as they ask for it")
@@ -49,7 +56,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
 	return func() error {
-		d.Audiences = list(audiences)
+		d.Audiences, d.DNSNames = list(audiences), list(names)
 		for _, text := range list(proxies) {
 			if _, err := netip.ParsePrefix(text); err != nil {
 				return fmt.Errorf("--trusted-proxies: %q is no range of addresses: write it like 10.0.0.0/8", text)
@@ -58,6 +65,14 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 		}
 		return nil
 	}
+}
+
+// names are those of the certificate that is made for an operator in a namespace.
+func (d DoorOptions) names(namespace string) []string {
+	if len(d.DNSNames) > 0 {
+		return d.DNSNames
+	}
+	return []string{"apptoken-operator." + namespace + ".svc"}
 }
 
 // open are the addresses that are set, by their flags.
@@ -85,6 +100,14 @@ func (d DoorOptions) validate() error {
 		errs = append(errs, errors.New("--plain-http and --tls-cert-file exclude each other"))
 	case len(open) > 0 && !tls && !d.PlainHTTP:
 		errs = append(errs, errors.New("the doors need a certificate: set --tls-cert-file and --tls-private-key-file, or --plain-http on loopback addresses"))
+	}
+	if d.Secret != "" && (d.CertFile == "" || filepath.Dir(d.CertFile) != filepath.Dir(d.KeyFile)) {
+		errs = append(errs, errors.New("--tls-secret: --tls-cert-file and --tls-private-key-file are to name two files in the folder where that Secret is mounted"))
+	}
+	for _, name := range append([]string{d.Secret}, d.DNSNames...) {
+		if name != "" && len(validation.IsDNS1123Subdomain(strings.TrimPrefix(name, "*."))) > 0 {
+			errs = append(errs, fmt.Errorf("%q is neither the name of a Secret nor one for a certificate", name))
+		}
 	}
 	if d.Issuer != "" {
 		if u, err := url.Parse(d.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {

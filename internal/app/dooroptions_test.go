@@ -10,7 +10,7 @@ import (
 )
 
 // together are the flags that mean something with others alone.
-var together = []string{"tls-cert-file", "tls-private-key-file"}
+var together = []string{"tls-cert-file", "tls-private-key-file", "tls-secret"}
 
 // doorFlags are the flags of the doors, as in flags.
 var doorFlags = map[string]struct {
@@ -27,6 +27,11 @@ var doorFlags = map[string]struct {
 		two: "false", second: func(*app.Options) {},
 		bad: "maybe", complaint: `invalid argument "maybe" for "--plain-http" flag: strconv.ParseBool: parsing "maybe": invalid syntax; see --help`,
 		variable: `APPTOKEN_PLAIN_HTTP="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
+	},
+	"tls-dns-names": {
+		one: "tokens.example.com", first: func(o *app.Options) { o.Doors.DNSNames = []string{"tokens.example.com"} },
+		two: "*.example.com, tokens.example.org", second: func(o *app.Options) { o.Doors.DNSNames = []string{"*.example.com", "tokens.example.org"} },
+		bad: "https://tokens", complaint: `"https://tokens" is neither the name of a Secret nor one for a certificate`,
 	},
 	"trusted-proxies": {
 		one: "10.0.0.0/8", first: func(o *app.Options) { o.Doors.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} },
@@ -91,6 +96,10 @@ func TestDoorsOpenWithACertificateOrOnLoopback(t *testing.T) {
 		"a certificate without its key":         {"--bind-address=:8443 --tls-cert-file=a", "go together"},
 		"a key without its certificate":         {"--tls-private-key-file=b", "go together"},
 		"a certificate, and plain all the same": {"--plain-http --tls-cert-file=a --tls-private-key-file=b", "exclude each other"},
+		"with one that it makes":                {"--bind-address=:8443 --tls-secret=s --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", ""},
+		"one that it makes, and no files":       {"--bind-address=:8443 --tls-secret=s", "two files in the folder where that Secret is mounted"},
+		"one that it makes, in two folders":     {"--bind-address=:8443 --tls-secret=s --tls-cert-file=/a/tls.crt --tls-private-key-file=/b/tls.key", "two files in the folder where that Secret is mounted"},
+		"one that it makes, in no Secret":       {"--bind-address=:8443 --tls-secret=S! --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `"S!" is neither the name of a Secret`},
 		"an address that is none":               {"--bind-address=8443 --plain-http", "write host:port or :port, or 0 for none"},
 	} {
 		o, err := app.ParseOptions(strings.Fields(x.args), environment{}.get)

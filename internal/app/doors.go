@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/time/rate"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -41,7 +40,7 @@ func (op *Operator) openDoors(store *record.Kube, o Options) error {
 		Audit: NewAuditLogger(o.AuditLog), Noise: rate.NewLimiter(noisePerSecond, noisePerSecond), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	var err error
-	if op.Doors, err = op.listeners(doors, d); err != nil {
+	if op.Doors, err = op.listeners(doors, o); err != nil {
 		return err
 	}
 	errs := []error{
@@ -61,18 +60,14 @@ func (op *Operator) openDoors(store *record.Kube, o Options) error {
 }
 
 // listeners are those whose addresses are set, by the names of their flags.
-func (op *Operator) listeners(doors *server.Doors, d DoorOptions) (map[string]*server.Listener, error) {
-	open := d.open()
+func (op *Operator) listeners(doors *server.Doors, o Options) (map[string]*server.Listener, error) {
+	open := o.Doors.open()
 	var config *tls.Config
-	if d.CertFile != "" && len(open) > 0 {
-		certificates, err := certwatcher.New(d.CertFile, d.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the certificate of the doors: %w", err)
-		}
-		if err := op.Manager.Add(certificates); err != nil {
+	if o.Doors.CertFile != "" && len(open) > 0 {
+		var err error
+		if config, err = op.certify(o); err != nil {
 			return nil, err
 		}
-		config = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.GetCertificate}
 	}
 	all := map[string]*server.Listener{}
 	for name, address := range open {
@@ -84,7 +79,7 @@ func (op *Operator) listeners(doors *server.Doors, d DoorOptions) (map[string]*s
 			handler = doors.GRPCHandler()
 		}
 		all[name] = &server.Listener{
-			Address: address, Handler: handler, TLS: config, Linger: d.Linger, Log: ctrl.Log.WithName("doors"),
+			Address: address, Handler: handler, TLS: config, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors"),
 		}
 	}
 	return all, nil

@@ -28,14 +28,45 @@ func Root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(here)))
 }
 
+// Option changes how a control plane is started.
+type Option func(*envtest.Environment) error
+
+// AskAboutTokens has the API server ask a webhook about bearer tokens that are not its own, and remember a success for
+// a second on top of the ten that it always does. The file that names the webhook is written into the folder.
+func AskAboutTokens(url, folder string) Option {
+	return func(env *envtest.Environment) error {
+		file := filepath.Join(folder, "tokenreview.conf")
+		content := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters:
+- name: apptoken
+  cluster: {server: %q}
+contexts:
+- name: apptoken
+  context: {cluster: apptoken}
+current-context: apptoken
+`, url)
+		env.ControlPlane.GetAPIServer().Configure().
+			Set("authentication-token-webhook-config-file", file).
+			Set("authentication-token-webhook-version", "v1").
+			Set("authentication-token-webhook-cache-ttl", "1s")
+		return os.WriteFile(file, []byte(content), 0o600)
+	}
+}
+
 // Start starts a control plane on free ports and installs the kinds from config/crd. It is ready when Start returns.
-func Start() (*Cluster, error) {
+func Start(options ...Option) (*Cluster, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, errors.New("KUBEBUILDER_ASSETS is not set: use the Makefile, or export KUBEBUILDER_ASSETS=$(make -s controlplane | tail -n 1)")
 	}
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
+	}
+	for _, set := range options {
+		if err := set(env); err != nil {
+			return nil, err
+		}
 	}
 	admin, err := env.Start()
 	if err != nil {

@@ -25,6 +25,9 @@ import (
 // system is the operator's own namespace.
 const system = "apptoken-system"
 
+// webhook is where the API server asks the shared operator about tokens. No port that the kernel gives out is at this address.
+const webhook = "127.0.0.3:9443"
+
 // What all tests share.
 var (
 	plane      *cluster.Cluster
@@ -46,17 +49,17 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
-	if plane, err = cluster.Start(); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel() // first, since the API server waits for whoever watches
 	dir, err := os.MkdirTemp("", "apptoken-e2e")
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if plane, err = cluster.Start(cluster.AskAboutTokens("http://"+webhook+"/tokenreview", dir)); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // first, since the API server waits for whoever watches
 	if err := access(ctx, dir); err != nil {
 		return 1, err
 	}
@@ -198,7 +201,9 @@ func (s *shared) operator() (*operator, error) {
 		return s.op, nil
 	}
 	var err error
-	s.op, err = begin(options())
+	o := options()
+	o.Doors.WebhookAddress = webhook
+	s.op, err = begin(o)
 	return s.op, err
 }
 

@@ -49,7 +49,10 @@ func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
 	objects := parse(t, rendered(t, "default"))
 	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
 	c := manager(t, d)
-	for flag, name := range map[string]string{"--metrics-bind-address": "metrics", "--health-probe-bind-address": "health"} {
+	for flag, name := range map[string]string{
+		"--metrics-bind-address": "metrics", "--health-probe-bind-address": "health",
+		"--bind-address": "doors", "--webhook-bind-address": "webhook", "--grpc-bind-address": "ext-authz",
+	} {
 		i := slices.IndexFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
 		if i < 0 || !slices.Contains(c.Args, flag+"=:"+strconv.Itoa(int(c.Ports[i].ContainerPort))) {
 			t.Errorf("the port %s is not what %s says: %v %v", name, flag, c.Ports, c.Args)
@@ -66,6 +69,34 @@ func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
 	}
 	if env := c.Env[0]; env.Name != "POD_NAMESPACE" || env.ValueFrom.FieldRef.FieldPath != "metadata.namespace" {
 		t.Errorf("the operator is not told its own namespace: %v", env)
+	}
+}
+
+func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
+	objects := parse(t, rendered(t, "default"))
+	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	c := manager(t, d)
+	service := find[*corev1.Service](t, objects, d.Namespace, d.Name) // the name that is in the certificate
+	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) {
+		t.Errorf("the Service does not lead to the doors: %v", service.Spec.Selector)
+	}
+	for _, p := range service.Spec.Ports {
+		if !slices.ContainsFunc(c.Ports, func(of corev1.ContainerPort) bool { return of.Name == p.TargetPort.StrVal }) {
+			t.Errorf("the Service leads to a port %s, which is not there", p.TargetPort.StrVal)
+		}
+	}
+	secret := find[*corev1.Secret](t, objects, d.Namespace, "apptoken-operator-tls")
+	if len(secret.Data)+len(secret.StringData) > 0 {
+		t.Error("to apply the manifests again would undo the certificate")
+	}
+	if v := d.Spec.Template.Spec.Volumes; len(v) != 1 || v[0].Secret == nil || v[0].Secret.SecretName != secret.Name || c.VolumeMounts[0].Name != v[0].Name {
+		t.Fatalf("the Secret is not mounted: %v", v)
+	}
+	at := c.VolumeMounts[0].MountPath
+	for _, arg := range []string{"--tls-secret=" + secret.Name, "--tls-cert-file=" + at + "/tls.crt", "--tls-private-key-file=" + at + "/tls.key"} {
+		if !slices.Contains(c.Args, arg) {
+			t.Errorf("the operator is not told %s: %v", arg, c.Args)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rights are verbs, in alphabetical order, by API group and resource.
+// rights are verbs, in alphabetical order, by API group and resource, and names where they are for these alone.
 type rights map[string]string
 
 // These are all the rights that the operator has. Whoever adds to them says in config/rbac what for.
@@ -35,6 +35,8 @@ var (
 	own = rights{
 		"apptoken.dev/tokenrecords":        "create delete get list patch watch",
 		"apptoken.dev/tokenrecords/status": "patch",
+		"/secrets":                         "list watch",
+		"/secrets apptoken-operator-tls":   "update",
 		"coordination.k8s.io/leases":       "create get update",
 		"/events":                          "create",
 	}
@@ -132,9 +134,10 @@ func (r rights) add(rules []rbacv1.PolicyRule) {
 	for _, rule := range rules {
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
-				verbs := append(strings.Fields(r[group+"/"+resource]), rule.Verbs...)
+				what := strings.Join(append([]string{group + "/" + resource}, rule.ResourceNames...), " ")
+				verbs := append(strings.Fields(r[what]), rule.Verbs...)
 				slices.Sort(verbs)
-				r[group+"/"+resource] = strings.Join(slices.Compact(verbs), " ")
+				r[what] = strings.Join(slices.Compact(verbs), " ")
 			}
 		}
 	}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+)
+
+// errNoCertificate says that the files of the certificate are not there yet.
+var errNoCertificate = errors.New("there is no certificate yet")
+
+// certificates are those of the doors: read from files, and again whenever these change.
+type certificates struct {
+	certFile, keyFile string
+	log               logr.Logger
+	read              atomic.Pointer[certwatcher.CertWatcher]
+}
+
+// NeedLeaderElection says that every replica serves.
+func (*certificates) NeedLeaderElection() bool { return false }
+
+// Start reads the files whenever they change, until ctx ends.
+func (c *certificates) Start(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for waited := false; ; waited = true {
+		err := c.load()
+		if err == nil {
+			return c.read.Load().Start(ctx)
+		}
+		if !waited {
+			c.log.Info("waiting for the certificate of the doors", "file", c.certFile, "why", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// load reads the files for the first time.
+func (c *certificates) load() error {
+	if c.read.Load() != nil {
+		return nil
+	}
+	w, err := certwatcher.New(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("read the certificate of the doors: %w", err)
+	}
+	c.read.Store(w)
+	return nil
+}
+
+// get is for tls.Config.
+func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if w := c.read.Load(); w != nil {
+		return w.GetCertificate(hello)
+	}
+	return nil, errNoCertificate
+}
+
+// ready fails as long as nobody could be served.
+func (c *certificates) ready(*http.Request) error {
+	if c.read.Load() == nil {
+		return errNoCertificate
+	}
+	return nil
+}
+
+// certify has the doors serve the certificate that the options name. Where it is ours to make, one replica makes it and
+// renews it in the Secret, from where it gets into the files of all: the kubelet does that.
+func (op *Operator) certify(o Options) (*tls.Config, error) {
+	d := o.Doors
+	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
+	if err := c.load(); err != nil && (d.Secret == "" || !errors.Is(err, fs.ErrNotExist)) {
+		return nil, err
+	}
+	if d.Secret != "" {
+		err := rotator.AddRotator(op.Manager, &rotator.CertRotator{
+			SecretKey:             types.NamespacedName{Namespace: o.Namespace, Name: d.Secret},
+			CertDir:               filepath.Dir(d.CertFile),
+			CertName:              filepath.Base(d.CertFile),
+			KeyName:               filepath.Base(d.KeyFile),
+			CAName:                "apptoken-operator-ca",
+			CAOrganization:        "apptoken",
+			DNSName:               d.names(o.Namespace)[0],
+			ExtraDNSNames:         d.names(o.Namespace)[1:],
+			IsReady:               make(chan struct{}),
+			RequireLeaderElection: true, // two at a time would undo each other
+		})
+		if err != nil {
+			return nil, fmt.Errorf("keep the certificate of the doors: %w", err)
+		}
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, errors.Join(
+		op.Manager.Add(c),
+		op.Manager.AddReadyzCheck("certificate", c.ready),
+	)
+}

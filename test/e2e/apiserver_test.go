@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// bearing is a kubectl that has nothing but a token.
+func (w *tenant) bearing(text string) func(ctx context.Context, args ...string) (string, error) {
+	w.Helper()
+	bare := filepath.Join(w.TempDir(), "kubeconfig")
+	content := fmt.Sprintf("{apiVersion: v1, kind: Config, clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]}",
+		plane.Admin.Host, base64.StdEncoding.EncodeToString(plane.Admin.CAData))
+	w.must(os.WriteFile(bare, []byte(content), 0o600))
+	return func(ctx context.Context, args ...string) (string, error) {
+		args = append([]string{"--kubeconfig", bare, "--cluster", "c", "--token", text, "-n", w.name}, args...)
+		cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
+		cmd.Env = append(os.Environ(), "KUBECACHEDIR="+filepath.Dir(bare))
+		said, err := cmd.CombinedOutput()
+		return string(said), err
+	}
+}
+
+func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T) { // [row 2]
+	w := aTenant(t)
+	w.declare("indexer", `{roles: [primary]}`)
+	w.ready("indexer")
+	meta := metav1.ObjectMeta{Namespace: w.name, Name: "sees-pods"}
+	w.must(admin.Create(t.Context(), &rbacv1.Role{
+		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
+	}))
+	w.must(admin.Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "apptoken:role:" + w.name + ":primary"}},
+	}))
+	kubectl := w.bearing(w.text("indexer"))
+
+	who, err := kubectl(t.Context(), "auth", "whoami")
+	if err != nil {
+		t.Fatalf("%v: %s", err, who)
+	}
+	for _, want := range []string{"apptoken:" + w.name + ":indexer", "apptoken:client:" + w.name, "apptoken:role:" + w.name + ":primary", w.current("indexer").RecordName(), "system:authenticated"} {
+		if !strings.Contains(who, want) {
+			t.Errorf("whoami does not say %s:\n%s", want, who)
+		}
+	}
+	w.eventually("it may read pods", func(ctx context.Context) bool { // once the API server has heard of the binding
+		said, err := kubectl(ctx, "get", "pods")
+		return err == nil && strings.Contains(said, "No resources found")
+	})
+	for sentence, args := range map[string][]string{
+		"Secrets":        {"get", "secrets"},
+		"other tenants'": {"get", "pods", "-n", system},
+		"writing":        {"create", "configmap", "mine"},
+	} {
+		if said, err := kubectl(t.Context(), args...); err == nil || !strings.Contains(said, "orbidden") {
+			t.Errorf("%s: %v %s", sentence, err, said)
+		}
+	}
+
+	w.edit("indexer", `{state: Revoked}`)
+	began := time.Now()
+	w.eventually("it is nobody", func(ctx context.Context) bool {
+		said, err := kubectl(ctx, "get", "pods")
+		return err != nil && (strings.Contains(said, "Unauthorized") || strings.Contains(said, "must be logged in"))
+	})
+	t.Logf("the API server took it for %s after its revocation: it remembers for ten seconds, whatever we answer", time.Since(began).Round(time.Second))
+}
+
+func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) { // it does not say where it came from
+	w := aTenant(t)
+	w.declare("indexer", `{roles: [primary], sourceRanges: ["127.0.0.0/8"]}`)
+	w.ready("indexer")
+	if said, err := w.bearing(w.text("indexer"))(t.Context(), "auth", "whoami"); err == nil {
+		t.Errorf("it is taken for\n%s", said)
+	}
+}
