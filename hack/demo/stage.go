@@ -31,6 +31,9 @@ type stage struct {
 	kubeconfig string
 	log        string
 	health     string
+	doors      string
+	webhook    string
+	nobody     string // a kubeconfig file with no right at all
 	operator   *exec.Cmd
 	ended      chan error // of the operator
 	cluster    *cluster.Cluster
@@ -43,7 +46,10 @@ func build(ctx context.Context, operator string) (*stage, error) {
 	if s.folder, err = os.MkdirTemp("", "apptoken-demo-"); err != nil {
 		return s, err
 	}
-	if s.cluster, err = cluster.Start(); err != nil {
+	if s.webhook, err = freeAddress(ctx); err != nil {
+		return s, err
+	}
+	if s.cluster, err = cluster.Start(cluster.AskAboutTokens("http://"+s.webhook+"/tokenreview", s.folder)); err != nil {
 		return s, err
 	}
 	if s.client, err = client.NewWithWatch(s.cluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
@@ -54,8 +60,11 @@ func build(ctx context.Context, operator string) (*stage, error) {
 		return s, err
 	}
 	s.kubeconfig = filepath.Join(s.folder, "kubeconfig")
-	if err := os.WriteFile(s.kubeconfig, kubeconfig, 0o600); err != nil {
-		return s, err
+	s.nobody = filepath.Join(s.folder, "nobody")
+	for file, content := range map[string][]byte{s.kubeconfig: kubeconfig, s.nobody: s.cluster.Nobody()} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return s, err
+		}
 	}
 	if err := s.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ownNamespace}}); err != nil {
 		return s, fmt.Errorf("create the operator's namespace: %w", err)
@@ -68,13 +77,18 @@ func (s *stage) startOperator(ctx context.Context, program string) error {
 	if s.health, err = freeAddress(ctx); err != nil {
 		return err
 	}
+	if s.doors, err = freeAddress(ctx); err != nil {
+		return err
+	}
 	s.log = filepath.Join(s.folder, "operator.log")
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	s.operator = exec.Command(program, "--namespace="+ownNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address="+s.health) //nolint:gosec,noctx // the program that the reader built; it is ended by teardown
+	s.operator = exec.Command(program, //nolint:gosec,noctx // the program that the reader built; it is ended by teardown
+		"--namespace="+ownNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address="+s.health,
+		"--plain-http", "--bind-address="+s.doors, "--webhook-bind-address="+s.webhook, "--shutdown-delay=0s")
 	s.operator.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	s.operator.Stdout, s.operator.Stderr = log, log
 	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
@@ -123,8 +137,13 @@ func (s *stage) until(ctx context.Context, what string, holds func() (bool, erro
 
 // kubectl runs a command line, shows it, and shows what it prints.
 func (s *stage) kubectl(ctx context.Context, line string) error {
+	return s.kubectlWith(ctx, line, "")
+}
+
+// kubectlWith runs a command line in which $TOKEN stands for a token, which is not shown.
+func (s *stage) kubectlWith(ctx context.Context, line, text string) error {
 	fmt.Println("  $ kubectl", line)
-	out, err := s.run(ctx, strings.Fields(line)...)
+	out, err := s.run(ctx, strings.Fields(strings.ReplaceAll(line, "$TOKEN", text))...)
 	for l := range strings.Lines(out) {
 		fmt.Print("    ", l)
 	}

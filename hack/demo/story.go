@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,7 +39,7 @@ func tell(ctx context.Context, operator string, once bool) (err error) {
 		return err
 	}
 	fmt.Printf("Both are ready, after %.1f s.\n", time.Since(began).Seconds())
-	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext} {
+	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext, verified, refused} {
 		if err := chapter(s, ctx); err != nil {
 			return err
 		}
@@ -134,6 +138,96 @@ func whatNext(s *stage, ctx context.Context) error {
 	}
 	fmt.Printf("\n5. The next rotation comes by itself, at %s.\n", at.Status.NextRotation.UTC().Format(time.RFC1123))
 	return nil
+}
+
+func verified(s *stage, ctx context.Context) error {
+	tok, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n6. What is the token worth? A gateway asks at the door /verify; TOKEN is what the Secret holds:")
+	if status, err := s.verify(ctx, tok, "?permission=search.query"); err != nil || status != http.StatusOK {
+		return errors.Join(err, fmt.Errorf("the door answers %d", status))
+	}
+	fmt.Println("   An API server asks by TokenReview. What the token may do there is for RBAC to say:")
+	const bound = "shop-sees-pods"
+	for _, line := range []string{
+		"create role " + bound + " -n shop --verb=list --resource=pods",
+		"create rolebinding " + bound + " -n shop --role=" + bound + " --group=apptoken:role:acme:primary",
+	} {
+		if err := s.kubectl(ctx, line); err != nil {
+			return err
+		}
+	}
+	bearing := "--kubeconfig=" + s.nobody + " --token=$TOKEN "
+	if err := s.kubectlWith(ctx, bearing+"auth whoami", tok.Reveal()); err != nil {
+		return err
+	}
+	if err := s.until(ctx, "the API server to hear of the binding", func() (bool, error) {
+		_, err := s.run(ctx, strings.Fields("--kubeconfig="+s.nobody+" --token="+tok.Reveal()+" get pods -n shop")...)
+		return err == nil, nil //nolint:nilerr // it is forbidden until then
+	}); err != nil {
+		return err
+	}
+	return s.kubectlWith(ctx, bearing+"get pods -n shop", tok.Reveal())
+}
+
+func refused(s *stage, ctx context.Context) error {
+	tok, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n7. The platform team suspends the client, and everything that it holds stops:")
+	if err := s.kubectl(ctx, `patch client acme --type=merge -p {"spec":{"state":"Suspended"}}`); err != nil {
+		return err
+	}
+	if err := s.until(ctx, "the door to refuse", func() (bool, error) {
+		answer, err := s.ask(ctx, tok, "")
+		return answer.StatusCode == http.StatusUnauthorized, err
+	}); err != nil {
+		return err
+	}
+	if _, err := s.verify(ctx, tok, ""); err != nil {
+		return err
+	}
+	fmt.Println("   Active again, it is as good as before:")
+	if err := s.kubectl(ctx, `patch client acme --type=merge -p {"spec":{"state":"Active"}}`); err != nil {
+		return err
+	}
+	return s.until(ctx, "the door to let it pass", func() (bool, error) {
+		answer, err := s.ask(ctx, tok, "")
+		return answer.StatusCode == http.StatusOK, err
+	})
+}
+
+// verify asks the door as a gateway does, and shows the question and the answer.
+func (s *stage) verify(ctx context.Context, tok token.Token, query string) (int, error) {
+	fmt.Printf("  $ curl -i -H \"Authorization: Bearer $TOKEN\" 'http://%s/verify%s'\n", s.doors, query)
+	answer, err := s.ask(ctx, tok, query)
+	if err != nil {
+		return 0, err
+	}
+	fmt.Println("    HTTP/1.1", answer.Status)
+	for _, name := range slices.Sorted(maps.Keys(answer.Header)) {
+		if strings.HasPrefix(name, "X-Apptoken-") || name == "Www-Authenticate" {
+			fmt.Printf("    %s: %s\n", name, answer.Header.Get(name))
+		}
+	}
+	return answer.StatusCode, nil
+}
+
+// ask asks the door about a token. The body of the answer is closed.
+func (s *stage) ask(ctx context.Context, tok token.Token, query string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.doors+"/verify"+query, http.NoBody)
+	if err != nil {
+		return &http.Response{}, err
+	}
+	request.Header.Set("Authorization", "Bearer "+tok.Reveal())
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return &http.Response{}, fmt.Errorf("ask the door: %w", err)
+	}
+	return answer, answer.Body.Close()
 }
 
 // await waits until the token indexer is as wanted.

@@ -5,6 +5,7 @@
 package cluster
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -31,26 +32,33 @@ func Root() string {
 // Option changes how a control plane is started.
 type Option func(*envtest.Environment) error
 
+// kubeconfig is a file that leads to a server, with no credential.
+func kubeconfig(server string, ca []byte) []byte {
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters:
+- name: apptoken
+  cluster: {server: %q, certificate-authority-data: %q}
+contexts:
+- name: apptoken
+  context: {cluster: apptoken}
+current-context: apptoken
+`, server, base64.StdEncoding.EncodeToString(ca))
+}
+
+// Nobody is the content of a kubeconfig file with no right at all, for somebody who has a token.
+func (c *Cluster) Nobody() []byte { return kubeconfig(c.Admin.Host, c.Admin.CAData) }
+
 // AskAboutTokens has the API server ask a webhook about bearer tokens that are not its own, and remember a success for
 // a second on top of the ten that it always does. The file that names the webhook is written into the folder.
 func AskAboutTokens(url, folder string) Option {
 	return func(env *envtest.Environment) error {
 		file := filepath.Join(folder, "tokenreview.conf")
-		content := fmt.Sprintf(`apiVersion: v1
-kind: Config
-clusters:
-- name: apptoken
-  cluster: {server: %q}
-contexts:
-- name: apptoken
-  context: {cluster: apptoken}
-current-context: apptoken
-`, url)
 		env.ControlPlane.GetAPIServer().Configure().
 			Set("authentication-token-webhook-config-file", file).
 			Set("authentication-token-webhook-version", "v1").
 			Set("authentication-token-webhook-cache-ttl", "1s")
-		return os.WriteFile(file, []byte(content), 0o600)
+		return os.WriteFile(file, kubeconfig(url, nil), 0o600)
 	}
 }
 

@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/base64"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,11 +17,9 @@ import (
 func (w *tenant) bearing(text string) func(ctx context.Context, args ...string) (string, error) {
 	w.Helper()
 	bare := filepath.Join(w.TempDir(), "kubeconfig")
-	content := fmt.Sprintf("{apiVersion: v1, kind: Config, clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]}",
-		plane.Admin.Host, base64.StdEncoding.EncodeToString(plane.Admin.CAData))
-	w.must(os.WriteFile(bare, []byte(content), 0o600))
+	w.must(os.WriteFile(bare, plane.Nobody(), 0o600))
 	return func(ctx context.Context, args ...string) (string, error) {
-		args = append([]string{"--kubeconfig", bare, "--cluster", "c", "--token", text, "-n", w.name}, args...)
+		args = append([]string{"--kubeconfig", bare, "--token", text, "-n", w.name}, args...)
 		cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 		cmd.Env = append(os.Environ(), "KUBECACHEDIR="+filepath.Dir(bare))
 		said, err := cmd.CombinedOutput()
