@@ -101,7 +101,11 @@ func (r *ApplicationTokens) around(ctx context.Context, at *v1alpha1.Application
 		return s, nil
 	}
 	var c v1alpha1.Client
-	err = r.Client.Get(ctx, types.NamespacedName{Name: s.asked.client}, &c)
+	key := types.NamespacedName{Name: s.asked.client}
+	err = r.Client.Get(ctx, key, &c)
+	if apierrors.IsNotFound(err) {
+		err = r.Live.Get(ctx, key, &c) // it may have been applied together with the token
+	}
 	if apierrors.IsNotFound(err) {
 		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonClientMissing, Message: fmt.Sprintf("there is no Client %q; correct spec.clientRef, or ask the platform team to create it", s.asked.client)}
 		return s, nil

@@ -16,7 +16,7 @@ type rights map[string]string
 var (
 	// Of objects that have no namespace.
 	reading = rights{
-		"apptoken.dev/clients":        "list watch",
+		"apptoken.dev/clients":        "get list watch",
 		"apptoken.dev/clients/status": "update",
 		"/namespaces":                 "get list watch",
 	}
