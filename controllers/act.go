@@ -212,7 +212,7 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 
 // dropFormer deletes the Secret of the name that the spec asked for before, once the new one holds the token.
 func (r *ApplicationTokens) dropFormer(ctx context.Context, s *seen) error {
-	if s.former == nil || s.secret == nil || s.Current == nil {
+	if s.former == nil || s.secret == nil || s.Current == nil || s.Secret == plan.SecretForeign {
 		return nil
 	}
 	if err := r.deleteSecret(ctx, s.former); err != nil {

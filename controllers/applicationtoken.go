@@ -118,7 +118,7 @@ func (r *ApplicationTokens) around(ctx context.Context, at *v1alpha1.Application
 		return s, err
 	}
 	if c.Spec.Tokens.MaxCount != nil && at.Status.Current == nil {
-		s.older, err = r.countOlder(ctx, at, c.Name)
+		s.ahead, err = r.countAhead(ctx, at, c.Name)
 	}
 	return s, err
 }
@@ -132,8 +132,8 @@ func (r *ApplicationTokens) namespaceLabels(ctx context.Context, name string) (m
 	return ns.Labels, nil
 }
 
-// countOlder counts the tokens of a client that were declared before this one.
-func (r *ApplicationTokens) countOlder(ctx context.Context, at *v1alpha1.ApplicationToken, clientName string) (int, error) {
+// countAhead counts the tokens of a client that have a place before this one.
+func (r *ApplicationTokens) countAhead(ctx context.Context, at *v1alpha1.ApplicationToken, clientName string) (int, error) {
 	var list v1alpha1.ApplicationTokenList
 	err := r.Client.List(ctx, &list, client.MatchingFields{IndexClient: clientName},
 		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
@@ -142,7 +142,7 @@ func (r *ApplicationTokens) countOlder(ctx context.Context, at *v1alpha1.Applica
 	}
 	count := 0
 	for i := range list.Items {
-		if older(&list.Items[i], at) {
+		if ahead(&list.Items[i], at) {
 			count++
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -38,7 +39,7 @@ type surroundings struct {
 	asked     asked
 	client    *v1alpha1.Client // nil: there is none of that name
 	namespace map[string]string
-	older     int           // tokens of the client that were declared before this one
+	ahead     int           // tokens of the client that have a place before this one
 	refused   *plan.Refusal // a reference could not be resolved
 }
 
@@ -95,8 +96,12 @@ func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan
 	}
 	held := ceiling(s.client).Restrict(drawable).Cut(s.asked.roles, s.asked.permissions)
 	if granted && held.Over() {
-		refuse(v1alpha1.ReasonOverCeiling, "client %s does not grant %s to namespace %s; take it out of the spec, or ask the client's platform team to grant it",
-			s.client.Name, few(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace)
+		where := "the spec"
+		if at.Spec.CloneFrom != nil {
+			where = "the spec of the token that is cloned"
+		}
+		refuse(v1alpha1.ReasonOverCeiling, "client %s does not grant %s to namespace %s; take it out of %s, or ask the client's platform team to grant it",
+			s.client.Name, few(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, where)
 	}
 	return &plan.Grants{
 		Client:       s.client.Name,
@@ -147,8 +152,8 @@ func policy(at *v1alpha1.ApplicationToken, s surroundings, issued bool, refuse r
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringWithRotation && !rotates:
 		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.client.Name)
 	}
-	if p.MaxCount != nil && !issued && s.older >= int(*p.MaxCount) {
-		refuse(v1alpha1.ReasonTooManyTokens, "client %s serves at most %d tokens and %d are older than this one; delete some, or ask its platform team to raise spec.tokens.maxCount", s.client.Name, *p.MaxCount, s.older)
+	if p.MaxCount != nil && !issued && s.ahead >= int(*p.MaxCount) {
+		refuse(v1alpha1.ReasonTooManyTokens, "client %s serves at most %d tokens and %d come before this one; delete some, or ask its platform team to raise spec.tokens.maxCount", s.client.Name, *p.MaxCount, s.ahead)
 	}
 }
 
@@ -249,6 +254,17 @@ func few(list []string) string {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
+
+// ahead says whether a has a place in the count of its client before b, which has none yet: it was issued, or it was declared
+// earlier and nothing but the count can stand in its way.
+func ahead(a, b *v1alpha1.ApplicationToken) bool {
+	return a.UID != b.UID && (a.Status.Current != nil || waits(a) && older(a, b))
+}
+
+// waits says whether a token may be issued as it is, or will be when there is a place.
+func waits(at *v1alpha1.ApplicationToken) bool {
+	return at.Status.Current == nil && (reasonOf(at) == v1alpha1.ReasonTooManyTokens || !meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled))
 }
 
 // older says whether a was declared before b. Names decide among those of one second.

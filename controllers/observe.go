@@ -139,9 +139,9 @@ func (r *ApplicationTokens) readSecret(ctx context.Context, key types.Namespaced
 	return secret, false, nil
 }
 
-// holder is the Secret that holds the token: the one that the spec asks for, or until that exists the one before.
+// holder is the Secret that holds the token: the one that the spec asks for, or until that is ours the one before.
 func (s *seen) holder() *corev1.Secret {
-	if s.secret == nil {
+	if s.secret == nil || s.Secret == plan.SecretForeign {
 		return s.former
 	}
 	return s.secret
@@ -150,20 +150,15 @@ func (s *seen) holder() *corev1.Secret {
 // derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	s.Observed, s.token = plan.Observed{}, token.Token{}
-	var named record.Record
-	var known, holds bool
-	secret := s.holder()
-	if secret != nil {
-		named, known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
-		known = known && named.Owner.Name == at.Name
-		if known {
-			s.token, holds = render.Find(secret.Data, named.Digest)
-		}
+	named, known, holds := s.vouched(at, s.secret)
+	taken := s.foreign || s.secret != nil && !belongs(s.secret, at, holds)
+	secret := s.secret
+	if secret == nil || taken {
+		secret = s.former
+		named, known, holds = s.vouched(at, secret)
 	}
 	uid := string(at.UID)
 	switch {
-	case s.foreign, secret != nil && !belongs(secret, at, holds):
-		s.Secret = plan.SecretForeign
 	case secret == nil:
 		s.Secret = plan.SecretAbsent
 	case !known && secret.Annotations[v1alpha1.AnnotationRecord] != "":
@@ -181,6 +176,9 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 			s.Secret = plan.SecretIntact
 		}
 	}
+	if taken {
+		s.Secret = plan.SecretForeign
+	}
 	// What the current record took over from is ours too: after a restore, the two may be seen one pass apart.
 	line := map[string]bool{}
 	for name := named.Predecessor; s.Current != nil && name != "" && !line[name]; name = s.records[name].Predecessor {
@@ -193,6 +191,18 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 		}
 	}
 	slices.SortFunc(s.Others, newestFirst)
+}
+
+// vouched finds the record that a Secret names, if it is of this owner or one of its name, and the token that it vouches for.
+func (s *seen) vouched(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (named record.Record, known, holds bool) {
+	if secret == nil {
+		return record.Record{}, false, false
+	}
+	named, known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
+	if known = known && named.Owner.Name == at.Name; known {
+		s.token, holds = render.Find(secret.Data, named.Digest)
+	}
+	return named, known, holds
 }
 
 func newestFirst(a, b plan.Version) int {

@@ -26,7 +26,11 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 		delete(s.records, name)
 		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
 	}
-	for _, secret := range []*corev1.Secret{s.secret, s.former} {
+	named := s.secret
+	if s.Secret == plan.SecretForeign {
+		named = nil
+	}
+	for _, secret := range []*corev1.Secret{named, s.former} {
 		// One that was offered to us and never taken over stays.
 		if secret != nil && belongs(secret, at, holds) && (holds || metav1.IsControlledBy(secret, at)) {
 			if err := r.deleteSecret(ctx, secret); err != nil {

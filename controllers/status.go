@@ -56,7 +56,7 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 		})
 	}
 	st.SecretName = ""
-	if holder := s.holder(); holder != nil && s.Secret != plan.SecretForeign {
+	if holder := s.holder(); holder != nil {
 		st.SecretName = holder.Name
 	}
 	if at.Spec.CloneFrom != nil && st.Cloned == nil && s.Current != nil {
@@ -75,8 +75,7 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
 		ready.Message = fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
 	case plan.SecretTaken:
-		ready.Message = fmt.Sprintf("Secret %s exists and is not ours; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
-			w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
+		ready.Message = taken(at, w, s)
 	}
 	setCondition(now, at, ready)
 	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionReconciling)
@@ -85,6 +84,24 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 		return
 	}
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+}
+
+// taken says whose the Secret is that the spec asks for, and what can be done about it.
+func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
+	text := fmt.Sprintf("Secret %s exists and is not ours; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
+		w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
+	if s.secret != nil {
+		switch owner := metav1.GetControllerOf(s.secret); {
+		case owner != nil && owner.Kind == ownerKind:
+			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.secret.name, owner.Name)
+		case s.secret.Type != corev1.SecretTypeOpaque:
+			text = fmt.Sprintf("Secret %s is of type %s, and tokens are in Secrets of type Opaque alone; set another spec.secret.name, or delete that Secret", w.secret.name, s.secret.Type)
+		}
+	}
+	if s.Current != nil {
+		text += fmt.Sprintf("; until then Secret %s holds version %d (%s)", s.former.Name, s.Current.Number, s.Current.Hint)
+	}
+	return text
 }
 
 // waiting says that something did not work which will be tried again. A token that is Ready stays so.

@@ -93,7 +93,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Named("applicationtoken").
 		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
-		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.roomFor}).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{UpdateFunc: r.placeGivenUp, DeleteFunc: r.roomFor}).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
@@ -247,6 +247,15 @@ func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
 
 func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
 	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
+}
+
+// placeGivenUp looks again at those that had no room in their client, now that one before them turned out not to be served.
+func (r *ApplicationTokens) placeGivenUp(ctx context.Context, e event.UpdateEvent, q queue) {
+	before, ok1 := e.ObjectOld.(*v1alpha1.ApplicationToken)
+	now, ok2 := e.ObjectNew.(*v1alpha1.ApplicationToken)
+	if ok1 && ok2 && (before.Status.Current != nil || waits(before)) && now.Status.Current == nil && !waits(now) {
+		r.roomFor(ctx, event.DeleteEvent{Object: now}, q)
+	}
 }
 
 // roomFor looks again at those that had no room in their client, now that a token of it is gone.

@@ -126,13 +126,22 @@ func (s *stage) until(ctx context.Context, what string, holds func() (bool, erro
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			said, _ := os.ReadFile(s.log) //nolint:errcheck // what it said is a help, no more
-			return fmt.Errorf("the operator ended while it was waited for %s: %w\n%s", what, err, said)
+			return fmt.Errorf("while it was waited for %s, %w", what, s.ending(err))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
 	}
+}
+
+// ending tells of the end of an operator that nobody told to end.
+func (s *stage) ending(err error) error {
+	how := "in good order"
+	if err != nil {
+		how = err.Error()
+	}
+	said, _ := os.ReadFile(s.log) //nolint:errcheck // what it said is a help, no more
+	return fmt.Errorf("the operator ended, %s; the last that it said:\n%s", how, said[max(0, len(said)-2000):])
 }
 
 // kubectl runs a command line, shows it, and shows what it prints.
@@ -143,7 +152,8 @@ func (s *stage) kubectl(ctx context.Context, line string) error {
 // kubectlWith runs a command line in which $TOKEN stands for a token, which is not shown.
 func (s *stage) kubectlWith(ctx context.Context, line, text string) error {
 	fmt.Println("  $ kubectl", line)
-	out, err := s.run(ctx, strings.Fields(strings.ReplaceAll(line, "$TOKEN", text))...)
+	line = strings.ReplaceAll(strings.ReplaceAll(line, "'", ""), "$TOKEN", text) // the quotes are for the reader's shell
+	out, err := s.run(ctx, strings.Fields(line)...)
 	for l := range strings.Lines(out) {
 		fmt.Print("    ", l)
 	}
@@ -165,7 +175,9 @@ func (s *stage) run(ctx context.Context, args ...string) (string, error) {
 func (s *stage) teardown() error {
 	var errs []error
 	if s.operator != nil && s.operator.Process != nil {
-		errs = append(errs, s.operator.Process.Signal(syscall.SIGTERM))
+		if err := s.operator.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
 		select {
 		case <-s.ended:
 		case <-time.After(40 * time.Second):

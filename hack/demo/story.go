@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -47,13 +48,22 @@ func tell(ctx context.Context, operator string, once bool) (err error) {
 	if once {
 		return nil
 	}
-	fmt.Printf("\nNow it is your turn. In another terminal:\n\n    export KUBECONFIG=%s\n    kubectl get apptokens -A\n\nThe operator's log is %s. Ctrl-C ends everything.\n", s.kubeconfig, s.log)
+	fmt.Printf(`
+Now it is your turn. In another terminal:
+
+    export KUBECONFIG=%s
+    export PATH=$PATH:%s   # if there is no kubectl yet
+    export TOKEN=$(kubectl get secret indexer-token -n shop -o jsonpath='{.data.token}' | base64 -d)
+    kubectl get apptokens -A
+
+The operator's log is %s. Ctrl-C ends everything.
+`, s.kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), s.log)
 	select {
 	case <-ctx.Done():
 		return nil
 	case err := <-s.ended:
 		s.ended <- err
-		return fmt.Errorf("the operator ended: %w", err)
+		return s.ending(err)
 	}
 }
 
@@ -69,7 +79,7 @@ func issued(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("   indexer has its token. reporter has one too, and a condition tells of the Deployment it should restart:")
-	return s.kubectl(ctx, `get at reporter -n shop -o jsonpath={.status.conditions[?(@.type=="Restarted")].message}{"\n"}`)
+	return s.kubectl(ctx, `get at reporter -n shop -o jsonpath='{.status.conditions[?(@.type=="Restarted")].message}{"\n"}'`)
 }
 
 func vouchedFor(s *stage, ctx context.Context) error {
@@ -98,7 +108,7 @@ func rotated(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\n3. Somebody asks for a rotation, with a short overlap so that we need not wait for hours.")
-	if err := s.kubectl(ctx, `patch at indexer -n shop --type=merge -p {"spec":{"rotation":{"trigger":"2","retire":{"minOverlap":"5s","quietPeriod":"1s"}}}}`); err != nil {
+	if err := s.kubectl(ctx, `patch at indexer -n shop --type=merge -p '{"spec":{"rotation":{"trigger":"2","retire":{"minOverlap":"5s","quietPeriod":"1s"}}}}'`); err != nil {
 		return err
 	}
 	at, err := s.await(ctx, "the rotation", func(at *v1alpha1.ApplicationToken) bool { return at.Status.Rotations == 1 && ready(at) })
@@ -178,7 +188,7 @@ func refused(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\n7. The platform team suspends the client, and everything that it holds stops:")
-	if err := s.kubectl(ctx, `patch client acme --type=merge -p {"spec":{"state":"Suspended"}}`); err != nil {
+	if err := s.kubectl(ctx, `patch client acme --type=merge -p '{"spec":{"state":"Suspended"}}'`); err != nil {
 		return err
 	}
 	if err := s.until(ctx, "the door to refuse", func() (bool, error) {
@@ -191,7 +201,7 @@ func refused(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("   Active again, it is as good as before:")
-	if err := s.kubectl(ctx, `patch client acme --type=merge -p {"spec":{"state":"Active"}}`); err != nil {
+	if err := s.kubectl(ctx, `patch client acme --type=merge -p '{"spec":{"state":"Active"}}'`); err != nil {
 		return err
 	}
 	return s.until(ctx, "the door to let it pass", func() (bool, error) {

@@ -62,6 +62,12 @@ var allowed = map[string]bool{
 // Functions are the names that a template may call, in alphabetical order.
 func Functions() []string { return slices.Sorted(maps.Keys(allowed)) }
 
+// carries are the functions that the token may go through: what comes out goes into the Secret, and nothing is decided by it.
+// Whatever else it went into could fail, or not, by what the token is, and that would be told.
+var carries = map[string]bool{"b64enc": true, "quote": true, "toJson": true, "urlquery": true, "print": true}
+
+var errDecides = errors.New("decides by the token, or takes a part of it; .Token may stand by itself, and go through b64enc, print, quote, toJson and urlquery")
+
 // harmless walks what was parsed and refuses what it does not know to be harmless.
 func harmless(t *template.Template) error {
 	if len(t.Templates()) > 1 {
@@ -70,36 +76,42 @@ func harmless(t *template.Template) error {
 	if t.Tree == nil || t.Root == nil {
 		return nil // empty
 	}
-	return walk(t.Root, false)
+	return walk(t.Root, scope{root: true})
 }
 
-func walk(n parse.Node, looping bool) error {
+// scope is where in a template a node stands.
+type scope struct {
+	root    bool // the dot is all values
+	looping bool
+}
+
+func walk(n parse.Node, in scope) error {
 	switch n := n.(type) {
 	case *parse.ListNode:
 		if n == nil {
 			return nil
 		}
-		return each(n.Nodes, looping)
+		return each(n.Nodes, in)
 	case *parse.ActionNode:
-		return walk(n.Pipe, looping)
+		return walk(n.Pipe, in)
 	case *parse.PipeNode:
 		if n == nil {
 			return nil
 		}
-		return each(n.Cmds, looping)
+		return pipe(n, in)
 	case *parse.CommandNode:
-		return each(n.Args, looping)
+		return each(n.Args, in)
 	case *parse.ChainNode:
-		return walk(n.Node, looping)
+		return walk(n.Node, in)
 	case *parse.IfNode:
-		return errors.Join(walk(n.Pipe, looping), walk(n.List, looping), walk(n.ElseList, looping))
+		return branch(n.BranchNode, in, in)
 	case *parse.WithNode:
-		return errors.Join(walk(n.Pipe, looping), walk(n.List, looping), walk(n.ElseList, looping))
+		return branch(n.BranchNode, in, scope{looping: in.looping})
 	case *parse.RangeNode:
-		if over := n.Pipe.Cmds; looping || len(over) != 1 || !slices.Contains([]string{".Roles", ".Permissions"}, over[0].String()) {
+		if over := n.Pipe.Cmds; in.looping || len(over) != 1 || !slices.Contains([]string{".Roles", ".Permissions"}, over[0].String()) {
 			return errors.New("ranges over something else than .Roles or .Permissions, or within another range")
 		}
-		return errors.Join(walk(n.List, true), walk(n.ElseList, true))
+		return branch(n.BranchNode, in, scope{looping: true})
 	case *parse.IdentifierNode:
 		if !allowed[n.Ident] {
 			return fmt.Errorf("calls %s, which is none of: %s", n.Ident, strings.Join(Functions(), ", "))
@@ -113,9 +125,55 @@ func walk(n parse.Node, looping bool) error {
 	}
 }
 
-func each[N parse.Node](nodes []N, looping bool) error {
+// branch walks a condition and what depends on it.
+func branch(n parse.BranchNode, in, inside scope) error {
+	if holdsToken(n.Pipe, in) {
+		return errDecides
+	}
+	return errors.Join(walk(n.Pipe, in), walk(n.List, inside), walk(n.ElseList, in))
+}
+
+// pipe walks commands of which each gets what the one before made.
+func pipe(n *parse.PipeNode, in scope) error {
+	secret := false
+	for _, c := range n.Cmds {
+		for _, arg := range c.Args {
+			secret = secret || holdsToken(arg, in)
+		}
+		if f, calls := c.Args[0].(*parse.IdentifierNode); secret && calls && allowed[f.Ident] && !carries[f.Ident] {
+			return errDecides
+		}
+	}
+	if secret && len(n.Decl) > 0 {
+		return errDecides
+	}
+	return each(n.Cmds, in)
+}
+
+// holdsToken says whether what a node stands for is the token, or holds it.
+func holdsToken(n parse.Node, in scope) bool {
+	among := func(nodes []parse.Node) bool {
+		return slices.ContainsFunc(nodes, func(n parse.Node) bool { return holdsToken(n, in) })
+	}
+	switch n := n.(type) {
+	case *parse.PipeNode:
+		return n != nil && slices.ContainsFunc(n.Cmds, func(c *parse.CommandNode) bool { return among(c.Args) })
+	case *parse.ChainNode:
+		return holdsToken(n.Node, in)
+	case *parse.DotNode:
+		return in.root
+	case *parse.FieldNode:
+		return in.root && n.Ident[0] == "Token"
+	case *parse.VariableNode:
+		return n.Ident[0] == "$" && (len(n.Ident) == 1 || n.Ident[1] == "Token")
+	default:
+		return false
+	}
+}
+
+func each[N parse.Node](nodes []N, in scope) error {
 	for _, n := range nodes {
-		if err := walk(n, looping); err != nil {
+		if err := walk(n, in); err != nil {
 			return err
 		}
 	}

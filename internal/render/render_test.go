@@ -62,7 +62,7 @@ func TestATemplateSeesTheTokensOwnValues(t *testing.T) {
 
 // Threats row 5: template functions that read the cluster. Here also: loops and recursion that would not end.
 func TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns(t *testing.T) {
-	deep := "{{ .Token }}" + strings.Repeat("{{ with print . . }}", 60) + strings.Repeat("{{ end }}", 60)
+	deep := "{{ .Token }}{{ with .Client }}" + strings.Repeat("{{ with print . . }}", 60) + strings.Repeat("{{ end }}", 61)
 	for name, c := range map[string]struct{ text, says string }{
 		"a function that is not listed":            {`{{ lookup "v1" "Secret" "kube-system" "x" }}`, `function "lookup" not defined`},
 		"the environment":                          {`{{ env "HOME" }}`, `function "env" not defined`},
@@ -79,9 +79,19 @@ func TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns(t *testing.T) {
 		"a value of another value":                 {`{{ .Token.Secret }}`, "can't evaluate field Secret"},
 		"an index that is out of range":            {`{{ index .Roles 99 }}`, "out of range"},
 		"a text that doubles over and over":        {deep, "bytes"},
-		"a variable that doubles over and over":    {"{{ .Token }}{{ $x := .Token }}" + strings.Repeat("{{ $x = print $x $x }}", 60), "bytes"},
-		"the token in no form that is found again": {`{{ len .Token }}`, "no key holds the token"},
-		"a part of the token":                      {`{{ slice .Token 0 20 }}`, "no key holds the token"},
+		"a variable that doubles over and over":    {"{{ .Token }}{{ $x := .Client }}" + strings.Repeat("{{ $x = print $x $x }}", 60), "bytes"},
+		"the token in no form that is found again": {`{{ b64enc (b64enc .Token) }}`, "no key holds the token"},
+		"a part of the token":                      {`{{ slice .Token 0 20 }}`, "takes a part of it"},
+		"a byte of the token as an index":          {`{{ .Token }}{{ index .Roles (index .Token 5) }}`, "takes a part of it"},
+		"a byte of the token as an end":            {`{{ .Token }}{{ slice .Client 0 (index $.Token 5) }}`, "takes a part of it"},
+		"a failure that depends on the token":      {`{{ .Token }}{{ if gt (index .Token 5) 70 }}{{ index .Roles 9 }}{{ end }}`, "decides by the token"},
+		"a comparison with the token":              {`{{ .Token }}{{ and (lt .Token "b") (index .Roles 9) }}`, "decides by the token"},
+		"the token handed on in a pipe":            {`{{ .Token }}{{ .Token | print | len }}`, "takes a part of it"},
+		"the token behind a variable":              {`{{ .Token }}{{ $t := print .Token }}{{ index .Roles (len $t) }}`, "takes a part of it"},
+		"the token behind the dot":                 {`{{ .Token }}{{ with .Token }}{{ index . 5 }}{{ end }}`, "decides by the token"},
+		"the token by its name":                    {`{{ .Token }}{{ index (index . "Token") 5 }}`, "takes a part of it"},
+		"the token by its name, from within":       {`{{ .Token }}{{ range .Roles }}{{ index $ "Token" }}{{ end }}`, "takes a part of it"},
+		"all values behind the dot":                {`{{ .Token }}{{ with $ }}{{ .Token }}{{ end }}`, "decides by the token"},
 		"nothing":                                  {``, "no key holds the token"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -77,6 +77,23 @@ func TestTheOldestAreServedWhereACountIsSet(t *testing.T) {
 	w.ready("b")
 }
 
+func TestOnlyTokensThatCouldBeServedTakeAPlace(t *testing.T) { // [row 14]
+	w := aTenant(t)
+	w.editClient(`{tokens: {maxCount: 1}}`)
+	stranger := tenantOf(t, w.op) // whose namespace the client does not know
+	stranger.declare("squatter", `{clientRef: {name: `+w.name+`}}`)
+	stranger.refused("squatter", v1alpha1.ReasonNamespaceNotGranted)
+	w.declare("greedy", `{roles: [nobody-has-this]}`)
+	w.refused("greedy", v1alpha1.ReasonOverCeiling)
+	w.declare("indexer", `{}`)
+	w.ready("indexer")
+
+	w.edit("greedy", `{roles: []}`)
+	w.refused("greedy", v1alpha1.ReasonTooManyTokens)
+	w.must(admin.Delete(t.Context(), &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "indexer"}}))
+	w.ready("greedy")
+}
+
 func TestAMissingConsumerIsSaidAndTheTokenServesOn(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{restart: [{kind: Deployment, name: nobody}]}`)

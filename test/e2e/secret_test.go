@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 )
@@ -127,15 +129,82 @@ func TestARenameToATakenNameKeepsTheOldSecret(t *testing.T) { // [3.11]
 	d := w.current("indexer")
 	s := w.stranger("taken", nil)
 	w.edit("indexer", `{secret: {name: taken}}`)
-	w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	at := w.refused("indexer", v1alpha1.ReasonSecretTaken)
 	w.untouched(s)
 	if w.digest(w.secret("indexer")) != d || !w.accepted(d) {
 		t.Error("the token that runs was given up")
+	}
+	if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "until then Secret indexer holds version 1") || at.Status.SecretName != "indexer" {
+		t.Errorf("it is not told where the token is: %s; status.secretName is %q", said, at.Status.SecretName)
 	}
 	w.edit("indexer", `{secret: {name: null}}`)
 	if w.current("indexer") != d {
 		t.Error("the token is another")
 	}
+}
+
+func TestTheTokenGetsIntoAFreeNameAfterATakenOne(t *testing.T) { // [row 22]
+	w := aTenant(t)
+	w.declare("indexer", `{}`)
+	d := w.current("indexer")
+	w.stranger("taken", nil)
+	w.edit("indexer", `{secret: {name: taken}}`)
+	w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	w.edit("indexer", `{secret: {name: free}}`)
+	w.eventually("there is a Secret of the free name, and none of the first", func(context.Context) bool { return !w.noSecret("free") && w.noSecret("indexer") })
+	w.ready("indexer")
+	if w.digest(w.secret("free")) != d || len(w.records("indexer")) != 1 {
+		t.Error("the token is another")
+	}
+
+	w.edit("indexer", `{secret: {name: taken}}`)
+	w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	w.edit("indexer", `{state: Revoked}`)
+	w.eventually("no Secret is left of a revoked token", func(context.Context) bool { return w.noSecret("free") && !w.noSecret("taken") })
+}
+
+func TestTwoTokensThatSwapTheirSecretsKeepThem(t *testing.T) { // [3.11]
+	w := aTenant(t)
+	w.declare("a", `{}`)
+	w.declare("b", `{}`)
+	a, b := w.current("a"), w.current("b")
+	w.edit("a", `{secret: {name: b}}`)
+	w.edit("b", `{secret: {name: a}}`)
+	for name, other := range map[string]string{"a": "b", "b": "a"} {
+		at := w.refused(name, v1alpha1.ReasonSecretTaken)
+		if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "belongs to ApplicationToken "+other+"; set another") {
+			t.Errorf("%s is told %s", name, said)
+		}
+	}
+	if w.digest(w.secret("a")) != a || w.digest(w.secret("b")) != b || !w.accepted(a) || !w.accepted(b) {
+		t.Error("a token is not where it was, or refused")
+	}
+	w.must(admin.Delete(t.Context(), &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "b"}}))
+	w.eventually("b's Secret is gone with it, and a's is in its place", func(context.Context) bool {
+		return w.noSecret("a") && !w.noSecret("b") && w.digest(w.secret("b")) == a
+	})
+	w.ready("a")
+}
+
+func TestASecretOfAnotherTypeIsSaidToBeOne(t *testing.T) { // [row 4]
+	w := aTenant(t)
+	s := w.stranger("indexer", func(s *corev1.Secret) {
+		s.Type = "example.com/other"
+		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
+		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
+	})
+	w.declare("indexer", `{}`)
+	at := w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "is of type example.com/other") {
+		t.Errorf("the message does not say what is wrong with it: %s", said)
+	}
+	w.untouched(s)
+}
+
+// noSecret says whether there is no Secret of that name.
+func (w *tenant) noSecret(name string) bool {
+	var s corev1.Secret
+	return apierrors.IsNotFound(admin.Get(w.Context(), client.ObjectKey{Namespace: w.name, Name: name}, &s))
 }
 
 func TestAnImmutableSecretIsSaidToBeOne(t *testing.T) {

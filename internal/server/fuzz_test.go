@@ -1,0 +1,276 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/protobuf/proto"
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+const (
+	plain     = "Cache-Control=no-store;Content-Type=application/json "
+	requested = "Cache-Control=no-store;Content-Type=application/json;Www-Authenticate="
+
+	passed = `200 Cache-Control=no-store;X-Apptoken-Account-Id=;X-Apptoken-Client=acme;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
+		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
+	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
+	nothing    = `401 ` + requested + `Bearer realm="apptoken" {"error":"unauthorized","error_description":"a token is required"}`
+	refused    = `401 ` + requested + `Bearer realm="apptoken", error="invalid_token" {"error":"invalid_token","error_description":"the token is not accepted"}`
+	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope" {"error":"insufficient_scope","error_description":"the token is good, and does not hold what is required here"}`
+)
+
+func (h *hut) passed() string {
+	_, digest, _ := token.DigestOf(h.good)
+	return fmt.Sprintf(passed, digest.RecordName())
+}
+
+var scheme = regexp.MustCompile(`^(?i:bearer) +`)
+
+// Whatever is in the headers and in the query, the good token passes if it is there once, whole and alone.
+func FuzzForwardAuth(f *testing.F) {
+	marked := mark(f)
+	for _, s := range []string{place, marked, "", place + " ", place + "," + place, marked[:52], strings.Repeat("a", 513)} {
+		for _, scheme := range []string{"Bearer ", "bearer   ", "Basic ", "Bearer", ""} {
+			f.Add(scheme+s, "", "", "")
+			f.Add("", s, scheme+s, "permission=search.query")
+			f.Add("Basic YTpi", "", scheme+s, "role=x&client=acme&permission="+s)
+		}
+	}
+	f.Add("Bearer "+place, marked, "", "client=beta")
+	f.Add("Bearer "+place, "", "", "permission=%zz;"+marked)
+	f.Add("Bearer\x00"+place, "\xff\xfe", "Bearer \t"+place, "&&=&permission&client=acme&client=beta")
+	f.Fuzz(func(t *testing.T, authorization, security, authentication, query string) {
+		h := newHut(t)
+		values := []string{h.fill(authorization), h.fill(security), h.fill(authentication)}
+		got := h.ask(h.Handler(), http.MethodGet, "/verify", h.fill(query), http.Header{
+			"Authorization": values[:1], "X-Security-Token": values[1:2], "Authentication": values[2:],
+		}, "")
+		h.known(got, h.passed(), unreadable, nothing, refused, forbidden)
+
+		var shown []string
+		for i, v := range values {
+			if text := scheme.ReplaceAllString(v, ""); text != "" && (i == 1 || text != v) {
+				if i == 1 {
+					text = v
+				}
+				shown = append(shown, text)
+			}
+		}
+		_, err := url.ParseQuery(h.fill(query))
+		switch good := slices.Equal(shown, []string{h.good}); {
+		case err != nil && got.status != http.StatusBadRequest:
+			t.Errorf("the query cannot be read, and %d", got.status)
+		case err == nil && !good && got.status != http.StatusUnauthorized:
+			t.Errorf("%q: %d", shown, got.status)
+		case good && query == "" && got.status != http.StatusOK:
+			t.Errorf("the good token: %d", got.status)
+		}
+	})
+}
+
+// The good token is accepted from 192.0.2.0/24 alone.
+func FuzzSource(f *testing.F) {
+	for _, remote := range []string{"127.0.0.1:1", "192.0.2.5:1", "[::1]:1", "", "@", "[::ffff:127.0.0.1]:1", "[fe80::1%eth0]:1"} {
+		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05"} {
+			f.Add(remote, said, "")
+			f.Add(remote, said, "127.0.0.2")
+		}
+	}
+	f.Fuzz(func(t *testing.T, remote, first, second string) {
+		h := newHut(t, "192.0.2.0/24")
+		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
+		r.RemoteAddr = remote
+		r.Header["Authorization"], r.Header["X-Forwarded-For"] = []string{"Bearer " + h.good}, []string{first, second}
+		if second == "" {
+			r.Header["X-Forwarded-For"] = []string{first}
+		}
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, r)
+		got := reply{w.Code, w.Header(), w.Body.String()}
+		h.clean(got)
+		h.known(got, h.passed(), refused)
+		if want := among(remote, first, second); (got.status == http.StatusOK) != want {
+			t.Errorf("%d, want good: %t", got.status, want)
+		}
+	})
+}
+
+// among says whether what trusted proxies say leads to an address in 192.0.2.0/24.
+func among(remote string, lines ...string) bool {
+	proxies, good := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")
+	if peer, err := netip.ParseAddrPort(remote); err != nil || !proxies.Contains(peer.Addr().Unmap()) {
+		return false // there is a header, and whoever wrote it is a stranger
+	}
+	said := strings.Split(strings.Join(slices.DeleteFunc(lines, func(s string) bool { return s == "" }), ","), ",")
+	for _, s := range slices.Backward(said) {
+		a, err := netip.ParseAddr(strings.TrimSpace(s))
+		switch a = a.Unmap().WithZone(""); {
+		case err != nil:
+			return false
+		case !proxies.Contains(a):
+			return good.Contains(a)
+		}
+	}
+	return false
+}
+
+// Who introspects or revokes must present the good token itself, by whatever way; and nothing but a good token is active.
+func FuzzForms(f *testing.F) {
+	const urlencoded = "application/x-www-form-urlencoded"
+	marked := mark(f)
+	for _, revoke := range []bool{false, true} {
+		for _, s := range []string{place, marked, "", "%00", "\xff", url.QueryEscape(place), strings.Repeat("a", 9<<10)} {
+			f.Add(revoke, urlencoded, "Bearer "+s, "", "", "token="+s)
+			f.Add(revoke, urlencoded, "", "acme", s, "token="+place)
+			f.Add(revoke, urlencoded, "", "beta", s, "token="+place+"&token_type_hint=x")
+			f.Add(revoke, urlencoded, "", "", "", "client_id=acme&client_secret="+s+"&token="+s)
+			f.Add(revoke, urlencoded+"; charset", "Basic "+s, "%zz", s, "token="+s+"&token="+marked)
+			f.Add(revoke, "application/json", "Bearer "+s, "", "", `{"token":"`+s+`"}`)
+		}
+	}
+	f.Fuzz(func(t *testing.T, revoke bool, kind, authorization, user, password, body string) {
+		h := newHut(t)
+		authorization, user, password, body = h.fill(authorization), h.fill(user), h.fill(password), h.fill(body)
+		if user+password != "" {
+			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+		}
+		path, active := "/oauth2/introspect", `"active":true`
+		if revoke {
+			path, active = "/oauth2/revoke", "{}"
+		}
+		got := h.ask(h.Handler(), http.MethodPost, path, "", http.Header{"Content-Type": {kind}, "Authorization": {authorization}}, body)
+		if !slices.Contains([]int{200, 400, 401, 403, 413, 415}, got.status) || got.header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("%s", spell(got))
+		}
+		values, _ := url.ParseQuery(body)
+		secret, _ := url.QueryUnescape(password)
+		asker := strings.Contains(authorization, h.good) || user != "" && secret == h.good || values.Get("client_secret") == h.good
+		if got.status == http.StatusOK && !revoke && !asker {
+			t.Errorf("a stranger is told %s", got.body)
+		}
+		meant := slices.Equal(values["token"], []string{h.good})
+		if got.status == http.StatusOK && strings.Contains(got.body, active) && !meant && !revoke {
+			t.Errorf("%q is active", values["token"])
+		}
+		if len(h.store.held) == 0 && !meant {
+			t.Errorf("%q ended another token", values["token"])
+		}
+	})
+}
+
+func FuzzTokenReview(f *testing.F) {
+	marked := mark(f)
+	for _, s := range []string{place, marked, "", `\u0000`, "\xff\xfe", `a"b`, strings.Repeat("a", 70<<10)} {
+		for _, kind := range []string{"TokenReview", "tokenreview", ""} {
+			f.Add(`{"kind":"` + kind + `","apiVersion":"authentication.k8s.io/v1","spec":{"token":"` + s + `","audiences":["api","api","x"]}}`)
+			f.Add(`{"apiVersion":"authentication.k8s.io/v1","KIND":"` + kind + `","spec":{"token":"` + marked + `","Token":"` + s + `"},"spec":null}x`)
+		}
+	}
+	f.Add(strings.Repeat("[", 20000))
+	f.Add(`{"metadata":{"creationTimestamp":"` + marked + `"},"status":{"authenticated":true,"user":{"username":"root"}}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		h := newHut(t)
+		got := h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", nil, h.fill(body))
+		if got.status != http.StatusOK {
+			h.known(got, `400 `+plain+`{"error":"invalid_request","error_description":"this is no TokenReview of authentication.k8s.io/v1"}`,
+				`413 `+plain+`{"error":"invalid_request","error_description":"the TokenReview cannot be read"}`)
+			return
+		}
+		var review authenticationv1.TokenReview
+		if err := json.Unmarshal([]byte(got.body), &review); err != nil || review.Spec.Token != "" || review.Name != "" {
+			t.Fatalf("%v: %s", err, got.body)
+		}
+		if !strings.Contains(body, place) && (review.Status.Authenticated || review.Status.User.Username != "") {
+			t.Errorf("without a good token: %s", got.body)
+		}
+		if other := slices.DeleteFunc(review.Status.Audiences, func(a string) bool { return a == "api" }); len(other) > 0 {
+			t.Errorf("audiences that are not ours: %q", other)
+		}
+	})
+}
+
+// The bytes go through the decoder of gRPC, whose panics nobody but this test would see before they end the process.
+func FuzzExtAuthz(f *testing.F) {
+	marked := mark(f)
+	for _, s := range []string{place, marked, "", "\x00", strings.Repeat("a", 513)} {
+		for _, extensions := range []map[string]string{nil, {"apptoken.permission": "search.query, x"}, {"apptoken.client": "acme", "apptoken.credential": "remove"}} {
+			seed, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+				Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: "192.0.2.5"}}}},
+				Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
+					Headers:   map[string]string{"authorization": "Bearer " + s, "x-apptoken-user": "root"},
+					HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{{Key: "X-SECURITY-TOKEN", RawValue: []byte(s)}}},
+				}},
+				ContextExtensions: extensions,
+			}})
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(seed)
+			f.Add(seed[:len(seed)/2])
+		}
+	}
+	f.Add([]byte("\n\x04\"\x02\x12\x00"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		h := newHut(t)
+		filled := h.fill(string(message))
+		got, code := h.check(filled)
+		if code != "0" {
+			if code != "13" && code != "8" { // what cannot be decoded, and what is too much
+				t.Errorf("gRPC status %s", code)
+			}
+			return
+		}
+		switch denied := got.GetDeniedResponse(); {
+		case denied != nil:
+			if s := denied.GetStatus().GetCode(); s != 401 && s != 403 || got.GetStatus().GetCode() == 0 {
+				t.Errorf("%v", got)
+			}
+		case got.GetOkResponse() == nil || got.GetStatus().GetCode() != 0 || !strings.Contains(filled, h.good):
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// check sends the bytes of a message to the handler of gRPC.
+func (h *hut) check(message string) (*authv3.CheckResponse, string) {
+	h.t.Helper()
+	frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
+	r := httptest.NewRequest(http.MethodPost, "/envoy.service.auth.v3.Authorization/Check", strings.NewReader(string(frame)+message))
+	r.ProtoMajor, r.ProtoMinor, r.RemoteAddr = 2, 0, "127.0.0.1:1"
+	r.Header.Set("Content-Type", "application/grpc")
+	w := httptest.NewRecorder()
+	h.GRPCHandler().ServeHTTP(w, r)
+	res := w.Result()
+	defer res.Body.Close()
+	got := &authv3.CheckResponse{}
+	if body := w.Body.Bytes(); len(body) >= 5 {
+		if err := proto.Unmarshal(body[5:], got); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	log := h.audit.text()
+	h.audit.lines = nil
+	for line := range strings.Lines(log) {
+		// The name of an extension that is misspelt is in the log. Only Envoy's configuration names them.
+		if !said.MatchString(strings.TrimSpace(line)) && !strings.Contains(line, "the context extension") {
+			h.t.Errorf("the audit log says %s", line)
+		}
+	}
+	h.clean(reply{w.Code, res.Trailer, got.String()})
+	return got, res.Trailer.Get("Grpc-Status")
+}

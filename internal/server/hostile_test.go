@@ -1,0 +1,341 @@
+package server_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Row 10, 15 and 16.
+func TestHostileRequestsAreRefusedAndLeaveNothingBehind(t *testing.T) {
+	s := newStreet(t)
+	secret := s.Tokens["indexer"]
+	auth, root := "Authorization: Bearer "+secret, "Authorization: Bearer "+s.Tokens["root"]
+	x := "X-Security-Token: "
+	cases := map[string]struct {
+		request string
+		status  int
+	}{
+		"a token of 513 bytes":                {get("/verify", x+strings.Repeat("a", 513)), 401},
+		"a token of 513 bytes that begins so": {get("/verify", x+secret+strings.Repeat("0", 513-len(secret))), 401},
+		"a token of 1 MiB":                    {get("/verify", x+strings.Repeat("a", 1<<20)), 431},
+		"many headers, one of them good":      {get("/verify", auth, strings.Repeat("A: b\r\n", 8<<10)+"B: c"), 431},
+		"a target that is too long":           {get("/verify?"+strings.Repeat("a", 32<<10), auth), 431},
+		"the same header twice":               {get("/verify", auth, auth), 401},
+		"two headers with one token":          {get("/verify", auth, x+secret), 401},
+		"two headers with two tokens":         {get("/verify", auth, "Authentication: Bearer "+s.Tokens["ended"]), 401},
+		"a good one and an empty one":         {get("/verify", auth, x), 200},
+		"two in one line":                     {get("/verify", auth+", Bearer "+secret), 401},
+		"bytes that are no UTF-8":             {get("/verify", auth+"\xff\xfe"), 401},
+		"NUL behind the token":                {get("/verify", auth+"\x00"), 400},
+		"a header over two lines":             {get("/verify", "Authorization: Bearer\r\n "+secret), 200}, // net/http joins them
+		"a tab in place of the space":         {get("/verify", "Authorization: Bearer\t"+secret), 401},
+		"a space before the colon":            {get("/verify", "Authorization : Bearer "+secret), 400},
+		"NUL in the query":                    {get("/verify?permission=%00", auth), 403},
+		"no UTF-8 in the query":               {get("/verify?permission=\xff", auth), 403},
+		"a semicolon in the query":            {get("/verify?permission=search.query;role=x", auth), 400},
+		"the token in the query":              {get("/verify?access_token=" + secret), 401},
+		"HTTP/1.0":                            {"GET /verify HTTP/1.0\r\n" + auth + "\r\n\r\n", 200},
+		"HTTP/1.0 with a host":                {"GET /verify HTTP/1.0\r\nHost: x\r\n" + auth + "\r\n\r\n", 200},
+		"HTTP/1.1 without one":                {"GET /verify HTTP/1.1\r\n" + auth + "\r\n\r\n", 400},
+		"HTTP/3.0":                            {"GET /verify HTTP/3.0\r\nHost: x\r\n" + auth + "\r\n\r\n", 505},
+		"another length and chunks":           {strings.Replace(chunked("/oauth2/revoke", urlencoded, "token=x"), "\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n", 1), 200}, // chunks count, RFC 9112, 6.3
+		"chunks in chunks":                    {get("/verify", "Transfer-Encoding: chunked, chunked", auth), 501},
+	}
+	for _, path := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
+		for name, x := range map[string]struct {
+			request string
+			status  int
+		}{
+			"a body over the bound":           {post(path, urlencoded, "token="+strings.Repeat("a", 8<<10), root), 413},
+			"the same, of no length":          {chunked(path, urlencoded, "token="+strings.Repeat("a", 8<<10)), 413},
+			"much over the bound":             {chunked(path, urlencoded, "token="+strings.Repeat("a", 1<<20)), 413},
+			"a form as text":                  {post(path, "text/plain", "token="+secret, root), 415},
+			"a form as files":                 {post(path, "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n"+secret+"\r\n--x--", root), 415},
+			"a type that cannot be read":      {post(path, urlencoded+"; charset", "token="+secret, root), 400},
+			"two types":                       {post(path, "text/plain\r\nContent-Type: "+urlencoded, "token="+secret, root), 415},
+			"no UTF-8 in the token":           {post(path, urlencoded, "token=\xff\xfe", root), 200},
+			"NUL in the token":                {post(path, urlencoded, "token="+secret+"%00", root), 200},
+			"the same token twice":            {post(path, urlencoded, "token="+secret+"&token="+secret, root), 400},
+			"a caller that presents two":      {post(path, urlencoded, "token=x", root, "X-Security-Token: "+secret), 401},
+			"a caller whose token is not one": {post(path, urlencoded, "token=x", "Authorization: Bearer a\xffb"), 401},
+			"a name that is no name":          {post(path, urlencoded, "token=x", "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("%zz:"+secret))), 401},
+			"Basic that is not":               {post(path, urlencoded, "token="+secret+"&client_id=x&client_secret=y", "Authorization: Basic \xff"), 401},
+			"a body that ends too early":      {strings.TrimSuffix(chunked(path, urlencoded, "token="+secret), "\r\n0\r\n\r\n") + "no chunk\r\n", 400},
+		} {
+			cases[name+" at "+path] = x
+		}
+	}
+	for name, x := range cases {
+		if got, wire := s.send(x.request, false); got.status != x.status {
+			t.Errorf("%s: %d, want %d: %q", name, got.status, x.status, wire)
+		}
+	}
+	if got, wire := s.send(get("/verify", auth), false); got.status != http.StatusOK {
+		t.Errorf("after all that: %q", wire)
+	}
+	s.noLeak("the log", s.audit.text())
+}
+
+func TestAConversationThatIsCutShortIsAnsweredOrLetGo(t *testing.T) {
+	s := newStreet(t)
+	good := "Authorization: Bearer " + s.Tokens["indexer"]
+	whole := get("/verify", good)
+	form := post("/oauth2/introspect", urlencoded, "token="+s.Tokens["indexer"], "Authorization: Bearer "+s.Tokens["root"])
+	review := post("/tokenreview", "application/json", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"`+s.Tokens["indexer"]+`"}}`)
+	for name, x := range map[string]struct {
+		request string
+		whole   bool
+	}{
+		"a request": {whole, true}, "a form": {form, true}, "a review": {review, true},
+		"nothing": {"", false}, "half a line": {whole[:6], false}, "half a header": {whole[:len(whole)-9], false},
+		"no empty line": {whole[:len(whole)-2], false}, "half a form": {form[:len(form)-9], false}, "half a review": {review[:len(review)-9], false},
+		"half of HTTP/2": {"PRI * HTTP/2.0\r\n\r\nSM", false},
+	} {
+		got, wire := s.send(x.request, true)
+		if x.whole && got.status != http.StatusOK || !x.whole && got.status != 0 && (got.status < 400 || got.status > 499) {
+			t.Errorf("%s: %q", name, wire)
+		}
+	}
+	s.noLeak("the log", s.audit.text())
+}
+
+// The bound is five seconds, and of a body fifteen, which is too long for a test.
+func TestWhoSendsHeadersSlowlyIsLetGo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes five seconds")
+	}
+	t.Parallel()
+	s := newStreet(t)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.doors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetReadDeadline(time.Now().Add(8 * time.Second))
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		_, err := io.WriteString(conn, "GET /verify HTTP/1.1\r\nHost: x\r\n")
+		for ; err == nil; <-tick.C {
+			_, err = io.WriteString(conn, "A: b\r\n")
+		}
+	}()
+	wire, err := io.ReadAll(conn)
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() || strings.Contains(string(wire), " 200 ") { //nolint:errorlint // as it comes from the connection
+		t.Errorf("it is still there: %q, %v", wire, err)
+	}
+}
+
+// What is wrong with a credential is nobody's business: at each door the refusals are the same, byte for byte.
+func TestRefusalsOfACredentialAreOneAnswer(t *testing.T) {
+	world := newHouse(t)
+	good := world.Tokens["indexer"]
+	wrong := []string{
+		"x", good[:52], good + "0", strings.ToUpper(good), good[:52] + "-", "a\xffb", strings.Repeat("a", 512), strings.Repeat("a", 513),
+		good + strings.Repeat("0", 460), strings.Repeat("a", 6<<10), "at-" + strings.Repeat("0", 32),
+	}
+	for _, name := range []string{"unlisted", "ended", "ends", "overlapover", "suspended", "stopped", "unowned", "killed", "orphan", "unclaimed", "ranged", "unreadable", "nearby", "loginkind"} {
+		wrong = append(wrong, world.Tokens[name])
+	}
+	basic := func(s string) string { return base64.StdEncoding.EncodeToString([]byte("acme:" + url.QueryEscape(s))) }
+	for name, write := range map[string]func(credential string) string{
+		"/verify, Authorization":    func(s string) string { return get("/verify?permission=search.query", "Authorization: Bearer "+s) },
+		"/verify, X-Security-Token": func(s string) string { return get("/verify", "X-Security-Token: "+s) },
+		"/verify, Authentication":   func(s string) string { return get("/verify", "Authentication: bearer "+s) },
+		"introspection by it": func(s string) string {
+			return post("/oauth2/introspect", urlencoded, "token="+good, "Authorization: Bearer "+s)
+		},
+		"introspection by it, Basic": func(s string) string {
+			return post("/oauth2/introspect", urlencoded, "token="+good, "Authorization: Basic "+basic(s))
+		},
+		"introspection by its secret": func(s string) string {
+			return post("/oauth2/introspect", urlencoded, "token="+good+"&client_id=acme&client_secret="+url.QueryEscape(s))
+		},
+		"introspection of it": func(s string) string {
+			return post("/oauth2/introspect", urlencoded, "token="+url.QueryEscape(s), "Authorization: Bearer "+world.Tokens["root"])
+		},
+		"revocation by it": func(s string) string {
+			return post("/oauth2/revoke", urlencoded, "token="+good, "Authorization: Bearer "+s)
+		},
+		"revocation of it": func(s string) string { return post("/oauth2/revoke", urlencoded, "token="+url.QueryEscape(s)) },
+		"a review":         func(s string) string { return post("/tokenreview", "application/json", reviewOf(`"token":"`+s+`"`)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStreet(t)
+			first, want := s.send(write(wrong[0]), false)
+			if first.status != http.StatusUnauthorized && !strings.Contains(first.body, "false") && !strings.HasPrefix(name, "rev") && !strings.HasPrefix(name, "a rev") {
+				t.Errorf("%q", want)
+			}
+			for i, credential := range wrong {
+				if name == "introspection of it" && credential == world.Tokens["ranged"] {
+					continue
+				}
+				if _, wire := s.send(write(credential), false); wire != want {
+					t.Errorf("number %d is answered %q, the first %q", i, wire, want)
+				}
+			}
+			s.noLeak("the log", s.audit.text())
+		})
+	}
+	client := newStreet(t).dial()
+	var want []byte
+	for i, credential := range wrong {
+		got, err := client.Check(t.Context(), checked(map[string]string{"authorization": "Bearer " + strings.ToValidUTF8(credential, "?")}))
+		wire, _ := proto.MarshalOptions{Deterministic: true}.Marshal(got)
+		if want == nil {
+			want = wire
+		}
+		if err != nil || got.GetDeniedResponse().GetStatus().GetCode() != http.StatusUnauthorized || !slices.Equal(wire, want) {
+			t.Errorf("ext_authz answers number %d %v, %v", i, got, err)
+		}
+	}
+}
+
+// Of a key that is there twice the last one counts, whatever its case: the same at each time, and for everybody.
+func TestHostileReviewsAreRefusedOrAnsweredForWhatTheySayLast(t *testing.T) {
+	s := newStreet(t)
+	good, bad := `"`+s.Tokens["indexer"]+`"`, `"`+s.Tokens["ended"]+`"`
+	deep := strings.Repeat("[", 10001) + strings.Repeat("]", 10001)
+	for name, x := range map[string]struct {
+		body   string
+		status int
+		good   bool
+	}{
+		"a good token":                  {reviewOf(`"token":` + good), 200, true},
+		"a bad one after it":            {reviewOf(`"token":` + good + `,"token":` + bad), 200, false},
+		"a bad one before it":           {reviewOf(`"token":` + bad + `,"token":` + good), 200, true},
+		"a bad one after it, elsewhere": {reviewOf(`"token":` + good + `},"Spec":{"TOKEN":` + bad), 200, false},
+		"another spec without a token":  {reviewOf(`"token":` + good + `},"spec":{"audiences":[]`), 200, true},
+		"null after it":                 {reviewOf(`"token":` + good + `,"token":null`), 200, true},
+		"a status of its own":           {reviewOf(`"token":` + bad + `},"status":{"authenticated":true,"user":{"username":"root"}`), 200, false},
+		"no token":                      {reviewOf(``), 200, false},
+		"a number":                      {reviewOf(`"token":1`), 400, false},
+		"a list":                        {reviewOf(`"token":[` + good + `]`), 400, false},
+		"no UTF-8":                      {reviewOf("\"token\":\"" + s.Tokens["indexer"] + "\xff\""), 200, false},
+		"NUL":                           {reviewOf("\"token\":\"" + s.Tokens["indexer"] + "\x00\""), 400, false},
+		"NUL, escaped":                  {reviewOf(`"token":"` + s.Tokens["indexer"] + `\u0000"`), 200, false},
+		"another kind after it":         {reviewOf(`"token":` + good + `},"kind":"X","spec":{`), 400, false},
+		"deep":                          {deep, 400, false},
+		"deep within":                   {reviewOf(`"token":` + good + `,"x":` + deep), 400, false},
+		"more behind it":                {reviewOf(`"token":`+good) + "x", 400, false},
+		"two of them":                   {reviewOf(`"token":`+good) + reviewOf(`"token":`+good), 400, false},
+		"a mark in front":               {"\xef\xbb\xbf" + reviewOf(`"token":`+good), 400, false},
+		"nothing":                       {"", 400, false},
+		"null":                          {"null", 400, false},
+		"too large":                     {reviewOf(`"token":"` + strings.Repeat("a", 64<<10) + `"`), 413, false},
+		"much too large":                {reviewOf(`"token":"` + strings.Repeat("a", 1<<20) + `"`), 413, false},
+	} {
+		for _, request := range []string{post("/tokenreview", "application/json", x.body), chunked("/tokenreview", "text/plain", x.body)} {
+			got, wire := s.send(request, false)
+			if got.status != x.status || strings.Contains(got.body, `"authenticated":true`) != x.good || strings.Contains(got.body, `"username":"root"`) {
+				t.Errorf("%s: %q", name, wire)
+			}
+		}
+	}
+	s.noLeak("the log", s.audit.text())
+}
+
+func TestHostileChecksAreRefused(t *testing.T) {
+	s := newStreet(t)
+	client := s.dial()
+	good := "Bearer " + s.Tokens["indexer"]
+	many := map[string]string{"authorization": good}
+	for i := range 10000 {
+		many[fmt.Sprintf("h%04d", i)] = ""
+	}
+	raw := &corev3.HeaderValue{Key: "AUTHORIZATION", RawValue: []byte(good)}
+	for name, x := range map[string]struct {
+		request *authv3.CheckRequest
+		code    codes.Code
+		status  int
+	}{
+		"nil":                      {nil, codes.OK, 401},
+		"a name in capitals":       {checked(map[string]string{"AUTHORIZATION": good}), codes.OK, 0},
+		"a name twice":             {checked(map[string]string{"AUTHORIZATION": good, "authorization": good}), codes.OK, 401},
+		"bytes":                    {checked(nil, raw), codes.OK, 0},
+		"bytes twice":              {checked(nil, raw, raw), codes.OK, 401},
+		"bytes and text":           {checked(map[string]string{"authorization": good}, raw), codes.OK, 401},
+		"bytes that are no UTF-8":  {checked(nil, &corev3.HeaderValue{Key: "authorization", RawValue: []byte(good + "\xff")}), codes.OK, 401},
+		"bytes that contradict":    {checked(nil, &corev3.HeaderValue{Key: "authorization", Value: good, RawValue: []byte("Bearer x")}), codes.OK, 401},
+		"a header without a value": {checked(nil, &corev3.HeaderValue{Key: "authorization"}, nil), codes.OK, 401},
+		"10,000 headers":           {checked(many), codes.OK, 0},
+		"too much":                 {checked(map[string]string{"authorization": good, "x": strings.Repeat("a", 128<<10)}), codes.ResourceExhausted, 0},
+	} {
+		got, err := client.Check(t.Context(), x.request)
+		if status.Code(err) != x.code || int(got.GetDeniedResponse().GetStatus().GetCode()) != x.status || err == nil && (got.GetOkResponse() == nil) != (x.status != 0) {
+			t.Errorf("%s: %v, %v", name, got.GetDeniedResponse(), err)
+		}
+		s.noLeak(name, fmt.Sprint(got, err))
+	}
+	s.noLeak("the log", s.audit.text())
+}
+
+// The clock fails once at each door, since it is what every door asks.
+func TestAPanicBehindADoorIsAFailureOfThatRequest(t *testing.T) {
+	s := newStreet(t)
+	client, now := s.dial(), s.World.Now
+	var broken atomic.Bool
+	s.Doors.Now = func() time.Time {
+		if broken.CompareAndSwap(true, false) {
+			panic("something unforeseen")
+		}
+		return now
+	}
+	good := s.Tokens["indexer"]
+	for _, request := range []string{
+		get("/verify", "X-Security-Token: "+good), post("/oauth2/introspect", urlencoded, "token="+good, "X-Security-Token: "+s.Tokens["root"]),
+		post("/tokenreview", "application/json", reviewOf(`"token":"`+good+`"`)),
+	} {
+		broken.Store(true)
+		for _, want := range []int{http.StatusInternalServerError, http.StatusOK} {
+			if got, wire := s.send(request, false); got.status != want || strings.Contains(wire, "unforeseen") {
+				t.Errorf("want %d: %q", want, wire)
+			}
+		}
+	}
+	broken.Store(true)
+	for _, want := range []codes.Code{codes.Internal, codes.OK} {
+		if got, err := client.Check(t.Context(), checked(map[string]string{"authorization": "Bearer " + good})); status.Code(err) != want || strings.Contains(fmt.Sprint(err), "unforeseen") {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	s.noLeak("the log", s.audit.text())
+}
+
+func TestHTTP2WithPriorKnowledgeIsSpokenAtEveryDoor(t *testing.T) {
+	s := newStreet(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	for target, want := range map[string]int{
+		"http://" + s.doors + "/verify": 200, "http://" + s.doors + "/oauth2/introspect": 405, "http://" + s.review + "/tokenreview": 405, "http://" + s.gateway: 405,
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		req.Header.Set("Authorization", "Bearer "+s.Tokens["indexer"])
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.ProtoMajor != 2 || res.StatusCode != want || res.Header.Get("Server") != "" {
+			t.Errorf("%s: %s %d %v", target, res.Proto, res.StatusCode, res.Header)
+		}
+		s.noLeak("the answer", fmt.Sprint(res.Header, string(text)))
+	}
+}

@@ -1,0 +1,264 @@
+package server_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+// place stands for the good token in what a fuzzer writes: so it cannot write one itself. It is as long as a token, for the
+// sake of lengths in front of it.
+const place = "{here goes the good token, which no fuzzer may know.}"
+
+// hut is a house with one good token of the client acme, which may search and introspect. Another token is well-formed and
+// nobody's: it is a mark that must not be found anywhere.
+type hut struct {
+	*server.Doors
+	t            testing.TB
+	good, marked string
+	store        *records
+	audit        *audit
+}
+
+func newHut(t testing.TB, ranges ...string) *hut {
+	t.Helper()
+	minted := verifytest.Mint(t, token.Application, "good")
+	r := record.Record{
+		Kind: token.Application, Digest: minted.Digest(), Client: "acme", Permissions: []string{"search.*", "sec.token.introspect"},
+		Owner: record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "uid"}, SourceRanges: ranges,
+	}
+	h := &hut{
+		t: t, good: minted.Reveal(), marked: mark(t), audit: &audit{},
+		store: &records{held: map[token.Digest]record.Record{r.Digest: r}},
+	}
+	x := &verify.Index{}
+	x.SetClient(verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "all", Permissions: []string{"*"}}})})
+	x.Set(r)
+	x.Resume(r.Owner)
+	now := func() time.Time { return time.Unix(1768478400, 0) }
+	verifier := verify.NewVerifier(x, h.store, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
+	verifier.Heard()
+	h.Doors = &server.Doors{
+		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Audiences: []string{"api"}, Audit: h.audit.logger(), Noise: rate.NewLimiter(rate.Inf, 0), Now: now,
+		Metrics: server.NewMetrics(
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
+		),
+	}
+	return h
+}
+
+func mark(t testing.TB) string { return verifytest.Mint(t, token.Application, "marked").Reveal() }
+
+// fill puts the good token in its place.
+func (h *hut) fill(s string) string { return strings.ReplaceAll(s, place, h.good) }
+
+// ask hands a request to a handler as it is, without what net/http would refuse before.
+func (h *hut) ask(handler http.Handler, method, path, query string, header http.Header, body string) reply {
+	h.t.Helper()
+	r := httptest.NewRequest(method, path, io.NopCloser(strings.NewReader(body)))
+	maps.Copy(r.Header, header)
+	r.URL.RawQuery, r.RemoteAddr = query, "127.0.0.1:1"
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	got := reply{w.Code, w.Header(), w.Body.String()}
+	h.clean(got)
+	return got
+}
+
+// said is all that the audit log may hold. None of it is taken from a request, save for the address.
+var said = regexp.MustCompile(`^"level"=0 "msg"="(refused|revoked)"( "(door|why)"="\w+")*( "(token|by)"="at-[0-9a-f]{32}"| "subject"="shop/indexer"| "client"="acme"| "source"="([0-9a-f.:]+|invalid IP)")*$`)
+
+// clean looks for tokens where none may be.
+func (h *hut) clean(got reply) {
+	h.t.Helper()
+	for line := range strings.Lines(h.audit.text()) {
+		if !said.MatchString(strings.TrimSpace(line)) {
+			h.t.Errorf("the audit log says %s", line)
+		}
+	}
+	answer := fmt.Sprint(got.header, got.body)
+	for name, tok := range map[string]string{"good": h.good, "marked": h.marked} {
+		if strings.Contains(answer, tok) || strings.Contains(answer, tok[4:40]) {
+			h.t.Errorf("the %s token is in the answer %s", name, answer)
+		}
+	}
+}
+
+// known fails unless the answer is one of these, byte for byte: so nothing of the request is in it.
+func (h *hut) known(got reply, answers ...string) {
+	h.t.Helper()
+	if text := spell(got); !slices.Contains(answers, text) {
+		h.t.Errorf("an answer that is none: %s", text)
+	}
+}
+
+// spell writes an answer in one line.
+func spell(r reply) string {
+	var names []string
+	for name, values := range r.header {
+		names = append(names, name+"="+strings.Join(values, "|"))
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("%d %s %s", r.status, strings.Join(names, ";"), strings.TrimSpace(r.body))
+}
+
+// street is a house whose doors stand where anybody comes by: the listeners of the product.
+type street struct {
+	*house
+	doors, review, gateway string // addresses
+	stop                   func() // ends them
+}
+
+func newStreet(t *testing.T) *street {
+	t.Helper()
+	s := &street{house: newHouse(t)}
+	var stops []func()
+	for at, handler := range map[*string]http.Handler{&s.doors: s.Handler(), &s.review: s.WebhookHandler(), &s.gateway: s.GRPCHandler()} {
+		l, stop, ended := listen(t, handler, s.audit.logger())
+		*at = l.Addr().String()
+		stops = append(stops, func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	s.stop = func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+	return s
+}
+
+var date = regexp.MustCompile(`Date: [^\r]*\r\n`)
+
+// send writes bytes to the door of a path over a connection of its own, and returns what comes until the other end closes
+// it, less the date. Of half a conversation the other end is told that there is no more.
+func (s *street) send(request string, half bool) (reply, string) {
+	s.t.Helper()
+	address := s.doors
+	if strings.Contains(request, "/tokenreview") {
+		address = s.review
+	}
+	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	go func() {
+		io.WriteString(conn, request)
+		if half {
+			conn.(*net.TCPConn).CloseWrite()
+		}
+	}()
+	wire, _ := io.ReadAll(conn)
+	s.noLeak("the answer", string(wire))
+	res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(string(wire))), nil)
+	if err != nil {
+		return reply{}, string(wire) // let go
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	for _, name := range []string{"Server", "X-Powered-By", "Via"} {
+		if res.Header.Get(name) != "" {
+			s.t.Errorf("an answer has %s: %s", name, res.Header.Get(name))
+		}
+	}
+	// What has no type, or is text, says net/http and no door. It is about the request as such.
+	if (res.StatusCode == http.StatusOK || res.Header.Get("Content-Type") == "application/json") && res.Header.Get("Cache-Control") != "no-store" {
+		s.t.Errorf("an answer may be stored: %s", wire)
+	}
+	return reply{res.StatusCode, res.Header, string(text)}, date.ReplaceAllString(string(wire), "")
+}
+
+// get and post write requests, with more headers; chunked is a post that does not say how long it is.
+func get(target string, headers ...string) string {
+	return "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, "\r\n"), "\r\n")
+}
+
+func post(path, kind, body string, headers ...string) string {
+	headers = append(headers, "Content-Type: "+kind, fmt.Sprintf("Content-Length: %d", len(body)))
+	return "POST" + strings.TrimPrefix(get(path, headers...), "GET") + body
+}
+
+func chunked(path, kind, body string) string {
+	head := strings.TrimPrefix(get(path, "Content-Type: "+kind, "Transfer-Encoding: chunked"), "GET")
+	return "POST" + head + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+}
+
+const urlencoded = "application/x-www-form-urlencoded"
+
+func reviewOf(spec string) string {
+	return `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{` + spec + `}}`
+}
+
+// dial is a client at the door for Envoy.
+func (s *street) dial() authv3.AuthorizationClient {
+	s.t.Helper()
+	conn, err := grpc.NewClient(s.gateway, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	return authv3.NewAuthorizationClient(conn)
+}
+
+func checked(headers map[string]string, more ...*corev3.HeaderValue) *authv3.CheckRequest {
+	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{
+		Http: &authv3.AttributeContext_HttpRequest{Headers: headers, HeaderMap: &corev3.HeaderMap{Headers: more}},
+	}}}
+}
+
+func TestNothingGoesOnAfterTheEnd(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("while it lasts", func(t *testing.T) {
+		s := newStreet(t)
+		for range 20 {
+			s.send(get("/verify", "X-Security-Token: "+s.Tokens["unlisted"]), false)
+			s.send(post("/oauth2/introspect", urlencoded, "token=")[:40], true)
+			s.dial().Check(t.Context(), checked(nil))
+		}
+		s.noLeak("the log", s.audit.text())
+	})
+	http.DefaultClient.CloseIdleConnections()
+	tick, late := time.NewTicker(time.Millisecond), time.NewTimer(5*time.Second)
+	defer tick.Stop()
+	defer late.Stop()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			stacks := make([]byte, 64<<10)
+			t.Fatalf("%d go on, and there were %d: %s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}

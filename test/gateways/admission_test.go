@@ -1,0 +1,137 @@
+package gateways_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// told is what the upstream is to hear of a token.
+func (p *place) told(name string) map[string]string {
+	p.Helper()
+	who, verdict := p.Index.Verify(p.Now, p.Tokens[name], verify.Facts{})
+	if verdict != verify.Good {
+		p.Fatalf("%s is %v", name, verdict)
+	}
+	return map[string]string{
+		"X-Apptoken-Subject": who.Subject, "X-Apptoken-Client": who.Client.Name, "X-Apptoken-Roles": who.RoleList,
+		"X-Apptoken-Permissions": who.PermissionList, "X-Apptoken-Token-Id": who.ID.String(), "X-Apptoken-Kind": who.Kind.String(),
+	}
+}
+
+func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		good := "Bearer " + p.Tokens["indexer"]
+		for name, x := range map[string]struct {
+			header http.Header
+			path   string
+			status int
+		}{
+			"no token":                                {http.Header{}, "", 401},
+			"garbage":                                 {http.Header{"Authorization": {"Bearer garbage"}}, "", 401},
+			"another scheme":                          {http.Header{"Authorization": {"Basic dTpw"}}, "", 401},
+			"a token that is unknown":                 {p.bearing("unlisted"), "", 401},
+			"a token at its end":                      {p.bearing("ended"), "", 401},
+			"a good token":                            {p.bearing("indexer"), "", 200},
+			"a good token in a header of its own":     {http.Header{"X-Security-Token": {p.Tokens["indexer"]}}, "", 200},
+			"a good token, where it has to hold some": {p.bearing("indexer"), "search/all?q=1", 200},
+			"a good token that may do nothing":        {p.bearing("nothing"), "", 200},
+			"the same, where it has to hold some":     {p.bearing("nothing"), "search/all?q=1", 403},
+			"no token, where it has to hold some":     {http.Header{}, "search/all", 401},
+			"two credentials":                         {http.Header{"Authorization": {good}, "X-Security-Token": {p.Tokens["both"]}}, "", 401},
+			"two credentials, one a misspelt header":  {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 401},
+			"two credentials, one bad":                {http.Header{"Authorization": {good}, "X-Security-Token": {"garbage"}}, "", 401},
+			"two lines of one header, the bad first":  {http.Header{"Authorization": {"Bearer garbage", good}}, "", 401},
+			"two lines of one header, the good first": {http.Header{"Authorization": {good, "Bearer garbage"}}, "", 401},
+			"two lines, of one token":                 {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
+		} {
+			got := p.do(ask{header: x.header, path: x.path})
+			if lines := strings.HasPrefix(name, "two lines"); got.status != x.status && !(lines && got.status == http.StatusBadRequest) {
+				p.Errorf("%s: %d, want %d", name, got.status, x.status)
+			}
+			if got.arrived == nil {
+				continue
+			}
+			holder := "indexer"
+			if strings.Contains(name, "nothing") {
+				holder = "nothing"
+			}
+			for header, want := range p.told(holder) {
+				if said := got.arrived.header[header]; len(said) > 1 || got.arrived.header.Get(header) != want {
+					p.Errorf("%s: the upstream sees %s: %q, want %q", name, header, said, want)
+				}
+			}
+		}
+	})
+}
+
+func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		for name, x := range map[string]struct {
+			holder, path string
+			status       int
+		}{
+			"a permission":                            {"nothing", "search/all?permission=", 403},
+			"a permission that it has":                {"single", "search/all?permission=search.query", 200},
+			"a permission that it has not":            {"indexer", "search/all?permission=sec.user.delete", 200},
+			"a client":                                {"nothing", "search/all?client=beta", 403},
+			"another client":                          {"indexer", "?client=beta", 200},
+			"a role":                                  {"indexer", "?role=root&role=primary", 200},
+			"what cannot be read":                     {"indexer", "search/all?%zz;=&permission=%", 200},
+			"a query in the query":                    {"nothing", "search/all?x=1?permission=&", 403},
+			"a fragment":                              {"nothing", "search/all#/../..", 403},
+			"an escaped letter":                       {"nothing", "%73earch/all", 403},
+			"an escaped slash":                        {"nothing", "search%2fall", 403},
+			"a slash too many":                        {"nothing", "/search/all", 403},
+			"a dot":                                   {"nothing", "./search/all", 403},
+			"there and back":                          {"nothing", "x/../search/all", 403},
+			"there and back, escaped":                 {"nothing", "x/%2e%2e/search/all", 403},
+			"there and back, with an escaped slash":   {"nothing", "x/..%2fsearch/all", 403},
+			"where it asks":                           {"indexer", "_verify", 404},
+			"where it asks, without what is required": {"nothing", "_verify?permission=", 404},
+		} {
+			got := p.do(ask{header: p.bearing(x.holder), path: x.path})
+			switch {
+			case x.status == 404 && got.status == 200 && got.arrived.uri == "/"+x.path: // there is no such place here
+			case x.status == 403 && got.status == 400: // it does not like the spelling
+			case got.status != x.status:
+				p.Errorf("%s: %d, want %d", name, got.status, x.status)
+			}
+		}
+	})
+}
+
+func TestARefusalReadsAsThePageSays(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		got := p.do(ask{header: http.Header{}})
+		if challenge := got.header.Get("Www-Authenticate"); challenge != `Bearer realm="apptoken"` {
+			p.Errorf("without a token: %q", challenge)
+		}
+		got = p.do(ask{header: http.Header{"Authorization": {"Bearer garbage"}}})
+		if challenge := got.header.Get("Www-Authenticate"); challenge != `Bearer realm="apptoken", error="invalid_token"` {
+			p.Errorf("with a bad token: %q", challenge)
+		}
+		p.Logf("401: %v\n%s", got.header, got.body)
+		got = p.do(ask{header: p.bearing("nothing"), path: "search/all"})
+		p.Logf("403: %v\n%s", got.header, got.body)
+		ours := strings.HasPrefix(got.body, `{"error":"insufficient_scope"`) &&
+			got.header.Get("Www-Authenticate") == `Bearer realm="apptoken", error="insufficient_scope"`
+		if ours != p.speaks {
+			p.Errorf("a 403 is %v\n%s", got.header, got.body)
+		}
+	})
+}
+
+func TestATokenThatIsRevokedIsRefusedAtTheNextRequest(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		if got := p.do(ask{header: p.bearing("indexer")}); got.status != http.StatusOK {
+			p.Fatalf("%d", got.status)
+		}
+		p.Index.Remove(p.Records["indexer"].Digest)
+		if got := p.do(ask{header: p.bearing("indexer")}); got.status != http.StatusUnauthorized {
+			p.Errorf("%d", got.status)
+		}
+	})
+}

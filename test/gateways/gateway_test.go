@@ -1,0 +1,169 @@
+package gateways_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// gateway is a program that asks /verify, set up as its page says.
+type gateway struct {
+	program, pack string
+	// files are those of its page, by name, with the addresses of the test in place of those of a cluster.
+	files func(t *testing.T, at addresses) map[string]string
+	args  []string
+	// What the page says of it.
+	shut   int  // status while nobody answers at the doors
+	silent int  // status while somebody takes the question, and says nothing
+	speaks bool // a 403 is in our words, not in the gateway's own
+}
+
+// addresses are those of a test.
+type addresses struct{ gateway, doors, upstream, folder string }
+
+var gateways = map[string]gateway{
+	"nginx": {
+		program: "nginx", pack: "nginx-light libnginx-mod-http-headers-more-filter",
+		args:  []string{"-p", ".", "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off; master_process off; pid nginx.pid;"},
+		files: nginx,
+		shut:  http.StatusInternalServerError, silent: http.StatusInternalServerError,
+	},
+	"Caddy": {
+		program: "caddy", pack: "caddy",
+		args:  []string{"run", "--adapter", "caddyfile", "--config", "Caddyfile"},
+		files: caddy,
+		shut:  http.StatusBadGateway, silent: http.StatusGatewayTimeout, speaks: true,
+	},
+	"HAProxy": {
+		program: "haproxy", pack: "haproxy",
+		args:  []string{"-db", "-f", "haproxy.cfg"},
+		files: haproxy,
+		shut:  http.StatusServiceUnavailable, silent: http.StatusServiceUnavailable, speaks: true,
+	},
+}
+
+func nginx(t *testing.T, at addresses) map[string]string {
+	return map[string]string{"nginx.conf": with(t, config(t, "nginx.md", "nginx"),
+		"listen 8080;", "listen "+at.gateway+";",
+		"server apptoken-operator.apptoken-system.svc:443;", "server "+at.doors+";",
+		"shop.shop.svc:8080", at.upstream,
+		"/etc/nginx/apptoken-ca.crt", "ca.crt",
+		"load_module modules/", "load_module "+modules(t)+"/",
+		// What the package sets outside of the page.
+		"http {\n", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
+	)}
+}
+
+// modules is where nginx was built to find its modules.
+func modules(t *testing.T) string {
+	said, err := exec.CommandContext(t.Context(), "nginx", "-V").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, path, _ := strings.Cut(string(said), "--modules-path=")
+	path, _, _ = strings.Cut(path, " ")
+	return path
+}
+
+func caddy(t *testing.T, at addresses) map[string]string {
+	host, port, err := net.SplitHostPort(at.gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"Caddyfile": "{\nadmin off\n}\n" + with(t, config(t, "caddy.md", "caddyfile"),
+		"http://:8080 {", "http://:"+port+" {\nbind "+host,
+		"https://apptoken-operator.apptoken-system.svc {", "https://"+at.doors+" {",
+		"shop.shop.svc:8080", at.upstream,
+		"/etc/caddy/apptoken-ca.crt", at.folder+"/ca.crt",
+	)}
+}
+
+func haproxy(t *testing.T, at addresses) map[string]string {
+	asked := "abns@apptoken-" + at.gateway // no other test's
+	return map[string]string{
+		"haproxy.cfg": with(t, config(t, "haproxy.md", "haproxy"),
+			"bind :8080", "bind "+at.gateway,
+			"bind abns@apptoken", "bind "+asked,
+			"apptoken-operator.apptoken-system.svc:443", at.doors,
+			"shop.shop.svc:8080", at.upstream,
+			"/etc/haproxy/apptoken-ca.crt", at.folder+"/ca.crt",
+			"/etc/haproxy/apptoken.lua", at.folder+"/apptoken.lua",
+		),
+		"apptoken.lua": with(t, config(t, "haproxy.md", "lua"), "abns@apptoken", asked),
+	}
+}
+
+// installed skips the test where the gateway is not there, unless all of them must be.
+func (g gateway) installed(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath(g.program); err == nil {
+		return
+	}
+	lacking := g.program + " is not installed: apt-get install --no-install-recommends " + g.pack
+	if os.Getenv("APPTOKEN_TEST_ALL") != "" {
+		t.Fatal(lacking)
+	}
+	t.Skip(lacking)
+}
+
+// start runs the gateway until the end of the test, and returns once it listens.
+func (g gateway) start(t *testing.T, at addresses) {
+	t.Helper()
+	for name, text := range g.files(t, at) {
+		if err := os.WriteFile(filepath.Join(at.folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said bytes.Buffer
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), g.program, g.args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = at.folder, &said, &said
+	cmd.Env = append(os.Environ(), "HOME="+at.folder, "XDG_DATA_HOME="+at.folder, "XDG_CONFIG_HOME="+at.folder)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		<-ended
+		if t.Failed() {
+			t.Logf("%s said:\n%s", g.program, said.String())
+		}
+	})
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		select {
+		case err := <-ended:
+			ended <- err
+			return false, err
+		default:
+		}
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at.gateway)
+		if err != nil {
+			return false, nil //nolint:nilerr // not yet
+		}
+		return true, conn.Close()
+	})
+	if err != nil {
+		t.Fatalf("%s does not listen: %v", g.program, err)
+	}
+}
+
+// free is an address that nobody listens at.
+func free(t *testing.T) string {
+	t.Helper()
+	socket, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	return socket.Addr().String()
+}

@@ -1,0 +1,43 @@
+package gateways_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// fence is a block of a page, in a language.
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// config is the first block in a language on a page.
+func config(t *testing.T, page, language string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "doors", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
+		if m[1] == language {
+			return m[2]
+		}
+	}
+	t.Fatalf("%s shows no %s", page, language)
+	return ""
+}
+
+// with puts the second of each pair in place of the first, which must be there: a test that replaces nothing tests
+// something else than it thinks.
+func with(t *testing.T, text string, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("the page does not say %q any more", pairs[i])
+		}
+		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
+	}
+	return text
+}

@@ -1,0 +1,77 @@
+package gateways_test
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+)
+
+func TestNobodyPassesWhileTheDoorsAreShut(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		passes := func(when string, want int) {
+			p.Helper()
+			if got := p.do(ask{header: p.bearing("indexer"), path: "search/all"}); got.status != want {
+				p.Errorf("%s: %d, want %d", when, got.status, want)
+			}
+		}
+		passes("at first", http.StatusOK)
+		p.shutDoors()
+		passes("shut", p.shut)
+		if got := p.do(ask{header: http.Header{}}); got.status != p.shut {
+			p.Errorf("shut, without a token: %d", got.status)
+		}
+		p.openDoors(p.handler, service)
+		passes("open again", http.StatusOK)
+
+		p.shutDoors()
+		p.openDoors(p.handler, "somebody-else.apptoken-system.svc")
+		passes("somebody else answers", p.shut)
+
+		p.shutDoors()
+		p.authority = newAuthority(p.T)
+		p.openDoors(p.handler, service)
+		passes("somebody else signed for the name", p.shut)
+	})
+}
+
+// answers with a status, and with nothing of what a gateway may expect beside it.
+func answers(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+}
+
+// hangUp ends the connection in place of an answer. One that is shared by requests cannot be ended by one of them.
+func hangUp(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	conn.Close()
+}
+
+// sayNothing keeps whoever asks waiting until they give up.
+func sayNothing(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func TestNobodyPassesOnAnAnswerThatIsNone(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		for name, x := range map[string]struct {
+			answer  http.HandlerFunc
+			refused []int
+		}{
+			"unavailable":  {answers(http.StatusServiceUnavailable), []int{500, 503}},
+			"broken":       {answers(http.StatusInternalServerError), []int{500, 503}},
+			"moved":        {answers(http.StatusFound), []int{500, 503, 302}},
+			"not found":    {answers(http.StatusNotFound), []int{500, 503, 404}},
+			"a bare 401":   {answers(http.StatusUnauthorized), []int{401, 503}},
+			"a bare 403":   {answers(http.StatusForbidden), []int{403, 503}},
+			"hanging up":   {hangUp, []int{500, 502, 503}},
+			"says nothing": {sayNothing, []int{p.silent}},
+		} {
+			p.shutDoors()
+			p.openDoors(x.answer, service)
+			if got := p.do(ask{header: p.bearing("indexer")}); !slices.Contains(x.refused, got.status) {
+				p.Errorf("%s: %d", name, got.status)
+			}
+		}
+	})
+}
