@@ -37,7 +37,7 @@ func Find(text []byte) iter.Seq[Token] {
 
 // beside reports whether the byte at i, if there is one, belongs to a word.
 func beside(text []byte, i int) bool {
-	return i >= 0 && i < len(text) && (text[i] == '_' || isDigit[text[i]])
+	return i >= 0 && i < len(text) && (text[i] == '_' || value[text[i]] != noDigit)
 }
 
 // Redact returns s with "<prefix>_[redacted]" in place of each token. It is the
@@ -58,7 +58,7 @@ func Redact(s string) string {
 			continue
 		}
 		end := at
-		for end < len(s) && isDigit[s[end]] {
+		for end < len(s) && value[s[end]] != noDigit {
 			end++
 		}
 		if end-at < redactFrom {

@@ -117,18 +117,22 @@ func (t *text) check() Kind {
 	if kind == 0 || t[prefixLen] != '_' {
 		return 0
 	}
-	for _, c := range t[randomAt:sumAt] {
-		if !isDigit[c] {
-			return 0
-		}
+	var all uint8
+	for _, c := range t[randomAt:] {
+		all |= value[c]
 	}
-	if string(t[randomAt:sumAt]) > largest {
-		return 0
-	}
-	if sum := checksum(t); string(t[sumAt:]) != string(sum[:]) {
+	if all&noDigit != 0 || string(t[randomAt:sumAt]) > largest || uint64(checksum(t)) != t.sum() {
 		return 0
 	}
 	return kind
+}
+
+// sum is the number that the last digits spell. It is more than any checksum
+// if they spell one that has no place in 32 bits.
+func (t *text) sum() uint64 {
+	d := t[sumAt:]
+	return ((uint64(value[d[0]])*base+uint64(value[d[1]]))*base+uint64(value[d[2]]))*base*base*base +
+		(uint64(value[d[3]])*base+uint64(value[d[4]]))*base + uint64(value[d[5]])
 }
 
 // kindOf returns the kind of a prefix, or 0.
@@ -141,21 +145,33 @@ func kindOf[T string | []byte](prefix T) Kind {
 	return 0
 }
 
-// checksum spells the CRC-32 of all that stands before it. The tables are walked here because crc32.ChecksumIEEE would
-// move every presented text to the heap.
-func checksum(t *text) [sumLen]byte {
-	crc := ^uint32(0)
-	rest := t[:sumAt]
-	for ; len(rest) >= len(slices8); rest = rest[len(slices8):] {
-		crc ^= binary.LittleEndian.Uint32(rest)
-		crc = slices8[7][crc&0xFF] ^ slices8[6][crc>>8&0xFF] ^ slices8[5][crc>>16&0xFF] ^ slices8[4][crc>>24] ^
-			slices8[3][rest[4]] ^ slices8[2][rest[5]] ^ slices8[1][rest[6]] ^ slices8[0][rest[7]]
+// checksum is the CRC-32 (IEEE) of all that stands before it. The tables are
+// walked here because crc32.ChecksumIEEE would move every presented text to
+// the heap.
+//
+// The register begins with ones, which is as if it began with zeros and the
+// first four bytes were complemented; and zeros in front of the text do not
+// move a register of zeros. One such byte makes the length a multiple of eight.
+func checksum(t *text) uint32 {
+	const head = sumAt % 8
+	var first [8]byte
+	copy(first[8-head:], t[:head])
+	crc := step(0, binary.LittleEndian.Uint64(first[:])^0xFFFFFFFF<<(8*(8-head)))
+	for at := head; at < sumAt; at += 8 {
+		crc = step(crc, binary.LittleEndian.Uint64(t[at:]))
 	}
-	for _, c := range rest {
-		crc = slices8[0][crc&0xFF^uint32(c)] ^ crc>>8
-	}
-	crc = ^crc
-	var sum [sumLen]byte
+	return ^crc
+}
+
+// step takes the next eight bytes into the register.
+func step(crc uint32, next uint64) uint32 {
+	next ^= uint64(crc)
+	return slices8[7][next&0xFF] ^ slices8[6][next>>8&0xFF] ^ slices8[5][next>>16&0xFF] ^ slices8[4][next>>24&0xFF] ^
+		slices8[3][next>>32&0xFF] ^ slices8[2][next>>40&0xFF] ^ slices8[1][next>>48&0xFF] ^ slices8[0][next>>56]
+}
+
+// spellSum writes a checksum in the digits that stand behind the text.
+func spellSum(crc uint32) (sum [sumLen]byte) {
 	for i := sumLen - 1; i >= 0; i-- {
 		sum[i] = digits[crc%base]
 		crc /= base
@@ -176,10 +192,16 @@ var slices8 = func() (t [8][256]uint32) {
 	return t
 }()
 
-// isDigit tells the base62 digits from all other bytes.
-var isDigit = func() (is [256]bool) {
-	for _, c := range []byte(digits) {
-		is[c] = true
+// noDigit marks, in value, a byte that is no base62 digit.
+const noDigit = 1 << 7
+
+// value is that of each base62 digit, and noDigit of all other bytes.
+var value = func() (v [256]uint8) {
+	for i := range v {
+		v[i] = noDigit
 	}
-	return is
+	for i, c := range []byte(digits) {
+		v[c] = uint8(i)
+	}
+	return v
 }()

@@ -28,7 +28,7 @@ func spell(kind Kind, seed [32]byte) text {
 	copy(t[:], kind.Prefix())
 	t[prefixLen] = '_'
 	encode((*[randomLen]byte)(t[randomAt:sumAt]), seed)
-	sum := checksum(&t)
+	sum := spellSum(checksum(&t))
 	copy(t[sumAt:], sum[:])
 	return t
 }

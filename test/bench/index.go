@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,73 +16,150 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
+// noon is when everything in this process happens.
+var noon = time.Unix(1_800_000_000, 0)
+
+// crowd is an index of many records, with the texts of their tokens.
+type crowd struct {
+	index *verify.Index
+	texts []string // one behind the other in memory, so that what is measured is the index's way to its records and not the way to the texts
+	bytes float64  // of memory, for each record
+}
+
+// gather mints tokens and takes their records in, in another order than that of the texts.
+func gather(size int) (crowd, error) {
+	arena := make([]byte, 0, size*token.Length)
+	digests := make([]token.Digest, size)
+	for i := range digests {
+		minted, err := token.Mint(token.Application, rand.Reader)
+		if err != nil {
+			return crowd{}, err
+		}
+		arena, digests[i] = append(arena, minted.Reveal()...), minted.Digest()
+	}
+	all := string(arena)
+	c := crowd{index: &verify.Index{}, texts: make([]string, size)}
+	for i := range c.texts {
+		c.texts[i] = all[i*token.Length : (i+1)*token.Length]
+	}
+	before := heap()
+	c.index.SetClient(acme())
+	for i := range size {
+		i = i * 7919 % size // 7919 is prime
+		r := realistic(i, digests[i], noon)
+		c.index.Resume(r.Owner)
+		c.index.Set(r)
+	}
+	c.bytes = float64(heap()-before) / float64(size)
+	if c.index.Len() != size {
+		return crowd{}, fmt.Errorf("there are %d records, not %d", c.index.Len(), size)
+	}
+	return c, nil
+}
+
 // measureIndex fills an index in this process, and verifies with it.
 func measureIndex(_ context.Context, b *bench) error {
-	noon := time.Unix(1_800_000_000, 0)
 	for _, size := range b.index {
 		b.say("index: %d records", size)
-		texts := make([]string, size)
-		digests := make([]token.Digest, size)
-		for i := range texts {
-			minted, err := token.Mint(token.Application, rand.Reader)
-			if err != nil {
-				return err
-			}
-			texts[i], digests[i] = minted.Reveal(), minted.Digest()
+		c, err := gather(size)
+		if err != nil {
+			return err
 		}
-		index := &verify.Index{}
-		before := heap()
-		index.SetClient(acme())
-		for i, d := range digests {
-			r := realistic(i, d, noon)
-			index.Resume(r.Owner)
-			index.Set(r)
+		strangers, err := unknown(1024)
+		if err != nil {
+			return err
 		}
-		after := heap()
 		r := b.report.in(fmt.Sprintf("index of %d", size))
-		r.goal("memory per record", float64(after-before)/float64(size), "bytes", below(400))
+		r.goal("memory per record", c.bytes, "bytes", below(400))
 		facts := verify.Facts{Permissions: []string{"search.query"}}
-		r.benchmark("verify a good token", func(t *testing.B) {
+		verifier := verify.NewVerifier(c.index, nobody{}, verify.Options{Reads: 1, Now: time.Now, Lookups: func(verify.Lookup) {}})
+		verifier.Heard()
+		r.within("verify a good token", 500, func(t *testing.B) {
 			i := 0
 			for t.Loop() {
-				if _, verdict := index.Verify(noon, texts[i], facts); verdict != verify.Good {
+				if _, verdict := c.index.Verify(noon, c.texts[i], facts); verdict != verify.Good {
 					t.Fatal(verdict)
 				}
-				i = (i + 7919) % size // not the one beside it
+				if i++; i == size {
+					i = 0
+				}
 			}
 		})
-		strangers := make([]string, 1024)
-		for i := range strangers {
-			minted, err := token.Mint(token.Application, rand.Reader)
-			if err != nil {
-				return err
-			}
-			strangers[i] = minted.Reveal()
-		}
+		r.benchmark("verify a good token, on all cores", func(t *testing.B) {
+			var from atomic.Int64
+			t.RunParallel(func(p *testing.PB) {
+				i := int(from.Add(int64(size)/16)) % size
+				for p.Next() {
+					if _, verdict := c.index.Verify(noon, c.texts[i], facts); verdict != verify.Good {
+						t.Error(verdict)
+					}
+					if i++; i == size {
+						i = 0
+					}
+				}
+			})
+		})
 		r.benchmark("verify an unknown token", func(t *testing.B) {
 			i := 0
 			for t.Loop() {
-				if _, verdict := index.Verify(noon, strangers[i%len(strangers)], facts); verdict != verify.Unknown {
+				if _, verdict := c.index.Verify(noon, strangers[i%len(strangers)], facts); verdict != verify.Unknown {
 					t.Fatal(verdict)
 				}
 				i++
 			}
 		})
+		r.benchmark("verify a good token and note its use", func(t *testing.B) {
+			i := 0
+			for t.Loop() {
+				if _, verdict := verifier.Verify(context.Background(), c.texts[i], facts); verdict != verify.Good {
+					t.Fatal(verdict)
+				}
+				if i++; i == size {
+					i = 0
+				}
+			}
+		})
 		r.benchmark("replace a record", func(t *testing.B) {
 			i := 0
 			for t.Loop() {
-				index.Set(realistic(i, digests[i], noon))
+				_, digest, err := token.DigestOf(c.texts[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.index.Set(realistic(i, digest, noon))
 				i = (i + 7919) % size
 			}
 		})
-		runtime.KeepAlive(index)
+		runtime.KeepAlive(c)
 	}
 	return nil
 }
 
+// unknown are well-formed tokens of which there is no record.
+func unknown(n int) ([]string, error) {
+	list := make([]string, n)
+	for i := range list {
+		minted, err := token.Mint(token.Application, rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = minted.Reveal()
+	}
+	return list, nil
+}
+
+// nobody is a store without records.
+type nobody struct{}
+
+func (nobody) Find(context.Context, token.Digest) (record.Record, error) {
+	return record.Record{}, record.ErrGone
+}
+
+func (nobody) RetireAnyway(context.Context, record.Record) error { return nil }
+
 func acme() verify.Client {
 	return verify.Client{Name: "acme-search", Ceiling: grant.NewCeiling([]grant.Role{
-		{Name: "developer", Permissions: []string{"sec.application-token.*"}},
+		{Name: "developer", Permissions: []string{"sec.application-token.*", "sec.token.introspect"}},
 		{Name: "primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
 	})}
 }

@@ -3,9 +3,11 @@
 //
 //	token   what minting, parsing and digesting cost
 //	index   what a record in the index costs, in memory and to look up
+//	doors   how many questions a door answers, beside a handler that answers at once
 //	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
 //	idle    what the operator does while nobody wants anything
 //	rotate  all tokens rotate at once, while new ones are declared
+//	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica
 //	start   many records in the store, until the operator is ready to serve
 //
 // Nothing here passes or fails by time: a goal that was missed is printed as missed. The operator is the program
@@ -41,9 +43,11 @@ type section struct {
 var sections = []section{
 	{"token", measureToken},
 	{"index", measureIndex},
+	{"doors", measureDoors},
 	{"write", measureWrite},
 	{"idle", measureIdle},
 	{"rotate", measureRotate},
+	{"replicas", measureReplicas},
 	{"start", measureStart},
 }
 
@@ -60,10 +64,15 @@ type options struct {
 	schedule bool
 	records  int
 	index    []int
+	doors    []int
+	turn     time.Duration
+	turns    int
+	rounds   int
+	replicas int
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{index: []int{100_000, 1_000_000}}
+	o := options{index: []int{1_000, 1_000_000}, doors: []int{1_000, 1_000_000}}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Func("only", "comma-separated `names` of the sections to run: "+names()+" (default all)", func(s string) error {
@@ -84,21 +93,27 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate: a new token each")
 	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
 	fs.IntVar(&o.records, "records", 100_000, "start: how many TokenRecords")
-	fs.Func("index", "index: comma-separated `sizes` (default 100000,1000000)", func(s string) error {
-		o.index = nil
-		for size := range strings.SplitSeq(s, ",") {
-			n, err := strconv.Atoi(size)
-			if err != nil || n < 1 {
-				return fmt.Errorf("no size: %q", size)
+	fs.DurationVar(&o.turn, "turn", time.Second, "doors: how long each contender is asked at a time")
+	fs.IntVar(&o.turns, "turns", 7, "doors: how many times each has its turn")
+	fs.IntVar(&o.rounds, "rounds", 1000, "replicas: how many of each")
+	fs.IntVar(&o.replicas, "replicas", 3, "replicas: how many replicas")
+	for name, list := range map[string]*[]int{"index": &o.index, "doors": &o.doors} {
+		fs.Func(name, name+": comma-separated `sizes` (default 1000,1000000)", func(s string) error {
+			*list = nil
+			for size := range strings.SplitSeq(s, ",") {
+				n, err := strconv.Atoi(size)
+				if err != nil || n < 1 {
+					return fmt.Errorf("no size: %q", size)
+				}
+				*list = append(*list, n)
 			}
-			o.index = append(o.index, n)
-		}
-		return nil
-	})
+			return nil
+		})
+	}
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	if fs.NArg() > 0 || o.tokens < 1 || o.clients < 1 || o.records < 1 || o.probe <= 0 || o.maxCount < 0 {
+	if fs.NArg() > 0 || o.tokens < 1 || o.clients < 1 || o.records < 1 || o.rounds < 1 || o.turns < 1 || o.replicas < 1 || o.probe <= 0 || o.maxCount < 0 {
 		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
 	}
 	return o, nil

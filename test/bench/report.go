@@ -95,6 +95,13 @@ func (c chapter) benchmark(name string, f func(*testing.B)) {
 	c.add(name+": allocations", float64(result.AllocsPerOp()), "")
 }
 
+// within is benchmark of what should take so many nanoseconds at most, and allocate nothing.
+func (c chapter) within(name string, most float64, f func(*testing.B)) {
+	result := testing.Benchmark(f)
+	c.goal(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns", atMost(most))
+	c.goal(name+": allocations", float64(result.AllocsPerOp()), "", atMost(0))
+}
+
 // print writes a table in Markdown.
 func (r *report) print(to io.Writer) {
 	fmt.Fprintf(to, "\n%s, %d cores, %s", r.CPU, r.Cores, r.Go)

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// floodRate is how many tokens a second are presented in a flood, each well-formed and none known.
+const floodRate = 100_000
+
+// flood compares how long good tokens take while strangers ask and while they do not.
+func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
+	strangers, err := unknown(1 << 17)
+	if err != nil {
+		return err
+	}
+	address, err := d.serve(ctx, d.Handler())
+	if err != nil {
+		return err
+	}
+	door := overHTTP("/verify", address, d.each(http.MethodGet, "/verify?permission=search.query", "", nil))
+	var quiet, flooded []time.Duration
+	var asked float64
+	var lasted time.Duration
+	for range b.turns {
+		v, err := door.fire(ctx, b.turn)
+		if err != nil {
+			return err
+		}
+		quiet = append(quiet, v.p99)
+		rising, ebb := context.WithCancel(ctx)
+		over := make(chan int)
+		began := time.Now()
+		go func() { over <- d.rise(rising, strangers) }()
+		v, err = door.fire(ctx, b.turn)
+		ebb()
+		asked += float64(<-over)
+		lasted += time.Since(began)
+		if err != nil {
+			return err
+		}
+		flooded = append(flooded, v.p99)
+	}
+	r.add("unknown tokens a second in a flood", asked/lasted.Seconds(), "/s")
+	r.beside("/verify, p99 of good tokens in a flood, beside none", micro(percentile(flooded, 50)), "µs", micro(percentile(quiet, 50)), atMost(2))
+	r.beside("reads of the API server in the flood, beside what is allowed", float64(d.reads.asked.Load()), "reads", mostReads*(lasted.Seconds()+1), atMost(1))
+	return nil
+}
+
+// rise presents strangers' tokens at a steady rate, and returns how many.
+func (d *doorstep) rise(ctx context.Context, strangers []string) int {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	began, n := time.Now(), 0
+	for {
+		select {
+		case <-ctx.Done():
+			return n
+		case now := <-tick.C:
+			for due := int(now.Sub(began).Seconds() * floodRate); n < due; n++ {
+				d.Verifier.Verify(ctx, strangers[n%len(strangers)], verify.Facts{})
+			}
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// volley is what one contender made of the requests that were sent to it.
+type volley struct {
+	rate float64 // answers a second
+	p99  time.Duration
+}
+
+// contender is somebody who is asked; the first of several is measured, the others are what it is measured by.
+type contender struct {
+	name string
+	ask  func(ctx context.Context, worker int) (once func() error, leave func(), err error)
+}
+
+// askers are how many ask at once.
+const askers = 8
+
+// compete lets all contenders answer in turns, so that what else happens on the machine meets them alike, and returns for
+// each the median of its turns.
+func (b *bench) compete(ctx context.Context, contenders ...contender) ([]volley, error) {
+	turns := make([][]volley, len(contenders))
+	for range b.turns {
+		for i, c := range contenders {
+			v, err := c.fire(ctx, b.turn)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.name, err)
+			}
+			turns[i] = append(turns[i], v)
+		}
+	}
+	medians := make([]volley, len(contenders))
+	for i, list := range turns {
+		slices.SortFunc(list, func(a, b volley) int { return int(a.rate - b.rate) })
+		medians[i].rate = list[len(list)/2].rate
+		slices.SortFunc(list, func(a, b volley) int { return int(a.p99 - b.p99) })
+		medians[i].p99 = list[len(list)/2].p99
+		b.say("%s: %.0f a second, p99 %s", contenders[i].name, medians[i].rate, medians[i].p99)
+	}
+	return medians, nil
+}
+
+// fire asks for so long, by askers that each wait for their answer before they ask again.
+func (c contender) fire(ctx context.Context, d time.Duration) (volley, error) {
+	var mu sync.Mutex
+	var took []time.Duration
+	var problem error
+	var over atomic.Bool
+	var asking, ready sync.WaitGroup
+	begin := make(chan struct{})
+	ready.Add(askers)
+	for worker := range askers {
+		asking.Go(func() {
+			once, leave, err := c.ask(ctx, worker)
+			ready.Done()
+			if err == nil {
+				defer leave()
+			}
+			mine := make([]time.Duration, 0, 1<<16)
+			<-begin
+			for err == nil && !over.Load() {
+				began := time.Now()
+				err = once()
+				mine = append(mine, time.Since(began))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			problem, took = errors.Join(problem, err), append(took, mine...)
+		})
+	}
+	ready.Wait()
+	began := time.Now()
+	close(begin)
+	err := pause(ctx, d)
+	over.Store(true)
+	asking.Wait()
+	lasted := time.Since(began)
+	if err := errors.Join(err, problem); err != nil {
+		return volley{}, err
+	}
+	return volley{rate: float64(len(took)) / lasted.Seconds(), p99: percentile(took, 99)}, nil
+}
+
+// overHTTP sends requests, one after another from the list, over a connection that stays open. It reads no more of an answer than
+// its status and its length, so that the machine's time is the server's.
+func overHTTP(name, address string, requests [][]byte) contender {
+	return contender{name, func(ctx context.Context, worker int) (func() error, func(), error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, nil, err
+		}
+		answers := bufio.NewReaderSize(conn, 16<<10)
+		next := worker * len(requests) / askers
+		once := func() error {
+			if _, err := conn.Write(requests[next]); err != nil {
+				return err
+			}
+			if next++; next == len(requests) {
+				next = 0
+			}
+			return readAnswer(answers)
+		}
+		return once, func() { _ = conn.Close() }, nil //nolint:errcheck // nothing more is asked
+	}}
+}
+
+// readAnswer reads one that says 200 and how long it is.
+func readAnswer(from *bufio.Reader) error {
+	length, first := 0, true
+	for {
+		line, err := from.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		switch line = bytes.TrimRight(line, "\r\n"); {
+		case first && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")):
+			return fmt.Errorf("the answer is %s", line)
+		case first:
+			first = false
+		case len(line) == 0:
+			_, err := io.CopyN(io.Discard, from, int64(length))
+			return err
+		case bytes.HasPrefix(line, []byte("Content-Length: ")):
+			if length, err = strconv.Atoi(string(line[len("Content-Length: "):])); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// request is an HTTP request as it goes over the wire.
+func request(method, path, credential, contentType, body string) []byte {
+	text := method + " " + path + " HTTP/1.1\r\nHost: tokens.example.com\r\nAuthorization: Bearer " + credential + "\r\n"
+	if body != "" {
+		text += "Content-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	}
+	return []byte(text + "\r\n" + body)
+}
+
+// askOnce sends one request and reads the JSON of its answer.
+func askOnce(ctx context.Context, address string, request []byte, answer any) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	said, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err
+	}
+	defer said.Body.Close()
+	if said.StatusCode != http.StatusOK {
+		return fmt.Errorf("the answer is %s", said.Status)
+	}
+	return json.NewDecoder(said.Body).Decode(answer)
+}
