@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 )
 
@@ -25,6 +26,14 @@ type fault struct {
 // problem writes a refusal. Its texts are constants, so that nothing of a request comes back.
 func problem(w http.ResponseWriter, status int, code, description string) {
 	answer(w, status, fault{code, description})
+}
+
+// unreadable is the status for a body that could not be read: it is too large, or ends in the middle.
+func unreadable(err error) int {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
 }
 
 // unavailable says that the question cannot be answered now.

@@ -39,8 +39,10 @@ type extAuthz struct {
 func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
-	if name := misspelt(route); name != "" {
-		d.Audit.Info("refused", "door", doors[doorExtAuthz], "why", "the context extension "+name+" is not known, or its value is not")
+	if misspelt(route) {
+		if d.Noise.AllowN(d.Now(), 1) {
+			d.Audit.Info("refused", "door", doors[doorExtAuthz], "why", "a context extension that begins with "+extensionPrefix+" is not known, or its value is not")
+		}
 		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
 	}
 	facts := verify.Facts{
@@ -65,18 +67,18 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	}
 }
 
-// misspelt is an extension that means to say something to us and does not; empty if there is none. To ignore it could be to
-// ask for less than is meant.
-func misspelt(extensions map[string]string) string {
+// misspelt says whether an extension means to say something to us and does not. To ignore it could be to ask for less than
+// is meant. It is not repeated, since whoever can call can write anything there.
+func misspelt(extensions map[string]string) bool {
 	for name, value := range extensions {
 		switch {
 		case !strings.HasPrefix(name, extensionPrefix), name == extensionPermission, name == extensionRole, name == extensionClient:
 		case name == extensionCredential && value == removeCredential:
 		default:
-			return name
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
 // checkHeaders are the credentials among the headers of a checked request, by their canonical names. Envoy joins those of

@@ -20,13 +20,14 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
 const (
 	plain     = "Cache-Control=no-store;Content-Type=application/json "
 	requested = "Cache-Control=no-store;Content-Type=application/json;Www-Authenticate="
 
-	passed = `200 Cache-Control=no-store;X-Apptoken-Account-Id=;X-Apptoken-Client=acme;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
+	passed = `200 Cache-Control=no-store;X-Apptoken-Account-Id=;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
 		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
 	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
 	nothing    = `401 ` + requested + `Bearer realm="apptoken" {"error":"unauthorized","error_description":"a token is required"}`
@@ -43,19 +44,20 @@ var scheme = regexp.MustCompile(`^(?i:bearer) +`)
 
 // Whatever is in the headers and in the query, the good token passes if it is there once, whole and alone.
 func FuzzForwardAuth(f *testing.F) {
+	w := verifytest.Load(f)
 	marked := mark(f)
 	for _, s := range []string{place, marked, "", place + " ", place + "," + place, marked[:52], strings.Repeat("a", 513)} {
 		for _, scheme := range []string{"Bearer ", "bearer   ", "Basic ", "Bearer", ""} {
 			f.Add(scheme+s, "", "", "")
 			f.Add("", s, scheme+s, "permission=search.query")
-			f.Add("Basic YTpi", "", scheme+s, "role=x&client=acme&permission="+s)
+			f.Add("Basic YTpi", "", scheme+s, "role=x&client=all&permission="+s)
 		}
 	}
 	f.Add("Bearer "+place, marked, "", "client=beta")
 	f.Add("Bearer "+place, "", "", "permission=%zz;"+marked)
-	f.Add("Bearer\x00"+place, "\xff\xfe", "Bearer \t"+place, "&&=&permission&client=acme&client=beta")
+	f.Add("Bearer\x00"+place, "\xff\xfe", "Bearer \t"+place, "&&=&permission&client=all&client=beta")
 	f.Fuzz(func(t *testing.T, authorization, security, authentication, query string) {
-		h := newHut(t)
+		h := newHut(t, w)
 		values := []string{h.fill(authorization), h.fill(security), h.fill(authentication)}
 		got := h.ask(h.Handler(), http.MethodGet, "/verify", h.fill(query), http.Header{
 			"Authorization": values[:1], "X-Security-Token": values[1:2], "Authentication": values[2:],
@@ -85,6 +87,7 @@ func FuzzForwardAuth(f *testing.F) {
 
 // The good token is accepted from 192.0.2.0/24 alone.
 func FuzzSource(f *testing.F) {
+	w := verifytest.Load(f)
 	for _, remote := range []string{"127.0.0.1:1", "192.0.2.5:1", "[::1]:1", "", "@", "[::ffff:127.0.0.1]:1", "[fe80::1%eth0]:1"} {
 		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05"} {
 			f.Add(remote, said, "")
@@ -92,7 +95,7 @@ func FuzzSource(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, remote, first, second string) {
-		h := newHut(t, "192.0.2.0/24")
+		h := newHut(t, w, "192.0.2.0/24")
 		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		r.RemoteAddr = remote
 		r.Header["Authorization"], r.Header["X-Forwarded-For"] = []string{"Bearer " + h.good}, []string{first, second}
@@ -131,20 +134,20 @@ func among(remote string, lines ...string) bool {
 
 // Who introspects or revokes must present the good token itself, by whatever way; and nothing but a good token is active.
 func FuzzForms(f *testing.F) {
-	const urlencoded = "application/x-www-form-urlencoded"
+	w := verifytest.Load(f)
 	marked := mark(f)
 	for _, revoke := range []bool{false, true} {
 		for _, s := range []string{place, marked, "", "%00", "\xff", url.QueryEscape(place), strings.Repeat("a", 9<<10)} {
 			f.Add(revoke, urlencoded, "Bearer "+s, "", "", "token="+s)
-			f.Add(revoke, urlencoded, "", "acme", s, "token="+place)
+			f.Add(revoke, urlencoded, "", "all", s, "token="+place)
 			f.Add(revoke, urlencoded, "", "beta", s, "token="+place+"&token_type_hint=x")
-			f.Add(revoke, urlencoded, "", "", "", "client_id=acme&client_secret="+s+"&token="+s)
+			f.Add(revoke, urlencoded, "", "", "", "client_id=all&client_secret="+s+"&token="+s)
 			f.Add(revoke, urlencoded+"; charset", "Basic "+s, "%zz", s, "token="+s+"&token="+marked)
 			f.Add(revoke, "application/json", "Bearer "+s, "", "", `{"token":"`+s+`"}`)
 		}
 	}
 	f.Fuzz(func(t *testing.T, revoke bool, kind, authorization, user, password, body string) {
-		h := newHut(t)
+		h := newHut(t, w)
 		authorization, user, password, body = h.fill(authorization), h.fill(user), h.fill(password), h.fill(body)
 		if user+password != "" {
 			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -174,6 +177,7 @@ func FuzzForms(f *testing.F) {
 }
 
 func FuzzTokenReview(f *testing.F) {
+	w := verifytest.Load(f)
 	marked := mark(f)
 	for _, s := range []string{place, marked, "", `\u0000`, "\xff\xfe", `a"b`, strings.Repeat("a", 70<<10)} {
 		for _, kind := range []string{"TokenReview", "tokenreview", ""} {
@@ -184,7 +188,7 @@ func FuzzTokenReview(f *testing.F) {
 	f.Add(strings.Repeat("[", 20000))
 	f.Add(`{"metadata":{"creationTimestamp":"` + marked + `"},"status":{"authenticated":true,"user":{"username":"root"}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		h := newHut(t)
+		h := newHut(t, w)
 		got := h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", nil, h.fill(body))
 		if got.status != http.StatusOK {
 			h.known(got, `400 `+plain+`{"error":"invalid_request","error_description":"this is no TokenReview of authentication.k8s.io/v1"}`,
@@ -206,9 +210,10 @@ func FuzzTokenReview(f *testing.F) {
 
 // The bytes go through the decoder of gRPC, whose panics nobody but this test would see before they end the process.
 func FuzzExtAuthz(f *testing.F) {
+	w := verifytest.Load(f)
 	marked := mark(f)
 	for _, s := range []string{place, marked, "", "\x00", strings.Repeat("a", 513)} {
-		for _, extensions := range []map[string]string{nil, {"apptoken.permission": "search.query, x"}, {"apptoken.client": "acme", "apptoken.credential": "remove"}} {
+		for _, extensions := range []map[string]string{nil, {"apptoken.permission": "search.query, x"}, {"apptoken.client": "all", "apptoken.credential": "remove"}} {
 			seed, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 				Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: "192.0.2.5"}}}},
 				Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
@@ -226,7 +231,7 @@ func FuzzExtAuthz(f *testing.F) {
 	}
 	f.Add([]byte("\n\x04\"\x02\x12\x00"))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		h := newHut(t)
+		h := newHut(t, w)
 		filled := h.fill(string(message))
 		got, code := h.check(filled)
 		if code != "0" {

@@ -28,11 +28,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
 	if err := r.ParseForm(); err != nil {
-		status := http.StatusBadRequest
-		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			status = http.StatusRequestEntityTooLarge
-		}
-		problem(w, status, "invalid_request", "the form cannot be read")
+		problem(w, unreadable(err), "invalid_request", "the form cannot be read")
 		return nil, false
 	}
 	for _, values := range r.PostForm {
@@ -246,6 +242,10 @@ type serverMetadata struct {
 // metadata says where the doors of OAuth are.
 func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
 	issuer := d.Issuer
+	if issuer == "" && r.Host == "" { // HTTP/1.0
+		problem(w, http.StatusBadRequest, "invalid_request", "the request names no host")
+		return
+	}
 	if issuer == "" {
 		scheme := "https"
 		if r.TLS == nil {

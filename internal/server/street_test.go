@@ -23,7 +23,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/token"
@@ -35,7 +34,7 @@ import (
 // sake of lengths in front of it.
 const place = "{here goes the good token, which no fuzzer may know.}"
 
-// hut is a house with one good token of the client acme, which may search and introspect. Another token is well-formed and
+// hut is a house with one good token of the client all, which may search and introspect. Another token is well-formed and
 // nobody's: it is a mark that must not be found anywhere.
 type hut struct {
 	*server.Doors
@@ -45,23 +44,25 @@ type hut struct {
 	audit        *audit
 }
 
-func newHut(t testing.TB, ranges ...string) *hut {
+func newHut(t testing.TB, w *verifytest.World, ranges ...string) *hut {
 	t.Helper()
 	minted := verifytest.Mint(t, token.Application, "good")
 	r := record.Record{
-		Kind: token.Application, Digest: minted.Digest(), Client: "acme", Permissions: []string{"search.*", "sec.token.introspect"},
+		Kind: token.Application, Digest: minted.Digest(), Client: "all", Permissions: []string{"search.*", "sec.token.introspect"},
 		Owner: record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "uid"}, SourceRanges: ranges,
 	}
 	h := &hut{
 		t: t, good: minted.Reveal(), marked: mark(t), audit: &audit{},
 		store: &records{held: map[token.Digest]record.Record{r.Digest: r}},
 	}
-	x := &verify.Index{}
-	x.SetClient(verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "all", Permissions: []string{"*"}}})})
-	x.Set(r)
-	x.Resume(r.Owner)
+	for _, other := range w.Records {
+		w.Index.Remove(other.Digest)
+	}
+	w.Index.Remove(r.Digest) // it was ended, maybe
+	w.Index.Set(r)
+	w.Index.Resume(r.Owner)
 	now := func() time.Time { return time.Unix(1768478400, 0) }
-	verifier := verify.NewVerifier(x, h.store, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
+	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
 	h.Doors = &server.Doors{
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -93,7 +94,7 @@ func (h *hut) ask(handler http.Handler, method, path, query string, header http.
 }
 
 // said is all that the audit log may hold. None of it is taken from a request, save for the address.
-var said = regexp.MustCompile(`^"level"=0 "msg"="(refused|revoked)"( "(door|why)"="\w+")*( "(token|by)"="at-[0-9a-f]{32}"| "subject"="shop/indexer"| "client"="acme"| "source"="([0-9a-f.:]+|invalid IP)")*$`)
+var said = regexp.MustCompile(`^"level"=0 "msg"="(refused|revoked)"( "(door|why)"="\w+")*( "(token|by)"="at-[0-9a-f]{32}"| "subject"="shop/indexer"| "client"="all"| "source"="([0-9a-f.:]+|invalid IP)")*$`)
 
 // clean looks for tokens where none may be.
 func (h *hut) clean(got reply) {
@@ -173,9 +174,11 @@ func (s *street) send(request string, half bool) (reply, string) {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
 	go func() {
-		io.WriteString(conn, request)
+		_, _ = io.WriteString(conn, request) // a bad one is cut off
 		if half {
 			conn.(*net.TCPConn).CloseWrite()
 		}
@@ -245,7 +248,9 @@ func TestNothingGoesOnAfterTheEnd(t *testing.T) {
 		for range 20 {
 			s.send(get("/verify", "X-Security-Token: "+s.Tokens["unlisted"]), false)
 			s.send(post("/oauth2/introspect", urlencoded, "token=")[:40], true)
-			s.dial().Check(t.Context(), checked(nil))
+			if _, err := s.dial().Check(t.Context(), checked(nil)); err != nil {
+				t.Error(err)
+			}
 		}
 		s.noLeak("the log", s.audit.text())
 	})
@@ -260,5 +265,28 @@ func TestNothingGoesOnAfterTheEnd(t *testing.T) {
 			stacks := make([]byte, 64<<10)
 			t.Fatalf("%d go on, and there were %d: %s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
 		}
+	}
+}
+
+func TestHTTP2WithPriorKnowledgeIsSpokenAtEveryDoor(t *testing.T) {
+	s := newStreet(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	for target, want := range map[string]int{
+		"http://" + s.doors + "/verify": 200, "http://" + s.doors + "/oauth2/introspect": 405, "http://" + s.review + "/tokenreview": 405, "http://" + s.gateway: 405,
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		req.Header.Set("Authorization", "Bearer "+s.Tokens["indexer"])
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.ProtoMajor != 2 || res.StatusCode != want || res.Header.Get("Server") != "" {
+			t.Errorf("%s: %s %d %v", target, res.Proto, res.StatusCode, res.Header)
+		}
+		s.noLeak("the answer", fmt.Sprint(res.Header, string(text)))
 	}
 }

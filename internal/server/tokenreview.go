@@ -33,7 +33,7 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostReview))
 	if err != nil {
-		problem(w, http.StatusRequestEntityTooLarge, "invalid_request", "the TokenReview cannot be read")
+		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
 	var review authenticationv1.TokenReview

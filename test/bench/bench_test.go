@@ -22,6 +22,7 @@ func TestEverySectionMeasures(t *testing.T) {
 	var table, progress bytes.Buffer
 	err := run(t.Context(), []string{
 		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
+		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2",
 	}, &table, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
@@ -60,6 +61,9 @@ func TestEverySectionMeasures(t *testing.T) {
 		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: verify a good token",
 		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
+		"doors, 100 records: /verify, beside an empty answer", "doors, 100 records: ext_authz, beside a method that answers at once",
+		"doors, 100 records: unknown tokens a second in a flood",
+		"2 replicas, 3 times each: revoked at one: until refused on all, p99",
 		"start: until /readyz says ok", "start: memory of the operator by then",
 	} {
 		if value[name] <= 0 {

@@ -46,7 +46,7 @@ func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 	}
 	r.add("unknown tokens a second in a flood", asked/lasted.Seconds(), "/s")
 	r.beside("/verify, p99 of good tokens in a flood, beside none", micro(percentile(flooded, 50)), "µs", micro(percentile(quiet, 50)), atMost(2))
-	r.beside("reads of the API server in the flood, beside what is allowed", float64(d.reads.asked.Load()), "reads", mostReads*(lasted.Seconds()+1), atMost(1))
+	r.beside("reads of the API server in the flood, beside what is allowed", float64(d.reads.asked.Load()), "reads", mostReads*(lasted.Seconds()+float64(b.turns)), atMost(1))
 	return nil
 }
 

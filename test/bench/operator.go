@@ -28,59 +28,71 @@ type operator struct {
 	result  error         // of the process, once it is gone
 }
 
-// startOperator starts the program and waits until /readyz says ok.
+// startOperator starts the operator of the stage, and waits until it is ready.
 func (s *stage) startOperator(ctx context.Context) error {
+	var err error
+	s.operator, err = s.launch(ctx, "operator")
+	return err
+}
+
+// stopOperator ends it in order, if it runs.
+func (s *stage) stopOperator() error {
+	o := s.operator
+	s.operator = nil
+	return o.stop()
+}
+
+// launch starts the program and waits until /readyz says ok. What it returns is to be stopped, also when there is an error.
+func (s *stage) launch(ctx context.Context, name string, flags ...string) (*operator, error) {
 	health, err := freeAddress(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metrics, err := freeAddress(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	o := &operator{health: health, metrics: metrics, log: filepath.Join(s.folder, "operator.log"), gone: make(chan struct{})}
+	o := &operator{health: health, metrics: metrics, log: filepath.Join(s.folder, name+".log"), gone: make(chan struct{})}
 	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer log.Close()
-	o.command = exec.Command(s.program, "--namespace="+ownNamespace, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+health) //nolint:noctx // stopOperator ends it
+	flags = append(flags, "--namespace="+ownNamespace, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+health)
+	o.command = exec.Command(s.program, flags...) //nolint:gosec,noctx // the program that the reader built; stop ends it
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	o.command.Stdout, o.command.Stderr = log, log
 	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
 	began := time.Now()
 	if err := o.command.Start(); err != nil {
-		return fmt.Errorf("start the operator: %w", err)
+		return nil, fmt.Errorf("start the operator: %w", err)
 	}
-	s.operator = o
 	go func() {
 		o.result = o.command.Wait()
 		close(o.gone)
 	}()
 	for {
 		if err := o.alive(); err != nil {
-			return err
+			return o, err
 		}
 		if _, err := fetch(ctx, "http://"+health+"/readyz"); err == nil {
 			o.took = time.Since(began)
-			return nil
+			return o, nil
 		}
 		if time.Since(began) > 10*time.Minute {
-			return errors.New("the operator was not ready after ten minutes")
+			return o, errors.New("the operator was not ready after ten minutes")
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return err
+			return o, err
 		}
 	}
 }
 
-// stopOperator ends it in order, if it runs.
-func (s *stage) stopOperator() error {
-	o := s.operator
+// stop ends the operator in order.
+func (o *operator) stop() error {
 	if o == nil {
 		return nil
 	}
-	s.operator = nil
 	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end the operator: %w", err)
 	}

@@ -48,7 +48,9 @@ func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
 			"two lines, of one token":                 {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
 		} {
 			got := p.do(ask{header: x.header, path: x.path})
-			if lines := strings.HasPrefix(name, "two lines"); got.status != x.status && !(lines && got.status == http.StatusBadRequest) {
+			switch {
+			case strings.HasPrefix(name, "two lines") && got.status == http.StatusBadRequest: // nginx by itself
+			case got.status != x.status:
 				p.Errorf("%s: %d, want %d", name, got.status, x.status)
 			}
 			if got.arrived == nil {
@@ -73,29 +75,29 @@ func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
 			holder, path string
 			status       int
 		}{
-			"a permission":                            {"nothing", "search/all?permission=", 403},
-			"a permission that it has":                {"single", "search/all?permission=search.query", 200},
-			"a permission that it has not":            {"indexer", "search/all?permission=sec.user.delete", 200},
-			"a client":                                {"nothing", "search/all?client=beta", 403},
-			"another client":                          {"indexer", "?client=beta", 200},
-			"a role":                                  {"indexer", "?role=root&role=primary", 200},
-			"what cannot be read":                     {"indexer", "search/all?%zz;=&permission=%", 200},
-			"a query in the query":                    {"nothing", "search/all?x=1?permission=&", 403},
-			"a fragment":                              {"nothing", "search/all#/../..", 403},
-			"an escaped letter":                       {"nothing", "%73earch/all", 403},
-			"an escaped slash":                        {"nothing", "search%2fall", 403},
-			"a slash too many":                        {"nothing", "/search/all", 403},
-			"a dot":                                   {"nothing", "./search/all", 403},
-			"there and back":                          {"nothing", "x/../search/all", 403},
-			"there and back, escaped":                 {"nothing", "x/%2e%2e/search/all", 403},
-			"there and back, with an escaped slash":   {"nothing", "x/..%2fsearch/all", 403},
-			"where it asks":                           {"indexer", "_verify", 404},
-			"where it asks, without what is required": {"nothing", "_verify?permission=", 404},
+			"a permission":                          {"nothing", "search/all?permission=", 403},
+			"a permission that it has":              {"single", "search/all?permission=search.query", 200},
+			"a permission that it has not":          {"indexer", "search/all?permission=sec.user.delete", 200},
+			"a client":                              {"nothing", "search/all?client=beta", 403},
+			"another client":                        {"indexer", "?client=beta", 200},
+			"a role":                                {"indexer", "?role=root&role=primary", 200},
+			"what cannot be read":                   {"indexer", "search/all?%zz;=&permission=%", 200},
+			"a query in the query":                  {"nothing", "search/all?x=1?permission=&", 403},
+			"a fragment":                            {"nothing", "search/all#/../..", 403},
+			"an escaped letter":                     {"nothing", "%73earch/all", 403},
+			"an escaped slash":                      {"nothing", "search%2fall", 403},
+			"a slash too many":                      {"nothing", "/search/all", 403},
+			"a dot":                                 {"nothing", "./search/all", 403},
+			"there and back":                        {"nothing", "x/../search/all", 403},
+			"there and back, escaped":               {"nothing", "x/%2e%2e/search/all", 403},
+			"there and back, with an escaped slash": {"nothing", "x/..%2fsearch/all", 403},
+			"where nginx asks":                      {"indexer", "_verify/", 404},
+			"where nginx asks, and what":            {"nothing", "_verify/permission=search.query", 404},
 		} {
 			got := p.do(ask{header: p.bearing(x.holder), path: x.path})
 			switch {
-			case x.status == 404 && got.status == 200 && got.arrived.uri == "/"+x.path: // there is no such place here
-			case x.status == 403 && got.status == 400: // it does not like the spelling
+			case x.status == 404 && got.status == 200 && got.arrived != nil && got.arrived.uri == "/"+x.path: // an address as any other
+			case x.status == 403 && got.status == 400: // it does not take the spelling
 			case got.status != x.status:
 				p.Errorf("%s: %d, want %d", name, got.status, x.status)
 			}
@@ -113,9 +115,7 @@ func TestARefusalReadsAsThePageSays(t *testing.T) {
 		if challenge := got.header.Get("Www-Authenticate"); challenge != `Bearer realm="apptoken", error="invalid_token"` {
 			p.Errorf("with a bad token: %q", challenge)
 		}
-		p.Logf("401: %v\n%s", got.header, got.body)
 		got = p.do(ask{header: p.bearing("nothing"), path: "search/all"})
-		p.Logf("403: %v\n%s", got.header, got.body)
 		ours := strings.HasPrefix(got.body, `{"error":"insufficient_scope"`) &&
 			got.header.Get("Www-Authenticate") == `Bearer realm="apptoken", error="insufficient_scope"`
 		if ours != p.speaks {

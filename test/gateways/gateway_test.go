@@ -18,6 +18,7 @@ import (
 // gateway is a program that asks /verify, set up as its page says.
 type gateway struct {
 	program, pack string
+	module        string // that the program loads, of a package of its own
 	// files are those of its page, by name, with the addresses of the test in place of those of a cluster.
 	files func(t *testing.T, at addresses) map[string]string
 	args  []string
@@ -32,7 +33,7 @@ type addresses struct{ gateway, doors, upstream, folder string }
 
 var gateways = map[string]gateway{
 	"nginx": {
-		program: "nginx", pack: "nginx-light libnginx-mod-http-headers-more-filter",
+		program: "nginx", pack: "nginx-light libnginx-mod-http-headers-more-filter", module: "ngx_http_headers_more_filter_module.so",
 		args:  []string{"-p", ".", "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off; master_process off; pid nginx.pid;"},
 		files: nginx,
 		shut:  http.StatusInternalServerError, silent: http.StatusInternalServerError,
@@ -105,7 +106,11 @@ func haproxy(t *testing.T, at addresses) map[string]string {
 // installed skips the test where the gateway is not there, unless all of them must be.
 func (g gateway) installed(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath(g.program); err == nil {
+	_, err := exec.LookPath(g.program)
+	if err == nil && g.module != "" {
+		_, err = os.Stat(filepath.Join(modules(t), g.module))
+	}
+	if err == nil {
 		return
 	}
 	lacking := g.program + " is not installed: apt-get install --no-install-recommends " + g.pack
@@ -133,7 +138,7 @@ func (g gateway) start(t *testing.T, at addresses) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
 		<-ended
 		if t.Failed() {
 			t.Logf("%s said:\n%s", g.program, said.String())

@@ -77,21 +77,26 @@ func newPlace(t *testing.T, g gateway) *place {
 	if err := os.WriteFile(filepath.Join(p.at.folder, "ca.crt"), p.authority.pem(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return p.Now }
-	verifier := verify.NewVerifier(p.Index, nothing{}, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
+	p.handler = doors(p.World).Handler()
+	p.openDoors(p.handler, service)
+	t.Cleanup(func() { p.shutDoors() })
+	g.start(t, p.at)
+	return p
+}
+
+// doors of a world.
+func doors(w *verifytest.World) *server.Doors {
+	now := func() time.Time { return w.Now }
+	verifier := verify.NewVerifier(w.Index, nothing{}, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
-	p.handler = (&server.Doors{
+	return &server.Doors{
 		Verifier: verifier, Records: nothing{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		Audit: logr.Discard(), Now: now, Noise: rate.NewLimiter(rate.Inf, 0),
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
 		),
-	}).Handler()
-	p.openDoors(p.handler, service)
-	t.Cleanup(func() { p.shutDoors() })
-	g.start(t, p.at)
-	return p
+	}
 }
 
 // openDoors lets a handler answer where the gateway asks, with a certificate for a name.

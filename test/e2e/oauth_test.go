@@ -1,0 +1,84 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// python is that of the system, which has the packages of the system.
+const python = "/usr/bin/python3"
+
+// library is what an OAuth library that is not ours was told.
+type library struct {
+	Issuer        string
+	Introspection struct {
+		Status int
+		Body   struct {
+			Active          bool
+			Sub, Jti, Scope string
+		}
+	}
+	Revocation struct{ Status int }
+}
+
+// authlib lets Authlib, a library for OAuth clients, introspect a token and revoke it.
+func (w *tenant) authlib(method, clientID, secret, text string, revoke bool) library {
+	w.Helper()
+	asked, err := json.Marshal(map[string]any{
+		"issuer": "http://" + w.op.Doors["bind-address"].Addr().String(), "method": method,
+		"client_id": clientID, "client_secret": secret, "token": text, "revoke": revoke,
+	})
+	w.must(err)
+	cmd := exec.CommandContext(w.Context(), python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", "oauth.py"))
+	cmd.Stdin = bytes.NewReader(asked)
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
+	said, err := cmd.Output()
+	if err != nil {
+		w.Fatalf("%v: %s", err, &problem)
+	}
+	var l library
+	w.must(json.Unmarshal(said, &l))
+	return l
+}
+
+func TestAnOAuthLibraryIntrospectsAndRevokes(t *testing.T) {
+	if err := exec.CommandContext(t.Context(), python, "-c", "import authlib, requests").Run(); err != nil {
+		if os.Getenv("APPTOKEN_TEST_ALL") != "" {
+			t.Fatal("Authlib is not installed: apt-get install python3-authlib python3-requests")
+		}
+		t.Skip("Authlib is not installed: apt-get install python3-authlib python3-requests")
+	}
+	w := aTenant(t)
+	w.editClient(`{accountID: null, roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.*"]}]}`)
+	w.declare("server", `{roles: [writer]}`)
+	w.declare("indexer", `{roles: [primary]}`)
+	w.ready("server")
+	w.ready("indexer")
+	text, id := w.text("indexer"), w.current("indexer").RecordName()
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		said := w.authlib(method, w.name, w.text("server"), text, false)
+		in := said.Introspection.Body
+		if said.Introspection.Status != http.StatusOK || !in.Active || in.Sub != w.name+"/indexer" || in.Jti != id || in.Scope != "search.*" {
+			t.Errorf("%s: %+v", method, said.Introspection)
+		}
+	}
+	if said := w.authlib("client_secret_basic", "another", w.text("server"), text, true); said.Introspection.Status != http.StatusUnauthorized || said.Revocation.Status != http.StatusUnauthorized {
+		t.Errorf("by another client's name: %+v", said)
+	}
+	if said := w.authlib("client_secret_basic", w.name, w.text("server"), text, true); said.Revocation.Status != http.StatusOK {
+		t.Errorf("the revocation: %+v", said)
+	}
+	w.eventually("it is not active any more", func(context.Context) bool {
+		said := w.authlib("client_secret_post", w.name, w.text("server"), text, false)
+		return said.Introspection.Status == http.StatusOK && !said.Introspection.Body.Active
+	})
+}
