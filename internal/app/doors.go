@@ -71,16 +71,16 @@ func (op *Operator) listeners(doors *server.Doors, o Options) (map[string]*serve
 	}
 	all := map[string]*server.Listener{}
 	for name, address := range open {
-		handler := doors.Handler()
+		l := &server.Listener{Address: address, TLS: config, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors")}
 		switch name {
 		case "webhook-bind-address":
-			handler = doors.WebhookHandler()
+			l.Handler = doors.WebhookHandler()
 		case "grpc-bind-address":
-			handler = doors.GRPCHandler()
+			l.GRPC = doors.GRPC()
+		default:
+			l.Handler = doors.Handler()
 		}
-		all[name] = &server.Listener{
-			Address: address, Handler: handler, TLS: config, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors"),
-		}
+		all[name] = l
 	}
 	return all, nil
 }

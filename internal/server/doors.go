@@ -2,18 +2,12 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -43,37 +37,39 @@ type Doors struct {
 
 // Handler serves the doors that gateways, resource servers and holders ask.
 func (d *Doors) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/verify", d.forwardAuth)
-	mux.HandleFunc("POST /oauth2/introspect", d.introspect)
-	mux.HandleFunc("POST /oauth2/revoke", d.revoke)
-	mux.HandleFunc("GET /.well-known/oauth-authorization-server", d.metadata)
-	return mux
+	return routes{
+		"/verify":            {"", d.forwardAuth},
+		"/oauth2/introspect": {http.MethodPost, d.introspect},
+		"/oauth2/revoke":     {http.MethodPost, d.revoke},
+		"/.well-known/oauth-authorization-server": {http.MethodGet, d.metadata},
+	}
 }
 
 // WebhookHandler serves the door that kube-apiservers ask.
 func (d *Doors) WebhookHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/tokenreview", d.tokenReview)
-	return mux
+	return routes{"/tokenreview": {http.MethodPost, d.tokenReview}}
 }
 
-// GRPCHandler serves the door that Envoy asks.
-func (d *Doors) GRPCHandler() http.Handler {
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(mostCheck), grpc.UnaryInterceptor(d.contain))
-	authv3.RegisterAuthorizationServer(s, extAuthz{Doors: d})
-	return s
+// routes are doors by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
+// what the caller wrote.
+type routes map[string]route
+
+type route struct {
+	method string // empty: any
+	serve  http.HandlerFunc
 }
 
-// contain makes a panic a failure of one request.
-func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			d.Audit.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
-			res, err = nil, status.Error(codes.Internal, "this request failed here")
-		}
-	}()
-	return next(ctx, req)
+func (all routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	to, there := all[r.URL.Path]
+	switch {
+	case !there:
+		problem(w, http.StatusNotFound, "not_found", "there is nothing at this path")
+	case to.method != "" && r.Method != to.method:
+		w.Header()["Allow"] = []string{to.method}
+		problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+to.method)
+	default:
+		to.serve(w, r)
+	}
 }
 
 // ask verifies for a door. It counts the answer, and puts refusals into the audit log.

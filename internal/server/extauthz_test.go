@@ -19,7 +19,7 @@ import (
 // gateway is a client of the real protocol, over a real connection.
 func (h *house) gateway() authv3.AuthorizationClient {
 	h.t.Helper()
-	s := httptest.NewUnstartedServer(h.GRPCHandler())
+	s := httptest.NewUnstartedServer(h.GRPC())
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
@@ -125,6 +125,7 @@ func TestAMisspeltRequirementIsRefused(t *testing.T) {
 	}{
 		"permissions":     {map[string]string{"apptoken.permissions": "search.query"}, http.StatusForbidden},
 		"empty":           {map[string]string{"apptoken.permission": ""}, http.StatusForbidden},
+		"a token":         {map[string]string{"apptoken." + h.Tokens["indexer"]: "x"}, http.StatusForbidden},
 		"Remove":          {map[string]string{"apptoken.credential": "Remove"}, http.StatusForbidden},
 		"somebody else's": {map[string]string{"other.permission": "x"}, 0},
 		"as it should be": {map[string]string{"apptoken.permission": "search.query", "apptoken.credential": "remove"}, 0},
@@ -138,6 +139,9 @@ func TestAMisspeltRequirementIsRefused(t *testing.T) {
 		if err != nil || int(got.GetDeniedResponse().GetStatus().GetCode()) != x.status {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
+	}
+	if strings.Contains(h.audit.text(), h.Tokens["indexer"]) {
+		t.Error("the audit log repeats what a caller wrote")
 	}
 }
 

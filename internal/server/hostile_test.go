@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,10 @@ func TestHostileRequestsAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"a token of 513 bytes that begins so": {get("/verify", x+secret+strings.Repeat("0", 513-len(secret))), 401},
 		"a token of 1 MiB":                    {get("/verify", x+strings.Repeat("a", 1<<20)), 431},
 		"many headers, one of them good":      {get("/verify", auth, strings.Repeat("A: b\r\n", 8<<10)+"B: c"), 431},
+		"a path that is not clean":            {get("//oauth2/../verify?access_token=" + secret), 404},
+		"a path that is not there":            {get("/" + secret), 404},
+		"no path":                             {"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404},
+		"HTTP/1.0 that names no host":         {"GET /.well-known/oauth-authorization-server HTTP/1.0\r\n\r\n", 400},
 		"a target that is too long":           {get("/verify?"+strings.Repeat("a", 32<<10), auth), 431},
 		"two headers with one token":          {get("/verify", auth, x+secret), 401},
 		"two headers with two tokens":         {get("/verify", auth, "Authentication: Bearer "+s.Tokens["ended"]), 401},
@@ -105,29 +110,35 @@ func TestAConversationThatIsCutShortIsAnsweredOrLetGo(t *testing.T) {
 	s.noLeak("the log", s.audit.text())
 }
 
-// The bound is five seconds, and of a body fifteen, which is too long for a test.
-func TestWhoSendsHeadersSlowlyIsLetGo(t *testing.T) {
-	t.Parallel()
+func TestWhoSendsSlowlyIsLetGo(t *testing.T) { // [row 16]
 	s := newStreet(t)
-	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.doors)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(8 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		_, err := io.WriteString(conn, "GET /verify HTTP/1.1\r\nHost: x\r\n")
-		for ; err == nil; <-tick.C {
-			_, err = io.WriteString(conn, "A: b\r\n")
-		}
-	}()
-	wire, err := io.ReadAll(conn)
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() || strings.Contains(string(wire), " 200 ") { //nolint:errorlint // as it comes from the connection
-		t.Errorf("it is still there: %q, %v", wire, err)
+	for name, beginning := range map[string]string{
+		"headers": "GET /verify HTTP/1.1\r\nHost: x\r\n",
+		"a body":  "POST /oauth2/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: " + urlencoded + "\r\nContent-Length: 8000\r\n\r\ntoken=",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.doors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				tick := time.NewTicker(20 * time.Millisecond)
+				defer tick.Stop()
+				_, err := io.WriteString(conn, beginning)
+				for ; err == nil; <-tick.C {
+					_, err = io.WriteString(conn, "A: b\r\n")
+				}
+			}()
+			wire, err := io.ReadAll(conn)
+			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || strings.Contains(string(wire), " 200 ") {
+				t.Errorf("it is still there: %q, %v", wire, err)
+			}
+		})
 	}
 }
 

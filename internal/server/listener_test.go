@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"google.golang.org/grpc"
 
 	"github.com/apptoken/operator/internal/server"
 )
@@ -21,9 +22,13 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	l = &server.Listener{Address: "127.0.0.1:0", Handler: handler, Log: log}
+	if g, ok := handler.(*grpc.Server); ok {
+		l.Handler, l.GRPC = nil, g
+	}
 	if l.Ready(nil) == nil || l.NeedLeaderElection() {
 		t.Error("it is ready before it listens, or waits to be elected")
 	}
+	l.Hurry(time.Second)
 	ended = make(chan error, 1)
 	go func() { ended <- l.Start(ctx) }()
 	t.Cleanup(stop)

@@ -26,11 +26,6 @@ const (
 
 // tokenReview answers a kube-apiserver (authentication.k8s.io/v1).
 func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		problem(w, http.StatusMethodNotAllowed, "invalid_request", "POST a TokenReview")
-		return
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostReview))
 	if err != nil {
 		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")

@@ -27,7 +27,7 @@ func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
 			ContextExtensions: map[string]string{"apptoken.permission": "search.query"},
 		}})
 	}
-	address, err := d.serve(ctx, d.GRPCHandler())
+	address, err := d.serve(ctx, d.GRPC())
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 		t.Fatal("the page requires nothing")
 	}
 	w := verifytest.Load(t)
-	s := httptest.NewUnstartedServer(doors(w).GRPCHandler())
+	s := httptest.NewUnstartedServer(doors(w).GRPC())
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()

@@ -1,0 +1,6 @@
+package server
+
+import "time"
+
+// Hurry shortens the time that a peer has to send its headers, and its whole request.
+func (l *Listener) Hurry(most time.Duration) { l.slowest = most }

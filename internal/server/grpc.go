@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// mostStreams are the questions that one connection may have open.
+	mostStreams = 1 << 10
+	// longestConnection is how long one lasts: a question that never gets to its end goes with it, and a gateway finds
+	// replicas that are new.
+	longestConnection = 5 * time.Minute
+)
+
+// GRPC serves the door that Envoy asks.
+func (d *Doors) GRPC() *grpc.Server {
+	s := grpc.NewServer(
+		grpc.MaxRecvMsgSize(mostCheck),
+		grpc.MaxHeaderListSize(mostHeader),
+		grpc.MaxConcurrentStreams(mostStreams),
+		grpc.ConnectionTimeout(headerTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: idleTimeout, MaxConnectionAge: longestConnection, MaxConnectionAgeGrace: LongestAnswer,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.ForceServerCodecV2(careful{encoding.GetCodecV2(proto.Name)}),
+		grpc.UnaryInterceptor(d.contain),
+	)
+	authv3.RegisterAuthorizationServer(s, extAuthz{Doors: d})
+	return s
+}
+
+// contain makes a panic a failure of one request.
+func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.Audit.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
+			res, err = nil, status.Error(codes.Internal, "this request failed here")
+		}
+	}()
+	return next(ctx, req)
+}
+
+// careful makes a panic over a message a failure of that one: messages are read before contain is asked.
+type careful struct{ encoding.CodecV2 }
+
+func (c careful) Unmarshal(data mem.BufferSlice, to any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = status.Error(codes.InvalidArgument, "the message cannot be read")
+		}
+	}()
+	return c.CodecV2.Unmarshal(data, to)
+}
