@@ -22,9 +22,10 @@ type Digest [sha256.Size]byte
 // the verifier's path, which allocates nothing. Its only error is
 // ErrMalformed, and then no hash was computed.
 func DigestOf(s string) (Kind, Digest, error) {
-	t, kind, err := read(s)
-	if err != nil {
-		return 0, Digest{}, err
+	var t text
+	kind := read(&t, s)
+	if kind == 0 {
+		return 0, Digest{}, ErrMalformed
 	}
 	return kind, sha256.Sum256(t[:]), nil
 }

@@ -12,23 +12,23 @@ const redactFrom = 16
 
 // Find yields every well-formed token of a text, in order: that is how a leak
 // scanner sees one, and how one is recognised in a Secret. A token is a whole
-// word: directly beside a base62 digit or an underscore it is none. Text is
+// word: directly beside a base62 digit or an underscore it is none. s is
 // only read, and the tokens hold copies.
-func Find(text []byte) iter.Seq[Token] {
+func Find(s []byte) iter.Seq[Token] {
 	return func(yield func(Token) bool) {
 		for at := 0; ; {
-			next := bytes.IndexByte(text[at:], '_')
+			next := bytes.IndexByte(s[at:], '_')
 			if next < 0 {
 				return
 			}
 			at += next + 1
 			start := at - randomAt
 			end := start + Length
-			if start < 0 || end > len(text) || beside(text, start-1) || beside(text, end) {
+			if start < 0 || end > len(s) || beside(s, start-1) || beside(s, end) {
 				continue
 			}
-			t, kind, err := read(text[start:end])
-			if err == nil && !yield(Token{Secret: keep(t), kind: kind}) {
+			var t text
+			if kind := read(&t, s[start:end]); kind != 0 && !yield(Token{Secret: keep(t), kind: kind}) {
 				return
 			}
 		}

@@ -88,25 +88,22 @@ func (k Kind) Prefix() string {
 // no second spelling of a number, no wrong checksum. Its only error is
 // ErrMalformed.
 func Parse(s string) (Token, error) {
-	t, kind, err := read(s)
-	if err != nil {
-		return Token{}, err
+	var t text
+	kind := read(&t, s)
+	if kind == 0 {
+		return Token{}, ErrMalformed
 	}
 	return Token{Secret: keep(t), kind: kind}, nil
 }
 
 // read is the one door for texts from outside: every parser goes through it.
-func read[T string | []byte](s T) (text, Kind, error) {
+// It returns the kind of s, which t then holds, and 0 if s is no token.
+func read[T string | []byte](t *text, s T) Kind {
 	if len(s) != Length {
-		return text{}, 0, ErrMalformed
+		return 0
 	}
-	var t text
 	copy(t[:], s)
-	kind := t.check()
-	if kind == 0 {
-		return text{}, 0, ErrMalformed
-	}
-	return t, kind, nil
+	return t.check()
 }
 
 // check returns the kind of a well-formed text and 0 of any other. It compares

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -12,19 +13,19 @@ import (
 // use is when and from where a credential was last accepted. It outlives changes of its record.
 type use struct {
 	seq    atomic.Uint32 // odd while somebody writes at, high and low
-	queued atomic.Bool
-	at     atomic.Int64  // Unix seconds; 0: never, as far as this replica knows
+	at     atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
 	high   atomic.Uint64 // of the address, as IPv6
 	low    atomic.Uint64
+	queued atomic.Bool
 
-	supersededAt atomic.Int64 // Unix seconds; 0: it is the current one
-	storedAt     atomic.Int64 // what the store says
-	behind       *item        // in the stack that it is queued in
+	supersededAt atomic.Uint32 // Unix seconds; 0: it is the current one
+	storedAt     atomic.Uint32 // what the store says
+	behind       *item         // in the stack that it is queued in
 }
 
 // note remembers a use. Once a second is enough, and where two note the same second, one of them is: nobody waits.
-func (x *Index) note(home *item, now int64, from netip.Addr) {
-	u := &home.Value.use
+func (x *Index) note(home *item, instant int64, from netip.Addr) {
+	u, now := &home.Value.use, seconds(instant)
 	if now <= u.at.Load() {
 		return
 	}
@@ -84,12 +85,15 @@ func lastUse(home *item) Use {
 	}
 }
 
-func unix(seconds int64) time.Time {
+func unix(seconds uint32) time.Time {
 	if seconds == 0 {
 		return time.Time{}
 	}
-	return time.Unix(seconds, 0).UTC()
+	return time.Unix(int64(seconds), 0).UTC()
 }
+
+// seconds is an instant as it is kept: what is before 1970, or after 2106, is taken for the first or the last that can be.
+func seconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
 // Used appends to list those credentials that were used since it was last called. One whose use was not written is handed
 // to Again, or it is told of only when it is used again.
@@ -106,7 +110,7 @@ func (x *Index) Used(list []Use) []Use {
 }
 
 // Stored says that the store knows of the use.
-func (u Use) Stored() { u.home.Value.storedAt.Store(u.At.Unix()) }
+func (u Use) Stored() { u.home.Value.storedAt.Store(seconds(u.At.Unix())) }
 
 // Again lets Used tell of a use once more.
 func (x *Index) Again(u Use) { x.queue(u.home) }
@@ -115,9 +119,9 @@ func (x *Index) Again(u Use) { x.queue(u.home) }
 func (x *Index) stored(home *item, r record.Record) {
 	u := &home.Value.use
 	if !r.LastUsedAt.IsZero() {
-		u.storedAt.Store(r.LastUsedAt.Unix())
+		u.storedAt.Store(seconds(r.LastUsedAt.Unix()))
 	}
-	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(r.SupersededAt.Unix()) == 0 && u.at.Load() > u.storedAt.Load() {
+	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(seconds(r.SupersededAt.Unix())) == 0 && u.at.Load() > u.storedAt.Load() {
 		x.queue(home) // now it matters
 	}
 }

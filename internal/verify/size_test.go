@@ -1,0 +1,13 @@
+package verify_test
+
+import (
+	"testing"
+
+	"github.com/apptoken/operator/internal/verify"
+)
+
+func TestAnItemIsTwoLinesOfTheCache(t *testing.T) {
+	if verify.ItemSize != 128 {
+		t.Errorf("it has %d bytes; beyond 128 it lies across three lines, and each costs as much as the digest", verify.ItemSize)
+	}
+}
