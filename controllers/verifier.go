@@ -77,6 +77,9 @@ func last(obj any) any {
 // writeEvery is how often last uses are written, within the budget.
 const writeEvery = time.Second
 
+// mostUses are looked at in one go. Where more wait, the next have their turn a second later.
+const mostUses = 100_000
+
 // Uses writes when and from where credentials were last used, as this replica saw it.
 type Uses struct {
 	Index     *verify.Index
@@ -106,7 +109,7 @@ func (u *Uses) Start(ctx context.Context) error {
 
 // Write writes the uses that come first. The others keep their turn.
 func (u *Uses) Write(ctx context.Context) {
-	now, later := verify.Next(u.Index.Used(nil), u.PerSecond)
+	now, later := verify.Next(u.Index.Used(mostUses), u.PerSecond)
 	for _, use := range now {
 		from := ""
 		if use.From.IsValid() {

@@ -66,7 +66,9 @@ const (
 // +kubebuilder:validation:MaxLength=64
 type Digest string
 
-// TokenRecordSpec is what one credential is good for. Its digest never changes.
+// TokenRecordSpec is what one credential is good for. Its digest never changes. It is one piece to whoever applies it: to
+// keep account of who owns which field would take the API server as much room and time as the record itself.
+// +structType=atomic
 // +kubebuilder:validation:XValidation:rule="self.digest == oldSelf.digest",fieldPath=".digest",message="is what the record is about and never changes"
 type TokenRecordSpec struct {
 	// kind of the credential.
@@ -181,6 +183,7 @@ type RecordOwner struct {
 }
 
 // TokenRecordStatus is how a credential is used.
+// +structType=atomic
 type TokenRecordStatus struct {
 	// lastUsedAt is when the credential was last accepted, as far as it has been written.
 	// +optional

@@ -134,14 +134,14 @@ func pass(who verify.Identity, request *authv3.AttributeContext_HttpRequest, dro
 			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 		}
 	}
-	eachHeader(who, func(name, value string) {
-		if value == "" {
+	for i, value := range valuesOf(who) {
+		if name := identityHeaders[i]; value == "" {
 			remove(name)
-			return
+		} else {
+			said[name] = true
+			ok.Headers = append(ok.Headers, header(name, value))
 		}
-		said[name] = true
-		ok.Headers = append(ok.Headers, header(name, value))
-	})
+	}
 	for name := range checkHeaders(request) {
 		// To some upstreams x_apptoken_user is X-Apptoken-User.
 		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), headerPrefix) {

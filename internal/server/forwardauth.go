@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -25,21 +27,21 @@ const (
 // left empty, which lets nobody do anything.
 const mostList = 4 << 10
 
-// eachHeader calls set for every header of an identity. Those that say nothing are empty, so that whatever a caller wrote
+// identityHeaders are the names, in the order of valuesOf.
+var identityHeaders = [...]string{
+	headerSubject, headerClient, headerAccount, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
+}
+
+// valuesOf are the values of the headers of an identity. Those that say nothing are empty, so that whatever a caller wrote
 // there does not stay.
-func eachHeader(who verify.Identity, set func(name, value string)) {
+func valuesOf(who verify.Identity) [len(identityHeaders)]string {
 	account := ""
 	if who.Client.AccountID != 0 {
 		account = strconv.FormatInt(who.Client.AccountID, 10)
 	}
-	set(headerSubject, who.Subject)
-	set(headerClient, who.Client.Name)
-	set(headerAccount, account)
-	set(headerUser, "")
-	set(headerRoles, bounded(who.RoleList))
-	set(headerPermissions, bounded(who.PermissionList))
-	set(headerTokenID, who.ID.String())
-	set(headerKind, who.Kind.String())
+	return [...]string{
+		who.Subject, who.Client.Name, account, "", bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
+	}
 }
 
 func bounded(list string) string {
@@ -63,7 +65,10 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, facts.Source)
 	switch {
 	case verdict == verify.Good:
-		eachHeader(who, func(name, value string) { header[name] = []string{value} })
+		values := valuesOf(who)
+		for i, name := range identityHeaders {
+			header[name] = values[i : i+1 : i+1]
+		}
 		w.WriteHeader(http.StatusOK)
 	case verdict == verify.Stale:
 		unavailable(w) // of all; what is Undecided is one token that nobody knows
@@ -79,16 +84,26 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// required reads what is required from the query. Parameters of other names are somebody else's.
+var errQuery = errors.New("the query cannot be read")
+
+// required reads what is required from the query, as url.ParseQuery does. Parameters of other names are somebody else's.
 func required(query string) (verify.Facts, error) {
 	var f verify.Facts
-	if query == "" {
-		return f, nil
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
+			return verify.Facts{}, errQuery
+		}
+		switch name {
+		case "permission":
+			f.Permissions = append(f.Permissions, value)
+		case "role":
+			f.Roles = append(f.Roles, value)
+		case "client":
+			f.Clients = append(f.Clients, value)
+		}
 	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return f, err
-	}
-	f.Permissions, f.Roles, f.Clients = values["permission"], values["role"], values["client"]
 	return f, nil
 }

@@ -3,7 +3,11 @@ package server_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"testing"
+
+	"github.com/apptoken/operator/internal/server"
 )
 
 // The token in this test is accepted from 192.0.2.0/24 alone, so the status tells which address was believed.
@@ -43,4 +47,20 @@ func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
 			t.Errorf("%s: %d", name, w.Code)
 		}
 	}
+}
+
+func FuzzRequired(f *testing.F) {
+	for _, seed := range []string{"", "&", "permission=a&permission=b", "role=%61&client=", "a;b=c", "%zz", "permission", "permission=a=b", "x=%", "client=a+b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		want, err := url.ParseQuery(query)
+		got, failed := server.Required(query)
+		if (err != nil) != (failed != nil) {
+			t.Fatalf("%q: %v, want %v", query, failed, err)
+		}
+		if err == nil && (!slices.Equal(got.Permissions, want["permission"]) || !slices.Equal(got.Roles, want["role"]) || !slices.Equal(got.Clients, want["client"])) {
+			t.Errorf("%q: %v, want %v", query, got, want)
+		}
+	})
 }

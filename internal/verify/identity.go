@@ -57,7 +57,11 @@ type Held struct {
 type ID [16]byte
 
 // String is the name of the record that vouches for the credential.
-func (id ID) String() string { return "at-" + hex.EncodeToString(id[:]) }
+func (id ID) String() string {
+	var name [len("at-") + 2*len(id)]byte
+	hex.Encode(name[copy(name[:], "at-"):], id[:])
+	return string(name[:])
+}
 
 // Client is a client as it is now.
 type Client struct {

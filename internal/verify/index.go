@@ -17,6 +17,7 @@ import (
 type Index struct {
 	entries record.Index[entry]
 	used    stack
+	telling *item // of those that were taken from the stack, the next; for who calls Used
 
 	mu      sync.Mutex // of writers, and of what follows
 	ended   map[token.Digest]bool

@@ -95,16 +95,22 @@ func unix(seconds uint32) time.Time {
 // seconds is an instant as it is kept: what is before 1970, or after 2106, is taken for the first or the last that can be.
 func seconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
-// Used appends to list those credentials that were used since it was last called. One whose use was not written is handed
-// to Again, or it is told of only when it is used again.
-func (x *Index) Used(list []Use) []Use {
-	for home := x.used.take(); home != nil; {
+// Used returns credentials that were used since it last told of them, so many at most; the others have their turn at the
+// next call. One whose use was not written is handed to Again, or it is told of only when it is used again. It is for one
+// caller at a time.
+func (x *Index) Used(most int) []Use {
+	var list []Use
+	for len(list) < most {
+		home := x.telling
+		if home == nil {
+			if home = x.used.take(); home == nil {
+				break
+			}
+		}
 		u := &home.Value.use
-		behind := u.behind
-		u.behind = nil
+		x.telling, u.behind = u.behind, nil
 		u.queued.Store(false) // before it is read: a use from now on queues it again
 		list = append(list, lastUse(home))
-		home = behind
 	}
 	return list
 }

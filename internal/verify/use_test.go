@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
 // store is a store of records that counts who asks it.
@@ -35,7 +37,7 @@ type clock struct{ at atomic.Int64 }
 func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()) }
 func (c *clock) step(d time.Duration)  { c.at.Add(int64(d)) }
 func startAt(t time.Time) (c *clock)   { c = new(clock); c.at.Store(t.UnixNano()); return c }
-func (w *twist) uses() []verify.Use    { return w.Used(nil) }
+func (w *twist) uses() []verify.Use    { return w.Used(100) }
 func ignore(verify.Lookup)             {}
 func from(address string) verify.Facts { return verify.Facts{Source: netip.MustParseAddr(address)} }
 func (w *twist) verifier(c *clock, s *store) *verify.Verifier {
@@ -229,4 +231,29 @@ func countZeros(id verify.ID) (n int) {
 		n++
 	}
 	return n
+}
+
+func TestOfManyUsesSomeAreToldOfAtATimeAndNoneIsForgotten(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	v := w.verifier(c, &store{})
+	texts := map[string]bool{}
+	for i := range 250 {
+		tok, rec := verifytest.Mint(t, token.Application, strconv.Itoa(i)), w.rec
+		rec.Digest = tok.Digest()
+		w.Set(rec)
+		texts[rec.Name()] = true
+		v.Verify(t.Context(), tok.Reveal(), verify.Facts{})
+	}
+	for _, want := range []int{100, 100, 50, 0} {
+		uses := w.Used(100)
+		if len(uses) != want {
+			t.Fatalf("%d uses, want %d", len(uses), want)
+		}
+		for _, u := range uses {
+			delete(texts, u.ID.String())
+		}
+	}
+	if len(texts) > 0 {
+		t.Errorf("%d were never told of", len(texts))
+	}
 }

@@ -2,6 +2,8 @@ package verify_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -191,5 +193,45 @@ func TestDoorsCloseWhenTheStoreWasSilentForTooLong(t *testing.T) {
 	v.Heard()
 	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
 		t.Errorf("after it was heard of: %s", verdict)
+	}
+}
+
+// Threats row 11: what was looked up is remembered by the whole digest.
+func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	first, second := neighbours(t) // remembered in one place
+	known := w.rec
+	known.Digest = first.Digest()
+	v := w.verifier(c, &store{find: func(d token.Digest) (record.Record, error) {
+		if d == known.Digest {
+			return known, nil
+		}
+		return record.Record{}, record.ErrGone
+	}})
+	for range 3 {
+		if _, verdict := v.Verify(t.Context(), first.Reveal(), verify.Facts{}); verdict != verify.Good {
+			t.Errorf("the one that is known: %s", verdict)
+		}
+		if who, verdict := v.Verify(t.Context(), second.Reveal(), verify.Facts{}); verdict != verify.Unknown {
+			t.Errorf("the one that is not: %s as %v", verdict, who)
+		}
+	}
+}
+
+// neighbours are two tokens of which the verifier remembers one at a time.
+func neighbours(t *testing.T) (a, b token.Token) {
+	t.Helper()
+	seen := map[uint16]token.Token{}
+	for {
+		tok, err := token.Mint(token.Application, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := tok.Digest()
+		place := binary.BigEndian.Uint16(d[:]) % (1 << 12)
+		if other, ok := seen[place]; ok {
+			return other, tok
+		}
+		seen[place] = tok
 	}
 }
