@@ -38,6 +38,7 @@ type ApplicationTokens struct {
 
 	refusals    refusals
 	undelivered undelivered
+	places      places
 }
 
 // Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.
@@ -52,6 +53,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 		return settle(now, time.Time{}, err, nil) // what we know is not worth saying
 	}
 	describe(now, at, w, s, p, err)
+	r.places.settle(at)
 	restarted := r.restart(ctx, now, at, s)
 	statusErr := r.say(ctx, before, at)
 	return settle(r.Now(), earliest(p.Wake, restarted), err, statusErr)
@@ -63,7 +65,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 	if err != nil {
 		return wish{}, seen{}, plan.Plan{}, err
 	}
-	w := understand(at, around, at.Status.Current != nil)
+	w := understand(at, around, placed(at))
 	s, err := r.look(ctx, at, w)
 	if err != nil {
 		return w, s, plan.Plan{}, err
@@ -117,8 +119,8 @@ func (r *ApplicationTokens) around(ctx context.Context, at *v1alpha1.Application
 	if s.namespace, err = r.namespaceLabels(ctx, at.Namespace); err != nil {
 		return s, err
 	}
-	if c.Spec.Tokens.MaxCount != nil && at.Status.Current == nil {
-		s.ahead, err = r.countAhead(ctx, at, c.Name)
+	if c.Spec.Tokens.MaxCount != nil && !placed(at) {
+		s.ahead, err = r.places.ahead(ctx, r.Client, at, &c)
 	}
 	return s, err
 }
@@ -130,23 +132,6 @@ func (r *ApplicationTokens) namespaceLabels(ctx context.Context, name string) (m
 		return nil, fmt.Errorf("get Namespace %s: %w", name, err)
 	}
 	return ns.Labels, nil
-}
-
-// countAhead counts the tokens of a client that have a place before this one.
-func (r *ApplicationTokens) countAhead(ctx context.Context, at *v1alpha1.ApplicationToken, clientName string) (int, error) {
-	var list v1alpha1.ApplicationTokenList
-	err := r.Client.List(ctx, &list, client.MatchingFields{IndexClient: clientName},
-		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
-	if err != nil {
-		return 0, fmt.Errorf("list the tokens of Client %s: %w", clientName, err)
-	}
-	count := 0
-	for i := range list.Items {
-		if ahead(&list.Items[i], at) {
-			count++
-		}
-	}
-	return count, nil
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -256,15 +256,15 @@ func few(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
-// ahead says whether a has a place in the count of its client before b, which has none yet: it was issued, or it was declared
-// earlier and nothing but the count can stand in its way.
-func ahead(a, b *v1alpha1.ApplicationToken) bool {
-	return a.UID != b.UID && (a.Status.Current != nil || waits(a) && older(a, b))
+// placed says whether a token has a place in the count of its client: it was issued, and something of it is still good.
+func placed(at *v1alpha1.ApplicationToken) bool {
+	return at.Status.Current != nil || len(at.Status.Predecessors) > 0
 }
 
-// waits says whether a token may be issued as it is, or will be when there is a place.
+// waits says whether a token without a place may be issued as it is, or will be when there is one.
 func waits(at *v1alpha1.ApplicationToken) bool {
-	return at.Status.Current == nil && (reasonOf(at) == v1alpha1.ReasonTooManyTokens || !meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled))
+	return !placed(at) && (reasonOf(at) == v1alpha1.ReasonTooManyTokens || at.Status.ObservedGeneration != at.Generation ||
+		!meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled))
 }
 
 // older says whether a was declared before b. Names decide among those of one second.

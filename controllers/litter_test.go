@@ -7,9 +7,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 )
 
@@ -87,5 +90,33 @@ func TestATokenThatWasRevokedOnItsWayIsNotDelivered(t *testing.T) {
 	}
 	if w.theRecord() == first.Name() {
 		t.Error("the token that was revoked is in the Secret")
+	}
+}
+
+// Threats row 22: what a Secret of another token says is nothing about the records of this one.
+func TestASweepLeavesTheRecordOfATokenWhoseNewNameIsTaken(t *testing.T) {
+	w := newWorld(t)
+	o := w.start(api, api)
+	w.must(w.declare())
+	w.must(o.settle())
+	ours := w.theRecord()
+
+	other := &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "other"},
+		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.client)}, Secret: v1alpha1.SecretTemplate{Name: "taken"}},
+	}
+	w.must(api.Create(w.ctx, other))
+	_, err := o.tokens.Reconcile(w.ctx, other)
+	w.must(err)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "taken" }))
+	w.must(o.settle())
+
+	w.now = w.now.Add(2 * plan.LitterAge)
+	w.must(w.start(api, api).settle())
+	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, ours); err != nil {
+		t.Errorf("the record that its Secret names: %v", err)
+	}
+	if n := w.recordsLeft(); n != 2 {
+		t.Errorf("%d records are left", n)
 	}
 }

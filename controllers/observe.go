@@ -48,17 +48,14 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	for _, rec := range records {
 		s.records[rec.Name()] = rec
 	}
-	key := types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name}
-	if s.secret, err = r.cachedSecret(ctx, key); err != nil {
+	if s.secret, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name}); err != nil {
 		return seen{}, err
 	}
-	if name := at.Status.SecretName; name != "" && name != w.secret.name {
+	if name := formerName(at, w); name != "" {
 		if s.former, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
 			return seen{}, err
 		}
-		if s.former != nil && !metav1.IsControlledBy(s.former, at) {
-			s.former = nil
-		}
+		s.dropForeignFormer(at)
 	}
 	if tok, ok := r.undelivered.recall(at, &s); ok {
 		s.pending = tok.Digest().RecordName()
@@ -67,8 +64,10 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	if s.Secret == plan.SecretAbsent && len(records) == 0 && reasonOf(at) != v1alpha1.ReasonSecretTaken {
 		return s, nil // a first issue: creating the Secret will tell
 	}
-	if s.Secret == plan.SecretAbsent || s.Secret == plan.SecretAltered || s.Secret == plan.SecretUnvouched {
-		if err := r.confirm(ctx, key, &s); err != nil {
+	// Of a name that the spec asks for anew the cache does not know whether it is taken.
+	renamed := s.secret == nil && s.former != nil
+	if renamed || s.Secret == plan.SecretAbsent || s.Secret == plan.SecretAltered || s.Secret == plan.SecretUnvouched {
+		if err := r.confirm(ctx, at, w, &s); err != nil {
 			return seen{}, err
 		}
 		s.derive(at, w)
@@ -88,30 +87,48 @@ func (r *ApplicationTokens) cachedSecret(ctx context.Context, key types.Namespac
 	return &secret, nil
 }
 
+// formerName is that of the Secret that the status knows of, if the spec asks for another; empty if it does not.
+func formerName(at *v1alpha1.ApplicationToken, w wish) string {
+	if at.Status.SecretName == w.secret.name {
+		return ""
+	}
+	return at.Status.SecretName
+}
+
+func (s *seen) dropForeignFormer(at *v1alpha1.ApplicationToken) {
+	if s.former != nil && !metav1.IsControlledBy(s.former, at) {
+		s.former = nil
+	}
+}
+
 // confirm reads the Secret, and the record that it names, from the API server. Of a Secret without our label it reads
 // the metadata alone.
-func (r *ApplicationTokens) confirm(ctx context.Context, key types.NamespacedName, s *seen) error {
-	secret, foreign, err := r.readSecret(ctx, key)
+func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
+	secret, foreign, err := r.readSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name})
 	if err != nil {
 		return err
 	}
 	s.secret, s.foreign = secret, foreign
-	holder := s.holder()
-	if holder == nil {
-		return nil
+	if name := formerName(at, w); name != "" && s.former == nil {
+		if s.former, _, err = r.readSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
+			return err
+		}
+		s.dropForeignFormer(at)
 	}
-	name := holder.Annotations[v1alpha1.AnnotationRecord]
-	if name == "" {
-		return nil
-	}
-	rec, err := r.Records.Confirm(ctx, name)
-	switch {
-	case errors.Is(err, record.ErrGone):
-		delete(s.records, name)
-	case err != nil:
-		return err
-	case rec.Owner.Namespace == key.Namespace:
-		s.records[name] = rec
+	for _, holder := range []*corev1.Secret{s.secret, s.former} {
+		if holder == nil || holder.Annotations[v1alpha1.AnnotationRecord] == "" {
+			continue
+		}
+		name := holder.Annotations[v1alpha1.AnnotationRecord]
+		rec, err := r.Records.Confirm(ctx, name)
+		switch {
+		case errors.Is(err, record.ErrGone):
+			delete(s.records, name)
+		case err != nil:
+			return err
+		case rec.Owner.Kind == ownerKind && rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
+			s.records[name] = rec
+		}
 	}
 	return nil
 }
@@ -176,6 +193,7 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 			s.Secret = plan.SecretIntact
 		}
 	}
+	s.Former = s.former != nil
 	if taken {
 		s.Secret = plan.SecretForeign
 	}

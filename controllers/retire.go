@@ -43,8 +43,9 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 }
 
 func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
-	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: another Secret by now
+	// Of a Secret that has changed since it was looked at, somebody else may have become the owner.
+	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
 	}
 	return nil
@@ -71,6 +72,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	}
 	r.refusals.forget(at)
 	r.undelivered.forget(at)
+	r.places.forget(at)
 	w := understand(at, surroundings{}, true)
 	s, err := r.everything(ctx, at, w)
 	if err != nil {

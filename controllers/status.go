@@ -43,7 +43,7 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 			LastUsedAt: moment(c.LastUsedAt), LastUsedFrom: c.LastUsedFrom,
 		}
 		st.Rotations = c.Number - 1
-		if due, _ := plan.NextRotation(w.Desired, *c); w.State == plan.Active && w.Refused.Reason == "" {
+		if due, _ := plan.NextRotation(w.Desired, *c); w.State == plan.Active && w.Refused.Reason == "" && s.Secret != plan.SecretForeign {
 			st.NextRotation = moment(due)
 		}
 	}
@@ -56,7 +56,9 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 		})
 	}
 	st.SecretName = ""
-	if holder := s.holder(); holder != nil {
+	if s.former != nil { // until it is gone
+		st.SecretName = s.former.Name
+	} else if holder := s.holder(); holder != nil {
 		st.SecretName = holder.Name
 	}
 	if at.Spec.CloneFrom != nil && st.Cloned == nil && s.Current != nil {

@@ -91,14 +91,17 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 		if err := from.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, secret); client.IgnoreNotFound(err) != nil {
 			return o, fmt.Errorf("get Secret %s: %w", name, err)
 		}
-		if named := secret.GetAnnotations()[v1alpha1.AnnotationRecord]; named != "" {
+		switch named := secret.GetAnnotations()[v1alpha1.AnnotationRecord]; {
+		case named == "" || ofAnother(secret, at):
+		case named == rec.Name():
+			o.Delivered = true
+			return o, nil
+		case current == "":
 			current = named
-			break
 		}
 	}
-	o.Delivered = current == rec.Name()
-	if current == "" || o.Delivered {
-		o.Pending = !o.Delivered
+	if current == "" {
+		o.Pending = true
 		return o, nil
 	}
 	named, err := get(ctx, current)
@@ -108,6 +111,12 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	o.Pending = err != nil || !named.SupersededAt.IsZero() // the Secret holds nothing good
 	o.PredecessorOfCurrent = err == nil && named.Predecessor == rec.Name()
 	return o, nil
+}
+
+// ofAnother says whether a Secret belongs to another token: the spec asks for a name that is taken.
+func ofAnother(secret client.Object, at *v1alpha1.ApplicationToken) bool {
+	owner := metav1.GetControllerOf(secret)
+	return owner != nil && owner.Kind == ownerKind && owner.Name != at.Name
 }
 
 // secretNames are the names under which the Secret of a token may be: as the spec says now, and as it was.

@@ -84,20 +84,22 @@ const mostUses = 100_000
 type Uses struct {
 	Index     *verify.Index
 	Records   *record.Kube
-	PerSecond int // writes, at most
+	PerSecond int             // writes, at most
+	Closed    <-chan struct{} // the doors, after which there are no more uses
 }
 
 // NeedLeaderElection says that every replica writes what it saw.
 func (*Uses) NeedLeaderElection() bool { return false }
 
-// Start writes until ctx ends.
+// Start writes until ctx ends and the doors are closed.
 func (u *Uses) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case <-ctx.Done():
-			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeEvery)
+		case <-u.Closed:
+			ending, cancel := context.WithTimeout(ctx, writeEvery)
 			defer cancel()
 			u.Write(ending)
 			return nil

@@ -253,7 +253,7 @@ func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []r
 func (r *ApplicationTokens) placeGivenUp(ctx context.Context, e event.UpdateEvent, q queue) {
 	before, ok1 := e.ObjectOld.(*v1alpha1.ApplicationToken)
 	now, ok2 := e.ObjectNew.(*v1alpha1.ApplicationToken)
-	if ok1 && ok2 && (before.Status.Current != nil || waits(before)) && now.Status.Current == nil && !waits(now) {
+	if ok1 && ok2 && (placed(before) || waits(before)) && !placed(now) && !waits(now) {
 		r.roomFor(ctx, event.DeleteEvent{Object: now}, q)
 	}
 }

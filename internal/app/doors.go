@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,9 +44,11 @@ func (op *Operator) openDoors(store *record.Kube, o Options) error {
 	if op.Doors, err = op.listeners(doors, o); err != nil {
 		return err
 	}
+	closed := make(chan struct{})
 	errs := []error{
-		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier}),
-		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites}),
+		op.Manager.Add(&serving{op.Doors, closed}),
+		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
+		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Closed: closed}),
 		op.Manager.AddReadyzCheck("store", func(*http.Request) error {
 			if !verifier.Open() {
 				return fmt.Errorf("nothing was heard of the API server for %s", verifier.Silence().Truncate(time.Second))
@@ -54,7 +57,7 @@ func (op *Operator) openDoors(store *record.Kube, o Options) error {
 		}),
 	}
 	for name, l := range op.Doors {
-		errs = append(errs, op.Manager.Add(l), op.Manager.AddReadyzCheck(name, l.Ready))
+		errs = append(errs, op.Manager.AddReadyzCheck(name, l.Ready))
 	}
 	return errors.Join(errs...)
 }
@@ -85,12 +88,36 @@ func (op *Operator) listeners(doors *server.Doors, o Options) (map[string]*serve
 	return all, nil
 }
 
+// serving is all listeners.
+type serving struct {
+	doors  map[string]*server.Listener
+	closed chan struct{} // when the last of them has ended
+}
+
+// NeedLeaderElection says that every replica serves.
+func (*serving) NeedLeaderElection() bool { return false }
+
+// Start serves until ctx ends and what was begun is answered. If one listener ends by itself, the others end too.
+func (s *serving) Start(ctx context.Context) error {
+	defer close(s.closed)
+	group, together := errgroup.WithContext(ctx)
+	for _, l := range s.doors {
+		group.Go(func() error { return l.Start(together) })
+	}
+	err := group.Wait()
+	if err == nil {
+		<-ctx.Done() // where no door is open, there was nothing to wait for
+	}
+	return err
+}
+
 // heartbeat asks every so often whether the API server is there, once the index is complete.
 type heartbeat struct {
 	live      client.Reader
 	namespace string
 	complete  func(*http.Request) error
 	verifier  *verify.Verifier
+	closed    <-chan struct{} // the doors: while they are open, somebody relies on it
 }
 
 const heartbeatEvery = 2 * time.Second
@@ -98,8 +125,9 @@ const heartbeatEvery = 2 * time.Second
 // NeedLeaderElection says that every replica listens for itself.
 func (*heartbeat) NeedLeaderElection() bool { return false }
 
-// Start asks until ctx ends.
+// Start asks until ctx ends and the doors are closed.
 func (h *heartbeat) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
 	every := heartbeatEvery / 100 // at first, since nothing is good until the index is complete
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -112,7 +140,7 @@ func (h *heartbeat) Start(ctx context.Context) error {
 			}
 		}
 		select {
-		case <-ctx.Done():
+		case <-h.closed:
 			return nil
 		case <-tick.C:
 		}

@@ -151,6 +151,15 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("look for the operator's own namespace: %w", err)
 	}
+	if name := o.Doors.Secret; name != "" {
+		var found corev1.SecretList
+		if err := live.List(ctx, &found, client.InNamespace(o.Namespace), client.MatchingFields{"metadata.name": name}); err != nil {
+			return fmt.Errorf("look for the Secret of the doors' certificate: %w", err)
+		}
+		if len(found.Items) == 0 {
+			return fmt.Errorf("there is no Secret %s in namespace %s for the certificate of the doors: create it, empty, as config/manager/certificate.yaml does, or give a certificate of your own and leave --tls-secret out", name, o.Namespace)
+		}
+	}
 	for _, kind := range []string{"Client", "ApplicationToken", "TokenRecord"} {
 		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
 		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {

@@ -111,6 +111,7 @@ const (
 // are all further records of the token, the newest first.
 type Observed struct {
 	Secret  Secret
+	Former  bool // there is a Secret of ours too, of a name that the spec asked for before
 	Current *Version
 	Others  []Version
 }

@@ -69,7 +69,7 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 		return Plan{}, false
 	}
 	p := Plan{Why: IsRevoked, Message: "revoked for good; delete this token and declare a new one"}
-	ours := have.Secret != SecretAbsent && have.Secret != SecretForeign
+	ours := have.Former || have.Secret != SecretAbsent && have.Secret != SecretForeign
 	if have.Current != nil || len(have.Others) > 0 || ours {
 		p.Do = RetireAll
 	}

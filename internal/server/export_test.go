@@ -1,9 +1,16 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"google.golang.org/grpc"
+)
 
 // Hurry shortens the time that a peer has to send its headers, and its whole request.
 func (l *Listener) Hurry(most time.Duration) { l.slowest = most }
 
 // Required reads what the query of a question requires.
 var Required = required
+
+// GRPCWithin is GRPC for those who say what they have to within a time.
+func (d *Doors) GRPCWithin(most time.Duration) *grpc.Server { return d.grpc(most) }

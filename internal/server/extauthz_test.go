@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -19,12 +18,8 @@ import (
 // gateway is a client of the real protocol, over a real connection.
 func (h *house) gateway() authv3.AuthorizationClient {
 	h.t.Helper()
-	s := httptest.NewUnstartedServer(h.GRPC())
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Start()
-	h.t.Cleanup(s.Close)
-	conn, err := grpc.NewClient(s.Listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	l, _, _ := listen(h.t, h.GRPC(), h.audit.logger())
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -14,19 +14,30 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 )
 
 const (
 	// mostStreams are the questions that one connection may have open.
-	mostStreams = 1 << 10
-	// longestConnection is how long one lasts: a question that never gets to its end goes with it, and a gateway finds
-	// replicas that are new.
+	mostStreams = 1 << 8
+	// longestConnection is how long one lasts, so that a gateway finds replicas that are new.
 	longestConnection = 5 * time.Minute
 )
 
 // GRPC serves the door that Envoy asks.
-func (d *Doors) GRPC() *grpc.Server {
+func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
+
+// grpc serves the door for those who say what they have to within a time.
+func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
+		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+			ctx, cancel := context.WithTimeout(ctx, slowest)
+			context.AfterFunc(ctx, cancel) // at the end of the question at the latest, which ends its context
+			return ctx, nil
+		}),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { // in words that repeat nothing
+			return status.Error(codes.Unimplemented, "there is nothing by this name")
+		}),
 		grpc.MaxRecvMsgSize(mostCheck),
 		grpc.MaxHeaderListSize(mostHeader),
 		grpc.MaxConcurrentStreams(mostStreams),

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/apptoken/operator/internal/server"
 )
@@ -146,4 +151,38 @@ func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
 		conn.Close()
 	}
 	h.noLeak("the log", h.audit.text())
+}
+
+// A question that is begun and never asked to its end is let go, and nobody waits for it at the end.
+func TestAQuestionThatNeverEndsIsLetGo(t *testing.T) { // [row 16]
+	h := newHouse(t)
+	l, stop, ended := listen(t, h.GRPCWithin(200*time.Millisecond), h.audit.logger())
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ask := func(method string) error {
+		stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, method)
+		if err != nil {
+			return err
+		}
+		return stream.RecvMsg(&authv3.CheckResponse{})
+	}
+	if err := ask(authv3.Authorization_Check_FullMethodName); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("it is answered: %v", err)
+	}
+	secret := h.Tokens["indexer"]
+	if err := ask("/" + secret + "/Check"); status.Code(err) != codes.Unimplemented || strings.Contains(err.Error(), secret) {
+		t.Error("a method that there is not is answered otherwise, or by its name")
+	}
+	waiting := make(chan error, 1)
+	go func() { waiting <- ask(authv3.Authorization_Check_FullMethodName) }()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the end: %v", err)
+	}
+	if err := <-waiting; err == nil {
+		t.Error("it is answered at the end")
+	}
 }

@@ -94,6 +94,38 @@ func TestOnlyTokensThatCouldBeServedTakeAPlace(t *testing.T) { // [row 14]
 	w.ready("greedy")
 }
 
+func TestNoMoreAreServedThanTheCountHoweverManyComeAtOnce(t *testing.T) { // [row 14]
+	w := aTenant(t)
+	w.editClient(`{tokens: {maxCount: 3}}`)
+	var all []string
+	for n := range 12 {
+		all = append(all, fmt.Sprintf("t-%02d", n))
+		w.declare(all[n], `{roles: [later]}`)
+	}
+	for _, name := range all {
+		w.refused(name, v1alpha1.ReasonOverCeiling)
+	}
+	w.editClient(`{roles: [{name: primary}, {name: later}], grants: [{namespaces: {names: [` + w.name + `]}, roles: [primary, later]}]}`)
+	served := func() (n int) {
+		for _, name := range all {
+			if len(w.records(name)) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	w.eventually("three are served and the others told why not", func(context.Context) bool {
+		told := 0
+		for _, name := range all {
+			var at v1alpha1.ApplicationToken
+			if w.get(name, &at) && condition(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonTooManyTokens {
+				told++
+			}
+		}
+		return told == len(all)-3 && served() == 3
+	})
+}
+
 func TestAMissingConsumerIsSaidAndTheTokenServesOn(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{restart: [{kind: Deployment, name: nobody}]}`)

@@ -163,6 +163,31 @@ func TestTheTokenGetsIntoAFreeNameAfterATakenOne(t *testing.T) { // [row 22]
 	w.eventually("no Secret is left of a revoked token", func(context.Context) bool { return w.noSecret("free") && !w.noSecret("taken") })
 }
 
+func TestARotationThatIsDueWaitsForAFreeName(t *testing.T) { // no hot loop
+	w := aTenant(t)
+	w.declare("indexer", `{rotation: {trigger: a}}`)
+	d := w.current("indexer")
+	s := w.stranger("taken", nil)
+	w.edit("indexer", `{rotation: {trigger: b}, secret: {name: taken}}`)
+	w.refused("indexer", v1alpha1.ReasonSecretTaken)
+	w.calm("other")
+	mark := sent.mark()
+	w.calm("another")
+	if again := sent.since(mark, func(r request) bool {
+		return r.verb == "create" && (r.namespace == w.name && r.name == "taken" || r.resource == "tokenrecords" && r.namespace == w.name)
+	}); len(again) > 0 {
+		t.Errorf("it tries again and again: %v", again)
+	}
+	if w.digest(w.secret("indexer")) != d || !w.accepted(d) || len(w.records("indexer")) != 1 {
+		t.Error("the token that runs was given up")
+	}
+	w.untouched(s)
+	w.edit("indexer", `{secret: {name: free}}`)
+	w.eventually("it rotates once the name is free", func(context.Context) bool {
+		return !w.noSecret("free") && w.noSecret("indexer") && len(w.records("indexer")) == 2
+	})
+}
+
 func TestTwoTokensThatSwapTheirSecretsKeepThem(t *testing.T) { // [3.11]
 	w := aTenant(t)
 	w.declare("a", `{}`)

@@ -1,15 +1,21 @@
 package gateways_test
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
-	"net/http/httptest"
 	"testing"
+	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/go-logr/logr"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
 
+	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
@@ -48,12 +54,27 @@ func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 		t.Fatal("the page requires nothing")
 	}
 	w := verifytest.Load(t)
-	s := httptest.NewUnstartedServer(doors(w).GRPC())
-	s.Config.Protocols = new(http.Protocols)
-	s.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.Start()
-	t.Cleanup(s.Close)
-	conn, err := grpc.NewClient(s.Listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	a := newAuthority(t)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	l := &server.Listener{Address: "127.0.0.1:0", GRPC: doors(w).GRPC(), TLS: a.server(t, service), Log: logr.Discard()}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Start(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	if err := wait.PollUntilContextTimeout(ctx, time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+		return l.Ready(nil) == nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(a.pem())
+	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
+		RootCAs: trusted, ServerName: service, MinVersion: tls.VersionTLS12,
+	})))
 	if err != nil {
 		t.Fatal(err)
 	}
