@@ -54,7 +54,7 @@ func (x *Index[V]) Find(d token.Digest) *Item[V] {
 // find returns the slot and the item of a digest. Without one, the slot is that where it would be, and is free.
 func (t *table[V]) find(d *token.Digest) (*slot[V], *Item[V]) {
 	hash := hashOf(d)
-	mask := uint64(len(t.slots) - 1)
+	mask := uint64(len(t.slots)) - 1
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &t.slots[i]
 		item := s.item.Load()

@@ -133,7 +133,7 @@ func (d *doorstep) each(method, path, contentType string, body func(text string)
 func (d *doorstep) forwardAuth(ctx context.Context, b *bench, r chapter) error {
 	door := d.Handler()
 	sample := httptest.NewRecorder()
-	asked := httptest.NewRequest(http.MethodGet, "/verify", nil)
+	asked := httptest.NewRequestWithContext(ctx, http.MethodGet, "/verify", nil)
 	asked.Header.Set("Authorization", "Bearer "+d.texts[0])
 	door.ServeHTTP(sample, asked)
 	same := http.NewServeMux()

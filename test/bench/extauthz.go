@@ -90,7 +90,7 @@ func overGRPC(name, address string, requests []*authv3.CheckRequest) checker {
 		ask := func(ctx context.Context, r *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 			return client.Check(ctx, r)
 		}
-		return ask, func() { _ = conn.Close() }, nil //nolint:errcheck // nothing more is asked
+		return ask, func() { _ = conn.Close() }, nil
 	}}
 	c.contender = contender{name, func(ctx context.Context, worker int) (func() error, func(), error) {
 		ask, leave, err := c.client(ctx)

@@ -59,7 +59,7 @@ func (s *stage) launch(ctx context.Context, name string, flags ...string) (*oper
 	}
 	defer log.Close()
 	flags = append(flags, "--namespace="+ownNamespace, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+health)
-	o.command = exec.Command(s.program, flags...) //nolint:gosec,noctx // the program that the reader built; stop ends it
+	o.command = exec.Command(s.program, flags...) //nolint:noctx // stop ends it
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	o.command.Stdout, o.command.Stderr = log, log
 	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order

@@ -116,7 +116,7 @@ func overHTTP(name, address string, requests [][]byte) contender {
 			}
 			return readAnswer(answers)
 		}
-		return once, func() { _ = conn.Close() }, nil //nolint:errcheck // nothing more is asked
+		return once, func() { _ = conn.Close() }, nil
 	}}
 }
 
