@@ -170,7 +170,8 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	named, known, holds := s.vouched(at, s.secret)
 	taken := s.foreign || s.secret != nil && !belongs(s.secret, at, holds)
 	secret := s.secret
-	if secret == nil || taken {
+	offered := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" // and nothing of ours is in it yet
+	if secret == nil || taken || offered && s.former != nil {
 		secret = s.former
 		named, known, holds = s.vouched(at, secret)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -73,7 +72,7 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // ready fails as long as nobody could be served.
-func (c *certificates) ready(*http.Request) error {
+func (c *certificates) ready() error {
 	if c.read.Load() == nil {
 		return errNoCertificate
 	}
@@ -105,8 +104,6 @@ func (op *Operator) certify(o Options) (*tls.Config, error) {
 			return nil, fmt.Errorf("keep the certificate of the doors: %w", err)
 		}
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, errors.Join(
-		op.Manager.Add(c),
-		op.Manager.AddReadyzCheck("certificate", c.ready),
-	)
+	op.ready["certificate"] = c.ready
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, op.Manager.Add(c)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,10 +24,13 @@ const noisePerSecond = 10
 
 // openDoors adds to the manager what verifies, on every replica: the listeners, the writing of last uses, and the look at
 // whether the API server is there.
-func (op *Operator) openDoors(store *record.Kube, o Options) error {
+func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options) error {
 	d := o.Doors
 	var verifier *verify.Verifier
-	m := newDoorMetrics(func() float64 { return verifier.Silence().Seconds() })
+	m := newDoorMetrics(func() float64 {
+		silence, _ := verifier.Silence()
+		return silence.Seconds()
+	})
 	verifier = verify.NewVerifier(op.Index, store, verify.Options{
 		Reads: d.Lookups, Oldest: d.MaxStaleness, Now: time.Now,
 		Lookups: func(l verify.Lookup) { m.lookups.WithLabelValues(string(l)).Inc() },
@@ -44,22 +46,31 @@ func (op *Operator) openDoors(store *record.Kube, o Options) error {
 	if op.Doors, err = op.listeners(doors, o); err != nil {
 		return err
 	}
-	closed := make(chan struct{})
-	errs := []error{
-		op.Manager.Add(&serving{op.Doors, closed}),
-		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
-		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Closed: closed}),
-		op.Manager.AddReadyzCheck("store", func(*http.Request) error {
-			if !verifier.Open() {
-				return fmt.Errorf("nothing was heard of the API server for %s", verifier.Silence().Truncate(time.Second))
-			}
-			return nil
-		}),
+	op.ready["store"] = func() error {
+		if !verifier.Open() {
+			return errors.New("the doors are closed until something is heard of the API server")
+		}
+		return nil
 	}
 	for name, l := range op.Doors {
-		errs = append(errs, op.Manager.AddReadyzCheck(name, l.Ready))
+		op.ready[name] = l.Ready
 	}
-	return errors.Join(errs...)
+	closed := make(chan struct{})
+	return errors.Join(
+		op.Manager.Add(&serving{op.Doors, closed}),
+		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
+		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
+		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Closed: closed}),
+	)
+}
+
+// heard says since when nothing was heard of the API server.
+func heard(v *verify.Verifier) string {
+	silence, ever := v.Silence()
+	if !ever {
+		return "the API server was not heard of yet"
+	}
+	return fmt.Sprintf("the API server was heard of %s ago", silence.Truncate(time.Second))
 }
 
 // listeners are those whose addresses are set, by the names of their flags.
@@ -115,7 +126,7 @@ func (s *serving) Start(ctx context.Context) error {
 type heartbeat struct {
 	live      client.Reader
 	namespace string
-	complete  func(*http.Request) error
+	complete  check
 	verifier  *verify.Verifier
 	closed    <-chan struct{} // the doors: while they are open, somebody relies on it
 }
@@ -132,7 +143,7 @@ func (h *heartbeat) Start(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if h.complete(nil) == nil && h.beat(ctx) {
+		if h.complete() == nil && h.beat(ctx) {
 			h.verifier.Heard()
 			if every != heartbeatEvery {
 				every = heartbeatEvery

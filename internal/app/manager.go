@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -47,7 +45,8 @@ type Operator struct {
 	Doors   map[string]*server.Listener // those that are open, by the names of their flags
 	Index   *verify.Index               // of every record, owner and client, in memory, on every replica
 
-	complete func(*http.Request) error // whether the index is
+	ready    map[string]check
+	complete check // whether the index is
 }
 
 // NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
@@ -65,7 +64,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	op := &Operator{Manager: mgr, Index: &verify.Index{}}
+	op := &Operator{Manager: mgr, Index: &verify.Index{}, ready: map[string]check{}}
 	if err := op.keepIndex(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +77,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := addReconcilers(mgr, store, o, counters); err != nil {
 		return nil, err
 	}
-	return op, op.openDoors(store, o)
+	return op, op.openDoors(ctx, store, o)
 }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
@@ -111,7 +110,7 @@ func managerOptions(o Options) manager.Options {
 		// Names are unique in one operator; only tests run several in one process.
 		Controller:                    config.Controller{SkipNameValidation: new(true)},
 		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress:        o.HealthAddress,
+		HealthProbeBindAddress:        "0", // probes answer
 		GracefulShutdownTimeout:       new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "apptoken-operator",
@@ -192,7 +191,7 @@ func (op *Operator) keepIndex(ctx context.Context) error {
 		}
 		fed = append(fed, registration)
 	}
-	op.complete = func(*http.Request) error {
+	op.complete = func() error {
 		for _, registration := range fed {
 			if !registration.HasSynced() {
 				return errors.New("the index of records is not complete yet")
@@ -200,10 +199,8 @@ func (op *Operator) keepIndex(ctx context.Context) error {
 		}
 		return nil
 	}
-	return errors.Join(
-		op.Manager.AddReadyzCheck("records", op.complete),
-		op.Manager.AddHealthzCheck("ping", healthz.Ping),
-	)
+	op.ready["records"] = op.complete
+	return nil
 }
 
 func addReconcilers(mgr manager.Manager, store *record.Kube, o Options, m *controllers.Metrics) error {

@@ -165,9 +165,11 @@ func TestFollowingWhatItSaysLeadsToAnOperatorThatRuns(t *testing.T) {
 
 	health, metrics := "http://"+address(t), "http://"+address(t)
 	p = start(t, env, "--health-probe-bind-address="+strings.TrimPrefix(health, "http://"), "--metrics-bind-address="+strings.TrimPrefix(metrics, "http://"), "--leader-elect", "--log-level=debug")
-	p.answers(health + "/readyz")
+	if said := p.answers(health + "/readyz"); !strings.HasPrefix(said, "ok\n[+] records\n[+] store\nthe API server was heard of ") {
+		t.Errorf("/readyz says %s", said)
+	}
 	p.answers(health + "/readyz/records")
-	p.answers(health + "/healthz/ping")
+	p.answers(health + "/healthz")
 	if status, _ := get(t.Context(), health+"/readyz/nothing"); status != http.StatusNotFound {
 		t.Errorf("the status of a check that there is not is %d", status)
 	}

@@ -57,7 +57,7 @@ func (l *Listener) Addr() net.Addr {
 }
 
 // Ready fails until it listens, and from the order to stop on.
-func (l *Listener) Ready(*http.Request) error {
+func (l *Listener) Ready() error {
 	if l.bound.Load() == nil || l.stopping.Load() {
 		return errors.New("not listening")
 	}

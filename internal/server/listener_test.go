@@ -30,7 +30,7 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	if g, ok := handler.(*grpc.Server); ok {
 		l.Handler, l.GRPC = nil, g
 	}
-	if l.Ready(nil) == nil || l.NeedLeaderElection() {
+	if l.Ready() == nil || l.NeedLeaderElection() {
 		t.Error("it is ready before it listens, or waits to be elected")
 	}
 	l.Hurry(time.Second)
@@ -46,7 +46,7 @@ func await(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for (l.Ready(nil) == nil) != ready {
+	for (l.Ready() == nil) != ready {
 		select {
 		case err := <-ended:
 			t.Fatalf("it ended: %v", err)

@@ -56,16 +56,6 @@ type grants struct {
 	users              int
 }
 
-// owner is the object that records belong to, by its name, whether or not there is one at the time.
-type owner struct {
-	last    *Owner // as was last heard of it; shared by its items
-	items   []*item
-	running bool // it is there and lets its credentials be used
-}
-
-// lets says whether the owner, and not one of the same name before it, lets its credentials be used.
-func (o *owner) lets(who *Owner) bool { return o.running && o.last.UID == who.UID }
-
 // tenant is a client by its name, whether or not there is one at the time.
 type tenant struct {
 	name  string
@@ -96,7 +86,7 @@ func (x *Index) Set(r record.Record) {
 	o := x.owner(subject(r.Owner), r.Owner.UID)
 	it := newItem(r, x.grantsOf(r), o)
 	it.Value.grants.users++
-	o.items = append(o.items, it)
+	o.add(it)
 	before := x.entries.Find(r.Digest)
 	if before != nil {
 		it.Value.home = before.Value.home
@@ -129,7 +119,7 @@ func (x *Index) outside(r record.Record) *item {
 	defer x.mu.Unlock()
 	o := x.owners[subject(r.Owner)]
 	if o == nil {
-		o = &owner{last: &Owner{subject(r.Owner), r.Owner.UID}}
+		o = newOwner(subject(r.Owner), r.Owner.UID)
 	}
 	g := x.grants[grantsKey(r)]
 	if g == nil {
@@ -190,44 +180,6 @@ func (x *Index) RemoveClient(name string) {
 	}
 }
 
-// Resume says that an owner is there and lets its credentials be used. Until then they are refused.
-func (x *Index) Resume(o record.Owner) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	who := x.owner(subject(o), o.UID)
-	if who.last.UID != o.UID {
-		who.last = &Owner{who.last.Subject, o.UID}
-	}
-	who.running = true
-	who.tell()
-}
-
-// Stop refuses every credential of an owner from now on, whatever their records say, until Resume.
-func (x *Index) Stop(o record.Owner) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if who := x.owners[subject(o)]; who != nil {
-		who.running = false
-		who.tell()
-		x.forget(who)
-	}
-}
-
-// tell lets readers know.
-func (o *owner) tell() {
-	for _, it := range o.items {
-		it.Value.stopped.Store(!o.lets(it.Value.who))
-	}
-}
-
-// subject is how an owner is called: one of no namespace by its name, which has no slash.
-func subject(o record.Owner) string {
-	if o.Namespace == "" {
-		return o.Name
-	}
-	return o.Namespace + "/" + o.Name
-}
-
 func id(d token.Digest) ID { return ID(d[:len(ID{})]) }
 
 // grantsOf are the grants of a record, shared with others.
@@ -259,18 +211,6 @@ func grantsKey(r record.Record) string {
 	}, "\n")
 }
 
-func (x *Index) owner(subject, uid string) *owner {
-	who := x.owners[subject]
-	if who == nil {
-		who = &owner{last: &Owner{subject, uid}}
-		if x.owners == nil {
-			x.owners = map[string]*owner{}
-		}
-		x.owners[subject] = who
-	}
-	return who
-}
-
 func (x *Index) tenant(name string) *tenant {
 	t := x.tenants[name]
 	if t == nil {
@@ -286,8 +226,7 @@ func (x *Index) tenant(name string) *tenant {
 // leave lets go of what an item shared with others.
 func (x *Index) leave(it *item) {
 	who := x.owners[it.Value.who.Subject]
-	i := slices.Index(who.items, it)
-	who.items = slices.Delete(who.items, i, i+1)
+	who.remove(it)
 	x.forget(who)
 	g := it.Value.grants
 	if g.users--; g.users > 0 {
@@ -296,12 +235,6 @@ func (x *Index) leave(it *item) {
 	delete(x.grants, g.key)
 	g.tenant.users--
 	x.drop(g.tenant)
-}
-
-func (x *Index) forget(who *owner) {
-	if len(who.items) == 0 && !who.running {
-		delete(x.owners, who.last.Subject)
-	}
 }
 
 func (x *Index) drop(t *tenant) {

@@ -76,13 +76,13 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 // Heard says that the store answers at this moment, and that the index is complete. Until then nothing is Good.
 func (v *Verifier) Heard() { v.heard.Store(v.now().UnixNano()) }
 
-// Silence is for how long nothing was heard of the store; 0 if nothing was ever.
-func (v *Verifier) Silence() time.Duration {
+// Silence is for how long nothing was heard of the store, and whether anything ever was; 0 if not.
+func (v *Verifier) Silence() (since time.Duration, ever bool) {
 	heard := v.heard.Load()
 	if heard == 0 {
-		return 0
+		return 0, false
 	}
-	return v.now().Sub(time.Unix(0, heard))
+	return v.now().Sub(time.Unix(0, heard)), true
 }
 
 // Open says whether anything can be Good now, as opposed to Stale.

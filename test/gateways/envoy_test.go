@@ -66,7 +66,7 @@ func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 		}
 	})
 	if err := wait.PollUntilContextTimeout(ctx, time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
-		return l.Ready(nil) == nil, nil
+		return l.Ready() == nil, nil
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (p *place) openDoors(handler http.Handler, name string) {
 		}
 	})
 	if err := wait.PollUntilContextTimeout(ctx, time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
-		return l.Ready(nil) == nil, nil
+		return l.Ready() == nil, nil
 	}); err != nil {
 		p.Fatal(err)
 	}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// theatre is where the story is told: programs that were built for it, and a folder for everything that it leaves behind.
+type theatre struct {
+	*testing.T
+	demo, manager, folder string
+}
+
+func open(t *testing.T) *theatre {
+	t.Helper()
+	bin := t.TempDir()
+	h := &theatre{t, filepath.Join(bin, "demo"), filepath.Join(bin, "manager"), t.TempDir()}
+	for program, source := range map[string]string{h.demo: "./hack/demo", h.manager: "."} {
+		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
+		build.Dir = cluster.Root()
+		if said, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", source, err, said)
+		}
+	}
+	return h
+}
+
+func (h *theatre) tell(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.Context()), 5*time.Minute)
+	h.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, h.demo, append(args, "--manager", h.manager)...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KUBECONFIG=") }), "TMPDIR="+h.folder)
+	return cmd
+}
+
+// empty asserts that nothing is left: no file, and no process that was given one.
+func (h *theatre) empty() {
+	h.Helper()
+	left, err := os.ReadDir(h.folder)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, f := range left {
+		h.Errorf("%s is left", f.Name())
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, p := range processes {
+		if line, err := os.ReadFile(p); err == nil && bytes.Contains(line, []byte(h.folder)) {
+			h.Errorf("a process is left: %s", bytes.ReplaceAll(line, []byte{0}, []byte(" ")))
+		}
+	}
+}
+
+func TestTheStoryIsToldToItsEnd(t *testing.T) {
+	h := open(t)
+	said, err := h.tell("--once").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	at := 0
+	for _, words := range []string{
+		"\n1. ", "\n2. ", "They belong together.", "\n3. ", "Version 2", "\n4. ", "Its record is gone", "\n5. ", "The next rotation comes by itself",
+		"\n6. ", "HTTP/1.1 200 OK", "X-Apptoken-Subject: shop/indexer", "apptoken:shop:indexer", "No resources found in shop namespace.",
+		"\n7. ", "HTTP/1.1 401 Unauthorized", "Everything that was started has ended.",
+	} {
+		next := bytes.Index(said[at:], []byte(words))
+		if next < 0 {
+			t.Fatalf("%q does not come, or not in its place:\n%s", words, said)
+		}
+		at += next
+	}
+	for range token.Find(said) {
+		t.Error("a token is on the screen") // [3.1]
+	}
+	h.empty()
+}
+
+func TestCtrlCEndsEverything(t *testing.T) {
+	h := open(t)
+	cmd := h.tell()
+	screen, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stays := false
+	for lines := bufio.NewScanner(screen); lines.Scan(); {
+		if strings.Contains(lines.Text(), "Ctrl-C ends everything.") {
+			stays = true
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil || !stays {
+		t.Errorf("it stays: %t; its end: %v", stays, err)
+	}
+	h.empty()
+}

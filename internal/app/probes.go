@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// check is something that must be in order before this replica is asked anything.
+type check func() error
+
+// probes answer /healthz and /readyz with what they found. Those of controller-runtime withhold it.
+type probes struct {
+	ready map[string]check
+	store func() string // since when nothing was heard of the API server, which is no failure by itself
+}
+
+// serveProbes adds the probes to the manager: they answer before anything else begins, and until everything else has ended.
+func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) error {
+	if address == "0" {
+		return nil
+	}
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for probes: %w", err)
+	}
+	return op.Manager.Add(&manager.Server{
+		Name:            "probes",
+		Listener:        socket,
+		Server:          &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
+		ShutdownTimeout: new(time.Second),
+	})
+}
+
+// ServeHTTP answers /healthz, /readyz, and for a single check /readyz/name.
+func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	name, single := strings.CutPrefix(r.URL.Path, "/readyz/")
+	_, known := p.ready[name]
+	status, text := http.StatusNotFound, "not found\n"
+	switch {
+	case r.URL.Path == "/healthz":
+		status, text = http.StatusOK, "ok\n"
+	case r.URL.Path == "/readyz":
+		status, text = p.look(slices.Sorted(maps.Keys(p.ready)))
+	case single && known:
+		status, text = p.look([]string{name})
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text)) //nolint:errcheck // whoever asked has gone
+}
+
+// look asks the checks, and says what they answer.
+func (p *probes) look(names []string) (status int, text string) {
+	status, text = http.StatusOK, "ok\n"
+	var lines strings.Builder
+	for _, name := range names {
+		if err := p.ready[name](); err != nil {
+			status, text = http.StatusServiceUnavailable, "not ready\n"
+			fmt.Fprintf(&lines, "[-] %s: %s\n", name, err)
+			continue
+		}
+		fmt.Fprintf(&lines, "[+] %s\n", name)
+	}
+	return status, text + lines.String() + p.store() + "\n"
+}
