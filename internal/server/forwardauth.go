@@ -33,7 +33,8 @@ var identityHeaders = [...]string{
 }
 
 // valuesOf are the values of the headers of an identity. Those that say nothing are empty, so that whatever a caller wrote
-// there does not stay.
+// there does not stay. All are always there: in place of one that is not, Caddy 2.6 tells the upstream the name of its own
+// variable.
 func valuesOf(who verify.Identity) [len(identityHeaders)]string {
 	account := ""
 	if who.Client.AccountID != 0 {

@@ -3,8 +3,11 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +18,26 @@ import (
 
 // python is that of the system, which has the packages of the system.
 const python = "/usr/bin/python3"
+
+// certified writes a certificate for loopback, which is its own authority, and its key.
+func certified(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	return write("tls.crt", "CERTIFICATE", s.Certificate().Raw), write("tls.key", "PRIVATE KEY", key)
+}
 
 // library is what an OAuth library that is not ours was told.
 type library struct {
@@ -30,14 +53,15 @@ type library struct {
 }
 
 // authlib lets Authlib, a library for OAuth clients, introspect a token and revoke it.
-func (w *tenant) authlib(method, clientID, secret, text string, revoke bool) library {
+func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool) library {
 	w.Helper()
 	asked, err := json.Marshal(map[string]any{
-		"issuer": "http://" + w.op.Doors["bind-address"].Addr().String(), "method": method,
+		"issuer": "https://" + w.op.Doors["bind-address"].Addr().String(), "method": method,
 		"client_id": clientID, "client_secret": secret, "token": text, "revoke": revoke,
 	})
 	w.must(err)
 	cmd := exec.CommandContext(w.Context(), python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", "oauth.py"))
+	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+ca)
 	cmd.Stdin = bytes.NewReader(asked)
 	var problem bytes.Buffer
 	cmd.Stderr = &problem
@@ -57,7 +81,11 @@ func TestAnOAuthLibraryIntrospectsAndRevokes(t *testing.T) {
 		}
 		t.Skip("Authlib is not installed: apt-get install python3-authlib python3-requests")
 	}
-	w := aTenant(t)
+	o := options()
+	o.Doors.PlainHTTP = false
+	o.Doors.CertFile, o.Doors.KeyFile = certified(t)
+	ca := o.Doors.CertFile
+	w := tenantOf(t, start(t, o))
 	w.editClient(`{accountID: null, roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.*"]}]}`)
 	w.declare("server", `{roles: [writer]}`)
 	w.declare("indexer", `{roles: [primary]}`)
@@ -65,20 +93,20 @@ func TestAnOAuthLibraryIntrospectsAndRevokes(t *testing.T) {
 	w.ready("indexer")
 	text, id := w.text("indexer"), w.current("indexer").RecordName()
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
-		said := w.authlib(method, w.name, w.text("server"), text, false)
+		said := w.authlib(ca, method, w.name, w.text("server"), text, false)
 		in := said.Introspection.Body
 		if said.Introspection.Status != http.StatusOK || !in.Active || in.Sub != w.name+"/indexer" || in.Jti != id || in.Scope != "search.*" {
 			t.Errorf("%s: %+v", method, said.Introspection)
 		}
 	}
-	if said := w.authlib("client_secret_basic", "another", w.text("server"), text, true); said.Introspection.Status != http.StatusUnauthorized || said.Revocation.Status != http.StatusUnauthorized {
+	if said := w.authlib(ca, "client_secret_basic", "another", w.text("server"), text, true); said.Introspection.Status != http.StatusUnauthorized || said.Revocation.Status != http.StatusUnauthorized {
 		t.Errorf("by another client's name: %+v", said)
 	}
-	if said := w.authlib("client_secret_basic", w.name, w.text("server"), text, true); said.Revocation.Status != http.StatusOK {
+	if said := w.authlib(ca, "client_secret_basic", w.name, w.text("server"), text, true); said.Revocation.Status != http.StatusOK {
 		t.Errorf("the revocation: %+v", said)
 	}
 	w.eventually("it is not active any more", func(context.Context) bool {
-		said := w.authlib("client_secret_post", w.name, w.text("server"), text, false)
+		said := w.authlib(ca, "client_secret_post", w.name, w.text("server"), text, false)
 		return said.Introspection.Status == http.StatusOK && !said.Introspection.Body.Active
 	})
 }
