@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/apptoken/operator/internal/verify"
@@ -15,7 +14,6 @@ const (
 	headerPrefix      = "X-Apptoken-"
 	headerSubject     = "X-Apptoken-Subject"
 	headerClient      = "X-Apptoken-Client"
-	headerAccount     = "X-Apptoken-Account-Id"
 	headerUser        = "X-Apptoken-User"
 	headerRoles       = "X-Apptoken-Roles"
 	headerPermissions = "X-Apptoken-Permissions"
@@ -27,21 +25,18 @@ const (
 // left empty, which lets nobody do anything.
 const mostList = 4 << 10
 
-// identityHeaders are the names, in the order of valuesOf.
+// identityHeaders are the names, in the order of valuesOf. With Cache-Control they are as many as a map of Go holds before
+// it grows, which costs each answer as much as the verification does.
 var identityHeaders = [...]string{
-	headerSubject, headerClient, headerAccount, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
+	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
 
 // valuesOf are the values of the headers of an identity. Those that say nothing are empty, so that whatever a caller wrote
 // there does not stay. All are always there: in place of one that is not, Caddy 2.6 tells the upstream the name of its own
 // variable.
 func valuesOf(who verify.Identity) [len(identityHeaders)]string {
-	account := ""
-	if who.Client.AccountID != 0 {
-		account = strconv.FormatInt(who.Client.AccountID, 10)
-	}
 	return [...]string{
-		who.Subject, who.Client.Name, account, "", bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
+		who.Subject, who.Client.Name, "", bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
 	}
 }
 

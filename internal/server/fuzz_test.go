@@ -27,7 +27,7 @@ const (
 	plain     = "Cache-Control=no-store;Content-Type=application/json "
 	requested = "Cache-Control=no-store;Content-Type=application/json;Www-Authenticate="
 
-	passed = `200 Cache-Control=no-store;X-Apptoken-Account-Id=;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
+	passed = `200 Cache-Control=no-store;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
 		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
 	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
 	nothing    = `401 ` + requested + `Bearer realm="apptoken" {"error":"unauthorized","error_description":"a token is required"}`

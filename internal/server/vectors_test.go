@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -33,13 +32,10 @@ func identityOf(h *house, v verifytest.Vector) map[string]string {
 	want := map[string]string{
 		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
 		"X-Apptoken-Roles": strings.Join(v.Roles, ","), "X-Apptoken-Permissions": strings.Join(v.Permissions, ","),
-		"X-Apptoken-Account-Id": "", "X-Apptoken-User": "",
+		"X-Apptoken-User": "",
 	}
 	if v.Kind != "" {
 		want["X-Apptoken-Kind"] = v.Kind
-	}
-	if v.Account != 0 {
-		want["X-Apptoken-Account-Id"] = strconv.FormatInt(v.Account, 10)
 	}
 	return want
 }

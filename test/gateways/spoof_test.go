@@ -8,7 +8,7 @@ import (
 
 // spellings of headers that a caller may try to make the upstream believe.
 var spellings = []string{
-	"X-Apptoken-Subject", "X-Apptoken-Client", "X-Apptoken-Account-Id", "X-Apptoken-User", "X-Apptoken-Roles",
+	"X-Apptoken-Subject", "X-Apptoken-Client", "X-Apptoken-User", "X-Apptoken-Roles",
 	"X-Apptoken-Permissions", "X-Apptoken-Token-Id", "X-Apptoken-Kind", "X-Apptoken-Something",
 	"x-apptoken-user", "X-APPTOKEN-USER", "x-ApPtOkEn-rOlEs",
 	"X_Apptoken_User", "x_apptoken_roles", "X-Apptoken_Roles", "X_Apptoken-Roles", "X_APPTOKEN_SOMETHING",
