@@ -62,6 +62,12 @@ func AskAboutTokens(url, folder string) Option {
 	}
 }
 
+// Bare leaves the kinds out: it is a cluster before anybody installed anything.
+func Bare(env *envtest.Environment) error {
+	env.CRDDirectoryPaths = nil
+	return nil
+}
+
 // Start starts a control plane on free ports and installs the kinds from config/crd. It is ready when Start returns.
 func Start(options ...Option) (*Cluster, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {

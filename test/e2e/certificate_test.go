@@ -69,6 +69,7 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 	}()
 
 	o := options()
+	o.Namespaces = []string{w.name} // it is one beside that which the other tests share
 	o.Doors.PlainHTTP, o.Doors.Secret = false, key.Name
 	o.Doors.CertFile, o.Doors.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	op, err := begin(o)

@@ -20,7 +20,7 @@ func config(folder string) string { return filepath.Join(cluster.Root(), "config
 // emptyCluster starts a control plane as it is before anybody installed anything.
 func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
 	t.Helper()
-	c, err := cluster.Start()
+	c, err := cluster.Start(cluster.Bare)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,6 @@ func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
 	if err := os.WriteFile(string(k), kubeconfig, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k.run(t, "delete", "-k", config("crd")) // Start installs the kinds; whoever follows the manual has yet to
 	return c, k
 }
 
