@@ -75,9 +75,9 @@ type ApplicationTokenSpec struct {
 	// clientRef names the Client that the token speaks for.
 	// +optional
 	ClientRef *Reference `json:"clientRef,omitempty"`
-	// userRef names the User that the token speaks for.
+	// userRef names the User that the token speaks for, whose permissions it shares as they are at each verification.
 	// +optional
-	UserRef *Reference `json:"userRef,omitempty"`
+	UserRef *UserReference `json:"userRef,omitempty"`
 	// cloneFrom names an ApplicationToken of this namespace whose grants the new token takes over at its first issue.
 	// From then on the two live their own lives.
 	// +optional

@@ -13,6 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: "apptoken.dev", Version: "v1alpha1
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&Client{}, &ClientList{},
+		&User{}, &UserList{},
 		&ApplicationToken{}, &ApplicationTokenList{},
 		&TokenRecord{}, &TokenRecordList{},
 	)

@@ -14,6 +14,7 @@ import (
 // +kubebuilder:selectablefield:JSONPath=`.spec.client`
 // +kubebuilder:selectablefield:JSONPath=`.spec.owner.namespace`
 // +kubebuilder:selectablefield:JSONPath=`.spec.owner.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.refresh.family`
 // +kubebuilder:printcolumn:name="Kind",type=string,JSONPath=`.spec.kind`
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.client`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.spec.owner.namespace`
@@ -120,6 +121,9 @@ type TokenRecordSpec struct {
 	// expiresAt is the first instant at which the credential is refused. Absent: it does not expire.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// session is the SHA-256 of the session id without which the credential is refused.
+	// +optional
+	Session Digest `json:"session,omitempty"`
 	// idleTimeout ends the credential when it was not used for so long.
 	// +optional
 	IdleTimeout PositiveDuration `json:"idleTimeout,omitempty"`
@@ -149,6 +153,9 @@ type RefreshRecord struct {
 	// digest of the refresh token.
 	// +required
 	Digest Digest `json:"digest,omitempty"`
+	// family is a digest of what all refresh tokens of one session have in common, so that each of them is known again.
+	// +required
+	Family Digest `json:"family,omitempty"`
 	// previousDigest is that of the refresh token before, which a retry may still present.
 	// +optional
 	PreviousDigest Digest `json:"previousDigest,omitempty"`

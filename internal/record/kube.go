@@ -31,6 +31,7 @@ var (
 const (
 	FieldOwnerNamespace = "spec.owner.namespace"
 	FieldOwnerName      = "spec.owner.name"
+	FieldFamily         = "spec.refresh.family"
 )
 
 // Kube stores records as TokenRecords in one namespace.
@@ -169,6 +170,28 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 		if r.Owner.Kind == owner.Kind {
 			rs = append(rs, r)
 		}
+	}
+	return rs, nil
+}
+
+// Family reads from the API server itself the records of a session that can be refreshed: one, or two where a refresh is
+// under way or was left in the middle.
+func (k *Kube) Family(ctx context.Context, family token.Digest) ([]Record, error) {
+	var list v1alpha1.TokenRecordList
+	err := k.live.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{FieldFamily: family.String()})
+	if err != nil {
+		return nil, fmt.Errorf("list the records of a session: %w", err)
+	}
+	var rs []Record
+	for i := range list.Items {
+		if deleted(&list.Items[i]) {
+			continue
+		}
+		r, err := FromObject(&list.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, r)
 	}
 	return rs, nil
 }

@@ -25,12 +25,20 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("read %s: %w", obj.Name, err)
 	}
+	if kind == token.Application && s.User != "" {
+		kind = token.UserApplication
+	}
+	login, err := readLogin(s)
+	if err != nil {
+		return Record{}, fmt.Errorf("read %s: %w", obj.Name, err)
+	}
 	return Record{
 		Kind:         kind,
 		Digest:       digest,
 		Hint:         s.Hint,
 		Owner:        Owner{Kind: s.Owner.Kind, Namespace: s.Owner.Namespace, Name: s.Owner.Name, UID: string(s.Owner.UID)},
 		Client:       s.Client,
+		User:         s.User,
 		Suspended:    s.State != v1alpha1.StateActive && s.State != "", // which is Active by default
 		Roles:        texts(s.Roles),
 		Permissions:  texts(s.Permissions),
@@ -41,6 +49,10 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 		Trigger:      s.Trigger,
 		Predecessor:  s.Predecessor,
 		SupersededAt: instant(s.SupersededAt),
+		Refresh:      login.Refresh,
+		Session:      login.Session,
+		IdleTimeout:  login.IdleTimeout,
+		Credential:   s.Credential,
 		LastUsedAt:   instant(obj.Status.LastUsedAt),
 		LastUsedFrom: obj.Status.LastUsedFrom,
 		CreatedAt:    obj.CreationTimestamp.Time,
@@ -60,11 +72,12 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			Namespace: k.namespace, Name: r.Name(), ResourceVersion: r.revision, UID: types.UID(r.uid),
 		},
 		Spec: v1alpha1.TokenRecordSpec{
-			Kind:         v1alpha1.RecordKind(r.Kind.String()),
+			Kind:         recordKind(r.Kind),
 			Digest:       v1alpha1.Digest(r.Digest.String()),
 			Hint:         r.Hint,
 			Owner:        v1alpha1.RecordOwner{Kind: r.Owner.Kind, Namespace: r.Owner.Namespace, Name: r.Owner.Name, UID: types.UID(r.Owner.UID)},
 			Client:       r.Client,
+			User:         r.User,
 			State:        state,
 			Roles:        names[v1alpha1.RoleName](r.Roles),
 			Permissions:  names[v1alpha1.Permission](r.Permissions),
@@ -75,6 +88,10 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			Trigger:      r.Trigger,
 			Predecessor:  r.Predecessor,
 			SupersededAt: moment(r.SupersededAt),
+			Refresh:      refreshObject(r.Refresh),
+			Session:      digestText(r.Session),
+			IdleTimeout:  durationText(r.IdleTimeout),
+			Credential:   r.Credential,
 		},
 	}
 }

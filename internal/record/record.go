@@ -8,7 +8,7 @@ import (
 
 // Owner is the object that a credential belongs to. Namespace and name find it; the uid tells a namesake.
 type Owner struct {
-	Kind      string // ApplicationToken
+	Kind      string // ApplicationToken or User
 	Namespace string
 	Name      string
 	UID       string
@@ -22,6 +22,7 @@ type Record struct {
 	Owner  Owner
 
 	Client       string
+	User         string // on whose behalf the credential speaks; empty: the client's alone
 	Suspended    bool
 	Roles        []string // sorted
 	Permissions  []string // sorted
@@ -34,12 +35,43 @@ type Record struct {
 	Predecessor  string    // name of the record that it took over from
 	SupersededAt time.Time
 
+	Refresh     *Refresh
+	Session     token.Digest  // of the session id without which the credential is refused; zero: it needs none
+	IdleTimeout time.Duration // without use for so long, the credential is refused; 0: never
+	Credential  string        // fingerprint of the password that opened a login
+
 	LastUsedAt   time.Time
 	LastUsedFrom string
 
 	CreatedAt time.Time // when the store got it, which after a restore is later than IssuedAt
 	revision  string    // of the store, so that a change of what has changed meanwhile is refused
 	uid       string
+}
+
+// Refresh vouches for the refresh token of a login.
+type Refresh struct {
+	Digest        token.Digest
+	Family        token.Digest // shared by all refresh tokens of the session
+	Previous      token.Digest // the refresh token before; zero: there was none
+	PreviousUntil time.Time    // from then on presenting the one before is a replay
+	ExpiresAt     time.Time    // the first instant at which the refresh token is refused
+}
+
+// Over says whether nothing of the record is good at the instant now, nor ever will be.
+func (r Record) Over(now time.Time) bool {
+	ended := !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
+	if r.Refresh != nil {
+		ended = ended && !now.Before(r.Refresh.ExpiresAt)
+	}
+	return ended || r.IdleTimeout > 0 && !now.Before(r.LastActive().Add(r.IdleTimeout))
+}
+
+// LastActive is the last use that the store knows of, or else the issue.
+func (r Record) LastActive() time.Time {
+	if r.LastUsedAt.After(r.IssuedAt) {
+		return r.LastUsedAt
+	}
+	return r.IssuedAt
 }
 
 // Name of the record, which follows from the digest.

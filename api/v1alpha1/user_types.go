@@ -1,0 +1,168 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// User is somebody who logs in with a name and a password, for short-lived credentials at one client at a time.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=atuser;apptokenuser,categories=apptokens
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.spec.state`
+// +kubebuilder:printcolumn:name="Username",type=string,JSONPath=`.status.username`
+// +kubebuilder:printcolumn:name="Password",type=string,JSONPath=`.status.password`
+// +kubebuilder:printcolumn:name="Sessions",type=integer,JSONPath=`.status.sessions`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="a User's name may have at most 63 characters, since it becomes part of the names by which clusters know it"
+type User struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+	// spec is who logs in, and where.
+	// +optional
+	Spec UserSpec `json:"spec,omitzero"`
+	// status is what the operator sees.
+	// +optional
+	Status UserStatus `json:"status,omitzero"`
+}
+
+// UserList is a list of Users.
+// +kubebuilder:object:root=true
+type UserList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []User `json:"items"`
+}
+
+// UserSpec is who logs in, and where.
+// +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="at most one account is the default"
+type UserSpec struct {
+	// username is what the user logs in with. Letters count as they are written. No two Users share one: the older has it.
+	// Defaults to the name of the object.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=254
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\s:\\\\p{C}]([^:\\\\p{C}]*[^\\\\s:\\\\p{C}])?$')",message="must not hold a colon, which ends the name in HTTP's basic authentication, nor control characters, nor begin or end with a space"
+	Username string `json:"username,omitempty"`
+
+	// state Suspended stops every credential of this user, at every door, at once. Defaults to Active.
+	// +optional
+	// +kubebuilder:default=Active
+	State State `json:"state,omitempty"`
+
+	// passwordSecretRef names a Secret in the operator's own namespace. Its key passwordHash holds a hash of the password
+	// (argon2id in PHC form, or bcrypt), or its key password the password itself, as some other tools deliver it; with
+	// both, the hash counts. The operator never writes to it. Absent: the user cannot log in.
+	// +optional
+	PasswordSecretRef *Reference `json:"passwordSecretRef,omitempty"`
+
+	// accounts are the clients at which the user may log in. Of the default one, or else of the first, is a login that
+	// names none.
+	// +optional
+	// +listType=map
+	// +listMapKey=client
+	// +kubebuilder:validation:MaxItems=256
+	Accounts []Account `json:"accounts,omitempty"`
+
+	// namespaces are those whose ApplicationTokens may name this user. None by default.
+	// +optional
+	Namespaces UserNamespaces `json:"namespaces,omitzero"`
+}
+
+// Account is a client at which a user may log in, and what the user may do there.
+type Account struct {
+	// client is the name of the Client.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Client"
+	Client string `json:"client"`
+	// roles of the user there, out of those of the client.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Roles []RoleName `json:"roles,omitempty"`
+	// default says that a login which names no account is one of this.
+	// +optional
+	Default bool `json:"default,omitempty"`
+}
+
+// UserNamespaces names namespaces.
+type UserNamespaces struct {
+	// names of the namespaces.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace"
+	Names []string `json:"names,omitempty"`
+}
+
+// UserReference names a User, and one of the user's accounts.
+type UserReference struct {
+	// name of the User.
+	// +required
+	Name ObjectName `json:"name"`
+	// client is the account of the user that the token speaks for. Defaults to the user's default account at the first issue.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Client string `json:"client,omitempty"`
+}
+
+// PasswordForm says in which form a password was found.
+// +kubebuilder:validation:Enum=Hashed;Plain;Missing;Unreadable
+type PasswordForm string
+
+const (
+	// PasswordHashed is a hash that the operator can check passwords against.
+	PasswordHashed PasswordForm = "Hashed"
+	// PasswordPlain is the password itself.
+	PasswordPlain PasswordForm = "Plain"
+	// PasswordMissing says that there is no Secret, or neither key in it.
+	PasswordMissing PasswordForm = "Missing"
+	// PasswordUnreadable says that the hash is none that the operator knows.
+	PasswordUnreadable PasswordForm = "Unreadable"
+)
+
+// UserStatus is what the operator sees of a user.
+type UserStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// conditions of the user; Ready sums up.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// username is what the user logs in with.
+	// +optional
+	Username string `json:"username,omitempty"`
+	// password says in which form the password was found.
+	// +optional
+	Password PasswordForm `json:"password,omitempty"`
+	// accounts are those that can be logged in at, with what the user holds there now.
+	// +optional
+	// +listType=map
+	// +listMapKey=client
+	Accounts []AccountStatus `json:"accounts,omitempty"`
+	// sessions is the number of logins that the user has.
+	// +optional
+	Sessions int32 `json:"sessions"`
+}
+
+// AccountStatus is an account as it can be logged in at.
+type AccountStatus struct {
+	// client is the name of the Client.
+	// +required
+	Client string `json:"client"`
+	// accountID is the integer by which some login protocols name it.
+	// +optional
+	AccountID *int64 `json:"accountID,omitempty"`
+	// roles that the user holds there: those of the account that the client has.
+	// +optional
+	// +listType=set
+	Roles []RoleName `json:"roles,omitempty"`
+}

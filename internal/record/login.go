@@ -1,0 +1,71 @@
+package record
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// readLogin reads what only the records of logins have.
+func readLogin(s *v1alpha1.TokenRecordSpec) (r Record, err error) {
+	if s.Session != "" {
+		if r.Session, err = token.ParseDigest(string(s.Session)); err != nil {
+			return Record{}, fmt.Errorf("session: %w", err)
+		}
+	}
+	if s.IdleTimeout != "" {
+		if r.IdleTimeout, err = time.ParseDuration(string(s.IdleTimeout)); err != nil || r.IdleTimeout <= 0 {
+			return Record{}, fmt.Errorf("idleTimeout %q is no length of time", s.IdleTimeout)
+		}
+	}
+	if s.Refresh == nil {
+		return r, nil
+	}
+	r.Refresh = &Refresh{PreviousUntil: instant(s.Refresh.PreviousUntil), ExpiresAt: instant(s.Refresh.ExpiresAt)}
+	for _, d := range []struct {
+		to   *token.Digest
+		text v1alpha1.Digest
+	}{{&r.Refresh.Digest, s.Refresh.Digest}, {&r.Refresh.Family, s.Refresh.Family}, {&r.Refresh.Previous, s.Refresh.PreviousDigest}} {
+		if d.text == "" {
+			continue
+		}
+		if *d.to, err = token.ParseDigest(string(d.text)); err != nil {
+			return Record{}, fmt.Errorf("refresh: %w", err)
+		}
+	}
+	return r, nil
+}
+
+func refreshObject(r *Refresh) *v1alpha1.RefreshRecord {
+	if r == nil {
+		return nil
+	}
+	return &v1alpha1.RefreshRecord{
+		Digest: digestText(r.Digest), Family: digestText(r.Family),
+		PreviousDigest: digestText(r.Previous), PreviousUntil: moment(r.PreviousUntil), ExpiresAt: moment(r.ExpiresAt),
+	}
+}
+
+func digestText(d token.Digest) v1alpha1.Digest {
+	if d == (token.Digest{}) {
+		return ""
+	}
+	return v1alpha1.Digest(d.String())
+}
+
+func durationText(d time.Duration) v1alpha1.PositiveDuration {
+	if d == 0 {
+		return ""
+	}
+	return v1alpha1.PositiveDuration(fmt.Sprintf("%ds", int64(d/time.Second)))
+}
+
+// recordKind is the kind that a record states. Whose token of a program it is says the user.
+func recordKind(k token.Kind) v1alpha1.RecordKind {
+	if k == token.UserApplication {
+		k = token.Application
+	}
+	return v1alpha1.RecordKind(k.String())
+}

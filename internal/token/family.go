@@ -1,0 +1,80 @@
+package token
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/bits"
+)
+
+// Family is what all refresh tokens of one session have in common: the first half of their random bits. By it each of
+// them is known again long after it was used up, so that presenting it ends the session (RFC 9700, 4.14.2), and nothing
+// has to be kept of it. The other half is new in each; 128 bits that nobody guesses even who holds the half in common.
+//
+// A Family is a secret like the tokens that it is in. The zero Family is that of no token.
+type Family struct{ reveal func() half }
+
+type half [16]byte
+
+// NewFamily makes one out of the next 16 bytes of entropy, which must be unpredictable as for Mint.
+func NewFamily(entropy io.Reader) (Family, error) {
+	var h half
+	if _, err := io.ReadFull(entropy, h[:]); err != nil {
+		return Family{}, fmt.Errorf("begin a family of refresh tokens: read entropy: %w", err)
+	}
+	return Family{func() half { return h }}, nil
+}
+
+// Mint makes the next refresh token of the family out of the next 16 bytes of entropy. It fails for the zero Family.
+func (f Family) Mint(entropy io.Reader) (Token, error) {
+	if f.reveal == nil {
+		return Token{}, fmt.Errorf("mint token: there is no family")
+	}
+	var seed [32]byte
+	h := f.reveal()
+	copy(seed[:], h[:])
+	if _, err := io.ReadFull(entropy, seed[len(h):]); err != nil {
+		return Token{}, fmt.Errorf("mint token: read entropy: %w", err)
+	}
+	return Token{Secret: keep(spell(Refresh, seed)), kind: Refresh}, nil
+}
+
+// Digest is by what a record names the family. The digest of a whole token says nothing about it.
+func (f Family) Digest() Digest {
+	if f.reveal == nil {
+		return Digest{}
+	}
+	h := f.reveal()
+	return sha256.Sum256(append([]byte("family of refresh tokens\x00"), h[:]...))
+}
+
+// Family is that of a refresh token, and the zero Family of any other.
+func (t Token) Family() Family {
+	if t.kind != Refresh {
+		return Family{}
+	}
+	text := t.reveal()
+	seed := decode((*[randomLen]byte)(text[randomAt:sumAt]))
+	h := half(seed[:len(half{})])
+	return Family{func() half { return h }}
+}
+
+// decode reads what encode wrote.
+func decode(src *[randomLen]byte) (number [32]byte) {
+	var limbs [4]uint64
+	for _, c := range src {
+		carry := uint64(value[c])
+		for i := len(limbs) - 1; i >= 0; i-- {
+			high, low := bits.Mul64(limbs[i], base)
+			var over uint64
+			limbs[i], over = bits.Add64(low, carry, 0)
+			carry = high + over
+		}
+	}
+	for i, limb := range limbs {
+		for j := range 8 {
+			number[8*i+j] = byte(limb >> (56 - 8*j))
+		}
+	}
+	return number
+}
