@@ -84,7 +84,8 @@ const mostUses = 100_000
 type Uses struct {
 	Index     *verify.Index
 	Records   *record.Kube
-	PerSecond int             // writes, at most
+	PerSecond int // writes, at most
+	Now       func() time.Time
 	Closed    <-chan struct{} // the doors, after which there are no more uses
 }
 
@@ -111,7 +112,7 @@ func (u *Uses) Start(ctx context.Context) error {
 
 // Write writes the uses that come first. The others keep their turn.
 func (u *Uses) Write(ctx context.Context) {
-	now, later := verify.Next(u.Index.Used(mostUses), u.PerSecond)
+	now, later := verify.Next(u.Now(), u.Index.Used(mostUses), u.PerSecond)
 	for _, use := range now {
 		from := ""
 		if use.From.IsValid() {

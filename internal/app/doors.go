@@ -60,7 +60,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		op.Manager.Add(&serving{op.Doors, closed}),
 		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
 		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
-		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Closed: closed}),
+		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Now: time.Now, Closed: closed}),
 	)
 }
 

@@ -108,7 +108,7 @@ var kubeSentences = map[string]func(s shelf){
 	},
 	"fields that a Record does not know survive a change": func(s shelf) {
 		digest := strings.Repeat("0f", 32)
-		s.patch(`{"spec": {"user": "alice", "idleTimeout": "30m", "credential": "c0ffee", "refresh": {"digest": "` + digest + `"}}}`)
+		s.patch(`{"spec": {"user": "alice", "idleTimeout": "30m", "credential": "c0ffee", "refresh": {"digest": "` + digest + `", "family": "` + digest + `"}}}`)
 		s.suspended()
 		got := s.object().Spec
 		if got.User != "alice" || got.IdleTimeout != "30m" || got.Credential != "c0ffee" ||

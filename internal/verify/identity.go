@@ -18,6 +18,8 @@ type Facts struct {
 	// Permissions, Roles and Clients are required, all of them. A credential has one client: of two, it lacks one. That
 	// a longer list never lets more through matters, since gateways append to it what strangers write into addresses.
 	Permissions, Roles, Clients []string
+	// Session is the session id that the request names, without which a session token is refused.
+	Session string
 }
 
 // Identity is for whom a good credential speaks, and what it may do. It holds neither the credential nor its digest.
@@ -37,14 +39,17 @@ type Identity struct {
 
 // Owner is the object that a credential belongs to.
 type Owner struct {
-	// Subject is the namespace and the name of an ApplicationToken, joined by a slash.
+	// Subject is the namespace and the name of an ApplicationToken, joined by a slash; or the name of a User.
 	Subject string
 	UID     string
 }
 
-// Held is what a credential may do: what it was given, within what its client holds now.
+// Held is what a credential may do: what it was given, within what its client holds now. One that speaks for a user has
+// what the user has at that client now.
 type Held struct {
 	Client *Client
+	// User is for whom the credential speaks beside the client; nil: nobody.
+	User *User
 	// Roles are bare names, sorted.
 	Roles []string
 	// Permissions are patterns: those of the roles and single ones, sorted.
@@ -73,10 +78,13 @@ type Client struct {
 }
 
 // hold cuts what was given down to what the client holds.
-func hold(c *Client, roles, permissions []string) *Held {
+func hold(c *Client, u *User, roles, permissions []string) *Held {
+	if u != nil {
+		roles, permissions = u.Accounts[c.Name], nil
+	}
 	h := c.Ceiling.Cut(roles, permissions)
 	return &Held{
-		Client: c, Roles: h.Roles, Permissions: h.Effective,
+		Client: c, User: u, Roles: h.Roles, Permissions: h.Effective,
 		RoleList: strings.Join(h.Roles, ","), PermissionList: strings.Join(h.Effective, ","),
 	}
 }

@@ -24,6 +24,7 @@ type Index struct {
 	grants  map[string]*grants
 	owners  map[string]*owner
 	tenants map[string]*tenant
+	people  map[string]*person
 }
 
 // item is what verification needs of a record: with its digest and its last use in one piece of memory, since at a million
@@ -39,8 +40,8 @@ type entry struct {
 	suspended bool
 	stopped   atomic.Bool // the owner is, or nobody has told that it is there
 
-	issuedAt int64
-	home     *item // whose use is that of this credential: this one, or the one that it took the place of
+	home  *item  // whose use is that of this credential: this one, or the one that it took the place of
+	login *login // nil: of a program
 	use
 }
 
@@ -50,6 +51,7 @@ const never = math.MaxInt64
 type grants struct {
 	key                string
 	tenant             *tenant
+	person             *person // nil: the credential speaks for the client alone
 	roles, permissions []string
 	ranges             []netip.Prefix
 	held               atomic.Pointer[Held]
@@ -63,12 +65,13 @@ type tenant struct {
 	users int
 }
 
-// under is what the grants amount to under the client as it is now. The cut is made once for each state of the client.
-func (g *grants) under(c *Client) *Held {
-	if h := g.held.Load(); h != nil && h.Client == c {
+// under is what the grants amount to under the client and the user as they are now. The cut is made once for each state of
+// the two.
+func (g *grants) under(c *Client, u *User) *Held {
+	if h := g.held.Load(); h != nil && h.Client == c && h.User == u {
 		return h
 	}
-	h := hold(c, g.roles, g.permissions)
+	h := hold(c, u, g.roles, g.permissions)
 	g.held.Store(h)
 	return h
 }
@@ -106,7 +109,8 @@ func newItem(r record.Record, g *grants, o *owner) *item {
 		e.who = &Owner{o.last.Subject, r.Owner.UID}
 	}
 	e.stopped.Store(!o.lets(e.who))
-	e.kind, e.suspended, e.issuedAt, e.expiresAt = r.Kind, r.Suspended, r.IssuedAt.Unix(), never
+	e.kind, e.suspended, e.issuedAt, e.expiresAt = r.Kind, r.Suspended, seconds(r.IssuedAt.Unix()), never
+	e.login = newLogin(r)
 	if !r.ExpiresAt.IsZero() {
 		e.expiresAt = r.ExpiresAt.Unix()
 	}
@@ -127,9 +131,17 @@ func (x *Index) outside(r record.Record) *item {
 		if t == nil {
 			t = &tenant{}
 		}
-		g = newGrants(r, t)
+		p := x.people[r.User]
+		if p == nil && r.User != "" {
+			p = &person{}
+		}
+		g = newGrants(r, t, p)
 	}
-	return newItem(r, g, o)
+	it := newItem(r, g, o)
+	if !r.LastUsedAt.IsZero() {
+		it.Value.storedAt.Store(seconds(r.LastUsedAt.Unix()))
+	}
+	return it
 }
 
 // Remove forgets a record: from now on its credential is refused.
@@ -188,8 +200,11 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	if g := x.grants[key]; g != nil {
 		return g
 	}
-	g := newGrants(r, x.tenant(r.Client))
+	g := newGrants(r, x.tenant(r.Client), x.person(r.User))
 	g.tenant.users++
+	if g.person != nil {
+		g.person.users++
+	}
 	if x.grants == nil {
 		x.grants = map[string]*grants{}
 	}
@@ -197,9 +212,9 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	return g
 }
 
-func newGrants(r record.Record, t *tenant) *grants {
+func newGrants(r record.Record, t *tenant, p *person) *grants {
 	return &grants{
-		key: grantsKey(r), tenant: t,
+		key: grantsKey(r), tenant: t, person: p,
 		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: Ranges(r.SourceRanges),
 	}
 }
@@ -207,7 +222,7 @@ func newGrants(r record.Record, t *tenant) *grants {
 // grantsKey is the same for the same grants: no name in it has a space or a newline.
 func grantsKey(r record.Record) string {
 	return strings.Join([]string{
-		r.Client, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
+		r.Client, r.User, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
 	}, "\n")
 }
 
@@ -235,6 +250,10 @@ func (x *Index) leave(it *item) {
 	delete(x.grants, g.key)
 	g.tenant.users--
 	x.drop(g.tenant)
+	if g.person != nil {
+		g.person.users--
+		x.dismiss(g.person)
+	}
 }
 
 func (x *Index) drop(t *tenant) {

@@ -20,6 +20,7 @@ type use struct {
 
 	supersededAt atomic.Uint32 // Unix seconds; 0: it is the current one
 	storedAt     atomic.Uint32 // what the store says
+	issuedAt     uint32        // of the credential, which has room here
 	behind       *item         // in the stack that it is queued in
 }
 
@@ -61,6 +62,8 @@ type Use struct {
 	From         netip.Addr // zero: unknown
 	StoredAt     time.Time  // the last use that the store knows of; zero: none
 	SupersededAt time.Time  // from then on it is retired as soon as it is out of use; zero: it is the current one
+	IssuedAt     time.Time
+	Idle         time.Duration // without use for so long it is refused, on the word of the store; 0: never
 
 	home *item
 }
@@ -77,7 +80,10 @@ func lastUse(home *item) Use {
 		if seq%2 == 1 || u.seq.Load() != seq {
 			continue
 		}
-		v := Use{ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), home: home}
+		v := Use{ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), IssuedAt: unix(home.Value.issuedAt), home: home}
+		if l := home.Value.login; l != nil {
+			v.Idle = time.Duration(l.idle) * time.Second
+		}
 		if address != [16]byte{} {
 			v.From = netip.AddrFrom16(address).Unmap()
 		}

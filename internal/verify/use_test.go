@@ -104,12 +104,12 @@ func TestTheUseOfWhatIsSupersededIsToldOfAgain(t *testing.T) {
 	r.LastUsedAt = noon.Add(-time.Minute)
 	w.Set(r)
 	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
-	if uses := w.uses(); len(uses) != 1 || uses[0].Due() {
+	if uses := w.uses(); len(uses) != 1 || uses[0].Due(c.now()) {
 		t.Fatalf("%v: a minute behind is not yet due", uses)
 	}
 	r.SupersededAt = noon
 	w.Set(r)
-	if uses := w.uses(); len(uses) != 1 || !uses[0].Due() {
+	if uses := w.uses(); len(uses) != 1 || !uses[0].Due(c.now()) {
 		t.Errorf("%v: now it is", uses)
 	}
 	r.LastUsedAt = noon
@@ -197,7 +197,7 @@ func TestWhatIsWrittenFirst(t *testing.T) {
 		{2, []string{"old, never", "never", "an hour", "old, not since"}, []string{"old, a minute", "due", "old, due"}},
 		{9, []string{"old, never", "never", "an hour", "old, a minute", "due", "old, due", "old, not since"}, nil},
 	} {
-		now, later := verify.Next(slices.Clone(uses), x.most)
+		now, later := verify.Next(noon, slices.Clone(uses), x.most)
 		if !slices.Equal(names(now), x.now) || !slices.Equal(names(later), x.later) {
 			t.Errorf("of %d a second:\n%q now\n%q later\nwant\n%q now\n%q later", x.most, names(now), names(later), x.now, x.later)
 		}
@@ -217,7 +217,7 @@ func TestNoPredecessorInUseIsRetiredBecauseWritesAreFew(t *testing.T) {
 		uses = append(uses, u)
 	}
 	for range 10 * 60 {
-		_, uses = verify.Next(uses, 1)
+		_, uses = verify.Next(noon, uses, 1)
 	}
 	for _, u := range uses {
 		if !u.SupersededAt.IsZero() {

@@ -19,6 +19,14 @@ const (
 	ClientMissing
 	// ClientSuspended says that the client is suspended.
 	ClientSuspended
+	// UserStopped says that there is no such user, that they are suspended, or have no account at the client any more.
+	UserStopped
+	// PasswordChanged says that the password that the login was opened with is not the user's any more.
+	PasswordChanged
+	// Idle says that the login was not used for too long.
+	Idle
+	// SessionRefused says that the session id that goes with the credential was not presented with it.
+	SessionRefused
 	// SourceRefused says that the credential, or its client, is not accepted from this address.
 	SourceRefused
 	// Undecided says that the store had to be asked, and did not answer, or was asked too often.
@@ -37,7 +45,8 @@ const (
 
 var verdicts = [...]string{
 	Malformed: "Malformed", Unknown: "Unknown", Expired: "Expired", Suspended: "Suspended", OwnerStopped: "OwnerStopped",
-	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", SourceRefused: "SourceRefused",
+	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", UserStopped: "UserStopped",
+	PasswordChanged: "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
 	Undecided: "Undecided", Stale: "Stale",
 	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Good",
 }

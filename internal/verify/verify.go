@@ -45,11 +45,25 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 	case c.Suspended:
 		return Identity{}, ClientSuspended
 	}
+	var u *User
+	if e.kind != token.Application {
+		if p := e.grants.person; p != nil {
+			u = p.now.Load()
+		}
+		if v := u.standing(c.Name, e.login); v != Good {
+			return Identity{}, v
+		}
+	}
 	source := f.Source.Unmap().WithZone("")
 	if !within(e.grants.ranges, source) || !within(c.Ranges, source) {
 		return Identity{}, SourceRefused
 	}
-	who := Identity{Held: e.grants.under(c), Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: time.Unix(e.issuedAt, 0).UTC()}
+	if e.login != nil {
+		if v := e.login.fits(now, e, f); v != Good {
+			return Identity{}, v
+		}
+	}
+	who := Identity{Held: e.grants.under(c, u), Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: unix(e.issuedAt)}
 	if e.expiresAt != never {
 		who.ExpiresAt = time.Unix(e.expiresAt, 0).UTC()
 	}
