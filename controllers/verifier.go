@@ -9,12 +9,13 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// FeedClients returns the handler of a watch on Clients that tells the verifier of each as it is.
-func FeedClients(x *verify.Index) toolscache.ResourceEventHandler {
+// FeedClients returns the handler of a watch on Clients that tells the verifier and the directory of each as it is.
+func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		c, ok := obj.(*v1alpha1.Client)
 		if !ok {
@@ -30,6 +31,7 @@ func FeedClients(x *verify.Index) toolscache.ResourceEventHandler {
 			now.AccountID = *id
 		}
 		x.SetClient(now)
+		d.SetClient(loginsOf(c))
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    set,
@@ -37,6 +39,7 @@ func FeedClients(x *verify.Index) toolscache.ResourceEventHandler {
 		DeleteFunc: func(obj any) {
 			if c, ok := last(obj).(*v1alpha1.Client); ok {
 				x.RemoveClient(c.Name)
+				d.RemoveClient(c.Name)
 			}
 		},
 	}

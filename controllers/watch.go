@@ -45,6 +45,12 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{at, IndexClient, func(o client.Object) []string { return some(clientOf(o.(*v1alpha1.ApplicationToken))) }},
 		{at, IndexSource, func(o client.Object) []string { return some(sourceOf(o.(*v1alpha1.ApplicationToken))) }},
 		{rec, record.FieldOwnerName, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Name} }},
+		{rec, record.FieldFamily, func(o client.Object) []string {
+			if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
+				return []string{string(refresh.Family)}
+			}
+			return nil
+		}},
 		{rec, record.FieldOwnerNamespace, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Namespace} }},
 	} {
 		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {

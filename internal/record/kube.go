@@ -95,6 +95,19 @@ func (k *Kube) Retire(ctx context.Context, r Record) error {
 	return nil
 }
 
+// Claim deletes the record, once for all who try: whoever gets no error was the one. ErrGone if somebody else was, ErrStale if it
+// has changed since it was read.
+func (k *Kube) Claim(ctx context.Context, r Record) error {
+	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
+		UID:             new(types.UID(r.uid)),
+		ResourceVersion: &r.revision,
+	})
+	if err != nil {
+		return fmt.Errorf("claim %s: %w", r.Name(), classify(err))
+	}
+	return nil
+}
+
 // RetireAnyway deletes the record, whatever has changed about it since it was read.
 func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
 	if r.uid == "" { // it was not read from a store, so nothing tells whether the one that is there is meant
@@ -174,12 +187,18 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	return rs, nil
 }
 
-// Family reads from the API server itself the records of a session that can be refreshed: one, or two where a refresh is
-// under way or was left in the middle.
-func (k *Kube) Family(ctx context.Context, family token.Digest) ([]Record, error) {
+// Family lists the records of a session that can be refreshed: one, or more where a refresh is under way or was left in the
+// middle. To be sure of them, they are read from the API server itself.
+func (k *Kube) Family(ctx context.Context, family token.Digest, sure bool) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.live.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{FieldFamily: family.String()})
-	if err != nil {
+	var from client.Reader = k.client
+	of := []client.ListOption{client.InNamespace(k.namespace), client.MatchingFields{FieldFamily: family.String()}}
+	if sure {
+		from = k.live
+	} else {
+		of = append(of, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	}
+	if err := from.List(ctx, &list, of...); err != nil {
 		return nil, fmt.Errorf("list the records of a session: %w", err)
 	}
 	var rs []Record

@@ -1,0 +1,222 @@
+package controllers
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// Keys of a Secret that holds a password.
+const (
+	keyPasswordHash = "passwordHash"
+	keyPassword     = "password"
+)
+
+// readPassword reads what a Secret says of a password, and a fingerprint by which its change is noticed; empty if there is
+// none that can be checked.
+func readPassword(s *corev1.Secret) (stored password.Stored, fingerprint string, form v1alpha1.PasswordForm, problem error) {
+	if s == nil {
+		return password.Stored{}, "", v1alpha1.PasswordMissing, nil
+	}
+	if hash := s.Data[keyPasswordHash]; len(hash) > 0 {
+		stored, err := password.ReadHash(string(hash))
+		if err != nil {
+			return password.Stored{}, "", v1alpha1.PasswordUnreadable, err
+		}
+		return stored, stored.Fingerprint(), v1alpha1.PasswordHashed, nil
+	}
+	if plain := s.Data[keyPassword]; len(plain) > 0 {
+		stored, err := password.ReadPlain(string(plain))
+		if err != nil {
+			return password.Stored{}, "", v1alpha1.PasswordUnreadable, err
+		}
+		// Of what people choose no fingerprint is made that could be guessed at: each change of the Secret counts.
+		sum := sha256.Sum256([]byte("Secret " + string(s.UID) + " " + s.ResourceVersion))
+		return stored, hex.EncodeToString(sum[:16]), v1alpha1.PasswordPlain, nil
+	}
+	return password.Stored{}, "", v1alpha1.PasswordMissing, nil
+}
+
+// People tells the verifier and the directory of each user, and of each password, as it is.
+type People struct {
+	Index     *verify.Index
+	Directory *login.Directory
+
+	mu      sync.Mutex
+	users   map[string]*v1alpha1.User // by name
+	secrets map[string]*corev1.Secret // by name, those that can be a password
+	using   map[string]map[string]bool
+}
+
+// Users returns the handler of a watch on Users.
+func (p *People) Users() toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		if u, ok := obj.(*v1alpha1.User); ok {
+			p.setUser(u)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if u, ok := last(obj).(*v1alpha1.User); ok {
+				p.removeUser(u)
+			}
+		},
+	}
+}
+
+// Passwords returns the handler of a watch on the Secrets of the operator's own namespace.
+func (p *People) Passwords() toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		if s, ok := obj.(*corev1.Secret); ok {
+			p.setSecret(s.Name, s)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if s, ok := last(obj).(*corev1.Secret); ok {
+				p.setSecret(s.Name, nil)
+			}
+		},
+	}
+}
+
+func (p *People) setUser(u *v1alpha1.User) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.users == nil {
+		p.users, p.using = map[string]*v1alpha1.User{}, map[string]map[string]bool{}
+	}
+	p.unuse(p.users[u.Name])
+	p.users[u.Name] = u
+	if ref := u.Spec.PasswordSecretRef; ref != nil {
+		name := string(ref.Name)
+		if p.using[name] == nil {
+			p.using[name] = map[string]bool{}
+		}
+		p.using[name][u.Name] = true
+	}
+	p.tell(u)
+}
+
+func (p *People) removeUser(u *v1alpha1.User) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unuse(p.users[u.Name])
+	delete(p.users, u.Name)
+	p.Index.RemoveUser(u.Name)
+	p.Index.Stop(userOwner(u))
+	p.Directory.RemoveUser(u.Name)
+}
+
+func (p *People) unuse(u *v1alpha1.User) {
+	if u == nil || u.Spec.PasswordSecretRef == nil {
+		return
+	}
+	name := string(u.Spec.PasswordSecretRef.Name)
+	delete(p.using[name], u.Name)
+	if len(p.using[name]) == 0 {
+		delete(p.using, name)
+	}
+}
+
+func (p *People) setSecret(name string, s *corev1.Secret) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.secrets == nil {
+		p.secrets = map[string]*corev1.Secret{}
+	}
+	if s == nil || len(s.Data) == 0 {
+		delete(p.secrets, name)
+	} else {
+		p.secrets[name] = s
+	}
+	for user := range p.using[name] {
+		p.tell(p.users[user])
+	}
+}
+
+// tell says how a user is now.
+func (p *People) tell(u *v1alpha1.User) {
+	suspended := u.Spec.State == v1alpha1.StateSuspended || !u.DeletionTimestamp.IsZero()
+	var secret *corev1.Secret
+	if ref := u.Spec.PasswordSecretRef; ref != nil {
+		secret = p.secrets[string(ref.Name)]
+	}
+	stored, fingerprint, _, _ := readPassword(secret)
+	seen := verify.User{
+		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Suspended: suspended,
+		Credential: fingerprint, Accounts: map[string][]string{},
+	}
+	may := login.User{
+		Name: u.Name, UID: string(u.UID), Username: usernameOf(u), Since: u.CreationTimestamp.Time, Suspended: suspended,
+		Password: stored, Credential: fingerprint,
+	}
+	for _, a := range u.Spec.Accounts {
+		seen.Accounts[a.Client] = sorted(a.Roles)
+		may.Accounts = append(may.Accounts, login.Account{Client: a.Client, Default: a.Default})
+	}
+	p.Directory.SetUser(may)
+	p.Index.SetUser(seen)
+	if suspended {
+		p.Index.Stop(userOwner(u))
+	} else {
+		p.Index.Resume(userOwner(u))
+	}
+}
+
+// userOwner is by what the records of a user's logins are found.
+func userOwner(u *v1alpha1.User) record.Owner {
+	return record.Owner{Kind: login.OwnerKind, Name: u.Name, UID: string(u.UID)}
+}
+
+func usernameOf(u *v1alpha1.User) string {
+	if u.Spec.Username != "" {
+		return u.Spec.Username
+	}
+	return u.Name
+}
+
+// Defaults of spec.logins.
+const (
+	defaultLoginLifetime = time.Hour
+	defaultRemembered    = 14 * 24 * time.Hour
+	defaultRefresh       = 30 * 24 * time.Hour
+	defaultIdle          = 30 * time.Minute
+	defaultMaxSessions   = 20
+)
+
+// loginsOf is what a Client says of logins.
+func loginsOf(c *v1alpha1.Client) login.Client {
+	l := c.Spec.Logins
+	out := login.Client{
+		Name: c.Name, Since: c.CreationTimestamp.Time,
+		Suspended:   c.Spec.State == v1alpha1.StateSuspended || !c.DeletionTimestamp.IsZero(),
+		Lifetime:    duration(l.Lifetime, defaultLoginLifetime),
+		Remembered:  duration(l.RememberMeLifetime, defaultRemembered),
+		Refresh:     duration(l.RefreshLifetime, defaultRefresh),
+		Idle:        duration(l.IdleTimeout, defaultIdle),
+		MaxSessions: defaultMaxSessions,
+		Open:        map[v1alpha1.OpenTokens]login.OpenTokens{v1alpha1.OpenTokensAllow: login.OpenAllowed, v1alpha1.OpenTokensForbid: login.OpenForbidden}[l.OpenTokens],
+	}
+	if l.MaxSessionsPerUser != nil {
+		out.MaxSessions = int(*l.MaxSessionsPerUser)
+	}
+	if c.Spec.AccountID != nil {
+		out.AccountID = *c.Spec.AccountID
+	}
+	return out
+}

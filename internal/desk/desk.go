@@ -1,0 +1,111 @@
+// Package desk says what can be asked for over the counter: application tokens that are made, listed, changed, cloned,
+// rotated and revoked by requests of programs and people, beside those that are declared in Git.
+//
+// It is the words of both sides: of the protocols, which know nothing of Kubernetes, and of controllers, which does what is
+// asked. Whether the caller may ask is decided before, by whoever knows the caller.
+package desk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Scope is whose tokens are asked about: those of a client, or those of a user.
+type Scope struct {
+	Client string // of a user's: the account at which a new one is made
+	User   string // empty: the client's own
+}
+
+// Token is an application token as its administrators see it. It never has the plaintext.
+type Token struct {
+	// Name is by what it is addressed here: that which it was given here, or, of one that is declared in another namespace,
+	// the namespace and the name joined by a colon.
+	Name         string
+	Namespace    string // of the ApplicationToken
+	Object       string // its name
+	Client       string
+	User         string // empty: it is the client's
+	Declared     bool   // in another namespace than the operator's own, by somebody's manifest: its token goes into a Secret
+	ID           string // of the current version, as verification tells it; empty if there is none
+	Hint         string
+	State        string // Active, Suspended or Revoked
+	Ready        bool
+	Reason       string // why it is ready or not
+	Roles        []string
+	Permissions  []string
+	SourceRanges []string
+	Lifetime     time.Duration // 0: it does not expire
+	IssuedAt     time.Time     // of the current version
+	ExpiresAt    time.Time     // zero: it does not expire
+	LastUsedAt   time.Time
+	LastUsedFrom string
+	Rotations    int64
+	Predecessors int // that are still good
+}
+
+// Wanted is a token that is to be made.
+type Wanted struct {
+	Name         string
+	Roles        []string
+	Permissions  []string
+	SourceRanges []string
+	Lifetime     time.Duration // 0: it does not expire
+}
+
+// Change is what is to be changed of a token; nil: it stays. The token itself stays the same.
+type Change struct {
+	Roles        *[]string
+	Permissions  *[]string
+	SourceRanges *[]string
+	State        *string // Active or Suspended
+}
+
+// Issued is a token that was made, and once its plaintext: the zero token.Token where it goes into a Secret instead.
+type Issued struct {
+	Token  Token
+	Secret token.Token
+}
+
+var (
+	// ErrMissing says that there is no such token in the scope.
+	ErrMissing = errors.New("there is no such token")
+	// ErrTaken says that there is one of that name.
+	ErrTaken = errors.New("there is a token of that name")
+	// ErrInUse says that a retry comes too late: the token that the first answer carried is in use.
+	ErrInUse = errors.New("the answer has arrived: the token that it carried is in use")
+	// ErrUnavailable says that it cannot be told, or not be written, at the moment.
+	ErrUnavailable = errors.New("it cannot be done at the moment")
+)
+
+// Refused says what stands in the way, in words that can be acted on.
+type Refused struct {
+	Field   string // of what was wanted; empty: none in particular
+	Message string
+}
+
+func (r *Refused) Error() string { return r.Field + " " + r.Message }
+
+// Desk does what is asked. Safe for use by many, on every replica.
+type Desk interface {
+	// Create makes a token. ErrTaken if the scope has one of that name.
+	Create(ctx context.Context, s Scope, w Wanted) (Issued, error)
+	// List lists the tokens of a scope by name.
+	List(ctx context.Context, s Scope) ([]Token, error)
+	// Get finds one.
+	Get(ctx context.Context, s Scope, name string) (Token, error)
+	// Change changes what one may do, or suspends it.
+	Change(ctx context.Context, s Scope, name string, c Change) (Token, error)
+	// Clone makes a token that may do what another may. Under the same key, if there is one, a second call is a retry of the
+	// first, and replaces what that made if nobody has used it.
+	Clone(ctx context.Context, s Scope, name, as, key string) (Issued, error)
+	// Rotate makes a successor under the same name; the predecessor stays good for its overlap. For the key see Clone.
+	Rotate(ctx context.Context, s Scope, name, key string) (Issued, error)
+	// RotateOwn is Rotate for whoever holds the token of the digest. A second call with the same token replaces the successor
+	// if nobody has used it.
+	RotateOwn(ctx context.Context, d token.Digest) (Issued, error)
+	// Revoke ends every version of a token.
+	Revoke(ctx context.Context, s Scope, name string) error
+}

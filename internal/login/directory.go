@@ -1,0 +1,208 @@
+package login
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+// User is somebody who may log in, as they are now.
+type User struct {
+	Name      string // of the object
+	UID       string
+	Username  string // what they log in with
+	Since     time.Time
+	Suspended bool
+	Password  password.Stored
+	// Credential is a fingerprint of the password. Empty: there is none that can be checked, and nobody logs in with it.
+	Credential string
+	Accounts   []Account
+}
+
+// Account is a client at which a user may log in.
+type Account struct {
+	Client  string
+	Default bool
+}
+
+// usual is the account of a login that names none; false if the user has no account.
+func (u User) usual() (Account, bool) {
+	if i := slices.IndexFunc(u.Accounts, func(a Account) bool { return a.Default }); i >= 0 {
+		return u.Accounts[i], true
+	}
+	if len(u.Accounts) == 0 {
+		return Account{}, false
+	}
+	return u.Accounts[0], true
+}
+
+// OpenTokens says which open tokens may be had.
+type OpenTokens int
+
+// What a client allows of open tokens.
+const (
+	OpenExpiring OpenTokens = iota // those that end
+	OpenAllowed                    // those without an end too
+	OpenForbidden
+)
+
+// Client is a client at which people log in, as it is now.
+type Client struct {
+	Name        string
+	AccountID   int64 // 0: none
+	Since       time.Time
+	Suspended   bool
+	Lifetime    time.Duration // of a login token
+	Remembered  time.Duration // of a login token of somebody who asked to be remembered
+	Refresh     time.Duration // of a refresh token
+	Idle        time.Duration // of a session token
+	MaxSessions int           // of each user
+	Open        OpenTokens
+}
+
+// Directory is who may log in and where. Safe for use by many. The zero Directory is empty and ready.
+type Directory struct {
+	mu       sync.RWMutex
+	users    map[string]User     // by the name of the object
+	named    map[string][]string // their names by username, the oldest first
+	standIns []string            // the users with a password, sorted, for whom is unknown
+	clients  map[string]Client
+	accounts map[int64][]string // their names by account id, the oldest first
+}
+
+// SetUser takes in a user as they are now.
+func (d *Directory) SetUser(u User) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.removeUser(u.Name)
+	if d.users == nil {
+		d.users, d.named = map[string]User{}, map[string][]string{}
+	}
+	d.users[u.Name] = u
+	d.named[u.Username] = insert(d.named[u.Username], u.Name, func(name string) time.Time { return d.users[name].Since })
+	if u.Credential != "" {
+		i, _ := slices.BinarySearch(d.standIns, u.Name)
+		d.standIns = slices.Insert(d.standIns, i, u.Name)
+	}
+}
+
+// RemoveUser forgets a user.
+func (d *Directory) RemoveUser(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.removeUser(name)
+}
+
+func (d *Directory) removeUser(name string) {
+	u, ok := d.users[name]
+	if !ok {
+		return
+	}
+	delete(d.users, name)
+	d.named[u.Username] = without(d.named[u.Username], name)
+	if len(d.named[u.Username]) == 0 {
+		delete(d.named, u.Username)
+	}
+	d.standIns = without(d.standIns, name)
+}
+
+// SetClient takes in a client as it is now.
+func (d *Directory) SetClient(c Client) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.removeClient(c.Name)
+	if d.clients == nil {
+		d.clients, d.accounts = map[string]Client{}, map[int64][]string{}
+	}
+	d.clients[c.Name] = c
+	if c.AccountID != 0 {
+		d.accounts[c.AccountID] = insert(d.accounts[c.AccountID], c.Name, func(name string) time.Time { return d.clients[name].Since })
+	}
+}
+
+// RemoveClient forgets a client.
+func (d *Directory) RemoveClient(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.removeClient(name)
+}
+
+func (d *Directory) removeClient(name string) {
+	c, ok := d.clients[name]
+	if !ok {
+		return
+	}
+	delete(d.clients, name)
+	d.accounts[c.AccountID] = without(d.accounts[c.AccountID], name)
+	if len(d.accounts[c.AccountID]) == 0 {
+		delete(d.accounts, c.AccountID)
+	}
+}
+
+// insert puts a name in its place by age; of those of one instant, by name.
+func insert(names []string, name string, since func(string) time.Time) []string {
+	i, _ := slices.BinarySearchFunc(names, name, func(a, b string) int {
+		return cmp.Or(since(a).Compare(since(b)), cmp.Compare(a, b))
+	})
+	return slices.Insert(slices.Clone(names), i, name)
+}
+
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+}
+
+// ByUsername finds who logs in with that name: of several, the oldest.
+func (d *Directory) ByUsername(username string) (User, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	names := d.named[username]
+	if len(names) == 0 {
+		return User{}, false
+	}
+	return d.users[names[0]], true
+}
+
+// User finds a user by the name of the object.
+func (d *Directory) User(name string) (User, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	u, ok := d.users[name]
+	return u, ok
+}
+
+// Client finds a client by its name.
+func (d *Directory) Client(name string) (Client, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	c, ok := d.clients[name]
+	return c, ok
+}
+
+// ByAccountID finds the client of an account id: of several, the oldest.
+func (d *Directory) ByAccountID(id int64) (Client, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	names := d.accounts[id]
+	if len(names) == 0 {
+		return Client{}, false
+	}
+	return d.clients[names[0]], true
+}
+
+// standInSeed is that of this process. An unknown name has the same stand-in as long as it runs.
+var standInSeed = maphash.MakeSeed()
+
+// standIn is the password that one is checked against in place of that of nobody, so that names which nobody has take the
+// times that others take. The same name always has the same one.
+func (d *Directory) standIn(username string) password.Stored {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if len(d.standIns) == 0 {
+		return password.Stored{}
+	}
+	return d.users[d.standIns[maphash.String(standInSeed, username)%uint64(len(d.standIns))]].Password
+}

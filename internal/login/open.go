@@ -1,0 +1,154 @@
+package login
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// OwnerKind is what the records of logins say of their owner.
+const OwnerKind = "User"
+
+// Terms are on what a login is opened.
+type Terms struct {
+	Kind token.Kind // Login, Session or Open
+	// Remember asks for the longer lifetime of a Login.
+	Remember bool
+	// Refreshable asks for a refresh token beside a Login.
+	Refreshable bool
+	// Lifetime of a Session or an Open; 0: without an end, but for the idleness of a Session.
+	Lifetime time.Duration
+	// Source is where the Session is good from.
+	Source netip.Addr
+}
+
+// Opened is a login that was opened. Its secrets are for the answer, and for nothing else.
+type Opened struct {
+	Record  record.Record
+	User    User
+	Client  Client
+	Token   token.Token
+	Refresh token.Token // the zero Token if there is none
+	Session string      // the session id of a Session; empty if there is none
+}
+
+// GUID names the login as a UUID (RFC 9562, version 8), which follows from the name of its record.
+func (o Opened) GUID() string {
+	id := uuid.UUID(o.Record.Digest[:16])
+	id[6], id[8] = id[6]&0x0F|0x80, id[8]&0x3F|0x80
+	return id.String()
+}
+
+// Open opens a login of a user at a client. *Forbidden if the client does not allow it on these terms.
+func (s *Service) Open(ctx context.Context, u User, c Client, t Terms) (Opened, error) {
+	if err := c.allows(t); err != nil {
+		return Opened{}, err
+	}
+	o, err := s.draw(u, c, t)
+	if err != nil {
+		return Opened{}, err
+	}
+	if t.Refreshable {
+		family, err := token.NewFamily(s.Entropy)
+		if err != nil {
+			return Opened{}, unavailable(err)
+		}
+		if err := s.drawRefresh(&o, family); err != nil {
+			return Opened{}, err
+		}
+	}
+	return s.store(ctx, o)
+}
+
+// allows says whether a client lets somebody log in on these terms.
+func (c Client) allows(t Terms) error {
+	switch {
+	case t.Kind == token.Open && c.Open == OpenForbidden:
+		return &Forbidden{"this client gives no open tokens; ask for a session token"}
+	case t.Kind == token.Open && t.Lifetime == 0 && c.Open != OpenAllowed:
+		return &Forbidden{"this client gives no open tokens without an end; ask for one with a time-to-live of more than 0 minutes"}
+	case t.Kind == token.Session && !t.Source.IsValid():
+		return &Forbidden{"where this request comes from is not known, and a session token is good from there alone"}
+	default:
+		return nil
+	}
+}
+
+// draw mints a login and writes its record. Nothing is stored yet.
+func (s *Service) draw(u User, c Client, t Terms) (Opened, error) {
+	tok, err := token.Mint(t.Kind, s.Entropy)
+	if err != nil {
+		return Opened{}, unavailable(err)
+	}
+	now := s.Now().Truncate(time.Second) // what records can hold
+	r := record.Record{
+		Kind: t.Kind, Digest: tok.Digest(), Hint: tok.Hint(),
+		Owner:  record.Owner{Kind: OwnerKind, Name: u.Name, UID: u.UID},
+		Client: c.Name, User: u.Name, Credential: u.Credential, IssuedAt: now,
+	}
+	o := Opened{User: u, Client: c, Token: tok}
+	lifetime := t.Lifetime
+	switch t.Kind { //nolint:exhaustive // those that are opened here
+	case token.Login:
+		lifetime = c.Lifetime
+		if t.Remember {
+			lifetime = c.Remembered
+		}
+	case token.Session:
+		id, err := uuid.NewRandomFromReader(s.Entropy)
+		if err != nil {
+			return Opened{}, unavailable(err)
+		}
+		source := t.Source.Unmap().WithZone("")
+		o.Session, r.Session, r.IdleTimeout = id.String(), verify.SessionDigest(id.String()), c.Idle
+		r.SourceRanges = []string{netip.PrefixFrom(source, source.BitLen()).String()}
+	}
+	if lifetime > 0 {
+		r.ExpiresAt = now.Add(lifetime)
+	}
+	o.Record = r
+	return o, nil
+}
+
+// drawRefresh mints the refresh token of a login.
+func (s *Service) drawRefresh(o *Opened, family token.Family) error {
+	tok, err := family.Mint(s.Entropy)
+	if err != nil {
+		return unavailable(err)
+	}
+	o.Refresh = tok
+	o.Record.Refresh = &record.Refresh{
+		Digest: tok.Digest(), Family: family.Digest(), ExpiresAt: o.Record.IssuedAt.Add(o.Client.Refresh),
+	}
+	return nil
+}
+
+// store stores a login, and ends the oldest of the user's at that client for it if there are too many.
+func (s *Service) store(ctx context.Context, o Opened) (Opened, error) {
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	s.turns.LockKey(o.User.Name)
+	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // of a hashed one it never fails
+	stored, err := s.Records.Add(ctx, o.Record)
+	if err != nil {
+		return Opened{}, unavailable(err)
+	}
+	o.Record = stored
+	s.fresh.add(s.Now(), stored)
+	known, err := s.Records.Of(ctx, stored.Owner)
+	if err != nil {
+		return o, nil //nolint:nilerr // it is good, and whoever reconciles counts again
+	}
+	for _, r := range Surplus(s.Now(), s.fresh.with(s.Now(), stored.Owner, known), o.Client.Name, o.Client.MaxSessions) {
+		if err := s.retire(ctx, r); err != nil {
+			break // as above
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,145 @@
+package password
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// MaxMemory is how many bytes one check takes at most. A Checker holds at most as often as much as it has slots.
+const MaxMemory = 256 << 20
+
+// Bounds of an argon2id hash; memory in KiB, as the parameter m has it, the rest in bytes.
+const (
+	maxKiB             = MaxMemory >> 10
+	maxKiBTimesPasses  = 1 << 20 // m times t is what the time goes with
+	maxPasses          = 16
+	maxLanes           = 16
+	minSalt, maxSalt   = 8, 64  // RFC 9106 §3.1 asks for 8 and recommends 16
+	minTag, maxTag     = 16, 64 // below 16, guessing the tag gets in reach of guessing the password
+	kiBOfLane          = 8      // RFC 9106 §3.1: m is at least 8p
+	defaultSaltLength  = 16
+	defaultTagLength   = 32
+	argon2VersionField = "v=19" // 0x13, the one of RFC 9106
+)
+
+// defaults cost what the OWASP Password Storage Cheat Sheet sets as the least for argon2id: 19 MiB, two passes, one lane.
+// https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
+var defaults = argon2id{kiB: 19 << 10, passes: 2, lanes: 1, salt: string(make([]byte, defaultSaltLength))}
+
+// argon2id is a hash as RFC 9106 defines it.
+type argon2id struct {
+	spelling string
+	kiB      uint32 // m
+	passes   uint32 // t
+	lanes    uint8  // p
+	salt     string
+	tag      string
+}
+
+func (a argon2id) text() string  { return a.spelling }
+func (a argon2id) memory() int64 { return int64(a.kiB) << 10 }
+
+func (a argon2id) matches(presented string) bool {
+	return subtle.ConstantTimeCompare(a.of(presented, len(a.tag)), []byte(a.tag)) == 1
+}
+
+// of returns a tag of presented.
+func (a argon2id) of(presented string, length int) []byte {
+	return argon2.IDKey([]byte(presented), []byte(a.salt), a.passes, a.kiB, a.lanes, uint32(length)) //nolint:gosec // at most maxTag
+}
+
+// Errors of readArgon2id. Those about numbers and base64 are made where they are found.
+var (
+	errParts   = errors.New("password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
+	errVersion = errors.New("password hash must say v=19: make it anew with Argon2 version 1.3")
+	errLanes   = fmt.Errorf("password hash needs an m of at least %d for each of its p lanes: make it anew with more memory or fewer lanes", kiBOfLane)
+	errWork    = fmt.Errorf("password hash takes too long to check: make it anew with m times t at most %d KiB", maxKiBTimesPasses)
+)
+
+// readArgon2id reads a PHC string whose scheme is argon2id.
+func readArgon2id(text string) (a argon2id, err error) {
+	parts := strings.Split(text, "$") // "", argon2id, v, parameters, salt, tag
+	if len(parts) != 6 {
+		return argon2id{}, errParts
+	}
+	if parts[2] != argon2VersionField {
+		return argon2id{}, errVersion
+	}
+	costs := strings.Split(parts[3], ",")
+	if len(costs) != 3 {
+		return argon2id{}, errParts
+	}
+	a.spelling = text
+	if a.kiB, err = number[uint32](costs[0], "m", kiBOfLane, maxKiB); err != nil {
+		return argon2id{}, err
+	}
+	if a.passes, err = number[uint32](costs[1], "t", 1, maxPasses); err != nil {
+		return argon2id{}, err
+	}
+	if a.lanes, err = number[uint8](costs[2], "p", 1, maxLanes); err != nil {
+		return argon2id{}, err
+	}
+	if a.kiB < kiBOfLane*uint32(a.lanes) {
+		return argon2id{}, errLanes
+	}
+	if a.kiB*a.passes > maxKiBTimesPasses { // the factors are bounded: no overflow
+		return argon2id{}, errWork
+	}
+	if a.salt, err = octets(parts[4], "salt", minSalt, maxSalt); err != nil {
+		return argon2id{}, err
+	}
+	if a.tag, err = octets(parts[5], "hash", minTag, maxTag); err != nil {
+		return argon2id{}, err
+	}
+	return a, nil
+}
+
+// number reads "name=123", in the one way to write 123.
+func number[N uint8 | uint32](text, name string, low, high N) (N, error) {
+	digits, named := strings.CutPrefix(text, name+"=")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if !named || err != nil || n < uint64(low) || n > uint64(high) || digits != strconv.FormatUint(n, 10) {
+		return 0, fmt.Errorf("password hash must have in this place %s=, and a whole number from %d to %d without leading zeros", name, low, high)
+	}
+	return N(n), nil
+}
+
+// octets reads base64 in its one spelling. Strict is not enough for that: it skips newlines.
+func octets(text, name string, low, high int) (string, error) {
+	encoding := base64.RawStdEncoding.Strict()
+	raw, err := encoding.DecodeString(text)
+	if err != nil || encoding.EncodeToString(raw) != text {
+		return "", fmt.Errorf("password hash has a %s that is not standard base64 without padding", name)
+	}
+	if len(raw) < low || len(raw) > high {
+		return "", fmt.Errorf("password hash has a %s that is not of %d to %d bytes", name, low, high)
+	}
+	return string(raw), nil
+}
+
+// Hash makes a PHC argon2id hash of a password with the default costs (19 MiB, two passes, one lane; see Stored.Memory of the
+// zero Stored) and 16 bytes of salt from entropy, which is crypto/rand.Reader everywhere but in tests. The operator itself
+// hashes nothing: this is for tests, for the demo and for whoever needs a text that ReadHash reads. It waits for no slot of a
+// Checker. What Presented refuses is ErrMalformed.
+func Hash(presented Secret, entropy io.Reader) (string, error) {
+	text, ok := presented.judged()
+	if !ok {
+		return "", ErrMalformed
+	}
+	salt := make([]byte, defaultSaltLength)
+	if _, err := io.ReadFull(entropy, salt); err != nil {
+		return "", fmt.Errorf("read the salt of a password hash: %w", err)
+	}
+	a := defaults
+	a.salt = string(salt)
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$%s$m=%d,t=%d,p=%d$%s$%s", argon2VersionField, a.kiB, a.passes, a.lanes,
+		b64.EncodeToString(salt), b64.EncodeToString(a.of(text, defaultTagLength))), nil
+}

@@ -1,0 +1,173 @@
+package password_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+// crowd is a Checker whose checks run until they are let go.
+type crowd struct {
+	*password.Checker
+	ctx     context.Context
+	let     chan bool     // a check ends with what is sent
+	started chan struct{} // one for each check that runs, or ran
+	ended   chan error    // one for each that was answered
+}
+
+func crowded(t *testing.T, slots, waiting int) *crowd {
+	c := &crowd{
+		Checker: password.NewChecker(password.Options{Slots: slots, Waiting: waiting}), ctx: t.Context(),
+		let: make(chan bool), started: make(chan struct{}, 1000), ended: make(chan error, 1000),
+	}
+	c.Weigh(func() bool {
+		c.started <- struct{}{}
+		return <-c.let
+	})
+	return c
+}
+
+// come lets n more ask, and waits until nobody gets any further.
+func (c *crowd) come(ctx context.Context, n int) {
+	for range n {
+		go func() {
+			_, err := c.Check(ctx, password.Stored{}, password.Secret{})
+			c.ended <- err
+		}()
+	}
+	synctest.Wait()
+}
+
+// expect says how many were begun and answered in all.
+func (c *crowd) expect(t *testing.T, when string, started, ended int) {
+	t.Helper()
+	synctest.Wait()
+	if len(c.started) != started || len(c.ended) != ended {
+		t.Errorf("%s: %d checks began and %d were answered, want %d and %d", when, len(c.started), len(c.ended), started, ended)
+	}
+}
+
+func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
+	for how, c := range map[string]struct{ slots, waiting, run, wait int }{
+		"some of both":               {3, 5, 3, 5},
+		"nobody waits":               {2, 0, 2, 0},
+		"less than one slot is one":  {-1, 2, 1, 2},
+		"less than none waits: none": {1, -3, 1, 0},
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				crowd := crowded(t, c.slots, c.waiting)
+				crowd.come(t.Context(), c.run+c.wait)
+				crowd.expect(t, "all that may be there", c.run, 0)
+				crowd.come(t.Context(), 4)
+				crowd.expect(t, "four too many", c.run, 4)
+				for range 4 {
+					if err := <-crowd.ended; !errors.Is(err, password.ErrBusy) {
+						t.Errorf("one too many is told %v", err)
+					}
+				}
+				for n := range c.wait {
+					crowd.let <- true
+					crowd.expect(t, "one leaves and one moves up", c.run+n+1, n+1)
+				}
+				for range c.run {
+					crowd.let <- true
+				}
+				crowd.expect(t, "all leave", c.run+c.wait, c.run+c.wait)
+				crowd.come(t.Context(), c.run+c.wait)
+				crowd.expect(t, "and as many may come again", c.run+c.wait+c.run, c.run+c.wait)
+				for range c.run + c.wait {
+					crowd.let <- true
+				}
+			})
+		})
+	}
+}
+
+func TestWhoeverStopsWaitingLeavesTheirPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := crowded(t, 1, 2)
+		crowd.come(t.Context(), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		crowd.come(ctx, 2)
+		crowd.expect(t, "two wait", 1, 0)
+		<-ctx.Done()
+		crowd.expect(t, "two have waited enough", 1, 2)
+		for range 2 {
+			if err := <-crowd.ended; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("who waited too long is told %v", err)
+			}
+		}
+		crowd.come(t.Context(), 2)
+		crowd.expect(t, "two others wait", 1, 0)
+		for range 3 {
+			crowd.let <- true
+		}
+		crowd.expect(t, "all have been checked", 3, 3)
+	})
+}
+
+func TestNothingIsCheckedForWhoeverHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := crowded(t, 8, 8)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		crowd.come(ctx, 8)
+		crowd.expect(t, "all slots are free", 0, 8)
+		if err := <-crowd.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("who has gone is told %v", err)
+		}
+		if err := crowd.Decoy(ctx, password.Stored{}, password.Secret{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("a decoy for who has gone says %v", err)
+		}
+	})
+}
+
+func TestACheckThatRunsIsNotInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := crowded(t, 1, 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		crowd.come(ctx, 1)
+		cancel()
+		crowd.expect(t, "while it runs", 1, 0)
+		crowd.let <- true
+		if err := <-crowd.ended; err != nil {
+			t.Errorf("it is told %v", err)
+		}
+	})
+}
+
+func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
+	c := password.NewChecker(password.Options{Slots: 1})
+	for range 3 {
+		func() {
+			defer func() { _ = recover() }()
+			c.Weigh(func() bool { panic("out of luck") })
+			_, err := c.Check(t.Context(), password.Stored{}, password.Secret{})
+			t.Errorf("no panic, and %v", err)
+		}()
+	}
+	c.Weigh(func() bool { return true })
+	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}); !ok || err != nil {
+		t.Errorf("after it: %v, %v", ok, err)
+	}
+}
+
+func TestADecoySaysNothing(t *testing.T) {
+	c := password.NewChecker(password.Options{})
+	v := vectors(t)[2]
+	for how, secret := range map[string]password.Secret{
+		"the right password": presented(t, v.Password), "a wrong one": presented(t, "x"), "none": {}, "a malformed one": password.Take("\xff"),
+	} {
+		for what, like := range map[string]password.Stored{"argon2id": hash(t, v.Hash), "bcrypt": hash(t, crypt), "plain": plain(t, "x"), "nothing": {}} {
+			if err := c.Decoy(t.Context(), like, secret); err != nil {
+				t.Errorf("%s against the like of %s: %v", how, what, err)
+			}
+		}
+	}
+}

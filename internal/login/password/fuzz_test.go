@@ -1,0 +1,50 @@
+package password_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+var (
+	argon2Form = regexp.MustCompile(`^\$argon2id\$v=19\$m=[1-9][0-9]{0,5},t=([1-9]|1[0-6]),p=([1-9]|1[0-6])\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$`)
+	cryptForm  = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$`)
+)
+
+// No text crashes ReadHash, none is repeated by its error, and what it accepts has the form and the bounds that it promises
+// and can be checked.
+func FuzzReadHash(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(v.Hash)
+	}
+	for _, text := range hostile() {
+		if len(text) < 1<<12 {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		stored, err := password.ReadHash(text)
+		if err != nil {
+			if len(text) > 8 && strings.Contains(err.Error(), text) {
+				t.Fatalf("%q is repeated by its error: %v", text, err)
+			}
+			if stored.Fingerprint() != "" {
+				t.Fatalf("%q is refused and kept", text)
+			}
+			return
+		}
+		bare := strings.TrimRight(text, "\r\n")
+		if !argon2Form.MatchString(bare) && !cryptForm.MatchString(bare) {
+			t.Fatalf("%q is accepted against the form", text)
+		}
+		if stored.Plain() || stored.Memory() < 8<<10 || stored.Memory() > password.MaxMemory || len(stored.Fingerprint()) != 32 {
+			t.Fatalf("%q is out of bounds: %d bytes", text, stored.Memory())
+		}
+		cheap := stored.Memory() <= 256<<10 && (bare[1] == 'a' || strings.HasPrefix(bare[3:], "$04$"))
+		if cheap && matches(t, stored, presented(t, "nobody chose this one")) {
+			t.Fatalf("%q matches what nobody chose", text)
+		}
+	})
+}

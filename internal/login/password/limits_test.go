@@ -1,0 +1,139 @@
+package password_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
+	for how, c := range map[string]struct {
+		failures int
+		at       time.Duration // after the failures
+		after    time.Duration
+	}{
+		"no failure":                         {0, 0, 0},
+		"one less than the burst":            {2, 0, 0},
+		"the burst":                          {3, 0, time.Minute},
+		"a second on":                        {3, time.Second, 59 * time.Second},
+		"one before an attempt comes back":   {3, time.Minute - 1, 1},
+		"the instant that it comes back":     {3, time.Minute, 0},
+		"one after":                          {3, time.Minute + 1, 0},
+		"one more than the burst":            {4, 0, 2 * time.Minute},
+		"paid for, one before":               {4, 2*time.Minute - 1, 1},
+		"paid for":                           {4, 2 * time.Minute, 0},
+		"a year later":                       {3, 365 * 24 * time.Hour, 0},
+		"many failed that began together":    {13, time.Minute, 10 * time.Minute},
+		"and all of them have been paid for": {13, 11 * time.Minute, 0},
+	} {
+		l := password.NewLimits(password.LimitOptions{Burst: 3, Every: time.Minute, Keys: 10})
+		for range c.failures {
+			l.Failed(noon, "alice")
+		}
+		for range 2 { // asking takes nothing
+			if after, ok := l.Allowed(noon.Add(c.at), "alice"); after != c.after || ok != (c.after == 0) {
+				t.Errorf("%s: %v, %v, want %v", how, after, ok, c.after)
+			}
+		}
+		if after, ok := l.Allowed(noon.Add(c.at), "bob"); after != 0 || !ok {
+			t.Errorf("%s: somebody else waits %v", how, after)
+		}
+	}
+}
+
+func TestNoMoreThanTheBurstIsSavedUp(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{Burst: 2, Every: time.Second, Keys: 10})
+	l.Failed(noon, "alice")
+	later := noon.Add(time.Hour)
+	for n := range 2 {
+		if _, ok := l.Allowed(later, "alice"); !ok {
+			t.Errorf("refused after %d failures", n)
+		}
+		l.Failed(later, "alice")
+	}
+	if after, ok := l.Allowed(later, "alice"); ok || after != time.Second {
+		t.Errorf("after the burst: %v, %v", after, ok)
+	}
+}
+
+func TestWhoeverNeverFailsIsNeverLimitedAndTakesNoMemory(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 10})
+	for range 10_000 {
+		if _, ok := l.Allowed(noon, "probe"); !ok {
+			t.Fatal("limited")
+		}
+	}
+	if l.Remembered() != 0 {
+		t.Errorf("%d keys are remembered", l.Remembered())
+	}
+}
+
+func TestAtMostKeysAreRemembered(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 4})
+	allowed := func(key string) bool {
+		_, ok := l.Allowed(noon, key)
+		return ok
+	}
+	for _, key := range []string{"a", "b", "c", "d"} {
+		l.Failed(noon, key)
+	}
+	if allowed("a") { // and so it is the one that was asked for last
+		t.Error("a key is forgotten though there is room")
+	}
+	l.Failed(noon, "e")
+	if allowed("a") || !allowed("b") || l.Remembered() != 4 {
+		t.Errorf("one too many: a %v, b %v, %d keys; want b to be forgotten alone", allowed("a"), allowed("b"), l.Remembered())
+	}
+	for n := range 1000 {
+		l.Failed(noon, fmt.Sprint(n))
+	}
+	if l.Remembered() != 4 {
+		t.Errorf("%d keys are remembered", l.Remembered())
+	}
+}
+
+func TestLongKeysAreToldApart(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 10})
+	long := strings.Repeat("x", 1<<20)
+	l.Failed(noon, long+"a")
+	l.Failed(noon, "")
+	for key, want := range map[string]bool{long + "a": false, long + "b": true, long: true, "": false, " ": true} {
+		if _, ok := l.Allowed(noon, key); ok != want {
+			t.Errorf("a key of %d bytes: %v, want %v", len(key), ok, want)
+		}
+	}
+}
+
+func TestTheZeroOptionsLimitMost(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{})
+	l.Failed(noon, "a")
+	if after, ok := l.Allowed(noon, "a"); ok || after != 1 {
+		t.Errorf("%v, %v, want one nanosecond", after, ok)
+	}
+	l.Failed(noon, "b")
+	if l.Remembered() != 1 {
+		t.Errorf("%d keys are remembered", l.Remembered())
+	}
+}
+
+func TestFailuresOfManyAreAllCounted(t *testing.T) {
+	const many = 200
+	l := password.NewLimits(password.LimitOptions{Burst: many, Every: time.Hour, Keys: 10})
+	var all sync.WaitGroup
+	for range many {
+		all.Go(func() {
+			l.Allowed(noon, "alice")
+			l.Failed(noon, "alice")
+		})
+	}
+	all.Wait()
+	if after, ok := l.Allowed(noon, "alice"); ok || after != time.Hour {
+		t.Errorf("%v, %v, want an hour", after, ok)
+	}
+}

@@ -1,0 +1,215 @@
+package password_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+type vector struct {
+	Made, Password, Hash string
+	Memory               int64
+}
+
+// vectors are what other programs made of passwords; testdata/vectors.json says which.
+func vectors(tb testing.TB) []vector {
+	tb.Helper()
+	raw, err := os.ReadFile("testdata/vectors.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var file struct{ Vectors []vector }
+	if err := json.Unmarshal(raw, &file); err != nil {
+		tb.Fatal(err)
+	}
+	if len(file.Vectors) < 15 {
+		tb.Fatalf("%d vectors", len(file.Vectors))
+	}
+	return file.Vectors
+}
+
+func hash(tb testing.TB, text string) password.Stored {
+	tb.Helper()
+	stored, err := password.ReadHash(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return stored
+}
+
+func plain(tb testing.TB, text string) password.Stored {
+	tb.Helper()
+	stored, err := password.ReadPlain(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return stored
+}
+
+func presented(tb testing.TB, text string) password.Secret {
+	tb.Helper()
+	secret, err := password.Presented(text)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return secret
+}
+
+// matches asks a Checker with nothing else to do.
+func matches(tb testing.TB, stored password.Stored, secret password.Secret) bool {
+	tb.Helper()
+	ok, err := password.NewChecker(password.Options{}).Check(tb.Context(), stored, secret)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ok
+}
+
+func TestWhatOtherProgramsHashedMatchesItsPasswordAndNoOther(t *testing.T) {
+	for _, v := range vectors(t) {
+		stored := hash(t, v.Hash)
+		if !matches(t, stored, presented(t, v.Password)) {
+			t.Errorf("%s: the password does not match", v.Made)
+		}
+		for _, wrong := range []string{v.Password + "x", v.Password + " ", v.Password + "\n", "x" + v.Password, strings.ToUpper(v.Password), v.Hash, v.Password[1:]} {
+			if wrong == "" || v.Memory > 1<<20 && wrong != v.Password+"x" {
+				continue // one of them says enough where each takes long
+			}
+			if matches(t, stored, presented(t, wrong)) {
+				t.Errorf("%s: %q matches", v.Made, wrong)
+			}
+		}
+		if stored.Plain() || stored.Memory() != v.Memory {
+			t.Errorf("%s: plain %v, %d bytes of memory, want %d", v.Made, stored.Plain(), stored.Memory(), v.Memory)
+		}
+	}
+}
+
+func TestBcryptMatchesNothingThatItReadsTheBeginningOf(t *testing.T) {
+	short, long := strings.Repeat("y", 72), strings.Repeat("y", 73)
+	for _, v := range vectors(t) {
+		if v.Password != short {
+			continue
+		}
+		if !matches(t, hash(t, v.Hash), presented(t, short)) || matches(t, hash(t, v.Hash), presented(t, long)) {
+			t.Errorf("%s: 72 bytes must match and 73 must not", v.Made)
+		}
+	}
+}
+
+func TestAnythingChangedInAHashIsRefusedOrMatchesNoLonger(t *testing.T) {
+	for _, v := range vectors(t) {
+		if v.Memory > 64<<10 || strings.HasPrefix(v.Hash, "$2y$10") {
+			continue // as the others, and slow
+		}
+		for at := range v.Hash {
+			changed := []byte(v.Hash)
+			changed[at] ^= 1
+			if bytes.HasPrefix(changed, []byte("$2")) && (at == 2 || at == 4) {
+				continue // $2a$, $2b$ and $2y$ are the same; a cost of 14 is slow
+			}
+			if stored, err := password.ReadHash(string(changed)); err == nil && stored.Memory() <= 1<<20 && matches(t, stored, presented(t, v.Password)) {
+				t.Errorf("%s: matches with another byte %d", v.Made, at)
+			}
+		}
+	}
+}
+
+func TestPlainPasswordsMatchByteForByte(t *testing.T) {
+	for how, c := range map[string]struct {
+		stored, presented string
+		want              bool
+	}{
+		"the same":                            {"hunter2", "hunter2", true},
+		"a newline at the end is the file's":  {"hunter2\n", "hunter2", true},
+		"only one newline is":                 {"hunter2\n\n", "hunter2", false},
+		"a second newline is the password's":  {"hunter2\n\n", "hunter2\n", true},
+		"a carriage return is the password's": {"hunter2\r\n", "hunter2", false},
+		"spaces count":                        {" hunter2 ", "hunter2", false},
+		"spaces are kept":                     {" hunter2 ", " hunter2 ", true},
+		"case counts":                         {"hunter2", "Hunter2", false},
+		"a beginning is not enough":           {"hunter2", "hunter", false},
+		"composed letters are not decomposed": {"p\u00e4ss", "pa\u0308ss", false},
+		"what looks like a hash is not one":   {"$2y$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG", "correct horse battery staple", false},
+		"the longest":                         {strings.Repeat("x", password.MaxLength), strings.Repeat("x", password.MaxLength), true},
+	} {
+		stored := plain(t, c.stored)
+		if got := matches(t, stored, presented(t, c.presented)); got != c.want {
+			t.Errorf("%s: %v, want %v", how, got, c.want)
+		}
+		if !stored.Plain() || stored.Fingerprint() != "" || stored.Memory() != 19<<20 {
+			t.Errorf("%s: plain %v, fingerprint %q, memory %d", how, stored.Plain(), stored.Fingerprint(), stored.Memory())
+		}
+	}
+	for how, text := range map[string]string{
+		"nothing": "", "a newline alone": "\n", "NUL": "a\x00b", "not UTF-8": "a\xff", "one byte too long": strings.Repeat("x", password.MaxLength+1),
+	} {
+		if stored, err := password.ReadPlain(text); err == nil || stored.Plain() {
+			t.Errorf("%s is a plain password", how)
+		}
+	}
+}
+
+func TestWhatPresentedRefusesMatchesNothing(t *testing.T) {
+	v := vectors(t)[2]
+	all := map[string]password.Stored{"a hash": hash(t, v.Hash), "a plain one": plain(t, "hunter2"), "the zero one": {}}
+	for how, text := range map[string]string{
+		"nothing": "", "NUL": v.Password + "\x00", "NUL alone": "\x00", "not UTF-8": "\xff", "too long": strings.Repeat("x", 1025), "far too long": strings.Repeat("x", 10<<20),
+	} {
+		if secret, err := password.Presented(text); err != password.ErrMalformed { //nolint:errorlint // a constant, not one that wraps it
+			t.Errorf("%s gives %v", how, err)
+		} else if _, err := password.Hash(secret, strings.NewReader(strings.Repeat("s", 16))); !errors.Is(err, password.ErrMalformed) {
+			t.Errorf("the hash of %s gives %v", how, err)
+		}
+		for what, stored := range all {
+			if matches(t, stored, password.Take(text)) || matches(t, stored, password.Secret{}) {
+				t.Errorf("%s matches %s", how, what)
+			}
+		}
+	}
+	if matches(t, password.Stored{}, presented(t, "x")) {
+		t.Error("a password matches the zero Stored")
+	}
+}
+
+func TestHashMakesWhatReadHashReads(t *testing.T) {
+	text, err := password.Hash(presented(t, "correct horse battery staple"), strings.NewReader("0123456789abcdef"))
+	if want := vectors(t)[1].Hash; err != nil || text != want {
+		t.Errorf("Hash gives %q, %v, want what the reference implementation makes: %q", text, err, want)
+	}
+	if _, err := password.Hash(presented(t, "x"), strings.NewReader("too short")); err == nil {
+		t.Error("a salt is made of too little entropy")
+	}
+	broken := errors.New("no entropy")
+	if _, err := password.Hash(presented(t, "x"), iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("without entropy: %v", err)
+	}
+}
+
+func TestACheckTakesTheMemoryThatItSays(t *testing.T) {
+	all := map[string]password.Stored{"plain": plain(t, "x"), "zero": {}}
+	for _, v := range vectors(t) {
+		all[v.Made] = hash(t, v.Hash)
+	}
+	secret := presented(t, "y")
+	for how, stored := range all {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		matches(t, stored, secret)
+		runtime.ReadMemStats(&after)
+		const other = 256 << 10 // the lanes' goroutines, the Checker, and whatever else runs
+		if took := int64(after.TotalAlloc - before.TotalAlloc); took > stored.Memory()+other || took < stored.Memory()/2 {
+			t.Errorf("%s took %d bytes and said %d", how, took, stored.Memory())
+		}
+		if stored.Memory() > password.MaxMemory {
+			t.Errorf("%s says %d bytes", how, stored.Memory())
+		}
+	}
+}

@@ -1,0 +1,200 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"golang.org/x/time/rate"
+	"k8s.io/utils/keymutex"
+
+	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// store is what logging in needs of the records.
+type store interface {
+	// Add stores a new record.
+	Add(ctx context.Context, r record.Record) (record.Record, error)
+	// Find reads the record of a digest. record.ErrGone if there is none.
+	Find(ctx context.Context, d token.Digest) (record.Record, error)
+	// Of lists the records of an owner, as far as this replica knows.
+	Of(ctx context.Context, owner record.Owner) ([]record.Record, error)
+	// Family lists the records of a session, as far as this replica knows, or to be sure as the store does.
+	Family(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
+	// Claim deletes a record, once for all who try.
+	Claim(ctx context.Context, r record.Record) error
+	// RetireAnyway deletes a record.
+	RetireAnyway(ctx context.Context, r record.Record) error
+}
+
+// Bounds of what strangers can make us do.
+const (
+	// How often one name can be tried in vain, and one address: so many times at once, and then once in every so long.
+	nameBurst, nameEvery       = 10, 6 * time.Second
+	addressBurst, addressEvery = 50, time.Second
+	mostKeys                   = 20_000 // names and addresses that are remembered
+	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
+	waitingFor = 250
+	// sureReads is how often a second the store itself is asked about a refresh token that this replica does not know.
+	sureReads = 20
+	// mostPatience is how long one request waits for the store.
+	mostPatience = 10 * time.Second
+	// mostRefreshing are the sessions whose last refresh is remembered.
+	mostRefreshing = 10_000
+)
+
+// Options of a Service. All are required.
+type Options struct {
+	Directory *Directory
+	Records   store
+	// Ended is told of each credential whose record was deleted, before a watch can tell.
+	Ended func(token.Digest)
+	// Replayed is told of each session that ended since a used-up refresh token was presented.
+	Replayed func(u User, source netip.Addr)
+	Checks   int // passwords that are checked at once, each on one core and in its own memory
+	Entropy  io.Reader
+	Now      func() time.Time
+}
+
+// Service logs people in. Safe for use by many.
+type Service struct {
+	Options
+	checker     *password.Checker
+	byName      *password.Limits
+	byAddress   *password.Limits
+	reads       *rate.Limiter
+	turns       keymutex.KeyMutex // of users, who log in one at a time
+	fresh       fresh
+	refreshing  *refreshing
+}
+
+// NewService returns one.
+func NewService(o Options) *Service {
+	return &Service{
+		Options:    o,
+		checker:    password.NewChecker(password.Options{Slots: o.Checks, Waiting: waitingFor * o.Checks}),
+		byName:     password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: mostKeys}),
+		byAddress:  password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: mostKeys}),
+		reads:      rate.NewLimiter(sureReads, sureReads),
+		turns:      keymutex.NewHashed(256),
+		refreshing: newRefreshing(mostRefreshing),
+	}
+}
+
+// Attempt is a name and a password, and where they came from.
+type Attempt struct {
+	Username string
+	Password password.Secret
+	Source   netip.Addr
+}
+
+// Authenticate says who logs in. ErrDenied if it is nobody who may; *Limited if the name or the address failed too often;
+// ErrUnavailable if too many are waiting. A success counts for no limit, so that whoever knows the password is not shut
+// out by using it often.
+func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
+	if err := s.limited(a); err != nil {
+		return User{}, err
+	}
+	u, known := s.Directory.ByUsername(a.Username)
+	may := known && !u.Suspended && u.Credential != ""
+	stored := u.Password
+	if !may {
+		stored = s.Directory.standIn(a.Username)
+	}
+	same, err := s.checker.Check(ctx, stored, a.Password)
+	if err != nil {
+		return User{}, unavailable(err)
+	}
+	if !same || !may {
+		now := s.Now()
+		s.byName.Failed(now, a.Username)
+		s.byAddress.Failed(now, address(a.Source))
+		return User{}, ErrDenied
+	}
+	return u, nil
+}
+
+func (s *Service) limited(a Attempt) error {
+	now := s.Now()
+	after, _ := s.byName.Allowed(now, a.Username)
+	if more, _ := s.byAddress.Allowed(now, address(a.Source)); more > after {
+		after = more
+	}
+	if after > 0 {
+		return &Limited{after}
+	}
+	return nil
+}
+
+// address is what is limited together: of IPv6 the network that one customer has.
+func address(a netip.Addr) string {
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+// Account chooses the client of a login: the one of that account id, or that of the user's usual account if it is nil.
+func (s *Service) Account(u User, id *int64) (Client, error) {
+	if id == nil {
+		a, ok := u.usual()
+		c, there := s.Directory.Client(a.Client)
+		if !ok || !there || c.Suspended {
+			return Client{}, &Forbidden{"there is no account at which this user can log in"}
+		}
+		return c, nil
+	}
+	// An account of somebody else is as one that is not there.
+	if c, ok := s.Directory.ByAccountID(*id); ok && u.has(c.Name) && !c.Suspended {
+		return c, nil
+	}
+	return Client{}, &Invalid{"account_id", "is that of no account at which this user can log in"}
+}
+
+func (u User) has(client string) bool {
+	for _, a := range u.Accounts {
+		if a.Client == client {
+			return true
+		}
+	}
+	return false
+}
+
+// patiently bounds how long a request waits for the store. What was begun is ended, even if whoever asked has gone.
+func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), mostPatience)
+}
+
+// End ends the credential of a digest: ErrDenied if there is none.
+func (s *Service) End(ctx context.Context, d token.Digest) error {
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	r, err := s.Records.Find(ctx, d)
+	if errors.Is(err, record.ErrGone) {
+		return ErrDenied
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return s.retire(ctx, r)
+}
+
+func (s *Service) retire(ctx context.Context, r record.Record) error {
+	if err := s.Records.RetireAnyway(ctx, r); err != nil {
+		return unavailable(err)
+	}
+	s.forget(r)
+	return nil
+}
+
+// forget lets nobody use what was deleted, before a watch tells of it.
+func (s *Service) forget(r record.Record) {
+	s.fresh.remove(r)
+	s.Ended(r.Digest)
+}
