@@ -7,7 +7,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/events"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/login"
@@ -18,8 +21,8 @@ import (
 
 // Keys of a Secret that holds a password.
 const (
-	keyPasswordHash = "passwordHash"
-	keyPassword     = "password"
+	KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
+	KeyPassword     = "password"     // as it is
 )
 
 // readPassword reads what a Secret says of a password, and a fingerprint by which its change is noticed; empty if there is
@@ -28,14 +31,14 @@ func readPassword(s *corev1.Secret) (stored password.Stored, fingerprint string,
 	if s == nil {
 		return password.Stored{}, "", v1alpha1.PasswordMissing, nil
 	}
-	if hash := s.Data[keyPasswordHash]; len(hash) > 0 {
+	if hash := s.Data[KeyPasswordHash]; len(hash) > 0 {
 		stored, err := password.ReadHash(string(hash))
 		if err != nil {
 			return password.Stored{}, "", v1alpha1.PasswordUnreadable, err
 		}
 		return stored, stored.Fingerprint(), v1alpha1.PasswordHashed, nil
 	}
-	if plain := s.Data[keyPassword]; len(plain) > 0 {
+	if plain := s.Data[KeyPassword]; len(plain) > 0 {
 		stored, err := password.ReadPlain(string(plain))
 		if err != nil {
 			return password.Stored{}, "", v1alpha1.PasswordUnreadable, err
@@ -219,4 +222,15 @@ func loginsOf(c *v1alpha1.Client) login.Client {
 		out.AccountID = *c.Spec.AccountID
 	}
 	return out
+}
+
+// TellReplay warns on a User that a refresh token of theirs was presented after it had been used up, so that somebody else has
+// it, and that its session was ended.
+func TellReplay(to events.EventRecorder, u login.User) {
+	obj := &v1alpha1.User{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "User"},
+		ObjectMeta: metav1.ObjectMeta{Name: u.Name, UID: types.UID(u.UID)},
+	}
+	to.Eventf(obj, nil, corev1.EventTypeWarning, v1alpha1.EventRefreshTokenReplayed, "Refresh",
+		"A refresh token that had been used up was presented again: somebody may have stolen it. Its session was ended; no other was")
 }

@@ -70,6 +70,7 @@ const (
 // ApplicationTokenSpec is the token that is wanted.
 // +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="give exactly one of clientRef, userRef and cloneFrom"
 // +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
+// +kubebuilder:validation:XValidation:rule="!has(self.userRef) || (!has(self.roles) && !has(self.permissions))",message="a token of a user has what the user has; leave roles and permissions out"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",fieldPath=".state",message="a revoked token stays revoked; delete it and declare a new one"
 type ApplicationTokenSpec struct {
 	// clientRef names the Client that the token speaks for.
@@ -261,7 +262,7 @@ type ApplicationTokenStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// client that the token speaks for.
+	// client that the token speaks for; of a user's, the account, which stays once the token is issued.
 	// +optional
 	Client string `json:"client,omitempty"`
 	// cloned is what was taken over from the source that cloneFrom names.

@@ -25,6 +25,7 @@ func tokenReferenceRules() table {
 			"a token with neither clientRef, userRef nor cloneFrom is refused": {bad: drop("spec.clientRef"), at: "spec", says: one},
 			"a token with a clientRef and a userRef is refused":                {bad: user, at: "spec", says: one},
 			"a token with a userRef alone is accepted":                         {on: "token-of-a-user"},
+			"a token with a userRef need not name a client":                    {on: "token-of-a-user", good: drop("spec.userRef.client")},
 			"a token with a userRef and a cloneFrom is refused":                {on: "token-of-a-user", bad: clone, at: "spec", says: one},
 			"a token with a cloneFrom alone is accepted":                       {on: "token-cloned"},
 			"a token with a cloneFrom and a clientRef is refused":              {on: "token-cloned", bad: client, at: "spec", says: one},
@@ -42,7 +43,7 @@ func tokenReferenceRules() table {
 		},
 		objectName("spec.clientRef.name"),
 		required("spec.clientRef.name"),
-		on("token-of-a-user", merge(objectName("spec.userRef.name"), required("spec.userRef.name"))),
+		on("token-of-a-user", merge(objectName("spec.userRef.name"), required("spec.userRef.name"), clientName("spec.userRef.client"))),
 		on("token-cloned", merge(objectName("spec.cloneFrom.name"), required("spec.cloneFrom.name"))),
 	)
 }

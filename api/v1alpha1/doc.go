@@ -2,6 +2,7 @@
 // reasons, labels and annotations. It holds no behaviour and imports nothing of ours.
 //
 //	Client            who may hold tokens, and at most with which rights     written by the platform team
+//	User              who logs in with a password, and at which Clients      written by the platform team
 //	ApplicationToken  a token that an application wants, and how it rotates  written by the application team
 //	TokenRecord       the hash of one credential and what it is good for     written by the operator alone
 //

@@ -43,6 +43,7 @@ func get(t *testing.T, o client.Object) {
 func TestReadingAndWritingBackInGoChangesNothing(t *testing.T) {
 	typed := map[string]client.Object{
 		"applicationtokens": &v1alpha1.ApplicationToken{}, "clients": &v1alpha1.Client{}, "tokenrecords": &v1alpha1.TokenRecord{},
+		"users": &v1alpha1.User{},
 	}
 	for _, k := range kinds() {
 		for _, manifest := range k.manifests {
@@ -88,6 +89,13 @@ func TestDefaultsAreWhatTheCommentsSay(t *testing.T) {
 		"a client's policies allow what they do not speak of": {
 			"{apiVersion: apptoken.dev/v1alpha1, kind: Client, metadata: {name: least}, spec: {tokens: {}, logins: {}}}",
 			`{state: Active, tokens: {nonExpiring: Allow}, logins: {}}`,
+		},
+		"the least user is active": {
+			"{apiVersion: apptoken.dev/v1alpha1, kind: User, metadata: {name: least}, spec: {}}", `{state: Active}`,
+		},
+		"the least account is nobody's default": {
+			"{apiVersion: apptoken.dev/v1alpha1, kind: User, metadata: {name: least}, spec: {accounts: [{client: acme}], namespaces: {}}}",
+			`{state: Active, accounts: [{client: acme}], namespaces: {}}`,
 		},
 		"the least record is active": {
 			`{apiVersion: apptoken.dev/v1alpha1, kind: TokenRecord, metadata: {name: at-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, namespace: default}, spec: {kind: Application,

@@ -53,6 +53,7 @@ func TestKindsAreFoundUnderEveryName(t *testing.T) {
 		"applicationtokens": {"applicationtoken", true, []string{"at", "apptoken"}},
 		"clients":           {"client", false, []string{"atclient", "apptokenclient"}},
 		"tokenrecords":      {"tokenrecord", true, []string{"atr", "tokenrec"}},
+		"users":             {"user", false, []string{"atuser", "apptokenuser"}},
 	}
 	status := map[string]bool{}
 	for _, r := range found.APIResources {
@@ -72,7 +73,7 @@ func TestKindsAreFoundUnderEveryName(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("missing: %v", want)
 	}
-	if got := slices.Sorted(maps.Keys(status)); !slices.Equal(got, []string{"applicationtokens", "clients", "tokenrecords"}) {
+	if got := slices.Sorted(maps.Keys(status)); !slices.Equal(got, []string{"applicationtokens", "clients", "tokenrecords", "users"}) {
 		t.Errorf("these have a status: %v", got)
 	}
 }
@@ -93,6 +94,12 @@ func TestColumnsShowWhatThereIs(t *testing.T) {
 			"NAME|READY|STATE|TOKENS|TOKENS READY|OVER CEILING|AGE",
 			"NAME|READY|STATE|TOKENS|TOKENS READY|OVER CEILING|DISPLAY NAME|REASON|AGE",
 			"acme|True|Active|3|2|1|Acme Search|Issued|AGO",
+		},
+		"a user": {
+			"user", "atuser", `{` + ready + `, username: alice@example.com, password: Hashed, sessions: 2}`,
+			"NAME|READY|REASON|STATE|USERNAME|PASSWORD|SESSIONS|AGE",
+			"NAME|READY|REASON|STATE|USERNAME|PASSWORD|SESSIONS|MESSAGE|AGE",
+			"alice|True|Issued|Active|alice@example.com|Hashed|2|fine|AGO",
 		},
 		"a record": {
 			"record", "atr", `{lastUsedAt: "2026-03-02T12:00:00Z", lastUsedFrom: 10.1.2.3}`,
@@ -142,9 +149,10 @@ func TestTheCategoryHoldsEveryKind(t *testing.T) {
 }
 
 func TestObjectsAreSelectedByTheirFields(t *testing.T) {
+	const family = "a123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	second := both(
 		set("metadata.name", "at-9123456789abcdef0123456789abcdef"), set("spec.digest", "9123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
-		set("spec.owner.name", "other"), set("spec.client", "other"), set("spec.owner.namespace", "elsewhere"),
+		set("spec.owner.name", "other"), set("spec.client", "other"), set("spec.owner.namespace", "elsewhere"), set("spec.refresh.family", family),
 	)
 	create(t, read(t, "record", nil))
 	create(t, read(t, "record", second))
@@ -160,6 +168,7 @@ func TestObjectsAreSelectedByTheirFields(t *testing.T) {
 		"records by their owner's namespace": {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "elsewhere"}, []string{others}},
 		"records by their client":            {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.client": "acme"}, []string{mine}},
 		"records by namespace and name":      {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "shop", "spec.owner.name": "indexer"}, []string{mine}},
+		"records by their refresh family":    {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.refresh.family": family}, []string{others}},
 		"records of nobody":                  {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "shop", "spec.owner.name": "other"}, nil},
 		"tokens by their client":             {&v1alpha1.ApplicationTokenList{}, client.MatchingFields{"spec.clientRef.name": "acme"}, []string{"indexer"}},
 		"tokens that name no client":         {&v1alpha1.ApplicationTokenList{}, client.MatchingFields{"spec.clientRef.name": ""}, []string{"indexer-copy"}},

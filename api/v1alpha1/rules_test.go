@@ -127,6 +127,24 @@ func objectName(at string) table {
 	)
 }
 
+// clientName is the table of a name that a Client can have, which is shorter than those of other objects.
+func clientName(at string) table {
+	return merge(
+		atMost(at, 63),
+		takes(at, "a", "1", "acme.example.com"),
+		refuses(at, "must be the name of a Client: lower case letters, digits, - and .", "Acme", "a_b", "-a", "a-", ".a", "a..b", "a/b", "a~b", " a", "a\n", "*"),
+		refuses(at, "should be at least 1 chars long", ""),
+	)
+}
+
+func namespaceName(at, says string) table {
+	return merge(
+		atMost(at, 63),
+		takes(at, "a", "shop-1", "1"),
+		refuses(at, says, "", "*", "shop-*", "Shop", "a.b", "a/b", "-a", "a-", "a b", "a\n"),
+	)
+}
+
 func roleName(at string) table {
 	return merge(
 		atMost(at, 63),

@@ -1,6 +1,6 @@
 package v1alpha1
 
-// State switches a Client or a TokenRecord on and off.
+// State switches a Client, a User or a TokenRecord on and off.
 // +kubebuilder:validation:Enum=Active;Suspended
 type State string
 

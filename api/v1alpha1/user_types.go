@@ -37,14 +37,16 @@ type UserList struct {
 }
 
 // UserSpec is who logs in, and where.
-// +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="at most one account is the default"
+// +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="have more than one default; keep default: true on one account"
 type UserSpec struct {
 	// username is what the user logs in with. Letters count as they are written. No two Users share one: the older has it.
 	// Defaults to the name of the object.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=254
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[^\\\\s:\\\\p{C}]([^:\\\\p{C}]*[^\\\\s:\\\\p{C}])?$')",message="must not hold a colon, which ends the name in HTTP's basic authentication, nor control characters, nor begin or end with a space"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':')",message="must not hold a colon, which ends the name in HTTP's basic authentication"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="must not hold line breaks, control characters, or others that cannot be seen"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[\\\\s\\\\p{Z}]|[\\\\s\\\\p{Z}]$')",message="must not begin or end with a space"
 	Username string `json:"username,omitempty"`
 
 	// state Suspended stops every credential of this user, at every door, at once. Defaults to Active.
@@ -58,8 +60,8 @@ type UserSpec struct {
 	// +optional
 	PasswordSecretRef *Reference `json:"passwordSecretRef,omitempty"`
 
-	// accounts are the clients at which the user may log in. Of the default one, or else of the first, is a login that
-	// names none.
+	// accounts are the clients at which the user may log in. A login that names none is one at the default account, or
+	// else at the first.
 	// +optional
 	// +listType=map
 	// +listMapKey=client
@@ -77,14 +79,14 @@ type Account struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Client"
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Client: lower case letters, digits, - and ."
 	Client string `json:"client"`
 	// roles of the user there, out of those of the client.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// default says that a login which names no account is one of this.
+	// default says that a login which names no account is one at this. Defaults to false.
 	// +optional
 	Default bool `json:"default,omitempty"`
 }
@@ -96,7 +98,7 @@ type UserNamespaces struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; there is no pattern for several, list each"
 	Names []string `json:"names,omitempty"`
 }
 
@@ -109,6 +111,7 @@ type UserReference struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Client: lower case letters, digits, - and ."
 	Client string `json:"client,omitempty"`
 }
 
@@ -123,7 +126,7 @@ const (
 	PasswordPlain PasswordForm = "Plain"
 	// PasswordMissing says that there is no Secret, or neither key in it.
 	PasswordMissing PasswordForm = "Missing"
-	// PasswordUnreadable says that the hash is none that the operator knows.
+	// PasswordUnreadable says that the hash, or the password itself, is none that can be checked.
 	PasswordUnreadable PasswordForm = "Unreadable"
 )
 

@@ -20,6 +20,7 @@ func kinds() []kind {
 		{"applicationtokens", []string{"token", "token-of-a-user", "token-cloned"}, applicationTokenRules(), applicationTokenChanges()},
 		{"clients", []string{"client"}, clientRules(), clientChanges()},
 		{"tokenrecords", []string{"record"}, tokenRecordRules(), tokenRecordChanges()},
+		{"users", []string{"user"}, userRules(), userChanges()},
 	}
 }
 

@@ -6,8 +6,19 @@ const (
 	LabelManaged = "apptoken.dev/managed"
 	// LabelToken names the ApplicationToken that a Secret belongs to.
 	LabelToken = "apptoken.dev/token"
-	// AnnotationRecord names the TokenRecord that vouches for the token in a Secret.
+	// AnnotationRecord names the TokenRecord that vouches for the token in a Secret. On an ApplicationToken that the HTTP API
+	// made, it names that of the version which was last given in an answer.
 	AnnotationRecord = "apptoken.dev/record"
+	// AnnotationRotate, on an ApplicationToken whose token goes into a Secret, asks for a rotation: any change of its value
+	// rotates once, now, beside spec.rotation.trigger, which is Git's. Taking it away does nothing.
+	AnnotationRotate = "apptoken.dev/rotate"
+	// AnnotationName holds on an ApplicationToken that the HTTP API made the name that it was given there.
+	AnnotationName = "apptoken.dev/name"
+	// AnnotationKey holds on an ApplicationToken that the HTTP API made a digest of the key under which it was asked for, by
+	// which a repeated request is known.
+	AnnotationKey = "apptoken.dev/idempotency-key"
+	// AnnotationAttempt holds on an ApplicationToken that the HTTP API is about to make by whom, until it is made.
+	AnnotationAttempt = "apptoken.dev/attempt"
 	// AnnotationAdopt, set on a Secret by its owner to the name of an ApplicationToken, together with the label
 	// apptoken.dev/managed: "true", lets that token take the Secret over. What the Secret held is replaced.
 	AnnotationAdopt = "apptoken.dev/adopt"
@@ -16,12 +27,15 @@ const (
 	AnnotationRestartPrefix = "restart.apptoken.dev/"
 	// FinalizerRecords keeps an ApplicationToken until its records are retired.
 	FinalizerRecords = "apptoken.dev/records"
+	// FinalizerLogins keeps a User until its logins are ended.
+	FinalizerLogins = "apptoken.dev/logins"
 )
 
 // Conditions.
 const (
 	// ConditionReady sums up. On an ApplicationToken it is true while the Secret holds a token that a live record vouches
-	// for and the spec is obeyed. On a Client it is true while its tokens are accepted.
+	// for and the spec is obeyed. On a Client it is true while its tokens are accepted. On a User it is true while the
+	// user can log in.
 	ConditionReady = "Ready"
 	// ConditionStalled is there, and true, while nothing will change until somebody edits something.
 	// Its reason is that of Ready.
@@ -36,13 +50,21 @@ const (
 	// ConditionRestarted is there where the spec names restart targets, and true once each was restarted for the current
 	// version. Reasons when false: RestartTargetMissing, RestartFailed.
 	ConditionRestarted = "Restarted"
+	// ConditionPasswordFound is always there on a User, and true while there is a password to check against.
+	// Reasons when false: PasswordMissing, PasswordUnreadable.
+	ConditionPasswordFound = "PasswordFound"
+	// ConditionAccountsResolved is always there on a User, and true while each of its accounts names a Client that is
+	// there. Reason when false: AccountMissing.
+	ConditionAccountsResolved = "AccountsResolved"
 )
 
 // Reasons of Ready=True.
 const (
 	// ReasonIssued says that the Secret holds the token.
 	ReasonIssued = "Issued"
-	// ReasonActive says that the client's tokens are accepted.
+	// ReasonDelivered says that the token was given in the answer of the HTTP API.
+	ReasonDelivered = "Delivered"
+	// ReasonActive says that the client's tokens are accepted, or that the user can log in.
 	ReasonActive = "Active"
 )
 
@@ -54,9 +76,11 @@ const (
 	ReasonClientMissing = "ClientMissing"
 	// ReasonUserMissing says that there is no User of that name.
 	ReasonUserMissing = "UserMissing"
+	// ReasonUserSuspended says that the user is suspended, and with it every token.
+	ReasonUserSuspended = "UserSuspended"
 	// ReasonClientSuspended says that the client is suspended, and with it every token.
 	ReasonClientSuspended = "ClientSuspended"
-	// ReasonNamespaceNotGranted says that the client grants nothing to this namespace.
+	// ReasonNamespaceNotGranted says that the client grants nothing to this namespace, or that the user does not list it.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
 	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace.
 	ReasonOverCeiling = "OverCeiling"
@@ -78,7 +102,9 @@ const (
 	ReasonSecretRefused = "SecretRefused"
 	// ReasonDeliveryUnavailable says that the token cannot be delivered as the spec asks.
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
-	// ReasonSuspended says that the token is suspended.
+	// ReasonUndelivered says that no answer of the HTTP API has given the token.
+	ReasonUndelivered = "Undelivered"
+	// ReasonSuspended says that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
 	// ReasonRevoked says that the token is revoked for good.
 	ReasonRevoked = "Revoked"
@@ -86,6 +112,14 @@ const (
 	ReasonExpired = "Expired"
 	// ReasonAccountIDTaken says that an older Client has the same accountID.
 	ReasonAccountIDTaken = "AccountIDTaken"
+	// ReasonUsernameTaken says that an older User has the same username.
+	ReasonUsernameTaken = "UsernameTaken"
+	// ReasonPasswordMissing says that the user has no password: no passwordSecretRef, no such Secret, or neither key in it.
+	ReasonPasswordMissing = "PasswordMissing"
+	// ReasonPasswordUnreadable says that the hash, or the password itself, is none that can be checked; the message says why.
+	ReasonPasswordUnreadable = "PasswordUnreadable"
+	// ReasonNoAccount says that there is no account at which the user can log in.
+	ReasonNoAccount = "NoAccount"
 )
 
 // Reasons of Ready=False, with Reconciling=True: it comes by itself.
@@ -96,6 +130,12 @@ const (
 
 // Reasons of the conditions beside Ready.
 const (
+	// ReasonPasswordFound says that there is a password to check against; status.password says in which form.
+	ReasonPasswordFound = "PasswordFound"
+	// ReasonAccountsResolved says that each account names a Client that is there.
+	ReasonAccountsResolved = "AccountsResolved"
+	// ReasonAccountMissing says that an account names a Client that is not there.
+	ReasonAccountMissing = "AccountMissing"
 	// ReasonUsedRecently says that a predecessor was used within its quietPeriod.
 	ReasonUsedRecently = "UsedRecently"
 	// ReasonNoRotation says that a token is about to expire and nothing asks for rotation.
@@ -116,6 +156,8 @@ const (
 	EventReissued = "Reissued"
 	// EventRetired says that a predecessor went.
 	EventRetired = "Retired"
+	// EventRefreshTokenReplayed warns, on a User, that a used-up refresh token was presented and its session ended.
+	EventRefreshTokenReplayed = "RefreshTokenReplayed"
 	// EventRetiredInUse warns that a predecessor went although it was in use.
 	EventRetiredInUse = "RetiredInUse"
 )

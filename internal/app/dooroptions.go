@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,7 @@ type DoorOptions struct {
 	MaxStaleness   time.Duration // 0: the doors never close
 	Lookups        int           // reads of the API server a second, for tokens that are not known yet
 	UseWrites      int           // last uses written a second
+	PasswordChecks int           // passwords checked at once
 	Linger         time.Duration // from the order to stop until nothing new is taken
 }
 
@@ -54,6 +56,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
 	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
+	fs.IntVar(&d.PasswordChecks, "password-checks", runtime.GOMAXPROCS(0), "how many passwords are checked at once, each on a processor and in up to 256 MiB of its own, as the hash of the user asks; the default is the number of processors")
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
 	return func() error {
 		d.Audiences, d.DNSNames = list(audiences), list(names)
@@ -116,6 +119,9 @@ func (d DoorOptions) validate() error {
 	}
 	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
 		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
+	}
+	if d.PasswordChecks < 1 || d.PasswordChecks > 1024 {
+		errs = append(errs, fmt.Errorf("--password-checks=%d: write a number from 1 to 1024", d.PasswordChecks))
 	}
 	for _, n := range []struct {
 		flag  string

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify"
@@ -42,6 +45,14 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
 		Audit: NewAuditLogger(o.AuditLog), Noise: rate.NewLimiter(noisePerSecond, noisePerSecond), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
+	doors.Logins = login.NewService(login.Options{
+		Directory: op.People, Records: store, Ended: verifier.End, Checks: d.PasswordChecks, Entropy: rand.Reader, Now: time.Now,
+		Replayed: func(u login.User, source netip.Addr) {
+			doors.Audit.Info("a used-up refresh token was presented, and its session is ended", "user", u.Name, "source", source.String())
+			controllers.TellReplay(op.Manager.GetEventRecorder("apptoken-operator"), u)
+		},
+	})
+	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
 	var err error
 	if op.Doors, err = op.listeners(doors, o); err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify"
@@ -43,7 +44,8 @@ func Scheme() *runtime.Scheme {
 type Operator struct {
 	Manager manager.Manager
 	Doors   map[string]*server.Listener // those that are open, by the names of their flags
-	Index   *verify.Index               // of every record, owner and client, in memory, on every replica
+	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
+	People  *login.Directory            // who may log in, and where
 
 	ready    map[string]check
 	complete check // whether the index is
@@ -64,8 +66,12 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	op := &Operator{Manager: mgr, Index: &verify.Index{}, ready: map[string]check{}}
-	if err := op.keepIndex(ctx); err != nil {
+	op := &Operator{Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, ready: map[string]check{}}
+	passwords, err := newPasswords(mgr, to, o.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if err := op.keepIndex(ctx, passwords); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
@@ -159,7 +165,7 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 			return fmt.Errorf("there is no Secret %s in namespace %s for the certificate of the doors: create it, empty, as config/manager/certificate.yaml does, or give a certificate of your own and leave --tls-secret out", name, o.Namespace)
 		}
 	}
-	for _, kind := range []string{"Client", "ApplicationToken", "TokenRecord"} {
+	for _, kind := range []string{"Client", "User", "ApplicationToken", "TokenRecord"} {
 		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
 		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
 			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
@@ -171,23 +177,23 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 }
 
 // keepIndex feeds the index from watches, and makes readiness wait until it is complete.
-func (op *Operator) keepIndex(ctx context.Context) error {
+func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache) error {
+	people := &controllers.People{Index: op.Index, Directory: op.People}
 	var fed []toolscache.ResourceEventHandlerRegistration
 	for _, w := range []struct {
+		from cache.Cache
 		of   client.Object
-		feed toolscache.ResourceEventHandler
+		to   toolscache.ResourceEventHandler
 	}{
-		{&v1alpha1.TokenRecord{}, record.Feed(op.Index)},
-		{&v1alpha1.Client{}, controllers.FeedClients(op.Index)},
-		{&v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index)},
+		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, record.Feed(op.Index)},
+		{op.Manager.GetCache(), &v1alpha1.Client{}, controllers.FeedClients(op.Index, op.People)},
+		{op.Manager.GetCache(), &v1alpha1.User{}, people.Users()},
+		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index)},
+		{passwords, &corev1.Secret{}, people.Passwords()},
 	} {
-		informer, err := op.Manager.GetCache().GetInformer(ctx, w.of, cache.BlockUntilSynced(false))
+		registration, err := feed(ctx, w.from, w.of, w.to)
 		if err != nil {
-			return fmt.Errorf("watch %T: %w", w.of, err)
-		}
-		registration, err := informer.AddEventHandler(w.feed)
-		if err != nil {
-			return fmt.Errorf("watch %T: %w", w.of, err)
+			return err
 		}
 		fed = append(fed, registration)
 	}

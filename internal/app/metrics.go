@@ -52,11 +52,12 @@ type doorMetrics struct {
 	answers   *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	lookups   *prometheus.CounterVec
+	logins    *prometheus.CounterVec
 	silence   prometheus.GaugeFunc
 }
 
 func (m doorMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.silence}
+	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.silence}
 }
 
 func newDoorMetrics(silence func() float64) doorMetrics {
@@ -71,6 +72,9 @@ func newDoorMetrics(silence func() float64) doorMetrics {
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_lookups_total", Help: "Tokens that were not in the index and looked up in the API server, by result; Limited ones were not.",
 		}, []string{"result"}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_logins_total", Help: "Logins by protocol and result: LoggedIn, or Denied, Limited, Refused, Unavailable.",
+		}, []string{"protocol", "result"}),
 		silence: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "apptoken_store_silence_seconds", Help: "Seconds since the API server was last heard of.",
 		}, silence),

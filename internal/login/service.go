@@ -63,13 +63,13 @@ type Options struct {
 // Service logs people in. Safe for use by many.
 type Service struct {
 	Options
-	checker     *password.Checker
-	byName      *password.Limits
-	byAddress   *password.Limits
-	reads       *rate.Limiter
-	turns       keymutex.KeyMutex // of users, who log in one at a time
-	fresh       fresh
-	refreshing  *refreshing
+	checker    *password.Checker
+	byName     *password.Limits
+	byAddress  *password.Limits
+	reads      *rate.Limiter
+	turns      keymutex.KeyMutex // of users, who log in one at a time
+	fresh      fresh
+	refreshing *refreshing
 }
 
 // NewService returns one.
@@ -105,7 +105,10 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if !may {
 		stored = s.Directory.standIn(a.Username)
 	}
-	same, err := s.checker.Check(ctx, stored, a.Password)
+	same, err := s.checker.Check(ctx, stored, a.Password, func() error { return s.limited(a) })
+	if _, limited := errors.AsType[*Limited](err); limited {
+		return User{}, err
+	}
 	if err != nil {
 		return User{}, unavailable(err)
 	}
@@ -155,6 +158,12 @@ func (s *Service) Account(u User, id *int64) (Client, error) {
 		return c, nil
 	}
 	return Client{}, &Invalid{"account_id", "is that of no account at which this user can log in"}
+}
+
+// At chooses the client of that name, if the user has an account there.
+func (s *Service) At(u User, client string) (Client, bool) {
+	c, ok := s.Directory.Client(client)
+	return c, ok && u.has(client) && !c.Suspended
 }
 
 func (u User) has(client string) bool {

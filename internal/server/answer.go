@@ -21,11 +21,12 @@ var (
 type fault struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
+	Field       string `json:"field,omitempty"` // the name of the field of the request that it is about
 }
 
 // problem writes a refusal. Its texts are constants, so that nothing of a request comes back.
 func problem(w http.ResponseWriter, status int, code, description string) {
-	answer(w, status, fault{code, description})
+	answer(w, status, fault{Error: code, Description: description})
 }
 
 // unreadable is the status for a body that could not be read: it is too large, or ends in the middle.

@@ -34,6 +34,10 @@ func TestAnswersHaveTheseKeysAndNoOthers(t *testing.T) {
 			h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["indexer"]}}),
 			"active apptoken_account_id apptoken_kind apptoken_permissions apptoken_roles client_id iat jti scope sub token_type",
 		},
+		"an introspection of a login": {
+			h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["login"]}}),
+			"active apptoken_account_id apptoken_kind apptoken_permissions apptoken_roles client_id iat jti scope sub token_type username",
+		},
 		"an introspection of what is not": {h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["ended"]}}), "active"},
 		"an introspection by nobody":      {h.post("/oauth2/introspect", "", url.Values{"token": {h.Tokens["indexer"]}}), "error error_description"},
 		"a revocation":                    {h.post("/oauth2/revoke", "", url.Values{"token": {h.Tokens["unlisted"]}}), ""},
@@ -45,6 +49,12 @@ func TestAnswersHaveTheseKeysAndNoOthers(t *testing.T) {
 			review("indexer"),
 			"apiVersion kind metadata spec status status.authenticated status.user status.user.extra status.user.extra.apptoken.dev/client " +
 				"status.user.extra.apptoken.dev/kind status.user.extra.apptoken.dev/permissions status.user.extra.apptoken.dev/token-id status.user.groups status.user.uid status.user.username",
+		},
+		"a review of a login": {
+			review("login"),
+			"apiVersion kind metadata spec status status.authenticated status.user status.user.extra status.user.extra.apptoken.dev/client " +
+				"status.user.extra.apptoken.dev/kind status.user.extra.apptoken.dev/permissions status.user.extra.apptoken.dev/token-id " +
+				"status.user.extra.apptoken.dev/user status.user.groups status.user.uid status.user.username",
 		},
 		"a review of what is not": {review("ended"), "apiVersion kind metadata spec status status.user"},
 		"a refusal":               {h.do(http.MethodGet, "/verify", nil, ""), "error error_description"},

@@ -11,34 +11,37 @@ var credentialHeaders = []string{"Authorization", "X-Security-Token", "Authentic
 
 // presented is what a request shows of credentials.
 type presented struct {
-	text string
-	many bool // more than one: whose request would it be?
+	text    string
+	many    bool   // more than one: whose request would it be?
+	session string // the session id that goes with it
+}
+
+// take notes a credential that is there. The same one twice is two.
+func (p *presented) take(text string) {
+	if p.text != "" || p.many {
+		p.text, p.many = "", true
+		return
+	}
+	p.text = text
 }
 
 // credentialOf takes the bearer credential out of a request's headers: Authorization, X-Security-Token, or
 // Authentication, which is how some programs spell the first. Credentials of other schemes are none of ours.
 func credentialOf(h http.Header) presented {
 	var p presented
-	take := func(text string) {
-		if p.text != "" || p.many {
-			p = presented{many: true}
-			return
-		}
-		p.text = text
-	}
 	for _, v := range h["Authorization"] {
 		if text, ok := bearer(v); ok {
-			take(text)
+			p.take(text)
 		}
 	}
 	for _, v := range h["X-Security-Token"] {
 		if v != "" {
-			take(v)
+			p.take(v)
 		}
 	}
 	for _, v := range h["Authentication"] {
 		if text, ok := bearer(v); ok {
-			take(text)
+			p.take(text)
 		}
 	}
 	return p

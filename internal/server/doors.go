@@ -9,7 +9,10 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/time/rate"
 
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server/ui"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -33,43 +36,24 @@ type Doors struct {
 	Noise     *rate.Limiter  // of lines about what nobody knows, which strangers can bring about without end
 	Metrics   *Metrics
 	Now       func() time.Time
+
+	Logins  *login.Service                // nil: nobody logs in here
+	Desk    desk.Desk                     // nil: no application tokens are made here
+	Counted func(protocol, result string) // is told how each login ended; nil: nobody is
 }
 
 // Handler serves the doors that gateways, resource servers and holders ask.
 func (d *Doors) Handler() http.Handler {
-	return routes{
-		"/verify":            {"", d.forwardAuth},
-		"/oauth2/introspect": {http.MethodPost, d.introspect},
-		"/oauth2/revoke":     {http.MethodPost, d.revoke},
-		"/.well-known/oauth-authorization-server": {http.MethodGet, d.metadata},
+	all := newRoutes(d.operations())
+	if d.Logins != nil {
+		all.pages = ui.Handler()
 	}
+	return all
 }
 
 // WebhookHandler serves the door that kube-apiservers ask.
 func (d *Doors) WebhookHandler() http.Handler {
-	return routes{"/tokenreview": {http.MethodPost, d.tokenReview}}
-}
-
-// routes are doors by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
-// what the caller wrote.
-type routes map[string]route
-
-type route struct {
-	method string // empty: any
-	serve  http.HandlerFunc
-}
-
-func (all routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	to, there := all[r.URL.Path]
-	switch {
-	case !there:
-		problem(w, http.StatusNotFound, "not_found", "there is nothing at this path")
-	case to.method != "" && r.Method != to.method:
-		w.Header()["Allow"] = []string{to.method}
-		problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+to.method)
-	default:
-		to.serve(w, r)
-	}
+	return newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
 }
 
 // ask verifies for a door. It counts the answer, and puts refusals into the audit log.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,3 +15,9 @@ var Required = required
 
 // GRPCWithin is GRPC for those who say what they have to within a time.
 func (d *Doors) GRPCWithin(most time.Duration) *grpc.Server { return d.grpc(most) }
+
+// Presented is what a request presents: a credential, whether there are more, and the session that goes with it.
+func Presented(h http.Header) (text string, many bool, session string) {
+	p := presentedIn(h)
+	return p.text, p.many, p.session
+}

@@ -51,11 +51,13 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		Roles:       listed(route, extensionRole),
 		Clients:     listed(route, extensionClient),
 	}
-	p := credentialOf(checkHeaders(attributes.GetRequest().GetHttp()))
+	headers := checkHeaders(attributes.GetRequest().GetHttp())
+	p := presentedIn(headers)
+	facts.Session = p.session
 	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, facts.Source)
 	switch {
 	case verdict == verify.Good:
-		return pass(who, attributes.GetRequest().GetHttp(), route[extensionCredential] == removeCredential), nil
+		return pass(who, headers, route[extensionCredential] == removeCredential), nil
 	case verdict == verify.Stale:
 		return refuse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
 	case verdict.Forbidden():
@@ -81,7 +83,7 @@ func misspelt(extensions map[string]string) bool {
 	return false
 }
 
-// checkHeaders are the credentials among the headers of a checked request, by their canonical names. Envoy joins those of
+// checkHeaders are the headers of a checked request, by their canonical names. Envoy joins those of
 // one name by commas, or where it is told to sends them one by one.
 func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	h := http.Header{}
@@ -125,7 +127,7 @@ func listed(extensions map[string]string, name string) []string {
 }
 
 // pass lets a request through with our word about who it is, in place of whatever it says of itself.
-func pass(who verify.Identity, request *authv3.AttributeContext_HttpRequest, dropCredential bool) *authv3.CheckResponse {
+func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{}
 	said := map[string]bool{}
 	remove := func(name string) {
@@ -142,7 +144,7 @@ func pass(who verify.Identity, request *authv3.AttributeContext_HttpRequest, dro
 			ok.Headers = append(ok.Headers, header(name, value))
 		}
 	}
-	for name := range checkHeaders(request) {
+	for name := range request {
 		// To some upstreams x_apptoken_user is X-Apptoken-User.
 		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), headerPrefix) {
 			remove(name)
@@ -151,6 +153,12 @@ func pass(who verify.Identity, request *authv3.AttributeContext_HttpRequest, dro
 	if dropCredential {
 		for _, name := range credentialHeaders {
 			remove(name)
+		}
+		switch rest, there := withoutCredential(request["Cookie"]); {
+		case there && rest == "":
+			remove("Cookie")
+		case there:
+			ok.Headers = append(ok.Headers, header("Cookie", rest))
 		}
 	}
 	return &authv3.CheckResponse{

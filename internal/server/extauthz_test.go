@@ -27,11 +27,17 @@ func (h *house) gateway() authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// check is what Envoy sends of a request.
+// check is what Envoy sends of a request: headers by name, and one by one those that are there more than once.
 func check(v verifytest.Vector) *authv3.CheckRequest {
-	headers := map[string]string{}
+	headers, lines := map[string]string{}, &corev3.HeaderMap{}
 	for name, values := range v.HTTPHeaders() {
-		headers[strings.ToLower(name)] = strings.Join(values, ",")
+		if name = strings.ToLower(name); len(values) == 1 {
+			headers[name] = values[0]
+			continue
+		}
+		for _, value := range values {
+			lines.Headers = append(lines.Headers, &corev3.HeaderValue{Key: name, RawValue: []byte(value)})
+		}
 	}
 	extensions := map[string]string{}
 	for name, list := range map[string][]string{"permission": v.Requires.Permissions, "role": v.Requires.Roles, "client": v.Requires.Clients} {
@@ -40,7 +46,9 @@ func check(v verifytest.Vector) *authv3.CheckRequest {
 		}
 	}
 	a := &authv3.AttributeContext{
-		Request:           &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Method: "GET", Path: "/", Headers: headers}},
+		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
+			Method: "GET", Path: "/", Headers: headers, HeaderMap: lines,
+		}},
 		ContextExtensions: extensions,
 	}
 	if v.Source != "" {

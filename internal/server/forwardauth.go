@@ -35,8 +35,12 @@ var identityHeaders = [...]string{
 // there does not stay. All are always there: in place of one that is not, Caddy 2.6 tells the upstream the name of its own
 // variable.
 func valuesOf(who verify.Identity) [len(identityHeaders)]string {
+	user := ""
+	if who.User != nil {
+		user = who.User.Name // the object's: what people log in with may hold what no header may
+	}
 	return [...]string{
-		who.Subject, who.Client.Name, "", bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
+		who.Subject, who.Client.Name, user, bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
 	}
 }
 
@@ -57,7 +61,8 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	facts.Source = d.source(r)
-	p := credentialOf(r.Header)
+	p := presentedIn(r.Header)
+	facts.Session = p.session
 	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, facts.Source)
 	switch {
 	case verdict == verify.Good:

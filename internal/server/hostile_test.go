@@ -150,7 +150,7 @@ func TestRefusalsOfACredentialAreOneAnswer(t *testing.T) {
 		"x", good[:52], good + "0", strings.ToUpper(good), good[:52] + "-", "a\xffb", strings.Repeat("a", 512), strings.Repeat("a", 513),
 		good + strings.Repeat("0", 460), strings.Repeat("a", 6<<10), "at-" + strings.Repeat("0", 32),
 	}
-	for _, name := range []string{"unlisted", "ended", "ends", "overlapover", "suspended", "stopped", "unowned", "killed", "orphan", "unclaimed", "ranged", "unreadable", "nearby", "loginkind"} {
+	for _, name := range []string{"unlisted", "ended", "ends", "overlapover", "suspended", "stopped", "unowned", "killed", "orphan", "unclaimed", "ranged", "unreadable", "nearby", "loginkind", "userbob", "loginbefore", "loginbob", "idleover", "session", "sessionanywhere", "sessionidle"} {
 		wrong = append(wrong, world.Tokens[name])
 	}
 	basic := func(s string) string { return base64.StdEncoding.EncodeToString([]byte("acme:" + url.QueryEscape(s))) }
@@ -158,6 +158,7 @@ func TestRefusalsOfACredentialAreOneAnswer(t *testing.T) {
 		"/verify, Authorization":    func(s string) string { return get("/verify?permission=search.query", "Authorization: Bearer "+s) },
 		"/verify, X-Security-Token": func(s string) string { return get("/verify", "X-Security-Token: "+s) },
 		"/verify, Authentication":   func(s string) string { return get("/verify", "Authentication: bearer "+s) },
+		"/verify, a cookie":         func(s string) string { return get("/verify", "Cookie: spectrum.authentication.token="+s) },
 		"introspection by it": func(s string) string {
 			return post("/oauth2/introspect", urlencoded, "token="+good, "Authorization: Bearer "+s)
 		},

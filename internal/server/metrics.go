@@ -17,10 +17,14 @@ const (
 	doorReview
 	doorIntrospect
 	doorRevoke
+	doorLogin
+	doorLogout
+	doorManage
 )
 
 var doors = [...]string{
 	doorVerify: "verify", doorExtAuthz: "ext_authz", doorReview: "tokenreview", doorIntrospect: "introspect", doorRevoke: "revoke",
+	doorLogin: "login", doorLogout: "logout", doorManage: "manage",
 }
 
 // Metrics of the doors.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
@@ -142,7 +143,8 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	if _, ok = d.authenticated(w, r, callerOf(r, f), doorIntrospect, permissionIntrospect); !ok {
 		return
 	}
-	// The resource server does not say where it was presented: a token with ranges is not known to be in them.
+	// The resource server does not say where it was presented, nor with which session: a token with ranges is not known to
+	// be in them, nor one of a session to be in that.
 	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), verify.Facts{}, d.source(r))
 	switch {
 	case verdict == verify.Good:
@@ -160,6 +162,9 @@ func introspected(who verify.Identity) introspection {
 		IssuedAt: who.IssuedAt.Unix(), Subject: who.Subject, ID: who.ID.String(), Kind: who.Kind.String(),
 		AccountID: who.Client.AccountID, Roles: who.Roles, Permissions: who.Permissions,
 	}
+	if who.User != nil {
+		in.Username = who.User.Username
+	}
 	if !who.ExpiresAt.IsZero() {
 		in.Expires = who.ExpiresAt.Unix()
 	}
@@ -174,7 +179,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := callerOf(r, f)
-	_, digest, err := token.DigestOf(f.Get("token"))
+	kind, digest, err := token.DigestOf(f.Get("token"))
 	if own := !c.many && (c.text == "" || c.text == f.Get("token")); !own {
 		by, ok := d.authenticated(w, r, c, doorRevoke, permissionRevoke)
 		if ok && err == nil {
@@ -186,6 +191,10 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		done(w)
+		return
+	}
+	if kind == token.Refresh {
+		d.endRefresh(w, r, f.Get("token"))
 		return
 	}
 	facts := c.facts()
@@ -200,6 +209,23 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	default:
 		d.end(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
 	}
+}
+
+// endRefresh ends the session of a refresh token, which whoever holds it may.
+func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text string) {
+	presented, err := token.Parse(text)
+	if err == nil && d.Logins != nil {
+		err = d.Logins.EndRefresh(r.Context(), presented)
+	}
+	switch {
+	case errors.Is(err, login.ErrUnavailable):
+		d.Audit.Error(err, "not revoked", "kind", token.Refresh.String(), "source", d.source(r).String())
+		unavailable(w)
+		return
+	case err == nil:
+		d.Audit.Info("logged out", "kind", token.Refresh.String(), "source", d.source(r).String(), "protocol", protocolOf(r))
+	}
+	done(w)
 }
 
 // done is the answer to every revocation after which the token is good for nothing, or never was.
@@ -224,13 +250,15 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 		return
 	}
 	d.Verifier.End(digest)
-	d.Audit.Info("revoked", "token", digest.RecordName(), "subject", rec.Owner.Namespace+"/"+rec.Owner.Name, "by", by.String(), "source", d.source(r).String())
+	d.Audit.Info("revoked", "token", digest.RecordName(), "subject", strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"), "by", by.String(), "source", d.source(r).String())
 	done(w)
 }
 
 // serverMetadata is the document of RFC 8414, 2.
 type serverMetadata struct {
 	Issuer            string   `json:"issuer"`
+	Token             string   `json:"token_endpoint,omitempty"`
+	TokenAuth         []string `json:"token_endpoint_auth_methods_supported,omitempty"`
 	ResponseTypes     []string `json:"response_types_supported"`
 	GrantTypes        []string `json:"grant_types_supported"`
 	Introspection     string   `json:"introspection_endpoint"`
@@ -241,23 +269,35 @@ type serverMetadata struct {
 
 // metadata says where the doors of OAuth are.
 func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
-	issuer := d.Issuer
-	if issuer == "" && r.Host == "" { // HTTP/1.0
-		problem(w, http.StatusBadRequest, "invalid_request", "the request names no host")
+	issuer, ok := d.issuer(w, r)
+	if !ok {
 		return
 	}
-	if issuer == "" {
-		scheme := "https"
-		if r.TLS == nil {
-			scheme = "http"
-		}
-		issuer = scheme + "://" + r.Host
-	}
-	answer(w, http.StatusOK, serverMetadata{
+	m := serverMetadata{
 		Issuer: issuer, ResponseTypes: []string{}, GrantTypes: []string{},
 		Introspection:     issuer + "/oauth2/introspect",
 		IntrospectionAuth: []string{"Bearer", "client_secret_basic", "client_secret_post"},
 		Revocation:        issuer + "/oauth2/revoke",
 		RevocationAuth:    []string{"none", "client_secret_basic", "client_secret_post"},
-	})
+	}
+	if d.Logins != nil {
+		m.Token, m.GrantTypes = issuer+"/oauth2/token", []string{grantPassword, grantRefresh}
+		m.TokenAuth = []string{"none", "client_secret_basic", "client_secret_post"}
+	}
+	answer(w, http.StatusOK, m)
+}
+
+// issuer is the URL under which callers reach us. Without one the answer was written.
+func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
+	switch {
+	case d.Issuer != "":
+		return d.Issuer, true
+	case r.Host == "": // HTTP/1.0
+		problem(w, http.StatusBadRequest, "invalid_request", "the request names no host")
+		return "", false
+	case r.TLS == nil:
+		return "http://" + r.Host, true
+	default:
+		return "https://" + r.Host, true
+	}
 }

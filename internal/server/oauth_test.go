@@ -131,6 +131,12 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 		"the holder, while it is suspended":           {"", "suspended", 200, true},
 		"the holder, while its owner is stopped":      {"", "stopped", 200, true},
 		"the holder, from an address that is refused": {"", "ranged", 200, true},
+		"the holder, without its session":             {"", "sessionanywhere", 200, true},
+		"the holder, after it lay idle":               {"", "idleover", 200, true},
+		"the holder, after the password was changed":  {"", "loginbefore", 200, true},
+		"the holder, while the user is suspended":     {"", "loginbob", 200, true},
+		"one of a session, another":                   {"sessionanywhere", "indexer", 401, false},
+		"a user's token that may not":                 {"login", "indexer", 403, false},
 		"one that may revoke, what is dead":           {"root", "ended", 200, false},
 		"nobody, what never was":                      {"", "unlisted", 200, false},
 	} {

@@ -36,7 +36,8 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "invalid_request", "this is no TokenReview of authentication.k8s.io/v1")
 		return
 	}
-	// Where the credential was presented, an API server does not say: one with ranges is not known to be in them.
+	// Where the credential was presented, and with which session, an API server does not say: one with ranges is not known
+	// to be in them, nor one of a session to be in that.
 	who, verdict := d.ask(r.Context(), doorReview, review.Spec.Token, verify.Facts{}, d.source(r))
 	if verdict == verify.Stale {
 		unavailable(w)
@@ -64,19 +65,25 @@ func reviewed(who verify.Identity, v verify.Verdict, asked, ours []string) authe
 	for _, role := range who.Roles {
 		groups = append(groups, groupRoles+who.Client.Name+":"+role)
 	}
+	extra := map[string]authenticationv1.ExtraValue{
+		extraPrefix + "client":      {who.Client.Name},
+		extraPrefix + "token-id":    {who.ID.String()},
+		extraPrefix + "kind":        {who.Kind.String()},
+		extraPrefix + "permissions": who.Permissions,
+	}
+	if who.User != nil {
+		extra[extraPrefix+"user"] = authenticationv1.ExtraValue{who.User.Name}
+	}
 	return authenticationv1.TokenReviewStatus{
 		Authenticated: true,
 		Audiences:     audiences,
 		User: authenticationv1.UserInfo{
+			// An ApplicationToken has a namespace, and a User none. No name of either holds a colon: neither is taken for the
+			// other.
 			Username: userPrefix + strings.ReplaceAll(who.Subject, "/", ":"),
 			UID:      who.UID,
 			Groups:   groups,
-			Extra: map[string]authenticationv1.ExtraValue{
-				extraPrefix + "client":      {who.Client.Name},
-				extraPrefix + "token-id":    {who.ID.String()},
-				extraPrefix + "kind":        {who.Kind.String()},
-				extraPrefix + "permissions": who.Permissions,
-			},
+			Extra:    extra,
 		},
 	}
 }

@@ -32,7 +32,7 @@ func identityOf(h *house, v verifytest.Vector) map[string]string {
 	want := map[string]string{
 		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
 		"X-Apptoken-Roles": strings.Join(v.Roles, ","), "X-Apptoken-Permissions": strings.Join(v.Permissions, ","),
-		"X-Apptoken-User": "",
+		"X-Apptoken-User": v.User,
 	}
 	if v.Kind != "" {
 		want["X-Apptoken-Kind"] = v.Kind
@@ -118,7 +118,7 @@ func TestVectorsThroughTokenReview(t *testing.T) {
 			if user.Username != "apptoken:"+strings.ReplaceAll(v.Subject, "/", ":") || !slices.Equal(user.Groups, groups) || user.UID == "" {
 				t.Errorf("user %q in %q", user.Username, user.Groups)
 			}
-			if !slices.Equal(user.Extra["apptoken.dev/permissions"], v.Permissions) {
+			if !slices.Equal(user.Extra["apptoken.dev/permissions"], v.Permissions) || strings.Join(user.Extra["apptoken.dev/user"], ",") != v.User {
 				t.Errorf("extra: %v", user.Extra)
 			}
 		})
@@ -146,7 +146,9 @@ func TestVectorsThroughIntrospection(t *testing.T) {
 				return
 			}
 			said := got.json(t)
-			if said["active"] != true || v.Verdict == verify.Good.String() && (said["sub"] != v.Subject || said["client_id"] != v.Client) {
+			username, _ := said["username"].(string)
+			if said["active"] != true || v.Verdict == verify.Good.String() &&
+				(said["sub"] != v.Subject || said["client_id"] != v.Client || username != h.Users[v.User].Username) {
 				t.Errorf("%s", got.body)
 			}
 		})

@@ -15,15 +15,19 @@ const (
 // idleShare of an idle time-out is how far the store may be behind where other replicas end the credential on its word.
 const idleShare = 10
 
+// known is the last sign of life that the store has.
+func (u Use) known() time.Time {
+	if u.Idle > 0 && u.StoredAt.Before(u.IssuedAt) {
+		return u.IssuedAt
+	}
+	return u.StoredAt
+}
+
 // unheard says that on the word of the store the credential would end: it knows of no use since a successor took over, or
 // of none for a good part of the idle time-out.
 func (u Use) unheard(now time.Time) bool {
 	if u.Idle > 0 {
-		known := u.StoredAt
-		if known.Before(u.IssuedAt) {
-			known = u.IssuedAt
-		}
-		return u.At.After(known) && now.Sub(known) >= u.Idle/idleShare
+		return u.waits() && now.Sub(u.known()) >= u.Idle/idleShare
 	}
 	return !u.SupersededAt.IsZero() && u.StoredAt.Before(u.SupersededAt) && !u.At.Before(u.SupersededAt)
 }
@@ -37,7 +41,7 @@ func (u Use) urgency() float64 {
 	if u.Idle > 0 {
 		allowed = min(allowed, u.Idle/idleShare)
 	}
-	return float64(u.At.Sub(u.StoredAt)) / float64(allowed)
+	return float64(u.At.Sub(u.known())) / float64(allowed)
 }
 
 // Due says whether a use is worth a write at the instant now.
@@ -45,7 +49,7 @@ func (u Use) Due(now time.Time) bool { return u.unheard(now) || u.Idle == 0 && u
 
 // waits says that a use is not worth a write yet, and will be although nothing more happens: what ends by idleness must be
 // known everywhere when that time comes.
-func (u Use) waits() bool { return u.Idle > 0 && u.At.After(u.StoredAt) }
+func (u Use) waits() bool { return u.Idle > 0 && u.At.After(u.known()) }
 
 // unheardShare is how many writes of credentials that would end on the word of the store are allowed for one of the others.
 // There is one such write for each rotation, and few in each idle time-out, and it keeps a workload from being refused.

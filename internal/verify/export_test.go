@@ -6,7 +6,7 @@ import "unsafe"
 func (x *Index) Remembered() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.grants) + len(x.owners) + len(x.tenants) + len(x.ended)
+	return len(x.grants) + len(x.owners) + len(x.tenants) + len(x.people) + len(x.ended)
 }
 
 // ItemSize is how many bytes of memory a record has in the index, beside its slot and its owner.

@@ -68,9 +68,13 @@ type Use struct {
 	home *item
 }
 
-// lastUse is a Use that is whole: not the time of one and the address of another.
-func lastUse(home *item) Use {
-	u := &home.Value.use
+// lastUse is a Use that is whole: not the time of one and the address of another. What else it says is of the record as it
+// is now, whose use is kept where that of the first was.
+func (x *Index) lastUse(home *item) Use {
+	u, e := &home.Value.use, &home.Value
+	if now := x.entries.Find(home.Digest); now != nil {
+		e = &now.Value
+	}
 	for {
 		seq := u.seq.Load()
 		var address [16]byte
@@ -80,9 +84,12 @@ func lastUse(home *item) Use {
 		if seq%2 == 1 || u.seq.Load() != seq {
 			continue
 		}
-		v := Use{ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()), IssuedAt: unix(home.Value.issuedAt), home: home}
-		if l := home.Value.login; l != nil {
-			v.Idle = time.Duration(l.idle) * time.Second
+		v := Use{
+			ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()),
+			IssuedAt: unix(e.issuedAt), home: home,
+		}
+		if e.login != nil {
+			v.Idle = time.Duration(e.login.idle) * time.Second
 		}
 		if address != [16]byte{} {
 			v.From = netip.AddrFrom16(address).Unmap()
@@ -116,7 +123,7 @@ func (x *Index) Used(most int) []Use {
 		u := &home.Value.use
 		x.telling, u.behind = u.behind, nil
 		u.queued.Store(false) // before it is read: a use from now on queues it again
-		list = append(list, lastUse(home))
+		list = append(list, x.lastUse(home))
 	}
 	return list
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,8 @@ type person struct {
 // login is what only the credentials of somebody who logged in have.
 type login struct {
 	credential string
-	session    token.Digest // zero: it needs none
+	bound      bool         // to a session
+	session    token.Digest // zero: it has none, so that one that is bound is never accepted
 	idle       int64        // seconds without use after which it is refused; 0: never
 }
 
@@ -40,13 +42,18 @@ func newLogin(r record.Record) *login {
 	if r.Kind == token.Application || r.Kind == token.UserApplication {
 		return nil
 	}
-	return &login{credential: r.Credential, session: r.Session, idle: int64(r.IdleTimeout / time.Second)}
+	l := &login{credential: r.Credential, session: r.Session, bound: r.Kind == token.Session || r.Session != token.Digest{}}
+	if r.IdleTimeout != 0 {
+		l.idle = max(1, int64(r.IdleTimeout/time.Second)) // a part of a second is not never
+	}
+	return l
 }
 
 // SessionLength is the number of bytes of a session id: a UUID as RFC 9562 writes it.
 const SessionLength = 36
 
-// SessionDigest is what a record keeps of a session id. Ids of another length have the zero Digest, which is that of none.
+// SessionDigest is what a record keeps of a session id, which has one spelling: the one in which it was issued. Ids of
+// another length have the zero Digest, which is that of none.
 func SessionDigest(id string) token.Digest {
 	var text [SessionLength]byte
 	if len(id) != len(text) {
@@ -72,7 +79,7 @@ func (u *User) standing(client string, l *login) Verdict {
 
 // fits says whether a login is presented as it must be: with its session, and not after it lay idle.
 func (l *login) fits(now time.Time, e *entry, f Facts) Verdict {
-	if l.session != (token.Digest{}) && l.session != SessionDigest(f.Session) {
+	if l.bound && (l.session == token.Digest{} || l.session != SessionDigest(f.Session)) {
 		return SessionRefused
 	}
 	if l.idle == 0 {
@@ -122,4 +129,39 @@ func (x *Index) dismiss(p *person) {
 	if p.users == 0 && p.now.Load() == nil {
 		delete(x.people, p.name)
 	}
+}
+
+// As is the Identity of a user at a client who came without a credential of ours: by their name and password, just now, from
+// that address.
+func (v *Verifier) As(user, client string, from netip.Addr) (Identity, Verdict) {
+	if !v.Open() {
+		return Identity{}, Stale
+	}
+	return v.index.as(user, client, from)
+}
+
+func (x *Index) as(user, client string, from netip.Addr) (Identity, Verdict) {
+	x.mu.Lock()
+	var u *User
+	var c *Client
+	if p := x.people[user]; p != nil {
+		u = p.now.Load()
+	}
+	if t := x.tenants[client]; t != nil {
+		c = t.now.Load()
+	}
+	x.mu.Unlock()
+	switch {
+	case c == nil:
+		return Identity{}, ClientMissing
+	case c.Suspended:
+		return Identity{}, ClientSuspended
+	}
+	if v := u.standing(client, nil); v != Good {
+		return Identity{}, v
+	}
+	if !within(c.Ranges, from) {
+		return Identity{}, SourceRefused
+	}
+	return Identity{Held: hold(c, u, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Good
 }

@@ -67,11 +67,11 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 	if e.expiresAt != never {
 		who.ExpiresAt = time.Unix(e.expiresAt, 0).UTC()
 	}
-	return who, require(who.Held, f)
+	return who, Require(who.Held, f)
 }
 
-// require asks whether all is held that is required.
-func require(h *Held, f Facts) Verdict {
+// Require asks whether all is held that the facts require.
+func Require(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {
 		if client != h.Client.Name {
 			return ClientRefused

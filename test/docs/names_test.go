@@ -206,7 +206,7 @@ func TestEveryTableHasTheColumnsOfItsKind(t *testing.T) {
 			seen[kind] = true
 		}
 	}
-	if len(seen) != 3 {
+	if len(seen) != 4 {
 		t.Errorf("of the kinds, only %v are shown as kubectl shows them", seen)
 	}
 }
@@ -246,7 +246,7 @@ func versionOf(t *testing.T, plural string) version {
 func columns(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, name := range []string{"applicationtokens", "clients", "tokenrecords"} {
+	for _, name := range []string{"applicationtokens", "clients", "tokenrecords", "users"} {
 		narrow, wide := []string{"NAME"}, []string{"NAME"}
 		for _, c := range versionOf(t, name).AdditionalPrinterColumns {
 			head := strings.ToUpper(c.Name)
@@ -261,7 +261,7 @@ func columns(t *testing.T) map[string]string {
 }
 
 func TestEveryFieldIsDescribed(t *testing.T) {
-	for name, kind := range map[string]string{"applicationtokens": "applicationtoken", "clients": "client", "tokenrecords": "tokenrecord"} {
+	for name, kind := range map[string]string{"applicationtokens": "applicationtoken", "clients": "client", "tokenrecords": "tokenrecord", "users": "user"} {
 		text := file(t, "docs/spec/"+kind+".md")
 		schema := versionOf(t, name).Schema.OpenAPIV3Schema
 		for _, part := range []string{"spec", "status"} {

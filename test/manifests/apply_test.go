@@ -78,6 +78,10 @@ func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
 		{"watch", "apptoken.dev", "clients", all, always},
 		{"update", "apptoken.dev", "clients/status", all, always},
 		{"update", "apptoken.dev", "clients", all, never},
+		{"watch", "apptoken.dev", "users", all, always},
+		{"patch", "apptoken.dev", "users", all, always},
+		{"update", "apptoken.dev", "users/status", all, always},
+		{"delete", "apptoken.dev", "users", all, never},
 		{"watch", "", "namespaces", all, always},
 
 		{"create", "apptoken.dev", "tokenrecords", system, always},

@@ -18,6 +18,8 @@ var (
 	reading = rights{
 		"apptoken.dev/clients":        "get list watch",
 		"apptoken.dev/clients/status": "update",
+		"apptoken.dev/users":          "get list patch watch",
+		"apptoken.dev/users/status":   "update",
 		"/namespaces":                 "get list watch",
 	}
 	// In a namespace that it serves.
@@ -40,7 +42,7 @@ var (
 		"coordination.k8s.io/leases":       "create get update",
 		"/events":                          "create",
 	}
-	// In the namespace default, where Kubernetes keeps events about Clients.
+	// In the namespace default, where Kubernetes keeps events about Clients and Users.
 	telling = rights{"events.k8s.io/events": "create patch"}
 )
 

@@ -40,22 +40,19 @@ func NewChecker(o Options) *Checker {
 // served. It takes as long for a wrong password as for the right one, and for one that Presented would refuse, which matches
 // nothing.
 //
-// An error means that nothing was checked: ErrBusy, or that of ctx, wrapped, when it ended before a slot was free. A check that
-// runs is not interrupted; the bounds of ReadHash keep it short.
-func (c *Checker) Check(ctx context.Context, stored Stored, presented Secret) (bool, error) {
+// Once there is a slot, the check happens only if still says nil: while it waited, others may have used up what is allowed.
+//
+// An error means that nothing was checked: ErrBusy, that of still, or that of ctx, wrapped, when it ended before a slot was free.
+// A check that runs is not interrupted; the bounds of ReadHash keep it short.
+func (c *Checker) Check(ctx context.Context, stored Stored, presented Secret, still func() error) (bool, error) {
 	if err := c.enter(ctx); err != nil {
 		return false, err
 	}
 	defer c.leave()
+	if err := still(); err != nil {
+		return false, err
+	}
 	return c.weigh(stored, presented), nil
-}
-
-// Decoy does what Check does against like, and says nothing of what came of it: it is for names that nobody has, which would
-// otherwise be told from others by a quick answer. The caller gives the like of what its users have stored, always the same;
-// the zero Stored is the like of a plain one. Errors are those of Check.
-func (c *Checker) Decoy(ctx context.Context, like Stored, presented Secret) error {
-	_, err := c.Check(ctx, like, presented)
-	return err
 }
 
 // enter takes a place, and then a slot.

@@ -35,7 +35,7 @@ func crowded(t *testing.T, slots, waiting int) *crowd {
 func (c *crowd) come(ctx context.Context, n int) {
 	for range n {
 		go func() {
-			_, err := c.Check(ctx, password.Stored{}, password.Secret{})
+			_, err := c.Check(ctx, password.Stored{}, password.Secret{}, always)
 			c.ended <- err
 		}()
 	}
@@ -122,9 +122,6 @@ func TestNothingIsCheckedForWhoeverHasGone(t *testing.T) {
 		if err := <-crowd.ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("who has gone is told %v", err)
 		}
-		if err := crowd.Decoy(ctx, password.Stored{}, password.Secret{}); !errors.Is(err, context.Canceled) {
-			t.Errorf("a decoy for who has gone says %v", err)
-		}
 	})
 }
 
@@ -148,26 +145,29 @@ func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
 		func() {
 			defer func() { _ = recover() }()
 			c.Weigh(func() bool { panic("out of luck") })
-			_, err := c.Check(t.Context(), password.Stored{}, password.Secret{})
+			_, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always)
 			t.Errorf("no panic, and %v", err)
 		}()
 	}
 	c.Weigh(func() bool { return true })
-	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}); !ok || err != nil {
+	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always); !ok || err != nil {
 		t.Errorf("after it: %v, %v", ok, err)
 	}
 }
 
-func TestADecoySaysNothing(t *testing.T) {
-	c := password.NewChecker(password.Options{})
-	v := vectors(t)[2]
-	for how, secret := range map[string]password.Secret{
-		"the right password": presented(t, v.Password), "a wrong one": presented(t, "x"), "none": {}, "a malformed one": password.Take("\xff"),
-	} {
-		for what, like := range map[string]password.Stored{"argon2id": hash(t, v.Hash), "bcrypt": hash(t, crypt), "plain": plain(t, "x"), "nothing": {}} {
-			if err := c.Decoy(t.Context(), like, secret); err != nil {
-				t.Errorf("%s against the like of %s: %v", how, what, err)
-			}
-		}
+// always lets every check happen.
+func always() error { return nil }
+
+// Many guesses that wait together are allowed together: each is asked once more when its turn comes.
+func TestWhatIsNotAllowedAnyMoreIsNotChecked(t *testing.T) {
+	c := password.NewChecker(password.Options{Slots: 1})
+	c.Weigh(func() bool { t.Error("it was checked"); return true })
+	spent := errors.New("spent")
+	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, func() error { return spent }); ok || !errors.Is(err, spent) {
+		t.Errorf("%v, %v", ok, err)
+	}
+	c.Weigh(func() bool { return true })
+	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always); !ok || err != nil {
+		t.Errorf("after it: %v, %v", ok, err)
 	}
 }

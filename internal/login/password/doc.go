@@ -4,8 +4,8 @@
 //	PHC argon2id         what m, t and p say, within bounds        ReadHash
 //	bcrypt               what its cost says, within bounds         ReadHash
 //	plain                what an argon2id with the defaults costs  ReadPlain
-//	nothing (no such     what the like costs, or the defaults      Checker.Decoy
-//	user)
+//	nothing (the zero    what the defaults cost                    nobody
+//	Stored)
 //
 // Checks are slow on purpose, so that a stolen hash is worth little. Three things keep the slowness from being turned on us:
 // ReadHash refuses a hash whose check would take too much, a Checker runs so many checks at once and lets so many wait, and

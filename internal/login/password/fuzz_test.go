@@ -19,7 +19,11 @@ func FuzzReadHash(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Hash)
 	}
+	said := map[string]bool{} // by errors, all of them: none depends on more of a text than which mistake it is
 	for _, text := range hostile() {
+		if _, err := password.ReadHash(text); err != nil {
+			said[err.Error()] = true
+		}
 		if len(text) < 1<<12 {
 			f.Add(text)
 		}
@@ -27,8 +31,8 @@ func FuzzReadHash(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		stored, err := password.ReadHash(text)
 		if err != nil {
-			if len(text) > 8 && strings.Contains(err.Error(), text) {
-				t.Fatalf("%q is repeated by its error: %v", text, err)
+			if !said[err.Error()] {
+				t.Fatalf("%q has an error of its own: %v", text, err)
 			}
 			if stored.Fingerprint() != "" {
 				t.Fatalf("%q is refused and kept", text)

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/apptoken/operator/controllers"
+)
+
+// newPasswords is a cache of what can be a password among the Secrets of the operator's own namespace. It is another one than
+// that of the Secrets that hold tokens, which bear our label and are in the namespaces of tenants.
+func newPasswords(mgr manager.Manager, to *rest.Config, namespace string) (cache.Cache, error) {
+	c, err := cache.New(to, cache.Options{
+		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}, Transform: passwordAlone},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watch the passwords: %w", err)
+	}
+	if err := mgr.Add(c); err != nil {
+		return nil, fmt.Errorf("watch the passwords: %w", err)
+	}
+	return c, nil
+}
+
+// passwordAlone drops everything of a Secret but what a password is read from: the other Secrets there are nobody's business.
+func passwordAlone(obj any) (any, error) {
+	s, ok := obj.(*corev1.Secret)
+	if !ok {
+		return obj, nil
+	}
+	kept := &corev1.Secret{
+		TypeMeta:   s.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion},
+	}
+	for _, key := range []string{controllers.KeyPasswordHash, controllers.KeyPassword} {
+		if v, there := s.Data[key]; there {
+			if kept.Data == nil {
+				kept.Data = map[string][]byte{}
+			}
+			kept.Data[key] = v
+		}
+	}
+	return kept, nil
+}
+
+// feed adds a handler to the informer of a cache.
+func feed(ctx context.Context, c cache.Cache, of client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
+	informer, err := c.GetInformer(ctx, of, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watch %T: %w", of, err)
+	}
+	registration, err := informer.AddEventHandler(handler)
+	if err != nil {
+		return nil, fmt.Errorf("watch %T: %w", of, err)
+	}
+	return registration, nil
+}

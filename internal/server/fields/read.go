@@ -1,0 +1,125 @@
+package fields
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Places are where the fields of a request may be.
+type Places uint8
+
+// The places.
+const (
+	Query Places = 1 << iota
+	Body
+)
+
+// The types of bodies.
+const (
+	urlencoded = "application/x-www-form-urlencoded"
+	multiparts = "multipart/form-data"
+	object     = "application/json"
+)
+
+// Read reads the fields of a request, whose body may have at most so many bytes. Errors, each of which is an *Error, name
+// a field only if its name is among those that are known.
+func Read(w http.ResponseWriter, r *http.Request, most int64, from Places, known ...string) (Fields, error) {
+	all := values{}
+	if from&Query != 0 {
+		if err := all.readForm(known, r.URL.RawQuery); err != nil {
+			return Fields{}, err
+		}
+	}
+	if from&Body != 0 {
+		b, err := receive(w, r, most)
+		if err == nil {
+			err = all.readBody(known, b)
+		}
+		if err != nil {
+			return Fields{}, err
+		}
+	}
+	return Fields{all}, nil
+}
+
+// readBody adds the fields of a body.
+func (v values) readBody(known names, b body) error {
+	switch b.kind {
+	case "":
+		return nil
+	case urlencoded:
+		return v.readForm(known, string(b.text))
+	case multiparts:
+		return v.readMultipart(known, string(b.text), b.boundary)
+	case object:
+		members, err := parseJSON(known, b.text)
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			if err := v.put(known, name, members[name]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return unsupported("the body must be " + urlencoded + ", " + multiparts + " or " + object)
+}
+
+// body is a body, and what it says that it is.
+type body struct {
+	text     []byte
+	kind     string // empty if there is no byte of it
+	boundary string // of multipart
+}
+
+// receive reads a body to its end.
+func receive(w http.ResponseWriter, r *http.Request, most int64) (body, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return body{}, &Error{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
+	}
+	if err != nil {
+		return body{}, bad("the body cannot be read to its end")
+	}
+	if len(text) == 0 {
+		return body{}, nil
+	}
+	for _, coding := range r.Header["Content-Encoding"] {
+		if !strings.EqualFold(coding, "identity") {
+			return body{}, unsupported("the body must not be compressed")
+		}
+	}
+	kind, boundary, err := kindOf(r.Header["Content-Type"])
+	return body{text, kind, boundary}, err
+}
+
+// kindOf reads the header Content-Type. A parameter that is not expected may change what the body means, and one with a
+// star (RFC 2231) what another parameter means; so neither is accepted.
+func kindOf(header []string) (kind, boundary string, err error) {
+	if len(header) != 1 || strings.Contains(header[0], "*") {
+		return "", "", unsupported("the header Content-Type must be there once, and say a type that is known here")
+	}
+	kind, parameters, err := mime.ParseMediaType(header[0])
+	if err != nil {
+		return "", "", unsupported("the header Content-Type cannot be read")
+	}
+	for name, value := range parameters {
+		switch {
+		case name == "charset" && strings.EqualFold(value, "utf-8"):
+		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70: // RFC 2046, 5.1.1
+			boundary = value
+		default:
+			return "", "", unsupported("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
+		}
+	}
+	if kind == multiparts && boundary == "" {
+		return "", "", unsupported("the header Content-Type does not say the boundary")
+	}
+	return kind, boundary, nil
+}

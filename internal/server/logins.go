@@ -1,0 +1,241 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// Fields of the login protocols.
+const (
+	fieldUsername   = "username"
+	fieldPassword   = "password"
+	fieldAccountID  = "account_id"
+	fieldAuthOnly   = "auth_only"
+	fieldRememberMe = "remember-me"
+	fieldRefresh    = "refresh_token"
+)
+
+// mostLogin is how many bytes the body of a login may have.
+const mostLogin = 16 << 10
+
+// loginFields reads the fields of a login. A name and a password are in the body alone: addresses get into logs.
+func loginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
+	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
+	if err != nil {
+		return fields.Fields{}, err
+	}
+	for _, name := range []string{fieldUsername, fieldPassword, fieldRefresh} {
+		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // of a query everything is text
+			return fields.Fields{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
+		}
+	}
+	return fields.Read(w, r, mostLogin, fields.Query|fields.Body, known...)
+}
+
+// namedBy takes the name and the password out of fields.
+func namedBy(f fields.Fields) (named, error) {
+	username, err := f.Required(fieldUsername)
+	if err != nil {
+		return named{}, err
+	}
+	if len(username) > mostUsername {
+		return named{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldUsername, Message: "is too long"}
+	}
+	text, err := f.Required(fieldPassword)
+	if err != nil {
+		return named{}, err
+	}
+	secret, err := password.Presented(text)
+	if err != nil {
+		return named{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldPassword, Message: "is longer than a password can be"}
+	}
+	return named{username: username, secret: secret}, nil
+}
+
+// accountIDIn is the account that a login is to be of; nil: it does not say.
+func accountIDIn(f fields.Fields, required bool) (*int64, error) {
+	id, there, err := f.Integer(fieldAccountID, 1, 1<<53-1)
+	switch {
+	case err != nil:
+		return nil, err
+	case there:
+		return &id, nil
+	case required:
+		return nil, &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required of an integrator"}
+	default:
+		return nil, nil //nolint:nilnil // none is an answer
+	}
+}
+
+// authenticate says who has that name and password, and puts it into the audit log if it is nobody.
+func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
+	if !d.Verifier.Open() { // what is known of users may be as old
+		return login.User{}, login.ErrUnavailable
+	}
+	source := d.source(r)
+	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: source})
+	limited, isLimited := errors.AsType[*login.Limited](err)
+	switch {
+	case isLimited:
+		if d.Noise.AllowN(d.Now(), 1) {
+			d.Audit.Info("not logged in", "why", "too many failures", "user", d.knownAs(n), "source", source.String(), "retryAfter", limited.After.String())
+		}
+		d.counted(r, "Limited")
+	case errors.Is(err, login.ErrDenied):
+		d.Audit.Info("not logged in", "why", "the name or the password is wrong", "user", d.knownAs(n), "source", source.String())
+		d.counted(r, "Denied")
+	case err != nil:
+		d.counted(r, "Unavailable")
+	}
+	return u, err
+}
+
+// counted counts how a login ended.
+func (d *Doors) counted(r *http.Request, result string) {
+	if d.Counted != nil {
+		d.Counted(protocolOf(r), result)
+	}
+}
+
+// protocolOf names the protocol that a path belongs to.
+func protocolOf(r *http.Request) string {
+	for prefix, name := range map[string]string{"/auth/": "teletracker", "/security/": "spectrum", "/oauth2/": "oauth"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			return name
+		}
+	}
+	return "funnelback"
+}
+
+// isLogin says whether a credential is that of somebody who logged in.
+func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
+
+// knownAs is the name of the user who is tried. A name that nobody has is not told: it may be a password in the wrong field.
+func (d *Doors) knownAs(n named) string {
+	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
+		return u.Name
+	}
+	return "unknown"
+}
+
+// open opens a login, and puts it into the audit log.
+func (d *Doors) open(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
+	o, err := d.Logins.Open(r.Context(), u, c, t)
+	if err != nil {
+		d.counted(r, "Refused")
+		return login.Opened{}, err
+	}
+	d.counted(r, "LoggedIn")
+	d.tell(r, "logged in", o)
+	return o, nil
+}
+
+// tell puts what was opened into the audit log.
+func (d *Doors) tell(r *http.Request, what string, o login.Opened, more ...any) {
+	d.Audit.Info(what, append([]any{
+		"user", o.User.Name, "client", o.Client.Name, "kind", o.Token.Kind().String(), "token", o.Record.Name(),
+		"source", d.source(r).String(), "protocol", protocolOf(r),
+	}, more...)...)
+}
+
+// refresh exchanges a refresh token, and puts what came of it into the audit log.
+func (d *Doors) refresh(r *http.Request, f fields.Fields) (login.Opened, error) {
+	arrived := d.Now()
+	text, err := f.Required(fieldRefresh)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	if !d.Verifier.Open() {
+		return login.Opened{}, login.ErrUnavailable
+	}
+	presented, err := token.Parse(text)
+	if err != nil {
+		return login.Opened{}, login.ErrDenied
+	}
+	o, err := d.Logins.Refresh(r.Context(), presented, d.source(r), arrived)
+	if err != nil {
+		if d.Noise.AllowN(d.Now(), 1) {
+			d.Audit.Info("not refreshed", "source", d.source(r).String(), "protocol", protocolOf(r))
+		}
+		return login.Opened{}, err
+	}
+	d.tell(r, "refreshed", o, "predecessor", o.Record.Predecessor)
+	return o, nil
+}
+
+// failed writes the answer to an error of a login, or of the fields of one.
+func (d *Doors) failed(w http.ResponseWriter, err error, how []string) {
+	status, f := refusal(w, err)
+	if status == http.StatusUnauthorized && how != nil {
+		w.Header()["Www-Authenticate"] = how
+	}
+	answer(w, status, f)
+}
+
+// refusal says how an error is answered, in the words that all protocols share. It sets the headers that go with it.
+func refusal(w http.ResponseWriter, err error) (int, fault) {
+	field, isField := errors.AsType[*fields.Error](err)
+	invalid, isInvalid := errors.AsType[*login.Invalid](err)
+	forbidden, isForbidden := errors.AsType[*login.Forbidden](err)
+	limited, isLimited := errors.AsType[*login.Limited](err)
+	switch {
+	case isField:
+		return field.Status, fault{Error: "invalid_request", Description: field.Error(), Field: field.Field}
+	case isInvalid:
+		return http.StatusBadRequest, fault{Error: "invalid_request", Description: invalid.Error(), Field: invalid.Field}
+	case isForbidden:
+		return http.StatusForbidden, fault{Error: "access_denied", Description: forbidden.Message}
+	case isLimited:
+		w.Header()["Retry-After"] = []string{seconds(limited.After)}
+		return http.StatusTooManyRequests, fault{Error: "too_many_requests", Description: "too many failures; wait, and try again"}
+	case errors.Is(err, login.ErrDenied):
+		return http.StatusUnauthorized, fault{Error: "unauthorized", Description: "the name, the password or the token is not accepted"}
+	case errors.Is(err, errElsewhere):
+		return http.StatusNotFound, fault{Error: "not_found", Description: "there is nothing at this path"}
+	case errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable, fault{Error: "temporarily_unavailable", Description: "whoever asked has gone"}
+	default:
+		w.Header()["Retry-After"] = soon
+		return http.StatusServiceUnavailable, fault{Error: "temporarily_unavailable", Description: "it cannot be done now; ask again"}
+	}
+}
+
+// seconds are whole ones, rounded up, for a header.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
+}
+
+// endLogin ends the login that a request presents, in a header or in a cookie. A credential of another kind stays: who would
+// log out with it does not know what it is.
+func (d *Doors) endLogin(w http.ResponseWriter, r *http.Request) (verify.Identity, error) {
+	p := presentedIn(r.Header)
+	facts := verify.Facts{Source: d.source(r), Session: p.session}
+	who, verdict := d.ask(r.Context(), doorLogout, p.text, facts, facts.Source)
+	switch {
+	case verdict.Open():
+		return who, login.ErrUnavailable
+	case verdict != verify.Good:
+		return who, login.ErrDenied
+	case who.User == nil || !isLogin(who.Kind):
+		return who, &login.Forbidden{Message: "this is not a login; to end an application token, revoke it"}
+	}
+	_, digest, err := token.DigestOf(p.text)
+	if err == nil {
+		err = d.Logins.End(r.Context(), digest)
+	}
+	if err == nil {
+		d.Audit.Info("logged out", "user", who.User.Name, "token", who.ID.String(), "source", facts.Source.String(), "protocol", protocolOf(r))
+	}
+	return who, err
+}

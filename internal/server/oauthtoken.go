@@ -1,0 +1,152 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// grants of the token endpoint (RFC 6749).
+const (
+	grantPassword = "password"
+	grantRefresh  = "refresh_token"
+)
+
+// tokenAnswer is the answer of RFC 6749, 5.1.
+type tokenAnswer struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type" doc:"Always Bearer"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is refused"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Good for one new pair"`
+	Scope        string `json:"scope,omitempty" doc:"The permissions of the user at the client, separated by spaces"`
+}
+
+// oauthToken is the token endpoint of RFC 6749.
+func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
+	o, err := d.grant(w, r)
+	switch {
+	case errors.Is(err, errRefused):
+		return
+	case err != nil:
+		d.grantRefused(w, err)
+		return
+	}
+	res := tokenAnswer{
+		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(),
+		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
+	}
+	if who, verdict := d.Verifier.As(o.User.Name, o.Client.Name, d.source(r)); verdict == verify.Good {
+		res.Scope = strings.Join(who.Permissions, " ")
+	}
+	w.Header()["Pragma"] = []string{"no-cache"} // as RFC 6749 wants it
+	answer(w, http.StatusOK, res)
+}
+
+var errGrantType = errors.New("the grant type is not one of ours")
+
+func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+	f, err := loginFields(w, r, "grant_type", fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, "client_id", "client_secret", "scope")
+	if err != nil {
+		return login.Opened{}, err
+	}
+	kind, err := f.Required("grant_type")
+	if err != nil {
+		return login.Opened{}, err
+	}
+	program, err := d.program(w, r, f)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	switch kind {
+	case grantRefresh:
+		return d.refresh(r, f)
+	case grantPassword:
+		return d.grantPassword(r, f, program)
+	default:
+		return login.Opened{}, errGrantType
+	}
+}
+
+// grantPassword logs in. Where the program goes by the name of a client at which the user has an account, the login is of that.
+func (d *Doors) grantPassword(r *http.Request, f fields.Fields, program string) (login.Opened, error) {
+	n, err := namedBy(f)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	id, err := accountIDIn(f, false)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	u, err := d.authenticate(r, n)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	c, of := d.Logins.At(u, program)
+	if id != nil || !of {
+		if c, err = d.Logins.Account(u, id); err != nil {
+			return login.Opened{}, err
+		}
+	}
+	return d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+}
+
+// program is the client_id, in the body or in the Authorization header. A program is a public client and needs no secret; one
+// that sends a secret must send a token of that client.
+func (d *Doors) program(w http.ResponseWriter, r *http.Request, f fields.Fields) (string, error) {
+	name, _, err := f.Text("client_id")
+	if err != nil {
+		return "", err
+	}
+	secret, _, err := f.Text("client_secret")
+	if err != nil {
+		return "", err
+	}
+	c := caller{presented: presented{text: secret}, client: name, byName: true}
+	if user, pass, isBasic := r.BasicAuth(); isBasic {
+		user, err1 := url.QueryUnescape(user)
+		pass, err2 := url.QueryUnescape(pass)
+		c.isBasic = true
+		if err1 != nil || err2 != nil || secret != "" || name != "" && name != user {
+			c.unauthenticated(w)
+			return "", errRefused
+		}
+		c.client, c.text = user, pass
+	}
+	if c.text == "" {
+		return c.client, nil
+	}
+	facts := c.facts()
+	facts.Source = d.source(r)
+	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, facts, facts.Source); {
+	case verdict == verify.Good:
+		return c.client, nil
+	case verdict.Open():
+		unavailable(w)
+	default:
+		c.unauthenticated(w)
+	}
+	return "", errRefused
+}
+
+// grantRefused writes the answer to an error as RFC 6749, 5.2 has it: what is not accepted as a grant is a bad request.
+func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
+	if errors.Is(err, errGrantType) {
+		problem(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
+		return
+	}
+	status, f := refusal(w, err)
+	switch status {
+	case http.StatusUnauthorized:
+		status, f.Error, f.Description = http.StatusBadRequest, "invalid_grant", "the name, the password or the refresh token is not accepted"
+	case http.StatusForbidden:
+		status, f.Error = http.StatusBadRequest, "unauthorized_client"
+	}
+	answer(w, status, f)
+}

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// description is what the OpenAPI document says of an operation; one without an id is not in it.
+type description struct {
+	id, tag, summary string
+	path             []param
+	query            []param
+	headers          []param
+	body             any  // in JSON; of logins also as a form
+	optional         bool // the body is
+	form             any  // as a form, and not in JSON
+	by               who
+	answer           any    // in JSON; nil: there is no body
+	says             string // of the answer; empty: OK
+	header           string // of the answer, that carries a token
+	fails            []int
+}
+
+// param is a parameter, all of which are text to the document.
+type param struct{ name, text string }
+
+// who may call.
+type who int
+
+const (
+	byAnybody   who = iota
+	byToken         // with a token
+	byName          // with a name and a password
+	byPrincipal     // with either
+)
+
+// Names of the ways to authorise in the document.
+const (
+	schemeOAuth    = "login"
+	schemeBearer   = "token"
+	schemeSecurity = "securityToken"
+	schemeBasic    = "password"
+)
+
+var schemes = map[who][]map[string][]string{
+	byAnybody:   {},
+	byToken:     {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}},
+	byName:      {{schemeBasic: {}}},
+	byPrincipal: {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
+}
+
+// openAPI describes operations in OpenAPI 3.1. It panics on types that cannot be described, which are ours.
+func openAPI(all []operation) []byte {
+	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	api := huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Application tokens", Version: "v1alpha1",
+			Description: "Log in, and make, list, change, clone, rotate and revoke application tokens. Answers that carry a token carry it once.",
+		},
+		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
+			schemeOAuth: {
+				Type: "oauth2", Description: "Log in here with a name and a password.",
+				Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: "/oauth2/token", RefreshURL: "/oauth2/token", Scopes: map[string]string{}}},
+			},
+			schemeBearer:   {Type: "http", Scheme: "bearer", Description: "A login token or an application token that you have."},
+			schemeSecurity: {Type: "apiKey", In: "header", Name: headerSecurityToken, Description: "The same, as programs for Funnelback send it."},
+			schemeBasic:    {Type: "http", Scheme: "basic", Description: "A name and a password with each request, which is slow on purpose."},
+		}},
+		Tags: []*huma.Tag{{Name: tagOAuth}, {Name: tagClient}, {Name: tagUser}, {Name: tagFunnelback}, {Name: tagTele}, {Name: tagSpectrum}, {Name: tagVerify}},
+	}
+	for _, op := range all {
+		if op.doc.id != "" {
+			api.AddOperation(op.described(registry))
+		}
+	}
+	text, err := json.Marshal(&api)
+	if err != nil {
+		panic(fmt.Sprintf("the OpenAPI document: %v", err))
+	}
+	return append(text, '\n')
+}
+
+// schemaName is that of a type of ours, in the form that such names have.
+func schemaName(t reflect.Type, hint string) string {
+	if t.Name() == "" {
+		return "Empty"
+	}
+	return huma.DefaultSchemaNamer(t, hint)
+}
+
+func (op operation) described(registry huma.Registry) *huma.Operation {
+	doc := op.doc
+	method := op.method
+	if method == "" {
+		method = http.MethodGet
+	}
+	o := &huma.Operation{
+		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary,
+		Security: schemes[doc.by], Responses: map[string]*huma.Response{},
+	}
+	for _, in := range []struct {
+		place string
+		list  []param
+	}{{"path", doc.path}, {"query", doc.query}, {"header", doc.headers}} {
+		for _, p := range in.list {
+			o.Parameters = append(o.Parameters, &huma.Param{
+				Name: p.name, In: in.place, Description: p.text, Required: in.place == "path", Schema: &huma.Schema{Type: huma.TypeString},
+			})
+		}
+	}
+	if doc.body != nil || doc.form != nil {
+		o.RequestBody = doc.request(registry)
+	}
+	ok := &huma.Response{Description: "OK"}
+	if doc.says != "" {
+		ok.Description = doc.says
+	}
+	if doc.answer != nil {
+		ok.Content = jsonOf(registry, doc.answer)
+	}
+	if doc.header != "" {
+		ok.Headers = map[string]*huma.Param{doc.header: {Description: "The token", Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
+	o.Responses["200"] = ok
+	for _, status := range slices.Sorted(slices.Values(doc.fails)) {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonOf(registry, fault{})}
+	}
+	return o
+}
+
+// request describes a body, in each of the encodings that it can have.
+func (doc description) request(registry huma.Registry) *huma.RequestBody {
+	const form, multipart, object = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+	shape, encodings := doc.form, []string{form}
+	switch {
+	case doc.body != nil && (doc.by == byAnybody || reflect.TypeOf(doc.body) == reflect.TypeFor[masqueradeBody]()):
+		shape, encodings = doc.body, []string{form, multipart, object}
+	case doc.body != nil:
+		shape, encodings = doc.body, []string{object}
+	}
+	content := map[string]*huma.MediaType{}
+	for _, encoding := range encodings {
+		content[encoding] = jsonOf(registry, shape)["application/json"]
+	}
+	return &huma.RequestBody{Required: !doc.optional, Content: content}
+}
+
+func jsonOf(registry huma.Registry, shape any) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
+}

@@ -1,0 +1,186 @@
+package server
+
+import (
+	"net/http"
+)
+
+// Bodies of the login protocols, as they are described. They are read field by field, in each encoding: see logins.go.
+type (
+	loginBody struct {
+		Username string `json:"username"`
+		Password string `json:"password" format:"password"`
+	}
+	authLoginBody struct {
+		Username  string `json:"username"`
+		Password  string `json:"password" format:"password"`
+		AccountID int64  `json:"account_id,omitempty" minimum:"1" doc:"Of the client to log in at; without, the user's usual one"`
+		AuthOnly  bool   `json:"auth_only,omitempty" doc:"Check the password and give no token"`
+	}
+	refreshBody struct {
+		RefreshToken string `json:"refresh_token" format:"password"`
+	}
+	masqueradeBody struct {
+		AccountID int64 `json:"account_id" minimum:"1" doc:"Of the client to go on at"`
+	}
+	grantBody struct {
+		GrantType    string `json:"grant_type" enum:"password,refresh_token"`
+		Username     string `json:"username,omitempty" doc:"With the grant password"`
+		Password     string `json:"password,omitempty" format:"password" doc:"With the grant password"`
+		RefreshToken string `json:"refresh_token,omitempty" format:"password" doc:"With the grant refresh_token"`
+		ClientID     string `json:"client_id,omitempty" doc:"The name of a client at which the user has an account: the login is of that"`
+	}
+	tokenBody struct {
+		Token string `json:"token" format:"password"`
+	}
+)
+
+// Tags of operations, in the order in which they are shown.
+const (
+	tagOAuth      = "OAuth 2.0"
+	tagClient     = "Application tokens of a client"
+	tagUser       = "Application tokens of a user"
+	tagFunnelback = "Login: Funnelback"
+	tagTele       = "Login: TeleTracker"
+	tagSpectrum   = "Login: Spectrum"
+	tagVerify     = "Verification"
+)
+
+// operations are all that the doors and protocols answer to.
+func (d *Doors) operations() []operation {
+	all := []operation{
+		{"", "/verify", d.forwardAuth, description{
+			id: "verify", tag: tagVerify, summary: "Ask whether a token is good, as a gateway does",
+			query: []param{{"permission", "A permission that must be held"}, {"role", "A role that must be held"}, {"client", "The client that the token must be of"}},
+			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{401, 403, 503},
+		}},
+		{http.MethodPost, "/oauth2/introspect", d.introspect, description{
+			id: "introspect", tag: tagOAuth, summary: "Ask what a token is good for (RFC 7662)",
+			form: tokenBody{}, by: byToken, answer: introspection{}, fails: []int{400, 401, 403, 503},
+		}},
+		{http.MethodPost, "/oauth2/revoke", d.revoke, description{
+			id: "revoke", tag: tagOAuth, summary: "End a token (RFC 7009)",
+			form: tokenBody{}, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 503},
+		}},
+		{http.MethodGet, "/.well-known/oauth-authorization-server", d.metadata, description{
+			id: "metadata", tag: tagOAuth, summary: "Where these are (RFC 8414)", by: byAnybody, answer: serverMetadata{},
+		}},
+	}
+	if d.Logins != nil {
+		all = append(all, d.loginOperations()...)
+	}
+	if d.Desk != nil {
+		all = append(all, d.deskOperations()...)
+	}
+	document := openAPI(all)
+	return append(all, operation{method: http.MethodGet, path: "/openapi.json", serve: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = isJSON
+		_, _ = w.Write(document) //nolint:errcheck // whoever asked has gone
+	}})
+}
+
+func (d *Doors) loginOperations() []operation {
+	minutes := []param{{"ttlInMinutes", "Minutes until the token ends; 0 is no limit"}}
+	all := []operation{
+		{http.MethodPost, "/oauth2/token", d.oauthToken, description{
+			id: "token", tag: tagOAuth, summary: "Log in, or refresh a login (RFC 6749)",
+			form: grantBody{}, by: byAnybody, answer: tokenAnswer{}, fails: []int{400, 401, 429, 503},
+		}},
+		{http.MethodPost, "/auth/login", d.authLogin, description{
+			id: "authLogin", tag: tagTele, summary: "Log in, for a token and a refresh token",
+			body: authLoginBody{}, by: byAnybody, answer: pair{}, fails: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodPost, "/auth/refresh", d.authRefresh, description{
+			id: "authRefresh", tag: tagTele, summary: "Exchange a refresh token for a new pair",
+			body: refreshBody{}, by: byAnybody, answer: pair{}, fails: []int{400, 401, 503},
+		}},
+		{http.MethodPost, "/auth/masquerade", d.authMasquerade, description{
+			id: "authMasquerade", tag: tagTele, summary: "Go on at another account of the same user",
+			body: masqueradeBody{}, by: byToken, answer: pair{}, fails: []int{400, 401, 403, 503},
+		}},
+		{http.MethodPost, "/auth/logout", d.authLogout, description{
+			id: "authLogout", tag: tagTele, summary: "End the login that calls", by: byToken, answer: success{}, fails: []int{401, 403, 503},
+		}},
+		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", d.sessionToken, description{
+			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token, which is good with its session id and from here alone",
+			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", d.openToken, description{
+			id: "openToken", tag: tagSpectrum, summary: "Get an open token, which is tied to neither",
+			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
+			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, answer: success{}, fails: []int{401, 403, 503},
+		}},
+		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot}, // no JSON: its document is WADL
+	}
+	return append(all, bothPrefixes(operation{http.MethodPost, "/account/v1/login", d.formLogin, description{
+		id: "formLogin", tag: tagFunnelback, summary: "Log in, for a token in the header X-Security-Token",
+		body: loginBody{}, query: []param{{fieldRememberMe, "true for a longer lifetime"}},
+		by: byAnybody, answer: loggedIn{}, header: headerSecurityToken, fails: []int{400, 401, 403, 429, 503},
+	}})...)
+}
+
+// deskOperations are those of application tokens: of the user who calls, and of a client.
+func (d *Doors) deskOperations() []operation {
+	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
+		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, whatever it is called",
+		by: byToken, answer: tokenMade{}, fails: []int{400, 401, 409, 503},
+	}}
+	all := bothPrefixes(rotateCaller)
+	for _, of := range []struct {
+		at, suffix, tag string
+		path            []param
+		lists           func(func(http.ResponseWriter, *http.Request, scoped) error) func(http.ResponseWriter, *http.Request, scoped) error
+	}{
+		{"/application-tokens/v1/clients/{client}/application-token", "OfClient", tagClient, []param{{"client", "The name of the client"}}, permitted},
+		{"/application-tokens/v1/application-token", "OfUser", tagUser, nil, anybody},
+	} {
+		one := of.at + "/{name}"
+		named := append(append([]param{}, of.path...), param{"name", "The name of the token"})
+		key := []param{{"Idempotency-Key", "A text of your choice: the same request with the same text is a retry"}}
+		common := []int{400, 401, 403, 404, 503}
+		all = append(all, bothPrefixes(
+			operation{http.MethodGet, of.at, d.manage(of.lists(d.listTokens)), description{
+				id: "list" + of.suffix, tag: of.tag, summary: "List them", path: of.path, by: byPrincipal, answer: manyTokens{}, fails: []int{401, 403, 404, 503},
+			}},
+			operation{http.MethodPut, one, d.manage(permitted(d.putToken)), description{
+				id: "create" + of.suffix, tag: of.tag, summary: "Make one; its text is in the answer and nowhere else",
+				path: named, body: tokenWanted{}, optional: true, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+			}},
+			operation{http.MethodGet, one, d.manage(of.lists(d.getToken)), description{
+				id: "get" + of.suffix, tag: of.tag, summary: "Describe one", path: named, by: byPrincipal, answer: oneToken{}, fails: []int{401, 403, 404, 503},
+			}},
+			operation{http.MethodPatch, one, d.manage(permitted(d.patchToken)), description{
+				id: "change" + of.suffix, tag: of.tag, summary: "Change what one may do, or suspend it; its text stays",
+				path: named, body: tokenChange{}, by: byPrincipal, answer: oneToken{}, fails: common,
+			}},
+			operation{http.MethodDelete, one, d.manage(of.lists(d.deleteToken)), description{
+				id: "revoke" + of.suffix, tag: of.tag, summary: "Revoke one", path: named, by: byPrincipal, answer: struct{}{}, fails: []int{401, 403, 404, 503},
+			}},
+			operation{http.MethodPost, one + "/clone", d.manage(permitted(d.cloneToken)), description{
+				id: "clone" + of.suffix, tag: of.tag, summary: "Make another one that may do the same",
+				path: named, headers: key, body: cloneWanted{}, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+			}},
+			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
+				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",
+				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+			}},
+		)...)
+	}
+	return all
+}
+
+// anybody lets in whoever got as far.
+func anybody(serve func(http.ResponseWriter, *http.Request, scoped) error) func(http.ResponseWriter, *http.Request, scoped) error {
+	return serve
+}
+
+// bothPrefixes are the operations at their paths and at those that begin with /admin-api, under which programs know them. The
+// document has the shorter ones.
+func bothPrefixes(ops ...operation) []operation {
+	all := ops
+	for _, op := range ops {
+		all = append(all, operation{method: op.method, path: "/admin-api" + op.path, serve: op.serve})
+	}
+	return all
+}

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// operation is one method at one path. Segments in braces stand for any text, which r.PathValue has.
+type operation struct {
+	method string // empty: any
+	path   string
+	serve  http.HandlerFunc
+	doc    description
+}
+
+// routes are operations by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
+// what the caller wrote.
+type routes struct {
+	exact    map[string][]operation
+	patterns []pattern
+	pages    http.Handler // of the API UI; nil: there is none
+}
+
+// pattern is a path with segments that stand for any text.
+type pattern struct {
+	segments []string
+	at       []operation
+}
+
+func newRoutes(all []operation) *routes {
+	r := &routes{exact: map[string][]operation{}}
+	for _, op := range all {
+		if !strings.Contains(op.path, "{") {
+			r.exact[op.path] = append(r.exact[op.path], op)
+			continue
+		}
+		segments := strings.Split(op.path, "/")
+		i := slices.IndexFunc(r.patterns, func(p pattern) bool { return slices.Equal(p.segments, segments) })
+		if i < 0 {
+			i = len(r.patterns)
+			r.patterns = append(r.patterns, pattern{segments: segments})
+		}
+		r.patterns[i].at = append(r.patterns[i].at, op)
+	}
+	return r
+}
+
+func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	at := all.exact[r.URL.Path]
+	if at == nil && all.pages != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+		all.pages.ServeHTTP(w, r)
+		return
+	}
+	if at == nil {
+		at = all.match(r)
+	}
+	if at == nil {
+		nothingHere(w)
+		return
+	}
+	var methods []string
+	for i := range at {
+		if at[i].method == "" || at[i].method == r.Method {
+			at[i].serve(w, r)
+			return
+		}
+		methods = append(methods, at[i].method)
+	}
+	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
+	problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+}
+
+// match finds the operations of a path with segments that stand for any text, and notes what they stand for.
+func (all *routes) match(r *http.Request) []operation {
+	got := strings.Split(r.URL.Path, "/")
+	for _, p := range all.patterns {
+		if !p.matches(got) {
+			continue
+		}
+		for i, s := range p.segments {
+			if name, ok := variable(s); ok {
+				r.SetPathValue(name, got[i])
+			}
+		}
+		return p.at
+	}
+	return nil
+}
+
+func (p pattern) matches(got []string) bool {
+	return slices.EqualFunc(p.segments, got, func(want, got string) bool {
+		_, any := variable(want)
+		return any && got != "" || want == got
+	})
+}
+
+func variable(segment string) (string, bool) {
+	if strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") {
+		return segment[1 : len(segment)-1], true
+	}
+	return "", false
+}
+
+// nothingHere is the answer for what is not there, and for what the caller may not know of.
+func nothingHere(w http.ResponseWriter) {
+	problem(w, http.StatusNotFound, "not_found", "there is nothing at this path")
+}

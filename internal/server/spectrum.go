@@ -1,0 +1,154 @@
+package server
+
+import (
+	"encoding/xml"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// The protocol of the Spectrum Technology Platform: session and open tokens (docs/dialects/spectrum.md).
+
+// mostMinutes is the longest time-to-live that can be asked for: ten years.
+const mostMinutes = 10 * 366 * 24 * 60
+
+// access is the answer of the token resources.
+type access struct {
+	AccessToken string `json:"access_token" doc:"To be sent as Authorization: Bearer"`
+	Session     string `json:"session,omitempty" doc:"To be sent as the cookie SESSION beside it" format:"uuid"`
+	Username    string `json:"username"`
+}
+
+// sessionToken is GET /security/rest/token/access/session/{ttlInMinutes}.
+func (d *Doors) sessionToken(w http.ResponseWriter, r *http.Request) {
+	d.spectrumToken(w, r, token.Session)
+}
+
+// openToken is GET /security/rest/token/access/{ttlInMinutes}.
+func (d *Doors) openToken(w http.ResponseWriter, r *http.Request) { d.spectrumToken(w, r, token.Open) }
+
+func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
+	o, err := d.openSpectrum(r, kind)
+	if err != nil {
+		d.failed(w, err, basicFor(r))
+		return
+	}
+	if o.Session != "" {
+		setSession(w, r, o.Session, 0)
+	}
+	answer(w, http.StatusOK, access{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
+}
+
+func (d *Doors) openSpectrum(r *http.Request, kind token.Kind) (login.Opened, error) {
+	minutes, err := minutesIn(r.PathValue("ttlInMinutes"))
+	if err != nil {
+		return login.Opened{}, err
+	}
+	n, there, readable := namedIn(r.Header)
+	if !there || !readable {
+		return login.Opened{}, login.ErrDenied
+	}
+	u, c, err := d.enter(r, n, "")
+	if err != nil {
+		return login.Opened{}, err
+	}
+	return d.open(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: d.source(r)})
+}
+
+// minutesIn reads a time-to-live: digits alone. 0 is no limit.
+func minutesIn(text string) (time.Duration, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > mostMinutes {
+		return 0, &fields.Error{
+			Status: http.StatusBadRequest, Field: "ttlInMinutes",
+			Message: "must be a whole number of minutes from 0, which is no limit, to " + strconv.Itoa(mostMinutes),
+		}
+	}
+	return time.Duration(n) * time.Minute, nil
+}
+
+// setSession gives a browser the session id, or takes it away if age is negative.
+func setSession(w http.ResponseWriter, r *http.Request, id string, age int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// spectrumLogout is GET /security/rest/token/logout.
+func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
+	if _, err := d.endLogin(w, r); err != nil {
+		d.failed(w, err, challenge)
+		return
+	}
+	setSession(w, r, "", -1)
+	answer(w, http.StatusOK, success{true})
+}
+
+// wadl is a description of resources in the Web Application Description Language (W3C submission, 31 August 2009).
+type wadl struct {
+	XMLName   xml.Name      `xml:"http://wadl.dev.java.net/2009/02 application"`
+	Resources wadlResources `xml:"resources"`
+}
+
+type wadlResources struct {
+	Base string         `xml:"base,attr"`
+	List []wadlResource `xml:"resource"`
+}
+
+type wadlResource struct {
+	Path   string         `xml:"path,attr"`
+	Param  *wadlParam     `xml:"param"`
+	Method *wadlMethod    `xml:"method"`
+	List   []wadlResource `xml:"resource"`
+}
+
+type wadlParam struct {
+	Name  string `xml:"name,attr"`
+	Style string `xml:"style,attr"`
+	Type  string `xml:"type,attr"`
+}
+
+type wadlMethod struct {
+	Name  string   `xml:"name,attr"`
+	ID    string   `xml:"id,attr"`
+	Media wadlType `xml:"response>representation"`
+}
+
+type wadlType struct {
+	MediaType string `xml:"mediaType,attr"`
+}
+
+// spectrumRoot is GET /security/rest?_wadl: the document of the resources above.
+func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
+	if q := r.URL.RawQuery; q != "_wadl" && q != "wadl" && !strings.HasPrefix(q, "_wadl=") && !strings.HasPrefix(q, "wadl=") {
+		nothingHere(w)
+		return
+	}
+	base, ok := d.issuer(w, r)
+	if !ok {
+		return
+	}
+	get := func(id string) *wadlMethod {
+		return &wadlMethod{Name: http.MethodGet, ID: id, Media: wadlType{"application/json"}}
+	}
+	minutes := &wadlParam{"ttlInMinutes", "template", "xs:long"}
+	text, err := xml.MarshalIndent(wadl{Resources: wadlResources{Base: base + "/security/rest", List: []wadlResource{
+		{Path: "/token", List: []wadlResource{
+			{Path: "/access/session/{ttlInMinutes}", Param: minutes, Method: get("getSessionToken")},
+			{Path: "/access/{ttlInMinutes}", Param: minutes, Method: get("getOpenToken")},
+			{Path: "/logout", Method: get("logout")},
+		}},
+	}}}, "", "  ")
+	if err != nil { // of types that are ours: no caller can bring it about
+		problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
+		return
+	}
+	w.Header()["Content-Type"] = []string{"application/vnd.sun.wadl+xml"}
+	w.Header()["Cache-Control"] = noStore
+	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // whoever asked has gone
+}

@@ -1,0 +1,180 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// The protocol of TeleTracker: bearer and refresh tokens in JSON (docs/dialects/teletracker.md).
+
+// offset is how times are written: ISO 8601 with a numeric offset, where RFC 3339 would have a Z.
+const offset = "2006-01-02T15:04:05-07:00"
+
+// pair is the answer to a login, a refresh and a change of the account.
+type pair struct {
+	Success                bool   `json:"success"`
+	GUID                   string `json:"guid" doc:"Names the login; a new one with each refresh" format:"uuid"`
+	Token                  string `json:"token" doc:"To be sent as Authorization: Bearer"`
+	TokenExpiration        string `json:"tokenExpiration" doc:"The first instant at which the token is refused" format:"date-time"`
+	TokenLifetime          int64  `json:"tokenLifetime" doc:"Seconds until then"`
+	RefreshToken           string `json:"refreshToken" doc:"Good for one new pair"`
+	RefreshTokenExpiration string `json:"refreshTokenExpiration" format:"date-time"`
+}
+
+// success is an answer that says nothing else.
+type success struct {
+	Success bool `json:"success"`
+}
+
+// failure is a fault in the words of this protocol.
+type failure struct {
+	Success bool `json:"success" doc:"Always false"`
+	fault
+}
+
+func paired(o login.Opened) pair {
+	r := o.Record
+	return pair{
+		Success: true, GUID: o.GUID(), Token: o.Token.Reveal(), TokenExpiration: r.ExpiresAt.UTC().Format(offset),
+		TokenLifetime: int64(r.ExpiresAt.Sub(r.IssuedAt) / time.Second),
+		RefreshToken:  o.Refresh.Reveal(), RefreshTokenExpiration: r.Refresh.ExpiresAt.UTC().Format(offset),
+	}
+}
+
+// unsuccessful writes the answer to an error.
+func (d *Doors) unsuccessful(w http.ResponseWriter, err error) {
+	status, f := refusal(w, err)
+	if status == http.StatusUnauthorized {
+		w.Header()["Www-Authenticate"] = challenge
+	}
+	answer(w, status, failure{fault: f})
+}
+
+// authLogin is POST /auth/login.
+func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
+	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	o, only, err := d.logInOrCheck(r, f)
+	switch {
+	case err != nil:
+		d.unsuccessful(w, err)
+	case only:
+		answer(w, http.StatusOK, success{true})
+	default:
+		answer(w, http.StatusOK, paired(o))
+	}
+}
+
+// logInOrCheck logs in; or, if only the password is to be checked, opens nothing.
+func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
+	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
+		return o, only, err
+	}
+	n, err := d.nameOf(r, f)
+	if err != nil {
+		return o, only, err
+	}
+	id, err := accountIDIn(f, n.integrator)
+	if err != nil {
+		return o, only, err
+	}
+	u, err := d.authenticate(r, n)
+	if err != nil {
+		return o, only, err
+	}
+	c, err := d.Logins.Account(u, id)
+	if err != nil || only {
+		return o, only, err
+	}
+	o, err = d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	return o, only, err
+}
+
+// nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.
+func (d *Doors) nameOf(r *http.Request, f fields.Fields) (named, error) {
+	n, there, readable := namedIn(r.Header)
+	if !there {
+		return namedBy(f)
+	}
+	_, username, _ := f.Text(fieldUsername) //nolint:errcheck // that it is there is what matters
+	_, secret, _ := f.Text(fieldPassword)   //nolint:errcheck // as above
+	switch {
+	case username || secret:
+		return named{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldUsername, Message: "is in the body and in the header Authorization; send it once"}
+	case !readable:
+		return named{}, login.ErrDenied
+	}
+	return n, nil
+}
+
+// authRefresh is POST /auth/refresh.
+func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
+	f, err := loginFields(w, r, fieldRefresh)
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	o, err := d.refresh(r, f)
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	answer(w, http.StatusOK, paired(o))
+}
+
+// authMasquerade is POST /auth/masquerade: the same user at another account.
+func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
+	f, err := loginFields(w, r, fieldAccountID)
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	id, err := accountIDIn(f, false)
+	if err == nil && id == nil {
+		err = &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required"}
+	}
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	p := credentialOf(r.Header)
+	facts := verify.Facts{Source: d.source(r)}
+	who, verdict := d.ask(r.Context(), doorLogin, p.text, facts, facts.Source)
+	switch {
+	case verdict.Open():
+		d.unsuccessful(w, login.ErrUnavailable)
+		return
+	case verdict != verify.Good:
+		d.unsuccessful(w, login.ErrDenied)
+		return
+	}
+	_, digest, err := token.DigestOf(p.text)
+	if err != nil {
+		d.unsuccessful(w, login.ErrDenied)
+		return
+	}
+	o, err := d.Logins.Masquerade(r.Context(), digest, *id)
+	if err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	d.tell(r, "changed account", o, "from", who.Client.Name, "predecessor", who.ID.String())
+	answer(w, http.StatusOK, paired(o))
+}
+
+// authLogout is POST /auth/logout.
+func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
+	if _, err := d.endLogin(w, r); err != nil {
+		d.unsuccessful(w, err)
+		return
+	}
+	answer(w, http.StatusOK, success{true})
+}

@@ -1,0 +1,45 @@
+package ui
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+
+	"github.com/swaggest/swgui/v5/static"
+)
+
+//go:embed index.html page.css init.js
+var ours embed.FS
+
+// file is one that a browser may ask for, ready to be sent.
+type file struct {
+	body     string
+	kind     []string // Content-Type
+	encoding []string // Content-Encoding; empty: none
+	tag      []string // ETag: it changes with the body, and with nothing else
+}
+
+// content is all there is, by its path. A file that is compressed is sent so, whatever the browser says that it
+// understands: there is none that does not, and otherwise a stranger could have us decompress megabytes for a line.
+func content() map[string]file {
+	return map[string]file{
+		"/ui/":                     load(ours, "index.html", "text/html; charset=utf-8"),
+		"/ui/page.css":             load(ours, "page.css", "text/css; charset=utf-8"),
+		"/ui/init.js":              load(ours, "init.js", "text/javascript; charset=utf-8"),
+		"/ui/swagger-ui.css":       load(static.FS, "swagger-ui.css.gz", "text/css; charset=utf-8", "gzip"),
+		"/ui/swagger-ui-bundle.js": load(static.FS, "swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8", "gzip"),
+		"/ui/favicon.png":          load(static.FS, "favicon-32x32.png", "image/png"),
+	}
+}
+
+func load(from fs.FS, name, kind string, encoding ...string) file {
+	body, err := fs.ReadFile(from, name)
+	if err != nil { // it was compiled in: either every build has it, or none
+		panic(fmt.Sprintf("the API UI lacks a file: %v", err))
+	}
+	sum := sha256.Sum256(body)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`
+	return file{string(body), []string{kind}, encoding, []string{tag}}
+}

@@ -1,0 +1,235 @@
+package verify_test
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// idleUse is a use of a session that was issued at noon; of what never happened, the times are zero.
+func idleUse(idle, used, stored time.Duration) verify.Use {
+	u := verify.Use{IssuedAt: noon, At: noon.Add(used), Idle: idle}
+	if stored > 0 {
+		u.StoredAt = noon.Add(stored)
+	}
+	return u
+}
+
+// Where other replicas end a session on the word of the store, the store hears of its use when a tenth of the time-out
+// has passed since the last sign of life that it has.
+func TestTheUseOfASessionIsWrittenAtATenthOfItsTimeOut(t *testing.T) {
+	const never = 0
+	for name, x := range map[string]struct {
+		use        verify.Use
+		now        time.Duration
+		due, waits bool
+	}{
+		"just issued and used":                        {idleUse(30*time.Minute, time.Second, never), time.Second, false, true},
+		"one second before a tenth":                   {idleUse(30*time.Minute, time.Minute, never), 3*time.Minute - time.Second, false, true},
+		"at a tenth":                                  {idleUse(30*time.Minute, time.Minute, never), 3 * time.Minute, true, false},
+		"one second after":                            {idleUse(30*time.Minute, time.Minute, never), 3*time.Minute + time.Second, true, false},
+		"in use all the time":                         {idleUse(30*time.Minute, 3*time.Minute, never), 3 * time.Minute, true, false},
+		"a tenth after what the store knows":          {idleUse(30*time.Minute, 7*time.Minute, 4*time.Minute), 7 * time.Minute, true, false},
+		"less than that":                              {idleUse(30*time.Minute, 7*time.Minute, 4*time.Minute+time.Second), 7 * time.Minute, false, true},
+		"the store knows":                             {idleUse(30*time.Minute, 4*time.Minute, 4*time.Minute), time.Hour, false, false},
+		"the store knows of a later one":              {idleUse(30*time.Minute, 4*time.Minute, 5*time.Minute), time.Hour, false, false},
+		"used in the second of its issue":             {idleUse(30*time.Minute, 0, never), time.Hour, false, false},
+		"the same, and the store knows of none since": {verify.Use{IssuedAt: noon, At: noon, StoredAt: noon.Add(-time.Hour), Idle: time.Minute}, time.Hour, false, false},
+		"a time-out of a second":                      {idleUse(time.Second, time.Second, never), time.Second, true, false},
+		"a time-out of a day, five minutes behind":    {idleUse(24*time.Hour, 10*time.Minute, 5*time.Minute), 10 * time.Minute, false, true},
+	} {
+		now, later := verify.Next(noon.Add(x.now), []verify.Use{x.use}, 1)
+		if x.use.Due(noon.Add(x.now)) != x.due || (len(now) == 1) != x.due || (len(later) == 1) != x.waits {
+			t.Errorf("%s: %d now, %d later, due %t", name, len(now), len(later), x.use.Due(noon.Add(x.now)))
+		}
+	}
+}
+
+// A session that is used once and falls silent is written when its time has come, although nothing more happens, and then
+// it is done with.
+func TestASessionThatFellSilentIsStillWritten(t *testing.T) {
+	w, c, v := lying(t)
+	used(c, v, t, w, noon.Add(time.Second))
+	for range 10 * 60 {
+		c.step(time.Second)
+		now, later := verify.Next(c.now(), w.uses(), 1)
+		if due := !c.now().Before(noon.Add(idleFor / 10)); (len(now) == 1) != due || (len(later) == 1) == due {
+			t.Fatalf("at %s: %d now, %d later", c.now().UTC(), len(now), len(later))
+		}
+		for _, u := range later {
+			w.Again(u)
+		}
+		if len(now) == 1 {
+			now[0].Stored()
+			if n := len(w.uses()); n != 0 {
+				t.Errorf("%d uses after it was written", n)
+			}
+			return
+		}
+	}
+	t.Error("it was never written")
+}
+
+// Who is furthest ahead of what the store knows loses the most, and comes first. The never stored are not first for that
+// alone: of those, the store knows the issue.
+func TestOfSessionsTheFurthestBehindIsWrittenFirst(t *testing.T) {
+	name := func(u verify.Use, first byte) verify.Use { u.ID[0] = first; return u }
+	uses := []verify.Use{
+		name(idleUse(30*time.Minute, time.Second, 0), 'd'),
+		name(idleUse(30*time.Minute, 20*time.Minute, time.Minute), 'b'),
+		name(idleUse(time.Minute, 20*time.Minute, 15*time.Minute), 'a'),
+		name(idleUse(30*time.Minute, 20*time.Minute, 10*time.Minute), 'c'),
+	}
+	for i := range 10 { // others, which have no share in these
+		uses = append(uses, name(verify.Use{At: noon.Add(20 * time.Minute)}, byte(i)))
+	}
+	var order []byte
+	now, later := verify.Next(noon.Add(20*time.Minute), uses, 1)
+	for _, u := range now {
+		if u.Idle > 0 {
+			order = append(order, u.ID[0])
+		}
+	}
+	if string(order) != "abcd" || len(now) != 5 || len(later) != 9 {
+		t.Errorf("%q, %d now, %d later", order, len(now), len(later))
+	}
+	if now, later := verify.Next(noon.Add(20*time.Minute), uses[:4], 0); len(now) != 0 || len(later) != 4 {
+		t.Errorf("without a budget: %d now, %d later", len(now), len(later))
+	}
+}
+
+// A thousand sessions in use at once, one write a second, and a thousand other tokens that are busy too: no session gets
+// further behind than a sixth of its time-out.
+func TestSessionsAreWrittenInTimeHoweverBusyOthersAre(t *testing.T) {
+	const most = idleFor / 6
+	stored := map[verify.ID]time.Time{}
+	for i := range 2000 {
+		var id verify.ID
+		binary.BigEndian.PutUint64(id[:], uint64(i))
+		stored[id] = time.Time{}
+	}
+	for second := range 2 * most / time.Second {
+		at := noon.Add(second * time.Second)
+		var uses []verify.Use
+		for id, known := range stored {
+			u := verify.Use{ID: id, At: at, StoredAt: known, IssuedAt: noon}
+			if id[7]%2 == 0 {
+				u.Idle = idleFor
+				if at.Sub(noon) > most && at.Sub(known) > most {
+					t.Fatalf("at %s, the store knows of a use at %s", at, known)
+				}
+			}
+			uses = append(uses, u)
+		}
+		now, _ := verify.Next(at, uses, 1)
+		for _, u := range now {
+			stored[u.ID] = at
+		}
+	}
+}
+
+// A model of two replicas: one sees a session in use, at any intervals, and writes each second what is due; the other knows
+// what the store says alone. Who comes back in the last two seconds of the time-out may be refused there until it is written.
+func TestNoReplicaEndsASessionThatIsInUse(t *testing.T) {
+	for _, idle := range []time.Duration{10 * time.Second, time.Minute, idleFor} {
+		random := rand.New(rand.NewPCG(1, uint64(idle)))
+		alive, ended := 0, 0
+		for range 8 {
+			m := newModel(t, idle)
+			for m.uses < 40 {
+				var gap time.Duration
+				switch random.IntN(16) {
+				case 0:
+					gap = idle + time.Duration(random.Int64N(int64(2*time.Second))) // too late
+				case 1, 2, 3:
+					gap = idle - 2*time.Second - time.Duration(random.Int64N(int64(time.Second))) // just so
+				case 4, 5, 6:
+					gap = time.Duration(random.Int64N(int64(idle - 2*time.Second)))
+				default:
+					gap = time.Duration(random.Int64N(int64(idle / 5))) // busy
+				}
+				if !m.after(gap) {
+					ended++
+					break
+				}
+				alive++
+			}
+		}
+		if alive < 40 || ended < 3 {
+			t.Errorf("of %s, %d uses and %d ends say little", idle, alive, ended)
+		}
+	}
+}
+
+type model struct {
+	*testing.T
+	idle  time.Duration
+	here  *twist
+	there *twist // knows the store alone
+	clock *clock
+	v     *verify.Verifier
+	last  time.Time
+	uses  int
+}
+
+func newModel(t *testing.T, idle time.Duration) *model {
+	m := &model{T: t, idle: idle, here: newUserTwist(t, token.Session), there: newUserTwist(t, token.Session), clock: startAt(noon), last: noon}
+	m.here.rec.IdleTimeout = idle
+	m.here.Set(m.here.rec)
+	m.there.Set(m.here.rec)
+	m.v = m.here.verifier(m.clock, &store{})
+	return m
+}
+
+// after lets time pass, a quarter of a second at a time, and then the session be used, if it still can be.
+func (m *model) after(gap time.Duration) bool {
+	next := m.clock.now().Add(gap)
+	for m.clock.now().Add(250 * time.Millisecond).Before(next) {
+		m.clock.step(250 * time.Millisecond)
+		m.look()
+		if m.clock.now().Nanosecond() < int(250*time.Millisecond) {
+			m.write()
+		}
+	}
+	m.clock.at.Store(next.UnixNano())
+	m.look()
+	_, verdict := m.v.Verify(m.Context(), m.here.tok.Reveal(), verify.Facts{Session: sessionID})
+	if good := next.Sub(m.last) < m.idle; (verdict == verify.Good) != good {
+		m.Fatalf("of %s, %s after %s where it is used", m.idle, verdict, next.Sub(m.last))
+	}
+	if verdict == verify.Good {
+		m.last = next
+		m.uses++
+	}
+	return verdict == verify.Good
+}
+
+// look asks the other replica, which notes nothing.
+func (m *model) look() {
+	m.Helper()
+	_, verdict := m.there.Verify(m.clock.now(), m.here.tok.Reveal(), verify.Facts{Session: sessionID})
+	switch silent := m.clock.now().Sub(m.last); {
+	case silent < m.idle-2*time.Second && verdict != verify.Good:
+		m.Fatalf("of %s, %s elsewhere after %s", m.idle, verdict, silent)
+	case silent >= m.idle && verdict != verify.Idle:
+		m.Fatalf("of %s, %s elsewhere after %s", m.idle, verdict, silent)
+	}
+}
+
+func (m *model) write() {
+	now, later := verify.Next(m.clock.now(), m.here.uses(), 1)
+	for _, u := range later {
+		m.here.Again(u)
+	}
+	for _, u := range now {
+		u.Stored()
+		for _, w := range []*twist{m.here, m.there} { // the watch tells both
+			w.Set(func() record.Record { r := m.here.rec; r.LastUsedAt = u.At; return r }())
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package verify_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// A session token is good with the session that it was issued with, as that was written: it has one spelling.
+func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
+	w := newUserTwist(t, token.Session)
+	for name, x := range map[string]struct {
+		session string
+		want    verify.Verdict
+	}{
+		"its own":                {sessionID, verify.Good},
+		"none":                   {"", verify.SessionRefused},
+		"another":                {sessionID[:35] + "1", verify.SessionRefused},
+		"its own in capitals":    {strings.ToUpper(sessionID), verify.SessionRefused},
+		"one too short":          {sessionID[:35], verify.SessionRefused},
+		"one too long":           {sessionID + "0", verify.SessionRefused},
+		"one with a space":       {sessionID + " ", verify.SessionRefused},
+		"one in braces":          {"{" + sessionID + "}", verify.SessionRefused},
+		"one of 100,000 bytes":   {sessionID + strings.Repeat("0", 100_000), verify.SessionRefused},
+		"36 bytes of nothing":    {strings.Repeat("\x00", verify.SessionLength), verify.SessionRefused},
+		"18 letters of 36 bytes": {strings.Repeat("é", 18), verify.SessionRefused},
+	} {
+		if _, verdict := w.ask(verify.Facts{Session: x.session}); verdict != x.want {
+			t.Errorf("%s: %s, want %s", name, verdict, x.want)
+		}
+	}
+}
+
+// When in doubt, deny [3.8]: what a session token would have to be presented with is not known.
+func TestASessionTokenWithoutASessionIsNeverGood(t *testing.T) {
+	w := newUserTwist(t, token.Session)
+	r := w.rec
+	r.Session = token.Digest{}
+	w.Set(r)
+	for _, session := range []string{"", "x", sessionID} {
+		if _, verdict := w.ask(verify.Facts{Session: session}); verdict != verify.SessionRefused {
+			t.Errorf("%q: %s", session, verdict)
+		}
+	}
+}
+
+func TestOnlyTextsAsLongAsASessionIDHaveADigest(t *testing.T) {
+	for _, id := range []string{"", "x", sessionID[:35], sessionID + "0"} {
+		if verify.SessionDigest(id) != (token.Digest{}) {
+			t.Errorf("%q has one", id)
+		}
+	}
+	if d := verify.SessionDigest(sessionID); d == (token.Digest{}) || d == verify.SessionDigest(strings.ToUpper(sessionID)) {
+		t.Error("a session id has none, or that of another")
+	}
+}
+
+// Other logins need no session, and are none the worse for one; but where a record asks for one, it is asked for.
+func TestALoginIsBoundToASessionWhereItsRecordSaysSo(t *testing.T) {
+	for _, kind := range []token.Kind{token.Login, token.Open} {
+		w := newUserTwist(t, kind)
+		for _, session := range []string{"", sessionID, "x"} {
+			if _, verdict := w.ask(verify.Facts{Session: session}); verdict != verify.Good {
+				t.Errorf("%s with %q: %s", kind, session, verdict)
+			}
+		}
+		r := w.rec
+		r.Session = verify.SessionDigest(sessionID)
+		w.Set(r)
+		if _, verdict := w.ask(verify.Facts{}); verdict != verify.SessionRefused {
+			t.Errorf("%s of a session, without it: %s", kind, verdict)
+		}
+		if _, verdict := w.ask(verify.Facts{Session: sessionID}); verdict != verify.Good {
+			t.Errorf("%s of a session, with it: %s", kind, verdict)
+		}
+	}
+}
+
+// idleFor is how long the sessions of the tests may lie idle.
+const idleFor = 30 * time.Minute
+
+// lying is a world of one session that may lie idle, was issued at noon, and is looked at from a verifier.
+func lying(t *testing.T) (*twist, *clock, *verify.Verifier) {
+	w, c := newUserTwist(t, token.Session), startAt(noon)
+	w.rec.IdleTimeout = idleFor
+	w.Set(w.rec)
+	return w, c, w.verifier(c, &store{find: func(token.Digest) (record.Record, error) { return w.rec, nil }})
+}
+
+func used(c *clock, v *verify.Verifier, t *testing.T, w *twist, at time.Time) verify.Verdict {
+	t.Helper()
+	c.at.Store(at.UnixNano())
+	_, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{Session: sessionID})
+	return verdict
+}
+
+// The idle time-out counts from the last sign of life, whoever knows of it: this replica, the store, or the issue itself.
+func TestASessionEndsAnIdleTimeOutAfterItsLastSignOfLife(t *testing.T) {
+	in20 := noon.Add(20 * time.Minute)
+	stored := func(at time.Time) func(*testing.T, *twist, *clock, *verify.Verifier) {
+		return func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) { w.rec.LastUsedAt = at; w.Set(w.rec) }
+	}
+	for name, x := range map[string]struct {
+		last time.Time
+		live func(*testing.T, *twist, *clock, *verify.Verifier)
+	}{
+		"never used": {noon, nil},
+		"used here":  {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) { used(c, v, t, w, in20) }},
+		"used here within the second": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
+			used(c, v, t, w, in20.Add(time.Second-time.Nanosecond))
+		}},
+		"used elsewhere, says the store":        {in20, stored(in20)},
+		"used before its issue, says the store": {noon, stored(noon.Add(-time.Hour))},
+		"used here, and earlier elsewhere": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
+			used(c, v, t, w, in20)
+			stored(noon.Add(time.Minute))(t, w, c, v)
+		}},
+		"used here, and later elsewhere": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
+			used(c, v, t, w, noon.Add(time.Minute))
+			stored(in20)(t, w, c, v)
+		}},
+		"used here, and its record has changed": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
+			used(c, v, t, w, in20)
+			w.rec.Suspended = true
+			w.Set(w.rec)
+			w.rec.Suspended = false
+			w.Set(w.rec)
+		}},
+		"not known here, says the store": {in20, func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) {
+			w.rec.LastUsedAt = in20
+			w.Remove(w.rec.Digest)
+		}},
+		"not known here, and never used": {noon, func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) { w.Remove(w.rec.Digest) }},
+	} {
+		for _, at := range []struct {
+			after time.Duration
+			want  verify.Verdict
+		}{
+			{idleFor - time.Second, verify.Good}, {idleFor - time.Nanosecond, verify.Good}, {idleFor, verify.Idle},
+			{idleFor + time.Second, verify.Idle}, {1000 * time.Hour, verify.Idle},
+		} {
+			w, c, v := lying(t)
+			if x.live != nil {
+				x.live(t, w, c, v)
+			}
+			if verdict := used(c, v, t, w, x.last.Add(at.after)); verdict != at.want {
+				t.Errorf("%s: %s after %s, want %s", name, verdict, at.after, at.want)
+			}
+		}
+	}
+}
+
+// Another replica saw it in use: as soon as the watch tells, it is good here too, and not before.
+func TestAUseByAnotherReplicaKeepsASessionAlive(t *testing.T) {
+	w, c, v := lying(t)
+	if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Idle {
+		t.Fatalf("%s before", verdict)
+	}
+	w.rec.LastUsedAt = noon.Add(idleFor - time.Second)
+	w.Set(w.rec)
+	if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Good {
+		t.Errorf("%s after", verdict)
+	}
+}
+
+// Whoever has the token alone cannot keep it alive, nor can who is told that it may not.
+func TestWhatIsRefusedDoesNotKeepASessionAlive(t *testing.T) {
+	for name, f := range map[string]verify.Facts{
+		"no session":              {},
+		"another session":         {Session: strings.ToUpper(sessionID)},
+		"a permission it has not": {Session: sessionID, Permissions: []string{"x"}},
+		"a role it has not":       {Session: sessionID, Roles: []string{"x"}},
+		"another client":          {Session: sessionID, Clients: []string{"beta"}},
+	} {
+		w, c, v := lying(t)
+		for at := time.Minute; at < idleFor; at += time.Minute {
+			c.at.Store(noon.Add(at).UnixNano())
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), f); verdict == verify.Good {
+				t.Fatalf("%s: Good", name)
+			}
+		}
+		if uses := w.uses(); len(uses) > 0 {
+			t.Errorf("%s: it was used: %v", name, uses)
+		}
+		if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Idle {
+			t.Errorf("%s: %s", name, verdict)
+		}
+		if verdict := used(c, v, t, w, noon.Add(idleFor-time.Second)); verdict != verify.Good {
+			t.Errorf("%s: %s before its end", name, verdict)
+		}
+	}
+}
+
+// No length of time that can be written down means never, but that which is not there.
+func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
+	for idle, want := range map[time.Duration]verify.Verdict{
+		0: verify.Good, -time.Hour: verify.Idle, time.Nanosecond: verify.Idle, 500 * time.Millisecond: verify.Idle,
+		time.Second: verify.Idle, 24 * time.Hour: verify.Idle, 24*time.Hour + time.Second: verify.Good,
+		999_999 * time.Hour: verify.Good,
+	} {
+		w := newUserTwist(t, token.Login)
+		r := w.rec
+		r.IdleTimeout = idle
+		w.Set(r)
+		if _, verdict := w.Verify(noon.Add(24*time.Hour), w.tok.Reveal(), verify.Facts{}); verdict != want {
+			t.Errorf("%s: %s, want %s", idle, verdict, want)
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package verifytest
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+type file struct {
+	Now     time.Time `json:"now"`
+	Clients []struct {
+		Name      string              `json:"name"`
+		AccountID int64               `json:"accountID"`
+		Suspended bool                `json:"suspended"`
+		Ranges    []string            `json:"ranges"`
+		Roles     map[string][]string `json:"roles"`
+	} `json:"clients"`
+	Users []struct {
+		Name       string              `json:"name"`
+		Username   string              `json:"username"`
+		Suspended  bool                `json:"suspended"`
+		Credential string              `json:"credential"` // fingerprint of the password
+		Accounts   map[string][]string `json:"accounts"`   // roles by client
+	} `json:"users"`
+	Tokens  map[string]issued `json:"tokens"`
+	Vectors []Vector          `json:"vectors"`
+}
+
+// issued is a token as its record knows it. It was issued an hour ago.
+type issued struct {
+	Kind         string    `json:"kind"` // empty: Application
+	Unstored     bool      `json:"unstored"`
+	Owner        string    `json:"owner"` // a User, if there is no slash
+	OwnerStopped bool      `json:"ownerStopped"`
+	OwnerUnknown bool      `json:"ownerUnknown"`
+	Client       string    `json:"client"`
+	User         string    `json:"user"`
+	Roles        []string  `json:"roles"`
+	Permissions  []string  `json:"permissions"`
+	Ranges       []string  `json:"ranges"`
+	Suspended    bool      `json:"suspended"`
+	SupersededAt time.Time `json:"supersededAt"`
+	ExpiresAt    time.Time `json:"expiresAt"`
+	Credential   string    `json:"credential"` // fingerprint of the password that opened it
+	Session      string    `json:"session"`    // session id, of which the record keeps a digest
+	Idle         string    `json:"idle"`
+	LastUsedAt   time.Time `json:"lastUsedAt"` // as the store knows it
+}
+
+// record of a token.
+func (i issued) record(t testing.TB, minted token.Token, now time.Time) record.Record {
+	t.Helper()
+	owner := record.Owner{Kind: "ApplicationToken", Name: i.Owner, UID: "uid-of-" + i.Owner}
+	if namespace, name, ok := strings.Cut(i.Owner, "/"); ok {
+		owner.Namespace, owner.Name = namespace, name
+	} else {
+		owner.Kind = "User"
+	}
+	r := record.Record{
+		Kind: minted.Kind(), Digest: minted.Digest(), Hint: minted.Hint(), Owner: owner,
+		Client: i.Client, User: i.User, Suspended: i.Suspended, Roles: i.Roles, Permissions: i.Permissions, SourceRanges: i.Ranges,
+		IssuedAt: now.Add(-time.Hour), SupersededAt: i.SupersededAt, ExpiresAt: i.ExpiresAt,
+		Credential: i.Credential, Session: verify.SessionDigest(i.Session), LastUsedAt: i.LastUsedAt,
+	}
+	if i.Idle != "" {
+		var err error
+		if r.IdleTimeout, err = time.ParseDuration(i.Idle); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// Load builds the world of the vectors.
+func Load(t testing.TB) *World {
+	t.Helper()
+	var f file
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		t.Fatal(err)
+	}
+	w := &World{
+		Now: f.Now, Index: &verify.Index{}, Tokens: map[string]string{}, Records: map[string]record.Record{},
+		Users: map[string]verify.User{},
+	}
+	for _, c := range f.Clients {
+		var roles []grant.Role
+		for name, permissions := range c.Roles {
+			roles = append(roles, grant.Role{Name: name, Permissions: permissions})
+		}
+		w.Index.SetClient(verify.Client{
+			Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended,
+			Ceiling: grant.NewCeiling(roles), Ranges: verify.Ranges(c.Ranges),
+		})
+	}
+	for _, u := range f.Users {
+		w.Users[u.Name] = verify.User{
+			Name: u.Name, Username: u.Username, UID: "uid-of-" + u.Name, Suspended: u.Suspended,
+			Credential: u.Credential, Accounts: u.Accounts,
+		}
+		w.Index.SetUser(w.Users[u.Name])
+	}
+	var stopped []record.Owner
+	for name, tok := range f.Tokens {
+		minted := Mint(t, kindOf(t, tok.Kind), name)
+		r := tok.record(t, minted, f.Now)
+		w.Tokens[name], w.Records[name] = minted.Reveal(), r
+		if tok.Unstored {
+			continue
+		}
+		w.Index.Set(r)
+		switch {
+		case tok.OwnerStopped:
+			stopped = append(stopped, r.Owner)
+		case !tok.OwnerUnknown:
+			w.Index.Resume(r.Owner)
+		}
+	}
+	for _, owner := range stopped {
+		w.Index.Stop(owner)
+	}
+	for _, v := range f.Vectors {
+		if v.Credential != nil {
+			filled := w.fill(*v.Credential)
+			v.Credential = &filled
+		}
+		for name, values := range v.Headers {
+			v.Headers[name] = slices.Clone(values)
+			for i := range values {
+				v.Headers[name][i] = w.fill(values[i])
+			}
+		}
+		w.Vectors = append(w.Vectors, v)
+	}
+	return w
+}

@@ -1,0 +1,97 @@
+package browser_test
+
+import (
+	_ "embed"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/apptoken/operator/internal/server/ui"
+)
+
+//go:embed testdata/openapi.json
+var document []byte
+
+// The one person whom the fixture knows, and the token that they log in for.
+const (
+	person   = "ada"
+	password = "correct horse"
+	issued   = "token-of-ada"
+)
+
+// fixture is a server with the API UI and two operations, and remembers how it was asked for a token.
+type fixture struct {
+	url string
+
+	mu     sync.Mutex
+	logins []login
+}
+
+// login is one request for a token.
+type login struct {
+	form          url.Values
+	authorization string
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{}
+	mux := http.NewServeMux()
+	mux.Handle("/ui", ui.Handler())
+	mux.Handle("/ui/", ui.Handler())
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) { say(w, 200, json.RawMessage(document)) })
+	mux.HandleFunc("POST /oauth2/token", f.token)
+	mux.HandleFunc("GET /whoami", func(w http.ResponseWriter, r *http.Request) {
+		_, err := r.Cookie("SESSION")
+		f.known(w, r, 200, map[string]any{"user": person, "permission": r.FormValue("permission"), "cookie": err == nil})
+	})
+	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
+		var asked struct{ Name string }
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			say(w, 400, map[string]string{"error": "invalid_request"})
+			return
+		}
+		f.known(w, r, 201, map[string]string{"issued": asked.Name})
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+func (f *fixture) token(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		say(w, 400, map[string]string{"error": "invalid_request"})
+		return
+	}
+	f.mu.Lock()
+	f.logins = append(f.logins, login{r.PostForm, r.Header.Get("Authorization")})
+	f.mu.Unlock()
+	if r.PostForm.Get("username") != person || r.PostForm.Get("password") != password {
+		say(w, 400, map[string]string{"error": "invalid_grant", "error_description": "the name or the password is wrong"})
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: "SESSION", Value: issued, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	say(w, 200, map[string]any{"access_token": issued, "token_type": "Bearer", "expires_in": 3600})
+}
+
+// known answers whoever shows a credential, in any of the ways that the document tells.
+func (f *fixture) known(w http.ResponseWriter, r *http.Request, status int, body any) {
+	name, secret, _ := r.BasicAuth()
+	switch {
+	case r.Header.Get("Authorization") == "Bearer "+issued, r.Header.Get("X-Security-Token") == issued, name == person && secret == password:
+		say(w, status, body)
+	default:
+		say(w, 401, map[string]string{"error": "invalid_token"})
+	}
+}
+
+func say(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	text, _ := json.Marshal(body)
+	_, _ = w.Write(text)
+}
