@@ -40,7 +40,7 @@ func tell(ctx context.Context, operator string, once bool) (err error) {
 		return err
 	}
 	fmt.Printf("Both are ready, after %.1f s.\n", time.Since(began).Seconds())
-	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext, verified, refused} {
+	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext, verified, refused, loggedIn} {
 		if err := chapter(s, ctx); err != nil {
 			return err
 		}
@@ -55,9 +55,10 @@ Now it is your turn. In another terminal:
     export PATH=$PATH:%s   # if there is no kubectl yet
     export TOKEN=$(kubectl get secret indexer-token -n shop -o jsonpath='{.data.token}' | base64 -d)
     kubectl get apptokens -A
+    %s
 
-The operator's log is %s. Ctrl-C ends everything.
-`, s.kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), s.log)
+A page from which everything can be tried is at http://%s/ui/. The operator's log is %s. Ctrl-C ends everything.
+`, s.kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), s.loginLine(), s.doors, s.log)
 	select {
 	case <-ctx.Done():
 		return nil

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -35,14 +34,14 @@ type DoorOptions struct {
 	MaxStaleness   time.Duration // 0: the doors never close
 	Lookups        int           // reads of the API server a second, for tokens that are not known yet
 	UseWrites      int           // last uses written a second
-	PasswordChecks int           // passwords checked at once
+	PasswordChecks int           // passwords checked at once; 0: as many as there are processors
 	Linger         time.Duration // from the order to stop until nothing new is taken
 }
 
 // flags adds those of the doors. What it returns reads the lists among them, once they are set.
 func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	var proxies, audiences, names string
-	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors: /verify, /oauth2/introspect, /oauth2/revoke; 0 for none")
+	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors, of logins, and of the API with its page at /ui/; 0 for none")
 	fs.StringVar(&d.WebhookAddress, "webhook-bind-address", "0", "`address` of /tokenreview, for a kube-apiserver; 0 for none")
 	fs.StringVar(&d.GRPCAddress, "grpc-bind-address", "0", "`address` of ext_authz, for Envoy; 0 for none")
 	fs.BoolVar(&d.PlainHTTP, "plain-http", false, "serve the doors without TLS, on loopback addresses only")
@@ -56,7 +55,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
 	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
-	fs.IntVar(&d.PasswordChecks, "password-checks", runtime.GOMAXPROCS(0), "how many passwords are checked at once, each on a processor and in up to 256 MiB of its own, as the hash of the user asks; the default is the number of processors")
+	fs.IntVar(&d.PasswordChecks, "password-checks", 0, "how many passwords are checked at once, each in as much memory as the hash asks for, 256 MiB at most; 0: as many as there are processors")
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
 	return func() error {
 		d.Audiences, d.DNSNames = list(audiences), list(names)
@@ -120,13 +119,10 @@ func (d DoorOptions) validate() error {
 	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
 		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
 	}
-	if d.PasswordChecks < 1 || d.PasswordChecks > 1024 {
-		errs = append(errs, fmt.Errorf("--password-checks=%d: write a number from 1 to 1024", d.PasswordChecks))
-	}
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"lookups-per-second", d.Lookups}, {"use-writes-per-second", d.UseWrites}} {
+	}{{"lookups-per-second", d.Lookups}, {"use-writes-per-second", d.UseWrites}, {"password-checks", d.PasswordChecks}} {
 		if n.value < 0 || n.value > 10000 {
 			errs = append(errs, fmt.Errorf("--%s=%d: write a number from 0 to 10000", n.flag, n.value))
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,8 +93,10 @@ func managerOptions(o Options) manager.Options {
 	for _, name := range o.Namespaces {
 		served[name] = cache.Config{}
 	}
+	tokens := map[string]cache.Config{o.Namespace: {}} // those that are made over HTTP are in our own
+	maps.Copy(tokens, served)
 	if len(served) == 0 {
-		served = nil // all
+		served, tokens = nil, nil // all
 	}
 	return manager.Options{
 		Scheme: Scheme(),
@@ -101,7 +104,7 @@ func managerOptions(o Options) manager.Options {
 			DefaultTransform: cache.TransformStripManagedFields(),
 			NewInformer:      newInformer,
 			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.ApplicationToken{}: {Namespaces: served},
+				&v1alpha1.ApplicationToken{}: {Namespaces: tokens},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
 				&corev1.Secret{}: {
 					Namespaces: served,

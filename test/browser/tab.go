@@ -1,4 +1,4 @@
-package browser_test
+package browser
 
 import (
 	"context"
@@ -20,8 +20,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// tab is a page that a browser shows, with all that it asked for and complained of.
-type tab struct {
+// Tab is a page that a browser shows, with all that it asked for and complained of.
+type Tab struct {
 	t   *testing.T
 	ctx context.Context
 
@@ -31,14 +31,14 @@ type tab struct {
 	troubles []string // errors, warnings, and breaches of the content security policy
 }
 
-// open has a browser show a page. Its Swagger UI has read the document when it returns.
-func open(t *testing.T, address string) *tab {
+// Open has a browser show a page. Its Swagger UI has read the document when it returns.
+func Open(t *testing.T, address string) *Tab {
 	t.Helper()
-	p := &tab{t: t, ctx: chromium(t)}
+	p := &Tab{t: t, ctx: chromium(t)}
 	if err := chromedp.Listen(p.ctx, p.watch); err != nil {
 		t.Fatal(err)
 	}
-	p.do("open the page", chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
+	p.Do("open the page", chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		if _, err := cdp.Call(ctx, page, network.Enable, network.EnableParams{}); err != nil {
 			return err
 		}
@@ -48,8 +48,8 @@ func open(t *testing.T, address string) *tab {
 	return p
 }
 
-// do takes a person's next step.
-func (p *tab) do(step string, actions ...chromedp.Action[chromedp.Void]) {
+// Do takes a person's next step.
+func (p *Tab) Do(step string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, expire := context.WithTimeout(p.ctx, slowest)
 	defer expire()
@@ -58,8 +58,8 @@ func (p *tab) do(step string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// read is what an action finds on the page.
-func read[T any](p *tab, what string, action chromedp.Action[T]) T {
+// Read is what an action finds on the page.
+func Read[T any](p *Tab, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
 	ctx, expire := context.WithTimeout(p.ctx, slowest)
 	defer expire()
@@ -70,7 +70,7 @@ func read[T any](p *tab, what string, action chromedp.Action[T]) T {
 	return found
 }
 
-func (p *tab) stuck(step string, err error) {
+func (p *Tab) stuck(step string, err error) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +78,7 @@ func (p *tab) stuck(step string, err error) {
 }
 
 // watch notes what happens on the page, before the step that brings it about returns.
-func (p *tab) watch(event any) {
+func (p *Tab) watch(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
@@ -109,7 +109,7 @@ func (p *tab) watch(event any) {
 	}
 }
 
-func (p *tab) complain(of string, what any) {
+func (p *Tab) complain(of string, what any) {
 	text, err := json.Marshal(what)
 	if err != nil {
 		text = fmt.Appendf(nil, "%+v", what)
@@ -117,12 +117,12 @@ func (p *tab) complain(of string, what any) {
 	p.troubles = append(p.troubles, of+": "+string(text))
 }
 
-// mustBeQuiet fails the test if the page complained of anything, asked another origin than its own, was refused anything
+// MustBeQuiet fails the test if the page complained of anything, asked another origin than its own, was refused anything
 // but what is expected, or keeps something that outlives it.
-func (p *tab) mustBeQuiet(refusals ...string) {
+func (p *Tab) MustBeQuiet(refusals ...string) {
 	p.t.Helper()
-	at := read(p, "where it is", chromedp.Location())
-	kept := read(p, "what it stored", chromedp.Evaluate[int]("localStorage.length + sessionStorage.length"))
+	at := Read(p, "where it is", chromedp.Location())
+	kept := Read(p, "what it stored", chromedp.Evaluate[int]("localStorage.length + sessionStorage.length"))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, origin := range p.origins {
@@ -141,14 +141,14 @@ func (p *tab) mustBeQuiet(refusals ...string) {
 	}
 }
 
-// picture saves what a person sees, where the environment says so.
-func (p *tab) picture(name string) {
+// Picture saves what a person sees, where the environment says so.
+func (p *Tab) Picture(name string) {
 	p.t.Helper()
 	folder := os.Getenv("APPTOKEN_TEST_SCREENSHOTS")
 	if folder == "" {
 		return
 	}
-	png := read(p, "what it looks like", chromedp.CaptureScreenshot())
+	png := Read(p, "what it looks like", chromedp.CaptureScreenshot())
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		p.t.Fatal(err)
 	}

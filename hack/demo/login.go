@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// The user of the samples, and the password that config/samples tells everybody.
+const (
+	username = "alice@example.com"
+	password = "please-replace-me"
+)
+
+// loginLine logs that user in.
+func (s *stage) loginLine() string {
+	return fmt.Sprintf("curl -s http://%s/oauth2/token -d grant_type=password -d username=%s -d password=%s", s.doors, username, password)
+}
+
+// loggedIn shows what a person does who has a name and a password.
+func loggedIn(s *stage, ctx context.Context) error {
+	fmt.Println("\n8. A person logs in, for a token that lasts an hour and one to refresh it with:")
+	fmt.Println("  $ " + s.loginLine())
+	form := url.Values{"grant_type": {"password"}, "username": {username}, "password": {password}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.doors+"/oauth2/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("log in: %w", err)
+	}
+	defer answer.Body.Close()
+	var said struct {
+		Text      string `json:"access_token"`
+		ExpiresIn int    `json:"expires_in"`
+		Refresh   string `json:"refresh_token"`
+		Scope     string `json:"scope"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil || answer.StatusCode != http.StatusOK {
+		return errors.Join(err, fmt.Errorf("the login was answered with %s", answer.Status))
+	}
+	tok, err := token.Parse(said.Text)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("    {\"access_token\":\"atl_%s\", \"expires_in\":%d, \"refresh_token\":\"atr_…\", \"scope\":%q}\n", tok.Hint(), said.ExpiresIn, said.Scope)
+	if status, err := s.verify(ctx, tok, ""); err != nil || status != http.StatusOK {
+		return errors.Join(err, fmt.Errorf("the door answers %d", status))
+	}
+	fmt.Println("   The login is one record, a hash like the others:")
+	return s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=alice")
+}
