@@ -35,7 +35,7 @@ func TestVectors(t *testing.T) {
 			}
 		})
 	}
-	if asked < 60 {
+	if asked < 120 {
 		t.Errorf("%d vectors", asked)
 	}
 }

@@ -15,10 +15,48 @@ func (p *place) told(name string) map[string]string {
 	if verdict != verify.Good {
 		p.Fatalf("%s is %v", name, verdict)
 	}
+	user := ""
+	if who.User != nil {
+		user = who.User.Name
+	}
 	return map[string]string{
-		"X-Apptoken-Subject": who.Subject, "X-Apptoken-Client": who.Client.Name, "X-Apptoken-Roles": who.RoleList,
+		"X-Apptoken-Subject": who.Subject, "X-Apptoken-Client": who.Client.Name, "X-Apptoken-Roles": who.RoleList, "X-Apptoken-User": user,
 		"X-Apptoken-Permissions": who.PermissionList, "X-Apptoken-Token-Id": who.ID.String(), "X-Apptoken-Kind": who.Kind.String(),
 	}
+}
+
+// Session tokens are good with a cookie alone, and some programs have their credential in one.
+func TestGatewaysPassCookiesOn(t *testing.T) {
+	eachGateway(t, func(p *place) {
+		const session = "SESSION=5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"
+		credential := "spectrum.authentication.token="
+		for name, x := range map[string]struct {
+			header http.Header
+			user   string
+		}{
+			"a login":                             {p.bearing("login"), "alice"},
+			"a session token and its session":     {cookies(p.bearing("sessionanywhere"), "a=b; "+session), "alice"},
+			"a session token alone":               {p.bearing("sessionanywhere"), ""},
+			"a session token and another session": {cookies(p.bearing("sessionanywhere"), strings.ToUpper(session)), ""},
+			"a token in a cookie":                 {cookies(http.Header{}, credential+p.Tokens["login"]+"; a=b"), "alice"},
+			"a session token in cookies":          {cookies(http.Header{}, session+"; "+credential+p.Tokens["sessionanywhere"]), "alice"},
+			"a token in a cookie and in a header": {cookies(p.bearing("login"), credential+p.Tokens["login"]), ""},
+			"the same token in two cookies":       {cookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["login"]), ""},
+		} {
+			got := p.do(ask{header: x.header})
+			switch {
+			case x.user == "" && got.status != http.StatusUnauthorized, x.user != "" && got.status != http.StatusOK:
+				p.Errorf("%s: %d", name, got.status)
+			case x.user != "" && (got.arrived == nil || got.arrived.header.Get("X-Apptoken-User") != x.user || got.arrived.header.Get("X-Apptoken-Subject") != x.user):
+				p.Errorf("%s: the upstream is told %v", name, got.arrived)
+			}
+		}
+	})
+}
+
+func cookies(h http.Header, line string) http.Header {
+	h.Set("Cookie", line)
+	return h
 }
 
 func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
