@@ -34,7 +34,7 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 		after := before
 		after.Owner.UID, after.ExpiresAt = string(at.UID), p.ExpiresAt
 		if g := w.Grants; g != nil {
-			after.Client, after.Suspended = g.Client, g.Suspended
+			after.Kind, after.Client, after.User, after.Suspended = w.kind, g.Client, g.User, g.Suspended
 			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
 		}
 		return r.change(ctx, s, before, after)
@@ -72,15 +72,15 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 	tok, again := r.undelivered.recall(at, s)
 	if !again {
 		var err error
-		if tok, err = token.Mint(token.Application, r.Entropy); err != nil {
+		if tok, err = token.Mint(w.kind, r.Entropy); err != nil {
 			return fmt.Errorf("mint a token: %w", err)
 		}
 	}
 	rec := record.Record{
-		Kind: token.Application, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
-		Client: w.Grants.Client, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
+		Kind: w.kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
+		Client: w.Grants.Client, User: w.Grants.User, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
 		IssuedAt: now, ExpiresAt: p.ExpiresAt,
-		Version: nextNumber(at, s), Trigger: w.Trigger, Predecessor: p.Version.Record,
+		Version: nextNumber(at, s), Trigger: noted(w.Trigger, w.Request), Predecessor: p.Version.Record,
 	}
 	secret := &corev1.Secret{}
 	if s.secret != nil {

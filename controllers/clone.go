@@ -16,7 +16,7 @@ const longestChain = 16
 
 // origin finds what a clone asks for: what it took over at its first issue, or else what its source asks for now,
 // following clones of clones. All are of one namespace, so that no reference leaves it.
-func (r *ApplicationTokens) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
+func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
 	if at.Status.Cloned != nil {
 		return askedByClone(at.Status.Cloned), nil, nil
 	}
@@ -29,7 +29,7 @@ func (r *ApplicationTokens) origin(ctx context.Context, at *v1alpha1.Application
 			}, nil
 		}
 		var source v1alpha1.ApplicationToken
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
+		err := l.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
 		if apierrors.IsNotFound(err) {
 			return asked{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonSourceMissing,

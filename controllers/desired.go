@@ -17,6 +17,7 @@ import (
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/token"
 )
 
 // Defaults of rotation.retire; each is cut down to what the spec leaves room for.
@@ -29,6 +30,7 @@ const (
 // asked is what a token asks for: its own words, or those that it took over from another.
 type asked struct {
 	client       string
+	user         string // empty: it speaks for the client alone
 	roles        []string
 	permissions  []string
 	sourceRanges []string
@@ -38,6 +40,8 @@ type asked struct {
 type surroundings struct {
 	asked     asked
 	client    *v1alpha1.Client // nil: there is none of that name
+	user      *v1alpha1.User   // nil: there is none of that name, where one is asked for
+	answered  bool             // the token is given in an answer of the HTTP API
 	namespace map[string]string
 	ahead     int           // tokens of the client that have a place before this one
 	refused   *plan.Refusal // a reference could not be resolved
@@ -47,32 +51,42 @@ type surroundings struct {
 type wish struct {
 	plan.Desired
 	asked  asked
+	kind   token.Kind // of its versions; 0: not known now
 	secret secretWish
 }
 
 // understand turns a spec and its surroundings into what is wanted. What stands in the way comes as a Refusal: the first
 // that is found, from the widest to the narrowest. It reads no clock and no cluster.
 func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish {
-	w := wish{asked: s.asked}
+	w := wish{asked: s.asked, kind: kindFor(s.asked)}
 	w.State = map[v1alpha1.TokenState]plan.State{
 		v1alpha1.TokenSuspended: plan.Suspended,
 		v1alpha1.TokenRevoked:   plan.Revoked,
 	}[at.Spec.State]
 	w.Spread = spread(at)
-	w.Trigger = at.Spec.Rotation.Trigger
+	w.Answered, w.Since = s.answered, at.CreationTimestamp.Time
+	w.Trigger, w.Request = asksFor(at)
 
 	var problems []plan.Refusal
 	refuse := func(reason, format string, args ...any) {
 		problems = append(problems, plan.Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)})
 	}
+	if s.asked.user != "" {
+		w.Grants = grantsOfUser(at, s, refuse)
+	}
 	if s.refused != nil {
 		problems = append(problems, *s.refused)
 	}
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
-		refuse(v1alpha1.ReasonDeliveryUnavailable, "delivery Response is for tokens made through the HTTP API; set spec.delivery to Secret")
+		delivery(at, s, refuse)
 	}
 	if s.client != nil {
-		w.Grants = grants(at, s, refuse)
+		if s.client.Spec.State == v1alpha1.StateSuspended {
+			refuse(v1alpha1.ReasonClientSuspended, "client %s is suspended, and every token of it is refused; its platform team can set its spec.state to Active", s.client.Name)
+		}
+		if s.asked.user == "" {
+			w.Grants = grants(at, s, refuse)
+		}
 		policy(at, s, issued, refuse)
 	}
 	rhythm(at, &w.Desired, refuse)
@@ -87,8 +101,8 @@ type refuser func(reason, format string, args ...any)
 
 // grants cuts what is asked down to what the client grants to the namespace.
 func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
-	if s.client.Spec.State == v1alpha1.StateSuspended {
-		refuse(v1alpha1.ReasonClientSuspended, "client %s is suspended, and every token of it is refused; its platform team can set its spec.state to Active", s.client.Name)
+	if s.answered {
+		return grantsOfAnswer(at, s, refuse)
 	}
 	drawable, granted := drawable(s.client, at.Namespace, s.namespace)
 	if !granted {

@@ -6,8 +6,12 @@
 //	TokenRecords       record -> swept, once nobody owns it
 //
 // The file for each step of an ApplicationToken: desired.go understands the spec, clone.go resolves cloneFrom, observe.go
-// looks, act.go issues, retire.go ends, secret.go writes the Secret, restart.go restarts consumers, status.go says so.
+// looks, act.go issues, retire.go ends, secret.go writes the Secret, restart.go restarts consumers, status.go says so. Of
+// those that speak for a user tells ofuser.go, of those that are given in answers of the HTTP API answered.go.
+//
+// The Desk is no reconciler: it makes and rotates those on every replica, as it is asked, and its files are desk*.go.
 //
 // Nothing here is trusted to happen once, or alone: the Secret is the place where a race is decided, by creation or by its
-// resource version, and the record that it names is the current one. Whoever loses takes back the record that it made.
+// resource version, and the record that it names is the current one. Of what is given in answers, the ApplicationToken itself
+// is that place. Whoever loses takes back the record that it made.
 package controllers

@@ -2,3 +2,9 @@ package controllers
 
 // Hurry is how ApplicationTokens get into the queue of those that cannot wait.
 var Hurry = hurry
+
+// Noted and AskedFor are how a record keeps what asked for its version.
+var (
+	Noted    = noted
+	AskedFor = askedFor
+)

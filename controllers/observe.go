@@ -48,6 +48,11 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	for _, rec := range records {
 		s.records[rec.Name()] = rec
 	}
+	if w.Answered {
+		err := r.confirmRecord(ctx, at, &s, at.Annotations[v1alpha1.AnnotationRecord])
+		s.derive(at, w)
+		return s, err
+	}
 	if s.secret, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name}); err != nil {
 		return seen{}, err
 	}
@@ -119,16 +124,26 @@ func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.Applicatio
 		if holder == nil || holder.Annotations[v1alpha1.AnnotationRecord] == "" {
 			continue
 		}
-		name := holder.Annotations[v1alpha1.AnnotationRecord]
-		rec, err := r.Records.Confirm(ctx, name)
-		switch {
-		case errors.Is(err, record.ErrGone):
-			delete(s.records, name)
-		case err != nil:
+		if err := r.confirmRecord(ctx, at, s, holder.Annotations[v1alpha1.AnnotationRecord]); err != nil {
 			return err
-		case rec.Owner.Kind == ownerKind && rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
-			s.records[name] = rec
 		}
+	}
+	return nil
+}
+
+// confirmRecord reads a record of the token from the API server.
+func (r *ApplicationTokens) confirmRecord(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, name string) error {
+	if name == "" {
+		return nil
+	}
+	rec, err := r.Records.Confirm(ctx, name)
+	switch {
+	case errors.Is(err, record.ErrGone):
+		delete(s.records, name)
+	case err != nil:
+		return err
+	case rec.Owner.Kind == ownerKind && rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
+		s.records[name] = rec
 	}
 	return nil
 }
@@ -167,6 +182,17 @@ func (s *seen) holder() *corev1.Secret {
 // derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	s.Observed, s.token = plan.Observed{}, token.Token{}
+	uid := ""
+	if w.Answered {
+		uid = s.deriveAnswered(at)
+	} else {
+		uid = s.deriveSecret(at, w)
+	}
+	s.others(at, uid)
+}
+
+// deriveSecret says what the Secret means. It returns the uid of the owner that its record names.
+func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
 	named, known, holds := s.vouched(at, s.secret)
 	taken := s.foreign || s.secret != nil && !belongs(s.secret, at, holds)
 	secret := s.secret
@@ -181,7 +207,7 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 		s.Secret = plan.SecretAbsent
 	case !known && secret.Annotations[v1alpha1.AnnotationRecord] != "":
 		s.Secret = plan.SecretUnvouched
-	case !holds || !named.SupersededAt.IsZero():
+	case !holds || !named.SupersededAt.IsZero() || w.kind != 0 && s.token.Kind() != w.kind:
 		s.Secret = plan.SecretAltered
 	default:
 		// The Secret proves that this is the owner of the record: where the uid says otherwise, both were restored, and
@@ -198,9 +224,17 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	if taken {
 		s.Secret = plan.SecretForeign
 	}
+	return uid
+}
+
+// others are the records beside the current one, of an owner of that uid or of this very one.
+func (s *seen) others(at *v1alpha1.ApplicationToken, uid string) {
 	// What the current record took over from is ours too: after a restore, the two may be seen one pass apart.
-	line := map[string]bool{}
-	for name := named.Predecessor; s.Current != nil && name != "" && !line[name]; name = s.records[name].Predecessor {
+	line, before := map[string]bool{}, ""
+	if s.Current != nil {
+		before = s.Current.Predecessor
+	}
+	for name := before; name != "" && !line[name]; name = s.records[name].Predecessor {
 		line[name] = true
 	}
 	for name, rec := range s.records {
@@ -233,10 +267,11 @@ func newestFirst(a, b plan.Version) int {
 
 // version is a record as the planner sees it.
 func version(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
+	trigger, request := askedFor(at, r.Trigger)
 	return plan.Version{
-		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: r.Trigger, Predecessor: r.Predecessor,
+		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: trigger, Request: request, Predecessor: r.Predecessor,
 		Grants: plan.Grants{
-			Client: r.Client, Roles: r.Roles, Permissions: r.Permissions, SourceRanges: r.SourceRanges, Suspended: r.Suspended,
+			Client: r.Client, User: r.User, Roles: r.Roles, Permissions: r.Permissions, SourceRanges: r.SourceRanges, Suspended: r.Suspended,
 		},
 		Restored:     r.Owner.UID != string(at.UID),
 		IssuedAt:     r.IssuedAt,

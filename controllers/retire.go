@@ -73,7 +73,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	r.refusals.forget(at)
 	r.undelivered.forget(at)
 	r.places.forget(at)
-	w := understand(at, surroundings{}, true)
+	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())}, true)
 	s, err := r.everything(ctx, at, w)
 	if err != nil {
 		return err

@@ -55,7 +55,9 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 			Record: v.Record, Hint: v.Hint, RetiresAt: moment(v.ExpiresAt), LastUsedAt: moment(v.LastUsedAt), LastUsedFrom: v.LastUsedFrom,
 		})
 	}
-	st.SecretName = ""
+	if !w.Answered {
+		st.SecretName = ""
+	}
 	if s.former != nil { // until it is gone
 		st.SecretName = s.former.Name
 	} else if holder := s.holder(); holder != nil {
@@ -75,7 +77,10 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 	switch p.Why { //nolint:exhaustive // the others are told of as they are
 	case plan.UpToDate:
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
-		ready.Message = fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
+		ready.Message = issued(w, s)
+		if w.Answered {
+			ready.Reason = v1alpha1.ReasonDelivered
+		}
 	case plan.SecretTaken:
 		ready.Message = taken(at, w, s)
 	}
@@ -86,6 +91,14 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 		return
 	}
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+}
+
+// issued says where the token is.
+func issued(w wish, s seen) string {
+	if w.Answered {
+		return fmt.Sprintf("given in the answer of the HTTP API, version %d (%s)", s.Current.Number, s.Current.Hint)
+	}
+	return fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
 }
 
 // taken says whose the Secret is that the spec asks for, and what can be done about it.
@@ -141,9 +154,13 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionExpiringSoon)
 		return
 	}
+	remedy := "set spec.rotation.every, or change spec.rotation.trigger"
+	if w.Answered {
+		remedy = "rotate it through the HTTP API"
+	}
 	setCondition(now, at, metav1.Condition{
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
-		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; set spec.rotation.every, or change spec.rotation.trigger", s.Current.ExpiresAt.UTC().Format(time.RFC3339)),
+		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; %s", s.Current.ExpiresAt.UTC().Format(time.RFC3339), remedy),
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -34,6 +35,9 @@ import (
 // api reads and writes the real API server, with every right and no cache.
 var api client.WithWatch
 
+// admin may do everything, for those that want a cache.
+var admin *rest.Config
+
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard()) // errors are what these tests are about
 	os.Exit(func() int {
@@ -47,6 +51,7 @@ func TestMain(m *testing.M) {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		}()
+		admin = c.Admin
 		scheme := runtime.NewScheme()
 		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -82,6 +82,18 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 		from, get = r.Live, r.Records.Confirm
 	}
 	o := plan.Owner{Exists: true}
+	if byAnswer(at, r.Records.Namespace()) {
+		named := at.Annotations[v1alpha1.AnnotationRecord]
+		if o.Delivered = named == rec.Name(); o.Delivered || named == "" {
+			return o, nil
+		}
+		current, err := get(ctx, named)
+		o.PredecessorOfCurrent = err == nil && current.Predecessor == rec.Name()
+		if errors.Is(err, record.ErrGone) {
+			err = nil
+		}
+		return o, err
+	}
 	current := ""
 	for _, name := range secretNames(at) {
 		var secret client.Object = &corev1.Secret{} // in the cache there are only our own

@@ -32,11 +32,13 @@ const (
 	IndexClient = "client"
 	// IndexSource finds the ApplicationTokens of a namespace that wait to clone another.
 	IndexSource = "source"
+	// IndexUser finds the ApplicationTokens that speak for a user.
+	IndexUser = "user"
 )
 
 // IndexFields adds the indexes that the reconcilers list by.
 func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
-	at, rec := &v1alpha1.ApplicationToken{}, &v1alpha1.TokenRecord{}
+	at, rec, user := &v1alpha1.ApplicationToken{}, &v1alpha1.TokenRecord{}, &v1alpha1.User{}
 	for _, x := range []struct {
 		of   client.Object
 		name string
@@ -44,6 +46,7 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{at, IndexClient, func(o client.Object) []string { return some(clientOf(o.(*v1alpha1.ApplicationToken))) }},
 		{at, IndexSource, func(o client.Object) []string { return some(sourceOf(o.(*v1alpha1.ApplicationToken))) }},
+		{at, IndexUser, func(o client.Object) []string { return some(userOf(o.(*v1alpha1.ApplicationToken))) }},
 		{rec, record.FieldOwnerName, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Name} }},
 		{rec, record.FieldFamily, func(o client.Object) []string {
 			if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
@@ -51,6 +54,9 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 			}
 			return nil
 		}},
+		{user, IndexUsername, func(o client.Object) []string { return []string{usernameOf(o.(*v1alpha1.User))} }},
+		{user, IndexPassword, func(o client.Object) []string { return passwordOf(o.(*v1alpha1.User)) }},
+		{user, IndexAccount, func(o client.Object) []string { return clientsOf(o.(*v1alpha1.User)) }},
 		{rec, record.FieldOwnerNamespace, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Namespace} }},
 	} {
 		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {
@@ -64,7 +70,17 @@ func clientOf(at *v1alpha1.ApplicationToken) string {
 	if at.Spec.ClientRef != nil {
 		return string(at.Spec.ClientRef.Name)
 	}
+	if at.Spec.UserRef != nil && at.Spec.UserRef.Client != "" {
+		return at.Spec.UserRef.Client
+	}
 	return at.Status.Client
+}
+
+func userOf(at *v1alpha1.ApplicationToken) string {
+	if at.Spec.UserRef == nil {
+		return ""
+	}
+	return string(at.Spec.UserRef.Name)
 }
 
 func sourceOf(at *v1alpha1.ApplicationToken) string {
@@ -103,6 +119,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
+		Watches(&v1alpha1.User{}, lowPriority(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.Func(pass))
@@ -127,7 +144,7 @@ func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tokenrecord").
 		Watches(&v1alpha1.TokenRecord{}, lowPriority(itself), builder.WithPredicates(predicate.GenerationChangedPredicate{}, ofTokens)).
-		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{DeleteFunc: r.orphaned}).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{UpdateFunc: r.replaced, DeleteFunc: r.orphaned}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
@@ -181,7 +198,9 @@ var specChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp()) ||
-			len(e.ObjectOld.GetFinalizers()) > len(e.ObjectNew.GetFinalizers())
+			len(e.ObjectOld.GetFinalizers()) > len(e.ObjectNew.GetFinalizers()) ||
+			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRotate] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRotate] ||
+			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRecord]
 	},
 }
 
@@ -225,90 +244,5 @@ func lowPriority(to handler.MapFunc) handler.EventHandler {
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object) },
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { enqueue(ctx, q, e.ObjectNew) },
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object) },
-	}
-}
-
-func itself(_ context.Context, obj client.Object) []reconcile.Request {
-	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
-}
-
-func tokenOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
-	name := obj.GetLabels()[v1alpha1.LabelToken]
-	if name == "" {
-		name = obj.GetAnnotations()[v1alpha1.AnnotationAdopt]
-	}
-	if name == "" {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
-}
-
-func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
-	o := obj.(*v1alpha1.TokenRecord).Spec.Owner
-	if o.Kind != ownerKind {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}}
-}
-
-func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
-}
-
-// placeGivenUp looks again at those that had no room in their client, now that one before them turned out not to be served.
-func (r *ApplicationTokens) placeGivenUp(ctx context.Context, e event.UpdateEvent, q queue) {
-	before, ok1 := e.ObjectOld.(*v1alpha1.ApplicationToken)
-	now, ok2 := e.ObjectNew.(*v1alpha1.ApplicationToken)
-	if ok1 && ok2 && (placed(before) || waits(before)) && !placed(now) && !waits(now) {
-		r.roomFor(ctx, event.DeleteEvent{Object: now}, q)
-	}
-}
-
-// roomFor looks again at those that had no room in their client, now that a token of it is gone.
-func (r *ApplicationTokens) roomFor(ctx context.Context, e event.DeleteEvent, q queue) {
-	at, ok := e.Object.(*v1alpha1.ApplicationToken)
-	if !ok {
-		return
-	}
-	var c v1alpha1.Client
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: clientOf(at)}, &c); err != nil || c.Spec.Tokens.MaxCount == nil {
-		return
-	}
-	add(q, priorityRoutine, r.requests(ctx, client.MatchingFields{IndexClient: c.Name})...)
-}
-
-func (r *ApplicationTokens) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.requests(ctx, client.MatchingFields{IndexClient: obj.GetName()})
-}
-
-func (r *ApplicationTokens) tokensOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.requests(ctx, client.InNamespace(obj.GetName()))
-}
-
-func (r *ApplicationTokens) requests(ctx context.Context, which ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.ApplicationTokenList
-	which = append(which, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
-	if err := r.Client.List(ctx, &list, which...); err != nil {
-		return nil // the cache is stopping
-	}
-	requests := make([]reconcile.Request, len(list.Items))
-	for i := range list.Items {
-		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return requests
-}
-
-// orphaned looks again at the records that a deleted token's status named.
-func (r *TokenRecords) orphaned(ctx context.Context, e event.DeleteEvent, q queue) {
-	at, ok := e.Object.(*v1alpha1.ApplicationToken)
-	if !ok {
-		return
-	}
-	records, err := r.Records.Of(ctx, owner(at))
-	if err != nil {
-		return // the cache is stopping
-	}
-	for _, rec := range records {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: rec.Name()}})
 	}
 }

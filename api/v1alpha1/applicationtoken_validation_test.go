@@ -19,6 +19,7 @@ func tokenNameRules() table {
 
 func tokenReferenceRules() table {
 	const one, source = "give exactly one of clientRef, userRef and cloneFrom", "with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
+	const ofUser = "a token of a user has what the user has; leave roles and permissions out"
 	client, user, clone := set("spec.clientRef.name", "acme"), set("spec.userRef.name", "alice"), set("spec.cloneFrom.name", "other")
 	return merge(
 		table{
@@ -27,6 +28,10 @@ func tokenReferenceRules() table {
 			"a token with a userRef alone is accepted":                         {on: "token-of-a-user"},
 			"a token with a userRef need not name a client":                    {on: "token-of-a-user", good: drop("spec.userRef.client")},
 			"a token with a userRef and a cloneFrom is refused":                {on: "token-of-a-user", bad: clone, at: "spec", says: one},
+			"a token of a user with roles is refused":                          {on: "token-of-a-user", bad: set("spec.roles", []any{"primary"}), at: "spec", says: ofUser},
+			"a token of a user with an empty list of roles is refused":         {on: "token-of-a-user", bad: set("spec.roles", []any{}), at: "spec", says: ofUser},
+			"a token of a user with permissions is refused":                    {on: "token-of-a-user", bad: set("spec.permissions", []any{"search.query"}), at: "spec", says: ofUser},
+			"a token of a user may have sourceRanges":                          {on: "token-of-a-user", good: set("spec.sourceRanges", []any{"10.0.0.0/8"})},
 			"a token with a cloneFrom alone is accepted":                       {on: "token-cloned"},
 			"a token with a cloneFrom and a clientRef is refused":              {on: "token-cloned", bad: client, at: "spec", says: one},
 			"a token with a cloneFrom, a clientRef and a userRef is refused":   {on: "token-cloned", bad: both(client, user), at: "spec", says: one},

@@ -54,6 +54,10 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 			controllers.TellReplay(op.Manager.GetEventRecorder("apptoken-operator"), u)
 		},
 	})
+	doors.Desk = &controllers.Desk{
+		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Namespace: o.Namespace,
+		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
+	}
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
 	var err error
 	if op.Doors, err = op.listeners(doors, o); err != nil {

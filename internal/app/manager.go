@@ -81,7 +81,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	if err := addReconcilers(mgr, store, o, counters); err != nil {
+	if err := addReconcilers(mgr, store, passwords, o, counters); err != nil {
 		return nil, err
 	}
 	return op, op.openDoors(ctx, store, o)
@@ -212,7 +212,7 @@ func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache) error 
 	return nil
 }
 
-func addReconcilers(mgr manager.Manager, store *record.Kube, o Options, m *controllers.Metrics) error {
+func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cache, o Options, m *controllers.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &controllers.ApplicationTokens{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
@@ -222,9 +222,13 @@ func addReconcilers(mgr manager.Manager, store *record.Kube, o Options, m *contr
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m,
 	}
 	clients := &controllers.Clients{Client: mgr.GetClient(), Now: time.Now, Events: recorder}
+	users := &controllers.Users{Client: mgr.GetClient(), Passwords: passwords, Records: store, Now: time.Now, Events: recorder}
+	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),
 		clients.SetupWithManager(mgr),
+		users.SetupWithManager(mgr, passwords),
+		logins.SetupWithManager(mgr, passwords, o.Workers),
 	)
 }

@@ -86,7 +86,12 @@ type Refused struct {
 	Message string
 }
 
-func (r *Refused) Error() string { return r.Field + " " + r.Message }
+func (r *Refused) Error() string {
+	if r.Field == "" {
+		return r.Message
+	}
+	return r.Field + " " + r.Message
+}
 
 // Desk does what is asked. Safe for use by many, on every replica.
 type Desk interface {

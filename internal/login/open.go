@@ -54,12 +54,8 @@ func (s *Service) Open(ctx context.Context, u User, c Client, t Terms) (Opened, 
 	if err != nil {
 		return Opened{}, err
 	}
-	if t.Refreshable {
-		family, err := token.NewFamily(s.Entropy)
-		if err != nil {
-			return Opened{}, unavailable(err)
-		}
-		if err := s.drawRefresh(&o, family); err != nil {
+	if t.Refreshable && t.Kind == token.Login { // what comes of a refresh is a Login, and may do what others may not
+		if err := s.beginFamily(&o); err != nil {
 			return Opened{}, err
 		}
 	}
@@ -71,7 +67,7 @@ func (c Client) allows(t Terms) error {
 	switch {
 	case t.Kind == token.Open && c.Open == OpenForbidden:
 		return &Forbidden{"this client gives no open tokens; ask for a session token"}
-	case t.Kind == token.Open && t.Lifetime == 0 && c.Open != OpenAllowed:
+	case t.Kind == token.Open && t.Lifetime <= 0 && c.Open != OpenAllowed:
 		return &Forbidden{"this client gives no open tokens without an end; ask for one with a time-to-live of more than 0 minutes"}
 	case t.Kind == token.Session && !t.Source.IsValid():
 		return &Forbidden{"where this request comes from is not known, and a session token is good from there alone"}
@@ -109,11 +105,20 @@ func (s *Service) draw(u User, c Client, t Terms) (Opened, error) {
 		o.Session, r.Session, r.IdleTimeout = id.String(), verify.SessionDigest(id.String()), c.Idle
 		r.SourceRanges = []string{netip.PrefixFrom(source, source.BitLen()).String()}
 	}
-	if lifetime > 0 {
+	if lifetime != 0 || t.Kind == token.Login { // one that is wrong ends at once: no mistake makes it last for ever
 		r.ExpiresAt = now.Add(lifetime)
 	}
 	o.Record = r
 	return o, nil
+}
+
+// beginFamily mints the first refresh token of a session.
+func (s *Service) beginFamily(o *Opened) error {
+	family, err := token.NewFamily(s.Entropy)
+	if err != nil {
+		return unavailable(err)
+	}
+	return s.drawRefresh(o, family)
 }
 
 // drawRefresh mints the refresh token of a login.
@@ -141,14 +146,6 @@ func (s *Service) store(ctx context.Context, o Opened) (Opened, error) {
 	}
 	o.Record = stored
 	s.fresh.add(s.Now(), stored)
-	known, err := s.Records.Of(ctx, stored.Owner)
-	if err != nil {
-		return o, nil //nolint:nilerr // it is good, and whoever reconciles counts again
-	}
-	for _, r := range Surplus(s.Now(), s.fresh.with(s.Now(), stored.Owner, known), o.Client.Name, o.Client.MaxSessions) {
-		if err := s.retire(ctx, r); err != nil {
-			break // as above
-		}
-	}
+	s.trim(ctx, o)
 	return o, nil
 }

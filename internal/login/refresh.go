@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/apptoken/operator/internal/record"
@@ -26,30 +25,30 @@ const (
 	early                   // used up just now, but not the one before
 )
 
-// judge says what a refresh token is, among the records of its session, and the record that it is about. It is the rule by
-// which refresh tokens live.
+// judge says what a refresh token is, among the records of its session, and the record that one which may be exchanged is
+// about. It is the rule by which refresh tokens live. A session whose refresh tokens are all at their end is none.
 func judge(now time.Time, d token.Digest, family []record.Record) (finding, record.Record) {
-	if len(family) == 0 {
-		return nothing, record.Record{}
-	}
-	slices.SortFunc(family, func(a, b record.Record) int { return b.IssuedAt.Compare(a.IssuedAt) }) // the newest first
+	found, about := nothing, record.Record{}
 	for _, r := range family {
-		if r.Refresh.Digest == d {
-			if !now.Before(r.Refresh.ExpiresAt) {
-				return nothing, record.Record{}
-			}
+		if !now.Before(r.Refresh.ExpiresAt) {
+			continue
+		}
+		recent := now.Before(r.Refresh.PreviousUntil)
+		switch {
+		case r.Refresh.Digest == d:
 			return good, r
+		case recent && r.Refresh.Previous == d:
+			if found != retried || r.Refresh.PreviousUntil.Before(about.Refresh.PreviousUntil) {
+				found, about = retried, r
+			}
+		case found == retried:
+		case recent:
+			found = early
+		case found == nothing:
+			found = replayed
 		}
 	}
-	for _, r := range family {
-		if r.Refresh.Previous == d && now.Before(r.Refresh.PreviousUntil) {
-			return retried, r
-		}
-	}
-	if now.Before(family[0].Refresh.PreviousUntil) {
-		return early, family[0]
-	}
-	return replayed, family[0]
+	return found, about
 }
 
 // errOvertaken says that somebody else used the refresh token first.
@@ -62,49 +61,81 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, source net
 	if presented.Kind() != token.Refresh {
 		return Opened{}, ErrDenied
 	}
-	family := presented.Family().Digest()
-	if !s.refreshing.begin(family, arrived) {
-		return Opened{}, ErrDenied
+	d := presented.Digest()
+	if err := s.refreshing.begin(d, arrived); err != nil {
+		return Opened{}, err
 	}
-	o, err := s.refresh(ctx, presented, family, source)
-	s.refreshing.end(family, s.Now(), err == nil)
+	served := false // nor is it if this panics
+	defer func() { s.refreshing.end(d, s.Now(), served) }()
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	o, err := s.refresh(ctx, exchange{presented, d, presented.Family().Digest(), source, arrived})
+	served = err == nil
 	if errors.Is(err, errOvertaken) {
 		return Opened{}, ErrDenied
 	}
 	return o, err
 }
 
-func (s *Service) refresh(ctx context.Context, presented token.Token, family token.Digest, source netip.Addr) (Opened, error) {
-	ctx, cancel := patiently(ctx)
-	defer cancel()
-	d := presented.Digest()
-	rs, err := s.Records.Family(ctx, family, false)
+// exchange is what is asked of Refresh.
+type exchange struct {
+	presented token.Token
+	digest    token.Digest
+	family    token.Digest
+	source    netip.Addr
+	arrived   time.Time
+}
+
+func (s *Service) refresh(ctx context.Context, x exchange) (Opened, error) {
+	rs, err := s.Records.Family(ctx, x.family, false)
 	if err != nil {
 		return Opened{}, unavailable(err)
 	}
-	found, r := judge(s.Now(), d, rs)
-	if found != good { // what this replica knows may be behind
-		if !s.reads.AllowN(s.Now(), 1) {
-			return Opened{}, unavailable(errors.New("too many unknown refresh tokens are presented"))
+	overtaken := false
+	if found, r := judge(s.Now(), x.digest, rs); found == good {
+		o, err := s.succeed(ctx, x, r, rs)
+		if !errors.Is(err, errOvertaken) {
+			return o, err
 		}
-		if rs, err = s.Records.Family(ctx, family, true); err != nil {
-			return Opened{}, unavailable(err)
-		}
-		found, r = judge(s.Now(), d, rs)
+		overtaken = true
 	}
-	switch found {
-	case good, retried:
-		return s.succeed(ctx, presented, r, rs)
-	case replayed:
-		return Opened{}, s.endReplayed(ctx, rs, source)
+	// What this replica knows may be behind.
+	if rs, err = s.family(ctx, x.family, len(rs) > 0); err != nil {
+		return Opened{}, err
+	}
+	found, r := judge(s.Now(), x.digest, rs)
+	switch {
+	case overtaken && found == retried && x.arrived.Before(r.IssuedAt.Add(rushHour)):
+		return Opened{}, errOvertaken // this is no retry: it came together with the one that was first
+	case found == good, found == retried:
+		return s.succeed(ctx, x, r, rs)
+	case found == replayed:
+		return Opened{}, s.endReplayed(ctx, rs, x.source)
 	default:
 		return Opened{}, ErrDenied
 	}
 }
 
-// succeed opens the login that takes the place of r. What decides who of many has success is the end of r: the new one is
-// stored before, so that a crash in between leaves one that nobody has.
-func (s *Service) succeed(ctx context.Context, presented token.Token, r record.Record, family []record.Record) (Opened, error) {
+// family reads the records of a session from the store itself. How often that is done for strangers does not depend on how
+// often it is done for those who present, or once had, a refresh token of a session that this replica knows.
+func (s *Service) family(ctx context.Context, family token.Digest, known bool) ([]record.Record, error) {
+	reads := s.strangers
+	if known {
+		reads = s.acquainted
+	}
+	if !reads.AllowN(s.Now(), 1) {
+		return nil, unavailable(errors.New("too many refresh tokens are presented that this replica does not know"))
+	}
+	rs, err := s.Records.Family(ctx, family, true)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return rs, nil
+}
+
+// succeed opens the login that takes the place of r. The new one is stored before, so that a crash in between leaves one
+// that nobody has. errOvertaken if somebody else took that place, and then nothing is left of the new one.
+func (s *Service) succeed(ctx context.Context, x exchange, r record.Record, family []record.Record) (Opened, error) {
 	u, c, err := s.still(r)
 	if err != nil {
 		return Opened{}, err
@@ -113,39 +144,83 @@ func (s *Service) succeed(ctx context.Context, presented token.Token, r record.R
 	if err != nil {
 		return Opened{}, err
 	}
-	if err := s.drawRefresh(&o, presented.Family()); err != nil {
+	if err := s.drawRefresh(&o, x.presented.Family()); err != nil {
 		return Opened{}, err
 	}
-	next := o.Record.Refresh
-	next.Previous, next.PreviousUntil = r.Refresh.Digest, o.Record.IssuedAt.Add(RetryWindow)
-	if presented.Digest() != r.Refresh.Digest { // once more: what it may be presented until does not move
-		next.Previous, next.PreviousUntil = r.Refresh.Previous, r.Refresh.PreviousUntil
+	replace := s.replace
+	o.Record.Refresh.Previous, o.Record.Refresh.PreviousUntil = r.Refresh.Digest, o.Record.IssuedAt.Add(RetryWindow)
+	if x.digest != r.Refresh.Digest { // once more: what it may be presented until does not move
+		replace = s.replaceAll
+		o.Record.Refresh.Previous, o.Record.Refresh.PreviousUntil = r.Refresh.Previous, r.Refresh.PreviousUntil
 	}
-	o.Record.Predecessor = r.Name()
-	return s.takeOver(ctx, o, r, family)
+	o, err = s.add(ctx, o, r)
+	if err != nil {
+		return Opened{}, err
+	}
+	err = replace(ctx, o, r, family)
+	if errors.Is(err, errOvertaken) {
+		if gone := s.retire(ctx, o.Record); gone != nil { // it could be taken for the one that was first
+			return Opened{}, gone
+		}
+	}
+	if err != nil { // any other leaves the new one: it may be all that there is of the session, for whoever tries again
+		return Opened{}, err
+	}
+	return o, nil
 }
 
-// takeOver stores a login in place of another.
-func (s *Service) takeOver(ctx context.Context, o Opened, before record.Record, family []record.Record) (Opened, error) {
+// add stores a login that is to take the place of another.
+func (s *Service) add(ctx context.Context, o Opened, before record.Record) (Opened, error) {
+	o.Record.Predecessor = before.Name()
 	stored, err := s.Records.Add(ctx, o.Record)
 	if err != nil {
 		return Opened{}, unavailable(err)
 	}
 	o.Record = stored
-	if err := s.claim(ctx, before); err != nil {
-		if errors.Is(err, errOvertaken) {
-			_ = s.retire(ctx, stored) //nolint:errcheck // nobody has it, and it is swept
-		}
-		return Opened{}, err
-	}
-	s.forget(before)
-	for _, r := range family { // what crashes left
-		if r.Digest != before.Digest && r.Digest != stored.Digest {
-			_ = s.retire(ctx, r) //nolint:errcheck // as above
-		}
-	}
-	s.fresh.add(s.Now(), stored)
 	return o, nil
+}
+
+// replace puts a login that was stored in the place of one that somebody has. Whoever ends that is the one who succeeds. What
+// else there is of its session is what crashes left, or what others are about to withdraw.
+func (s *Service) replace(ctx context.Context, o Opened, before record.Record, family []record.Record) error {
+	if err := s.claim(ctx, before); err != nil {
+		return err
+	}
+	for _, r := range family {
+		if r.Digest == before.Digest {
+			continue
+		}
+		if err := s.retire(ctx, r); err != nil { // it could come to life beside the new one, by the refresh token before
+			return err
+		}
+	}
+	s.fresh.add(s.Now(), o.Record)
+	return nil
+}
+
+// replaceAll puts a login that was stored in the place of all that there was of its session, according to the store itself.
+// Which of them somebody has is not known, and whoever ends them all has ended that one; so that of two who do this at the
+// same time not both succeed. Who ends some alone may try again.
+func (s *Service) replaceAll(ctx context.Context, o Opened, _ record.Record, family []record.Record) error {
+	mine := 0
+	for _, r := range family {
+		err := s.claim(ctx, r)
+		if err != nil && !errors.Is(err, errOvertaken) {
+			return err
+		}
+		if err == nil {
+			mine++
+		}
+	}
+	switch mine {
+	case len(family):
+		s.fresh.add(s.Now(), o.Record)
+		return nil
+	case 0:
+		return errOvertaken
+	default:
+		return unavailable(errors.New("the session is being refreshed by somebody else too"))
+	}
 }
 
 // claim deletes a record, and fails if somebody else did. That its use was noted meanwhile does not matter.
@@ -154,6 +229,7 @@ func (s *Service) claim(ctx context.Context, r record.Record) error {
 		err := s.Records.Claim(ctx, r)
 		switch {
 		case err == nil:
+			s.forget(r)
 			return nil
 		case errors.Is(err, record.ErrGone):
 			return errOvertaken
@@ -186,77 +262,11 @@ func (s *Service) still(r record.Record) (User, Client, error) {
 
 // endReplayed ends a session whose refresh token is in two hands.
 func (s *Service) endReplayed(ctx context.Context, family []record.Record, source netip.Addr) error {
-	for _, r := range family {
-		if err := s.retire(ctx, r); err != nil {
-			return err
-		}
+	if err := s.endFamily(ctx, family); err != nil {
+		return err
 	}
 	if u, ok := s.Directory.User(family[0].User); ok {
 		s.Replayed(u, source)
 	}
 	return ErrDenied
-}
-
-// EndRefresh ends the session of a refresh token: ErrDenied if there is none.
-func (s *Service) EndRefresh(ctx context.Context, presented token.Token) error {
-	ctx, cancel := patiently(ctx)
-	defer cancel()
-	if !s.reads.AllowN(s.Now(), 1) {
-		return unavailable(errors.New("too many refresh tokens are presented"))
-	}
-	rs, err := s.Records.Family(ctx, presented.Family().Digest(), true)
-	if err != nil {
-		return unavailable(err)
-	}
-	if len(rs) == 0 {
-		return ErrDenied
-	}
-	for _, r := range rs {
-		if err := s.retire(ctx, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Masquerade exchanges a live login for one of the same user at another client. The one before ends.
-func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
-	ctx, cancel := patiently(ctx)
-	defer cancel()
-	r, err := s.Records.Find(ctx, d)
-	if errors.Is(err, record.ErrGone) {
-		return Opened{}, ErrDenied
-	}
-	if err != nil {
-		return Opened{}, unavailable(err)
-	}
-	if r.Kind != token.Login {
-		return Opened{}, &Forbidden{"only a login can change its account"}
-	}
-	u, _, err := s.still(r)
-	if err != nil {
-		return Opened{}, err
-	}
-	c, err := s.Account(u, &account)
-	if err != nil {
-		return Opened{}, err
-	}
-	o, err := s.draw(u, c, Terms{Kind: token.Login})
-	if err != nil {
-		return Opened{}, err
-	}
-	if r.Refresh != nil {
-		family, err := token.NewFamily(s.Entropy)
-		if err != nil {
-			return Opened{}, unavailable(err)
-		}
-		if err := s.drawRefresh(&o, family); err != nil {
-			return Opened{}, err
-		}
-	}
-	o, err = s.takeOver(ctx, o, r, nil)
-	if errors.Is(err, errOvertaken) {
-		return Opened{}, ErrDenied
-	}
-	return o, err
 }

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -13,46 +14,57 @@ import (
 // they did not get the answer. Only the store can do that for all replicas; this is what one replica sees of it.
 type refreshing struct {
 	mu    sync.Mutex
-	under map[token.Digest]bool // way: whether somebody else came meanwhile
-	last  *lru.Cache            // rush by family
+	under map[token.Digest]rush // way, by the refresh token that is presented
+	last  *lru.Cache            // rush by the refresh token that was exchanged
 }
 
-// rush is when a session was last refreshed, and whether several came at once.
+// rush is those who present one refresh token at once.
 type rush struct {
-	at   time.Time
-	many bool
+	began time.Time // when the first of them came
+	ended time.Time // when that was served
+	many  bool      // others came meanwhile
 }
 
-// rushHour is how long those are taken to belong to a rush who come after its first was served.
+// rushHour is how long after the first somebody who comes while it is served is taken to belong to its rush, and how long after
+// the end of a rush of many. Who comes later may have lost patience with the answer, and comes again.
 const rushHour = time.Second
 
 func newRefreshing(most int) *refreshing {
-	return &refreshing{under: map[token.Digest]bool{}, last: lru.New(most)}
+	return &refreshing{under: map[token.Digest]rush{}, last: lru.New(most)}
 }
 
-// begin lets one request of a session pass at a time, and none that was there already when the one before it was served.
-func (f *refreshing) begin(family token.Digest, arrived time.Time) bool {
+// begin lets one of those pass who present a refresh token at a time, and none that was there already when the one before it
+// was served: ErrDenied. ErrUnavailable if it is too early to come again.
+func (f *refreshing) begin(presented token.Digest, arrived time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, under := f.under[family]; under {
-		f.under[family] = true
-		return false
+	if now, under := f.under[presented]; under {
+		if arrived.Sub(now.began) >= rushHour {
+			return unavailable(errors.New("the refresh token is being exchanged"))
+		}
+		now.many = true
+		f.under[presented] = now
+		return ErrDenied
 	}
-	if was, ok := f.last.Get(family); ok {
+	if was, ok := f.last.Get(presented); ok {
 		before, _ := was.(rush)
-		if arrived.Before(before.at) || before.many && arrived.Sub(before.at) < rushHour {
-			return false
+		together := arrived.Before(before.ended) && arrived.Sub(before.began) < rushHour
+		if together || before.many && arrived.Sub(before.ended) < rushHour {
+			return ErrDenied
 		}
 	}
-	f.under[family] = false
-	return true
+	f.under[presented] = rush{began: arrived}
+	return nil
 }
 
-func (f *refreshing) end(family token.Digest, now time.Time, served bool) {
+// end lets the next one pass.
+func (f *refreshing) end(presented token.Digest, now time.Time, served bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if served {
-		f.last.Add(family, rush{now, f.under[family]})
+		r := f.under[presented]
+		r.ended = now
+		f.last.Add(presented, r)
 	}
-	delete(f.under, family)
+	delete(f.under, presented)
 }

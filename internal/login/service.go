@@ -39,7 +39,8 @@ const (
 	mostKeys                   = 20_000 // names and addresses that are remembered
 	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
 	waitingFor = 250
-	// sureReads is how often a second the store itself is asked about a refresh token that this replica does not know.
+	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
+	// again so often about those of sessions that it does.
 	sureReads = 20
 	// mostPatience is how long one request waits for the store.
 	mostPatience = 10 * time.Second
@@ -66,7 +67,9 @@ type Service struct {
 	checker    *password.Checker
 	byName     *password.Limits
 	byAddress  *password.Limits
-	reads      *rate.Limiter
+	uncounted  chan struct{}     // held from the check of a password until its failure is counted
+	strangers  *rate.Limiter     // who present refresh tokens of sessions that this replica does not know
+	acquainted *rate.Limiter     // and of those that it knows, but for the one that is good
 	turns      keymutex.KeyMutex // of users, who log in one at a time
 	fresh      fresh
 	refreshing *refreshing
@@ -79,7 +82,9 @@ func NewService(o Options) *Service {
 		checker:    password.NewChecker(password.Options{Slots: o.Checks, Waiting: waitingFor * o.Checks}),
 		byName:     password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: mostKeys}),
 		byAddress:  password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: mostKeys}),
-		reads:      rate.NewLimiter(sureReads, sureReads),
+		uncounted:  make(chan struct{}, max(o.Checks, 1)),
+		strangers:  rate.NewLimiter(sureReads, sureReads),
+		acquainted: rate.NewLimiter(sureReads, sureReads),
 		turns:      keymutex.NewHashed(256),
 		refreshing: newRefreshing(mostRefreshing),
 	}
@@ -105,7 +110,17 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if !may {
 		stored = s.Directory.standIn(a.Username)
 	}
-	same, err := s.checker.Check(ctx, stored, a.Password, func() error { return s.limited(a) })
+	checks := false
+	defer func() {
+		if checks {
+			<-s.uncounted
+		}
+	}()
+	same, err := s.checker.Check(ctx, stored, a.Password, func() error {
+		s.uncounted <- struct{}{} // there are as many as checks at once, so one is about to be free
+		checks = true
+		return s.limited(a)
+	})
 	if _, limited := errors.AsType[*Limited](err); limited {
 		return User{}, err
 	}
@@ -135,6 +150,7 @@ func (s *Service) limited(a Attempt) error {
 
 // address is what is limited together: of IPv6 the network that one customer has.
 func address(a netip.Addr) string {
+	a = a.Unmap() // all of IPv4 is in one network of IPv6
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {
 			return p.String()
@@ -178,32 +194,4 @@ func (u User) has(client string) bool {
 // patiently bounds how long a request waits for the store. What was begun is ended, even if whoever asked has gone.
 func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), mostPatience)
-}
-
-// End ends the credential of a digest: ErrDenied if there is none.
-func (s *Service) End(ctx context.Context, d token.Digest) error {
-	ctx, cancel := patiently(ctx)
-	defer cancel()
-	r, err := s.Records.Find(ctx, d)
-	if errors.Is(err, record.ErrGone) {
-		return ErrDenied
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	return s.retire(ctx, r)
-}
-
-func (s *Service) retire(ctx context.Context, r record.Record) error {
-	if err := s.Records.RetireAnyway(ctx, r); err != nil {
-		return unavailable(err)
-	}
-	s.forget(r)
-	return nil
-}
-
-// forget lets nobody use what was deleted, before a watch tells of it.
-func (s *Service) forget(r record.Record) {
-	s.fresh.remove(r)
-	s.Ended(r.Digest)
 }

@@ -1,9 +1,11 @@
 package login
 
 import (
+	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/apptoken/operator/internal/record"
@@ -19,10 +21,13 @@ func Surplus(now time.Time, rs []record.Record, client string, most int) []recor
 			live = append(live, r)
 		}
 	}
+	if len(live) <= most {
+		return nil
+	}
 	slices.SortFunc(live, func(a, b record.Record) int {
-		return cmp.Or(a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name(), b.Name()))
+		return cmp.Or(a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.Digest[:], b.Digest[:]))
 	})
-	return live[:max(0, len(live)-most)]
+	return live[:len(live)-most]
 }
 
 // IsLogin says whether a record is that of somebody who logged in.
@@ -30,55 +35,33 @@ func IsLogin(r record.Record) bool {
 	return r.Kind == token.Login || r.Kind == token.Session || r.Kind == token.Open
 }
 
-// unseen is how long a record that was just stored may take to be seen in a list.
-const unseen = 30 * time.Second
-
-// fresh remembers logins that this replica stored and does not see yet, so that many in a row do not go past the cap.
-type fresh struct {
-	mu sync.Mutex
-	of map[string][]record.Record // by the name of the user, the oldest first
-}
-
-func (f *fresh) add(now time.Time, r record.Record) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.of == nil {
-		f.of = map[string][]record.Record{}
+// trim ends the oldest logins of a user at a client if a new one makes them too many; never the new one itself, which of
+// those of one second may be taken for the oldest. An error is none: the new one is good, and whoever reconciles counts again.
+func (s *Service) trim(ctx context.Context, o Opened) {
+	known, err := s.Records.Of(ctx, o.Record.Owner)
+	if err != nil {
+		return
 	}
-	f.of[r.Owner.Name] = append(f.of[r.Owner.Name], r)
-	for name, rs := range f.of {
-		if now.Sub(rs[len(rs)-1].IssuedAt) > unseen {
-			delete(f.of, name)
+	surplus := s.beside(o, known)
+	if len(surplus) == 0 {
+		return
+	}
+	// What was stored here and is not seen may have ended elsewhere since. No other login ends for one that did.
+	for _, r := range s.fresh.unseen(s.Now(), o.Record.Owner, known) {
+		if _, err := s.Records.Find(ctx, r.Digest); errors.Is(err, record.ErrGone) {
+			s.fresh.remove(r)
+		}
+	}
+	for _, r := range s.beside(o, known) {
+		if err := s.retire(ctx, r); err != nil {
+			return
 		}
 	}
 }
 
-// with adds to a list what it does not have yet.
-func (f *fresh) with(now time.Time, owner record.Owner, known []record.Record) []record.Record {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	seen := make(map[token.Digest]bool, len(known))
-	for _, r := range known {
-		seen[r.Digest] = true
-	}
-	left := slices.DeleteFunc(f.of[owner.Name], func(r record.Record) bool {
-		return seen[r.Digest] || now.Sub(r.IssuedAt) > unseen
-	})
-	if len(left) == 0 {
-		delete(f.of, owner.Name)
-	} else {
-		f.of[owner.Name] = left
-	}
-	return slices.Concat(known, left)
-}
-
-func (f *fresh) remove(r record.Record) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	left := slices.DeleteFunc(f.of[r.Owner.Name], func(x record.Record) bool { return x.Digest == r.Digest })
-	if len(left) == 0 {
-		delete(f.of, r.Owner.Name)
-	} else {
-		f.of[r.Owner.Name] = left
-	}
+// beside are the logins of a user that are too many beside a new one, as far as is known.
+func (s *Service) beside(o Opened, known []record.Record) []record.Record {
+	all := slices.Concat(known, s.fresh.unseen(s.Now(), o.Record.Owner, known))
+	others := slices.DeleteFunc(Settled(all), func(r record.Record) bool { return r.Digest == o.Record.Digest })
+	return Surplus(s.Now(), others, o.Client.Name, max(0, o.Client.MaxSessions-1))
 }

@@ -29,6 +29,9 @@ var voices = []struct {
 	{"grantsChanged", plan.GrantsChanged, "", true, func(s *scene) { s.have.Current.Grants.Suspended = true }},
 	{"refused", "ClientMissing", "", false, refusal},
 	{"suspended", plan.IsSuspended, "state", false, state(plan.Suspended)},
+	{"undelivered", plan.Undelivered, "secret", false, func(s *scene) {
+		s.want.Answered, s.have.Secret, s.have.Current = true, plan.SecretAbsent, nil
+	}},
 	{"secretForeign", plan.SecretTaken, "secret", false, func(s *scene) { s.have.Secret, s.have.Current = plan.SecretForeign, nil }},
 	{"secretMissing", plan.SecretChanged, "secret", false, func(s *scene) { s.have.Secret, s.have.Current = plan.SecretAltered, nil }},
 	{"recordMissing", plan.RecordGone, "secret", false, disowned},

@@ -42,6 +42,7 @@ type Schedule interface {
 // Grants is what a version carries.
 type Grants struct {
 	Client       string
+	User         string   // empty: it speaks for the client alone
 	Roles        []string // sorted
 	Permissions  []string // sorted
 	SourceRanges []string // sorted
@@ -64,8 +65,16 @@ type Desired struct {
 	Every    time.Duration // 0: no interval
 	Schedule Schedule      // nil: no calendar
 	Trigger  string
+	Request  string    // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
+	Answered bool      // each version is given in an answer of the HTTP API, and nothing is issued here
+	Since    time.Time // when the token was declared
 	Retire   Retire
 	Spread   float64 // in [0, 1): this token's place among those that rotate at the same instant
+}
+
+// triggers says whether a rotation was asked for that v did not come from.
+func (d Desired) triggers(v Version) bool {
+	return v.Trigger != d.Trigger || d.Request != "" && v.Request != d.Request
 }
 
 // rotates says whether rotation was asked for, beside the trigger.
@@ -77,6 +86,7 @@ type Version struct {
 	Number       int64
 	Hint         string
 	Trigger      string // rotation.trigger at its issue
+	Request      string // what else had asked for it
 	Predecessor  string
 	Grants       Grants
 	Restored     bool // its record names a former life of the owner, which came back from a backup together with it
@@ -107,8 +117,8 @@ const (
 	SecretIntact           // holds the current token as the spec asks
 )
 
-// Observed is what there is. Current is the version in the Secret where a live record vouches for it, else nil; Others
-// are all further records of the token, the newest first.
+// Observed is what there is. Current is the version in the Secret, or that was given in an answer, where a live record
+// vouches for it, else nil; Others are all further records of the token, the newest first.
 type Observed struct {
 	Secret  Secret
 	Former  bool // there is a Secret of ours too, of a name that the spec asked for before

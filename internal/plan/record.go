@@ -13,7 +13,7 @@ const atIssue = 2 * time.Second
 // Owner is what is known of the ApplicationToken that a record names as its owner.
 type Owner struct {
 	Exists bool
-	// Delivered says that the owner's Secret names this record.
+	// Delivered says that the owner's Secret, or of one that is given in answers the owner itself, names this record.
 	Delivered bool
 	// Pending says that the owner has no Secret, or one that names no current record: the next pass decides what is what.
 	Pending bool

@@ -10,7 +10,7 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if c == nil {
 		return Plan{}, false
 	}
-	if c.Trigger != want.Trigger {
+	if want.triggers(*c) {
 		return issue(now, TriggerChanged, *c, want, have), true
 	}
 	due, why := NextRotation(want, *c)

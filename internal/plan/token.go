@@ -31,6 +31,8 @@ const (
 	IsSuspended         Why = "Suspended"
 	IsRevoked           Why = "Revoked"
 	IsExpired           Why = "Expired"
+	OnItsWay            Why = "OnItsWay" // the answer that gives it is about to be
+	Undelivered         Why = "Undelivered"
 	UpToDate            Why = "UpToDate"
 )
 
@@ -46,6 +48,7 @@ var tokenRules = []rule{
 	grantsChanged,   // in place; the token stays the same
 	refused,         // the spec cannot be served
 	suspended,       // nothing new while suspended
+	undelivered,     // whoever asks makes one, and nobody else
 	secretForeign,   // not ours, not touched
 	secretMissing,   // never issued, deleted or altered
 	recordMissing,   // somebody revoked it: replace it, never vouch again
@@ -137,7 +140,7 @@ func change(v Version, want Desired, expiry time.Time) (Plan, bool) {
 }
 
 func sameGrants(a, b Grants) bool {
-	return a.Client == b.Client && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
+	return a.Client == b.Client && a.User == b.User && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
 		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges)
 }
 
@@ -155,6 +158,23 @@ func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{
 		Why: IsSuspended, Message: "every version is refused; set spec.state to Active to accept them again",
 		Wake: nextEnd(now, want, have),
+	}, true
+}
+
+// AnswerTime is how long after its declaration a token may be without a version before anything is said of it: whoever
+// makes it in an answer of the HTTP API is about to.
+const AnswerTime = 10 * time.Second
+
+func undelivered(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if !want.Answered || have.Current != nil {
+		return Plan{}, false
+	}
+	if late := want.Since.Add(AnswerTime); now.Before(late) && len(have.predecessors()) == 0 {
+		return Plan{Why: OnItsWay, Wake: late}, true
+	}
+	return Plan{
+		Why: Undelivered, Wake: nextRetirement(now, want, have),
+		Message: "no version of it is good: the answer that gave it never arrived, or its record was deleted; ask for it again, or delete it",
 	}, true
 }
 
@@ -214,12 +234,16 @@ func supersedeRest(now time.Time, want Desired, have Observed) (Plan, bool) {
 
 func expired(now time.Time, want Desired, have Observed) (Plan, bool) {
 	c := have.Current
-	if c == nil || !c.ExpiredAt(now) || want.rotates() || c.Trigger != want.Trigger {
+	if c == nil || !c.ExpiredAt(now) || want.rotates() || want.triggers(*c) {
 		return Plan{}, false
+	}
+	remedy := "change spec.rotation.trigger for a new version"
+	if want.Answered {
+		remedy = "delete it and make a new one"
 	}
 	return Plan{
 		Why: IsExpired, Wake: nextRetirement(now, want, have),
-		Message: fmt.Sprintf("expired at %s and nothing asked for rotation; change spec.rotation.trigger for a new version", c.ExpiresAt.UTC().Format(time.RFC3339)),
+		Message: fmt.Sprintf("expired at %s and nothing asked for rotation; %s", c.ExpiresAt.UTC().Format(time.RFC3339), remedy),
 	}, true
 }
 

@@ -114,7 +114,13 @@ func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
 		return fmt.Errorf("retire %s: %w", r.Name(), ErrStale)
 	}
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.uid))})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // conflict: a record of another uid; ours is gone
+	if apierrors.IsConflict(err) { // it should be that of another uid, which says that ours is gone
+		now, readErr := k.Confirm(ctx, r.Name())
+		if errors.Is(readErr, ErrGone) || readErr == nil && now.uid != r.uid {
+			return nil
+		}
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("retire %s: %w", r.Name(), err)
 	}
 	return nil
@@ -183,6 +189,30 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 		if r.Owner.Kind == owner.Kind {
 			rs = append(rs, r)
 		}
+	}
+	return rs, nil
+}
+
+// ConfirmOf is Of as the API server itself says.
+func (k *Kube) ConfirmOf(ctx context.Context, owner Owner) ([]Record, error) {
+	var list v1alpha1.TokenRecordList
+	err := k.live.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
+		FieldOwnerNamespace: owner.Namespace,
+		FieldOwnerName:      owner.Name,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
+	}
+	var rs []Record
+	for i := range list.Items {
+		if deleted(&list.Items[i]) || list.Items[i].Spec.Owner.Kind != owner.Kind {
+			continue
+		}
+		r, err := FromObject(&list.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, r)
 	}
 	return rs, nil
 }

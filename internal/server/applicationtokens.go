@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
@@ -24,129 +25,58 @@ const mostManaged = 64 << 10
 // mostKey is how many bytes an Idempotency-Key may have.
 const mostKey = 255
 
-// tokenView is an application token, as its administrators see it.
-type tokenView struct {
-	Name         string   `json:"name" doc:"By which it is addressed here; namespace:name of one that is declared in a manifest"`
-	Namespace    string   `json:"namespace" doc:"Of the ApplicationToken"`
-	Object       string   `json:"object" doc:"The name of the ApplicationToken"`
-	Client       string   `json:"client"`
-	User         string   `json:"user,omitempty" doc:"The user whose permissions it shares"`
-	Declared     bool     `json:"declared" doc:"In a manifest; its token is in a Secret"`
-	ID           string   `json:"id,omitempty" doc:"Of the current version, as verification tells it"`
-	Hint         string   `json:"hint,omitempty" doc:"Four of its characters, by which people know it again"`
-	State        string   `json:"state" enum:"Active,Suspended,Revoked"`
-	Ready        bool     `json:"ready"`
-	Reason       string   `json:"reason,omitempty" doc:"Why it is ready, or is not"`
-	Roles        []string `json:"roles"`
-	Permissions  []string `json:"permissions"`
-	SourceRanges []string `json:"sourceRanges"`
-	Lifetime     string   `json:"lifetime,omitempty" doc:"Of each version; without one it does not expire"`
-	IssuedAt     string   `json:"issuedAt,omitempty" format:"date-time"`
-	ExpiresAt    string   `json:"expiresAt,omitempty" format:"date-time" doc:"The first instant at which it is refused"`
-	LastUsedAt   string   `json:"lastUsedAt,omitempty" format:"date-time"`
-	LastUsedFrom string   `json:"lastUsedFrom,omitempty"`
-	Rotations    int64    `json:"rotations"`
-	Predecessors int      `json:"predecessors" doc:"Versions before that are still good"`
-}
-
-func viewOf(t desk.Token) tokenView {
-	list := func(names []string) []string { return append([]string{}, names...) }
-	at := func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format(time.RFC3339)
-	}
-	v := tokenView{
-		Name: t.Name, Namespace: t.Namespace, Object: t.Object, Client: t.Client, User: t.User, Declared: t.Declared,
-		ID: t.ID, Hint: t.Hint, State: t.State, Ready: t.Ready, Reason: t.Reason,
-		Roles: list(t.Roles), Permissions: list(t.Permissions), SourceRanges: list(t.SourceRanges),
-		IssuedAt: at(t.IssuedAt), ExpiresAt: at(t.ExpiresAt), LastUsedAt: at(t.LastUsedAt), LastUsedFrom: t.LastUsedFrom,
-		Rotations: t.Rotations, Predecessors: t.Predecessors,
-	}
-	if t.Lifetime > 0 {
-		v.Lifetime = t.Lifetime.String()
-	}
-	return v
-}
-
-// tokenMade is the answer that carries a token, once.
-type tokenMade struct {
-	Data  string    `json:"data,omitempty" doc:"The token. It cannot be had again. Absent where it goes into a Secret"`
-	Token tokenView `json:"applicationToken"`
-}
-
-// oneToken is the answer that describes a token.
-type oneToken struct {
-	Data tokenView `json:"data"`
-}
-
-// manyTokens is the answer that lists tokens.
-type manyTokens struct {
-	Data []tokenView `json:"data"`
-}
-
-// tokenWanted is the body of a request that makes a token.
-type tokenWanted struct {
-	Roles        []string `json:"roles,omitempty" doc:"Of those that the client has; none without"`
-	Permissions  []string `json:"permissions,omitempty" doc:"Single ones, of those that the client's roles hold"`
-	SourceRanges []string `json:"sourceRanges,omitempty" doc:"Addresses from which it is accepted, such as 10.0.0.0/8; from everywhere without"`
-	Lifetime     string   `json:"lifetime,omitempty" doc:"Such as 720h; it does not expire without" example:"720h"`
-}
-
-// tokenChange is the body of a request that changes a token. What is not there stays.
-type tokenChange struct {
-	Roles        *[]string `json:"roles,omitempty"`
-	Permissions  *[]string `json:"permissions,omitempty"`
-	SourceRanges *[]string `json:"sourceRanges,omitempty"`
-	State        *string   `json:"state,omitempty" enum:"Active,Suspended"`
-}
-
-// cloneWanted is the body of a request that clones a token.
-type cloneWanted struct {
-	Name string `json:"name" doc:"Of the new token"`
-}
-
-// scoped is a request about application tokens, of somebody who may make it.
-type scoped struct {
+// managed is a request about application tokens, of somebody who is known.
+type managed struct {
 	principal
-	desk.Scope
-	name string // of the token; empty: it is about all
+	scope desk.Scope
+	name  string // of the token; empty: it is about all
 }
 
-// manage lets those in who may administer the tokens of the client in the path, or, without one, their own.
-func (d *Doors) manage(serve func(http.ResponseWriter, *http.Request, scoped) error) http.HandlerFunc {
+// manager answers one, unless it returns an error, which is answered for it.
+type manager func(http.ResponseWriter, *http.Request, managed) error
+
+// manage lets those in who are of the client in the path, or, without one, are users, whose own tokens it is about.
+func (d *Doors) manage(serve manager) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p, err := d.principalOf(w, r, doorManage, r.PathValue("client"))
-		if err != nil {
-			return // it was answered
+		client := r.PathValue("client")
+		p, err := d.principalOf(w, r, client)
+		m := managed{principal: p, scope: desk.Scope{Client: client}, name: r.PathValue("name")}
+		switch {
+		case err != nil: // it was answered
+		case client == "" && p.User == nil:
+			problem(w, http.StatusForbidden, "access_denied", "this is about the tokens of a user, and the token that calls is of a client; its tokens are at /application-tokens/v1/clients/{client}")
+		case client == "":
+			m.scope = desk.Scope{Client: p.Client.Name, User: p.User.Name}
+			d.finish(w, serve(w, r, m))
+		case client != p.Client.Name: // somebody else's is as one that is not there
+			nothingHere(w)
+		default:
+			d.finish(w, serve(w, r, m))
 		}
-		s := scoped{principal: p, name: r.PathValue("name")}
-		if client := r.PathValue("client"); client != "" {
-			s.Scope = desk.Scope{Client: client}
-			if p.Client.Name != client { // somebody else's is as one that is not there
-				nothingHere(w)
-				return
-			}
-		} else {
-			if p.User == nil {
-				problem(w, http.StatusForbidden, "access_denied", "this is about the tokens of a user, and the token that calls is of a client; its tokens are at /application-tokens/v1/clients/{client}")
-				return
-			}
-			s.Scope = desk.Scope{Client: p.Client.Name, User: p.User.Name}
-		}
-		d.finish(w, serve(w, r, s))
 	}
 }
 
 // permitted lets those in who hold the permission.
-func permitted(serve func(http.ResponseWriter, *http.Request, scoped) error) func(http.ResponseWriter, *http.Request, scoped) error {
-	return func(w http.ResponseWriter, r *http.Request, s scoped) error {
-		if !s.holds(permissionTokens) {
+func permitted(serve manager) manager {
+	return func(w http.ResponseWriter, r *http.Request, m managed) error {
+		if !m.holds(permissionTokens) {
 			return errPermission
 		}
-		return serve(w, r, s)
+		return serve(w, r, m)
 	}
+}
+
+// found finds the token that a request is about. Whoever is at one client has no business with the tokens that the same user has
+// at another: what they may do there is not what they may do here.
+func (d *Doors) found(r *http.Request, m managed) (desk.Token, error) {
+	t, err := d.Desk.Get(r.Context(), m.scope, m.name)
+	if err == nil && t.Client != m.scope.Client {
+		err = desk.ErrMissing
+	}
+	if err != nil {
+		return desk.Token{}, err
+	}
+	return t, nil
 }
 
 // finish writes the answer to an error.
@@ -179,22 +109,24 @@ func (p principal) holds(permission string) bool {
 }
 
 // listTokens is GET of a collection.
-func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, s scoped) error {
-	all, err := d.Desk.List(r.Context(), s.Scope)
+func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managed) error {
+	all, err := d.Desk.List(r.Context(), m.scope)
 	if err != nil {
 		return err
 	}
-	list := manyTokens{Data: make([]tokenView, len(all))}
-	for i, t := range all {
-		list.Data[i] = viewOf(t)
+	list := manyTokens{Data: []tokenView{}}
+	for _, t := range all {
+		if t.Client == m.scope.Client { // see found
+			list.Data = append(list.Data, viewOf(t))
+		}
 	}
 	answer(w, http.StatusOK, list)
 	return nil
 }
 
 // getToken is GET of one.
-func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, s scoped) error {
-	t, err := d.Desk.Get(r.Context(), s.Scope, s.name)
+func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managed) error {
+	t, err := d.found(r, m)
 	if err != nil {
 		return err
 	}
@@ -203,22 +135,22 @@ func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, s scoped) error
 }
 
 // putToken is PUT of one: it makes it.
-func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, s scoped) error {
+func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadJSON[tokenWanted](w, r, mostManaged)
 	if err != nil {
 		return err
 	}
-	wanted := desk.Wanted{Name: s.name, Roles: body.Roles, Permissions: body.Permissions, SourceRanges: body.SourceRanges}
-	if body.Lifetime != "" {
-		if wanted.Lifetime, err = lifetimeIn(body.Lifetime); err != nil {
+	wanted := desk.Wanted{Name: m.name, Roles: body.Roles, Permissions: body.Permissions, SourceRanges: body.SourceRanges}
+	if body.Lifetime != nil {
+		if wanted.Lifetime, err = lifetimeIn(*body.Lifetime); err != nil {
 			return err
 		}
 	}
-	made, err := d.Desk.Create(r.Context(), s.Scope, wanted)
+	made, err := d.Desk.Create(r.Context(), m.scope, wanted)
 	if err != nil {
 		return err
 	}
-	d.made(w, r, s, "created", made)
+	d.made(w, r, m, "created", made)
 	return nil
 }
 
@@ -235,9 +167,9 @@ func lifetimeIn(text string) (time.Duration, error) {
 }
 
 // made answers with a token, and tells the audit log.
-func (d *Doors) made(w http.ResponseWriter, r *http.Request, s scoped, what string, made desk.Issued) {
+func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what string, made desk.Issued) {
 	d.Audit.Info(what, "token", made.Token.ID, "applicationToken", made.Token.Namespace+"/"+made.Token.Object,
-		"client", made.Token.Client, "user", made.Token.User, "by", s.by(), "source", d.source(r).String())
+		"client", made.Token.Client, "user", made.Token.User, "by", m.by(), "source", d.source(r).String())
 	status := http.StatusOK
 	if made.Secret.Kind() == 0 { // it goes into a Secret, soon
 		status = http.StatusAccepted
@@ -246,41 +178,44 @@ func (d *Doors) made(w http.ResponseWriter, r *http.Request, s scoped, what stri
 }
 
 // changed tells the audit log of what was done to a token without a new one.
-func (d *Doors) changed(r *http.Request, s scoped, what, name string) {
-	d.Audit.Info(what, "applicationToken", name, "client", s.Scope.Client, "user", s.Scope.User, "by", s.by(), "source", d.source(r).String())
+func (d *Doors) changed(r *http.Request, m managed, what, name string) {
+	d.Audit.Info(what, "applicationToken", name, "client", m.scope.Client, "user", m.scope.User, "by", m.by(), "source", d.source(r).String())
 }
 
 // patchToken is PATCH of one.
-func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, s scoped) error {
+func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadJSON[tokenChange](w, r, mostManaged)
 	if err != nil {
 		return err
 	}
-	t, err := d.Desk.Change(r.Context(), s.Scope, s.name, desk.Change(body))
+	if _, err := d.found(r, m); err != nil {
+		return err
+	}
+	t, err := d.Desk.Change(r.Context(), m.scope, m.name, desk.Change(body))
 	if err != nil {
 		return err
 	}
-	d.changed(r, s, "changed", t.Namespace+"/"+t.Object)
+	d.changed(r, m, "changed", t.Namespace+"/"+t.Object)
 	answer(w, http.StatusOK, oneToken{viewOf(t)})
 	return nil
 }
 
 // deleteToken is DELETE of one: it is revoked.
-func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, s scoped) error {
-	t, err := d.Desk.Get(r.Context(), s.Scope, s.name)
+func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) error {
+	t, err := d.found(r, m)
 	if err != nil {
 		return err
 	}
-	if err := d.Desk.Revoke(r.Context(), s.Scope, s.name); err != nil {
+	if err := d.Desk.Revoke(r.Context(), m.scope, m.name); err != nil {
 		return err
 	}
-	d.changed(r, s, "revoked", t.Namespace+"/"+t.Object)
+	d.changed(r, m, "revoked", t.Namespace+"/"+t.Object)
 	done(w)
 	return nil
 }
 
 // cloneToken is POST …/clone.
-func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, s scoped) error {
+func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadJSON[cloneWanted](w, r, mostManaged)
 	if err != nil {
 		return err
@@ -292,56 +227,57 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, s scoped) err
 	if err != nil {
 		return err
 	}
-	made, err := d.Desk.Clone(r.Context(), s.Scope, s.name, body.Name, key)
+	if _, err := d.found(r, m); err != nil {
+		return err
+	}
+	made, err := d.Desk.Clone(r.Context(), m.scope, m.name, body.Name, key)
 	if err != nil {
 		return err
 	}
-	d.made(w, r, s, "cloned", made)
+	d.made(w, r, m, "cloned", made)
 	return nil
 }
 
 // rotateToken is POST …/rotate: by an administrator, or by whoever holds the token.
-func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, s scoped) error {
-	t, err := d.Desk.Get(r.Context(), s.Scope, s.name)
-	if err != nil {
-		return err
-	}
-	if s.digest != (token.Digest{}) && s.Subject == t.Namespace+"/"+t.Object {
-		return d.rotateOwn(w, r, s)
-	}
-	if !s.holds(permissionTokens) {
-		return errPermission
-	}
+func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	key, err := idempotencyKey(r)
 	if err != nil {
 		return err
 	}
-	made, err := d.Desk.Rotate(r.Context(), s.Scope, s.name, key)
+	t, err := d.found(r, m)
+	switch own := err == nil && m.Subject == t.Namespace+"/"+t.Object; {
+	case own:
+		return d.rotateOwn(w, r, m)
+	case !m.holds(permissionTokens): // before it is said whether there is one
+		return errPermission
+	case err != nil:
+		return err
+	}
+	made, err := d.Desk.Rotate(r.Context(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
-	d.made(w, r, s, "rotated", made)
+	d.made(w, r, m, "rotated", made)
 	return nil
 }
 
 // rotateOwn makes the successor of the token that calls.
-func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, s scoped) error {
-	if k := s.Kind; k != token.Application && k != token.UserApplication {
-		return &desk.Refused{Message: "only application tokens rotate; a login is refreshed"}
+func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
+	if k := m.Kind; k != token.Application && k != token.UserApplication {
+		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
 	}
-	made, err := d.Desk.RotateOwn(r.Context(), s.digest)
+	made, err := d.Desk.RotateOwn(r.Context(), m.digest)
 	if err != nil {
 		return err
 	}
-	d.made(w, r, s, "rotated", made)
+	d.made(w, r, m, "rotated", made)
 	return nil
 }
 
-// rotateCaller is POST …/application-token/rotate… for a holder who knows nothing but the token.
+// rotateCaller is POST /application-tokens/v1/rotate, for a holder who knows nothing but the token.
 func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
-	p, err := d.principalOf(w, r, doorManage, "")
-	if err == nil {
-		d.finish(w, d.rotateOwn(w, r, scoped{principal: p}))
+	if p, err := d.principalOf(w, r, ""); err == nil {
+		d.finish(w, d.rotateOwn(w, r, managed{principal: p}))
 	}
 }
 

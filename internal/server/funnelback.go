@@ -24,7 +24,7 @@ type loggedIn struct {
 
 // formLogin logs in by form, and answers with the header X-Security-Token.
 func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
-	o, err := d.loginByFields(w, r, true)
+	o, err := d.openForm(w, r)
 	if err != nil {
 		d.failed(w, err, basicFor(r))
 		return
@@ -36,33 +36,22 @@ func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// loginByFields opens a login token for the name and the password in a request.
-func (d *Doors) loginByFields(w http.ResponseWriter, r *http.Request, remember bool) (login.Opened, error) {
+func (d *Doors) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldRememberMe, fieldAccountID)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	terms := login.Terms{Kind: token.Login}
-	if remember {
-		if terms.Remember, _, err = f.Flag(fieldRememberMe); err != nil {
-			return login.Opened{}, err
-		}
-	}
-	n, err := d.nameOf(r, f)
+	remember, _, err := f.Flag(fieldRememberMe)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	id, err := accountIDIn(f, n.integrator)
+	n, err := nameOf(r, f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, err := d.authenticate(r, n)
+	u, c, err := d.enter(r, n, f, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	c, err := d.Logins.Account(u, id)
-	if err != nil {
-		return login.Opened{}, err
-	}
-	return d.open(r, u, c, terms)
+	return d.open(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
 }

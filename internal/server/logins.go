@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"math"
 	"net/http"
@@ -24,18 +23,22 @@ const (
 	fieldAuthOnly   = "auth_only"
 	fieldRememberMe = "remember-me"
 	fieldRefresh    = "refresh_token"
+
+	fieldGrantType    = "grant_type"
+	fieldClientID     = "client_id"
+	fieldClientSecret = "client_secret"
 )
 
 // mostLogin is how many bytes the body of a login may have.
 const mostLogin = 16 << 10
 
-// loginFields reads the fields of a login. A name and a password are in the body alone: addresses get into logs.
+// loginFields reads the fields of a login. A name and what is secret are in the body alone: addresses get into logs.
 func loginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
 	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
 	if err != nil {
 		return fields.Fields{}, err
 	}
-	for _, name := range []string{fieldUsername, fieldPassword, fieldRefresh} {
+	for _, name := range []string{fieldUsername, fieldPassword, fieldRefresh, fieldClientSecret} {
 		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // of a query everything is text
 			return fields.Fields{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
@@ -63,6 +66,23 @@ func namedBy(f fields.Fields) (named, error) {
 	return named{username: username, secret: secret}, nil
 }
 
+// nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.
+func nameOf(r *http.Request, f fields.Fields) (named, error) {
+	n, there, readable := namedIn(r.Header)
+	if !there {
+		return namedBy(f)
+	}
+	for _, name := range []string{fieldUsername, fieldPassword} {
+		if _, twice, err := f.Text(name); twice || err != nil {
+			return named{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "is in the body and in the header Authorization; send it once"}
+		}
+	}
+	if !readable {
+		return named{}, login.ErrDenied
+	}
+	return n, nil
+}
+
 // accountIDIn is the account that a login is to be of; nil: it does not say.
 func accountIDIn(f fields.Fields, required bool) (*int64, error) {
 	id, there, err := f.Integer(fieldAccountID, 1, 1<<53-1)
@@ -76,6 +96,28 @@ func accountIDIn(f fields.Fields, required bool) (*int64, error) {
 	default:
 		return nil, nil //nolint:nilnil // none is an answer
 	}
+}
+
+// enter says who has that name and password, and of which client their login is: of the one whose account_id is in the fields,
+// which an integrator must name; or else of the preferred one, by its name, if they have an account there; or else of
+// their usual one.
+func (d *Doors) enter(r *http.Request, n named, f fields.Fields, preferred string) (login.User, login.Client, error) {
+	id, err := accountIDIn(f, n.integrator)
+	if err != nil {
+		return login.User{}, login.Client{}, err
+	}
+	u, err := d.authenticate(r, n)
+	if err != nil {
+		return login.User{}, login.Client{}, err
+	}
+	c, there := d.Logins.At(u, preferred)
+	if id != nil || !there {
+		c, err = d.Logins.Account(u, id)
+	}
+	if err != nil {
+		d.turnedAway(r, u, err)
+	}
+	return u, c, err
 }
 
 // authenticate says who has that name and password, and puts it into the audit log if it is nobody.
@@ -133,12 +175,22 @@ func (d *Doors) knownAs(n named) string {
 func (d *Doors) open(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
 	o, err := d.Logins.Open(r.Context(), u, c, t)
 	if err != nil {
-		d.counted(r, "Refused")
+		d.turnedAway(r, u, err)
 		return login.Opened{}, err
 	}
 	d.counted(r, "LoggedIn")
 	d.tell(r, "logged in", o)
 	return o, nil
+}
+
+// turnedAway counts a login of somebody who is known and may not, and puts it into the audit log.
+func (d *Doors) turnedAway(r *http.Request, u login.User, err error) {
+	if errors.Is(err, login.ErrUnavailable) {
+		d.counted(r, "Unavailable")
+		return
+	}
+	d.counted(r, "Refused")
+	d.Audit.Info("not logged in", "why", err.Error(), "user", u.Name, "source", d.source(r).String(), "protocol", protocolOf(r))
 }
 
 // tell puts what was opened into the audit log.
@@ -203,8 +255,6 @@ func refusal(w http.ResponseWriter, err error) (int, fault) {
 		return http.StatusUnauthorized, fault{Error: "unauthorized", Description: "the name, the password or the token is not accepted"}
 	case errors.Is(err, errElsewhere):
 		return http.StatusNotFound, fault{Error: "not_found", Description: "there is nothing at this path"}
-	case errors.Is(err, context.Canceled):
-		return http.StatusServiceUnavailable, fault{Error: "temporarily_unavailable", Description: "whoever asked has gone"}
 	default:
 		w.Header()["Retry-After"] = soon
 		return http.StatusServiceUnavailable, fault{Error: "temporarily_unavailable", Description: "it cannot be done now; ask again"}

@@ -52,11 +52,11 @@ func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 var errGrantType = errors.New("the grant type is not one of ours")
 
 func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := loginFields(w, r, "grant_type", fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, "client_id", "client_secret", "scope")
+	f, err := loginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	kind, err := f.Required("grant_type")
+	kind, err := f.Required(fieldGrantType)
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -80,19 +80,9 @@ func (d *Doors) grantPassword(r *http.Request, f fields.Fields, program string) 
 	if err != nil {
 		return login.Opened{}, err
 	}
-	id, err := accountIDIn(f, false)
+	u, c, err := d.enter(r, n, f, program)
 	if err != nil {
 		return login.Opened{}, err
-	}
-	u, err := d.authenticate(r, n)
-	if err != nil {
-		return login.Opened{}, err
-	}
-	c, of := d.Logins.At(u, program)
-	if id != nil || !of {
-		if c, err = d.Logins.Account(u, id); err != nil {
-			return login.Opened{}, err
-		}
 	}
 	return d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
@@ -100,20 +90,20 @@ func (d *Doors) grantPassword(r *http.Request, f fields.Fields, program string) 
 // program is the client_id, in the body or in the Authorization header. A program is a public client and needs no secret; one
 // that sends a secret must send a token of that client.
 func (d *Doors) program(w http.ResponseWriter, r *http.Request, f fields.Fields) (string, error) {
-	name, _, err := f.Text("client_id")
+	name, _, err := f.Text(fieldClientID)
 	if err != nil {
 		return "", err
 	}
-	secret, _, err := f.Text("client_secret")
+	secret, _, err := f.Text(fieldClientSecret)
 	if err != nil {
 		return "", err
 	}
 	c := caller{presented: presented{text: secret}, client: name, byName: true}
-	if user, pass, isBasic := r.BasicAuth(); isBasic {
+	if _, c.isBasic, _ = namedIn(r.Header); c.isBasic {
+		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)
-		c.isBasic = true
-		if err1 != nil || err2 != nil || secret != "" || name != "" && name != user {
+		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil || secret != "" || name != "" && name != user {
 			c.unauthenticated(w)
 			return "", errRefused
 		}
@@ -145,8 +135,8 @@ func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
 	switch status {
 	case http.StatusUnauthorized:
 		status, f.Error, f.Description = http.StatusBadRequest, "invalid_grant", "the name, the password or the refresh token is not accepted"
-	case http.StatusForbidden:
-		status, f.Error = http.StatusBadRequest, "unauthorized_client"
+	case http.StatusForbidden: // of somebody who has no account to log in at
+		status, f.Error = http.StatusBadRequest, "invalid_grant"
 	}
 	answer(w, status, f)
 }

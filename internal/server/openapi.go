@@ -17,18 +17,39 @@ type description struct {
 	path             []param
 	query            []param
 	headers          []param
-	body             any  // in JSON; of logins also as a form
-	optional         bool // the body is
-	form             any  // as a form, and not in JSON
+	body             any       // nil: there is none
+	in               encodings // of the body
+	optional         bool      // the body is
 	by               who
 	answer           any    // in JSON; nil: there is no body
+	or               any    // what the answer may be instead; nil: nothing
 	says             string // of the answer; empty: OK
+	later            bool   // the answer may also be that it will be done
 	header           string // of the answer, that carries a token
-	fails            []int
+	fails            []int  // beside those that follow from the body, and from who may call
+	fault            any    // what the answer is then; nil: a fault
 }
 
-// param is a parameter, all of which are text to the document.
-type param struct{ name, text string }
+// param is a parameter.
+type param struct {
+	name, text string
+	number     bool // and not text
+}
+
+// encodings of a body.
+type encodings []string
+
+const (
+	inForm      = "application/x-www-form-urlencoded"
+	inMultipart = "multipart/form-data"
+	inJSON      = "application/json"
+)
+
+var (
+	formAlone   = encodings{inForm}
+	jsonAlone   = encodings{inJSON}
+	anyEncoding = encodings{inForm, inMultipart, inJSON}
+)
 
 // who may call.
 type who int
@@ -105,18 +126,32 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary,
 		Security: schemes[doc.by], Responses: map[string]*huma.Response{},
 	}
+	fails := slices.Clone(doc.fails)
+	if doc.by == byName || doc.by == byPrincipal {
+		fails = append(fails, http.StatusTooManyRequests)
+		doc.query = append(slices.Clone(doc.query), param{fieldAccountID, "Of the client, for a user who comes by name; without, the one in the path, or the user's usual one", true})
+	}
+	if doc.body != nil {
+		fails = append(fails, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		content := map[string]*huma.MediaType{}
+		for _, encoding := range doc.in {
+			content[encoding] = jsonOf(registry, doc.body)[inJSON]
+		}
+		o.RequestBody = &huma.RequestBody{Required: !doc.optional, Content: content}
+	}
 	for _, in := range []struct {
 		place string
 		list  []param
 	}{{"path", doc.path}, {"query", doc.query}, {"header", doc.headers}} {
 		for _, p := range in.list {
+			kind := huma.TypeString
+			if p.number {
+				kind = huma.TypeInteger
+			}
 			o.Parameters = append(o.Parameters, &huma.Param{
-				Name: p.name, In: in.place, Description: p.text, Required: in.place == "path", Schema: &huma.Schema{Type: huma.TypeString},
+				Name: p.name, In: in.place, Description: p.text, Required: in.place == "path", Schema: &huma.Schema{Type: kind},
 			})
 		}
-	}
-	if doc.body != nil || doc.form != nil {
-		o.RequestBody = doc.request(registry)
 	}
 	ok := &huma.Response{Description: "OK"}
 	if doc.says != "" {
@@ -125,33 +160,26 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 	if doc.answer != nil {
 		ok.Content = jsonOf(registry, doc.answer)
 	}
+	if doc.or != nil {
+		either := []*huma.Schema{ok.Content[inJSON].Schema, jsonOf(registry, doc.or)[inJSON].Schema}
+		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}}}
+	}
 	if doc.header != "" {
 		ok.Headers = map[string]*huma.Param{doc.header: {Description: "The token", Schema: &huma.Schema{Type: huma.TypeString}}}
 	}
 	o.Responses["200"] = ok
-	for _, status := range slices.Sorted(slices.Values(doc.fails)) {
-		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonOf(registry, fault{})}
+	if doc.later {
+		o.Responses["202"] = &huma.Response{Description: "Its text will be in a Secret soon", Content: jsonOf(registry, doc.answer)}
+	}
+	if doc.fault == nil {
+		doc.fault = fault{}
+	}
+	for _, status := range fails {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonOf(registry, doc.fault)}
 	}
 	return o
 }
 
-// request describes a body, in each of the encodings that it can have.
-func (doc description) request(registry huma.Registry) *huma.RequestBody {
-	const form, multipart, object = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
-	shape, encodings := doc.form, []string{form}
-	switch {
-	case doc.body != nil && (doc.by == byAnybody || reflect.TypeOf(doc.body) == reflect.TypeFor[masqueradeBody]()):
-		shape, encodings = doc.body, []string{form, multipart, object}
-	case doc.body != nil:
-		shape, encodings = doc.body, []string{object}
-	}
-	content := map[string]*huma.MediaType{}
-	for _, encoding := range encodings {
-		content[encoding] = jsonOf(registry, shape)["application/json"]
-	}
-	return &huma.RequestBody{Required: !doc.optional, Content: content}
-}
-
 func jsonOf(registry huma.Registry, shape any) map[string]*huma.MediaType {
-	return map[string]*huma.MediaType{"application/json": {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
+	return map[string]*huma.MediaType{inJSON: {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
 }

@@ -7,8 +7,9 @@ import (
 // Bodies of the login protocols, as they are described. They are read field by field, in each encoding: see logins.go.
 type (
 	loginBody struct {
-		Username string `json:"username"`
-		Password string `json:"password" format:"password"`
+		Username  string `json:"username"`
+		Password  string `json:"password" format:"password"`
+		AccountID int64  `json:"account_id,omitempty" minimum:"1" doc:"Of the client to log in at; without, the user's usual one"`
 	}
 	authLoginBody struct {
 		Username  string `json:"username"`
@@ -27,10 +28,15 @@ type (
 		Username     string `json:"username,omitempty" doc:"With the grant password"`
 		Password     string `json:"password,omitempty" format:"password" doc:"With the grant password"`
 		RefreshToken string `json:"refresh_token,omitempty" format:"password" doc:"With the grant refresh_token"`
+		AccountID    int64  `json:"account_id,omitempty" minimum:"1" doc:"With the grant password, of the client to log in at"`
 		ClientID     string `json:"client_id,omitempty" doc:"The name of a client at which the user has an account: the login is of that"`
+		ClientSecret string `json:"client_secret,omitempty" format:"password" doc:"A token of that client, for programs that send one; none is needed"`
 	}
 	tokenBody struct {
-		Token string `json:"token" format:"password"`
+		Token        string `json:"token" format:"password"`
+		Hint         string `json:"token_type_hint,omitempty" doc:"Is not needed, and not looked at"`
+		ClientID     string `json:"client_id,omitempty" doc:"The client of the caller's own token, if that is the secret"`
+		ClientSecret string `json:"client_secret,omitempty" format:"password" doc:"The caller's own token, if it is not in the header Authorization"`
 	}
 )
 
@@ -50,16 +56,16 @@ func (d *Doors) operations() []operation {
 	all := []operation{
 		{"", "/verify", d.forwardAuth, description{
 			id: "verify", tag: tagVerify, summary: "Ask whether a token is good, as a gateway does",
-			query: []param{{"permission", "A permission that must be held"}, {"role", "A role that must be held"}, {"client", "The client that the token must be of"}},
+			query: []param{{name: "permission", text: "A permission that must be held"}, {name: "role", text: "A role that must be held"}, {name: "client", text: "The client that the token must be of"}},
 			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{401, 403, 503},
 		}},
 		{http.MethodPost, "/oauth2/introspect", d.introspect, description{
 			id: "introspect", tag: tagOAuth, summary: "Ask what a token is good for (RFC 7662)",
-			form: tokenBody{}, by: byToken, answer: introspection{}, fails: []int{400, 401, 403, 503},
+			body: tokenBody{}, in: formAlone, by: byToken, answer: introspection{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodPost, "/oauth2/revoke", d.revoke, description{
 			id: "revoke", tag: tagOAuth, summary: "End a token (RFC 7009)",
-			form: tokenBody{}, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 503},
+			body: tokenBody{}, in: formAlone, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 503},
 		}},
 		{http.MethodGet, "/.well-known/oauth-authorization-server", d.metadata, description{
 			id: "metadata", tag: tagOAuth, summary: "Where these are (RFC 8414)", by: byAnybody, answer: serverMetadata{},
@@ -79,34 +85,34 @@ func (d *Doors) operations() []operation {
 }
 
 func (d *Doors) loginOperations() []operation {
-	minutes := []param{{"ttlInMinutes", "Minutes until the token ends; 0 is no limit"}}
+	minutes := []param{{name: "ttlInMinutes", text: "Minutes until the token ends; 0 is no limit", number: true}}
 	all := []operation{
 		{http.MethodPost, "/oauth2/token", d.oauthToken, description{
 			id: "token", tag: tagOAuth, summary: "Log in, or refresh a login (RFC 6749)",
-			form: grantBody{}, by: byAnybody, answer: tokenAnswer{}, fails: []int{400, 401, 429, 503},
+			body: grantBody{}, in: anyEncoding, by: byAnybody, answer: tokenAnswer{}, fails: []int{400, 401, 429, 503},
 		}},
 		{http.MethodPost, "/auth/login", d.authLogin, description{
 			id: "authLogin", tag: tagTele, summary: "Log in, for a token and a refresh token",
-			body: authLoginBody{}, by: byAnybody, answer: pair{}, fails: []int{400, 401, 403, 429, 503},
+			body: authLoginBody{}, in: anyEncoding, by: byAnybody, answer: pair{}, or: success{}, fault: failure{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodPost, "/auth/refresh", d.authRefresh, description{
 			id: "authRefresh", tag: tagTele, summary: "Exchange a refresh token for a new pair",
-			body: refreshBody{}, by: byAnybody, answer: pair{}, fails: []int{400, 401, 503},
+			body: refreshBody{}, in: anyEncoding, by: byAnybody, answer: pair{}, fault: failure{}, fails: []int{400, 401, 503},
 		}},
 		{http.MethodPost, "/auth/masquerade", d.authMasquerade, description{
 			id: "authMasquerade", tag: tagTele, summary: "Go on at another account of the same user",
-			body: masqueradeBody{}, by: byToken, answer: pair{}, fails: []int{400, 401, 403, 503},
+			body: masqueradeBody{}, in: anyEncoding, by: byToken, answer: pair{}, fault: failure{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodPost, "/auth/logout", d.authLogout, description{
-			id: "authLogout", tag: tagTele, summary: "End the login that calls", by: byToken, answer: success{}, fails: []int{401, 403, 503},
+			id: "authLogout", tag: tagTele, summary: "End the login that calls", by: byToken, answer: success{}, fault: failure{}, fails: []int{401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", d.sessionToken, description{
 			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token, which is good with its session id and from here alone",
-			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 429, 503},
+			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", d.openToken, description{
 			id: "openToken", tag: tagSpectrum, summary: "Get an open token, which is tied to neither",
-			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 429, 503},
+			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
 			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, answer: success{}, fails: []int{401, 403, 503},
@@ -115,7 +121,7 @@ func (d *Doors) loginOperations() []operation {
 	}
 	return append(all, bothPrefixes(operation{http.MethodPost, "/account/v1/login", d.formLogin, description{
 		id: "formLogin", tag: tagFunnelback, summary: "Log in, for a token in the header X-Security-Token",
-		body: loginBody{}, query: []param{{fieldRememberMe, "true for a longer lifetime"}},
+		body: loginBody{}, in: anyEncoding, query: []param{{name: fieldRememberMe, text: "true for a longer lifetime"}},
 		by: byAnybody, answer: loggedIn{}, header: headerSecurityToken, fails: []int{400, 401, 403, 429, 503},
 	}})...)
 }
@@ -124,46 +130,46 @@ func (d *Doors) loginOperations() []operation {
 func (d *Doors) deskOperations() []operation {
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
 		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, whatever it is called",
-		by: byToken, answer: tokenMade{}, fails: []int{400, 401, 409, 503},
+		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 503},
 	}}
 	all := bothPrefixes(rotateCaller)
 	for _, of := range []struct {
 		at, suffix, tag string
 		path            []param
-		lists           func(func(http.ResponseWriter, *http.Request, scoped) error) func(http.ResponseWriter, *http.Request, scoped) error
+		lists           func(manager) manager // lets in who may see them
 	}{
-		{"/application-tokens/v1/clients/{client}/application-token", "OfClient", tagClient, []param{{"client", "The name of the client"}}, permitted},
+		{"/application-tokens/v1/clients/{client}/application-token", "OfClient", tagClient, []param{{name: "client", text: "The name of the client"}}, permitted},
 		{"/application-tokens/v1/application-token", "OfUser", tagUser, nil, anybody},
 	} {
 		one := of.at + "/{name}"
-		named := append(append([]param{}, of.path...), param{"name", "The name of the token"})
-		key := []param{{"Idempotency-Key", "A text of your choice: the same request with the same text is a retry"}}
+		named := append(append([]param{}, of.path...), param{name: "name", text: "The name of the token"})
+		key := []param{{name: "Idempotency-Key", text: "A text of your choice: the same request with the same text is a retry"}}
 		common := []int{400, 401, 403, 404, 503}
 		all = append(all, bothPrefixes(
 			operation{http.MethodGet, of.at, d.manage(of.lists(d.listTokens)), description{
-				id: "list" + of.suffix, tag: of.tag, summary: "List them", path: of.path, by: byPrincipal, answer: manyTokens{}, fails: []int{401, 403, 404, 503},
+				id: "list" + of.suffix, tag: of.tag, summary: "List them", path: of.path, by: byPrincipal, answer: manyTokens{}, fails: []int{400, 401, 403, 404, 503},
 			}},
 			operation{http.MethodPut, one, d.manage(permitted(d.putToken)), description{
 				id: "create" + of.suffix, tag: of.tag, summary: "Make one; its text is in the answer and nowhere else",
-				path: named, body: tokenWanted{}, optional: true, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+				path: named, body: tokenWanted{}, in: jsonAlone, optional: true, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodGet, one, d.manage(of.lists(d.getToken)), description{
-				id: "get" + of.suffix, tag: of.tag, summary: "Describe one", path: named, by: byPrincipal, answer: oneToken{}, fails: []int{401, 403, 404, 503},
+				id: "get" + of.suffix, tag: of.tag, summary: "Describe one", path: named, by: byPrincipal, answer: oneToken{}, fails: []int{400, 401, 403, 404, 503},
 			}},
 			operation{http.MethodPatch, one, d.manage(permitted(d.patchToken)), description{
 				id: "change" + of.suffix, tag: of.tag, summary: "Change what one may do, or suspend it; its text stays",
-				path: named, body: tokenChange{}, by: byPrincipal, answer: oneToken{}, fails: common,
+				path: named, body: tokenChange{}, in: jsonAlone, by: byPrincipal, answer: oneToken{}, fails: common,
 			}},
 			operation{http.MethodDelete, one, d.manage(of.lists(d.deleteToken)), description{
-				id: "revoke" + of.suffix, tag: of.tag, summary: "Revoke one", path: named, by: byPrincipal, answer: struct{}{}, fails: []int{401, 403, 404, 503},
+				id: "revoke" + of.suffix, tag: of.tag, summary: "Revoke one", path: named, by: byPrincipal, answer: struct{}{}, fails: []int{400, 401, 403, 404, 503},
 			}},
 			operation{http.MethodPost, one + "/clone", d.manage(permitted(d.cloneToken)), description{
 				id: "clone" + of.suffix, tag: of.tag, summary: "Make another one that may do the same",
-				path: named, headers: key, body: cloneWanted{}, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+				path: named, headers: key, body: cloneWanted{}, in: jsonAlone, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
 				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",
-				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
+				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
 			}},
 		)...)
 	}
@@ -171,9 +177,7 @@ func (d *Doors) deskOperations() []operation {
 }
 
 // anybody lets in whoever got as far.
-func anybody(serve func(http.ResponseWriter, *http.Request, scoped) error) func(http.ResponseWriter, *http.Request, scoped) error {
-	return serve
-}
+func anybody(serve manager) manager { return serve }
 
 // bothPrefixes are the operations at their paths and at those that begin with /admin-api, under which programs know them. The
 // document has the shorter ones.

@@ -21,20 +21,21 @@ type named struct {
 }
 
 // namedIn takes a name and a password out of the Authorization header (RFC 7617, and the scheme Integrator that is like it).
-// there is true where somebody tries, and ok where it can be read.
+// there is true where somebody tries, and ok where it counts: not beside a second such header, which may say something else, and
+// not where a browser adds it to what another site had it send.
 func namedIn(h http.Header) (n named, there, ok bool) {
 	values := h["Authorization"]
-	if len(values) != 1 {
-		return named{}, false, false
+	credentials := ""
+	for _, value := range values {
+		scheme, rest, _ := strings.Cut(value, " ")
+		integrator := strings.EqualFold(scheme, "Integrator")
+		if integrator || strings.EqualFold(scheme, "Basic") {
+			n.integrator, credentials, there = integrator, strings.TrimLeft(rest, " "), true
+		}
 	}
-	scheme, rest, _ := strings.Cut(values[0], " ")
-	n.integrator = strings.EqualFold(scheme, "Integrator")
-	if !n.integrator && !strings.EqualFold(scheme, "Basic") {
-		return named{}, false, false
-	}
-	text, err := base64.StdEncoding.DecodeString(strings.TrimLeft(rest, " "))
-	if err != nil {
-		return named{}, true, false
+	text, err := base64.StdEncoding.DecodeString(credentials)
+	if !there || err != nil || len(values) > 1 || fromElsewhere(h) {
+		return named{}, there, false
 	}
 	username, presented, found := strings.Cut(string(text), ":")
 	if !found || username == "" || len(username) > mostUsername {
@@ -66,77 +67,63 @@ func (p principal) by() string {
 var errRefused = errors.New("refused")
 
 // principalOf says who calls, by whatever they present: a token in a header, or a name and a password. A cookie is not
-// enough, since a browser sends it along with whatever any page asks it to. Where account names a client, a user who comes
-// by name is taken to be there. The error is errRefused, and then the answer was written.
-func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, at door, account string) (principal, error) {
+// enough, since a browser sends it along with whatever any page asks it to. Where client is not empty, a user who comes by
+// name is taken to be there. The error is errRefused, and then the answer was written.
+func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
 	n, byName, readable := namedIn(r.Header)
 	p := credentialOf(r.Header)
 	switch {
-	case byName && (p.text != "" || p.many):
-		d.unauthorized(w, basicFor(r))
-		return principal{}, errRefused
-	case byName && !readable:
-		d.unauthorized(w, basicFor(r))
+	case byName && (p.text != "" || p.many || !readable):
+		unauthorized(w, basicFor(r))
 		return principal{}, errRefused
 	case byName:
-		return d.byName(w, r, at, n, account)
+		return d.byName(w, r, n, client)
 	}
 	facts := verify.Facts{Source: d.source(r), Session: presentedIn(r.Header).session}
-	who, verdict := d.ask(r.Context(), at, p.text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), doorManage, p.text, facts, facts.Source)
+	_, digest, err := token.DigestOf(p.text)
 	switch {
-	case verdict == verify.Good:
-		_, digest, err := token.DigestOf(p.text)
-		return principal{who, digest}, err
+	case verdict == verify.Good && err == nil:
+		return principal{who, digest}, nil
 	case verdict.Open():
 		unavailable(w)
 	case p.text == "" && !p.many:
-		d.unauthorized(w, challenge)
+		unauthorized(w, challenge)
 	default:
-		d.unauthorized(w, invalid)
+		unauthorized(w, invalid)
 	}
 	return principal{}, errRefused
 }
 
 // byName checks a name and a password, for one request.
-func (d *Doors) byName(w http.ResponseWriter, r *http.Request, at door, n named, account string) (principal, error) {
-	u, c, err := d.enter(r, n, account)
+func (d *Doors) byName(w http.ResponseWriter, r *http.Request, n named, client string) (principal, error) {
+	u, c, err := d.enterAt(w, r, n, client)
 	if err != nil {
 		d.failed(w, err, basicFor(r))
 		return principal{}, errRefused
 	}
 	who, verdict := d.Verifier.As(u.Name, c.Name, d.source(r))
-	d.Metrics.answered(at, verdict, 0)
-	if verdict != verify.Good {
-		d.failed(w, login.ErrDenied, basicFor(r))
-		return principal{}, errRefused
+	d.Metrics.answered(doorManage, verdict, 0)
+	switch {
+	case verdict == verify.Good:
+		return principal{Identity: who}, nil
+	case verdict.Open():
+		unavailable(w)
+	default:
+		unauthorized(w, basicFor(r))
 	}
-	return principal{Identity: who}, nil
+	return principal{}, errRefused
 }
 
-// enter checks a name and a password, and chooses the account: the client of that name; or, if it is empty, that of the account_id
-// in the query, without which an integrator is nobody; or the usual one.
-func (d *Doors) enter(r *http.Request, n named, account string) (login.User, login.Client, error) {
-	f, err := fields.Read(nil, r, 0, fields.Query, fieldAccountID)
+// enterAt is enter with the account_id in the query, if there is one. Where client is not empty, it must be that.
+func (d *Doors) enterAt(w http.ResponseWriter, r *http.Request, n named, client string) (login.User, login.Client, error) {
+	f, err := fields.Read(w, r, 0, fields.Query, fieldAccountID)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}
-	id, err := accountIDIn(f, n.integrator)
-	if err != nil {
-		return login.User{}, login.Client{}, err
-	}
-	u, err := d.authenticate(r, n)
-	if err != nil {
-		return login.User{}, login.Client{}, err
-	}
-	c, err := d.Logins.Account(u, id)
-	if account != "" {
-		in, there := d.Logins.At(u, account)
-		switch {
-		case id != nil && (err != nil || c.Name != account), !there:
-			return login.User{}, login.Client{}, errElsewhere
-		default:
-			c, err = in, nil
-		}
+	u, c, err := d.enter(r, n, f, client)
+	if err == nil && client != "" && c.Name != client {
+		err = errElsewhere
 	}
 	return u, c, err
 }
@@ -144,16 +131,22 @@ func (d *Doors) enter(r *http.Request, n named, account string) (login.User, log
 // errElsewhere says that the caller is known and has no business there, which is answered as if there was nothing.
 var errElsewhere = errors.New("the user has no such account")
 
+// fromElsewhere says whether a browser sends a request for a page of another site.
+func fromElsewhere(h http.Header) bool {
+	site := h["Sec-Fetch-Site"]
+	return len(site) > 0 && site[0] == "cross-site"
+}
+
 // basicFor asks for a name and a password: a page that asks by itself not in a way at which the browser would, and keep the answer.
 func basicFor(r *http.Request) []string {
-	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" {
+	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || fromElsewhere(r.Header) {
 		return challenge
 	}
 	return basic
 }
 
 // unauthorized refuses somebody whom nobody knows, and says how to become known.
-func (d *Doors) unauthorized(w http.ResponseWriter, how []string) {
+func unauthorized(w http.ResponseWriter, how []string) {
 	w.Header()["Www-Authenticate"] = how
 	problem(w, http.StatusUnauthorized, "unauthorized", "a token, or a name and a password, is required and was not accepted")
 }

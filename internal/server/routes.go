@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,7 @@ type operation struct {
 }
 
 // routes are operations by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
-// what the caller wrote.
+// what the caller wrote. Nor is a slash that is escaped taken for one: a proxy in front may see another path then.
 type routes struct {
 	exact    map[string][]operation
 	patterns []pattern
@@ -46,7 +47,13 @@ func newRoutes(all []operation) *routes {
 	return r
 }
 
+var escapedSlash = regexp.MustCompile(`(?i)%2f`)
+
 func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawPath != "" && escapedSlash.MatchString(r.URL.RawPath) {
+		nothingHere(w)
+		return
+	}
 	at := all.exact[r.URL.Path]
 	if at == nil && all.pages != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
 		all.pages.ServeHTTP(w, r)
@@ -91,7 +98,7 @@ func (all *routes) match(r *http.Request) []operation {
 func (p pattern) matches(got []string) bool {
 	return slices.EqualFunc(p.segments, got, func(want, got string) bool {
 		_, any := variable(want)
-		return any && got != "" || want == got
+		return want == got || any && got != "" && got != "." && got != ".."
 	})
 }
 

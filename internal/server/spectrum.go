@@ -4,7 +4,6 @@ import (
 	"encoding/xml"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
@@ -33,7 +32,7 @@ func (d *Doors) sessionToken(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) openToken(w http.ResponseWriter, r *http.Request) { d.spectrumToken(w, r, token.Open) }
 
 func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
-	o, err := d.openSpectrum(r, kind)
+	o, err := d.openSpectrum(w, r, kind)
 	if err != nil {
 		d.failed(w, err, basicFor(r))
 		return
@@ -44,7 +43,7 @@ func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token
 	answer(w, http.StatusOK, access{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
-func (d *Doors) openSpectrum(r *http.Request, kind token.Kind) (login.Opened, error) {
+func (d *Doors) openSpectrum(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
 	minutes, err := minutesIn(r.PathValue("ttlInMinutes"))
 	if err != nil {
 		return login.Opened{}, err
@@ -53,7 +52,7 @@ func (d *Doors) openSpectrum(r *http.Request, kind token.Kind) (login.Opened, er
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}
-	u, c, err := d.enter(r, n, "")
+	u, c, err := d.enterAt(w, r, n, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -125,7 +124,7 @@ type wadlType struct {
 
 // spectrumRoot is GET /security/rest?_wadl: the document of the resources above.
 func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
-	if q := r.URL.RawQuery; q != "_wadl" && q != "wadl" && !strings.HasPrefix(q, "_wadl=") && !strings.HasPrefix(q, "wadl=") {
+	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
 		nothingHere(w)
 		return
 	}

@@ -17,33 +17,38 @@ const offset = "2006-01-02T15:04:05-07:00"
 
 // pair is the answer to a login, a refresh and a change of the account.
 type pair struct {
-	Success                bool   `json:"success"`
+	Success                bool   `json:"success" doc:"Always true"`
 	GUID                   string `json:"guid" doc:"Names the login; a new one with each refresh" format:"uuid"`
 	Token                  string `json:"token" doc:"To be sent as Authorization: Bearer"`
 	TokenExpiration        string `json:"tokenExpiration" doc:"The first instant at which the token is refused" format:"date-time"`
-	TokenLifetime          int64  `json:"tokenLifetime" doc:"Seconds until then"`
-	RefreshToken           string `json:"refreshToken" doc:"Good for one new pair"`
-	RefreshTokenExpiration string `json:"refreshTokenExpiration" format:"date-time"`
+	TokenLifetime          int64  `json:"tokenLifetime" doc:"Seconds from its issue until then"`
+	RefreshToken           string `json:"refreshToken,omitempty" doc:"Good for one new pair. Absent where a login that has none changes its account"`
+	RefreshTokenExpiration string `json:"refreshTokenExpiration,omitempty" format:"date-time"`
 }
 
 // success is an answer that says nothing else.
 type success struct {
-	Success bool `json:"success"`
+	Success bool `json:"success" doc:"Always true"`
 }
 
 // failure is a fault in the words of this protocol.
 type failure struct {
-	Success bool `json:"success" doc:"Always false"`
-	fault
+	Success     bool   `json:"success" doc:"Always false"`
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	Field       string `json:"field,omitempty"`
 }
 
 func paired(o login.Opened) pair {
 	r := o.Record
-	return pair{
+	p := pair{
 		Success: true, GUID: o.GUID(), Token: o.Token.Reveal(), TokenExpiration: r.ExpiresAt.UTC().Format(offset),
 		TokenLifetime: int64(r.ExpiresAt.Sub(r.IssuedAt) / time.Second),
-		RefreshToken:  o.Refresh.Reveal(), RefreshTokenExpiration: r.Refresh.ExpiresAt.UTC().Format(offset),
 	}
+	if r.Refresh != nil { // a login of another protocol that changes its account has none
+		p.RefreshToken, p.RefreshTokenExpiration = o.Refresh.Reveal(), r.Refresh.ExpiresAt.UTC().Format(offset)
+	}
+	return p
 }
 
 // unsuccessful writes the answer to an error.
@@ -52,7 +57,7 @@ func (d *Doors) unsuccessful(w http.ResponseWriter, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = challenge
 	}
-	answer(w, status, failure{fault: f})
+	answer(w, status, failure{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
 // authLogin is POST /auth/login.
@@ -78,41 +83,16 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
 	}
-	n, err := d.nameOf(r, f)
+	n, err := nameOf(r, f)
 	if err != nil {
 		return o, only, err
 	}
-	id, err := accountIDIn(f, n.integrator)
-	if err != nil {
-		return o, only, err
-	}
-	u, err := d.authenticate(r, n)
-	if err != nil {
-		return o, only, err
-	}
-	c, err := d.Logins.Account(u, id)
+	u, c, err := d.enter(r, n, f, "")
 	if err != nil || only {
 		return o, only, err
 	}
 	o, err = d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 	return o, only, err
-}
-
-// nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.
-func (d *Doors) nameOf(r *http.Request, f fields.Fields) (named, error) {
-	n, there, readable := namedIn(r.Header)
-	if !there {
-		return namedBy(f)
-	}
-	_, username, _ := f.Text(fieldUsername) //nolint:errcheck // that it is there is what matters
-	_, secret, _ := f.Text(fieldPassword)   //nolint:errcheck // as above
-	switch {
-	case username || secret:
-		return named{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldUsername, Message: "is in the body and in the header Authorization; send it once"}
-	case !readable:
-		return named{}, login.ErrDenied
-	}
-	return n, nil
 }
 
 // authRefresh is POST /auth/refresh.
@@ -145,19 +125,15 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		d.unsuccessful(w, err)
 		return
 	}
-	p := credentialOf(r.Header)
+	p := credentialOf(r.Header) // and no cookie: a browser sends it whoever had it send the request
 	facts := verify.Facts{Source: d.source(r)}
 	who, verdict := d.ask(r.Context(), doorLogin, p.text, facts, facts.Source)
+	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict.Open():
 		d.unsuccessful(w, login.ErrUnavailable)
 		return
-	case verdict != verify.Good:
-		d.unsuccessful(w, login.ErrDenied)
-		return
-	}
-	_, digest, err := token.DigestOf(p.text)
-	if err != nil {
+	case verdict != verify.Good || err != nil:
 		d.unsuccessful(w, login.ErrDenied)
 		return
 	}

@@ -114,6 +114,12 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	return who, verdict
 }
 
+// Seen says whether this replica accepted a credential since it started.
+func (v *Verifier) Seen(d token.Digest) bool {
+	it := v.index.entries.Find(d)
+	return it != nil && it.Value.home.Value.use.at.Load() != 0
+}
+
 // End refuses a credential whose record was deleted just now, before the watch tells of it.
 func (v *Verifier) End(d token.Digest) {
 	v.recent.slot(d).Store(&found{d, nil, v.now().Add(absence)})

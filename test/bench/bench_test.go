@@ -22,7 +22,7 @@ func TestEverySectionMeasures(t *testing.T) {
 	var table, progress bytes.Buffer
 	err := run(t.Context(), []string{
 		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
-		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2",
+		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-login-turn=100ms", "-holders=16", "-parallel=16",
 	}, &table, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
@@ -52,6 +52,12 @@ func TestEverySectionMeasures(t *testing.T) {
 		"idle: writes meanwhile":                  0,
 		"rotate by trigger: tokens rotated":       50,
 		"start: records in the index by then":     200,
+
+		"logins: refreshes: POST tokenrecords for each":                    1,
+		"logins: refreshes: DELETE tokenrecords for each":                  1,
+		"logins: logouts: DELETE tokenrecords for each":                    1,
+		"logins: application tokens made: POST applicationtokens for each": 1,
+		"logins: application tokens made: POST tokenrecords for each":      1,
 	} {
 		if got, ok := value[name]; !ok || got != want {
 			t.Errorf("%s: %v, %v, want %v", name, got, ok, want)
@@ -64,6 +70,15 @@ func TestEverySectionMeasures(t *testing.T) {
 		"doors, 100 records: /verify, beside an empty answer", "doors, 100 records: ext_authz, beside a method that answers at once",
 		"doors, 100 records: unknown tokens a second in a flood",
 		"2 replicas, 3 times each: revoked at one: until refused on all, p99",
+		"index of 1000 session tokens: verify a good token", "index of 1000 login tokens: verify a good token",
+		"index of 1000 open tokens: memory per record",
+		"doors, 100 session tokens: /verify, beside an empty answer", "doors, 100 login tokens: /verify, beside an empty answer",
+		"logins: login, argon2id m=64 MiB t=3 p=4, beside the bare hash", "logins: login, argon2id m=19 MiB t=2 p=1, beside the bare hash",
+		"logins: refreshes a second, beside plain clients with the same writes",
+		"logins: logouts a second, beside plain clients with the same writes",
+		"logins: application tokens made a second, beside plain clients with the same writes",
+		"logins: 16 logins at once, argon2id m=19 MiB t=2 p=1: logged in, and not refused",
+		"logins: memory of the operator under 16 logins at once, argon2id m=19 MiB t=2 p=1, beside that and 3 times what the checks take",
 		"start: until /readyz says ok", "start: memory of the operator by then",
 	} {
 		if value[name] <= 0 {

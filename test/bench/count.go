@@ -85,6 +85,15 @@ func (c counts) since(before counts) counts {
 	return diff
 }
 
+// and is what both have.
+func (c counts) and(more counts) counts {
+	sum := counts{done: maps.Clone(more.done), refused: c.refused + more.refused}
+	for op, n := range c.done {
+		sum.done[op] += n
+	}
+	return sum
+}
+
 func (c counts) total() int {
 	sum := 0
 	for _, n := range c.done {
@@ -100,10 +109,13 @@ func (c counts) sorted() []operation {
 	})
 }
 
-// rest waits until for three seconds nothing has been written, and the operator had nothing to look at. It returns what
-// was written up to then. What has not come to rest after five minutes never will, and the numbers tell.
-func (s *stage) rest(ctx context.Context) (counts, error) {
-	const quiet, patience = 3 * time.Second, 5 * time.Minute
+// rest waits until for three seconds nothing has been written, and the operator had nothing to look at.
+func (s *stage) rest(ctx context.Context) (counts, error) { return s.restFor(ctx, 3*time.Second) }
+
+// restFor waits until for so long nothing has been written, and the operator had nothing to look at. It returns what was written
+// up to then. What has not come to rest after five minutes never will, and the numbers tell.
+func (s *stage) restFor(ctx context.Context, quiet time.Duration) (counts, error) {
+	const patience = 5 * time.Minute
 	last, passes, err := s.activity(ctx)
 	if err != nil {
 		return last, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -35,7 +36,7 @@ type doorstep struct {
 	crowd
 	*server.Doors
 	reads *counted
-	texts []string // of those who come
+	come  []int // the numbers of those who come
 	stop  context.CancelFunc
 	over  []chan error
 }
@@ -53,16 +54,18 @@ func (c *counted) Find(ctx context.Context, d token.Digest) (record.Record, erro
 
 func measureDoors(ctx context.Context, b *bench) error {
 	for _, size := range b.doors {
-		b.say("doors: %d records", size)
-		if err := b.atTheDoors(ctx, size); err != nil {
-			return err
+		for _, kind := range kindsOf(size, b.doors, token.Login) {
+			b.say("doors: %d %s", size, recordsOf(kind))
+			if err := b.atTheDoors(ctx, size, kind); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (b *bench) atTheDoors(ctx context.Context, size int) (err error) {
-	c, err := gather(size)
+func (b *bench) atTheDoors(ctx context.Context, size int, kind token.Kind) (err error) {
+	c, err := gather(size, kind)
 	if err != nil {
 		return err
 	}
@@ -70,7 +73,7 @@ func (b *bench) atTheDoors(ctx context.Context, size int) (err error) {
 	d := &doorstep{crowd: c, reads: &counted{}, stop: stop}
 	defer func() { err = errors.Join(err, d.leave()) }()
 	for i := range min(size, presenters) {
-		d.texts = append(d.texts, c.texts[i*size/min(size, presenters)])
+		d.come = append(d.come, i*size/min(size, presenters))
 	}
 	verifier := verify.NewVerifier(c.index, d.reads, verify.Options{Reads: mostReads, Now: time.Now, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
@@ -81,8 +84,12 @@ func (b *bench) atTheDoors(ctx context.Context, size int) (err error) {
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"door"}),
 		),
 	}
-	r := b.report.in(fmt.Sprintf("doors, %d records", size))
-	for _, door := range []func(context.Context, *bench, chapter) error{d.forwardAuth, d.extAuthz, d.tokenReview, d.introspection, d.flood} {
+	r := b.report.in(fmt.Sprintf("doors, %d %s", size, recordsOf(kind)))
+	doors := []func(context.Context, *bench, chapter) error{d.forwardAuth}
+	if kind == token.Application { // what the other doors do beside verifying is the same for all
+		doors = append(doors, d.extAuthz, d.tokenReview, d.introspection, d.flood)
+	}
+	for _, door := range doors {
 		if err := door(ctx, b, r); err != nil {
 			return err
 		}
@@ -119,12 +126,16 @@ func (d *doorstep) leave() error {
 // each is the same request by each of those who come.
 func (d *doorstep) each(method, path, contentType string, body func(text string) string) [][]byte {
 	var list [][]byte
-	for _, text := range d.texts {
-		credential, content := text, ""
+	for _, i := range d.come {
+		credential, content := d.texts[i], ""
 		if body != nil {
-			credential, content = d.texts[0], body(text)
+			credential, content = d.texts[d.come[0]], body(d.texts[i])
 		}
-		list = append(list, request(method, path, credential, contentType, content))
+		var lines []string
+		if d.kind == token.Session {
+			lines = []string{"Cookie: " + d.cookie(i)}
+		}
+		list = append(list, request(method, path, credential, contentType, content, lines...))
 	}
 	return list
 }
@@ -134,8 +145,15 @@ func (d *doorstep) forwardAuth(ctx context.Context, b *bench, r chapter) error {
 	door := d.Handler()
 	sample := httptest.NewRecorder()
 	asked := httptest.NewRequestWithContext(ctx, http.MethodGet, "/verify", nil)
-	asked.Header.Set("Authorization", "Bearer "+d.texts[0])
+	asked.Header.Set("Authorization", "Bearer "+d.texts[d.come[0]])
+	if d.kind == token.Session {
+		asked.Header.Set("Cookie", d.cookie(d.come[0]))
+	}
+	asked.RemoteAddr = net.JoinHostPort(home.String(), "1024")
 	door.ServeHTTP(sample, asked)
+	if sample.Code != http.StatusOK {
+		return fmt.Errorf("/verify answers %d to a good token", sample.Code)
+	}
 	same := http.NewServeMux()
 	same.HandleFunc("/verify", func(w http.ResponseWriter, _ *http.Request) {
 		header := w.Header()

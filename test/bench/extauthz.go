@@ -14,14 +14,14 @@ import (
 // extAuthz compares the door with a method that takes the same messages and answers at once.
 func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
 	var requests []*authv3.CheckRequest
-	for _, text := range d.texts {
+	for _, i := range d.come {
 		requests = append(requests, &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 			Source: peerAt("192.0.2.1"),
 			Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 				Method: "GET", Path: "/search?q=shoes", Host: "search.example.com", Protocol: "HTTP/2",
 				Headers: map[string]string{
 					":method": "GET", ":path": "/search?q=shoes", ":authority": "search.example.com", "accept": "application/json",
-					"user-agent": "indexer/1.2", "x-request-id": "5b1d4a0a-0000-4000-8000-000000000000", "authorization": "Bearer " + text,
+					"user-agent": "indexer/1.2", "x-request-id": "5b1d4a0a-0000-4000-8000-000000000000", "authorization": "Bearer " + d.texts[i],
 				},
 			}},
 			ContextExtensions: map[string]string{"apptoken.permission": "search.query"},
@@ -92,7 +92,7 @@ func overGRPC(name, address string, requests []*authv3.CheckRequest) checker {
 		}
 		return ask, func() { _ = conn.Close() }, nil
 	}}
-	c.contender = contender{name, func(ctx context.Context, worker int) (func() error, func(), error) {
+	c.contender = contender{name: name, ask: func(ctx context.Context, worker int) (func() error, func(), error) {
 		ask, leave, err := c.client(ctx)
 		next := worker * len(requests) / askers
 		return func() error {

@@ -7,6 +7,7 @@
 //	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
 //	idle    what the operator does while nobody wants anything
 //	rotate  all tokens rotate at once, while new ones are declared
+//	logins  how many log in, refresh, log out and make tokens, against the bare hash and the same writes by plain clients
 //	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica
 //	start   many records in the store, until the operator is ready to serve
 //
@@ -47,6 +48,7 @@ var sections = []section{
 	{"write", measureWrite},
 	{"idle", measureIdle},
 	{"rotate", measureRotate},
+	{"logins", measureLogins},
 	{"replicas", measureReplicas},
 	{"start", measureStart},
 }
@@ -69,6 +71,10 @@ type options struct {
 	turns    int
 	rounds   int
 	replicas int
+
+	loginTurn time.Duration
+	holders   int
+	parallel  int
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -94,9 +100,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
 	fs.IntVar(&o.records, "records", 100_000, "start: how many TokenRecords")
 	fs.DurationVar(&o.turn, "turn", time.Second, "doors: how long each contender is asked at a time")
-	fs.IntVar(&o.turns, "turns", 7, "doors: how many times each has its turn")
+	fs.IntVar(&o.turns, "turns", 7, "doors, logins: how many times each has its turn")
 	fs.IntVar(&o.rounds, "rounds", 1000, "replicas: how many of each")
 	fs.IntVar(&o.replicas, "replicas", 3, "replicas: how many replicas")
+	fs.DurationVar(&o.loginTurn, "login-turn", 5*time.Second, "logins: how long it is logged in at a time, and hashed bare")
+	fs.IntVar(&o.holders, "holders", 400, "logins: how many logins are refreshed and ended in each turn; as many tokens are made")
+	fs.IntVar(&o.parallel, "parallel", 500, "logins: how many come at once when the memory is looked at")
 	for name, list := range map[string]*[]int{"index": &o.index, "doors": &o.doors} {
 		fs.Func(name, name+": comma-separated `sizes` (default 1000,1000000)", func(s string) error {
 			*list = nil
@@ -113,7 +122,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	if fs.NArg() > 0 || o.tokens < 1 || o.clients < 1 || o.records < 1 || o.rounds < 1 || o.turns < 1 || o.replicas < 1 || o.probe <= 0 || o.maxCount < 0 {
+	least := min(o.tokens, o.clients, o.records, o.rounds, o.turns, o.replicas, o.holders, o.parallel)
+	if fs.NArg() > 0 || least < 1 || o.probe <= 0 || o.loginTurn <= 0 || o.maxCount < 0 {
 		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
 	}
 	return o, nil

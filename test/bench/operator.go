@@ -29,9 +29,9 @@ type operator struct {
 }
 
 // startOperator starts the operator of the stage, and waits until it is ready.
-func (s *stage) startOperator(ctx context.Context) error {
+func (s *stage) startOperator(ctx context.Context, flags ...string) error {
 	var err error
-	s.operator, err = s.launch(ctx, "operator")
+	s.operator, err = s.launch(ctx, "operator", flags...)
 	return err
 }
 

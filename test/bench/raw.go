@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,9 +25,8 @@ type sample struct {
 	event  eventsv1.Event
 }
 
-func (s *stage) sample(ctx context.Context) (*sample, error) {
+func (s *stage) sample(ctx context.Context, key client.ObjectKey) (*sample, error) {
 	from, c := &sample{}, s.clients[0]
-	key := client.ObjectKey{Namespace: namespaceOf(0), Name: nameOf(0)}
 	if err := c.Get(ctx, key, &from.token); err != nil {
 		return nil, err
 	}
@@ -36,9 +36,11 @@ func (s *stage) sample(ctx context.Context) (*sample, error) {
 	var events eventsv1.EventList
 	err := errors.Join(
 		c.Get(ctx, client.ObjectKey{Namespace: ownNamespace, Name: from.token.Status.Current.Record}, &from.record),
-		c.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: from.token.Status.SecretName}, &from.secret),
 		c.List(ctx, &events, client.InNamespace(key.Namespace), client.Limit(1)),
 	)
+	if name := from.token.Status.SecretName; name != "" {
+		err = errors.Join(err, c.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &from.secret))
+	}
 	if err == nil && len(events.Items) > 0 {
 		from.event = events.Items[0]
 	}
@@ -47,36 +49,19 @@ func (s *stage) sample(ctx context.Context) (*sample, error) {
 
 // raw has plain clients do the writes in cost, without an operator, and returns how many they did in a second.
 func (s *stage) raw(ctx context.Context, from *sample, cost counts) (float64, error) {
-	n := s.options.tokens
-	repeated, all := 0, cost.total()
-	for op, count := range cost.done {
-		if from.writer(op) == nil {
-			s.say("plain clients leave out %d of %d writes: %s", count, all, op)
-			continue
-		}
-		repeated += count
+	its := make([]*copies, s.options.tokens)
+	for i := range its {
+		its[i] = &copies{name: nameOf(i)}
 	}
 	before, err := s.writes(ctx)
 	if err != nil {
 		return 0, err
 	}
-	used, began := s.usage(), time.Now()
-	err = s.all(ctx, "plain clients", n, func(ctx context.Context, c client.Client, i int) error {
-		it := &copies{client: c, name: nameOf(i)}
-		for _, op := range order {
-			count := cost.done[op]
-			for range count*(i+1)/n - count*i/n { // each its share
-				if err := from.writer(op)(ctx, it); err != nil {
-					return fmt.Errorf("%s: %w", op, err)
-				}
-			}
-		}
-		return nil
-	})
+	used := s.usage()
+	repeated, took, err := s.repeat(ctx, from, cost, its)
 	if err != nil {
 		return 0, err
 	}
-	took := time.Since(began).Seconds()
 	s.say("by plain clients: %s", s.usage().since(used))
 	after, err := s.writes(ctx)
 	if err != nil {
@@ -85,10 +70,37 @@ func (s *stage) raw(ctx context.Context, from *sample, cost counts) (float64, er
 	if done := after.since(before).total(); done != repeated {
 		return 0, fmt.Errorf("plain clients meant to write %d times, and the API server counted %d", repeated, done)
 	}
-	return float64(repeated) / took, nil
+	return float64(repeated) / took.Seconds(), nil
 }
 
-// The writes that make a token, in the order in which they depend on each other.
+// repeat has plain clients do the writes in cost, for each of what they write its share, and returns how many they were and
+// how long they took.
+func (s *stage) repeat(ctx context.Context, from *sample, cost counts, its []*copies) (repeated int, took time.Duration, err error) {
+	for op, count := range cost.done {
+		if from.writer(op) == nil {
+			s.say("plain clients leave out %d of %d writes: %s", count, cost.total(), op)
+			continue
+		}
+		repeated += count
+	}
+	n, began := len(its), time.Now()
+	err = s.all(ctx, "plain clients", n, func(ctx context.Context, c client.Client, i int) error {
+		it := its[i]
+		it.client = c
+		for _, op := range order {
+			count := cost.done[op]
+			for range count*(i+1)/n - count*i/n {
+				if err := from.writer(op)(ctx, it); err != nil {
+					return fmt.Errorf("%s: %w", op, err)
+				}
+			}
+		}
+		return nil
+	})
+	return repeated, time.Since(began), err
+}
+
+// The writes that make a token, and those of a login, in the order in which they depend on each other.
 var (
 	declareToken = operation{"POST", "applicationtokens", ""}
 	holdToken    = operation{"PATCH", "applicationtokens", ""}
@@ -97,8 +109,9 @@ var (
 	sayStatus    = operation{"PUT", "applicationtokens", "status"}
 	patchStatus  = operation{"PATCH", "applicationtokens", "status"}
 	addEvent     = operation{"POST", "events", ""}
+	dropRecord   = operation{"DELETE", "tokenrecords", ""}
 
-	order = []operation{declareToken, holdToken, addRecord, addSecret, sayStatus, patchStatus, addEvent}
+	order = []operation{declareToken, holdToken, addRecord, addSecret, sayStatus, patchStatus, addEvent, dropRecord}
 )
 
 // copies is one token as a plain client writes it.
@@ -107,13 +120,15 @@ type copies struct {
 	name   string
 	token  *v1alpha1.ApplicationToken // as the API server last returned it
 	said   int64
+	held   []*v1alpha1.TokenRecord // those that can be dropped, the oldest first
 }
 
-// writer does one write of a sort. Nil: not one that makes a token.
+// writer does one write of a sort. Nil: not one that makes a token, or is of a login.
 func (from *sample) writer(op operation) func(context.Context, *copies) error {
 	return map[operation]func(context.Context, *copies) error{
 		declareToken: func(ctx context.Context, it *copies) error {
-			it.token = declare(rawNamespace, it.name)
+			it.token = &v1alpha1.ApplicationToken{Spec: *from.token.Spec.DeepCopy()}
+			it.token.Namespace, it.token.Name, it.token.Annotations = rawNamespace, it.name, maps.Clone(from.token.Annotations)
 			return it.client.Create(ctx, it.token)
 		},
 		holdToken: func(ctx context.Context, it *copies) error {
@@ -125,7 +140,16 @@ func (from *sample) writer(op operation) func(context.Context, *copies) error {
 			record := &v1alpha1.TokenRecord{Spec: *from.record.Spec.DeepCopy()}
 			digest := randomDigest()
 			record.Namespace, record.Name, record.Spec.Digest = rawNamespace, "at-"+digest[:32], v1alpha1.Digest(digest)
+			it.held = append(it.held, record)
 			return it.client.Create(ctx, record)
+		},
+		dropRecord: func(ctx context.Context, it *copies) error {
+			if len(it.held) == 0 {
+				return errors.New("there is no record that could be dropped")
+			}
+			record := it.held[0]
+			it.held = it.held[1:]
+			return it.client.Delete(ctx, record, client.Preconditions{UID: &record.UID})
 		},
 		addSecret: func(ctx context.Context, it *copies) error {
 			secret := from.secret.DeepCopy()

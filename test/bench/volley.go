@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -25,8 +23,9 @@ type volley struct {
 
 // contender is somebody who is asked; the first of several is measured, the others are what it is measured by.
 type contender struct {
-	name string
-	ask  func(ctx context.Context, worker int) (once func() error, leave func(), err error)
+	name   string
+	ask    func(ctx context.Context, worker int) (once func() error, leave func(), err error)
+	before func(ctx context.Context) error // each of its turns; nil: nothing
 }
 
 // askers are how many ask at once.
@@ -35,10 +34,19 @@ const askers = 8
 // compete lets all contenders answer in turns, so that what else happens on the machine meets them alike, and returns for
 // each the median of its turns.
 func (b *bench) compete(ctx context.Context, contenders ...contender) ([]volley, error) {
+	return b.competeFor(ctx, b.turn, contenders...)
+}
+
+func (b *bench) competeFor(ctx context.Context, turn time.Duration, contenders ...contender) ([]volley, error) {
 	turns := make([][]volley, len(contenders))
 	for range b.turns {
 		for i, c := range contenders {
-			v, err := c.fire(ctx, b.turn)
+			if c.before != nil {
+				if err := c.before(ctx); err != nil {
+					return nil, err
+				}
+			}
+			v, err := c.fire(ctx, turn)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -100,7 +108,7 @@ func (c contender) fire(ctx context.Context, d time.Duration) (volley, error) {
 // overHTTP sends requests, one after another from the list, over a connection that stays open. It reads no more of an answer than
 // its status and its length, so that the machine's time is the server's.
 func overHTTP(name, address string, requests [][]byte) contender {
-	return contender{name, func(ctx context.Context, worker int) (func() error, func(), error) {
+	return contender{name: name, ask: func(ctx context.Context, worker int) (func() error, func(), error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
 			return nil, nil, err
@@ -142,34 +150,4 @@ func readAnswer(from *bufio.Reader) error {
 			}
 		}
 	}
-}
-
-// request is an HTTP request as it goes over the wire.
-func request(method, path, credential, contentType, body string) []byte {
-	text := method + " " + path + " HTTP/1.1\r\nHost: tokens.example.com\r\nAuthorization: Bearer " + credential + "\r\n"
-	if body != "" {
-		text += "Content-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
-	}
-	return []byte(text + "\r\n" + body)
-}
-
-// askOnce sends one request and reads the JSON of its answer.
-func askOnce(ctx context.Context, address string, request []byte, answer any) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if _, err := conn.Write(request); err != nil {
-		return err
-	}
-	said, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		return err
-	}
-	defer said.Body.Close()
-	if said.StatusCode != http.StatusOK {
-		return fmt.Errorf("the answer is %s", said.Status)
-	}
-	return json.NewDecoder(said.Body).Decode(answer)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // measureWrite brings many tokens from declared to Ready, and has plain clients do the same writes afterwards, on the
@@ -46,7 +48,7 @@ func measureWrite(ctx context.Context, b *bench) error {
 		return err
 	}
 	_, most := resident(s.operator.command.Process.Pid)
-	sample, err := s.sample(ctx)
+	sample, err := s.sample(ctx, client.ObjectKey{Namespace: namespaceOf(0), Name: nameOf(0)})
 	if err != nil {
 		return err
 	}

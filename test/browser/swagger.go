@@ -63,8 +63,8 @@ func (p *Tab) Dialog() {
 	}
 }
 
-// closeDialog goes back to the page.
-func (p *Tab) closeDialog() {
+// CloseDialog goes back to the page.
+func (p *Tab) CloseDialog() {
 	p.t.Helper()
 	p.Do("close the dialog", chromedp.Click(chromedp.CSS(".close-modal")), chromedp.WaitNotPresent(chromedp.CSS(".modal-ux")))
 }
@@ -80,7 +80,7 @@ type Answer struct {
 func (p *Tab) Execute(tag, operation string, parameters map[string]string, body string) Answer {
 	p.t.Helper()
 	if p.has(".modal-ux") {
-		p.closeDialog()
+		p.CloseDialog()
 	}
 	box := fmt.Sprintf(`[id="operations-%s-%s"]`, strings.ReplaceAll(tag, " ", "_"), operation)
 	if !p.has(box + " .execute") {

@@ -162,6 +162,7 @@ func dump(ctx context.Context) (map[string]string, error) {
 	places := map[string]string{"the log": logged.String()}
 	for place, path := range map[string]string{
 		"Clients":           "/apis/apptoken.dev/v1alpha1/clients",
+		"Users":             "/apis/apptoken.dev/v1alpha1/users",
 		"ApplicationTokens": "/apis/apptoken.dev/v1alpha1/applicationtokens",
 		"TokenRecords":      "/apis/apptoken.dev/v1alpha1/tokenrecords",
 		"Events":            "/apis/events.k8s.io/v1/events",

@@ -160,9 +160,12 @@ func options() app.Options {
 }
 
 // begin starts an operator, and returns once its caches are filled.
-func begin(o app.Options) (*operator, error) {
+func begin(o app.Options) (*operator, error) { return beginAt(identity(), o) }
+
+// beginAt is begin, with a way to the API server of its own.
+func beginAt(to *rest.Config, o app.Options) (*operator, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	wired, err := app.NewOperator(ctx, identity(), o)
+	wired, err := app.NewOperator(ctx, to, o)
 	if err != nil {
 		cancel()
 		return nil, err

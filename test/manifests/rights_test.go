@@ -35,12 +35,14 @@ var (
 	}
 	// In its own namespace.
 	own = rights{
-		"apptoken.dev/tokenrecords":        "create delete get list patch watch",
-		"apptoken.dev/tokenrecords/status": "patch",
-		"/secrets":                         "list watch",
-		"/secrets apptoken-operator-tls":   "update",
-		"coordination.k8s.io/leases":       "create get update",
-		"/events":                          "create",
+		"apptoken.dev/applicationtokens":        "create delete get list patch watch",
+		"apptoken.dev/applicationtokens/status": "update",
+		"apptoken.dev/tokenrecords":             "create delete get list patch watch",
+		"apptoken.dev/tokenrecords/status":      "patch",
+		"/secrets":                              "list watch",
+		"/secrets apptoken-operator-tls":        "update",
+		"coordination.k8s.io/leases":            "create get update",
+		"/events":                               "create",
 	}
 	// In the namespace default, where Kubernetes keeps events about Clients and Users.
 	telling = rights{"events.k8s.io/events": "create patch"}

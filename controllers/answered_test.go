@@ -1,0 +1,87 @@
+package controllers_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// What the API server is told of tokens that nobody gave in an answer.
+func TestAResponseThatNeverArrived(t *testing.T) {
+	w := newWorld(t)
+	at := &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "by-hand"},
+		Spec: v1alpha1.ApplicationTokenSpec{
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.client)}, Delivery: v1alpha1.DeliveryResponse,
+		},
+	}
+	w.must(api.Create(w.ctx, at))
+	shown := desk.Token{Namespace: w.own, Object: "by-hand"}
+	w.now = at.CreationTimestamp.Time
+	o := w.start(api, api)
+	w.must(o.lookAfter())
+	if reason, _ := readiness(w.made(shown)); reason != "" {
+		t.Errorf("at once it is %s", reason)
+	}
+	w.now = w.now.Add(plan.AnswerTime)
+	w.must(o.lookAfter())
+	if reason, _ := readiness(w.made(shown)); reason != v1alpha1.ReasonUndelivered || w.recordsLeft() > 0 {
+		t.Errorf("later it is %s, and there are %d records", reason, w.recordsLeft())
+	}
+	for field, change := range map[string]func(*v1alpha1.Rotation){
+		"every": func(r *v1alpha1.Rotation) { r.Every = "1h" }, "schedule": func(r *v1alpha1.Rotation) { r.Schedule = "@daily" },
+		"trigger": func(r *v1alpha1.Rotation) { r.Trigger = "1" },
+	} {
+		now := w.made(shown)
+		now.Spec.Rotation = v1alpha1.Rotation{}
+		change(&now.Spec.Rotation)
+		w.must(api.Update(w.ctx, now))
+		w.must(o.lookAfter())
+		if reason, message := readiness(w.made(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
+			t.Errorf("with %s it is %s: %s", field, reason, message)
+		}
+	}
+}
+
+func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	w.must(err)
+	o := w.start(api, api)
+	w.must(o.lookAfter())
+	litter, err := record.NewKube(api, api, w.own).Add(w.ctx, func() record.Record {
+		r := w.newest()
+		tok, err := token.Mint(token.Application, k.Entropy)
+		w.must(err)
+		r.Digest, r.Version, r.Predecessor = tok.Digest(), 2, r.Name()
+		return record.Record{Kind: r.Kind, Digest: r.Digest, Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: w.now, Version: 2, Predecessor: r.Predecessor}
+	}())
+	w.must(err)
+	w.must(o.lookAfter())
+	if n := w.recordsLeft(); n != 2 {
+		t.Fatalf("what may be on its way is gone: %d records", n)
+	}
+	w.now = w.now.Add(2 * plan.LitterAge)
+	w.must(o.lookAfter())
+	w.must(w.arrivedAt(made.Secret, 0))
+	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, litter.Name()); !errors.Is(err, record.ErrGone) {
+		t.Errorf("[4] the litter: %v", err)
+	}
+	at := w.made(made.Token)
+	at.Finalizers = nil
+	w.must(api.Update(w.ctx, at))
+	w.must(api.Delete(w.ctx, at))
+	w.must(o.lookAfter())
+	if n := w.recordsLeft(); n != 0 {
+		t.Errorf("without an owner %d records are left", n)
+	}
+}

@@ -1,0 +1,172 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Revoke ends every version of a token. Asking again is no error as long as there is something of it.
+func (d *Desk) Revoke(ctx context.Context, s desk.Scope, name string) error {
+	at, err := d.find(ctx, d.Live, s, name)
+	if err != nil {
+		return err
+	}
+	if d.madeHere(at) {
+		if at.DeletionTimestamp.IsZero() {
+			err = unavailable(client.IgnoreNotFound(d.Client.Delete(ctx, at, client.Preconditions{UID: &at.UID})))
+		}
+	} else {
+		err = d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) error { at.Spec.State = v1alpha1.TokenRevoked; return nil })
+	}
+	if err != nil {
+		return err
+	}
+	records, err := d.Records.ConfirmOf(ctx, owner(at))
+	if err != nil {
+		return unavailable(err)
+	}
+	if err := d.end(ctx, records...); err != nil {
+		return err
+	}
+	if d.madeHere(at) {
+		d.release(ctx, at)
+	}
+	return nil
+}
+
+// release lets the object of a token go that has nothing left, so that its name is free. The reconciler would too.
+func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
+	var now v1alpha1.ApplicationToken
+	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {
+		return
+	}
+	before := now.DeepCopy()
+	if controllerutil.RemoveFinalizer(&now, v1alpha1.FinalizerRecords) {
+		_ = d.Client.Patch(ctx, &now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})) //nolint:errcheck // the reconciler does it then
+	}
+}
+
+// Change changes what one may do, or suspends it. The records follow at once, whether or not there is a leader.
+func (d *Desk) Change(ctx context.Context, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
+	at, err := d.alive(ctx, s, name)
+	if err != nil {
+		return desk.Token{}, err
+	}
+	if err := d.changeable(at, c); err != nil {
+		return desk.Token{}, err
+	}
+	var w wish
+	err = d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) error {
+		was, _, err := d.understand(ctx, at, false)
+		if err != nil {
+			return err
+		}
+		apply(at, c)
+		var around surroundings
+		w, around, err = d.understand(ctx, at, false)
+		if err != nil || w.Refused == was.Refused { // what stood in the way before does not hold up less
+			return err
+		}
+		return refusalFrom(w, around)
+	})
+	if err != nil {
+		return desk.Token{}, err
+	}
+	records, err := d.Records.ConfirmOf(ctx, owner(at))
+	if err != nil {
+		return desk.Token{}, unavailable(err)
+	}
+	for _, r := range records {
+		if err := d.follow(ctx, r, w.Grants); err != nil {
+			return desk.Token{}, unavailable(err)
+		}
+	}
+	return d.show(ctx, at)
+}
+
+func (d *Desk) changeable(at *v1alpha1.ApplicationToken, c desk.Change) error {
+	if !d.madeHere(at) {
+		return refused("", "is declared in namespace %s; change its manifest", at.Namespace)
+	}
+	if at.Spec.State == v1alpha1.TokenRevoked {
+		return refused("", "it is revoked for good")
+	}
+	list := func(p *[]string) []string {
+		if p == nil {
+			return nil
+		}
+		return *p
+	}
+	roles, permissions := list(c.Roles), list(c.Permissions)
+	if at.Spec.UserRef != nil {
+		if field := ofUserAlone(roles, permissions); field != "" {
+			return refused(field, "cannot be given: a token of a user has what the user has")
+		}
+	}
+	if c.State != nil && *c.State != string(v1alpha1.TokenActive) && *c.State != string(v1alpha1.TokenSuspended) {
+		return refused("state", "must be Active or Suspended")
+	}
+	return checkLists(roles, permissions, list(c.SourceRanges))
+}
+
+func apply(at *v1alpha1.ApplicationToken, c desk.Change) {
+	if c.Roles != nil {
+		at.Spec.Roles = names[v1alpha1.RoleName](*c.Roles)
+	}
+	if c.Permissions != nil {
+		at.Spec.Permissions = names[v1alpha1.Permission](*c.Permissions)
+	}
+	if c.SourceRanges != nil {
+		at.Spec.SourceRanges = names[v1alpha1.SourceRange](*c.SourceRanges)
+	}
+	if c.State != nil {
+		at.Spec.State = v1alpha1.TokenState(*c.State)
+	}
+}
+
+// follow gives a record the grants that its token has now.
+func (d *Desk) follow(ctx context.Context, r record.Record, g *plan.Grants) error {
+	if g == nil {
+		return nil
+	}
+	return d.rewrite(ctx, r, func(r *record.Record) bool {
+		same := r.Suspended == g.Suspended && slices.Equal(r.Roles, g.Roles) &&
+			slices.Equal(r.Permissions, g.Permissions) && slices.Equal(r.SourceRanges, g.SourceRanges)
+		r.Suspended, r.Roles, r.Permissions, r.SourceRanges = g.Suspended, g.Roles, g.Permissions, g.SourceRanges
+		return !same
+	})
+}
+
+// rewrite changes a record, unless change says that there is nothing to change, as long as somebody else comes before. A
+// record that is gone needs no change.
+func (d *Desk) rewrite(ctx context.Context, r record.Record, change func(*record.Record) bool) error {
+	var err error
+	for range mostTries {
+		after := r
+		if !change(&after) {
+			return nil
+		}
+		if _, err = d.Records.Change(ctx, r, after); err == nil {
+			return nil
+		}
+		if !errors.Is(err, record.ErrStale) && !errors.Is(err, record.ErrGone) {
+			return err
+		}
+		var readErr error
+		if r, readErr = d.Records.Confirm(ctx, r.Name()); errors.Is(readErr, record.ErrGone) {
+			return nil
+		} else if readErr != nil {
+			return readErr
+		}
+	}
+	return err
+}

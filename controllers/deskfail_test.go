@@ -1,0 +1,111 @@
+package controllers_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// Threats row 12.
+func TestARevocationThatFailedIsNoSuccess(t *testing.T) {
+	w := newWorld(t)
+	sound := w.counter(api)
+	made, err := sound.Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	w.must(w.start(api, api).lookAfter())
+	f := w.faults(1, mode{name: "an error", answer: internal})
+	failing := w.counter(f.wrap(api))
+	if err := failing.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, desk.ErrUnavailable) {
+		t.Errorf("the deletion failed: %v", err)
+	}
+	if got, err := sound.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || !got.Ready || got.State != "Active" || !w.good(made.Secret) {
+		t.Errorf("it is shown as %+v, %v", got, err)
+	}
+	f.chapter()
+	f.at = 2 // the record, behind the object
+	if err := failing.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, desk.ErrUnavailable) || len(failing.ended) > 0 {
+		t.Errorf("the end of its record failed: %v", err)
+	}
+	if got, err := sound.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || got.Ready || got.State != "Revoked" {
+		t.Errorf("half revoked it is shown as %+v, %v", got, err)
+	}
+	if _, err := sound.Create(w.ctx, w.scope(), ci()); !errors.Is(err, desk.ErrUnavailable) {
+		t.Errorf("its name is not free yet: %v", err)
+	}
+	w.must(sound.Revoke(w.ctx, w.scope(), "CI_deploy"))
+	if w.good(made.Secret) {
+		t.Error("[3] it is good")
+	}
+}
+
+func TestWithoutTheAPIServerNothingIsTold(t *testing.T) {
+	w := newWorld(t)
+	made, err := w.counter(api).Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	f := w.faults(1, mode{name: "a crash", crash: true, reads: true, answer: errCrash})
+	k := w.counter(f.wrap(api))
+	_, created := k.Create(w.ctx, w.scope(), ci())
+	_, listed := k.List(w.ctx, w.scope())
+	_, got := k.Get(w.ctx, w.scope(), "CI_deploy")
+	_, changed := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{})
+	_, cloned := k.Clone(w.ctx, w.scope(), "CI_deploy", "copy", "")
+	_, rotated := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+	_, own := k.RotateOwn(w.ctx, made.Secret.Digest())
+	for what, err := range map[string]error{
+		"create": created, "list": listed, "get": got, "change": changed, "clone": cloned, "rotate": rotated, "rotate own": own,
+		"revoke": k.Revoke(w.ctx, w.scope(), "CI_deploy"),
+	} {
+		if !errors.Is(err, desk.ErrUnavailable) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// Invariant 1.
+func TestNoObjectHoldsWhatWasAnswered(t *testing.T) {
+	w := newWorld(t)
+	k, o := w.counter(api), w.start(api, api)
+	made, err := k.Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	next, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "the key of a request")
+	w.must(err)
+	w.must(o.lookAfter())
+	var tokens v1alpha1.ApplicationTokenList
+	var records v1alpha1.TokenRecordList
+	w.must(api.List(w.ctx, &tokens, client.InNamespace(w.own)))
+	w.must(api.List(w.ctx, &records, client.InNamespace(w.own)))
+	text, err := json.Marshal([]any{tokens, records, made.Token, next.Token})
+	w.must(err)
+	for _, secret := range []string{made.Secret.Reveal(), next.Secret.Reveal(), "the key of a request"} {
+		if strings.Contains(string(text), secret) || strings.Contains(string(text), base64.StdEncoding.EncodeToString([]byte(secret))) {
+			t.Error("an object holds it")
+		}
+	}
+}
+
+// A record that was made a moment ago may not have come into the cache of the leader.
+func TestAStaleCacheOfRecordsSaysNothingOfWhatWasAnswered(t *testing.T) {
+	w := newWorld(t)
+	stale := &snapshot{kinds: 4}
+	w.must(stale.take(w))
+	k, o := w.counter(api), w.start(stale.over(api), api)
+	made, err := k.Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	for range 2 {
+		_, err = o.tokens.Reconcile(w.ctx, w.made(made.Token))
+		w.must(err)
+		if reason, _ := readiness(w.made(made.Token)); reason != v1alpha1.ReasonDelivered {
+			t.Errorf("it is %s", reason)
+		}
+		w.now = w.now.Add(1)
+		_, err = k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+		w.must(err)
+	}
+}

@@ -1,0 +1,299 @@
+package controllers_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// inUse says that a replica has seen a token in use.
+func (k *counter) inUse(tok token.Token) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.used[tok.Digest()] = true
+}
+
+// Invariant 5.
+func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T) {
+	w := newWorld(t)
+	k, o := w.counter(api), w.start(api, api)
+	first, err := k.Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	w.must(o.lookAfter())
+	w.now = w.now.Add(time.Minute)
+	second, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+	w.must(err)
+	w.must(w.arrivedAt(second.Secret, 1))
+	if !w.good(first.Secret) || second.Token.Rotations != 1 || second.Token.Predecessors != 1 || second.Token.ID != second.Secret.Digest().RecordName() {
+		t.Errorf("rotated: %+v", second.Token)
+	}
+	store := record.NewKube(api, api, w.own)
+	before, err := store.Find(w.ctx, first.Secret.Digest())
+	w.must(err)
+	after, err := store.Find(w.ctx, second.Secret.Digest())
+	w.must(err)
+	if before.ExpiresAt.After(before.IssuedAt.Add(time.Hour)) || !before.SupersededAt.Equal(w.now) || !after.ExpiresAt.Equal(w.now.Add(time.Hour)) {
+		t.Errorf("[5] the predecessor ends at %s, the successor at %s", before.ExpiresAt, after.ExpiresAt)
+	}
+	w.must(o.lookAfter())
+	got, err := k.Get(w.ctx, w.scope(), "CI_deploy")
+	w.must(err)
+	if got.Predecessors != 1 || got.Rotations != 1 || got.ID != second.Token.ID || !got.Ready {
+		t.Errorf("got %+v", got)
+	}
+	w.now = w.now.Add(10 * time.Minute)
+	w.must(o.lookAfter())
+	w.must(w.arrivedAt(second.Secret, 0))
+}
+
+func TestARotationIsRefusedToWhatIsNotInForce(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, w.scope(), ci())
+	w.must(err)
+	for name, c := range map[string]struct{ before, after func() }{
+		"suspended": {
+			func() {
+				_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+				w.must(err)
+			},
+			func() {
+				_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
+				w.must(err)
+			},
+		},
+		"expired": {func() { w.now = w.now.Add(time.Hour) }, func() { w.now = w.now.Add(-time.Hour) }},
+	} {
+		c.before()
+		_, byName := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+		_, own := k.RotateOwn(w.ctx, made.Secret.Digest())
+		_, keyed := k.Rotate(w.ctx, w.scope(), "CI_deploy", "key")
+		for how, err := range map[string]error{"by name": byName, "own": own, "with a key": keyed} {
+			if _, ok := errors.AsType[*desk.Refused](err); !ok {
+				t.Errorf("%s, %s: %v", name, how, err)
+			}
+		}
+		c.after()
+	}
+	w.must(w.arrivedAt(made.Secret, 0))
+	if _, err := k.RotateOwn(w.ctx, token.Digest{1}); !errors.Is(err, desk.ErrMissing) {
+		t.Errorf("a token that nobody knows: %v", err)
+	}
+}
+
+// Threats row 18.
+func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
+	for name, rotate := range map[string]func(*world, *counter, token.Token) (desk.Issued, error){
+		"by whoever holds it": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
+			return k.RotateOwn(w.ctx, held.Digest())
+		},
+		"under a key": func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
+			return k.Rotate(w.ctx, w.scope(), "CI_deploy", "a key")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			k, other := w.counter(api), w.counter(api)
+			first, err := k.Create(w.ctx, w.scope(), ci())
+			w.must(err)
+			lost, err := rotate(w, k, first.Secret)
+			w.must(err)
+			end, err := record.NewKube(api, api, w.own).Find(w.ctx, first.Secret.Digest())
+			w.must(err)
+			w.now = w.now.Add(time.Minute)
+			again, err := rotate(w, other, first.Secret)
+			w.must(err)
+			w.must(w.arrivedAt(again.Secret, 1))
+			if w.good(lost.Secret) || !other.ended[lost.Secret.Digest()] || again.Token.Rotations != 1 {
+				t.Errorf("the lost one is still good: %+v", again.Token)
+			}
+			if now, err := record.NewKube(api, api, w.own).Find(w.ctx, first.Secret.Digest()); err != nil || !now.ExpiresAt.Equal(end.ExpiresAt) {
+				t.Errorf("[5] the predecessor ends at %s, not at %s: %v", now.ExpiresAt, end.ExpiresAt, err)
+			}
+			k.inUse(again.Secret)
+			if _, err := rotate(w, k, first.Secret); !errors.Is(err, desk.ErrInUse) {
+				t.Errorf("on the replica that has seen it in use: %v", err)
+			}
+			w.must(other.Records.Use(w.ctx, again.Token.ID, w.now, ""))
+			if _, err := rotate(w, other, first.Secret); !errors.Is(err, desk.ErrInUse) {
+				t.Errorf("when it is written that it is in use: %v", err)
+			}
+			w.must(w.arrivedAt(again.Secret, 1))
+			if third, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "another key"); err != nil || !w.good(third.Secret) {
+				t.Errorf("another rotation: %v", err)
+			}
+			if _, err := k.RotateOwn(w.ctx, first.Secret.Digest()); !errors.Is(err, desk.ErrInUse) {
+				t.Errorf("two rotations later: %v", err)
+			}
+		})
+	}
+}
+
+func TestAtMostThreePredecessorsAreKept(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	w.must(err)
+	tokens := []token.Token{made.Secret}
+	for range 5 {
+		w.now = w.now.Add(time.Second)
+		next, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+		w.must(err)
+		w.must(w.check())
+		tokens = append(tokens, next.Secret)
+	}
+	w.must(w.arrivedAt(tokens[5], 3))
+	for i, tok := range tokens {
+		if w.good(tok) != (i >= 2) {
+			t.Errorf("version %d is good: %v", i+1, w.good(tok))
+		}
+	}
+}
+
+func TestACloneMayDoWhatItsSourceMay(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Lifetime = "3h" }))
+	w.must(w.start(api, api).settle())
+	k := w.counter(api)
+	source := w.shop + ":indexer"
+	made, err := k.Clone(w.ctx, w.scope(), source, "copy", "")
+	w.must(err)
+	r, err := record.NewKube(api, api, w.own).Find(w.ctx, made.Secret.Digest())
+	w.must(err)
+	if made.Token.Declared || made.Token.Lifetime != 3*time.Hour || len(r.Roles) != 1 || r.Roles[0] != "primary" || !r.ExpiresAt.Equal(w.now.Add(3*time.Hour)) {
+		t.Errorf("the clone %+v has %v", made.Token, r.Roles)
+	}
+	if _, err := k.Clone(w.ctx, w.scope(), source, "copy", ""); !errors.Is(err, desk.ErrTaken) {
+		t.Errorf("a second one of that name: %v", err)
+	}
+	if _, err := k.Clone(w.ctx, w.scope(), source, "copy", "key"); !errors.Is(err, desk.ErrTaken) {
+		t.Errorf("under a key that the first had not: %v", err)
+	}
+	lost, err := k.Clone(w.ctx, w.scope(), source, "second", "key")
+	w.must(err)
+	again, err := k.Clone(w.ctx, w.scope(), source, "second", "key")
+	w.must(err)
+	if w.good(lost.Secret) || !w.good(again.Secret) || again.Token.Rotations != 0 {
+		t.Errorf("a retry gave %+v", again.Token)
+	}
+	k.inUse(again.Secret)
+	if _, err := k.Clone(w.ctx, w.scope(), source, "second", "key"); !errors.Is(err, desk.ErrInUse) {
+		t.Errorf("a retry that comes late: %v", err)
+	}
+	if _, err := k.Clone(w.ctx, w.scope(), "copy", "second", "key"); !errors.Is(err, desk.ErrTaken) {
+		t.Errorf("of another source: %v", err)
+	}
+	_, err = k.Change(w.ctx, w.scope(), "copy", desk.Change{State: new("Suspended")})
+	w.must(err)
+	if _, err := k.Clone(w.ctx, w.scope(), "copy", "third", ""); err == nil {
+		t.Error("what is suspended was cloned")
+	}
+}
+
+// Invariant 6: what a namespace was not granted, a clone in the operator's own does not have either.
+func TestACloneOfATokenThatAsksForTooMuchIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	w.must(w.start(api, api).settle())
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Roles = []v1alpha1.RoleName{"second"} })
+	_, err := w.counter(api).Clone(w.ctx, w.scope(), w.shop+":indexer", "copy", "")
+	if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != "" && no.Field != "permissions" && no.Field != "roles" {
+		t.Errorf("cloned: %v", err)
+	}
+}
+
+func (w *world) held() token.Token {
+	w.t.Helper()
+	var secret corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &secret))
+	tok, err := token.Parse(string(secret.Data["token"]))
+	w.must(err)
+	return tok
+}
+
+func TestATokenInASecretRotatesOnceForEachRequest(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	k, o := w.counter(api), w.start(api, api)
+	w.must(o.settle())
+	name := w.shop + ":indexer"
+	expect := func(step string, version int64) {
+		t.Helper()
+		w.must(o.settle())
+		w.must(w.check())
+		if r := w.newest(); r.Version != version {
+			t.Errorf("%s: version %d, not %d", step, r.Version, version)
+		}
+	}
+	rotate := func(key string) {
+		t.Helper()
+		w.now = w.now.Add(time.Second)
+		issued, err := k.Rotate(w.ctx, w.scope(), name, key)
+		w.must(err)
+		if issued.Secret.Reveal() != "" {
+			t.Error("[1] the answer holds a token that is in a Secret")
+		}
+	}
+	rotate("a")
+	expect("a key", 2)
+	rotate("a")
+	expect("the same key", 2)
+	rotate("")
+	expect("no key", 3)
+	rotate("")
+	expect("no key again", 4)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRotate) }))
+	expect("the request is withdrawn", 4)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	expect("the trigger changes", 5)
+
+	w.now = w.now.Add(time.Second)
+	held := w.held()
+	for range 2 {
+		_, err := k.RotateOwn(w.ctx, held.Digest())
+		w.must(err)
+		expect("its holder asks, and asks again", 6)
+	}
+	if _, err := k.RotateOwn(w.ctx, w.held().Digest()); err != nil {
+		t.Errorf("the holder of the next one: %v", err)
+	}
+	expect("the next one", 7)
+	if _, err := k.RotateOwn(w.ctx, held.Digest()); !errors.Is(err, desk.ErrInUse) {
+		t.Errorf("the holder of one before: %v", err)
+	}
+}
+
+// Threats row 23: what rotated with a trigger alone has no reason to rotate again.
+func TestARecordSaysWhatAskedForIt(t *testing.T) {
+	long := strings.Repeat("🔑", 253)
+	at := func(trigger, request string) *v1alpha1.ApplicationToken {
+		at := &v1alpha1.ApplicationToken{}
+		at.Spec.Rotation.Trigger = trigger
+		return at
+	}
+	request := strings.Repeat("a", 32)
+	for _, trigger := range []string{"", "1", "a\nb", "\n", long, "\napptoken.dev/rotate:", "x\napptoken.dev/rotate:1"} {
+		for _, request := range []string{"", request} {
+			note := controllers.Noted(trigger, request)
+			if n := len([]rune(note)); n > 253 {
+				t.Errorf("%q has no room: %d characters", trigger, n)
+			}
+			if gotTrigger, gotRequest := controllers.AskedFor(at(trigger, request), note); gotTrigger != trigger || gotRequest != request {
+				t.Errorf("%q and %q are read as %q and %q", trigger, request, gotTrigger, gotRequest)
+			}
+			if got, _ := controllers.AskedFor(at("another", request), note); got == "another" {
+				t.Errorf("%q is taken for another", trigger)
+			}
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package controllers_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+func TestALowerCapEndsTheOldest(t *testing.T) {
+	w, o := withAlice(t)
+	s := w.replica(nil)
+	var logins []string
+	for i := range 6 {
+		w.now = w.now.Add(time.Second)
+		logins = append(logins, w.logIn(s, "alice", []login.Terms{{Kind: token.Login}, {Kind: token.Open, Lifetime: time.Hour}}[i%2]).Record.Name())
+	}
+	left := func() (there []int) {
+		for i, name := range logins {
+			if w.hasRecord(name) {
+				there = append(there, i)
+			}
+		}
+		return there
+	}
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(2)) })
+	w.must(o.settle())
+	if got := left(); len(got) != 6 {
+		t.Errorf("of those that were just opened %v are left, want all", got)
+	}
+	behind := w.freeze(api)
+	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: logins[5]}}))
+	w.now = w.now.Add(2 * login.Slack)
+	w.must(w.watchOver(behind, api).settle()) // who has not heard that one was ended does not end another for it
+	if got := left(); !slices.Equal(got, []int{3, 4}) {
+		t.Errorf("%v are left, want the newest two", got)
+	}
+	before := w.writes.Load()
+	w.must(o.settle())
+	if w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = nil }); w.writes.Load()-before > 1 || len(left()) != 2 {
+		t.Errorf("%d writes once the cap is kept, want that of the status; %v are left", w.writes.Load()-before, left())
+	}
+}
+
+// The cap of a client is kept although each of many replicas knows of its own logins alone.
+func TestTheCapIsKeptWhereReplicasLetInTooMany(t *testing.T) {
+	w, o := withAlice(t)
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(3)) })
+	stale := byIndexes(t, w.freeze(api))
+	for range 5 {
+		w.now = w.now.Add(time.Second)
+		w.logIn(w.replica(func(o *login.Options) { o.Records = record.NewKube(stale, api, w.own) }), "alice", login.Terms{Kind: token.Login})
+	}
+	if n := w.recordsLeft(); n != 5 {
+		t.Fatalf("%d logins were let in, and the test is about 5", n)
+	}
+	w.now = w.now.Add(2 * login.Slack)
+	w.must(o.settle())
+	if n := w.recordsLeft(); n != 3 {
+		t.Errorf("%d logins are left, want 3", n)
+	}
+}
+
+// lame is a store in which a refresh stops before its last step.
+type lame struct{ *record.Kube }
+
+func (lame) Claim(context.Context, record.Record) error { return errCrash }
+
+// Invariant 4: what a refresh leaves in the middle is swept, and one that is under way is left alone and costs nobody else
+// a login, whatever the cap.
+func TestTheLitterOfARefreshIsSweptAndARunningOneLeft(t *testing.T) {
+	w, o := withAlice(t)
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(1)) })
+	first := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login, Refreshable: true})
+	w.now = first.Record.CreatedAt.Add(time.Hour / 2)
+	stopped := w.replica(func(o *login.Options) { o.Records = lame{record.NewKube(byIndexes(t, api), api, w.own)} })
+	if _, err := stopped.Refresh(w.ctx, first.Refresh, netip.Addr{}, w.now); err == nil {
+		t.Fatal("the refresh came to its end")
+	}
+	if n := w.recordsLeft(); n != 2 {
+		t.Fatalf("there are %d records, want the login and its litter", n)
+	}
+	// Between its two steps the world looks the same. The clock of its record is that of the API server.
+	w.now = first.Record.CreatedAt.Add(login.Slack - time.Second)
+	w.must(o.settle())
+	if n := w.recordsLeft(); n != 2 {
+		t.Errorf("%d records are left of a refresh under way", n)
+	}
+	w.now = w.now.Add(5 * time.Second)
+	w.must(o.settle())
+	if n := w.recordsLeft(); n != 1 || !w.hasRecord(first.Record.Name()) {
+		t.Errorf("%d records are left, and the login is there: %t", n, w.hasRecord(first.Record.Name()))
+	}
+	next, err := w.replica(nil).Refresh(w.ctx, first.Refresh, netip.Addr{}, w.now)
+	w.must(err)
+	w.now = w.now.Add(2 * login.Slack)
+	w.must(o.settle())
+	if n := w.recordsLeft(); n != 1 || !w.hasRecord(next.Record.Name()) {
+		t.Errorf("after a whole refresh %d records are left, and its own is there: %t", n, w.hasRecord(next.Record.Name()))
+	}
+}

@@ -1,0 +1,250 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// withAlice is a world in which alice can log in.
+func withAlice(t *testing.T) (*world, *warden) {
+	t.Helper()
+	w := newWorld(t)
+	w.setPassword("alice", "passwordHash", markedHash)
+	w.sign("alice", nil)
+	f := w.faults(0, mode{})
+	o := w.watchOver(f.wrap(api), f.wrap(api))
+	w.must(o.settle())
+	return w, o
+}
+
+// sweep looks once at a record, and says when to look again.
+func (o *warden) sweep(name string) time.Duration {
+	o.w.t.Helper()
+	var obj v1alpha1.TokenRecord
+	o.w.must(o.c.Get(o.w.ctx, types.NamespacedName{Namespace: o.w.own, Name: name}, &obj))
+	result, err := o.logins.Reconcile(o.w.ctx, &obj)
+	o.w.must(err)
+	return result.RequeueAfter
+}
+
+func TestALoginGoesAMinuteAfterItsEnd(t *testing.T) {
+	w, o := withAlice(t)
+	s := w.replica(nil)
+	for name, x := range map[string]struct {
+		terms login.Terms
+		end   time.Duration
+	}{
+		"a login":                       {login.Terms{Kind: token.Login}, time.Hour},
+		"an open token":                 {login.Terms{Kind: token.Open, Lifetime: 10 * time.Minute}, 10 * time.Minute},
+		"a session that lies idle":      {login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}, 30 * time.Minute},
+		"a login that can be refreshed": {login.Terms{Kind: token.Login, Refreshable: true}, 720 * time.Hour},
+	} {
+		start := w.now
+		rec := w.logIn(s, "alice", x.terms).Record.Name()
+		w.now = start.Add(x.end + login.Slack - time.Second)
+		if again := o.sweep(rec); !w.hasRecord(rec) || again != time.Second {
+			t.Errorf("%s: a second early it is there: %t, and looked at again after %s", name, w.hasRecord(rec), again)
+		}
+		w.now = w.now.Add(time.Second)
+		if o.sweep(rec); w.hasRecord(rec) {
+			t.Errorf("%s: at the instant it is still there", name)
+		}
+		w.now = start
+	}
+}
+
+func TestASessionThatIsUsedElsewhereIsNotSwept(t *testing.T) {
+	w, _ := withAlice(t)
+	rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}).Record
+	w.now = w.now.Add(29 * time.Minute)
+	// What the sweeping replica has is from before another one wrote of the use.
+	stale := w.freeze(api)
+	w.must(record.NewKube(api, api, w.own).Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
+	w.now = w.now.Add(2 * time.Minute)
+	if again := w.watchOver(stale, api).sweep(rec.Name()); !w.hasRecord(rec.Name()) || again != 29*time.Minute {
+		t.Errorf("it is there: %t, and looked at again after %s", w.hasRecord(rec.Name()), again)
+	}
+}
+
+// It is used between the last look at it and its deletion.
+func TestASessionThatIsUsedAtTheLastMomentIsNotSwept(t *testing.T) {
+	w, _ := withAlice(t)
+	rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}).Record
+	w.now = w.now.Add(31 * time.Minute)
+	c := interceptor.NewClient(api, interceptor.Funcs{
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			w.must(record.NewKube(api, api, w.own).Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
+			return c.Delete(ctx, obj, o...)
+		},
+	})
+	if err := w.watchOver(c, api).pass(); !errors.Is(err, record.ErrStale) || !w.hasRecord(rec.Name()) {
+		t.Errorf("the pass ends with %v, and the session is there: %t", err, w.hasRecord(rec.Name()))
+	}
+}
+
+func TestLoginsEndWithWhatTheyRestOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(*world)
+		want    bool // it is still there
+	}{
+		"they stay while nothing happens": {func(*world) {}, true},
+		"they stay while the user is suspended": {func(w *world) {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
+		}, true},
+		"they stay while the client is suspended": {func(w *world) {
+			w.editItsClient(func(c *v1alpha1.Client) { c.Spec.State = v1alpha1.StateSuspended })
+		}, true},
+		"they stay where a role is taken away": {func(w *world) {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts[0].Roles = nil })
+		}, true},
+		"another password ends them": {func(w *world) { w.setPassword("alice", "passwordHash", otherHash) }, false},
+		"the Secret goes": {func(w *world) {
+			w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "alice"}}))
+		}, false},
+		"a hash that cannot be read ends them": {func(w *world) { w.setPassword("alice", "passwordHash", unreadable) }, false},
+		"another Secret is named": {func(w *world) {
+			w.setPassword("second", "passwordHash", otherHash)
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.PasswordSecretRef.Name = "second" })
+		}, false},
+		"the account is taken away": {func(w *world) {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts = nil })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, o := withAlice(t)
+			rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login}).Record.Name()
+			w.must(o.settle())
+			stale := w.freeze(api)
+			c.happens(w)
+			w.must(w.watchOver(stale, api).settle()) // who is told of nothing does nothing wrong
+			w.must(o.settle())
+			if got := w.hasRecord(rec); got != c.want {
+				t.Fatalf("the login is there: %t", got)
+			}
+			if c.want {
+				return
+			}
+			w.setPassword("alice", "passwordHash", markedHash)
+			w.must(o.settle())
+			if w.hasRecord(rec) {
+				t.Error("with the old password the login is back")
+			}
+		})
+	}
+}
+
+// Whoever logs in on the word of what is new does so where that is known already; where it is not, nothing is swept for it.
+func TestALoginIsNotSweptByWhoIsBehind(t *testing.T) {
+	for name, c := range map[string]struct{ before, happens func(*world) }{
+		"a new password": {func(*world) {}, func(w *world) { w.setPassword("alice", "passwordHash", otherHash) }},
+		"a new account": {
+			func(w *world) { w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts = nil }) },
+			func(w *world) {
+				w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts = []v1alpha1.Account{{Client: w.client}} })
+			},
+		},
+		"a new user": {
+			func(w *world) {
+				w.must(api.Delete(w.ctx, w.getPerson("alice")))
+				w.must(w.watchOver(api, api).pass())
+			},
+			func(w *world) { w.sign("alice", nil) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := withAlice(t)
+			c.before(w)
+			stale := w.freeze(api)
+			c.happens(w)
+			rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login}).Record.Name()
+			var obj v1alpha1.TokenRecord
+			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: rec}, &obj))
+			_, err := w.watchOver(stale, api).logins.Reconcile(w.ctx, &obj)
+			w.must(err)
+			if !w.hasRecord(rec) {
+				t.Error("it was swept")
+			}
+		})
+	}
+}
+
+func TestANamesakeInheritsNothing(t *testing.T) {
+	w, o := withAlice(t)
+	s := w.replica(nil)
+	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	// The replica has not heard of it yet, and lets her in once more when the others have looked for the last time.
+	_, err := o.users.Reconcile(w.ctx, w.getPerson("alice"))
+	w.must(err)
+	rec := w.logIn(s, "alice", login.Terms{Kind: token.Login}).Record.Name()
+	w.sign("alice", nil)
+	own := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login}).Record.Name()
+	if _, err := o.users.Reconcile(w.ctx, w.getPerson("alice")); err != nil || w.getPerson("alice").Status.Sessions != 1 {
+		t.Errorf("the namesake has %d logins: %v", w.getPerson("alice").Status.Sessions, err)
+	}
+	w.must(o.settle())
+	if w.hasRecord(rec) || !w.hasRecord(own) {
+		t.Errorf("the login of the user before is there: %t, that of the namesake: %t", w.hasRecord(rec), w.hasRecord(own))
+	}
+}
+
+func TestSweepsComeToTheirEndWhateverFails(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			stride := 1
+			if m.reads {
+				stride = 7 // most of many calls are reads, and alike
+			}
+			for at, hit := 1, true; hit; at += stride {
+				w, _ := withAlice(t)
+				s := w.replica(nil)
+				ended := w.logIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: time.Minute}).Record.Name()
+				for range 2 {
+					w.logIn(s, "alice", login.Terms{Kind: token.Login})
+				}
+				w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(1)) })
+				w.now = w.now.Add(3 * login.Slack)
+				f := w.faults(at, m)
+				err := errCrash
+				for restarts := 0; errors.Is(err, errCrash) && restarts < 3; restarts++ {
+					f.dead = false
+					c := f.wrap(api)
+					err = w.watchOver(c, c).settle()
+				}
+				if n := w.recordsLeft(); err != nil || f.verdict != nil || n != 1 || w.hasRecord(ended) {
+					t.Fatalf("at call %d: %d records are left, the one at its end is there: %t; %v", at, n, w.hasRecord(ended), errors.Join(err, f.verdict))
+				}
+				hit = f.hits > 0
+			}
+		})
+	}
+}
+
+// TokenRecords goes on to leave the records of logins alone.
+func TestTheSweeperOfTokensLeavesLogins(t *testing.T) {
+	w, _ := withAlice(t)
+	w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login})
+	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	w.now = w.now.Add(24 * time.Hour)
+	w.must(w.start(api, api).pass())
+	if n := w.recordsLeft(); n != 1 {
+		t.Error(fmt.Errorf("%d records are left", n))
+	}
+}

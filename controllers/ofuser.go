@@ -1,0 +1,118 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// kindFor is the kind of the versions of a token that asks so; 0: it is not known for whom it speaks.
+func kindFor(a asked) token.Kind {
+	switch {
+	case a.user != "":
+		return token.UserApplication
+	case a.client != "":
+		return token.Application
+	default:
+		return 0
+	}
+}
+
+// ofUser finds the user whom a token speaks for, and what it asks for; nil: there is none.
+func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken) (*v1alpha1.User, asked, error) {
+	a := asked{user: string(at.Spec.UserRef.Name), sourceRanges: sorted(at.Spec.SourceRanges)}
+	user := &v1alpha1.User{}
+	key := types.NamespacedName{Name: a.user}
+	err := l.Client.Get(ctx, key, user)
+	if apierrors.IsNotFound(err) {
+		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		user = nil
+	case err != nil:
+		return nil, a, fmt.Errorf("get User %s: %w", a.user, err)
+	case !user.DeletionTimestamp.IsZero() || !belongsTo(at, user):
+		user = nil // a namesake inherits nothing
+	}
+	a.client, err = l.account(ctx, at, user)
+	return user, a, err
+}
+
+// belongsTo says whether a user is the one that a token was made for, if it was made for one and not for a name.
+func belongsTo(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
+	for _, o := range at.OwnerReferences {
+		if o.APIVersion == v1alpha1.GroupVersion.String() && o.Kind == login.OwnerKind && o.Name == u.Name {
+			return o.UID == u.UID
+		}
+	}
+	return true
+}
+
+// account is the client at which a token speaks for its user: the one that is named; or the one at which it was issued,
+// so that it stays there; or the user's usual one. Empty: there is none.
+func (l lookout) account(ctx context.Context, at *v1alpha1.ApplicationToken, u *v1alpha1.User) (string, error) {
+	if name := at.Spec.UserRef.Client; name != "" {
+		return name, nil
+	}
+	records, err := l.Records.Of(ctx, owner(at))
+	if err != nil {
+		return "", err
+	}
+	newest := -1
+	for i, r := range records {
+		if r.Owner.UID == string(at.UID) && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
+			newest = i
+		}
+	}
+	switch {
+	case newest >= 0:
+		return records[newest].Client, nil
+	case placed(at) || at.Status.SecretName != "" || u == nil:
+		return at.Status.Client, nil
+	}
+	if i := slices.IndexFunc(u.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Default }); i >= 0 {
+		return u.Spec.Accounts[i].Client, nil
+	}
+	if len(u.Spec.Accounts) > 0 {
+		return u.Spec.Accounts[0].Client, nil
+	}
+	return "", nil
+}
+
+// grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.
+func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
+	name := s.asked.user
+	listed := s.user != nil && (s.answered || slices.Contains(s.user.Spec.Namespaces.Names, at.Namespace))
+	switch {
+	case s.user == nil:
+		refuse(v1alpha1.ReasonUserMissing, "there is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
+	case s.user.Spec.State == v1alpha1.StateSuspended:
+		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is refused; the platform team can set its spec.state to Active", name)
+	}
+	if s.user != nil && !listed {
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "User %s does not list namespace %s; ask the platform team to add it to the user's spec.namespaces.names", name, at.Namespace)
+	}
+	if s.user != nil && !slices.ContainsFunc(s.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == s.asked.client }) {
+		which := "no account at all"
+		if s.asked.client != "" {
+			which = "no account at client " + s.asked.client
+		}
+		refuse(v1alpha1.ReasonNoAccount, "User %s has %s; correct spec.userRef.client, or ask the platform team to add the account", name, which)
+	}
+	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
+		refuse(v1alpha1.ReasonInvalidSpec, "a token of a user has what the user has; leave roles and permissions out")
+	}
+	return &plan.Grants{
+		Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges,
+		Suspended: !listed || at.Spec.State == v1alpha1.TokenSuspended,
+	}
+}

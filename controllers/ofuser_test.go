@@ -1,0 +1,206 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// userName is that of the world's user.
+func (w *world) userName() string { return strings.Replace(w.shop, "shop", "alice", 1) }
+
+// user makes the world's user: one account, at the world's client, and the token's namespace.
+func (w *world) user(change func(*v1alpha1.User)) {
+	w.t.Helper()
+	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}, Spec: v1alpha1.UserSpec{
+		Accounts:   []v1alpha1.Account{{Client: w.client, Roles: []v1alpha1.RoleName{"primary"}}},
+		Namespaces: v1alpha1.UserNamespaces{Names: []string{w.shop}},
+	}}
+	if change != nil {
+		change(u)
+	}
+	w.must(api.Create(w.ctx, u))
+}
+
+// otherClient makes a second client, of that name behind the world's own.
+func (w *world) otherClient() string {
+	w.t.Helper()
+	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.client + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
+	w.must(api.Create(w.ctx, c))
+	return c.Name
+}
+
+// declareOfUser declares a token that speaks for the world's user.
+func (w *world) declareOfUser(account string) error {
+	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "indexer"},
+		Spec: v1alpha1.ApplicationTokenSpec{
+			UserRef:      &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName()), Client: account},
+			SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
+		},
+	})
+}
+
+func (w *world) token() *v1alpha1.ApplicationToken {
+	w.t.Helper()
+	var at v1alpha1.ApplicationToken
+	w.must(api.Get(w.ctx, w.key(), &at))
+	return &at
+}
+
+// ready is the reason and message of the token's Ready condition.
+func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
+	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason, c.Message
+	}
+	return "", ""
+}
+
+// newest is the newest record of the world.
+func (w *world) newest() record.Record {
+	w.t.Helper()
+	r, err := record.NewKube(api, api, w.own).Get(w.ctx, w.theRecord())
+	w.must(err)
+	return r
+}
+
+func TestATokenOfAUserHasWhatTheUserHas(t *testing.T) {
+	w := newWorld(t)
+	w.user(nil)
+	w.must(w.declareOfUser(""))
+	o := w.start(api, api)
+	w.must(o.settle())
+	w.must(w.check())
+	r := w.newest()
+	if r.Kind != token.UserApplication || r.User != w.userName() || r.Client != w.client || len(r.Roles)+len(r.Permissions) > 0 || r.Suspended || len(r.SourceRanges) != 1 {
+		t.Errorf("the record is %+v", r)
+	}
+	var secret corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &secret))
+	if !strings.HasPrefix(string(secret.Data["token"]), "atu_") {
+		t.Error("the Secret holds no token of a user")
+	}
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.token().Status.Client != w.client {
+		t.Errorf("it is %s for client %q", reason, w.token().Status.Client)
+	}
+}
+
+func TestATokenOfAUserIsRefusedWhereTheUserHasNoSay(t *testing.T) {
+	for name, c := range map[string]struct {
+		user    func(*v1alpha1.User)
+		account string
+		reason  string
+		says    string
+	}{
+		"who does not list the namespace": {func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{"another"} }, "", v1alpha1.ReasonNamespaceNotGranted, "spec.namespaces.names"},
+		"who is suspended":                {func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended }, "", v1alpha1.ReasonUserSuspended, "spec.state"},
+		"who has no such account":         {nil, "elsewhere", v1alpha1.ReasonNoAccount, "no account at client elsewhere"},
+		"who has no account":              {func(u *v1alpha1.User) { u.Spec.Accounts = nil }, "", v1alpha1.ReasonNoAccount, "no account at all"},
+		"whose client is not there":       {func(u *v1alpha1.User) { u.Spec.Accounts[0].Client = "nobody" }, "", v1alpha1.ReasonClientMissing, "spec.userRef.client"},
+		"who has another name":            {func(u *v1alpha1.User) { u.Name += "-2" }, "", v1alpha1.ReasonUserMissing, "spec.userRef"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.user(c.user)
+			w.must(w.declareOfUser(c.account))
+			w.must(w.start(api, api).settle())
+			reason, message := readiness(w.token())
+			if reason != c.reason || !strings.Contains(message, c.says) {
+				t.Errorf("refused as %s: %s", reason, message)
+			}
+			if n := w.recordsLeft(); n > 0 {
+				t.Errorf("[6] %d records are there", n)
+			}
+		})
+	}
+}
+
+// Invariants 6 and 7.
+func TestATokenOfAUserStopsWithItsUser(t *testing.T) {
+	w := newWorld(t)
+	w.user(nil)
+	w.must(w.declareOfUser(""))
+	o := w.start(api, api)
+	w.must(o.settle())
+	issued := w.theRecord()
+	expect := func(step, reason string, suspended bool) {
+		t.Helper()
+		w.must(o.settle())
+		if got, _ := readiness(w.token()); got != reason {
+			t.Errorf("%s: it is %s, not %s", step, got, reason)
+		}
+		if r := w.newest(); r.Name() != issued || r.Suspended != suspended {
+			t.Errorf("%s: record %s, suspended %v; want %s, %v", step, r.Name(), r.Suspended, issued, suspended)
+		}
+	}
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
+	expect("the namespace is no longer listed", v1alpha1.ReasonNamespaceNotGranted, true)
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{w.shop} })
+	expect("it is listed again", v1alpha1.ReasonIssued, false)
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
+	expect("the user is suspended", v1alpha1.ReasonUserSuspended, false) // verification refuses it at once
+	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
+	expect("the user is gone", v1alpha1.ReasonUserMissing, true)
+	w.user(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
+	expect("a namesake has not listed the namespace", v1alpha1.ReasonNamespaceNotGranted, true)
+}
+
+func TestATokenStaysAtTheAccountAtWhichItWasIssued(t *testing.T) {
+	w := newWorld(t)
+	other := w.otherClient()
+	w.user(func(u *v1alpha1.User) {
+		u.Spec.Accounts = append(u.Spec.Accounts, v1alpha1.Account{Client: other, Default: true})
+	})
+	w.must(w.declareOfUser(""))
+	o := w.start(api, api)
+	w.must(o.settle())
+	if r := w.newest(); r.Client != other {
+		t.Fatalf("issued at %s, not at the default account", r.Client)
+	}
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts[0].Default, u.Spec.Accounts[1].Default = true, false })
+	w.must(o.settle())
+	w.must(deleteSecret(w))
+	w.must(o.settle())
+	if r := w.newest(); r.Client != other || r.Version != 2 || w.token().Status.Client != other {
+		t.Errorf("version %d is at %s, the status says %s", r.Version, r.Client, w.token().Status.Client)
+	}
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts = u.Spec.Accounts[:1] })
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonNoAccount {
+		t.Errorf("without the account it is %s", reason)
+	}
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.UserRef.Client = w.client }))
+	w.must(o.settle())
+	if r := w.newest(); r.Client != w.client || r.Version != 2 {
+		t.Errorf("moved by its spec, version %d is at %s", r.Version, r.Client)
+	}
+}
+
+func TestATokenThatGetsAUserGetsATokenOfAUser(t *testing.T) {
+	w := newWorld(t)
+	w.user(nil)
+	w.must(w.declare())
+	o := w.start(api, api)
+	w.must(o.settle())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.ClientRef, at.Spec.Roles = nil, nil
+		at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName())}
+	}))
+	w.must(o.settle())
+	w.must(w.check())
+	if r := w.newest(); r.Version != 2 || r.Kind != token.UserApplication {
+		t.Errorf("version %d is of kind %s", r.Version, r.Kind)
+	}
+	var secret corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &secret))
+	if !strings.HasPrefix(string(secret.Data["token"]), "atu_") {
+		t.Error("the Secret holds no token of a user")
+	}
+}

@@ -1,0 +1,149 @@
+package controllers
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// userSeen is what a user depends on.
+type userSeen struct {
+	namespace string                      // of the operator, in which the passwords are
+	secret    *corev1.Secret              // nil: there is none
+	clients   map[string]*v1alpha1.Client // of the accounts, those that are there
+	elder     string                      // the oldest User of the username, if it is another
+	sessions  int32
+	wake      time.Time // when the first of them ends
+}
+
+// describeUser puts into the status what there is. It reads no clock and no cluster.
+func describeUser(now time.Time, u *v1alpha1.User, s userSeen) {
+	st := &u.Status
+	st.ObservedGeneration = u.Generation
+	st.Username = usernameOf(u)
+	st.Sessions = s.sessions
+	st.Accounts = accountsOf(u, s)
+	password, form := judgePassword(u, s)
+	st.Password = form
+	ready := judgeUser(u, s, password)
+	for _, c := range []metav1.Condition{ready, password, judgeAccounts(u, s)} {
+		setUserCondition(now, u, c)
+	}
+	if ready.Status == metav1.ConditionTrue {
+		meta.RemoveStatusCondition(&st.Conditions, v1alpha1.ConditionStalled)
+		return
+	}
+	ready.Type, ready.Status = v1alpha1.ConditionStalled, metav1.ConditionTrue
+	setUserCondition(now, u, ready)
+}
+
+func setUserCondition(now time.Time, u *v1alpha1.User, c metav1.Condition) {
+	c.ObservedGeneration, c.LastTransitionTime = u.Generation, metav1.NewTime(now)
+	meta.SetStatusCondition(&u.Status.Conditions, c)
+}
+
+func yes(kind, reason, format string, args ...any) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func no(kind, reason, format string, args ...any) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// accountsOf are the accounts that can be logged in at, with what the user has there.
+func accountsOf(u *v1alpha1.User, s userSeen) []v1alpha1.AccountStatus {
+	var out []v1alpha1.AccountStatus
+	for _, a := range u.Spec.Accounts {
+		c := s.clients[a.Client]
+		if c == nil || c.Spec.State == v1alpha1.StateSuspended {
+			continue
+		}
+		at := v1alpha1.AccountStatus{Client: a.Client, AccountID: c.Spec.AccountID}
+		for _, name := range a.Roles {
+			if slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name }) {
+				at.Roles = append(at.Roles, name)
+			}
+		}
+		out = append(out, at)
+	}
+	return out
+}
+
+// judgeUser says whether the user can log in, if there is a password. The first that stands in the way is told.
+func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition) metav1.Condition {
+	const ready = v1alpha1.ConditionReady
+	switch {
+	case u.Spec.State == v1alpha1.StateSuspended:
+		return no(ready, v1alpha1.ReasonSuspended, "every credential of this user is refused; set spec.state to Active to accept them again")
+	case s.elder != "":
+		return no(ready, v1alpha1.ReasonUsernameTaken, "User %s, which is older, has the username %q; choose another", s.elder, usernameOf(u))
+	case password.Status != metav1.ConditionTrue:
+		return no(ready, password.Reason, "%s", password.Message)
+	case len(u.Spec.Accounts) == 0:
+		return no(ready, v1alpha1.ReasonNoAccount, "the user has no account; add one to spec.accounts")
+	case len(s.clients) == 0:
+		return no(ready, v1alpha1.ReasonNoAccount, "no Client of an account is there: %s; create one, or correct spec.accounts", few(missing(u, s)))
+	case len(accountsOf(u, s)) == 0:
+		return no(ready, v1alpha1.ReasonNoAccount, "no account can be logged in at, since their clients are suspended; add another, or set spec.state of a Client to Active")
+	default:
+		return yes(ready, v1alpha1.ReasonActive, "the user can log in")
+	}
+}
+
+// judgePassword says whether there is a password to check against, and in which form. What it says repeats nothing of it.
+func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.PasswordForm) {
+	const found = v1alpha1.ConditionPasswordFound
+	if u.Spec.PasswordSecretRef == nil {
+		return no(found, v1alpha1.ReasonPasswordMissing, "the user has no password; name a Secret of namespace %s in spec.passwordSecretRef", s.namespace), v1alpha1.PasswordMissing
+	}
+	name := u.Spec.PasswordSecretRef.Name
+	_, _, form, problem := readPassword(s.secret)
+	switch {
+	case problem != nil:
+		key := KeyPasswordHash
+		if len(s.secret.Data[key]) == 0 {
+			key = KeyPassword
+		}
+		return no(found, v1alpha1.ReasonPasswordUnreadable, "key %s of Secret %s: %s", key, name, problem), form
+	case s.secret == nil:
+		return no(found, v1alpha1.ReasonPasswordMissing, "there is no Secret %s in namespace %s; create it, or correct spec.passwordSecretRef", name, s.namespace), form
+	case form == v1alpha1.PasswordMissing:
+		return no(found, v1alpha1.ReasonPasswordMissing, "Secret %s has nothing in its key %s, nor in %s; put a hash of the password into the first", name, KeyPasswordHash, KeyPassword), form
+	case form == v1alpha1.PasswordPlain:
+		return yes(found, v1alpha1.ReasonPasswordFound, "Secret %s holds the password itself; whoever reads it has it, so prefer a hash in its key %s", name, KeyPasswordHash), form
+	default:
+		return yes(found, v1alpha1.ReasonPasswordFound, "Secret %s holds a hash of the password", name), form
+	}
+}
+
+// judgeAccounts says whether the Client of each account is there.
+func judgeAccounts(u *v1alpha1.User, s userSeen) metav1.Condition {
+	const resolved = v1alpha1.ConditionAccountsResolved
+	if gone := missing(u, s); len(gone) > 0 {
+		return no(resolved, v1alpha1.ReasonAccountMissing, "there is no Client of this name: %s; create it, or take the account out of spec.accounts", few(gone))
+	}
+	return yes(resolved, v1alpha1.ReasonAccountsResolved, "the Client of each account is there")
+}
+
+// missing are the clients of accounts that are not there.
+func missing(u *v1alpha1.User, s userSeen) []string {
+	var gone []string
+	for _, a := range u.Spec.Accounts {
+		if s.clients[a.Client] == nil {
+			gone = append(gone, a.Client)
+		}
+	}
+	return gone
+}
+
+// elder says whether a was declared before b, as the directory of those who log in has it.
+func elder(a, b *v1alpha1.User) bool {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
+}

@@ -1,0 +1,291 @@
+package controllers_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/token"
+)
+
+func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
+	w := newWorld(t)
+	f := w.faults(0, mode{})
+	c := f.wrap(api)
+	o := w.watchOver(c, c)
+	w.sign("alice", func(u *v1alpha1.User) {
+		u.Spec.Username = "Alice" + w.shop + usernameOfAll
+		u.Spec.Accounts = append(u.Spec.Accounts, v1alpha1.Account{Client: "gone-" + w.shop})
+	})
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.AccountID = new(time.Now().UnixNano() & 0x7fffffff) })
+	for _, step := range []struct {
+		name, want string
+		password   v1alpha1.PasswordForm
+		happens    func()
+		event      string // "" for none
+	}{
+		{"at the beginning", "-PasswordMissing -PasswordMissing -AccountMissing", v1alpha1.PasswordMissing, func() {}, "Warning PasswordMissing"},
+		{"the Secret appears, with neither key", "-PasswordMissing -PasswordMissing -AccountMissing", v1alpha1.PasswordMissing, func() { w.setPassword("alice", "else", "x") }, ""},
+		{"with a hash that cannot be read", "-PasswordUnreadable -PasswordUnreadable -AccountMissing", v1alpha1.PasswordUnreadable, func() { w.setPassword("alice", "passwordHash", unreadable) }, "Warning PasswordUnreadable"},
+		{"with a good hash", "+Active +PasswordFound -AccountMissing", v1alpha1.PasswordHashed, func() { w.setPassword("alice", "passwordHash", markedHash) }, "Normal Active"},
+		{"with the password itself", "+Active +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() { w.setPassword("alice", "password", markedPlain) }, ""},
+		{"suspended", "-Suspended +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
+		}, "Warning Suspended"},
+		{"active again", "+Active +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateActive })
+		}, "Normal Active"},
+		{"the missing client appears", "+Active +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+			w.must(api.Create(w.ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "gone-" + w.shop}}))
+		}, ""},
+		{"one client is suspended", "+Active +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+			w.editItsClient(func(c *v1alpha1.Client) { c.Spec.State = v1alpha1.StateSuspended })
+		}, ""},
+		{"and the other is deleted", "-NoAccount +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
+			w.must(api.Delete(w.ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "gone-" + w.shop}}))
+		}, "Warning NoAccount"},
+		{"the first is active again", "+Active +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
+			w.editItsClient(func(c *v1alpha1.Client) { c.Spec.State = v1alpha1.StateActive })
+		}, "Normal Active"},
+		{"no account is left", "-NoAccount +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Accounts = nil })
+		}, "Warning NoAccount"},
+		{"the Secret goes", "-PasswordMissing -PasswordMissing +AccountsResolved", v1alpha1.PasswordMissing, func() {
+			w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "alice"}}))
+		}, "Warning PasswordMissing"},
+		{"no Secret is named", "-PasswordMissing -PasswordMissing +AccountsResolved", v1alpha1.PasswordMissing, func() {
+			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.PasswordSecretRef = nil })
+		}, ""},
+	} {
+		step.happens()
+		w.now = w.now.Add(time.Minute)
+		w.must(o.settle())
+		u := w.getPerson("alice")
+		if got := conditionsOf(u); got != step.want || u.Status.Password != step.password {
+			t.Fatalf("%s: %s, password %s; want %s, %s", step.name, got, u.Status.Password, step.want, step.password)
+		}
+		ready := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionReady)
+		stalled := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionStalled)
+		if (ready.Status == metav1.ConditionTrue) != (stalled == nil) || stalled != nil && (stalled.Status != metav1.ConditionTrue || stalled.Reason != ready.Reason) {
+			t.Errorf("%s: Stalled is %v beside Ready %v", step.name, stalled, ready)
+		}
+		if u.Status.ObservedGeneration != u.Generation || u.Status.Username != u.Spec.Username {
+			t.Errorf("%s: the status is of generation %d and of %q", step.name, u.Status.ObservedGeneration, u.Status.Username)
+		}
+		for _, a := range u.Status.Accounts {
+			if a.Client == w.client && (a.AccountID == nil || !slices.Equal(a.Roles, []v1alpha1.RoleName{"second"})) {
+				t.Errorf("%s: the account is %+v, want an id and the role that the client has", step.name, a)
+			}
+		}
+		told := slices.DeleteFunc(o.told(), func(e string) bool { return e == "Warning AccountMissing" })
+		if want := strings.Fields(step.event); len(want) > 0 && !slices.Equal(told, []string{step.event}) || len(want) == 0 && len(told) > 0 {
+			t.Errorf("%s: the events are %q, want %q", step.name, told, step.event)
+		}
+		// Invariant 1, of both forms and of what is wrong with one.
+		for _, obj := range []any{u, u.Status} {
+			text, err := json.Marshal(obj)
+			w.must(err)
+			for _, secret := range []string{"MARKED", base64.StdEncoding.EncodeToString([]byte("MARKEDMARKED")), "BGV42mgj0ReTsdBvS1WrSK7e"} {
+				if strings.Contains(string(text), secret) {
+					t.Errorf("%s: the user tells of the password: %s", step.name, text)
+				}
+			}
+		}
+	}
+}
+
+func TestAUsernameIsThatOfTheOlderUntilItGivesItUp(t *testing.T) {
+	w := newWorld(t)
+	f := w.faults(0, mode{})
+	c := f.wrap(api)
+	o := w.watchOver(c, c)
+	shared := func(u *v1alpha1.User) { u.Spec.Username = "shared" + w.shop }
+	w.setPassword("alice", "passwordHash", markedHash)
+	w.setPassword("bob", "passwordHash", markedHash)
+	w.sign("alice", shared) // of one second, names decide
+	w.sign("bob", shared)
+	w.must(o.settle())
+	if a, b := w.getPerson("alice"), w.getPerson("bob"); !strings.HasPrefix(conditionsOf(a), "+Active") || !strings.HasPrefix(conditionsOf(b), "-UsernameTaken") {
+		t.Fatalf("the older is %s, the other %s", conditionsOf(a), conditionsOf(b))
+	}
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Username = "" })
+	w.must(o.settle())
+	if got := conditionsOf(w.getPerson("bob")); !strings.HasPrefix(got, "+Active") {
+		t.Errorf("once the name is free, the other is %s", got)
+	}
+	w.editPerson("alice", shared)
+	w.must(o.settle())
+	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	w.must(o.settle())
+	if got := conditionsOf(w.getPerson("bob")); !strings.HasPrefix(got, "+Active") {
+		t.Errorf("once the older is gone, the other is %s", got)
+	}
+}
+
+func TestLoginsAreCountedWhileTheyLast(t *testing.T) {
+	w := newWorld(t)
+	f := w.faults(0, mode{})
+	c := f.wrap(api)
+	o := w.watchOver(c, c)
+	w.setPassword("alice", "passwordHash", markedHash)
+	w.sign("alice", nil)
+	w.must(o.settle())
+	s := w.replica(nil)
+	w.logIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: 10 * time.Minute})
+	w.logIn(s, "alice", login.Terms{Kind: token.Login})
+	for _, step := range []struct {
+		after time.Duration
+		want  int32
+		wake  time.Duration
+	}{{0, 2, 10 * time.Minute}, {10*time.Minute - time.Second, 2, 5 * time.Second}, {time.Second, 1, 50 * time.Minute}, {49 * time.Minute, 1, time.Minute}, {time.Minute, 0, 0}} {
+		w.now = w.now.Add(step.after)
+		result, err := o.users.Reconcile(w.ctx, w.getPerson("alice"))
+		w.must(err)
+		if got := w.getPerson("alice").Status.Sessions; got != step.want || result.RequeueAfter != step.wake {
+			t.Errorf("%s later %d are counted, and again after %s; want %d and %s", step.after, got, result.RequeueAfter, step.want, step.wake)
+		}
+	}
+}
+
+func TestWhatHasNotChangedIsNotWritten(t *testing.T) {
+	w := newWorld(t)
+	f := w.faults(0, mode{})
+	c := f.wrap(api)
+	w.setPassword("alice", "passwordHash", markedHash)
+	w.sign("alice", nil)
+	w.must(w.watchOver(c, c).settle())
+	if n := w.writes.Load(); n != 2 {
+		t.Errorf("%d writes for a new user, want the finalizer and the status", n)
+	}
+	s := w.replica(nil)
+	for range 5 {
+		w.logIn(s, "alice", login.Terms{Kind: token.Login})
+	}
+	w.must(w.watchOver(c, c).settle())
+	if n := w.writes.Load(); n != 3 {
+		t.Errorf("%d writes after five logins, want one more", n)
+	}
+	w.now = w.now.Add(login.Slack + 10*time.Second)
+	var reads int
+	f.before = func(int) { reads++ }
+	restarted := w.watchOver(byIndexes(t, api), c) // what it asks the API server itself is counted
+	for range 3 {
+		w.must(restarted.pass())
+	}
+	if n := w.writes.Load(); n != 3 || reads > 0 {
+		t.Errorf("%d writes and %d reads past the cache once nothing changes", n-3, reads)
+	}
+}
+
+// dying is a user who is deleted while there are logins and tokens of theirs.
+func dying(w *world) (logins []string) {
+	w.setPassword("alice", "passwordHash", markedHash)
+	w.sign("alice", nil)
+	w.must(w.watchOver(api, api).pass())
+	s := w.replica(nil)
+	logins = append(logins, w.logIn(s, "alice", login.Terms{Kind: token.Login, Refreshable: true}).Record.Name(),
+		w.logIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: time.Hour}).Record.Name())
+	for _, x := range []struct {
+		name, namespace, user string
+		delivery              v1alpha1.Delivery
+	}{
+		{"answered", w.own, "alice", v1alpha1.DeliveryResponse}, {"declared-by-admins", w.own, "alice", v1alpha1.DeliverySecret},
+		{"declared", w.shop, "alice", v1alpha1.DeliverySecret}, {"of-bob", w.own, "bob", v1alpha1.DeliveryResponse},
+	} {
+		w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{
+			ObjectMeta: metav1.ObjectMeta{Namespace: x.namespace, Name: x.name},
+			Spec:       v1alpha1.ApplicationTokenSpec{UserRef: &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.person(x.user))}, Delivery: x.delivery},
+		}))
+	}
+	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	return logins
+}
+
+// dead says whether nothing is left of the user who was dying, and everything of others.
+func dead(w *world, logins []string) error {
+	if err := api.Get(w.ctx, types.NamespacedName{Name: w.person("alice")}, &v1alpha1.User{}); !apierrors.IsNotFound(err) {
+		return fmt.Errorf("the user is still there: %w", err)
+	}
+	for _, name := range logins {
+		if w.hasRecord(name) {
+			return fmt.Errorf("the login %s is still there", name)
+		}
+	}
+	for key, want := range map[types.NamespacedName]bool{
+		{Namespace: w.own, Name: "answered"}: false, {Namespace: w.own, Name: "declared-by-admins"}: true,
+		{Namespace: w.shop, Name: "declared"}: true, {Namespace: w.own, Name: "of-bob"}: true,
+	} {
+		err := api.Get(w.ctx, key, &v1alpha1.ApplicationToken{})
+		if got := err == nil; got != want {
+			return fmt.Errorf("ApplicationToken %s is there: %t", key.Name, got)
+		}
+	}
+	return nil
+}
+
+// Invariant 7, and threats row 2: a user does not go before the logins have, whatever fails at whichever call.
+func TestAUserGoesAfterEveryLoginWhateverFails(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			for at, hit := 1, true; hit; at++ {
+				w := newWorld(t)
+				logins := dying(w)
+				f := w.faults(at, m)
+				f.before = nil
+				err := errCrash
+				for restarts := 0; errors.Is(err, errCrash) && restarts < 3; restarts++ {
+					f.dead = false
+					c := f.wrap(api)
+					err = w.watchOver(c, c).settle()
+					if gone := apierrors.IsNotFound(api.Get(w.ctx, types.NamespacedName{Name: w.person("alice")}, &v1alpha1.User{})); gone {
+						w.must(dead(w, logins))
+					}
+				}
+				if err := errors.Join(err, f.verdict, dead(w, logins)); err != nil {
+					t.Fatalf("at call %d: %v", at, err)
+				}
+				hit = f.hits > 0
+			}
+		})
+	}
+}
+
+// The first sight of a user, and its first status, whatever fails.
+func TestAUserIsHeldAndDescribedWhateverFails(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			for at, hit := 1, true; hit; at++ {
+				w := newWorld(t)
+				w.setPassword("alice", "passwordHash", markedHash)
+				w.sign("alice", nil)
+				f := w.faults(at, m)
+				err := errCrash
+				for restarts := 0; errors.Is(err, errCrash) && restarts < 3; restarts++ {
+					f.dead = false
+					c := f.wrap(api)
+					err = w.watchOver(c, c).settle()
+				}
+				w.must(errors.Join(err, f.verdict))
+				if u := w.getPerson("alice"); !strings.HasPrefix(conditionsOf(u), "+Active") || !slices.Contains(u.Finalizers, v1alpha1.FinalizerLogins) {
+					t.Fatalf("at call %d: %s, held by %q", at, conditionsOf(u), u.Finalizers)
+				}
+				hit = f.hits > 0
+			}
+		})
+	}
+}

@@ -1,0 +1,184 @@
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// running is an operator that is woken by watches alone, as it is in a cluster.
+type running struct {
+	w        *world
+	ahead    atomic.Int64 // of the real clock
+	requests atomic.Int64 // past the cache
+	statuses atomic.Int64 // of them, statuses of users
+}
+
+func (o *running) now() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }
+
+// run starts an operator with the caches that it has in a cluster.
+func (w *world) run() *running {
+	w.t.Helper()
+	o := &running{w: w}
+	own := map[string]cache.Config{w.own: {}}
+	mgr, err := ctrl.NewManager(admin, ctrl.Options{
+		Scheme: api.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.TokenRecord{}: {Namespaces: own}}},
+	})
+	w.must(err)
+	w.must(controllers.IndexFields(w.ctx, mgr.GetFieldIndexer()))
+	passwords, err := cache.New(admin, cache.Options{Scheme: api.Scheme(), ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: own}}})
+	w.must(err)
+	w.must(mgr.Add(passwords))
+	live := interceptor.NewClient(api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			o.requests.Add(1)
+			return c.Get(ctx, key, obj, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			o.requests.Add(1)
+			return c.List(ctx, list, opts...)
+		},
+	})
+	store := record.NewKube(counted{mgr.GetClient(), o}, live, w.own)
+	users := &controllers.Users{
+		Client: counted{mgr.GetClient(), o}, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
+	}
+	logins := &controllers.Logins{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now}
+	w.must(users.SetupWithManager(mgr, passwords))
+	w.must(logins.SetupWithManager(mgr, passwords, 2))
+	ctx, stop := context.WithCancel(w.ctx)
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	})
+	return o
+}
+
+// counted is a client whose writes are counted.
+type counted struct {
+	client.Client
+	o *running
+}
+
+func (c counted) Patch(ctx context.Context, obj client.Object, p client.Patch, opts ...client.PatchOption) error {
+	c.o.requests.Add(1)
+	return c.Client.Patch(ctx, obj, p, opts...)
+}
+
+func (c counted) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
+	c.o.requests.Add(1)
+	return c.Client.Delete(ctx, obj, opts...)
+}
+
+func (c counted) Status() client.SubResourceWriter { return countedStatus{c.Client.Status(), c.o} }
+
+type countedStatus struct {
+	client.SubResourceWriter
+	o *running
+}
+
+func (c countedStatus) Update(ctx context.Context, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	c.o.requests.Add(1)
+	c.o.statuses.Add(1)
+	return c.SubResourceWriter.Update(ctx, obj, opts...)
+}
+
+// within waits until something holds.
+func (o *running) within(what string, holds func() bool) {
+	o.w.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	o.w.t.Fatal(what)
+}
+
+func (o *running) becomes(name, want string) {
+	o.w.t.Helper()
+	o.within(fmt.Sprintf("%s does not become %s", name, want), func() bool { return strings.HasPrefix(conditionsOf(o.w.getPerson(name)), want) })
+}
+
+func TestWhatAUserDependsOnWakesItsReconcilers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.run()
+	second := "second-" + w.client
+	twoAccounts := func(u *v1alpha1.User) {
+		u.Spec.Username = "shared" + w.shop
+		u.Spec.Accounts = []v1alpha1.Account{{Client: w.client}, {Client: second}}
+	}
+	w.sign("alice", twoAccounts)
+	o.becomes("alice", "-PasswordMissing -PasswordMissing -AccountMissing")
+	w.setPassword("alice", "passwordHash", markedHash)
+	o.becomes("alice", "+Active +PasswordFound -AccountMissing")
+	w.must(api.Create(w.ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: second}}))
+	o.becomes("alice", "+Active +PasswordFound +AccountsResolved")
+	w.setPassword("bob", "passwordHash", markedHash)
+	w.sign("bob", twoAccounts)
+	o.becomes("bob", "-UsernameTaken")
+	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Username = "" })
+	o.becomes("bob", "+Active")
+
+	s := w.replica(nil)
+	before := o.statuses.Load()
+	for range 12 {
+		w.logIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: 24 * time.Hour})
+	}
+	o.within("the logins are not counted", func() bool { return w.getPerson("alice").Status.Sessions == 12 })
+	if n := o.statuses.Load() - before; n > 2 {
+		t.Errorf("%d writes of statuses for 12 logins", n)
+	}
+	o.ahead.Store(int64(2 * login.Slack))
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(5)) })
+	o.within("a lower cap is not kept", func() bool { return w.recordsLeft() == 5 })
+	o.within("the logins are not counted again", func() bool { return w.getPerson("alice").Status.Sessions == 5 })
+
+	asked := o.requests.Load()
+	time.Sleep(2 * time.Second)
+	if n := o.requests.Load() - asked; n != 0 {
+		t.Errorf("%d requests while nothing happens", n)
+	}
+
+	w.setPassword("alice", "passwordHash", otherHash)
+	o.within("logins of another password stay", func() bool { return w.recordsLeft() == 0 })
+	late := w.replica(nil)
+	w.logIn(late, "alice", login.Terms{Kind: token.Login})
+	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	o.within("the user does not go", func() bool {
+		err := api.Get(w.ctx, client.ObjectKey{Name: w.person("alice")}, &v1alpha1.User{})
+		return apierrors.IsNotFound(err) && w.recordsLeft() == 0
+	})
+	w.logIn(late, "alice", login.Terms{Kind: token.Login})
+	o.within("a login of nobody stays", func() bool { return w.recordsLeft() == 0 })
+
+	w.logIn(late, "bob", login.Terms{Kind: token.Login})
+	w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: "bob"}}))
+	o.becomes("bob", "-PasswordMissing")
+	o.within("logins without a password stay", func() bool { return w.recordsLeft() == 0 })
+}

@@ -1,0 +1,109 @@
+package controllers
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+func itself(_ context.Context, obj client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
+}
+
+func tokenOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
+	name := obj.GetLabels()[v1alpha1.LabelToken]
+	if name == "" {
+		name = obj.GetAnnotations()[v1alpha1.AnnotationAdopt]
+	}
+	if name == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+}
+
+func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
+	o := obj.(*v1alpha1.TokenRecord).Spec.Owner
+	if o.Kind != ownerKind {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}}
+}
+
+func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
+}
+
+// placeGivenUp looks again at those that had no room in their client, now that one before them turned out not to be served.
+func (r *ApplicationTokens) placeGivenUp(ctx context.Context, e event.UpdateEvent, q queue) {
+	before, ok1 := e.ObjectOld.(*v1alpha1.ApplicationToken)
+	now, ok2 := e.ObjectNew.(*v1alpha1.ApplicationToken)
+	if ok1 && ok2 && (placed(before) || waits(before)) && !placed(now) && !waits(now) {
+		r.roomFor(ctx, event.DeleteEvent{Object: now}, q)
+	}
+}
+
+// roomFor looks again at those that had no room in their client, now that a token of it is gone.
+func (r *ApplicationTokens) roomFor(ctx context.Context, e event.DeleteEvent, q queue) {
+	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	var c v1alpha1.Client
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: clientOf(at)}, &c); err != nil || c.Spec.Tokens.MaxCount == nil {
+		return
+	}
+	add(q, priorityRoutine, r.requests(ctx, client.MatchingFields{IndexClient: c.Name})...)
+}
+
+func (r *ApplicationTokens) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{IndexClient: obj.GetName()})
+}
+
+func (r *ApplicationTokens) tokensOfUser(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.MatchingFields{IndexUser: obj.GetName()})
+}
+
+func (r *ApplicationTokens) tokensOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(obj.GetName()))
+}
+
+func (r *ApplicationTokens) requests(ctx context.Context, which ...client.ListOption) []reconcile.Request {
+	var list v1alpha1.ApplicationTokenList
+	which = append(which, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	if err := r.Client.List(ctx, &list, which...); err != nil {
+		return nil // the cache is stopping
+	}
+	requests := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+	}
+	return requests
+}
+
+// replaced looks again at the record that a token which is given in answers named until now.
+func (r *TokenRecords) replaced(_ context.Context, e event.UpdateEvent, q queue) {
+	was := e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord]
+	if was != "" && was != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRecord] {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: was}})
+	}
+}
+
+// orphaned looks again at the records that a deleted token's status named.
+func (r *TokenRecords) orphaned(ctx context.Context, e event.DeleteEvent, q queue) {
+	at, ok := e.Object.(*v1alpha1.ApplicationToken)
+	if !ok {
+		return
+	}
+	records, err := r.Records.Of(ctx, owner(at))
+	if err != nil {
+		return // the cache is stopping
+	}
+	for _, rec := range records {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: rec.Name()}})
+	}
+}

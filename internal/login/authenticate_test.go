@@ -1,0 +1,183 @@
+package login_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+func (s *one) attempt(username, secret string) error {
+	_, err := s.Authenticate(s.w.t.Context(), login.Attempt{Username: username, Password: password.Take(secret), Source: home})
+	return err
+}
+
+// Threats row 27: whoever is refused learns nothing else. Rows 1 and 21: and nothing is written.
+func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
+	w := newWorld(t)
+	argon, err := password.Hash(password.Take(right), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := password.ReadPlain(right)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, but := range map[string]func(*login.User){
+		"argon":     func(u *login.User) { u.Password = stored(t, argon) },
+		"plain":     func(u *login.User) { u.Password, u.Credential = plain, "of a plain one" },
+		"suspended": func(u *login.User) { u.Suspended = true },
+		"none":      func(u *login.User) { u.Password, u.Credential = password.Stored{}, "" },
+		"unchecked": func(u *login.User) { u.Credential = "" },
+		"unread":    func(u *login.User) { u.Password = password.Stored{} },
+	} {
+		u := w.user(name, "acme")
+		but(&u)
+		w.directory.SetUser(u)
+	}
+	s := w.replica(nil)
+	for what, x := range map[string]struct {
+		username, secret string
+		is               string
+	}{
+		"bcrypt, right":                         {"alice", right, "alice"},
+		"argon2id, right":                       {"argon", right, "argon"},
+		"plain, right":                          {"plain", right, "plain"},
+		"bcrypt, wrong":                         {"alice", "wrong", ""},
+		"argon2id, wrong":                       {"argon", "wrong", ""},
+		"plain, wrong":                          {"plain", "wrong", ""},
+		"plain, a part of it":                   {"plain", right[1:], ""},
+		"nothing":                               {"alice", "", ""},
+		"what no password can be":               {"alice", right + "\x00", ""},
+		"unknown":                               {"mallory", right, ""},
+		"no name":                               {"", right, ""},
+		"the name in capitals":                  {"ALICE", right, ""},
+		"suspended":                             {"suspended", right, ""},
+		"without a password":                    {"none", right, ""},
+		"without a password, and none is given": {"none", "", ""},
+		"without a fingerprint":                 {"unchecked", right, ""},
+		"with a password that cannot be read":   {"unread", right, ""},
+	} {
+		u, err := s.Authenticate(t.Context(), login.Attempt{Username: x.username, Password: password.Take(x.secret), Source: home})
+		switch {
+		case x.is == "":
+			denied(t, what, err)
+			if u.Name != "" {
+				t.Errorf("%s: it is told that this is %s", what, u.Name)
+			}
+		case err != nil || u.Name != x.is:
+			t.Errorf("%s: %q, %v", what, u.Name, err)
+		}
+	}
+	if s.store.calls != 0 {
+		t.Errorf("the store was called %d times", s.store.calls)
+	}
+}
+
+func TestOfSeveralUsersOfOneNameTheOldestAloneIsLetIn(t *testing.T) {
+	w := newWorld(t)
+	younger := w.user("a-namesake", "initech")
+	younger.Username, younger.Since = "alice", noon.Add(time.Second)
+	plain, err := password.ReadPlain("of the younger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	younger.Password, younger.Credential = plain, "of a plain one"
+	w.directory.SetUser(younger)
+	s := w.replica(nil)
+	denied(t, "the younger", s.attempt("alice", "of the younger"))
+	if err := s.attempt("alice", right); err != nil {
+		t.Errorf("the older: %v", err)
+	}
+	elder := w.alice()
+	elder.Suspended = true
+	w.directory.SetUser(elder)
+	denied(t, "the younger, while the older is suspended", s.attempt("alice", "of the younger"))
+	w.directory.RemoveUser("alice")
+	if err := s.attempt("alice", "of the younger"); err != nil {
+		t.Errorf("the younger, once the older has gone: %v", err)
+	}
+}
+
+// Many guesses that are let in together are each looked at again when their turn comes, and counted before the next.
+func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		release := s.HoldChecks()
+		const guesses = 100
+		said := make(chan error, guesses)
+		for range guesses {
+			go func() { said <- s.attempt("alice", "a guess") }()
+		}
+		synctest.Wait()
+		select {
+		case err := <-said:
+			t.Fatalf("nothing was checked, and one is told %v", err)
+		default:
+		}
+		release()
+		checked := 0
+		for range guesses {
+			err := <-said
+			_, limited := errors.AsType[*login.Limited](err)
+			switch {
+			case errors.Is(err, login.ErrDenied):
+				checked++
+			case !limited:
+				t.Errorf("a guess: %v", err)
+			}
+		}
+		if checked != login.NameBurst {
+			t.Errorf("%d guesses were checked, want %d", checked, login.NameBurst)
+		}
+	})
+}
+
+// Whoever knows the password is not shut out by many at once who know it too.
+func TestManyRightPasswordsAtOnceAreAllLetIn(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	const users = 3 * login.NameBurst
+	said := make(chan error, users)
+	for range users {
+		go func() { said <- s.attempt("alice", right) }()
+	}
+	for range users {
+		if err := <-said; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Threats row 14: what waits is bounded.
+func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		release := s.HoldChecks()
+		const fit = 1 + login.WaitingFor // one has its turn
+		said := make(chan error, fit)
+		for range fit {
+			go func() { said <- s.attempt("alice", right) }()
+		}
+		synctest.Wait()
+		err := s.attempt("alice", right)
+		if !errors.Is(err, login.ErrUnavailable) || !errors.Is(err, password.ErrBusy) || errors.Is(err, login.ErrDenied) {
+			t.Errorf("one more: %v", err)
+		}
+		release()
+		for range fit {
+			if err := <-said; err != nil {
+				t.Errorf("one who waited: %v", err)
+			}
+		}
+		if err := s.attempt("alice", right); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package login_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Threats row 21: however often somebody logs in, wherever, the store holds so many of their logins and no more: at one client
+// its cap, and for each replica one that the others do not know yet.
+func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
+	const most = 20
+	for what, x := range map[string]struct {
+		logins         int
+		every          time.Duration
+		behind, atMost int
+		replica        func(n int) int
+	}{
+		"one replica":                               {1000, time.Second, 0, most + 1, func(int) int { return 0 }},
+		"one replica that sees nothing for long":    {1000, 10 * time.Millisecond, 1000, most + 1, func(int) int { return 0 }},
+		"three by turns, each a turn behind":        {10_000, time.Second, 4, most + 3, func(n int) int { return n % 3 }},
+		"three at random, each a turn behind":       {1000, time.Second, 4, most + 3, func(int) int { return rand.IntN(3) }},
+		"three by turns, that see nothing for long": {1000, 10 * time.Millisecond, 1000, 3*most + 1, func(n int) int { return n % 3 }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			behind := func() int { return x.behind }
+			replicas := []*one{w.replica(behind), w.replica(behind), w.replica(behind)}
+			var opened []login.Opened
+			peak := 0
+			for n := range x.logins {
+				w.clock.step(x.every)
+				opened = append(opened, replicas[x.replica(n)].open("acme", login.Terms{Kind: token.Login}))
+				peak = max(peak, w.peak())
+				for _, o := range opened[max(0, n+1-most):] { // the newest are good, as far as they can be told apart
+					if !w.holds(o) && x.every == time.Second {
+						t.Fatalf("after %d logins, one of the last %d has ended", n+1, most)
+					}
+				}
+			}
+			if peak > x.atMost {
+				t.Errorf("there were %d at a time, want at most %d", peak, x.atMost)
+			}
+			t.Logf("there were at most %d", peak)
+			for _, r := range login.Surplus(w.clock.now(), w.all(), "acme", most) { // as whoever reconciles does
+				w.delete(r.Digest)
+			}
+			if n := len(w.all()); n != most {
+				t.Errorf("%d are left, want %d", n, most)
+			}
+			for _, o := range opened[len(opened)-most:] {
+				if !w.holds(o) && x.every == time.Second {
+					t.Error("one of the newest is not left")
+				}
+			}
+		})
+	}
+}
+
+// Of those of one second the one that is just being opened is the newest, whatever its name.
+func TestALoginIsNotTooManyItself(t *testing.T) {
+	w := newWorld(t)
+	c := w.client("acme")
+	c.MaxSessions = 1
+	w.directory.SetClient(c)
+	s := w.replica(nil)
+	for range 50 {
+		if o := s.open("acme", login.Terms{Kind: token.Login}); !w.holds(o) || len(w.all()) != 1 {
+			t.Fatalf("it has ended, or is one of %d", len(w.all()))
+		}
+	}
+}
+
+func TestLoginsAtAnotherClientAreNotCounted(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	var at []login.Opened
+	for range 20 {
+		at = append(at, s.open("acme", login.Terms{Kind: token.Login}), s.open("globex", login.Terms{Kind: token.Session, Source: home}))
+	}
+	for _, o := range at {
+		if !w.holds(o) {
+			t.Fatal("one has ended, although there are no more than are allowed at either client")
+		}
+	}
+	w.clock.step(time.Second)
+	s.open("acme", login.Terms{Kind: token.Login})
+	if a, g := len(w.live("alice", "acme")), len(w.live("alice", "globex")); a != 20 || g != 20 {
+		t.Errorf("%d and %d", a, g)
+	}
+}
+
+// What was stored here, and ended elsewhere before it was ever seen here, counts no more.
+func TestNoLoginEndsForOneThatHasEndedElsewhere(t *testing.T) {
+	w := newWorld(t)
+	c := w.client("acme")
+	c.MaxSessions = 3
+	w.directory.SetClient(c)
+	behind := 0
+	here, there := w.replica(func() int { return behind }), w.replica(nil)
+	good := []login.Opened{here.open("acme", login.Terms{Kind: token.Login}), here.open("acme", login.Terms{Kind: token.Login})}
+	for range 10 {
+		w.clock.step(time.Second)
+		behind = 1 // its own
+		brief := here.open("acme", login.Terms{Kind: token.Login})
+		behind = 0
+		if err := there.End(t.Context(), brief.Token.Digest()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good = append(good, here.open("acme", login.Terms{Kind: token.Login}))
+	for n, o := range good {
+		if !w.holds(o) {
+			t.Errorf("login %d has ended", n)
+		}
+	}
+	if n := here.Unseen(); n != 0 {
+		t.Errorf("%d are waited for", n)
+	}
+}
+
+// A refresh that is under way, or was left in the middle, is one login and not two.
+func TestALoginThatIsBeingRefreshedIsCountedOnce(t *testing.T) {
+	w := newWorld(t)
+	c := w.client("acme")
+	c.MaxSessions = 2
+	w.directory.SetClient(c)
+	s := w.replica(nil)
+	first := s.open("acme", login.Terms{Kind: token.Login})
+	w.clock.step(time.Second)
+	second := s.pair()
+	s.store.fail = func(_ int, name string) fault {
+		if name == "Claim" {
+			return fails
+		}
+		return works
+	}
+	if _, err := s.refresh(second); err == nil || len(w.all()) != 3 {
+		t.Fatalf("%v, and %d records", err, len(w.all()))
+	}
+	w.clock.step(time.Second)
+	third := s.open("acme", login.Terms{Kind: token.Login})
+	if w.holds(first) || !w.holds(second) || !w.holds(third) {
+		t.Errorf("first %t, second %t, third %t", w.holds(first), w.holds(second), w.holds(third))
+	}
+}
+
+// Whoever logs in at one client and goes on to another is counted there.
+func TestWhoeverComesFromAnotherClientIsCounted(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	for range 100 {
+		w.clock.step(time.Second)
+		o, err := s.Masquerade(t.Context(), s.pair().Token.Digest(), 1002)
+		if err != nil || !w.holds(o) {
+			t.Fatal(err)
+		}
+	}
+	if n := len(w.all()); n != 20 {
+		t.Errorf("%d logins, want 20", n)
+	}
+}
+
+func TestManyAtOnceStayWithinTheCap(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(func() int { return 7 })
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				s.open("acme", login.Terms{Kind: token.Login})
+			}
+		})
+	}
+	all.Wait()
+	if n := len(w.all()); n != 20 {
+		t.Errorf("%d logins, want 20", n)
+	}
+}
+
+// What is waited for is forgotten after a while, whether or not anybody asks.
+func TestWhatIsNotSeenInTimeIsNotWaitedForAnyLonger(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(func() int { return 1 << 20 })
+	for n := range 1000 {
+		u := w.user(fmt.Sprint("user ", n), "acme")
+		if _, err := s.Open(t.Context(), u, w.client("acme"), login.Terms{Kind: token.Login}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.Unseen(); n != 1000 {
+		t.Errorf("%d are waited for", n)
+	}
+	w.clock.step(login.NotSeen)
+	s.pair()
+	if n := s.Unseen(); n != 1001 {
+		t.Errorf("in time, %d are waited for", n)
+	}
+	w.clock.step(login.NotSeen + time.Second)
+	s.pair()
+	if n := s.Unseen(); n != 1 {
+		t.Errorf("later, %d are waited for", n)
+	}
+}

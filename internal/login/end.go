@@ -1,0 +1,104 @@
+package login
+
+import (
+	"context"
+	"errors"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// End ends the credential of a digest, and its refresh token with it: ErrDenied if there is none.
+func (s *Service) End(ctx context.Context, d token.Digest) error {
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	r, err := s.Records.Find(ctx, d)
+	if errors.Is(err, record.ErrGone) {
+		return ErrDenied
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	family, err := s.relatives(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, other := range family { // before r: by that they are found, should this end in the middle
+		if other.Digest == r.Digest {
+			continue
+		}
+		if err := s.retire(ctx, other); err != nil {
+			return err
+		}
+	}
+	return s.retire(ctx, r)
+}
+
+// relatives are the records of the session of a login: that, and what a refresh that crashed has left of it.
+func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Record, error) {
+	if r.Refresh == nil {
+		return nil, nil
+	}
+	rs, err := s.Records.Family(ctx, r.Refresh.Family, true)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return rs, nil
+}
+
+// EndRefresh ends the session of a refresh token: ErrDenied if there is none.
+func (s *Service) EndRefresh(ctx context.Context, presented token.Token) error {
+	if presented.Kind() != token.Refresh {
+		return ErrDenied
+	}
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	family := presented.Family().Digest()
+	rs, err := s.Records.Family(ctx, family, false)
+	if err != nil {
+		return unavailable(err)
+	}
+	if rs, err = s.family(ctx, family, len(rs) > 0); err != nil {
+		return err
+	}
+	if len(rs) == 0 {
+		return ErrDenied
+	}
+	return s.endFamily(ctx, rs)
+}
+
+// endFamily ends a session, according to the store itself: with what takes the place of its records meanwhile.
+func (s *Service) endFamily(ctx context.Context, rs []record.Record) error {
+	for range mostEnds {
+		for _, r := range rs {
+			if err := s.retire(ctx, r); err != nil {
+				return err
+			}
+		}
+		var err error
+		if rs, err = s.relatives(ctx, rs[0]); err != nil {
+			return err
+		}
+		if len(rs) == 0 {
+			return nil
+		}
+	}
+	return unavailable(errors.New("the session is refreshed faster than it can be ended"))
+}
+
+// mostEnds is how often the records of a session are ended, of which each may have been refreshed meanwhile.
+const mostEnds = 5
+
+func (s *Service) retire(ctx context.Context, r record.Record) error {
+	if err := s.Records.RetireAnyway(ctx, r); err != nil {
+		return unavailable(err)
+	}
+	s.forget(r)
+	return nil
+}
+
+// forget lets nobody use what was deleted, before a watch tells of it.
+func (s *Service) forget(r record.Record) {
+	s.fresh.remove(r)
+	s.Ended(r.Digest)
+}

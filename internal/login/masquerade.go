@@ -1,0 +1,72 @@
+package login
+
+import (
+	"context"
+	"errors"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Masquerade exchanges a live login for one of the same user at another client. The one before ends, with its refresh token:
+// the new one begins a family of its own, since whoever presents a login does not show the secret of its family.
+//
+// Where the answer is lost, the login may be too. Nothing then tells a retry from somebody who logged out.
+func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
+	ctx, cancel := patiently(ctx)
+	defer cancel()
+	r, err := s.Records.Find(ctx, d)
+	if errors.Is(err, record.ErrGone) {
+		return Opened{}, ErrDenied
+	}
+	if err != nil {
+		return Opened{}, unavailable(err)
+	}
+	if r.Kind != token.Login {
+		return Opened{}, &Forbidden{"only a login can change its account"}
+	}
+	u, _, err := s.still(r)
+	if err != nil {
+		return Opened{}, err
+	}
+	if !s.Now().Before(r.ExpiresAt) { // its refresh token may be good still, and is what is to be presented then
+		return Opened{}, ErrDenied
+	}
+	c, err := s.Account(u, &account)
+	if err != nil {
+		return Opened{}, err
+	}
+	family, err := s.relatives(ctx, r)
+	if err != nil {
+		return Opened{}, err
+	}
+	o, err := s.draw(u, c, Terms{Kind: token.Login})
+	if err != nil {
+		return Opened{}, err
+	}
+	if r.Refresh != nil {
+		if err := s.beginFamily(&o); err != nil {
+			return Opened{}, err
+		}
+	}
+	return s.changeOver(ctx, o, r, family)
+}
+
+// changeOver stores a login in place of one at another client.
+func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record, family []record.Record) (Opened, error) {
+	o, err := s.add(ctx, o, before)
+	if err != nil {
+		return Opened{}, err
+	}
+	if err := s.replace(ctx, o, before, family); err != nil {
+		_ = s.retire(ctx, o.Record) //nolint:errcheck // nobody has it, nor can it be asked for once more
+		if errors.Is(err, errOvertaken) {
+			return Opened{}, ErrDenied
+		}
+		return Opened{}, err
+	}
+	s.turns.LockKey(o.User.Name)
+	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // of a hashed one it never fails
+	s.trim(ctx, o)
+	return o, nil
+}

@@ -1,0 +1,225 @@
+package login_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+func TestWhatIsRememberedOfALogin(t *testing.T) {
+	base := func(k token.Kind) record.Record {
+		return record.Record{
+			Kind: k, Owner: record.Owner{Kind: "User", Name: "alice", UID: "uid of alice"}, Client: "acme", User: "alice",
+			IssuedAt: noon, CreatedAt: noon,
+		}
+	}
+	v6, zoned := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("fe80::1%eth0")
+	for what, x := range map[string]struct {
+		terms login.Terms
+		want  func(*record.Record)
+	}{
+		"a login":             {login.Terms{Kind: token.Login}, func(r *record.Record) { r.ExpiresAt = noon.Add(time.Hour) }},
+		"one of now and then": {login.Terms{Kind: token.Login, Lifetime: 99 * time.Hour}, func(r *record.Record) { r.ExpiresAt = noon.Add(time.Hour) }},
+		"a remembered one":    {login.Terms{Kind: token.Login, Remember: true}, func(r *record.Record) { r.ExpiresAt = noon.Add(14 * 24 * time.Hour) }},
+		"one to be refreshed": {login.Terms{Kind: token.Login, Refreshable: true}, func(r *record.Record) {
+			r.ExpiresAt = noon.Add(time.Hour)
+			r.Refresh = &record.Refresh{ExpiresAt: noon.Add(30 * 24 * time.Hour)}
+		}},
+		"a session without an end": {login.Terms{Kind: token.Session, Source: home}, func(r *record.Record) {
+			r.IdleTimeout, r.SourceRanges = 30*time.Minute, []string{"192.0.2.7/32"}
+		}},
+		"a session with one": {login.Terms{Kind: token.Session, Source: v6, Lifetime: time.Minute}, func(r *record.Record) {
+			r.IdleTimeout, r.SourceRanges, r.ExpiresAt = 30*time.Minute, []string{"2001:db8::1/128"}, noon.Add(time.Minute)
+		}},
+		"a session over IPv6 from IPv4": {login.Terms{Kind: token.Session, Source: netip.AddrFrom16(home.As16())}, func(r *record.Record) {
+			r.IdleTimeout, r.SourceRanges = 30*time.Minute, []string{"192.0.2.7/32"}
+		}},
+		"a session from a zone": {login.Terms{Kind: token.Session, Source: zoned}, func(r *record.Record) {
+			r.IdleTimeout, r.SourceRanges = 30*time.Minute, []string{"fe80::1/128"}
+		}},
+		"a session is not refreshed": {login.Terms{Kind: token.Session, Source: home, Refreshable: true}, func(r *record.Record) {
+			r.IdleTimeout, r.SourceRanges = 30*time.Minute, []string{"192.0.2.7/32"}
+		}},
+		"an open one": {login.Terms{Kind: token.Open, Lifetime: 5 * time.Minute, Source: home, Remember: true}, func(r *record.Record) {
+			r.ExpiresAt = noon.Add(5 * time.Minute)
+		}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t)
+			w.clock.step(999 * time.Millisecond) // records hold seconds
+			o, err := w.replica(nil).Open(t.Context(), w.alice(), w.client("acme"), x.terms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := base(x.terms.Kind)
+			x.want(&want)
+			want.Digest, want.Hint, want.Credential, want.Version = o.Token.Digest(), o.Token.Hint(), w.alice().Credential, 1
+			if want.Refresh != nil {
+				want.Refresh.Digest, want.Refresh.Family = o.Refresh.Digest(), o.Refresh.Family().Digest()
+			}
+			if x.terms.Kind == token.Session {
+				want.Session = verify.SessionDigest(o.Session)
+			}
+			held := w.all()
+			if len(held) != 1 || !reflect.DeepEqual(held[0], want) || !reflect.DeepEqual(o.Record, want) {
+				t.Errorf("stored %+v\nreturned %+v\nwant %+v", held, o.Record, want)
+			}
+			if o.Token.Kind() != x.terms.Kind || (o.Refresh.Kind() == token.Refresh) != (want.Refresh != nil) || (o.Session != "") != (x.terms.Kind == token.Session) {
+				t.Errorf("returned a %s, a %s and the session %q", o.Token.Kind(), o.Refresh.Kind(), o.Session)
+			}
+			secretsOf(t, o, held[0])
+		})
+	}
+}
+
+// secretsOf looks for the secrets of a login where they must not be [3.1]: in its record, whole, in part, or as they are printed.
+func secretsOf(t *testing.T, o login.Opened, r record.Record) {
+	t.Helper()
+	written := fmt.Sprintf("%+v %#v", r, r)
+	if r.Refresh != nil {
+		written += fmt.Sprintf("%+v %#v %x", *r.Refresh, *r.Refresh, *r.Refresh)
+	}
+	printed := fmt.Sprintf("%+v %#v", o.Token, o.Refresh) + written
+	for what, secret := range map[string]string{"token": o.Token.Reveal(), "refresh token": o.Refresh.Reveal()} {
+		if secret == "" {
+			continue
+		}
+		for _, part := range []string{secret, secret[4:40], secret[4:20], fmt.Sprintf("%x", secret[4:20])} {
+			if strings.Contains(printed, part) {
+				t.Errorf("the %s is in %s", what, printed)
+			}
+		}
+	}
+	if o.Session != "" && strings.Contains(written, o.Session) {
+		t.Errorf("the session id is in %s", written)
+	}
+}
+
+// What a client forbids is refused before anything is written; so is what could not be good.
+func TestTermsThatAClientForbidsWriteNothing(t *testing.T) {
+	end := 5 * time.Minute
+	for what, x := range map[string]struct {
+		open    login.OpenTokens
+		terms   login.Terms
+		allowed bool
+	}{
+		"forbidden, without an end":           {login.OpenForbidden, login.Terms{Kind: token.Open}, false},
+		"forbidden, with an end":              {login.OpenForbidden, login.Terms{Kind: token.Open, Lifetime: end}, false},
+		"expiring, without an end":            {login.OpenExpiring, login.Terms{Kind: token.Open}, false},
+		"expiring, with an end":               {login.OpenExpiring, login.Terms{Kind: token.Open, Lifetime: end}, true},
+		"expiring, with one before":           {login.OpenExpiring, login.Terms{Kind: token.Open, Lifetime: -end}, false}, // row 17
+		"allowed, without an end":             {login.OpenAllowed, login.Terms{Kind: token.Open}, true},
+		"a session is no open token":          {login.OpenForbidden, login.Terms{Kind: token.Session, Source: home}, true},
+		"a login is no open token":            {login.OpenForbidden, login.Terms{Kind: token.Login}, true},
+		"a session from nowhere":              {login.OpenAllowed, login.Terms{Kind: token.Session}, false},
+		"a session from nowhere, with an end": {login.OpenAllowed, login.Terms{Kind: token.Session, Lifetime: end}, false},
+	} {
+		w := newWorld(t)
+		c := w.client("acme")
+		c.Open = x.open
+		s := w.replica(nil)
+		o, err := s.Open(t.Context(), w.alice(), c, x.terms)
+		if x.allowed {
+			if err != nil || (x.terms.Kind == token.Open && x.terms.Lifetime == 0) != o.Record.ExpiresAt.IsZero() && x.terms.Kind != token.Session {
+				t.Errorf("%s: %v, until %s", what, err, o.Record.ExpiresAt)
+			}
+			continue
+		}
+		if f, ok := errors.AsType[*login.Forbidden](err); !ok || f.Error() == "" || s.store.calls != 0 || o.Token.Reveal() != "" {
+			t.Errorf("%s: %v, and %d calls of the store", what, err, s.store.calls)
+		}
+	}
+}
+
+// Threats row 17: a length of time that is wrong never means for ever.
+func TestALengthOfTimeThatIsWrongDoesNotMakeALoginForEver(t *testing.T) {
+	for what, x := range map[string]struct {
+		but   func(*login.Client)
+		terms login.Terms
+	}{
+		"a client without a lifetime":            {func(c *login.Client) { c.Lifetime = 0 }, login.Terms{Kind: token.Login}},
+		"a client with one before":               {func(c *login.Client) { c.Lifetime = -1 }, login.Terms{Kind: token.Login}},
+		"a client without one of the remembered": {func(c *login.Client) { c.Remembered = 0 }, login.Terms{Kind: token.Login, Remember: true}},
+		"a session that asks for one before":     {func(*login.Client) {}, login.Terms{Kind: token.Session, Source: home, Lifetime: -time.Hour}},
+		"an open one that asks for one before":   {func(c *login.Client) { c.Open = login.OpenAllowed }, login.Terms{Kind: token.Open, Lifetime: -time.Hour}},
+	} {
+		w := newWorld(t)
+		c := w.client("acme")
+		x.but(&c)
+		o, err := w.replica(nil).Open(t.Context(), w.alice(), c, x.terms)
+		if err == nil && (o.Record.ExpiresAt.IsZero() || o.Record.ExpiresAt.After(noon)) {
+			t.Errorf("%s: until %s", what, o.Record.ExpiresAt)
+		}
+	}
+}
+
+func TestEntropyThatEndsOpensNothing(t *testing.T) {
+	w := newWorld(t)
+	for kind, need := range map[login.Terms]int{
+		{Kind: token.Login}:                    32,
+		{Kind: token.Login, Refreshable: true}: 32 + 16 + 16,
+		{Kind: token.Session, Source: home}:    32 + 16,
+		{Kind: token.Open, Lifetime: 1}:        32,
+	} {
+		for n := range need + 1 {
+			s := w.replica(nil)
+			random := make([]byte, n)
+			if _, err := rand.Read(random); err != nil {
+				t.Fatal(err)
+			}
+			s.Entropy = bytes.NewReader(random)
+			before := len(w.all())
+			o, err := s.Open(t.Context(), w.alice(), w.client("acme"), kind)
+			switch {
+			case n == need && err != nil:
+				t.Errorf("%+v with %d bytes: %v", kind, n, err)
+			case n < need && (!errors.Is(err, login.ErrUnavailable) || o.Token.Reveal() != "" || len(w.all()) != before || s.store.calls != 0):
+				t.Errorf("%+v with %d bytes: %v, and %d calls of the store", kind, n, err, s.store.calls)
+			}
+		}
+	}
+}
+
+func TestALoginIsNamedByAUUID(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	seen := map[string]bool{}
+	v8 := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	for range 10 {
+		o := s.pair()
+		if !v8.MatchString(o.GUID()) || o.GUID() != o.GUID() || seen[o.GUID()] {
+			t.Errorf("%q", o.GUID())
+		}
+		seen[o.GUID()] = true
+	}
+}
+
+// A store that fails has opened nothing that anybody has; one that cannot count has.
+func TestALoginIsOpenIfItsRecordIsStored(t *testing.T) {
+	for name, want := range map[string]bool{"Add": false, "Of": true} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		s.store.fail = func(_ int, call string) fault {
+			if call == name {
+				return fails
+			}
+			return works
+		}
+		o, err := s.Open(t.Context(), w.alice(), w.client("acme"), login.Terms{Kind: token.Login})
+		if (err == nil) != want || (len(w.all()) == 1) != want || want && !w.holds(o) || !want && !errors.Is(err, login.ErrUnavailable) {
+			t.Errorf("%s fails: %v, and %d records", name, err, len(w.all()))
+		}
+	}
+}

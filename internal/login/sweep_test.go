@@ -1,0 +1,114 @@
+package login_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+
+// sweepable is a login of an hour that was opened at noon, and of whom.
+func sweepable() (record.Record, login.Around) {
+	r := record.Record{
+		Kind: token.Login, Digest: token.Digest{1}, Owner: record.Owner{Kind: login.OwnerKind, Name: "alice", UID: "u1"},
+		Client: "acme", User: "alice", Credential: "f1", IssuedAt: noon, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour),
+	}
+	u := &login.User{Name: "alice", UID: "u1", Credential: "f1", Accounts: []login.Account{{Client: "acme"}}}
+	return r, login.Around{User: u}
+}
+
+func TestWhatBecomesOfTheRecordOfALogin(t *testing.T) {
+	const s, m, h = time.Second, time.Minute, time.Hour
+	none := time.Duration(-1)
+	for name, c := range map[string]struct {
+		at   time.Duration // after noon
+		but  func(*record.Record, *login.Around)
+		why  login.Why
+		wake time.Duration // after noon
+	}{
+		"one that was just stored is looked at again once it is in place": {0, nil, login.Stays, m},
+		"one in place is looked at again a minute after its end":          {m, nil, login.Stays, h + m},
+		"one that is over may be used elsewhere for a minute":             {h + m - s, nil, login.Stays, h + m},
+		"at that instant it goes":                                         {h + m, nil, login.IsOver, none},
+		"and later too":                                                   {h + m + s, nil, login.IsOver, none},
+
+		"a refresh token outlives the login":        {h + m, func(r *record.Record, _ *login.Around) { r.Refresh = &record.Refresh{ExpiresAt: noon.Add(2 * h)} }, login.Stays, 2*h + m},
+		"until it is over too, and a minute more":   {2*h + m - s, func(r *record.Record, _ *login.Around) { r.Refresh = &record.Refresh{ExpiresAt: noon.Add(2 * h)} }, login.Stays, 2*h + m},
+		"and not longer":                            {2*h + m, func(r *record.Record, _ *login.Around) { r.Refresh = &record.Refresh{ExpiresAt: noon.Add(2 * h)} }, login.IsOver, none},
+		"one without an end stays":                  {999 * h, func(r *record.Record, _ *login.Around) { r.ExpiresAt = time.Time{} }, login.Stays, none},
+		"one that lies idle goes a minute after":    {31 * m, func(r *record.Record, _ *login.Around) { r.ExpiresAt, r.IdleTimeout = time.Time{}, 30*m }, login.IsOver, none},
+		"and not a second before":                   {31*m - s, func(r *record.Record, _ *login.Around) { r.ExpiresAt, r.IdleTimeout = time.Time{}, 30*m }, login.Stays, 31 * m},
+		"one in use is counted from its last use":   {31 * m, func(r *record.Record, _ *login.Around) { r.IdleTimeout, r.LastUsedAt = 30*m, noon.Add(20*m) }, login.Stays, 51 * m},
+		"one of nobody goes at once":                {0, func(_ *record.Record, a *login.Around) { a.User = nil }, login.UserGone, none},
+		"one of a namesake before goes at once":     {0, func(_ *record.Record, a *login.Around) { a.User.UID = "u2" }, login.UserGone, none},
+		"one of a suspended user stays":             {m, func(_ *record.Record, a *login.Around) { a.User.Suspended = true }, login.Stays, h + m},
+		"one of another password goes at once":      {0, func(_ *record.Record, a *login.Around) { a.User.Credential = "f2" }, login.PasswordChanged, none},
+		"one of a password that is gone goes":       {0, func(_ *record.Record, a *login.Around) { a.User.Credential = "" }, login.PasswordChanged, none},
+		"no password is no fingerprint of any":      {0, func(r *record.Record, a *login.Around) { a.User.Credential, r.Credential = "", "" }, login.PasswordChanged, none},
+		"one at a client without an account goes":   {0, func(_ *record.Record, a *login.Around) { a.User.Accounts = nil }, login.AccountGone, none},
+		"a refresh that is under way is left alone": {m - s, func(_ *record.Record, a *login.Around) { a.Predecessor = true }, login.Stays, m},
+		"one that was left in the middle goes":      {m, func(_ *record.Record, a *login.Around) { a.Predecessor = true }, login.Litter, none},
+		"and a second later it goes too":            {m + s, func(_ *record.Record, a *login.Around) { a.Predecessor = true }, login.Litter, none},
+		"an end before it is in place comes first":  {0, func(r *record.Record, _ *login.Around) { r.ExpiresAt = noon.Add(-30 * s) }, login.Stays, 30 * s},
+		"a restored one counts from its coming":     {h / 2, func(r *record.Record, a *login.Around) { r.CreatedAt, a.Predecessor = noon.Add(h/2), true }, login.Stays, h/2 + m},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, a := sweepable()
+			if c.but != nil {
+				c.but(&r, &a)
+			}
+			var want time.Time
+			if c.wake != none {
+				want = noon.Add(c.wake)
+			}
+			if why, wake := login.Sweep(noon.Add(c.at), r, a); why != c.why || !wake.Equal(want) {
+				t.Errorf("%q, to be looked at again at %s; want %q at %s", why, wake, c.why, want)
+			}
+		})
+	}
+}
+
+func TestARecordIsOverFromTheInstantItEndsAndNotBefore(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	some := func(most int) time.Time {
+		if n := random.IntN(most); n > 0 {
+			return noon.Add(time.Duration(n) * time.Second)
+		}
+		return time.Time{}
+	}
+	for range 10_000 {
+		r := record.Record{IssuedAt: noon, ExpiresAt: some(5), LastUsedAt: some(5), IdleTimeout: time.Duration(random.IntN(3)) * time.Second}
+		if random.IntN(2) == 0 {
+			r.Refresh = &record.Refresh{ExpiresAt: some(8)}
+		}
+		end := login.Ends(r)
+		switch {
+		case end.IsZero():
+			if r.Over(noon.Add(time.Hour)) {
+				t.Fatalf("%+v has no end, and is over", r)
+			}
+		case r.Over(end.Add(-time.Second)) || !r.Over(end) || !r.Over(end.Add(time.Second)):
+			t.Fatalf("%+v ends at %s: over a second before is %t, then %t", r, end, r.Over(end.Add(-time.Second)), r.Over(end))
+		}
+	}
+}
+
+func TestALoginAndTheOneThatTakesItsPlaceAreOne(t *testing.T) {
+	first, _ := sweepable()
+	next, other := first, first
+	next.Digest, next.Predecessor = token.Digest{2}, first.Name()
+	other.Digest, other.Predecessor = token.Digest{3}, token.Digest{9}.RecordName() // which is gone
+	same := func(a, b record.Record) bool { return a.Digest == b.Digest }
+	if got, want := login.Settled([]record.Record{first, next, other}), []record.Record{first, other}; !slices.EqualFunc(got, want, same) {
+		t.Errorf("%d are counted while one takes the place of another, want the one before and one more", len(got))
+	}
+	if got, want := login.Settled([]record.Record{next, other}), []record.Record{next, other}; !slices.EqualFunc(got, want, same) {
+		t.Errorf("%d are counted afterwards, want 2", len(got))
+	}
+}

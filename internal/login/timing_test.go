@@ -1,0 +1,72 @@
+package login_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Threats row 27: whether a name is that of a user does not show in how long its refusal takes. The factor is generous, since
+// machines are busy; what this is to find, a check that was skipped or one of another cost, is far beyond it.
+func TestANameThatNobodyHasTakesAsLongAsOneThatSomebodyHas(t *testing.T) {
+	const cost = 8 // several milliseconds; a stand-in with the defaults of argon2id would take another time
+	h, err := bcrypt.GenerateFromPassword([]byte(right), cost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	for _, name := range []string{"alice", "bob"} {
+		u := w.user(name, "acme")
+		u.Password = stored(t, string(h))
+		w.directory.SetUser(u)
+	}
+	suspended := w.user("suspended", "acme")
+	suspended.Suspended = true
+	suspended.Credential = ""
+	w.directory.SetUser(suspended)
+	s := w.replica(nil)
+	names := 0
+	tries := map[string]func() error{
+		"a wrong password": func() error { return s.attempt("alice", "wrong") },
+		"an unknown name": func() error {
+			names++
+			return s.attempt(fmt.Sprint("name ", names), "wrong")
+		},
+		"a suspended user": func() error { return s.attempt("suspended", right) },
+	}
+	took := map[string][]time.Duration{}
+	ratio := func(what string) float64 {
+		median := func(what string) float64 {
+			slices.Sort(took[what])
+			return float64(took[what][len(took[what])/2])
+		}
+		return median(what) / median("a wrong password")
+	}
+	off := func() (what []string) {
+		for name := range tries {
+			if r := ratio(name); r <= 0.5 || r >= 2 {
+				what = append(what, fmt.Sprintf("%s takes %.2f times what a wrong password takes", name, r))
+			}
+		}
+		return what
+	}
+	for range 10 {
+		for range 5 {
+			for name, try := range tries {
+				w.clock.step(time.Hour) // no limit holds
+				began := time.Now()
+				denied(t, name, try())
+				took[name] = append(took[name], time.Since(began))
+			}
+		}
+		if len(off()) == 0 {
+			break
+		}
+	}
+	for _, what := range off() {
+		t.Error(what)
+	}
+}

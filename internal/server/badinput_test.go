@@ -1,0 +1,227 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// field is one of a protocol: what makes it whole, and what kind it is.
+type field struct {
+	name, good string
+	kind       string // text, secret, number or flag
+	optional   bool
+}
+
+// protocols are the requests of which each field is tried in each bad way. Those that are good, together, log in.
+func (h *inn) protocols() map[string]struct {
+	path   string
+	by     part
+	fields []field
+} {
+	username, secret := field{"username", usernames["dave"], "secret", false}, field{"password", passwords["dave"], "secret", false}
+	account := field{"account_id", "1001", "number", true}
+	type protocol = struct {
+		path   string
+		by     part
+		fields []field
+	}
+	return map[string]protocol{
+		"Funnelback":           {formLogin, nil, []field{username, secret, account, {"remember-me", "true", "flag", true}}},
+		"TeleTracker":          {"/auth/login", nil, []field{username, secret, account, {"auth_only", "0", "flag", true}}},
+		"TeleTracker, refresh": {"/auth/refresh", nil, []field{{"refresh_token", marker, "secret", false}}},
+		"TeleTracker, another": {"/auth/masquerade", bearer(h.login("dave")), []field{{"account_id", "1001", "number", false}}},
+		"OAuth":                {"/oauth2/token", nil, []field{{"grant_type", "password", "text", false}, username, secret, account}},
+		"OAuth, refresh":       {"/oauth2/token", nil, []field{{"grant_type", "refresh_token", "text", false}, {"refresh_token", marker, "secret", false}}},
+	}
+}
+
+// bad are ways in which a value can be wrong, by the kind of the field: of those with a star, an error cannot name the field in
+// every encoding.
+var bad = map[string]map[string]string{
+	"text":   {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
+	"secret": {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
+	"number": {
+		"empty": "", "a word": marker, "negative": "-1001", "zero": "0", "a fraction": "1001.5", "a zero before it": "01001", "a plus before it": "+1001",
+		"a space before it": " 1001", "an exponent": "1e3", "in hexadecimal": "0x3e9", "too large": "9007199254740992", "larger than a machine's": "99999999999999999999",
+		"digits of others": "１００１", "of somebody else": "3003", "that is not there": "9999", "not UTF-8*": "1\xff", "NUL*": "1\x00", "too long": strings.Repeat("1", 9000),
+	},
+	"flag": {"empty": "", "a word": marker, "a number": "2", "negative": "-1", "a space before it": " true", "not UTF-8*": "true\xff", "NUL*": "true\x00"},
+}
+
+// mistyped are values in JSON, by the kind of the field.
+var mistyped = map[string][]string{
+	"text":   {"1", "true", "[]", "{}", `["` + marker + `"]`, `{"` + marker + `":1}`, "null", `"\ud800"`, strings.Repeat("[", 9) + strings.Repeat("]", 9), "1" + strings.Repeat("0", 9000)},
+	"secret": {"1", "true", "[]", "{}", `["` + marker + `"]`, `{"` + marker + `":1}`, "null", `"\ud800"`, strings.Repeat("[", 9) + strings.Repeat("]", 9)},
+	"number": {"true", "[]", "{}", "[1001]", "1001.0", "1e3", "-0", "1E400", "99999999999999999999", `"` + marker + `"`},
+	"flag":   {"[]", "{}", "2", "1.0", `"` + marker + `"`, "[true]"},
+}
+
+// written writes fields in each encoding, where it can.
+func written(encoding string, pairs []string) part {
+	switch encoding {
+	case "form":
+		return fielded(pairs...)
+	case "parts":
+		return parted(pairs...)
+	}
+	var text []string
+	for i := 0; i < len(pairs); i += 2 {
+		value, _ := json.Marshal(pairs[i+1])
+		if strings.Contains(pairs[i+1], "\xff") { // which Marshal would mend
+			value = []byte(`"` + pairs[i+1] + `"`)
+		}
+		text = append(text, `"`+pairs[i]+`":`+string(value))
+	}
+	return object("{" + strings.Join(text, ",") + "}")
+}
+
+// [rows 10 and 17]
+func TestBadFieldsAreNamedAndNotRepeated(t *testing.T) {
+	h := newOpenInn(t)
+	all := h.protocols()
+	before, tries := h.books.written(), 0
+	for name, p := range all {
+		try := func(what, field string, mayBeNameless bool, parts ...part) {
+			t.Helper()
+			tries++
+			if p.by != nil {
+				parts = append(parts, p.by)
+			}
+			got := h.call(http.MethodPost, p.path, append(parts, from(fmt.Sprintf("198.51.%d.%d", tries>>8, tries&255)))...)
+			said := h.read(got)
+			named := said["field"] == field || said["field"] == nil && mayBeNameless
+			if got.status != 400 || said["error"] != "invalid_request" || !named || strings.Contains(got.body, marker) {
+				t.Errorf("%s, %s %s: %d %s", name, field, what, got.status, got.body)
+			}
+		}
+		for i, f := range p.fields {
+			var others, whole []string
+			for j, o := range p.fields {
+				whole = append(whole, o.name, o.good)
+				if i != j && (!o.optional || f.optional && j < i) {
+					others = append(others, o.name, o.good)
+				}
+			}
+			for _, encoding := range []string{"form", "parts", "JSON"} {
+				if !f.optional {
+					try("missing in "+encoding, f.name, false, written(encoding, others))
+				}
+				try("twice in "+encoding, f.name, false, written(encoding, append(slices.Clone(whole), f.name, f.good)))
+				try("in the query and in "+encoding, f.name, false, written(encoding, whole), addressed(f.name+"=x"))
+				for what, value := range bad[f.kind] {
+					mayBeNameless := strings.HasSuffix(what, "*") && encoding != "form"
+					if f.name == "grant_type" && strings.HasPrefix(value, marker) && what == "too long" {
+						mayBeNameless = false
+					}
+					try(what+" in "+encoding, f.name, mayBeNameless, written(encoding, append(slices.Clone(others), f.name, value)))
+				}
+			}
+			for _, value := range mistyped[f.kind] {
+				rest, _ := json.Marshal(map[string]string(pairsOf(others)))
+				text := strings.TrimSuffix(string(rest), "}") + `,"` + f.name + `":` + value + "}"
+				try("of the type of "+value[:min(len(value), 20)], f.name, strings.Contains(value, `\ud800`), object(strings.Replace(text, "{,", "{", 1)))
+			}
+		}
+	}
+	if h.books.written() != before {
+		t.Errorf("something was written: %v, before %v", h.books.written(), before)
+	}
+	if tries < 400 {
+		t.Errorf("no more than %d were tried", tries)
+	}
+	h.clean()
+}
+
+func pairsOf(list []string) map[string]string {
+	all := map[string]string{}
+	for i := 0; i < len(list); i += 2 {
+		all[list[i]] = list[i+1]
+	}
+	return all
+}
+
+func TestBadBodiesAreRefused(t *testing.T) {
+	h := newOpenInn(t)
+	admin := bearer(h.login("alice"))
+	h.appToken("reader")
+	before := h.books.written()
+	whole := `{"username":"dave","password":"` + marker + `"}`
+	deep := `{"x":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + "}"
+	requests := map[string]string{
+		formLogin: "POST", "/auth/login": "POST", "/auth/refresh": "POST", "/auth/masquerade": "POST", "/oauth2/token": "POST",
+		ofAcme + "/new": "PUT", ofAcme + "/appreader": "PATCH", ofAcme + "/appreader/clone": "POST", ofUser + "/new": "PUT",
+	}
+	for path, method := range requests {
+		managed := strings.HasPrefix(path, "/application")
+		formed := map[bool]int{true: 415, false: 400}[managed]
+		for name, x := range map[string]struct {
+			body   part
+			status int
+		}{
+			"a form that says it is JSON":      {raw("application/json", "username="+marker), 400},
+			"JSON that says it is a form":      {raw(urlencoded, whole), formed},
+			"JSON that says it is in parts":    {raw("multipart/form-data; boundary=x", whole), formed},
+			"parts without a boundary":         {raw("multipart/form-data", whole), 415},
+			"parts with a file":                {raw("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"password\"; filename=\"x\"\r\n\r\n"+marker+"\r\n--x--"), formed},
+			"JSON that is too deep":            {object(deep[:8<<10]), 400},
+			"JSON that is deep and too large":  {object(deep), 413},
+			"an array":                         {object("[" + whole + "]"), 400},
+			"a text":                           {object(`"` + marker + `"`), 400},
+			"null":                             {object("null"), 400},
+			"an object that does not end":      {object(whole[:len(whole)-1]), 400},
+			"more behind it":                   {object(whole + whole), 400},
+			"a mark in front":                  {object("\xef\xbb\xbf" + whole), 400},
+			"no UTF-8":                         {object("{\"\xff\":1}"), 400},
+			"a body of 10 MB":                  {object(`{"x":"` + strings.Repeat("a", 10<<20) + `"}`), 413},
+			"a form of 10 MB":                  {raw(urlencoded, "x="+strings.Repeat("a", 10<<20)), 413},
+			"a type that nobody reads":         {raw("application/xml", "<x>"+marker+"</x>"), 415},
+			"a type that cannot be read":       {raw("application/json; charset", whole), 415},
+			"another charset":                  {raw("application/json; charset=utf-16", whole), 415},
+			"no type":                          {raw("", whole), 415},
+			"two types":                        {both(object(whole), header("Content-Type", urlencoded)), 415},
+			"a compressed body":                {both(object(whole), header("Content-Encoding", "gzip")), 415},
+			"a form with an escape that is no": {raw(urlencoded, "password=%zz"+marker), formed},
+			"too many fields":                  {object("{" + strings.TrimSuffix(strings.Repeat(`"a`+`":1,`, 70), ",") + "}"), 400},
+		} {
+			got := h.call(method, path, x.body, admin)
+			if got.status != x.status || h.read(got)["error"] != "invalid_request" || strings.Contains(got.body, marker) {
+				t.Errorf("%s at %s: %d %s, want %d", name, path, got.status, got.body, x.status)
+			}
+		}
+	}
+	if h.books.written() != before {
+		t.Errorf("something was written: %v, before %v", h.books.written(), before)
+	}
+	h.clean()
+}
+
+func TestMethodsThatAreNotThereAreRefused(t *testing.T) {
+	h := newOpenInn(t)
+	admin := bearer(h.login("alice"))
+	before := h.books.written()
+	allow := map[string]string{
+		formLogin: "POST", "/auth/login": "POST", "/auth/refresh": "POST", "/auth/masquerade": "POST", "/auth/logout": "POST", "/oauth2/token": "POST",
+		sessionPath + "5": "GET", openPath + "5": "GET", logoutPath: "GET", "/security/rest?_wadl": "GET", "/openapi.json": "GET", ofAcme: "GET", ofUser: "GET",
+		ofAcme + "/x": "PUT, GET, PATCH, DELETE", ofUser + "/x": "PUT, GET, PATCH, DELETE", ofAcme + "/x/clone": "POST", ofUser + "/x/rotate": "POST", "/application-tokens/v1/rotate": "POST",
+	}
+	for _, path := range slices.Sorted(maps.Keys(allow)) {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", marker, "get"} {
+			if slices.Contains(strings.Split(allow[path], ", "), method) {
+				continue
+			}
+			got := h.call(method, path, admin, basic("dave"))
+			if got.status != 405 || got.header.Get("Allow") != allow[path] || strings.Contains(got.body, marker) {
+				t.Errorf("%s %s: %d %v %s", method, path, got.status, got.header, got.body)
+			}
+		}
+	}
+	if h.books.written() != before {
+		t.Error("something was written")
+	}
+	h.clean()
+}

@@ -1,0 +1,191 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// Who a caller of the management is, and at which client.
+func TestWhoManages(t *testing.T) {
+	h := newOpenInn(t)
+	login, app := h.login("alice"), h.appToken("developer")
+	session, id := h.session("60")
+	openTok := h.token(h.call(http.MethodGet, openPath+"60", basic("alice")), "access_token")
+	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	refresh := h.token(first, "refreshToken")
+	elsewhere := h.login("alice", "2002")
+	for name, x := range map[string]struct {
+		path   string
+		parts  []part
+		status int
+		scope  desk.Scope // that was asked about, if it was
+	}{
+		"a login":                                    {ofAcme, []part{bearer(login)}, 200, desk.Scope{Client: "acme"}},
+		"a login, by X-Security-Token":               {ofAcme, []part{security(login)}, 200, desk.Scope{Client: "acme"}},
+		"a login, by Authentication":                 {ofAcme, []part{authentication(login)}, 200, desk.Scope{Client: "acme"}},
+		"a program":                                  {ofAcme, []part{bearer(app)}, 200, desk.Scope{Client: "acme"}},
+		"a session":                                  {ofAcme, []part{bearer(session), cookies("SESSION=" + id)}, 200, desk.Scope{Client: "acme"}},
+		"an open token":                              {ofAcme, []part{bearer(openTok)}, 200, desk.Scope{Client: "acme"}},
+		"a name":                                     {ofAcme, []part{basic("alice")}, 200, desk.Scope{Client: "acme"}},
+		"an integrator":                              {ofAcme + "?account_id=1001", []part{integrator("alice")}, 200, desk.Scope{Client: "acme"}},
+		"a name at the client in the path":           {ofUmbrella, []part{basic("erin")}, 200, desk.Scope{Client: "umbrella"}},
+		"a name at an account that may not":          {ofUmbrella, []part{basic("alice")}, 403, desk.Scope{}},
+		"a user, their own":                          {ofUser, []part{bearer(login)}, 200, desk.Scope{Client: "acme", User: "alice"}},
+		"a user, their own at another account":       {ofUser, []part{bearer(elsewhere)}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
+		"a user by name, their own":                  {ofUser, []part{basic("alice")}, 200, desk.Scope{Client: "acme", User: "alice"}},
+		"a user by name, at another account":         {ofUser + "?account_id=2002", []part{basic("alice")}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
+		"an integrator, their own":                   {ofUser + "?account_id=2002", []part{integrator("alice")}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
+		"nobody":                                     {ofAcme, nil, 401, desk.Scope{}},
+		"a cookie":                                   {ofAcme, []part{cookies(credentialCookie + login)}, 401, desk.Scope{}},
+		"a cookie with its session":                  {ofAcme, []part{cookies(credentialCookie+session, "SESSION="+id)}, 401, desk.Scope{}},
+		"a session without its cookie":               {ofAcme, []part{bearer(session)}, 401, desk.Scope{}},
+		"a session from another address":             {ofAcme, []part{bearer(session), cookies("SESSION=" + id), from("192.0.2.8")}, 401, desk.Scope{}},
+		"a refresh token":                            {ofAcme, []part{bearer(refresh)}, 401, desk.Scope{}},
+		"a token twice":                              {ofAcme, []part{bearer(login), security(login)}, 401, desk.Scope{}},
+		"a name and a token":                         {ofAcme, []part{basic("alice"), security(login)}, 401, desk.Scope{}},
+		"a name and a token in one header":           {ofAcme, []part{bearer(login), basic("alice")}, 401, desk.Scope{}},
+		"a name, sent by another site":               {ofAcme, []part{basic("alice"), header("Sec-Fetch-Site", "cross-site")}, 401, desk.Scope{}},
+		"a wrong password":                           {ofAcme, []part{header("Authorization", "Basic "+encoded("dave", "x"))}, 401, desk.Scope{}},
+		"one who is suspended":                       {ofAcme, []part{basic("bob")}, 401, desk.Scope{}},
+		"one without an account":                     {ofAcme, []part{basic("carol")}, 403, desk.Scope{}},
+		"an integrator who says no account":          {ofAcme, []part{integrator("alice")}, 400, desk.Scope{}},
+		"an integrator with the account in a cookie": {ofAcme, []part{integrator("alice"), cookies("account_id=1001")}, 400, desk.Scope{}},
+		"an account that is not the user's":          {ofAcme + "?account_id=9999", []part{basic("alice")}, 400, desk.Scope{}},
+		"an account that is somebody else's":         {ofAcme + "?account_id=2002", []part{basic("dave")}, 400, desk.Scope{}},
+		"another account than the path":              {ofUmbrella + "?account_id=1001", []part{basic("alice")}, 404, desk.Scope{}},
+		"a login at another account than the path":   {ofAcme, []part{bearer(elsewhere)}, 404, desk.Scope{}},
+		"a login at an account, for another":         {ofUmbrella, []part{bearer(login)}, 404, desk.Scope{}},
+		"a client, where it is about users":          {ofUser, []part{bearer(app)}, 403, desk.Scope{}},
+	} {
+		h.desk.last = desk.Scope{}
+		got := h.call(http.MethodGet, x.path, x.parts...)
+		if got.status != x.status || h.desk.last != x.scope || (got.header.Get("Www-Authenticate") == "") != (x.status != 401 && !strings.Contains(got.body, "insufficient_scope")) {
+			t.Errorf("%s: %d %v %s about %v", name, got.status, got.header, got.body, h.desk.last)
+		}
+	}
+	h.clean()
+}
+
+func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
+	for name, x := range map[string]struct {
+		path string
+		user string
+	}{
+		"a client's, by name":            {ofAcme + "/own/rotate", ""},
+		"a client's, by name, as before": {"/admin-api" + ofAcme + "/own/rotate", ""},
+		"a client's, that knows no name": {"/application-tokens/v1/rotate", ""},
+		"the same, as before":            {"/admin-api/application-tokens/v1/rotate", ""},
+		"a user's, by name":              {ofUser + "/own/rotate", "dave"},
+		"a user's, that knows no name":   {"/application-tokens/v1/rotate", "dave"},
+	} {
+		h := newOpenInn(t)
+		tok := h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "own"})
+		h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "other"})
+		first := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
+		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data") // the answer was lost [row 20]
+		if h.books.written() != [2]int{5, 3} || h.good(first) {
+			t.Errorf("%s: after a retry there are %v", name, h.books.written())
+		}
+		if !h.good(tok) || !h.good(second) {
+			t.Errorf("%s: the old one or the new one is not good", name)
+		}
+		if got := h.call(http.MethodPost, x.path, bearer(tok)); got.status != 409 { // it has arrived: it was used
+			t.Errorf("%s: once more: %d %s", name, got.status, got.body)
+		}
+		if got := h.call(http.MethodPost, strings.ReplaceAll(x.path, "own", "other"), bearer(second)); strings.Contains(x.path, "own") && got.status != 403 {
+			t.Errorf("%s, another: %d %s", name, got.status, got.body)
+		}
+		h.clean()
+	}
+	h := newOpenInn(t)
+	login := h.login("alice")
+	for name, by := range map[string]part{"a login": bearer(login), "a name": basic("alice")} {
+		if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", by); got.status != 403 || strings.Contains(got.body, `" `) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", cookies(credentialCookie+login)); got.status != 401 {
+		t.Errorf("a cookie: %d %s", got.status, got.body)
+	}
+}
+
+func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
+	h := newOpenInn(t)
+	admin := h.login("alice")
+	h.appToken("reader")
+	key := header("Idempotency-Key", "monday")
+	for path, body := range map[string]part{ofAcme + "/appreader/clone": object(`{"name":"copy"}`), ofAcme + "/appreader/rotate": header("A", "b")} {
+		first := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
+		count := h.books.written()[1]
+		second := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
+		if h.books.written()[1] != count || h.good(first) || !h.good(second) {
+			t.Errorf("%s: there are %v", path, h.books.written())
+		}
+		if got := h.call(http.MethodPost, path, bearer(admin), key, body); got.status != 409 || !strings.Contains(got.body, "in use") {
+			t.Errorf("%s, after it was used: %d %s", path, got.status, got.body)
+		}
+		for name, keys := range map[string][]string{"empty": {""}, "twice": {"a", "a"}, "too long": {strings.Repeat("a", 256)}} {
+			got := h.call(http.MethodPost, path, bearer(admin), header("Idempotency-Key", keys...), body)
+			if got.status != 400 || h.read(got)["field"] != "Idempotency-Key" {
+				t.Errorf("%s, a key %s: %d %s", path, name, got.status, got.body)
+			}
+		}
+		if got := h.call(http.MethodPost, path, bearer(admin), header("Idempotency-Key", strings.Repeat("k", 255)), object(`{"name":"longest"}`)); got.status != 200 {
+			t.Errorf("%s, the longest key: %d %s", path, got.status, got.body)
+		}
+	}
+	if got := h.call(http.MethodPost, ofAcme+"/appreader/clone", bearer(admin), object(`{"name":"appreader"}`)); got.status != 409 {
+		t.Errorf("a clone of a name that is taken: %d %s", got.status, got.body)
+	}
+	h.clean()
+}
+
+// What is declared in a manifest has its token in a Secret, and in no answer.
+func TestWhatIsDeclaredIsRotatedIntoItsSecret(t *testing.T) {
+	h := newOpenInn(t)
+	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "indexer"})
+	k := h.desk.drawer["apptoken-system/indexer-of-acme"]
+	k.declared, k.Declared, k.Name = true, true, "shop:indexer"
+	for name, x := range map[string]struct {
+		path string
+		by   part
+	}{
+		"by an administrator":      {ofAcme + "/shop:indexer/rotate", bearer(h.login("alice"))},
+		"by one, with an escape":   {ofAcme + "/shop%3Aindexer/rotate", bearer(h.login("alice"))},
+		"by whoever holds it":      {"/application-tokens/v1/rotate", bearer(tok)},
+		"by the same, by its name": {ofAcme + "/shop:indexer/rotate", bearer(tok)},
+	} {
+		if strings.HasPrefix(name, "by the same") || strings.HasPrefix(name, "by whoever") {
+			k.before, k.current = nil, h.books.of(tok)
+		}
+		got := h.call(http.MethodPost, x.path, x.by)
+		if got.status != http.StatusAccepted || h.keys(got) != made {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	h.clean()
+}
+
+// [row 20]
+func TestOfManyWhoMakeOneNameOneHasSuccess(t *testing.T) {
+	h := newOpenInn(t)
+	admin := h.login("alice")
+	var wg sync.WaitGroup
+	results := make(chan int, 20)
+	for range cap(results) {
+		wg.Go(func() { results <- h.call(http.MethodPut, ofAcme+"/once", bearer(admin)).status })
+	}
+	wg.Wait()
+	close(results)
+	count := map[int]int{}
+	for status := range results {
+		count[status]++
+	}
+	if count[200] != 1 || count[409] != 19 {
+		t.Errorf("%v", count)
+	}
+}

@@ -1,0 +1,172 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/desk"
+)
+
+const tokenKeys = "access_token expires_in refresh_token scope token_type"
+
+// granting are the fields of the grant password.
+func granting(user string, more ...string) []string {
+	return with(with(credentials(user), "grant_type", "password"), more...)
+}
+
+func TestTheTokenEndpointGivesLogins(t *testing.T) {
+	h := newOpenInn(t)
+	app := h.appToken("reader")
+	asBasic := func(name, secret string) part {
+		return header("Authorization", "Basic "+encoded(url.QueryEscape(name), url.QueryEscape(secret)))
+	}
+	for name, x := range map[string]struct {
+		parts  []part
+		client string
+	}{
+		"to a program that says nothing of itself": {[]part{fielded(granting("alice")...)}, "acme"},
+		"in parts":                                  {[]part{parted(granting("alice")...)}, "acme"},
+		"in JSON":                                   {[]part{object(`{"grant_type":"password","username":"dave","password":"` + passwords["dave"] + `"}`)}, "acme"},
+		"at an account":                             {[]part{fielded(granting("alice", "account_id", "2002")...)}, "umbrella"},
+		"to a client at which the user has one":     {[]part{fielded(granting("alice", "client_id", "umbrella")...)}, "umbrella"},
+		"to such a client, by Basic":                {[]part{asBasic("umbrella", ""), fielded(granting("alice")...)}, "umbrella"},
+		"to one client, at the account of another":  {[]part{fielded(granting("alice", "client_id", "umbrella", "account_id", "1001")...)}, "acme"},
+		"to a client that nobody knows":             {[]part{fielded(granting("alice", "client_id", "swagger-ui", "scope", "x")...)}, "acme"},
+		"to a client that is suspended":             {[]part{fielded(granting("alice", "client_id", "frozen")...)}, "acme"},
+		"as Swagger UI asks":                        {[]part{asBasic("", ""), fielded(granting("alice", "scope", "")...)}, "acme"},
+		"with empty fields for none":                {[]part{fielded(granting("alice", "client_id", "", "client_secret", "")...)}, "acme"},
+		"to a program with its secret":              {[]part{fielded(granting("alice", "client_id", "acme", "client_secret", app)...)}, "acme"},
+		"to a program with its secret, by Basic":    {[]part{asBasic("acme", app), fielded(granting("alice")...)}, "acme"},
+		"to the same, which names itself twice":     {[]part{asBasic("acme", app), fielded(granting("alice", "client_id", "acme")...)}, "acme"},
+		"beside a bearer token, which is no matter": {[]part{bearer("x"), fielded(granting("alice")...)}, "acme"},
+	} {
+		got := h.call(http.MethodPost, "/oauth2/token", x.parts...)
+		tok, said := h.token(got, "access_token"), h.read(got)
+		h.token(got, "refresh_token")
+		lifetime := map[string]time.Duration{"acme": time.Hour, "umbrella": 4 * 24 * time.Hour}[x.client]
+		if h.keys(got) != tokenKeys || said["token_type"] != "Bearer" || said["expires_in"] != lifetime.Seconds() || said["scope"] == "" { // [row 8]
+			t.Errorf("%s: %s", name, got.body)
+		}
+		if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Pragma") != "no-cache" {
+			t.Errorf("%s: %v", name, got.header)
+		}
+		if id := h.call(http.MethodGet, "/verify?client="+x.client, bearer(tok)); id.status != http.StatusOK {
+			t.Errorf("%s: %d", name, id.status)
+		}
+	}
+	h.clean()
+}
+
+func TestTheTokenEndpointRefreshes(t *testing.T) {
+	h := newOpenInn(t)
+	first := h.call(http.MethodPost, "/oauth2/token", fielded(granting("alice")...))
+	tok, refresh := h.token(first, "access_token"), h.token(first, "refresh_token")
+	h.clock.goes(time.Minute)
+	second := h.call(http.MethodPost, "/oauth2/token", fielded("grant_type", "refresh_token", "refresh_token", refresh, "client_id", "acme"))
+	if next := h.token(second, "access_token"); h.keys(second) != tokenKeys || h.good(tok) || !h.good(next) {
+		t.Errorf("%d %s", second.status, second.body)
+	}
+	h.clock.goes(time.Minute)
+	if got := h.call(http.MethodPost, "/oauth2/token", fielded("grant_type", "refresh_token", "refresh_token", refresh)); got.status != 400 || h.read(got)["error"] != "invalid_grant" {
+		t.Errorf("a replay: %d %s", got.status, got.body)
+	}
+	h.clean()
+}
+
+// What RFC 6749, 5.2, calls each fault.
+func TestFaultsOfTheTokenEndpoint(t *testing.T) {
+	h := newOpenInn(t)
+	app := h.appToken("reader")
+	before := h.books.written()
+	for name, x := range map[string]struct {
+		parts  []part
+		status int
+		code   string
+	}{
+		"no grant":                             {[]part{fielded(credentials("dave")...)}, 400, "invalid_request"},
+		"another grant":                        {[]part{fielded("grant_type", "client_credentials")}, 400, "unsupported_grant_type"},
+		"a grant that is none":                 {[]part{fielded("grant_type", marker)}, 400, "unsupported_grant_type"},
+		"the grant twice":                      {[]part{fielded(granting("dave", "grant_type", "password")...)}, 400, "invalid_request"},
+		"no name":                              {[]part{fielded("grant_type", "password", "password", "x")}, 400, "invalid_request"},
+		"no password":                          {[]part{fielded("grant_type", "password", "username", "dave")}, 400, "invalid_request"},
+		"no refresh token":                     {[]part{fielded("grant_type", "refresh_token")}, 400, "invalid_request"},
+		"a wrong password":                     {[]part{fielded("grant_type", "password", "username", "dave", "password", "x")}, 400, "invalid_grant"},
+		"one who is suspended":                 {[]part{fielded(granting("bob")...)}, 400, "invalid_grant"},
+		"one without an account":               {[]part{fielded(granting("carol")...)}, 400, "invalid_grant"},
+		"a refresh token that is none":         {[]part{fielded("grant_type", "refresh_token", "refresh_token", "x")}, 400, "invalid_grant"},
+		"an account of somebody else":          {[]part{fielded(granting("dave", "account_id", "2002")...)}, 400, "invalid_request"},
+		"a name and a password in Basic":       {[]part{basic("dave"), fielded("grant_type", "password")}, 401, "invalid_client"},
+		"a secret that is none":                {[]part{fielded(granting("dave", "client_id", "acme", "client_secret", "x")...)}, 401, "invalid_client"},
+		"a secret of another client":           {[]part{fielded(granting("dave", "client_id", "umbrella", "client_secret", app)...)}, 401, "invalid_client"},
+		"a secret without a client":            {[]part{fielded(granting("dave", "client_secret", app)...)}, 401, "invalid_client"},
+		"a client in two places, two names":    {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_id", "umbrella")...)}, 401, "invalid_client"},
+		"a secret in two places":               {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_secret", app)...)}, 401, "invalid_client"},
+		"Basic that cannot be read":            {[]part{header("Authorization", "Basic "+marker+"!"), fielded(granting("dave")...)}, 401, "invalid_client"},
+		"Basic twice":                          {[]part{header("Authorization", "Basic "+encoded("acme", app), "Basic "+encoded("acme", app)), fielded(granting("dave")...)}, 401, "invalid_client"},
+		"Basic with an escape that is none":    {[]part{header("Authorization", "Basic "+encoded("%zz", app)), fielded(granting("dave")...)}, 401, "invalid_client"},
+		"the secret in the address":            {[]part{addressed("client_secret=" + app), fielded(granting("dave")...)}, 400, "invalid_request"},
+		"the password in the address":          {[]part{addressed("password=" + marker), fielded("grant_type", "password", "username", "dave")}, 400, "invalid_request"},
+		"a body of a type that nobody reads":   {[]part{raw("text/plain", marker)}, 415, "invalid_request"},
+		"a body that is too large":             {[]part{raw(urlencoded, "password="+strings.Repeat(marker, 8<<10))}, 413, "invalid_request"},
+		"a refresh token, and another's words": {[]part{fielded("grant_type", "refresh_token", "refresh_token", app)}, 400, "invalid_grant"},
+	} {
+		got := h.call(http.MethodPost, "/oauth2/token", x.parts...)
+		if got.status != x.status || h.read(got)["error"] != x.code || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		if strings.Contains(got.body, marker) || strings.Contains(got.body, app) || (got.header.Get("Www-Authenticate") != "") != (got.status == 401) {
+			t.Errorf("%s: %v %s", name, got.header, got.body)
+		}
+	}
+	if h.books.written() != before {
+		t.Error("something was written")
+	}
+	h.clean()
+}
+
+func TestTheMetadataNamesTheTokenEndpoint(t *testing.T) {
+	h := newOpenInn(t)
+	got := h.call(http.MethodGet, "/.well-known/oauth-authorization-server")
+	said := h.read(got)
+	if said["token_endpoint"] != h.url+"/oauth2/token" {
+		t.Errorf("%s", got.body)
+	}
+	const keys = "grant_types_supported introspection_endpoint introspection_endpoint_auth_methods_supported issuer response_types_supported " +
+		"revocation_endpoint revocation_endpoint_auth_methods_supported token_endpoint token_endpoint_auth_methods_supported"
+	if h.keys(got) != keys { // [row 8]
+		t.Errorf("%s", h.keys(got))
+	}
+	for key, want := range map[string]string{
+		"grant_types_supported": "password refresh_token", "token_endpoint_auth_methods_supported": "none client_secret_basic client_secret_post",
+	} {
+		var list []string
+		for _, v := range said[key].([]any) {
+			list = append(list, v.(string))
+		}
+		if strings.Join(list, " ") != want {
+			t.Errorf("%s: %q", key, list)
+		}
+	}
+}
+
+func TestALoginIsIntrospectedAndRevoked(t *testing.T) {
+	h := newOpenInn(t)
+	asker := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "asker", Permissions: []string{"sec.continuous.rest"}})
+	first := h.call(http.MethodPost, "/oauth2/token", fielded(granting("alice")...))
+	tok, refresh := h.token(first, "access_token"), h.token(first, "refresh_token")
+	if got := h.call(http.MethodPost, "/oauth2/introspect", bearer(asker), fielded("token", tok)); got.status != 403 {
+		t.Errorf("without the permission: %d %s", got.status, got.body)
+	}
+	for _, text := range []string{refresh, refresh, tok} {
+		if got := h.call(http.MethodPost, "/oauth2/revoke", fielded("token", text)); got.status != http.StatusOK || got.body != "{}\n" {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+	}
+	if h.good(tok) || h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh)).status != 401 {
+		t.Error("it goes on")
+	}
+	h.clean()
+}

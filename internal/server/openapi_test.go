@@ -1,0 +1,253 @@
+package server_test
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/apptoken/operator/internal/server"
+)
+
+// members goes into a document by names.
+func members(in any, names ...string) any {
+	for _, name := range names {
+		object, _ := in.(map[string]any)
+		in = object[name]
+	}
+	return in
+}
+
+func asObject(in any) map[string]any {
+	object, _ := in.(map[string]any)
+	return object
+}
+
+func loaded(t *testing.T) map[string]any {
+	t.Helper()
+	h := newOpenInn(t)
+	if err := description().load(h.document()); err != nil {
+		t.Fatal(err)
+	}
+	return description().document
+}
+
+// operationsIn are those of the document: method and path.
+func operationsIn(doc map[string]any) map[string]map[string]any {
+	all := map[string]map[string]any{}
+	for path, at := range asObject(doc["paths"]) {
+		for method, operation := range asObject(at) {
+			all[strings.ToUpper(method)+" "+path] = asObject(operation)
+		}
+	}
+	return all
+}
+
+func TestTheDocumentIsOpenAPI31AndRefersToWhatIsThere(t *testing.T) {
+	doc := loaded(t)
+	if doc["openapi"] != "3.1.0" || members(doc, "info", "title") == "" || members(doc, "info", "version") == "" {
+		t.Errorf("%v %v", doc["openapi"], doc["info"])
+	}
+	var references []string
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if to, is := v["$ref"].(string); is {
+				references = append(references, to)
+			}
+			for _, each := range v {
+				walk(each)
+			}
+		case []any:
+			for _, each := range v {
+				walk(each)
+			}
+		}
+	}
+	walk(doc)
+	if len(references) < 20 {
+		t.Errorf("no more than %d references", len(references))
+	}
+	used := map[string]bool{}
+	for _, to := range references {
+		name, local := strings.CutPrefix(to, "#/components/schemas/")
+		if !local || members(doc, "components", "schemas", name) == nil {
+			t.Errorf("%s refers to nothing", to)
+		}
+		used[name] = true
+	}
+	for name := range asObject(members(doc, "components", "schemas")) {
+		if !used[name] {
+			t.Errorf("the schema %s is not used", name)
+		}
+		if _, err := description().schema("/components/schemas/" + name); err != nil {
+			t.Errorf("the schema %s: %v", name, err)
+		}
+	}
+}
+
+func TestEveryOperationIsWhole(t *testing.T) {
+	doc := loaded(t)
+	variable := regexp.MustCompile(`\{(\w+)\}`)
+	ids, tags := map[string]bool{}, map[string]bool{}
+	list, _ := doc["tags"].([]any)
+	for _, tag := range list {
+		tags[members(tag, "name").(string)] = true
+	}
+	for name, operation := range operationsIn(doc) {
+		id, _ := operation["operationId"].(string)
+		if id == "" || ids[id] || operation["summary"] == "" || operation["summary"] == nil {
+			t.Errorf("%s has the id %q, maybe as another, or no summary", name, id)
+		}
+		ids[id] = true
+		tagged, _ := operation["tags"].([]any)
+		if len(tagged) != 1 || !tags[tagged[0].(string)] {
+			t.Errorf("%s has the tags %v", name, tagged)
+		}
+		var want, got []string
+		for _, m := range variable.FindAllStringSubmatch(name, -1) {
+			want = append(want, m[1])
+		}
+		parameters, _ := operation["parameters"].([]any)
+		for _, p := range parameters {
+			if members(p, "schema", "type") == nil || members(p, "description") == "" {
+				t.Errorf("%s: %v", name, p)
+			}
+			if members(p, "in") == "path" {
+				got = append(got, members(p, "name").(string))
+				if members(p, "required") != true {
+					t.Errorf("%s: a parameter in the path is not required", name)
+				}
+			}
+		}
+		if !slices.Equal(want, got) {
+			t.Errorf("%s has the parameters %q", name, got)
+		}
+		if members(operation, "responses", "200") == nil {
+			t.Errorf("%s never succeeds", name)
+		}
+		for status, response := range asObject(operation["responses"]) {
+			if schema := members(response, "content", "application/json", "schema"); schema == nil && name != "GET /verify" || members(response, "description") == "" {
+				t.Errorf("%s, %s: %v", name, status, response)
+			}
+		}
+	}
+}
+
+// Every route is in the document, or here with the reason.
+func TestEveryRouteIsDescribed(t *testing.T) {
+	without := map[string]string{
+		"GET /security/rest": "its answer is WADL",
+		"GET /openapi.json":  "it is the document",
+	}
+	h := newOpenInn(t)
+	described := operationsIn(loaded(t))
+	routes := server.Routes(h.Doors)
+	for _, route := range routes {
+		method, path, _ := strings.Cut(route, " ")
+		if method == "" {
+			method = http.MethodGet // /verify answers to every method alike
+		}
+		if rest, second := strings.CutPrefix(path, "/admin-api"); second { // the same under the name that programs know
+			if !slices.Contains(routes, method+" "+rest) {
+				t.Errorf("%s has no twin", route)
+			}
+			continue
+		}
+		if _, is := described[method+" "+path]; is == (without[route] != "") {
+			t.Errorf("%s is in the document: %t", route, is)
+		}
+		delete(described, method+" "+path)
+	}
+	for name := range described {
+		t.Errorf("%s is described, and is not there", name)
+	}
+}
+
+func TestTheDocumentSaysHowToAuthoriseAsSwaggerUINeedsIt(t *testing.T) {
+	doc := loaded(t)
+	schemes := asObject(members(doc, "components", "securitySchemes"))
+	for at, want := range map[string]any{
+		"login/type": "oauth2", "login/flows/password/tokenUrl": "/oauth2/token", "login/flows/password/refreshUrl": "/oauth2/token",
+		"token/type": "http", "token/scheme": "bearer", "securityToken/type": "apiKey", "securityToken/in": "header", "securityToken/name": "X-Security-Token",
+		"password/type": "http", "password/scheme": "basic",
+	} {
+		if got := members(schemes, strings.Split(at, "/")...); got != want {
+			t.Errorf("%s is %v, want %v", at, got, want)
+		}
+	}
+	if scopes, is := members(schemes, "login", "flows", "password", "scopes").(map[string]any); !is || len(scopes) > 0 {
+		t.Errorf("the scopes of the flow are %v; they are required", scopes)
+	}
+	for name, operation := range operationsIn(doc) {
+		list, _ := operation["security"].([]any)
+		_, path, _ := strings.Cut(name, " ")
+		open := slices.Contains([]string{"/auth/login", "/auth/refresh", "/account/v1/login", "/oauth2/token", "/oauth2/revoke", "/.well-known/oauth-authorization-server"}, path)
+		if open != (len(list) == 0) {
+			t.Errorf("%s wants %v", name, list)
+		}
+		for _, each := range list {
+			for scheme := range asObject(each) {
+				if schemes[scheme] == nil {
+					t.Errorf("%s wants %s, which is none", name, scheme)
+				}
+			}
+		}
+	}
+}
+
+func TestTheDocumentHoldsNoSecret(t *testing.T) {
+	h := newOpenInn(t)
+	text := h.document()
+	if found := regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{10}|\$argon2|\$2[aby]\$|MARKED|127\.0\.0\.1|localhost`).FindString(text); found != "" {
+		t.Errorf("it has %q", found)
+	}
+	for name, properties := range asObject(members(loaded(t), "components", "schemas")) {
+		for property, schema := range asObject(members(properties, "properties")) {
+			if slices.Contains([]string{"password", "refresh_token", "client_secret"}, property) && strings.HasSuffix(name, "Body") && members(schema, "format") != "password" {
+				t.Errorf("%s.%s is not marked as a password", name, property)
+			}
+		}
+	}
+}
+
+// The bodies that the tests send are those that the document describes.
+func TestRequestsThatAreGoodAreAsTheDocumentSays(t *testing.T) {
+	loaded(t)
+	for at, bodies := range map[string][]string{
+		"/auth/login":            {`{"username":"a","password":"b"}`, `{"username":"a","password":"b","account_id":1001,"auth_only":true}`},
+		"/auth/refresh":          {`{"refresh_token":"a"}`},
+		"/auth/masquerade":       {`{"account_id":2002}`},
+		"/account/v1/login":      {`{"username":"a","password":"b","account_id":1}`},
+		"/oauth2/token":          {`{"grant_type":"password","username":"a","password":"b","client_id":"c","client_secret":"d","account_id":1}`, `{"grant_type":"refresh_token","refresh_token":"a"}`},
+		ofUser + "/{name}/clone": {`{"name":"a"}`},
+		strings.Replace(ofAcme, "acme", "{client}", 1) + "/{name}/clone": {`{"name":"a"}`},
+	} {
+		schema, err := description().schema("/paths/" + pointed.Replace(at) + "/post/requestBody/content/application~1json/schema")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range bodies {
+			body, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+			if err == nil {
+				err = schema.Validate(body)
+			}
+			if err != nil {
+				t.Errorf("%s, %s: %v", at, text, err)
+			}
+		}
+	}
+	for at, text := range map[string]string{"put": `{"roles":["a"],"permissions":[],"sourceRanges":[],"lifetime":"720h"}`, "patch": `{"state":"Suspended","roles":[]}`} {
+		schema, err := description().schema("/paths/" + pointed.Replace(ofUser+"/{name}") + "/" + at + "/requestBody/content/application~1json/schema")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, _ := jsonschema.UnmarshalJSON(strings.NewReader(text)); schema.Validate(body) != nil {
+			t.Errorf("%s: %v", at, schema.Validate(body))
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package server
+
+import "net/http"
+
+// Routes are the methods and paths that the doors answer to; of any method, without one.
+func Routes(d *Doors) []string {
+	var all []string
+	for _, op := range d.operations() {
+		all = append(all, op.method+" "+op.path)
+	}
+	return all
+}
+
+// Routing routes requests to these methods and paths, and tells what each of them got.
+func Routing(routes []string, got func(route string, r *http.Request)) http.Handler {
+	var all []operation
+	for _, route := range routes {
+		op := operation{serve: func(_ http.ResponseWriter, r *http.Request) { got(route, r) }}
+		for i := range route {
+			if route[i] == ' ' {
+				op.method, op.path = route[:i], route[i+1:]
+			}
+		}
+		all = append(all, op)
+	}
+	return newRoutes(all)
+}

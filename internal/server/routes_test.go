@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/server"
+)
+
+func TestAPathHasOneSpelling(t *testing.T) {
+	routes := []string{" /any", "GET /a/b", "POST /a/b", "GET /a/{x}", "PUT /a/{x}/c/{y}", "GET /a/{x}/c/fixed", "DELETE /a/{x}/c/{y}", "GET /{x}"}
+	for request, want := range map[string]string{ // the route and what stands for its variables, or the status and Allow
+		"GET /any": "/any", "POST /any": "/any", "PROPFIND /any": "/any", "GET /any?a/b": "/any",
+		"GET /a/b": "GET /a/b", "POST /a/b": "POST /a/b", "GET /a/bb": "GET /a/{x} bb", "GET /a/b%20b": "GET /a/{x} b b", "GET /a/b%3Ab": "GET /a/{x} b:b", "GET /a/b:b": "GET /a/{x} b:b",
+		"GET /a/%C3%BC": "GET /a/{x} ü", "GET /a/%00": "GET /a/{x} \x00", "GET /a/%25": "GET /a/{x} %", "GET /a/%252F": "GET /a/{x} %2F", "GET /a/{x}": "GET /a/{x} {x}", "GET /a/...": "GET /a/{x} ...",
+		"PUT /a/1/c/2": "PUT /a/{x}/c/{y} 1 2", "DELETE /a/1/c/2": "DELETE /a/{x}/c/{y} 1 2", "GET /a/1/c/fixed": "GET /a/{x}/c/fixed 1", "GET /x": "GET /{x} x",
+		"PUT /a/b": "405 GET, POST", "HEAD /a/b": "405 GET, POST", "POST /a/x": "405 GET", "GET /a/1/c/2": "405 PUT, DELETE", "get /a/b": "405 GET, POST",
+		"GET /": "404", "GET /a/": "404", "GET //a/b": "404", "GET /a//b": "404", "GET /a/b/": "404", "GET /a/b/c": "404", "GET /A/b": "404", "PUT /a//c/2": "404", "PUT /a/1/c/": "404",
+		"GET /a/.": "404", "GET /a/..": "404", "GET /a/%2E%2E": "404", "GET /a/%2e": "404", "GET /./any": "404", "GET /x/../any": "404", "GET /a/../any": "404", "PUT /a/../c/x": "404", "GET /..": "404",
+		"GET /a%2Fb": "404", "GET /a%2fb": "404", "GET /a/b%2F": "404", "GET /a/%2F": "404", "PUT /a/1%2Fc%2F2": "404", "PUT /a/x%2Fy/c/z": "404", "GET /a/b%2Fc": "404", "GET /%2Fany": "404", "GET /any%2F": "404",
+	} {
+		got := ""
+		handler := server.Routing(routes, func(route string, r *http.Request) {
+			got = strings.TrimSpace(route)
+			for _, name := range []string{"x", "y"} {
+				if strings.Contains(route, "{"+name+"}") {
+					got += " " + r.PathValue(name)
+				}
+			}
+		})
+		method, target, _ := strings.Cut(request, " ")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+		if got == "" {
+			got = strings.TrimSpace(http.StatusText(w.Code) + " " + w.Header().Get("Allow"))
+			got = strings.NewReplacer("Method Not Allowed", "405", "Not Found", "404").Replace(got)
+			if w.Code == 404 && w.Body.String() != nobody || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
+				t.Errorf("%s: %v %s", request, w.Header(), w.Body)
+			}
+		}
+		if got != want {
+			t.Errorf("%s leads to %q, want %q", request, got, want)
+		}
+	}
+}
+
+// Nothing of what is asked for comes back.
+func TestWhatIsNotThereIsNotRepeated(t *testing.T) {
+	h := newOpenInn(t)
+	for _, path := range []string{"/" + marker, "/auth/" + marker, "/auth/login/" + marker, "/ui/" + marker, "/security/rest/" + marker + "?_wadl", "/application-tokens/v1/" + marker, "/admin-api/" + marker, "/admin-api/auth/login", "/admin-api/oauth2/token"} {
+		if got := h.call(http.MethodPost, path, fielded(credentials("alice")...)); got.status != 404 && got.status != 405 || strings.Contains(got.body, marker) {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	if h.books.written() != [2]int{} {
+		t.Error("something was written")
+	}
+	h.clean()
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"time"
+
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// What is sent to and fro about application tokens.
+
+// tokenView is an application token, as its administrators see it.
+type tokenView struct {
+	Name         string   `json:"name" doc:"By which it is addressed here; namespace:name of one that is declared in a manifest"`
+	Namespace    string   `json:"namespace" doc:"Of the ApplicationToken"`
+	Object       string   `json:"object" doc:"The name of the ApplicationToken"`
+	Client       string   `json:"client"`
+	User         string   `json:"user,omitempty" doc:"The user whose permissions it shares"`
+	Declared     bool     `json:"declared" doc:"In a manifest; its token is in a Secret"`
+	ID           string   `json:"id,omitempty" doc:"Of the current version, as verification tells it"`
+	Hint         string   `json:"hint,omitempty" doc:"Four of its characters, by which people know it again"`
+	State        string   `json:"state" enum:"Active,Suspended,Revoked"`
+	Ready        bool     `json:"ready"`
+	Reason       string   `json:"reason,omitempty" doc:"Why it is ready, or is not"`
+	Roles        []string `json:"roles"`
+	Permissions  []string `json:"permissions"`
+	SourceRanges []string `json:"sourceRanges"`
+	Lifetime     string   `json:"lifetime,omitempty" doc:"Of each version; without one it does not expire"`
+	IssuedAt     string   `json:"issuedAt,omitempty" format:"date-time"`
+	ExpiresAt    string   `json:"expiresAt,omitempty" format:"date-time" doc:"The first instant at which it is refused"`
+	LastUsedAt   string   `json:"lastUsedAt,omitempty" format:"date-time"`
+	LastUsedFrom string   `json:"lastUsedFrom,omitempty"`
+	Rotations    int64    `json:"rotations"`
+	Predecessors int      `json:"predecessors" doc:"Versions before that are still good"`
+}
+
+func viewOf(t desk.Token) tokenView {
+	list := func(names []string) []string { return append([]string{}, names...) }
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339)
+	}
+	v := tokenView{
+		Name: t.Name, Namespace: t.Namespace, Object: t.Object, Client: t.Client, User: t.User, Declared: t.Declared,
+		ID: t.ID, Hint: t.Hint, State: t.State, Ready: t.Ready, Reason: t.Reason,
+		Roles: list(t.Roles), Permissions: list(t.Permissions), SourceRanges: list(t.SourceRanges),
+		IssuedAt: at(t.IssuedAt), ExpiresAt: at(t.ExpiresAt), LastUsedAt: at(t.LastUsedAt), LastUsedFrom: t.LastUsedFrom,
+		Rotations: t.Rotations, Predecessors: t.Predecessors,
+	}
+	if t.Lifetime > 0 {
+		v.Lifetime = t.Lifetime.String()
+	}
+	return v
+}
+
+// tokenMade is the answer that carries a token, once.
+type tokenMade struct {
+	Data  string    `json:"data,omitempty" doc:"The token. It cannot be had again. Absent where it goes into a Secret"`
+	Token tokenView `json:"applicationToken"`
+}
+
+// oneToken is the answer that describes a token.
+type oneToken struct {
+	Data tokenView `json:"data"`
+}
+
+// manyTokens is the answer that lists tokens.
+type manyTokens struct {
+	Data []tokenView `json:"data"`
+}
+
+// tokenWanted is the body of a request that makes a token.
+type tokenWanted struct {
+	Roles        []string `json:"roles,omitempty" doc:"Of those that the client has; none without"`
+	Permissions  []string `json:"permissions,omitempty" doc:"Single ones, of those that the client's roles hold"`
+	SourceRanges []string `json:"sourceRanges,omitempty" doc:"Addresses from which it is accepted, such as 10.0.0.0/8; from everywhere without"`
+	Lifetime     *string  `json:"lifetime,omitempty" doc:"Such as 720h; it does not expire without" example:"720h"`
+}
+
+// tokenChange is the body of a request that changes a token. What is not there stays.
+type tokenChange struct {
+	Roles        *[]string `json:"roles,omitempty"`
+	Permissions  *[]string `json:"permissions,omitempty"`
+	SourceRanges *[]string `json:"sourceRanges,omitempty"`
+	State        *string   `json:"state,omitempty" enum:"Active,Suspended"`
+}
+
+// cloneWanted is the body of a request that clones a token.
+type cloneWanted struct {
+	Name string `json:"name" doc:"Of the new token"`
+}

@@ -1,0 +1,161 @@
+package server_test
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// What visitors of an inn do, and what is looked at when they have been there.
+
+// part is a part of a request.
+type part func(*http.Request)
+
+// call is visit, and looks whether what comes back is what the OpenAPI document says.
+func (h *inn) call(method, path string, parts ...part) reply {
+	h.t.Helper()
+	got := h.visit(method, path, parts...)
+	if at, err := url.ParseRequestURI(path); err == nil {
+		h.conforms(method, at.Path, got)
+	}
+	return got
+}
+
+// visit sends a request from 192.0.2.7.
+func (h *inn) visit(method, path string, parts ...part) reply {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	req.Header.Set("X-Forwarded-For", "192.0.2.7")
+	for _, p := range parts {
+		p(req)
+	}
+	res, err := client.RoundTrip(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	got := reply{res.StatusCode, res.Header, string(text)}
+	for _, secret := range passwords {
+		if strings.Contains(got.body, secret) {
+			h.t.Errorf("%s %s: a password is in %s", method, path, got.body)
+		}
+	}
+	return got
+}
+
+// client follows nothing, unpacks nothing and trusts anybody.
+var client = &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+
+// clean looks for secrets, and for what is marked, in the audit log.
+func (h *inn) clean() {
+	h.t.Helper()
+	said := h.audit.text()
+	for _, secret := range append(h.secrets, marker) {
+		if strings.Contains(said, secret) || len(secret) > 50 && strings.Contains(said, secret[4:40]) {
+			h.t.Errorf("the audit log has %q: %s", secret, said)
+		}
+	}
+}
+
+// good says whether a token is, at the door of a gateway.
+func (h *inn) good(tok string, parts ...part) bool {
+	h.t.Helper()
+	return h.call(http.MethodGet, "/verify", append([]part{bearer(tok)}, parts...)...).status == http.StatusOK
+}
+
+// read is what a body holds, by name.
+func (h *inn) read(r reply) (members map[string]any) {
+	h.t.Helper()
+	if err := json.Unmarshal([]byte(r.body), &members); err != nil {
+		h.t.Fatalf("%v in %q", err, r.body)
+	}
+	return members
+}
+
+// keys are those of a body, with those that they stand below; of a list, those of what is in it.
+func (h *inn) keys(r reply) string {
+	h.t.Helper()
+	members := h.read(r)
+	if list, is := members["data"].([]any); is && len(list) > 0 {
+		members["data"] = list[0]
+	}
+	return strings.Join(paths("", members), " ")
+}
+
+// token takes a token out of an answer, and remembers that nobody may say it again.
+func (h *inn) token(r reply, keys ...string) string {
+	h.t.Helper()
+	text := r.header.Get("X-Security-Token")
+	if len(keys) > 0 {
+		text, _ = h.read(r)[keys[0]].(string)
+	}
+	if r.status != http.StatusOK || text == "" {
+		h.t.Fatalf("no token: %d %v %s", r.status, r.header, r.body)
+	}
+	h.secrets = append(h.secrets, text)
+	return text
+}
+
+// login is a token of a user at an account; 0: at the usual one.
+func (h *inn) login(user string, account ...string) string {
+	h.t.Helper()
+	fields := credentials(user)
+	for _, id := range account {
+		fields = append(fields, "account_id", id)
+	}
+	return h.token(h.call(http.MethodPost, "/auth/login", fielded(fields...)), "token")
+}
+
+// make makes a token of a client over the counter.
+func (h *inn) make(s desk.Scope, w desk.Wanted) string {
+	h.t.Helper()
+	issued, err := h.desk.Create(h.t.Context(), s, w)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.secrets = append(h.secrets, issued.Secret.Reveal())
+	return issued.Secret.Reveal()
+}
+
+// appToken is a token of the client acme, with roles, or permissions if they have a dot.
+func (h *inn) appToken(grants ...string) string {
+	h.t.Helper()
+	w := desk.Wanted{Name: "app" + strings.Join(grants, "")}
+	for _, name := range grants {
+		if strings.Contains(name, ".") {
+			w.Permissions = append(w.Permissions, name)
+		} else {
+			w.Roles = append(w.Roles, name)
+		}
+	}
+	return h.make(desk.Scope{Client: "acme"}, w)
+}
+
+// stranger is a token that was never given out.
+func (h *inn) stranger() string {
+	minted, err := token.Mint(token.Login, rand.Reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return minted.Reveal()
+}
+
+// closed is a verifier that has not heard of the store.
+func closed(h *inn) *verify.Verifier {
+	return verify.NewVerifier(h.index, h.books, verify.Options{Reads: 1000, Now: h.clock.read, Lookups: func(verify.Lookup) {}})
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// request is an HTTP request as it goes over the wire. Lines are headers beside those that it has by itself.
+func request(method, path, credential, contentType, body string, lines ...string) []byte {
+	text := method + " " + path + " HTTP/1.1\r\nHost: tokens.example.com\r\n"
+	if credential != "" {
+		text += "Authorization: Bearer " + credential + "\r\n"
+	}
+	for _, line := range lines {
+		text += line + "\r\n"
+	}
+	if body != "" {
+		text += "Content-Type: " + contentType + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
+	}
+	return []byte(text + "\r\n" + body)
+}
+
+// line is a connection that stays open, over which one asks after another.
+type line struct {
+	conn    net.Conn
+	answers *bufio.Reader
+}
+
+// longestAsked is how long an answer may take, before whoever asked gives up.
+const longestAsked = time.Minute
+
+func dial(ctx context.Context, address string) (*line, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &line{conn, bufio.NewReader(conn)}, nil
+}
+
+// send sends a request, and returns the status and the body of its answer.
+func (l *line) send(request []byte) (int, []byte, error) {
+	if err := l.conn.SetDeadline(time.Now().Add(longestAsked)); err != nil {
+		return 0, nil, err
+	}
+	if _, err := l.conn.Write(request); err != nil {
+		return 0, nil, err
+	}
+	said, err := http.ReadResponse(l.answers, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer said.Body.Close()
+	body, err := io.ReadAll(said.Body)
+	return said.StatusCode, body, err
+}
+
+// ask sends a request, and reads the JSON of its answer, which must be a success.
+func (l *line) ask(request []byte, answer any) error {
+	status, body, err := l.send(request)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("the answer is %d: %.200s", status, body)
+	}
+	return json.Unmarshal(body, answer)
+}
+
+// askOnce sends one request over a connection of its own, and reads the JSON of its answer.
+func askOnce(ctx context.Context, address string, request []byte, answer any) error {
+	l, err := dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer l.conn.Close()
+	return l.ask(request, answer)
+}

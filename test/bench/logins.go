@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"runtime"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+const (
+	peopleClient = "people" // at which they log in
+	usersEach    = 32       // share a way to store their passwords
+	mostSessions = 1000     // of each, so that no login ends another
+	theirWord    = "correct horse battery staple"
+)
+
+// hashing is a way to store passwords. The users who have it share a Secret.
+type hashing struct {
+	users string // what their names begin with
+	words string // the name of their Secret
+	says  string
+	hash  func() (string, error)
+	goal  *goal // of the logins, beside the bare hash
+}
+
+// The ways. Of the first, the hash is what takes the time. The second costs so little that the writes are seen beside it, and
+// the third nothing, so that there is nothing else.
+var (
+	strong = hashing{
+		"strong", "password-strong", "argon2id m=64 MiB t=3 p=4",
+		func() (string, error) { return argon2id(64<<10, 3, 4) }, atLeast(0.9), // RFC 9106, 4: the second recommended option
+	}
+	usual = hashing{
+		"usual", "password-usual", "argon2id m=19 MiB t=2 p=1",
+		func() (string, error) { return password.Hash(password.Take(theirWord), rand.Reader) }, nil,
+	}
+	quick = hashing{
+		"quick", "password-quick", "argon2id m=8 KiB t=1 p=1",
+		func() (string, error) { return argon2id(8, 1, 1) }, nil,
+	}
+)
+
+// argon2id is a hash in PHC form.
+func argon2id(kiB, passes uint32, lanes uint8) (string, error) {
+	salt := make([]byte, 16)
+	if _, err := rand.Read(salt); err != nil {
+		return "", err
+	}
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", kiB, passes, lanes,
+		b64.EncodeToString(salt), b64.EncodeToString(argon2.IDKey([]byte(theirWord), salt, passes, kiB, lanes, 32))), nil
+}
+
+func (h hashing) user(i int) string { return fmt.Sprintf("%s-%02d", h.users, i%usersEach) }
+
+// people are users on a stage, and the door at which they log in.
+type people struct {
+	*stage
+	door   string
+	checks int // passwords that are checked at once, by the operator and bare
+	stored map[string]password.Stored
+}
+
+// measureLogins logs in, and does with logins what their holders do.
+func measureLogins(ctx context.Context, b *bench) error {
+	s, err := b.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	p := &people{stage: s, checks: runtime.GOMAXPROCS(0), stored: map[string]password.Stored{}}
+	if err := p.moveIn(ctx, strong, usual, quick); err != nil {
+		return err
+	}
+	if err := p.openDoor(ctx); err != nil {
+		return err
+	}
+	r := b.report.in("logins")
+	for _, h := range []hashing{strong, usual} {
+		if err := p.logIn(ctx, b, r, h); err != nil {
+			return err
+		}
+	}
+	if err := p.trade(ctx, b, r); err != nil {
+		return err
+	}
+	return p.crush(ctx, b, r, usual)
+}
+
+// moveIn makes the client, the users and the Secrets of their passwords.
+func (p *people) moveIn(ctx context.Context, ways ...hashing) error {
+	admin := p.clients[0]
+	c := &v1alpha1.Client{
+		ObjectMeta: metav1.ObjectMeta{Name: peopleClient},
+		Spec: v1alpha1.ClientSpec{
+			Roles: []v1alpha1.Role{
+				{Name: "primary", Permissions: []v1alpha1.Permission{"search.*", "sec.continuous.rest"}},
+				{Name: "developer", Permissions: []v1alpha1.Permission{"sec.application-token.*"}},
+			},
+			Logins: v1alpha1.LoginPolicy{MaxSessionsPerUser: new(int32(mostSessions))},
+		},
+	}
+	if err := admin.Create(ctx, c); err != nil {
+		return fmt.Errorf("create Client %s: %w", peopleClient, err)
+	}
+	for _, h := range ways {
+		hash, err := h.hash()
+		if err != nil {
+			return err
+		}
+		if p.stored[h.users], err = password.ReadHash(hash); err != nil {
+			return err
+		}
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: h.words},
+			StringData: map[string]string{"passwordHash": hash},
+		}
+		if err := admin.Create(ctx, secret); err != nil {
+			return fmt.Errorf("create Secret %s: %w", h.words, err)
+		}
+		err = p.all(ctx, "users", usersEach, func(ctx context.Context, c client.Client, i int) error {
+			return c.Create(ctx, &v1alpha1.User{
+				ObjectMeta: metav1.ObjectMeta{Name: h.user(i)},
+				Spec: v1alpha1.UserSpec{
+					PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(h.words)},
+					Accounts:          []v1alpha1.Account{{Client: peopleClient, Roles: []v1alpha1.RoleName{"primary", "developer"}}},
+				},
+			})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openDoor starts the operator. What plain clients write, in a namespace that it does not serve, is nothing to it.
+func (p *people) openDoor(ctx context.Context) error {
+	var err error
+	if p.door, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	return p.startOperator(ctx, "--plain-http", "--bind-address="+p.door, "--shutdown-delay=0s",
+		"--namespaces="+ownNamespace, fmt.Sprintf("--password-checks=%d", p.checks))
+}
+
+// logIn compares logins with checks of the same password that are nothing else, as many at once, in this process. Each has all
+// cores in its turn; beside the operator there are the API server, etcd and whoever asks.
+func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) error {
+	var requests [][]byte
+	for i := range usersEach {
+		form := url.Values{"grant_type": {"password"}, "username": {h.user(i)}, "password": {theirWord}}
+		requests = append(requests, request("POST", "/oauth2/token", "", "application/x-www-form-urlencoded", form.Encode()))
+	}
+	operator := overHTTP("login, "+h.says, p.door, requests)
+	bare := p.bare(h)
+	// The logins of each user are counted, and the count is written, up to five seconds later. It is no part of hashing.
+	bare.before = func(ctx context.Context) error {
+		_, err := p.restFor(ctx, b.loginTurn+time.Second)
+		return err
+	}
+	for _, c := range []contender{operator, bare} { // they warm up
+		if _, err := c.fire(ctx, b.loginTurn/4); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	used := p.usage()
+	v, err := b.competeFor(ctx, b.loginTurn, operator, bare)
+	if err != nil {
+		return err
+	}
+	p.say("logins and bare hashes: %s", p.usage().since(used))
+	r.beside("login, "+h.says+", beside the bare hash", v[0].rate, "/s", v[1].rate, h.goal)
+	return nil
+}
+
+// bare checks the password, and does nothing else.
+func (p *people) bare(h hashing) contender {
+	checker := password.NewChecker(password.Options{Slots: p.checks, Waiting: askers})
+	secret := password.Take(theirWord)
+	once := func(ctx context.Context) error {
+		same, err := checker.Check(ctx, p.stored[h.users], secret, func() error { return nil })
+		if err == nil && !same {
+			err = fmt.Errorf("the password of %s is another", h.users)
+		}
+		return err
+	}
+	return contender{name: "the hash alone, " + h.says, ask: func(ctx context.Context, _ int) (func() error, func(), error) {
+		return func() error { return once(ctx) }, func() {}, nil
+	}}
+}

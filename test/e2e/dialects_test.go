@@ -1,0 +1,222 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+// fence is a block of a page, in a language.
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+// exchange is what a page has its readers paste, and what it says is printed then.
+type exchange struct {
+	line             int // of the page
+	command, printed string
+}
+
+// dialect reads a page about a login protocol: its exchanges, and the objects that it declares.
+func dialect(t *testing.T, page string) (exchanges []exchange, objects string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "dialects", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range fence.FindAllSubmatchIndex(text, -1) {
+		language, block := string(text[at[2]:at[3]]), string(text[at[4]:at[5]])
+		switch language {
+		case "sh":
+			exchanges = append(exchanges, exchange{line: 1 + bytes.Count(text[:at[0]], []byte("\n")), command: block})
+		case "text":
+			last := len(exchanges) - 1
+			if last < 0 || exchanges[last].printed != "" {
+				t.Fatalf("%s: nothing is pasted that prints\n%s", page, block)
+			}
+			exchanges[last].printed = block
+		case "yaml":
+			objects += "---\n" + block
+		default:
+			t.Errorf("%s: blocks are sh, text or yaml, and there is one in %q", page, language)
+		}
+	}
+	return exchanges, objects
+}
+
+// varies is how the pages write what differs each time: text without quotes, within a line.
+const varies = "…"
+
+// shape is what is printed, as a page writes it.
+func shape(printed string) *regexp.Regexp {
+	var all []string
+	for line := range strings.Lines(printed) {
+		var constants []string
+		for part := range strings.SplitSeq(strings.TrimSuffix(line, "\n"), varies) {
+			constants = append(constants, regexp.QuoteMeta(part))
+		}
+		all = append(all, strings.Join(constants, `[^"\n]+`)+`[ \r]*\n`)
+	}
+	return regexp.MustCompile(`^` + strings.Join(all, "") + `$`)
+}
+
+// reader is somebody who pastes what a page says into a shell.
+type reader struct{ url, ca, password string }
+
+// first is the block with which each page begins, and with what the test replaces what is in it.
+func (r reader) first(t *testing.T, command string) string {
+	t.Helper()
+	for was, is := range map[string]string{
+		"URL=https://apptoken-operator.apptoken-system.svc\n": "URL=" + r.url + "\n",
+		"CA=apptoken-ca.crt\n":                                "CA=" + r.ca + "\n",
+	} {
+		if !strings.Contains(command, was) {
+			t.Fatalf("the first block does not say %q", was)
+		}
+		command = strings.ReplaceAll(command, was, is)
+	}
+	return command
+}
+
+// paste runs what a page says, all in one shell, and returns what each block has printed.
+func (r reader) paste(t *testing.T, exchanges []exchange) []string {
+	t.Helper()
+	dir := t.TempDir()
+	mark := "--- " + t.Name() + " "
+	var script strings.Builder
+	for i, x := range exchanges {
+		if i == 0 {
+			x.command = r.first(t, x.command)
+		}
+		fmt.Fprintf(&script, "echo '%s%d'\n%s", mark, i, x.command)
+	}
+	file := filepath.Join(dir, "page.sh")
+	if err := os.WriteFile(file, []byte(script.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", file)
+	cmd.Dir = dir
+	cmd.Stdin = strings.NewReader(r.password + "\n")
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
+	said, err := cmd.Output()
+	noteSecrets(said)
+	printed := make([]string, len(exchanges))
+	at := -1
+	for line := range strings.Lines(string(said)) {
+		if n, ok := strings.CutPrefix(line, mark); ok {
+			at, _ = strconv.Atoi(strings.TrimSpace(n))
+			continue
+		}
+		printed[at] += line
+	}
+	if err != nil {
+		t.Errorf("line %d: %v\n%s%s%s", exchanges[max(at, 0)].line, err, exchanges[max(at, 0)].command, printed[max(at, 0)], &problem)
+	}
+	return printed[:at+1]
+}
+
+// sessionID is that of a session, in the answer that gives it.
+var sessionID = regexp.MustCompile(`"session": ?"([^"]+)"`)
+
+// noteSecrets has every credential that somebody was given looked for in hindsight.
+func noteSecrets(said []byte) {
+	for tok := range token.Find(said) {
+		plaintexts.mark(tok.Reveal())
+	}
+	for _, m := range sessionID.FindAllSubmatch(said, -1) {
+		plaintexts.mark(string(m[1]))
+	}
+}
+
+// needs skips a test for which a program is not installed, or fails it where all must run.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("APPTOKEN_TEST_ALL") != "" {
+				t.Fatalf("%s is not installed: apt-get install %s", program, program)
+			}
+			t.Skipf("%s is not installed: apt-get install %s", program, program)
+		}
+	}
+}
+
+// overTLS is an operator of the test's own, in front of which no gateway stands, and its certificate.
+func overTLS(t *testing.T) (op *operator, url, ca string) {
+	t.Helper()
+	o := options()
+	o.Doors.PlainHTTP, o.Doors.TrustedProxies = false, nil
+	o.Doors.CertFile, o.Doors.KeyFile = certified(t)
+	op = start(t, o)
+	return op, "https://" + listening(t, op), o.Doors.CertFile
+}
+
+// listening waits until an operator is open to logins, and says where.
+func listening(t *testing.T, op *operator) string {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return op.Doors["bind-address"].Ready() == nil, nil
+	})
+	if err != nil {
+		t.Fatal("the doors are not open: ", err)
+	}
+	return op.Doors["bind-address"].Addr().String()
+}
+
+// What the pages about login protocols say is what happens: their lines are pasted into a shell, and what is printed is
+// what they show.
+func TestWhatThePagesAboutLoginsSayIsWhatHappens(t *testing.T) {
+	needs(t, "bash", "curl", "jq")
+	_, url, ca := overTLS(t)
+	r := reader{url, ca, secretText(t)}
+	declare(t, "README.md", r.password)
+	for _, page := range []string{"funnelback.md", "squiz-dxp.md", "teletracker.md", "spectrum.md", "oauth.md", "README.md"} {
+		t.Run(page, func(t *testing.T) {
+			exchanges, _ := dialect(t, page)
+			for i, printed := range r.paste(t, exchanges) {
+				if x := exchanges[i]; !shape(x.printed).MatchString(printed) {
+					t.Errorf("line %d: after\n%s\nthe page shows\n%s\nand this is printed:\n%s", x.line, x.command, x.printed, printed)
+				}
+			}
+		})
+	}
+}
+
+// declare makes what a page declares, and the password of the one user in it.
+func declare(t *testing.T, page, password string) {
+	t.Helper()
+	_, objects := dialect(t, page)
+	file := filepath.Join(t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(file, []byte(objects), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := kubectl(t.Context(), "apply", "-f", file); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice-password"},
+		Data:       map[string][]byte{"passwordHash": []byte(hashed(t, password))},
+	}
+	if err := admin.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // so that the next run has a password of its own
+		if err := admin.Delete(context.WithoutCancel(t.Context()), secret); err != nil {
+			t.Error(err)
+		}
+	})
+}

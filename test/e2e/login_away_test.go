@@ -1,0 +1,201 @@
+package e2e_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/rest"
+)
+
+// wire is a way to the API server that can be cut.
+type wire struct {
+	listener net.Listener
+	server   string // host:port
+
+	mu   sync.Mutex
+	cut  bool
+	open map[net.Conn]bool
+}
+
+// newWire lays one, and returns a way to the API server over it.
+func newWire(t *testing.T, to *rest.Config) (*wire, *rest.Config) {
+	t.Helper()
+	server, err := url.Parse(to.Host)
+	if err != nil || server.Host == "" {
+		server = &url.URL{Host: to.Host}
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{listener: l, server: server.Host, open: map[net.Conn]bool{}}
+	ended := make(chan struct{})
+	go func() { defer close(ended); w.accept() }()
+	t.Cleanup(func() {
+		l.Close()
+		w.set(true)
+		<-ended
+	})
+	over := rest.CopyConfig(to)
+	over.Host = "https://" + l.Addr().String()
+	return w, over
+}
+
+// accept takes connections until the listener is closed.
+func (w *wire) accept() {
+	var each sync.WaitGroup
+	defer each.Wait()
+	for {
+		near, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		each.Go(func() { w.carry(near) })
+	}
+}
+
+func (w *wire) carry(near net.Conn) {
+	defer near.Close()
+	far, err := new(net.Dialer).Dial("tcp", w.server)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	if !w.keep(near, far) {
+		return
+	}
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1]) // until one of them is closed
+			near.Close()
+			far.Close()
+		})
+	}
+	both.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.open, near)
+	delete(w.open, far)
+}
+
+// keep notes connections, so that they can be cut. False if the wire is.
+func (w *wire) keep(all ...net.Conn) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range all {
+		w.open[c] = true
+	}
+	return !w.cut
+}
+
+// set cuts the wire and all that goes over it, or mends it.
+func (w *wire) set(cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+	for c := range w.open {
+		if cut {
+			c.Close()
+		}
+	}
+}
+
+func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T) { // [3.8]
+	wire, over := newWire(t, identity())
+	op, err := beginAt(over, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := op.halt(); err != nil {
+			t.Errorf("the operator's end: %v", err)
+		}
+	})
+	listening(t, op)
+	p := tenantOf(t, op).person("alice")
+	login, other := p.logsIn(), p.logsIn()
+	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+	if got := p.passes(login.Token, "", "192.0.2.1"); got.status != http.StatusOK {
+		t.Fatalf("before: %d", got.status)
+	}
+	before := len(p.logins(t.Context()))
+
+	wire.set(true)
+	verifies := func() {
+		t.Helper()
+		for range 5 {
+			if got := p.passes(login.Token, "", "192.0.2.1"); got.status != http.StatusOK {
+				t.Errorf("a login: %d", got.status)
+			}
+			if got := p.inSession(session); got != http.StatusOK {
+				t.Errorf("a session: %d", got)
+			}
+		}
+	}
+	verifies()
+	wrong := p.credentials()
+	wrong.Set("password", "wrong")
+	for sentence, ask := range map[string]func() (says, error){
+		"a login": func() (says, error) { return p.ask(t.Context(), http.MethodPost, "/auth/login", nil, p.credentials()) },
+		"a login by form": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/admin-api/account/v1/login", nil, p.credentials())
+		},
+		"a session": func() (says, error) {
+			return p.ask(t.Context(), http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+		},
+		"a grant": func() (says, error) {
+			form := p.credentials()
+			form.Set("grant_type", "password")
+			return p.ask(t.Context(), http.MethodPost, "/oauth2/token", nil, form)
+		},
+		"a refresh": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/auth/refresh", nil, url.Values{"refresh_token": {other.RefreshToken}})
+		},
+		"a refresh by OAuth": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/oauth2/token", nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {other.RefreshToken}})
+		},
+		"a revocation": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/oauth2/revoke", nil, url.Values{"token": {other.Token}})
+		},
+		"a revocation of a refresh token": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/oauth2/revoke", nil, url.Values{"token": {other.RefreshToken}})
+		},
+		"a logout": func() (says, error) {
+			return p.ask(t.Context(), http.MethodPost, "/auth/logout", bearer(other.Token), nil)
+		},
+	} {
+		got, err := ask()
+		after, wrong := strconv.Atoi(got.header.Get("Retry-After"))
+		if err != nil || got.status != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" || wrong != nil || after < 1 {
+			t.Errorf("%s: %d %s, Retry-After %q, %v", sentence, got.status, got.body, got.header.Get("Retry-After"), err)
+		}
+		if strings.Contains(got.body, "connect") || strings.Contains(got.body, "127.0.0.1") {
+			t.Errorf("%s: the answer tells of what is behind us: %s", sentence, got.body)
+		}
+	}
+	if got := p.asks(http.MethodPost, "/auth/login", nil, wrong); got.status != http.StatusUnauthorized {
+		t.Errorf("a wrong password: %d", got.status)
+	}
+	verifies()
+
+	wire.set(false)
+	p.eventually("logins are opened again", func(ctx context.Context) bool {
+		got, err := p.ask(ctx, http.MethodPost, "/auth/login", nil, p.credentials())
+		return err == nil && got.status == http.StatusOK
+	})
+	if got := p.refreshes(other.RefreshToken); got.status != http.StatusOK {
+		t.Errorf("what could not be refreshed: %d %s", got.status, got.body)
+	}
+	verifies()
+	if now := len(p.logins(t.Context())); now != before+1 {
+		t.Errorf("there were %d logins and there are %d, of which one was opened: what failed has left some", before, now)
+	}
+}

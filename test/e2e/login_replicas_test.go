@@ -1,0 +1,229 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// replicas are three operators, of which one reconciles.
+func replicas(t *testing.T) []*operator {
+	t.Helper()
+	var all []*operator
+	for range 3 {
+		o := options()
+		o.LeaderElect = true
+		all = append(all, start(t, o))
+	}
+	for _, op := range all {
+		listening(t, op)
+	}
+	return all
+}
+
+// balanced is a person whose requests go to the replicas in turn, through a balancer that says where they come from.
+type balanced struct {
+	*person
+	url    string
+	served []atomic.Int64
+}
+
+func balance(t *testing.T, p *person, all []*operator) *balanced {
+	t.Helper()
+	b := &balanced{person: p, served: make([]atomic.Int64, len(all))}
+	var turn atomic.Int64
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		n := int(turn.Add(1)-1) % len(all)
+		b.served[n].Add(1)
+		r.SetURL(&url.URL{Scheme: "http", Host: all[n].Doors["bind-address"].Addr().String()})
+		r.Out.Header.Set("X-Forwarded-For", "192.0.2.1")
+	}})
+	t.Cleanup(proxy.Close)
+	b.url = proxy.URL
+	for _, op := range all {
+		p.at(op).known()
+	}
+	return b
+}
+
+// send sends a form to whichever replica is next.
+func (b *balanced) send(ctx context.Context, path string, form url.Values) (says, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return says{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return read(http.DefaultClient.Do(req))
+}
+
+func TestALoginIsOneOnAllReplicas(t *testing.T) { // [row 2]
+	all := replicas(t)
+	b := balance(t, tenantOf(t, all[0]).person("alice"), all)
+	// is says what each replica answers, asked once, whatever its watch has told.
+	is := func(sentence, text string, want int) {
+		t.Helper()
+		for i, op := range all {
+			if got := b.at(op).passes(text, "", "192.0.2.1").status; got != want {
+				t.Errorf("%s: replica %d answers %d", sentence, i, got)
+			}
+		}
+	}
+	soon := func(sentence, text string, want int) {
+		t.Helper()
+		for i, op := range all {
+			asker := b.at(op)
+			b.eventually(fmt.Sprintf("%s, at replica %d", sentence, i), func(context.Context) bool { return asker.passes(text, "", "192.0.2.1").status == want })
+		}
+	}
+	login, err := b.send(t.Context(), "/auth/login", b.credentials())
+	b.must(err)
+	for round := range 2 * len(all) {
+		is("a pair that was just had is good everywhere", login.Token, http.StatusOK)
+		next, err := b.send(t.Context(), "/auth/refresh", url.Values{"refresh_token": {login.RefreshToken}})
+		b.must(err)
+		if next.status != http.StatusOK {
+			t.Fatalf("round %d, at the next replica: %d %s", round, next.status, next.body)
+		}
+		soon("the pair before has ended", login.Token, http.StatusUnauthorized)
+		login = next
+	}
+	for i := range b.served {
+		if b.served[i].Load() == 0 {
+			t.Errorf("replica %d had nothing to do", i)
+		}
+	}
+	if got := b.at(all[1]).asks(http.MethodPost, "/auth/logout", bearer(login.Token), nil); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	soon("who logs out at one is logged out on all", login.Token, http.StatusUnauthorized)
+	if n := len(b.logins(t.Context())); n != 0 {
+		t.Errorf("%d records are left", n)
+	}
+}
+
+func TestOfRefreshesAtTheSameTimeOneCarriesTheSessionOn(t *testing.T) {
+	all := replicas(t)
+	b := balance(t, tenantOf(t, all[0]).person("alice"), all)
+	login, err := b.send(t.Context(), "/auth/login", b.credentials())
+	b.must(err)
+	for round := range 3 {
+		var mu sync.Mutex
+		var pairs []says
+		var together sync.WaitGroup
+		for range 20 {
+			together.Go(func() {
+				got, err := b.send(t.Context(), "/auth/refresh", url.Values{"refresh_token": {login.RefreshToken}})
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err != nil:
+					t.Error(err)
+				case got.status == http.StatusOK:
+					pairs = append(pairs, got)
+				case got.status != http.StatusUnauthorized:
+					t.Errorf("%d %s", got.status, got.body)
+				}
+			})
+		}
+		together.Wait()
+		if len(pairs) == 0 {
+			t.Fatalf("round %d: nobody got a pair", round)
+		}
+		b.eventually("one login is left", func(ctx context.Context) bool { return len(b.logins(ctx)) == 1 })
+		var live []says
+		for _, pair := range pairs {
+			if b.passes(pair.Token, "", "192.0.2.1").status == http.StatusOK {
+				live = append(live, pair)
+			}
+		}
+		t.Logf("round %d: of 20 requests %d got a pair", round, len(pairs))
+		if len(live) != 1 {
+			t.Fatalf("round %d: of %d pairs that were given, %d are good", round, len(pairs), len(live))
+		}
+		login = live[0]
+	}
+	if got, err := b.send(t.Context(), "/auth/refresh", url.Values{"refresh_token": {login.RefreshToken}}); err != nil || got.status != http.StatusOK {
+		t.Errorf("the session is over: %d %s %v", got.status, got.body, err)
+	}
+}
+
+func TestASessionIsInUseOnAllReplicasAndIdleOnAll(t *testing.T) {
+	const idle = 5 * time.Second
+	all := replicas(t)
+	w := tenantOf(t, all[0])
+	w.editClient(fmt.Sprintf(`{logins: {idleTimeout: %s}}`, idle))
+	p := w.person("alice")
+	for _, op := range all {
+		p.at(op).known()
+		w.eventually("the client's time-out is known", func(context.Context) bool {
+			c, _ := op.People.Client(w.name)
+			return c.Idle == idle
+		})
+	}
+	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+	began, turn, last := time.Now(), 0, time.Time{}
+	p.eventually("it was in use, at one after the other, for three times as long as it may be idle", func(context.Context) bool {
+		if time.Since(last) < idle/2 { // less often than each of the replicas alone would want
+			return false
+		}
+		last = time.Now()
+		if got := p.at(all[turn%len(all)]).inSession(session); got != http.StatusOK {
+			t.Fatalf("%s after its beginning, in use each %s, replica %d answers %d", time.Since(began), idle/2, turn%len(all), got)
+		}
+		turn++
+		return time.Since(began) > 3*idle
+	})
+	// Nobody asks until it must be over: a question would be a use.
+	p.eventually("it is idle for long enough", func(context.Context) bool { return time.Since(last) > idle+idle/2 })
+	for i, op := range all {
+		if got := p.at(op).inSession(session); got != http.StatusUnauthorized {
+			t.Errorf("after %s without use, replica %d answers %d", time.Since(last), i, got)
+		}
+	}
+}
+
+func TestTheOldestLoginsGoWhereTooManyAreOpenedOnAllReplicas(t *testing.T) { // [row 10]
+	const most, logins = 5, 60
+	all := replicas(t)
+	w := tenantOf(t, all[0])
+	w.editClient(fmt.Sprintf(`{logins: {maxSessionsPerUser: %d}}`, most))
+	b := balance(t, w.person("alice"), all)
+	for _, op := range all {
+		w.eventually("the client's bound is known", func(context.Context) bool {
+			c, _ := op.People.Client(w.name)
+			return c.MaxSessions == most
+		})
+	}
+	var opened atomic.Int64
+	var crowd sync.WaitGroup
+	for range 6 {
+		crowd.Go(func() {
+			for range logins / 6 {
+				got, err := b.send(t.Context(), "/auth/login", b.credentials())
+				if err != nil || got.status != http.StatusOK {
+					t.Errorf("%v %d %s", err, got.status, got.body)
+					continue
+				}
+				opened.Add(1)
+			}
+		})
+	}
+	crowd.Wait()
+	if opened.Load() != logins {
+		t.Fatalf("%d logins", opened.Load())
+	}
+	b.eventually("there are as many as there may be", func(ctx context.Context) bool { return len(b.logins(ctx)) == most })
+	last := b.logsIn()
+	b.eventually("the newest is among them, and the bound holds", func(ctx context.Context) bool { return len(b.logins(ctx)) == most })
+	if got := b.passes(last.Token, "", "192.0.2.1"); got.status != http.StatusOK {
+		t.Errorf("the newest: %d", got.status)
+	}
+}

@@ -1,0 +1,228 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// atOnce is how soon what is taken away is refused everywhere.
+const atOnce = time.Second
+
+// asked says what a door answers about a credential: good, or not; or that there was no answer.
+type asked func(ctx context.Context, text string) (good bool, err error)
+
+// everyDoor is all that answers about credentials. The introspector is a token, of somebody else, that may introspect.
+func (w *tenant) everyDoor(introspector string) map[string]asked {
+	w.Helper()
+	conn, err := grpc.NewClient(w.op.Doors["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	w.must(err)
+	w.Cleanup(func() { conn.Close() })
+	envoy := authv3.NewAuthorizationClient(conn)
+	// knocks has two answers and no other: what a door says when it fails is none.
+	knocks := func(ctx context.Context, flag, method, path string, header http.Header, body string, into any) error {
+		header.Set("X-Forwarded-For", "192.0.2.1")
+		a, err := w.knock(ctx, flag, method, path, header, body)
+		if err == nil && a.status != http.StatusOK {
+			return fmt.Errorf("%s answers %d: %s", path, a.status, a.body)
+		}
+		if err == nil {
+			err = json.Unmarshal([]byte(a.body), into)
+		}
+		return err
+	}
+	return map[string]asked{
+		"/verify": func(ctx context.Context, text string) (bool, error) {
+			header := bearer(text)
+			header.Set("X-Forwarded-For", "192.0.2.1")
+			a, err := w.knock(ctx, "bind-address", http.MethodGet, "/verify", header, "")
+			if err == nil && a.status != http.StatusOK && a.status != http.StatusUnauthorized {
+				err = fmt.Errorf("/verify answers %d", a.status)
+			}
+			return a.status == http.StatusOK, err
+		},
+		"introspection": func(ctx context.Context, text string) (bool, error) {
+			header := bearer(introspector)
+			header.Set("Content-Type", "application/x-www-form-urlencoded")
+			var said struct{ Active bool }
+			err := knocks(ctx, "bind-address", http.MethodPost, "/oauth2/introspect", header, url.Values{"token": {text}}.Encode(), &said)
+			return said.Active, err
+		},
+		"TokenReview": func(ctx context.Context, text string) (bool, error) {
+			body, err := json.Marshal(authenticationv1.TokenReview{
+				TypeMeta: metav1.TypeMeta{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"},
+				Spec:     authenticationv1.TokenReviewSpec{Token: text},
+			})
+			if err != nil {
+				return false, err
+			}
+			var said authenticationv1.TokenReview
+			err = knocks(ctx, "webhook-bind-address", http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body), &said)
+			return said.Status.Authenticated, err
+		},
+		"ext_authz": func(ctx context.Context, text string) (bool, error) {
+			said, err := envoy.Check(ctx, &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+				Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
+					Headers: map[string]string{"authorization": "Bearer " + text},
+				}},
+			}})
+			return said.GetOkResponse() != nil, err
+		},
+	}
+}
+
+// good says that a credential is, at each of the doors.
+func (w *tenant) good(doors map[string]asked, text string) {
+	w.Helper()
+	for door, ask := range doors {
+		if good, err := ask(w.Context(), text); !good || err != nil {
+			w.Errorf("at %s, a login that nobody has ended is good: %t, %v", door, good, err)
+		}
+	}
+}
+
+// refusedAtOnce says that each of the credentials is refused by each of the doors, so soon after an instant.
+func (w *tenant) refusedAtOnce(doors map[string]asked, since time.Time, texts ...string) {
+	w.Helper()
+	for _, text := range texts {
+		for door, ask := range doors {
+			err := w.await(time.Until(since.Add(atOnce)), func(ctx context.Context) bool {
+				good, err := ask(ctx, text)
+				return !good && err == nil
+			})
+			if err != nil {
+				w.Errorf("%s later, %s takes it to be good still, or does not answer: %v", time.Since(since).Round(time.Millisecond), door, err)
+			}
+		}
+	}
+}
+
+func TestWhateverEndsALoginEndsItAtEveryDoorAtOnce(t *testing.T) { // [3.7] [row 2]
+	op := start(t, options())
+	listening(t, op)
+	guard := tenantOf(t, op)
+	guard.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect"]}]}`)
+	guard.declare("gateway", `{roles: [writer]}`)
+	guard.ready("gateway")
+	doors := guard.everyDoor(guard.text("gateway"))
+	for sentence, end := range map[string]func(p *person, now says){
+		"the user is suspended":     func(p *person, _ says) { p.edit(`{state: Suspended}`) },
+		"the account is taken away": func(p *person, _ says) { p.edit(`{accounts: null}`) },
+		"the client is suspended":   func(p *person, _ says) { p.editClient(`{state: Suspended}`) },
+		"the client is deleted": func(p *person, _ says) {
+			p.must(admin.Delete(t.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: p.name}}))
+		},
+		"the user is deleted": func(p *person, _ says) {
+			p.must(admin.Delete(t.Context(), &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}))
+		},
+		"the password changes": func(p *person, _ says) {
+			changed := &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: p.user}, Data: map[string][]byte{"passwordHash": []byte(hashed(t, secretText(t)))},
+			}
+			p.must(admin.Update(t.Context(), changed))
+		},
+		"the password is gone": func(p *person, _ says) {
+			p.must(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: p.user}}))
+		},
+		"its records are deleted": func(p *person, _ says) {
+			for _, r := range p.logins(t.Context()) {
+				p.must(admin.Delete(t.Context(), &r))
+			}
+		},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			p := tenantOf(t, op).person("alice")
+			login := p.logsIn()
+			open := p.asks(http.MethodGet, "/security/rest/token/access/60", p.basic(), nil)
+			session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+			p.good(doors, login.Token)
+			p.good(doors, open.AccessToken)
+			if got := p.inSession(session); got != http.StatusOK {
+				t.Errorf("the session: %d", got)
+			}
+
+			end(p, login)
+			since := time.Now()
+			p.refusedAtOnce(doors, since, login.Token, open.AccessToken)
+			if err := p.await(time.Until(since.Add(atOnce)), func(context.Context) bool { return p.inSession(session) == http.StatusUnauthorized }); err != nil {
+				t.Errorf("the session goes on: %v", err)
+			}
+			if got := p.refreshes(login.RefreshToken); got.status != http.StatusUnauthorized {
+				t.Errorf("it is refreshed: %d %s", got.status, got.Error)
+			}
+		})
+	}
+	t.Run("its holder logs out", func(t *testing.T) {
+		p := tenantOf(t, op).person("alice")
+		login, other := p.logsIn(), p.logsIn()
+		if got := p.asks(http.MethodPost, "/auth/logout", bearer(login.Token), nil); got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		p.refusedAtOnce(doors, time.Now(), login.Token)
+		p.good(doors, other.Token)
+		if got := p.refreshes(login.RefreshToken); got.status != http.StatusUnauthorized {
+			t.Errorf("it is refreshed: %d %s", got.status, got.Error)
+		}
+	})
+}
+
+// inSession asks about a session token with its session id, from where it was asked for.
+func (p *person) inSession(s says) int {
+	p.Helper()
+	header := bearer(s.AccessToken)
+	header.Set("Cookie", "SESSION="+s.Session)
+	header.Set("X-Forwarded-For", "192.0.2.1")
+	a, err := p.knock(p.Context(), "bind-address", http.MethodGet, "/verify", header, "")
+	p.must(err)
+	return a.status
+}
+
+func TestLoginsOutliveTheOperator(t *testing.T) {
+	op := start(t, options())
+	listening(t, op)
+	p := tenantOf(t, op).person("alice")
+	login := p.logsIn()
+	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+	open := p.asks(http.MethodGet, "/security/rest/token/access/60", p.basic(), nil)
+	ended := p.logsIn()
+	if got := p.asks(http.MethodPost, "/auth/logout", bearer(ended.Token), nil); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	p.must(op.halt())
+
+	next := start(t, options())
+	listening(t, next)
+	p = p.at(next)
+	p.eventually("the index is complete", func(context.Context) bool { return p.passes(login.Token, "", "192.0.2.1").status == http.StatusOK })
+	if got := p.passes(open.AccessToken, "", "192.0.2.1"); got.status != http.StatusOK {
+		t.Errorf("an open token: %d", got.status)
+	}
+	if got := p.inSession(session); got != http.StatusOK {
+		t.Errorf("a session: %d", got)
+	}
+	if got := p.passes(ended.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
+		t.Errorf("what was ended before: %d", got.status)
+	}
+	if got := p.refreshes(login.RefreshToken); got.status != http.StatusOK || p.passes(got.Token, "", "192.0.2.1").status != http.StatusOK {
+		t.Errorf("a refresh: %d %s", got.status, got.Error)
+	}
+	if got := p.passes(login.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
+		t.Errorf("what was refreshed: %d", got.status)
+	}
+	var u v1alpha1.User
+	p.must(admin.Get(t.Context(), client.ObjectKey{Name: p.user}, &u))
+}

@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/apptoken/operator/test/browser"
+)
+
+// What the page calls the operations on the tokens of a client.
+const clientTokens = "Application tokens of a client"
+
+func TestAPersonAdministersTokensFromThePage(t *testing.T) {
+	w := aTenant(t)
+	p := w.person("admin")
+	p.edit(`{accounts: [{client: ` + p.name + `, roles: [developer]}]}`)
+	p.known()
+	page := browser.Open(t, "http://"+w.op.Doors["bind-address"].Addr().String()+"/ui/")
+	page.Picture("operator")
+
+	if said := page.LogIn("login", p.username, "wrong "+p.password); !strings.Contains(said, "invalid_grant") {
+		t.Errorf("with a wrong password the page says %q", said)
+	}
+	if said := page.LogIn("login", p.username, p.password); said != "" {
+		t.Fatalf("the page says %q", said)
+	}
+	page.Picture("operator-logged-in")
+	page.CloseDialog()
+
+	of := map[string]string{"client": p.name, "name": "crawler"}
+	made := execute(t, page, "createOfClient", of, `{"roles": ["primary"], "lifetime": "720h"}`)
+	page.Do("show the token", chromedp.ScrollIntoView(chromedp.CSS(`[id="operations-Application_tokens_of_a_client-createOfClient"] .live-responses-table`)))
+	page.Picture("operator-created")
+	tok, _ := made["data"].(string)
+	if !strings.HasPrefix(tok, "ata_") {
+		t.Fatal("the page shows no token")
+	}
+	if status := p.verdict(tok); status != http.StatusOK {
+		t.Errorf("the token on the page is answered with %d", status)
+	}
+	seen := execute(t, page, "getOfClient", of, "")
+	listed := execute(t, page, "listOfClient", map[string]string{"client": p.name}, "")
+	page.Do("show the list", chromedp.ScrollIntoView(chromedp.CSS(`[id="operations-Application_tokens_of_a_client-listOfClient"] .live-responses-table`)))
+	page.Picture("operator-list")
+	for what, body := range map[string]map[string]any{"one": seen, "all": listed} {
+		if text, err := json.Marshal(body); err != nil || strings.Contains(string(text), tok[4:40]) || !strings.Contains(string(text), `"crawler"`) {
+			t.Errorf("%s: the token is shown again, or not at all (%v)", what, err)
+		}
+	}
+	clone := execute(t, page, "cloneOfClient", of, `{"name": "crawler-2"}`)
+	if other, _ := clone["data"].(string); !strings.HasPrefix(other, "ata_") || other == tok {
+		t.Error("the clone has no token of its own")
+	}
+	rotated := execute(t, page, "rotateOfClient", of, "")
+	next, _ := rotated["data"].(string)
+	execute(t, page, "revokeOfClient", of, "")
+	for name, text := range map[string]string{"the first": tok, "the second": next} {
+		if status := p.verdict(text); status != http.StatusUnauthorized {
+			t.Errorf("%s version is answered with %d after it was revoked", name, status)
+		}
+	}
+	page.MustBeQuiet("400 /oauth2/token")
+}
+
+// verdict is what a gateway is told of a token.
+func (p *person) verdict(text string) int {
+	p.Helper()
+	a, err := p.knock(p.Context(), "bind-address", http.MethodGet, "/verify", bearer(text), "")
+	p.must(err)
+	return a.status
+}
+
+// execute is what the page shows of an operation that succeeds. What is secret in it is looked for in hindsight.
+func execute(t *testing.T, page *browser.Tab, operation string, parameters map[string]string, body string) map[string]any {
+	t.Helper()
+	a := page.Execute(clientTokens, operation, parameters, body)
+	noteSecrets([]byte(a.Body))
+	got := map[string]any{}
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || a.Status != http.StatusOK {
+		page.Picture("operator-failed")
+		t.Fatalf("%s: the page shows the status %d (%v)", operation, a.Status, err)
+	}
+	return got
+}
