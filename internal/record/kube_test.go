@@ -232,7 +232,9 @@ func (s shelf) errors() map[string]error {
 
 func TestKubeSharesItsRecordsWithOthers(t *testing.T) {
 	for way, open := range stores {
-		for sentence, holds := range kubeSentences {
+		all := maps.Clone(kubeSentences)
+		maps.Copy(all, loginSentences)
+		for sentence, holds := range all {
 			t.Run(way+"/"+sentence, func(t *testing.T) {
 				t.Parallel()
 				ns := namespace(t)

@@ -113,6 +113,12 @@ func cachedOver(t *testing.T, way *http.Client, namespace string, prepare func(c
 			return []string{of(o.(*v1alpha1.TokenRecord).Spec.Owner)}
 		}))
 	}
+	must(t, c.IndexField(t.Context(), &v1alpha1.TokenRecord{}, record.FieldFamily, func(o client.Object) []string {
+		if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
+			return []string{string(refresh.Family)}
+		}
+		return nil
+	}))
 	if prepare != nil {
 		prepare(c)
 	}

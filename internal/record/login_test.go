@@ -1,0 +1,152 @@
+package record_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// loginSentences are what holds of the records of logins.
+var loginSentences = map[string]func(s shelf){
+	"of many who claim a record one succeeds": func(s shelf) {
+		now, err := s.Confirm(s.Context(), s.first.Name())
+		must(s.T, err)
+		const many = 8
+		errs := make([]error, many)
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() { errs[i] = s.Claim(s.Context(), now) })
+		}
+		all.Wait()
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+			} else if !errors.Is(err, record.ErrGone) {
+				s.Errorf("one who lost is told %v", err)
+			}
+		}
+		if won != 1 {
+			s.Errorf("%d of %d have claimed it", won, many)
+		}
+	},
+	"what something holds back is claimed once all the same": func(s shelf) {
+		s.patch(`{"metadata": {"finalizers": ["example.com/archive"]}}`)
+		now, err := s.Confirm(s.Context(), s.first.Name())
+		must(s.T, err)
+		must(s.T, s.Claim(s.Context(), now))
+		if err := s.Claim(s.Context(), now); !errors.Is(err, record.ErrStale) {
+			s.Errorf("the second is told %v", err)
+		}
+		s.patch(`{"metadata": {"finalizers": null}}`)
+	},
+	"a record that has changed is not claimed on what it was": func(s shelf) {
+		before, err := s.Confirm(s.Context(), s.first.Name())
+		must(s.T, err)
+		s.patch(`{"status": {"lastUsedAt": "2026-03-01T12:30:00Z"}}`, "status")
+		if err := s.Claim(s.Context(), before); !errors.Is(err, record.ErrStale) {
+			s.Errorf("it is told %v", err)
+		}
+	},
+	"the records of a session are found by its family, and no others": func(s shelf) {
+		add := func(label, family string) record.Record {
+			r := sample(label)
+			r.Refresh = &record.Refresh{Digest: sha256.Sum256([]byte(label + " refresh")), Family: sha256.Sum256([]byte(family)), ExpiresAt: noon.Add(time.Hour)}
+			r, err := s.Add(s.Context(), r)
+			must(s.T, err)
+			return r
+		}
+		want := []string{add("one", "ours").Name(), add("two", "ours").Name()}
+		add("other", "theirs")
+		slices.Sort(want)
+		for _, sure := range []bool{true, false} {
+			var got []string
+			await(s.T, "the session is listed", func() bool {
+				rs, err := s.Family(s.Context(), sha256.Sum256([]byte("ours")), sure)
+				must(s.T, err)
+				got = nil
+				for _, r := range rs {
+					got = append(got, r.Name())
+				}
+				slices.Sort(got)
+				return len(got) == 2
+			})
+			if !slices.Equal(got, want) {
+				s.Errorf("sure %v: %v, want %v", sure, got, want)
+			}
+		}
+	},
+	"to be sure of the records of an owner, they are read from the store": func(s shelf) {
+		rs, err := s.ConfirmOf(s.Context(), s.first.Owner)
+		must(s.T, err)
+		if len(rs) != 1 || rs[0].Name() != s.first.Name() {
+			s.Errorf("%d records", len(rs))
+		}
+		other := s.first.Owner
+		other.Kind = "User"
+		if rs, err := s.ConfirmOf(s.Context(), other); err != nil || len(rs) != 0 {
+			s.Errorf("of a namesake of another kind: %d records, %v", len(rs), err)
+		}
+	},
+}
+
+func TestLoginsThatCannotBeReadVouchForNothing(t *testing.T) {
+	const marked = "ats_marked0secret"
+	for what, twist := range map[string]func(*v1alpha1.TokenRecordSpec){
+		"a session id in place of its digest": func(s *v1alpha1.TokenRecordSpec) { s.Session = marked },
+		"an idle time-out that is none":       func(s *v1alpha1.TokenRecordSpec) { s.IdleTimeout = "soon" },
+		"an idle time-out of nothing":         func(s *v1alpha1.TokenRecordSpec) { s.IdleTimeout = "0s" },
+		"one that is negative":                func(s *v1alpha1.TokenRecordSpec) { s.IdleTimeout = "-1h" },
+		"a refresh token in place of its digest": func(s *v1alpha1.TokenRecordSpec) {
+			s.Refresh = &v1alpha1.RefreshRecord{Digest: marked}
+		},
+		"a family that is none": func(s *v1alpha1.TokenRecordSpec) {
+			s.Refresh = &v1alpha1.RefreshRecord{Digest: s.Digest, Family: marked}
+		},
+	} {
+		obj := object("a", func(obj *v1alpha1.TokenRecord) { obj.Spec.Kind = v1alpha1.RecordKindLogin; twist(&obj.Spec) })
+		if r, err := record.FromObject(obj); err == nil || strings.Contains(err.Error(), "marked") {
+			t.Errorf("%s: %v, %v", what, r.Name(), err)
+		}
+	}
+}
+
+func TestATokenOfAUserIsToldByItsUser(t *testing.T) {
+	obj := object("a", func(obj *v1alpha1.TokenRecord) {
+		obj.Spec.Kind, obj.Spec.User = v1alpha1.RecordKindApplication, "alice"
+	})
+	if r, err := record.FromObject(obj); err != nil || r.Kind != token.UserApplication {
+		t.Errorf("%s, %v", r.Kind, err)
+	}
+}
+
+func TestARecordIsOverWhenNothingOfItCanBeGoodAgain(t *testing.T) {
+	refresh := &record.Refresh{ExpiresAt: noon.Add(2 * time.Hour)}
+	for what, c := range map[string]struct {
+		record record.Record
+		at     time.Time
+		over   bool
+	}{
+		"without an end":                          {record.Record{IssuedAt: noon}, noon.Add(1e6 * time.Hour), false},
+		"a second before its end":                 {record.Record{ExpiresAt: noon}, noon.Add(-time.Second), false},
+		"at its end":                              {record.Record{ExpiresAt: noon}, noon, true},
+		"at its end, and it can be refreshed":     {record.Record{ExpiresAt: noon, Refresh: refresh}, noon, false},
+		"when it cannot be refreshed any more":    {record.Record{ExpiresAt: noon, Refresh: refresh}, noon.Add(2 * time.Hour), true},
+		"a second before it has lain idle":        {record.Record{IssuedAt: noon, IdleTimeout: time.Minute}, noon.Add(59 * time.Second), false},
+		"when it has lain idle since its issue":   {record.Record{IssuedAt: noon, IdleTimeout: time.Minute}, noon.Add(time.Minute), true},
+		"used in between":                         {record.Record{IssuedAt: noon, LastUsedAt: noon.Add(time.Second), IdleTimeout: time.Minute}, noon.Add(time.Minute), false},
+		"when it has lain idle since it was used": {record.Record{IssuedAt: noon, LastUsedAt: noon.Add(time.Second), IdleTimeout: time.Minute}, noon.Add(61 * time.Second), true},
+	} {
+		if got := c.record.Over(c.at); got != c.over {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
