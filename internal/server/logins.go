@@ -268,17 +268,17 @@ func seconds(d time.Duration) string {
 
 // endLogin ends the login that a request presents, in a header or in a cookie. A credential of another kind stays: who would
 // log out with it does not know what it is.
-func (d *Doors) endLogin(w http.ResponseWriter, r *http.Request) (verify.Identity, error) {
+func (d *Doors) endLogin(r *http.Request) error {
 	p := presentedIn(r.Header)
 	facts := verify.Facts{Source: d.source(r), Session: p.session}
 	who, verdict := d.ask(r.Context(), doorLogout, p.text, facts, facts.Source)
 	switch {
 	case verdict.Open():
-		return who, login.ErrUnavailable
+		return login.ErrUnavailable
 	case verdict != verify.Good:
-		return who, login.ErrDenied
+		return login.ErrDenied
 	case who.User == nil || !isLogin(who.Kind):
-		return who, &login.Forbidden{Message: "this is not a login; to end an application token, revoke it"}
+		return &login.Forbidden{Message: "this is not a login; to end an application token, revoke it"}
 	}
 	_, digest, err := token.DigestOf(p.text)
 	if err == nil {
@@ -287,5 +287,5 @@ func (d *Doors) endLogin(w http.ResponseWriter, r *http.Request) (verify.Identit
 	if err == nil {
 		d.Audit.Info("logged out", "user", who.User.Name, "token", who.ID.String(), "source", facts.Source.String(), "protocol", protocolOf(r))
 	}
-	return who, err
+	return err
 }

@@ -148,7 +148,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 
 // authLogout is POST /auth/logout.
 func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
-	if _, err := d.endLogin(w, r); err != nil {
+	if err := d.endLogin(r); err != nil {
 		d.unsuccessful(w, err)
 		return
 	}
