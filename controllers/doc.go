@@ -4,6 +4,8 @@
 //	ApplicationTokens  token -> record and Secret, rotation, retirement, restarts
 //	Clients            client -> state and counts
 //	TokenRecords       record -> swept, once nobody owns it
+//	Users              user -> whether they can log in, and how many logins they have
+//	Logins             record of a login -> swept, once it is over, or one too many
 //
 // The file for each step of an ApplicationToken: desired.go understands the spec, clone.go resolves cloneFrom, observe.go
 // looks, act.go issues, retire.go ends, secret.go writes the Secret, restart.go restarts consumers, status.go says so. Of

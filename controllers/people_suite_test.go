@@ -100,7 +100,7 @@ func (w *world) person(name string) string { return strings.Replace(w.shop, "sho
 func (w *world) sign(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
 	w.t.Helper()
 	u := &v1alpha1.User{
-		ObjectMeta: metav1.ObjectMeta{Name: w.person(name)},
+		ObjectMeta: metav1.ObjectMeta{Name: w.person(name), Labels: map[string]string{"world": w.shop}},
 		Spec: v1alpha1.UserSpec{
 			State:             v1alpha1.StateActive,
 			PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(name)},

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -43,7 +44,10 @@ func (w *world) run() *running {
 	own := map[string]cache.Config{w.own: {}}
 	mgr, err := ctrl.NewManager(admin, ctrl.Options{
 		Scheme: api.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
-		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.TokenRecord{}: {Namespaces: own}}},
+		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.TokenRecord{}: {Namespaces: own},
+			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.shop})}, // beside it run other worlds
+		}},
 	})
 	w.must(err)
 	w.must(controllers.IndexFields(w.ctx, mgr.GetFieldIndexer()))

@@ -27,11 +27,17 @@ func newPasswords(mgr manager.Manager, to *rest.Config, namespace string) (cache
 	if err != nil {
 		return nil, fmt.Errorf("watch the passwords: %w", err)
 	}
-	if err := mgr.Add(c); err != nil {
+	if err := mgr.Add(everywhere{c}); err != nil {
 		return nil, fmt.Errorf("watch the passwords: %w", err)
 	}
 	return c, nil
 }
+
+// everywhere is a cache that the manager starts with its own, on every replica and before anything else.
+type everywhere struct{ cache.Cache }
+
+// GetCache is by what the manager knows a cache.
+func (e everywhere) GetCache() cache.Cache { return e.Cache }
 
 // passwordAlone drops everything of a Secret but what a password is read from: the other Secrets there are nobody's business.
 func passwordAlone(obj any) (any, error) {

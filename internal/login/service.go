@@ -39,6 +39,8 @@ const (
 	mostKeys                   = 20_000 // names and addresses that are remembered
 	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
 	waitingFor = 250
+	// longestWait is how long a request waits for its password to be checked. Later its answer would not arrive.
+	longestWait = 10 * time.Second
 	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
 	// again so often about those of sessions that it does.
 	sureReads = 20
@@ -116,7 +118,9 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 			<-s.uncounted
 		}
 	}()
-	same, err := s.checker.Check(ctx, stored, a.Password, func() error {
+	waiting, cancel := context.WithTimeout(ctx, longestWait)
+	defer cancel()
+	same, err := s.checker.Check(waiting, stored, a.Password, func() error {
 		s.uncounted <- struct{}{} // there are as many as checks at once, so one is about to be free
 		checks = true
 		return s.limited(a)

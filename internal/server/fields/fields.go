@@ -104,7 +104,7 @@ func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 	return n, true, nil
 }
 
-// Flag is true, false, 1 or 0, in whatever letters.
+// Flag is true, on, yes or 1, or else false, off, no or 0, in whatever letters: on is what a box that is ticked in a page sends.
 func (f Fields) Flag(name string) (value, there bool, err error) {
 	var text string
 	switch v := f.values[name].(type) {
@@ -120,9 +120,9 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 		text = v.String()
 	}
 	switch strings.ToLower(text) { // EqualFold would take ſ for an s
-	case "true", "1":
+	case "true", "on", "yes", "1":
 		return true, true, nil
-	case "false", "0":
+	case "false", "off", "no", "0":
 		return false, true, nil
 	}
 	return false, false, wrong(name, "must be true or false")
