@@ -159,7 +159,7 @@ func (p *People) tell(u *v1alpha1.User) {
 	if ref := u.Spec.PasswordSecretRef; ref != nil {
 		secret = p.secrets[string(ref.Name)]
 	}
-	stored, fingerprint, _, _ := readPassword(secret)
+	stored, fingerprint, _, _ := readPassword(secret) //nolint:errcheck // what is wrong is said in the status
 	seen := verify.User{
 		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Suspended: suspended,
 		Credential: fingerprint, Accounts: map[string][]string{},

@@ -78,6 +78,13 @@ func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
 	}
 }
 
+func TestNobodyLogsInWhereThereIsNobody(t *testing.T) {
+	w := newWorld(t)
+	w.directory.RemoveUser("alice")
+	w.directory.RemoveUser("bob")
+	denied(t, "nobody", w.replica(nil).attempt("alice", right))
+}
+
 func TestOfSeveralUsersOfOneNameTheOldestAloneIsLetIn(t *testing.T) {
 	w := newWorld(t)
 	younger := w.user("a-namesake", "initech")

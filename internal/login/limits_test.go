@@ -18,6 +18,8 @@ func limited(t *testing.T, what string, err error, after time.Duration) {
 	switch {
 	case !ok:
 		t.Errorf("%s: %v, want Limited", what, err)
+	case l.Error() != "too many failures; try again in "+after.String():
+		t.Errorf("%s: %v", what, l)
 	case l.After != after:
 		t.Errorf("%s: try again in %s, want %s", what, l.After, after)
 	}

@@ -62,14 +62,16 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, source net
 		return Opened{}, ErrDenied
 	}
 	d := presented.Digest()
-	if err := s.refreshing.begin(d, arrived); err != nil {
+	again, err := s.refreshing.begin(d, arrived)
+	if err != nil {
 		return Opened{}, err
 	}
+	x := &exchange{presented: presented, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, again: again}
 	served := false // nor is it if this panics
-	defer func() { s.refreshing.end(d, s.Now(), served) }()
+	defer func() { s.refreshing.end(d, s.Now(), x.tried, served) }()
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	o, err := s.refresh(ctx, exchange{presented, d, presented.Family().Digest(), source, arrived})
+	o, err := s.refresh(ctx, x)
 	served = err == nil
 	if errors.Is(err, errOvertaken) {
 		return Opened{}, ErrDenied
@@ -84,15 +86,17 @@ type exchange struct {
 	family    token.Digest
 	source    netip.Addr
 	arrived   time.Time
+	again     bool // this replica may have exchanged it already, and its cache may not show it yet
+	tried     bool // it began to write
 }
 
-func (s *Service) refresh(ctx context.Context, x exchange) (Opened, error) {
+func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	rs, err := s.Records.Family(ctx, x.family, false)
 	if err != nil {
 		return Opened{}, unavailable(err)
 	}
 	overtaken := false
-	if found, r := judge(s.Now(), x.digest, rs); found == good {
+	if found, r := judge(s.Now(), x.digest, rs); found == good && !x.again {
 		o, err := s.succeed(ctx, x, r, rs)
 		if !errors.Is(err, errOvertaken) {
 			return o, err
@@ -100,7 +104,7 @@ func (s *Service) refresh(ctx context.Context, x exchange) (Opened, error) {
 		overtaken = true
 	}
 	// What this replica knows may be behind.
-	if rs, err = s.family(ctx, x.family, len(rs) > 0); err != nil {
+	if rs, err = s.family(ctx, x.family, x.again || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
 	found, r := judge(s.Now(), x.digest, rs)
@@ -135,7 +139,7 @@ func (s *Service) family(ctx context.Context, family token.Digest, known bool) (
 
 // succeed opens the login that takes the place of r. The new one is stored before, so that a crash in between leaves one
 // that nobody has. errOvertaken if somebody else took that place, and then nothing is left of the new one.
-func (s *Service) succeed(ctx context.Context, x exchange, r record.Record, family []record.Record) (Opened, error) {
+func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, family []record.Record) (Opened, error) {
 	u, c, err := s.still(r)
 	if err != nil {
 		return Opened{}, err
@@ -153,6 +157,7 @@ func (s *Service) succeed(ctx context.Context, x exchange, r record.Record, fami
 		replace = s.replaceAll
 		o.Record.Refresh.Previous, o.Record.Refresh.PreviousUntil = r.Refresh.Previous, r.Refresh.PreviousUntil
 	}
+	x.tried = true
 	o, err = s.add(ctx, o, r)
 	if err != nil {
 		return Opened{}, err

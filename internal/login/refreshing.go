@@ -15,14 +15,15 @@ import (
 type refreshing struct {
 	mu    sync.Mutex
 	under map[token.Digest]rush // way, by the refresh token that is presented
-	last  *lru.Cache            // rush by the refresh token that was exchanged
+	last  *lru.Cache            // rush by the refresh token that was, or may have been, exchanged
 }
 
 // rush is those who present one refresh token at once.
 type rush struct {
-	began time.Time // when the first of them came
-	ended time.Time // when that was served
-	many  bool      // others came meanwhile
+	began  time.Time // when the first of them came
+	ended  time.Time // when that was answered
+	many   bool      // others came meanwhile
+	served bool      // the first had success; otherwise it is not known what it came to
 }
 
 // rushHour is how long after the first somebody who comes while it is served is taken to belong to its rush, and how long after
@@ -34,36 +35,36 @@ func newRefreshing(most int) *refreshing {
 }
 
 // begin lets one of those pass who present a refresh token at a time, and none that was there already when the one before it
-// was served: ErrDenied. ErrUnavailable if it is too early to come again.
-func (f *refreshing) begin(presented token.Digest, arrived time.Time) error {
+// was served: ErrDenied. ErrUnavailable if it is too early to come again. It says whether this one does come again.
+func (f *refreshing) begin(presented token.Digest, arrived time.Time) (again bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now, under := f.under[presented]; under {
 		if arrived.Sub(now.began) >= rushHour {
-			return unavailable(errors.New("the refresh token is being exchanged"))
+			return false, unavailable(errors.New("the refresh token is being exchanged"))
 		}
 		now.many = true
 		f.under[presented] = now
-		return ErrDenied
+		return false, ErrDenied
 	}
-	if was, ok := f.last.Get(presented); ok {
-		before, _ := was.(rush)
+	was, again := f.last.Get(presented)
+	if before, _ := was.(rush); before.served {
 		together := arrived.Before(before.ended) && arrived.Sub(before.began) < rushHour
 		if together || before.many && arrived.Sub(before.ended) < rushHour {
-			return ErrDenied
+			return false, ErrDenied
 		}
 	}
 	f.under[presented] = rush{began: arrived}
-	return nil
+	return again, nil
 }
 
-// end lets the next one pass.
-func (f *refreshing) end(presented token.Digest, now time.Time, served bool) {
+// end lets the next one pass. tried says that something was written.
+func (f *refreshing) end(presented token.Digest, now time.Time, tried, served bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if served {
+	if tried {
 		r := f.under[presented]
-		r.ended = now
+		r.ended, r.served = now, served
 		f.last.Add(presented, r)
 	}
 	delete(f.under, presented)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"testing"
 
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
@@ -65,11 +64,11 @@ func (s *replica) begin(ctx context.Context, name string) (after func() error, e
 	s.mu.Lock()
 	s.calls++
 	call := s.calls
+	s.mu.Unlock()
 	f := works
 	if s.fail != nil {
 		f = s.fail(call, name)
 	}
-	s.mu.Unlock()
 	switch f {
 	case fails:
 		return nil, errAway
@@ -266,38 +265,4 @@ func (s *truth) holds(o login.Opened) bool {
 	defer s.mu.Unlock()
 	r, there := s.held[o.Token.Digest()]
 	return there && (r.Refresh == nil || r.Refresh.Digest == o.Refresh.Digest())
-}
-
-// The store of the tests must not be kinder than the real one.
-func TestTheStoreOfTheTestsIsLikeTheRealOne(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.replica(nil), w.replica(func() int { return 1 })
-	r := record.Record{Kind: token.Login, Digest: token.Digest{1}, Owner: record.Owner{Kind: login.OwnerKind, Name: "alice"}}
-	stored, err := a.store.Add(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.store.Add(t.Context(), r); !errors.Is(err, record.ErrExists) {
-		t.Errorf("added twice: %v", err)
-	}
-	if rs, err := b.store.Of(t.Context(), r.Owner); len(rs) != 0 || err != nil {
-		t.Errorf("a replica that is behind knows it already: %v, %v", rs, err)
-	}
-	w.used(r.Digest)
-	if err := a.store.Claim(t.Context(), stored); !errors.Is(err, record.ErrStale) {
-		t.Errorf("claimed as it was before: %v", err)
-	}
-	now, err := b.store.Find(t.Context(), r.Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(b.store.Claim(t.Context(), now), a.store.RetireAnyway(t.Context(), now)); err != nil {
-		t.Error(err)
-	}
-	if err := a.store.Claim(t.Context(), now); !errors.Is(err, record.ErrGone) {
-		t.Errorf("claimed twice: %v", err)
-	}
-	if err := a.store.RetireAnyway(t.Context(), r); !errors.Is(err, record.ErrStale) {
-		t.Errorf("retired although it was never read: %v", err)
-	}
 }

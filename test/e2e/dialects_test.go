@@ -214,8 +214,12 @@ func declare(t *testing.T, page, password string) {
 	if err := admin.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // so that the next run has a password of its own
-		if err := admin.Delete(context.WithoutCancel(t.Context()), secret); err != nil {
+	t.Cleanup(func() { // no test is to find somebody whom it did not make
+		ctx := context.WithoutCancel(t.Context())
+		if said, err := kubectl(ctx, "delete", "--timeout=1m", "-f", file); err != nil {
+			t.Errorf("%v: %s", err, said)
+		}
+		if err := admin.Delete(ctx, secret); err != nil {
 			t.Error(err)
 		}
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -121,7 +122,7 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 	})
 	listening(t, op)
 	p := tenantOf(t, op).person("alice")
-	login, other := p.logsIn(), p.logsIn()
+	login, other, third := p.logsIn(), p.logsIn(), p.logsIn()
 	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
 	if got := p.passes(login.Token, "", "192.0.2.1"); got.status != http.StatusOK {
 		t.Fatalf("before: %d", got.status)
@@ -143,6 +144,7 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 	verifies()
 	wrong := p.credentials()
 	wrong.Set("password", "wrong")
+	var all sync.WaitGroup
 	for sentence, ask := range map[string]func() (says, error){
 		"a login": func() (says, error) { return p.ask(t.Context(), http.MethodPost, "/auth/login", nil, p.credentials()) },
 		"a login by form": func() (says, error) {
@@ -160,7 +162,7 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 			return p.ask(t.Context(), http.MethodPost, "/auth/refresh", nil, url.Values{"refresh_token": {other.RefreshToken}})
 		},
 		"a refresh by OAuth": func() (says, error) {
-			return p.ask(t.Context(), http.MethodPost, "/oauth2/token", nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {other.RefreshToken}})
+			return p.ask(t.Context(), http.MethodPost, "/oauth2/token", nil, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {third.RefreshToken}})
 		},
 		"a revocation": func() (says, error) {
 			return p.ask(t.Context(), http.MethodPost, "/oauth2/revoke", nil, url.Values{"token": {other.Token}})
@@ -172,15 +174,21 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 			return p.ask(t.Context(), http.MethodPost, "/auth/logout", bearer(other.Token), nil)
 		},
 	} {
-		got, err := ask()
-		after, wrong := strconv.Atoi(got.header.Get("Retry-After"))
-		if err != nil || got.status != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" || wrong != nil || after < 1 {
-			t.Errorf("%s: %d %s, Retry-After %q, %v", sentence, got.status, got.body, got.header.Get("Retry-After"), err)
-		}
-		if strings.Contains(got.body, "connect") || strings.Contains(got.body, "127.0.0.1") {
-			t.Errorf("%s: the answer tells of what is behind us: %s", sentence, got.body)
-		}
+		all.Go(func() {
+			began := time.Now()
+			got, err := ask()
+			t.Logf("%s: %d after %s", sentence, got.status, time.Since(began).Round(time.Millisecond))
+			after, wrong := strconv.Atoi(got.header.Get("Retry-After"))
+			if err != nil || got.status != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" || wrong != nil || after < 1 {
+				t.Errorf("%s: %d %s, Retry-After %q, %v", sentence, got.status, got.body, got.header.Get("Retry-After"), err)
+			}
+			if strings.Contains(got.body, "connect") || strings.Contains(got.body, "127.0.0.1") {
+				t.Errorf("%s: the answer tells of what is behind us: %s", sentence, got.body)
+			}
+		})
 	}
+	verifies() // and waits for none of them
+	all.Wait()
 	if got := p.asks(http.MethodPost, "/auth/login", nil, wrong); got.status != http.StatusUnauthorized {
 		t.Errorf("a wrong password: %d", got.status)
 	}
@@ -191,8 +199,10 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 		got, err := p.ask(ctx, http.MethodPost, "/auth/login", nil, p.credentials())
 		return err == nil && got.status == http.StatusOK
 	})
-	if got := p.refreshes(other.RefreshToken); got.status != http.StatusOK {
-		t.Errorf("what could not be refreshed: %d %s", got.status, got.body)
+	for _, text := range []string{other.RefreshToken, third.RefreshToken} {
+		if got := p.refreshes(text); got.status != http.StatusOK {
+			t.Errorf("what could not be refreshed: %d %s", got.status, got.body)
+		}
 	}
 	verifies()
 	if now := len(p.logins(t.Context())); now != before+1 {

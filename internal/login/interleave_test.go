@@ -1,0 +1,180 @@
+package login_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+)
+
+// actor does something on a replica of its own, one call of the store at a time.
+type actor struct {
+	*one
+	waits atomic.Bool
+	next  chan fault
+
+	got login.Opened
+	err error
+}
+
+// actors do each of these, on replicas that are behind by some changes.
+func (w *world) actors(r *rand.Rand, do ...func(*one) (login.Opened, error)) (all []*actor) {
+	for _, does := range do {
+		behind := r.IntN(5)
+		a := &actor{one: w.replica(func() int { return behind }), next: make(chan fault), err: errAway}
+		a.store.fail = func(int, string) fault {
+			a.waits.Store(true)
+			f := <-a.next
+			a.waits.Store(false)
+			return f
+		}
+		all = append(all, a)
+		go func() {
+			defer func() {
+				if p := recover(); p != nil && p != (death{}) {
+					panic(p)
+				}
+			}()
+			a.got, a.err = does(a.one)
+		}()
+	}
+	return all
+}
+
+// interleave lets one after the other make a call, until all have ended. One call in so many goes wrong; 0: none does.
+func interleave(r *rand.Rand, wrong int, all []*actor) {
+	for {
+		synctest.Wait()
+		var waiting []*actor
+		for _, a := range all {
+			if a.waits.Load() {
+				waiting = append(waiting, a)
+			}
+		}
+		if len(waiting) == 0 {
+			return
+		}
+		f := works
+		if wrong > 0 && r.IntN(wrong) == 0 {
+			f = []fault{fails, lost, dies, dead}[r.IntN(4)]
+		}
+		waiting[r.IntN(len(waiting))].next <- f
+	}
+}
+
+// In whatever order replicas call the store, and wherever they fail or die: not two pairs of a session are good, and the session
+// is not lost, unless it was ended.
+func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
+	type doing = func(*one) (login.Opened, error)
+	present := func(o login.Opened) doing { return func(s *one) (login.Opened, error) { return s.refresh(o) } }
+	masquerade := func(o login.Opened) doing {
+		return func(s *one) (login.Opened, error) { return s.Masquerade(s.w.t.Context(), o.Token.Digest(), 1002) }
+	}
+	end := func(o login.Opened) doing {
+		return func(s *one) (login.Opened, error) { return login.Opened{}, s.End(s.w.t.Context(), o.Token.Digest()) }
+	}
+	endRefresh := func(o login.Opened) doing {
+		return func(s *one) (login.Opened, error) { return login.Opened{}, s.EndRefresh(s.w.t.Context(), o.Refresh) }
+	}
+	for what, x := range map[string]struct {
+		do   func(before, last login.Opened) []doing
+		ends bool // the session may be over then
+		over bool // if the last of them has success, it is
+	}{
+		"two refresh":                    {func(_, l login.Opened) []doing { return []doing{present(l), present(l)} }, false, false},
+		"three refresh":                  {func(_, l login.Opened) []doing { return []doing{present(l), present(l), present(l)} }, false, false},
+		"two try again":                  {func(b, _ login.Opened) []doing { return []doing{present(b), present(b)} }, false, false},
+		"three try again":                {func(b, _ login.Opened) []doing { return []doing{present(b), present(b), present(b)} }, false, false},
+		"one refreshes, one tries again": {func(b, l login.Opened) []doing { return []doing{present(l), present(b)} }, false, false},
+		"two refresh, two try again":     {func(b, l login.Opened) []doing { return []doing{present(l), present(b), present(l), present(b)} }, false, false},
+		"one refreshes, one goes":        {func(_, l login.Opened) []doing { return []doing{present(l), masquerade(l)} }, true, false},
+		"two go":                         {func(_, l login.Opened) []doing { return []doing{masquerade(l), masquerade(l)} }, true, false},
+		"one refreshes, one logs out":    {func(_, l login.Opened) []doing { return []doing{present(l), end(l)} }, true, false},
+		"two refresh, and one ends it":   {func(_, l login.Opened) []doing { return []doing{present(l), present(l), endRefresh(l)} }, true, true},
+		"two try again, and one ends it": {func(b, _ login.Opened) []doing { return []doing{present(b), present(b), endRefresh(b)} }, true, true},
+		"one goes, and one ends it":      {func(_, l login.Opened) []doing { return []doing{masquerade(l), endRefresh(l)} }, true, false},
+		"one tries again, one goes":      {func(b, l login.Opened) []doing { return []doing{present(b), masquerade(l)} }, true, false},
+		"one tries again, one logs out":  {func(b, l login.Opened) []doing { return []doing{present(b), end(l)} }, true, false},
+	} {
+		for _, wrong := range []int{0, 4, 12} {
+			t.Run(fmt.Sprintf("%s, one call in %d goes wrong", what, wrong), func(t *testing.T) {
+				for seed := range uint64(150) {
+					synctest.Test(t, func(t *testing.T) {
+						r := rand.New(rand.NewPCG(seed, uint64(wrong)))
+						w := newWorld(t)
+						s := w.replica(nil)
+						before := s.pair()
+						last := s.good(before)
+						w.clock.step(2 * time.Second) // who comes now comes later
+						all := w.actors(r, x.do(before, last)...)
+						interleave(r, wrong, all)
+						if err := w.check(s, before, last, all, x.ends); err != nil {
+							t.Fatalf("seed %d: %v", seed, err)
+						}
+						if x.over && all[len(all)-1].err == nil {
+							for _, a := range all {
+								if a.err == nil && a.got.Refresh.Kind() != 0 && w.holds(a.got) {
+									t.Fatalf("seed %d: a pair is good after the end of the session", seed)
+								}
+							}
+						}
+					})
+				}
+			})
+		}
+	}
+}
+
+// check looks at what all that was done has left of a session.
+func (w *world) check(s *one, before, last login.Opened, all []*actor, ends bool) error {
+	given := []login.Opened{before, last}
+	for _, a := range all {
+		if a.err == nil && a.got.Token.Kind() != 0 {
+			given = append(given, a.got)
+		}
+	}
+	good := 0
+	for _, o := range given {
+		if w.holds(o) {
+			good++
+		}
+	}
+	if good > 1 {
+		return fmt.Errorf("%d pairs are good", good)
+	}
+	w.clock.step(2 * time.Second)
+	for _, o := range given {
+		next, err := s.refresh(o)
+		if err != nil && !errors.Is(err, login.ErrDenied) {
+			return err
+		}
+		if err == nil {
+			if n := w.family(next); n != 1 || !w.holds(next) {
+				return fmt.Errorf("%d records, and the one that was given is good: %t", n, w.holds(next))
+			}
+			if next, err = s.refresh(next); err != nil || !w.holds(next) {
+				return fmt.Errorf("it cannot be refreshed on: %w", err)
+			}
+			return nil
+		}
+	}
+	if !ends {
+		return errors.New("the session is lost")
+	}
+	return nil
+}
+
+// family is how many records a session has.
+func (w *world) family(o login.Opened) (n int) {
+	for _, r := range w.all() {
+		if r.Refresh != nil && r.Refresh.Family == o.Record.Refresh.Family {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,116 @@
+package login_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+func TestALoginIsExchangedForOneAtAnotherAccount(t *testing.T) {
+	for account, name := range map[int64]string{1001: "acme", 1002: "globex"} { // the same one too
+		w := newWorld(t)
+		s := w.replica(nil)
+		first, other := s.pair(), s.pair()
+		w.clock.step(time.Minute)
+		got, err := s.Masquerade(t.Context(), first.Token.Digest(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Client.Name != name || got.Record.Client != name || got.Token.Kind() != token.Login || got.GUID() == first.GUID() {
+			t.Errorf("%+v", got.Record)
+		}
+		if r := got.Record; !r.ExpiresAt.Equal(noon.Add(time.Hour+time.Minute)) || r.Predecessor != first.Record.Name() || r.Credential != first.Record.Credential {
+			t.Errorf("%+v", r)
+		}
+		want := &record.Refresh{
+			Digest: got.Refresh.Digest(), Family: got.Refresh.Family().Digest(), ExpiresAt: noon.Add(time.Minute + 30*24*time.Hour),
+		}
+		if !reflect.DeepEqual(got.Record.Refresh, want) || want.Family == first.Record.Refresh.Family {
+			t.Errorf("%+v, want %+v", got.Record.Refresh, want)
+		}
+		if w.holds(first) || !w.ended[first.Token.Digest()] || !w.holds(got) || !w.holds(other) || len(w.all()) != 2 {
+			t.Errorf("the one before is good: %t; %d records", w.holds(first), len(w.all()))
+		}
+		_, err = s.refresh(first)
+		denied(t, "the refresh token before", err)
+		_, err = s.Masquerade(t.Context(), first.Token.Digest(), account)
+		denied(t, "once more", err)
+		secretsOf(t, got, got.Record)
+		s.good(got)
+		s.good(other)
+	}
+}
+
+func TestALoginThatCannotBeRefreshedStaysSo(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	got, err := s.Masquerade(t.Context(), s.open("acme", login.Terms{Kind: token.Login}).Token.Digest(), 1002)
+	if err != nil || got.Refresh.Kind() != 0 || got.Record.Refresh != nil || !w.holds(got) {
+		t.Errorf("%v, %+v", err, got.Record)
+	}
+}
+
+func TestWhoMayNotChangeTheAccountStaysAsTheyAre(t *testing.T) {
+	forbidden := func(err error) bool { _, ok := errors.AsType[*login.Forbidden](err); return ok }
+	invalid := func(err error) bool {
+		i, ok := errors.AsType[*login.Invalid](err)
+		return ok && i.Field == "account_id"
+	}
+	isDenied := func(err error) bool { return errors.Is(err, login.ErrDenied) }
+	for what, x := range map[string]struct {
+		terms   login.Terms
+		account int64
+		after   time.Duration
+		want    func(error) bool
+	}{
+		"to an account of others":            {login.Terms{Kind: token.Login, Refreshable: true}, 1003, 0, invalid},
+		"to an account of nobody":            {login.Terms{Kind: token.Login, Refreshable: true}, 9999, 0, invalid},
+		"to none":                            {login.Terms{Kind: token.Login, Refreshable: true}, 0, 0, invalid},
+		"with a session token":               {login.Terms{Kind: token.Session, Source: home}, 1002, 0, forbidden},
+		"with an open token":                 {login.Terms{Kind: token.Open, Lifetime: time.Hour}, 1002, 0, forbidden},
+		"at its end":                         {login.Terms{Kind: token.Login}, 1002, time.Hour, isDenied},
+		"at its end, if it can be refreshed": {login.Terms{Kind: token.Login, Refreshable: true}, 1002, time.Hour, isDenied},
+	} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		o := s.open("acme", x.terms)
+		w.clock.step(x.after)
+		got, err := s.Masquerade(t.Context(), o.Token.Digest(), x.account)
+		if !x.want(err) || got.Token.Kind() != 0 || len(w.all()) != 1 || !w.holds(o) {
+			t.Errorf("%s: %v, and %d records", what, err, len(w.all()))
+		}
+	}
+	w := newWorld(t)
+	_, err := w.replica(nil).Masquerade(t.Context(), token.Digest{1}, 1002)
+	denied(t, "with none", err)
+}
+
+func TestEntropyThatEndsChangesNothing(t *testing.T) {
+	for what, do := range map[string]func(*one, login.Opened) (login.Opened, error){
+		"a refresh": func(s *one, o login.Opened) (login.Opened, error) { return s.refresh(o) },
+		"a change of the account": func(s *one, o login.Opened) (login.Opened, error) {
+			return s.Masquerade(t.Context(), o.Token.Digest(), 1002)
+		},
+	} {
+		need := map[string]int{"a refresh": 32 + 16, "a change of the account": 32 + 16 + 16}[what]
+		for n := range need {
+			w := newWorld(t)
+			s := w.replica(nil)
+			o := s.pair()
+			s.Entropy = bytes.NewReader(make([]byte, n))
+			got, err := do(s, o)
+			if !errors.Is(err, login.ErrUnavailable) || got.Token.Reveal() != "" || len(w.all()) != 1 || !w.holds(o) {
+				t.Errorf("%s with %d bytes: %v, and %d records", what, n, err, len(w.all()))
+			}
+			s.Entropy = rand.Reader
+			s.good(o)
+		}
+	}
+}

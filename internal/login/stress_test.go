@@ -1,0 +1,92 @@
+package login_test
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Everything at once, for the race detector. Each of many has a session of their own, on three replicas that are behind, and
+// does with it whatever there is; at the end it is theirs.
+func TestEverythingAtOnce(t *testing.T) {
+	const people, steps = 12, 60
+	w := newWorld(t)
+	for _, name := range []string{"acme", "globex"} {
+		c := w.client(name)
+		c.MaxSessions = 1000
+		w.directory.SetClient(c)
+	}
+	behind := func() int { return 5 }
+	replicas := []*one{w.replica(behind), w.replica(behind), w.replica(behind)}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var have []login.Opened
+	for p := range people {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(1, uint64(p)))
+			at := func() *one { return replicas[r.IntN(len(replicas))] }
+			account := int64(1001)
+			mine := at().pair()
+			for range steps {
+				var next login.Opened
+				var err error
+				switch r.IntN(8) {
+				case 0:
+					account = 2003 - account
+					next, err = at().Masquerade(t.Context(), mine.Token.Digest(), account)
+				case 1: // and out, and in again
+					if err = at().End(t.Context(), mine.Token.Digest()); err == nil {
+						account = 1001
+						next, err = at().Open(t.Context(), w.alice(), w.client("acme"), login.Terms{Kind: token.Login, Refreshable: true})
+					}
+				case 2:
+					_, err = at().Authenticate(t.Context(), login.Attempt{Username: "alice", Password: password.Take(right), Source: netip.AddrFrom4([4]byte{10, 0, 0, byte(p)})})
+					next = mine
+				case 3: // users and clients change, to what they were
+					u, c := w.alice(), w.client("acme")
+					w.directory.SetUser(u)
+					w.directory.SetClient(c)
+					w.used(mine.Token.Digest())
+					next = mine
+				case 4: // the answer is lost
+					here := at()
+					var unread login.Opened
+					if unread, err = here.refresh(mine); err == nil {
+						if next, err = here.refresh(mine); err != nil {
+							mine = unread
+						}
+					}
+				default:
+					next, err = at().refresh(mine)
+				}
+				if err != nil {
+					if !errors.Is(err, login.ErrUnavailable) { // replicas ask the store so often, and no more
+						t.Errorf("%v", err)
+						return
+					}
+					w.clock.step(100 * time.Millisecond)
+					continue
+				}
+				mine = next
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			have = append(have, mine)
+		})
+	}
+	all.Wait()
+	for _, o := range have {
+		w.clock.step(time.Second)
+		replicas[0].good(o)
+	}
+	if n := len(w.all()); n != people || w.replayed.Load() != 0 {
+		t.Errorf("%d records of %d people, and %d replays", n, people, w.replayed.Load())
+	}
+}

@@ -1,0 +1,231 @@
+package login_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// together lets so many present one refresh token on each of the replicas, all of whom came at the instant arrived, and
+// returns the pairs that they got.
+func together(t *testing.T, each int, tok token.Token, arrived time.Time, replicas ...*one) (got []login.Opened) {
+	t.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range each {
+		for _, s := range replicas {
+			all.Go(func() {
+				o, err := s.Refresh(t.Context(), tok, home, arrived)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					got = append(got, o)
+				case !errors.Is(err, login.ErrDenied) && !errors.Is(err, login.ErrUnavailable):
+					t.Errorf("one of many: %v", err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	return got
+}
+
+// Threats row 19.
+func TestOfManyWhoPresentOneRefreshTokenTogetherOneHasSuccess(t *testing.T) {
+	for range 20 {
+		w := newWorld(t)
+		s := w.replica(nil)
+		first := s.pair()
+		arrived := w.clock.now()
+		w.clock.step(10 * time.Millisecond)
+		got := together(t, 50, first.Refresh, arrived, s)
+		if len(got) != 1 || !w.holds(got[0]) || len(w.all()) != 1 || w.replayed.Load() != 0 {
+			t.Fatalf("%d had success, %d records, %d replays", len(got), len(w.all()), w.replayed.Load())
+		}
+		w.clock.step(time.Minute)
+		s.good(got[0])
+	}
+}
+
+// Only the store is common to replicas, and what they know of it is behind. More than one may have success there, but one after
+// the other, and each takes the place of the one before.
+func TestOfManyWhoPresentOneRefreshTokenToSeveralReplicasOnePairIsGood(t *testing.T) {
+	for round := range 60 {
+		w := newWorld(t)
+		behind := func() int { return round % 6 }
+		replicas := []*one{w.replica(behind), w.replica(behind), w.replica(behind)}
+		first := replicas[0].pair()
+		arrived := w.clock.now()
+		w.clock.step(10 * time.Millisecond)
+		got := together(t, 50, first.Refresh, arrived, replicas...)
+		good := slices.DeleteFunc(slices.Clone(got), func(o login.Opened) bool { return !w.holds(o) })
+		if len(good) != 1 || len(w.all()) != 1 || w.replayed.Load() != 0 {
+			t.Fatalf("round %d: %d had success, %d of them are good, %d records, %d replays", round, len(got), len(good), len(w.all()), w.replayed.Load())
+		}
+		w.clock.step(time.Minute)
+		replicas[round%3].good(good[0])
+	}
+}
+
+// turns lets a store be called step by step.
+type turns struct {
+	reached chan string
+	goOn    chan struct{}
+}
+
+// holdAt stops a replica before it calls the store by that name.
+func (s *one) holdAt(name string) turns {
+	at := turns{make(chan string), make(chan struct{})}
+	s.store.fail = func(_ int, call string) fault {
+		if call == name {
+			at.reached <- call
+			<-at.goOn
+		}
+		return works
+	}
+	return at
+}
+
+// Those who come while one is served belong to its rush, for a while; later, they have lost patience, and are told to come again.
+func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		first := s.pair()
+		at := s.holdAt("Claim")
+		said := make(chan error)
+		go func() {
+			_, err := s.refresh(first)
+			said <- err
+		}()
+		<-at.reached
+		w.clock.step(login.RushHour - 1)
+		_, err := s.refresh(first)
+		denied(t, "at the same time", err)
+		w.clock.step(1)
+		if _, err = s.refresh(first); !errors.Is(err, login.ErrUnavailable) {
+			t.Errorf("later: %v", err)
+		}
+		at.goOn <- struct{}{}
+		if err := <-said; err != nil {
+			t.Fatal(err)
+		}
+		s.store.fail = nil
+		_, err = s.Refresh(t.Context(), first.Refresh, home, noon.Add(login.RushHour-1))
+		denied(t, "one that came at the same time, and is looked at now", err)
+		_, err = s.refresh(first) // there were many
+		denied(t, "one that comes now", err)
+		w.clock.step(login.RushHour)
+		s.good(first)
+	})
+}
+
+// The refresh token that a rush ended with is not part of it.
+func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	first := s.pair()
+	got := together(t, 50, first.Refresh, w.clock.now(), s)
+	last := got[slices.IndexFunc(got, w.holds)]
+	s.good(s.good(last))
+}
+
+// Who presents it where it is still taken to be good, is not of the rush if it was used up long before.
+func TestWhoeverComesLaterToAReplicaThatIsBehindIsNotOfTheRush(t *testing.T) {
+	for after, want := range map[time.Duration]bool{0: false, login.RushHour - 1: false, login.RushHour: true, login.RetryWindow - 1: true, login.RetryWindow: false} {
+		w := newWorld(t)
+		behind := 0
+		s, there := w.replica(nil), w.replica(func() int { return behind })
+		first := s.pair()
+		if _, err := there.store.Of(t.Context(), first.Record.Owner); err != nil {
+			t.Fatal(err)
+		}
+		behind = 100
+		last := s.good(first)
+		w.clock.step(after)
+		next, err := there.refresh(first)
+		if (err == nil) != want {
+			t.Errorf("after %s: %v", after, err)
+		}
+		if n := len(w.all()); n != 1 && after < login.RetryWindow || after == login.RetryWindow && (n != 0 || w.replayed.Load() != 1) {
+			t.Errorf("after %s: %d records", after, n)
+		}
+		if !want && after < login.RetryWindow && !w.holds(last) || want && !w.holds(next) {
+			t.Errorf("after %s: the pair is not good", after)
+		}
+	}
+}
+
+// That a login is used while it is refreshed does not matter to the refresh, however often.
+func TestAUseThatIsNotedMeanwhileDoesNotMatter(t *testing.T) {
+	for _, uses := range []int{1, 2, 10} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		o := s.pair()
+		left := uses
+		s.store.fail = func(_ int, name string) fault {
+			if name == "Claim" && left > 0 {
+				left--
+				w.used(o.Token.Digest())
+			}
+			return works
+		}
+		next, err := s.refresh(o)
+		if err != nil || len(w.all()) != 1 || !w.holds(next) {
+			t.Errorf("%d uses: %v, and %d records", uses, err, len(w.all()))
+		}
+	}
+}
+
+// Whoever ends a login that is being refreshed has ended it, whatever else has become of it.
+func TestALoginThatEndsWhileItIsRefreshedIsNotRefreshed(t *testing.T) {
+	for what, meanwhile := range map[string]func(*one, login.Opened) fault{
+		"it ends":                         func(s *one, o login.Opened) fault { s.w.end(o); return works },
+		"it is used, and ends":            func(s *one, o login.Opened) fault { s.w.used(o.Token.Digest()); return works },
+		"it is used, and nobody can tell": func(s *one, o login.Opened) fault { s.w.used(o.Token.Digest()); return works },
+	} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		o := s.pair()
+		s.store.fail = func(_ int, name string) fault {
+			switch {
+			case name == "Claim":
+				return meanwhile(s, o)
+			case name == "Find" && what == "it is used, and ends":
+				w.end(o)
+			case name == "Find":
+				return fails
+			}
+			return works
+		}
+		_, err := s.refresh(o)
+		s.store.fail = nil
+		if what == "it is used, and nobody can tell" {
+			if !errors.Is(err, login.ErrUnavailable) {
+				t.Errorf("%s: %v", what, err)
+			}
+			w.clock.step(2 * time.Second)
+			s.good(o)
+			continue
+		}
+		denied(t, what, err)
+		if n := len(w.all()); n != 0 {
+			t.Errorf("%s: %d records", what, n)
+		}
+		_, err = s.refresh(o)
+		denied(t, what, err)
+	}
+}
+
+func (s *truth) end(o login.Opened) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delete(o.Token.Digest())
+}
