@@ -181,11 +181,11 @@ func refusalFrom(w wish, s surroundings) error {
 		return nil
 	case v1alpha1.ReasonOverCeiling:
 		if s.client != nil && len(ceiling(s.client).Cut(w.asked.roles, nil).OverRoles) > 0 {
-			return refused("roles", "%s", r.Message)
+			return refused("roles", "cannot be given: %s", r.Message)
 		}
-		return refused("permissions", "%s", r.Message)
+		return refused("permissions", "cannot be given: %s", r.Message)
 	case v1alpha1.ReasonLifetimeTooLong:
-		return refused("lifetime", "%s", strings.ReplaceAll(r.Message, "spec.lifetime", "it"))
+		return refused("lifetime", "is too long: %s", strings.ReplaceAll(r.Message, "spec.lifetime", "it"))
 	case v1alpha1.ReasonNonExpiringForbidden:
 		return refused("lifetime", "is missing: client %s wants every such token to expire", w.asked.client)
 	default:

@@ -2,7 +2,8 @@ package login
 
 import (
 	"cmp"
-	"hash/maphash"
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -193,16 +194,14 @@ func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	return d.clients[names[0]], true
 }
 
-// standInSeed is that of this process. An unknown name has the same stand-in as long as it runs.
-var standInSeed = maphash.MakeSeed()
-
 // standIn is the password that one is checked against in place of that of nobody, so that names which nobody has take the
-// times that others take. The same name always has the same one.
+// times that others take. The same name always has the same one, on every replica.
 func (d *Directory) standIn(username string) password.Stored {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if len(d.standIns) == 0 {
 		return password.Stored{}
 	}
-	return d.users[d.standIns[maphash.String(standInSeed, username)%uint64(len(d.standIns))]].Password
+	name := sha256.Sum256([]byte(username))
+	return d.users[d.standIns[binary.BigEndian.Uint64(name[:])%uint64(len(d.standIns))]].Password
 }

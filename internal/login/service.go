@@ -45,7 +45,7 @@ const (
 	// again so often about those of sessions that it does.
 	sureReads = 20
 	// mostPatience is how long one request waits for the store.
-	mostPatience = 10 * time.Second
+	mostPatience = 5 * time.Second
 	// mostRefreshing are the sessions whose last refresh is remembered.
 	mostRefreshing = 10_000
 )

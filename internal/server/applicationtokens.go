@@ -136,7 +136,7 @@ func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managed) erro
 
 // putToken is PUT of one: it makes it.
 func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) error {
-	body, err := fields.ReadJSON[tokenWanted](w, r, mostManaged)
+	body, err := fields.ReadInto[tokenWanted](w, r, mostManaged)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (d *Doors) changed(r *http.Request, m managed, what, name string) {
 
 // patchToken is PATCH of one.
 func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) error {
-	body, err := fields.ReadJSON[tokenChange](w, r, mostManaged)
+	body, err := fields.ReadInto[tokenChange](w, r, mostManaged)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) e
 
 // cloneToken is POST …/clone.
 func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) error {
-	body, err := fields.ReadJSON[cloneWanted](w, r, mostManaged)
+	body, err := fields.ReadInto[cloneWanted](w, r, mostManaged)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,6 @@ const (
 
 var (
 	formAlone   = encodings{inForm}
-	jsonAlone   = encodings{inJSON}
 	anyEncoding = encodings{inForm, inMultipart, inJSON}
 )
 

@@ -151,21 +151,21 @@ func (d *Doors) deskOperations() []operation {
 			}},
 			operation{http.MethodPut, one, d.manage(permitted(d.putToken)), description{
 				id: "create" + of.suffix, tag: of.tag, summary: "Make one; its text is in the answer and nowhere else",
-				path: named, body: tokenWanted{}, in: jsonAlone, optional: true, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
+				path: named, body: tokenWanted{}, in: anyEncoding, optional: true, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodGet, one, d.manage(of.lists(d.getToken)), description{
 				id: "get" + of.suffix, tag: of.tag, summary: "Describe one", path: named, by: byPrincipal, answer: oneToken{}, fails: []int{400, 401, 403, 404, 503},
 			}},
 			operation{http.MethodPatch, one, d.manage(permitted(d.patchToken)), description{
 				id: "change" + of.suffix, tag: of.tag, summary: "Change what one may do, or suspend it; its text stays",
-				path: named, body: tokenChange{}, in: jsonAlone, by: byPrincipal, answer: oneToken{}, fails: common,
+				path: named, body: tokenChange{}, in: anyEncoding, by: byPrincipal, answer: oneToken{}, fails: common,
 			}},
 			operation{http.MethodDelete, one, d.manage(of.lists(d.deleteToken)), description{
 				id: "revoke" + of.suffix, tag: of.tag, summary: "Revoke one", path: named, by: byPrincipal, answer: struct{}{}, fails: []int{400, 401, 403, 404, 503},
 			}},
 			operation{http.MethodPost, one + "/clone", d.manage(permitted(d.cloneToken)), description{
 				id: "clone" + of.suffix, tag: of.tag, summary: "Make another one that may do the same",
-				path: named, headers: key, body: cloneWanted{}, in: jsonAlone, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
+				path: named, headers: key, body: cloneWanted{}, in: anyEncoding, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
 				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",

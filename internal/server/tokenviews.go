@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"github.com/apptoken/operator/internal/desk"
@@ -49,9 +50,21 @@ func viewOf(t desk.Token) tokenView {
 		Rotations: t.Rotations, Predecessors: t.Predecessors,
 	}
 	if t.Lifetime > 0 {
-		v.Lifetime = t.Lifetime.String()
+		v.Lifetime = spelled(t.Lifetime)
 	}
 	return v
+}
+
+// spelled is a length of time without the parts that are nothing.
+func spelled(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // tokenMade is the answer that carries a token, once.

@@ -15,12 +15,18 @@ import (
 // ReadJSON reads a body of ours into a T: one object whose members are all T's, spelled as T spells them. The zero T if
 // there is no body. Errors, each of which is an *Error, name members of T alone.
 func ReadJSON[T any](w http.ResponseWriter, r *http.Request, most int64) (T, error) {
-	var into, zero T
+	var zero T
 	b, err := receive(w, r, most)
-	switch {
-	case err != nil || b.kind == "":
+	if err != nil || b.kind == "" {
 		return zero, err
-	case b.kind != object:
+	}
+	return decode[T](b)
+}
+
+// decode reads a body of JSON.
+func decode[T any](b body) (T, error) {
+	var into, zero T
+	if b.kind != object {
 		return zero, unsupported("the body must be " + object)
 	}
 	shape := reflect.TypeFor[T]()
@@ -107,17 +113,25 @@ func membersOf(shape reflect.Type) map[string]reflect.Type {
 	}
 	members := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(shape) {
-		tag := f.Tag.Get("json")
-		name, _, _ := strings.Cut(tag, ",")
-		switch {
-		case tag == "-" || !f.IsExported() || f.Anonymous && name == "":
-			continue
-		case name == "":
-			name = f.Name
+		if name := nameOf(f); name != "" {
+			members[name] = f.Type
 		}
-		members[name] = f.Type
 	}
 	return members
+}
+
+// nameOf is how encoding/json names a member; empty: not at all.
+func nameOf(f reflect.StructField) string {
+	tag := f.Tag.Get("json")
+	name, _, _ := strings.Cut(tag, ",")
+	switch {
+	case tag == "-" || !f.IsExported() || f.Anonymous && name == "":
+		return ""
+	case name == "":
+		return f.Name
+	default:
+		return name
+	}
 }
 
 // direct is what a pointer points to.

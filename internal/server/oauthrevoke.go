@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// mostPatience is how long a revocation waits for the API server.
+const mostPatience = 5 * time.Second
+
+// revoke ends a token (RFC 7009). Whoever presents a token may end it, whatever else it is good for; whoever holds
+// sec.token.revoke any of its own client. What is no token, is gone, or is of somebody else is answered alike.
+func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
+	f, ok := form(w, r)
+	if !ok {
+		return
+	}
+	c := callerOf(r, f)
+	kind, digest, err := token.DigestOf(f.Get("token"))
+	if own := !c.many && (c.text == "" || c.text == f.Get("token")); !own {
+		by, ok := d.authenticated(w, r, c, doorRevoke, permissionRevoke)
+		if ok && err == nil {
+			d.end(w, r, digest, by.Client.Name, by.ID)
+		} else if ok {
+			done(w)
+		}
+		return
+	}
+	if err != nil {
+		done(w)
+		return
+	}
+	if kind == token.Refresh {
+		d.endRefresh(w, r, f.Get("token"))
+		return
+	}
+	facts := c.facts()
+	facts.Source = d.source(r)
+	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), facts, facts.Source); {
+	case verdict.Open():
+		unavailable(w)
+	case verdict == verify.Unknown: // the store was asked, so it is gone
+		done(w)
+	case verdict == verify.ClientRefused:
+		c.unauthenticated(w)
+	default:
+		d.end(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
+	}
+}
+
+// endRefresh ends the session of a refresh token, which whoever holds it may.
+func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text string) {
+	presented, err := token.Parse(text)
+	if err == nil && d.Logins != nil {
+		err = d.Logins.EndRefresh(r.Context(), presented)
+	}
+	switch {
+	case errors.Is(err, login.ErrUnavailable):
+		d.Audit.Error(err, "not revoked", "kind", token.Refresh.String(), "source", d.source(r).String())
+		unavailable(w)
+		return
+	case err == nil:
+		d.Audit.Info("logged out", "kind", token.Refresh.String(), "source", d.source(r).String(), "protocol", protocolOf(r))
+	}
+	done(w)
+}
+
+// done is the answer to every revocation after which the token is good for nothing, or never was.
+func done(w http.ResponseWriter) { answer(w, http.StatusOK, struct{}{}) }
+
+// end deletes the record of a token, if it is of the client; of any, if that is empty. Success is said only of what is
+// done. A token at the end of its life is as good as gone, and its record stays as the reason.
+func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mostPatience)
+	defer cancel()
+	rec, err := d.Records.Find(ctx, digest)
+	switch {
+	case errors.Is(err, record.ErrGone),
+		err == nil && client != "" && rec.Client != client,
+		err == nil && !rec.ExpiresAt.IsZero() && !d.Now().Before(rec.ExpiresAt):
+		done(w)
+		return
+	case err == nil:
+		err = d.Records.RetireAnyway(ctx, rec)
+	}
+	if err != nil {
+		d.Audit.Error(err, "not revoked", "token", digest.RecordName(), "by", by.String())
+		unavailable(w)
+		return
+	}
+	d.Verifier.End(digest)
+	d.Audit.Info("revoked", "token", digest.RecordName(), "subject", strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"), "by", by.String(), "source", d.source(r).String())
+	done(w)
+}
+
