@@ -142,6 +142,23 @@ func TestAStoreThatDoesNotAnswerIsUnavailableToAll(t *testing.T) {
 	}
 }
 
+// What takes the place of a record while its session is ended ends too.
+func TestASessionThatIsRefreshedWhileItEndsHasEnded(t *testing.T) {
+	w := newWorld(t)
+	s, there := w.replica(nil), w.replica(nil)
+	o := s.pair()
+	var next login.Opened
+	s.store.fail = func(_ int, name string) fault {
+		if name == "RetireAnyway" && next.Token.Kind() == 0 {
+			next = there.good(o)
+		}
+		return works
+	}
+	if err := s.EndRefresh(t.Context(), o.Refresh); err != nil || len(w.all()) != 0 || !w.ended[next.Token.Digest()] {
+		t.Errorf("%v, and %d records", err, len(w.all()))
+	}
+}
+
 // A session that is refreshed as fast as it is ended is not said to have ended.
 func TestASessionThatIsAlwaysRefreshedIsNotSaidToHaveEnded(t *testing.T) {
 	w := newWorld(t)

@@ -127,6 +127,79 @@ func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
 	})
 }
 
+// Whoever lost patience, and came again before the first was answered, is not of its rush.
+func TestWhoeverCameAgainBeforeTheAnswerIsNotOfTheRush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		first := s.pair()
+		at := s.holdAt("Claim")
+		go func() { _, _ = s.refresh(first) }()
+		<-at.reached
+		w.clock.step(5 * time.Second)
+		at.goOn <- struct{}{}
+		synctest.Wait()
+		s.store.fail = nil
+		for arrived, want := range map[time.Duration]bool{0: false, login.RushHour - 1: false} {
+			if _, err := s.Refresh(t.Context(), first.Refresh, home, noon.Add(arrived)); (err == nil) != want {
+				t.Errorf("%s after the first: %v", arrived, err)
+			}
+		}
+		if _, err := s.Refresh(t.Context(), first.Refresh, home, noon.Add(login.RushHour)); err != nil {
+			t.Errorf("later: %v", err)
+		}
+	})
+}
+
+// Where the first of many had no success, none of them is of a rush.
+func TestAfterARushOfWhichNobodyHadSuccessOneHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		first := s.pair()
+		at := s.holdAt("Claim")
+		hold := s.store.fail
+		s.store.fail = func(call int, name string) fault {
+			if hold(call, name); name == "Claim" {
+				return fails
+			}
+			return works
+		}
+		go func() { _, _ = s.refresh(first) }()
+		<-at.reached
+		_, err := s.refresh(first)
+		denied(t, "at the same time", err)
+		at.goOn <- struct{}{}
+		synctest.Wait()
+		s.store.fail = nil
+		s.good(first)
+	})
+}
+
+// Of two who try again, the one that comes too late to end anything leaves nothing.
+func TestARetryThatIsOvertakenLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s, there := w.replica(nil), w.replica(nil)
+		first := s.pair()
+		s.good(first)
+		w.clock.step(2 * time.Second)
+		at := there.holdAt("Claim")
+		said := make(chan error)
+		go func() {
+			_, err := there.refresh(first)
+			said <- err
+		}()
+		<-at.reached
+		last := s.good(first)
+		at.goOn <- struct{}{}
+		denied(t, "the one that came too late", <-said)
+		if len(w.all()) != 1 || !w.holds(last) {
+			t.Errorf("%d records", len(w.all()))
+		}
+	})
+}
+
 // The refresh token that a rush ended with is not part of it.
 func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
 	w := newWorld(t)

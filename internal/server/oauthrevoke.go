@@ -100,4 +100,3 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 	d.Audit.Info("revoked", "token", digest.RecordName(), "subject", strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"), "by", by.String(), "source", d.source(r).String())
 	done(w)
 }
-

@@ -2,6 +2,7 @@ package token
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/bits"
@@ -72,9 +73,7 @@ func decode(src *[randomLen]byte) (number [32]byte) {
 		}
 	}
 	for i, limb := range limbs {
-		for j := range 8 {
-			number[8*i+j] = byte(limb >> (56 - 8*j))
-		}
+		binary.BigEndian.PutUint64(number[8*i:], limb)
 	}
 	return number
 }
