@@ -90,7 +90,7 @@ lint: ## Run the linters; building them takes two minutes the first time
 
 .PHONY: test
 test: ## Run every test, against a real kube-apiserver and etcd
-	@for need in nginx:nginx-light,libnginx-mod-http-headers-more-filter caddy:caddy haproxy:haproxy chromium:chromium; do \
+	@for need in nginx:nginx-light,libnginx-mod-http-headers-more-filter caddy:caddy haproxy:haproxy chromium:chromium curl:curl jq:jq; do \
 	  command -v $${need%%:*} >/dev/null || echo "test: skips what $${need%%:*} is needed for; apt-get install $$(tr , ' ' <<<$${need##*:})"; \
 	done
 	@/usr/bin/python3 -c 'import authlib, requests' 2>/dev/null || echo "test: skips what Authlib is needed for; apt-get install python3-authlib python3-requests"
