@@ -69,6 +69,11 @@ var doorFlags = map[string]struct {
 		two: "10000", second: func(o *app.Options) { o.Doors.UseWrites = 10000 },
 		bad: "10001", complaint: "--use-writes-per-second=10001: write a number from 0 to 10000",
 	},
+	"password-checks": {
+		one: "1", first: func(o *app.Options) { o.Doors.PasswordChecks = 1 },
+		two: "64", second: func(o *app.Options) { o.Doors.PasswordChecks = 64 },
+		bad: "-1", complaint: "--password-checks=-1: write a number from 0 to 10000",
+	},
 }
 
 // closed is an address of doors that by itself can only be closed.

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"testing"
@@ -187,4 +188,44 @@ func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
+}
+
+// Whoever waits in vain is not said to be wrong, nor does it count.
+func TestWhoeverWaitsTooLongIsToldToComeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		release := s.HoldChecks()
+		first := make(chan error)
+		go func() { first <- s.attempt("alice", right) }()
+		synctest.Wait()
+		began := time.Now()
+		for range 2 * login.NameBurst {
+			go func() {
+				_, _ = s.Authenticate(t.Context(), login.Attempt{Username: "alice", Password: password.Take("a guess"), Source: home})
+			}()
+		}
+		err := s.attempt("alice", "a guess")
+		if !errors.Is(err, login.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != login.LongestWait {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		synctest.Wait()
+		release()
+		if err := <-first; err != nil { // its turn had come
+			t.Errorf("the first: %v", err)
+		}
+		if err := s.attempt("alice", right); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
+}
+
+func TestNothingIsSaidOfThePasswordToWhoeverHasGone(t *testing.T) {
+	w := newWorld(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := w.replica(nil).Authenticate(gone, login.Attempt{Username: "alice", Password: password.Take(right), Source: home})
+	if !errors.Is(err, login.ErrUnavailable) || errors.Is(err, login.ErrDenied) {
+		t.Error(err)
+	}
 }

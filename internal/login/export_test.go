@@ -20,7 +20,7 @@ const (
 const (
 	NameBurst, NameEvery       = nameBurst, nameEvery
 	AddressBurst, AddressEvery = addressBurst, addressEvery
-	WaitingFor                 = waitingFor
+	WaitingFor, LongestWait    = waitingFor, longestWait
 	SureReads                  = sureReads
 	NotSeen                    = notSeen
 	RushHour                   = rushHour

@@ -103,7 +103,7 @@ func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 	} {
 		for _, wrong := range []int{0, 4, 12} {
 			t.Run(fmt.Sprintf("%s, one call in %d goes wrong", what, wrong), func(t *testing.T) {
-				for seed := range uint64(150) {
+				for seed := range uint64(100) {
 					synctest.Test(t, func(t *testing.T) {
 						r := rand.New(rand.NewPCG(seed, uint64(wrong)))
 						w := newWorld(t)
