@@ -107,14 +107,14 @@ func managerOptions(o Options) manager.Options {
 				&v1alpha1.ApplicationToken{}: {Namespaces: tokens},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
 				&corev1.Secret{}: {
-					Namespaces: served,
+					Namespaces: tokens,
 					Label:      labels.SelectorFromSet(labels.Set{v1alpha1.LabelManaged: "true"}),
 				},
 			},
 		},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Saves work that a stale cache would cause, no more. It cannot be had with caches of several namespaces.
-			EnableReadYourWritesConsistency: new(len(o.Namespaces) <= 1),
+			EnableReadYourWritesConsistency: new(len(o.Namespaces) == 0),
 		}},
 		// Names are unique in one operator; only tests run several in one process.
 		Controller:                    config.Controller{SkipNameValidation: new(true)},

@@ -229,3 +229,25 @@ func TestNothingIsSaidOfThePasswordToWhoeverHasGone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What was taken from somebody while their password waited to be checked counts.
+func TestWhoeverIsSentAwayWhileTheyWaitIsNotLetIn(t *testing.T) { // [3.7] [row 2]
+	for what, change := range map[string]func(*world){
+		"suspended":        func(w *world) { u := w.alice(); u.Suspended = true; w.directory.SetUser(u) },
+		"deleted":          func(w *world) { w.directory.RemoveUser("alice") },
+		"another password": func(w *world) { u := w.alice(); u.Credential = "another"; w.directory.SetUser(u) },
+		"a namesake":       func(w *world) { u := w.alice(); u.UID = "another"; w.directory.SetUser(u) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.replica(nil)
+			release := s.HoldChecks()
+			said := make(chan error)
+			go func() { said <- s.attempt("alice", right) }()
+			synctest.Wait()
+			change(w)
+			release()
+			denied(t, what, <-said)
+		})
+	}
+}

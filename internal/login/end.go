@@ -19,9 +19,11 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	family, err := s.relatives(ctx, r)
-	if err != nil {
-		return err
+	family := []record.Record{}
+	if r.Refresh != nil { // what a crash has left is seen by now; what is under way withdraws
+		if family, err = s.Records.Family(ctx, r.Refresh.Family, false); err != nil {
+			return unavailable(err)
+		}
 	}
 	for _, other := range family { // before r: by that they are found, should this end in the middle
 		if other.Digest == r.Digest {
@@ -48,6 +50,11 @@ func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Reco
 
 // EndRefresh ends the session of a refresh token: ErrDenied if there is none.
 func (s *Service) EndRefresh(ctx context.Context, presented token.Token) error {
+	return s.EndRefreshOf(ctx, presented, "")
+}
+
+// EndRefreshOf is EndRefresh of a session at a client alone: of one at another it is as if there was none. Empty: at any.
+func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, client string) error {
 	if presented.Kind() != token.Refresh {
 		return ErrDenied
 	}
@@ -61,7 +68,7 @@ func (s *Service) EndRefresh(ctx context.Context, presented token.Token) error {
 	if rs, err = s.family(ctx, family, len(rs) > 0); err != nil {
 		return err
 	}
-	if len(rs) == 0 {
+	if len(rs) == 0 || client != "" && rs[0].Client != client {
 		return ErrDenied
 	}
 	return s.endFamily(ctx, rs)

@@ -59,7 +59,9 @@ func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record
 		return Opened{}, err
 	}
 	if err := s.replace(ctx, o, before, family); err != nil {
-		_ = s.retire(ctx, o.Record) //nolint:errcheck // nobody has it, nor can it be asked for once more
+		again, cancel := patiently(ctx) // the time for the rest may be over
+		defer cancel()
+		_ = s.retire(again, o.Record) //nolint:errcheck // nobody has it, nor can it be asked for once more
 		if errors.Is(err, errOvertaken) {
 			return Opened{}, ErrDenied
 		}

@@ -164,7 +164,9 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 	}
 	err = replace(ctx, o, r, family)
 	if errors.Is(err, errOvertaken) {
-		if gone := s.retire(ctx, o.Record); gone != nil { // it could be taken for the one that was first
+		again, cancel := patiently(ctx) // the time for the rest may be over
+		defer cancel()
+		if gone := s.retire(again, o.Record); gone != nil { // it could be taken for the one that was first
 			return Opened{}, gone
 		}
 	}

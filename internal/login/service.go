@@ -137,7 +137,11 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 		s.byAddress.Failed(now, address(a.Source))
 		return User{}, ErrDenied
 	}
-	return u, nil
+	now, there := s.Directory.User(u.Name) // while it was waited, much may have changed
+	if !there || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
+		return User{}, ErrDenied
+	}
+	return now, nil
 }
 
 func (s *Service) limited(a Attempt) error {
@@ -169,7 +173,7 @@ func (s *Service) Account(u User, id *int64) (Client, error) {
 		a, ok := u.usual()
 		c, there := s.Directory.Client(a.Client)
 		if !ok || !there || c.Suspended {
-			return Client{}, &Forbidden{"there is no account at which this user can log in"}
+			return Client{}, &Forbidden{"the usual account of this user cannot be logged in at; name another one by its account_id"}
 		}
 		return c, nil
 	}

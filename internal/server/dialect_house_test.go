@@ -102,9 +102,9 @@ var accounts = map[string][]string{
 var roles = map[string][]grant.Role{
 	"acme": {
 		{Name: "developer", Permissions: []string{"sec.application-token.*"}}, {Name: "client~primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
-		{Name: "reader", Permissions: []string{"search.query"}},
+		{Name: "reader", Permissions: []string{"search.query"}}, {Name: "revoker", Permissions: []string{"sec.token.revoke"}},
 	},
-	"umbrella": {{Name: "developer", Permissions: []string{"sec.application-token.*"}}, {Name: "reader", Permissions: []string{"search.query"}}},
+	"umbrella": {{Name: "revoker", Permissions: []string{"sec.token.revoke"}}, {Name: "developer", Permissions: []string{"sec.application-token.*"}}, {Name: "reader", Permissions: []string{"search.query"}}},
 	"hushed":   {{Name: "reader", Permissions: []string{"search.query"}}},
 	"frozen":   {{Name: "reader", Permissions: []string{"search.query"}}},
 }

@@ -68,7 +68,7 @@ func namedBy(f fields.Fields) (named, error) {
 
 // nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.
 func nameOf(r *http.Request, f fields.Fields) (named, error) {
-	n, there, readable := namedIn(r.Header)
+	n, there, readable := namedIn(r)
 	if !there {
 		return namedBy(f)
 	}

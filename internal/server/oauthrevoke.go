@@ -27,10 +27,14 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	kind, digest, err := token.DigestOf(f.Get("token"))
 	if own := !c.many && (c.text == "" || c.text == f.Get("token")); !own {
 		by, ok := d.authenticated(w, r, c, doorRevoke, permissionRevoke)
-		if ok && err == nil {
-			d.end(w, r, digest, by.Client.Name, by.ID)
-		} else if ok {
+		switch {
+		case !ok:
+		case err != nil:
 			done(w)
+		case kind == token.Refresh:
+			d.endRefresh(w, r, f.Get("token"), by.Client.Name, by.ID.String())
+		default:
+			d.end(w, r, digest, by.Client.Name, by.ID)
 		}
 		return
 	}
@@ -39,7 +43,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if kind == token.Refresh {
-		d.endRefresh(w, r, f.Get("token"))
+		d.endRefresh(w, r, f.Get("token"), "", "its holder")
 		return
 	}
 	facts := c.facts()
@@ -56,19 +60,19 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// endRefresh ends the session of a refresh token, which whoever holds it may.
-func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text string) {
+// endRefresh ends the session of a refresh token, if it is at the client; at any, if that is empty.
+func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client, by string) {
 	presented, err := token.Parse(text)
 	if err == nil && d.Logins != nil {
-		err = d.Logins.EndRefresh(r.Context(), presented)
+		err = d.Logins.EndRefreshOf(r.Context(), presented, client)
 	}
 	switch {
 	case errors.Is(err, login.ErrUnavailable):
-		d.Audit.Error(err, "not revoked", "kind", token.Refresh.String(), "source", d.source(r).String())
+		d.Audit.Error(err, "not revoked", "kind", token.Refresh.String(), "by", by, "source", d.source(r).String())
 		unavailable(w)
 		return
 	case err == nil:
-		d.Audit.Info("logged out", "kind", token.Refresh.String(), "source", d.source(r).String(), "protocol", protocolOf(r))
+		d.Audit.Info("logged out", "kind", token.Refresh.String(), "by", by, "source", d.source(r).String(), "protocol", protocolOf(r))
 	}
 	done(w)
 }
@@ -77,7 +81,8 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text string) 
 func done(w http.ResponseWriter) { answer(w, http.StatusOK, struct{}{}) }
 
 // end deletes the record of a token, if it is of the client; of any, if that is empty. Success is said only of what is
-// done. A token at the end of its life is as good as gone, and its record stays as the reason.
+// done. A token at the end of its life is as good as gone, and its record stays as the reason; a login is not, as long as it
+// can be refreshed, and ends with all that there is of its session.
 func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mostPatience)
 	defer cancel()
@@ -85,9 +90,13 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 	switch {
 	case errors.Is(err, record.ErrGone),
 		err == nil && client != "" && rec.Client != client,
-		err == nil && !rec.ExpiresAt.IsZero() && !d.Now().Before(rec.ExpiresAt):
+		err == nil && !isLogin(rec.Kind) && rec.Over(d.Now()):
 		done(w)
 		return
+	case err == nil && isLogin(rec.Kind) && d.Logins != nil:
+		if err = d.Logins.End(ctx, digest); errors.Is(err, login.ErrDenied) {
+			err = nil // somebody else has ended it
+		}
 	case err == nil:
 		err = d.Records.RetireAnyway(ctx, rec)
 	}

@@ -99,7 +99,7 @@ func (d *Doors) program(w http.ResponseWriter, r *http.Request, f fields.Fields)
 		return "", err
 	}
 	c := caller{presented: presented{text: secret}, client: name, byName: true}
-	if _, c.isBasic, _ = namedIn(r.Header); c.isBasic {
+	if _, c.isBasic, _ = namedIn(r); c.isBasic {
 		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)

@@ -23,8 +23,8 @@ type named struct {
 // namedIn takes a name and a password out of the Authorization header (RFC 7617, and the scheme Integrator that is like it).
 // there is true where somebody tries, and ok where it counts: not beside a second such header, which may say something else, and
 // not where a browser adds it to what another site had it send.
-func namedIn(h http.Header) (n named, there, ok bool) {
-	values := h["Authorization"]
+func namedIn(r *http.Request) (n named, there, ok bool) {
+	values := r.Header["Authorization"]
 	credentials := ""
 	for _, value := range values {
 		scheme, rest, _ := strings.Cut(value, " ")
@@ -34,7 +34,7 @@ func namedIn(h http.Header) (n named, there, ok bool) {
 		}
 	}
 	text, err := base64.StdEncoding.DecodeString(credentials)
-	if !there || err != nil || len(values) > 1 || fromElsewhere(h) {
+	if !there || err != nil || len(values) > 1 || fromElsewhere(r) {
 		return named{}, there, false
 	}
 	username, presented, found := strings.Cut(string(text), ":")
@@ -70,7 +70,7 @@ var errRefused = errors.New("refused")
 // enough, since a browser sends it along with whatever any page asks it to. Where client is not empty, a user who comes by
 // name is taken to be there. The error is errRefused, and then the answer was written.
 func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
-	n, byName, readable := namedIn(r.Header)
+	n, byName, readable := namedIn(r)
 	p := credentialOf(r.Header)
 	switch {
 	case byName && (p.text != "" || p.many || !readable):
@@ -131,15 +131,23 @@ func (d *Doors) enterAt(w http.ResponseWriter, r *http.Request, n named, client 
 // errElsewhere says that the caller is known and has no business there, which is answered as if there was nothing.
 var errElsewhere = errors.New("the user has no such account")
 
-// fromElsewhere says whether a browser sends a request for a page of another site.
-func fromElsewhere(h http.Header) bool {
-	site := h["Sec-Fetch-Site"]
-	return len(site) > 0 && site[0] == "cross-site"
+// fromElsewhere says whether a browser sends a request for a page of another host: as it says itself, or, if it is an old one,
+// by where the page is from.
+func fromElsewhere(r *http.Request) bool {
+	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
+		return site[0] != "same-origin" && site[0] != "none"
+	}
+	origin := r.Header["Origin"]
+	if len(origin) == 0 {
+		return false
+	}
+	_, host, _ := strings.Cut(origin[0], "://")
+	return host != r.Host
 }
 
 // basicFor asks for a name and a password: a page that asks by itself not in a way at which the browser would, and keep the answer.
 func basicFor(r *http.Request) []string {
-	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || fromElsewhere(r.Header) {
+	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || fromElsewhere(r) {
 		return challenge
 	}
 	return basic

@@ -48,7 +48,7 @@ func (d *Doors) openSpectrum(w http.ResponseWriter, r *http.Request, kind token.
 	if err != nil {
 		return login.Opened{}, err
 	}
-	n, there, readable := namedIn(r.Header)
+	n, there, readable := namedIn(r)
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}

@@ -42,6 +42,7 @@ var (
 		"/secrets":                              "list watch",
 		"/secrets apptoken-operator-tls":        "update",
 		"coordination.k8s.io/leases":            "create get update",
+		"events.k8s.io/events":                  "create patch",
 		"/events":                               "create",
 	}
 	// In the namespace default, where Kubernetes keeps events about Clients and Users.

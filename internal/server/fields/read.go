@@ -53,6 +53,9 @@ func (v values) readBody(known names, b body) error {
 	case "":
 		return nil
 	case urlencoded:
+		if b.narrow && !narrow(string(b.text)) {
+			return bad("the body must be UTF-8, and say so")
+		}
 		return v.readForm(known, string(b.text))
 	case multiparts:
 		return v.readMultipart(known, string(b.text), b.boundary)
@@ -76,6 +79,17 @@ type body struct {
 	text     []byte
 	kind     string // empty if there is no byte of it
 	boundary string // of multipart
+	narrow   bool   // it says that it is of a charset of which ASCII alone is the same in UTF-8
+}
+
+// narrow says whether a form is of ASCII alone, as it is written and as it is meant.
+func narrow(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 || text[i] == '%' && i+1 < len(text) && strings.IndexByte("89abcdefABCDEF", text[i+1]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // receive reads a body to its end.
@@ -95,31 +109,35 @@ func receive(w http.ResponseWriter, r *http.Request, most int64) (body, error) {
 			return body{}, unsupported("the body must not be compressed")
 		}
 	}
-	kind, boundary, err := kindOf(r.Header["Content-Type"])
-	return body{text, kind, boundary}, err
+	b, err := kindOf(r.Header["Content-Type"])
+	b.text = text
+	return b, err
 }
 
 // kindOf reads the header Content-Type. A parameter that is not expected may change what the body means, and one with a
 // star (RFC 2231) what another parameter means; so neither is accepted.
-func kindOf(header []string) (kind, boundary string, err error) {
+func kindOf(header []string) (b body, err error) {
 	if len(header) != 1 || strings.Contains(header[0], "*") {
-		return "", "", unsupported("the header Content-Type must be there once, and say a type that is known here")
+		return body{}, unsupported("the header Content-Type must be there once, and say a type that is known here")
 	}
 	kind, parameters, err := mime.ParseMediaType(header[0])
 	if err != nil {
-		return "", "", unsupported("the header Content-Type cannot be read")
+		return body{}, unsupported("the header Content-Type cannot be read")
 	}
 	for name, value := range parameters {
 		switch {
 		case name == "charset" && strings.EqualFold(value, "utf-8"):
 		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70: // RFC 2046, 5.1.1
-			boundary = value
+			b.boundary = value
+		case name == "charset" && kind == urlencoded && (strings.EqualFold(value, "us-ascii") || strings.EqualFold(value, "iso-8859-1")):
+			b.narrow = true // some libraries say so of every form
 		default:
-			return "", "", unsupported("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
+			return body{}, unsupported("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
 		}
 	}
-	if kind == multiparts && boundary == "" {
-		return "", "", unsupported("the header Content-Type does not say the boundary")
+	if kind == multiparts && b.boundary == "" {
+		return body{}, unsupported("the header Content-Type does not say the boundary")
 	}
-	return kind, boundary, nil
+	b.kind = kind
+	return b, nil
 }
