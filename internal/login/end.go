@@ -19,7 +19,7 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 	if err != nil {
 		return unavailable(err)
 	}
-	family := []record.Record{}
+	var family []record.Record
 	if r.Refresh != nil { // what a crash has left is seen by now; what is under way withdraws
 		if family, err = s.Records.Family(ctx, r.Refresh.Family, false); err != nil {
 			return unavailable(err)
