@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,14 +88,12 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
 func managerOptions(o Options) manager.Options {
-	served := map[string]cache.Config{}
+	var served map[string]cache.Config // nil: all
+	if len(o.Namespaces) > 0 {
+		served = map[string]cache.Config{o.Namespace: {}} // tokens that are made over HTTP are in our own
+	}
 	for _, name := range o.Namespaces {
 		served[name] = cache.Config{}
-	}
-	tokens := map[string]cache.Config{o.Namespace: {}} // those that are made over HTTP are in our own
-	maps.Copy(tokens, served)
-	if len(served) == 0 {
-		served, tokens = nil, nil // all
 	}
 	return manager.Options{
 		Scheme: Scheme(),
@@ -104,10 +101,10 @@ func managerOptions(o Options) manager.Options {
 			DefaultTransform: cache.TransformStripManagedFields(),
 			NewInformer:      newInformer,
 			ByObject: map[client.Object]cache.ByObject{
-				&v1alpha1.ApplicationToken{}: {Namespaces: tokens},
+				&v1alpha1.ApplicationToken{}: {Namespaces: served},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
 				&corev1.Secret{}: {
-					Namespaces: tokens,
+					Namespaces: served,
 					Label:      labels.SelectorFromSet(labels.Set{v1alpha1.LabelManaged: "true"}),
 				},
 			},
