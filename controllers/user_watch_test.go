@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -115,12 +116,12 @@ func (c countedStatus) Update(ctx context.Context, obj client.Object, opts ...cl
 // within waits until something holds.
 func (o *running) within(what string, holds func() bool) {
 	o.w.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if holds() {
-			return
-		}
+	err := wait.PollUntilContextTimeout(o.w.t.Context(), 20*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		return holds(), nil
+	})
+	if err != nil {
+		o.w.t.Fatal(what)
 	}
-	o.w.t.Fatal(what)
 }
 
 func (o *running) becomes(name, want string) {
@@ -164,9 +165,10 @@ func TestWhatAUserDependsOnWakesItsReconcilers(t *testing.T) {
 	o.within("the logins are not counted again", func() bool { return w.getPerson("alice").Status.Sessions == 5 })
 
 	asked := o.requests.Load()
-	time.Sleep(2 * time.Second)
-	if n := o.requests.Load() - asked; n != 0 {
-		t.Errorf("%d requests while nothing happens", n)
+	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 2*time.Second, true, func(context.Context) (bool, error) {
+		return o.requests.Load() != asked, nil
+	}); err == nil {
+		t.Errorf("%d requests while nothing happens", o.requests.Load()-asked)
 	}
 
 	w.setPassword("alice", "passwordHash", otherHash)
