@@ -79,13 +79,7 @@ func (l lookout) account(ctx context.Context, at *v1alpha1.ApplicationToken, u *
 	case placed(at) || at.Status.SecretName != "" || u == nil:
 		return at.Status.Client, nil
 	}
-	if i := slices.IndexFunc(u.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Default }); i >= 0 {
-		return u.Spec.Accounts[i].Client, nil
-	}
-	if len(u.Spec.Accounts) > 0 {
-		return u.Spec.Accounts[0].Client, nil
-	}
-	return "", nil
+	return usualAccount(u), nil
 }
 
 // grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.

@@ -92,9 +92,22 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition) metav1.C
 		return no(ready, v1alpha1.ReasonNoAccount, "no Client of an account is there: %s; create one, or correct spec.accounts", few(missing(u, s)))
 	case len(accountsOf(u, s)) == 0:
 		return no(ready, v1alpha1.ReasonNoAccount, "no account can be logged in at, since their clients are suspended; add another, or set spec.state of a Client to Active")
-	default:
-		return yes(ready, v1alpha1.ReasonActive, "the user can log in")
 	}
+	if usual := usualAccount(u); !slices.ContainsFunc(accountsOf(u, s), func(a v1alpha1.AccountStatus) bool { return a.Client == usual }) {
+		return yes(ready, v1alpha1.ReasonActive, "the user can log in by the account_id of another account; the usual one, at client %s, cannot be logged in at", usual)
+	}
+	return yes(ready, v1alpha1.ReasonActive, "the user can log in")
+}
+
+// usualAccount is the client of a login that names none; empty if the user has no account.
+func usualAccount(u *v1alpha1.User) string {
+	if i := slices.IndexFunc(u.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Default }); i >= 0 {
+		return u.Spec.Accounts[i].Client
+	}
+	if len(u.Spec.Accounts) > 0 {
+		return u.Spec.Accounts[0].Client
+	}
+	return ""
 }
 
 // judgePassword says whether there is a password to check against, and in which form. What it says repeats nothing of it.

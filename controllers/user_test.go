@@ -82,6 +82,9 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		if (ready.Status == metav1.ConditionTrue) != (stalled == nil) || stalled != nil && (stalled.Status != metav1.ConditionTrue || stalled.Reason != ready.Reason) {
 			t.Errorf("%s: Stalled is %v beside Ready %v", step.name, stalled, ready)
 		}
+		if unusual := strings.Contains(ready.Message, "the usual one, at client "+w.client); unusual != (step.name == "one client is suspended") {
+			t.Errorf("%s: %s", step.name, ready.Message)
+		}
 		if u.Status.ObservedGeneration != u.Generation || u.Status.Username != u.Spec.Username {
 			t.Errorf("%s: the status is of generation %d and of %q", step.name, u.Status.ObservedGeneration, u.Status.Username)
 		}
