@@ -22,6 +22,7 @@ const (
 	AddressBurst, AddressEvery = addressBurst, addressEvery
 	WaitingFor, LongestWait    = waitingFor, longestWait
 	SureReads                  = sureReads
+	SessionBurst, SessionEvery = sessionBurst, sessionEvery
 	NotSeen                    = notSeen
 	RushHour                   = rushHour
 )

@@ -121,13 +121,18 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 }
 
 // family reads the records of a session from the store itself. How often that is done for strangers does not depend on how
-// often it is done for those who present, or once had, a refresh token of a session that this replica knows.
+// often it is done for those who present, or once had, a refresh token of a session that this replica knows, and of those no
+// session has more than its share.
 func (s *Service) family(ctx context.Context, family token.Digest, known bool) ([]record.Record, error) {
-	reads := s.strangers
+	now, reads := s.Now(), s.strangers
 	if known {
 		reads = s.acquainted
+		if _, ok := s.bySession.Allowed(now, string(family[:])); !ok {
+			return nil, unavailable(errors.New("too many refresh tokens of this session are presented that are not the last one"))
+		}
+		s.bySession.Failed(now, string(family[:]))
 	}
-	if !reads.AllowN(s.Now(), 1) {
+	if !reads.AllowN(now, 1) {
 		return nil, unavailable(errors.New("too many refresh tokens are presented that this replica does not know"))
 	}
 	rs, err := s.Records.Family(ctx, family, true)

@@ -251,3 +251,28 @@ func TestStrangersDoNotKeepOthersFromTheirRetries(t *testing.T) {
 	w.clock.step(time.Second)
 	denied(t, "unknown, a second later", unknown())
 }
+
+// Whoever presents what is not the last refresh token of their session, over and over, has the store asked for that session
+// seldom, and no other session waits for it.
+func TestOneSessionDoesNotKeepOthersFromTheirRetries(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	theirs, mine := s.pair(), s.pair()
+	for range login.SessionBurst {
+		s.good(theirs)
+	}
+	s.good(theirs) // the first of these was no retry
+	before := s.store.calls
+	for range 100 {
+		if _, err := s.refresh(theirs); !errors.Is(err, login.ErrUnavailable) {
+			t.Fatalf("a retry, in a flood: %v", err)
+		}
+	}
+	if n := s.store.calls - before; n != 100 { // each is looked up in the cache
+		t.Errorf("%d calls for 100 retries", n)
+	}
+	s.good(mine)
+	s.good(mine)
+	w.clock.step(login.SessionEvery)
+	s.good(theirs)
+}

@@ -36,7 +36,7 @@ const (
 	// How often one name can be tried in vain, and one address: so many times at once, and then once in every so long.
 	nameBurst, nameEvery       = 10, 6 * time.Second
 	addressBurst, addressEvery = 50, time.Second
-	mostKeys                   = 20_000 // names and addresses that are remembered
+	mostKeys                   = 20_000 // names, addresses and sessions that are remembered
 	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
 	waitingFor = 250
 	// longestWait is how long a request waits for its password to be checked. Later its answer would not arrive.
@@ -44,6 +44,8 @@ const (
 	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
 	// again so often about those of sessions that it does.
 	sureReads = 20
+	// Of these, one session has so many at once, and then one in every so long.
+	sessionBurst, sessionEvery = 5, 2 * time.Second
 	// mostPatience is how long one request waits for the store.
 	mostPatience = 5 * time.Second
 	// mostRefreshing are the sessions whose last refresh is remembered.
@@ -72,6 +74,7 @@ type Service struct {
 	uncounted  chan struct{}     // held from the check of a password until its failure is counted
 	strangers  *rate.Limiter     // who present refresh tokens of sessions that this replica does not know
 	acquainted *rate.Limiter     // and of those that it knows, but for the one that is good
+	bySession  *password.Limits  // of acquainted, what is one session's
 	turns      keymutex.KeyMutex // of users, who log in one at a time
 	fresh      fresh
 	refreshing *refreshing
@@ -87,6 +90,7 @@ func NewService(o Options) *Service {
 		uncounted:  make(chan struct{}, max(o.Checks, 1)),
 		strangers:  rate.NewLimiter(sureReads, sureReads),
 		acquainted: rate.NewLimiter(sureReads, sureReads),
+		bySession:  password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: mostKeys}),
 		turns:      keymutex.NewHashed(256),
 		refreshing: newRefreshing(mostRefreshing),
 	}
