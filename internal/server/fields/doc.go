@@ -11,5 +11,5 @@
 // does not allow is not read at all. A body without a byte has no fields, whatever its type.
 //
 // It refuses to know what the fields mean, and it repeats nothing: an error is made of constants, and of names that our own
-// code has asked for. ReadJSON and ReadInto do the same for bodies that are ours: there, what is not known is refused.
+// code has asked for. ReadInto does the same for bodies that are ours: there, what is not known is refused.
 package fields

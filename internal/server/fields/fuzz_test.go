@@ -154,7 +154,7 @@ func FuzzJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := fields.JSON(text, known...)
 		both, err2 := fields.Read(httptest.NewRecorder(), request("", jason, text), 1<<20, fields.Body, known...)
-		mine, err3 := fields.ReadJSON[application](httptest.NewRecorder(), request("", jason, text), 1<<20)
+		mine, err3 := fields.ReadInto[application](httptest.NewRecorder(), request("", jason, text), 1<<20)
 		if err3 != nil {
 			e, is := errors.AsType[*fields.Error](err3)
 			if !is || e.Status != 400 && e.Status != 413 || !reflect.DeepEqual(mine, application{}) {

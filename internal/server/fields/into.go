@@ -7,9 +7,10 @@ import (
 	"slices"
 )
 
-// ReadInto reads a body of ours into a T, in whichever encoding it comes: in JSON as ReadJSON does, and in a form the fields that
-// are named as members of T, each of which is a text, a list of texts, or a pointer to one of these. What T does not have is
-// refused in both, since a word that is misspelt is one that was meant.
+// ReadInto reads a body of ours into a T, in whichever encoding it comes: of JSON one object, and of a form the fields that are
+// named as members of T, each of which is a text, a list of texts, or a pointer to one of these. All are spelled as T spells
+// them, and what T does not have is refused, since a word that is misspelt is one that was meant. The zero T if there is no
+// body. Errors, each of which is an *Error, name members of T alone.
 func ReadInto[T any](w http.ResponseWriter, r *http.Request, most int64) (T, error) {
 	var into, zero T
 	b, err := receive(w, r, most)

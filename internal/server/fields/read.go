@@ -71,8 +71,10 @@ func (v values) readBody(known names, b body) error {
 		}
 		return nil
 	}
-	return unsupported("the body must be " + urlencoded + ", " + multiparts + " or " + object)
+	return errKind
 }
+
+var errKind = unsupported("the body must be " + urlencoded + ", " + multiparts + " or " + object)
 
 // body is a body, and what it says that it is.
 type body struct {

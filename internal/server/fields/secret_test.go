@@ -32,7 +32,7 @@ func TestASecretInAnyPlaceIsInNoError(t *testing.T) {
 							refusals++
 						}
 						if at == 2 {
-							_, err = fields.ReadJSON[application](httptest.NewRecorder(), request("", jason, y[2]), most)
+							_, err = fields.ReadInto[application](httptest.NewRecorder(), request("", jason, y[2]), most)
 							refusalOf(t, err)
 						}
 					}

@@ -6,28 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 )
 
-// ReadJSON reads a body of ours into a T: one object whose members are all T's, spelled as T spells them. The zero T if
-// there is no body. Errors, each of which is an *Error, name members of T alone.
-func ReadJSON[T any](w http.ResponseWriter, r *http.Request, most int64) (T, error) {
-	var zero T
-	b, err := receive(w, r, most)
-	if err != nil || b.kind == "" {
-		return zero, err
-	}
-	return decode[T](b)
-}
-
 // decode reads a body of JSON.
 func decode[T any](b body) (T, error) {
 	var into, zero T
 	if b.kind != object {
-		return zero, unsupported("the body must be " + object)
+		return zero, errKind
 	}
 	shape := reflect.TypeFor[T]()
 	tree, err := parseJSON(slices.Collect(maps.Keys(membersOf(shape))), b.text)

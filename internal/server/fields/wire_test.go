@@ -107,7 +107,7 @@ func TestNestingCostsNoStack(t *testing.T) {
 	} {
 		for what, err := range map[string]error{
 			"fields":   second(fields.Read(httptest.NewRecorder(), request("", jason, body), 1<<20, fields.Body)),
-			"a struct": second(fields.ReadJSON[application](httptest.NewRecorder(), request("", jason, body), 1<<20)),
+			"a struct": second(fields.ReadInto[application](httptest.NewRecorder(), request("", jason, body), 1<<20)),
 		} {
 			if got := refusalOf(t, err); got != (refusal{400, notJSON}) {
 				t.Errorf("%s, %s: %v", name, what, got)
