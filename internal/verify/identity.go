@@ -56,6 +56,11 @@ type Held struct {
 	Permissions []string
 	// RoleList and PermissionList are the same, joined by commas.
 	RoleList, PermissionList string
+
+	// Of the user, if there is one: whether any credential is accepted, and the password that a login must have been opened with.
+	// They are here so that nobody has to go to the user for them, of whom there may be many thousands.
+	stopped    bool
+	credential fingerprint
 }
 
 // ID names a credential without helping anybody to present it.
@@ -82,11 +87,15 @@ func hold(c *Client, u *User, roles, permissions []string) *Held {
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
 	}
-	h := c.Ceiling.Cut(roles, permissions)
-	return &Held{
-		Client: c, User: u, Roles: h.Roles, Permissions: h.Effective,
-		RoleList: strings.Join(h.Roles, ","), PermissionList: strings.Join(h.Effective, ","),
+	cut := c.Ceiling.Cut(roles, permissions)
+	h := &Held{
+		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective,
+		RoleList: strings.Join(cut.Roles, ","), PermissionList: strings.Join(cut.Effective, ","),
 	}
+	if u != nil {
+		h.stopped, h.credential = !u.welcome(c.Name), fingerprintOf(u.Credential)
+	}
+	return h
 }
 
 // Ranges reads addresses in CIDR notation. One that cannot be read becomes one that holds no address, so that a list

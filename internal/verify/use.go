@@ -69,12 +69,13 @@ type Use struct {
 }
 
 // lastUse is a Use that is whole: not the time of one and the address of another. What else it says is of the record as it
-// is now, whose use is kept where that of the first was.
-func (x *Index) lastUse(home *item) Use {
-	u, e := &home.Value.use, &home.Value
-	if now := x.entries.Find(home.Digest); now != nil {
-		e = &now.Value
+// is now, whose use is kept where that of the first was. False: there is none any more.
+func (x *Index) lastUse(home *item) (Use, bool) {
+	now := x.entries.Find(home.Digest)
+	if now == nil {
+		return Use{}, false
 	}
+	u, e := &home.Value.use, &now.Value
 	for {
 		seq := u.seq.Load()
 		var address [16]byte
@@ -94,7 +95,7 @@ func (x *Index) lastUse(home *item) Use {
 		if address != [16]byte{} {
 			v.From = netip.AddrFrom16(address).Unmap()
 		}
-		return v
+		return v, true
 	}
 }
 
@@ -123,7 +124,9 @@ func (x *Index) Used(most int) []Use {
 		u := &home.Value.use
 		x.telling, u.behind = u.behind, nil
 		u.queued.Store(false) // before it is read: a use from now on queues it again
-		list = append(list, x.lastUse(home))
+		if last, there := x.lastUse(home); there {
+			list = append(list, last)
+		}
 	}
 	return list
 }

@@ -85,6 +85,22 @@ func TestWhatIsRefusedIsNoUse(t *testing.T) {
 	}
 }
 
+func TestNobodyIsToldOfTheUseOfWhatIsGone(t *testing.T) {
+	w, c := newTwist(t), startAt(noon)
+	v := w.verifier(c, &store{})
+	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
+	w.Remove(w.rec.Digest)
+	if uses := w.uses(); len(uses) != 0 {
+		t.Errorf("gone: %v", uses)
+	}
+	w.Set(w.rec) // it was a rumour
+	c.step(time.Second)
+	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
+	if uses := w.uses(); len(uses) != 1 {
+		t.Errorf("there again: %v", uses)
+	}
+}
+
 func TestAUseOutlivesAChangeOfItsRecord(t *testing.T) {
 	w, c := newTwist(t), startAt(noon)
 	w.verifier(c, &store{}).Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))

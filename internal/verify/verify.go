@@ -50,9 +50,16 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 		if p := e.grants.person; p != nil {
 			u = p.now.Load()
 		}
-		if v := u.standing(c.Name, e.login); v != Good {
-			return Identity{}, v
+		if u == nil {
+			return Identity{}, UserStopped
 		}
+	}
+	held := e.grants.under(c, u)
+	switch {
+	case held.stopped:
+		return Identity{}, UserStopped
+	case e.login != nil && (e.login.credential == fingerprint{} || e.login.credential != held.credential):
+		return Identity{}, PasswordChanged
 	}
 	source := f.Source.Unmap().WithZone("")
 	if !within(e.grants.ranges, source) || !within(c.Ranges, source) {
@@ -63,7 +70,7 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 			return Identity{}, v
 		}
 	}
-	who := Identity{Held: e.grants.under(c, u), Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: unix(e.issuedAt)}
+	who := Identity{Held: held, Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: unix(e.issuedAt)}
 	if e.expiresAt != never {
 		who.ExpiresAt = time.Unix(e.expiresAt, 0).UTC()
 	}
