@@ -25,11 +25,8 @@ func (o operation) String() string {
 	return o.verb + " " + o.resource + "/" + o.subresource
 }
 
-// counts are the writes that the API server has done, and how many it has refused.
-type counts struct {
-	done    map[operation]int
-	refused int
-}
+// counts are the writes that the API server has done, and those that it has refused.
+type counts struct{ done, refused map[operation]int }
 
 // housekeeping is what the API server writes by itself.
 var housekeeping = []string{"leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations", "apiservices", "configmaps"}
@@ -45,7 +42,7 @@ func (s *stage) writes(ctx context.Context) (counts, error) {
 
 // read finds the writes in what the API server says at /metrics.
 func read(text string) (counts, error) {
-	c := counts{done: map[operation]int{}}
+	c := counts{map[operation]int{}, map[operation]int{}}
 	for line := range strings.Lines(text) {
 		inside, ok := strings.CutPrefix(line, "apiserver_request_total{")
 		if !ok {
@@ -68,7 +65,7 @@ func read(text string) (counts, error) {
 		case strings.HasPrefix(label["code"], "2"):
 			c.done[op] += int(n)
 		default:
-			c.refused += int(n)
+			c.refused[op] += int(n)
 		}
 	}
 	return c, nil
@@ -76,10 +73,14 @@ func read(text string) (counts, error) {
 
 // since is what came after before.
 func (c counts) since(before counts) counts {
-	diff := counts{done: map[operation]int{}, refused: c.refused - before.refused}
-	for op, n := range c.done {
-		if n -= before.done[op]; n != 0 {
-			diff.done[op] = n
+	return counts{less(c.done, before.done), less(c.refused, before.refused)}
+}
+
+func less(now, before map[operation]int) map[operation]int {
+	diff := map[operation]int{}
+	for op, n := range now {
+		if n -= before[op]; n != 0 {
+			diff[op] = n
 		}
 	}
 	return diff
@@ -87,25 +88,35 @@ func (c counts) since(before counts) counts {
 
 // and is what both have.
 func (c counts) and(more counts) counts {
-	sum := counts{done: maps.Clone(more.done), refused: c.refused + more.refused}
-	for op, n := range c.done {
-		sum.done[op] += n
+	return counts{plus(c.done, more.done), plus(c.refused, more.refused)}
+}
+
+func plus(a, b map[operation]int) map[operation]int {
+	sum := maps.Clone(b)
+	if sum == nil {
+		sum = map[operation]int{}
+	}
+	for op, n := range a {
+		sum[op] += n
 	}
 	return sum
 }
 
-func (c counts) total() int {
+// total is how many were done.
+func (c counts) total() int { return total(c.done) }
+
+func total(of map[operation]int) int {
 	sum := 0
-	for _, n := range c.done {
+	for _, n := range of {
 		sum += n
 	}
 	return sum
 }
 
 // sorted has the most frequent operation first.
-func (c counts) sorted() []operation {
-	return slices.SortedFunc(maps.Keys(c.done), func(a, b operation) int {
-		return cmp.Or(c.done[b]-c.done[a], cmp.Compare(a.String(), b.String()))
+func sorted(of map[operation]int) []operation {
+	return slices.SortedFunc(maps.Keys(of), func(a, b operation) int {
+		return cmp.Or(of[b]-of[a], cmp.Compare(a.String(), b.String()))
 	})
 }
 

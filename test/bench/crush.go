@@ -9,8 +9,9 @@ import (
 	"sync"
 )
 
-// garbage is how often the memory of the checks that run may be there, since what the one before used is not free at once.
-const garbage = 3
+// garbage is how often the memory of the checks that run may be there: in use, as much garbage before it is collected (GOGC is
+// 100), what begins while it is, and what the system has not been given back yet.
+const garbage = 4
 
 // crush has many log in at once at an operator that has just started, and looks at how much more memory it takes than for as many
 // whose hash takes none. What it cannot do it must refuse in words.

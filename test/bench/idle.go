@@ -24,14 +24,14 @@ func measureIdle(ctx context.Context, b *bench) error {
 		return err
 	}
 	written := after.since(before)
-	for _, op := range written.sorted() {
+	for _, op := range sorted(written.done) {
 		b.say("idle: %d × %s", written.done[op], op)
 	}
 	now, most := resident(pid)
 	r := b.report.in("idle")
 	r.add("tokens", float64(b.tokens), "tokens")
 	r.add("time", b.idle.Seconds(), "s")
-	r.goal("writes meanwhile", float64(written.total()+written.refused), "writes", atMost(0))
+	r.goal("writes meanwhile", float64(written.total()+total(written.refused)), "writes", atMost(0))
 	r.add("processor time meanwhile", spent.Seconds(), "s")
 	r.add("processor", 100*spent.Seconds()/b.idle.Seconds(), "% of a core")
 	r.add("memory of the operator", now, "MiB")

@@ -91,7 +91,7 @@ func (b *bench) rotation(ctx context.Context, s *stage, by string, instant time.
 	}
 	n, declared := float64(len(goal)), float64(len(p.began))
 	written := after.since(before)
-	for _, op := range written.sorted() {
+	for _, op := range sorted(written.done) {
 		b.say("by %s: %d × %s", by, written.done[op], op)
 	}
 	nowLogged, err := s.operator.errors()
@@ -102,7 +102,7 @@ func (b *bench) rotation(ctx context.Context, s *stage, by string, instant time.
 	r.add("tokens rotated", n, "tokens")
 	r.add("until all have rotated", last.Sub(instant).Seconds(), "s")
 	r.add("writes per rotation", (float64(written.total()-ours)-declared*b.cost)/n, "writes")
-	r.add("writes refused by the API server", float64(written.refused), "writes")
+	r.add("writes refused by the API server", float64(total(written.refused)), "writes")
 	r.add("errors in the operator's log", float64(nowLogged-logged), "lines")
 	r.add("tokens declared meanwhile", declared, "tokens")
 	r.beside("from declared to Ready, median, beside a bare create", percentile(p.took, 50).Seconds(), "s", percentile(p.create, 50).Seconds(), nil)

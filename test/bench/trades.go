@@ -62,10 +62,12 @@ func (p *people) trade(ctx context.Context, b *bench, r chapter) error {
 		}
 	}
 	for _, one := range []*trade{&t.refresh, &t.logout, &t.create} {
-		for _, op := range one.cost.sorted() {
+		for _, op := range sorted(one.cost.done) {
 			r.add(one.name+": "+op.String()+" for each", float64(one.cost.done[op])/float64(t.n*b.turns), "writes")
 		}
-		r.add(one.name+": writes refused by the API server", float64(one.cost.refused), "writes")
+		for _, op := range sorted(one.cost.refused) {
+			r.add(one.name+": "+op.String()+", refused by the API server", float64(one.cost.refused[op]), "writes")
+		}
 		r.beside(one.name+" a second, beside plain clients with the same writes", median(one.rates), "/s", median(one.plain), atLeast(0.5))
 	}
 	return nil

@@ -66,12 +66,12 @@ func measureWrite(ctx context.Context, b *bench) error {
 	r.add("tokens applied", n, "tokens")
 	r.add("until all are Ready", seconds, "s")
 	r.add("tokens per second", n/seconds, "/s")
-	for _, op := range cost.sorted() {
+	for _, op := range sorted(cost.done) {
 		r.add(op.String()+" per token", float64(cost.done[op])/n, "writes")
 	}
 	r.add("writes per token", float64(cost.total())/n, "writes")
 	r.add("passes per token", passes/n, "passes")
-	r.add("writes refused by the API server", float64(cost.refused), "writes")
+	r.add("writes refused by the API server", float64(total(cost.refused)), "writes")
 	r.add("errors in the operator's log", float64(logged), "lines")
 	r.add("memory of the operator at most", most, "MiB")
 	r.beside("writes per second, beside plain clients", float64(atReady.since(before).total())/window, "/s", raw, atLeast(0.6))
