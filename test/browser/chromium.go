@@ -3,30 +3,23 @@ package browser
 import (
 	"context"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/apptoken/operator/test/programs"
 )
 
 // slowest is how long a browser may take for one step.
 const slowest = 20 * time.Second
 
-// chromium starts a browser that reaches this machine alone, and ends it with the test. The test is skipped where there
-// is none, unless all of them must be.
+// chromium starts a browser that reaches this machine alone, and ends it with the test.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		lacking := "chromium is not installed: apt-get install --no-install-recommends chromium"
-		if os.Getenv("APPTOKEN_TEST_ALL") != "" {
-			t.Fatal(lacking)
-		}
-		t.Skip(lacking)
-	}
+	programs.Need(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path),
+		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(t.TempDir()),
 		chromedp.WindowSize(1280, 1000),
 		chromedp.DisableGPU,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/test/programs"
 )
 
 // fence is a block of a page, in a language.
@@ -142,19 +143,6 @@ func noteSecrets(said []byte) {
 	}
 }
 
-// needs skips a test for which a program is not installed, or fails it where all must run.
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("APPTOKEN_TEST_ALL") != "" {
-				t.Fatalf("%s is not installed: apt-get install %s", program, program)
-			}
-			t.Skipf("%s is not installed: apt-get install %s", program, program)
-		}
-	}
-}
-
 // overTLS is an operator of the test's own, in front of which no gateway stands, and its certificate.
 func overTLS(t *testing.T) (op *operator, url, ca string) {
 	t.Helper()
@@ -180,7 +168,7 @@ func listening(t *testing.T, op *operator) string {
 // What the pages about login protocols say is what happens: their lines are pasted into a shell, and what is printed is
 // what they show.
 func TestWhatThePagesAboutLoginsSayIsWhatHappens(t *testing.T) {
-	needs(t, "bash", "curl", "jq")
+	programs.Need(t, "bash", "curl", "jq")
 	_, url, ca := overTLS(t)
 	r := reader{url, ca, secretText(t)}
 	declare(t, "README.md", r.password)

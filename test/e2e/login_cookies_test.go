@@ -7,12 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/test/programs"
 )
 
 // sessions are the statuses that a program gets who opens a session, and asks about its token with and without its cookies.
@@ -24,7 +24,7 @@ type sessions struct {
 
 // A session token is good with the session id that came with it, in whatever keeps cookies.
 func TestProgramsThatKeepCookiesKeepTheirSession(t *testing.T) {
-	needs(t, "curl")
+	programs.Need(t, "curl")
 	op, url, ca := overTLS(t)
 	p := tenantOf(t, op).person("alice")
 	p.known()
@@ -85,25 +85,9 @@ func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
 
 // byRequests opens a session with Requests, the library of Python.
 func byRequests(t *testing.T, p *person, url, ca string) (s sessions) {
-	pythonHas(t, "requests")
+	programs.NeedPython(t, "requests")
 	p.script("session.py", map[string]any{"url": url, "username": p.username, "password": p.password}, ca, &s)
 	return s
-}
-
-// pythonHas skips a test for which a package is not installed, or fails it where all must run.
-func pythonHas(t *testing.T, packages ...string) {
-	t.Helper()
-	if err := exec.CommandContext(t.Context(), python, "-c", "import "+strings.Join(packages, ", ")).Run(); err == nil {
-		return
-	}
-	names := slices.Clone(packages)
-	for i := range names {
-		names[i] = "python3-" + names[i]
-	}
-	if os.Getenv("APPTOKEN_TEST_ALL") != "" {
-		t.Fatal("apt-get install " + strings.Join(names, " "))
-	}
-	t.Skip("apt-get install " + strings.Join(names, " "))
 }
 
 // script runs a program of testdata, and reads what it says.
@@ -111,7 +95,7 @@ func (p *person) script(name string, asked any, ca string, into any) {
 	p.Helper()
 	text, err := json.Marshal(asked)
 	p.must(err)
-	cmd := exec.CommandContext(p.Context(), python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", name))
+	cmd := exec.CommandContext(p.Context(), programs.Python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", name))
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+ca)
 	cmd.Stdin = bytes.NewReader(text)
 	var problem bytes.Buffer

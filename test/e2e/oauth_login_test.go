@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/apptoken/operator/test/programs"
 )
 
 // granted is what the token endpoint gave.
@@ -22,7 +24,7 @@ type introspected struct {
 }
 
 func TestAnOAuthLibraryLogsInRefreshesAndRevokes(t *testing.T) {
-	pythonHas(t, "authlib", "requests")
+	programs.NeedPython(t, "authlib", "requests")
 	op, issuer, ca := overTLS(t)
 	w := tenantOf(t, op)
 	w.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect"]}]}`)

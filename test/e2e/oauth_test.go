@@ -14,10 +14,8 @@ import (
 	"testing"
 
 	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/test/programs"
 )
-
-// python is that of the system, which has the packages of the system.
-const python = "/usr/bin/python3"
 
 // certified writes a certificate for loopback, which is its own authority, and its key.
 func certified(t *testing.T) (certFile, keyFile string) {
@@ -60,7 +58,7 @@ func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool)
 		"client_id": clientID, "client_secret": secret, "token": text, "revoke": revoke,
 	})
 	w.must(err)
-	cmd := exec.CommandContext(w.Context(), python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", "oauth.py"))
+	cmd := exec.CommandContext(w.Context(), programs.Python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", "oauth.py"))
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+ca)
 	cmd.Stdin = bytes.NewReader(asked)
 	var problem bytes.Buffer
@@ -75,12 +73,7 @@ func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool)
 }
 
 func TestAnOAuthLibraryIntrospectsAndRevokes(t *testing.T) {
-	if err := exec.CommandContext(t.Context(), python, "-c", "import authlib, requests").Run(); err != nil {
-		if os.Getenv("APPTOKEN_TEST_ALL") != "" {
-			t.Fatal("Authlib is not installed: apt-get install python3-authlib python3-requests")
-		}
-		t.Skip("Authlib is not installed: apt-get install python3-authlib python3-requests")
-	}
+	programs.NeedPython(t, "authlib", "requests")
 	o := options()
 	o.Doors.PlainHTTP = false
 	o.Doors.CertFile, o.Doors.KeyFile = certified(t)
