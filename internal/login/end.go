@@ -12,7 +12,10 @@ import (
 func (s *Service) End(ctx context.Context, d token.Digest) error {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
-	r, err := s.Records.Find(ctx, d)
+	r, err := s.Records.Get(ctx, d.RecordName())
+	if errors.Is(err, record.ErrGone) || err == nil && r.Digest != d { // what this replica knows may be behind
+		r, err = s.Records.Find(ctx, d)
+	}
 	if errors.Is(err, record.ErrGone) {
 		return ErrDenied
 	}
@@ -33,7 +36,10 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 			return err
 		}
 	}
-	return s.retire(ctx, r)
+	if err := s.claim(ctx, r); !errors.Is(err, errOvertaken) {
+		return err
+	}
+	return ErrDenied // somebody ended it, or refreshed it, since this replica heard of it
 }
 
 // relatives are the records of the session of a login: that, and what a refresh that crashed has left of it.

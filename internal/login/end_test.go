@@ -38,6 +38,21 @@ func TestALoginEndsAloneAndOnce(t *testing.T) {
 	}
 }
 
+// What a replica knows may be behind: a login that was refreshed elsewhere is not the one that has ended.
+func TestALoginThatWasRefreshedElsewhereIsNotSaidToHaveEnded(t *testing.T) {
+	w := newWorld(t)
+	behind := 0
+	s, there := w.replica(nil), w.replica(func() int { return behind })
+	o := s.pair()
+	if rs, err := there.store.Of(t.Context(), o.Record.Owner); len(rs) != 1 || err != nil {
+		t.Fatal(rs, err)
+	}
+	behind = 100
+	next := s.good(o)
+	denied(t, "the login before", there.End(t.Context(), o.Token.Digest()))
+	s.good(next)
+}
+
 func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	w := newWorld(t)
 	s, there := w.replica(nil), w.replica(func() int { return 100 })

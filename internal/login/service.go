@@ -19,6 +19,8 @@ import (
 type store interface {
 	// Add stores a new record.
 	Add(ctx context.Context, r record.Record) (record.Record, error)
+	// Get reads the record of a name, as far as this replica knows. record.ErrGone if there is none.
+	Get(ctx context.Context, name string) (record.Record, error)
 	// Find reads the record of a digest. record.ErrGone if there is none.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
 	// Of lists the records of an owner, as far as this replica knows.

@@ -116,6 +116,18 @@ func (s *truth) put(r record.Record) record.Record {
 	return r
 }
 
+func (s *replica) Get(ctx context.Context, name string) (record.Record, error) {
+	after, err := s.begin(ctx, "Get")
+	if err != nil {
+		return record.Record{}, err
+	}
+	rs := s.list(false, func(r record.Record) bool { return r.Name() == name && !s.own[r.Digest] })
+	if len(rs) == 0 {
+		return record.Record{}, errors.Join(record.ErrGone, after())
+	}
+	return rs[0], after()
+}
+
 func (s *replica) Find(ctx context.Context, d token.Digest) (record.Record, error) {
 	after, err := s.begin(ctx, "Find")
 	if err != nil {

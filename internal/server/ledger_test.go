@@ -44,6 +44,17 @@ func (l *ledger) Find(_ context.Context, d token.Digest) (record.Record, error) 
 	return r, nil
 }
 
+func (l *ledger) Get(_ context.Context, name string) (record.Record, error) {
+	found, err := l.all(func(r record.Record) bool { return r.Name() == name })
+	if err == nil && len(found) == 0 {
+		err = record.ErrGone
+	}
+	if err != nil {
+		return record.Record{}, err
+	}
+	return found[0], nil
+}
+
 func (l *ledger) all(which func(record.Record) bool) ([]record.Record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
