@@ -34,7 +34,7 @@ type DoorOptions struct {
 	MaxStaleness   time.Duration // 0: the doors never close
 	Lookups        int           // reads of the API server a second, for tokens that are not known yet
 	UseWrites      int           // last uses written a second
-	PasswordChecks int           // passwords checked at once; 0: as many as there are processors
+	PasswordChecks int           // passwords checked at once; 0: as many as there are processors, four at most
 	Linger         time.Duration // from the order to stop until nothing new is taken
 }
 
@@ -55,7 +55,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
 	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
-	fs.IntVar(&d.PasswordChecks, "password-checks", 0, "how many passwords are checked at once, each in as much memory as the hash asks for, 256 MiB at most; 0: as many as there are processors")
+	fs.IntVar(&d.PasswordChecks, "password-checks", 0, "how many passwords are checked at once; a hash that asks for more than 64 MiB of memory, of which 256 MiB are the most, counts as several; 0: as many as there are processors, four at most")
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
 	return func() error {
 		d.Audiences, d.DNSNames = list(audiences), list(names)

@@ -27,6 +27,10 @@ import (
 // noisePerSecond is how many lines a second the audit log has about credentials that nobody knows.
 const noisePerSecond = 10
 
+// defaultChecks is how many passwords are checked at once on a machine with more processors: what they take in memory does
+// not follow from that.
+const defaultChecks = 4
+
 // openDoors adds to the manager what verifies, on every replica: the listeners, the writing of last uses, and the look at
 // whether the API server is there.
 func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options) error {
@@ -48,7 +52,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		Audit: NewAuditLogger(o.AuditLog), Noise: rate.NewLimiter(noisePerSecond, noisePerSecond), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	doors.Logins = login.NewService(login.Options{
-		Directory: op.People, Records: store, Ended: verifier.End, Checks: cmp.Or(d.PasswordChecks, runtime.GOMAXPROCS(0)), Entropy: rand.Reader, Now: time.Now,
+		Directory: op.People, Records: store, Ended: verifier.End, Checks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultChecks)), Entropy: rand.Reader, Now: time.Now,
 		Replayed: func(u login.User, source netip.Addr) {
 			doors.Audit.Info("a used-up refresh token was presented, and its session is ended", "user", u.Name, "source", source.String())
 			controllers.TellReplay(op.Manager.GetEventRecorder("apptoken-operator"), u)

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// garbage is how often the memory of the checks that run may be there: in use, as much garbage before it is collected (GOGC is
-// 100), what begins while it is, and what the system has not been given back yet.
-const garbage = 4
+// garbage is how often the memory of the checks that run may be there. A collection finds what is in use, and what began while it went
+// on, say three times the checks; and as much again is allocated before the next one, since GOGC is 100.
+const garbage = 6
 
 // crush has many log in at once at an operator that has just started, and looks at how much more memory it takes than for as many
 // whose hash takes none. What it cannot do it must refuse in words.

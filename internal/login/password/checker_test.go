@@ -3,6 +3,8 @@ package password_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 type crowd struct {
 	*password.Checker
 	ctx     context.Context
+	stored  password.Stored
 	let     chan bool     // a check ends with what is sent
 	started chan struct{} // one for each check that runs, or ran
 	ended   chan error    // one for each that was answered
@@ -35,7 +38,7 @@ func crowded(t *testing.T, slots, waiting int) *crowd {
 func (c *crowd) come(ctx context.Context, n int) {
 	for range n {
 		go func() {
-			_, err := c.Check(ctx, password.Stored{}, password.Secret{}, always)
+			_, err := c.Check(ctx, c.stored, password.Secret{}, always)
 			c.ended <- err
 		}()
 	}
@@ -83,6 +86,34 @@ func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
 				for range c.run + c.wait {
 					crowd.let <- true
 				}
+			})
+		})
+	}
+}
+
+// The memory of what runs is bounded, whatever the hashes ask for.
+func TestACheckThatTakesMoreMemoryHasMoreSlots(t *testing.T) {
+	const mebibyte = 1 << 10 // in KiB, as m is written
+	for what, c := range map[string]struct{ m, slots, run int }{
+		"one of the defaults":        {19 * mebibyte, 8, 8},
+		"one that fills its slot":    {64 * mebibyte, 8, 8},
+		"one of a little more":       {64*mebibyte + 4, 8, 4},
+		"one of four times as much":  {256 * mebibyte, 8, 2},
+		"more than there is for all": {256 * mebibyte, 3, 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				crowd := crowded(t, c.slots, 20)
+				var err error
+				if crowd.stored, err = password.ReadHash(fmt.Sprintf("$argon2id$v=19$m=%d,t=1,p=1$c2FsdHNhbHQ$%s", c.m, strings.Repeat("A", 43))); err != nil {
+					t.Fatal(err)
+				}
+				crowd.come(t.Context(), 20)
+				crowd.expect(t, "as many as there is memory for", c.run, 0)
+				for range 20 {
+					crowd.let <- true
+				}
+				crowd.expect(t, "all have their turn", 20, 20)
 			})
 		})
 	}
