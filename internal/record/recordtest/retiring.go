@@ -30,6 +30,7 @@ var retiring = map[string]func(s trial){
 			for second, again := range s.retirements() {
 				r := s.added(sample(first + second))
 				s.done(first, retire(s.Context(), r))
+				s.lacks(r) // before: a deletion that comes too late undoes what the client knows of the one that it waits for
 				s.done(second+" after "+first, again(s.Context(), r))
 				s.lacks(r)
 			}
