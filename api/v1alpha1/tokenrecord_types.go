@@ -162,9 +162,25 @@ type RefreshRecord struct {
 	// previousUntil is the first instant at which presenting the one before counts as a replay.
 	// +optional
 	PreviousUntil *metav1.Time `json:"previousUntil,omitempty"`
+	// recent are others that were used up or replaced a moment ago. To present one of them is neither a retry nor a replay.
+	// +optional
+	// +listType=map
+	// +listMapKey=digest
+	// +kubebuilder:validation:MaxItems=8
+	Recent []RecentRefresh `json:"recent,omitempty"`
 	// expiresAt is the first instant at which the refresh token is refused.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+}
+
+// RecentRefresh is a refresh token that was used up or replaced a moment ago.
+type RecentRefresh struct {
+	// digest of the refresh token.
+	// +required
+	Digest Digest `json:"digest,omitempty"`
+	// until is the first instant at which presenting it counts as a replay.
+	// +required
+	Until metav1.Time `json:"until,omitzero"`
 }
 
 // RecordOwner is the object that a credential belongs to. It is found by namespace and name; the uid keeps a namesake

@@ -1,5 +1,7 @@
 package v1alpha1_test
 
+import "fmt"
+
 func tokenRecordRules() table {
 	const named = "a TokenRecord is named at- and the first 32 hex digits of its digest"
 	return merge(
@@ -21,6 +23,12 @@ func tokenRecordRules() table {
 		digest("spec.refresh.family"),
 		digest("spec.refresh.previousDigest"),
 		instant("spec.refresh.previousUntil"),
+		list("spec.refresh.recent", 8, func(i int) any {
+			return map[string]any{"digest": fmt.Sprintf("%064x", i), "until": "2026-03-01T12:00:00Z"}
+		}),
+		required("spec.refresh.recent[0].digest", "spec.refresh.recent[0].until"),
+		digest("spec.refresh.recent[0].digest"),
+		instant("spec.refresh.recent[0].until"),
 		instant("spec.refresh.expiresAt"),
 		oneOf("spec.owner.kind", "ApplicationToken", "User"),
 		atMost("spec.owner.namespace", 63),

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -28,18 +29,21 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 			return unavailable(err)
 		}
 	}
-	for _, other := range family { // before r: by that they are found, should this end in the middle
-		if other.Digest == r.Digest {
-			continue
-		}
+	others := slices.DeleteFunc(family, func(other record.Record) bool { return other.Digest == r.Digest })
+	for _, other := range others { // before r: by that they are found, should this end in the middle
 		if err := s.retire(ctx, other); err != nil {
 			return err
 		}
 	}
-	if err := s.claim(ctx, r); !errors.Is(err, errOvertaken) {
+	err = s.claim(ctx, r)
+	switch {
+	case !errors.Is(err, errOvertaken):
 		return err
+	case len(others) > 0: // what it was refreshed to has ended, or what that was refreshed to goes on
+		return s.endFamily(ctx, others)
+	default:
+		return ErrDenied // somebody ended it, or refreshed it, since this replica heard of it
 	}
-	return ErrDenied // somebody ended it, or refreshed it, since this replica heard of it
 }
 
 // relatives are the records of the session of a login: that, and what a refresh that crashed has left of it.

@@ -53,6 +53,51 @@ func TestALoginThatWasRefreshedElsewhereIsNotSaidToHaveEnded(t *testing.T) {
 	s.good(next)
 }
 
+// A replica that knows what a login was refreshed to, and not yet that the one before is gone, ends the session or nothing.
+func TestALoginThatIsBeingRefreshedEndsWithAllThatItWasRefreshedTo(t *testing.T) {
+	for refreshes := range 3 {
+		w := newWorld(t)
+		behind := 0
+		s, there := w.replica(nil), w.replica(func() int { return behind })
+		o := s.pair()
+		last := s.good(o)
+		behind = 1 // the deletion
+		if rs, err := there.store.Of(t.Context(), o.Record.Owner); len(rs) != 2 || err != nil {
+			t.Fatal(rs, err)
+		}
+		behind = 100
+		for range refreshes {
+			last = s.good(last)
+		}
+		if err := there.End(t.Context(), o.Token.Digest()); err != nil {
+			t.Error(err)
+		}
+		if w.holds(last) || len(w.all()) != 0 {
+			t.Errorf("after %d more: its session goes on", refreshes)
+		}
+	}
+}
+
+// What is stored although the answer was lost is nobody's: no refresh token leads to it after a logout.
+func TestALogoutAfterARefreshWhoseAnswerWasLostIsFinal(t *testing.T) {
+	w := newWorld(t)
+	s, there := w.replica(nil), w.replica(func() int { return 100 })
+	o := s.pair()
+	s.store.fail = func(_ int, name string) fault { return map[string]fault{"Add": lost}[name] }
+	if _, err := s.refresh(o); !errors.Is(err, login.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	s.store.fail = nil
+	if err := there.End(t.Context(), o.Token.Digest()); err != nil {
+		t.Error(err)
+	}
+	_, err := s.refresh(o)
+	denied(t, "after the logout", err)
+	if len(w.all()) != 0 {
+		t.Errorf("%d records", len(w.all()))
+	}
+}
+
 func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	w := newWorld(t)
 	s, there := w.replica(nil), w.replica(func() int { return 100 })

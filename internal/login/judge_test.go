@@ -27,6 +27,8 @@ func TestWhatARefreshTokenIs(t *testing.T) {
 	over.Refresh.ExpiresAt = noon
 	brief := link(2, 2, 1) // at its end before the window is
 	brief.Refresh.ExpiresAt = noon.Add(window / 2)
+	excusing := link(4, 4, 3)
+	excusing.Refresh.Recent = []record.Recent{{Digest: token.Digest{1}, Until: noon.Add(window / 3)}, {Digest: token.Digest{2}, Until: noon.Add(window / 2)}}
 	for what, x := range map[string]struct {
 		family    []record.Record
 		presented byte
@@ -44,9 +46,11 @@ func TestWhatARefreshTokenIs(t *testing.T) {
 		"the one before, just":      {[]record.Record{link(2, 2, 1)}, 1, window - 1, login.Retried, 2},
 		"the one before, too late":  {[]record.Record{link(2, 2, 1)}, 1, window, login.Replayed, 0},
 		"the one before, later":     {[]record.Record{link(2, 2, 1)}, 1, window + 1, login.Replayed, 0},
-		"an ancestor, soon after":   {[]record.Record{link(3, 3, 2)}, 1, window - 1, login.Early, 0},
-		"an ancestor, at that time": {[]record.Record{link(3, 3, 2)}, 1, window, login.Replayed, 0},
-		"an ancestor, later":        {[]record.Record{link(3, 3, 2)}, 1, window + 1, login.Replayed, 0},
+		"an ancestor":               {[]record.Record{link(3, 3, 2)}, 1, 0, login.Replayed, 0},
+		"one used up just now":      {[]record.Record{excusing}, 2, window/2 - 1, login.Early, 0},
+		"one used up some time ago": {[]record.Record{excusing}, 2, window / 2, login.Replayed, 0},
+		"one used up before that":   {[]record.Record{excusing}, 1, window / 3, login.Replayed, 0},
+		"the one before, of these":  {[]record.Record{excusing}, 3, window / 2, login.Retried, 4},
 		"one that never was":        {[]record.Record{first}, 7, 0, login.Replayed, 0},
 		"none, of the first":        {[]record.Record{first}, 0, 0, login.Replayed, 0},
 
@@ -60,7 +64,8 @@ func TestWhatARefreshTokenIs(t *testing.T) {
 		"and it is when the window of the new one is over":        {[]record.Record{first, link(2, 2, 1)}, 1, window, login.Good, 1},
 		"of two that took its place, the window that ends sooner": {[]record.Record{link(2, 2, 1), sooner}, 1, 0, login.Retried, 3},
 		"and then the other":                                      {[]record.Record{link(2, 2, 1), sooner}, 1, window - time.Second, login.Retried, 2},
-		"one window is open, and it is of neither":                {[]record.Record{first, link(2, 2, 1)}, 7, 0, login.Early, 0},
+		"one window is open, and it is of neither":                {[]record.Record{first, link(2, 2, 1)}, 7, 0, login.Replayed, 0},
+		"one of two excuses it":                                   {[]record.Record{first, excusing}, 2, 0, login.Early, 0},
 	} {
 		family := slices.Clone(x.family)
 		rand.Shuffle(len(family), func(i, j int) { family[i], family[j] = family[j], family[i] })

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -140,12 +141,27 @@ func (s *Service) store(ctx context.Context, o Opened) (Opened, error) {
 	defer cancel()
 	s.turns.LockKey(o.User.Name)
 	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // of a hashed one it never fails
+	o, err := s.write(ctx, o)
+	if err != nil {
+		return Opened{}, err
+	}
+	s.fresh.add(s.Now(), o.Record)
+	s.trim(ctx, o)
+	return o, nil
+}
+
+// write stores the record of a login. It may be there although the answer was lost: then it goes again, since nobody has it, and
+// somebody could come upon it by the refresh token before.
+func (s *Service) write(ctx context.Context, o Opened) (Opened, error) {
 	stored, err := s.Records.Add(ctx, o.Record)
 	if err != nil {
+		again, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // the time for the rest may be over
+		defer cancel()
+		if lost, findErr := s.Records.Find(again, o.Record.Digest); findErr == nil {
+			err = errors.Join(err, s.retire(again, lost))
+		}
 		return Opened{}, unavailable(err)
 	}
 	o.Record = stored
-	s.fresh.add(s.Now(), stored)
-	s.trim(ctx, o)
 	return o, nil
 }

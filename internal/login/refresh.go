@@ -10,47 +10,6 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// RetryWindow is how long after a refresh the token that was used up may be presented once more, as is done by whoever did
-// not get the answer. From then on presenting it is a theft (RFC 9700, 4.14.2).
-const RetryWindow = 30 * time.Second
-
-// finding is what a presented refresh token turns out to be.
-type finding int
-
-const (
-	nothing  finding = iota // of no session that there is, or at its end
-	good                    // the one that is to be used next
-	retried                 // the one before, and whoever presents it may not have got the answer
-	replayed                // used up long ago
-	early                   // used up just now, but not the one before
-)
-
-// judge says what a refresh token is, among the records of its session, and the record that one which may be exchanged is
-// about. It is the rule by which refresh tokens live. A session whose refresh tokens are all at their end is none.
-func judge(now time.Time, d token.Digest, family []record.Record) (finding, record.Record) {
-	found, about := nothing, record.Record{}
-	for _, r := range family {
-		if !now.Before(r.Refresh.ExpiresAt) {
-			continue
-		}
-		recent := now.Before(r.Refresh.PreviousUntil)
-		switch {
-		case r.Refresh.Digest == d:
-			return good, r
-		case recent && r.Refresh.Previous == d:
-			if found != retried || r.Refresh.PreviousUntil.Before(about.Refresh.PreviousUntil) {
-				found, about = retried, r
-			}
-		case found == retried:
-		case recent:
-			found = early
-		case found == nothing:
-			found = replayed
-		}
-	}
-	return found, about
-}
-
 // errOvertaken says that somebody else used the refresh token first.
 var errOvertaken = errors.New("the refresh token was used by somebody else just now")
 
@@ -109,7 +68,7 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	}
 	found, r := judge(s.Now(), x.digest, rs)
 	switch {
-	case overtaken && found == retried && x.arrived.Before(r.IssuedAt.Add(rushHour)):
+	case overtaken && found == retried && x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds
 		return Opened{}, errOvertaken // this is no retry: it came together with the one that was first
 	case found == good, found == retried:
 		return s.succeed(ctx, x, r, rs)
@@ -130,10 +89,12 @@ func (s *Service) family(ctx context.Context, family token.Digest, known bool) (
 		if _, ok := s.bySession.Allowed(now, string(family[:])); !ok {
 			return nil, unavailable(errors.New("too many refresh tokens of this session are presented that are not the last one"))
 		}
-		s.bySession.Failed(now, string(family[:]))
 	}
 	if !reads.AllowN(now, 1) {
 		return nil, unavailable(errors.New("too many refresh tokens are presented that this replica does not know"))
+	}
+	if known {
+		s.bySession.Failed(now, string(family[:]))
 	}
 	rs, err := s.Records.Family(ctx, family, true)
 	if err != nil {
@@ -157,11 +118,10 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 		return Opened{}, err
 	}
 	replace := s.replace
-	o.Record.Refresh.Previous, o.Record.Refresh.PreviousUntil = r.Refresh.Digest, o.Record.IssuedAt.Add(RetryWindow)
-	if x.digest != r.Refresh.Digest { // once more: what it may be presented until does not move
+	if x.digest != r.Refresh.Digest {
 		replace = s.replaceAll
-		o.Record.Refresh.Previous, o.Record.Refresh.PreviousUntil = r.Refresh.Previous, r.Refresh.PreviousUntil
 	}
+	carryOn(o.Record.IssuedAt, o.Record.Refresh, x.digest, r, family)
 	x.tried = true
 	o, err = s.add(ctx, o, r)
 	if err != nil {
@@ -184,12 +144,7 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 // add stores a login that is to take the place of another.
 func (s *Service) add(ctx context.Context, o Opened, before record.Record) (Opened, error) {
 	o.Record.Predecessor = before.Name()
-	stored, err := s.Records.Add(ctx, o.Record)
-	if err != nil {
-		return Opened{}, unavailable(err)
-	}
-	o.Record = stored
-	return o, nil
+	return s.write(ctx, o)
 }
 
 // replace puts a login that was stored in the place of one that somebody has. Whoever ends that is the one who succeeds. What

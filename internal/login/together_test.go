@@ -210,28 +210,34 @@ func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
 	s.good(s.good(last))
 }
 
-// Who presents it where it is still taken to be good, is not of the rush if it was used up long before.
+// Who presents it where it is still taken to be good, is not of the rush if it was used up long before. When it was, is known to
+// the second.
 func TestWhoeverComesLaterToAReplicaThatIsBehindIsNotOfTheRush(t *testing.T) {
-	for after, want := range map[time.Duration]bool{0: false, login.RushHour - 1: false, login.RushHour: true, login.RetryWindow - 1: true, login.RetryWindow: false} {
-		w := newWorld(t)
-		behind := 0
-		s, there := w.replica(nil), w.replica(func() int { return behind })
-		first := s.pair()
-		if _, err := there.store.Of(t.Context(), first.Record.Owner); err != nil {
-			t.Fatal(err)
-		}
-		behind = 100
-		last := s.good(first)
-		w.clock.step(after)
-		next, err := there.refresh(first)
-		if (err == nil) != want {
-			t.Errorf("after %s: %v", after, err)
-		}
-		if n := len(w.all()); n != 1 && after < login.RetryWindow || after == login.RetryWindow && (n != 0 || w.replayed.Load() != 1) {
-			t.Errorf("after %s: %d records", after, n)
-		}
-		if !want && after < login.RetryWindow && !w.holds(last) || want && !w.holds(next) {
-			t.Errorf("after %s: the pair is not good", after)
+	for _, fraction := range []time.Duration{0, 990 * time.Millisecond} {
+		for after, want := range map[time.Duration]bool{
+			0: false, 15 * time.Millisecond: false, login.RushHour - 1: false, time.Second + login.RushHour: true, login.RetryWindow - time.Second: true, login.RetryWindow: false,
+		} {
+			w := newWorld(t)
+			behind := 0
+			s, there := w.replica(nil), w.replica(func() int { return behind })
+			first := s.pair()
+			if _, err := there.store.Of(t.Context(), first.Record.Owner); err != nil {
+				t.Fatal(err)
+			}
+			behind = 100
+			w.clock.step(fraction)
+			last := s.good(first)
+			w.clock.step(after)
+			next, err := there.refresh(first)
+			if (err == nil) != want {
+				t.Errorf("after %s, at %s: %v", after, fraction, err)
+			}
+			if n := len(w.all()); n != 1 && after < login.RetryWindow || after == login.RetryWindow && (n != 0 || w.replayed.Load() != 1) {
+				t.Errorf("after %s, at %s: %d records", after, fraction, n)
+			}
+			if !want && after < login.RetryWindow && !w.holds(last) || want && !w.holds(next) {
+				t.Errorf("after %s, at %s: the pair is not good", after, fraction)
+			}
 		}
 	}
 }

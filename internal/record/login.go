@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/token"
 )
@@ -35,6 +37,13 @@ func readLogin(s *v1alpha1.TokenRecordSpec) (r Record, err error) {
 			return Record{}, fmt.Errorf("refresh: %w", err)
 		}
 	}
+	for _, used := range s.Refresh.Recent {
+		d, err := token.ParseDigest(string(used.Digest))
+		if err != nil {
+			return Record{}, fmt.Errorf("refresh: %w", err)
+		}
+		r.Refresh.Recent = append(r.Refresh.Recent, Recent{d, used.Until.UTC()})
+	}
 	return r, nil
 }
 
@@ -42,10 +51,14 @@ func refreshObject(r *Refresh) *v1alpha1.RefreshRecord {
 	if r == nil {
 		return nil
 	}
-	return &v1alpha1.RefreshRecord{
+	obj := &v1alpha1.RefreshRecord{
 		Digest: digestText(r.Digest), Family: digestText(r.Family),
 		PreviousDigest: digestText(r.Previous), PreviousUntil: moment(r.PreviousUntil), ExpiresAt: moment(r.ExpiresAt),
 	}
+	for _, used := range r.Recent {
+		obj.Recent = append(obj.Recent, v1alpha1.RecentRefresh{Digest: digestText(used.Digest), Until: metav1.NewTime(used.Until)})
+	}
+	return obj
 }
 
 func digestText(d token.Digest) v1alpha1.Digest {

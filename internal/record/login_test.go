@@ -108,6 +108,9 @@ func TestLoginsThatCannotBeReadVouchForNothing(t *testing.T) {
 		"a refresh token in place of its digest": func(s *v1alpha1.TokenRecordSpec) {
 			s.Refresh = &v1alpha1.RefreshRecord{Digest: marked}
 		},
+		"one that was used up, in place of its digest": func(s *v1alpha1.TokenRecordSpec) {
+			s.Refresh = &v1alpha1.RefreshRecord{Digest: s.Digest, Recent: []v1alpha1.RecentRefresh{{Digest: marked}}}
+		},
 		"a family that is none": func(s *v1alpha1.TokenRecordSpec) {
 			s.Refresh = &v1alpha1.RefreshRecord{Digest: s.Digest, Family: marked}
 		},

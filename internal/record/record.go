@@ -54,8 +54,18 @@ type Refresh struct {
 	Family        token.Digest // shared by all refresh tokens of the session
 	Previous      token.Digest // the refresh token before; zero: there was none
 	PreviousUntil time.Time    // from then on presenting the one before is a replay
+	Recent        []Recent     // others that were used up or replaced a moment ago; at most MaxRecent
 	ExpiresAt     time.Time    // the first instant at which the refresh token is refused
 }
+
+// Recent is a refresh token that was used up or replaced a moment ago.
+type Recent struct {
+	Digest token.Digest
+	Until  time.Time // from then on presenting it is a replay
+}
+
+// MaxRecent is how many a record has room for.
+const MaxRecent = 8
 
 // Over says whether nothing of the record is good at the instant now, nor ever will be.
 func (r Record) Over(now time.Time) bool {

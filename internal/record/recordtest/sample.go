@@ -3,6 +3,7 @@ package recordtest
 import (
 	"crypto/sha256"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/apptoken/operator/internal/record"
@@ -40,6 +41,7 @@ func full(label string) record.Record {
 		r.Refresh = &record.Refresh{
 			Digest: sha256.Sum256([]byte(label + ", refresh")), Family: sha256.Sum256([]byte(label + ", family")),
 			Previous: sha256.Sum256([]byte(label + ", refresh before")), PreviousUntil: noon.Add(time.Minute), ExpiresAt: noon.Add(720 * time.Hour),
+			Recent: []record.Recent{{Digest: sha256.Sum256([]byte(label + ", refresh long before")), Until: noon.Add(time.Second)}},
 		}
 	})
 }
@@ -94,5 +96,9 @@ func inUTC(v any) any {
 	}
 	same := *r
 	same.PreviousUntil, same.ExpiresAt = r.PreviousUntil.UTC(), r.ExpiresAt.UTC()
+	same.Recent = slices.Clone(r.Recent)
+	for i := range same.Recent {
+		same.Recent[i].Until = same.Recent[i].Until.UTC()
+	}
 	return same
 }
