@@ -18,13 +18,15 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// LongestAnswer is how long a listener that is told to stop waits for answers that were begun.
-const LongestAnswer = 20 * time.Second
+// LongestAnswer is how long an answer may take from the end of the request's headers, and how long a listener that is told to
+// stop waits for those that were begun. It is as long as the rest of a request, a wait for the check of a password and the
+// patience with the API server together: nothing is written for an answer that cannot arrive.
+const LongestAnswer = 25 * time.Second
 
 // Bounds of every listener: a peer that is slow, or says too much, is let go.
 const (
 	headerTimeout = 5 * time.Second
-	readTimeout   = 15 * time.Second
+	readTimeout   = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	mostHeader    = 16 << 10
 )
