@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -103,8 +104,12 @@ func (p *People) setUser(u *v1alpha1.User) {
 	if p.users == nil {
 		p.users, p.using = map[string]*v1alpha1.User{}, map[string]map[string]bool{}
 	}
-	p.unuse(p.users[u.Name])
+	was := p.users[u.Name]
 	p.users[u.Name] = u
+	if was != nil && sameToPeople(was, u) {
+		return
+	}
+	p.unuse(was)
 	if ref := u.Spec.PasswordSecretRef; ref != nil {
 		name := string(ref.Name)
 		if p.using[name] == nil {
@@ -113,6 +118,12 @@ func (p *People) setUser(u *v1alpha1.User) {
 		p.using[name][u.Name] = true
 	}
 	p.tell(u)
+}
+
+// sameToPeople says whether nothing differs that tell looks at. A status does after each login.
+func sameToPeople(a, b *v1alpha1.User) bool {
+	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
+		equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
 func (p *People) removeUser(u *v1alpha1.User) {

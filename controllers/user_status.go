@@ -32,7 +32,7 @@ func describeUser(now time.Time, u *v1alpha1.User, s userSeen) {
 	st.Accounts = accountsOf(u, s)
 	password, form := judgePassword(u, s)
 	st.Password = form
-	ready := judgeUser(u, s, password)
+	ready := judgeUser(u, s, password, st.Accounts)
 	for _, c := range []metav1.Condition{ready, password, judgeAccounts(u, s)} {
 		setUserCondition(now, u, c)
 	}
@@ -76,8 +76,9 @@ func accountsOf(u *v1alpha1.User, s userSeen) []v1alpha1.AccountStatus {
 	return out
 }
 
-// judgeUser says whether the user can log in, if there is a password. The first that stands in the way is told.
-func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition) metav1.Condition {
+// judgeUser says whether the user can log in, with that password, at one of these accounts. The first that stands in the way is
+// told.
+func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts []v1alpha1.AccountStatus) metav1.Condition {
 	const ready = v1alpha1.ConditionReady
 	switch {
 	case u.Spec.State == v1alpha1.StateSuspended:
@@ -90,10 +91,10 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition) metav1.C
 		return no(ready, v1alpha1.ReasonNoAccount, "the user has no account; add one to spec.accounts")
 	case len(s.clients) == 0:
 		return no(ready, v1alpha1.ReasonNoAccount, "no Client of an account is there: %s; create one, or correct spec.accounts", few(missing(u, s)))
-	case len(accountsOf(u, s)) == 0:
-		return no(ready, v1alpha1.ReasonNoAccount, "no account can be logged in at, since their clients are suspended; add another, or set spec.state of a Client to Active")
+	case len(accounts) == 0:
+		return no(ready, v1alpha1.ReasonNoAccount, "no account can be logged in at, since their clients are missing or suspended; add another, or set spec.state of a Client to Active")
 	}
-	if usual := usualAccount(u); !slices.ContainsFunc(accountsOf(u, s), func(a v1alpha1.AccountStatus) bool { return a.Client == usual }) {
+	if usual := usualAccount(u); !slices.ContainsFunc(accounts, func(a v1alpha1.AccountStatus) bool { return a.Client == usual }) {
 		return yes(ready, v1alpha1.ReasonActive, "the user can log in by the account_id of another account; the usual one, at client %s, cannot be logged in at", usual)
 	}
 	return yes(ready, v1alpha1.ReasonActive, "the user can log in")

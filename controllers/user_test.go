@@ -85,6 +85,9 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		if unusual := strings.Contains(ready.Message, "the usual one, at client "+w.client); unusual != (step.name == "one client is suspended") {
 			t.Errorf("%s: %s", step.name, ready.Message)
 		}
+		if neither := strings.Contains(ready.Message, "clients are missing or suspended"); neither != (step.name == "and the other is deleted") {
+			t.Errorf("%s: %s", step.name, ready.Message)
+		}
 		if u.Status.ObservedGeneration != u.Generation || u.Status.Username != u.Spec.Username {
 			t.Errorf("%s: the status is of generation %d and of %q", step.name, u.Status.ObservedGeneration, u.Status.Username)
 		}

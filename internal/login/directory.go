@@ -79,26 +79,25 @@ type Directory struct {
 func (d *Directory) SetUser(u User) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.removeUser(u.Name)
+	d.forgetUser(u.Name)
 	if d.users == nil {
 		d.users, d.named = map[string]User{}, map[string][]string{}
 	}
 	d.users[u.Name] = u
 	d.named[u.Username] = insert(d.named[u.Username], u.Name, func(name string) time.Time { return d.users[name].Since })
-	if u.Credential != "" {
-		i, _ := slices.BinarySearch(d.standIns, u.Name)
-		d.standIns = slices.Insert(d.standIns, i, u.Name)
-	}
+	d.standsIn(u.Name, u.Credential != "")
 }
 
 // RemoveUser forgets a user.
 func (d *Directory) RemoveUser(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.removeUser(name)
+	d.forgetUser(name)
+	d.standsIn(name, false)
 }
 
-func (d *Directory) removeUser(name string) {
+// forgetUser leaves the stand-ins as they are.
+func (d *Directory) forgetUser(name string) {
 	u, ok := d.users[name]
 	if !ok {
 		return
@@ -108,7 +107,17 @@ func (d *Directory) removeUser(name string) {
 	if len(d.named[u.Username]) == 0 {
 		delete(d.named, u.Username)
 	}
-	d.standIns = without(d.standIns, name)
+}
+
+// standsIn puts a user among the stand-ins, or takes them out. All users may be in that list, so it is changed in place, and
+// not where nothing changes; nobody keeps it after the lock is given back.
+func (d *Directory) standsIn(name string, will bool) {
+	switch i, does := slices.BinarySearch(d.standIns, name); {
+	case will && !does:
+		d.standIns = slices.Insert(d.standIns, i, name)
+	case does && !will:
+		d.standIns = slices.Delete(d.standIns, i, i+1)
+	}
 }
 
 // SetClient takes in a client as it is now.

@@ -200,6 +200,15 @@ func TestTheDocumentSaysHowToAuthoriseAsSwaggerUINeedsIt(t *testing.T) {
 	}
 }
 
+// What is made in an answer has its token there. A rotation may be one of what is declared, whose token goes into a Secret.
+func TestRotationsAloneMayBeDoneLater(t *testing.T) {
+	for name, operation := range operationsIn(loaded(t)) {
+		if later := members(operation, "responses", "202") != nil; later != strings.HasSuffix(name, "/rotate") {
+			t.Errorf("%s may be answered 202: %t", name, later)
+		}
+	}
+}
+
 func TestTheDocumentHoldsNoSecret(t *testing.T) {
 	h := newOpenInn(t)
 	text := h.document()

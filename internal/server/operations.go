@@ -151,7 +151,7 @@ func (d *Doors) deskOperations() []operation {
 			}},
 			operation{http.MethodPut, one, d.manage(permitted(d.putToken)), description{
 				id: "create" + of.suffix, tag: of.tag, summary: "Make one; its text is in the answer and nowhere else",
-				path: named, body: tokenWanted{}, in: anyEncoding, optional: true, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
+				path: named, body: tokenWanted{}, in: anyEncoding, optional: true, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodGet, one, d.manage(of.lists(d.getToken)), description{
 				id: "get" + of.suffix, tag: of.tag, summary: "Describe one", path: named, by: byPrincipal, answer: oneToken{}, fails: []int{400, 401, 403, 404, 503},
@@ -165,7 +165,7 @@ func (d *Doors) deskOperations() []operation {
 			}},
 			operation{http.MethodPost, one + "/clone", d.manage(permitted(d.cloneToken)), description{
 				id: "clone" + of.suffix, tag: of.tag, summary: "Make another one that may do the same",
-				path: named, headers: key, body: cloneWanted{}, in: anyEncoding, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
+				path: named, headers: key, body: cloneWanted{}, in: anyEncoding, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
 				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",

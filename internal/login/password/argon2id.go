@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// MaxMemory is how many bytes one check takes at most. A Checker holds at most as often as much as it has slots.
+// MaxMemory is how many bytes one check takes at most. In a Checker such a check has several slots: see SlotMemory.
 const MaxMemory = 256 << 20
 
 // Bounds of an argon2id hash; memory in KiB, as the parameter m has it, the rest in bytes.

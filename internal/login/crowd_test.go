@@ -1,0 +1,59 @@
+package login_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+)
+
+// crowd are many users in the order of nobody, as a watch tells of them.
+func crowd(n int) []login.User {
+	users := make([]login.User, n)
+	for i := range users {
+		name := fmt.Sprintf("user-%d", i*7919%n)
+		users[i] = login.User{Name: name, Username: name + "@example.com", UID: name, Since: noon.Add(time.Duration(i) * time.Second)}
+	}
+	return users
+}
+
+// When an operator starts, each user is told of more than once: as they are, and with the password that comes later.
+func TestHearingOfAUserCopiesNothingOfTheOthers(t *testing.T) {
+	const most = 4 << 10 // bytes for each; a list of all names has 160,000
+	users := crowd(10_000)
+	var d login.Directory
+	for _, step := range []struct{ name, credential string }{
+		{"at first sight", ""}, {"again", ""}, {"with a password", "one"}, {"with the same", "one"}, {"with another", "two"}, {"without", ""},
+	} {
+		for i := range users {
+			users[i].Credential = step.credential
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, u := range users {
+			d.SetUser(u)
+		}
+		runtime.ReadMemStats(&after)
+		if each := (after.TotalAlloc - before.TotalAlloc) / uint64(len(users)); each > most {
+			t.Errorf("%s: %d bytes for each of %d users, want %d at most", step.name, each, len(users), most)
+		}
+	}
+	if left := d.StandIns(); len(left) > 0 {
+		t.Errorf("%d users without a password stand in for others", len(left))
+	}
+}
+
+func BenchmarkSetUserOf50000(b *testing.B) {
+	users := crowd(50_000)
+	for b.Loop() {
+		var d login.Directory
+		for _, credential := range []string{"", "one", "one"} {
+			for _, u := range users {
+				u.Credential = credential
+				d.SetUser(u)
+			}
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package server_test
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"golang.org/x/time/rate"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// strangeRefresh is a refresh token that was never issued.
+func strangeRefresh(t *testing.T) string {
+	t.Helper()
+	minted, err := token.Mint(token.Refresh, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return minted.Reveal()
+}
+
+func TestStrangersWhoRevokeDoNotFillTheLog(t *testing.T) {
+	h := newInn(t)
+	h.Noise = rate.NewLimiter(1, 3) // the clock stands still
+	h.open(httptest.NewServer)
+	answers := map[int]int{}
+	for range 1000 {
+		answers[h.call(http.MethodPost, "/oauth2/revoke", fielded("token", strangeRefresh(t))).status]++
+	}
+	if answers[http.StatusOK] == 0 || answers[http.StatusServiceUnavailable] == 0 || len(answers) != 2 {
+		t.Errorf("the answers are %v, want success while there are reads left, and none afterwards", answers)
+	}
+	if n := strings.Count(h.audit.text(), "not revoked"); n != 3 {
+		t.Errorf("%d lines of what nobody knows, want 3", n)
+	}
+	h.clean()
+}
+
+func TestWhereNobodyLogsInNobodyIsSaidToLogOut(t *testing.T) {
+	h := newHouse(t)
+	got := h.post("/oauth2/revoke", "", url.Values{"token": {strangeRefresh(t)}})
+	if got.status != http.StatusOK || got.body != "{}\n" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if said := h.audit.text(); strings.Contains(said, "logged out") {
+		t.Errorf("the log claims %s", said)
+	}
+}
