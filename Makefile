@@ -25,10 +25,11 @@ demo: build bin/demo ## Watch a token's life on a throw-away control plane; ends
 	@$(ASSETS) env -u KUBECONFIG bin/demo --once --manager bin/manager
 
 .PHONY: run
-run: build bin/demo ## The same, and stay; with KUBECONFIG=file, run the operator against that cluster (ARGS="…" for flags)
 ifeq ($(origin KUBECONFIG),command line)
+run: build
 	KUBECONFIG="$(patsubst ~/%,$$HOME/%,$(KUBECONFIG))" bin/manager $(ARGS)
 else
+run: build bin/demo ## The same, and stay; with KUBECONFIG=file, run the operator against that cluster (ARGS="…" for flags)
 	@$(ASSETS) env -u KUBECONFIG bin/demo --manager bin/manager
 endif
 
@@ -36,11 +37,13 @@ endif
 
 .PHONY: build
 build: ## Build bin/manager
-	go build -trimpath -o bin/manager .
+	@echo "build: bin/manager; the first time this takes some minutes"
+	@go build -trimpath -o bin/manager .
 
 .PHONY: bin/demo
 bin/demo:
-	@go build -o $@ ./hack/demo
+	@echo "build: bin/demo"
+	@go build -trimpath -o $@ ./hack/demo
 
 .PHONY: generate
 generate: ## Write deepcopy functions and CRDs from api/
@@ -109,5 +112,6 @@ fuzz: ## Run each fuzz test for FUZZTIME (20s)
 
 .PHONY: bench
 bench: build ## Measure the operator against a real control plane
-	@go build -o bin/bench ./test/bench
+	@echo "build: bin/bench"
+	@go build -trimpath -o bin/bench ./test/bench
 	@$(ASSETS) bin/bench $(ARGS)

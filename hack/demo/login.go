@@ -52,7 +52,8 @@ func loggedIn(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("    {\"access_token\":\"atl_%s\", \"expires_in\":%d, \"refresh_token\":\"atr_…\", \"scope\":%q}\n", tok.Hint(), said.ExpiresIn, said.Scope)
-	if status, err := s.verify(ctx, tok, ""); err != nil || status != http.StatusOK {
+	fmt.Println("   It is good at every door; LOGIN is the access_token:")
+	if status, err := s.verify(ctx, tok, "LOGIN", ""); err != nil || status != http.StatusOK {
 		return errors.Join(err, fmt.Errorf("the door answers %d", status))
 	}
 	fmt.Println("   The login is one record, a hash like the others:")

@@ -157,7 +157,7 @@ func verified(s *stage, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("\n6. What is the token worth? A gateway asks at the door /verify; TOKEN is what the Secret holds:")
-	if status, err := s.verify(ctx, tok, "?permission=search.query"); err != nil || status != http.StatusOK {
+	if status, err := s.verify(ctx, tok, "TOKEN", "?permission=search.query"); err != nil || status != http.StatusOK {
 		return errors.Join(err, fmt.Errorf("the door answers %d", status))
 	}
 	fmt.Println("   An API server asks by TokenReview. What the token may do there is for RBAC to say:")
@@ -198,7 +198,7 @@ func refused(s *stage, ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if _, err := s.verify(ctx, tok, ""); err != nil {
+	if _, err := s.verify(ctx, tok, "TOKEN", ""); err != nil {
 		return err
 	}
 	fmt.Println("   Active again, it is as good as before:")
@@ -212,8 +212,8 @@ func refused(s *stage, ctx context.Context) error {
 }
 
 // verify asks the door as a gateway does, and shows the question and the answer.
-func (s *stage) verify(ctx context.Context, tok token.Token, query string) (int, error) {
-	fmt.Printf("  $ curl -i -H \"Authorization: Bearer $TOKEN\" 'http://%s/verify%s'\n", s.doors, query)
+func (s *stage) verify(ctx context.Context, tok token.Token, called, query string) (int, error) {
+	fmt.Printf("  $ curl -i -H \"Authorization: Bearer $%s\" 'http://%s/verify%s'\n", called, s.doors, query)
 	status, header, err := s.ask(ctx, tok, query)
 	if err != nil {
 		return 0, err

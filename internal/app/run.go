@@ -52,8 +52,11 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 
 // NewLogger is the operator's log: JSON, as much as o says, and no token in it.
 func NewLogger(o Options, to io.Writer) logr.Logger {
-	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder())
+	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder(inWords))
 }
+
+// inWords writes instants as RFC 3339 does.
+func inWords(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
 
 // NewAuditLogger is the operator's audit log: JSON beside the log, of which no line is left out, and no token in it.
 func NewAuditLogger(to io.Writer) logr.Logger {
@@ -61,7 +64,7 @@ func NewAuditLogger(to io.Writer) logr.Logger {
 		to = os.Stderr
 	}
 	encoder := uberzap.NewProductionEncoderConfig()
-	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	inWords(&encoder)
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.Lock(zapcore.AddSync(redactor{to})), zapcore.InfoLevel)
 	return zapr.NewLogger(uberzap.New(core)).WithName("audit")
 }

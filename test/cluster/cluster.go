@@ -23,9 +23,13 @@ type Cluster struct {
 	env   *envtest.Environment
 }
 
-// Root is the folder of the module: CRDs and samples are found below it.
+// Root is the folder of the module: CRDs and samples are found below it. A program that does not know where its source was, since
+// that was trimmed away, is run in it.
 func Root() string {
 	_, here, _, _ := runtime.Caller(0)
+	if !filepath.IsAbs(here) {
+		return "."
+	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(here)))
 }
 
