@@ -43,13 +43,18 @@ func (v values) put(known names, name string, value any) error {
 	return nil
 }
 
+// notText is said of a value; errName, of a name that is none either.
+const notText = "is not UTF-8, or has a NUL in it"
+
+var errName = bad("a field has a name that " + notText)
+
 // write adds a field of a form or of a query.
 func (v values) write(known names, name, text string) error {
 	switch {
 	case !plain(name):
-		return bad("a field has a name that is not UTF-8, or has a NUL in it")
+		return errName
 	case !plain(text):
-		return known.wrong(name, "is not UTF-8, or has a NUL in it")
+		return known.wrong(name, notText)
 	case len(text) > mostValue:
 		return known.wrong(name, "is too long")
 	}

@@ -34,9 +34,6 @@ var errMultipart = bad("the body is not written as multipart/form-data, or ends 
 // readMultipart adds the fields of a body in parts. Lines end as they must, and nothing is before the first delimiter or
 // behind the last, nor in a line with one: other readers may find parts there, or miss some.
 func (v values) readMultipart(known names, text, boundary string) error {
-	if !plain(text) {
-		return bad("the body is not UTF-8, or has a NUL in it")
-	}
 	text = "\r\n" + strings.TrimPrefix(text, "\r\n") // some programs write it before each delimiter
 	parts := strings.SplitN(text, "\r\n--"+boundary, mostFields+3)
 	last := len(parts) - 1
@@ -53,6 +50,9 @@ func (v values) readMultipart(known names, text, boundary string) error {
 		name, ascii, err := partOf(known, header)
 		if err != nil {
 			return err
+		}
+		if plain(name) && !plain(head) { // of a name, write says so
+			return errMultipart
 		}
 		if ascii && strings.ContainsFunc(value, func(r rune) bool { return r >= utf8.RuneSelf }) {
 			return known.wrong(name, notUTF8)

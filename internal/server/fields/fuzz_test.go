@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"mime/multipart"
 	"net/http/httptest"
 	"net/url"
@@ -17,7 +18,7 @@ import (
 )
 
 // pieces of text that are worth a thought in any encoding.
-var pieces = []string{"", "a", "ü", "\xff", "\x00", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
+var pieces = []string{"", "a", "ü", "\xff", "\x00", `\u0000`, `\ud800`, "\ufffd", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
 
 // calm fails for an error that is not ours, or names what nobody asked for.
 func calm(t *testing.T, err error) {
@@ -27,6 +28,9 @@ func calm(t *testing.T, err error) {
 		t.Errorf("%T %v", err, err)
 	}
 }
+
+// text says whether it is UTF-8 without a NUL.
+func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // asked asks for everything as everything, for the sake of panics.
 func asked(t *testing.T, f fields.Fields) {
@@ -54,7 +58,7 @@ func texts(t *testing.T, all map[string]string) {
 		t.Errorf("%d fields", len(all))
 	}
 	for name, v := range all {
-		if name == "" || len(name) > 128 || len(v) > 8192 || !utf8.ValidString(name+v) || strings.Contains(name+v, "\x00") {
+		if name == "" || len(name) > 128 || len(v) > 8192 || !text(name) || !text(v) {
 			t.Errorf("%q is %q", name, v)
 		}
 	}
@@ -95,25 +99,29 @@ func FuzzForm(f *testing.F) {
 
 func FuzzMultipart(f *testing.F) {
 	for _, p := range pieces {
+		f.Add(whole(part(p, p), part("password", "a"+p, `X-"`+p+`": a`)), "b0undary")
 		f.Add(whole(part("username", p), part(p, "a"), part("account_id", "1", "Content-Type: text/plain; charset=utf-8")), "b0undary")
 		f.Add(whole(part("username", "a", "X: "+p))+p, "b0undary")
 		f.Add(p+whole(part(p+`"; filename="a`, "")), "b0undary")
 		f.Add("--"+p+"\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--"+p+"--", p)
 		f.Add(strings.Replace(whole(part("username", "a")), "y\r", "y"+p+"\r", 1), "b0undary")
 	}
-	f.Fuzz(func(t *testing.T, text, boundary string) {
-		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") {
+	f.Fuzz(func(t *testing.T, body, boundary string) {
+		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") || !text(boundary) {
 			return // no header says so
 		}
-		got, err := fields.Multipart(text, boundary, known...)
+		got, err := fields.Multipart(body, boundary, known...)
 		if err != nil {
 			calm(t, err)
 			return
 		}
+		if !text(body) {
+			t.Errorf("%q is accepted", body)
+		}
 		all := got.Written()
 		texts(t, all)
 		asked(t, got)
-		other, err := multipart.NewReader(strings.NewReader(text), boundary).ReadForm(1 << 20)
+		other, err := multipart.NewReader(strings.NewReader(body), boundary).ReadForm(1 << 20)
 		if err != nil || len(other.File) > 0 || len(other.Value) != len(all) {
 			t.Fatalf("mime/multipart reads %v, %v", other, err)
 		}
@@ -146,6 +154,7 @@ func FuzzJSON(f *testing.F) {
 	for _, p := range pieces {
 		quoted, _ := json.Marshal(p)
 		f.Add(`{"username":"` + p + `","` + p + `":1}`)
+		f.Add(`{"x":{"y":["` + p + `",{"` + p + `":1}]},"roles":["a","` + p + `"]}`)
 		f.Add(`{"username":` + string(quoted) + `,` + string(quoted) + `:{"a":[` + string(quoted) + `,null,true,-1.5e3]}}` + p)
 	}
 	for _, s := range []string{`{"a":1,"a":2}`, `{"a":{"b":1,"\u0062":1}}`, `{"a":"\ud83d\ude00"}`, `{"a":"\ud83d"}`, `{"a":"\\u0000\/\b"}`, `[]`, `{}{}`, `{"a":1E400,"b":-0}`, strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9), strings.Repeat("[", 10001)} {
@@ -163,6 +172,9 @@ func FuzzJSON(f *testing.F) {
 		}
 		if err != nil {
 			calm(t, err)
+			if strings.HasSuffix(err.Error(), "NUL in it") && (!json.Valid([]byte(text)) || utf8.ValidString(text) && !strings.Contains(text, `\u`)) {
+				t.Errorf("%q: %v", text, err)
+			}
 			if text != "" && len(text) <= 1<<20 && (err2 == nil || err3 == nil) {
 				t.Errorf("refused, %v; and accepted: %v, %v", err, err2, err3)
 			}
@@ -174,6 +186,9 @@ func FuzzJSON(f *testing.F) {
 		d.UseNumber()
 		if err := d.Decode(&other); err != nil || !reflect.DeepEqual(got, other) {
 			t.Errorf("%v; to encoding/json %v, %v", got, other, err)
+		}
+		if mended := strings.Contains(fmt.Sprint(other), "\ufffd") && !strings.Contains(text, "\ufffd") && !strings.Contains(strings.ToLower(text), `\ufffd`); mended || !utf8.ValidString(text) {
+			t.Errorf("%q is accepted, as %v", text, other)
 		}
 		if strings.Contains(text, `\u0000`) && strings.Contains(strings.ReplaceAll(text, `\\`, ""), `\u0000`) {
 			t.Errorf("there is a NUL in %q", text)

@@ -13,7 +13,7 @@ const (
 	notJSON      = "the body is not one object in JSON"
 	notSupported = "the body must be application/x-www-form-urlencoded, multipart/form-data or application/json"
 	parameter    = "the header Content-Type has a parameter that is not accepted; the charset is utf-8"
-	kind         = "the header Content-Type must be there once, and say a type that is known here"
+	kind         = "the header Content-Type must be there once, and say application/x-www-form-urlencoded, multipart/form-data or application/json"
 )
 
 // fieldsOf writes that many fields.
@@ -91,9 +91,9 @@ var refused = map[string]struct {
 	"parts: quoted-printable":             {"", parts, whole(part("username", secret, "Content-Transfer-Encoding: quoted-printable")), 400, "username must be text, as it is"},
 	"parts: which is UTF-16":              {"", parts, whole(part("username", secret, "Content-Type: text/plain; charset=utf-16")), 400, "username must be in UTF-8, and say so"},
 	"parts: which is Latin, beyond it":    {"", parts, whole(part("username", secret+"ü", "Content-Type: text/plain; charset=ISO-8859-1")), 400, "username must be in UTF-8, and say so"},
-	"parts: not UTF-8":                    {"", parts, whole(part("username", secret+"\xff")), 400, "the body is not UTF-8, or has a NUL in it"},
-	"parts: NUL":                          {"", parts, whole(part("username", secret+"\x00")), 400, "the body is not UTF-8, or has a NUL in it"},
-	"parts: not UTF-8, in a header":       {"", parts, whole(part("username", secret, "X: \xff")), 400, "the body is not UTF-8, or has a NUL in it"},
+	"parts: not UTF-8":                    {"", parts, whole(part("username", secret+"\xff")), 400, "username is not UTF-8, or has a NUL in it"},
+	"parts: NUL":                          {"", parts, whole(part("username", secret+"\x00")), 400, "username is not UTF-8, or has a NUL in it"},
+	"parts: not UTF-8, in a header":       {"", parts, whole(part("username", secret, "X: \xff")), 400, notMultipart},
 	"parts: a long value":                 {"", parts, whole(part("username", strings.Repeat("a", 8193))), 400, "username is too long"},
 	"parts: a long name":                  {"", parts, whole(part(secret+strings.Repeat("a", 128), "")), 400, "a field has a name that is too long"},
 	"parts: many":                         {"", parts, whole(fieldsOf(65, part("a%d", ""), "")), 400, "there are too many fields"},
@@ -113,6 +113,8 @@ var refused = map[string]struct {
 	"parts: no boundary":                  {"", "multipart/form-data", secret, 415, "the header Content-Type does not say the boundary"},
 	"parts: an empty boundary":            {"", `multipart/form-data; boundary=""`, secret, 415, parameter},
 	"parts: a long boundary":              {"", "multipart/form-data; boundary=" + strings.Repeat("b", 71), secret, 415, parameter},
+	"parts: a boundary, no UTF-8":         {"", "multipart/form-data; boundary=\"\xff\"", "--\xff--", 415, parameter},
+	"parts: a boundary with a NUL":        {"", "multipart/form-data; boundary=\"a\x00\"", "--a\x00--", 415, parameter},
 	"parts: two boundaries":               {"", parts + "; boundary=c", secret, 415, "the header Content-Type cannot be read"},
 	"parts: a boundary with a star":       {"", parts + "; boundary*=utf-8''c", secret, 415, kind},
 	"parts: of mail":                      {"", "multipart/mixed", whole(part("username", secret)), 415, notSupported},
@@ -125,16 +127,16 @@ var refused = map[string]struct {
 	"JSON: twice, within":         {"", jason, `{"x":[{"y":{"` + secret + `":1,"` + secret + `":2}}]}`, 400, "a field is there twice"},
 	"JSON: twice, a name within":  {"", jason, `{"x":{"username":1,"username":2}}`, 400, "a field is there twice"},
 	"JSON: no name":               {"", jason, `{"":"` + secret + `"}`, 400, "a field has no name"},
-	"JSON: not UTF-8":             {"", jason, `{"username":"` + secret + "\xff" + `"}`, 400, "the body is not UTF-8"},
-	"JSON: UTF-16":                {"", jason, "\xff\xfe{\x00}\x00", 400, "the body is not UTF-8"},
+	"JSON: not UTF-8":             {"", jason, `{"username":"` + secret + "\xff" + `"}`, 400, "username is not UTF-8, or has a NUL in it"},
+	"JSON: UTF-16":                {"", jason, "\xff\xfe{\x00}\x00", 400, notJSON},
 	"JSON: a mark in front":       {"", jason, "\ufeff{}", 400, notJSON},
-	"JSON: NUL":                   {"", jason, `{"username":"` + secret + `\u0000"}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
-	"JSON: NUL, a name":           {"", jason, `{"` + secret + `\u0000":""}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
+	"JSON: NUL":                   {"", jason, `{"username":"` + secret + `\u0000"}`, 400, "username is not UTF-8, or has a NUL in it"},
+	"JSON: NUL, a name":           {"", jason, `{"` + secret + `\u0000":""}`, 400, "a field has a name that is not UTF-8, or has a NUL in it"},
 	"JSON: NUL, raw":              {"", jason, `{"username":"` + secret + "\x00" + `"}`, 400, notJSON},
-	"JSON: the first of a pair":   {"", jason, `{"username":"` + secret + `\ud83d"}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
-	"JSON: two first of a pair":   {"", jason, `{"username":"` + secret + `\ud83d\ud83d"}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
-	"JSON: the second of a pair":  {"", jason, `{"username":"` + secret + `\ude00"}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
-	"JSON: a pair in wrong order": {"", jason, `{"username":"` + secret + `\ude00\ud83d"}`, 400, "the body has a NUL in it, or half of a surrogate pair"},
+	"JSON: the first of a pair":   {"", jason, `{"username":"` + secret + `\ud83d"}`, 400, "username is not UTF-8, or has a NUL in it"},
+	"JSON: two first of a pair":   {"", jason, `{"username":"` + secret + `\ud83d\ud83d"}`, 400, "username is not UTF-8, or has a NUL in it"},
+	"JSON: the second of a pair":  {"", jason, `{"username":"` + secret + `\ude00"}`, 400, "username is not UTF-8, or has a NUL in it"},
+	"JSON: a pair in wrong order": {"", jason, `{"username":"` + secret + `\ude00\ud83d"}`, 400, "username is not UTF-8, or has a NUL in it"},
 	"JSON: a long value":          {"", jason, `{"password":"` + strings.Repeat("a", 8193) + `"}`, 400, "password is too long"},
 	"JSON: a long number":         {"", jason, `{"account_id":` + strings.Repeat("1", 8193) + `}`, 400, "account_id is too long"},
 	"JSON: a long value, within":  {"", jason, `{"roles":["` + strings.Repeat("a", 8193) + `"]}`, 400, "roles is too long"},

@@ -12,29 +12,18 @@ var errNotJSON = bad("the body is not one object in JSON")
 
 // parseJSON reads an object. Numbers are kept as they are written.
 func parseJSON(known names, text []byte) (map[string]any, error) {
-	switch {
-	case !utf8.Valid(text): // which encoding/json would mend
-		return nil, bad("the body is not UTF-8")
-	case !json.Valid(text):
+	if !json.Valid(text) {
 		return nil, errNotJSON
-	case !escapesText(text):
-		return nil, bad("the body has a NUL in it, or half of a surrogate pair")
 	}
-	r := reader{known: known, Decoder: json.NewDecoder(bytes.NewReader(text))}
+	r := reader{known: known, text: text, Decoder: json.NewDecoder(bytes.NewReader(text))}
 	r.UseNumber()
-	value, err := r.value(0)
-	if err != nil {
-		return nil, err
-	}
-	members, is := value.(map[string]any)
-	if !is {
+	if token, err := r.Token(); err != nil || token != json.Delim('{') {
 		return nil, errNotJSON
 	}
-	return members, nil
+	return r.object(1)
 }
 
-// escapesText says whether the escapes in valid JSON stand for text. Of half a surrogate pair encoding/json would make
-// U+FFFD, so that different passwords were the same.
+// escapesText says whether the escapes in valid JSON stand for text: for no NUL, and no half of a surrogate pair.
 func escapesText(text []byte) bool {
 	for {
 		at := bytes.IndexByte(text, '\\')
@@ -77,12 +66,28 @@ type reader struct {
 	*json.Decoder
 	known names
 	field string // the one that is read
+	text  []byte // all of it
+}
+
+// next reads a token, and says whether it is text as it is written. Of what is none encoding/json would make U+FFFD, so that
+// different passwords were the same. What is between tokens is ASCII, and a NUL that is no escape is not valid.
+func (r *reader) next() (token json.Token, isText bool, err error) {
+	from := r.InputOffset()
+	token, err = r.Token()
+	if err != nil {
+		return nil, false, errNotJSON
+	}
+	raw := r.text[from:r.InputOffset()]
+	return token, utf8.Valid(raw) && escapesText(raw), nil
 }
 
 func (r *reader) value(depth int) (any, error) {
-	token, err := r.Token()
+	token, isText, err := r.next()
 	if err != nil {
-		return nil, errNotJSON
+		return nil, err
+	}
+	if !isText {
+		return nil, r.known.wrong(r.field, notText)
 	}
 	length := 0
 	switch t := token.(type) {
@@ -105,13 +110,19 @@ func (r *reader) value(depth int) (any, error) {
 	return token, nil
 }
 
-func (r *reader) object(depth int) (any, error) {
+func (r *reader) object(depth int) (map[string]any, error) {
 	members, known := values{}, names(nil)
 	for r.More() {
-		token, err := r.Token()
+		token, isText, err := r.next()
+		if err != nil {
+			return nil, err
+		}
 		name, is := token.(string)
-		if err != nil || !is {
+		if !is {
 			return nil, errNotJSON
+		}
+		if !isText {
+			return nil, errName
 		}
 		if depth == 1 {
 			r.field, known = name, r.known
@@ -124,7 +135,7 @@ func (r *reader) object(depth int) (any, error) {
 			return nil, err
 		}
 	}
-	return map[string]any(members), r.end()
+	return members, r.end()
 }
 
 func (r *reader) array(depth int) (any, error) {

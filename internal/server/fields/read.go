@@ -24,6 +24,8 @@ const (
 	urlencoded = "application/x-www-form-urlencoded"
 	multiparts = "multipart/form-data"
 	object     = "application/json"
+
+	kinds = urlencoded + ", " + multiparts + " or " + object
 )
 
 // Read reads the fields of a request, whose body may have at most so many bytes. Errors, each of which is an *Error, name
@@ -74,7 +76,7 @@ func (v values) readBody(known names, b body) error {
 	return errKind
 }
 
-var errKind = unsupported("the body must be " + urlencoded + ", " + multiparts + " or " + object)
+var errKind = unsupported("the body must be " + kinds)
 
 // body is a body, and what it says that it is.
 type body struct {
@@ -120,7 +122,7 @@ func receive(w http.ResponseWriter, r *http.Request, most int64) (body, error) {
 // star (RFC 2231) what another parameter means; so neither is accepted.
 func kindOf(header []string) (b body, err error) {
 	if len(header) != 1 || strings.Contains(header[0], "*") {
-		return body{}, unsupported("the header Content-Type must be there once, and say a type that is known here")
+		return body{}, unsupported("the header Content-Type must be there once, and say " + kinds)
 	}
 	kind, parameters, err := mime.ParseMediaType(header[0])
 	if err != nil {
@@ -129,7 +131,7 @@ func kindOf(header []string) (b body, err error) {
 	for name, value := range parameters {
 		switch {
 		case name == "charset" && strings.EqualFold(value, "utf-8"):
-		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70: // RFC 2046, 5.1.1
+		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70 && plain(value): // RFC 2046, 5.1.1
 			b.boundary = value
 		case name == "charset" && kind == urlencoded && (strings.EqualFold(value, "us-ascii") || strings.EqualFold(value, "iso-8859-1")):
 			b.narrow = true // some libraries say so of every form

@@ -96,7 +96,7 @@ func TestABodyOfOursIsReadStrictly(t *testing.T) {
 		`{"name":"a","name":"a"}`: "name is there twice", `{"inner":{"deep":"a","deep":"b"}}`: "a field is there twice", `{"raw":{"a":1,"a":1}}`: "a field is there twice",
 		`{"words":{"` + secret + `":"","` + secret + `":""}}`: "a field is there twice", `{"words":{"":""}}`: "a field has no name",
 		`{"name":"` + strings.Repeat("a", 8193) + `"}`: "name is too long", `{"any":` + strings.Repeat("[", 8) + strings.Repeat("]", 8) + "}": "any is nested too deep",
-		`{"name":"` + secret + "\xff" + `"}`: "the body is not UTF-8", `{"name":"\ud800"}`: "the body has a NUL in it, or half of a surrogate pair", `{"name":"\u0000"}`: "the body has a NUL in it, or half of a surrogate pair",
+		`{"name":"` + secret + "\xff" + `"}`: "name is not UTF-8, or has a NUL in it", `{"name":"\ud800"}`: "name is not UTF-8, or has a NUL in it", `{"name":"\u0000"}`: "name is not UTF-8, or has a NUL in it",
 		`{}{}`: notJSON, `{} ` + secret: notJSON, `[]`: notJSON, `null`: notJSON, `"` + secret + `"`: notJSON, `{"name":"` + secret: notJSON, ` `: notJSON,
 	} {
 		got, err := readApplication(body)

@@ -1,0 +1,103 @@
+package fields_test
+
+import (
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/server/fields"
+)
+
+const (
+	noText = " is not UTF-8, or has a NUL in it"
+	noName = "a field has a name that" + noText
+)
+
+// Of most of these encoding/json would make U+FFFD. The error names the member of the body in which they are, if it is ours.
+func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
+	for junk, is := range map[string]string{
+		"\xff": "no UTF-8", "\xed\xa0\x80": "a surrogate as it is", "\xc0\x80": "a NUL in two bytes", "ü\xc3": "half of a letter", `\u0000`: "NUL",
+		`\ud800`: "the first of a pair", `\udfff`: "the second of a pair", `\uD83D\uD83D`: "two first of a pair", `\ud83d\\ude00`: "a pair that is none", "\ufffd\xff": "what it would become",
+	} {
+		for name, x := range map[string]struct{ body, want string }{
+			"a field of ours":                {`{"roles":"` + secret + junk + `"}`, "roles" + noText},
+			"a field of ours, before others": {`{"roles":"` + junk + secret + `","` + secret + `":1}`, "roles" + noText},
+			"a field of ours, escaped":       {`{ "\u0072oles" : "` + junk + `" }`, "roles" + noText},
+			"a field of ours, the last":      {`{"x":"` + secret + `","roles":"` + junk + `"}`, "roles" + noText},
+			"a field of a stranger":          {`{"` + secret + `":"` + junk + `"}`, "a field" + noText},
+			"an element":                     {`{"roles":["` + secret + `", "` + junk + `"]}`, "roles" + noText},
+			"an element of a stranger":       {`{"roles":[],"` + secret + `":["` + junk + `"]}`, "a field" + noText},
+			"within":                         {`{"roles":{"` + secret + `":[1,{"name":"` + junk + `"}]}}`, "roles" + noText},
+			"within a field of a stranger":   {`{"` + secret + `":{"roles":"` + junk + `"}}`, "a field" + noText},
+			"a name":                         {`{"` + secret + junk + `":1}`, noName},
+			"a name that would be ours":      {`{"roles` + junk + `":1}`, noName},
+			"a name before a bad value":      {`{"roles":1,"` + junk + `":"` + junk + `"}`, noName},
+			"a name within":                  {`{"roles":[{"` + junk + secret + `":1}]}`, noName},
+			"after what is twice":            {`{"roles":1,"roles":1,"x":"` + junk + `"}`, "roles is there twice"},
+			"no object":                      {`["` + secret + junk + `"]`, notJSON},
+			"a text":                         {`"` + junk + `"`, notJSON},
+			"in no string":                   {`{"roles":` + junk + `}`, notJSON},
+			"behind all":                     {`{"roles":"` + junk + `"}` + junk, notJSON},
+		} {
+			f, err := read(request("", jason, x.body))
+			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
+				t.Errorf("%s, %s: %v, %v", name, is, got, f)
+			}
+			ours, err := readApplication(x.body)
+			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(ours, application{}) {
+				t.Errorf("%s of a body of ours, %s: %v, %+v", name, is, got, ours)
+			}
+		}
+	}
+}
+
+// What looks like the above, and is text.
+func TestAStringOfJSONThatIsTextIsReadAsItIs(t *testing.T) {
+	for written, want := range map[string]string{
+		"\ufffd": "\ufffd", `\ufffd`: "\ufffd", `\\u0000`: `\u0000`, `\\\\ud800`: `\\ud800`, `\ud83d\ude00`: "😀", `\\\ud83d\uDE00\"`: `\😀"`, `\u0001`: "\x01", "\u2028\x7f": "\u2028\x7f",
+	} {
+		f, err := read(request("", jason, `{ "x" : [ "`+written+`" ] , "`+written+`" : 1, "username":"`+written+`"}`))
+		if got, _, err2 := f.Text("username"); got != want || err != nil || err2 != nil {
+			t.Errorf("%s: %q, %v, %v", written, got, err, err2)
+		}
+		ours, err := readApplication(`{"name":"` + written + `","words":{"` + written + `":"` + written + `"},"raw":"` + written + `"}`)
+		if ours.Name != want || ours.Words[want] != want || string(ours.Raw) != `"`+written+`"` || err != nil {
+			t.Errorf("%s, of ours: %+v, %v", written, ours, err)
+		}
+	}
+}
+
+func TestAPartThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
+	for junk, is := range map[string]string{"\xff": "no UTF-8", "\x00": "NUL", "\xed\xa0\x80": "a surrogate", "ü\xc3": "half of a letter"} {
+		for name, x := range map[string]struct{ body, want string }{
+			"a field of ours":           {whole(part("roles", secret+junk)), "roles" + noText},
+			"a field of ours, the last": {whole(part("username", secret), part("roles", junk)), "roles" + noText},
+			"a field of a stranger":     {whole(part(secret, junk)), "a field" + noText},
+			"a name":                    {whole(part(secret+junk, "")), noName},
+			"a name that would be ours": {whole(part("roles"+junk, "")), noName},
+			"a name, and its value":     {whole(part("roles"+junk, junk)), noName},
+			"the name of a file":        {whole(part(`roles"; filename="`+junk, "")), "roles is a file, and files are not accepted"},
+			"another parameter":         {whole(part(`roles"; x="`+junk, secret)), notMultipart},
+			"another header":            {whole(part("roles", secret, "X: "+junk)), notMultipart},
+			"the name of a header":      {whole(part("roles", secret, "X"+junk+": y")), notMultipart},
+			"before the parts":          {junk + whole(part("roles", secret)), notMultipart},
+			"in a delimiter":            {"--b0undary" + junk + whole(part("roles", secret))[10:], notMultipart},
+			"behind the last delimiter": {whole(part("roles", secret)) + junk, notMultipart},
+			"in the last delimiter":     {part("roles", secret) + "--b0undary" + junk + "--", notMultipart},
+		} {
+			head, _, _ := strings.Cut(x.body, "\r\n\r\n")
+			if junk == "\x00" && strings.Contains(head, junk) { // which no header may have
+				x.want = notMultipart
+			}
+			f, err := read(request("", parts, x.body))
+			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
+				t.Errorf("%s, %s: %v, %v", name, is, got, f)
+			}
+			ours, err := fields.ReadInto[wish](httptest.NewRecorder(), request("", parts, x.body), most)
+			if err == nil || !reflect.DeepEqual(ours, wish{}) {
+				t.Errorf("%s of a body of ours, %s: %+v, %v", name, is, ours, err)
+			}
+		}
+	}
+}
