@@ -82,7 +82,7 @@ func TestTheLitterOfARefreshIsSweptAndARunningOneLeft(t *testing.T) {
 	first := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login, Refreshable: true})
 	w.now = first.Record.CreatedAt.Add(time.Hour / 2)
 	stopped := w.replica(func(o *login.Options) { o.Records = lame{record.NewKube(byIndexes(t, api), api, w.own)} })
-	if _, err := stopped.Refresh(w.ctx, first.Refresh, netip.Addr{}, w.now); err == nil {
+	if _, err := stopped.Refresh(w.ctx, first.Refresh, "", netip.Addr{}, w.now); err == nil {
 		t.Fatal("the refresh came to its end")
 	}
 	if n := w.recordsLeft(); n != 2 {
@@ -99,7 +99,7 @@ func TestTheLitterOfARefreshIsSweptAndARunningOneLeft(t *testing.T) {
 	if n := w.recordsLeft(); n != 1 || !w.hasRecord(first.Record.Name()) {
 		t.Errorf("%d records are left, and the login is there: %t", n, w.hasRecord(first.Record.Name()))
 	}
-	next, err := w.replica(nil).Refresh(w.ctx, first.Refresh, netip.Addr{}, w.now)
+	next, err := w.replica(nil).Refresh(w.ctx, first.Refresh, "", netip.Addr{}, w.now)
 	w.must(err)
 	w.now = w.now.Add(2 * login.Slack)
 	w.must(o.settle())

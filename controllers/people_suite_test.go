@@ -240,7 +240,7 @@ func (w *world) replica(twist func(*login.Options)) *login.Service {
 	c := byIndexes(w.t, api)
 	options := login.Options{
 		Directory: directory, Records: record.NewKube(c, c, w.own),
-		Ended: func(token.Digest) {}, Replayed: func(login.User, netip.Addr) {},
+		Ended: func(token.Digest) {}, Replayed: func(login.User, record.Record, netip.Addr) {},
 		Checks: 1, Entropy: rand.Reader, Now: func() time.Time { return w.now },
 	}
 	if twist != nil {

@@ -53,8 +53,9 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	}
 	doors.Logins = login.NewService(login.Options{
 		Directory: op.People, Records: store, Ended: verifier.End, Checks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultChecks)), Entropy: rand.Reader, Now: time.Now,
-		Replayed: func(u login.User, source netip.Addr) {
-			doors.Audit.Info("a used-up refresh token was presented, and its session is ended", "user", u.Name, "source", source.String())
+		Replayed: func(u login.User, of record.Record, source netip.Addr) {
+			doors.Audit.Info("a used-up refresh token was presented, and its session is ended",
+				"user", u.Name, "client", of.Client, "token", of.Name(), "source", source.String())
 			controllers.TellReplay(op.Manager.GetEventRecorder("apptoken-operator"), u)
 		},
 	})

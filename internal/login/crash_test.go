@@ -202,7 +202,7 @@ func TestWhatWasBegunIsEndedForWhoeverHasGone(t *testing.T) {
 	if err != nil || !w.holds(o) {
 		t.Fatal(err)
 	}
-	o, err = s.Refresh(gone, o.Refresh, home, w.clock.now())
+	o, err = s.Refresh(gone, o.Refresh, "", home, w.clock.now())
 	if err != nil || !w.holds(o) {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (w *world) replica(behind func() int) *one {
 			defer w.mu.Unlock()
 			w.ended[d] = true
 		},
-		Replayed: func(login.User, netip.Addr) { w.replayed.Add(1) },
+		Replayed: func(login.User, record.Record, netip.Addr) { w.replayed.Add(1) },
 	}), r, w}
 }
 
@@ -136,7 +136,7 @@ func (s *one) refresh(o login.Opened) (login.Opened, error) {
 }
 
 func (s *one) present(tok token.Token) (login.Opened, error) {
-	return s.Refresh(s.w.t.Context(), tok, home, s.w.clock.now())
+	return s.Refresh(s.w.t.Context(), tok, "", home, s.w.clock.now())
 }
 
 // good wants a pair that can be used.

@@ -15,8 +15,8 @@ var errOvertaken = errors.New("the refresh token was used by somebody else just 
 
 // Refresh exchanges a refresh token for a new pair. Of those who present the same one at the same time, one has success. Who
 // presents it again within RetryWindow gets another pair, in place of the one before. After that it ends the session, and no
-// other. arrived is when the request came.
-func (s *Service) Refresh(ctx context.Context, presented token.Token, source netip.Addr, arrived time.Time) (Opened, error) {
+// other. Where client is not empty, a login at another one is not exchanged (RFC 6749, 6). arrived is when the request came.
+func (s *Service) Refresh(ctx context.Context, presented token.Token, client string, source netip.Addr, arrived time.Time) (Opened, error) {
 	if presented.Kind() != token.Refresh {
 		return Opened{}, ErrDenied
 	}
@@ -25,13 +25,13 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, source net
 	if err != nil {
 		return Opened{}, err
 	}
-	x := &exchange{presented: presented, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, again: again}
+	x := &exchange{presented: presented, client: client, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, again: again}
 	served := false // nor is it if this panics
 	defer func() { s.refreshing.end(d, s.Now(), x.tried, served) }()
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	o, err := s.refresh(ctx, x)
-	served = err == nil
+	served = err == nil || errors.Is(err, errOvertaken) // by somebody else, elsewhere
 	if errors.Is(err, errOvertaken) {
 		return Opened{}, ErrDenied
 	}
@@ -41,6 +41,7 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, source net
 // exchange is what is asked of Refresh.
 type exchange struct {
 	presented token.Token
+	client    string // empty: any
 	digest    token.Digest
 	family    token.Digest
 	source    netip.Addr
@@ -109,6 +110,9 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 	u, c, err := s.still(r)
 	if err != nil {
 		return Opened{}, err
+	}
+	if x.client != "" && x.client != r.Client {
+		return Opened{}, ErrDenied
 	}
 	o, err := s.draw(u, c, Terms{Kind: token.Login})
 	if err != nil {
@@ -233,7 +237,7 @@ func (s *Service) endReplayed(ctx context.Context, family []record.Record, sourc
 		return err
 	}
 	if u, ok := s.Directory.User(family[0].User); ok {
-		s.Replayed(u, source)
+		s.Replayed(u, family[0], source)
 	}
 	return ErrDenied
 }

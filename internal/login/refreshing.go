@@ -23,7 +23,7 @@ type rush struct {
 	began  time.Time // when the first of them came
 	ended  time.Time // when that was answered
 	many   bool      // others came meanwhile
-	served bool      // the first had success; otherwise it is not known what it came to
+	served bool      // the first had success, or somebody elsewhere; otherwise it is not known what it came to
 }
 
 // rushHour is how long after the first somebody who comes while it is served is taken to belong to its rush, and how long after

@@ -60,8 +60,8 @@ type Options struct {
 	Records   store
 	// Ended is told of each credential whose record was deleted, before a watch can tell.
 	Ended func(token.Digest)
-	// Replayed is told of each session that ended since a used-up refresh token was presented.
-	Replayed func(u User, source netip.Addr)
+	// Replayed is told of each session that ended since a used-up refresh token was presented, and of its record.
+	Replayed func(u User, of record.Record, source netip.Addr)
 	Checks   int // passwords that are checked at once, each on one core and in its own memory
 	Entropy  io.Reader
 	Now      func() time.Time
@@ -177,8 +177,11 @@ func address(a netip.Addr) string {
 func (s *Service) Account(u User, id *int64) (Client, error) {
 	if id == nil {
 		a, ok := u.usual()
+		if !ok {
+			return Client{}, &Forbidden{"this user has no account to log in at"}
+		}
 		c, there := s.Directory.Client(a.Client)
-		if !ok || !there || c.Suspended {
+		if !there || c.Suspended {
 			return Client{}, &Forbidden{"the usual account of this user cannot be logged in at; name another one by its account_id"}
 		}
 		return c, nil

@@ -21,7 +21,7 @@ func together(t *testing.T, each int, tok token.Token, arrived time.Time, replic
 	for range each {
 		for _, s := range replicas {
 			all.Go(func() {
-				o, err := s.Refresh(t.Context(), tok, home, arrived)
+				o, err := s.Refresh(t.Context(), tok, "", home, arrived)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -118,7 +118,7 @@ func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.store.fail = nil
-		_, err = s.Refresh(t.Context(), first.Refresh, home, noon.Add(login.RushHour-1))
+		_, err = s.Refresh(t.Context(), first.Refresh, "", home, noon.Add(login.RushHour-1))
 		denied(t, "one that came at the same time, and is looked at now", err)
 		_, err = s.refresh(first) // there were many
 		denied(t, "one that comes now", err)
@@ -141,11 +141,11 @@ func TestWhoeverCameAgainBeforeTheAnswerIsNotOfTheRush(t *testing.T) {
 		synctest.Wait()
 		s.store.fail = nil
 		for arrived, want := range map[time.Duration]bool{0: false, login.RushHour - 1: false} {
-			if _, err := s.Refresh(t.Context(), first.Refresh, home, noon.Add(arrived)); (err == nil) != want {
+			if _, err := s.Refresh(t.Context(), first.Refresh, "", home, noon.Add(arrived)); (err == nil) != want {
 				t.Errorf("%s after the first: %v", arrived, err)
 			}
 		}
-		if _, err := s.Refresh(t.Context(), first.Refresh, home, noon.Add(login.RushHour)); err != nil {
+		if _, err := s.Refresh(t.Context(), first.Refresh, "", home, noon.Add(login.RushHour)); err != nil {
 			t.Errorf("later: %v", err)
 		}
 	})

@@ -204,8 +204,8 @@ func TestMethodsThatAreNotThereAreRefused(t *testing.T) {
 	before := h.books.written()
 	allow := map[string]string{
 		formLogin: "POST", "/auth/login": "POST", "/auth/refresh": "POST", "/auth/masquerade": "POST", "/auth/logout": "POST", "/oauth2/token": "POST",
-		sessionPath + "5": "GET", openPath + "5": "GET", logoutPath: "GET", "/security/rest?_wadl": "GET", "/openapi.json": "GET", ofAcme: "GET", ofUser: "GET",
-		ofAcme + "/x": "PUT, GET, PATCH, DELETE", ofUser + "/x": "PUT, GET, PATCH, DELETE", ofAcme + "/x/clone": "POST", ofUser + "/x/rotate": "POST", "/application-tokens/v1/rotate": "POST",
+		sessionPath + "5": "GET", openPath + "5": "GET", logoutPath: "GET", "/security/rest?_wadl": "GET, HEAD", "/openapi.json": "GET, HEAD", ofAcme: "GET, HEAD", ofUser: "GET, HEAD",
+		ofAcme + "/x": "PUT, GET, HEAD, PATCH, DELETE", ofUser + "/x": "PUT, GET, HEAD, PATCH, DELETE", ofAcme + "/x/clone": "POST", ofUser + "/x/rotate": "POST", "/application-tokens/v1/rotate": "POST",
 	}
 	for _, path := range slices.Sorted(maps.Keys(allow)) {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", marker, "get"} {

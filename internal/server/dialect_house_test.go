@@ -176,7 +176,7 @@ func newInn(t testing.TB) *inn {
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
 		),
 		Logins: login.NewService(login.Options{
-			Directory: h.people, Records: h.books, Ended: verifier.End, Replayed: func(login.User, netip.Addr) {}, Checks: 2, Entropy: rand.Reader, Now: h.clock.read,
+			Directory: h.people, Records: h.books, Ended: verifier.End, Replayed: func(login.User, record.Record, netip.Addr) {}, Checks: 2, Entropy: rand.Reader, Now: h.clock.read,
 		}),
 	}
 	for _, text := range passwords {

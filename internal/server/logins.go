@@ -201,8 +201,8 @@ func (d *Doors) tell(r *http.Request, what string, o login.Opened, more ...any) 
 	}, more...)...)
 }
 
-// refresh exchanges a refresh token, and puts what came of it into the audit log.
-func (d *Doors) refresh(r *http.Request, f fields.Fields) (login.Opened, error) {
+// refresh exchanges a refresh token of a login at a client, at any if that is empty, and puts what came of it into the audit log.
+func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
 	arrived := d.Now()
 	text, err := f.Required(fieldRefresh)
 	if err != nil {
@@ -215,7 +215,7 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields) (login.Opened, error) 
 	if err != nil {
 		return login.Opened{}, login.ErrDenied
 	}
-	o, err := d.Logins.Refresh(r.Context(), presented, d.source(r), arrived)
+	o, err := d.Logins.Refresh(r.Context(), presented, client, d.source(r), arrived)
 	if err != nil {
 		if d.Noise.AllowN(d.Now(), 1) {
 			d.Audit.Info("not refreshed", "source", d.source(r).String(), "protocol", protocolOf(r))

@@ -28,6 +28,12 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 		problem(w, unreadable(err), "invalid_request", "the form cannot be read")
 		return nil, false
 	}
+	for _, name := range []string{"token", "token_type_hint", fieldClientID, fieldClientSecret} {
+		if len(r.PostForm[name]) > 1 {
+			answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: name + " is there twice", Field: name})
+			return nil, false
+		}
+	}
 	for _, values := range r.PostForm {
 		if len(values) > 1 {
 			problem(w, http.StatusBadRequest, "invalid_request", "a parameter is there twice")
@@ -35,7 +41,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 		}
 	}
 	if r.PostForm.Get("token") == "" {
-		problem(w, http.StatusBadRequest, "invalid_request", "the parameter token is required")
+		answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: "token is required", Field: "token"})
 		return nil, false
 	}
 	return r.PostForm, true

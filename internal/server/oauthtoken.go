@@ -60,13 +60,13 @@ func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, err
 	if err != nil {
 		return login.Opened{}, err
 	}
-	program, err := d.program(w, r, f)
+	program, err := d.programOf(w, r, f)
 	if err != nil {
 		return login.Opened{}, err
 	}
 	switch kind {
 	case grantRefresh:
-		return d.refresh(r, f)
+		return d.refresh(r, f, program.proven())
 	case grantPassword:
 		return d.grantPassword(r, f, program)
 	default:
@@ -74,61 +74,94 @@ func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, err
 	}
 }
 
+// errClient says that a program which has shown whose it is asks for a login at another client.
+var errClient = errors.New("the program is of another client")
+
 // grantPassword logs in. Where the program goes by the name of a client at which the user has an account, the login is of that.
-func (d *Doors) grantPassword(r *http.Request, f fields.Fields, program string) (login.Opened, error) {
+func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p program) (login.Opened, error) {
 	n, err := namedBy(f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := d.enter(r, n, f, program)
+	u, c, err := d.enter(r, n, f, p.name)
+	if err == nil && p.proven() != "" && c.Name != p.name {
+		err = errClient
+		d.turnedAway(r, u, err)
+	}
 	if err != nil {
 		return login.Opened{}, err
 	}
 	return d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
 
-// program is the client_id, in the body or in the Authorization header. A program is a public client and needs no secret; one
-// that sends a secret must send a token of that client.
-func (d *Doors) program(w http.ResponseWriter, r *http.Request, f fields.Fields) (string, error) {
+// program is what asks for a login.
+type program struct {
+	name  string // of a client, or any other that programs know themselves by; empty: it does not say
+	shown bool   // by a token of the client of that name
+}
+
+// proven is the client that a program has shown to be of; empty: none.
+func (p program) proven() string {
+	if !p.shown {
+		return ""
+	}
+	return p.name
+}
+
+// programOf takes the client_id out of the body or out of the Authorization header. A program is a public client and needs no
+// secret (RFC 6749, 2.4); one that sends a secret must send a token of that client, and has to do with logins of that alone.
+func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (program, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {
-		return "", err
+		return program{}, err
 	}
 	secret, _, err := f.Text(fieldClientSecret)
 	if err != nil {
-		return "", err
+		return program{}, err
 	}
 	c := caller{presented: presented{text: secret}, client: name, byName: true}
 	if _, c.isBasic, _ = namedIn(r); c.isBasic {
 		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)
-		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil || secret != "" || name != "" && name != user {
+		if secret != "" || name != "" && name != user {
+			return program{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
+		}
+		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil {
 			c.unauthenticated(w)
-			return "", errRefused
+			return program{}, errRefused
 		}
 		c.client, c.text = user, pass
 	}
 	if c.text == "" {
-		return c.client, nil
+		return program{name: c.client}, nil
 	}
 	facts := c.facts()
 	facts.Source = d.source(r)
 	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, facts, facts.Source); {
 	case verdict == verify.Good:
-		return c.client, nil
+		return program{c.client, true}, nil
 	case verdict.Open():
 		unavailable(w)
 	default:
+		c.isBasic = true // bearers have no business here
 		c.unauthenticated(w)
 	}
-	return "", errRefused
+	return program{}, errRefused
 }
 
 // grantRefused writes the answer to an error as RFC 6749, 5.2 has it: what is not accepted as a grant is a bad request.
 func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
-	if errors.Is(err, errGrantType) {
+	switch {
+	case errors.Is(err, errGrantType):
 		problem(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
+		return
+	case errors.Is(err, errClient):
+		w.Header()["Www-Authenticate"] = basic
+		answer(w, http.StatusUnauthorized, fault{
+			Error: "invalid_client", Field: fieldClientID,
+			Description: "client_id is not the client of the account that is logged in at",
+		})
 		return
 	}
 	status, f := refusal(w, err)

@@ -17,12 +17,13 @@ func granting(user string, more ...string) []string {
 	return with(with(credentials(user), "grant_type", "password"), more...)
 }
 
+func asBasic(name, secret string) part {
+	return header("Authorization", "Basic "+encoded(url.QueryEscape(name), url.QueryEscape(secret)))
+}
+
 func TestTheTokenEndpointGivesLogins(t *testing.T) {
 	h := newOpenInn(t)
 	app := h.appToken("reader")
-	asBasic := func(name, secret string) part {
-		return header("Authorization", "Basic "+encoded(url.QueryEscape(name), url.QueryEscape(secret)))
-	}
 	for name, x := range map[string]struct {
 		parts  []part
 		client string
@@ -102,8 +103,9 @@ func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 		"a secret that is none":                {[]part{fielded(granting("dave", "client_id", "acme", "client_secret", "x")...)}, 401, "invalid_client"},
 		"a secret of another client":           {[]part{fielded(granting("dave", "client_id", "umbrella", "client_secret", app)...)}, 401, "invalid_client"},
 		"a secret without a client":            {[]part{fielded(granting("dave", "client_secret", app)...)}, 401, "invalid_client"},
-		"a client in two places, two names":    {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_id", "umbrella")...)}, 401, "invalid_client"},
-		"a secret in two places":               {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_secret", app)...)}, 401, "invalid_client"},
+		"a client in two places, two names":    {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_id", "umbrella")...)}, 400, "invalid_request"},
+		"a secret in two places":               {[]part{header("Authorization", "Basic "+encoded("acme", app)), fielded(granting("dave", "client_secret", app)...)}, 400, "invalid_request"},
+		"a secret, and an account of another":  {[]part{fielded(granting("alice", "client_id", "acme", "client_secret", app, "account_id", "2002")...)}, 401, "invalid_client"},
 		"Basic that cannot be read":            {[]part{header("Authorization", "Basic "+marker+"!"), fielded(granting("dave")...)}, 401, "invalid_client"},
 		"Basic twice":                          {[]part{header("Authorization", "Basic "+encoded("acme", app), "Basic "+encoded("acme", app)), fielded(granting("dave")...)}, 401, "invalid_client"},
 		"Basic with an escape that is none":    {[]part{header("Authorization", "Basic "+encoded("%zz", app)), fielded(granting("dave")...)}, 401, "invalid_client"},
@@ -123,6 +125,37 @@ func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 	}
 	if h.books.written() != before {
 		t.Error("something was written")
+	}
+	h.clean()
+}
+
+// RFC 6749, 6: a program that has shown whose it is refreshes logins of that client, and no others.
+func TestAProgramWithASecretRefreshesItsOwnLoginsAlone(t *testing.T) {
+	h := newOpenInn(t)
+	app := h.appToken("reader")
+	refresh := func(of string, more ...part) reply {
+		parts := append([]part{fielded("grant_type", "refresh_token", "refresh_token", of)}, more...)
+		return h.call(http.MethodPost, "/oauth2/token", parts...)
+	}
+	for name, x := range map[string]struct {
+		at     string // the account
+		by     []part
+		status int
+	}{
+		"its own":                           {"1001", []part{asBasic("acme", app)}, 200},
+		"one of another client":             {"2002", []part{asBasic("acme", app)}, 400},
+		"one, by whoever has shown nothing": {"2002", nil, 200},
+		"one, by who only says whose it is": {"2002", []part{asBasic("acme", "")}, 200},
+	} {
+		first := h.call(http.MethodPost, "/oauth2/token", fielded(granting("alice", "account_id", x.at)...))
+		of := h.token(first, "refresh_token")
+		got := refresh(of, x.by...)
+		if got.status != x.status || x.status == 400 && h.read(got)["error"] != "invalid_grant" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		if x.status == 400 && refresh(of).status != 200 {
+			t.Errorf("%s: nobody else has it either", name)
+		}
 	}
 	h.clean()
 }

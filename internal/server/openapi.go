@@ -24,6 +24,7 @@ type description struct {
 	answer           any    // in JSON; nil: there is no body
 	or               any    // what the answer may be instead; nil: nothing
 	says             string // of the answer; empty: OK
+	acts             bool   // although it is a GET: no HEAD does that
 	later            bool   // the answer may also be that it will be done
 	header           string // of the answer, that carries a token
 	fails            []int  // beside those that follow from the body, and from who may call

@@ -108,14 +108,14 @@ func (d *Doors) loginOperations() []operation {
 		}},
 		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", d.sessionToken, description{
 			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token, which is good with its session id and from here alone",
-			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 503},
+			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", d.openToken, description{
 			id: "openToken", tag: tagSpectrum, summary: "Get an open token, which is tied to neither",
-			path: minutes, by: byName, answer: access{}, fails: []int{400, 401, 403, 503},
+			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
-			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, answer: success{}, fails: []int{401, 403, 503},
+			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, acts: true, answer: success{}, fails: []int{401, 403, 503},
 		}},
 		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot}, // no JSON: its document is WADL
 	}

@@ -68,14 +68,22 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var methods []string
 	for i := range at {
-		if at[i].method == "" || at[i].method == r.Method {
+		if at[i].answers(r.Method) {
 			at[i].serve(w, r)
 			return
 		}
 		methods = append(methods, at[i].method)
+		if at[i].answers(http.MethodHead) {
+			methods = append(methods, http.MethodHead)
+		}
 	}
 	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
 	problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+}
+
+// answers says whether an operation is for that method. Whatever tells something to GET tells it to HEAD, without the body.
+func (op *operation) answers(method string) bool {
+	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.acts
 }
 
 // match finds the operations of a path with segments that stand for any text, and notes what they stand for.

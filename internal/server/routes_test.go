@@ -16,7 +16,7 @@ func TestAPathHasOneSpelling(t *testing.T) {
 		"GET /a/b": "GET /a/b", "POST /a/b": "POST /a/b", "GET /a/bb": "GET /a/{x} bb", "GET /a/b%20b": "GET /a/{x} b b", "GET /a/b%3Ab": "GET /a/{x} b:b", "GET /a/b:b": "GET /a/{x} b:b",
 		"GET /a/%C3%BC": "GET /a/{x} ü", "GET /a/%00": "GET /a/{x} \x00", "GET /a/%25": "GET /a/{x} %", "GET /a/%252F": "GET /a/{x} %2F", "GET /a/{x}": "GET /a/{x} {x}", "GET /a/...": "GET /a/{x} ...",
 		"PUT /a/1/c/2": "PUT /a/{x}/c/{y} 1 2", "DELETE /a/1/c/2": "DELETE /a/{x}/c/{y} 1 2", "GET /x": "GET /{x} x",
-		"PUT /a/b": "405 GET, POST", "HEAD /a/b": "405 GET, POST", "POST /a/x": "405 GET", "GET /a/1/c/2": "405 PUT, DELETE", "get /a/b": "405 GET, POST",
+		"PUT /a/b": "405 GET, HEAD, POST", "HEAD /a/b": "GET /a/b", "POST /a/x": "405 GET, HEAD", "GET /a/1/c/2": "405 PUT, DELETE", "get /a/b": "405 GET, HEAD, POST",
 		"GET /": "404", "GET /a/": "404", "GET //a/b": "404", "GET /a//b": "404", "GET /a/b/": "404", "GET /a/b/c": "404", "GET /A/b": "404", "PUT /a//c/2": "404", "PUT /a/1/c/": "404",
 		"GET /a/.": "404", "GET /a/..": "404", "GET /a/%2E%2E": "404", "GET /a/%2e": "404", "GET /./any": "404", "GET /x/../any": "404", "GET /a/../any": "404", "PUT /a/../c/x": "404", "GET /..": "404",
 		"GET /a%2Fb": "404", "GET /a%2fb": "404", "GET /a/b%2F": "404", "GET /a/%2F": "404", "PUT /a/1%2Fc%2F2": "404", "PUT /a/x%2Fy/c/z": "404", "GET /a/b%2Fc": "404", "GET /%2Fany": "404", "GET /any%2F": "404",

@@ -91,6 +91,7 @@ func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 // wadl is a description of resources in the Web Application Description Language (W3C submission, 31 August 2009).
 type wadl struct {
 	XMLName   xml.Name      `xml:"http://wadl.dev.java.net/2009/02 application"`
+	Types     string        `xml:"xmlns:xs,attr"` // by which those of parameters are known
 	Resources wadlResources `xml:"resources"`
 }
 
@@ -136,7 +137,7 @@ func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
 		return &wadlMethod{Name: http.MethodGet, ID: id, Media: wadlType{"application/json"}}
 	}
 	minutes := &wadlParam{"ttlInMinutes", "template", "xs:long"}
-	text, err := xml.MarshalIndent(wadl{Resources: wadlResources{Base: base + "/security/rest", List: []wadlResource{
+	text, err := xml.MarshalIndent(wadl{Types: "http://www.w3.org/2001/XMLSchema", Resources: wadlResources{Base: base + "/security/rest", List: []wadlResource{
 		{Path: "/token", List: []wadlResource{
 			{Path: "/access/session/{ttlInMinutes}", Param: minutes, Method: get("getSessionToken")},
 			{Path: "/access/{ttlInMinutes}", Param: minutes, Method: get("getOpenToken")},

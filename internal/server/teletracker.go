@@ -51,11 +51,11 @@ func paired(o login.Opened) pair {
 	return p
 }
 
-// unsuccessful writes the answer to an error.
-func (d *Doors) unsuccessful(w http.ResponseWriter, err error) {
+// unsuccessful writes the answer to an error; to somebody whom nobody knows, with how to become known.
+func (d *Doors) unsuccessful(w http.ResponseWriter, err error, how []string) {
 	status, f := refusal(w, err)
 	if status == http.StatusUnauthorized {
-		w.Header()["Www-Authenticate"] = challenge
+		w.Header()["Www-Authenticate"] = how
 	}
 	answer(w, status, failure{Error: f.Error, Description: f.Description, Field: f.Field})
 }
@@ -64,13 +64,13 @@ func (d *Doors) unsuccessful(w http.ResponseWriter, err error) {
 func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, basicFor(r))
 		return
 	}
 	o, only, err := d.logInOrCheck(r, f)
 	switch {
 	case err != nil:
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, basicFor(r))
 	case only:
 		answer(w, http.StatusOK, success{true})
 	default:
@@ -99,12 +99,12 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldRefresh)
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
-	o, err := d.refresh(r, f)
+	o, err := d.refresh(r, f, "")
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
 	answer(w, http.StatusOK, paired(o))
@@ -114,7 +114,7 @@ func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldAccountID)
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
 	id, err := accountIDIn(f, false)
@@ -122,7 +122,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		err = &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required"}
 	}
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
 	p := credentialOf(r.Header) // and no cookie: a browser sends it whoever had it send the request
@@ -131,15 +131,15 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict.Open():
-		d.unsuccessful(w, login.ErrUnavailable)
+		d.unsuccessful(w, login.ErrUnavailable, challenge)
 		return
 	case verdict != verify.Good || err != nil:
-		d.unsuccessful(w, login.ErrDenied)
+		d.unsuccessful(w, login.ErrDenied, challenge)
 		return
 	}
 	o, err := d.Logins.Masquerade(r.Context(), digest, *id)
 	if err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
 	d.tell(r, "changed account", o, "from", who.Client.Name, "predecessor", who.ID.String())
@@ -149,7 +149,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 // authLogout is POST /auth/logout.
 func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
-		d.unsuccessful(w, err)
+		d.unsuccessful(w, err, challenge)
 		return
 	}
 	answer(w, http.StatusOK, success{true})
