@@ -14,6 +14,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -28,6 +29,9 @@ import (
 // apptoken.dev/record names the record of its current version, and is written last, by the resource version of the object:
 // that decides who of many has made the version. Before, nobody was told of it; what is left of a crash is litter. After
 // it, the answer is given whatever else fails: what is still to be done is done by the reconciler too.
+//
+// A context says how long the API server is waited for. Who has one that ends with the connection of the caller leaves more
+// to the reconciler than is needed.
 type Desk struct {
 	Client    client.Client // reads may be from a cache
 	Live      client.Reader // reads are from the API server
@@ -115,7 +119,7 @@ func (d *Desk) find(ctx context.Context, from client.Reader, s desk.Scope, name 
 		return nil, desk.ErrMissing
 	}
 	key := d.keyOf(s, name)
-	if key.Namespace == "" || key.Name == "" || strings.Contains(key.Name, declaredMark) {
+	if len(validation.IsDNS1123Label(key.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(key.Name)) > 0 || !d.serves(ctx, key) {
 		return nil, desk.ErrMissing
 	}
 	var at v1alpha1.ApplicationToken
@@ -133,6 +137,18 @@ func (d *Desk) find(ctx context.Context, from client.Reader, s desk.Scope, name 
 		return nil, desk.ErrMissing
 	}
 	return &at, nil
+}
+
+// unserved is in what the cache says of a namespace that it does not watch. It has no type of its own.
+const unserved = "unknown namespace for the cache"
+
+// serves says whether the namespace of a token is served here. In another there are none to us: we may have no rights there.
+func (d *Desk) serves(ctx context.Context, key types.NamespacedName) bool {
+	if key.Namespace == d.Namespace {
+		return true
+	}
+	err := d.Client.Get(ctx, key, &v1alpha1.ApplicationToken{})
+	return err == nil || !strings.Contains(err.Error(), unserved)
 }
 
 // alive is find by the word of the API server, but for what is being deleted.
@@ -219,7 +235,5 @@ func (d *Desk) end(ctx context.Context, records ...record.Record) error {
 
 // drop takes back a record of which nobody was told. What it cannot delete is litter.
 func (d *Desk) drop(ctx context.Context, r record.Record) {
-	if err := d.end(context.WithoutCancel(ctx), r); err != nil {
-		return // the sweep will
-	}
+	_ = d.end(ctx, r) //nolint:errcheck // the sweep ends it then
 }

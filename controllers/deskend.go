@@ -3,8 +3,10 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -64,15 +66,13 @@ func (d *Desk) Change(ctx context.Context, s desk.Scope, name string, c desk.Cha
 	if err := d.changeable(at, c); err != nil {
 		return desk.Token{}, err
 	}
-	var w wish
 	err = d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) error {
 		was, _, err := d.understand(ctx, at, false)
 		if err != nil {
 			return err
 		}
 		apply(at, c)
-		var around surroundings
-		w, around, err = d.understand(ctx, at, false)
+		w, around, err := d.understand(ctx, at, false)
 		if err != nil || w.Refused == was.Refused { // what stood in the way before does not hold up less
 			return err
 		}
@@ -81,21 +81,15 @@ func (d *Desk) Change(ctx context.Context, s desk.Scope, name string, c desk.Cha
 	if err != nil {
 		return desk.Token{}, err
 	}
-	records, err := d.Records.ConfirmOf(ctx, owner(at))
-	if err != nil {
+	if err := d.follow(ctx, at); err != nil {
 		return desk.Token{}, unavailable(err)
-	}
-	for _, r := range records {
-		if err := d.follow(ctx, r, w.Grants); err != nil {
-			return desk.Token{}, unavailable(err)
-		}
 	}
 	return d.show(ctx, at)
 }
 
 func (d *Desk) changeable(at *v1alpha1.ApplicationToken, c desk.Change) error {
 	if !d.madeHere(at) {
-		return refused("", "is declared in namespace %s; change its manifest", at.Namespace)
+		return refused("", "the token is declared in namespace %s; change its manifest", at.Namespace)
 	}
 	if at.Spec.State == v1alpha1.TokenRevoked {
 		return refused("", "it is revoked for good")
@@ -133,8 +127,45 @@ func apply(at *v1alpha1.ApplicationToken, c desk.Change) {
 	}
 }
 
-// follow gives a record the grants that its token has now.
-func (d *Desk) follow(ctx context.Context, r record.Record, g *plan.Grants) error {
+// follow gives the records the grants that the token has now. Afterwards it looks whether somebody has changed the token
+// meanwhile, and begins again if so: each who follows looks after the last write, so the last of all writes is of what the
+// token says then.
+func (d *Desk) follow(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	uid := at.UID
+	for range mostTries {
+		w, _, err := d.understand(ctx, at, false)
+		if err != nil {
+			return err
+		}
+		records, err := d.Records.ConfirmOf(ctx, owner(at))
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if err := d.match(ctx, r, w.Grants); err != nil {
+				return err
+			}
+		}
+		var now v1alpha1.ApplicationToken
+		err = d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now)
+		switch {
+		case apierrors.IsNotFound(err), err == nil && !now.DeletionTimestamp.IsZero():
+			return desk.ErrMissing
+		case err != nil:
+			return err
+		case now.UID != at.UID || now.Generation != at.Generation:
+		case now.UID != uid:
+			return desk.ErrMissing // a namesake, of which the records are right again
+		default:
+			return nil
+		}
+		*at = now
+	}
+	return fmt.Errorf("%s changes all the time", at.Name)
+}
+
+// match gives a record the grants of its token.
+func (d *Desk) match(ctx context.Context, r record.Record, g *plan.Grants) error {
 	if g == nil {
 		return nil
 	}

@@ -132,7 +132,8 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 }
 
 // prepare stores the record of the version that t asks for, unless the one that was stored for an earlier turn is as good,
-// and makes room for another predecessor.
+// and makes room for another predecessor. Room is made first, as by the planner: after a crash behind the decision nobody
+// would make it, and there would be more than are kept.
 func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, trigger string, mine *successor) (*successor, error) {
 	tok, _, err := d.mint(t.wish.kind)
 	if err != nil {
@@ -175,7 +176,6 @@ func alike(a, b record.Record) bool {
 // succeeded ends what the version takes over from: the predecessor after its overlap, what it replaces at once. The answer
 // is given in any case; what cannot be written here, the reconciler and the sweep do.
 func (d *Desk) succeeded(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, mine *successor) desk.Issued {
-	ctx = context.WithoutCancel(ctx)
 	before, since := t.current, mine.IssuedAt
 	if t.retry {
 		d.drop(ctx, t.current)
@@ -189,14 +189,11 @@ func (d *Desk) succeeded(ctx context.Context, at *v1alpha1.ApplicationToken, t t
 
 // supersede says of a version that another took over, and when it ends. It never lives longer for that.
 func (d *Desk) supersede(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
-	err := d.rewrite(ctx, r, func(r *record.Record) bool {
+	_ = d.rewrite(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {
 			return false
 		}
 		r.SupersededAt, r.ExpiresAt = since, earliest(r.ExpiresAt, since.Add(overlap))
 		return true
 	})
-	if err != nil {
-		return // the reconciler does it then
-	}
 }

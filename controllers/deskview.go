@@ -56,19 +56,23 @@ func (d *Desk) Get(ctx context.Context, s desk.Scope, name string) (desk.Token, 
 	return d.show(ctx, at)
 }
 
-// show is a token as its status says, or where that is not yet written, its record.
+// show is a token as its status says, or where that is behind, its record: that is there already, or gone already.
 func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken) (desk.Token, error) {
-	named, c := at.Annotations[v1alpha1.AnnotationRecord], at.Status.Current
-	if !byAnswer(at, d.Namespace) || named == "" || c != nil && c.Record == named {
+	named := at.Annotations[v1alpha1.AnnotationRecord]
+	if !byAnswer(at, d.Namespace) || named == "" {
 		return d.view(at, nil), nil
 	}
+	t := d.view(at, nil)
 	r, err := d.Records.Get(ctx, named)
-	if errors.Is(err, record.ErrGone) {
+	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) { // else nobody says that it is there
 		r, err = d.Records.Confirm(ctx, named)
 	}
 	switch {
+	case errors.Is(err, record.ErrGone) && t.Ready:
+		t.Ready, t.Reason = false, v1alpha1.ReasonUndelivered
+		return t, nil
 	case errors.Is(err, record.ErrGone):
-		return d.view(at, nil), nil
+		return t, nil
 	case err != nil:
 		return desk.Token{}, unavailable(err)
 	default:

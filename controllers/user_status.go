@@ -67,13 +67,17 @@ func accountsOf(u *v1alpha1.User, s userSeen) []v1alpha1.AccountStatus {
 		}
 		at := v1alpha1.AccountStatus{Client: a.Client, AccountID: c.Spec.AccountID}
 		for _, name := range a.Roles {
-			if slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name }) {
+			if hasRole(c, name) {
 				at.Roles = append(at.Roles, name)
 			}
 		}
 		out = append(out, at)
 	}
 	return out
+}
+
+func hasRole(c *v1alpha1.Client, name v1alpha1.RoleName) bool {
+	return slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name })
 }
 
 // judgeUser says whether the user can log in, with that password, at one of these accounts. The first that stands in the way is
@@ -137,13 +141,19 @@ func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.Pas
 	}
 }
 
-// judgeAccounts says whether the Client of each account is there.
+// judgeAccounts says whether the Client of each account is there, and has the roles that the account names.
 func judgeAccounts(u *v1alpha1.User, s userSeen) metav1.Condition {
 	const resolved = v1alpha1.ConditionAccountsResolved
 	if gone := missing(u, s); len(gone) > 0 {
 		return no(resolved, v1alpha1.ReasonAccountMissing, "there is no Client of this name: %s; create it, or take the account out of spec.accounts", few(gone))
 	}
-	return yes(resolved, v1alpha1.ReasonAccountsResolved, "the Client of each account is there")
+	for _, a := range u.Spec.Accounts {
+		unknown := slices.DeleteFunc(sorted(a.Roles), func(name string) bool { return hasRole(s.clients[a.Client], v1alpha1.RoleName(name)) })
+		if len(unknown) > 0 {
+			return no(resolved, v1alpha1.ReasonOverCeiling, "Client %s has no role of this name, so that the user has it neither: %s; correct spec.accounts, or add it to the Client", a.Client, few(unknown))
+		}
+	}
+	return yes(resolved, v1alpha1.ReasonAccountsResolved, "the Client of each account is there, and has its roles")
 }
 
 // missing are the clients of accounts that are not there.

@@ -48,10 +48,18 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		{"active again", "+Active +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
 			w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateActive })
 		}, "Normal Active"},
-		{"the missing client appears", "+Active +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+		{"the missing client appears", "+Active +PasswordFound -OverCeiling", v1alpha1.PasswordPlain, func() {
 			w.must(api.Create(w.ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "gone-" + w.shop}}))
 		}, ""},
-		{"one client is suspended", "+Active +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+		{"it gets the role that it lacked", "+Active +PasswordFound +AccountsResolved", v1alpha1.PasswordPlain, func() {
+			w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Roles = append(c.Spec.Roles, v1alpha1.Role{Name: "none"}) })
+		}, ""},
+		{"and loses it", "+Active +PasswordFound -OverCeiling", v1alpha1.PasswordPlain, func() {
+			w.editItsClient(func(c *v1alpha1.Client) {
+				c.Spec.Roles = slices.DeleteFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == "none" })
+			})
+		}, ""},
+		{"one client is suspended", "+Active +PasswordFound -OverCeiling", v1alpha1.PasswordPlain, func() {
 			w.editItsClient(func(c *v1alpha1.Client) { c.Spec.State = v1alpha1.StateSuspended })
 		}, ""},
 		{"and the other is deleted", "-NoAccount +PasswordFound -AccountMissing", v1alpha1.PasswordPlain, func() {
@@ -92,11 +100,11 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 			t.Errorf("%s: the status is of generation %d and of %q", step.name, u.Status.ObservedGeneration, u.Status.Username)
 		}
 		for _, a := range u.Status.Accounts {
-			if a.Client == w.client && (a.AccountID == nil || !slices.Equal(a.Roles, []v1alpha1.RoleName{"second"})) {
+			if a.Client == w.client && (a.AccountID == nil || step.name != "it gets the role that it lacked" && !slices.Equal(a.Roles, []v1alpha1.RoleName{"second"})) {
 				t.Errorf("%s: the account is %+v, want an id and the role that the client has", step.name, a)
 			}
 		}
-		told := slices.DeleteFunc(o.told(), func(e string) bool { return e == "Warning AccountMissing" })
+		told := slices.DeleteFunc(o.told(), func(e string) bool { return e == "Warning AccountMissing" || e == "Warning OverCeiling" })
 		if want := strings.Fields(step.event); len(want) > 0 && !slices.Equal(told, []string{step.event}) || len(want) == 0 && len(told) > 0 {
 			t.Errorf("%s: the events are %q, want %q", step.name, told, step.event)
 		}

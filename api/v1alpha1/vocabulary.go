@@ -82,7 +82,7 @@ const (
 	ReasonClientSuspended = "ClientSuspended"
 	// ReasonNamespaceNotGranted says that the client grants nothing to this namespace, or that the user does not list it.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
-	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace.
+	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace, or than it has.
 	ReasonOverCeiling = "OverCeiling"
 	// ReasonLifetimeTooLong says that the client's policy wants a shorter lifetime.
 	ReasonLifetimeTooLong = "LifetimeTooLong"

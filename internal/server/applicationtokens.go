@@ -1,15 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/apptoken/operator/internal/desk"
-	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/server/fields"
-	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -40,6 +39,8 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client := r.PathValue("client")
 		p, err := d.principalOf(w, r, client)
+		r, cancel := patient(r)
+		defer cancel()
 		m := managed{principal: p, scope: desk.Scope{Client: client}, name: r.PathValue("name")}
 		switch {
 		case err != nil: // it was answered
@@ -54,6 +55,12 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 			d.finish(w, serve(w, r, m))
 		}
 	}
+}
+
+// patient is a request that waits for the API server, but not for ever, and though whoever sent it has gone: what was begun is ended.
+func patient(r *http.Request) (*http.Request, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mostPatience)
+	return r.WithContext(ctx), cancel
 }
 
 // permitted lets those in who hold the permission.
@@ -178,8 +185,8 @@ func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what str
 }
 
 // changed tells the audit log of what was done to a token without a new one.
-func (d *Doors) changed(r *http.Request, m managed, what, name string) {
-	d.Audit.Info(what, "applicationToken", name, "client", m.scope.Client, "user", m.scope.User, "by", m.by(), "source", d.source(r).String())
+func (d *Doors) changed(r *http.Request, m managed, what string, t desk.Token) {
+	d.Audit.Info(what, "token", t.ID, "applicationToken", t.Namespace+"/"+t.Object, "client", m.scope.Client, "user", m.scope.User, "by", m.by(), "source", d.source(r).String())
 }
 
 // patchToken is PATCH of one.
@@ -195,7 +202,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if err != nil {
 		return err
 	}
-	d.changed(r, m, "changed", t.Namespace+"/"+t.Object)
+	d.changed(r, m, "changed", t)
 	answer(w, http.StatusOK, oneToken{viewOf(t)})
 	return nil
 }
@@ -209,7 +216,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err := d.Desk.Revoke(r.Context(), m.scope, m.name); err != nil {
 		return err
 	}
-	d.changed(r, m, "revoked", t.Namespace+"/"+t.Object)
+	d.changed(r, m, "revoked", t)
 	done(w)
 	return nil
 }
@@ -223,7 +230,7 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if body.Name == "" {
 		return &fields.Error{Status: http.StatusBadRequest, Field: "name", Message: "is required: that of the new token"}
 	}
-	key, err := idempotencyKey(r)
+	key, err := m.key(r)
 	if err != nil {
 		return err
 	}
@@ -236,59 +243,4 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 	}
 	d.made(w, r, m, "cloned", made)
 	return nil
-}
-
-// rotateToken is POST …/rotate: by an administrator, or by whoever holds the token.
-func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) error {
-	key, err := idempotencyKey(r)
-	if err != nil {
-		return err
-	}
-	t, err := d.found(r, m)
-	switch own := err == nil && m.Subject == t.Namespace+"/"+t.Object; {
-	case own:
-		return d.rotateOwn(w, r, m)
-	case !m.holds(permissionTokens): // before it is said whether there is one
-		return errPermission
-	case err != nil:
-		return err
-	}
-	made, err := d.Desk.Rotate(r.Context(), m.scope, m.name, key)
-	if err != nil {
-		return err
-	}
-	d.made(w, r, m, "rotated", made)
-	return nil
-}
-
-// rotateOwn makes the successor of the token that calls.
-func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
-	if k := m.Kind; k != token.Application && k != token.UserApplication {
-		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
-	}
-	made, err := d.Desk.RotateOwn(r.Context(), m.digest)
-	if err != nil {
-		return err
-	}
-	d.made(w, r, m, "rotated", made)
-	return nil
-}
-
-// rotateCaller is POST /application-tokens/v1/rotate, for a holder who knows nothing but the token.
-func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
-	if p, err := d.principalOf(w, r, ""); err == nil {
-		d.finish(w, d.rotateOwn(w, r, managed{principal: p}))
-	}
-}
-
-// idempotencyKey is by what a request that was sent before is known again.
-func idempotencyKey(r *http.Request) (string, error) {
-	keys := r.Header["Idempotency-Key"]
-	if len(keys) == 0 {
-		return "", nil
-	}
-	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > mostKey {
-		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be one text of at most 255 characters"}
-	}
-	return keys[0], nil
 }

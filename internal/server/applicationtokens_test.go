@@ -222,8 +222,11 @@ func TestWhatIsSomebodyElsesIsAsWhatIsNotThere(t *testing.T) {
 			for _, call := range []string{"GET ", "PATCH ", "DELETE ", "POST /clone", "POST /rotate"} {
 				method, more, _ := strings.Cut(call, " ")
 				body := object(`{"name":"copy"}`)
-				if method == http.MethodPatch {
+				switch {
+				case method == http.MethodPatch:
 					body = object(`{"state":"Suspended"}`)
+				case more == "/rotate":
+					body = header("A", "b")
 				}
 				if got := h.call(method, path+more, x.by, body); got.status != 404 || got.body != nobody {
 					t.Errorf("%s, %s %s: %d %s", name, call, path, got.status, got.body)

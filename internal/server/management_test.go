@@ -113,11 +113,46 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 	}
 }
 
+// A key is that of who sends it: what one administrator was given is not taken back because another has the same key.
+func TestTheSameKeyOfAnotherCallerIsAnotherOne(t *testing.T) {
+	h := newOpenInn(t)
+	h.appToken("reader")
+	key := header("Idempotency-Key", "night-1")
+	one := h.token(h.call(http.MethodPost, ofAcme+"/appreader/rotate", bearer(h.login("alice")), key), "data")
+	other := h.token(h.call(http.MethodPost, ofAcme+"/appreader/rotate", bearer(h.appToken("developer")), key), "data")
+	if !h.good(one) || !h.good(other) {
+		t.Errorf("the first is good: %t; the second: %t", h.good(one), h.good(other))
+	}
+	h.clean()
+}
+
+// Nothing in a body is heeded there, and nothing is taken for a restriction that is none.
+func TestARotationSaysNothingInItsBody(t *testing.T) {
+	h := newOpenInn(t)
+	tok := h.appToken("reader")
+	admin := bearer(h.login("alice"))
+	before := h.books.written()
+	for path, by := range map[string]part{ofAcme + "/appreader/rotate": admin, "/application-tokens/v1/rotate": bearer(tok)} {
+		for status, body := range map[int]part{
+			400: object(`{"sourceRanges":["10.0.0.0/8"],"lifetime":"1h"}`), 415: raw("text/plain", "x"), 413: raw("text/plain", strings.Repeat("0", 10<<20)),
+		} {
+			if got := h.call(http.MethodPost, path, by, body); got.status != status || h.read(got)["error"] != "invalid_request" {
+				t.Errorf("%s: %d %s, want %d", path, got.status, got.body, status)
+			}
+		}
+	}
+	if h.books.written() != before {
+		t.Error("something was written")
+	}
+	h.clean()
+}
+
 func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 	h := newOpenInn(t)
 	admin := h.login("alice")
 	h.appToken("reader")
 	key := header("Idempotency-Key", "monday")
+	longest := map[string]part{ofAcme + "/appreader/clone": object(`{"name":"longest"}`), ofAcme + "/appreader/rotate": header("A", "b")}
 	for path, body := range map[string]part{ofAcme + "/appreader/clone": object(`{"name":"copy"}`), ofAcme + "/appreader/rotate": header("A", "b")} {
 		first := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
 		count := h.books.written()[1]
@@ -134,7 +169,7 @@ func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 				t.Errorf("%s, a key %s: %d %s", path, name, got.status, got.body)
 			}
 		}
-		if got := h.call(http.MethodPost, path, bearer(admin), header("Idempotency-Key", strings.Repeat("k", 255)), object(`{"name":"longest"}`)); got.status != 200 {
+		if got := h.call(http.MethodPost, path, bearer(admin), header("Idempotency-Key", strings.Repeat("k", 255)), longest[path]); got.status != 200 {
 			t.Errorf("%s, the longest key: %d %s", path, got.status, got.body)
 		}
 	}

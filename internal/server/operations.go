@@ -130,7 +130,7 @@ func (d *Doors) loginOperations() []operation {
 func (d *Doors) deskOperations() []operation {
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
 		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, whatever it is called",
-		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 503},
+		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 413, 415, 503},
 	}}
 	all := bothPrefixes(rotateCaller)
 	for _, of := range []struct {
@@ -169,7 +169,7 @@ func (d *Doors) deskOperations() []operation {
 			}},
 			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
 				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",
-				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409}, common...),
+				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409, 413, 415}, common...),
 			}},
 		)...)
 	}

@@ -1,0 +1,92 @@
+package controllers_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// agrees says whether the newest record has what its token says, though there is no leader.
+func (w *world) agrees(k *counter) error {
+	shown, err := k.Get(w.ctx, w.scope(), "CI_deploy")
+	if err != nil {
+		return err
+	}
+	at, r := w.made(shown), w.newest()
+	asked := make([]string, 0, len(at.Spec.Roles))
+	for _, name := range at.Spec.Roles {
+		asked = append(asked, string(name))
+	}
+	if slices.Sort(asked); !slices.Equal(asked, r.Roles) || r.Suspended != (at.Spec.State == v1alpha1.TokenSuspended) {
+		return fmt.Errorf("[6] the token asks for %v and is %s, the record has %v and is suspended: %v", asked, at.Spec.State, r.Roles, r.Suspended)
+	}
+	return nil
+}
+
+// Invariants 6 and 7, and threats row 20: of two who change a token, who writes a record last may be who wrote the token first.
+func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
+	for name, meanwhile := range map[string]func(*world, *counter) error{
+		"it is narrowed": func(w *world, k *counter) error {
+			_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+			return err
+		},
+		"it is suspended": func(w *world, k *counter) error {
+			_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+			return err
+		},
+		"it is ended, and another has its name": func(w *world, k *counter) error {
+			if err := k.Revoke(w.ctx, w.scope(), "CI_deploy"); err != nil {
+				return err
+			}
+			_, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Roles = nil }))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for at, hit := 1, true; hit; at++ {
+				w := newWorld(t)
+				k := w.counter(api)
+				_, err := k.Create(w.ctx, w.scope(), ci())
+				w.must(err)
+				hit = false
+				f := w.faults(0, mode{})
+				f.before = func(call int) {
+					if call == at {
+						hit = true
+						w.must(meanwhile(w, k))
+					}
+				}
+				_, err = w.counter(f.wrap(api)).Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"primary", "second"})})
+				if err != nil && !errors.Is(err, desk.ErrMissing) {
+					t.Errorf("before call %d: %v", at, err)
+				}
+				if err := errors.Join(w.agrees(k), f.verdict); err != nil {
+					t.Errorf("before call %d: %v", at, err)
+				}
+			}
+		})
+	}
+}
+
+func TestOfManyWhoChangeATokenTheLastIsHeard(t *testing.T) {
+	for range 4 {
+		w := newWorld(t)
+		_, err := w.counter(api).Create(w.ctx, w.scope(), ci())
+		w.must(err)
+		roles := make(chan []string, 8)
+		for i := range cap(roles) {
+			roles <- [][]string{nil, {"primary"}, {"second"}, {"primary", "second"}}[i%4]
+		}
+		_, failed := w.many(cap(roles), func(k *counter) (desk.Issued, error) {
+			t, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new(<-roles)})
+			return desk.Issued{Token: t}, err
+		})
+		w.must(errors.Join(failed...))
+		w.must(w.agrees(w.counter(api)))
+	}
+}

@@ -1,0 +1,41 @@
+package controllers_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// Threats row 21: the oldest goes before it is decided who comes. After a crash nobody else would let it go.
+func TestWhereThreePredecessorsAreKeptNoFaultLeavesAFourth(t *testing.T) {
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			for at, hit := 1, true; hit; at++ {
+				w := newWorld(t)
+				sound, leader := w.counter(api), w.start(api, api)
+				made, err := sound.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+				w.must(err)
+				for range 3 {
+					w.now = w.now.Add(time.Second)
+					made, err = sound.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+					w.must(err)
+				}
+				w.now = w.now.Add(time.Second)
+				f := w.faults(at, m)
+				if next, err := w.counter(f.wrap(api)).Rotate(w.ctx, w.scope(), "CI_deploy", ""); err == nil {
+					made = next
+				}
+				if err := errors.Join(f.verdict, leader.lookAfter(), w.check()); err != nil {
+					t.Errorf("at call %d: %v", at, err)
+				}
+				if !w.good(made.Secret) {
+					t.Errorf("[2] at call %d: the token that was answered last is dead", at)
+				}
+				hit = f.hits > 0
+			}
+		})
+	}
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// rotateToken is POST …/rotate: by an administrator, or by whoever holds the token.
+func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) error {
+	if err := saysNothing(w, r); err != nil {
+		return err
+	}
+	key, err := m.key(r)
+	if err != nil {
+		return err
+	}
+	t, err := d.found(r, m)
+	switch own := err == nil && m.Subject == t.Namespace+"/"+t.Object; {
+	case own:
+		return d.rotateOwn(w, r, m)
+	case !m.holds(permissionTokens): // before it is said whether there is one
+		return errPermission
+	case err != nil:
+		return err
+	}
+	made, err := d.Desk.Rotate(r.Context(), m.scope, m.name, key)
+	if err != nil {
+		return err
+	}
+	d.made(w, r, m, "rotated", made)
+	return nil
+}
+
+// rotateOwn makes the successor of the token that calls.
+func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
+	if k := m.Kind; k != token.Application && k != token.UserApplication {
+		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
+	}
+	made, err := d.Desk.RotateOwn(r.Context(), m.digest)
+	if err != nil {
+		return err
+	}
+	d.made(w, r, m, "rotated", made)
+	return nil
+}
+
+// rotateCaller is POST /application-tokens/v1/rotate, for a holder who knows nothing but the token.
+func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
+	if p, err := d.principalOf(w, r, ""); err == nil {
+		r, cancel := patient(r)
+		defer cancel()
+		if err = saysNothing(w, r); err == nil {
+			err = d.rotateOwn(w, r, managed{principal: p})
+		}
+		d.finish(w, err)
+	}
+}
+
+// saysNothing refuses a body: nothing in it would be heeded, and nothing is to be taken for a restriction that is none.
+func saysNothing(w http.ResponseWriter, r *http.Request) error {
+	_, err := fields.ReadInto[struct{}](w, r, mostManaged)
+	return err
+}
+
+// key is by what a request that the caller sent before is known again. Another caller's is another one.
+func (m managed) key(r *http.Request) (string, error) {
+	keys := r.Header["Idempotency-Key"]
+	if len(keys) == 0 {
+		return "", nil
+	}
+	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > mostKey {
+		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be one text of at most 255 characters"}
+	}
+	return m.Subject + "\x00" + keys[0], nil
+}
