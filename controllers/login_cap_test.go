@@ -50,6 +50,23 @@ func TestALowerCapEndsTheOldest(t *testing.T) {
 	}
 }
 
+// Records hold whole seconds, and programs log in faster than that.
+func TestOfLoginsOfOneInstantTheOldestEnds(t *testing.T) {
+	w, _ := withAlice(t)
+	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(3)) })
+	one, other := w.replica(nil), w.replica(nil)
+	var logins []string
+	for i := range 12 {
+		s := []*login.Service{one, other}[i%2]
+		logins = append(logins, w.logIn(s, "alice", login.Terms{Kind: token.Login}).Record.Name())
+		for n, name := range logins {
+			if w.hasRecord(name) != (n > i-3) {
+				t.Errorf("after %d logins: number %d is there: %t", i+1, n+1, w.hasRecord(name))
+			}
+		}
+	}
+}
+
 // The cap of a client is kept although each of many replicas knows of its own logins alone.
 func TestTheCapIsKeptWhereReplicasLetInTooMany(t *testing.T) {
 	w, o := withAlice(t)

@@ -1,8 +1,6 @@
 package login
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,9 +22,7 @@ func Surplus(now time.Time, rs []record.Record, client string, most int) []recor
 	if len(live) <= most {
 		return nil
 	}
-	slices.SortFunc(live, func(a, b record.Record) int {
-		return cmp.Or(a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt), bytes.Compare(a.Digest[:], b.Digest[:]))
-	})
+	slices.SortFunc(live, record.ByAge)
 	return live[:len(live)-most]
 }
 

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/apptoken/operator/internal/token"
@@ -66,6 +68,16 @@ type Recent struct {
 
 // MaxRecent is how many a record has room for.
 const MaxRecent = 8
+
+// ByAge compares two records, for sorting: the older is less. Instants are whole seconds; of those of one second, the store's
+// revisions tell which came first, unless one was changed since.
+func ByAge(a, b Record) int {
+	return cmp.Or(
+		a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt),
+		cmp.Compare(len(a.revision), len(b.revision)), cmp.Compare(a.revision, b.revision), // which are decimal numbers
+		bytes.Compare(a.Digest[:], b.Digest[:]),
+	)
+}
 
 // Over says whether nothing of the record is good at the instant now, nor ever will be.
 func (r Record) Over(now time.Time) bool {
