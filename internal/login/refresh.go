@@ -69,8 +69,9 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	}
 	found, r := judge(s.Now(), x.digest, rs)
 	switch {
-	case overtaken && found == retried && x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds
-		return Opened{}, errOvertaken // this is no retry: it came together with the one that was first
+	case found == retried && !x.again && (overtaken || s.refreshing.crowded(x.digest)) &&
+		x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds
+		return Opened{}, errOvertaken // this is no retry: it came together with one that was first, elsewhere
 	case found == good, found == retried:
 		return s.succeed(ctx, x, r, rs)
 	case found == replayed:

@@ -58,6 +58,13 @@ func (f *refreshing) begin(presented token.Digest, arrived time.Time) (again boo
 	return again, nil
 }
 
+// crowded says whether others have come while the one is served who passed.
+func (f *refreshing) crowded(presented token.Digest) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.under[presented].many
+}
+
 // end lets the next one pass. tried says that something was written.
 func (f *refreshing) end(presented token.Digest, now time.Time, tried, served bool) {
 	f.mu.Lock()

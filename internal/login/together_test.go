@@ -200,6 +200,36 @@ func TestARetryThatIsOvertakenLeavesNothing(t *testing.T) {
 	})
 }
 
+// A rush that another replica has decided is known by those who come at once; whoever comes alone did not get the answer.
+func TestARushThatWasDecidedElsewhereHasNoSecondSuccess(t *testing.T) {
+	for others := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			s, there := w.replica(nil), w.replica(nil)
+			first := s.pair()
+			last := s.good(first)
+			w.clock.step(10 * time.Millisecond)
+			at := there.holdAt("Family")
+			said := make(chan error)
+			go func() {
+				_, err := there.refresh(first)
+				said <- err
+			}()
+			<-at.reached
+			for range others {
+				_, err := there.refresh(first)
+				denied(t, "at the same time", err)
+			}
+			at.goOn <- struct{}{}
+			<-at.reached // to be sure
+			at.goOn <- struct{}{}
+			if err := <-said; (err == nil) != (others == 0) || w.holds(last) != (others > 0) {
+				t.Errorf("beside %d others: %v; the first pair is good: %t", others, err, w.holds(last))
+			}
+		})
+	}
+}
+
 // The refresh token that a rush ended with is not part of it.
 func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
 	w := newWorld(t)
