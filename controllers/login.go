@@ -91,10 +91,7 @@ func (r *Logins) judge(ctx context.Context, now time.Time, rec record.Record, wh
 		return "", time.Time{}, fmt.Errorf("get the user: %w", err)
 	}
 	if err == nil {
-		a.User = &login.User{Name: u.Name, UID: string(u.UID)}
-		for _, account := range u.Spec.Accounts {
-			a.User.Accounts = append(a.User.Accounts, login.Account{Client: account.Client})
-		}
+		a.User = &login.User{Name: u.Name, UID: string(u.UID), Accounts: loginAccounts(&u)}
 		if ref := u.Spec.PasswordSecretRef; ref != nil {
 			secret, err := password(ctx, string(ref.Name))
 			if err != nil {

@@ -177,11 +177,10 @@ func (p *People) tell(u *v1alpha1.User) {
 	}
 	may := login.User{
 		Name: u.Name, UID: string(u.UID), Username: usernameOf(u), Since: u.CreationTimestamp.Time, Suspended: suspended,
-		Password: stored, Credential: fingerprint,
+		Password: stored, Credential: fingerprint, Accounts: loginAccounts(u),
 	}
 	for _, a := range u.Spec.Accounts {
 		seen.Accounts[a.Client] = sorted(a.Roles)
-		may.Accounts = append(may.Accounts, login.Account{Client: a.Client, Default: a.Default})
 	}
 	p.Directory.SetUser(may)
 	p.Index.SetUser(seen)
@@ -190,6 +189,15 @@ func (p *People) tell(u *v1alpha1.User) {
 	} else {
 		p.Index.Resume(userOwner(u))
 	}
+}
+
+// loginAccounts are the accounts of a user, as logins know them.
+func loginAccounts(u *v1alpha1.User) []login.Account {
+	var all []login.Account
+	for _, a := range u.Spec.Accounts {
+		all = append(all, login.Account{Client: a.Client, Default: a.Default})
+	}
+	return all
 }
 
 // userOwner is by what the records of a user's logins are found.

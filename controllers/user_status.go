@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
 )
 
 // userSeen is what a user depends on.
@@ -106,13 +107,8 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts
 
 // usualAccount is the client of a login that names none; empty if the user has no account.
 func usualAccount(u *v1alpha1.User) string {
-	if i := slices.IndexFunc(u.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Default }); i >= 0 {
-		return u.Spec.Accounts[i].Client
-	}
-	if len(u.Spec.Accounts) > 0 {
-		return u.Spec.Accounts[0].Client
-	}
-	return ""
+	a, _ := login.Usual(loginAccounts(u))
+	return a.Client
 }
 
 // judgePassword says whether there is a password to check against, and in which form. What it says repeats nothing of it.

@@ -30,15 +30,15 @@ type Account struct {
 	Default bool
 }
 
-// usual is the account of a login that names none; false if the user has no account.
-func (u User) usual() (Account, bool) {
-	if i := slices.IndexFunc(u.Accounts, func(a Account) bool { return a.Default }); i >= 0 {
-		return u.Accounts[i], true
+// Usual is the account of a login that names none; false if there is no account.
+func Usual(accounts []Account) (Account, bool) {
+	if i := slices.IndexFunc(accounts, func(a Account) bool { return a.Default }); i >= 0 {
+		return accounts[i], true
 	}
-	if len(u.Accounts) == 0 {
+	if len(accounts) == 0 {
 		return Account{}, false
 	}
-	return u.Accounts[0], true
+	return accounts[0], true
 }
 
 // OpenTokens says which open tokens may be had.

@@ -176,7 +176,7 @@ func address(a netip.Addr) string {
 // Account chooses the client of a login: the one of that account id, or that of the user's usual account if it is nil.
 func (s *Service) Account(u User, id *int64) (Client, error) {
 	if id == nil {
-		a, ok := u.usual()
+		a, ok := Usual(u.Accounts)
 		if !ok {
 			return Client{}, &Forbidden{"this user has no account to log in at"}
 		}
