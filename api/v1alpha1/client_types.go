@@ -100,6 +100,12 @@ type Grant struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
+	// maxCount limits how many ApplicationTokens of each selected namespace are served at this client, the oldest first. Where
+	// several grants select a namespace, the largest limit counts. Absent: only the limits of spec.tokens apply.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MaxCount *int32 `json:"maxCount,omitempty"`
 }
 
 // NamespaceSelection names namespaces, or selects them by their labels.
@@ -130,6 +136,17 @@ const (
 	NonExpiringForbid NonExpiring = "Forbid"
 )
 
+// SelfRotation sets whether the holder of a token may rotate it.
+// +kubebuilder:validation:Enum=Allow;Forbid
+type SelfRotation string
+
+const (
+	// SelfRotationAllow permits it, at most once in each minOverlap.
+	SelfRotationAllow SelfRotation = "Allow"
+	// SelfRotationForbid leaves rotation to administrators and to spec.rotation.
+	SelfRotationForbid SelfRotation = "Forbid"
+)
+
 // TokenPolicy is what every token of a client must obey.
 type TokenPolicy struct {
 	// maxLifetime is the longest lifetime that a token may ask for. Absent: no limit. Tokens without a lifetime are the
@@ -140,12 +157,34 @@ type TokenPolicy struct {
 	// +optional
 	// +kubebuilder:default=Allow
 	NonExpiring NonExpiring `json:"nonExpiring,omitempty"`
-	// maxCount is how many ApplicationTokens of this client are served; the oldest come first. Those already issued stay
-	// when it is lowered. Absent: no limit.
+	// maxCount limits how many ApplicationTokens of this client are served, the oldest first. Tokens that are already issued
+	// stay when it is lowered. Defaults to 10000.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	MaxCount *int32 `json:"maxCount,omitempty"`
+	// maxCountPerUser limits how many ApplicationTokens speak for one user at this client, the oldest first. Defaults to 100.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	MaxCountPerUser *int32 `json:"maxCountPerUser,omitempty"`
+	// minRotationInterval is the shortest interval at which tokens of this client rotate by rotation.every or
+	// rotation.schedule, and the shortest lifetime of a token. Defaults to 10m.
+	// +optional
+	MinRotationInterval PositiveDuration `json:"minRotationInterval,omitempty"`
+	// selfRotation Forbid refuses the rotation of a token by its holder; administrators still rotate it. Defaults to Allow.
+	// +optional
+	// +kubebuilder:default=Allow
+	SelfRotation SelfRotation `json:"selfRotation,omitempty"`
+	// allowedSecretMetadata lists keys of labels and annotations that spec.secret may set although other controllers act on
+	// them, such as argocd.argoproj.io/secret-type. A key that ends in a slash allows every key of that domain. Keys of
+	// Kubernetes itself, those of kubernetes.io and k8s.io without a further label in front, stay refused.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=317
+	AllowedSecretMetadata []string `json:"allowedSecretMetadata,omitempty"`
 	// sourceRanges are the addresses from which tokens of this client are accepted. Empty: from everywhere.
 	// +optional
 	// +listType=set
@@ -188,6 +227,13 @@ type LoginPolicy struct {
 	// openTokens says which open tokens may be had. Defaults to Expiring.
 	// +optional
 	OpenTokens OpenTokens `json:"openTokens,omitempty"`
+	// maxOpenLifetime is the longest lifetime of an open token. Defaults to 24h; where openTokens is Allow, to no limit.
+	// +optional
+	MaxOpenLifetime PositiveDuration `json:"maxOpenLifetime,omitempty"`
+	// maxSessionLifetime is how long after the password was presented a login ends, however often it is refreshed or changes
+	// its account. It bounds login, refresh and session tokens. Defaults to 720h.
+	// +optional
+	MaxSessionLifetime PositiveDuration `json:"maxSessionLifetime,omitempty"`
 }
 
 // ClientStatus is what the operator sees of a client.
