@@ -54,7 +54,7 @@ func TestAResponseThatNeverArrived(t *testing.T) {
 func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
 	w.must(err)
 	o := w.start(api, api)
 	w.must(o.lookAfter())

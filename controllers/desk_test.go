@@ -17,7 +17,7 @@ import (
 func TestATokenIsMadeAndShownOnce(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci())
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	if !w.good(made.Secret) || made.Secret.Kind() != token.Application {
 		t.Error("[2] the answer holds no good token of a program")
@@ -39,10 +39,10 @@ func TestATokenIsMadeAndShownOnce(t *testing.T) {
 	if len(list) != 1 || list[0].Name != "CI_deploy" {
 		t.Errorf("the list: %+v", list)
 	}
-	if _, err := k.Create(w.ctx, w.scope(), ci()); !errors.Is(err, desk.ErrTaken) {
+	if _, err := k.Create(w.ctx, root, w.scope(), ci()); !errors.Is(err, desk.ErrTaken) {
 		t.Errorf("a second one of that name: %v", err)
 	}
-	if _, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Name = "ci_deploy" })); err != nil {
+	if _, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Name = "ci_deploy" })); err != nil {
 		t.Errorf("one of another spelling: %v", err)
 	}
 }
@@ -83,7 +83,7 @@ func TestWhatCannotBeIsRefusedByItsField(t *testing.T) {
 		"a name that is no name, and a client's": {w.scope(), "name", func(d *desk.Wanted) { d.Name = "ata_\x00" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := k.Create(w.ctx, c.s, ci(c.twist))
+			_, err := k.Create(w.ctx, root, c.s, ci(c.twist))
 			if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != c.field || no.Message == "" {
 				t.Errorf("%v; want a refusal of %q", err, c.field)
 			}
@@ -102,19 +102,19 @@ func TestThePolicyOfTheClientHoldsAtTheDesk(t *testing.T) {
 	c.Spec.Tokens = v1alpha1.TokenPolicy{MaxLifetime: "2h", NonExpiring: v1alpha1.NonExpiringForbid, MaxCount: new(int32(1))}
 	w.must(api.Update(w.ctx, &c))
 	for name, life := range map[string]time.Duration{"none": 0, "too long": 3 * time.Hour} {
-		_, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = life }))
+		_, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = life }))
 		if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != "lifetime" {
 			t.Errorf("a lifetime that is %s: %v", name, err)
 		}
 	}
-	_, err := k.Create(w.ctx, w.scope(), ci())
+	_, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	w.must(w.start(api, api).lookAfter())
-	_, err = k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Name = "second" }))
+	_, err = k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Name = "second" }))
 	if no, ok := errors.AsType[*desk.Refused](err); !ok || !strings.Contains(no.Message, "at most 1 tokens") {
 		t.Errorf("one too many: %v", err)
 	}
-	if _, err := k.Create(w.ctx, w.scope(), ci()); !errors.Is(err, desk.ErrTaken) {
+	if _, err := k.Create(w.ctx, root, w.scope(), ci()); !errors.Is(err, desk.ErrTaken) {
 		t.Errorf("one that is there: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestATokenOfAUserIsMadeForThisVeryUser(t *testing.T) {
 	w.user(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
 	k := w.counter(api)
 	user := desk.Scope{User: w.userName()}
-	made, err := k.Create(w.ctx, user, desk.Wanted{Name: "laptop"})
+	made, err := k.Create(w.ctx, root, user, desk.Wanted{Name: "laptop"})
 	w.must(err)
 	if made.Secret.Kind() != token.UserApplication || made.Token.Client != w.client || made.Token.User != w.userName() {
 		t.Errorf("made: %+v", made.Token)
@@ -162,9 +162,9 @@ func TestATokenOfAnotherScopeIsNotThere(t *testing.T) {
 	w.must(w.declare())
 	w.must(w.start(api, api).settle())
 	k := w.counter(api)
-	_, err := k.Create(w.ctx, w.scope(), ci())
+	_, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
-	ofUser, err := k.Create(w.ctx, user, desk.Wanted{Name: "laptop"})
+	ofUser, err := k.Create(w.ctx, root, user, desk.Wanted{Name: "laptop"})
 	w.must(err)
 	before := w.state()
 	for _, c := range []struct {
@@ -176,9 +176,9 @@ func TestATokenOfAnotherScopeIsNotThere(t *testing.T) {
 		{other, w.own + ":" + ofUser.Token.Object}, {user, w.own + ":" + ofUser.Token.Object}, // by its name alone
 	} {
 		_, got := k.Get(w.ctx, c.s, c.name)
-		_, changed := k.Change(w.ctx, c.s, c.name, desk.Change{})
-		_, cloned := k.Clone(w.ctx, c.s, c.name, "mine", "")
-		_, rotated := k.Rotate(w.ctx, c.s, c.name, "")
+		_, changed := k.Change(w.ctx, root, c.s, c.name, desk.Change{})
+		_, cloned := k.Clone(w.ctx, root, c.s, c.name, "mine", "")
+		_, rotated := k.Rotate(w.ctx, root, c.s, c.name, "")
 		for what, err := range map[string]error{"get": got, "change": changed, "clone": cloned, "rotate": rotated, "revoke": k.Revoke(w.ctx, c.s, c.name)} {
 			if !errors.Is(err, desk.ErrMissing) || err.Error() != desk.ErrMissing.Error() {
 				t.Errorf("%s %q as %+v: %v", what, c.name, c.s, err)

@@ -27,16 +27,16 @@ type errand struct {
 
 var errands = []errand{
 	{name: "create", fresh: true, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-		return k.Create(w.ctx, w.scope(), ci())
+		return k.Create(w.ctx, root, w.scope(), ci())
 	}},
 	{name: "clone", fresh: true, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-		return k.Clone(w.ctx, w.scope(), w.shop+":indexer", "CI_deploy", "a key")
+		return k.Clone(w.ctx, root, w.scope(), w.shop+":indexer", "CI_deploy", "a key")
 	}},
 	{name: "rotate under a key", before: 1, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-		return k.Rotate(w.ctx, w.scope(), "CI_deploy", "a key")
+		return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "a key")
 	}},
 	{name: "rotate its own", before: 1, asks: func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-		return k.RotateOwn(w.ctx, held.Digest())
+		return k.RotateOwn(w.ctx, root, held.Digest())
 	}},
 	{name: "revoke", ends: true, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
 		return desk.Issued{}, k.Revoke(w.ctx, w.scope(), "CI_deploy")
@@ -54,7 +54,7 @@ func (e errand) run(w *world, f *faults) error {
 	}
 	if !e.fresh {
 		var err error
-		if held, err = sound.Create(w.ctx, w.scope(), ci()); err != nil {
+		if held, err = sound.Create(w.ctx, root, w.scope(), ci()); err != nil {
 			return err
 		}
 	}
@@ -171,7 +171,7 @@ func (w *world) many(n int, ask func(k *counter) (desk.Issued, error)) (answered
 // Threats row 20.
 func TestOfManyWhoMakeATokenOneDoes(t *testing.T) {
 	w := newWorld(t)
-	answered, failed := w.many(8, func(k *counter) (desk.Issued, error) { return k.Create(w.ctx, w.scope(), ci()) })
+	answered, failed := w.many(8, func(k *counter) (desk.Issued, error) { return k.Create(w.ctx, root, w.scope(), ci()) })
 	if len(answered) != 1 {
 		t.Fatalf("%d were told of a token", len(answered))
 	}
@@ -187,18 +187,18 @@ func TestOfManyWhoMakeATokenOneDoes(t *testing.T) {
 func TestOfManyWhoRotateATokenOneSuccessorIsLeft(t *testing.T) {
 	for name, rotate := range map[string]func(w *world, k *counter, held token.Token) (desk.Issued, error){
 		"each with the token": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			return k.RotateOwn(w.ctx, held.Digest())
+			return k.RotateOwn(w.ctx, root, held.Digest())
 		},
 		"each under one key": func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-			return k.Rotate(w.ctx, w.scope(), "CI_deploy", "key")
+			return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "key")
 		},
 		"and the leader looks": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			return k.RotateOwn(w.ctx, held.Digest())
+			return k.RotateOwn(w.ctx, root, held.Digest())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			made, err := w.counter(api).Create(w.ctx, w.scope(), ci())
+			made, err := w.counter(api).Create(w.ctx, root, w.scope(), ci())
 			w.must(err)
 			w.must(w.start(api, api).lookAfter())
 			w.now = w.now.Add(time.Second)
@@ -240,14 +240,14 @@ func TestOfManyWhoRotateATokenOneSuccessorIsLeft(t *testing.T) {
 func TestARotationSavesNothingFromWhoEndsOrNarrowsAToken(t *testing.T) {
 	for range 4 {
 		w := newWorld(t)
-		made, err := w.counter(api).Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
+		made, err := w.counter(api).Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
 		w.must(err)
 		narrowed := make(chan error, 1)
 		go func() {
-			_, err := w.counter(api).Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+			_, err := w.counter(api).Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 			narrowed <- err
 		}()
-		_, failed := w.many(4, func(k *counter) (desk.Issued, error) { return k.RotateOwn(w.ctx, made.Secret.Digest()) })
+		_, failed := w.many(4, func(k *counter) (desk.Issued, error) { return k.RotateOwn(w.ctx, root, made.Secret.Digest()) })
 		w.must(errors.Join(append(failed, <-narrowed)...))
 		var list v1alpha1.TokenRecordList
 		w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
@@ -259,7 +259,7 @@ func TestARotationSavesNothingFromWhoEndsOrNarrowsAToken(t *testing.T) {
 
 		revoked := make(chan error, 1)
 		go func() { revoked <- w.counter(api).Revoke(w.ctx, w.scope(), "CI_deploy") }()
-		answered, _ := w.many(4, func(k *counter) (desk.Issued, error) { return k.Rotate(w.ctx, w.scope(), "CI_deploy", "") })
+		answered, _ := w.many(4, func(k *counter) (desk.Issued, error) { return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "") })
 		w.must(<-revoked)
 		for _, a := range append(answered, made) {
 			if w.good(a.Secret) {

@@ -58,7 +58,7 @@ func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
 }
 
 // Change changes what one may do, or suspends it. The records follow at once, whether or not there is a leader.
-func (d *Desk) Change(ctx context.Context, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
+func (d *Desk) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
 	at, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Token{}, err

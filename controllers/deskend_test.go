@@ -23,7 +23,7 @@ func TestWhatIsDeclaredInGitIsShownAndNotChanged(t *testing.T) {
 	if !got.Declared || got.Name != name || !got.Ready || got.ID != w.theRecord() {
 		t.Errorf("got %+v", got)
 	}
-	_, err = k.Change(w.ctx, w.scope(), name, desk.Change{Roles: new([]string{})})
+	_, err = k.Change(w.ctx, root, w.scope(), name, desk.Change{Roles: new([]string{})})
 	if no, ok := errors.AsType[*desk.Refused](err); !ok || !strings.Contains(no.Message, "change its manifest") {
 		t.Errorf("changed: %v", err)
 	}
@@ -41,7 +41,7 @@ func TestWhatIsDeclaredInGitIsShownAndNotChanged(t *testing.T) {
 func TestARevokedTokenIsDeadAtOnceAndItsNameIsFree(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci())
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	w.must(k.Revoke(w.ctx, w.scope(), "CI_deploy"))
 	if w.good(made.Secret) || !k.ended[made.Secret.Digest()] {
@@ -50,7 +50,7 @@ func TestARevokedTokenIsDeadAtOnceAndItsNameIsFree(t *testing.T) {
 	if err := k.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, desk.ErrMissing) {
 		t.Errorf("revoked twice: %v", err)
 	}
-	again, err := k.Create(w.ctx, w.scope(), ci())
+	again, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	w.must(w.arrivedAt(again.Secret, 0))
 	if w.good(made.Secret) {
@@ -61,31 +61,31 @@ func TestARevokedTokenIsDeadAtOnceAndItsNameIsFree(t *testing.T) {
 func TestANarrowedTokenHasLessAtOnce(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
 	w.must(err)
-	changed, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"}), SourceRanges: new([]string{"10.0.0.0/8"})})
+	changed, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"}), SourceRanges: new([]string{"10.0.0.0/8"})})
 	w.must(err)
 	r := w.newest() // there is no leader
 	if len(r.Roles) != 1 || r.Roles[0] != "second" || len(r.SourceRanges) != 1 || len(changed.Roles) != 1 {
 		t.Errorf("the record has %v from %v", r.Roles, r.SourceRanges)
 	}
-	_, err = k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"root"})})
+	_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"root"})})
 	if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != "roles" {
 		t.Errorf("more than the client has: %v", err)
 	}
-	suspended, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+	suspended, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
 	w.must(err)
 	if w.good(made.Secret) || suspended.State != "Suspended" || suspended.Ready {
 		t.Errorf("[7] suspended it is %+v", suspended)
 	}
 	o := w.start(api, api)
 	w.must(o.lookAfter())
-	_, err = k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
+	_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
 	w.must(err)
 	w.must(o.lookAfter())
 	w.must(w.arrivedAt(made.Secret, 0))
 	for _, state := range []string{"Revoked", "", "active"} {
-		_, err = k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: &state})
+		_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: &state})
 		if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != "state" {
 			t.Errorf("state %q: %v", state, err)
 		}
@@ -96,18 +96,18 @@ func TestANarrowedTokenHasLessAtOnce(t *testing.T) {
 func TestATokenThatIsRefusedCanStillBeNarrowed(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	_, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
+	_, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
 	w.must(err)
 	var c v1alpha1.Client
 	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.client}, &c))
 	c.Spec.Tokens.MaxLifetime = "1m"
 	w.must(api.Update(w.ctx, &c))
-	_, err = k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+	_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 	w.must(err)
 	if r := w.newest(); len(r.Roles) != 1 {
 		t.Errorf("the record has %v", r.Roles)
 	}
-	if _, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", ""); err == nil {
+	if _, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", ""); err == nil {
 		t.Error("what the policy refuses is rotated")
 	}
 }

@@ -17,7 +17,7 @@ import (
 func TestARevocationThatFailedIsNoSuccess(t *testing.T) {
 	w := newWorld(t)
 	sound := w.counter(api)
-	made, err := sound.Create(w.ctx, w.scope(), ci())
+	made, err := sound.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	w.must(w.start(api, api).lookAfter())
 	f := w.faults(1, mode{name: "an error", answer: internal})
@@ -36,7 +36,7 @@ func TestARevocationThatFailedIsNoSuccess(t *testing.T) {
 	if got, err := sound.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || got.Ready || got.State != "Revoked" {
 		t.Errorf("half revoked it is shown as %+v, %v", got, err)
 	}
-	if _, err := sound.Create(w.ctx, w.scope(), ci()); !errors.Is(err, desk.ErrUnavailable) {
+	if _, err := sound.Create(w.ctx, root, w.scope(), ci()); !errors.Is(err, desk.ErrUnavailable) {
 		t.Errorf("its name is not free yet: %v", err)
 	}
 	w.must(sound.Revoke(w.ctx, w.scope(), "CI_deploy"))
@@ -47,17 +47,17 @@ func TestARevocationThatFailedIsNoSuccess(t *testing.T) {
 
 func TestWithoutTheAPIServerNothingIsTold(t *testing.T) {
 	w := newWorld(t)
-	made, err := w.counter(api).Create(w.ctx, w.scope(), ci())
+	made, err := w.counter(api).Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	f := w.faults(1, mode{name: "a crash", crash: true, reads: true, answer: errCrash})
 	k := w.counter(f.wrap(api))
-	_, created := k.Create(w.ctx, w.scope(), ci())
+	_, created := k.Create(w.ctx, root, w.scope(), ci())
 	_, listed := k.List(w.ctx, w.scope())
 	_, got := k.Get(w.ctx, w.scope(), "CI_deploy")
-	_, changed := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{})
-	_, cloned := k.Clone(w.ctx, w.scope(), "CI_deploy", "copy", "")
-	_, rotated := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
-	_, own := k.RotateOwn(w.ctx, made.Secret.Digest())
+	_, changed := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{})
+	_, cloned := k.Clone(w.ctx, root, w.scope(), "CI_deploy", "copy", "")
+	_, rotated := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
+	_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest())
 	for what, err := range map[string]error{
 		"create": created, "list": listed, "get": got, "change": changed, "clone": cloned, "rotate": rotated, "rotate own": own,
 		"revoke": k.Revoke(w.ctx, w.scope(), "CI_deploy"),
@@ -72,9 +72,9 @@ func TestWithoutTheAPIServerNothingIsTold(t *testing.T) {
 func TestNoObjectHoldsWhatWasAnswered(t *testing.T) {
 	w := newWorld(t)
 	k, o := w.counter(api), w.start(api, api)
-	made, err := k.Create(w.ctx, w.scope(), ci())
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
-	next, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "the key of a request")
+	next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "the key of a request")
 	w.must(err)
 	w.must(o.lookAfter())
 	var tokens v1alpha1.ApplicationTokenList
@@ -96,7 +96,7 @@ func TestAStaleCacheOfRecordsSaysNothingOfWhatWasAnswered(t *testing.T) {
 	stale := &snapshot{kinds: 4}
 	w.must(stale.take(w))
 	k, o := w.counter(api), w.start(stale.over(api), api)
-	made, err := k.Create(w.ctx, w.scope(), ci())
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	for range 2 {
 		_, err = o.tokens.Reconcile(w.ctx, w.made(made.Token))
@@ -105,7 +105,7 @@ func TestAStaleCacheOfRecordsSaysNothingOfWhatWasAnswered(t *testing.T) {
 			t.Errorf("it is %s", reason)
 		}
 		w.now = w.now.Add(1)
-		_, err = k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+		_, err = k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 		w.must(err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // Create makes a token.
-func (d *Desk) Create(ctx context.Context, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
+func (d *Desk) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
 	at, err := d.draft(ctx, s, w)
 	if err != nil {
 		return desk.Issued{}, err

@@ -31,18 +31,18 @@ func (w *world) agrees(k *counter) error {
 func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
 	for name, meanwhile := range map[string]func(*world, *counter) error{
 		"it is narrowed": func(w *world, k *counter) error {
-			_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+			_, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 			return err
 		},
 		"it is suspended": func(w *world, k *counter) error {
-			_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+			_, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
 			return err
 		},
 		"it is ended, and another has its name": func(w *world, k *counter) error {
 			if err := k.Revoke(w.ctx, w.scope(), "CI_deploy"); err != nil {
 				return err
 			}
-			_, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Roles = nil }))
+			_, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Roles = nil }))
 			return err
 		},
 	} {
@@ -51,7 +51,7 @@ func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
 			for at, hit := 1, true; hit; at++ {
 				w := newWorld(t)
 				k := w.counter(api)
-				_, err := k.Create(w.ctx, w.scope(), ci())
+				_, err := k.Create(w.ctx, root, w.scope(), ci())
 				w.must(err)
 				hit = false
 				f := w.faults(0, mode{})
@@ -61,7 +61,7 @@ func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
 						w.must(meanwhile(w, k))
 					}
 				}
-				_, err = w.counter(f.wrap(api)).Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"primary", "second"})})
+				_, err = w.counter(f.wrap(api)).Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"primary", "second"})})
 				if err != nil && !errors.Is(err, desk.ErrMissing) {
 					t.Errorf("before call %d: %v", at, err)
 				}
@@ -76,14 +76,14 @@ func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
 func TestOfManyWhoChangeATokenTheLastIsHeard(t *testing.T) {
 	for range 4 {
 		w := newWorld(t)
-		_, err := w.counter(api).Create(w.ctx, w.scope(), ci())
+		_, err := w.counter(api).Create(w.ctx, root, w.scope(), ci())
 		w.must(err)
 		roles := make(chan []string, 8)
 		for i := range cap(roles) {
 			roles <- [][]string{nil, {"primary"}, {"second"}, {"primary", "second"}}[i%4]
 		}
 		_, failed := w.many(cap(roles), func(k *counter) (desk.Issued, error) {
-			t, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new(<-roles)})
+			t, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new(<-roles)})
 			return desk.Issued{Token: t}, err
 		})
 		w.must(errors.Join(failed...))

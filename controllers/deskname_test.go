@@ -17,9 +17,9 @@ import (
 // asked is what everything that is asked about a token of that name is answered.
 func (w *world) asked(k *counter, name string) map[string]error {
 	_, got := k.Get(w.ctx, w.scope(), name)
-	_, changed := k.Change(w.ctx, w.scope(), name, desk.Change{State: new("Suspended")})
-	_, cloned := k.Clone(w.ctx, w.scope(), name, "mine", "")
-	_, rotated := k.Rotate(w.ctx, w.scope(), name, "")
+	_, changed := k.Change(w.ctx, root, w.scope(), name, desk.Change{State: new("Suspended")})
+	_, cloned := k.Clone(w.ctx, root, w.scope(), name, "mine", "")
+	_, rotated := k.Rotate(w.ctx, root, w.scope(), name, "")
 	return map[string]error{"get": got, "change": changed, "clone": cloned, "rotate": rotated, "revoke": k.Revoke(w.ctx, w.scope(), name)}
 }
 

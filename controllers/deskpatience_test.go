@@ -59,10 +59,10 @@ func (p *patience) wrap(c client.WithWatch) client.WithWatch {
 func TestNoCallOfTheDeskOutlastsThePatienceOfWhoeverAsked(t *testing.T) {
 	asks := append([]errand{
 		{name: "rotate what was not received", before: 1, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-			return k.Rotate(w.ctx, w.scope(), "CI_deploy", "lost")
+			return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "lost")
 		}},
 		{name: "change", asks: func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			t, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+			t, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 			return desk.Issued{Token: t, Secret: held}, err
 		}},
 	}, errands...)
@@ -94,10 +94,10 @@ func (e errand) loses(w *world, p *patience) error {
 		err = errors.Join(w.declare(), leader.settle())
 	}
 	if !e.fresh && err == nil {
-		held, err = sound.Create(w.ctx, w.scope(), ci())
+		held, err = sound.Create(w.ctx, root, w.scope(), ci())
 	}
 	if e.name == "rotate what was not received" && err == nil {
-		_, err = sound.Rotate(w.ctx, w.scope(), "CI_deploy", "lost")
+		_, err = sound.Rotate(w.ctx, root, w.scope(), "CI_deploy", "lost")
 	}
 	if err != nil {
 		return err

@@ -16,16 +16,16 @@ func TestWhereThreePredecessorsAreKeptNoFaultLeavesAFourth(t *testing.T) {
 			for at, hit := 1, true; hit; at++ {
 				w := newWorld(t)
 				sound, leader := w.counter(api), w.start(api, api)
-				made, err := sound.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+				made, err := sound.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
 				w.must(err)
 				for range 3 {
 					w.now = w.now.Add(time.Second)
-					made, err = sound.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+					made, err = sound.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 					w.must(err)
 				}
 				w.now = w.now.Add(time.Second)
 				f := w.faults(at, m)
-				if next, err := w.counter(f.wrap(api)).Rotate(w.ctx, w.scope(), "CI_deploy", ""); err == nil {
+				if next, err := w.counter(f.wrap(api)).Rotate(w.ctx, root, w.scope(), "CI_deploy", ""); err == nil {
 					made = next
 				}
 				if err := errors.Join(f.verdict, leader.lookAfter(), w.check()); err != nil {

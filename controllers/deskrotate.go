@@ -14,7 +14,7 @@ import (
 )
 
 // Rotate makes a successor under the same name.
-func (d *Desk) Rotate(ctx context.Context, s desk.Scope, name, key string) (desk.Issued, error) {
+func (d *Desk) Rotate(ctx context.Context, _ desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
 	at, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Issued{}, err
@@ -32,7 +32,7 @@ func (d *Desk) Rotate(ctx context.Context, s desk.Scope, name, key string) (desk
 }
 
 // RotateOwn makes a successor for whoever holds the token.
-func (d *Desk) RotateOwn(ctx context.Context, digest token.Digest) (desk.Issued, error) {
+func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest) (desk.Issued, error) {
 	presented, err := d.Records.Find(ctx, digest)
 	if errors.Is(err, record.ErrGone) || errors.Is(err, record.ErrAmbiguous) || err == nil && presented.Owner.Kind != ownerKind {
 		return desk.Issued{}, desk.ErrMissing
@@ -117,7 +117,7 @@ func (d *Desk) unused(r record.Record) error {
 }
 
 // Clone makes a token that may do what another may.
-func (d *Desk) Clone(ctx context.Context, s desk.Scope, name, as, key string) (desk.Issued, error) {
+func (d *Desk) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
 	source, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Issued{}, err

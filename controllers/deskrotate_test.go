@@ -26,11 +26,11 @@ func (k *counter) inUse(tok token.Token) {
 func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T) {
 	w := newWorld(t)
 	k, o := w.counter(api), w.start(api, api)
-	first, err := k.Create(w.ctx, w.scope(), ci())
+	first, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	w.must(o.lookAfter())
 	w.now = w.now.Add(time.Minute)
-	second, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+	second, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 	w.must(err)
 	w.must(w.arrivedAt(second.Secret, 1))
 	if !w.good(first.Secret) || second.Token.Rotations != 1 || second.Token.Predecessors != 1 || second.Token.ID != second.Secret.Digest().RecordName() {
@@ -58,25 +58,25 @@ func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T)
 func TestARotationIsRefusedToWhatIsNotInForce(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci())
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
 	w.must(err)
 	for name, c := range map[string]struct{ before, after func() }{
 		"suspended": {
 			func() {
-				_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+				_, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
 				w.must(err)
 			},
 			func() {
-				_, err := k.Change(w.ctx, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
+				_, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
 				w.must(err)
 			},
 		},
 		"expired": {func() { w.now = w.now.Add(time.Hour) }, func() { w.now = w.now.Add(-time.Hour) }},
 	} {
 		c.before()
-		_, byName := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
-		_, own := k.RotateOwn(w.ctx, made.Secret.Digest())
-		_, keyed := k.Rotate(w.ctx, w.scope(), "CI_deploy", "key")
+		_, byName := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
+		_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest())
+		_, keyed := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "key")
 		for how, err := range map[string]error{"by name": byName, "own": own, "with a key": keyed} {
 			if _, ok := errors.AsType[*desk.Refused](err); !ok {
 				t.Errorf("%s, %s: %v", name, how, err)
@@ -85,7 +85,7 @@ func TestARotationIsRefusedToWhatIsNotInForce(t *testing.T) {
 		c.after()
 	}
 	w.must(w.arrivedAt(made.Secret, 0))
-	if _, err := k.RotateOwn(w.ctx, token.Digest{1}); !errors.Is(err, desk.ErrMissing) {
+	if _, err := k.RotateOwn(w.ctx, root, token.Digest{1}); !errors.Is(err, desk.ErrMissing) {
 		t.Errorf("a token that nobody knows: %v", err)
 	}
 }
@@ -94,16 +94,16 @@ func TestARotationIsRefusedToWhatIsNotInForce(t *testing.T) {
 func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 	for name, rotate := range map[string]func(*world, *counter, token.Token) (desk.Issued, error){
 		"by whoever holds it": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			return k.RotateOwn(w.ctx, held.Digest())
+			return k.RotateOwn(w.ctx, root, held.Digest())
 		},
 		"under a key": func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
-			return k.Rotate(w.ctx, w.scope(), "CI_deploy", "a key")
+			return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "a key")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			k, other := w.counter(api), w.counter(api)
-			first, err := k.Create(w.ctx, w.scope(), ci())
+			first, err := k.Create(w.ctx, root, w.scope(), ci())
 			w.must(err)
 			lost, err := rotate(w, k, first.Secret)
 			w.must(err)
@@ -128,10 +128,10 @@ func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 				t.Errorf("when it is written that it is in use: %v", err)
 			}
 			w.must(w.arrivedAt(again.Secret, 1))
-			if third, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "another key"); err != nil || !w.good(third.Secret) {
+			if third, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "another key"); err != nil || !w.good(third.Secret) {
 				t.Errorf("another rotation: %v", err)
 			}
-			if _, err := k.RotateOwn(w.ctx, first.Secret.Digest()); !errors.Is(err, desk.ErrInUse) {
+			if _, err := k.RotateOwn(w.ctx, root, first.Secret.Digest()); !errors.Is(err, desk.ErrInUse) {
 				t.Errorf("two rotations later: %v", err)
 			}
 		})
@@ -141,12 +141,12 @@ func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 func TestAtMostThreePredecessorsAreKept(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
-	made, err := k.Create(w.ctx, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
 	w.must(err)
 	tokens := []token.Token{made.Secret}
 	for range 5 {
 		w.now = w.now.Add(time.Second)
-		next, err := k.Rotate(w.ctx, w.scope(), "CI_deploy", "")
+		next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 		w.must(err)
 		w.must(w.check())
 		tokens = append(tokens, next.Secret)
@@ -166,36 +166,36 @@ func TestACloneMayDoWhatItsSourceMay(t *testing.T) {
 	w.must(w.start(api, api).settle())
 	k := w.counter(api)
 	source := w.shop + ":indexer"
-	made, err := k.Clone(w.ctx, w.scope(), source, "copy", "")
+	made, err := k.Clone(w.ctx, root, w.scope(), source, "copy", "")
 	w.must(err)
 	r, err := record.NewKube(api, api, w.own).Find(w.ctx, made.Secret.Digest())
 	w.must(err)
 	if made.Token.Declared || made.Token.Lifetime != 3*time.Hour || len(r.Roles) != 1 || r.Roles[0] != "primary" || !r.ExpiresAt.Equal(w.now.Add(3*time.Hour)) {
 		t.Errorf("the clone %+v has %v", made.Token, r.Roles)
 	}
-	if _, err := k.Clone(w.ctx, w.scope(), source, "copy", ""); !errors.Is(err, desk.ErrTaken) {
+	if _, err := k.Clone(w.ctx, root, w.scope(), source, "copy", ""); !errors.Is(err, desk.ErrTaken) {
 		t.Errorf("a second one of that name: %v", err)
 	}
-	if _, err := k.Clone(w.ctx, w.scope(), source, "copy", "key"); !errors.Is(err, desk.ErrTaken) {
+	if _, err := k.Clone(w.ctx, root, w.scope(), source, "copy", "key"); !errors.Is(err, desk.ErrTaken) {
 		t.Errorf("under a key that the first had not: %v", err)
 	}
-	lost, err := k.Clone(w.ctx, w.scope(), source, "second", "key")
+	lost, err := k.Clone(w.ctx, root, w.scope(), source, "second", "key")
 	w.must(err)
-	again, err := k.Clone(w.ctx, w.scope(), source, "second", "key")
+	again, err := k.Clone(w.ctx, root, w.scope(), source, "second", "key")
 	w.must(err)
 	if w.good(lost.Secret) || !w.good(again.Secret) || again.Token.Rotations != 0 {
 		t.Errorf("a retry gave %+v", again.Token)
 	}
 	k.inUse(again.Secret)
-	if _, err := k.Clone(w.ctx, w.scope(), source, "second", "key"); !errors.Is(err, desk.ErrInUse) {
+	if _, err := k.Clone(w.ctx, root, w.scope(), source, "second", "key"); !errors.Is(err, desk.ErrInUse) {
 		t.Errorf("a retry that comes late: %v", err)
 	}
-	if _, err := k.Clone(w.ctx, w.scope(), "copy", "second", "key"); !errors.Is(err, desk.ErrTaken) {
+	if _, err := k.Clone(w.ctx, root, w.scope(), "copy", "second", "key"); !errors.Is(err, desk.ErrTaken) {
 		t.Errorf("of another source: %v", err)
 	}
-	_, err = k.Change(w.ctx, w.scope(), "copy", desk.Change{State: new("Suspended")})
+	_, err = k.Change(w.ctx, root, w.scope(), "copy", desk.Change{State: new("Suspended")})
 	w.must(err)
-	if _, err := k.Clone(w.ctx, w.scope(), "copy", "third", ""); err == nil {
+	if _, err := k.Clone(w.ctx, root, w.scope(), "copy", "third", ""); err == nil {
 		t.Error("what is suspended was cloned")
 	}
 }
@@ -206,7 +206,7 @@ func TestACloneOfATokenThatAsksForTooMuchIsRefused(t *testing.T) {
 	w.must(w.declare())
 	w.must(w.start(api, api).settle())
 	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Roles = []v1alpha1.RoleName{"second"} })
-	_, err := w.counter(api).Clone(w.ctx, w.scope(), w.shop+":indexer", "copy", "")
+	_, err := w.counter(api).Clone(w.ctx, root, w.scope(), w.shop+":indexer", "copy", "")
 	if no, ok := errors.AsType[*desk.Refused](err); !ok || no.Field != "" && no.Field != "permissions" && no.Field != "roles" {
 		t.Errorf("cloned: %v", err)
 	}
@@ -238,7 +238,7 @@ func TestATokenInASecretRotatesOnceForEachRequest(t *testing.T) {
 	rotate := func(key string) {
 		t.Helper()
 		w.now = w.now.Add(time.Second)
-		issued, err := k.Rotate(w.ctx, w.scope(), name, key)
+		issued, err := k.Rotate(w.ctx, root, w.scope(), name, key)
 		w.must(err)
 		if issued.Secret.Reveal() != "" {
 			t.Error("[1] the answer holds a token that is in a Secret")
@@ -260,15 +260,15 @@ func TestATokenInASecretRotatesOnceForEachRequest(t *testing.T) {
 	w.now = w.now.Add(time.Second)
 	held := w.held()
 	for range 2 {
-		_, err := k.RotateOwn(w.ctx, held.Digest())
+		_, err := k.RotateOwn(w.ctx, root, held.Digest())
 		w.must(err)
 		expect("its holder asks, and asks again", 6)
 	}
-	if _, err := k.RotateOwn(w.ctx, w.held().Digest()); err != nil {
+	if _, err := k.RotateOwn(w.ctx, root, w.held().Digest()); err != nil {
 		t.Errorf("the holder of the next one: %v", err)
 	}
 	expect("the next one", 7)
-	if _, err := k.RotateOwn(w.ctx, held.Digest()); !errors.Is(err, desk.ErrInUse) {
+	if _, err := k.RotateOwn(w.ctx, root, held.Digest()); !errors.Is(err, desk.ErrInUse) {
 		t.Errorf("the holder of one before: %v", err)
 	}
 }

@@ -10,8 +10,22 @@ import (
 	"errors"
 	"time"
 
+	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/token"
 )
+
+// Caller is the principal that a request is made by. The zero Caller holds nothing.
+type Caller struct {
+	// ID names the credential that calls, as its record does: "at-..."; or "user NAME" for a user who comes with a name and
+	// a password. Two requests of one caller have the same ID.
+	ID string
+	// Subject is whom the credential is of: the namespace and the name of an ApplicationToken, or the name of a User.
+	Subject string
+	// Holds is the most that a token may have that this caller makes, changes, or is shown.
+	Holds grant.Authority
+	// Escalates reports whether the caller may go beyond what it holds.
+	Escalates bool
+}
 
 // Scope is whose tokens are asked about: those of a client, or those of a user.
 type Scope struct {
@@ -96,21 +110,21 @@ func (r *Refused) Error() string {
 // Desk does what is asked. Safe for use by many, on every replica.
 type Desk interface {
 	// Create makes a token. ErrTaken if the scope has one of that name.
-	Create(ctx context.Context, s Scope, w Wanted) (Issued, error)
+	Create(ctx context.Context, by Caller, s Scope, w Wanted) (Issued, error)
 	// List lists the tokens of a scope by name.
 	List(ctx context.Context, s Scope) ([]Token, error)
 	// Get finds one.
 	Get(ctx context.Context, s Scope, name string) (Token, error)
 	// Change changes what one may do, or suspends it.
-	Change(ctx context.Context, s Scope, name string, c Change) (Token, error)
+	Change(ctx context.Context, by Caller, s Scope, name string, c Change) (Token, error)
 	// Clone makes a token that may do what another may. Under the same key, if there is one, a second call is a retry of the
 	// first, and replaces what that made if nobody has used it.
-	Clone(ctx context.Context, s Scope, name, as, key string) (Issued, error)
+	Clone(ctx context.Context, by Caller, s Scope, name, as, key string) (Issued, error)
 	// Rotate makes a successor under the same name; the predecessor stays good for its overlap. For the key see Clone.
-	Rotate(ctx context.Context, s Scope, name, key string) (Issued, error)
+	Rotate(ctx context.Context, by Caller, s Scope, name, key string) (Issued, error)
 	// RotateOwn is Rotate for whoever holds the token of the digest. A second call with the same token replaces the successor
 	// if nobody has used it.
-	RotateOwn(ctx context.Context, d token.Digest) (Issued, error)
+	RotateOwn(ctx context.Context, by Caller, d token.Digest) (Issued, error)
 	// Revoke ends every version of a token.
 	Revoke(ctx context.Context, s Scope, name string) error
 }

@@ -153,7 +153,7 @@ func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) erro
 			return err
 		}
 	}
-	made, err := d.Desk.Create(r.Context(), m.scope, wanted)
+	made, err := d.Desk.Create(r.Context(), m.asCaller(), m.scope, wanted)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if _, err := d.found(r, m); err != nil {
 		return err
 	}
-	t, err := d.Desk.Change(r.Context(), m.scope, m.name, desk.Change(body))
+	t, err := d.Desk.Change(r.Context(), m.asCaller(), m.scope, m.name, desk.Change(body))
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if _, err := d.found(r, m); err != nil {
 		return err
 	}
-	made, err := d.Desk.Clone(r.Context(), m.scope, m.name, body.Name, key)
+	made, err := d.Desk.Clone(r.Context(), m.asCaller(), m.scope, m.name, body.Name, key)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (c *counter) check(s desk.Scope, roles, permissions, ranges []string) error
 	return nil
 }
 
-func (c *counter) Create(ctx context.Context, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
+func (c *counter) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.create(ctx, s, w)
@@ -168,7 +168,7 @@ func (c *counter) Get(_ context.Context, s desk.Scope, name string) (desk.Token,
 	return k.Token, nil
 }
 
-func (c *counter) Change(ctx context.Context, s desk.Scope, name string, change desk.Change) (desk.Token, error) {
+func (c *counter) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name string, change desk.Change) (desk.Token, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
@@ -201,7 +201,7 @@ func (c *counter) Change(ctx context.Context, s desk.Scope, name string, change 
 	return k.Token, nil
 }
 
-func (c *counter) Clone(ctx context.Context, s desk.Scope, name, as, key string) (desk.Issued, error) {
+func (c *counter) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
@@ -238,7 +238,7 @@ func (c *counter) replace(ctx context.Context, k *kept, key string) (desk.Issued
 	return issued, err
 }
 
-func (c *counter) Rotate(ctx context.Context, s desk.Scope, name, key string) (desk.Issued, error) {
+func (c *counter) Rotate(ctx context.Context, _ desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
@@ -261,7 +261,7 @@ func (c *counter) succeed(ctx context.Context, k *kept, key string) (desk.Issued
 	return issued, err
 }
 
-func (c *counter) RotateOwn(ctx context.Context, d token.Digest) (desk.Issued, error) {
+func (c *counter) RotateOwn(ctx context.Context, _ desk.Caller, d token.Digest) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.books.away() {

@@ -32,25 +32,25 @@ func (s stuck) Get(ctx context.Context, of desk.Scope, name string) (desk.Token,
 	return desk.Token{}, wait(ctx)
 }
 
-func (s stuck) Create(ctx context.Context, _ desk.Scope, _ desk.Wanted) (desk.Issued, error) {
+func (s stuck) Create(ctx context.Context, _ desk.Caller, _ desk.Scope, _ desk.Wanted) (desk.Issued, error) {
 	return desk.Issued{}, wait(ctx)
 }
 
 func (s stuck) List(ctx context.Context, _ desk.Scope) ([]desk.Token, error) { return nil, wait(ctx) }
 
-func (s stuck) Change(ctx context.Context, _ desk.Scope, _ string, _ desk.Change) (desk.Token, error) {
+func (s stuck) Change(ctx context.Context, _ desk.Caller, _ desk.Scope, _ string, _ desk.Change) (desk.Token, error) {
 	return desk.Token{}, wait(ctx)
 }
 
-func (s stuck) Clone(ctx context.Context, _ desk.Scope, _, _, _ string) (desk.Issued, error) {
+func (s stuck) Clone(ctx context.Context, _ desk.Caller, _ desk.Scope, _, _, _ string) (desk.Issued, error) {
 	return desk.Issued{}, wait(ctx)
 }
 
-func (s stuck) Rotate(ctx context.Context, _ desk.Scope, _, _ string) (desk.Issued, error) {
+func (s stuck) Rotate(ctx context.Context, _ desk.Caller, _ desk.Scope, _, _ string) (desk.Issued, error) {
 	return desk.Issued{}, wait(ctx)
 }
 
-func (s stuck) RotateOwn(ctx context.Context, _ token.Digest) (desk.Issued, error) {
+func (s stuck) RotateOwn(ctx context.Context, _ desk.Caller, _ token.Digest) (desk.Issued, error) {
 	return desk.Issued{}, wait(ctx)
 }
 

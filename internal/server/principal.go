@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/server/fields"
@@ -61,6 +62,11 @@ func (p principal) by() string {
 		return p.ID.String()
 	}
 	return "user " + p.Subject
+}
+
+// asCaller returns the principal as the management API knows it.
+func (p principal) asCaller() desk.Caller {
+	return desk.Caller{ID: p.by(), Subject: p.Subject}
 }
 
 // errRefused says that the answer was written.

@@ -26,7 +26,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	case err != nil:
 		return err
 	}
-	made, err := d.Desk.Rotate(r.Context(), m.scope, m.name, key)
+	made, err := d.Desk.Rotate(r.Context(), m.asCaller(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) err
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
 	}
-	made, err := d.Desk.RotateOwn(r.Context(), m.digest)
+	made, err := d.Desk.RotateOwn(r.Context(), m.asCaller(), m.digest)
 	if err != nil {
 		return err
 	}

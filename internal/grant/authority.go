@@ -1,0 +1,54 @@
+package grant
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Authority is what a credential amounts to: what it may do, from where, and until when. The zero Authority may do nothing,
+// from everywhere and for ever.
+type Authority struct {
+	Roles       []string       // by name
+	Permissions []string       // patterns
+	Ranges      []netip.Prefix // the addresses from which it is accepted; empty: all
+	End         time.Time      // the first instant at which it is refused; zero: none
+}
+
+// Part names what of an Authority another does not hold.
+type Part string
+
+// Parts of an Authority.
+const (
+	PartRoles       Part = "roles"
+	PartPermissions Part = "permissions"
+	PartRanges      Part = "sourceRanges"
+	PartEnd         Part = "lifetime"
+)
+
+// Within reports whether limit holds all of a, and otherwise which part it does not hold. A role is held by its name alone:
+// services ask for names of roles, so holding the permissions of a role is not holding the role.
+func (a Authority) Within(limit Authority) (over Part, ok bool) {
+	switch {
+	case slices.ContainsFunc(a.Roles, func(role string) bool { return !slices.Contains(limit.Roles, role) }):
+		return PartRoles, false
+	case slices.ContainsFunc(a.Permissions, func(p string) bool { return !Covers(limit.Permissions, p) }):
+		return PartPermissions, false
+	case !narrower(a.Ranges, limit.Ranges):
+		return PartRanges, false
+	case !limit.End.IsZero() && (a.End.IsZero() || a.End.After(limit.End)):
+		return PartEnd, false
+	default:
+		return "", true
+	}
+}
+
+// narrower reports whether each address of ranges is in limit. Of ranges that only together cover another, it says no.
+func narrower(ranges, limit []netip.Prefix) bool {
+	if len(limit) == 0 {
+		return true
+	}
+	return len(ranges) > 0 && !slices.ContainsFunc(ranges, func(r netip.Prefix) bool {
+		return !slices.ContainsFunc(limit, func(l netip.Prefix) bool { return l.Bits() <= r.Bits() && l.Contains(r.Addr()) })
+	})
+}
