@@ -102,7 +102,7 @@ func NewService(o Options) *Service {
 type Attempt struct {
 	Username string
 	Password password.Secret
-	Source   netip.Addr
+	Source   netip.Addr // that limits count it under
 }
 
 // Authenticate says who logs in. ErrDenied if it is nobody who may; *Limited if the name or the address failed too often;

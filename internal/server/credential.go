@@ -57,9 +57,10 @@ func bearer(value string) (text string, ok bool) {
 	return text, text != ""
 }
 
-// sourceOf is the address that a request came from: that of the connection, or, where that is a proxy that we trust, the
-// last one in X-Forwarded-For that is none. Zero if it cannot be told: where a proxy that we do not trust says something,
-// or one that we trust says nothing, the address of the connection is that of the proxy and of nobody else.
+// sourceOf returns the address that a request came from: that of the connection, or, where that is a trusted proxy, the
+// last one in X-Forwarded-For that is none. It is zero where the source is unknown: an untrusted peer sends the header, or
+// a trusted proxy sends none, an empty element, or what is no address. The address of the proxy would then be believed to
+// be that of each of its callers, and ranges that hold the proxy would let all of them in.
 func sourceOf(remote string, forwarded []string, trusted []netip.Prefix) netip.Addr {
 	source := peerOf(remote)
 	if trusts(trusted, source) != (len(forwarded) > 0) {
@@ -67,21 +68,57 @@ func sourceOf(remote string, forwarded []string, trusted []netip.Prefix) netip.A
 	}
 	for i := len(forwarded) - 1; i >= 0; i-- {
 		rest := forwarded[i]
-		for rest != "" && trusts(trusted, source) {
+		for more := true; more && trusts(trusted, source); {
 			var last string
-			if comma := strings.LastIndexByte(rest, ','); comma >= 0 {
-				rest, last = rest[:comma], rest[comma+1:]
-			} else {
-				rest, last = "", rest
+			rest, last, more = cutLast(rest)
+			hop, ok := parseHop(last)
+			if !ok {
+				return netip.Addr{}
 			}
-			next, err := netip.ParseAddr(strings.TrimSpace(last))
-			if err != nil {
-				return netip.Addr{} // a proxy that we trust says what we do not understand
-			}
-			source = next.Unmap().WithZone("")
+			source = hop
 		}
 	}
 	return source
+}
+
+// cutLast splits a list at its last comma. more reports whether elements are left.
+func cutLast(list string) (rest, last string, more bool) {
+	if comma := strings.LastIndexByte(list, ','); comma >= 0 {
+		return list[:comma], list[comma+1:], true
+	}
+	return "", list, false
+}
+
+// parseHop parses one element of X-Forwarded-For: an address, or an address and a port, as Azure's gateways write it.
+// IPv6 with a port is in brackets. It tells the two forms apart before it parses, since an error takes memory.
+func parseHop(text string) (netip.Addr, bool) {
+	text = strings.Trim(text, " \t")
+	var hop netip.Addr
+	switch {
+	case text == "":
+		return netip.Addr{}, false
+	case strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]"):
+		hop, _ = netip.ParseAddr(text[1 : len(text)-1]) //nolint:errcheck // zero then
+		if !hop.Is6() {
+			return netip.Addr{}, false
+		}
+	case text[0] == '[' || strings.Count(text, ":") == 1:
+		at, _ := netip.ParseAddrPort(text) //nolint:errcheck // zero then
+		hop = at.Addr()
+	default:
+		hop, _ = netip.ParseAddr(text) //nolint:errcheck // zero then
+	}
+	return hop.Unmap().WithZone(""), hop.IsValid()
+}
+
+// limitedAs returns the address that limits count a request under: its source, or the address of the connection where the
+// source is unknown. Otherwise all whose source is unknown would share one key, and one stranger would use up the limits of
+// all of them.
+func limitedAs(source netip.Addr, remote string) netip.Addr {
+	if source.IsValid() {
+		return source
+	}
+	return peerOf(remote)
 }
 
 // peerOf is the address at the other end of a connection. Zero if it has none.

@@ -56,9 +56,10 @@ func (d *Doors) WebhookHandler() http.Handler {
 	return newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
 }
 
-// ask verifies for a door. It counts the answer, and puts refusals into the audit log.
+// ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and puts refusals into the audit log.
 func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, caller netip.Addr) (verify.Identity, verify.Verdict) {
 	began := d.Now()
+	f.Caller = caller
 	who, v := d.Verifier.Verify(ctx, credential, f)
 	d.Metrics.answered(at, v, d.Now().Sub(began))
 	if v == verify.Good || (v == verify.Malformed || v == verify.Unknown || v == verify.Undecided) && !d.Noise.AllowN(began, 1) {
@@ -74,4 +75,9 @@ func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Fa
 
 func (d *Doors) source(r *http.Request) netip.Addr {
 	return sourceOf(r.RemoteAddr, r.Header["X-Forwarded-For"], d.Trusted)
+}
+
+// caller returns the address that limits count a request under.
+func (d *Doors) caller(r *http.Request) netip.Addr {
+	return limitedAs(d.source(r), r.RemoteAddr)
 }

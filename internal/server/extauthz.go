@@ -54,7 +54,7 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
 	p := presentedIn(headers)
 	facts.Session = p.session
-	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, facts.Source)
+	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, limitedAs(facts.Source, gatewayOf(ctx)))
 	switch {
 	case verdict == verify.Good:
 		return pass(who, headers, route[extensionCredential] == removeCredential), nil
@@ -100,10 +100,18 @@ func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	return h
 }
 
+// gatewayOf returns the address and port of the gateway that calls.
+func gatewayOf(ctx context.Context) string {
+	gateway, ok := peer.FromContext(ctx)
+	if !ok || gateway.Addr == nil {
+		return ""
+	}
+	return gateway.Addr.String()
+}
+
 // sourceOfCheck is the address that Envoy was called from, if Envoy is one of the proxies that we trust.
 func (d extAuthz) sourceOfCheck(ctx context.Context, a *authv3.AttributeContext) netip.Addr {
-	gateway, ok := peer.FromContext(ctx)
-	if !ok || !trusts(d.Trusted, peerOf(gateway.Addr.String())) {
+	if !trusts(d.Trusted, peerOf(gatewayOf(ctx))) {
 		return netip.Addr{}
 	}
 	said, err := netip.ParseAddr(a.GetSource().GetAddress().GetSocketAddress().GetAddress())

@@ -63,7 +63,7 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	facts.Source = d.source(r)
 	p := presentedIn(r.Header)
 	facts.Session = p.session
-	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
 	switch {
 	case verdict == verify.Good:
 		values := valuesOf(who)

@@ -89,7 +89,7 @@ func FuzzForwardAuth(f *testing.F) {
 func FuzzSource(f *testing.F) {
 	w := verifytest.Load(f)
 	for _, remote := range []string{"127.0.0.1:1", "192.0.2.5:1", "[::1]:1", "", "@", "[::ffff:127.0.0.1]:1", "[fe80::1%eth0]:1"} {
-		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05"} {
+		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "[::ffff:192.0.2.5]:99", "[192.0.2.5]", "192.0.2.5:", ",", "127.0.0.2, ", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05"} {
 			f.Add(remote, said, "")
 			f.Add(remote, said, "127.0.0.2")
 		}
@@ -119,9 +119,19 @@ func among(remote string, lines ...string) bool {
 	if peer, err := netip.ParseAddrPort(remote); err != nil || !proxies.Contains(peer.Addr().Unmap()) {
 		return false // there is a header, and whoever wrote it is a stranger
 	}
-	said := strings.Split(strings.Join(slices.DeleteFunc(lines, func(s string) bool { return s == "" }), ","), ",")
+	if len(lines) == 2 && lines[1] == "" {
+		lines = lines[:1] // there is no second header then
+	}
+	said := strings.Split(strings.Join(lines, ","), ",")
 	for _, s := range slices.Backward(said) {
-		a, err := netip.ParseAddr(strings.TrimSpace(s))
+		s = strings.Trim(s, " \t")
+		a, err := netip.ParseAddr(s)
+		if at, withPort := netip.ParseAddrPort(s); err != nil && withPort == nil {
+			a, err = at.Addr(), nil
+		}
+		if inside, found := strings.CutPrefix(s, "["); err != nil && found && strings.HasSuffix(inside, "]") && strings.Contains(inside, ":") {
+			a, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+		}
 		switch a = a.Unmap().WithZone(""); {
 		case err != nil:
 			return false

@@ -126,7 +126,7 @@ func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 		return login.User{}, login.ErrUnavailable
 	}
 	source := d.source(r)
-	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: source})
+	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: limitedAs(source, r.RemoteAddr)})
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
@@ -269,9 +269,12 @@ func seconds(d time.Duration) string {
 // endLogin ends the login that a request presents, in a header or in a cookie. A credential of another kind stays: who would
 // log out with it does not know what it is.
 func (d *Doors) endLogin(r *http.Request) error {
+	if fromElsewhere(r) { // a browser sends cookies along with what any page has it load
+		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
+	}
 	p := presentedIn(r.Header)
 	facts := verify.Facts{Source: d.source(r), Session: p.session}
-	who, verdict := d.ask(r.Context(), doorLogout, p.text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), doorLogout, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
 	switch {
 	case verdict.Open():
 		return login.ErrUnavailable

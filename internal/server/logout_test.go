@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,61 @@ func TestAPageOfAnotherSiteDoesNotUseAPasswordThatABrowserRemembers(t *testing.T
 		got := h.call(http.MethodGet, "/application-tokens/v1/application-token", basic("alice"), header(x.name, x.value))
 		if got.status != x.status {
 			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+}
+
+// A browser sends the cookies of a login along with what a page of another site has it load, or links to.
+func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
+	for what, x := range map[string]struct {
+		headers []part
+		allowed bool
+	}{
+		"a program":                                  {nil, true},
+		"a page of this site":                        {[]part{header("Sec-Fetch-Site", "same-origin")}, true},
+		"an address that somebody typed":             {[]part{header("Sec-Fetch-Site", "none")}, true},
+		"a page of a host beside this one":           {[]part{header("Sec-Fetch-Site", "same-site")}, false},
+		"a page of another site":                     {[]part{header("Sec-Fetch-Site", "cross-site")}, false},
+		"a page that has two opinions":               {[]part{header("Sec-Fetch-Site", "same-origin", "cross-site")}, false},
+		"a page of another origin, in an old one":    {[]part{header("Origin", "https://evil.example")}, false},
+		"a page of no origin, in an old one":         {[]part{header("Origin", "null")}, false},
+		"a link on a page of another, in an old one": {[]part{header("Referer", "https://evil.example/page")}, false},
+		"a link on a page that has this as its path": {[]part{header("Referer", "https://evil.example/{host}")}, false},
+		"a link on a page that has this as its user": {[]part{header("Referer", "http://{host}@evil.example/")}, false},
+		"a link on a page of this, in an old one":    {[]part{header("Referer", "http://{host}/ui/?a=b#c")}, true},
+		"a link on a page of this without a path":    {[]part{header("Referer", "http://{host}?a=b")}, true},
+		"a referer that is no address":               {[]part{header("Referer", "about:blank")}, false},
+		"this origin, and another referer":           {[]part{header("Origin", "http://{host}"), header("Referer", "https://evil.example/")}, true},
+	} {
+		for path, method := range map[string]string{logoutPath: http.MethodGet, "/auth/logout": http.MethodPost} {
+			for way, present := range map[string]func(tok, id string) part{
+				"in cookies":  func(tok, id string) part { return cookies(credentialCookie+tok, "SESSION="+id) },
+				"in a header": func(tok, id string) part { return both(bearer(tok), cookies("SESSION="+id)) },
+			} {
+				h := newOpenInn(t)
+				tok, id := h.session("60")
+				parts := []part{present(tok, id)}
+				for _, p := range x.headers {
+					parts = append(parts, func(r *http.Request) {
+						p(r)
+						for _, name := range []string{"Origin", "Referer"} {
+							for i, value := range r.Header[name] {
+								r.Header[name][i] = strings.ReplaceAll(value, "{host}", r.URL.Host)
+							}
+						}
+					})
+				}
+				got := h.call(method, path, parts...)
+				ended := !h.good(tok, cookies("SESSION="+id))
+				want := http.StatusOK
+				if !x.allowed {
+					want = http.StatusForbidden
+				}
+				if ended != x.allowed || got.status != want {
+					t.Errorf("%s, %s, %s: %d %s, and the login ended: %t", what, path, way, got.status, got.body, ended)
+				}
+				h.clean()
+			}
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (d *Doors) authenticated(w http.ResponseWriter, r *http.Request, c caller, 
 	if c.many {
 		text = ""
 	}
-	who, verdict := d.ask(r.Context(), at, text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), at, text, facts, d.caller(r))
 	switch {
 	case verdict == verify.Good:
 		return who, true
@@ -147,7 +147,7 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	// The resource server does not say where it was presented, nor with which session: a token with ranges is not known to
 	// be in them, nor one of a session to be in that.
-	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), verify.Facts{}, d.source(r))
+	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), verify.Facts{}, d.caller(r))
 	switch {
 	case verdict == verify.Good:
 		answer(w, http.StatusOK, introspected(who))

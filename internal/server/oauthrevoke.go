@@ -48,7 +48,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	facts := c.facts()
 	facts.Source = d.source(r)
-	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), facts, facts.Source); {
+	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), facts, limitedAs(facts.Source, r.RemoteAddr)); {
 	case verdict.Open():
 		unavailable(w)
 	case verdict == verify.Unknown: // the store was asked, so it is gone

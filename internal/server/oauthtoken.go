@@ -138,7 +138,7 @@ func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Field
 	}
 	facts := c.facts()
 	facts.Source = d.source(r)
-	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, facts, facts.Source); {
+	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, facts, limitedAs(facts.Source, r.RemoteAddr)); {
 	case verdict == verify.Good:
 		return program{c.client, true}, nil
 	case verdict.Open():

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/apptoken/operator/internal/desk"
@@ -86,7 +87,7 @@ func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client strin
 		return d.byName(w, r, n, client)
 	}
 	facts := verify.Facts{Source: d.source(r), Session: presentedIn(r.Header).session}
-	who, verdict := d.ask(r.Context(), doorManage, p.text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), doorManage, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict == verify.Good && err == nil:
@@ -137,18 +138,28 @@ func (d *Doors) enterAt(w http.ResponseWriter, r *http.Request, n named, client 
 // errElsewhere says that the caller is known and has no business there, which is answered as if there was nothing.
 var errElsewhere = errors.New("the user has no such account")
 
-// fromElsewhere says whether a browser sends a request for a page of another host: as it says itself, or, if it is an old one,
-// by where the page is from.
+// fromElsewhere reports whether a browser sends a request for a page of another host: as it says itself, or, if it is an
+// old one, by where the page is from. An old browser sends no Origin with a GET that follows a link or loads an image, but
+// it sends a Referer. Programs send none of the three.
 func fromElsewhere(r *http.Request) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
-		return site[0] != "same-origin" && site[0] != "none"
+		return slices.ContainsFunc(site, func(s string) bool { return s != "same-origin" && s != "none" })
 	}
-	origin := r.Header["Origin"]
-	if len(origin) == 0 {
-		return false
+	for _, name := range []string{"Origin", "Referer"} {
+		if pages := r.Header[name]; len(pages) > 0 {
+			return slices.ContainsFunc(pages, func(page string) bool { return hostOf(page) != r.Host })
+		}
 	}
-	_, host, _ := strings.Cut(origin[0], "://")
-	return host != r.Host
+	return false
+}
+
+// hostOf returns the host and port of the URL of a page; empty if it has none.
+func hostOf(page string) string {
+	_, host, _ := strings.Cut(page, "://")
+	if end := strings.IndexAny(host, "/?#"); end >= 0 {
+		host = host[:end]
+	}
+	return host
 }
 
 // basicFor asks for a name and a password: a page that asks by itself not in a way at which the browser would, and keep the answer.

@@ -127,7 +127,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	}
 	p := credentialOf(r.Header) // and no cookie: a browser sends it whoever had it send the request
 	facts := verify.Facts{Source: d.source(r)}
-	who, verdict := d.ask(r.Context(), doorLogin, p.text, facts, facts.Source)
+	who, verdict := d.ask(r.Context(), doorLogin, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict.Open():

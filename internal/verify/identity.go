@@ -15,11 +15,20 @@ type Facts struct {
 	// Source is the address that the credential was presented from. The zero Addr is an unknown one, which is within no
 	// range.
 	Source netip.Addr
+	// Caller is the address that look-ups in the store are limited by. The zero Addr: it is the Source.
+	Caller netip.Addr
 	// Permissions, Roles and Clients are required, all of them. A credential has one client: of two, it lacks one. That
 	// a longer list never lets more through matters, since gateways append to it what strangers write into addresses.
 	Permissions, Roles, Clients []string
 	// Session is the session id that the request names, without which a session token is refused.
 	Session string
+}
+
+func (f Facts) caller() netip.Addr {
+	if f.Caller.IsValid() {
+		return f.Caller
+	}
+	return f.Source
 }
 
 // Identity is for whom a good credential speaks, and what it may do. It holds neither the credential nor its digest.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,7 @@ type Verifier struct {
 	index   *Index
 	store   finder
 	reads   *rate.Limiter
+	shares  *shares // of reads
 	now     func() time.Time
 	lookups func(Lookup)
 	oldest  time.Duration // 0: there is no limit
@@ -70,6 +72,7 @@ type Options struct {
 func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest}
 	v.reads = rate.NewLimiter(rate.Limit(o.Reads), o.Reads)
+	v.shares = newShares(o.Reads)
 	return v
 }
 
@@ -132,11 +135,11 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	if known := v.recent.of(d, now); known != nil {
 		return v.judge(now, kind, known.record, f)
 	}
-	if now.UnixNano() < v.spent.Load() {
+	if now.UnixNano() < v.spent.Load() || !v.shares.left(now, f.caller()) {
 		v.lookups(LookupLimited)
 		return Identity{}, Undecided
 	}
-	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, d) })
+	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, f.caller(), d) })
 	select {
 	case <-ctx.Done():
 		return Identity{}, Undecided
@@ -153,12 +156,16 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 var errLimited = errors.New("no read of the store is left")
 
 // find reads a record from the store, and remembers for a while what came of it; nil: there is none.
-func (v *Verifier) find(ctx context.Context, now time.Time, d token.Digest) (r *record.Record, err error) {
+func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d token.Digest) (r *record.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil { // it would end the process, since nobody above could recover
 			r, err = nil, fmt.Errorf("the look-up failed: %v", p)
 		}
 	}()
+	if !v.shares.take(now, caller) { // before it takes one of all
+		v.lookups(LookupLimited)
+		return nil, errLimited
+	}
 	if !v.reads.AllowN(now, 1) {
 		v.spent.Store(now.Add(time.Second / time.Duration(max(v.reads.Burst(), 1))).UnixNano())
 		v.lookups(LookupLimited)

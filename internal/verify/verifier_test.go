@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -103,15 +104,15 @@ func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("one unknown token was looked up %d times", n)
 	}
-	for _, text := range unknown {
-		v.Verify(t.Context(), text, verify.Facts{})
+	for i, text := range unknown {
+		v.Verify(t.Context(), text, verify.Facts{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})})
 	}
 	if n := s.asked.Load(); n > 10 {
 		t.Errorf("200 unknown tokens at once were looked up %d times", n)
 	}
 	c.step(time.Second)
-	for _, text := range unknown {
-		v.Verify(t.Context(), text, verify.Facts{})
+	for i, text := range unknown {
+		v.Verify(t.Context(), text, verify.Facts{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})})
 	}
 	if n := s.asked.Load(); n > 20 || n <= 10 {
 		t.Errorf("%d look-ups after another second", n)
@@ -122,6 +123,55 @@ func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
 }
 
 // What the store could not tell is no answer: neither good nor gone.
+// One source uses up its own share of the look-ups and no more, whatever part of the answer it is limited by.
+func TestLookUp_OneSourceHasAShare(t *testing.T) {
+	flooder, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:0:1::1")
+	for name, x := range map[string]struct {
+		flood  func(i int) verify.Facts
+		others verify.Facts
+	}{
+		"an address": {func(int) verify.Facts { return verify.Facts{Source: flooder} }, verify.Facts{Source: neighbour}},
+		"a network of one customer": {func(i int) verify.Facts {
+			return verify.Facts{Source: netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 15: byte(i)})}
+		}, verify.Facts{Source: neighbour}},
+		"the caller, the source is not": {func(int) verify.Facts { return verify.Facts{Caller: flooder} }, verify.Facts{Caller: neighbour}},
+		"nobody knows which":            {func(int) verify.Facts { return verify.Facts{} }, verify.Facts{Source: neighbour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, c := newTwist(t), startAt(noon)
+			s := &store{}
+			v := w.verifier(c, s) // ten look-ups a second
+			for i := range 100 {
+				text := verifytest.Mint(t, token.Application, fmt.Sprint("unknown ", i)).Reveal()
+				v.Verify(t.Context(), text, x.flood(i))
+			}
+			if n := s.asked.Load(); n != 2 {
+				t.Errorf("one source caused %d look-ups, want a quarter of ten", n)
+			}
+			if _, verdict := v.Verify(t.Context(), verifytest.Mint(t, token.Application, "another").Reveal(), x.others); verdict != verify.Unknown {
+				t.Errorf("another source: %s, want an answer of the store", verdict)
+			}
+			c.step(time.Second)
+			if _, verdict := v.Verify(t.Context(), verifytest.Mint(t, token.Application, "later").Reveal(), x.flood(0)); verdict != verify.Unknown {
+				t.Errorf("a second later: %s", verdict)
+			}
+		})
+	}
+}
+
+func TestSourceNetwork_IsWhatOneCustomerHas(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "::192.0.2.7": "::/64", "2001:db8:0:1::1": "2001:db8:0:1::/64", "fe80::1%eth0": "fe80::/64",
+	} {
+		if got := verify.SourceNetwork(netip.MustParseAddr(address)).String(); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+	if got := verify.SourceNetwork(netip.Addr{}); got.IsValid() {
+		t.Errorf("the zero address: %s", got)
+	}
+}
+
 func TestWhatCannotBeLookedUpIsUndecided(t *testing.T) {
 	for name, find := range map[string]func(token.Digest) (record.Record, error){
 		"it does not answer": func(token.Digest) (record.Record, error) { return record.Record{}, errors.New("away") },
@@ -209,11 +259,12 @@ func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
 		}
 		return record.Record{}, record.ErrGone
 	}})
-	for range 3 {
-		if _, verdict := v.Verify(t.Context(), first.Reveal(), verify.Facts{}); verdict != verify.Good {
+	for i := range 3 {
+		from := verify.Facts{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})} // each source has a share of the look-ups
+		if _, verdict := v.Verify(t.Context(), first.Reveal(), from); verdict != verify.Good {
 			t.Errorf("the one that is known: %s", verdict)
 		}
-		if who, verdict := v.Verify(t.Context(), second.Reveal(), verify.Facts{}); verdict != verify.Unknown {
+		if who, verdict := v.Verify(t.Context(), second.Reveal(), from); verdict != verify.Unknown {
 			t.Errorf("the one that is not: %s as %v", verdict, who)
 		}
 	}

@@ -1,0 +1,60 @@
+package verify
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// SourceNetwork returns what limits count as one source: an IPv4 address, or the IPv6 network of 64 bits that one customer
+// has. It is the zero Prefix for the zero Addr.
+func SourceNetwork(a netip.Addr) netip.Prefix {
+	a = a.Unmap() // all of IPv4 is in one network of IPv6
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) //nolint:errcheck // of the zero Addr alone, whose Prefix is the zero one
+	return p
+}
+
+// shares limits how many look-ups one source causes, so that one stranger does not use up the look-ups of all. It takes no
+// lock, allocates nothing and never grows: two sources may have one slot, and which they are changes with each process.
+type shares struct {
+	seed  maphash.Seed
+	every time.Duration // until one look-up is given back
+	burst int64
+	slots [1 << 12]atomic.Int64 // when the source has its whole burst again, in Unix nanoseconds
+}
+
+// shareOf is the part of all look-ups that one source may cause.
+const shareOf = 4
+
+// newShares returns shares of so many look-ups a second.
+func newShares(reads int) *shares {
+	burst := max(reads/shareOf, 1)
+	return &shares{seed: maphash.MakeSeed(), every: time.Second / time.Duration(burst), burst: int64(burst)}
+}
+
+func (s *shares) slot(source netip.Addr) *atomic.Int64 {
+	return &s.slots[maphash.Comparable(s.seed, SourceNetwork(source))%uint64(len(s.slots))]
+}
+
+// left reports whether a source has a look-up left.
+func (s *shares) left(now time.Time, source netip.Addr) bool {
+	return s.slot(source).Load()-now.UnixNano() <= (s.burst-1)*int64(s.every)
+}
+
+// take takes a look-up of a source, and reports whether there was one.
+func (s *shares) take(now time.Time, source netip.Addr) bool {
+	for slot, at := s.slot(source), now.UnixNano(); ; {
+		full := slot.Load()
+		if full-at > (s.burst-1)*int64(s.every) {
+			return false
+		}
+		if slot.CompareAndSwap(full, max(full, at)+int64(s.every)) {
+			return true
+		}
+	}
+}
