@@ -78,6 +78,9 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		p := plan.ForToken(now, w.Desired, s.Observed)
 		r.Metrics.decided(p)
 		if p.Do == plan.Nothing {
+			if err := r.withdraw(ctx, w, &s); err != nil {
+				return w, s, p, err
+			}
 			return w, s, p, r.dropFormer(ctx, &s)
 		}
 		if err := r.act(ctx, now, at, w, &s, p); err != nil {

@@ -100,6 +100,11 @@ func judge(c *v1alpha1.Client, others []v1alpha1.Client) metav1.Condition {
 			return no(v1alpha1.ReasonAccountIDTaken, "Client %s, which is older, has the accountID %d; choose another", o.Name, *c.Spec.AccountID)
 		}
 	}
+	for i, key := range c.Spec.Tokens.AllowedSecretMetadata {
+		if isReserved(key) {
+			return no(v1alpha1.ReasonInvalidSpec, "spec.tokens.allowedSecretMetadata[%d]: %q cannot be allowed; take it out", i, key)
+		}
+	}
 	for i, g := range c.Spec.Grants {
 		if g.Namespaces.Selector != nil {
 			if _, err := metav1.LabelSelectorAsSelector(g.Namespaces.Selector); err != nil {

@@ -90,7 +90,7 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 		policy(at, s, issued, refuse)
 	}
 	rhythm(at, &w.Desired, refuse)
-	w.secret = secretOf(at, refuse)
+	w.secret = secretOf(at, s.client, refuse)
 	if len(problems) > 0 {
 		w.Refused = problems[0]
 	}
@@ -296,4 +296,5 @@ type secretWish struct {
 	templates   render.Templates
 	labels      map[string]string
 	annotations map[string]string
+	refusedKeys []string // of labels and annotations that the spec must not set, as passedOn lists them
 }

@@ -8,3 +8,10 @@ var (
 	Noted    = noted
 	AskedFor = askedFor
 )
+
+// IsReserved, IsActedOn and IsAllowed decide about keys of labels and annotations of a Secret.
+var (
+	IsReserved = isReserved
+	IsActedOn  = isActedOn
+	IsAllowed  = isAllowed
+)

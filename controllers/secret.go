@@ -20,8 +20,8 @@ import (
 // passedOn, an annotation, lists the labels and annotations that came from the spec, so that they can go with it.
 const passedOn = "apptoken.dev/passed-on"
 
-// secretOf reads what Secret a spec asks for.
-func secretOf(at *v1alpha1.ApplicationToken, refuse refuser) secretWish {
+// secretOf reads what Secret a spec asks for, of a client that may be unknown.
+func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser) secretWish {
 	t := at.Spec.Secret
 	w := secretWish{name: at.Name, labels: plain(t.Labels), annotations: plain(t.Annotations)}
 	if t.Name != "" {
@@ -40,29 +40,8 @@ func secretOf(at *v1alpha1.ApplicationToken, refuse refuser) secretWish {
 	if w.templates, err = render.Compile(texts); err != nil {
 		refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data: %s", err)
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
-		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is no label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
-		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is no key of an annotation; keys look like example.com/team", key)
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(union(w.labels, w.annotations))) {
-		if reserved(key) {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret sets %q, which is reserved; take it out", key)
-		}
-	}
+	w.checkMetadata(c, refuse)
 	return w
-}
-
-// reserved says whether a label or annotation means something to us, or makes a Secret something else than a Secret of
-// ours to Kubernetes.
-func reserved(key string) bool {
-	domain, _, found := strings.Cut(key, "/")
-	return found && (domain == "kubernetes.io" || domain == "apptoken.dev" || strings.HasSuffix(domain, ".apptoken.dev"))
 }
 
 // belongs says whether a labelled Secret is the token's: made for it, offered to it by its owner, or, after a restore,
@@ -96,26 +75,19 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 		secret.Annotations = map[string]string{}
 	}
 	for _, old := range strings.Fields(secret.Annotations[passedOn]) {
-		sort, key, _ := strings.Cut(old, ":")
-		if sort == "label" {
-			delete(secret.Labels, key)
-		} else {
-			delete(secret.Annotations, key)
-		}
+		unpass(secret, old)
 	}
 	maps.Copy(secret.Labels, w.secret.labels)
 	maps.Copy(secret.Annotations, w.secret.annotations)
 	var passed []string
 	for key := range w.secret.labels {
-		passed = append(passed, "label:"+key)
+		passed = append(passed, passedKey("labels", key))
 	}
 	for key := range w.secret.annotations {
-		passed = append(passed, "annotation:"+key)
+		passed = append(passed, passedKey("annotations", key))
 	}
 	slices.Sort(passed)
-	if delete(secret.Annotations, passedOn); len(passed) > 0 {
-		secret.Annotations[passedOn] = strings.Join(passed, " ")
-	}
+	setPassed(secret, passed)
 	secret.Labels[v1alpha1.LabelManaged] = "true"
 	secret.Labels[v1alpha1.LabelToken] = at.Name
 	secret.Annotations[v1alpha1.AnnotationRecord] = recordName
@@ -153,11 +125,5 @@ func plain[T ~string](m map[string]T) map[string]string {
 	for k, v := range m {
 		out[k] = string(v)
 	}
-	return out
-}
-
-func union(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
-	maps.Copy(out, b)
 	return out
 }

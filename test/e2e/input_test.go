@@ -122,6 +122,7 @@ var hopeless = map[string]struct {
 	"unlisted-function":   {`{secret: {data: {token: "{{ printf \"%9999999s\" .Token }}"}}}`, v1alpha1.ReasonInvalidSpec, []string{"calls printf", "b64enc"}},
 	"template-of-nothing": {`{secret: {data: {user: "{{ .Client }}"}}}`, v1alpha1.ReasonInvalidSpec, []string{"no key holds the token", "{{ .Token }}"}},
 	"reserved-label":      {`{secret: {labels: {apptoken.dev/managed: "false"}}}`, v1alpha1.ReasonInvalidSpec, []string{"apptoken.dev/managed", "take it out"}},
+	"acted-on-label":      {`{secret: {labels: {argocd.argoproj.io/secret-type: cluster}}}`, v1alpha1.ReasonInvalidSpec, []string{"argocd.argoproj.io/secret-type", "allowedSecretMetadata"}},
 	"reserved-record":     {`{secret: {annotations: {apptoken.dev/record: at-0}}}`, v1alpha1.ReasonInvalidSpec, []string{"apptoken.dev/record", "take it out"}},
 	"service-account":     {`{secret: {annotations: {kubernetes.io/service-account.name: default}}}`, v1alpha1.ReasonInvalidSpec, []string{"kubernetes.io/service-account.name", "take it out"}}, // [row 4]
 	"response":            {`{delivery: Response}`, v1alpha1.ReasonDeliveryUnavailable, []string{"set spec.delivery to Secret"}},

@@ -1,0 +1,167 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// Keys of labels and annotations that spec.secret may not set. A tenant who can declare a token, but cannot write Secrets,
+// would otherwise make another controller act with that controller's rights: register a cluster with Argo CD, copy the Secret
+// into other namespaces, or have Helm delete it.
+var (
+	// operatorDomain and kubernetesDomains give meaning to a Secret itself. No Client can allow them.
+	operatorDomain    = "apptoken.dev"
+	kubernetesDomains = []string{"kubernetes.io", "k8s.io"}
+
+	// controllerDomains belong to controllers that act on Secrets or on any object, each with every domain below it.
+	// kubernetes.io and k8s.io are here for the domains below them, such as app.kubernetes.io.
+	controllerDomains = []string{
+		"1password.com", "1password.io", "admiralty.io", "akuity.io", "amazonaws.com", "appscode.com", "argoproj.io", "azure.com",
+		"backube.dev", "bank-vaults.dev", "banzaicloud.io", "bitnami.com", "cattle.io", "cert-manager.io", "cilium.io", "clastix.io",
+		"cloud.google.com", "cnpg.io", "coreos.com", "crossplane.io", "crunchydata.com", "doppler.com", "elastic.co", "emberstack.com",
+		"external-secrets.io", "fluxcd.io", "gatekeeper.sh", "getambassador.io", "grafana.com", "harness.io", "hashicorp.com", "helm.sh",
+		"infisical.com", "istio.io", "jenkins.io", "jetstack.io", "k14s.io", "carvel.dev", "k8s.aws", "k8s.io", "karmada.io", "kasten.io",
+		"kluctl.io", "knative.dev", "konghq.com", "kubernetes.io", "kubevirt.io", "kyverno.io", "libopenstorage.org", "linkerd.io",
+		"loft.sh", "longhorn.io", "mittwald.de", "mongodb.com", "nginx.org", "oam.dev", "open-cluster-management.io", "openshift.io",
+		"percona.com", "portworx.io", "projectcapsule.dev", "projectcontour.io", "prometheus.io", "pulumi.com", "pusher.com", "rook.io",
+		"skupper.io", "solo.io", "spiffe.io", "spinnaker.io", "stakater.com", "strimzi.io", "submariner.io", "tekton.dev",
+		"terraform.io", "tigera.io", "projectcalico.org", "traefik.io", "velero.io", "x-k8s.io", "zalan.do", "zalando.org",
+	}
+
+	// controllerPrefixes begin the domains of controllers that are run under several domains.
+	controllerPrefixes = []string{"argocd.", "backup.", "reflector.", "reloader.", "replicator.", "sealedsecrets.", "secretgenerator.", "vault."}
+
+	// controllerKeys have no domain: a sidecar of Grafana loads every Secret that bears one.
+	controllerKeys = []string{"grafana_alert", "grafana_dashboard", "grafana_datasource", "grafana_notifier", "grafana_plugin"}
+)
+
+// isReserved reports whether no Client can allow the key.
+func isReserved(key string) bool {
+	domain := domainOf(key)
+	return slices.Contains(kubernetesDomains, domain) || isWithin(domain, operatorDomain)
+}
+
+// isActedOn reports whether another controller acts on a label or annotation of the key and value.
+func isActedOn(key, value string) bool {
+	domain := domainOf(key)
+	if domain == "" {
+		// Helm takes every Secret with owner=helm for a release of its own.
+		return slices.Contains(controllerKeys, strings.ToLower(key)) || key == "owner" && value == "helm"
+	}
+	return slices.ContainsFunc(controllerDomains, func(d string) bool { return isWithin(domain, d) }) ||
+		slices.ContainsFunc(controllerPrefixes, func(p string) bool { return strings.HasPrefix(domain, p) })
+}
+
+// isAllowed reports whether a list of keys, and of domains that end in a slash, has the key.
+func isAllowed(key string, allowed []string) bool {
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		return key == a || strings.HasSuffix(a, "/") && strings.EqualFold(domainOf(key), domainOf(a))
+	})
+}
+
+// domainOf returns the part of a key before the slash in lower case, or nothing. The API server compares the domains of
+// annotations without case, and so may the controllers that read them.
+func domainOf(key string) string {
+	domain, _, found := strings.Cut(key, "/")
+	if !found {
+		return ""
+	}
+	return strings.ToLower(domain)
+}
+
+func isWithin(domain, parent string) bool {
+	return domain == parent || strings.HasSuffix(domain, "."+parent)
+}
+
+// checkMetadata refuses labels and annotations that a Secret cannot have or must not have, and removes the latter from w.
+func (w *secretWish) checkMetadata(c *v1alpha1.Client, refuse refuser) {
+	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
+		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is no label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
+		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is no key of an annotation; keys look like example.com/team", key)
+		}
+	}
+	w.refuseKeys("labels", w.labels, c, refuse)
+	w.refuseKeys("annotations", w.annotations, c, refuse)
+}
+
+func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuser) {
+	var allowed []string
+	remedy := "take it out"
+	if c != nil {
+		allowed = c.Spec.Tokens.AllowedSecretMetadata
+		remedy = fmt.Sprintf("take it out, or ask the platform team to add the key to spec.tokens.allowedSecretMetadata of client %s", c.Name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		switch {
+		case isReserved(key):
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: key %q is reserved; take it out", field, key)
+		case isActedOn(key, set[key]) && !isAllowed(key, allowed):
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: other controllers act on key %q; %s", field, key, remedy)
+		default:
+			continue
+		}
+		delete(set, key)
+		if c != nil || isReserved(key) { // what an absent Client allows is not known
+			w.refusedKeys = append(w.refusedKeys, passedKey(field, key))
+		}
+	}
+}
+
+// passedKey is how the annotation passedOn lists a key of labels or annotations.
+func passedKey(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
+
+// withdraw removes from the Secret what the spec set while it was allowed. A refused spec is not rendered, so that the Secret
+// would otherwise keep it.
+func (r *ApplicationTokens) withdraw(ctx context.Context, w wish, s *seen) error {
+	held := s.holder()
+	if held == nil || s.Current == nil {
+		return nil
+	}
+	passed := strings.Fields(held.Annotations[passedOn])
+	kept := slices.DeleteFunc(slices.Clone(passed), func(p string) bool { return slices.Contains(w.secret.refusedKeys, p) })
+	if len(kept) == len(passed) {
+		return nil
+	}
+	secret := held.DeepCopy()
+	for _, p := range passed {
+		if slices.Contains(w.secret.refusedKeys, p) {
+			unpass(secret, p)
+		}
+	}
+	setPassed(secret, kept)
+	if err := r.Client.Update(ctx, secret); err != nil {
+		return fmt.Errorf("take refused labels and annotations off Secret %s: %w", secret.Name, err)
+	}
+	*held = *secret
+	return nil
+}
+
+// unpass removes a label or annotation that passedOn lists.
+func unpass(secret *corev1.Secret, passed string) {
+	field, key, _ := strings.Cut(passed, ":")
+	if field == "label" {
+		delete(secret.Labels, key)
+	} else {
+		delete(secret.Annotations, key)
+	}
+}
+
+// setPassed writes passedOn.
+func setPassed(secret *corev1.Secret, passed []string) {
+	if delete(secret.Annotations, passedOn); len(passed) > 0 {
+		secret.Annotations[passedOn] = strings.Join(passed, " ")
+	}
+}
