@@ -90,6 +90,7 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 		policy(at, s, issued, refuse)
 	}
 	rhythm(at, &w.Desired, refuse)
+	pace(s.client, &w.Desired, refuse)
 	w.secret = secretOf(at, s.client, refuse)
 	if len(problems) > 0 {
 		w.Refused = problems[0]
@@ -209,6 +210,35 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 			return
 		}
 		d.Schedule = schedule
+	}
+}
+
+// defaultMinRotationInterval is how often tokens rotate by interval, calendar or lifetime at most. Each rotation costs six
+// writes and wakes every consumer, so a tenant could slow others down.
+const defaultMinRotationInterval = 10 * time.Minute
+
+// pacedFrom is the instant from which calendars are sampled. It is fixed, so that the same spec always gets the same answer.
+var pacedFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// pace holds the rotations of a token to the interval that its client allows.
+func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
+	d.MinInterval = defaultMinRotationInterval
+	if c == nil {
+		return
+	}
+	d.MinInterval = duration(c.Spec.Tokens.MinRotationInterval, defaultMinRotationInterval)
+	shortest := plan.ShortestInterval(*d, pacedFrom)
+	if shortest == 0 || shortest >= d.MinInterval {
+		return
+	}
+	const remedy = "; rotate less often, or ask its platform team to lower spec.tokens.minRotationInterval"
+	switch {
+	case d.Every == shortest:
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.every is %s, and client %s allows a rotation every %s at most"+remedy, shortest, c.Name, d.MinInterval)
+	case d.Schedule != nil:
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.schedule, or spec.lifetime, asks for two rotations within %s, and client %s allows one every %s at most"+remedy, shortest, c.Name, d.MinInterval)
+	default:
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.lifetime is so short that the token rotates every %s, and client %s allows a rotation every %s at most; lengthen it, or ask its platform team to lower spec.tokens.minRotationInterval", shortest, c.Name, d.MinInterval)
 	}
 }
 

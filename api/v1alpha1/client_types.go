@@ -168,8 +168,8 @@ type TokenPolicy struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	MaxCountPerUser *int32 `json:"maxCountPerUser,omitempty"`
-	// minRotationInterval is the shortest interval at which tokens of this client rotate by rotation.every or
-	// rotation.schedule, and the shortest lifetime of a token. Defaults to 10m.
+	// minRotationInterval is the shortest interval at which tokens of this client rotate by rotation.every, by
+	// rotation.schedule, or because their lifetime is about to end. A token that asks for more is refused. Defaults to 10m.
 	// +optional
 	MinRotationInterval PositiveDuration `json:"minRotationInterval,omitempty"`
 	// selfRotation Forbid refuses the rotation of a token by its holder; administrators still rotate it. Defaults to Allow.

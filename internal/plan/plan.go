@@ -63,6 +63,8 @@ type Desired struct {
 
 	Lifetime time.Duration // 0: versions do not expire
 	Every    time.Duration // 0: no interval
+	// MinInterval bounds how often Every and Schedule rotate. A spec that asks for more is refused; this holds where it is not.
+	MinInterval time.Duration
 	Schedule Schedule      // nil: no calendar
 	Trigger  string
 	Request  string    // asks for one rotation beside the trigger, as a change of it does; empty: nothing does

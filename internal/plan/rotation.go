@@ -28,23 +28,67 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	}
 	var due time.Time
 	if want.Every > 0 {
-		due = current.IssuedAt.Add(want.Every).Add(share(want.Spread, min(want.Every/10, MaxSpread)))
+		every := max(want.Every, want.MinInterval)
+		due = current.IssuedAt.Add(every).Add(share(want.Spread, min(every/10, MaxSpread)))
 	}
 	if want.Schedule != nil {
-		if next := want.Schedule.Next(current.IssuedAt); !next.IsZero() {
+		if next := want.Schedule.Next(earliestNext(want, current)); !next.IsZero() {
 			due = earliest(due, next.Add(share(want.Spread, MaxSpread)))
 		}
 	}
 	if current.ExpiresAt.IsZero() {
 		return due, RotationDue
 	}
-	// Early enough that the predecessor still has its overlap, or the last third of a short life.
-	margin := min(want.Retire.Max, current.ExpiresAt.Sub(current.IssuedAt)/3)
-	near := current.ExpiresAt.Add(-margin)
+	near := current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.IssuedAt)))
 	if due.IsZero() || near.Before(due) {
 		return near, ExpiryNear
 	}
 	return due, RotationDue
+}
+
+// earliestNext returns the instant after which the calendar may name the next rotation. A version is issued up to MaxSpread
+// after the instant that asked for it, so that much of MinInterval may have passed before.
+func earliestNext(want Desired, current Version) time.Time {
+	return current.IssuedAt.Add(max(0, want.MinInterval-MaxSpread-time.Second))
+}
+
+// maxSamples is how many instants of a calendar ShortestInterval looks at.
+const maxSamples = 32
+
+// ShortestInterval returns the shortest time between two rotations that the interval, the calendar or the lifetime asks for,
+// and zero where nothing does. Of the calendar it samples the instants that follow from; NextRotation holds MinInterval where
+// a rarer pattern is denser than the samples.
+func ShortestInterval(d Desired, from time.Time) time.Duration {
+	if !d.rotates() {
+		return 0
+	}
+	shortest := d.Every
+	shorten := func(v time.Duration) {
+		if shortest == 0 || v < shortest {
+			shortest = v
+		}
+	}
+	if d.Schedule != nil {
+		at := d.Schedule.Next(from)
+		for range maxSamples {
+			next := d.Schedule.Next(at)
+			if next.IsZero() {
+				break
+			}
+			shorten(next.Sub(at))
+			at = next
+		}
+	}
+	if d.Lifetime > 0 {
+		shorten(d.Lifetime - expiryMargin(d, d.Lifetime))
+	}
+	return shortest
+}
+
+// expiryMargin returns how long before its expiry a version of that lifetime is rotated: early enough that the predecessor
+// still has its overlap, or the last third of a short life.
+func expiryMargin(d Desired, lifetime time.Duration) time.Duration {
+	return min(d.Retire.Max, lifetime/3)
 }
 
 // share is a part of a whole, in whole seconds where the whole has them: the instants shown to people are the true ones.

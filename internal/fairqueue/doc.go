@@ -1,0 +1,9 @@
+// Package fairqueue provides a work queue that is fair between namespaces.
+//
+// Of the items that are ready, every second one is the next of the highest priority, the others are the next of the namespace
+// whose turn it is. Within a priority, namespaces take turns too. So a namespace with thousands of items delays an item of
+// another one by two items for each namespace that has work, whatever priorities it can bring about.
+//
+// The order is decided by turns, a plain data structure. Deduplication, delays and rate limits are those of client-go. The
+// package does not know what an item stands for.
+package fairqueue

@@ -1,0 +1,111 @@
+package fairqueue
+
+import (
+	"sync"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// queue is a work queue of client-go whose order is that of turns.
+type queue struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+	limiter workqueue.TypedRateLimiter[reconcile.Request]
+	order   *order
+}
+
+var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
+
+// New returns a work queue for the controller of that name, as controller.Options.NewQueue asks for it. Failed items come
+// back when limiter lets them.
+func New(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	o := &order{turns: newTurns(), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
+	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: name, Queue: o})
+	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{Name: name, Queue: plain})
+	limited := workqueue.NewTypedRateLimitingQueueWithConfig(limiter, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name, DelayingQueue: delaying})
+	return &queue{TypedRateLimitingInterface: limited, limiter: limiter, order: o}
+}
+
+// AddWithOpts adds items with a priority, after a delay. An item that waits already keeps the higher priority of the two.
+func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request) {
+	priority := 0
+	if o.Priority != nil {
+		priority = *o.Priority
+	}
+	for _, item := range items {
+		after := o.After
+		if o.RateLimited {
+			if limited := q.limiter.When(item); after == 0 || limited < after {
+				after = limited
+			}
+		}
+		q.order.ask(item, priority)
+		if after > 0 {
+			q.AddAfter(item, after)
+		} else {
+			q.Add(item)
+		}
+	}
+}
+
+// GetWithPriority waits for the next item, and returns it with its priority.
+func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdown bool) {
+	item, shutdown = q.Get()
+	if shutdown {
+		return item, 0, true
+	}
+	return item, q.order.priorityOf(item), false
+}
+
+// order is what client-go stores items in. It calls Touch, Push, Len and Pop under a lock of its own; ask and priorityOf come
+// from elsewhere.
+type order struct {
+	mu     sync.Mutex
+	turns  *turns
+	asked  map[reconcile.Request]int // the highest priority since an item was last handed out; absent: none was given
+	handed map[reconcile.Request]int // of items that were handed out a moment ago
+}
+
+func (o *order) ask(item reconcile.Request, priority int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if before, given := o.asked[item]; !given || priority > before {
+		o.asked[item] = priority
+	}
+}
+
+func (o *order) priorityOf(item reconcile.Request) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	priority := o.handed[item]
+	delete(o.handed, item)
+	return priority
+}
+
+// Touch raises the priority of an item that waits.
+func (o *order) Touch(item reconcile.Request) { o.Push(item) }
+
+// Push adds an item.
+func (o *order) Push(item reconcile.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turns.push(item, o.asked[item])
+}
+
+// Len returns how many items wait.
+func (o *order) Len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.turns.len()
+}
+
+// Pop returns the item whose turn it is.
+func (o *order) Pop() reconcile.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	item, priority := o.turns.pop()
+	delete(o.asked, item)
+	o.handed[item] = priority
+	return item
+}
