@@ -32,6 +32,7 @@ type ApplicationTokens struct {
 	Metrics *Metrics
 
 	refusals    refusals
+	restarts    restartRetries
 	undelivered undelivered
 	places      places
 }

@@ -15,3 +15,6 @@ var (
 	IsActedOn  = isActedOn
 	IsAllowed  = isAllowed
 )
+
+// RetryDelay is how long the operator waits after failures.
+var RetryDelay = retryDelay

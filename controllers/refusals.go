@@ -12,9 +12,6 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// refusedAgain is how long after the API server has refused a Secret it is asked again: what is in the way is not watched.
-const refusedAgain = time.Minute
-
 // refusals remember which tokens' Secrets the API server refuses. Each attempt leaves a record that is taken back, and
 // both wake the token: without a memory it would try again at once, for ever. The zero value is empty and ready.
 type refusals struct {
@@ -25,6 +22,7 @@ type refusals struct {
 type refusal struct {
 	generation int64
 	secret     string // its resource version: a Secret that was changed, or deleted, is another matter
+	failures   int    // attempts that were refused in a row
 	until      time.Time
 	why        *Refuse
 }
@@ -32,16 +30,20 @@ type refusal struct {
 // note remembers that the API server has refused what at asks for. The text of an admission webhook could quote what it
 // refused, so it goes nowhere.
 func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *Refuse {
-	why := &Refuse{
-		Reason: v1alpha1.ReasonSecretRefused, Again: refusedAgain,
-		Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	failures := 1
+	if was := m.of[at.UID]; was.generation == at.Generation && was.secret == secret.ResourceVersion {
+		failures += was.failures
+	}
+	why := &Refuse{
+		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures),
+		Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
+	}
 	if m.of == nil {
 		m.of = map[types.UID]refusal{}
 	}
-	m.of[at.UID] = refusal{at.Generation, secret.ResourceVersion, now.Add(refusedAgain), why}
+	m.of[at.UID] = refusal{at.Generation, secret.ResourceVersion, failures, now.Add(why.Again), why}
 	return why
 }
 
@@ -58,7 +60,6 @@ func (m *refusals) still(now time.Time, at *v1alpha1.ApplicationToken, secret *c
 		again.Again = was.until.Sub(now)
 		return &again
 	}
-	delete(m.of, at.UID)
 	return nil
 }
 

@@ -16,9 +16,6 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// restartAgain is how long after a restart that could not be had it is tried again: workloads are not watched.
-const restartAgain = time.Minute
-
 // restart restarts the consumers for the current version, each once: the mark on the pod template is the record's name,
 // so that repeating it changes nothing. It returns when to try again what could not be had; zero: nothing is left.
 func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s seen) time.Time {
@@ -31,29 +28,34 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	if s.Current == nil || at.Status.Restarted == s.Current.Record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation {
 		return time.Time{}
 	}
+	if until, waits := r.restarts.waitsUntil(now, at, s.Current.Record); waits {
+		return until
+	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionRestarted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRestarted,
 		Message: "every restart target runs with the current version, or is on its way to",
 	}
-	var again time.Time
+	failed := false
 	for _, target := range at.Spec.Restart {
 		err := r.restartOne(ctx, at, target, s.Current.Record)
-		if err == nil || !again.IsZero() {
+		if err == nil || failed {
 			continue // the first that could not be had is told of; the others are restarted all the same
 		}
-		again = now.Add(restartAgain)
+		failed = true
 		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonRestartFailed
-		condition.Message = fmt.Sprintf("%s %s could not be restarted (%s); tried again every minute", target.Kind, target.Name, apierrors.ReasonForError(err))
+		condition.Message = fmt.Sprintf("%s %s could not be restarted (%s); tried again at growing intervals", target.Kind, target.Name, apierrors.ReasonForError(err))
 		if apierrors.IsNotFound(err) {
 			condition.Reason = v1alpha1.ReasonRestartTargetMissing
 			condition.Message = fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace)
 		}
 	}
-	if again.IsZero() {
-		at.Status.Restarted = s.Current.Record
-	}
 	setCondition(now, at, condition)
-	return again
+	if failed {
+		return r.restarts.failed(now, at, s.Current.Record)
+	}
+	r.restarts.forget(at)
+	at.Status.Restarted = s.Current.Record
+	return time.Time{}
 }
 
 // restartOne marks the pod template of one workload, which makes its controller replace the pods.

@@ -71,6 +71,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 		return nil
 	}
 	r.refusals.forget(at)
+	r.restarts.forget(at)
 	r.undelivered.forget(at)
 	r.places.forget(at)
 	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())}, true)

@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/utils/keymutex"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/fairqueue"
 	"github.com/apptoken/operator/internal/record"
 )
 
@@ -97,7 +99,20 @@ func some(s string) []string {
 	return []string{s}
 }
 
-// SetupWithManager starts reconciling: each of the two queues has so many workers.
+// tokenLocks lets one pass at a time work on a token. Tokens share locks by a hash with a seed of this process: no tenant can
+// choose names that hold up another's.
+type tokenLocks struct {
+	seed  maphash.Seed
+	locks [1 << 10]sync.Mutex
+}
+
+func newTokenLocks() *tokenLocks { return &tokenLocks{seed: maphash.MakeSeed()} }
+
+func (l *tokenLocks) of(request reconcile.Request) *sync.Mutex {
+	return &l.locks[maphash.Comparable(l.seed, request)%uint64(len(l.locks))]
+}
+
+// SetupWithManager starts reconciling: each of the two queues has so many workers, and is fair between namespaces.
 //
 // Thousands of tokens may be due at once, and the API server takes as much from each worker. So whatever ends a token, and
 // whoever waits for a first one, has a queue and workers of its own, and neither waits for the other. Every token is in
@@ -105,10 +120,11 @@ func some(s string) []string {
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	turns := keymutex.NewHashed(1 << 10)
+	locks := newTokenLocks()
 	pass := func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
-		turns.LockKey(request.String())
-		defer turns.UnlockKey(request.String()) //nolint:errcheck // of a hashed one it never fails
+		lock := locks.of(request)
+		lock.Lock()
+		defer lock.Unlock()
 		return reconcile.AsReconciler(r.Client, r).Reconcile(ctx, request)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -121,7 +137,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		Watches(&v1alpha1.User{}, lowPriority(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New}).
 		Complete(reconcile.Func(pass))
 	if err != nil {
 		return err
@@ -132,7 +148,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { hurry(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
 		}, builder.WithPredicates(specChanged)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err

@@ -16,6 +16,7 @@ import (
 
 func TestAnIntervalRotatesAgainAndAgain(t *testing.T) { // [3.4]
 	w := aTenant(t)
+	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
 	w.declare("indexer", `{rotation: {every: 3s, retire: {when: AfterOverlap, maxOverlap: 2s}}}`)
 	first := w.current("indexer")
 	w.until("indexer", "has rotated three times", func(at *v1alpha1.ApplicationToken) bool { return at.Status.Rotations >= 3 })
@@ -26,6 +27,7 @@ func TestAnIntervalRotatesAgainAndAgain(t *testing.T) { // [3.4]
 
 func TestAScheduleRotatesAtItsInstants(t *testing.T) {
 	w := aTenant(t)
+	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
 	// Each is up to a minute later than the schedule says, by its name. The test waits for the first of them.
 	var at *v1alpha1.ApplicationToken
 	for n := range 10 {
@@ -155,6 +157,7 @@ func TestRotationNeverLengthensALife(t *testing.T) { // [3.5]
 
 func TestExpiryRotatesInTimeWhereRotationIsAskedFor(t *testing.T) {
 	w := aTenant(t)
+	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
 	w.declare("indexer", `{lifetime: 6s, rotation: {every: 24h, retire: {maxOverlap: 2s}}}`)
 	first := w.current("indexer")
 	w.version("indexer", 2)

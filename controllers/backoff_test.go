@@ -1,0 +1,80 @@
+package controllers_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
+)
+
+func TestRetryDelay_DoublesUpToBound(t *testing.T) {
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 32, 32}
+	for i, w := range want {
+		if got := controllers.RetryDelay(i + 1); got != w*time.Minute {
+			t.Errorf("the delay after %d failures is %s, want %s", i+1, got, w*time.Minute)
+		}
+	}
+}
+
+// restarting is a world whose token restarts a Deployment that is not there, and the minutes at which it is looked for.
+type restarting struct {
+	*world
+	op    *operator
+	began time.Time
+	at    []int
+}
+
+func newRestarting(t *testing.T) *restarting {
+	t.Helper()
+	w := &restarting{world: newWorld(t)}
+	w.began = w.now
+	w.op = w.start(api, interceptor.NewClient(api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+			if _, is := obj.(*appsv1.Deployment); is {
+				w.at = append(w.at, int(w.now.Sub(w.began)/time.Minute))
+			}
+			return c.Get(ctx, key, obj, opts...)
+		},
+	}))
+	w.must(w.declare())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Restart = []v1alpha1.RestartTarget{{Kind: v1alpha1.RestartDeployment, Name: "missing"}}
+	}))
+	return w
+}
+
+func (w *restarting) minutes(n int) {
+	w.t.Helper()
+	for range n {
+		w.must(w.op.pass())
+		w.must(w.op.pass()) // whatever else wakes the token
+		w.now = w.now.Add(time.Minute)
+	}
+}
+
+func TestRestart_MissingTargetIsLookedForAtDoublingIntervals(t *testing.T) {
+	w := newRestarting(t)
+	w.minutes(130)
+	if want := []int{0, 1, 3, 7, 15, 31, 63, 95, 127}; !slices.Equal(w.at, want) {
+		t.Errorf("looked for it in the minutes %v, want %v", w.at, want)
+	}
+}
+
+func TestRestart_NewVersionAndChangedSpecAreTriedAtOnce(t *testing.T) {
+	w := newRestarting(t)
+	w.minutes(5)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.minutes(1)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart[0].Name = "other" }))
+	w.minutes(1)
+	if want := []int{0, 1, 3, 5, 6}; !slices.Equal(w.at, want) {
+		t.Errorf("looked for it in the minutes %v, want %v", w.at, want)
+	}
+}
