@@ -137,7 +137,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		Watches(&v1alpha1.User{}, lowPriority(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers)}).
 		Complete(reconcile.Func(pass))
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { hurry(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
 		}, builder.WithPredicates(specChanged)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare * workers)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err

@@ -2,7 +2,9 @@
 //
 // Of the items that are ready, every second one is the next of the highest priority, the others are the next of the namespace
 // whose turn it is. Within a priority, namespaces take turns too. So a namespace with thousands of items delays an item of
-// another one by two items for each namespace that has work, whatever priorities it can bring about.
+// another one by two items for each namespace that has work, whatever priorities it can bring about. And of the workers, no
+// namespace has more than its share at a time: its other items wait although workers are free, so that a neighbour's next item
+// finds a worker and an API server that answers.
 //
 // The order is decided by turns, a plain data structure. Deduplication, delays and rate limits are those of client-go. The
 // package does not know what an item stands for.

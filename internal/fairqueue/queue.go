@@ -17,10 +17,16 @@ type queue struct {
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
-// New returns a work queue for the controller of that name, as controller.Options.NewQueue asks for it. Failed items come
-// back when limiter lets them.
-func New(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-	o := &order{turns: newTurns(), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
+// New returns what controller.Options.NewQueue asks for: a function that makes the work queue of a controller with so many
+// workers. A namespace has a quarter of them at most, and at least one. Failed items come back when limiter lets them.
+func New(workers int) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+		return newQueue(name, limiter, workers/4)
+	}
+}
+
+func newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request], share int) *queue {
+	o := &order{turns: newTurns(share), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
 	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: name, Queue: o})
 	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{Name: name, Queue: plain})
 	limited := workqueue.NewTypedRateLimitingQueueWithConfig(limiter, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name, DelayingQueue: delaying})
@@ -52,10 +58,17 @@ func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 // GetWithPriority waits for the next item, and returns it with its priority.
 func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdown bool) {
 	item, shutdown = q.Get()
-	if shutdown {
+	if shutdown || q.ShuttingDown() { // what is left is for the next process
 		return item, 0, true
 	}
 	return item, q.order.priorityOf(item), false
+}
+
+// Done gives back an item. Whoever calls it comes for another one, which may be of the same namespace: nobody else has to be
+// woken for it.
+func (q *queue) Done(item reconcile.Request) {
+	q.order.release(item)
+	q.TypedRateLimitingInterface.Done(item)
 }
 
 // order is what client-go stores items in. It calls Touch, Push, Len and Pop under a lock of its own; ask and priorityOf come
@@ -83,6 +96,12 @@ func (o *order) priorityOf(item reconcile.Request) int {
 	return priority
 }
 
+func (o *order) release(item reconcile.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turns.release(item)
+}
+
 // Touch raises the priority of an item that waits.
 func (o *order) Touch(item reconcile.Request) { o.Push(item) }
 
@@ -93,7 +112,7 @@ func (o *order) Push(item reconcile.Request) {
 	o.turns.push(item, o.asked[item])
 }
 
-// Len returns how many items wait.
+// Len returns how many items wait and may be handed out.
 func (o *order) Len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

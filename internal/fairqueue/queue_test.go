@@ -1,7 +1,8 @@
 package fairqueue
 
 import (
-	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,12 +18,9 @@ func (d at) When(reconcile.Request) time.Duration { return time.Duration(d) }
 func (at) Forget(reconcile.Request)               {}
 func (at) NumRequeues(reconcile.Request) int      { return 0 }
 
-func newQueue(t *testing.T) *queue {
+func startQueue(t *testing.T) *queue {
 	t.Helper()
-	q, is := New("", at(time.Millisecond)).(*queue)
-	if !is {
-		t.Fatal(errors.New("not a queue of this package"))
-	}
+	q := newQueue("", at(time.Millisecond), 4)
 	t.Cleanup(q.ShutDown)
 	return q
 }
@@ -37,7 +35,7 @@ func get(t *testing.T, q *queue) (reconcile.Request, int) {
 }
 
 func TestQueue_HandsOutWithPriority(t *testing.T) {
-	q := newQueue(t)
+	q := startQueue(t)
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-10)}, item("a", 1), item("a", 2))
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(20)}, item("a", 2))
 	if r, priority := get(t, q); r != item("a", 2) || priority != 20 {
@@ -49,7 +47,7 @@ func TestQueue_HandsOutWithPriority(t *testing.T) {
 }
 
 func TestQueue_ItemAddedWhileProcessedComesOnceMore(t *testing.T) {
-	q := newQueue(t)
+	q := startQueue(t)
 	q.Add(item("a", 1))
 	r, _ := get(t, q)
 	q.Add(r)
@@ -68,7 +66,7 @@ func TestQueue_ItemAddedWhileProcessedComesOnceMore(t *testing.T) {
 }
 
 func TestQueue_DelayedAndFailedItemsComeBack(t *testing.T) {
-	q := newQueue(t)
+	q := startQueue(t)
 	q.AddWithOpts(priorityqueue.AddOpts{After: time.Millisecond, Priority: new(-10)}, item("a", 1))
 	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: new(-10)}, item("a", 2))
 	seen := map[reconcile.Request]int{}
@@ -82,7 +80,7 @@ func TestQueue_DelayedAndFailedItemsComeBack(t *testing.T) {
 }
 
 func TestQueue_ShutDownEndsWaiting(t *testing.T) {
-	q := newQueue(t)
+	q := startQueue(t)
 	ended := make(chan bool)
 	go func() {
 		_, _, shutdown := q.GetWithPriority()
@@ -95,3 +93,68 @@ func TestQueue_ShutDownEndsWaiting(t *testing.T) {
 }
 
 var _ workqueue.TypedRateLimiter[reconcile.Request] = at(0)
+
+func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
+	q := startQueue(t)
+	for n := range 10 {
+		q.Add(item("crowded", n))
+	}
+	var held []reconcile.Request
+	for range 4 {
+		r, _ := get(t, q)
+		held = append(held, r)
+	}
+	if n := q.Len(); n != 0 {
+		t.Errorf("%d items may be handed out although the namespace has its share", n)
+	}
+	next := make(chan reconcile.Request)
+	go func() {
+		r, _, _ := q.GetWithPriority()
+		next <- r
+	}()
+	q.Add(item("neighbour", 0))
+	if r := <-next; r.Namespace != "neighbour" {
+		t.Errorf("got an item of %s, want that of the neighbour", r.Namespace)
+	}
+	q.Done(held[0])
+	if r, _ := get(t, q); r.Namespace != "crowded" {
+		t.Errorf("got an item of %s after one was given back, want one of the crowded namespace", r.Namespace)
+	}
+}
+
+// Many workers empty a queue to which others add: no item is lost, and none waits for a signal that never comes.
+func TestQueue_WorkersEmptyIt(t *testing.T) {
+	q := startQueue(t)
+	const namespaces, items, workers = 3, 300, 16
+	var over, work sync.WaitGroup
+	var mu sync.Mutex
+	served := map[reconcile.Request]bool{}
+	work.Add(namespaces * items)
+	for range workers {
+		over.Go(func() {
+			for {
+				r, _, shutdown := q.GetWithPriority()
+				if shutdown {
+					return
+				}
+				mu.Lock()
+				if !served[r] {
+					served[r] = true
+					work.Done()
+				}
+				mu.Unlock()
+				q.Done(r)
+			}
+		})
+	}
+	for ns := range namespaces {
+		over.Go(func() {
+			for n := range items {
+				q.AddWithOpts(priorityqueue.AddOpts{Priority: new(n % 3)}, item(fmt.Sprint(ns), n))
+			}
+		})
+	}
+	work.Wait()
+	q.ShutDown()
+	over.Wait()
+}

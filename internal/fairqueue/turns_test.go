@@ -19,7 +19,7 @@ func TestTurns_CrowdedNamespaceDelaysNeighbourByFewItems(t *testing.T) {
 		"of the same priority": {0, 0}, "of a higher priority": {20, -10}, "of a lower priority": {-10, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := newTurns()
+			q := newTurns(1 << 10)
 			for n := range 1000 {
 				q.push(item("crowded", n), priorities.crowd)
 			}
@@ -43,7 +43,7 @@ func TestTurns_CrowdedNamespaceDelaysNeighbourByFewItems(t *testing.T) {
 }
 
 func TestTurns_ManyNamespacesDelayUrgentItemByOneRound(t *testing.T) {
-	q := newTurns()
+	q := newTurns(1)
 	for n := range 500 {
 		q.push(item(fmt.Sprint("ns-", n), 0), -10)
 	}
@@ -54,7 +54,7 @@ func TestTurns_ManyNamespacesDelayUrgentItemByOneRound(t *testing.T) {
 }
 
 func TestTurns_PriorityRisesAndNeverFalls(t *testing.T) {
-	q := newTurns()
+	q := newTurns(4)
 	q.push(item("a", 1), 0)
 	q.push(item("a", 2), 0)
 	q.push(item("a", 2), 20)
@@ -70,53 +70,71 @@ func TestTurns_PriorityRisesAndNeverFalls(t *testing.T) {
 	}
 }
 
-// Random pushes and pops: no item is lost or handed out twice, those of one namespace and priority come in the order in which
-// they got there, and none waits longer than two items of each namespace for each item of its own that is ahead.
-func TestTurns_KeepEveryItemInOrderWithinBound(t *testing.T) {
+// Random pushes, pops and releases: no item is lost or handed out twice, those of one namespace and priority come in the order
+// in which they got there, and no namespace has more than its share.
+func TestTurns_KeepEveryItemInOrderWithinShare(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test that can be repeated
-		q := newTurns()
-		type place struct{ priority, since, seq, ahead int }
+		share := 1 + random.IntN(5)
+		q := newTurns(share)
+		var out []reconcile.Request
+		type place struct{ priority, seq int }
 		model := map[reconcile.Request]place{}
 		namespaces := 1 + random.IntN(6)
-		pops, seq := 0, 0
+		seq := 0
 		for range 600 {
 			if random.IntN(5) < 3 {
 				r, priority := item(fmt.Sprint("ns-", random.IntN(namespaces)), random.IntN(40)), 10*(random.IntN(4)-1)
 				if old, waits := model[r]; !waits || priority > old.priority {
-					ahead := 0
-					for other := range model {
-						if other.Namespace == r.Namespace && other != r {
-							ahead++
-						}
-					}
 					seq++
-					model[r] = place{priority, pops, seq, ahead}
+					model[r] = place{priority, seq}
 				}
 				q.push(r, priority)
 			} else if q.len() > 0 {
 				r, priority := q.pop()
-				pops++
 				p, waits := model[r]
 				if !waits || p.priority != priority {
 					t.Fatalf("seed %d: popped %v at %d, the model has %v (%v)", seed, r, priority, p, waits)
 				}
 				delete(model, r)
+				out = append(out, r)
 				for other, o := range model {
 					if other.Namespace == r.Namespace && (o.priority > priority || o.priority == priority && o.seq < p.seq) {
 						t.Fatalf("seed %d: %v at %d was popped before %v at %d of the same namespace", seed, r, priority, other, o.priority)
 					}
 				}
 			}
-			if q.len() != len(model) {
-				t.Fatalf("seed %d: %d items wait, the model has %d", seed, q.len(), len(model))
+			if len(out) > 0 && random.IntN(3) == 0 {
+				i := random.IntN(len(out))
+				q.release(out[i])
+				out = slices.Delete(out, i, i+1)
+			}
+			held := map[string]int{}
+			for _, r := range out {
+				if held[r.Namespace]++; held[r.Namespace] > share {
+					t.Fatalf("seed %d: %s has more than its share of %d", seed, r.Namespace, share)
+				}
+			}
+			eligible := 0
+			for r := range model {
+				if held[r.Namespace] < share {
+					eligible++
+				}
+			}
+			if q.len() != eligible {
+				t.Fatalf("seed %d: %d items may be handed out, the model has %d", seed, q.len(), eligible)
 			}
 		}
-		// Of an item of the highest priority nothing can get ahead any more.
-		for r, p := range model {
-			if p.priority == 20 && pops-p.since > 2*(namespaces+1)*(p.ahead+1) {
-				t.Errorf("seed %d: %v waits since %d pops, %d of its namespace were ahead", seed, r, pops-p.since, p.ahead)
-			}
+		for _, r := range out {
+			q.release(r)
+		}
+		for len(model) > 0 {
+			r, _ := q.pop()
+			q.release(r)
+			delete(model, r)
+		}
+		if q.len() != 0 || len(q.namespaces) != 0 || len(q.classes) != 0 {
+			t.Fatalf("seed %d: the empty queue remembers %d namespaces and %d priorities", seed, len(q.namespaces), len(q.classes))
 		}
 	}
 }

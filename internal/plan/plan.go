@@ -65,13 +65,13 @@ type Desired struct {
 	Every    time.Duration // 0: no interval
 	// MinInterval bounds how often Every and Schedule rotate. A spec that asks for more is refused; this holds where it is not.
 	MinInterval time.Duration
-	Schedule Schedule      // nil: no calendar
-	Trigger  string
-	Request  string    // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
-	Answered bool      // each version is given in an answer of the HTTP API, and nothing is issued here
-	Since    time.Time // when the token was declared
-	Retire   Retire
-	Spread   float64 // in [0, 1): this token's place among those that rotate at the same instant
+	Schedule    Schedule // nil: no calendar
+	Trigger     string
+	Request     string    // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
+	Answered    bool      // each version is given in an answer of the HTTP API, and nothing is issued here
+	Since       time.Time // when the token was declared
+	Retire      Retire
+	Spread      float64 // in [0, 1): this token's place among those that rotate at the same instant
 }
 
 // triggers says whether a rotation was asked for that v did not come from.

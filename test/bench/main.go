@@ -7,6 +7,7 @@
 //	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
 //	idle    what the operator does while nobody wants anything
 //	rotate  all tokens rotate at once, while new ones are declared
+//	neighbours  how long new tokens take beside a namespace that asks for as much work as it may, against without it
 //	logins  how many log in, refresh, log out and make tokens, against the bare hash and the same writes by plain clients
 //	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica
 //	start   many records in the store, until the operator is ready to serve
@@ -48,6 +49,7 @@ var sections = []section{
 	{"write", measureWrite},
 	{"idle", measureIdle},
 	{"rotate", measureRotate},
+	{"neighbours", measureNeighbours},
 	{"logins", measureLogins},
 	{"replicas", measureReplicas},
 	{"start", measureStart},
@@ -63,6 +65,7 @@ type options struct {
 	maxCount int
 	idle     time.Duration
 	probe    time.Duration
+	hostile  int
 	schedule bool
 	records  int
 	index    []int
@@ -95,8 +98,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
 	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
 	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for none")
-	fs.DurationVar(&o.idle, "idle", 30*time.Second, "idle: how long to look on")
-	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate: a new token each")
+	fs.DurationVar(&o.idle, "idle", 30*time.Second, "idle, neighbours: how long to look on")
+	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate, neighbours: a new token each")
+	fs.IntVar(&o.hostile, "hostile", 1000, "neighbours: how many tokens the hostile namespace has")
 	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
 	fs.IntVar(&o.records, "records", 100_000, "start: how many TokenRecords")
 	fs.DurationVar(&o.turn, "turn", time.Second, "doors: how long each contender is asked at a time")
@@ -122,7 +126,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	least := min(o.tokens, o.clients, o.records, o.rounds, o.turns, o.replicas, o.holders, o.parallel)
+	least := min(o.tokens, o.clients, o.records, o.rounds, o.turns, o.replicas, o.holders, o.parallel, o.hostile)
 	if fs.NArg() > 0 || least < 1 || o.probe <= 0 || o.loginTurn <= 0 || o.maxCount < 0 {
 		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
 	}
