@@ -137,7 +137,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&v1alpha1.Client{}, lowPriority(r.tokensOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		Watches(&v1alpha1.User{}, lowPriority(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers / namespaceShare)}).
 		Complete(reconcile.Func(pass))
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { hurry(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
 		}, builder.WithPredicates(specChanged)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare * workers)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare * workers / namespaceShare / 2)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err
@@ -167,6 +167,10 @@ func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 
 // urgentShare is how many workers those that cannot wait have for each of the others.
 const urgentShare = 4
+
+// namespaceShare is how many namespaces at least it takes to occupy all workers. Of those that cannot wait it takes twice as
+// many.
+const namespaceShare = 4
 
 // countEvery is how often a Client's counts are brought up to date while its tokens change.
 const countEvery = time.Second

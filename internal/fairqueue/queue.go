@@ -17,11 +17,11 @@ type queue struct {
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
-// New returns what controller.Options.NewQueue asks for: a function that makes the work queue of a controller with so many
-// workers. A namespace has a quarter of them at most, and at least one. Failed items come back when limiter lets them.
-func New(workers int) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+// New returns what controller.Options.NewQueue asks for: a function that makes a work queue. A namespace has share workers at a
+// time at most, and at least one. Failed items come back when limiter lets them.
+func New(share int) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		return newQueue(name, limiter, workers/4)
+		return newQueue(name, limiter, share)
 	}
 }
 
