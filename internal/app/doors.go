@@ -12,20 +12,17 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify"
 )
-
-// noisePerSecond is how many lines a second the audit log has about credentials that nobody knows.
-const noisePerSecond = 10
 
 // defaultChecks is how many passwords are checked at once on a machine with more processors: what they take in memory does
 // not follow from that.
@@ -49,13 +46,14 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	}
 	doors := &server.Doors{
 		Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
-		Audit: NewAuditLogger(o.AuditLog), Noise: rate.NewLimiter(noisePerSecond, noisePerSecond), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
+		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("doors"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	doors.Logins = login.NewService(login.Options{
 		Directory: op.People, Records: store, Ended: verifier.End, Checks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultChecks)), Entropy: rand.Reader, Now: time.Now,
 		Replayed: func(u login.User, of record.Record, source netip.Addr) {
-			doors.Audit.Info("a used-up refresh token was presented, and its session is ended",
-				"user", u.Name, "client", of.Client, "token", of.Name(), "source", source.String())
+			doors.Audit.Write(audit.Line{
+				Event: audit.LoginReplayed, User: u.Name, Client: of.Client, Token: of.Name(), Source: source,
+			})
 			controllers.TellReplay(op.Manager.GetEventRecorder("apptoken-operator"), u)
 		},
 	})
@@ -80,10 +78,26 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	closed := make(chan struct{})
 	return errors.Join(
 		op.Manager.Add(&serving{op.Doors, closed}),
+		op.Manager.Add(summaries{doors.Audit, closed}),
 		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
 		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
 		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Now: time.Now, Closed: closed}),
 	)
+}
+
+// summaries are those of the audit log, on every replica, until no endpoint brings about a line any more.
+type summaries struct {
+	of     *audit.Log
+	closed <-chan struct{}
+}
+
+// NeedLeaderElection reports that every replica writes its own audit log.
+func (summaries) NeedLeaderElection() bool { return false }
+
+// Start writes summaries until the endpoints are closed.
+func (s summaries) Start(context.Context) error {
+	s.of.WriteSummaries(s.closed)
+	return nil
 }
 
 // heard says since when nothing was heard of the API server.

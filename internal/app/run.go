@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/zapr"
-	uberzap "go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/apptoken/operator/internal/audit"
 )
 
 // Exit codes of Main.
@@ -58,15 +59,12 @@ func NewLogger(o Options, to io.Writer) logr.Logger {
 // inWords writes instants as RFC 3339 does.
 func inWords(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
 
-// NewAuditLogger is the operator's audit log: JSON beside the log, of which no line is left out, and no token in it.
-func NewAuditLogger(to io.Writer) logr.Logger {
+// NewAuditLog returns the operator's audit log. It is beside the log at every level of that, and no token is in it.
+func NewAuditLog(to io.Writer) *audit.Log {
 	if to == nil {
 		to = os.Stderr
 	}
-	encoder := uberzap.NewProductionEncoderConfig()
-	inWords(&encoder)
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(encoder), zapcore.Lock(zapcore.AddSync(redactor{to})), zapcore.InfoLevel)
-	return zapr.NewLogger(uberzap.New(core)).WithName("audit")
+	return audit.New(redactor{to}, time.Now)
 }
 
 // Run finds the cluster, and runs the operator in it until ctx ends.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/verify"
@@ -48,13 +49,21 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 			problem(w, http.StatusForbidden, "access_denied", "this is about the tokens of a user, and the token that calls is of a client; its tokens are at /application-tokens/v1/clients/{client}")
 		case client == "":
 			m.scope = desk.Scope{Client: p.Client.Name, User: p.User.Name}
-			d.finish(w, serve(w, r, m))
+			d.finishFor(w, r, m, serve(w, r, m))
 		case client != p.Client.Name: // somebody else's is as one that is not there
 			nothingHere(w)
 		default:
-			d.finish(w, serve(w, r, m))
+			d.finishFor(w, r, m, serve(w, r, m))
 		}
 	}
+}
+
+// finishFor is finish for somebody who is known, and whom the audit log names if they may not.
+func (d *Doors) finishFor(w http.ResponseWriter, r *http.Request, m managed, err error) {
+	if errors.Is(err, errPermission) {
+		d.forbidden(r, doorManage, verify.PermissionMissing, m.Identity)
+	}
+	d.finish(w, err)
 }
 
 // patient is a request that waits for the API server, but not for ever, and though whoever sent it has gone: what was begun is ended.
@@ -157,7 +166,7 @@ func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) erro
 	if err != nil {
 		return err
 	}
-	d.made(w, r, m, "created", made)
+	d.made(w, r, m, audit.TokenCreated, made)
 	return nil
 }
 
@@ -174,9 +183,11 @@ func lifetimeIn(text string) (time.Duration, error) {
 }
 
 // made answers with a token, and tells the audit log.
-func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what string, made desk.Issued) {
-	d.Audit.Info(what, "token", made.Token.ID, "applicationToken", made.Token.Namespace+"/"+made.Token.Object,
-		"client", made.Token.Client, "user", made.Token.User, "by", m.by(), "source", d.source(r).String())
+func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what audit.Event, made desk.Issued) {
+	d.Audit.Write(audit.Line{
+		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
+		Client: made.Token.Client, User: made.Token.User, By: m.by(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+	})
 	status := http.StatusOK
 	if made.Secret.Kind() == 0 { // it goes into a Secret, soon
 		status = http.StatusAccepted
@@ -185,8 +196,11 @@ func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what str
 }
 
 // changed tells the audit log of what was done to a token without a new one.
-func (d *Doors) changed(r *http.Request, m managed, what string, t desk.Token) {
-	d.Audit.Info(what, "token", t.ID, "applicationToken", t.Namespace+"/"+t.Object, "client", m.scope.Client, "user", m.scope.User, "by", m.by(), "source", d.source(r).String())
+func (d *Doors) changed(r *http.Request, m managed, what audit.Event, t desk.Token) {
+	d.Audit.Write(audit.Line{
+		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User,
+		By: m.by(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+	})
 }
 
 // patchToken is PATCH of one.
@@ -202,7 +216,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if err != nil {
 		return err
 	}
-	d.changed(r, m, "changed", t)
+	d.changed(r, m, audit.TokenChanged, t)
 	answer(w, http.StatusOK, oneToken{viewOf(t)})
 	return nil
 }
@@ -216,7 +230,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err := d.Desk.Revoke(r.Context(), m.scope, m.name); err != nil {
 		return err
 	}
-	d.changed(r, m, "revoked", t)
+	d.changed(r, m, audit.TokenRevoked, t)
 	done(w)
 	return nil
 }
@@ -241,6 +255,6 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if err != nil {
 		return err
 	}
-	d.made(w, r, m, "cloned", made)
+	d.made(w, r, m, audit.TokenCloned, made)
 	return nil
 }

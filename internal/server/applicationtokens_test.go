@@ -82,7 +82,7 @@ func TestTheTokensOfAClient(t *testing.T) {
 			}
 		}
 		for _, what := range []string{"created", "changed", "cloned", "rotated", "revoked"} {
-			if !strings.Contains(h.audit.text(), `"msg"="`+what+`"`) {
+			if !strings.Contains(h.audit.text(), `"event":"token.`+what+`"`) {
 				t.Errorf("the audit log does not say %q", what)
 			}
 		}

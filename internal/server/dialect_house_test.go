@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/bcrypt"
-	"golang.org/x/time/rate"
 
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/login"
@@ -170,7 +169,7 @@ func newInn(t testing.TB) *inn {
 	verifier.Heard()
 	h.Doors = &server.Doors{
 		Verifier: verifier, Records: h.books, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Audit: h.audit.logger(), Now: h.clock.read, Noise: rate.NewLimiter(rate.Inf, 0), Desk: h.desk, Counted: h.ended.note,
+		Audit: h.audit.log(t, h.clock.read), Log: h.audit.logger(), Now: h.clock.read, Desk: h.desk, Counted: h.ended.note,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),

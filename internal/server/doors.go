@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"golang.org/x/time/rate"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
@@ -32,8 +32,8 @@ type Doors struct {
 	Trusted   []netip.Prefix // proxies whose word about the address of a caller is taken
 	Audiences []string       // of our tokens at kube-apiservers; empty: they have none
 	Issuer    string         // URL under which callers reach us, for metadata; empty: what the caller asked for
-	Audit     logr.Logger    // one line for each refusal and each change
-	Noise     *rate.Limiter  // of lines about what nobody knows, which strangers can bring about without end
+	Audit     *audit.Log     // of refusals and changes
+	Log       logr.Logger    // of requests that failed here
 	Metrics   *Metrics
 	Now       func() time.Time
 
@@ -56,20 +56,16 @@ func (d *Doors) WebhookHandler() http.Handler {
 	return newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
 }
 
-// ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and puts refusals into the audit log.
+// ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and writes
+// refusals to the audit log.
 func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, caller netip.Addr) (verify.Identity, verify.Verdict) {
 	began := d.Now()
 	f.Caller = caller
 	who, v := d.Verifier.Verify(ctx, credential, f)
 	d.Metrics.answered(at, v, d.Now().Sub(began))
-	if v == verify.Good || (v == verify.Malformed || v == verify.Unknown || v == verify.Undecided) && !d.Noise.AllowN(began, 1) {
-		return who, v
+	if v != verify.Good {
+		d.refused(at, credential, v, f)
 	}
-	line := []any{"door", doors[at], "why", v.String(), "source", caller.String()}
-	if v.Forbidden() {
-		line = append(line, "token", who.ID.String(), "subject", who.Subject, "client", who.Client.Name)
-	}
-	d.Audit.Info("refused", line...)
 	return who, v
 }
 

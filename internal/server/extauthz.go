@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -40,9 +41,10 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
 	if misspelt(route) {
-		if d.Noise.AllowN(d.Now(), 1) {
-			d.Audit.Info("refused", "door", doors[doorExtAuthz], "why", "a context extension that begins with "+extensionPrefix+" is not known, or its value is not")
-		}
+		d.Audit.Limited(audit.Line{
+			Event: audit.EndpointMisconfigured, Endpoint: doors[doorExtAuthz], Source: peerOf(gatewayOf(ctx)),
+			Reason: "a context extension that begins with " + extensionPrefix + " is not known, or its value is not",
+		})
 		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
 	}
 	facts := verify.Facts{

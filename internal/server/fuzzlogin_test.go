@@ -23,7 +23,7 @@ const (
 	herToken    = "{her token}"
 )
 
-var sayable = regexp.MustCompile(`^"level"=0 "msg"="[a-z -]+"( "[a-zA-Z]+"=("[ -~]*"|\d+))*$`)
+var sayable = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"[a-z._]+"(,"[a-zA-Z]+":("[ -!#-~]*"|\d+))*\}$`)
 
 // Whatever is asked, with the right password and a live token in it or not: no panic, no 5xx but 503, no password in an answer or in
 // the audit log, no token in the audit log, and an answer in JSON or in one of the documents that are not.

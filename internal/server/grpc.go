@@ -57,7 +57,7 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			d.Audit.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
+			d.Log.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
 			res, err = nil, status.Error(codes.Internal, "this request failed here")
 		}
 	}()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/server/fields"
@@ -130,12 +131,10 @@ func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
-		if d.Noise.AllowN(d.Now(), 1) {
-			d.Audit.Info("not logged in", "why", "too many failures", "user", d.knownAs(n), "source", source.String(), "retryAfter", limited.After.String())
-		}
+		d.loginFailed(r, audit.Line{Verdict: "Limited", User: d.knownAs(n), RetryAfter: limited.After.String()})
 		d.counted(r, "Limited")
 	case errors.Is(err, login.ErrDenied):
-		d.Audit.Info("not logged in", "why", "the name or the password is wrong", "user", d.knownAs(n), "source", source.String())
+		d.loginFailed(r, audit.Line{Verdict: "Denied", User: d.knownAs(n)})
 		d.counted(r, "Denied")
 	case err != nil:
 		d.counted(r, "Unavailable")
@@ -163,12 +162,18 @@ func protocolOf(r *http.Request) string {
 // isLogin says whether a credential is that of somebody who logged in.
 func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
+// loginFailed writes a login that was not opened to the audit log.
+func (d *Doors) loginFailed(r *http.Request, line audit.Line) {
+	line.Event, line.Protocol, line.Source, line.Peer = audit.LoginFailed, protocolOf(r), d.source(r), peerOf(r.RemoteAddr)
+	d.Audit.Limited(line)
+}
+
 // knownAs is the name of the user who is tried. A name that nobody has is not told: it may be a password in the wrong field.
 func (d *Doors) knownAs(n named) string {
 	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
 		return u.Name
 	}
-	return "unknown"
+	return ""
 }
 
 // open opens a login, and puts it into the audit log.
@@ -179,7 +184,7 @@ func (d *Doors) open(r *http.Request, u login.User, c login.Client, t login.Term
 		return login.Opened{}, err
 	}
 	d.counted(r, "LoggedIn")
-	d.tell(r, "logged in", o)
+	d.tell(r, audit.Line{Event: audit.LoginSucceeded}, o)
 	return o, nil
 }
 
@@ -190,15 +195,14 @@ func (d *Doors) turnedAway(r *http.Request, u login.User, err error) {
 		return
 	}
 	d.counted(r, "Refused")
-	d.Audit.Info("not logged in", "why", err.Error(), "user", u.Name, "source", d.source(r).String(), "protocol", protocolOf(r))
+	d.loginFailed(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: u.Name})
 }
 
 // tell puts what was opened into the audit log.
-func (d *Doors) tell(r *http.Request, what string, o login.Opened, more ...any) {
-	d.Audit.Info(what, append([]any{
-		"user", o.User.Name, "client", o.Client.Name, "kind", o.Token.Kind().String(), "token", o.Record.Name(),
-		"source", d.source(r).String(), "protocol", protocolOf(r),
-	}, more...)...)
+func (d *Doors) tell(r *http.Request, line audit.Line, o login.Opened) {
+	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
+	line.Source, line.Peer, line.Protocol = d.source(r), peerOf(r.RemoteAddr), protocolOf(r)
+	d.Audit.Write(line)
 }
 
 // refresh exchanges a refresh token of a login at a client, at any if that is empty, and puts what came of it into the audit log.
@@ -217,13 +221,22 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.
 	}
 	o, err := d.Logins.Refresh(r.Context(), presented, client, d.source(r), arrived)
 	if err != nil {
-		if d.Noise.AllowN(d.Now(), 1) {
-			d.Audit.Info("not refreshed", "source", d.source(r).String(), "protocol", protocolOf(r))
-		}
+		d.refreshFailed(r, presented, err)
 		return login.Opened{}, err
 	}
-	d.tell(r, "refreshed", o, "predecessor", o.Record.Predecessor)
+	d.tell(r, audit.Line{Event: audit.LoginRefreshed, Predecessor: o.Record.Predecessor}, o)
 	return o, nil
+}
+
+// refreshFailed writes a refresh token that was not accepted to the audit log.
+func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error) {
+	line := audit.Line{
+		Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied", Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+	}
+	if errors.Is(err, login.ErrUnavailable) {
+		line.Verdict = "Unavailable"
+	}
+	d.Audit.Limited(line)
 }
 
 // failed writes the answer to an error of a login, or of the fields of one.
@@ -288,7 +301,10 @@ func (d *Doors) endLogin(r *http.Request) error {
 		err = d.Logins.End(r.Context(), digest)
 	}
 	if err == nil {
-		d.Audit.Info("logged out", "user", who.User.Name, "token", who.ID.String(), "source", facts.Source.String(), "protocol", protocolOf(r))
+		d.Audit.Write(audit.Line{
+			Event: audit.LoginEnded, Protocol: protocolOf(r), Source: facts.Source, Peer: peerOf(r.RemoteAddr),
+			Token: who.ID.String(), Kind: who.Kind.String(), Client: who.Client.Name, User: who.User.Name, By: byHolder,
+		})
 	}
 	return err
 }

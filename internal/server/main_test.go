@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,8 +19,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 
+	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/token"
@@ -37,10 +38,46 @@ type house struct {
 	url   string
 }
 
-// audit keeps what was said.
+// audit keeps what was said, in the audit log and in the log.
 type audit struct {
 	mu    sync.Mutex
 	lines []string
+	wrong error // of the lines of the audit log
+}
+
+// log is an audit log whose lines are kept, each as it is in the schema.
+func (a *audit) log(t testing.TB, now func() time.Time) *auditlog.Log {
+	t.Helper()
+	t.Cleanup(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.wrong != nil {
+			t.Error(a.wrong)
+		}
+	})
+	return auditlog.New(a, now)
+}
+
+// Write implements io.Writer for one line at a time.
+func (a *audit) Write(line []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wrong = errors.Join(a.wrong, auditlog.Check(line))
+	a.lines = append(a.lines, strings.TrimSuffix(string(line), "\n"))
+	return len(line), nil
+}
+
+// events returns the lines of an event, each as what is in it.
+func (a *audit) events(t testing.TB, of auditlog.Event) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(a.text()) {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(line), &got); err == nil && got["event"] == string(of) {
+			all = append(all, got)
+		}
+	}
+	return all
 }
 
 func (a *audit) logger() logr.Logger {
@@ -103,12 +140,11 @@ func newHouse(t *testing.T) *house {
 		Verifier: verifier,
 		Records:  h.store,
 		Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		Audit:    h.audit.logger(), Now: now,
+		Audit:    h.audit.log(t, now), Log: h.audit.logger(), Now: now,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
 		),
-		Noise: rate.NewLimiter(rate.Inf, 0),
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", h.Handler())

@@ -155,7 +155,7 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 			if x.ends && after.status != http.StatusUnauthorized {
 				t.Errorf("it is accepted after it was revoked: %d", after.status)
 			}
-			if said := strings.Contains(h.audit.text(), `"revoked"`); said != x.ends {
+			if said := strings.Contains(h.audit.text(), `"token.revoked"`); said != x.ends {
 				t.Errorf("audit: %s", h.audit.text())
 			}
 			h.noLeak("the audit log", h.audit.text())
@@ -172,7 +172,7 @@ func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
 	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
 		t.Errorf("%d %v", got.status, got.header)
 	}
-	if strings.Contains(h.audit.text(), `"revoked"`) {
+	if strings.Contains(h.audit.text(), `"token.revoked"`) {
 		t.Errorf("audit: %s", h.audit.text())
 	}
 	if after := h.do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + h.Tokens["indexer"]}}, ""); after.status != http.StatusOK {

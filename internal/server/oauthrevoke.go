@@ -7,11 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
+
+// byHolder is how the audit log calls a caller who ended a login by a credential of that login.
+const byHolder = "holder"
 
 // mostPatience is how long a revocation waits for the API server.
 const mostPatience = 5 * time.Second
@@ -43,7 +47,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if kind == token.Refresh {
-		d.endRefresh(w, r, f.Get("token"), "", "its holder")
+		d.endRefresh(w, r, f.Get("token"), "", byHolder)
 		return
 	}
 	facts := c.facts()
@@ -69,13 +73,15 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 	}
 	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client); {
 	case errors.Is(err, login.ErrUnavailable):
-		if d.Noise.AllowN(d.Now(), 1) { // of what nobody knows too, once there are no reads left
-			d.Audit.Error(err, "not revoked", "kind", token.Refresh.String(), "by", by, "source", d.source(r).String())
-		}
+		d.Audit.Limited(audit.Line{ // of what nobody knows too, once there are no reads left
+			Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+		})
 		unavailable(w)
 		return
 	case err == nil:
-		d.Audit.Info("logged out", "kind", token.Refresh.String(), "by", by, "source", d.source(r).String(), "protocol", protocolOf(r))
+		d.Audit.Write(audit.Line{
+			Event: audit.LoginEnded, Protocol: protocolOf(r), Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+		})
 	}
 	done(w)
 }
@@ -104,11 +110,18 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 		err = d.Records.RetireAnyway(ctx, rec)
 	}
 	if err != nil {
-		d.Audit.Error(err, "not revoked", "token", digest.RecordName(), "by", by.String())
+		d.Log.Error(err, "revoke a token", "token", digest.RecordName())
+		d.Audit.Limited(audit.Line{
+			Event: audit.TokenRevocationFailed, Token: digest.RecordName(), By: by.String(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+		})
 		unavailable(w)
 		return
 	}
 	d.Verifier.End(digest)
-	d.Audit.Info("revoked", "token", digest.RecordName(), "subject", strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"), "by", by.String(), "source", d.source(r).String())
+	d.Audit.Write(audit.Line{
+		Event: audit.TokenRevoked, Token: digest.RecordName(), Kind: rec.Kind.String(), Client: rec.Client, User: rec.User,
+		Subject: strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"),
+		By:      by.String(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+	})
 	done(w)
 }

@@ -73,7 +73,7 @@ func TestWhileTheStoreIsAwayNothingIsClaimedAndTokensGoOn(t *testing.T) {
 		t.Error("something was written")
 	}
 	for line := range strings.Lines(strings.TrimPrefix(h.audit.text(), said)) {
-		for _, claim := range []string{`"logged in"`, `"logged out"`, `"refreshed"`, `"revoked"`, `"created"`, `"changed`, `"cloned"`, `"rotated"`} {
+		for _, claim := range []string{`"login.succeeded"`, `"login.ended"`, `"login.refreshed"`, `"token.revoked"`, `"token.created"`, `"token.changed"`, `"token.cloned"`, `"token.rotated"`} {
 			if strings.Contains(line, claim) {
 				t.Errorf("the audit log claims %s", line)
 			}

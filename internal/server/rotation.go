@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
@@ -30,7 +31,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err != nil {
 		return err
 	}
-	d.made(w, r, m, "rotated", made)
+	d.made(w, r, m, audit.TokenRotated, made)
 	return nil
 }
 
@@ -43,7 +44,7 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) err
 	if err != nil {
 		return err
 	}
-	d.made(w, r, m, "rotated", made)
+	d.made(w, r, m, audit.TokenRotated, made)
 	return nil
 }
 

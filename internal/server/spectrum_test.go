@@ -139,7 +139,7 @@ func TestOpenTokensAreGivenAsTheClientAllows(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 		if got.status != http.StatusOK {
-			if h.books.written() != [2]int{} || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(h.audit.text(), "not logged in") {
+			if h.books.written() != [2]int{} || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(h.audit.text(), "login.failed") {
 				t.Errorf("%s: %v, %s", name, got.header, h.audit.text())
 			}
 			continue

@@ -19,7 +19,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -66,7 +65,7 @@ func newHut(t testing.TB, w *verifytest.World, ranges ...string) *hut {
 	verifier.Heard()
 	h.Doors = &server.Doors{
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Audiences: []string{"api"}, Audit: h.audit.logger(), Noise: rate.NewLimiter(rate.Inf, 0), Now: now,
+		Audiences: []string{"api"}, Audit: h.audit.log(t, now), Log: h.audit.logger(), Now: now,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
@@ -94,7 +93,7 @@ func (h *hut) ask(handler http.Handler, method, path, query string, header http.
 }
 
 // said is all that the audit log may hold. None of it is taken from a request, save for the address.
-var said = regexp.MustCompile(`^"level"=0 "msg"="(refused|revoked)"( "(door|why)"="\w+")*( "(token|by)"="at-[0-9a-f]{32}"| "subject"="shop/indexer"| "client"="all"| "source"="([0-9a-f.:]+|invalid IP)")*$`)
+var said = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"(credential\.(refused|revoked_use)|token\.revoked)"(,"(endpoint|verdict|kind)":"\w+"|,"(source|peer)":"[0-9a-f.:]+"|,"(token|by)":"at-[0-9a-f]{32}"|,"subject":"shop/indexer"|,"client":"all"|,"count":\d+)*\}$`)
 
 // clean looks for tokens where none may be.
 func (h *hut) clean(got reply) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
@@ -142,7 +143,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		d.unsuccessful(w, err, challenge)
 		return
 	}
-	d.tell(r, "changed account", o, "from", who.Client.Name, "predecessor", who.ID.String())
+	d.tell(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
 	answer(w, http.StatusOK, paired(o))
 }
 

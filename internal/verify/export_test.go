@@ -1,6 +1,10 @@
 package verify
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/apptoken/operator/internal/token"
+)
 
 // Remembered counts what the index holds beside entries.
 func (x *Index) Remembered() int {
@@ -11,3 +15,26 @@ func (x *Index) Remembered() int {
 
 // ItemSize is how many bytes of memory a record has in the index, beside its slot and its owner.
 const ItemSize = unsafe.Sizeof(item{})
+
+// RememberRemoved makes the index remember so many deleted records.
+func (x *Index) RememberRemoved(most int) {
+	x.removed.mu.Lock()
+	defer x.removed.mu.Unlock()
+	x.removed.max = most
+}
+
+// RememberedRemoved counts the deleted records that are remembered, and those that are kept for their order.
+func (x *Index) RememberedRemoved() (all, queued int) {
+	x.removed.mu.Lock()
+	defer x.removed.mu.Unlock()
+	for _, q := range x.removed.shares {
+		queued += len(q.queue)
+	}
+	return len(x.removed.all), queued
+}
+
+// IsRemembered reports whether a deleted record is remembered.
+func (x *Index) IsRemembered(d token.Digest) bool {
+	_, ok := x.removed.find(d)
+	return ok
+}

@@ -20,6 +20,7 @@ type Index struct {
 	telling *item // of those that were taken from the stack, the next; for who calls Used
 
 	mu      sync.Mutex // of writers, and of what follows
+	removed removed
 	ended   map[token.Digest]bool
 	grants  map[string]*grants
 	owners  map[string]*owner
@@ -86,6 +87,7 @@ func (x *Index) Set(r record.Record) {
 	if x.ended[r.Digest] {
 		return // what the watch tells of was before its end
 	}
+	x.removed.drop(r.Digest)
 	o := x.owner(subject(r.Owner), r.Owner.UID)
 	it := newItem(r, x.grantsOf(r), o)
 	it.Value.grants.users++
@@ -170,6 +172,7 @@ func (x *Index) remove(d token.Digest) bool {
 	if before == nil {
 		return false
 	}
+	x.removed.add(before)
 	x.entries.Remove(d)
 	x.leave(before)
 	return true

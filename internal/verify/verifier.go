@@ -73,6 +73,7 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest}
 	v.reads = rate.NewLimiter(rate.Limit(o.Reads), o.Reads)
 	v.shares = newShares(o.Reads)
+	x.removed.remember(o.Now, maxRemoved)
 	return v
 }
 

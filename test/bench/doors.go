@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,11 +15,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/token"
@@ -78,7 +79,7 @@ func (b *bench) atTheDoors(ctx context.Context, size int, kind token.Kind) (err 
 	verifier := verify.NewVerifier(c.index, d.reads, verify.Options{Reads: mostReads, Now: time.Now, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
 	d.Doors = &server.Doors{
-		Verifier: verifier, Records: nobody{}, Audit: logr.Discard(), Noise: rate.NewLimiter(1, 1), Now: time.Now,
+		Verifier: verifier, Records: nobody{}, Audit: audit.New(io.Discard, time.Now), Now: time.Now,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"door"}),

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/apptoken/operator/internal/record"
@@ -91,7 +90,7 @@ func doors(w *verifytest.World) *server.Doors {
 	verifier.Heard()
 	return &server.Doors{
 		Verifier: verifier, Records: nothing{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Audit: logr.Discard(), Now: now, Noise: rate.NewLimiter(rate.Inf, 0),
+		Now: now,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),

@@ -1,0 +1,81 @@
+package audit
+
+import "slices"
+
+// Event names what happened. The names are stable: alerts are written against them.
+type Event string
+
+// The events.
+const (
+	// CredentialRefused is a credential that was not accepted, or that does not hold what was required.
+	CredentialRefused Event = "credential.refused"
+	// CredentialRevokedUse is the use of a credential whose record was deleted before its end.
+	CredentialRevokedUse Event = "credential.revoked_use"
+	// LoginSucceeded is a login that was opened.
+	LoginSucceeded Event = "login.succeeded"
+	// LoginFailed is a login that was not opened.
+	LoginFailed Event = "login.failed"
+	// LoginRefreshed is a login that was exchanged for a new one by its refresh token.
+	LoginRefreshed Event = "login.refreshed"
+	// LoginRefreshFailed is a refresh token that was not accepted.
+	LoginRefreshFailed Event = "login.refresh_failed"
+	// LoginReplayed is a refresh token that was used before. Its session has ended.
+	LoginReplayed Event = "login.replayed"
+	// LoginMasqueraded is a login that was exchanged for one at another account of the same user.
+	LoginMasqueraded Event = "login.masqueraded"
+	// LoginEnded is a login that was ended by its holder or by another caller.
+	LoginEnded Event = "login.ended"
+	// TokenCreated is a token that was created over HTTP.
+	TokenCreated Event = "token.created"
+	// TokenCloned is a token that was created over HTTP with the grants of another.
+	TokenCloned Event = "token.cloned"
+	// TokenRotated is a token that was replaced by a successor over HTTP.
+	TokenRotated Event = "token.rotated"
+	// TokenChanged is a token whose grants, state or lifetime were changed over HTTP.
+	TokenChanged Event = "token.changed"
+	// TokenRevoked is a credential that was revoked over HTTP.
+	TokenRevoked Event = "token.revoked"
+	// TokenRevocationFailed is a revocation that the API server did not take. The credential is still accepted.
+	TokenRevocationFailed Event = "token.revocation_failed"
+	// EndpointMisconfigured is a request of a gateway that requires something unknown. It was refused.
+	EndpointMisconfigured Event = "endpoint.misconfigured"
+	// Suppressed is a summary of lines that were left out since the last one.
+	Suppressed Event = "audit.suppressed"
+)
+
+// common are the keys of every line.
+var common = []string{"time", "logger", "event"}
+
+// schema lists the keys that the lines of an event may have beside the common ones. A key without a value is left out.
+var schema = map[Event][]string{
+	CredentialRefused:     {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
+	CredentialRevokedUse:  {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
+	LoginSucceeded:        {"protocol", "source", "peer", "token", "kind", "client", "user"},
+	LoginFailed:           {"protocol", "verdict", "reason", "source", "peer", "user", "retryAfter", "count"},
+	LoginRefreshed:        {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "user"},
+	LoginRefreshFailed:    {"protocol", "verdict", "source", "peer", "token", "client", "user", "count"},
+	LoginReplayed:         {"source", "token", "client", "user"},
+	LoginMasqueraded:      {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "from", "user"},
+	LoginEnded:            {"protocol", "source", "peer", "token", "kind", "client", "user", "by"},
+	TokenCreated:          {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenCloned:           {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenRotated:          {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenChanged:          {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenRevoked:          {"source", "peer", "token", "kind", "object", "subject", "client", "user", "by"},
+	TokenRevocationFailed: {"source", "peer", "token", "kind", "by", "count"},
+	EndpointMisconfigured: {"endpoint", "reason", "source", "peer", "count"},
+	Suppressed:            {"of", "endpoint", "verdict", "count"},
+}
+
+// Events returns every event, sorted.
+func Events() []Event {
+	all := make([]Event, 0, len(schema))
+	for e := range schema {
+		all = append(all, e)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Keys returns the keys that a line of an event may have, the common ones first.
+func Keys(e Event) []string { return append(slices.Clone(common), schema[e]...) }

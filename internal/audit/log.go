@@ -1,0 +1,98 @@
+package audit
+
+import (
+	"cmp"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Log writes audit lines. Safe for use by many. A nil Log writes nothing.
+type Log struct {
+	now func() time.Time
+
+	writing sync.Mutex // of lines, so that none is within another
+	to      io.Writer
+	limits  *limits
+}
+
+// New returns a Log that writes each line to a writer at once, by one call.
+func New(to io.Writer, now func() time.Time) *Log {
+	return &Log{now: now, to: to, limits: newLimits()}
+}
+
+// Write writes a line, whatever was written before.
+func (l *Log) Write(line Line) {
+	if l != nil {
+		l.write(l.now(), line)
+	}
+}
+
+// Limited writes a line that callers can bring about without end, unless there were too many like it. See limits.
+func (l *Log) Limited(line Line) {
+	if l == nil {
+		return
+	}
+	now := l.now()
+	if stands, ok := l.limits.admit(now, line); ok {
+		if stands > 1 {
+			line.Count = stands
+		}
+		l.write(now, line)
+	}
+}
+
+// Flush writes a summary of the lines that were left out since the last one: a line for each event, endpoint and verdict.
+func (l *Log) Flush() {
+	if l == nil {
+		return
+	}
+	now := l.now()
+	for _, line := range l.limits.suppressed() {
+		l.write(now, line)
+	}
+}
+
+func (l *Log) write(now time.Time, line Line) {
+	text, err := line.encode(now)
+	if err != nil {
+		return // of types that are fixed: no caller can bring it about
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_, _ = l.to.Write(text) //nolint:errcheck // there is no other place to report it
+}
+
+// summaryInterval is how often a summary is written, where lines were left out.
+const summaryInterval = 10 * time.Second
+
+// WriteSummaries writes summaries until done is closed, and then the last one.
+func (l *Log) WriteSummaries(done <-chan struct{}) {
+	tick := time.NewTicker(summaryInterval)
+	defer tick.Stop()
+	defer l.Flush()
+	for {
+		select {
+		case <-tick.C:
+			l.Flush()
+		case <-done:
+			return
+		}
+	}
+}
+
+// suppressed returns a line for each group of lines that were left out, and counts anew.
+func (m *limits) suppressed() []Line {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Line
+	for g, n := range m.leftOut {
+		all = append(all, Line{Event: Suppressed, Of: g.event, Endpoint: g.endpoint, Verdict: g.verdict, Count: n})
+	}
+	clear(m.leftOut)
+	slices.SortFunc(all, func(a, b Line) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Verdict, b.Verdict))
+	})
+	return all
+}

@@ -1,0 +1,123 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	auditlog "github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify/verifytest"
+)
+
+// refuse presents a token to a gateway, and returns the answer.
+func (h *house) refuse(t *testing.T, text string) reply {
+	t.Helper()
+	got := h.do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + text}, "X-Forwarded-For": {"203.0.113.7"}}, "")
+	if got.status != http.StatusUnauthorized {
+		t.Errorf("%d, want 401", got.status)
+	}
+	return got
+}
+
+func TestAudit_RefusalNamesTheRecord(t *testing.T) {
+	h := newHouse(t)
+	for name, verdict := range map[string]string{
+		"ends": "Expired", "suspended": "Suspended", "stopped": "OwnerStopped", "ranged": "SourceRefused", "session": "SessionRefused",
+		"killed": "ClientSuspended", "orphan": "ClientMissing", "loginbefore": "PasswordChanged",
+	} {
+		h.audit.lines = nil
+		h.refuse(t, h.Tokens[name])
+		r := h.World.Records[name]
+		lines := h.audit.events(t, auditlog.CredentialRefused)
+		if len(lines) != 1 || lines[0]["token"] != r.Name() || lines[0]["client"] != r.Client || lines[0]["verdict"] != verdict || lines[0]["source"] != "203.0.113.7" {
+			t.Errorf("%s: %v, want %s of %s", name, lines, verdict, r.Name())
+		}
+	}
+	h.audit.lines = nil
+	h.refuse(t, verifytest.Mint(t, token.Application, "never issued").Reveal())
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["token"] != nil || lines[0]["verdict"] != "Unknown" {
+		t.Errorf("of what was never issued: %v", lines)
+	}
+	h.noLeak("the audit log", h.audit.text())
+}
+
+func TestAudit_MalformedCredentialHasNoLine(t *testing.T) {
+	h := newHouse(t)
+	for _, text := range []string{"x", "", h.Tokens["indexer"] + "0", strings.Repeat("a", 512)} {
+		h.refuse(t, text)
+	}
+	if text := h.audit.text(); text != "" {
+		t.Errorf("the audit log has %s", text)
+	}
+}
+
+func TestAudit_RevokedUseIsAlwaysWritten(t *testing.T) {
+	for _, way := range []string{"by the watch", "over HTTP"} {
+		h := newHouse(t)
+		r := h.World.Records["indexer"]
+		if way == "over HTTP" {
+			h.post("/oauth2/revoke", "", form(h.Tokens["indexer"]))
+		}
+		delete(h.store.held, r.Digest)
+		h.Index.Remove(r.Digest)
+		unknown := h.refuse(t, verifytest.Mint(t, token.Application, "never issued").Reveal())
+		got := h.refuse(t, h.Tokens["indexer"])
+		for _, each := range []reply{unknown, got} {
+			each.header.Del("Date")
+		}
+		if spell(got) != spell(unknown) {
+			t.Errorf("%s: a revoked credential is answered %q, one that never was %q", way, spell(got), spell(unknown))
+		}
+		lines := h.audit.events(t, auditlog.CredentialRevokedUse)
+		if len(lines) != 1 || lines[0]["token"] != r.Name() || lines[0]["client"] != "acme" || lines[0]["subject"] != "shop/indexer" || lines[0]["verdict"] != "Revoked" {
+			t.Errorf("%s: %v", way, lines)
+		}
+	}
+}
+
+func TestAudit_JunkNeverHidesRevokedUse(t *testing.T) {
+	h := newHouse(t)
+	delete(h.store.held, h.World.Records["indexer"].Digest)
+	h.Index.Remove(h.World.Records["indexer"].Digest)
+	handler := h.Handler()
+	for i := range 3000 { // more than there are reads of the API server, and lines, in a second
+		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
+		r.RemoteAddr = "192.0.2.1:1"
+		r.Header.Set("Authorization", "Bearer "+verifytest.Mint(t, token.Application, "junk "+string(rune('a'+i%26))+strings.Repeat("x", i/26)).Reveal())
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	h.refuse(t, h.Tokens["indexer"])
+	if lines := h.audit.events(t, auditlog.CredentialRevokedUse); len(lines) != 1 {
+		t.Errorf("%d lines of the revoked credential, want 1", len(lines))
+	}
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) == 0 || len(lines) > 20 { // Unknown and Undecided
+		t.Errorf("%d lines of junk, want ten of each verdict at most", len(lines))
+	}
+}
+
+func TestAudit_HolderCannotFloodTheLog(t *testing.T) {
+	h := newHouse(t)
+	for range 50 {
+		h.do(http.MethodGet, "/verify?permission=nobody.holds.this", http.Header{"Authorization": {"Bearer " + h.Tokens["indexer"]}}, "")
+	}
+	lines := h.audit.events(t, auditlog.CredentialRefused)
+	if len(lines) != 1 || lines[0]["verdict"] != "PermissionMissing" || lines[0]["subject"] != "shop/indexer" {
+		t.Errorf("%d lines, want one: %v", len(lines), lines)
+	}
+	h.Audit.Flush()
+	if lines := h.audit.events(t, auditlog.Suppressed); len(lines) != 1 || lines[0]["count"] != 49.0 || lines[0]["endpoint"] != "verify" {
+		t.Errorf("the summary is %v", lines)
+	}
+}
+
+func TestAudit_ManagementRefusalNamesTheCaller(t *testing.T) {
+	h := newOpenInn(t)
+	tok := h.appToken("reader")
+	h.call(http.MethodGet, ofAcme, bearer(tok))
+	lines := h.audit.events(t, auditlog.CredentialRefused)
+	if len(lines) != 1 || lines[0]["endpoint"] != "manage" || lines[0]["verdict"] != "PermissionMissing" || lines[0]["client"] != "acme" || lines[0]["token"] == nil {
+		t.Errorf("%v", lines)
+	}
+}

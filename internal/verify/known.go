@@ -1,0 +1,179 @@
+package verify
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Known describes the record of a credential that was refused. It is for the audit log alone: no endpoint decides by it, so
+// that a credential that was revoked is answered like one that never was.
+type Known struct {
+	ID      ID
+	Kind    token.Kind
+	Subject string
+	Client  string
+	User    string // empty: the credential speaks for its client alone
+	// Revoked reports whether the record was deleted before its end: it was revoked or retired, or its owner was deleted.
+	Revoked bool
+}
+
+// Known returns what this replica knows of the record of a credential, or knew before the record was deleted. It reads from
+// memory alone, and is for credentials that were refused: it may lock and allocate.
+func (v *Verifier) Known(presented string) (Known, bool) {
+	_, d, err := token.DigestOf(presented)
+	if err != nil {
+		return Known{}, false
+	}
+	if it := v.index.entries.Find(d); it != nil {
+		return knownOf(it), true
+	}
+	if k, ok := v.index.removed.find(d); ok {
+		return k, true
+	}
+	if f := v.recent.of(d, v.now()); f != nil && f.record != nil {
+		return knownOf(v.index.outside(*f.record)), true
+	}
+	return Known{}, false
+}
+
+func knownOf(it *item) Known {
+	e := &it.Value
+	k := Known{ID: id(it.Digest), Kind: e.kind, Subject: e.who.Subject, Client: e.grants.tenant.name}
+	if e.grants.person != nil {
+		k.User = e.grants.person.name
+	}
+	return k
+}
+
+// maxRemoved is how many deleted records a replica remembers.
+const maxRemoved = 1 << 16
+
+// removed remembers deleted records, so that the use of a revoked credential can be told from that of one that never was. It
+// is bounded and shared fairly: once it is full, the client that has the most of it loses its oldest. So no client that
+// creates and deletes tokens, or logs in and out, makes the records of another be forgotten.
+type removed struct {
+	mu     sync.Mutex
+	now    func() time.Time // nil: nothing is remembered
+	max    int
+	all    map[token.Digest]*removal
+	shares map[share]*removals
+}
+
+// share is what is forgotten together: the logins of a client apart from its tokens, since they end so often.
+type share struct {
+	client string
+	logins bool
+}
+
+type removal struct {
+	Known
+	digest token.Digest
+	back   bool // the record is there again
+}
+
+// removals are those of a share, the oldest first.
+type removals struct {
+	queue []*removal
+	live  int // of them, those that are not back
+}
+
+// push adds a removal. Those that are back are let go of before they are more than the others.
+func (q *removals) push(r *removal) {
+	if len(q.queue) > 2*q.live+16 {
+		q.queue = slices.DeleteFunc(q.queue, func(r *removal) bool { return r.back })
+	}
+	q.queue = append(q.queue, r)
+	q.live++
+}
+
+// remember makes removals be remembered from now on.
+func (m *removed) remember(now func() time.Time, most int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now, m.max = now, most
+}
+
+// find returns what is remembered of a digest.
+func (m *removed) find(d token.Digest) (Known, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.all[d]; r != nil {
+		return r.Known, true
+	}
+	return Known{}, false
+}
+
+// add remembers a record that was deleted just now.
+func (m *removed) add(it *item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.now == nil || m.all[it.Digest] != nil {
+		return
+	}
+	r := &removal{Known: knownOf(it), digest: it.Digest}
+	r.Revoked = m.now().Unix() < it.Value.expiresAt
+	r.Subject = strings.Clone(r.Subject) // it is a part of something longer
+	if m.all == nil {
+		m.all, m.shares = map[token.Digest]*removal{}, map[share]*removals{}
+	}
+	s := shareOf(r)
+	if m.shares[s] == nil {
+		m.shares[s] = &removals{}
+	}
+	m.all[r.digest] = r
+	m.shares[s].push(r)
+	if len(m.all) > m.max {
+		m.forgetOldest()
+	}
+}
+
+// drop forgets a record that is there again.
+func (m *removed) drop(d token.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.all[d]
+	if r == nil {
+		return
+	}
+	r.back = true
+	delete(m.all, d)
+	m.leave(shareOf(r))
+}
+
+// forgetOldest forgets the oldest record of the largest share.
+func (m *removed) forgetOldest() {
+	var largest share
+	most := 0
+	for s, q := range m.shares {
+		if q.live > most {
+			largest, most = s, q.live
+		}
+	}
+	q := m.shares[largest]
+	for len(q.queue) > 0 {
+		r := q.queue[0]
+		q.queue[0] = nil
+		q.queue = q.queue[1:]
+		if !r.back {
+			delete(m.all, r.digest)
+			m.leave(largest)
+			return
+		}
+	}
+}
+
+// leave takes one off a share.
+func (m *removed) leave(s share) {
+	q := m.shares[s]
+	if q.live--; q.live == 0 {
+		delete(m.shares, s) // with all that are back
+	}
+}
+
+func shareOf(r *removal) share {
+	return share{r.Client, r.Kind != token.Application && r.Kind != token.UserApplication}
+}
