@@ -53,7 +53,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.StringVar(&audiences, "audiences", "", "comma-separated `names` of the audiences that tokens are good for in a TokenReview; empty: the API server that asks, alone")
 	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the doors as callers know it, for OAuth metadata; empty: as they ask for it")
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
-	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second")
+	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second, a quarter of them for one source at most")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
 	fs.IntVar(&d.PasswordChecks, "password-checks", 0, "how many passwords are checked at once; a hash that asks for more than 64 MiB of memory, of which 256 MiB are the most, counts as several; 0: as many as there are processors, four at most")
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/utils/lru"
+
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // Limits of the lines that callers can bring about.
@@ -52,8 +54,8 @@ type group struct {
 // key is whose lines are limited together.
 type key struct {
 	group
-	name   string
-	prefix netip.Prefix
+	name    string
+	network netip.Prefix
 }
 
 // bucket is a limit, and how many lines were left out by it since the last one that was not.
@@ -79,16 +81,16 @@ func (m *limits) admit(now time.Time, line Line) (stands int, ok bool) {
 
 // bucketOf returns the limit of the credential, the user or the source of a line.
 func (m *limits) bucketOf(g group, line Line) *bucket {
-	prefix := prefixOf(line)
+	network := networkOf(line)
 	switch {
 	case line.Event == CredentialRevokedUse:
 		return bucketIn(m.revoked, key{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
 	case line.Token != "":
 		return bucketIn(m.tokens, key{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
 	case line.User != "":
-		return bucketIn(m.users, key{g, line.User, prefix}, userInterval, userBurst)
+		return bucketIn(m.users, key{g, line.User, network}, userInterval, userBurst)
 	default:
-		return bucketIn(m.sources, key{g, "", prefix}, sourceInterval, sourceBurst)
+		return bucketIn(m.sources, key{g, "", network}, sourceInterval, sourceBurst)
 	}
 }
 
@@ -110,20 +112,10 @@ func (m *limits) common(g group) *bucket {
 	return b
 }
 
-// prefixOf returns the network that the caller of a line is taken to have for itself: an address of IPv4, 64 bits of IPv6.
-// Where the caller's address cannot be told, it is the connection's.
-func prefixOf(line Line) netip.Prefix {
-	a := line.Source
-	if !a.IsValid() {
-		a = line.Peer
+// networkOf returns the network of the caller of a line. Where the caller's address is unknown, it is the connection's.
+func networkOf(line Line) netip.Prefix {
+	if line.Source.IsValid() {
+		return verify.SourceNetwork(line.Source)
 	}
-	a = a.Unmap().WithZone("")
-	if !a.IsValid() {
-		return netip.Prefix{}
-	}
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	return netip.PrefixFrom(a, bits).Masked()
+	return verify.SourceNetwork(line.Peer)
 }

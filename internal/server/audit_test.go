@@ -24,7 +24,7 @@ func (h *house) refuse(t *testing.T, text string) reply {
 func TestAudit_RefusalNamesTheRecord(t *testing.T) {
 	h := newHouse(t)
 	for name, verdict := range map[string]string{
-		"ends": "Expired", "suspended": "Suspended", "stopped": "OwnerStopped", "ranged": "SourceRefused", "session": "SessionRefused",
+		"ends": "Expired", "suspended": "Suspended", "stopped": "OwnerStopped", "ranged": "SourceRefused",
 		"killed": "ClientSuspended", "orphan": "ClientMissing", "loginbefore": "PasswordChanged",
 	} {
 		h.audit.lines = nil

@@ -120,7 +120,7 @@ func (m *removed) add(it *item) {
 	if m.all == nil {
 		m.all, m.shares = map[token.Digest]*removal{}, map[share]*removals{}
 	}
-	s := shareOf(r)
+	s := removalShare(r)
 	if m.shares[s] == nil {
 		m.shares[s] = &removals{}
 	}
@@ -141,7 +141,7 @@ func (m *removed) drop(d token.Digest) {
 	}
 	r.back = true
 	delete(m.all, d)
-	m.leave(shareOf(r))
+	m.leave(removalShare(r))
 }
 
 // forgetOldest forgets the oldest record of the largest share.
@@ -174,6 +174,6 @@ func (m *removed) leave(s share) {
 	}
 }
 
-func shareOf(r *removal) share {
+func removalShare(r *removal) share {
 	return share{r.Client, r.Kind != token.Application && r.Kind != token.UserApplication}
 }
