@@ -56,7 +56,7 @@ func mount(ctx context.Context, key types.NamespacedName, at string) error {
 func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 	w := aTenant(t)
 	key := types.NamespacedName{Namespace: system, Name: "apptoken-operator-tls"}
-	w.must(admin.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}))
+	w.must(client.IgnoreAlreadyExists(admin.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})))
 	folder := t.TempDir()
 	mounted := make(chan error, 1)
 	ctx, unmount := context.WithCancel(t.Context())

@@ -107,12 +107,13 @@ func access(ctx context.Context, dir string) error {
 		{"apply", "-f", config("manager/namespace.yaml")},
 		{"apply", "-k", config("rbac/common")},
 		{"apply", "-k", config("rbac/cluster")},
+		{"apply", "-k", config("policy")},
 	} {
 		if said, err := kubectl(ctx, args...); err != nil {
 			return fmt.Errorf("kubectl %v: %w\n%s", args, err, said)
 		}
 	}
-	return nil
+	return policiesHold(ctx)
 }
 
 // config is a path below config/.
@@ -223,6 +224,7 @@ func (s *shared) halt() error {
 func lookBack(ctx context.Context) error {
 	return errors.Join(
 		hindsight(ctx, "the roles grant what is used and nothing else", rightsMatch),
+		hindsight(ctx, "no write of the operator was refused by a policy", noPolicyRefusals),
 		hindsight(ctx, "no token is anywhere but in its Secret [3.1] [row 1]", func(ctx context.Context) ([]string, error) {
 			return leaks(ctx, plaintexts.all())
 		}),

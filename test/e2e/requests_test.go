@@ -17,6 +17,7 @@ type request struct {
 	labelled              bool // only objects with our label are asked for
 	instead               bool // of a list: a watch that begins with what there is
 	refused               bool // by RBAC
+	byPolicy              bool // refused by config/policy
 }
 
 // right is what a request needs.
@@ -34,7 +35,9 @@ func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 		asked, isResource := understand(req)
 		answer, err := next.RoundTrip(req)
 		if isResource {
-			asked.refused = err == nil && forbidden(answer)
+			if err == nil {
+				asked.refused, asked.byPolicy = forbidden(answer)
+			}
 			r.mu.Lock()
 			r.all = append(r.all, asked)
 			r.mu.Unlock()
@@ -43,14 +46,15 @@ func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// forbidden says whether RBAC refused, as opposed to a quota, a policy or a namespace that goes.
-func forbidden(answer *http.Response) bool {
+// forbidden reports whether RBAC refused, or config/policy, as opposed to a quota, another policy or a namespace that goes.
+func forbidden(answer *http.Response) (byRBAC, byPolicy bool) {
 	if answer.StatusCode != http.StatusForbidden {
-		return false
+		return false, false
 	}
 	said, err := io.ReadAll(answer.Body)
 	answer.Body = io.NopCloser(bytes.NewReader(said))
-	return err != nil || bytes.Contains(said, []byte("cannot "))
+	byPolicy = hasPolicyRefusal(answer, said)
+	return !byPolicy && (err != nil || bytes.Contains(said, []byte("cannot "))), byPolicy
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
