@@ -1,4 +1,4 @@
-# docker build -t apptoken/operator:latest .
+# docker build -t apptoken/operator:v0.1.0 .
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 ARG TARGETOS
 ARG TARGETARCH
@@ -17,5 +17,6 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
 
 FROM gcr.io/distroless/static:nonroot
 COPY --from=build /manager /manager
+# A number, so that runAsNonRoot can be checked where the pod names no user.
 USER 65532:65532
 ENTRYPOINT ["/manager"]

@@ -17,9 +17,12 @@ func TestADryRunPassesOnceTheNamespacesAndKindsAreThere(t *testing.T) {
 	k.run(t, "apply", "-f", config("manager/namespace.yaml"), "-f", config("samples/namespace.yaml"))
 	k.apply(t, "crd")
 	k.serve(t)
-	for _, folder := range []string{"default", "namespaced", "samples"} {
+	for _, folder := range []string{"default", "namespaced", "samples", "network"} {
 		t.Run(folder, func(t *testing.T) { k.apply(t, folder, "--dry-run=server") })
 	}
+	t.Run("an overlay with the component user-namespaces", func(t *testing.T) {
+		k.apply(t, overlay(t, `{resources: [config/default], components: [config/user-namespaces]}`), "--dry-run=server")
+	})
 }
 
 func TestOneCommandInstalls(t *testing.T) {
@@ -111,6 +114,11 @@ func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
 		{"patch", "apps", "deployments", served, always},
 		{"patch", "apps", "daemonsets", other, everywhere},
 		{"delete", "apps", "deployments", served, never},
+
+		{"create", "authentication.k8s.io", "tokenreviews", all, always},
+		{"create", "authorization.k8s.io", "subjectaccessreviews", all, always},
+		{"delete", "admissionregistration.k8s.io", "validatingadmissionpolicies", all, never},
+		{"update", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", all, never},
 
 		{"get", "", "pods", served, never},
 		{"create", "", "serviceaccounts/token", served, never},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -159,14 +161,35 @@ func TestTheImageIsMadeForTheDeployment(t *testing.T) {
 	if !found || strings.Contains(last, "FROM") {
 		t.Fatal("the last stage of the Dockerfile is not the static base image")
 	}
-	user := deployment(t).Spec.Template.Spec.SecurityContext
-	for _, line := range []string{
-		"USER " + strconv.FormatInt(*user.RunAsUser, 10) + ":" + strconv.FormatInt(*user.RunAsGroup, 10),
-		`ENTRYPOINT ["/manager"]`,
-	} {
-		if !slices.Contains(strings.Split(last, "\n"), line) {
-			t.Errorf("the Dockerfile does not say: %s", line)
-		}
+	user := regexp.MustCompile(`(?m)^USER ([0-9]+)(:[0-9]+)?$`).FindStringSubmatch(last)
+	if user == nil || user[1] == "0" {
+		t.Error("the image names no user by a number, so that runAsNonRoot cannot be checked")
+	}
+	if !slices.Contains(strings.Split(last, "\n"), `ENTRYPOINT ["/manager"]`) {
+		t.Error("the image does not run the program")
+	}
+	c := manager(t, deployment(t))
+	if _, tag, _ := strings.Cut(c.Image, ":"); !regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(tag) {
+		t.Errorf("the image is not named by a version: %s", c.Image)
+	}
+}
+
+func TestPod_RunsAsAnyUserAndBeforeOthers(t *testing.T) {
+	objects := parse(t, rendered(t, "default"))
+	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	pod, c := d.Spec.Template.Spec, manager(t, d)
+	if s := pod.SecurityContext; s.RunAsUser != nil || s.RunAsGroup != nil || s.FSGroup != nil || c.SecurityContext.RunAsUser != nil || c.SecurityContext.RunAsGroup != nil {
+		t.Errorf("a platform that chooses users by namespace refuses the pod: %v, %v", s, c.SecurityContext)
+	}
+	if class := find[*schedulingv1.PriorityClass](t, objects, "", pod.PriorityClassName); class.Value <= 0 || class.GlobalDefault {
+		t.Errorf("the priority class %s has the value %d", class.Name, class.Value)
+	}
+	if pod.HostUsers != nil {
+		t.Error("without the component user-namespaces, the pod is to start on every platform")
+	}
+	hardened := parse(t, rendered(t, overlay(t, `{resources: [config/default], components: [config/user-namespaces]}`)))
+	if users := find[*appsv1.Deployment](t, hardened, d.Namespace, d.Name).Spec.Template.Spec.HostUsers; users == nil || *users {
+		t.Error("with the component user-namespaces, the pod runs as users of the host")
 	}
 }
 

@@ -68,6 +68,25 @@ func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	}
 }
 
+// overlay writes a kustomization as a user would, and returns its folder relative to config/. In its text, config/ stands for
+// the folder of that name.
+func overlay(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	up, err := filepath.Rel(dir, config("."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "config/", up+"/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := filepath.Rel(config("."), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // serve waits until the API server serves the kinds.
 func (k kubectl) serve(t *testing.T) {
 	t.Helper()
