@@ -84,14 +84,21 @@ func (d DoorOptions) open() map[string]string {
 	return all
 }
 
+// isLoopback reports whether an address, as host:port, is one that only this host can connect to.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
 func (d DoorOptions) validate() error {
 	var errs []error
 	open := d.open()
 	for _, name := range slices.Sorted(maps.Keys(open)) {
-		host, _, err := net.SplitHostPort(open[name])
-		ip, parseErr := netip.ParseAddr(host)
-		loopback := host == "localhost" || parseErr == nil && ip.IsLoopback()
-		if err == nil && d.PlainHTTP && !loopback {
+		if _, _, err := net.SplitHostPort(open[name]); err == nil && d.PlainHTTP && !isLoopback(open[name]) {
 			errs = append(errs, fmt.Errorf("--%s=%q: --plain-http is for loopback addresses such as 127.0.0.1:8443, since tokens would go over the network in the clear", name, open[name]))
 		}
 	}

@@ -62,10 +62,14 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
 	}
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
-	var err error
-	if op.Doors, err = op.listeners(doors, o); err != nil {
-		return err
+	var certificate *tls.Config // nil: none is set
+	if d.CertFile != "" && (len(d.open()) > 0 || o.secureMetrics()) {
+		var err error
+		if certificate, err = op.certify(o); err != nil {
+			return err
+		}
 	}
+	op.Doors = op.listeners(doors, o, certificate)
 	op.ready["store"] = func() error {
 		if !verifier.Open() {
 			return errors.New("the doors are closed until something is heard of the API server")
@@ -79,6 +83,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	return errors.Join(
 		op.Manager.Add(&serving{op.Doors, closed}),
 		op.Manager.Add(summaries{doors.Audit, closed}),
+		op.serveMetrics(ctx, o, certificate),
 		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
 		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
 		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Now: time.Now, Closed: closed}),
@@ -110,18 +115,10 @@ func heard(v *verify.Verifier) string {
 }
 
 // listeners are those whose addresses are set, by the names of their flags.
-func (op *Operator) listeners(doors *server.Doors, o Options) (map[string]*server.Listener, error) {
-	open := o.Doors.open()
-	var config *tls.Config
-	if o.Doors.CertFile != "" && len(open) > 0 {
-		var err error
-		if config, err = op.certify(o); err != nil {
-			return nil, err
-		}
-	}
+func (op *Operator) listeners(doors *server.Doors, o Options, certificate *tls.Config) map[string]*server.Listener {
 	all := map[string]*server.Listener{}
-	for name, address := range open {
-		l := &server.Listener{Address: address, TLS: config, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors")}
+	for name, address := range o.Doors.open() {
+		l := &server.Listener{Address: address, TLS: certificate, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors")}
 		switch name {
 		case "webhook-bind-address":
 			l.Handler = doors.WebhookHandler()
@@ -132,7 +129,7 @@ func (op *Operator) listeners(doors *server.Doors, o Options) (map[string]*serve
 		}
 		all[name] = l
 	}
-	return all, nil
+	return all
 }
 
 // serving is all listeners.

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -13,6 +15,25 @@ import (
 func NewInventory(reader client.Reader, elected <-chan struct{}, index *verify.Index, now func() time.Time) prometheus.Collector {
 	return inventory{reader, elected, index, now}
 }
+
+// NewScrapeHandler answers scrapes of a gatherer.
+func NewScrapeHandler(from prometheus.Gatherer) http.Handler { return scrapeHandler(from) }
+
+// SoonestToExpire are the tokens whose expiry is a series.
+func SoonestToExpire(tokens []v1alpha1.ApplicationToken) []*v1alpha1.ApplicationToken {
+	return soonestToExpire(tokens)
+}
+
+// NewGate bounds the requests for metrics.
+func NewGate(next http.Handler, now func() time.Time) http.Handler { return newGate(next, now) }
+
+// Bounds of /metrics.
+const (
+	MaxScrapes         = maxScrapes
+	MaxMetricsRequests = maxMetricsRequests
+	MetricsSourceBurst = metricsSourceBurst
+	MaxExpirySeries    = maxExpirySeries
+)
 
 // NewMetrics are the collectors of what the reconcilers and the doors count.
 func NewMetrics() []prometheus.Collector {

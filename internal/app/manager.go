@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,6 +47,8 @@ type Operator struct {
 	Doors   map[string]*server.Listener // those that are open, by the names of their flags
 	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
 	People  *login.Directory            // who may log in, and where
+
+	MetricsAddr net.Addr // where /metrics is served; nil: nowhere
 
 	ready    map[string]check
 	complete check // whether the index is
@@ -115,8 +118,8 @@ func managerOptions(o Options) manager.Options {
 		}},
 		// Names are unique in one operator; only tests run several in one process.
 		Controller:                    config.Controller{SkipNameValidation: new(true)},
-		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddress},
-		HealthProbeBindAddress:        "0", // probes answer
+		Metrics:                       metricsserver.Options{BindAddress: "0"}, // serveMetrics answers
+		HealthProbeBindAddress:        "0",                                     // probes answer
 		GracefulShutdownTimeout:       new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              "apptoken-operator",

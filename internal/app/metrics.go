@@ -1,8 +1,10 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,9 +21,9 @@ import (
 // Every metric of ours. Those of controller-runtime, client-go and Go come beside them.
 var (
 	tokensDesc = prometheus.NewDesc("apptoken_tokens",
-		"ApplicationTokens by client and state: Ready, or the reason why not.", []string{"client", "state"}, nil)
+		"ApplicationTokens by client and state: Ready, or the reason why not. The client is empty for tokens that name none that exists.", []string{"client", "state"}, nil)
 	expiryDesc = prometheus.NewDesc("apptoken_token_expiry_seconds",
-		"Seconds until the current version of an ApplicationToken expires; negative once it has. Tokens that do not expire have no sample.", []string{"namespace", "name"}, nil)
+		"Seconds until the current version of an ApplicationToken expires; negative once it has. Only for the 100 that expire first, those of each namespace in turn.", []string{"namespace", "name"}, nil)
 	recordsDesc = prometheus.NewDesc("apptoken_records",
 		"Token records in the index of this replica.", nil, nil)
 )
@@ -117,22 +119,77 @@ func (v inventory) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	var list v1alpha1.ApplicationTokenList
-	if err := v.reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return // the cache is starting or stopping; the next scrape will tell
-	}
-	type key struct{ client, state string }
-	counts := map[key]int{}
-	for i := range list.Items {
-		at := &list.Items[i]
-		counts[key{clientOf(at), stateOf(at)}]++
-		if c := at.Status.Current; c != nil && c.ExpiresAt != nil {
-			out <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, c.ExpiresAt.Sub(v.now()).Seconds(), at.Namespace, at.Name)
+	var clients v1alpha1.ClientList
+	var tokens v1alpha1.ApplicationTokenList
+	for _, list := range []client.ObjectList{&clients, &tokens} {
+		if err := v.reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return // the cache is starting or stopping; the next scrape will tell
 		}
 	}
-	for k, n := range counts {
+	for k, n := range countByClient(clients.Items, tokens.Items) {
 		out <- prometheus.MustNewConstMetric(tokensDesc, prometheus.GaugeValue, float64(n), k.client, k.state)
 	}
+	for _, at := range soonestToExpire(tokens.Items) {
+		left := at.Status.Current.ExpiresAt.Sub(v.now()).Seconds()
+		out <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, left, at.Namespace, at.Name)
+	}
+}
+
+// tokenCount names a series of tokensDesc.
+type tokenCount struct{ client, state string }
+
+// countByClient counts tokens. A name that a tenant made up is no label: tokens of clients that do not exist are counted
+// together, without a name.
+func countByClient(clients []v1alpha1.Client, tokens []v1alpha1.ApplicationToken) map[tokenCount]int {
+	exists := make(map[string]bool, len(clients))
+	for i := range clients {
+		exists[clients[i].Name] = true
+	}
+	counts := map[tokenCount]int{}
+	for i := range tokens {
+		name := clientOf(&tokens[i])
+		if !exists[name] {
+			name = ""
+		}
+		counts[tokenCount{name, stateOf(&tokens[i])}]++
+	}
+	return counts
+}
+
+// maxExpirySeries bounds the samples of expiryDesc.
+const maxExpirySeries = 100
+
+// soonestToExpire returns the tokens that expire first, at most maxExpirySeries. The first of each namespace comes before
+// the second of any, so that a namespace of many short-lived tokens hides none of another.
+func soonestToExpire(tokens []v1alpha1.ApplicationToken) []*v1alpha1.ApplicationToken {
+	byNamespace := map[string][]*v1alpha1.ApplicationToken{}
+	for i := range tokens {
+		if c := tokens[i].Status.Current; c != nil && c.ExpiresAt != nil {
+			byNamespace[tokens[i].Namespace] = append(byNamespace[tokens[i].Namespace], &tokens[i])
+		}
+	}
+	type ranked struct {
+		*v1alpha1.ApplicationToken
+		rank int // in its namespace
+	}
+	sooner := func(a, b *v1alpha1.ApplicationToken) int {
+		return cmp.Or(a.Status.Current.ExpiresAt.Compare(b.Status.Current.ExpiresAt.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	}
+	var all []ranked
+	for _, list := range byNamespace {
+		slices.SortFunc(list, sooner)
+		for rank, at := range list[:min(len(list), maxExpirySeries)] {
+			all = append(all, ranked{at, rank})
+		}
+	}
+	slices.SortFunc(all, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), sooner(a.ApplicationToken, b.ApplicationToken))
+	})
+	var first []*v1alpha1.ApplicationToken
+	for _, r := range all[:min(len(all), maxExpirySeries)] {
+		first = append(first, r.ApplicationToken)
+	}
+	return first
 }
 
 func clientOf(at *v1alpha1.ApplicationToken) string {

@@ -90,7 +90,21 @@ func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1al
 	return status
 }
 
-func TestTheInventoryIsOfWhatThereIs(t *testing.T) {
+// exists makes a Client.
+func exists(t *testing.T, name string) {
+	t.Helper()
+	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := api.Create(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := api.Delete(context.Background(), c); err != nil { // the test's own context is over by now
+			t.Error(err)
+		}
+	})
+}
+
+func TestMetrics_ClientLabelsExist(t *testing.T) {
 	var namespaces [2]string
 	for i := range namespaces {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
@@ -120,6 +134,12 @@ func TestTheInventoryIsOfWhatThereIs(t *testing.T) {
 	cloned.Client = "globex"
 	declare(t, namespaces[1], "cloned", "", cloned)
 
+	for _, name := range []string{"acme", "globex"} {
+		exists(t, name)
+	}
+	declare(t, namespaces[0], "invented", "a-name-that-a-tenant-made-up", v1alpha1.ApplicationTokenStatus{})
+	declare(t, namespaces[1], "invented", "another-name", ready(metav1.ConditionFalse, "ClientMissing", 0))
+
 	agree(t, "a replica that was not elected", samples(t, inventory), []string{"apptoken_records 3"})
 	close(elected)
 	agree(t, "the replica that was elected", samples(t, inventory), []string{
@@ -127,7 +147,8 @@ func TestTheInventoryIsOfWhatThereIs(t *testing.T) {
 		`apptoken_token_expiry_seconds{name="over",namespace="` + namespaces[1] + `"} -3600`,
 		`apptoken_token_expiry_seconds{name="short",namespace="` + namespaces[0] + `"} 5400`,
 		`apptoken_token_expiry_seconds{name="short",namespace="` + namespaces[1] + `"} 1`,
-		`apptoken_tokens{client="",state="New"} 1`,
+		`apptoken_tokens{client="",state="ClientMissing"} 1`,
+		`apptoken_tokens{client="",state="New"} 2`,
 		`apptoken_tokens{client="acme",state="Expired"} 2`,
 		`apptoken_tokens{client="acme",state="New"} 1`,
 		`apptoken_tokens{client="acme",state="Ready"} 3`,

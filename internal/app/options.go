@@ -49,7 +49,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		own = "apptoken-system"
 	}
 	fs := pflag.NewFlagSet("apptoken-operator", pflag.ContinueOnError)
-	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "`address` of the Prometheus metrics at /metrics, over plain HTTP; 0 for none")
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "`address` of the Prometheus metrics at /metrics, over TLS and for callers that may get /metrics; on a loopback address over plain HTTP and for everybody; 0 for none")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas reconcile; needed with more than one")
 	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace: token records and leases are in it. POD_NAMESPACE sets the default")
@@ -107,6 +107,11 @@ func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// secureMetrics reports whether /metrics is served over TLS, to callers that the API server authorizes.
+func (o Options) secureMetrics() bool {
+	return o.MetricsAddress != "0" && !isLoopback(o.MetricsAddress)
 }
 
 func (o Options) validate() error {

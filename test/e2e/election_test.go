@@ -2,13 +2,18 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -90,7 +95,7 @@ func get(ctx context.Context, url string) int {
 
 func TestTheMetricsCountWhatHappens(t *testing.T) {
 	o := options()
-	o.MetricsAddress = freePort(t)
+	o.MetricsAddress = ":0"
 	op := start(t, o)
 	w := tenantOf(t, op)
 	w.declare("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, maxOverlap: 1h}}}`)
@@ -122,8 +127,38 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	if got := len(samples("apptoken_records ")); got != 1 {
 		t.Errorf("there are %d samples of the number of records", got)
 	}
-	if status := get(t.Context(), "http://"+o.MetricsAddress+"/metrics"); status != http.StatusOK {
-		t.Errorf("/metrics answers %d", status)
+	if status := w.scrape("prometheus"); status != http.StatusForbidden {
+		t.Errorf("/metrics answers %d to an account that may not", status)
+	}
+	w.must(admin.Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: w.name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "apptoken-metrics-reader"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: w.name, Name: "monitoring"}},
+	}))
+	if status := w.scrape("monitoring"); status != http.StatusOK {
+		t.Errorf("/metrics answers %d to an account that may", status)
 	}
 	w.must(op.halt())
+}
+
+// scrape makes a service account of a name, and gets /metrics with its credential.
+func (w *tenant) scrape(name string) int {
+	w.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}}
+	w.must(admin.Create(w.Context(), account))
+	var of authenticationv1.TokenRequest
+	w.must(admin.SubResource("token").Create(w.Context(), account, &of))
+	plaintexts.mark(of.Status.Token)
+	_, port, err := net.SplitHostPort(w.op.MetricsAddr.String())
+	w.must(err)
+	req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "https://127.0.0.1:"+port+"/metrics", nil)
+	w.must(err)
+	req.Header.Set("Authorization", "Bearer "+of.Status.Token)
+	// An operator without a certificate makes one that nobody can check.
+	unchecked := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // as said
+	defer unchecked.CloseIdleConnections()
+	answer, err := unchecked.Do(req)
+	w.must(err)
+	w.must(answer.Body.Close())
+	return answer.StatusCode
 }

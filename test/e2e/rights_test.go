@@ -55,15 +55,18 @@ func rightsMatch(ctx context.Context) ([]string, error) {
 
 // grants are the rights that the roles of config/rbac give, wherever they give them.
 func grants(ctx context.Context) (map[right]bool, error) {
-	var everywhere rbacv1.ClusterRole
-	if err := admin.Get(ctx, client.ObjectKey{Name: "apptoken-operator"}, &everywhere); err != nil {
-		return nil, err
+	var rules []rbacv1.PolicyRule
+	for _, name := range []string{"apptoken-operator", "apptoken-operator-metrics"} {
+		var everywhere rbacv1.ClusterRole
+		if err := admin.Get(ctx, client.ObjectKey{Name: name}, &everywhere); err != nil {
+			return nil, err
+		}
+		rules = append(rules, everywhere.Rules...)
 	}
 	var own rbacv1.RoleList
 	if err := admin.List(ctx, &own, client.InNamespace(system)); err != nil {
 		return nil, err
 	}
-	rules := slices.Clone(everywhere.Rules)
 	for _, role := range own.Items {
 		rules = append(rules, role.Rules...)
 	}

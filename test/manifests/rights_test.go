@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,11 +17,13 @@ type rights map[string]string
 var (
 	// Of objects that have no namespace.
 	reading = rights{
-		"apptoken.dev/clients":        "get list watch",
-		"apptoken.dev/clients/status": "update",
-		"apptoken.dev/users":          "get list patch watch",
-		"apptoken.dev/users/status":   "update",
-		"/namespaces":                 "get list watch",
+		"apptoken.dev/clients":                      "get list watch",
+		"apptoken.dev/clients/status":               "update",
+		"apptoken.dev/users":                        "get list patch watch",
+		"apptoken.dev/users/status":                 "update",
+		"/namespaces":                               "get list watch",
+		"authentication.k8s.io/tokenreviews":        "create",
+		"authorization.k8s.io/subjectaccessreviews": "create",
 	}
 	// In a namespace that it serves.
 	serving = rights{
@@ -133,6 +136,16 @@ func bound(t *testing.T, objects []object) map[string]rights {
 		}
 	}
 	return all
+}
+
+// TestMetrics_ReaderRoleGetsMetricsAlone holds the role that an installation gives to its monitoring.
+func TestMetrics_ReaderRoleGetsMetricsAlone(t *testing.T) {
+	for _, mode := range []string{"default", "namespaced"} {
+		role := find[*rbacv1.ClusterRole](t, parse(t, rendered(t, mode)), "", "apptoken-metrics-reader")
+		if want := []rbacv1.PolicyRule{{Verbs: []string{"get"}, NonResourceURLs: []string{"/metrics"}}}; !reflect.DeepEqual(role.Rules, want) {
+			t.Errorf("%s: got %v, want %v", mode, role.Rules, want)
+		}
+	}
 }
 
 func (r rights) add(rules []rbacv1.PolicyRule) {

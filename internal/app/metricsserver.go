@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/time/rate"
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/utils/lru"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+)
+
+// Bounds of /metrics. A scrape walks every token and Client in the caches; a credential that is not known yet costs the
+// API server a TokenReview and a SubjectAccessReview, whoever presents it.
+const (
+	maxScrapes         = 2  // answered at once
+	maxMetricsRequests = 16 // in hand at once, with those of strangers
+
+	metricsRate, metricsBurst             = 50, 100 // requests a second
+	metricsSourceRate, metricsSourceBurst = 5, 20   // of one source
+	maxMetricsSources                     = 1024    // remembered
+)
+
+// serveMetrics adds /metrics to the manager, on every replica: over TLS, to callers whom the API server lets get /metrics;
+// on a loopback address in the clear, to everybody there. The port is bound when serveMetrics returns.
+func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tls.Config) error {
+	if o.MetricsAddress == "0" {
+		return nil
+	}
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.MetricsAddress)
+	if err != nil {
+		return fmt.Errorf("listen for scrapes: %w", err)
+	}
+	op.MetricsAddr = socket.Addr()
+	handler, logger := scrapeHandler(metrics.Registry), ctrl.Log.WithName("metrics")
+	if o.secureMetrics() {
+		if socket, handler, err = op.secure(socket, handler, certificate, logger); err != nil {
+			return err
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", newGate(handler, time.Now))
+	return op.Manager.Add(&manager.Server{
+		Name:     "metrics",
+		Listener: socket,
+		Server: &http.Server{
+			Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(peerErrors{logger}, "", 0),
+		},
+		ShutdownTimeout: new(time.Second),
+	})
+}
+
+// secure returns the socket under TLS, and the handler behind authentication and authorization by the API server. Without
+// a certificate it makes one that nobody can check, as other components of Kubernetes do.
+func (op *Operator) secure(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
+	filter, err := filters.WithAuthenticationAndAuthorization(op.Manager.GetConfig(), op.Manager.GetHTTPClient())
+	if err != nil {
+		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
+	}
+	handler, err := filter(logr.New(withoutErrors{logger.GetSink()}), next)
+	if err != nil {
+		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
+	}
+	config := certificate.Clone()
+	if config == nil {
+		cert, key, err := certutil.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
+		if err != nil {
+			return nil, nil, fmt.Errorf("make a certificate for /metrics: %w", err)
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			return nil, nil, fmt.Errorf("make a certificate for /metrics: %w", err)
+		}
+		config = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	}
+	config.NextProtos = []string{"http/1.1"} // one request at a time on a connection
+	return tls.NewListener(socket, config), handler, nil
+}
+
+// scrapeHandler answers with what gatherer has, to maxScrapes callers at once; it tells others to come again.
+func scrapeHandler(gatherer prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes})
+}
+
+// gate bounds the requests that reach the next handler, which may ask the API server about each. A source that floods it
+// is turned away before it hinders the others.
+type gate struct {
+	next   http.Handler
+	inHand chan struct{}
+	now    func() time.Time
+
+	mu      sync.Mutex
+	all     *rate.Limiter
+	sources *lru.Cache // of *rate.Limiter, by prefix
+}
+
+func newGate(next http.Handler, now func() time.Time) *gate {
+	return &gate{
+		next: next, inHand: make(chan struct{}, maxMetricsRequests), now: now,
+		all: rate.NewLimiter(metricsRate, metricsBurst), sources: lru.New(maxMetricsSources),
+	}
+}
+
+// ServeHTTP answers 429 to a source that asks too often, and 503 while too many requests are in hand.
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !g.allows(r.RemoteAddr) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests; try again later", http.StatusTooManyRequests)
+		return
+	}
+	select {
+	case g.inHand <- struct{}{}:
+		defer func() { <-g.inHand }()
+		g.next.ServeHTTP(w, r)
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests at once; try again later", http.StatusServiceUnavailable)
+	}
+}
+
+// allows reports whether a request may pass. A source that is over its own bound takes nothing of the common one.
+func (g *gate) allows(remote string) bool {
+	source, now := sourcePrefix(remote), g.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	of, ok := g.sources.Get(source)
+	if !ok {
+		of = rate.NewLimiter(metricsSourceRate, metricsSourceBurst)
+		g.sources.Add(source, of)
+	}
+	limiter, ok := of.(*rate.Limiter)
+	return ok && limiter.AllowN(now, 1) && g.all.AllowN(now, 1)
+}
+
+// sourcePrefix returns what counts as one source: an IPv4 address, or the /64 of an IPv6 address. It is zero for what is
+// no address.
+func sourcePrefix(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr := at.Addr().Unmap().WithZone("")
+	bits := 64
+	if addr.Is4() {
+		bits = 32
+	}
+	return netip.PrefixFrom(addr, bits).Masked()
+}
+
+// withoutErrors logs errors for those who debug. To the filter, a credential that is none is an error, and a stranger may
+// send it any number of those; it answers 500 then, as it does where the API server cannot be asked.
+type withoutErrors struct{ logr.LogSink }
+
+func (s withoutErrors) Error(err error, message string, more ...any) {
+	s.Info(1, message, append(more, "why", err.Error())...)
+}
+
+// peerErrors logs what net/http reports of connections and handshakes that broke, which peers can bring about without end.
+type peerErrors struct{ log logr.Logger }
+
+func (p peerErrors) Write(line []byte) (int, error) {
+	p.log.V(1).Info("connection", "what", string(line))
+	return len(line), nil
+}
