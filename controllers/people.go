@@ -219,6 +219,8 @@ const (
 	defaultRefresh       = 30 * 24 * time.Hour
 	defaultIdle          = 30 * time.Minute
 	defaultMaxSessions   = 20
+	defaultMaxOpen       = 24 * time.Hour // unless open tokens without an end are allowed
+	defaultMaxSession    = 720 * time.Hour
 )
 
 // loginsOf is what a Client says of logins.
@@ -232,7 +234,12 @@ func loginsOf(c *v1alpha1.Client) login.Client {
 		Refresh:     duration(l.RefreshLifetime, defaultRefresh),
 		Idle:        duration(l.IdleTimeout, defaultIdle),
 		MaxSessions: defaultMaxSessions,
+		MaxSession:  duration(l.MaxSessionLifetime, defaultMaxSession),
+		MaxOpen:     duration(l.MaxOpenLifetime, defaultMaxOpen),
 		Open:        map[v1alpha1.OpenTokens]login.OpenTokens{v1alpha1.OpenTokensAllow: login.OpenAllowed, v1alpha1.OpenTokensForbid: login.OpenForbidden}[l.OpenTokens],
+	}
+	if l.MaxOpenLifetime == "" && out.Open == login.OpenAllowed {
+		out.MaxOpen = 0
 	}
 	if l.MaxSessionsPerUser != nil {
 		out.MaxSessions = int(*l.MaxSessionsPerUser)

@@ -97,3 +97,27 @@ func TestWhatPeopleAreToldOf(t *testing.T) {
 		}
 	}
 }
+
+// What a Client does not say of logins has a bound all the same.
+func TestLoginPolicy_HasBoundsByDefault(t *testing.T) {
+	for name, x := range map[string]struct {
+		policy        v1alpha1.LoginPolicy
+		open, session time.Duration
+	}{
+		"nothing is said":                     {v1alpha1.LoginPolicy{}, 24 * time.Hour, 720 * time.Hour},
+		"open tokens that end":                {v1alpha1.LoginPolicy{OpenTokens: v1alpha1.OpenTokensExpiring}, 24 * time.Hour, 720 * time.Hour},
+		"open tokens without an end":          {v1alpha1.LoginPolicy{OpenTokens: v1alpha1.OpenTokensAllow}, 0, 720 * time.Hour},
+		"open tokens of a longest lifetime":   {v1alpha1.LoginPolicy{OpenTokens: v1alpha1.OpenTokensAllow, MaxOpenLifetime: "48h"}, 48 * time.Hour, 720 * time.Hour},
+		"a longest lifetime alone":            {v1alpha1.LoginPolicy{MaxOpenLifetime: "90m"}, 90 * time.Minute, 720 * time.Hour},
+		"a longest lifetime of sessions":      {v1alpha1.LoginPolicy{MaxSessionLifetime: "12h"}, 24 * time.Hour, 12 * time.Hour},
+		"refresh tokens outlive it by a year": {v1alpha1.LoginPolicy{RefreshLifetime: "8760h"}, 24 * time.Hour, 720 * time.Hour},
+	} {
+		index, directory := &verify.Index{}, &login.Directory{}
+		c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "acme"}, Spec: v1alpha1.ClientSpec{State: v1alpha1.StateActive, Logins: x.policy}}
+		controllers.FeedClients(index, directory).OnAdd(c, true)
+		got, _ := directory.Client("acme")
+		if got.MaxOpen != x.open || got.MaxSession != x.session {
+			t.Errorf("%s: open tokens %s, sessions %s; want %s and %s", name, got.MaxOpen, got.MaxSession, x.open, x.session)
+		}
+	}
+}

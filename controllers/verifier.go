@@ -21,17 +21,19 @@ func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHa
 		if !ok {
 			return
 		}
+		logins := loginsOf(c)
 		now := verify.Client{
-			Name:      c.Name,
-			Suspended: c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
-			Ceiling:   ceiling(c),
-			Ranges:    verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
+			Name:       c.Name,
+			Suspended:  c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
+			Ceiling:    ceiling(c),
+			Ranges:     verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
+			MaxSession: logins.MaxSession,
 		}
 		if id := c.Spec.AccountID; id != nil {
 			now.AccountID = *id
 		}
 		x.SetClient(now)
-		d.SetClient(loginsOf(c))
+		d.SetClient(logins)
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    set,

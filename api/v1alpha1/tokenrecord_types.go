@@ -146,6 +146,13 @@ type TokenRecordSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Credential string `json:"credential,omitempty"`
+	// authenticatedAt is when the password of a login was presented, which may have been refreshed since. Absent: issuedAt.
+	// +optional
+	AuthenticatedAt *metav1.Time `json:"authenticatedAt,omitempty"`
+	// sessionEndsAt is the first instant at which a login is refused for good, however often it is refreshed or changes its
+	// account. Absent: logins.maxSessionLifetime of the client alone counts.
+	// +optional
+	SessionEndsAt *metav1.Time `json:"sessionEndsAt,omitempty"`
 }
 
 // RefreshRecord vouches for the refresh token of a login.

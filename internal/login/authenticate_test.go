@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,16 +113,22 @@ func TestOfSeveralUsersOfOneNameTheOldestAloneIsLetIn(t *testing.T) {
 	}
 }
 
+// from is an attempt from an address.
+func (s *one) from(address netip.Addr, name, secret string) error {
+	_, err := s.Authenticate(s.w.t.Context(), login.Attempt{Username: name, Password: password.Take(secret), Source: address})
+	return err
+}
+
 // Many guesses that are let in together are each looked at again when their turn comes, and counted before the next.
 func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.replica(nil)
 		release := s.HoldChecks()
-		const guesses = 100
+		const guesses = 2 * login.AddressBurst
 		said := make(chan error, guesses)
-		for range guesses {
-			go func() { said <- s.attempt("alice", "a guess") }()
+		for n := range guesses {
+			go func() { said <- s.attempt(fmt.Sprint("name ", n), "a guess") }()
 		}
 		synctest.Wait()
 		select {
@@ -140,26 +148,111 @@ func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
 				t.Errorf("a guess: %v", err)
 			}
 		}
-		if checked != login.NameBurst {
-			t.Errorf("%d guesses were checked, want %d", checked, login.NameBurst)
+		if checked != login.AddressBurst {
+			t.Errorf("%d guesses were checked, want %d", checked, login.AddressBurst)
 		}
 	})
 }
 
-// Whoever knows the password is not shut out by many at once who know it too.
-func TestManyRightPasswordsAtOnceAreAllLetIn(t *testing.T) {
-	w := newWorld(t)
-	s := w.replica(nil)
-	const users = 3 * login.NameBurst
-	said := make(chan error, users)
-	for range users {
-		go func() { said <- s.attempt("alice", right) }()
+// Of one name, two checks run or wait. It does not matter whether anybody has the name, or where the attempts come from.
+func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
+	for name, x := range map[string]struct {
+		secret string
+		in     bool
+	}{"alice": {right, true}, "nobody": {right, false}, "bob": {"a guess", false}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.replica(nil)
+			release := s.HoldChecks()
+			said := make(chan error, 2)
+			for n := range 2 {
+				go func() { said <- s.from(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), name, x.secret) }()
+			}
+			synctest.Wait()
+			for n := range 100 {
+				limited(t, name, s.from(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), name, x.secret), time.Second)
+			}
+			release()
+			for range 2 {
+				if err := <-said; (err == nil) != x.in {
+					t.Errorf("%s, one of two: %v", name, err)
+				}
+			}
+			if err := s.attempt(name, x.secret); (err == nil) != x.in {
+				t.Errorf("%s, afterwards: %v", name, err)
+			}
+		})
 	}
-	for range users {
-		if err := <-said; err != nil {
-			t.Error(err)
+}
+
+// A user who knows the password sends it without end, to log in or to have it checked alone. Everybody else logs in meanwhile: each
+// waits for two checks of the flood at most, from whatever address.
+func TestAuthenticate_FloodOfOneLeavesOthers(t *testing.T) {
+	for what, address := range map[string]netip.Addr{"from the same address": home, "from another": netip.MustParseAddr("192.0.2.8")} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.replica(nil)
+			release := s.HoldChecks()
+			flood, others := make(chan error, 500), make(chan error, 1)
+			for range 250 {
+				go func() { flood <- s.attempt("alice", right) }()
+			}
+			synctest.Wait()
+			go func() { others <- s.from(address, "bob", right) }()
+			synctest.Wait()
+			for range 250 {
+				go func() { flood <- s.attempt("alice", right) }()
+			}
+			synctest.Wait()
+			if n := len(flood); n != 498 {
+				t.Errorf("%s: %d of the flood were answered at once, want all but two", what, n)
+			}
+			release()
+			if err := <-others; err != nil {
+				t.Errorf("%s: somebody else: %v", what, err)
+			}
+			in := 0
+			for range 500 {
+				err := <-flood
+				if _, limited := errors.AsType[*login.Limited](err); err != nil && !limited {
+					t.Errorf("%s: one of the flood: %v", what, err)
+				}
+				if err == nil {
+					in++
+				}
+			}
+			if in != 2 {
+				t.Errorf("%s: %d of the flood were checked, want 2", what, in)
+			}
+		})
+	}
+}
+
+// A source has its share of what waits, whatever names it sends.
+func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := w.replica(nil)
+		release := s.HoldChecks()
+		flood, others := make(chan error, 10_000), make(chan error, 1)
+		for n := range 10_000 {
+			from := [16]byte{0: 0x20, 1: 0x01, 14: byte(n >> 8), 15: byte(n)} // of one customer
+			go func() { flood <- s.from(netip.AddrFrom16(from), fmt.Sprint("name ", n), "a guess") }()
 		}
-	}
+		synctest.Wait()
+		if n, want := 10_000-len(flood), (1+login.WaitingFor)/2; n != want {
+			t.Errorf("%d checks of one source run or wait, want %d", n, want)
+		}
+		go func() { others <- s.attempt("bob", right) }()
+		synctest.Wait()
+		release()
+		if err := <-others; err != nil {
+			t.Errorf("somebody else: %v", err)
+		}
+		for range 10_000 {
+			<-flood
+		}
+	})
 }
 
 // Threats row 14: what waits is bounded.
@@ -170,8 +263,11 @@ func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
 		release := s.HoldChecks()
 		const fit = 1 + login.WaitingFor // one has its turn
 		said := make(chan error, fit)
-		for range fit {
-			go func() { said <- s.attempt("alice", right) }()
+		come := func(n int) error { // each from somewhere else, so that none has to make room for another
+			return s.from(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), fmt.Sprint("name ", n), "a guess")
+		}
+		for n := range fit {
+			go func() { said <- come(n) }()
 		}
 		synctest.Wait()
 		err := s.attempt("alice", right)
@@ -180,9 +276,7 @@ func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
 		}
 		release()
 		for range fit {
-			if err := <-said; err != nil {
-				t.Errorf("one who waited: %v", err)
-			}
+			denied(t, "one who waited", <-said)
 		}
 		if err := s.attempt("alice", right); err != nil {
 			t.Errorf("afterwards: %v", err)
@@ -200,9 +294,9 @@ func TestWhoeverWaitsTooLongIsToldToComeAgain(t *testing.T) {
 		go func() { first <- s.attempt("alice", right) }()
 		synctest.Wait()
 		began := time.Now()
-		for range 2 * login.NameBurst {
+		for n := range 2 * login.NameBurst {
 			go func() {
-				_, _ = s.Authenticate(t.Context(), login.Attempt{Username: "alice", Password: password.Take("a guess"), Source: home})
+				_, _ = s.Authenticate(t.Context(), login.Attempt{Username: fmt.Sprint("name ", n), Password: password.Take("a guess"), Source: home})
 			}()
 		}
 		err := s.attempt("alice", "a guess")

@@ -169,7 +169,7 @@ func TestWhatACrashLeavesIsLitter(t *testing.T) {
 func TestWhatACrashLeftEndsWithTheLogin(t *testing.T) {
 	for what, end := range map[string]func(*one, login.Opened) error{
 		"by its token":         func(s *one, o login.Opened) error { return s.End(t.Context(), o.Token.Digest()) },
-		"by its refresh token": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh) },
+		"by its refresh token": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh, home) },
 		"for another account": func(s *one, o login.Opened) error {
 			_, err := s.Masquerade(t.Context(), o.Token.Digest(), 1002)
 			return err

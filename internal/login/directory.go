@@ -63,6 +63,8 @@ type Client struct {
 	Idle        time.Duration // of a session token
 	MaxSessions int           // of each user
 	Open        OpenTokens
+	MaxOpen     time.Duration // of an open token; 0: no limit
+	MaxSession  time.Duration // from the password to the end of all logins that came of it, but for open tokens; 0: no limit
 }
 
 // Directory is who may log in and where. Safe for use by many. The zero Directory is empty and ready.

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 
 	"github.com/apptoken/operator/internal/record"
@@ -59,12 +60,13 @@ func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Reco
 }
 
 // EndRefresh ends the session of a refresh token: ErrDenied if there is none.
-func (s *Service) EndRefresh(ctx context.Context, presented token.Token) error {
-	return s.EndRefreshOf(ctx, presented, "")
+func (s *Service) EndRefresh(ctx context.Context, presented token.Token, source netip.Addr) error {
+	return s.EndRefreshOf(ctx, presented, "", source)
 }
 
 // EndRefreshOf is EndRefresh of a session at a client alone: of one at another it is as if there was none. Empty: at any.
-func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, client string) error {
+// *Limited if the source has asked for too many that this replica does not know.
+func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, client string, source netip.Addr) error {
 	if presented.Kind() != token.Refresh {
 		return ErrDenied
 	}
@@ -76,7 +78,7 @@ func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, clien
 		return unavailable(err)
 	}
 	if found, _ := judge(s.Now(), presented.Digest(), rs); found != good { // what took its place meanwhile is found below
-		if rs, err = s.family(ctx, family, len(rs) > 0); err != nil {
+		if rs, err = s.family(ctx, family, source, len(rs) > 0); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ func TestALoginEndsAloneAndOnce(t *testing.T) {
 		if o.Refresh.Kind() != 0 {
 			_, err := s.refresh(o)
 			denied(t, what+", its refresh token", err)
-			denied(t, what+", its refresh token", s.EndRefresh(t.Context(), o.Refresh))
+			denied(t, what+", its refresh token", s.EndRefresh(t.Context(), o.Refresh, home))
 			s.good(other)
 		}
 	}
@@ -103,7 +103,7 @@ func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	s, there := w.replica(nil), w.replica(func() int { return 100 })
 	other, first := s.pair(), s.pair()
 	last := s.good(first)
-	if err := there.EndRefresh(t.Context(), last.Refresh); err != nil {
+	if err := there.EndRefresh(t.Context(), last.Refresh, home); err != nil {
 		t.Fatal(err)
 	}
 	if w.holds(last) || !w.ended[last.Token.Digest()] || !w.holds(other) {
@@ -112,14 +112,14 @@ func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	for _, tok := range []token.Token{first.Refresh, last.Refresh} {
 		_, err := s.present(tok)
 		denied(t, "after its end", err)
-		denied(t, "once more", s.EndRefresh(t.Context(), tok))
+		denied(t, "once more", s.EndRefresh(t.Context(), tok, home))
 	}
 	if w.replayed.Load() != 0 {
 		t.Error("it was taken for a theft")
 	}
 	first = s.pair()
 	last = s.good(first)
-	if err := s.EndRefresh(t.Context(), first.Refresh); err != nil || w.holds(last) { // RFC 7009: whoever has it had the session
+	if err := s.EndRefresh(t.Context(), first.Refresh, home); err != nil || w.holds(last) { // RFC 7009: whoever has it had the session
 		t.Errorf("one that was used up: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 func TestAnEndThatCannotBeWrittenIsNone(t *testing.T) {
 	for what, end := range map[string]func(*one, login.Opened) error{
 		"by its token":         func(s *one, o login.Opened) error { return s.End(t.Context(), o.Token.Digest()) },
-		"by its refresh token": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh) },
+		"by its refresh token": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh, home) },
 		"by a replay": func(s *one, o login.Opened) error {
 			forged, err := o.Refresh.Family().Mint(s.Entropy)
 			if err != nil {
@@ -177,7 +177,7 @@ func TestAStoreThatDoesNotAnswerIsUnavailableToAll(t *testing.T) {
 			return err
 		},
 		"end":         func(s *one, o login.Opened) error { return s.End(t.Context(), o.Token.Digest()) },
-		"end refresh": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh) },
+		"end refresh": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh, home) },
 	} {
 		for _, how := range []fault{fails, silent} {
 			synctest.Test(t, func(t *testing.T) { // in which waiting takes no time
@@ -214,7 +214,7 @@ func TestASessionThatIsRefreshedWhileItEndsHasEnded(t *testing.T) {
 		}
 		return works
 	}
-	if err := s.EndRefresh(t.Context(), o.Refresh); err != nil || len(w.all()) != 0 || !w.ended[next.Token.Digest()] {
+	if err := s.EndRefresh(t.Context(), o.Refresh, home); err != nil || len(w.all()) != 0 || !w.ended[next.Token.Digest()] {
 		t.Errorf("%v, and %d records", err, len(w.all()))
 	}
 }
@@ -234,11 +234,11 @@ func TestASessionThatIsAlwaysRefreshedIsNotSaidToHaveEnded(t *testing.T) {
 		}
 		return works
 	}
-	if err := s.EndRefresh(t.Context(), o.Refresh); !errors.Is(err, login.ErrUnavailable) {
+	if err := s.EndRefresh(t.Context(), o.Refresh, home); !errors.Is(err, login.ErrUnavailable) {
 		t.Error(err)
 	}
 	s.store.fail = nil
-	if err := s.EndRefresh(t.Context(), o.Refresh); err != nil || len(w.all()) != 0 {
+	if err := s.EndRefresh(t.Context(), o.Refresh, home); err != nil || len(w.all()) != 0 {
 		t.Errorf("then: %v, and %d records", err, len(w.all()))
 	}
 }

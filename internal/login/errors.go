@@ -14,13 +14,13 @@ var (
 	ErrUnavailable = errors.New("it cannot be done at the moment")
 )
 
-// Limited says that somebody failed too often.
+// Limited says that a name, a source or a user asks too often.
 type Limited struct {
 	After time.Duration // when it is worth while to try again
 }
 
 func (l *Limited) Error() string {
-	return fmt.Sprintf("too many failures; try again in %s", l.After)
+	return fmt.Sprintf("too many attempts; try again in %s", l.After)
 }
 
 // Invalid says that a field of the request cannot be as it is, although its form is right.

@@ -22,6 +22,9 @@ const (
 	AddressBurst, AddressEvery = addressBurst, addressEvery
 	WaitingFor, LongestWait    = waitingFor, longestWait
 	SureReads                  = sureReads
+	ReadBurst, ReadEvery       = readBurst, readEvery
+	SuccessBurst, SuccessEvery = successBurst, successEvery
+	ExchangeBurst              = exchangeBurst
 	SessionBurst, SessionEvery = sessionBurst, sessionEvery
 	NotSeen                    = notSeen
 	RushHour                   = rushHour

@@ -79,7 +79,9 @@ func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 		return func(s *one) (login.Opened, error) { return login.Opened{}, s.End(s.w.t.Context(), o.Token.Digest()) }
 	}
 	endRefresh := func(o login.Opened) doing {
-		return func(s *one) (login.Opened, error) { return login.Opened{}, s.EndRefresh(s.w.t.Context(), o.Refresh) }
+		return func(s *one) (login.Opened, error) {
+			return login.Opened{}, s.EndRefresh(s.w.t.Context(), o.Refresh, home)
+		}
 	}
 	for what, x := range map[string]struct {
 		do   func(before, last login.Opened) []doing

@@ -18,7 +18,7 @@ func limited(t *testing.T, what string, err error, after time.Duration) {
 	switch {
 	case !ok:
 		t.Errorf("%s: %v, want Limited", what, err)
-	case l.Error() != "too many failures; try again in "+after.String():
+	case l.Error() != "too many attempts; try again in "+after.String():
 		t.Errorf("%s: %v", what, l)
 	case l.After != after:
 		t.Errorf("%s: try again in %s, want %s", what, l.After, after)
@@ -114,15 +114,38 @@ func TestTheLongerOfTwoWaitsIsTold(t *testing.T) {
 	limited(t, "the address is", s.attempt("bob", right), login.AddressEvery)
 }
 
-// Success counts for no limit, and takes nothing back of what failed.
-func TestASuccessCountsForNoLimit(t *testing.T) {
+// A name succeeds so often that no program is kept from its work, and not without limit.
+func TestAuthenticate_SuccessesHaveAGenerousLimit(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
-	for range 2 * login.AddressBurst {
+	for n := range login.SuccessBurst {
 		if err := s.attempt("alice", right); err != nil {
-			t.Fatal(err)
+			t.Fatalf("login %d: %v", n, err)
 		}
 	}
+	limited(t, "one more", s.attempt("alice", right), login.SuccessEvery)
+	limited(t, "a guess", s.attempt("alice", "a guess"), login.SuccessEvery)
+	if err := s.attempt("bob", right); err != nil {
+		t.Errorf("another name, from the same address: %v", err)
+	}
+	w.clock.step(login.SuccessEvery - time.Nanosecond)
+	limited(t, "an instant before", s.attempt("alice", right), time.Nanosecond)
+	w.clock.step(time.Nanosecond)
+	if err := s.attempt("alice", right); err != nil {
+		t.Errorf("at that instant: %v", err)
+	}
+	for n := range 600 { // a minute
+		w.clock.step(login.SuccessEvery)
+		if err := s.attempt("alice", right); err != nil {
+			t.Fatalf("one of many, %d: %v", n, err)
+		}
+	}
+}
+
+// Success counts for no limit of failures, and takes nothing back of what failed.
+func TestASuccessCountsForNoLimitOfFailures(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
 	for range login.NameBurst {
 		if err := s.attempt("alice", right); err != nil {
 			t.Errorf("between guesses: %v", err)

@@ -9,7 +9,9 @@ import (
 )
 
 // Masquerade exchanges a live login for one of the same user at another client. The one before ends, with its refresh token:
-// the new one begins a family of its own, since whoever presents a login does not show the secret of its family.
+// the new one begins a family of its own, since whoever presents a login does not show the secret of its family. Neither the
+// new login nor anything that comes of it outlives the one before and its refresh token. *Invalid if it is at that client
+// already.
 //
 // Where the answer is lost, the login may be too. Nothing then tells a retry from somebody who logged out.
 func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
@@ -25,7 +27,7 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if r.Kind != token.Login {
 		return Opened{}, &Forbidden{"only a login can change its account"}
 	}
-	u, _, err := s.still(r)
+	u, at, err := s.still(r)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -36,20 +38,41 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if err != nil {
 		return Opened{}, err
 	}
+	if c.Name == r.Client { // to exchange it for its like would renew it, again and again
+		return Opened{}, &Invalid{"account_id", "is that of the account at which this login is already; name another one, or refresh the login"}
+	}
+	b := inherited(r, at).under(c).within(r)
+	if b.over(s.Now()) {
+		return Opened{}, ErrDenied
+	}
+	if err := s.exchangeOf(u); err != nil {
+		return Opened{}, err
+	}
 	family, err := s.relatives(ctx, r)
 	if err != nil {
 		return Opened{}, err
 	}
-	o, err := s.draw(u, c, Terms{Kind: token.Login})
+	o, err := s.draw(u, c, Terms{Kind: token.Login}, b)
 	if err != nil {
 		return Opened{}, err
 	}
-	if r.Refresh != nil {
-		if err := s.beginFamily(&o); err != nil {
+	if r.Refresh != nil && s.Now().Before(b.refresh) {
+		if err := s.beginFamily(&o, b); err != nil {
 			return Opened{}, err
 		}
 	}
 	return s.changeOver(ctx, o, r, family)
+}
+
+// exchangeOf counts that a user exchanges a login: each time the store writes a record and deletes one. *Limited if the user
+// does so too often.
+func (s *Service) exchangeOf(u User) error {
+	now := s.Now()
+	if after, ok := s.exchanges.Allowed(now, u.Name); !ok {
+		return &Limited{after}
+	}
+	s.exchanges.Spend(now, u.Name)
+	return nil
 }
 
 // changeOver stores a login in place of one at another client.

@@ -51,34 +51,24 @@ func (s *Service) Open(ctx context.Context, u User, c Client, t Terms) (Opened, 
 	if err := c.allows(t); err != nil {
 		return Opened{}, err
 	}
-	o, err := s.draw(u, c, t)
+	b := bounds{authenticated: s.Now().Truncate(time.Second)}
+	if t.Kind != token.Open { // of which allows decides
+		b = b.under(c)
+	}
+	o, err := s.draw(u, c, t, b)
 	if err != nil {
 		return Opened{}, err
 	}
 	if t.Refreshable && t.Kind == token.Login { // what comes of a refresh is a Login, and may do what others may not
-		if err := s.beginFamily(&o); err != nil {
+		if err := s.beginFamily(&o, b); err != nil {
 			return Opened{}, err
 		}
 	}
 	return s.store(ctx, o)
 }
 
-// allows says whether a client lets somebody log in on these terms.
-func (c Client) allows(t Terms) error {
-	switch {
-	case t.Kind == token.Open && c.Open == OpenForbidden:
-		return &Forbidden{"this client gives no open tokens; ask for a session token"}
-	case t.Kind == token.Open && t.Lifetime <= 0 && c.Open != OpenAllowed:
-		return &Forbidden{"this client gives no open tokens without an end; ask for one with a time-to-live of more than 0 minutes"}
-	case t.Kind == token.Session && !t.Source.IsValid():
-		return &Forbidden{"where this request comes from is not known, and a session token is good from there alone"}
-	default:
-		return nil
-	}
-}
-
-// draw mints a login and writes its record. Nothing is stored yet.
-func (s *Service) draw(u User, c Client, t Terms) (Opened, error) {
+// draw mints a login that ends within bounds, and writes its record. Nothing is stored yet.
+func (s *Service) draw(u User, c Client, t Terms, b bounds) (Opened, error) {
 	tok, err := token.Mint(t.Kind, s.Entropy)
 	if err != nil {
 		return Opened{}, unavailable(err)
@@ -88,6 +78,7 @@ func (s *Service) draw(u User, c Client, t Terms) (Opened, error) {
 		Kind: t.Kind, Digest: tok.Digest(), Hint: tok.Hint(),
 		Owner:  record.Owner{Kind: OwnerKind, Name: u.Name, UID: u.UID},
 		Client: c.Name, User: u.Name, Credential: u.Credential, IssuedAt: now,
+		AuthenticatedAt: b.authenticated, SessionEndsAt: b.session,
 	}
 	o := Opened{User: u, Client: c, Token: tok}
 	lifetime := t.Lifetime
@@ -109,28 +100,30 @@ func (s *Service) draw(u User, c Client, t Terms) (Opened, error) {
 	if lifetime != 0 || t.Kind == token.Login { // one that is wrong ends at once: no mistake makes it last for ever
 		r.ExpiresAt = now.Add(lifetime)
 	}
+	r.ExpiresAt = earliest(r.ExpiresAt, b.session, b.login)
 	o.Record = r
 	return o, nil
 }
 
 // beginFamily mints the first refresh token of a session.
-func (s *Service) beginFamily(o *Opened) error {
+func (s *Service) beginFamily(o *Opened, b bounds) error {
 	family, err := token.NewFamily(s.Entropy)
 	if err != nil {
 		return unavailable(err)
 	}
-	return s.drawRefresh(o, family)
+	return s.drawRefresh(o, family, b)
 }
 
-// drawRefresh mints the refresh token of a login.
-func (s *Service) drawRefresh(o *Opened, family token.Family) error {
+// drawRefresh mints the refresh token of a login, which ends within bounds.
+func (s *Service) drawRefresh(o *Opened, family token.Family, b bounds) error {
 	tok, err := family.Mint(s.Entropy)
 	if err != nil {
 		return unavailable(err)
 	}
 	o.Refresh = tok
 	o.Record.Refresh = &record.Refresh{
-		Digest: tok.Digest(), Family: family.Digest(), ExpiresAt: o.Record.IssuedAt.Add(o.Client.Refresh),
+		Digest: tok.Digest(), Family: family.Digest(),
+		ExpiresAt: earliest(o.Record.IssuedAt.Add(o.Client.Refresh), b.session, b.refresh),
 	}
 	return nil
 }

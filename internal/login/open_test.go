@@ -65,6 +65,7 @@ func TestWhatIsRememberedOfALogin(t *testing.T) {
 			}
 			want := base(x.terms.Kind)
 			x.want(&want)
+			want.AuthenticatedAt = noon
 			want.Digest, want.Hint, want.Credential, want.Version = o.Token.Digest(), o.Token.Hint(), w.alice().Credential, 1
 			if want.Refresh != nil {
 				want.Refresh.Digest, want.Refresh.Family = o.Refresh.Digest(), o.Refresh.Family().Digest()

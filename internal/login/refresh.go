@@ -64,7 +64,7 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 		overtaken = true
 	}
 	// What this replica knows may be behind.
-	if rs, err = s.family(ctx, x.family, x.again || len(rs) > 0); err != nil {
+	if rs, err = s.family(ctx, x.family, x.source, x.again || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
 	found, r := judge(s.Now(), x.digest, rs)
@@ -83,8 +83,8 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 
 // family reads the records of a session from the store itself. How often that is done for strangers does not depend on how
 // often it is done for those who present, or once had, a refresh token of a session that this replica knows, and of those no
-// session has more than its share.
-func (s *Service) family(ctx context.Context, family token.Digest, known bool) ([]record.Record, error) {
+// session, and no source, has more than its share.
+func (s *Service) family(ctx context.Context, family token.Digest, source netip.Addr, known bool) ([]record.Record, error) {
 	now, reads := s.Now(), s.strangers
 	if known {
 		reads = s.acquainted
@@ -92,11 +92,11 @@ func (s *Service) family(ctx context.Context, family token.Digest, known bool) (
 			return nil, unavailable(errors.New("too many refresh tokens of this session are presented that are not the last one"))
 		}
 	}
-	if !reads.AllowN(now, 1) {
-		return nil, unavailable(errors.New("too many refresh tokens are presented that this replica does not know"))
+	if err := reads.take(now, source); err != nil {
+		return nil, err
 	}
 	if known {
-		s.bySession.Failed(now, string(family[:]))
+		s.bySession.Spend(now, string(family[:]))
 	}
 	rs, err := s.Records.Family(ctx, family, true)
 	if err != nil {
@@ -115,11 +115,18 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 	if x.client != "" && x.client != r.Client {
 		return Opened{}, ErrDenied
 	}
-	o, err := s.draw(u, c, Terms{Kind: token.Login})
+	b := inherited(r, c)
+	if b.over(s.Now()) {
+		return Opened{}, ErrDenied
+	}
+	if err := s.exchangeOf(u); err != nil {
+		return Opened{}, err
+	}
+	o, err := s.draw(u, c, Terms{Kind: token.Login}, b)
 	if err != nil {
 		return Opened{}, err
 	}
-	if err := s.drawRefresh(&o, x.presented.Family()); err != nil {
+	if err := s.drawRefresh(&o, x.presented.Family(), b); err != nil {
 		return Opened{}, err
 	}
 	replace := s.replace

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -185,7 +186,7 @@ func TestOtherCredentialsAreNotExchanged(t *testing.T) {
 		}
 		_, err = s.present(tok)
 		denied(t, kind.String(), err)
-		denied(t, kind.String(), s.EndRefresh(t.Context(), tok))
+		denied(t, kind.String(), s.EndRefresh(t.Context(), tok, home))
 	}
 	_, err := s.present(o.Token)
 	denied(t, "its login", err)
@@ -213,22 +214,86 @@ func TestARefreshTokenEndsInTime(t *testing.T) {
 	}
 }
 
+// strange is a refresh token of no session.
+func strange(t *testing.T) token.Token {
+	t.Helper()
+	family, err := token.NewFamily(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := family.Mint(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+// One source uses up its own share of what is asked of the store itself, by whatever it presents, and no more.
+func TestRefresh_OneStrangerHasAShareOfReads(t *testing.T) {
+	flooder, neighbour := netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8:0:1::")
+	for what, present := range map[string]func(*one, token.Token, netip.Addr) error{
+		"to refresh": func(s *one, tok token.Token, from netip.Addr) error {
+			_, err := s.Refresh(t.Context(), tok, "", from, s.w.clock.now())
+			return err
+		},
+		"to revoke": func(s *one, tok token.Token, from netip.Addr) error { return s.EndRefresh(t.Context(), tok, from) },
+	} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		for n := range 10 * login.SureReads {
+			from := flooder.As16()
+			from[15] = byte(n) // another address of one customer
+			err := present(s, strange(t), netip.AddrFrom16(from))
+			if n < login.ReadBurst {
+				denied(t, what, err)
+			} else {
+				limited(t, what+", in a flood", err, login.ReadEvery)
+			}
+		}
+		denied(t, what+", somebody else", present(s, strange(t), neighbour))
+		w.clock.step(login.ReadEvery)
+		denied(t, what+", later", present(s, strange(t), flooder))
+	}
+}
+
+// Each exchange has the store write and delete a record. However many logins a user has, they are so many.
+func TestRefresh_OneUserExchangesWithinABudget(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	at := s.pair()
+	for n := range login.ExchangeBurst {
+		if n%2 == 0 {
+			at = s.good(at)
+			continue
+		}
+		account := map[string]int64{"acme": 1002, "globex": 1001}[at.Client.Name]
+		next, err := s.Masquerade(t.Context(), at.Token.Digest(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = next
+	}
+	_, err := s.refresh(at)
+	limited(t, "a refresh", err, 100*time.Millisecond)
+	_, err = s.Masquerade(t.Context(), at.Token.Digest(), map[string]int64{"acme": 1002, "globex": 1001}[at.Client.Name])
+	limited(t, "a change of the account", err, 100*time.Millisecond)
+	if err := s.attempt("alice", right); err != nil || !w.holds(at) {
+		t.Errorf("a login: %v; the session goes on: %t", err, w.holds(at))
+	}
+	w.clock.step(time.Second)
+	s.good(at)
+}
+
 // What is asked of the store itself is bounded, and strangers do not use up what is meant for those who have a session.
 func TestStrangersDoNotKeepOthersFromTheirRetries(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
 	first := s.pair()
 	last := s.good(first)
-	unknown := func() error {
-		family, err := token.NewFamily(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tok, err := family.Mint(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = s.present(tok)
+	strangers := 0
+	unknown := func() error { // each time from somewhere else
+		strangers++
+		_, err := s.Refresh(t.Context(), strange(t), "", netip.AddrFrom4([4]byte{198, 51, 100, byte(strangers)}), w.clock.now())
 		return err
 	}
 	for range login.SureReads {

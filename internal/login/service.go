@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/time/rate"
 	"k8s.io/utils/keymutex"
 
 	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // store is what logging in needs of the records.
@@ -39,15 +39,28 @@ const (
 	nameBurst, nameEvery       = 10, 6 * time.Second
 	addressBurst, addressEvery = 50, time.Second
 	mostKeys                   = 20_000 // names, addresses and sessions that are remembered
+	// How often one name succeeds: so many times at once, and then once in every so long. It is far more than a program needs
+	// that logs in for each of its jobs, and far less than a flood of correct passwords.
+	successBurst, successEvery = 60, 100 * time.Millisecond
 	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
 	waitingFor = 250
+	// One source has one in sourceShare of all that run or wait. What it has beyond others is the first to go when there is no
+	// room left for others.
+	sourceShare = 2
+	// again is when it is worth while to try again for a name or a source that has as many checks as may run or wait.
+	again = time.Second
 	// longestWait is how long a request waits for its password to be checked. Later its answer would not arrive.
 	longestWait = 10 * time.Second
 	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
 	// again so often about those of sessions that it does.
 	sureReads = 20
-	// Of these, one session has so many at once, and then one in every so long.
+	// Of either, one source has half at once, and then a quarter.
+	readBurst, readEvery = sureReads / 2, 4 * time.Second / sureReads
+	// Of those of known sessions, one session has so many at once, and then one in every so long.
 	sessionBurst, sessionEvery = 5, 2 * time.Second
+	// How often one user exchanges a login for another, by a refresh or a change of the account: so many times at once, and
+	// then once in every so long.
+	exchangeBurst, exchangeEvery = 60, 100 * time.Millisecond
 	// mostPatience is how long one request waits for the store.
 	mostPatience = 5 * time.Second
 	// mostRefreshing are the sessions whose last refresh is remembered.
@@ -71,11 +84,13 @@ type Options struct {
 type Service struct {
 	Options
 	checker    *password.Checker
-	byName     *password.Limits
-	byAddress  *password.Limits
+	byName     *password.Limits  // failures
+	byAddress  *password.Limits  // failures
+	successes  *password.Limits  // by name
+	exchanges  *password.Limits  // by user
 	uncounted  chan struct{}     // held from the check of a password until its failure is counted
-	strangers  *rate.Limiter     // who present refresh tokens of sessions that this replica does not know
-	acquainted *rate.Limiter     // and of those that it knows, but for the one that is good
+	strangers  *reads            // of sessions that this replica does not know
+	acquainted *reads            // of those that it knows, for refresh tokens that are not the good one
 	bySession  *password.Limits  // of acquainted, what is one session's
 	turns      keymutex.KeyMutex // of users, who log in one at a time
 	fresh      fresh
@@ -84,14 +99,19 @@ type Service struct {
 
 // NewService returns one.
 func NewService(o Options) *Service {
+	checks := max(o.Checks, 1)
 	return &Service{
-		Options:    o,
-		checker:    password.NewChecker(password.Options{Slots: o.Checks, Waiting: waitingFor * o.Checks}),
+		Options: o,
+		checker: password.NewChecker(password.Options{
+			Slots: checks, Waiting: waitingFor * checks, PerSource: (1 + waitingFor) * checks / sourceShare,
+		}),
 		byName:     password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: mostKeys}),
 		byAddress:  password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: mostKeys}),
-		uncounted:  make(chan struct{}, max(o.Checks, 1)),
-		strangers:  rate.NewLimiter(sureReads, sureReads),
-		acquainted: rate.NewLimiter(sureReads, sureReads),
+		successes:  password.NewLimits(password.LimitOptions{Burst: successBurst, Every: successEvery, Keys: mostKeys}),
+		exchanges:  password.NewLimits(password.LimitOptions{Burst: exchangeBurst, Every: exchangeEvery, Keys: mostKeys}),
+		uncounted:  make(chan struct{}, checks),
+		strangers:  newReads(),
+		acquainted: newReads(),
 		bySession:  password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: mostKeys}),
 		turns:      keymutex.NewHashed(256),
 		refreshing: newRefreshing(mostRefreshing),
@@ -105,9 +125,9 @@ type Attempt struct {
 	Source   netip.Addr // that limits count it under
 }
 
-// Authenticate says who logs in. ErrDenied if it is nobody who may; *Limited if the name or the address failed too often;
-// ErrUnavailable if too many are waiting. A success counts for no limit, so that whoever knows the password is not shut
-// out by using it often.
+// Authenticate returns who logs in. ErrDenied if it is nobody who may; *Limited if the name or the source failed too often,
+// the name succeeded too often, or either has too many checks under way; ErrUnavailable if too many wait. What it bounds, it
+// bounds for names that nobody has too, so that no limit tells who there is.
 func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if err := s.limited(a); err != nil {
 		return User{}, err
@@ -126,23 +146,24 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	}()
 	waiting, cancel := context.WithTimeout(ctx, longestWait)
 	defer cancel()
-	same, err := s.checker.Check(waiting, stored, a.Password, func() error {
-		s.uncounted <- struct{}{} // there are as many as checks at once, so one is about to be free
-		checks = true
-		return s.limited(a)
+	same, err := s.checker.Check(waiting, password.Check{
+		Name: a.Username, Source: verify.SourceNetwork(a.Source), Stored: stored, Presented: a.Password,
+		Still: func() error {
+			s.uncounted <- struct{}{} // there are as many as checks at once, so one is about to be free
+			checks = true
+			return s.limited(a)
+		},
 	})
-	if _, limited := errors.AsType[*Limited](err); limited {
-		return User{}, err
-	}
 	if err != nil {
-		return User{}, unavailable(err)
+		return User{}, unchecked(err)
 	}
 	if !same || !may {
 		now := s.Now()
-		s.byName.Failed(now, a.Username)
-		s.byAddress.Failed(now, address(a.Source))
+		s.byName.Spend(now, a.Username)
+		s.byAddress.Spend(now, address(a.Source))
 		return User{}, ErrDenied
 	}
+	s.successes.Spend(s.Now(), a.Username)
 	now, there := s.Directory.User(u.Name) // while it was waited, much may have changed
 	if !there || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
 		return User{}, ErrDenied
@@ -150,28 +171,30 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	return now, nil
 }
 
+// unchecked returns the error of a password that was not checked.
+func unchecked(err error) error {
+	if _, limited := errors.AsType[*Limited](err); limited {
+		return err
+	}
+	if errors.Is(err, password.ErrTooMany) {
+		return &Limited{again}
+	}
+	return unavailable(err)
+}
+
 func (s *Service) limited(a Attempt) error {
 	now := s.Now()
-	after, _ := s.byName.Allowed(now, a.Username)
-	if more, _ := s.byAddress.Allowed(now, address(a.Source)); more > after {
-		after = more
-	}
-	if after > 0 {
+	failed, _ := s.byName.Allowed(now, a.Username)
+	from, _ := s.byAddress.Allowed(now, address(a.Source))
+	succeeded, _ := s.successes.Allowed(now, a.Username)
+	if after := max(failed, from, succeeded); after > 0 {
 		return &Limited{after}
 	}
 	return nil
 }
 
-// address is what is limited together: of IPv6 the network that one customer has.
-func address(a netip.Addr) string {
-	a = a.Unmap() // all of IPv4 is in one network of IPv6
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
-}
+// address is what is limited together.
+func address(a netip.Addr) string { return verify.SourceNetwork(a).String() }
 
 // Account chooses the client of a login: the one of that account id, or that of the user's usual account if it is nil.
 func (s *Service) Account(u User, id *int64) (Client, error) {

@@ -247,6 +247,15 @@ func (s *truth) used(d token.Digest) {
 	}
 }
 
+// rewrite changes a record, as another release would have written it.
+func (s *truth) rewrite(d token.Digest, change func(*record.Record)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.held[d]
+	change(&r)
+	s.put(r)
+}
+
 // all is what is held.
 func (s *truth) all() []record.Record {
 	s.mu.Lock()

@@ -53,6 +53,10 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 		Session:      login.Session,
 		IdleTimeout:  login.IdleTimeout,
 		Credential:   s.Credential,
+
+		AuthenticatedAt: instant(s.AuthenticatedAt),
+		SessionEndsAt:   instant(s.SessionEndsAt),
+
 		LastUsedAt:   instant(obj.Status.LastUsedAt),
 		LastUsedFrom: obj.Status.LastUsedFrom,
 		CreatedAt:    obj.CreationTimestamp.Time,
@@ -92,6 +96,9 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			Session:      digestText(r.Session),
 			IdleTimeout:  durationText(r.IdleTimeout),
 			Credential:   r.Credential,
+
+			AuthenticatedAt: moment(r.AuthenticatedAt),
+			SessionEndsAt:   moment(r.SessionEndsAt),
 		},
 	}
 }

@@ -42,6 +42,9 @@ type Record struct {
 	IdleTimeout time.Duration // without use for so long, the credential is refused; 0: never
 	Credential  string        // fingerprint of the password that opened a login
 
+	AuthenticatedAt time.Time // when the password of a login was presented; zero in old records
+	SessionEndsAt   time.Time // when the login ends for good, however often it is exchanged; zero: at no fixed time
+
 	LastUsedAt   time.Time
 	LastUsedFrom string
 
@@ -94,6 +97,14 @@ func (r Record) LastActive() time.Time {
 		return r.LastUsedAt
 	}
 	return r.IssuedAt
+}
+
+// Authenticated returns when the password of a login was presented. For records that do not say so it is their issue.
+func (r Record) Authenticated() time.Time {
+	if r.AuthenticatedAt.IsZero() {
+		return r.IssuedAt
+	}
+	return r.AuthenticatedAt
 }
 
 // Name of the record, which follows from the digest.

@@ -219,7 +219,7 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.
 	if err != nil {
 		return login.Opened{}, login.ErrDenied
 	}
-	o, err := d.Logins.Refresh(r.Context(), presented, client, d.source(r), arrived)
+	o, err := d.Logins.Refresh(r.Context(), presented, client, d.caller(r), arrived)
 	if err != nil {
 		d.refreshFailed(r, presented, err)
 		return login.Opened{}, err
@@ -263,7 +263,7 @@ func refusal(w http.ResponseWriter, err error) (int, fault) {
 		return http.StatusForbidden, fault{Error: "access_denied", Description: forbidden.Message}
 	case isLimited:
 		w.Header()["Retry-After"] = []string{seconds(limited.After)}
-		return http.StatusTooManyRequests, fault{Error: "too_many_requests", Description: "too many failures; wait, and try again"}
+		return http.StatusTooManyRequests, fault{Error: "too_many_requests", Description: "too many attempts; wait, and try again"}
 	case errors.Is(err, login.ErrDenied):
 		return http.StatusUnauthorized, fault{Error: "unauthorized", Description: "the name, the password or the token is not accepted"}
 	case errors.Is(err, errElsewhere):

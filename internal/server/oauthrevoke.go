@@ -71,7 +71,11 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 		done(w)
 		return
 	}
-	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client); {
+	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client, d.caller(r)); {
+	case isLimited(err):
+		status, f := refusal(w, err)
+		answer(w, status, f)
+		return
 	case errors.Is(err, login.ErrUnavailable):
 		d.Audit.Limited(audit.Line{ // of what nobody knows too, once there are no reads left
 			Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
@@ -84,6 +88,12 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 		})
 	}
 	done(w)
+}
+
+// isLimited reports whether a caller asks too often.
+func isLimited(err error) bool {
+	_, limited := errors.AsType[*login.Limited](err)
+	return limited
 }
 
 // done is the answer to every revocation after which the token is good for nothing, or never was.

@@ -65,7 +65,7 @@ func (d *Doors) operations() []operation {
 		}},
 		{http.MethodPost, "/oauth2/revoke", d.revoke, description{
 			id: "revoke", tag: tagOAuth, summary: "End a token (RFC 7009)",
-			body: tokenBody{}, in: formAlone, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 503},
+			body: tokenBody{}, in: formAlone, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 429, 503},
 		}},
 		{http.MethodGet, "/.well-known/oauth-authorization-server", d.metadata, description{
 			id: "metadata", tag: tagOAuth, summary: "Where these are (RFC 8414)", by: byAnybody, answer: serverMetadata{},
@@ -97,22 +97,22 @@ func (d *Doors) loginOperations() []operation {
 		}},
 		{http.MethodPost, "/auth/refresh", d.authRefresh, description{
 			id: "authRefresh", tag: tagTele, summary: "Exchange a refresh token for a new pair",
-			body: refreshBody{}, in: anyEncoding, by: byAnybody, answer: pair{}, fault: failure{}, fails: []int{400, 401, 503},
+			body: refreshBody{}, in: anyEncoding, by: byAnybody, answer: pair{}, fault: failure{}, fails: []int{400, 401, 429, 503},
 		}},
 		{http.MethodPost, "/auth/masquerade", d.authMasquerade, description{
 			id: "authMasquerade", tag: tagTele, summary: "Go on at another account of the same user",
-			body: masqueradeBody{}, in: anyEncoding, by: byToken, answer: pair{}, fault: failure{}, fails: []int{400, 401, 403, 503},
+			body: masqueradeBody{}, in: anyEncoding, by: byToken, answer: pair{}, fault: failure{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodPost, "/auth/logout", d.authLogout, description{
 			id: "authLogout", tag: tagTele, summary: "End the login that calls", by: byToken, answer: success{}, fault: failure{}, fails: []int{401, 403, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", d.sessionToken, description{
 			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token, which is good with its session id and from here alone",
-			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 503},
+			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", d.openToken, description{
 			id: "openToken", tag: tagSpectrum, summary: "Get an open token, which is tied to neither",
-			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 503},
+			path: minutes, by: byName, acts: true, answer: access{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
 			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, acts: true, answer: success{}, fails: []int{401, 403, 503},

@@ -291,3 +291,50 @@ func TestTheResourcesAreDescribedInWADL(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenToken_TooLongIsForbidden(t *testing.T) {
+	h := newOpenInn(t)
+	for client, most := range map[string]time.Duration{"acme": 24 * time.Hour, "umbrella": 2 * time.Hour} { // umbrella gives those without an end
+		c, _ := h.people.Client(client)
+		c.MaxOpen = most
+		h.people.SetClient(c)
+	}
+	for name, x := range map[string]struct {
+		path   string
+		status int
+		says   string
+	}{
+		"as long as may be":              {"1440", 200, ""},
+		"a minute more":                  {"1441", 403, "1440 minutes, by its logins.maxOpenLifetime"},
+		"ten years":                      {"5270400", 403, "1440 minutes, by its logins.maxOpenLifetime"},
+		"more than can be counted":       {"9223372036854775807", 400, "ttlInMinutes"},
+		"at another account":             {"120?account_id=2002", 200, ""},
+		"a minute more at another":       {"121?account_id=2002", 403, "120 minutes, by its logins.maxOpenLifetime"},
+		"without an end, where they are": {"0?account_id=2002", 403, "120 minutes, by its logins.maxOpenLifetime"},
+	} {
+		before := h.books.written()
+		got := h.call(http.MethodGet, openPath+x.path, basic("alice"))
+		if got.status != x.status || !strings.Contains(got.body, x.says) || x.status != 200 && h.books.written() != before {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	h.clean()
+}
+
+func TestSession_WithoutTTLEndsAtMaxSessionLifetime(t *testing.T) {
+	h := newOpenInn(t)
+	c, _ := h.people.Client("acme")
+	c.MaxSession = 2 * time.Hour
+	h.people.SetClient(c)
+	tok, id := h.session("0")
+	for range 5 {
+		h.clock.goes(20 * time.Minute)
+		if !h.good(tok, cookies("SESSION="+id)) {
+			t.Fatal("it ended before")
+		}
+	}
+	h.clock.goes(20 * time.Minute)
+	if h.good(tok, cookies("SESSION="+id)) {
+		t.Error("it goes on")
+	}
+}

@@ -229,3 +229,35 @@ func TestALogoutEndsTheLoginThatCallsAndNoOther(t *testing.T) {
 		h.clean()
 	}
 }
+
+func TestMasquerade_SameAccountIsABadRequest(t *testing.T) {
+	h := newOpenInn(t)
+	for name, tok := range map[string]string{
+		"a login with a refresh token": h.login("alice"),
+		"one without":                  h.token(h.call(http.MethodPost, formLogin, fielded(credentials("alice")...))),
+	} {
+		got := h.call(http.MethodPost, "/auth/masquerade", bearer(tok), fielded("account_id", "1001"))
+		if got.status != http.StatusBadRequest || h.read(got)["field"] != "account_id" || !strings.Contains(got.body, "already") || !h.good(tok) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	h.clean()
+}
+
+// umbrella lets logins live for four days, and acme for an hour.
+func TestMasquerade_ExpirationsDoNotMoveToLater(t *testing.T) {
+	h := newOpenInn(t)
+	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	tok := h.token(first, "token")
+	h.clock.goes(time.Minute)
+	second := h.call(http.MethodPost, "/auth/masquerade", bearer(tok), fielded("account_id", "2002"))
+	before, after := h.read(first), h.read(second)
+	for _, field := range []string{"tokenExpiration", "refreshTokenExpiration"} {
+		if before[field] != after[field] {
+			t.Errorf("%s is %v, and was %v", field, after[field], before[field])
+		}
+	}
+	if after["tokenLifetime"] != 3540.0 {
+		t.Errorf("tokenLifetime is %v", after["tokenLifetime"])
+	}
+}

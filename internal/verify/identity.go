@@ -89,6 +89,8 @@ type Client struct {
 	Suspended bool
 	Ceiling   grant.Ceiling
 	Ranges    []netip.Prefix // empty: accepted from everywhere
+	// MaxSession is how long after the password a login is refused; 0: never.
+	MaxSession time.Duration
 }
 
 // hold cuts what was given down to what the client holds.

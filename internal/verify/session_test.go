@@ -213,3 +213,47 @@ func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
 		}
 	}
 }
+
+// A client ends the logins at it so long after their password was presented, whatever their records say: those were written
+// under another policy, or by a release that knew none.
+func TestSession_ClientPolicyEndsItAtOnce(t *testing.T) {
+	policy := func(most time.Duration) func(*verify.Client) {
+		return func(c *verify.Client) { c.MaxSession = most }
+	}
+	for name, x := range map[string]struct {
+		kind          token.Kind
+		authenticated time.Duration // before noon; 0: the record does not say
+		most          time.Duration
+		after         time.Duration
+		want          verify.Verdict
+	}{
+		"no policy":                        {token.Session, 0, 0, 1000 * time.Hour, verify.Good},
+		"a login, a second before":         {token.Login, 0, time.Hour, time.Hour - time.Second, verify.Good},
+		"a login, an instant before":       {token.Login, 0, time.Hour, time.Hour - 1, verify.Good},
+		"a login, at its end":              {token.Login, 0, time.Hour, time.Hour, verify.Expired},
+		"a session, at its end":            {token.Session, 0, time.Hour, time.Hour, verify.Expired},
+		"a login that was refreshed":       {token.Login, 30 * time.Minute, time.Hour, 30 * time.Minute, verify.Expired},
+		"a login that was, before its end": {token.Login, 30 * time.Minute, time.Hour, 29 * time.Minute, verify.Good},
+		"an open token":                    {token.Open, 30 * time.Minute, time.Hour, 1000 * time.Hour, verify.Good},
+		"a token of a program":             {token.UserApplication, 0, time.Hour, 1000 * time.Hour, verify.Good},
+	} {
+		w := newUserTwist(t, x.kind)
+		if x.authenticated > 0 {
+			w.rec.AuthenticatedAt = noon.Add(-x.authenticated)
+			w.Set(w.rec)
+		}
+		w.SetClient(acme(policy(x.most)))
+		facts := verify.Facts{Session: sessionID}
+		who, verdict := w.Verify(noon.Add(x.after), w.tok.Reveal(), facts)
+		if verdict != x.want {
+			t.Errorf("%s: %s, want %s", name, verdict, x.want)
+		}
+		if verdict == verify.Good && x.kind == token.Login && x.most > 0 && !who.ExpiresAt.Equal(noon.Add(x.most-x.authenticated)) {
+			t.Errorf("%s: it is said to end at %s", name, who.ExpiresAt)
+		}
+		w.SetClient(acme(nil))
+		if _, verdict := w.Verify(noon.Add(x.after), w.tok.Reveal(), facts); verdict != verify.Good {
+			t.Errorf("%s, without a policy: %s", name, verdict)
+		}
+	}
+}

@@ -39,6 +39,8 @@ type login struct {
 	session    token.Digest  // zero: it has none, so that one that is bound is never accepted
 	presented  atomic.Uint64 // a short hash of the session id that was accepted; 0: none was yet
 	idle       int64         // seconds without use after which it is refused; 0: never
+
+	authenticated int64 // when the password was presented, in Unix seconds; 0: the client's MaxSession does not bound it
 }
 
 func newLogin(r record.Record) *login {
@@ -49,7 +51,19 @@ func newLogin(r record.Record) *login {
 	if r.IdleTimeout != 0 {
 		l.idle = max(1, int64(r.IdleTimeout/time.Second)) // a part of a second is not never
 	}
+	if r.Kind != token.Open {
+		l.authenticated = max(1, r.Authenticated().Unix())
+	}
 	return l
+}
+
+// endsAt returns the first instant, in Unix seconds, at which a client refuses the login, whatever its record says: its
+// policy may have been lowered since.
+func (l *login) endsAt(c *Client) int64 {
+	if l.authenticated == 0 || c.MaxSession <= 0 {
+		return never
+	}
+	return l.authenticated + int64(c.MaxSession/time.Second)
 }
 
 // fingerprint of a password, which is compared without a way to its text; the zero fingerprint is that of none.

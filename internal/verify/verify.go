@@ -54,6 +54,9 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 			return Identity{}, UserStopped
 		}
 	}
+	if now.Unix() >= e.endsAt(c) {
+		return Identity{}, Expired
+	}
 	held := e.grants.under(c, u)
 	switch {
 	case held.stopped:
@@ -71,10 +74,18 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 		}
 	}
 	who := Identity{Held: held, Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: unix(e.issuedAt)}
-	if e.expiresAt != never {
-		who.ExpiresAt = time.Unix(e.expiresAt, 0).UTC()
+	if end := e.endsAt(c); end != never {
+		who.ExpiresAt = time.Unix(end, 0).UTC()
 	}
 	return who, Require(who.Held, f)
+}
+
+// endsAt returns the first instant, in Unix seconds, at which a credential is refused at a client.
+func (e *entry) endsAt(c *Client) int64 {
+	if e.login == nil {
+		return e.expiresAt
+	}
+	return min(e.expiresAt, e.login.endsAt(c))
 }
 
 // Require asks whether all is held that the facts require.

@@ -20,7 +20,7 @@ func BenchmarkCheck(b *testing.B) {
 			checker := password.NewChecker(password.Options{Slots: 1})
 			b.ReportAllocs()
 			for b.Loop() {
-				if ok, err := checker.Check(b.Context(), stored, secret, always); ok || err != nil {
+				if ok, err := checker.Check(b.Context(), password.Check{Stored: stored, Presented: secret}); ok || err != nil {
 					b.Fatal(ok, err)
 				}
 			}
@@ -64,7 +64,7 @@ func BenchmarkLimits(b *testing.B) {
 	l := password.NewLimits(password.LimitOptions{Burst: 5, Every: 1, Keys: 1000})
 	for b.Loop() {
 		if _, ok := l.Allowed(noon, "alice"); ok {
-			l.Failed(noon, "alice")
+			l.Spend(noon, "alice")
 		}
 	}
 }

@@ -17,6 +17,7 @@ type crowd struct {
 	*password.Checker
 	ctx     context.Context
 	stored  password.Stored
+	names   int           // that have asked, each once
 	let     chan bool     // a check ends with what is sent
 	started chan struct{} // one for each check that runs, or ran
 	ended   chan error    // one for each that was answered
@@ -24,7 +25,7 @@ type crowd struct {
 
 func crowded(t *testing.T, slots, waiting int) *crowd {
 	c := &crowd{
-		Checker: password.NewChecker(password.Options{Slots: slots, Waiting: waiting}), ctx: t.Context(),
+		Checker: password.NewChecker(password.Options{Slots: slots, Waiting: waiting, PerSource: 1000}), ctx: t.Context(),
 		let: make(chan bool), started: make(chan struct{}, 1000), ended: make(chan error, 1000),
 	}
 	c.Weigh(func() bool {
@@ -37,8 +38,10 @@ func crowded(t *testing.T, slots, waiting int) *crowd {
 // come lets n more ask, and waits until nobody gets any further.
 func (c *crowd) come(ctx context.Context, n int) {
 	for range n {
+		c.names++
+		name := fmt.Sprint("name ", c.names)
 		go func() {
-			_, err := c.Check(ctx, c.stored, password.Secret{}, always)
+			_, err := c.Check(ctx, password.Check{Name: name, Stored: c.stored})
 			c.ended <- err
 		}()
 	}
@@ -176,29 +179,26 @@ func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
 		func() {
 			defer func() { _ = recover() }()
 			c.Weigh(func() bool { panic("out of luck") })
-			_, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always)
+			_, err := c.Check(t.Context(), password.Check{})
 			t.Errorf("no panic, and %v", err)
 		}()
 	}
 	c.Weigh(func() bool { return true })
-	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always); !ok || err != nil {
+	if ok, err := c.Check(t.Context(), password.Check{}); !ok || err != nil {
 		t.Errorf("after it: %v, %v", ok, err)
 	}
 }
-
-// always lets every check happen.
-func always() error { return nil }
 
 // Many guesses that wait together are allowed together: each is asked once more when its turn comes.
 func TestWhatIsNotAllowedAnyMoreIsNotChecked(t *testing.T) {
 	c := password.NewChecker(password.Options{Slots: 1})
 	c.Weigh(func() bool { t.Error("it was checked"); return true })
 	spent := errors.New("spent")
-	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, func() error { return spent }); ok || !errors.Is(err, spent) {
+	if ok, err := c.Check(t.Context(), password.Check{Still: func() error { return spent }}); ok || !errors.Is(err, spent) {
 		t.Errorf("%v, %v", ok, err)
 	}
 	c.Weigh(func() bool { return true })
-	if ok, err := c.Check(t.Context(), password.Stored{}, password.Secret{}, always); !ok || err != nil {
+	if ok, err := c.Check(t.Context(), password.Check{}); !ok || err != nil {
 		t.Errorf("after it: %v, %v", ok, err)
 	}
 }

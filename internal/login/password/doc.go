@@ -7,10 +7,10 @@
 //	nothing (the zero    what the defaults cost                    nobody
 //	Stored)
 //
-// Checks are slow on purpose, so that a stolen hash is worth little. Three things keep the slowness from being turned on us:
-// ReadHash refuses a hash whose check would take too much, a Checker runs so many checks at once and lets so many wait, and
-// Limits says how often a name or an address may fail. A password that is right counts for nothing there: a health probe that
-// logs in every second is never limited.
+// Checks are slow on purpose, so that a stolen hash is worth little. Three things keep the slowness from being used against
+// the server: ReadHash refuses a hash whose check would take too much. A Checker bounds how many checks run and wait, of one
+// name and of one source too, and lets sources take turns. Limits bounds how often a name or an address fails, and how often a
+// name succeeds: so generously that a program that logs in for each of its jobs is not limited.
 //
 // Passwords are compared as bytes. What looks the same and is spelled otherwise (composed and decomposed letters, say) is
 // another password, as it is to the tools that make the hashes.

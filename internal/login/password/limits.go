@@ -12,7 +12,7 @@ import (
 
 // LimitOptions of Limits. What is less than the least counts as the least.
 type LimitOptions struct {
-	// Burst is how many attempts may fail in a row, at least 1.
+	// Burst is how many attempts may be spent in a row, at least 1.
 	Burst int
 	// Every is how long it takes until one of them is given back, at least a nanosecond.
 	Every time.Duration
@@ -22,8 +22,8 @@ type LimitOptions struct {
 	Keys int
 }
 
-// Limits says who has failed too often. It counts failures alone, so whoever knows the password may log in as often as they
-// like, while nobody else is guessing at the same key. It is safe for many goroutines. Time is what its callers say it is.
+// Limits counts attempts by key: failures, or whatever its callers spend. It is safe for many goroutines. Time is what its
+// callers say it is.
 type Limits struct {
 	burst int
 	every time.Duration
@@ -32,13 +32,13 @@ type Limits struct {
 	limiters *lru.Cache // of *rate.Limiter by digest
 }
 
-// NewLimits returns Limits that remember no failure.
+// NewLimits returns Limits that remember no key.
 func NewLimits(o LimitOptions) *Limits {
 	return &Limits{burst: max(o.Burst, 1), every: max(o.Every, time.Nanosecond), limiters: lru.New(max(o.Keys, 1))}
 }
 
 // Allowed says whether key has an attempt left at the instant now, and otherwise after how long it has one. It takes none, and
-// remembers no key. Ask it before the check, and call Failed after it.
+// remembers no key. Ask it before the check, and call Spend after it.
 func (l *Limits) Allowed(now time.Time, key string) (after time.Duration, ok bool) {
 	limiter, known := l.find(key)
 	if !known {
@@ -49,13 +49,13 @@ func (l *Limits) Allowed(now time.Time, key string) (after time.Duration, ok boo
 	return max(after, 0), after <= 0
 }
 
-// Failed takes an attempt of key at the instant now, even one that it has not: attempts that were allowed together and fail
-// together are all paid for, so that trying many at once gains nothing.
-func (l *Limits) Failed(now time.Time, key string) {
+// Spend takes an attempt of key at the instant now, even one that it has not: attempts that were allowed together are all
+// paid for, so that trying many at once gains nothing.
+func (l *Limits) Spend(now time.Time, key string) {
 	l.limiter(key).ReserveN(now, 1)
 }
 
-// find returns the limiter of key, if it has failed before.
+// find returns the limiter of key, if it has spent before.
 func (l *Limits) find(key string) (*rate.Limiter, bool) {
 	found, known := l.limiters.Get(digest(key))
 	if !known {

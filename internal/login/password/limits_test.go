@@ -34,7 +34,7 @@ func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
 	} {
 		l := password.NewLimits(password.LimitOptions{Burst: 3, Every: time.Minute, Keys: 10})
 		for range c.failures {
-			l.Failed(noon, "alice")
+			l.Spend(noon, "alice")
 		}
 		for range 2 { // asking takes nothing
 			if after, ok := l.Allowed(noon.Add(c.at), "alice"); after != c.after || ok != (c.after == 0) {
@@ -49,13 +49,13 @@ func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
 
 func TestNoMoreThanTheBurstIsSavedUp(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 2, Every: time.Second, Keys: 10})
-	l.Failed(noon, "alice")
+	l.Spend(noon, "alice")
 	later := noon.Add(time.Hour)
 	for n := range 2 {
 		if _, ok := l.Allowed(later, "alice"); !ok {
 			t.Errorf("refused after %d failures", n)
 		}
-		l.Failed(later, "alice")
+		l.Spend(later, "alice")
 	}
 	if after, ok := l.Allowed(later, "alice"); ok || after != time.Second {
 		t.Errorf("after the burst: %v, %v", after, ok)
@@ -81,17 +81,17 @@ func TestAtMostKeysAreRemembered(t *testing.T) {
 		return ok
 	}
 	for _, key := range []string{"a", "b", "c", "d"} {
-		l.Failed(noon, key)
+		l.Spend(noon, key)
 	}
 	if allowed("a") { // and so it is the one that was asked for last
 		t.Error("a key is forgotten though there is room")
 	}
-	l.Failed(noon, "e")
+	l.Spend(noon, "e")
 	if allowed("a") || !allowed("b") || l.Remembered() != 4 {
 		t.Errorf("one too many: a %v, b %v, %d keys; want b to be forgotten alone", allowed("a"), allowed("b"), l.Remembered())
 	}
 	for n := range 1000 {
-		l.Failed(noon, fmt.Sprint(n))
+		l.Spend(noon, fmt.Sprint(n))
 	}
 	if l.Remembered() != 4 {
 		t.Errorf("%d keys are remembered", l.Remembered())
@@ -101,8 +101,8 @@ func TestAtMostKeysAreRemembered(t *testing.T) {
 func TestLongKeysAreToldApart(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 10})
 	long := strings.Repeat("x", 1<<20)
-	l.Failed(noon, long+"a")
-	l.Failed(noon, "")
+	l.Spend(noon, long+"a")
+	l.Spend(noon, "")
 	for key, want := range map[string]bool{long + "a": false, long + "b": true, long: true, "": false, " ": true} {
 		if _, ok := l.Allowed(noon, key); ok != want {
 			t.Errorf("a key of %d bytes: %v, want %v", len(key), ok, want)
@@ -112,11 +112,11 @@ func TestLongKeysAreToldApart(t *testing.T) {
 
 func TestTheZeroOptionsLimitMost(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{})
-	l.Failed(noon, "a")
+	l.Spend(noon, "a")
 	if after, ok := l.Allowed(noon, "a"); ok || after != 1 {
 		t.Errorf("%v, %v, want one nanosecond", after, ok)
 	}
-	l.Failed(noon, "b")
+	l.Spend(noon, "b")
 	if l.Remembered() != 1 {
 		t.Errorf("%d keys are remembered", l.Remembered())
 	}
@@ -129,7 +129,7 @@ func TestFailuresOfManyAreAllCounted(t *testing.T) {
 	for range many {
 		all.Go(func() {
 			l.Allowed(noon, "alice")
-			l.Failed(noon, "alice")
+			l.Spend(noon, "alice")
 		})
 	}
 	all.Wait()

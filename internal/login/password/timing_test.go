@@ -48,7 +48,7 @@ func TestNoAnswerComesSoonerThanAWrongPassword(t *testing.T) {
 		checker := password.NewChecker(password.Options{})
 		ask := func(a asked) func() {
 			return func() {
-				if _, err := checker.Check(t.Context(), a.stored, a.secret, always); err != nil {
+				if _, err := checker.Check(t.Context(), password.Check{Stored: a.stored, Presented: a.secret}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -70,7 +70,7 @@ func presented(tb testing.TB, text string) password.Secret {
 // matches asks a Checker with nothing else to do.
 func matches(tb testing.TB, stored password.Stored, secret password.Secret) bool {
 	tb.Helper()
-	ok, err := password.NewChecker(password.Options{}).Check(tb.Context(), stored, secret, always)
+	ok, err := password.NewChecker(password.Options{}).Check(tb.Context(), password.Check{Stored: stored, Presented: secret})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -1,0 +1,79 @@
+package login
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// bounds are what the tokens of a login do not outlive. They are fixed when the password is presented, and each login that
+// takes the place of another inherits them: no exchange makes a session longer. Of the ends, a zero one is none.
+type bounds struct {
+	authenticated time.Time // when the password was presented
+	session       time.Time // the end of every token of the session
+	login         time.Time // the end of the login token
+	refresh       time.Time // the end of the refresh token
+}
+
+// inherited returns the bounds of what takes the place of a login at a client: those that the login has, or, if its record
+// was written before there were any, those that it would have had. A policy that was lowered meanwhile counts at once, and
+// one that was raised does not count.
+func inherited(r record.Record, c Client) bounds {
+	b := bounds{authenticated: r.Authenticated(), session: r.SessionEndsAt}
+	return b.under(c)
+}
+
+// under returns bounds that are cut to the policy of a client.
+func (b bounds) under(c Client) bounds {
+	if c.MaxSession > 0 {
+		b.session = earliest(b.session, b.authenticated.Add(c.MaxSession))
+	}
+	return b
+}
+
+// within returns bounds that are cut to what is left of a login: what takes its place at another client lives no longer.
+func (b bounds) within(r record.Record) bounds {
+	b.login = r.ExpiresAt
+	if r.Refresh == nil {
+		b.session = earliest(b.session, r.ExpiresAt)
+		return b
+	}
+	b.refresh = r.Refresh.ExpiresAt
+	last := r.ExpiresAt
+	if b.refresh.After(last) {
+		last = b.refresh
+	}
+	b.session = earliest(b.session, last)
+	return b
+}
+
+// over reports whether the session is at its end.
+func (b bounds) over(now time.Time) bool { return !b.session.IsZero() && !now.Before(b.session) }
+
+// earliest returns the first of several ends. A zero one is none.
+func earliest(ends ...time.Time) (first time.Time) {
+	for _, end := range ends {
+		if first.IsZero() || !end.IsZero() && end.Before(first) {
+			first = end
+		}
+	}
+	return first
+}
+
+// allows reports, as an error, whether a client lets a user log in on these terms.
+func (c Client) allows(t Terms) error {
+	switch {
+	case t.Kind == token.Open && c.Open == OpenForbidden:
+		return &Forbidden{"this client gives no open tokens; ask for a session token"}
+	case t.Kind == token.Open && t.Lifetime <= 0 && c.Open != OpenAllowed:
+		return &Forbidden{"this client gives no open tokens without an end; ask for one with a time-to-live of more than 0 minutes"}
+	case t.Kind == token.Open && c.MaxOpen > 0 && (t.Lifetime <= 0 || t.Lifetime > c.MaxOpen):
+		return &Forbidden{fmt.Sprintf("the longest time-to-live of an open token of this client is %d minutes, by its logins.maxOpenLifetime; ask for one that is not longer", int64(c.MaxOpen/time.Minute))}
+	case t.Kind == token.Session && !t.Source.IsValid():
+		return &Forbidden{"where this request comes from is not known, and a session token is good from there alone"}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,247 @@
+package login_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+const day = 24 * time.Hour
+
+// policy changes what a client says of logins.
+func (w *world) policy(client string, change func(*login.Client)) {
+	c := w.client(client)
+	change(&c)
+	w.directory.SetClient(c)
+}
+
+// lasts changes how long the sessions of all clients last at most.
+func (w *world) lasts(most time.Duration) {
+	for _, name := range []string{"acme", "globex"} {
+		w.policy(name, func(c *login.Client) { c.MaxSession = most })
+	}
+}
+
+// endOf is when nothing of a login is accepted any more.
+func endOf(r record.Record) time.Time {
+	if r.Refresh != nil && r.Refresh.ExpiresAt.After(r.ExpiresAt) {
+		return r.Refresh.ExpiresAt
+	}
+	return r.ExpiresAt
+}
+
+func TestMasquerade_SameAccountIsRefused(t *testing.T) {
+	for what, terms := range map[string]login.Terms{
+		"a login":                    {Kind: token.Login},
+		"one that can be refreshed":  {Kind: token.Login, Refreshable: true},
+		"one that is for long":       {Kind: token.Login, Remember: true},
+		"one that is for long, both": {Kind: token.Login, Remember: true, Refreshable: true},
+	} {
+		w := newWorld(t)
+		s := w.replica(nil)
+		o := s.open("acme", terms)
+		got, err := s.Masquerade(t.Context(), o.Token.Digest(), 1001)
+		i, ok := errors.AsType[*login.Invalid](err)
+		if !ok || i.Field != "account_id" || !strings.Contains(i.Message, "already") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if got.Token.Kind() != 0 || len(w.all()) != 1 || !w.holds(o) {
+			t.Errorf("%s: %d records, and the login is good: %t", what, len(w.all()), w.holds(o))
+		}
+	}
+}
+
+// Whatever the policy of the other client, nothing that comes of a change of the account outlives what there was before.
+func TestMasquerade_NeverOutlivesLogin(t *testing.T) {
+	generous := func(c *login.Client) {
+		c.Lifetime, c.Remembered, c.Refresh, c.MaxSession = 100*day, 200*day, 300*day, 0
+	}
+	for what, terms := range map[string]login.Terms{
+		"a login":                   {Kind: token.Login},
+		"one that can be refreshed": {Kind: token.Login, Refreshable: true},
+		"one that is for long":      {Kind: token.Login, Remember: true},
+	} {
+		w := newWorld(t)
+		w.policy("globex", generous)
+		s := w.replica(nil)
+		first := s.open("acme", terms)
+		last, at := first, first
+		for n, account := range []int64{1002, 1001, 1002, 1001} { // to and fro
+			w.clock.step(time.Minute)
+			got, err := s.Masquerade(t.Context(), at.Token.Digest(), account)
+			if err != nil {
+				t.Fatalf("%s, change %d: %v", what, n, err)
+			}
+			if got.Record.ExpiresAt.After(at.Record.ExpiresAt) || (got.Record.Refresh == nil) != (first.Record.Refresh == nil) {
+				t.Errorf("%s, change %d: %+v after %+v", what, n, got.Record, at.Record)
+			}
+			if r := got.Record.Refresh; r != nil && r.ExpiresAt.After(at.Record.Refresh.ExpiresAt) {
+				t.Errorf("%s, change %d: the refresh token ends at %s, and the one before at %s", what, n, r.ExpiresAt, at.Record.Refresh.ExpiresAt)
+			}
+			at = got
+		}
+		if at.Record.Refresh == nil {
+			w.clock.step(last.Record.ExpiresAt.Sub(w.clock.now()))
+			_, err := s.Masquerade(t.Context(), at.Token.Digest(), 1002)
+			denied(t, what+", at the end of the first", err)
+			continue
+		}
+		for n := range 400 { // nor does a refresh take it any further
+			w.clock.step(day)
+			next, err := s.refresh(at)
+			if err != nil {
+				denied(t, what, err)
+				break
+			}
+			if endOf(next.Record).After(endOf(first.Record)) {
+				t.Fatalf("%s, refresh %d: it ends at %s, and what there was before at %s", what, n, endOf(next.Record), endOf(first.Record))
+			}
+			at = next
+		}
+		if w.clock.now().Before(endOf(first.Record)) {
+			t.Errorf("%s: it was over at %s", what, w.clock.now())
+		}
+	}
+}
+
+func TestMasquerade_UsedUpRefreshTokenIsNotRevived(t *testing.T) {
+	w := newWorld(t)
+	w.policy("acme", func(c *login.Client) { c.Lifetime, c.Refresh = 2*time.Hour, time.Hour })
+	s := w.replica(nil)
+	o := s.pair()
+	w.clock.step(time.Hour) // the refresh token is at its end
+	got, err := s.Masquerade(t.Context(), o.Token.Digest(), 1002)
+	if err != nil || got.Refresh.Kind() != 0 || got.Record.Refresh != nil || !got.Record.ExpiresAt.Equal(noon.Add(2*time.Hour)) {
+		t.Errorf("%v, %+v", err, got.Record)
+	}
+}
+
+func TestSession_EndsAtMaxSessionLifetime(t *testing.T) {
+	const most = 10 * day
+	end := noon.Add(most)
+	for what, x := range map[string]struct {
+		terms login.Terms
+		want  time.Time
+	}{
+		"a login that ends before":          {login.Terms{Kind: token.Login}, noon.Add(time.Hour)},
+		"one that is for long":              {login.Terms{Kind: token.Login, Remember: true}, end}, // by itself 14 days
+		"its refresh token":                 {login.Terms{Kind: token.Login, Refreshable: true}, end},
+		"a session that ends before":        {login.Terms{Kind: token.Session, Source: home, Lifetime: time.Hour}, noon.Add(time.Hour)},
+		"a session without an end":          {login.Terms{Kind: token.Session, Source: home}, end},
+		"a session of ten years":            {login.Terms{Kind: token.Session, Source: home, Lifetime: 3650 * day}, end},
+		"an open token has its own maximum": {login.Terms{Kind: token.Open, Lifetime: 100 * day}, noon.Add(100 * day)},
+	} {
+		w := newWorld(t)
+		w.lasts(most)
+		o := w.replica(nil).open("acme", x.terms)
+		if got := endOf(o.Record); !got.Equal(x.want) {
+			t.Errorf("%s: it ends at %s, want %s", what, got, x.want)
+		}
+		if !o.Record.AuthenticatedAt.Equal(noon) || x.terms.Kind != token.Open && !o.Record.SessionEndsAt.Equal(end) {
+			t.Errorf("%s: %+v", what, o.Record)
+		}
+	}
+}
+
+// A session ends as long after the password was presented as was the policy then, or is now, whichever is less. Refreshing it
+// and changing its account do not move that.
+func TestSession_ExchangesKeepItsEnd(t *testing.T) {
+	const most = 10 * day
+	for what, x := range map[string]struct {
+		change func(*world) // a day after the login
+		want   time.Duration
+	}{
+		"nothing changes":                   {func(*world) {}, most},
+		"the policy is raised":              {func(w *world) { w.lasts(20 * day) }, most},
+		"the policy is lowered":             {func(w *world) { w.lasts(5 * day) }, 5 * day},
+		"the policy is lowered to less":     {func(w *world) { w.lasts(time.Hour) }, day},
+		"that of the other client is lower": {func(w *world) { w.policy("globex", func(c *login.Client) { c.MaxSession = 3 * day }) }, 3 * day},
+		"lifetimes are raised": {func(w *world) {
+			w.policy("acme", func(c *login.Client) { c.Lifetime, c.Refresh = 100*day, 100*day })
+		}, most},
+	} {
+		w := newWorld(t)
+		w.lasts(most)
+		s := w.replica(nil)
+		o := s.pair()
+		w.clock.step(day)
+		x.change(w)
+		end := noon.Add(x.want)
+		var err error
+		for n := 0; w.clock.now().Before(end); n++ {
+			if n == 1 {
+				o, err = s.Masquerade(t.Context(), o.Token.Digest(), 1002)
+			} else {
+				o, err = s.refresh(o)
+			}
+			if err != nil {
+				t.Fatalf("%s, exchange %d at %s: %v", what, n, w.clock.now(), err)
+			}
+			if endOf(o.Record).After(end) && n > 0 { // which the first exchange after the change cannot know if it concerns another client
+				t.Errorf("%s, exchange %d: it ends at %s, want %s", what, n, endOf(o.Record), end)
+			}
+			if !o.Record.AuthenticatedAt.Equal(noon) {
+				t.Errorf("%s, exchange %d: the password was presented at %s", what, n, o.Record.AuthenticatedAt)
+			}
+			if n > 0 { // the login token lives for an hour
+				w.clock.step(12 * time.Hour)
+			}
+		}
+		_, err = s.refresh(o)
+		denied(t, what+", at the end", err)
+	}
+}
+
+// Records of a release before this one say neither when the password was presented nor when the session ends.
+func TestSession_OldRecordsCountFromTheirIssue(t *testing.T) {
+	w := newWorld(t)
+	s := w.replica(nil)
+	w.lasts(0)
+	o := s.pair()
+	if !o.Record.SessionEndsAt.IsZero() {
+		t.Errorf("without a policy it ends at %s", o.Record.SessionEndsAt)
+	}
+	w.rewrite(o.Record.Digest, func(r *record.Record) { r.AuthenticatedAt = time.Time{} })
+	w.lasts(10 * day)
+	w.clock.step(4 * day)
+	o = s.good(o)
+	if want := noon.Add(10 * day); !endOf(o.Record).Equal(want) || !o.Record.AuthenticatedAt.Equal(noon) || !o.Record.SessionEndsAt.Equal(want) {
+		t.Errorf("%+v, want %s", o.Record, want)
+	}
+}
+
+func TestOpenToken_LongestLifetime(t *testing.T) {
+	for what, x := range map[string]struct {
+		open     login.OpenTokens
+		most     time.Duration
+		lifetime time.Duration
+		says     string // empty: it is given
+	}{
+		"as long as may be":                        {login.OpenExpiring, day, day, ""},
+		"a minute more":                            {login.OpenExpiring, day, day + time.Minute, "1440 minutes, by its logins.maxOpenLifetime"},
+		"ten years":                                {login.OpenExpiring, day, 3650 * day, "1440 minutes, by its logins.maxOpenLifetime"},
+		"without an end":                           {login.OpenExpiring, day, 0, "no open tokens without an end"},
+		"less than none":                           {login.OpenExpiring, day, -time.Minute, "no open tokens without an end"},
+		"where any are allowed":                    {login.OpenAllowed, 0, 3650 * day, ""},
+		"where any are allowed, without an end":    {login.OpenAllowed, 0, 0, ""},
+		"where those of a time are allowed":        {login.OpenAllowed, 90 * time.Minute, 91 * time.Minute, "90 minutes"},
+		"where those of a time are, and no end is": {login.OpenAllowed, 90 * time.Minute, 0, "90 minutes"},
+		"where none are":                           {login.OpenForbidden, day, time.Minute, "gives no open tokens"},
+	} {
+		w := newWorld(t)
+		w.policy("acme", func(c *login.Client) { c.Open, c.MaxOpen = x.open, x.most })
+		o, err := w.replica(nil).Open(t.Context(), w.alice(), w.client("acme"), login.Terms{Kind: token.Open, Lifetime: x.lifetime})
+		f, refused := errors.AsType[*login.Forbidden](err)
+		switch {
+		case x.says == "" && (err != nil || !w.holds(o)):
+			t.Errorf("%s: %v", what, err)
+		case x.says != "" && (!refused || !strings.Contains(f.Message, x.says) || len(w.all()) > 0):
+			t.Errorf("%s: %v, want %q", what, err, x.says)
+		}
+	}
+}

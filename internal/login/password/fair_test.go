@@ -1,0 +1,185 @@
+package password_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/apptoken/operator/internal/login/password"
+)
+
+// order notes which checks were begun, and lets one go at a time.
+type order struct {
+	*password.Checker
+	mu    sync.Mutex
+	begun []string
+	let   chan bool
+	ended chan error
+}
+
+func newOrder(o password.Options) *order {
+	x := &order{Checker: password.NewChecker(o), let: make(chan bool), ended: make(chan error, 10_000)}
+	x.Weigh(func() bool { return <-x.let })
+	return x
+}
+
+// come has a check come from a source, and waits until it runs, waits or is answered.
+func (x *order) come(ctx context.Context, name string, source byte) {
+	go func() {
+		_, err := x.Check(ctx, password.Check{
+			Name: name, Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, source}), 32),
+			Still: func() error {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				x.begun = append(x.begun, name)
+				return nil
+			},
+		})
+		x.ended <- err
+	}()
+	synctest.Wait()
+}
+
+// finish lets all that run and wait go, one after the other, and returns the order in which they began.
+func (x *order) finish(n int) string {
+	for range n {
+		x.let <- true
+		synctest.Wait()
+	}
+	return strings.Join(x.begun, " ")
+}
+
+// The order of service is what makes others wait for a flood no longer than for one check of it, and one that runs: three times
+// as long as without it at most.
+func TestChecker_FloodDelaysOthersByOneCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newOrder(password.Options{Slots: 1, Waiting: 100, PerSource: 60})
+		for n := range 50 {
+			x.come(t.Context(), fmt.Sprint("flood", n), 'f')
+		}
+		x.come(t.Context(), "alice", 'a')
+		x.come(t.Context(), "bob", 'b')
+		for n := range 5 {
+			x.come(t.Context(), fmt.Sprint("more", n), 'f')
+		}
+		got := strings.Fields(x.finish(57))
+		if !slices.Equal(got[:4], []string{"flood0", "flood1", "alice", "bob"}) {
+			t.Errorf("they are served in the order %v", got)
+		}
+	})
+}
+
+func TestChecker_AtMostTwoOfAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newOrder(password.Options{Slots: 8, Waiting: 100, PerSource: 100})
+		for n := range byte(password.PerName) {
+			x.come(t.Context(), "alice", n) // from wherever
+		}
+		for n := range byte(20) {
+			x.come(t.Context(), "alice", n)
+			if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
+				t.Errorf("one more: %v", err)
+			}
+		}
+		x.come(t.Context(), "bob", 0)
+		if got := x.finish(password.PerName + 1); got != "alice alice bob" {
+			t.Errorf("%s", got)
+		}
+		x.come(t.Context(), "alice", 0)
+		if got := x.finish(1); got != "alice alice bob alice" {
+			t.Errorf("afterwards: %s", got)
+		}
+	})
+}
+
+func TestChecker_SourceHasAShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newOrder(password.Options{Slots: 2, Waiting: 10, PerSource: 4})
+		for n := range 4 {
+			x.come(t.Context(), fmt.Sprint("flood", n), 'f')
+		}
+		x.come(t.Context(), "one more", 'f')
+		if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
+			t.Errorf("one more: %v", err)
+		}
+		x.come(t.Context(), "alice", 'a')
+		if got := x.finish(5); !strings.HasPrefix(got, "flood0 flood1 flood2 alice") && !strings.HasPrefix(got, "flood0 flood1 alice") {
+			t.Errorf("%s", got)
+		}
+		for range 4 {
+			if err := <-x.ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// When no more may wait, the source that has the most makes room for another one.
+func TestChecker_FullQueueMakesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newOrder(password.Options{Slots: 1, Waiting: 4, PerSource: 100})
+		for n := range 5 {
+			x.come(t.Context(), fmt.Sprint("flood", n), 'f')
+		}
+		x.come(t.Context(), "flood5", 'f')
+		if err := <-x.ended; !errors.Is(err, password.ErrBusy) {
+			t.Errorf("one more of the flood: %v", err)
+		}
+		for _, name := range []string{"alice", "bob"} {
+			x.come(t.Context(), name, name[0])
+			if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
+				t.Errorf("one of the flood, for %s: %v", name, err)
+			}
+		}
+		if got := x.finish(5); got != "flood0 flood1 alice bob flood2" {
+			t.Errorf("%s", got)
+		}
+	})
+}
+
+// What nobody waits for any more is forgotten: names and sources take no memory.
+func TestChecker_ForgetsNamesAndSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newOrder(password.Options{Slots: 1, Waiting: 10, PerSource: 100})
+		ctx, cancel := context.WithCancel(t.Context())
+		x.come(t.Context(), "runs", 'r')
+		for n := range byte(12) {
+			x.come(ctx, fmt.Sprint("waits", n), n)
+		}
+		cancel()
+		synctest.Wait()
+		x.finish(1)
+		if names, sources, waiting := x.Held(); names+sources+waiting != 0 {
+			t.Errorf("%d names, %d sources and %d that wait are left", names, sources, waiting)
+		}
+	})
+}
+
+// A check that needs more slots than are free keeps its turn: smaller ones do not overtake it for ever.
+func TestChecker_BigCheckKeepsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		big, err := password.ReadHash("$argon2id$v=19$m=262144,t=1,p=1$c2FsdHNhbHQ$" + strings.Repeat("A", 43)) // four slots
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := newOrder(password.Options{Slots: 4, Waiting: 100, PerSource: 100})
+		x.come(t.Context(), "small0", 's')
+		go func() {
+			_, err := x.Check(t.Context(), password.Check{Name: "big", Stored: big, Still: func() error { x.begun = append(x.begun, "big"); return nil }})
+			x.ended <- err
+		}()
+		synctest.Wait()
+		for n := range 5 {
+			x.come(t.Context(), fmt.Sprint("small", n+1), 's')
+		}
+		if got := strings.Fields(x.finish(7)); !slices.Equal(got[:2], []string{"small0", "big"}) {
+			t.Errorf("%v", got)
+		}
+	})
+}

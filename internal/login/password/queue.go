@@ -1,0 +1,100 @@
+package password
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// waiter is a check that waits for slots, or has them.
+type waiter struct {
+	source  netip.Prefix
+	slots   int64
+	queued  bool
+	turn    chan bool // gets true when the check has its slots, false when it is sent away; it has room for one
+	running bool      // for the goroutine of the check alone
+}
+
+// queue orders checks that wait. Sources take turns: each time it serves the oldest check of the source that was served
+// longest ago. So a source that sends many delays the check of another source by one of its own. It is not safe for
+// concurrent use.
+type queue struct {
+	lines []*line // the next turn first; none is empty
+	size  int
+}
+
+// line holds the checks of one source that wait, the oldest first.
+type line struct {
+	source  netip.Prefix
+	waiters []*waiter
+}
+
+// of returns the line of a source; nil: none of it waits.
+func (q *queue) of(source netip.Prefix) *line {
+	for _, l := range q.lines {
+		if l.source == source {
+			return l
+		}
+	}
+	return nil
+}
+
+// push adds a check behind those of its source. A source that had none gets its turn after all others.
+func (q *queue) push(w *waiter) {
+	l := q.of(w.source)
+	if l == nil {
+		l = &line{source: w.source}
+		q.lines = append(q.lines, l)
+	}
+	l.waiters = append(l.waiters, w)
+	w.queued = true
+	q.size++
+}
+
+// next returns the check whose turn it is, and leaves it there; nil: none waits.
+func (q *queue) next() *waiter {
+	if len(q.lines) == 0 {
+		return nil
+	}
+	return q.lines[0].waiters[0]
+}
+
+// pop removes the check whose turn it is. Its source has its next turn after all others.
+func (q *queue) pop() *waiter {
+	w := q.next()
+	if w == nil {
+		return nil
+	}
+	q.lines = append(q.lines[1:], q.lines[0])
+	q.remove(w)
+	return w
+}
+
+// remove removes a check that waits.
+func (q *queue) remove(w *waiter) {
+	l := q.of(w.source)
+	l.waiters = slices.DeleteFunc(l.waiters, func(x *waiter) bool { return x == w })
+	if len(l.waiters) == 0 {
+		q.lines = slices.DeleteFunc(q.lines, func(x *line) bool { return x == l })
+	}
+	w.queued = false
+	q.size--
+}
+
+// displaced returns the check that has to go for one of another source when no more may wait: the youngest of the source
+// that has the most. It is nil where that source would then have less than the other one.
+func (q *queue) displaced(by netip.Prefix) *waiter {
+	most, own := 0, 0
+	var longest *line
+	for _, l := range q.lines {
+		if l.source == by {
+			own = len(l.waiters)
+		}
+		if len(l.waiters) > most {
+			most, longest = len(l.waiters), l
+		}
+	}
+	if most <= own+1 {
+		return nil
+	}
+	return longest.waiters[most-1]
+}

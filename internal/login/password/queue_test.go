@@ -1,0 +1,174 @@
+package password
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// source is one of several.
+func source(name byte) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, name}), 32)
+}
+
+// filled is a queue of checks that came in that order; each letter is the source of one.
+func filled(came string) (q *queue, all []*waiter) {
+	q = &queue{}
+	for i := range len(came) {
+		w := &waiter{source: source(came[i]), slots: int64(i)} // slots number them
+		q.push(w)
+		all = append(all, w)
+	}
+	return q, all
+}
+
+// served empties a queue, and returns the letters of the sources in the order of service.
+func (q *queue) served() string {
+	var order strings.Builder
+	for q.next() != nil {
+		order.WriteByte(q.pop().source.Addr().As4()[3])
+	}
+	return order.String()
+}
+
+func TestQueue_SourcesTakeTurns(t *testing.T) {
+	for came, want := range map[string]string{
+		"":              "",
+		"a":             "a",
+		"aaa":           "aaa",
+		"abc":           "abc",
+		"aaaaaaaab":     "abaaaaaaa",
+		"aaaabbc":       "abcabaa",
+		"abababab":      "abababab",
+		"baaaa":         "baaaa",
+		"aaaabbbbccccd": "abcdabcabcabc",
+	} {
+		q, _ := filled(came)
+		if got := q.served(); got != want || q.size != 0 || len(q.lines) != 0 {
+			t.Errorf("%s is served as %s, want %s; %d left in %d lines", came, got, want, q.size, len(q.lines))
+		}
+	}
+}
+
+func TestQueue_SourceIsServedInOrder(t *testing.T) {
+	q, _ := filled("aabbabab")
+	last := map[netip.Prefix]int64{}
+	for q.next() != nil {
+		w := q.pop()
+		if before, some := last[w.source]; some && before > w.slots {
+			t.Errorf("number %d of %s is served after number %d", w.slots, w.source, before)
+		}
+		last[w.source] = w.slots
+	}
+}
+
+// A source that comes back after its turn has its next one after all others that wait.
+func TestQueue_ReturningSourceGoesBehindOthers(t *testing.T) {
+	q, _ := filled("ab")
+	for range 3 {
+		for _, want := range "ab" {
+			w := q.pop()
+			if w.source != source(byte(want)) {
+				t.Fatalf("%s has its turn, want %c", w.source, want)
+			}
+			q.push(&waiter{source: w.source})
+		}
+	}
+}
+
+func TestQueue_RemovesWhoeverLeaves(t *testing.T) {
+	for name, x := range map[string]struct {
+		came  string
+		leave []int
+		want  string
+	}{
+		"the first of all":     {"aab", []int{0}, "ab"},
+		"the last":             {"aab", []int{2}, "aa"},
+		"all of a source":      {"abab", []int{0, 2}, "bb"},
+		"one in the middle":    {"aaabb", []int{1}, "abab"},
+		"everybody, backwards": {"abc", []int{2, 1, 0}, ""},
+	} {
+		q, all := filled(x.came)
+		for _, i := range x.leave {
+			q.remove(all[i])
+			if all[i].queued {
+				t.Errorf("%s: it is still queued", name)
+			}
+		}
+		if got := q.served(); got != x.want {
+			t.Errorf("%s: %s, want %s", name, got, x.want)
+		}
+	}
+}
+
+func TestQueue_LongestLineMakesRoom(t *testing.T) {
+	for name, x := range map[string]struct {
+		came string
+		by   byte
+		want int // number of the one that goes; -1: none
+	}{
+		"nobody waits":                      {"", 'x', -1},
+		"one each":                          {"abc", 'x', -1},
+		"one has two, for a new one":        {"abcb", 'x', 3},
+		"one has two, for one that has one": {"abb", 'a', -1},
+		"one has three, for one of one":     {"abbb", 'a', 3},
+		"the longest is its own":            {"aaab", 'a', -1},
+		"the youngest of the longest":       {"aabbba", 'x', 5},
+	} {
+		q, all := filled(x.came)
+		got := q.displaced(source(x.by))
+		if x.want < 0 && got != nil || x.want >= 0 && got != all[x.want] {
+			t.Errorf("%s: %+v, want number %d", name, got, x.want)
+		}
+	}
+}
+
+// Whatever comes and leaves, nobody is lost, and between two checks of one source that waits each other one is served once at
+// most.
+func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		q, waiting := &queue{}, []*waiter{}
+		passed := map[netip.Prefix]map[netip.Prefix]int{} // by a source that waits: how often others were served meanwhile
+		for range 300 {
+			switch n := random.IntN(3); {
+			case n == 0 || len(waiting) == 0:
+				w := &waiter{source: source("abcdef"[random.IntN(6)])}
+				if q.of(w.source) == nil {
+					passed[w.source] = map[netip.Prefix]int{}
+				}
+				q.push(w)
+				waiting = append(waiting, w)
+			case n == 1:
+				i := random.IntN(len(waiting))
+				q.remove(waiting[i])
+				waiting = slices.Delete(waiting, i, i+1)
+			default:
+				w := q.pop()
+				waiting = slices.DeleteFunc(waiting, func(x *waiter) bool { return x == w })
+				passed[w.source] = map[netip.Prefix]int{}
+				for _, l := range q.lines {
+					if l.source != w.source {
+						passed[l.source][w.source]++
+					}
+				}
+			}
+			for _, l := range q.lines {
+				for other, times := range passed[l.source] {
+					if times > 1 {
+						t.Fatalf("seed %d: %s is served %d times while %s waits", seed, other, times, l.source)
+					}
+				}
+			}
+			if q.size != len(waiting) {
+				t.Fatalf("seed %d: %d wait, want %d", seed, q.size, len(waiting))
+			}
+		}
+		if got := len(q.served()); got != len(waiting) {
+			t.Fatalf("seed %d: %d are served, want %s", seed, got, fmt.Sprint(len(waiting)))
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// successBurst is how often a name succeeds in a row.
+const successBurst = 60
+
+// A user sends the correct password without end, to have it checked alone. Their flood is told to wait; other logins, from the
+// same address, go on.
+func TestLoginLimits_FloodOfAuthOnlyLeavesOthers(t *testing.T) {
+	h := newOpenInn(t)
+	statuses, mu := map[int]int{}, sync.Mutex{}
+	var flood sync.WaitGroup
+	for range 3 * successBurst {
+		flood.Go(func() {
+			got := h.call(http.MethodPost, "/auth/login", fielded(with(credentials("alice"), "auth_only", "1")...))
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[got.status]++
+			if got.status == http.StatusTooManyRequests && (got.header.Get("Retry-After") != "1" || !strings.Contains(got.body, `"success":false`)) {
+				t.Errorf("%v %s", got.header, got.body)
+			}
+		})
+	}
+	for range 10 {
+		if got := h.call(http.MethodPost, "/auth/login", fielded(credentials("dave")...)); got.status != http.StatusOK {
+			t.Errorf("somebody else: %d %s", got.status, got.body)
+		}
+	}
+	flood.Wait()
+	if statuses[http.StatusOK] == 0 || statuses[http.StatusOK] > successBurst || statuses[http.StatusOK]+statuses[http.StatusTooManyRequests] != 3*successBurst {
+		t.Errorf("the flood is answered by %v", statuses)
+	}
+	for name, x := range map[string]struct {
+		method, path string
+		parts        []part
+	}{
+		"a login":          {http.MethodPost, "/auth/login", []part{fielded(credentials("alice")...)}},
+		"a grant":          {http.MethodPost, "/oauth2/token", []part{fielded(granting("alice")...)}},
+		"a form":           {http.MethodPost, formLogin, []part{fielded(credentials("alice")...)}},
+		"a session token":  {http.MethodGet, sessionPath + "5", []part{basic("alice")}},
+		"an open token":    {http.MethodGet, openPath + "5", []part{basic("alice")}},
+		"a list, by Basic": {http.MethodGet, ofAcme, []part{basic("alice")}},
+	} {
+		for range 2 * successBurst { // the clock stands still
+			if h.visit(http.MethodPost, "/auth/login", fielded(with(credentials("alice"), "auth_only", "1")...)).status == http.StatusTooManyRequests {
+				break
+			}
+		}
+		if got := h.visit(x.method, x.path, x.parts...); got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s, after the flood: %d %s", name, got.status, got.body)
+		}
+	}
+}
