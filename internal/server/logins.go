@@ -236,6 +236,9 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	if errors.Is(err, login.ErrUnavailable) {
 		line.Verdict = "Unavailable"
 	}
+	if limited, isLimited := errors.AsType[*login.Limited](err); isLimited {
+		line.Verdict, line.RetryAfter = "Limited", limited.After.String()
+	}
 	d.Audit.Limited(line)
 }
 

@@ -72,15 +72,12 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 		return
 	}
 	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client, d.caller(r)); {
-	case isLimited(err):
-		status, f := refusal(w, err)
-		answer(w, status, f)
-		return
-	case errors.Is(err, login.ErrUnavailable):
+	case isLimited(err), errors.Is(err, login.ErrUnavailable):
 		d.Audit.Limited(audit.Line{ // of what nobody knows too, once there are no reads left
 			Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
 		})
-		unavailable(w)
+		status, f := refusal(w, err)
+		answer(w, status, f)
 		return
 	case err == nil:
 		d.Audit.Write(audit.Line{
