@@ -53,7 +53,7 @@ var schema = map[Event][]string{
 	LoginSucceeded:        {"protocol", "source", "peer", "token", "kind", "client", "user"},
 	LoginFailed:           {"protocol", "verdict", "reason", "source", "peer", "user", "retryAfter", "count"},
 	LoginRefreshed:        {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "user"},
-	LoginRefreshFailed:    {"protocol", "verdict", "source", "peer", "token", "client", "user", "count"},
+	LoginRefreshFailed:    {"protocol", "verdict", "source", "peer", "token", "client", "user", "retryAfter", "count"},
 	LoginReplayed:         {"source", "token", "client", "user"},
 	LoginMasqueraded:      {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "from", "user"},
 	LoginEnded:            {"protocol", "source", "peer", "token", "kind", "client", "user", "by"},

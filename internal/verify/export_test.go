@@ -16,6 +16,9 @@ func (x *Index) Remembered() int {
 // ItemSize is how many bytes of memory a record has in the index, beside its slot and its owner.
 const ItemSize = unsafe.Sizeof(item{})
 
+// LoginSize is how many bytes of memory the record of a login has beside that.
+const LoginSize = unsafe.Sizeof(login{})
+
 // RememberRemoved makes the index remember so many deleted records.
 func (x *Index) RememberRemoved(most int) {
 	x.removed.mu.Lock()

@@ -11,3 +11,9 @@ func TestAnItemIsTwoLinesOfTheCache(t *testing.T) {
 		t.Errorf("it has %d bytes; beyond 128 it lies across three lines, and each costs as much as the digest", verify.ItemSize)
 	}
 }
+
+func TestSize_LoginIsOneLineOfTheCache(t *testing.T) {
+	if verify.LoginSize != 64 {
+		t.Errorf("it has %d bytes; beyond 64 it lies across two lines", verify.LoginSize)
+	}
+}

@@ -34,13 +34,12 @@ type person struct {
 
 // login is what only the credentials of somebody who logged in have.
 type login struct {
-	credential fingerprint
-	bound      bool          // to a session
-	session    token.Digest  // zero: it has none, so that one that is bound is never accepted
-	presented  atomic.Uint64 // a short hash of the session id that was accepted; 0: none was yet
-	idle       int64         // seconds without use after which it is refused; 0: never
-
-	authenticated int64 // when the password was presented, in Unix seconds; 0: the client's MaxSession does not bound it
+	credential    fingerprint
+	bound         bool          // to a session
+	idle          uint32        // seconds without use after which it is refused; 0: never
+	authenticated uint32        // when the password was presented, in Unix seconds; 0: the client's MaxSession does not bound it
+	session       token.Digest  // zero: it has none, so that one that is bound is never accepted
+	presented     atomic.Uint64 // a short hash of the session id that was accepted; 0: none was yet
 }
 
 func newLogin(r record.Record) *login {
@@ -49,10 +48,10 @@ func newLogin(r record.Record) *login {
 	}
 	l := &login{credential: fingerprintOf(r.Credential), session: r.Session, bound: r.Kind == token.Session || r.Session != token.Digest{}}
 	if r.IdleTimeout != 0 {
-		l.idle = max(1, int64(r.IdleTimeout/time.Second)) // a part of a second is not never
+		l.idle = seconds(int64(r.IdleTimeout / time.Second)) // a part of a second is not never
 	}
 	if r.Kind != token.Open {
-		l.authenticated = max(1, r.Authenticated().Unix())
+		l.authenticated = seconds(r.Authenticated().Unix())
 	}
 	return l
 }
@@ -63,7 +62,7 @@ func (l *login) endsAt(c *Client) int64 {
 	if l.authenticated == 0 || c.MaxSession <= 0 {
 		return never
 	}
-	return l.authenticated + int64(c.MaxSession/time.Second)
+	return int64(l.authenticated) + int64(c.MaxSession/time.Second)
 }
 
 // fingerprint of a password, which is compared without a way to its text; the zero fingerprint is that of none.
@@ -105,7 +104,7 @@ func (l *login) fits(now time.Time, e *entry, f Facts) Verdict {
 		return Good
 	}
 	u := &e.home.Value.use
-	if last := int64(max(u.at.Load(), u.storedAt.Load(), e.issuedAt)); now.Unix()-last >= l.idle {
+	if last := int64(max(u.at.Load(), u.storedAt.Load(), e.issuedAt)); now.Unix()-last >= int64(l.idle) {
 		return Idle
 	}
 	return Good

@@ -91,6 +91,9 @@ func measureLogins(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
+	if err := p.floodLogins(ctx, b, r, usual); err != nil {
+		return err
+	}
 	if err := p.trade(ctx, b, r); err != nil {
 		return err
 	}

@@ -176,7 +176,7 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 	} {
 		all.Go(func() {
 			began := time.Now()
-			got, err := ask()
+			got, err := p.persists(ask)
 			t.Logf("%s: %d after %s", sentence, got.status, time.Since(began).Round(time.Millisecond))
 			after, wrong := strconv.Atoi(got.header.Get("Retry-After"))
 			if err != nil || got.status != http.StatusServiceUnavailable || got.Error != "temporarily_unavailable" || wrong != nil || after < 1 {

@@ -165,6 +165,15 @@ func (p *person) logsIn() says {
 	return got
 }
 
+// persists asks until the answer is not that the name has as many checks under way as it may.
+func (p *person) persists(ask func() (says, error)) (says, error) {
+	for {
+		if got, err := ask(); err != nil || got.status != http.StatusTooManyRequests || p.Context().Err() != nil {
+			return got, err
+		}
+	}
+}
+
 // refreshes exchanges a refresh token.
 func (p *person) refreshes(text string) says {
 	p.Helper()

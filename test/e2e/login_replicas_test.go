@@ -207,7 +207,7 @@ func TestTheOldestLoginsGoWhereTooManyAreOpenedOnAllReplicas(t *testing.T) { // 
 	for range 6 {
 		crowd.Go(func() {
 			for range logins / 6 {
-				got, err := b.send(t.Context(), "/auth/login", b.credentials())
+				got, err := b.persists(func() (says, error) { return b.send(t.Context(), "/auth/login", b.credentials()) })
 				if err != nil || got.status != http.StatusOK {
 					t.Errorf("%v %d %s", err, got.status, got.body)
 					continue
