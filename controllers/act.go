@@ -32,7 +32,7 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 		return r.change(ctx, s, before, after)
 	case plan.Change:
 		after := before
-		after.Owner.UID, after.ExpiresAt = string(at.UID), p.ExpiresAt
+		after.Owner.UID, after.UserUID, after.ExpiresAt = string(at.UID), p.UserUID, p.ExpiresAt
 		if g := w.Grants; g != nil {
 			after.Kind, after.Client, after.User, after.Suspended = w.kind, g.Client, g.User, g.Suspended
 			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
@@ -78,7 +78,7 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 	}
 	rec := record.Record{
 		Kind: w.kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
-		Client: w.Grants.Client, User: w.Grants.User, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
+		Client: w.Grants.Client, User: w.Grants.User, UserUID: p.UserUID, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
 		IssuedAt: now, ExpiresAt: p.ExpiresAt,
 		Version: nextNumber(at, s), Trigger: noted(w.Trigger, w.Request), Predecessor: p.Version.Record,
 	}

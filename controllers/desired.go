@@ -74,6 +74,9 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 	if s.asked.user != "" {
 		w.Grants = grantsOfUser(at, s, refuse)
 	}
+	if s.user != nil {
+		w.User = plan.User{UID: string(s.user.UID), Since: s.user.CreationTimestamp.Time}
+	}
 	if s.refused != nil {
 		problems = append(problems, *s.refused)
 	}
@@ -146,12 +149,14 @@ func drawable(c *v1alpha1.Client, namespace string, nsLabels map[string]string) 
 	return roles, granted
 }
 
+// selects reports whether a selection holds a namespace. Labels that are not known are nil, and no selector matches them: one
+// of those that must be absent would match everything.
 func selects(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[string]string) bool {
 	if s.Selector == nil {
 		return slices.Contains(s.Names, namespace)
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
-	return err == nil && selector.Matches(labels.Set(nsLabels)) // one that cannot be read selects nothing
+	return nsLabels != nil && err == nil && selector.Matches(labels.Set(nsLabels)) // one that cannot be read selects nothing
 }
 
 // policy holds the token to what its client asks of every token.

@@ -92,7 +92,7 @@ func (d *Desk) recordOf(at *v1alpha1.ApplicationToken, w wish, tok token.Token) 
 	now := d.now()
 	r := record.Record{
 		Kind: w.kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
-		Client: w.Grants.Client, User: w.Grants.User, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions,
+		Client: w.Grants.Client, User: w.Grants.User, UserUID: w.User.UID, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions,
 		SourceRanges: w.Grants.SourceRanges, Suspended: w.Grants.Suspended, IssuedAt: now, Version: 1,
 	}
 	if w.Lifetime > 0 {

@@ -168,7 +168,7 @@ func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t tur
 
 // alike says whether a record that was stored will do in place of another that is wanted.
 func alike(a, b record.Record) bool {
-	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Trigger == b.Trigger && a.Client == b.Client && a.User == b.User &&
+	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Trigger == b.Trigger && a.Client == b.Client && a.User == b.User && a.UserUID == b.UserUID &&
 		a.Kind == b.Kind && a.Suspended == b.Suspended && a.ExpiresAt.IsZero() == b.ExpiresAt.IsZero() && slices.Equal(a.Roles, b.Roles) &&
 		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges)
 }

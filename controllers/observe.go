@@ -273,8 +273,10 @@ func version(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
 		Grants: plan.Grants{
 			Client: r.Client, User: r.User, Roles: r.Roles, Permissions: r.Permissions, SourceRanges: r.SourceRanges, Suspended: r.Suspended,
 		},
+		UserUID:      r.UserUID,
 		Restored:     r.Owner.UID != string(at.UID),
 		IssuedAt:     r.IssuedAt,
+		CreatedAt:    r.CreatedAt,
 		ExpiresAt:    r.ExpiresAt,
 		SupersededAt: r.SupersededAt,
 		LastUsedAt:   r.LastUsedAt,

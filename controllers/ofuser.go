@@ -11,6 +11,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -35,6 +36,14 @@ func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken) (*v1
 	if apierrors.IsNotFound(err) {
 		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token
 	}
+	records, recordsErr := l.Records.Of(ctx, owner(at))
+	if recordsErr != nil {
+		return nil, a, recordsErr
+	}
+	if err == nil && slices.ContainsFunc(records, func(r record.Record) bool { return r.User == a.user && r.UserUID != string(user.UID) }) {
+		user = &v1alpha1.User{}
+		err = l.Live.Get(ctx, key, user) // the credentials of a User end on this word, and the cache may know another one
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		user = nil
@@ -43,8 +52,8 @@ func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken) (*v1
 	case !user.DeletionTimestamp.IsZero() || !belongsTo(at, user):
 		user = nil // a namesake inherits nothing
 	}
-	a.client, err = l.account(ctx, at, user)
-	return user, a, err
+	a.client = account(at, user, records)
+	return user, a, nil
 }
 
 // belongsTo says whether a user is the one that a token was made for, if it was made for one and not for a name.
@@ -59,27 +68,24 @@ func belongsTo(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 
 // account is the client at which a token speaks for its user: the one that is named; or the one at which it was issued,
 // so that it stays there; or the user's usual one. Empty: there is none.
-func (l lookout) account(ctx context.Context, at *v1alpha1.ApplicationToken, u *v1alpha1.User) (string, error) {
+func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
-		return name, nil
-	}
-	records, err := l.Records.Of(ctx, owner(at))
-	if err != nil {
-		return "", err
+		return name
 	}
 	newest := -1
 	for i, r := range records {
-		if r.Owner.UID == string(at.UID) && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
+		ours := r.Owner.UID == string(at.UID) || u == nil // a restored record keeps its client until the user is restored
+		if ours && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
 			newest = i
 		}
 	}
 	switch {
 	case newest >= 0:
-		return records[newest].Client, nil
+		return records[newest].Client
 	case placed(at) || at.Status.SecretName != "" || u == nil:
-		return at.Status.Client, nil
+		return at.Status.Client
 	}
-	return usualAccount(u), nil
+	return usualAccount(u)
 }
 
 // grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.

@@ -172,8 +172,8 @@ func (p *People) tell(u *v1alpha1.User) {
 	}
 	stored, fingerprint, _, _ := readPassword(secret) //nolint:errcheck // what is wrong is said in the status
 	seen := verify.User{
-		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Suspended: suspended,
-		Credential: fingerprint, Accounts: map[string][]string{},
+		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Since: u.CreationTimestamp.Unix(), Suspended: suspended,
+		Credential: fingerprint, Accounts: map[string][]string{}, Namespaces: u.Spec.Namespaces.Names,
 	}
 	may := login.User{
 		Name: u.Name, UID: string(u.UID), Username: usernameOf(u), Since: u.CreationTimestamp.Time, Suspended: suspended,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	toolscache "k8s.io/client-go/tools/cache"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -28,6 +29,9 @@ func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHa
 			Ceiling:    ceiling(c),
 			Ranges:     verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
 			MaxSession: logins.MaxSession,
+			Draw: func(namespace string, labels map[string]string) ([]string, bool) {
+				return drawable(c, namespace, labels)
+			},
 		}
 		if id := c.Spec.AccountID; id != nil {
 			now.AccountID = *id
@@ -48,16 +52,19 @@ func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHa
 }
 
 // FeedOwners returns the handler of a watch on ApplicationTokens that tells the verifier which of them let their credentials
-// be used. It does not wait until their records say so, which is for the one replica that reconciles to write.
-func FeedOwners(x *verify.Index) toolscache.ResourceEventHandler {
+// be used, and whether their namespaces need a grant for it. It does not wait until their records say so, which is for the
+// one replica that reconciles to write.
+func FeedOwners(x *verify.Index, own string) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		at, ok := obj.(*v1alpha1.ApplicationToken)
 		switch {
 		case !ok:
-		case at.DeletionTimestamp.IsZero() && at.Spec.State == v1alpha1.TokenActive:
-			x.Resume(owner(at))
-		default:
+		case !at.DeletionTimestamp.IsZero() || at.Spec.State != v1alpha1.TokenActive:
 			x.Stop(owner(at))
+		case byAnswer(at, own):
+			x.ResumeExempt(owner(at))
+		default:
+			x.Resume(owner(at))
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -66,6 +73,25 @@ func FeedOwners(x *verify.Index) toolscache.ResourceEventHandler {
 		DeleteFunc: func(obj any) {
 			if at, ok := last(obj).(*v1alpha1.ApplicationToken); ok {
 				x.Stop(owner(at))
+			}
+		},
+	}
+}
+
+// FeedNamespaces returns the handler of a watch on the metadata of namespaces that tells the verifier of their labels, by which
+// Clients grant.
+func FeedNamespaces(x *verify.Index) toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		if ns, ok := obj.(*metav1.PartialObjectMetadata); ok {
+			x.SetNamespace(ns.Name, ns.Labels)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if ns, ok := last(obj).(*metav1.PartialObjectMetadata); ok {
+				x.RemoveNamespace(ns.Name)
 			}
 		},
 	}

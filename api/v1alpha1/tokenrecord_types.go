@@ -96,6 +96,12 @@ type TokenRecordSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	User string `json:"user,omitempty"`
+	// userUID is the uid of that User, so that a later User of the same name does not inherit the credential. Logins leave it
+	// out: their owner is the User.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	UserUID types.UID `json:"userUID,omitempty"`
 	// state Suspended refuses the credential until it is Active again. Defaults to Active.
 	// +optional
 	// +kubebuilder:default=Active

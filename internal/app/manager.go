@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -74,7 +75,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err != nil {
 		return nil, err
 	}
-	if err := op.keepIndex(ctx, passwords); err != nil {
+	if err := op.keepIndex(ctx, passwords, o.Namespace); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
@@ -180,7 +181,9 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 }
 
 // keepIndex feeds the index from watches, and makes readiness wait until it is complete.
-func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache) error {
+func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache, own string) error {
+	namespaces := &metav1.PartialObjectMetadata{}
+	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	people := &controllers.People{Index: op.Index, Directory: op.People}
 	var fed []toolscache.ResourceEventHandlerRegistration
 	for _, w := range []struct {
@@ -191,7 +194,8 @@ func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache) error 
 		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, record.Feed(op.Index)},
 		{op.Manager.GetCache(), &v1alpha1.Client{}, controllers.FeedClients(op.Index, op.People)},
 		{op.Manager.GetCache(), &v1alpha1.User{}, people.Users()},
-		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index)},
+		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index, own)},
+		{op.Manager.GetCache(), namespaces, controllers.FeedNamespaces(op.Index)},
 		{passwords, &corev1.Secret{}, people.Passwords()},
 	} {
 		registration, err := feed(ctx, w.from, w.of, w.to)

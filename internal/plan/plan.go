@@ -49,6 +49,12 @@ type Grants struct {
 	Suspended    bool
 }
 
+// User is the User whom a token speaks for. The zero value says that there is none, or that it is not known now.
+type User struct {
+	UID   string
+	Since time.Time // its creation
+}
+
 // Refusal says why the spec cannot be served, and what to change. Its zero value refuses nothing.
 type Refusal struct {
 	Reason  string
@@ -60,6 +66,7 @@ type Desired struct {
 	State   State
 	Refused Refusal
 	Grants  *Grants // what every live version should carry now; nil: not known now, so what they carry stays
+	User    User    // whom Grants.User names
 
 	Lifetime time.Duration // 0: versions do not expire
 	Every    time.Duration // 0: no interval
@@ -91,8 +98,10 @@ type Version struct {
 	Request      string // what else had asked for it
 	Predecessor  string
 	Grants       Grants
-	Restored     bool // its record names a former life of the owner, which came back from a backup together with it
+	UserUID      string // of the User in Grants; empty: not known
+	Restored     bool   // its record names a former life of the owner, which came back from a backup together with it
 	IssuedAt     time.Time
+	CreatedAt    time.Time // when the API server got the record
 	ExpiresAt    time.Time
 	SupersededAt time.Time
 	LastUsedAt   time.Time
@@ -162,5 +171,6 @@ type Plan struct {
 	Version      Version   // the one that the action is about; for Issue, the predecessor or the zero value
 	SupersededAt time.Time // for Supersede
 	ExpiresAt    time.Time // for Issue, Supersede, Change; zero: never
+	UserUID      string    // for Issue and Change: of the User whom the version speaks for
 	Wake         time.Time // for Nothing: when to ask again; zero: when something changes
 }

@@ -15,6 +15,7 @@ const (
 	SecretGone          Why = "SecretMissing"
 	SecretChanged       Why = "SecretAltered"
 	RecordGone          Why = "RecordMissing"
+	UserReplaced        Why = "UserReplaced"
 	SecretTaken         Why = "SecretTaken"
 	TriggerChanged      Why = "Triggered"
 	RotationDue         Why = "RotationDue"
@@ -42,7 +43,8 @@ type rule func(now time.Time, want Desired, have Observed) (Plan, bool)
 // tokenRules in their order: first what ends or lessens a credential, which no refusal may hold up; then what stands in
 // the way of a new one; then what makes one.
 var tokenRules = []rule{
-	revoked, // end everything
+	revoked,      // end everything
+	userReplaced, // a namesake of the User inherits nothing
 	predecessorMayGo,
 	tookOver,        // a crash came between the successor and the end of its predecessor
 	grantsChanged,   // in place; the token stays the same
@@ -127,13 +129,14 @@ func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
 }
 
 func change(v Version, want Desired, expiry time.Time) (Plan, bool) {
+	uid := v.userUID(want)
 	switch {
 	case v.Restored:
-		return Plan{Do: Change, Why: OwnerRestored, Version: v, ExpiresAt: expiry}, true
-	case want.Grants != nil && !sameGrants(v.Grants, *want.Grants):
-		return Plan{Do: Change, Why: GrantsChanged, Version: v, ExpiresAt: expiry}, true
+		return Plan{Do: Change, Why: OwnerRestored, Version: v, ExpiresAt: expiry, UserUID: uid}, true
+	case want.Grants != nil && !sameGrants(v.Grants, *want.Grants), v.UserUID != uid:
+		return Plan{Do: Change, Why: GrantsChanged, Version: v, ExpiresAt: expiry, UserUID: uid}, true
 	case !v.ExpiresAt.Equal(expiry):
-		return Plan{Do: Change, Why: ExpiryChanged, Version: v, ExpiresAt: expiry}, true
+		return Plan{Do: Change, Why: ExpiryChanged, Version: v, ExpiresAt: expiry, UserUID: uid}, true
 	default:
 		return Plan{}, false
 	}
@@ -264,7 +267,7 @@ func issue(now time.Time, why Why, last Version, want Desired, have Observed) Pl
 	if len(ps) > keep {
 		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: ps[len(ps)-1]}
 	}
-	return Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime)}
+	return Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}
 }
 
 func lifeFrom(issued time.Time, lifetime time.Duration) time.Time {

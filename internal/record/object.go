@@ -39,6 +39,7 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 		Owner:        Owner{Kind: s.Owner.Kind, Namespace: s.Owner.Namespace, Name: s.Owner.Name, UID: string(s.Owner.UID)},
 		Client:       s.Client,
 		User:         s.User,
+		UserUID:      string(s.UserUID),
 		Suspended:    s.State != v1alpha1.StateActive && s.State != "", // which is Active by default
 		Roles:        texts(s.Roles),
 		Permissions:  texts(s.Permissions),
@@ -82,6 +83,7 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 			Owner:        v1alpha1.RecordOwner{Kind: r.Owner.Kind, Namespace: r.Owner.Namespace, Name: r.Owner.Name, UID: types.UID(r.Owner.UID)},
 			Client:       r.Client,
 			User:         r.User,
+			UserUID:      types.UID(r.UserUID),
 			State:        state,
 			Roles:        names[v1alpha1.RoleName](r.Roles),
 			Permissions:  names[v1alpha1.Permission](r.Permissions),

@@ -25,6 +25,7 @@ type Record struct {
 
 	Client       string
 	User         string // on whose behalf the credential speaks; empty: the client's alone
+	UserUID      string // of that User, where the owner is not the User itself; empty: not known
 	Suspended    bool
 	Roles        []string // sorted
 	Permissions  []string // sorted

@@ -70,6 +70,10 @@ type Held struct {
 	// They are here so that nobody has to go to the user for them, of whom there may be many thousands.
 	stopped    bool
 	credential fingerprint
+	since      int64 // a record that was issued before then is not that of the user; 0: it is
+
+	ungranted bool               // the namespace of the owner is granted nothing
+	labels    *map[string]string // of that namespace
 }
 
 // ID names a credential without helping anybody to present it.
@@ -91,6 +95,9 @@ type Client struct {
 	Ranges    []netip.Prefix // empty: accepted from everywhere
 	// MaxSession is how long after the password a login is refused; 0: never.
 	MaxSession time.Duration
+	// Draw returns the roles that a namespace of these labels may draw, and whether it may draw any. Where the labels are not
+	// known, they are nil, and only grants that name the namespace count. Nil: no namespace may draw any.
+	Draw func(namespace string, labels map[string]string) (roles []string, granted bool)
 }
 
 // hold cuts what was given down to what the client holds.

@@ -26,6 +26,7 @@ type Index struct {
 	owners  map[string]*owner
 	tenants map[string]*tenant
 	people  map[string]*person
+	places  map[string]*namespaceEntry
 }
 
 // item is what verification needs of a record: with its digest and its last use in one piece of memory, since at a million
@@ -39,7 +40,7 @@ type entry struct {
 	expiresAt int64 // Unix seconds, as all times here; never: it does not expire
 	kind      token.Kind
 	suspended bool
-	stopped   atomic.Bool // the owner is, or nobody has told that it is there
+	owner     atomic.Uint32 // how the owner is: running, exempt, both or neither
 
 	home  *item  // whose use is that of this credential: this one, or the one that it took the place of
 	login *login // nil: of a program
@@ -48,14 +49,23 @@ type entry struct {
 
 const never = math.MaxInt64
 
+// How the owner of an entry is.
+const (
+	ownerRunning uint32 = 1 << iota // it is there and lets its credentials be used
+	ownerExempt                     // its namespace needs no grant
+)
+
 // grants are what records were given. Records that were given the same share one, and so the join with their client.
 type grants struct {
 	key                string
 	tenant             *tenant
-	person             *person // nil: the credential speaks for the client alone
+	person             *person         // nil: the credential speaks for the client alone
+	userUID            string          // of the person at issue; empty: not known, or the person is the owner
+	namespace          *namespaceEntry // nil: the owner has none
 	roles, permissions []string
 	ranges             []netip.Prefix
-	held               atomic.Pointer[Held]
+	held               atomic.Pointer[Held] // as the namespace is granted
+	exempt             atomic.Pointer[Held] // where it needs no grant
 	users              int
 }
 
@@ -66,14 +76,22 @@ type tenant struct {
 	users int
 }
 
-// under is what the grants amount to under the client and the user as they are now. The cut is made once for each state of
-// the two.
-func (g *grants) under(c *Client, u *User) *Held {
-	if h := g.held.Load(); h != nil && h.Client == c && h.User == u {
+// under returns what the grants amount to under the client, the user and the namespace as they are now. The cut is made
+// once for each state of the three.
+func (g *grants) under(c *Client, u *User, exempt bool) *Held {
+	kept, n := &g.held, g.namespace
+	if exempt {
+		kept, n = &g.exempt, nil
+	}
+	var labels *map[string]string
+	if n != nil {
+		labels = n.labels.Load()
+	}
+	if h := kept.Load(); h != nil && h.Client == c && h.User == u && h.labels == labels {
 		return h
 	}
-	h := hold(c, u, g.roles, g.permissions)
-	g.held.Store(h)
+	h := g.cut(c, u, n, labels)
+	kept.Store(h)
 	return h
 }
 
@@ -110,7 +128,7 @@ func newItem(r record.Record, g *grants, o *owner) *item {
 	if e.who.UID != r.Owner.UID {
 		e.who = &Owner{o.last.Subject, r.Owner.UID}
 	}
-	e.stopped.Store(!o.lets(e.who))
+	e.follow(o)
 	e.kind, e.suspended, e.issuedAt, e.expiresAt = r.Kind, r.Suspended, seconds(r.IssuedAt.Unix()), never
 	e.login = newLogin(r)
 	if !r.ExpiresAt.IsZero() {
@@ -137,7 +155,11 @@ func (x *Index) outside(r record.Record) *item {
 		if p == nil && r.User != "" {
 			p = &person{}
 		}
-		g = newGrants(r, t, p)
+		n := x.places[r.Owner.Namespace]
+		if n == nil && r.Owner.Namespace != "" {
+			n = &namespaceEntry{name: r.Owner.Namespace}
+		}
+		g = newGrants(r, t, p, n)
 	}
 	it := newItem(r, g, o)
 	if !r.LastUsedAt.IsZero() {
@@ -203,8 +225,11 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	if g := x.grants[key]; g != nil {
 		return g
 	}
-	g := newGrants(r, x.tenant(r.Client), x.person(r.User))
+	g := newGrants(r, x.tenant(r.Client), x.person(r.User), x.namespace(r.Owner.Namespace))
 	g.tenant.users++
+	if g.namespace != nil {
+		g.namespace.users++
+	}
 	if g.person != nil {
 		g.person.users++
 	}
@@ -215,9 +240,9 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	return g
 }
 
-func newGrants(r record.Record, t *tenant, p *person) *grants {
+func newGrants(r record.Record, t *tenant, p *person, n *namespaceEntry) *grants {
 	return &grants{
-		key: grantsKey(r), tenant: t, person: p,
+		key: grantsKey(r), tenant: t, person: p, userUID: r.UserUID, namespace: n,
 		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: Ranges(r.SourceRanges),
 	}
 }
@@ -225,7 +250,7 @@ func newGrants(r record.Record, t *tenant, p *person) *grants {
 // grantsKey is the same for the same grants: no name in it has a space or a newline.
 func grantsKey(r record.Record) string {
 	return strings.Join([]string{
-		r.Client, r.User, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
+		r.Client, r.User, r.UserUID, r.Owner.Namespace, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
 	}, "\n")
 }
 
@@ -256,6 +281,10 @@ func (x *Index) leave(it *item) {
 	if g.person != nil {
 		g.person.users--
 		x.dismiss(g.person)
+	}
+	if g.namespace != nil {
+		g.namespace.users--
+		x.dropNamespace(g.namespace)
 	}
 }
 

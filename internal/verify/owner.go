@@ -14,20 +14,27 @@ type owner struct {
 	first   *item
 	others  []*item
 	running bool // it is there and lets its credentials be used
+	exempt  bool // its namespace needs no grant
 }
 
 // lets says whether the owner, and not one of the same name before it, lets its credentials be used.
 func (o *owner) lets(who *Owner) bool { return o.running && o.last.UID == who.UID }
 
-// Resume says that an owner is there and lets its credentials be used. Until then they are refused.
-func (x *Index) Resume(o record.Owner) {
+// Resume says that an owner is there and lets its credentials be used, as far as its namespace is granted. Until then they are
+// refused.
+func (x *Index) Resume(o record.Owner) { x.resume(o, false) }
+
+// ResumeExempt is Resume of an owner whose namespace needs no grant.
+func (x *Index) ResumeExempt(o record.Owner) { x.resume(o, true) }
+
+func (x *Index) resume(o record.Owner, exempt bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	who := x.owner(subject(o), o.UID)
 	if who.last.UID != o.UID {
 		who.last = &Owner{who.last.Subject, o.UID}
 	}
-	who.running = true
+	who.running, who.exempt = true, exempt
 	who.tell()
 }
 
@@ -47,10 +54,22 @@ func (o *owner) tell() {
 	if o.first == nil {
 		return
 	}
-	o.first.Value.stopped.Store(!o.lets(o.first.Value.who))
+	o.first.Value.follow(o)
 	for _, it := range o.others {
-		it.Value.stopped.Store(!o.lets(it.Value.who))
+		it.Value.follow(o)
 	}
+}
+
+// follow takes over how the owner is now.
+func (e *entry) follow(o *owner) {
+	var state uint32
+	if o.lets(e.who) {
+		state |= ownerRunning
+	}
+	if o.exempt {
+		state |= ownerExempt
+	}
+	e.owner.Store(state)
 }
 
 func (o *owner) add(it *item) {

@@ -17,12 +17,15 @@ type User struct {
 	Name      string
 	Username  string
 	UID       string
+	Since     int64 // its creation, in Unix seconds
 	Suspended bool
 	// Credential is a fingerprint of the password. A login that was opened with another one is refused. Empty: the user
 	// cannot log in.
 	Credential string
 	// Accounts are the roles of the user by client.
 	Accounts map[string][]string
+	// Namespaces may have ApplicationTokens that speak for the user.
+	Namespaces []string
 }
 
 // person is a user by name, whether or not there is one at the time.

@@ -18,7 +18,7 @@ var ofUsers = []token.Kind{token.UserApplication, token.Login, token.Session, to
 func alice(change func(*verify.User)) verify.User {
 	u := verify.User{
 		Name: "alice", Username: "alice@example.com", UID: "7", Credential: "now",
-		Accounts: map[string][]string{"acme": {"primary"}},
+		Accounts: map[string][]string{"acme": {"primary"}}, Namespaces: []string{"shop"},
 	}
 	if change != nil {
 		change(&u)

@@ -21,6 +21,8 @@ const (
 	ClientSuspended
 	// UserStopped says that there is no such user, that they are suspended, or have no account at the client any more.
 	UserStopped
+	// NamespaceNotGranted says that the client, or the user, grants the owner's namespace nothing any more.
+	NamespaceNotGranted
 	// PasswordChanged says that the password that the login was opened with is not the user's any more.
 	PasswordChanged
 	// Idle says that the login was not used for too long.
@@ -46,7 +48,8 @@ const (
 var verdicts = [...]string{
 	Malformed: "Malformed", Unknown: "Unknown", Expired: "Expired", Suspended: "Suspended", OwnerStopped: "OwnerStopped",
 	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", UserStopped: "UserStopped",
-	PasswordChanged: "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
+	NamespaceNotGranted: "NamespaceNotGranted",
+	PasswordChanged:     "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
 	Undecided: "Undecided", Stale: "Stale",
 	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Good",
 }

@@ -30,6 +30,7 @@ func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f F
 // judge asks first whether the credential is good at all, and only then whether it is good for this.
 func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict) {
 	e := &it.Value
+	owner := e.owner.Load()
 	c := e.grants.tenant.now.Load()
 	switch {
 	case kind != e.kind:
@@ -38,7 +39,7 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 		return Identity{}, Expired
 	case e.suspended:
 		return Identity{}, Suspended
-	case e.stopped.Load():
+	case owner&ownerRunning == 0:
 		return Identity{}, OwnerStopped
 	case c == nil:
 		return Identity{}, ClientMissing
@@ -57,10 +58,12 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 	if now.Unix() >= e.endsAt(c) {
 		return Identity{}, Expired
 	}
-	held := e.grants.under(c, u)
+	held := e.grants.under(c, u, owner&ownerExempt != 0)
 	switch {
-	case held.stopped:
+	case held.stopped, e.kind == token.UserApplication && held.since > int64(e.issuedAt):
 		return Identity{}, UserStopped
+	case held.ungranted:
+		return Identity{}, NamespaceNotGranted
 	case e.login != nil && (e.login.credential == fingerprint{} || e.login.credential != held.credential):
 		return Identity{}, PasswordChanged
 	}

@@ -49,8 +49,15 @@ type twist struct {
 
 var noon = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
+// grantTo grants the role primary to a namespace.
+func grantTo(name string) func(string, map[string]string) ([]string, bool) {
+	return func(namespace string, _ map[string]string) ([]string, bool) {
+		return []string{"primary"}, namespace == name
+	}
+}
+
 func acme(change func(*verify.Client)) verify.Client {
-	c := verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "primary", Permissions: []string{"search.*"}}})}
+	c := verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "primary", Permissions: []string{"search.*"}}}), Draw: grantTo("shop")}
 	if change != nil {
 		change(&c)
 	}

@@ -153,7 +153,7 @@ func acme() verify.Client {
 	return verify.Client{Name: "acme-search", Ceiling: grant.NewCeiling([]grant.Role{
 		{Name: "developer", Permissions: []string{"sec.application-token.*", "sec.token.introspect"}},
 		{Name: "primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
-	})}
+	}), Draw: func(string, map[string]string) ([]string, bool) { return []string{"developer", "primary"}, true }}
 }
 
 // realistic is a record of an ApplicationToken, with texts of its own, as they come from the API server.

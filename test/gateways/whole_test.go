@@ -59,7 +59,7 @@ func TestTheLongestIdentityReachesTheUpstream(t *testing.T) {
 		for _, role := range roles {
 			held = append(held, grant.Role{Name: role, Permissions: []string{role}})
 		}
-		p.Index.SetClient(verify.Client{Name: "acme", Ceiling: grant.NewCeiling(held)})
+		p.Index.SetClient(verify.Client{Name: "acme", Ceiling: grant.NewCeiling(held), Draw: func(string, map[string]string) ([]string, bool) { return roles, true }})
 		r := p.Records["indexer"]
 		r.Roles = roles
 		p.Index.Set(r)

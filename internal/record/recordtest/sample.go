@@ -36,7 +36,7 @@ func full(label string) record.Record {
 		r.Trigger = "again, and \"at once\""
 		r.Predecessor = sample(label + ", before").Name()
 		r.SupersededAt = noon.Add(time.Hour)
-		r.Kind, r.User, r.Credential = token.Login, "alice", "c0ffee"
+		r.Kind, r.User, r.UserUID, r.Credential = token.Login, "alice", "0d6c1a52-2", "c0ffee"
 		r.AuthenticatedAt, r.SessionEndsAt = noon.Add(-time.Hour), noon.Add(719*time.Hour)
 		r.Session, r.IdleTimeout = sha256.Sum256([]byte(label+", session")), 30*time.Minute
 		r.Refresh = &record.Refresh{

@@ -1,6 +1,7 @@
 package verifytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -21,16 +22,42 @@ type file struct {
 		Suspended bool                `json:"suspended"`
 		Ranges    []string            `json:"ranges"`
 		Roles     map[string][]string `json:"roles"`
+		Grants    []grants            `json:"grants"`
 	} `json:"clients"`
-	Users []struct {
+	Namespaces map[string]map[string]string `json:"namespaces"` // labels by name
+	Users      []struct {
 		Name       string              `json:"name"`
 		Username   string              `json:"username"`
 		Suspended  bool                `json:"suspended"`
 		Credential string              `json:"credential"` // fingerprint of the password
 		Accounts   map[string][]string `json:"accounts"`   // roles by client
+		Namespaces []string            `json:"namespaces"` // whose ApplicationTokens may speak for the user
 	} `json:"users"`
 	Tokens  map[string]issued `json:"tokens"`
 	Vectors []Vector          `json:"vectors"`
+}
+
+// grants is a grant of a client: of roles to namespaces, by name or by a label that they all have.
+type grants struct {
+	Namespaces []string          `json:"namespaces"`
+	Labels     map[string]string `json:"labels"`
+	Roles      []string          `json:"roles"`
+}
+
+// draw returns the roles that the grants let a namespace draw.
+func draw(all []grants) func(namespace string, labels map[string]string) ([]string, bool) {
+	return func(namespace string, labels map[string]string) (roles []string, granted bool) {
+		for _, g := range all {
+			selected := slices.Contains(g.Namespaces, namespace)
+			for key, value := range g.Labels {
+				selected = selected || labels[key] == value
+			}
+			if selected {
+				granted, roles = true, append(roles, g.Roles...)
+			}
+		}
+		return roles, granted
+	}
 }
 
 // issued is a token as its record knows it. It was issued an hour ago.
@@ -42,6 +69,8 @@ type issued struct {
 	OwnerUnknown bool      `json:"ownerUnknown"`
 	Client       string    `json:"client"`
 	User         string    `json:"user"`
+	UserUID      string    `json:"userUID"` // empty: that of the user, if the token has an owner beside
+	Exempt       bool      `json:"exempt"`  // the owner's namespace needs no grant
 	Roles        []string  `json:"roles"`
 	Permissions  []string  `json:"permissions"`
 	Ranges       []string  `json:"ranges"`
@@ -68,6 +97,9 @@ func (i issued) record(t testing.TB, minted token.Token, now time.Time) record.R
 		Client: i.Client, User: i.User, Suspended: i.Suspended, Roles: i.Roles, Permissions: i.Permissions, SourceRanges: i.Ranges,
 		IssuedAt: now.Add(-time.Hour), SupersededAt: i.SupersededAt, ExpiresAt: i.ExpiresAt,
 		Credential: i.Credential, Session: verify.SessionDigest(i.Session), LastUsedAt: i.LastUsedAt,
+	}
+	if i.User != "" && owner.Namespace != "" {
+		r.UserUID = cmp.Or(i.UserUID, "uid-of-"+i.User)
 	}
 	if i.Idle != "" {
 		var err error
@@ -98,15 +130,18 @@ func Load(t testing.TB) *World {
 		}
 		w.Index.SetClient(verify.Client{
 			Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended,
-			Ceiling: grant.NewCeiling(roles), Ranges: verify.Ranges(c.Ranges),
+			Ceiling: grant.NewCeiling(roles), Ranges: verify.Ranges(c.Ranges), Draw: draw(c.Grants),
 		})
 	}
 	for _, u := range f.Users {
 		w.Users[u.Name] = verify.User{
 			Name: u.Name, Username: u.Username, UID: "uid-of-" + u.Name, Suspended: u.Suspended,
-			Credential: u.Credential, Accounts: u.Accounts,
+			Credential: u.Credential, Accounts: u.Accounts, Namespaces: u.Namespaces,
 		}
 		w.Index.SetUser(w.Users[u.Name])
+	}
+	for name, labels := range f.Namespaces {
+		w.Index.SetNamespace(name, labels)
 	}
 	var stopped []record.Owner
 	for name, tok := range f.Tokens {
@@ -120,6 +155,8 @@ func Load(t testing.TB) *World {
 		switch {
 		case tok.OwnerStopped:
 			stopped = append(stopped, r.Owner)
+		case tok.Exempt:
+			w.Index.ResumeExempt(r.Owner)
 		case !tok.OwnerUnknown:
 			w.Index.Resume(r.Owner)
 		}

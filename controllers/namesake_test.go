@@ -1,0 +1,93 @@
+package controllers_test
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+func (w *world) userUID() string {
+	w.t.Helper()
+	var u v1alpha1.User
+	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.userName()}, &u))
+	return string(u.UID)
+}
+
+func (w *world) deleteUser() {
+	w.t.Helper()
+	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
+}
+
+// A namesake who lists the namespace gets a version of their own; no holder of an old one speaks for them.
+func TestUserReplaced_EndsVersionsOfNamesake(t *testing.T) {
+	w := newWorld(t)
+	w.user(nil)
+	w.must(w.declareOfUser(""))
+	o := w.start(api, api)
+	w.must(o.settle())
+	first := w.newest()
+	if first.UserUID != w.userUID() {
+		t.Fatalf("the record names the uid %q", first.UserUID)
+	}
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.must(o.settle())
+	second := w.newest()
+
+	w.deleteUser()
+	w.must(o.settle())
+	if kept := w.newest(); kept.UserUID != first.UserUID || !kept.Suspended {
+		t.Errorf("without a user, the record names %q, suspended %t", kept.UserUID, kept.Suspended)
+	}
+	w.user(nil)
+	w.must(o.settle())
+	if now := w.newest(); now.Name() == second.Name() || now.UserUID != w.userUID() || w.recordsLeft() != 1 {
+		t.Errorf("for the namesake there are %d records, the newest of uid %q", w.recordsLeft(), now.UserUID)
+	}
+}
+
+func TestUserReplaced_RestoreKeepsTheToken(t *testing.T) {
+	for name, userFirst := range map[string]bool{"the user before the token": true, "the token before the user": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.now = w.now.Add(-time.Hour) // the restore creates the record again, later than its issue
+			w.user(nil)
+			w.must(w.declareOfUser(""))
+			o := w.start(api, api)
+			w.must(o.settle())
+			issued := w.newest()
+			at, r := w.token(), &v1alpha1.TokenRecord{}
+			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: issued.Name()}, r))
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+			w.must(api.Delete(w.ctx, at))
+			w.must(api.Delete(w.ctx, r))
+			w.deleteUser()
+
+			if userFirst {
+				w.user(nil)
+			}
+			r.ObjectMeta = metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name}
+			w.must(api.Create(w.ctx, r))
+			at.ObjectMeta, at.Status = metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}, v1alpha1.ApplicationTokenStatus{}
+			w.must(api.Create(w.ctx, at))
+			w.must(o.settle())
+			if !userFirst {
+				w.user(nil)
+				w.must(o.settle())
+			}
+			if now := w.newest(); now.Name() != issued.Name() || now.UserUID != w.userUID() || now.Suspended {
+				t.Errorf("restored, %s of uid %q stands for %s; suspended %t", now.Name(), now.UserUID, issued.Name(), now.Suspended)
+			}
+
+			w.deleteUser() // the exception is over once it was made use of
+			w.user(nil)
+			w.must(o.settle())
+			if now := w.newest(); now.Name() == issued.Name() || now.UserUID != w.userUID() {
+				t.Errorf("a namesake after the restore gets %s of uid %q", now.Name(), now.UserUID)
+			}
+		})
+	}
+}
