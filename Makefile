@@ -91,6 +91,14 @@ lint: ## Run the linters; building them takes two minutes the first time
 	$(LINT) run ./...
 	$(LINT) run --config .golangci-api.yml ./api/...
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities; says so where their database cannot be reached
+	@hack/security/vulncheck.sh
+
+.PHONY: pin-images
+pin-images: ## Pin the base images of the Dockerfile by digest; needs their registries
+	@hack/security/pin-images.sh
+
 .PHONY: test
 test: ## Run every test, against a real kube-apiserver and etcd
 	@for need in nginx:nginx-light,libnginx-mod-http-headers-more-filter caddy:caddy haproxy:haproxy chromium:chromium curl:curl jq:jq; do \

@@ -157,8 +157,9 @@ func TestTheImageIsMadeForTheDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, last, found := strings.Cut(string(file), "\nFROM gcr.io/distroless/static:nonroot\n")
-	if !found || strings.Contains(last, "FROM") {
+	stages := strings.Split(string(file), "\nFROM ")
+	last := stages[len(stages)-1]
+	if !regexp.MustCompile(`^gcr\.io/distroless/static:nonroot(@sha256:[0-9a-f]{64})?\n`).MatchString(last) {
 		t.Fatal("the last stage of the Dockerfile is not the static base image")
 	}
 	user := regexp.MustCompile(`(?m)^USER ([0-9]+)(:[0-9]+)?$`).FindStringSubmatch(last)

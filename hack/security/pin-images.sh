@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Pins each base image of the Dockerfile to the digest that its tag has now. It needs the registries of these images; where
+# one cannot be reached, it fails and leaves the Dockerfile as it was.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+pinned=$(<Dockerfile)
+for image in $(sed -nE 's/^FROM (--[^ ]+ )?([^ @]+).*/\2/p' Dockerfile); do
+	digest=$(timeout 60 go tool -modfile=hack/security/go.mod crane digest "$image") || {
+		echo "pin-images: no digest of $image: is its registry reachable?" >&2
+		exit 1
+	}
+	pinned=$(sed -E "s#^(FROM (--[^ ]+ )?)${image//./\\.}(@[^ ]+)?( |\$)#\1$image@$digest\4#" <<<"$pinned")
+	echo "pin-images: $image@$digest"
+done
+printf '%s\n' "$pinned" >Dockerfile
