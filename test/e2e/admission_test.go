@@ -181,6 +181,10 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	_, err := k.Rotate(t.Context(), root, scope, w.name+":indexer", "once")
 	w.must(err)
 	w.until("indexer", "has rotated on a request", restarted(2))
+	w.declare("held", `{}`)
+	_, err = k.RotateOwn(t.Context(), root, w.current("held"))
+	w.must(err)
+	w.version("held", 2)
 	w.stranger("offered", func(s *corev1.Secret) {
 		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer", "kubernetes.io/description": "stays"}
