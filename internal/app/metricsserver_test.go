@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -152,7 +152,7 @@ func TestMetrics_NeedsAuthorization(t *testing.T) {
 		"with one that lacks the right": {"https", "Bearer " + accountToken(t, "bystander", false), http.StatusForbidden},
 		"with one that has the right":   {"https", "Bearer " + accountToken(t, "prometheus", true), http.StatusOK},
 	} {
-		status, body := fetch(t, c.scheme+"://127.0.0.1:"+port(op.MetricsAddr), c.credential)
+		status, body := fetch(t, c.scheme+fmt.Sprintf("://127.0.0.1:%d", netip.MustParseAddrPort(op.MetricsAddr.String()).Port()), c.credential)
 		if status != c.want || strings.Contains(body, "apptoken_") != (c.want == http.StatusOK) {
 			t.Errorf("%s: /metrics answers %d, want %d", sentence, status, c.want)
 		}
@@ -181,12 +181,7 @@ func fetch(t *testing.T, url, credential string) (status int, body string) {
 }
 
 // unchecked accepts the certificate that an operator without one makes for itself.
-var unchecked = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // as the comment says
-
-func port(a net.Addr) string {
-	_, port, _ := net.SplitHostPort(a.String()) //nolint:errcheck // it is the address of a socket
-	return port
-}
+var unchecked = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 // accountToken returns the credential of a new service account, which may get /metrics or not.
 func accountToken(t *testing.T, name string, allowed bool) string {
