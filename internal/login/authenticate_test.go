@@ -154,7 +154,7 @@ func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
 	})
 }
 
-// Of one name, two checks run or wait. It does not matter whether anybody has the name, or where the attempts come from.
+// Two checks of one name run or wait, whether or not a user has the name, and wherever the attempts come from.
 func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 	for name, x := range map[string]struct {
 		secret string

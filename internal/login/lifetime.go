@@ -9,7 +9,7 @@ import (
 )
 
 // bounds are what the tokens of a login do not outlive. They are fixed when the password is presented, and each login that
-// takes the place of another inherits them: no exchange makes a session longer. Of the ends, a zero one is none.
+// takes the place of another inherits them: no exchange makes a session longer. A zero end is none.
 type bounds struct {
 	authenticated time.Time // when the password was presented
 	session       time.Time // the end of every token of the session

@@ -44,19 +44,19 @@ const (
 	successBurst, successEvery = 60, 100 * time.Millisecond
 	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
 	waitingFor = 250
-	// One source has one in sourceShare of all that run or wait. What it has beyond others is the first to go when there is no
-	// room left for others.
+	// One source has one in sourceShare of all that run or wait. When there is no room left, the source with the most makes
+	// room for others.
 	sourceShare = 2
-	// again is when it is worth while to try again for a name or a source that has as many checks as may run or wait.
+	// again is how long a name or a source waits that has as many checks as may run or wait.
 	again = time.Second
 	// longestWait is how long a request waits for its password to be checked. Later its answer would not arrive.
 	longestWait = 10 * time.Second
 	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
 	// again so often about those of sessions that it does.
 	sureReads = 20
-	// Of either, one source has half at once, and then a quarter.
+	// One source has half of either at once, and then a quarter.
 	readBurst, readEvery = sureReads / 2, 4 * time.Second / sureReads
-	// Of those of known sessions, one session has so many at once, and then one in every so long.
+	// One known session has so many of its own at once, and then one in every so long.
 	sessionBurst, sessionEvery = 5, 2 * time.Second
 	// How often one user exchanges a login for another, by a refresh or a change of the account: so many times at once, and
 	// then once in every so long.
@@ -126,8 +126,8 @@ type Attempt struct {
 }
 
 // Authenticate returns who logs in. ErrDenied if it is nobody who may; *Limited if the name or the source failed too often,
-// the name succeeded too often, or either has too many checks under way; ErrUnavailable if too many wait. What it bounds, it
-// bounds for names that nobody has too, so that no limit tells who there is.
+// the name succeeded too often, or either has too many checks under way; ErrUnavailable if too many wait. The bounds on
+// checks and failures hold for unknown names too, so that they do not tell which names exist.
 func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if err := s.limited(a); err != nil {
 		return User{}, err

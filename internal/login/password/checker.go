@@ -18,7 +18,7 @@ var (
 	ErrTooMany = errors.New("too many password checks of this name or source run or wait")
 )
 
-// PerName is how many checks of one name run or wait at most, whether or not anybody has the name.
+// PerName is how many checks of one name run or wait at most, whether or not a user has the name.
 const PerName = 2
 
 // Options of a Checker.
@@ -37,8 +37,8 @@ const SlotMemory = 64 << 20
 
 // Checker checks passwords, so many at once. It is safe for many goroutines, has none of its own, and needs no closing.
 //
-// What one name or one source sends is bounded, and sources take turns. So nobody's flood, be its passwords right or wrong,
-// keeps the checks of other sources waiting for more than one check of its own.
+// The checks of one name and of one source are bounded, and sources take turns. So a flood of one source, of right or wrong
+// passwords, delays a check of another source by one of its own.
 type Checker struct {
 	most      int64 // slots
 	waiting   int

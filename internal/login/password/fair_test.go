@@ -143,7 +143,7 @@ func TestChecker_FullQueueMakesRoomForOthers(t *testing.T) {
 	})
 }
 
-// What nobody waits for any more is forgotten: names and sources take no memory.
+// A name and a source take no memory once none of their checks runs or waits.
 func TestChecker_ForgetsNamesAndSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newOrder(password.Options{Slots: 1, Waiting: 10, PerSource: 100})
