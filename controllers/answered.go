@@ -31,7 +31,7 @@ func delivery(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 }
 
 // grantsOfAnswer cuts what is asked down to what the client has. Who writes in the operator's own namespace needs no grant.
-func grantsOfAnswer(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
+func grantsOfAnswer(s surroundings, refuse refuser) *plan.Grants {
 	held := ceiling(s.client).Cut(s.asked.roles, s.asked.permissions)
 	if held.Over() {
 		refuse(v1alpha1.ReasonOverCeiling, "client %s does not have %s; take it out, or ask the client's platform team to add it",
@@ -39,7 +39,6 @@ func grantsOfAnswer(at *v1alpha1.ApplicationToken, s surroundings, refuse refuse
 	}
 	return &plan.Grants{
 		Client: s.client.Name, Roles: held.Roles, Permissions: held.Permissions, SourceRanges: s.asked.sourceRanges,
-		Suspended: at.Spec.State == v1alpha1.TokenSuspended,
 	}
 }
 

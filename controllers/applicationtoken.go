@@ -30,11 +30,11 @@ type ApplicationTokens struct {
 	Entropy io.Reader // crypto/rand, but for tests of what happens without
 	Events  events.EventRecorder
 	Metrics *Metrics
+	Quota   *Quota
 
 	refusals    refusals
 	restarts    restartRetries
 	undelivered undelivered
-	places      places
 }
 
 // Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.
@@ -52,7 +52,9 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 		return settle(r.Now(), p.Wake, nil, nil) // there is nothing to be said yet
 	}
 	describe(now, at, w, s, p, err)
-	r.places.settle(at)
+	if _, refused := errors.AsType[*Refuse](err); err == nil || refused { // else the next pass uses the place
+		r.Quota.release(at)
+	}
 	restarted := r.restart(ctx, now, at, s)
 	statusErr := r.say(ctx, before, at)
 	return settle(r.Now(), earliest(p.Wake, restarted), err, statusErr)
@@ -64,14 +66,11 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 	if err != nil {
 		return wish{}, seen{}, plan.Plan{}, err
 	}
-	issued := placed(at) || around.answered // whose place was looked for when it was made
-	if c := around.client; c != nil && c.Spec.Tokens.MaxCount != nil && !issued {
-		if around.ahead, err = r.places.ahead(ctx, r.Client, at, c); err != nil {
-			return wish{}, seen{}, plan.Plan{}, err
-		}
-	}
-	w := understand(at, around, issued)
+	w := understand(at, around)
 	s, err := r.look(ctx, at, w)
+	if err == nil {
+		w, err = r.evaluate(ctx, at, around, s)
+	}
 	if err != nil {
 		return w, s, plan.Plan{}, err
 	}

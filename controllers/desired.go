@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -43,22 +41,26 @@ type surroundings struct {
 	user      *v1alpha1.User   // nil: there is none of that name, where one is asked for
 	answered  bool             // the token is given in an answer of the HTTP API
 	namespace map[string]string
-	ahead     int           // tokens of the client that have a place before this one
 	refused   *plan.Refusal // a reference could not be resolved
+	quota     *plan.Refusal // the token has no place in the quota of its client
 }
 
 // wish is a spec, understood.
 type wish struct {
 	plan.Desired
-	asked  asked
-	kind   token.Kind // of its versions; 0: not known now
-	secret secretWish
+	asked asked
+	kind  token.Kind // of its versions; 0: not known now
+	// entitled is false where the client grants nothing to the namespace, or the user does not list it.
+	entitled bool
+	counted  bool          // it has a place in the quota
+	quota    *plan.Refusal // why it has none, where that is all that stands in its way
+	secret   secretWish
 }
 
 // understand turns a spec and its surroundings into what is wanted. What stands in the way comes as a Refusal: the first
 // that is found, from the widest to the narrowest. It reads no clock and no cluster.
-func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish {
-	w := wish{asked: s.asked, kind: kindFor(s.asked)}
+func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
+	w := wish{asked: s.asked, kind: kindFor(s.asked), quota: s.quota}
 	w.State = map[v1alpha1.TokenState]plan.State{
 		v1alpha1.TokenSuspended: plan.Suspended,
 		v1alpha1.TokenRevoked:   plan.Revoked,
@@ -72,7 +74,7 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 		problems = append(problems, plan.Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)})
 	}
 	if s.asked.user != "" {
-		w.Grants = grantsOfUser(at, s, refuse)
+		w.Grants, w.entitled = grantsOfUser(at, s, refuse)
 	}
 	if s.user != nil {
 		w.User = plan.User{UID: string(s.user.UID), Since: s.user.CreationTimestamp.Time}
@@ -88,9 +90,12 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 			refuse(v1alpha1.ReasonClientSuspended, "client %s is suspended, and every token of it is refused; its platform team can set its spec.state to Active", s.client.Name)
 		}
 		if s.asked.user == "" {
-			w.Grants = grants(at, s, refuse)
+			w.Grants, w.entitled = grants(at, s, refuse)
 		}
-		policy(at, s, issued, refuse)
+		policy(at, s, refuse)
+	}
+	if w.Grants != nil {
+		w.Grants.Suspended = !w.entitled || s.quota != nil || at.Spec.State == v1alpha1.TokenSuspended
 	}
 	rhythm(at, &w.Desired, refuse)
 	pace(s.client, &w.Desired, refuse)
@@ -104,9 +109,9 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings, issued bool) wish
 type refuser func(reason, format string, args ...any)
 
 // grants cuts what is asked down to what the client grants to the namespace.
-func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
+func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *plan.Grants, entitled bool) {
 	if s.answered {
-		return grantsOfAnswer(at, s, refuse)
+		return grantsOfAnswer(s, refuse), true
 	}
 	drawable, granted := drawable(s.client, at.Namespace, s.namespace)
 	if !granted {
@@ -126,8 +131,7 @@ func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan
 		Roles:        held.Roles,
 		Permissions:  held.Permissions,
 		SourceRanges: s.asked.sourceRanges,
-		Suspended:    !granted || at.Spec.State == v1alpha1.TokenSuspended,
-	}
+	}, granted
 }
 
 func ceiling(c *v1alpha1.Client) grant.Ceiling {
@@ -160,7 +164,7 @@ func selects(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[strin
 }
 
 // policy holds the token to what its client asks of every token.
-func policy(at *v1alpha1.ApplicationToken, s surroundings, issued bool, refuse refuser) {
+func policy(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	p := s.client.Spec.Tokens
 	lifetime, limit := duration(at.Spec.Lifetime, 0), duration(p.MaxLifetime, 0)
 	rotates := at.Spec.Rotation.Every != "" || at.Spec.Rotation.Schedule != ""
@@ -172,8 +176,8 @@ func policy(at *v1alpha1.ApplicationToken, s surroundings, issued bool, refuse r
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringWithRotation && !rotates:
 		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.client.Name)
 	}
-	if p.MaxCount != nil && !issued && s.ahead >= int(*p.MaxCount) {
-		refuse(v1alpha1.ReasonTooManyTokens, "client %s serves at most %d tokens and %d come before this one; delete some, or ask its platform team to raise spec.tokens.maxCount", s.client.Name, *p.MaxCount, s.ahead)
+	if s.quota != nil {
+		refuse(s.quota.Reason, "%s", s.quota.Message)
 	}
 }
 
@@ -303,26 +307,6 @@ func few(list []string) string {
 		return strings.Join(list, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
-}
-
-// placed says whether a token has a place in the count of its client: it was issued, and something of it is still good.
-func placed(at *v1alpha1.ApplicationToken) bool {
-	return at.Status.Current != nil || len(at.Status.Predecessors) > 0
-}
-
-// waits says whether a token without a place may be issued as it is, or will be when there is one.
-func waits(at *v1alpha1.ApplicationToken) bool {
-	return !placed(at) && (reasonOf(at) == v1alpha1.ReasonTooManyTokens || at.Status.ObservedGeneration != at.Generation ||
-		!meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled))
-}
-
-// older says whether a was declared before b. Names decide among those of one second.
-func older(a, b *v1alpha1.ApplicationToken) bool {
-	return cmp.Or(
-		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-		cmp.Compare(a.Namespace, b.Namespace),
-		cmp.Compare(a.Name, b.Name),
-	) < 0
 }
 
 // secretWish is the Secret that a spec asks for.

@@ -36,6 +36,7 @@ type Desk struct {
 	Client    client.Client // reads may be from a cache
 	Live      client.Reader // reads are from the API server
 	Records   *record.Kube
+	Quota     *Quota
 	Namespace string // the operator's own, in which the records are
 	Now       func() time.Time
 	Entropy   io.Reader

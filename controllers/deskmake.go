@@ -27,9 +27,18 @@ func (d *Desk) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.W
 	return d.make(ctx, at)
 }
 
-// make makes the object, then the record of its first version, and then says in the object that this is the one. Whoever
-// finds the object without that may take it over: nobody was told of what it has.
+// make makes a token, and gives its place in the quota back where it does not come to be.
 func (d *Desk) make(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
+	made, err := d.attempt(ctx, draft)
+	if err != nil {
+		d.Quota.index.Withdraw(quotaKey(draft))
+	}
+	return made, err
+}
+
+// attempt makes the object, then the record of its first version, and then says in the object that this is the one. Whoever
+// finds the object without that may take it over: nobody was told of what it has.
+func (d *Desk) attempt(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, draft, true)
 	if err == nil {
 		err = refusalFrom(w, around)
@@ -60,10 +69,18 @@ func (d *Desk) make(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk
 		if at.Annotations[v1alpha1.AnnotationAttempt] != attempt {
 			return desk.ErrTaken // somebody took it over
 		}
+		if why := withheldBy(at); why != nil { // of those that several replicas made at once, it is one too many
+			return &desk.Refused{Message: why.Message, Full: true}
+		}
 		delete(at.Annotations, v1alpha1.AnnotationAttempt)
 		at.Annotations[v1alpha1.AnnotationRecord] = rec.Name()
 		return nil
 	})
+	if no, ok := errors.AsType[*desk.Refused](err); ok && no.Full {
+		d.drop(ctx, rec)
+		d.discard(ctx, at, attempt)
+		return desk.Issued{}, err
+	}
 	if errors.Is(err, desk.ErrTaken) || errors.Is(err, desk.ErrMissing) {
 		d.drop(ctx, rec)
 		return desk.Issued{}, desk.ErrTaken
@@ -72,6 +89,17 @@ func (d *Desk) make(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk
 		return desk.Issued{}, err // it may be the one all the same: what is left is for whoever asks again
 	}
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
+}
+
+// discard deletes an object of which nobody was told. What it cannot delete waits for a place, and whoever asks again takes it over.
+func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
+	var now v1alpha1.ApplicationToken
+	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
+		return
+	}
+	if err := d.Client.Delete(ctx, &now, client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion}); err == nil {
+		d.release(ctx, &now)
+	}
 }
 
 // mint makes the plaintext of a version, and the name of the attempt to give it.

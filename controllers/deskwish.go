@@ -12,7 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/desk"
@@ -144,33 +143,33 @@ func ofUserAlone(roles, permissions []string) string {
 	}
 }
 
-// understand is understand with what is around now; anew counts the tokens of its client too.
+// understand is understand with what is around now; anew: a place in the quota is kept for it, until it is observed or withdrawn.
 func (d *Desk) understand(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (wish, surroundings, error) {
 	around, err := d.lookout().around(ctx, at)
-	if err == nil && anew && around.client != nil && around.client.Spec.Tokens.MaxCount != nil {
-		around.ahead, err = d.count(ctx, at, around.client.Name)
+	switch {
+	case err != nil:
+	case anew && around.client != nil:
+		around.quota, err = d.promise(ctx, at, around)
+	default:
+		around.quota = withheldBy(at)
 	}
 	if err != nil {
 		return wish{}, around, unavailable(err)
 	}
-	return understand(at, around, !anew), around, nil
+	return understand(at, around), around, nil
 }
 
-// count is how many tokens of a client have a place, or wait for one, beside this one.
-func (d *Desk) count(ctx context.Context, at *v1alpha1.ApplicationToken, name string) (int, error) {
-	var list v1alpha1.ApplicationTokenList
-	err := d.Client.List(ctx, &list, client.MatchingFields{IndexClient: name}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+// promise keeps a place for a token that is about to be made; or says why there is none.
+func (d *Desk) promise(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings) (*plan.Refusal, error) {
+	claim := claimOf(at, d.Namespace, around.asked.client, around.asked.user)
+	limits, err := d.lookout().limits(ctx, around.client, d.Quota.index.Waiting(claim.Client)...)
 	if err != nil {
-		return 0, fmt.Errorf("list the tokens of Client %s: %w", name, err)
+		return nil, err
 	}
-	count := 0
-	for i := range list.Items {
-		o := &list.Items[i]
-		if client.ObjectKeyFromObject(o) != client.ObjectKeyFromObject(at) && (placed(o) || waits(o) || byAnswer(o, d.Namespace)) {
-			count++
-		}
+	if verdict := d.Quota.index.Promise(quotaKey(at), claim, limits, d.Now()); !verdict.Granted {
+		return overQuota(claim, verdict), nil
 	}
-	return count, nil
+	return nil, nil
 }
 
 // refusalFrom puts what stands in the way into the words of whoever asks here; nil: nothing does.
@@ -179,6 +178,8 @@ func refusalFrom(w wish, s surroundings) error {
 	switch r.Reason {
 	case "":
 		return nil
+	case v1alpha1.ReasonTooManyTokens:
+		return &desk.Refused{Message: r.Message, Full: true}
 	case v1alpha1.ReasonOverCeiling:
 		if s.client != nil && len(ceiling(s.client).Cut(w.asked.roles, nil).OverRoles) > 0 {
 			return refused("roles", "cannot be given: %s", r.Message)

@@ -31,7 +31,7 @@ type counter struct {
 func (w *world) counter(c client.WithWatch) *counter {
 	k := &counter{ended: map[token.Digest]bool{}, used: map[token.Digest]bool{}}
 	k.Desk = &controllers.Desk{
-		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(c, c, w.own), Namespace: w.own, Entropy: rand.Reader,
+		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(c, c, w.own), Quota: controllers.NewQuota(w.own), Namespace: w.own, Entropy: rand.Reader,
 		Now:   func() time.Time { return w.now },
 		Ended: func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.ended[d] = true },
 		Used:  func(d token.Digest) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.used[d] },

@@ -1,5 +1,12 @@
 package controllers
 
+import (
+	"context"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/quota"
+)
+
 // Hurry is how ApplicationTokens get into the queue of those that cannot wait.
 var Hurry = hurry
 
@@ -18,3 +25,20 @@ var (
 
 // RetryDelay is how long the operator waits after failures.
 var RetryDelay = retryDelay
+
+// Elect makes a Quota that of the elected replica, for clients that all have the same limits.
+func Elect(q *Quota, limits quota.Limits, wake func([]quota.Key)) {
+	q.elected.Store(&allocator{
+		limits: func(string, []string) (quota.Limits, bool) { return limits, true },
+		wake:   wake,
+	})
+}
+
+// LimitsOf are the limits of a client that names no selector.
+func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
+	limits, err := lookout{}.limits(context.Background(), c, namespaces...)
+	if err != nil {
+		panic(err)
+	}
+	return limits
+}

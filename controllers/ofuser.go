@@ -82,14 +82,14 @@ func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.R
 	switch {
 	case newest >= 0:
 		return records[newest].Client
-	case placed(at) || at.Status.SecretName != "" || u == nil:
+	case hasVersion(at) || at.Status.SecretName != "" || u == nil:
 		return at.Status.Client
 	}
 	return usualAccount(u)
 }
 
 // grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.
-func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) *plan.Grants {
+func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *plan.Grants, entitled bool) {
 	name := s.asked.user
 	listed := s.user != nil && (s.answered || slices.Contains(s.user.Spec.Namespaces.Names, at.Namespace))
 	switch {
@@ -111,8 +111,5 @@ func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser)
 	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
 		refuse(v1alpha1.ReasonInvalidSpec, "a token of a user has what the user has; leave roles and permissions out")
 	}
-	return &plan.Grants{
-		Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges,
-		Suspended: !listed || at.Spec.State == v1alpha1.TokenSuspended,
-	}
+	return &plan.Grants{Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges}, listed
 }

@@ -73,8 +73,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	r.refusals.forget(at)
 	r.restarts.forget(at)
 	r.undelivered.forget(at)
-	r.places.forget(at)
-	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())}, true)
+	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())})
 	s, err := r.everything(ctx, at, w)
 	if err != nil {
 		return err
@@ -88,6 +87,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("remove the finalizer: %w", err)
 	}
+	r.Quota.forget(at)
 	return nil
 }
 

@@ -35,7 +35,10 @@ func describe(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p pl
 
 func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 	st := &at.Status
-	st.Client = w.asked.client
+	st.Client, st.User = w.asked.client, w.asked.user
+	if v := newest(s); v != nil { // versions that were not moved speak for whom they did
+		st.Client, st.User = v.Grants.Client, v.Grants.User
+	}
 	st.Current, st.NextRotation, st.Predecessors = nil, nil, nil
 	if c := s.Current; c != nil {
 		st.Current = &v1alpha1.CurrentVersion{
@@ -69,6 +72,14 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 			Permissions: names[v1alpha1.Permission](w.asked.permissions), SourceRanges: names[v1alpha1.SourceRange](w.asked.sourceRanges),
 		}
 	}
+}
+
+// newest is the version that a token has; nil: none.
+func newest(s seen) *plan.Version {
+	if s.Current == nil && len(s.Others) > 0 {
+		return &s.Others[0]
+	}
+	return s.Current
 }
 
 // summarize sets Ready, and what kstatus reads beside it.
@@ -145,6 +156,7 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 			Message: fmt.Sprintf("predecessor %s is still used, last from %s; it goes at %s in any case", v.Hint, orUnknown(v.LastUsedFrom), v.ExpiresAt.UTC().Format(time.RFC3339)),
 		})
 	}
+	withhold(now, at, w)
 	soon := false
 	if c := s.Current; c != nil {
 		from := plan.ExpiryNotice(w.Desired, *c)
@@ -162,6 +174,22 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
 		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; %s", s.Current.ExpiresAt.UTC().Format(time.RFC3339), remedy),
 	})
+}
+
+// withhold keeps the condition of a token without a place in the quota, by which the place is found again after a restart.
+func withhold(now time.Time, at *v1alpha1.ApplicationToken, w wish) {
+	if w.counted || w.quota == nil && !w.Answered && !hasVersion(at) {
+		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
+		return
+	}
+	why := w.Refused
+	if w.quota != nil {
+		why = *w.quota
+	}
+	if why.Reason == "" { // it is revoked
+		why = plan.Refusal{Reason: reasonOf(at)}
+	}
+	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }
 
 func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Condition) {

@@ -176,7 +176,7 @@ func (w *world) start(c client.Client, live client.Reader) *operator {
 		w: w, c: c,
 		tokens: &controllers.ApplicationTokens{
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
-			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics,
+			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics, Quota: controllers.NewQuota(w.own),
 		},
 		records: &controllers.TokenRecords{Client: c, Live: live, Records: store, Now: now, Metrics: metrics},
 	}

@@ -38,28 +38,6 @@ func (r *ApplicationTokens) clonesOf(ctx context.Context, obj client.Object) []r
 	return r.requests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{IndexSource: obj.GetName()})
 }
 
-// placeGivenUp looks again at those that had no room in their client, now that one before them turned out not to be served.
-func (r *ApplicationTokens) placeGivenUp(ctx context.Context, e event.UpdateEvent, q queue) {
-	before, ok1 := e.ObjectOld.(*v1alpha1.ApplicationToken)
-	now, ok2 := e.ObjectNew.(*v1alpha1.ApplicationToken)
-	if ok1 && ok2 && (placed(before) || waits(before)) && !placed(now) && !waits(now) {
-		r.roomFor(ctx, event.DeleteEvent{Object: now}, q)
-	}
-}
-
-// roomFor looks again at those that had no room in their client, now that a token of it is gone.
-func (r *ApplicationTokens) roomFor(ctx context.Context, e event.DeleteEvent, q queue) {
-	at, ok := e.Object.(*v1alpha1.ApplicationToken)
-	if !ok {
-		return
-	}
-	var c v1alpha1.Client
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: clientOf(at)}, &c); err != nil || c.Spec.Tokens.MaxCount == nil {
-		return
-	}
-	add(q, priorityRoutine, r.requests(ctx, client.MatchingFields{IndexClient: c.Name})...)
-}
-
 func (r *ApplicationTokens) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
 	return r.requests(ctx, client.MatchingFields{IndexClient: obj.GetName()})
 }

@@ -265,6 +265,9 @@ type ApplicationTokenStatus struct {
 	// client that the token speaks for; of a user's, the account, which stays once the token is issued.
 	// +optional
 	Client string `json:"client,omitempty"`
+	// user that the token speaks for; empty: it speaks for the client alone.
+	// +optional
+	User string `json:"user,omitempty"`
 	// cloned is what was taken over from the source that cloneFrom names.
 	// +optional
 	Cloned *ClonedGrants `json:"cloned,omitempty"`

@@ -101,7 +101,8 @@ type Grant struct {
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
 	// maxCount limits how many ApplicationTokens of each selected namespace are served at this client, the oldest first. Where
-	// several grants select a namespace, the largest limit counts. Absent: only the limits of spec.tokens apply.
+	// several grants select a namespace, the largest limit counts; a grant without one sets none and lifts none. Absent: only
+	// the limits of spec.tokens apply.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000

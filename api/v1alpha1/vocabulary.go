@@ -44,6 +44,9 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionPredecessorInUse is there, and true, while a predecessor that could go is kept since it is in use.
 	ConditionPredecessorInUse = "PredecessorInUse"
+	// ConditionWithheld is there, and true, while an ApplicationToken takes no place in the quota of its client and so every
+	// version of it is refused. Reason TooManyTokens: it waits for a place.
+	ConditionWithheld = "Withheld"
 	// ConditionExpiringSoon is there, and true, while the last third of the lifetime runs (seven days at most) and nothing
 	// asks for rotation.
 	ConditionExpiringSoon = "ExpiringSoon"

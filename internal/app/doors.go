@@ -58,7 +58,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		},
 	})
 	doors.Desk = &controllers.Desk{
-		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Namespace: o.Namespace,
+		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
 	}
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }

@@ -48,6 +48,7 @@ type Operator struct {
 	Doors   map[string]*server.Listener // those that are open, by the names of their flags
 	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
 	People  *login.Directory            // who may log in, and where
+	Quota   *controllers.Quota          // how many tokens each client has
 
 	MetricsAddr net.Addr // where /metrics is served; nil: nowhere
 
@@ -70,7 +71,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	op := &Operator{Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, ready: map[string]check{}}
+	op := &Operator{Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{}}
 	passwords, err := newPasswords(mgr, to, o.Namespace)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	if err := addReconcilers(mgr, store, passwords, o, counters); err != nil {
+	if err := addReconcilers(mgr, store, passwords, op.Quota, o, counters); err != nil {
 		return nil, err
 	}
 	return op, op.openDoors(ctx, store, o)
@@ -204,6 +205,12 @@ func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache, own st
 		}
 		fed = append(fed, registration)
 	}
+	counting, err := feed(ctx, op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, op.Quota.Feed())
+	if err != nil {
+		return err
+	}
+	op.Quota.Synced = counting.HasSynced
+	fed = append(fed, counting)
 	op.complete = func() error {
 		for _, registration := range fed {
 			if !registration.HasSynced() {
@@ -216,11 +223,11 @@ func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache, own st
 	return nil
 }
 
-func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cache, o Options, m *controllers.Metrics) error {
+func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cache, quota *controllers.Quota, o Options, m *controllers.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &controllers.ApplicationTokens{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
-		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m,
+		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: quota,
 	}
 	records := &controllers.TokenRecords{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m,

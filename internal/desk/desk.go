@@ -98,6 +98,7 @@ var (
 type Refused struct {
 	Field   string // of what was wanted; empty: none in particular
 	Message string
+	Full    bool // a quota is used up: there is nothing wrong with what was wanted
 }
 
 func (r *Refused) Error() string {

@@ -103,6 +103,8 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 	case errors.Is(err, errPermission):
 		w.Header()["Www-Authenticate"] = insufficient
 		problem(w, http.StatusForbidden, "insufficient_scope", "the caller does not hold "+permissionTokens+" at this client")
+	case isRefused && refused.Full:
+		problem(w, http.StatusConflict, "quota_exceeded", refused.Error())
 	case isRefused:
 		answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: refused.Error(), Field: refused.Field})
 	case errors.Is(err, desk.ErrMissing):

@@ -82,6 +82,9 @@ func (c *counter) check(s desk.Scope, roles, permissions, ranges []string) error
 	return nil
 }
 
+// oneTooMany is a name for which the quota has no place.
+const oneTooMany = "one-too-many"
+
 func (c *counter) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,6 +97,9 @@ func (c *counter) create(ctx context.Context, s desk.Scope, w desk.Wanted) (desk
 	}
 	if err := c.check(s, w.Roles, w.Permissions, w.SourceRanges); err != nil {
 		return desk.Issued{}, err
+	}
+	if w.Name == oneTooMany {
+		return desk.Issued{}, &desk.Refused{Message: "client acme serves at most 5 tokens and 5 come before this one; raise spec.tokens.maxCount", Full: true}
 	}
 	_, err := c.find(s, w.Name)
 	switch {

@@ -224,3 +224,11 @@ func TestOfManyWhoMakeOneNameOneHasSuccess(t *testing.T) {
 		t.Errorf("%v", count)
 	}
 }
+
+func TestQuota_TokenTooManyIsAConflict(t *testing.T) {
+	h := newOpenInn(t)
+	got := h.call(http.MethodPut, ofAcme+"/"+oneTooMany, bearer(h.login("alice")))
+	if got.status != http.StatusConflict || !strings.Contains(got.body, "quota_exceeded") || !strings.Contains(got.body, "spec.tokens.maxCount") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}

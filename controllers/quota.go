@@ -1,0 +1,273 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/quota"
+)
+
+// Limits of a client whose policy names none.
+const (
+	defaultMaxCount        = 10_000
+	defaultMaxCountPerUser = 100
+)
+
+// Quota counts the tokens of every client, on every replica, as the watch on ApplicationTokens tells of them. The elected
+// replica gives each place that comes free to the oldest token that waits for it.
+type Quota struct {
+	Synced func() bool // reports whether the watch has told of every token that there was at the start; nil: there is no watch
+
+	own     string // the operator's namespace
+	index   quota.Index
+	elected atomic.Pointer[allocator]
+}
+
+// allocator is what the elected replica adds.
+type allocator struct {
+	limits func(client string, namespaces []string) (quota.Limits, bool)
+	wake   func([]quota.Key)
+}
+
+// NewQuota returns the Quota of an operator whose own namespace is that.
+func NewQuota(namespace string) *Quota { return &Quota{own: namespace} }
+
+// Feed returns the handler of a watch on ApplicationTokens.
+func (q *Quota) Feed() toolscache.ResourceEventHandler {
+	set := func(obj any) {
+		if at, ok := obj.(*v1alpha1.ApplicationToken); ok {
+			q.allocate(q.index.Observe(quotaKey(at), observation(at, q.own))...)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, obj any) { set(obj) },
+		DeleteFunc: func(obj any) {
+			if at, ok := last(obj).(*v1alpha1.ApplicationToken); ok {
+				q.forget(at)
+			}
+		},
+	}
+}
+
+// allocate gives the free places of clients to tokens that wait for them, and wakes these. Only the elected replica does.
+func (q *Quota) allocate(clients ...string) {
+	a := q.elected.Load()
+	if a == nil {
+		return
+	}
+	for _, name := range clients {
+		waiting := q.index.Waiting(name)
+		if len(waiting) == 0 {
+			continue
+		}
+		if limits, known := a.limits(name, waiting); known {
+			a.wake(q.index.Allocate(name, limits))
+		}
+	}
+}
+
+// reserve decides whether a token has a place at its client. Tokens that come before it are woken.
+func (q *Quota) reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quota.Limits, now time.Time) quota.Verdict {
+	verdict, given := q.index.Reserve(quotaKey(at), c, at.CreationTimestamp.Time, limits, now)
+	if a := q.elected.Load(); a != nil {
+		a.wake(given)
+	}
+	return verdict
+}
+
+// release returns the place that a token was given and does not use.
+func (q *Quota) release(at *v1alpha1.ApplicationToken) {
+	q.allocate(q.index.Release(quotaKey(at), observation(at, q.own))...)
+}
+
+// forget is for a token that is gone.
+func (q *Quota) forget(at *v1alpha1.ApplicationToken) {
+	q.allocate(q.index.Forget(quotaKey(at))...)
+}
+
+func quotaKey(at *v1alpha1.ApplicationToken) quota.Key {
+	return quota.Key{Namespace: at.Namespace, Name: at.Name}
+}
+
+// claimOf is what a token counts for at a client. Those that are made over HTTP are all in the operator's own namespace, to
+// which nothing is granted.
+func claimOf(at *v1alpha1.ApplicationToken, own, client, user string) quota.Claim {
+	c := quota.Claim{Client: client, Namespace: at.Namespace, User: user}
+	if byAnswer(at, own) {
+		c.Namespace = ""
+	}
+	return c
+}
+
+// observation is what a token says of its place in the quota.
+func observation(at *v1alpha1.ApplicationToken, own string) quota.Observation {
+	o := quota.Observation{Created: at.CreationTimestamp.Time}
+	if counted(at, own) {
+		o.Holds = claimOf(at, own, at.Status.Client, servedUser(at))
+	}
+	wants := claimOf(at, own, clientOf(at), userOf(at))
+	if wants == o.Holds || wants.Client == "" || !at.DeletionTimestamp.IsZero() || at.Spec.State == v1alpha1.TokenRevoked {
+		return o
+	}
+	evaluated := at.Status.ObservedGeneration == at.Generation
+	switch {
+	case evaluated && awaitsPlace(at), byAnswer(at, own) && at.Status.ObservedGeneration == 0:
+		o.Wants = wants
+	case at.Spec.State != v1alpha1.TokenActive:
+	case !evaluated, !meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled):
+		o.Wants, o.Unevaluated = wants, true
+	}
+	return o
+}
+
+// counted reports whether a token has a place in the quota of the client and the user that its status names: it was issued,
+// or it is made over HTTP and was evaluated, and it is not withheld.
+func counted(at *v1alpha1.ApplicationToken, own string) bool {
+	return withheldBy(at) == nil && (hasVersion(at) || byAnswer(at, own) && at.Status.ObservedGeneration > 0)
+}
+
+// hasVersion reports whether a token was issued, and something of it is still valid.
+func hasVersion(at *v1alpha1.ApplicationToken) bool {
+	return at.Status.Current != nil || len(at.Status.Predecessors) > 0
+}
+
+// withheldBy is why a token is withheld; nil: it is not.
+func withheldBy(at *v1alpha1.ApplicationToken) *plan.Refusal {
+	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionWithheld)
+	if c == nil || c.Status != metav1.ConditionTrue {
+		return nil
+	}
+	return &plan.Refusal{Reason: c.Reason, Message: c.Message}
+}
+
+func awaitsPlace(at *v1alpha1.ApplicationToken) bool {
+	w := withheldBy(at)
+	return w != nil && w.Reason == v1alpha1.ReasonTooManyTokens || reasonOf(at) == v1alpha1.ReasonTooManyTokens
+}
+
+// servedUser is the user for whom the versions of a token speak. Statuses of former releases do not name it.
+func servedUser(at *v1alpha1.ApplicationToken) string {
+	if at.Status.User == "" && at.Status.ObservedGeneration == at.Generation {
+		return userOf(at)
+	}
+	return at.Status.User
+}
+
+// limits are those of a client, for some namespaces.
+func (l lookout) limits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
+	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
+	if n := c.Spec.Tokens.MaxCount; n != nil {
+		limits.Client = int(*n)
+	}
+	if n := c.Spec.Tokens.MaxCountPerUser; n != nil {
+		limits.User = int(*n)
+	}
+	limited, selects := false, false
+	for _, g := range c.Spec.Grants {
+		limited = limited || g.MaxCount != nil
+		selects = selects || g.MaxCount != nil && g.Namespaces.Selector != nil
+	}
+	if !limited {
+		return limits, nil
+	}
+	limits.Namespaces = map[string]int{}
+	for _, name := range namespaces {
+		var labels map[string]string
+		if selects && name != "" {
+			var err error
+			if labels, err = l.namespaceLabels(ctx, name); err != nil {
+				if apierrors.IsNotFound(err) {
+					continue // it is going, and so are its tokens
+				}
+				return limits, err
+			}
+		}
+		limits.Namespaces[name] = maxCountOf(c, name, labels)
+	}
+	return limits, nil
+}
+
+// maxCountOf is the largest limit among the grants that select a namespace. A grant without a limit takes none away.
+func maxCountOf(c *v1alpha1.Client, namespace string, nsLabels map[string]string) int {
+	largest := -1
+	for _, g := range c.Spec.Grants {
+		if g.MaxCount != nil && selects(g.Namespaces, namespace, nsLabels) {
+			largest = max(largest, int(*g.MaxCount))
+		}
+	}
+	if largest < 0 {
+		return math.MaxInt
+	}
+	return largest
+}
+
+// cachedLimits are those of a client by its name; false: they cannot be told now.
+func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quota.Limits, bool) {
+	ctx := context.Background() // a read of caches that are there
+	var c v1alpha1.Client
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy); err != nil {
+		return quota.Limits{}, false
+	}
+	limits, err := lookout{r.Client, r.Live, r.Records}.limits(ctx, &c, namespaces...)
+	return limits, err == nil
+}
+
+// overQuota puts a verdict into words.
+func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
+	whose, field := "", "spec.tokens.maxCount"
+	switch v.Scope {
+	case quota.OfNamespace:
+		whose, field = " of namespace "+c.Namespace, "maxCount in spec.grants"
+	case quota.OfUser:
+		whose, field = " of user "+c.User, "spec.tokens.maxCountPerUser"
+	case quota.OfClient:
+	}
+	return &plan.Refusal{
+		Reason: v1alpha1.ReasonTooManyTokens,
+		Message: fmt.Sprintf("client %s serves at most %d tokens%s and %d come before this one; delete some, or ask its platform team to raise %s",
+			c.Client, v.Limit, whose, v.Before, field),
+	}
+}
+
+// evaluate decides whether a token has a place in the quota, where nothing else stands in its way or it has versions already:
+// without a place they are refused. It returns the spec as it is understood then.
+func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings, s seen) (wish, error) {
+	w := understand(at, around)
+	own := r.Quota.own
+	versions := s.Current != nil || len(s.Others) > 0
+	if w.Grants == nil { // the versions stay as they are, and count where they did
+		w.counted = counted(at, own)
+		return w, nil
+	}
+	same := at.Status.Client == w.asked.client && servedUser(at) == w.asked.user
+	w.counted = w.entitled && same && counted(at, own)
+	needed := w.Answered || versions || w.Refused.Reason == "" && w.State == plan.Active
+	if w.counted || !needed || !w.entitled || around.client == nil || w.State == plan.Revoked {
+		return w, nil
+	}
+	claim := claimOf(at, own, w.asked.client, w.asked.user)
+	limits, err := lookout{r.Client, r.Live, r.Records}.limits(ctx, around.client, append(r.Quota.index.Waiting(claim.Client), at.Namespace)...)
+	if err != nil {
+		return w, err
+	}
+	verdict := r.Quota.reserve(at, claim, limits, r.Now())
+	if !verdict.Granted {
+		around.quota = overQuota(claim, verdict)
+		w = understand(at, around)
+	}
+	w.counted = verdict.Granted
+	return w, nil
+}

@@ -1,0 +1,177 @@
+package quota
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// unobservedFor is how long a place is kept for a token that no watch has told of. It is longer than any watch should be
+// behind, and than an HTTP request takes.
+const unobservedFor = time.Minute
+
+// Index counts the tokens of all clients. It is safe for concurrent use. The zero Index is empty and ready.
+type Index struct {
+	mu      sync.Mutex
+	tokens  map[Key]*entry
+	ledgers map[string]*ledger
+}
+
+// Observe takes in what a token says of itself now. It returns the clients at which a token that waits may have come
+// closer to a place.
+func (x *Index) Observe(key Key, o Observation) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.tokens[key]
+	if e != nil && e.observed && e.Observation == o && e.promised == (Claim{}) && (e.reserved == Claim{} || e.reserved != o.Holds) {
+		return nil
+	}
+	e = x.entry(key)
+	before := e.clients()
+	x.change(e, func() {
+		e.Observation, e.observed, e.promised = o, true, Claim{}
+		if e.reserved == o.Holds {
+			e.reserved = Claim{} // it is used
+		}
+	})
+	return x.queues(append(before, e.clients()...))
+}
+
+// Forget drops a token that is gone. It returns the clients at which a token that waits may have come closer to a place.
+func (x *Index) Forget(key Key) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.tokens[key]
+	if e == nil {
+		return nil
+	}
+	before := e.clients()
+	x.change(e, func() { *e = entry{key: key, promised: e.promised, until: e.until} }) // a namesake may be about to be made
+	return x.queues(before)
+}
+
+// Reserve gives a token the place that it claims, unless others come before it. The tokens that had to come first were given
+// theirs, and are returned. A place that is not used must be returned by Release.
+func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now time.Time) (Verdict, []Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lapse(c.Client, now)
+	e := x.entry(key)
+	if e.reserved == c {
+		return Verdict{Granted: true}, nil
+	}
+	x.change(e, func() {
+		e.Created, e.Wants, e.Unevaluated, e.reserved = created, c, false, Claim{}
+		e.until = now.Add(unobservedFor)
+	})
+	given := x.allocate(c.Client, limits)
+	if at := slices.Index(given, key); at >= 0 {
+		return Verdict{Granted: true}, slices.Delete(given, at, at+1)
+	}
+	verdict := judge(c, x.ledger(c.Client).usage(e, c), limits)
+	if verdict.Granted { // an older one of its class cannot have a place, and so it cannot either
+		verdict = Verdict{Scope: OfClient, Limit: limits.Client, Before: x.ledger(c.Client).used}
+	}
+	return verdict, given
+}
+
+// Release returns the place that a token was given and did not use, and takes in what the token wants now. It returns the
+// clients at which a token that waits may have come closer to a place.
+func (x *Index) Release(key Key, o Observation) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.tokens[key]
+	if e == nil || e.reserved == (Claim{}) || e.reserved == o.Holds { // it is used, and the watch will tell
+		return nil
+	}
+	before := e.clients()
+	x.change(e, func() { e.Observation, e.reserved = o, Claim{} })
+	return x.queues(before)
+}
+
+// Allocate gives the places of a client that are free to the tokens that wait, the oldest first, and returns these tokens.
+func (x *Index) Allocate(client string, limits Limits) []Key {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.allocate(client, limits)
+}
+
+func (x *Index) allocate(client string, limits Limits) []Key {
+	var given []Key
+	for _, g := range x.give(client, limits) {
+		given = append(given, g.to.key)
+	}
+	return given
+}
+
+// gift is a place that a token was given, and what it had before.
+type gift struct {
+	to  *entry
+	was Claim
+}
+
+func (x *Index) give(client string, limits Limits) []gift {
+	var given []gift
+	l := x.ledger(client)
+	for e := l.next(limits); e != nil; e = l.next(limits) {
+		given = append(given, gift{e, e.reserved})
+		x.change(e, func() { e.reserved = e.Wants })
+	}
+	x.tidy(client)
+	return given
+}
+
+// Promise keeps a place for a token that is about to be made, unless the client has none left beside those that wait. It is
+// kept until the token is observed, or Withdraw.
+func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lapse(c.Client, now)
+	e := x.entry(key)
+	was := e.Observation
+	x.change(e, func() { e.Wants = Claim{} })
+	given := x.give(c.Client, limits) // to those that wait, to see what they leave
+	l := x.ledger(c.Client)
+	taken, promised, own := usage{l.used, l.namespaces[c.Namespace], l.users[c.User]}, l.promises(e, c), e.own(c)
+	verdict := judge(c, usage{
+		taken.client - own.client + promised.client,
+		taken.namespace - own.namespace + promised.namespace,
+		taken.user - own.user + promised.user,
+	}, limits)
+	for _, g := range given {
+		x.change(g.to, func() { g.to.reserved = g.was })
+	}
+	x.change(e, func() {
+		e.Observation = was
+		if verdict.Granted {
+			e.promised, e.until = c, now.Add(unobservedFor)
+		}
+	})
+	return verdict
+}
+
+// Withdraw takes a promise back.
+func (x *Index) Withdraw(key Key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if e := x.tokens[key]; e != nil {
+		x.change(e, func() { e.promised = Claim{} })
+	}
+}
+
+// Waiting returns the namespaces from which tokens wait for a place at a client; none: no token waits.
+func (x *Index) Waiting(client string) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	l := x.ledgers[client]
+	if l == nil {
+		return nil
+	}
+	var list []string
+	for k, line := range l.lines {
+		if len(line.waiting) > 0 && !slices.Contains(list, k.namespace) {
+			list = append(list, k.namespace)
+		}
+	}
+	return list
+}

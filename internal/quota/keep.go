@@ -1,0 +1,129 @@
+package quota
+
+import (
+	"slices"
+	"time"
+)
+
+// entry returns that of a token, a new one where there is none.
+func (x *Index) entry(key Key) *entry {
+	e := x.tokens[key]
+	if e == nil {
+		e = &entry{key: key}
+		if x.tokens == nil {
+			x.tokens = map[Key]*entry{}
+		}
+		x.tokens[key] = e
+	}
+	return e
+}
+
+func (x *Index) ledger(client string) *ledger {
+	l := x.ledgers[client]
+	if l == nil {
+		l = newLedger()
+		if x.ledgers == nil {
+			x.ledgers = map[string]*ledger{}
+		}
+		x.ledgers[client] = l
+	}
+	return l
+}
+
+// clients are those at which the token counts or waits.
+func (a *entry) clients() []string {
+	var list []string
+	for _, c := range []Claim{a.Holds, a.reserved, a.Wants} {
+		if c.Client != "" && !slices.Contains(list, c.Client) {
+			list = append(list, c.Client)
+		}
+	}
+	return list
+}
+
+// queues are those of the clients at which tokens wait.
+func (x *Index) queues(clients []string) []string {
+	var list []string
+	for _, name := range clients {
+		l := x.ledgers[name]
+		if l == nil || slices.Contains(list, name) {
+			continue
+		}
+		for _, line := range l.lines {
+			if len(line.waiting) > 0 {
+				list = append(list, name)
+				break
+			}
+		}
+	}
+	return list
+}
+
+// change takes the token out of every account, changes it, and puts it back.
+func (x *Index) change(e *entry, how func()) {
+	touched := append(e.clients(), e.promised.Client)
+	x.book(e, -1)
+	how()
+	x.book(e, 1)
+	if e.empty() {
+		delete(x.tokens, e.key)
+	} else {
+		x.tokens[e.key] = e
+	}
+	for _, name := range touched {
+		x.tidy(name)
+	}
+}
+
+// book puts what a token claims into the accounts, or with -1 takes it out of them.
+func (x *Index) book(e *entry, n int) {
+	if e.Holds.Client != "" {
+		x.ledger(e.Holds.Client).count(e.Holds, Claim{}, n)
+	}
+	if e.reserved.Client != "" {
+		x.ledger(e.reserved.Client).count(e.reserved, e.Holds, n)
+	}
+	if e.waits() {
+		if l := x.ledger(e.Wants.Client); n > 0 {
+			l.line(e)
+		} else {
+			l.unline(e)
+		}
+	}
+	if e.promised.Client != "" {
+		mark(x.ledger(e.promised.Client).promised, e, n)
+	}
+	if !e.observed {
+		for _, name := range append(e.clients(), e.promised.Client) {
+			if name != "" {
+				mark(x.ledger(name).unobserved, e, n)
+			}
+		}
+	}
+}
+
+func mark(set map[Key]*entry, e *entry, n int) {
+	if n > 0 {
+		set[e.key] = e
+	} else {
+		delete(set, e.key)
+	}
+}
+
+// tidy drops an account in which nothing is left.
+func (x *Index) tidy(client string) {
+	if l := x.ledgers[client]; l != nil && l.empty() {
+		delete(x.ledgers, client)
+	}
+}
+
+// lapse drops the tokens with claims at a client that no watch has told of: they were never made, or are gone.
+func (x *Index) lapse(client string, now time.Time) {
+	l := x.ledgers[client]
+	if l == nil {
+		return
+	}
+	for _, e := range l.lapsed(now) {
+		x.change(e, func() { *e = entry{key: e.key} })
+	}
+}

@@ -1,0 +1,117 @@
+package quota
+
+import "time"
+
+// ledger is the account of one client.
+type ledger struct {
+	used       int
+	namespaces map[string]int
+	users      map[string]int
+	lines      map[class]*line
+	promised   map[Key]*entry
+	unobserved map[Key]*entry // those with claims that lapse
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		namespaces: map[string]int{}, users: map[string]int{}, lines: map[class]*line{},
+		promised: map[Key]*entry{}, unobserved: map[Key]*entry{},
+	}
+}
+
+func (l *ledger) empty() bool {
+	return l.used == 0 && len(l.lines) == 0 && len(l.promised) == 0 && len(l.unobserved) == 0
+}
+
+// count adds a place to the account, or with -1 takes it off. What other is part of counts already: a token that moves from
+// one user of a client to another counts once for the client, and for both users.
+func (l *ledger) count(c, other Claim, n int) {
+	same := c.Client == other.Client
+	if !same {
+		l.used += n
+	}
+	if !same || c.Namespace != other.Namespace {
+		bump(l.namespaces, c.Namespace, n)
+	}
+	if !same || c.User != other.User {
+		bump(l.users, c.User, n)
+	}
+}
+
+func bump(m map[string]int, key string, n int) {
+	if m[key] += n; m[key] == 0 {
+		delete(m, key)
+	}
+}
+
+func (l *ledger) line(e *entry) {
+	k := class{e.Wants.Namespace, e.Wants.User}
+	if l.lines[k] == nil {
+		l.lines[k] = &line{}
+	}
+	insert(l.lines[k].of(e), e)
+}
+
+func (l *ledger) unline(e *entry) {
+	k := class{e.Wants.Namespace, e.Wants.User}
+	of := l.lines[k]
+	remove(of.of(e), e)
+	if len(of.waiting) == 0 && len(of.unevaluated) == 0 {
+		delete(l.lines, k)
+	}
+}
+
+// usage is what comes before e where it claims c: the places of others, and the older tokens of its class that nobody has
+// evaluated.
+func (l *ledger) usage(e *entry, c Claim) usage {
+	own, older := e.own(c), l.lines[class{c.Namespace, c.User}].older(e)
+	return usage{
+		client:    l.used - own.client + older,
+		namespace: l.namespaces[c.Namespace] - own.namespace + older,
+		user:      l.users[c.User] - own.user + older,
+	}
+}
+
+// next returns the oldest token that waits and may have a place; nil: there is none.
+func (l *ledger) next(limits Limits) *entry {
+	var oldest *entry
+	for _, line := range l.lines {
+		if len(line.waiting) == 0 {
+			continue
+		}
+		head := line.waiting[0] // those behind it are no better placed
+		if (oldest == nil || head.before(oldest)) && judge(head.Wants, l.usage(head, head.Wants), limits).Granted {
+			oldest = head
+		}
+	}
+	return oldest
+}
+
+// promises counts the places that were promised to others.
+func (l *ledger) promises(e *entry, c Claim) usage {
+	var u usage
+	for _, other := range l.promised {
+		if other == e {
+			continue
+		}
+		u.client++
+		if other.promised.Namespace == c.Namespace {
+			u.namespace++
+		}
+		if other.promised.User == c.User {
+			u.user++
+		}
+	}
+	return u
+}
+
+// lapsed returns the tokens with claims that nobody has observed for too long.
+func (l *ledger) lapsed(now time.Time) []*entry {
+	var out []*entry
+	for _, e := range l.unobserved {
+		if now.After(e.until) {
+			out = append(out, e)
+		}
+	}
+	return out
+}

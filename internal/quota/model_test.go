@@ -1,0 +1,152 @@
+package quota_test
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/apptoken/operator/internal/quota"
+)
+
+// fact is what the model knows of a token.
+type fact struct {
+	quota.Observation
+	key      quota.Key
+	reserved quota.Claim
+}
+
+// model decides as the index is to decide, in the simplest way.
+type model map[quota.Key]*fact
+
+var none quota.Claim
+
+func (m model) sorted() []*fact {
+	var all []*fact
+	for _, f := range m {
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b *fact) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Name, b.key.Name))
+	})
+	return all
+}
+
+// fits reports whether there is a place for f beside all others, and beside the older ones of its class that nobody evaluated.
+func (m model) fits(f *fact, c quota.Claim, l quota.Limits) bool {
+	client, namespace, user, older := 0, 0, 0, true
+	for _, o := range m.sorted() {
+		if o == f {
+			older = false
+			continue
+		}
+		places := []quota.Claim{o.Holds, o.reserved}
+		if older && o.Unevaluated && o.Wants == c && o.reserved != c {
+			places = append(places, quota.Claim{}) // counted below
+			client, namespace, user = client+1, namespace+1, user+1
+		}
+		has := func(is func(quota.Claim) bool) int {
+			if slices.ContainsFunc(places, func(p quota.Claim) bool { return p.Client == c.Client && is(p) }) {
+				return 1
+			}
+			return 0
+		}
+		client += has(func(quota.Claim) bool { return true })
+		namespace += has(func(p quota.Claim) bool { return p.Namespace == c.Namespace })
+		user += has(func(p quota.Claim) bool { return p.User == c.User })
+	}
+	return client < l.Client && (c.Namespace == "" || namespace < l.Namespaces[c.Namespace]) && (c.User == "" || user < l.User)
+}
+
+func (m model) allocate(client string, l quota.Limits) (given []quota.Key) {
+	for again := true; again; {
+		again = false
+		seen := map[quota.Claim]bool{}
+		for _, f := range m.sorted() {
+			if f.Wants.Client != client || f.Unevaluated || f.Wants == f.reserved || seen[f.Wants] {
+				continue
+			}
+			seen[f.Wants] = true
+			if m.fits(f, f.Wants, l) {
+				f.reserved, again = f.Wants, true
+				given = append(given, f.key)
+				break
+			}
+		}
+	}
+	return given
+}
+
+func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
+
+// step does one thing to both, and returns what they disagree about.
+func (m model) step(x *quota.Index, r *rand.Rand) string {
+	n := r.IntN(12)
+	k := quota.Key{Namespace: pick(r, "shop", "desk"), Name: fmt.Sprint(n)}
+	c := quota.Claim{Client: pick(r, "acme", "zoo"), Namespace: k.Namespace, User: pick(r, "", "ann")}
+	l := quota.Limits{Client: r.IntN(8), User: r.IntN(4), Namespaces: map[string]int{"shop": r.IntN(5), "desk": 100}}
+	f := m[k]
+	switch what := r.IntN(10); {
+	case what < 4:
+		o := quota.Observation{Created: age(n), Holds: pick(r, c, none), Wants: pick(r, c, none, none), Unevaluated: r.IntN(2) == 0}
+		if o.Holds == o.Wants || o.Wants == none {
+			o.Wants, o.Unevaluated = none, false
+		}
+		x.Observe(k, o)
+		if f == nil {
+			f = &fact{key: k}
+			m[k] = f
+		}
+		if f.Observation = o; f.reserved == o.Holds {
+			f.reserved = none
+		}
+	case what < 5:
+		x.Forget(k)
+		delete(m, k)
+	case what < 6 && f != nil:
+		o := quota.Observation{Created: age(n), Wants: pick(r, c, none), Unevaluated: r.IntN(2) == 0}
+		x.Release(k, o)
+		if f.reserved != none {
+			f.Observation, f.reserved = o, none
+		}
+	case what < 8 && f != nil:
+		v, given := x.Reserve(k, c, age(n), l, noon)
+		if f.reserved == c {
+			if !v.Granted {
+				return "a place that it was given is refused"
+			}
+			return ""
+		}
+		f.Created, f.Wants, f.Unevaluated, f.reserved = age(n), c, false, none
+		want := m.allocate(c.Client, l)
+		granted := slices.Contains(want, k)
+		want = slices.DeleteFunc(want, func(o quota.Key) bool { return o == k })
+		if v.Granted != granted || !slices.Equal(given, want) {
+			return fmt.Sprintf("Reserve %v %+v: %+v and %v, the model says %t and %v", k, c, v, given, granted, want)
+		}
+	case what < 9:
+		mine := quota.Key{Namespace: "own", Name: "new"}
+		made := quota.Claim{Client: c.Client, User: c.User}
+		granted := x.Promise(mine, made, l, noon).Granted
+		x.Withdraw(mine)
+		trial := model{}
+		for k, f := range m {
+			trial[k] = &fact{f.Observation, f.key, f.reserved}
+		}
+		trial.allocate(c.Client, l)
+		for _, f := range trial {
+			if f.Unevaluated {
+				f.Wants = none
+			}
+		}
+		if want := trial.fits(nil, made, l); granted != want {
+			return fmt.Sprintf("Promise %+v: %t, the model says %t", made, granted, want)
+		}
+	default:
+		given, want := x.Allocate(c.Client, l), m.allocate(c.Client, l)
+		if !slices.Equal(given, want) {
+			return fmt.Sprintf("Allocate: %v, the model says %v", given, want)
+		}
+	}
+	return ""
+}
