@@ -66,6 +66,7 @@ func TestEverySectionMeasures(t *testing.T) {
 	for _, name := range []string{
 		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: verify a good token",
 		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
+		"quota: until all are Ready with maxCount used up, beside one far away",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
 		"doors, 100 records: /verify, beside an empty answer", "doors, 100 records: ext_authz, beside a method that answers at once",
 		"doors, 100 records: unknown tokens a second in a flood",

@@ -5,6 +5,7 @@
 //	index   what a record in the index costs, in memory and to look up
 //	doors   how many questions a door answers, beside a handler that answers at once
 //	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
+//	quota   the same with a maxCount that is used up, against one that is far away
 //	idle    what the operator does while nobody wants anything
 //	rotate  all tokens rotate at once, while new ones are declared
 //	neighbours  how long new tokens take beside a namespace that asks for as much work as it may, against without it
@@ -47,6 +48,7 @@ var sections = []section{
 	{"index", measureIndex},
 	{"doors", measureDoors},
 	{"write", measureWrite},
+	{"quota", measureQuota},
 	{"idle", measureIdle},
 	{"rotate", measureRotate},
 	{"neighbours", measureNeighbours},
@@ -97,7 +99,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.manager, "manager", "", "`program` of the operator (default: built from this source)")
 	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
 	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
-	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for none")
+	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for one that is never reached")
 	fs.DurationVar(&o.idle, "idle", 30*time.Second, "idle, neighbours: how long to look on")
 	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate, neighbours: a new token each")
 	fs.IntVar(&o.hostile, "hostile", 1000, "neighbours: how many tokens the hostile namespace has")

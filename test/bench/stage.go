@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,9 +108,7 @@ func (s *stage) furnish(ctx context.Context) error {
 			}},
 		},
 	}
-	if s.maxCount > 0 {
-		c.Spec.Tokens.MaxCount = new(int32(s.maxCount))
-	}
+	c.Spec.Tokens.MaxCount = new(int32(cmp.Or(s.maxCount, unlimited)))
 	if err := s.clients[0].Create(ctx, c); err != nil {
 		return fmt.Errorf("create Client %s: %w", clientName, err)
 	}

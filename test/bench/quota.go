@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// unlimited is a maxCount that no section reaches.
+const unlimited = 1_000_000
+
+// measureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up, and as many at one whose
+// maxCount is far away. The former goes first, when caches are cold, so what is unfair is unfair to it.
+func measureQuota(ctx context.Context, b *bench) error {
+	before := b.maxCount
+	defer func() { b.maxCount = before }()
+	r := b.report.in("quota")
+	var seconds, passes [2]float64
+	for i, maxCount := range []int{b.tokens, unlimited} {
+		b.maxCount = maxCount
+		var err error
+		if seconds[i], passes[i], err = b.issueAll(ctx); err != nil {
+			return err
+		}
+	}
+	r.add("tokens applied, each time", float64(b.tokens), "tokens")
+	r.beside("until all are Ready with maxCount used up, beside one far away", seconds[0], "s", seconds[1], atMost(1.1))
+	r.beside("passes per token with maxCount used up, beside one far away", passes[0], "passes", passes[1], nil)
+	return b.leave()
+}
+
+// issueAll applies all tokens on a fresh stage. It returns the seconds until they are Ready, and the passes for each.
+func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err error) {
+	s, err := b.fresh(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := s.startOperator(ctx); err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	applied := make(chan error, 1)
+	go func() { applied <- s.apply(ctx) }()
+	last, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady)
+	if err := errors.Join(<-applied, err); err != nil {
+		return 0, 0, err
+	}
+	passes, err = s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken`)
+	return last.Sub(began).Seconds(), passes / float64(b.tokens), err
+}
