@@ -69,7 +69,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 	w := understand(at, around)
 	s, err := r.look(ctx, at, w)
 	if err == nil {
-		w, err = r.evaluate(ctx, at, around, s)
+		w, err = r.evaluate(ctx, at, around, w, s)
 	}
 	if err != nil {
 		return w, s, plan.Plan{}, err

@@ -218,7 +218,7 @@ func maxCountOf(c *v1alpha1.Client, namespace string, nsLabels map[string]string
 func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quota.Limits, bool) {
 	ctx := context.Background() // a read of caches that are there
 	var c v1alpha1.Client
-	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy); err != nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return quota.Limits{}, false
 	}
 	limits, err := lookout{r.Client, r.Live, r.Records}.limits(ctx, &c, namespaces...)
@@ -244,8 +244,7 @@ func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 
 // evaluate decides whether a token has a place in the quota, where nothing else stands in its way or it has versions already:
 // without a place they are refused. It returns the spec as it is understood then.
-func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings, s seen) (wish, error) {
-	w := understand(at, around)
+func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings, w wish, s seen) (wish, error) {
 	own := r.Quota.own
 	versions := s.Current != nil || len(s.Others) > 0
 	if w.Grants == nil { // the versions stay as they are, and count where they did
