@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +21,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// errNoCertificate says that the files of the certificate are not there yet.
-var errNoCertificate = errors.New("there is no certificate yet")
+var (
+	// errNoCertificate says that the files of the certificate are not there yet.
+	errNoCertificate = errors.New("there is no certificate yet")
+	// errExpired says that the certificate in the files is at its end.
+	errExpired = errors.New("the certificate has expired")
+)
 
 // certificates are those of the doors: read from files, and again whenever these change.
 type certificates struct {
@@ -57,7 +65,14 @@ func (c *certificates) load() error {
 	}
 	w, err := certwatcher.New(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("read the certificate of the doors: %w", err)
+		return fmt.Errorf("--tls-cert-file=%s, --tls-private-key-file=%s: %w", c.certFile, c.keyFile, err)
+	}
+	cert, err := w.GetCertificate(nil)
+	if err != nil {
+		return fmt.Errorf("--tls-cert-file=%s: %w", c.certFile, err)
+	}
+	if end := cert.Leaf.NotAfter; !time.Now().Before(end) {
+		return fmt.Errorf("--tls-cert-file=%s: %w, at %s: renew it", c.certFile, errExpired, end.UTC().Format(time.RFC3339))
 	}
 	c.read.Store(w)
 	return nil
@@ -71,6 +86,21 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return nil, errNoCertificate
 }
 
+// isFor reports whether the certificate has a host by exactly that name. One that stands for many names makes none of them the
+// operator's.
+func (c *certificates) isFor(host string) bool {
+	cert, err := c.get(nil)
+	if err != nil {
+		return false
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return slices.ContainsFunc(cert.Leaf.IPAddresses, func(own net.IP) bool { return own.Equal(ip.AsSlice()) })
+	}
+	return slices.ContainsFunc(cert.Leaf.DNSNames, func(own string) bool {
+		return !strings.HasPrefix(own, "*") && strings.EqualFold(own, host)
+	})
+}
+
 // ready fails as long as nobody could be served.
 func (c *certificates) ready() error {
 	if c.read.Load() == nil {
@@ -81,11 +111,11 @@ func (c *certificates) ready() error {
 
 // certify has the doors serve the certificate that the options name. Where it is ours to make, one replica makes it and
 // renews it in the Secret, from where it gets into the files of all: the kubelet does that.
-func (op *Operator) certify(o Options) (*tls.Config, error) {
+func (op *Operator) certify(o Options) (*certificates, error) {
 	d := o.Doors
 	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
-	if err := c.load(); err != nil && (d.Secret == "" || !errors.Is(err, fs.ErrNotExist)) {
-		return nil, err
+	if err := c.load(); err != nil && (d.Secret == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errExpired)) {
+		return nil, err // and not one that the operator is about to make
 	}
 	if d.Secret != "" {
 		err := rotator.AddRotator(op.Manager, &rotator.CertRotator{
@@ -105,5 +135,5 @@ func (op *Operator) certify(o Options) (*tls.Config, error) {
 		}
 	}
 	op.ready["certificate"] = c.ready
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, op.Manager.Add(c)
+	return c, op.Manager.Add(c)
 }

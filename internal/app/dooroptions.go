@@ -28,12 +28,15 @@ type DoorOptions struct {
 	KeyFile        string
 	Secret         string   // where the certificate in those files is made and renewed; empty: somebody else makes it
 	DNSNames       []string // of the certificate that we make; empty: those of the Service
+	ClientCAFile   string   // those who call the webhook and ext_authz show a certificate of these; empty: they need none
 	TrustedProxies []netip.Prefix
 	Audiences      []string
 	Issuer         string
 	MaxStaleness   time.Duration // 0: the doors never close
 	Lookups        int           // reads of the API server a second, for tokens that are not known yet
 	UseWrites      int           // last uses written a second
+	MaxConnections int           // of each listener; 0: there is no bound
+	MaxInFlight    int           // requests answered at once; 0: there is no bound
 	PasswordChecks int           // passwords checked at once; 0: as many as there are processors, four at most
 	Linger         time.Duration // from the order to stop until nothing new is taken
 }
@@ -51,7 +54,10 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.StringVar(&names, "tls-dns-names", "", "comma-separated `names` in a certificate that the operator makes; empty: apptoken-operator.NAMESPACE.svc")
 	fs.StringVar(&proxies, "trusted-proxies", "", "comma-separated `ranges` of the gateways whose X-Forwarded-For is believed, as 10.0.0.0/8")
 	fs.StringVar(&audiences, "audiences", "", "comma-separated `names` of the audiences that tokens are good for in a TokenReview; empty: the API server that asks, alone")
-	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the doors as callers know it, for OAuth metadata; empty: as they ask for it")
+	fs.StringVar(&d.ClientCAFile, "client-ca-file", "", "`file` with CAs, in PEM; callers of /tokenreview and ext_authz must then present a certificate of one of them; read again when it changes. Empty: they need none")
+	fs.IntVar(&d.MaxConnections, "max-connections", 4096, "how many connections each listener has at once, of which one address that is no trusted proxy has a quarter at most; 0: there is no bound")
+	fs.IntVar(&d.MaxInFlight, "max-requests-in-flight", 1024, "how many requests are answered at once, of which a quarter are for verification alone; 0: there is no bound")
+	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. Required with --trusted-proxies. Empty: the host that a caller asks for, if the certificate has its name")
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
 	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second, a quarter of them for one source at most")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
@@ -102,12 +108,38 @@ func (d DoorOptions) validate() error {
 			errs = append(errs, fmt.Errorf("--%s=%q: --plain-http is for loopback addresses such as 127.0.0.1:8443, since tokens would go over the network in the clear", name, open[name]))
 		}
 	}
+	errs = append(errs, d.validateTLS(len(open) > 0))
+	if d.Issuer != "" {
+		if u, err := url.Parse(d.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
+			errs = append(errs, fmt.Errorf("--issuer=%q: write a URL without a path, like https://tokens.example.com", d.Issuer))
+		}
+	}
+	if d.Issuer == "" && len(d.TrustedProxies) > 0 && d.Address != "0" && !isLoopback(d.Address) {
+		errs = append(errs, errors.New("--issuer is required with --trusted-proxies and --bind-address: set it to the URL under which the gateway serves the endpoints, like https://tokens.example.com"))
+	}
+	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
+		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
+	}
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"lookups-per-second", d.Lookups}, {"use-writes-per-second", d.UseWrites}, {"password-checks", d.PasswordChecks}, {"max-connections", d.MaxConnections}, {"max-requests-in-flight", d.MaxInFlight}} {
+		if n.value < 0 || n.value > 10000 {
+			errs = append(errs, fmt.Errorf("--%s=%d: write a number from 0 to 10000", n.flag, n.value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateTLS checks what is said of certificates.
+func (d DoorOptions) validateTLS(isOpen bool) error {
+	var errs []error
 	switch tls := d.CertFile != "" || d.KeyFile != ""; {
 	case (d.CertFile == "") != (d.KeyFile == ""):
 		errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file go together"))
 	case tls && d.PlainHTTP:
 		errs = append(errs, errors.New("--plain-http and --tls-cert-file exclude each other"))
-	case len(open) > 0 && !tls && !d.PlainHTTP:
+	case isOpen && !tls && !d.PlainHTTP:
 		errs = append(errs, errors.New("the doors need a certificate: set --tls-cert-file and --tls-private-key-file, or --plain-http on loopback addresses"))
 	}
 	if d.Secret != "" && (d.CertFile == "" || filepath.Dir(d.CertFile) != filepath.Dir(d.KeyFile)) {
@@ -118,21 +150,8 @@ func (d DoorOptions) validate() error {
 			errs = append(errs, fmt.Errorf("%q is neither the name of a Secret nor one for a certificate", name))
 		}
 	}
-	if d.Issuer != "" {
-		if u, err := url.Parse(d.Issuer); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
-			errs = append(errs, fmt.Errorf("--issuer=%q: write a URL without a path, like https://tokens.example.com", d.Issuer))
-		}
-	}
-	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
-		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
-	}
-	for _, n := range []struct {
-		flag  string
-		value int
-	}{{"lookups-per-second", d.Lookups}, {"use-writes-per-second", d.UseWrites}, {"password-checks", d.PasswordChecks}} {
-		if n.value < 0 || n.value > 10000 {
-			errs = append(errs, fmt.Errorf("--%s=%d: write a number from 0 to 10000", n.flag, n.value))
-		}
+	if d.ClientCAFile != "" && (d.CertFile == "" || d.WebhookAddress == "0" && d.GRPCAddress == "0") {
+		errs = append(errs, errors.New("--client-ca-file is for --webhook-bind-address and --grpc-bind-address, with --tls-cert-file"))
 	}
 	return errors.Join(errs...)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // together are the flags that mean something with others alone.
-var together = []string{"tls-cert-file", "tls-private-key-file", "tls-secret"}
+var together = []string{"tls-cert-file", "tls-private-key-file", "tls-secret", "client-ca-file"}
 
 // doorFlags are the flags of the doors, as in flags.
 var doorFlags = map[string]struct {
@@ -69,6 +69,16 @@ var doorFlags = map[string]struct {
 		two: "10000", second: func(o *app.Options) { o.Doors.UseWrites = 10000 },
 		bad: "10001", complaint: "--use-writes-per-second=10001: write a number from 0 to 10000",
 	},
+	"max-connections": {
+		one: "1", first: func(o *app.Options) { o.Doors.MaxConnections = 1 },
+		two: "0", second: func(o *app.Options) { o.Doors.MaxConnections = 0 },
+		bad: "-1", complaint: "--max-connections=-1: write a number from 0 to 10000",
+	},
+	"max-requests-in-flight": {
+		one: "1", first: func(o *app.Options) { o.Doors.MaxInFlight = 1 },
+		two: "0", second: func(o *app.Options) { o.Doors.MaxInFlight = 0 },
+		bad: "10001", complaint: "--max-requests-in-flight=10001: write a number from 0 to 10000",
+	},
 	"password-checks": {
 		one: "1", first: func(o *app.Options) { o.Doors.PasswordChecks = 1 },
 		two: "64", second: func(o *app.Options) { o.Doors.PasswordChecks = 64 },
@@ -105,6 +115,12 @@ func TestDoorsOpenWithACertificateOrOnLoopback(t *testing.T) {
 		"one that it makes, and no files":       {"--bind-address=:8443 --tls-secret=s", "two files in the folder where that Secret is mounted"},
 		"one that it makes, in two folders":     {"--bind-address=:8443 --tls-secret=s --tls-cert-file=/a/tls.crt --tls-private-key-file=/b/tls.key", "two files in the folder where that Secret is mounted"},
 		"one that it makes, in no Secret":       {"--bind-address=:8443 --tls-secret=S! --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `"S!" is neither the name of a Secret`},
+		"behind a gateway, with an issuer":      {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --issuer=https://t.example.com --tls-cert-file=a --tls-private-key-file=b", ""},
+		"behind a gateway, without an issuer":   {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --tls-cert-file=a --tls-private-key-file=b", "--issuer is required with --trusted-proxies"},
+		"behind one on the same host":           {"--bind-address=127.0.0.1:8443 --trusted-proxies=127.0.0.0/8 --plain-http", ""},
+		"with CAs of clients":                   {"--bind-address=:8443 --webhook-bind-address=:9443 --client-ca-file=c --tls-cert-file=a --tls-private-key-file=b", ""},
+		"with CAs of clients, in the clear":     {"--webhook-bind-address=127.0.0.1:9443 --client-ca-file=c --plain-http", "--client-ca-file is for"},
+		"with CAs of clients, of no listener":   {"--bind-address=:8443 --client-ca-file=c --tls-cert-file=a --tls-private-key-file=b", "--client-ca-file is for"},
 		"an address that is none":               {"--bind-address=8443 --plain-http", "write host:port or :port, or 0 for none"},
 	} {
 		o, err := app.ParseOptions(strings.Fields(x.args), environment{}.get)

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,7 +47,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		return err
 	}
 	doors := &server.Doors{
-		Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
+		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
 		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("doors"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	doors.Logins = login.NewService(login.Options{
@@ -62,14 +64,13 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
 	}
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
-	var certificate *tls.Config // nil: none is set
-	if d.CertFile != "" && (len(d.open()) > 0 || o.secureMetrics()) {
-		var err error
-		if certificate, err = op.certify(o); err != nil {
-			return err
-		}
+	t, err := op.tlsConfigs(doors, o)
+	if err != nil {
+		return err
 	}
-	op.Doors = op.listeners(doors, o, certificate)
+	if op.Doors, err = op.listeners(ctx, doors, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
+		return err
+	}
 	op.ready["store"] = func() error {
 		if !verifier.Open() {
 			return errors.New("the doors are closed until something is heard of the API server")
@@ -83,7 +84,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	return errors.Join(
 		op.Manager.Add(&serving{op.Doors, closed}),
 		op.Manager.Add(summaries{doors.Audit, closed}),
-		op.serveMetrics(ctx, o, certificate),
+		op.serveMetrics(ctx, o, t.all),
 		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
 		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
 		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Now: time.Now, Closed: closed}),
@@ -114,22 +115,65 @@ func heard(v *verify.Verifier) string {
 	return fmt.Sprintf("the API server was heard of %s ago", silence.Truncate(time.Second))
 }
 
-// listeners are those whose addresses are set, by the names of their flags.
-func (op *Operator) listeners(doors *server.Doors, o Options, certificate *tls.Config) map[string]*server.Listener {
+// listeners returns those whose addresses are set, by the names of their flags. Each has its address already: a port that is
+// taken ends the operator before it has done anything.
+func (op *Operator) listeners(ctx context.Context, doors *server.Doors, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
+	open := o.Doors.open()
 	all := map[string]*server.Listener{}
-	for name, address := range o.Doors.open() {
-		l := &server.Listener{Address: address, TLS: certificate, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors")}
+	for _, name := range slices.Sorted(maps.Keys(open)) {
+		l := &server.Listener{
+			Address: open[name], TLS: t.all, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors"),
+			MaxConnections: o.Doors.MaxConnections, Trusted: o.Doors.TrustedProxies, Refused: refused,
+		}
 		switch name {
 		case "webhook-bind-address":
-			l.Handler = doors.WebhookHandler()
+			l.Handler, l.TLS = doors.WebhookHandler(), t.callers
 		case "grpc-bind-address":
-			l.GRPC = doors.GRPC()
+			l.GRPC, l.TLS = doors.GRPC(), t.callers
 		default:
 			l.Handler = doors.Handler()
 		}
+		if err := l.Listen(ctx); err != nil {
+			closeAll(all)
+			return nil, fmt.Errorf("--%s=%s: %w", name, open[name], err)
+		}
 		all[name] = l
 	}
-	return all
+	return all, nil
+}
+
+// closeAll gives back the addresses of an operator that will not start.
+func closeAll(all map[string]*server.Listener) {
+	for _, l := range all {
+		_ = l.Close() //nolint:errcheck // there is another error to report
+	}
+}
+
+// tlsConfigs are how listeners serve; nil: in the clear.
+type tlsConfigs struct {
+	all     *tls.Config
+	callers *tls.Config // of those that may ask their callers for a certificate
+}
+
+// tlsConfigs reads the certificates.
+func (op *Operator) tlsConfigs(doors *server.Doors, o Options) (tlsConfigs, error) {
+	if o.Doors.CertFile == "" || len(o.Doors.open()) == 0 && !o.secureMetrics() {
+		return tlsConfigs{}, nil
+	}
+	c, err := op.certify(o)
+	if err != nil {
+		return tlsConfigs{}, err
+	}
+	doors.IsOwnName = c.isFor
+	all := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	if o.Doors.ClientCAFile == "" {
+		return tlsConfigs{all, all}, nil
+	}
+	cas, err := newClientCAs(o.Doors.ClientCAFile, ctrl.Log.WithName("certificates"))
+	if err != nil {
+		return tlsConfigs{}, err
+	}
+	return tlsConfigs{all, cas.require(all)}, nil
 }
 
 // serving is all listeners.

@@ -88,7 +88,11 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := addReconcilers(mgr, store, passwords, op.Quota, o, counters); err != nil {
 		return nil, err
 	}
-	return op, op.openDoors(ctx, store, o)
+	if err := op.openDoors(ctx, store, o); err != nil {
+		closeAll(op.Doors)
+		return nil, err
+	}
+	return op, nil
 }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.

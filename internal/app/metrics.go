@@ -56,10 +56,11 @@ type doorMetrics struct {
 	lookups   *prometheus.CounterVec
 	logins    *prometheus.CounterVec
 	silence   prometheus.GaugeFunc
+	overload  *prometheus.CounterVec
 }
 
 func (m doorMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.silence}
+	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.silence, m.overload}
 }
 
 func newDoorMetrics(silence func() float64) doorMetrics {
@@ -77,6 +78,9 @@ func newDoorMetrics(silence func() float64) doorMetrics {
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_logins_total", Help: "Logins by protocol and result: LoggedIn, or Denied, Limited, Refused, Unavailable.",
 		}, []string{"protocol", "result"}),
+		overload: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "apptoken_overload_refusals_total", Help: "Connections and requests that were refused since there were too many at once, by bound.",
+		}, []string{"bound"}),
 		silence: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "apptoken_store_silence_seconds", Help: "Seconds since the API server was last heard of.",
 		}, silence),

@@ -21,6 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+
+	"github.com/apptoken/operator/internal/server"
 )
 
 // Bounds of /metrics. A scrape walks every token and Client in the caches; a credential that is not known yet costs the
@@ -28,6 +30,8 @@ import (
 const (
 	maxScrapes         = 2  // answered at once
 	maxMetricsRequests = 16 // in hand at once, with those of strangers
+
+	maxMetricsConnections = 64 // at once, a quarter of one source at most
 
 	metricsRate, metricsBurst             = 50, 100 // requests a second
 	metricsSourceRate, metricsSourceBurst = 5, 20   // of one source
@@ -42,9 +46,10 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 	}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.MetricsAddress)
 	if err != nil {
-		return fmt.Errorf("listen for scrapes: %w", err)
+		return fmt.Errorf("--metrics-bind-address=%s: %w", o.MetricsAddress, err)
 	}
 	op.MetricsAddr = socket.Addr()
+	socket = server.Bound(socket, maxMetricsConnections)
 	handler, logger := scrapeHandler(metrics.Registry), ctrl.Log.WithName("metrics")
 	if o.secureMetrics() {
 		if socket, handler, err = op.secure(socket, handler, certificate, logger); err != nil {

@@ -11,7 +11,12 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/apptoken/operator/internal/server"
 )
+
+// maxProbeConnections is how many connections the probes have at most: a kubelet has one for each.
+const maxProbeConnections = 64
 
 // check is something that must be in order before this replica is asked anything.
 type check func() error
@@ -29,11 +34,11 @@ func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) 
 	}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen for probes: %w", err)
+		return fmt.Errorf("--health-probe-bind-address=%s: %w", address, err)
 	}
 	return op.Manager.Add(&manager.Server{
 		Name:            "probes",
-		Listener:        socket,
+		Listener:        server.Bound(socket, maxProbeConnections),
 		Server:          &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
 		ShutdownTimeout: new(time.Second),
 	})
@@ -43,6 +48,7 @@ func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) 
 func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	name, single := strings.CutPrefix(r.URL.Path, "/readyz/")
 	_, known := p.ready[name]
 	status, text := http.StatusNotFound, "not found\n"

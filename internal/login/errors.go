@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/apptoken/operator/internal/record"
 )
 
 var (
@@ -13,6 +15,14 @@ var (
 	// ErrUnavailable says that it cannot be told, or not be written, at the moment. Asking again can help.
 	ErrUnavailable = errors.New("it cannot be done at the moment")
 )
+
+// Denied is ErrDenied of a refresh token whose session is known. The record is for the audit log alone.
+type Denied struct{ Record record.Record }
+
+func (*Denied) Error() string { return ErrDenied.Error() }
+
+// Is reports whether a target is ErrDenied.
+func (*Denied) Is(target error) bool { return target == ErrDenied } //nolint:errorlint // of a sentinel, which is not wrapped
 
 // Limited says that a name, a source or a user asks too often.
 type Limited struct {

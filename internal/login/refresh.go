@@ -33,7 +33,10 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 	o, err := s.refresh(ctx, x)
 	served = err == nil || errors.Is(err, errOvertaken) // by somebody else, elsewhere
 	if errors.Is(err, errOvertaken) {
-		return Opened{}, ErrDenied
+		err = ErrDenied
+	}
+	if x.known != nil && errors.Is(err, ErrDenied) {
+		err = &Denied{*x.known}
 	}
 	return o, err
 }
@@ -48,6 +51,18 @@ type exchange struct {
 	arrived   time.Time
 	again     bool // this replica may have exchanged it already, and its cache may not show it yet
 	tried     bool // it began to write
+
+	known *record.Record // one of the session, or the one that the token is of; nil: the session has none
+}
+
+// names notes a record of the session: the one that the token is of, where that is known.
+func (x *exchange) names(found finding, r record.Record, family []record.Record) {
+	switch {
+	case found == good, found == retried:
+		x.known = &r
+	case len(family) > 0:
+		x.known = &family[0]
+	}
 }
 
 func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
@@ -56,7 +71,9 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 		return Opened{}, unavailable(err)
 	}
 	overtaken := false
-	if found, r := judge(s.Now(), x.digest, rs); found == good && !x.again {
+	found, r := judge(s.Now(), x.digest, rs)
+	x.names(found, r, rs)
+	if found == good && !x.again {
 		o, err := s.succeed(ctx, x, r, rs)
 		if !errors.Is(err, errOvertaken) {
 			return o, err
@@ -67,7 +84,8 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	if rs, err = s.family(ctx, x.family, x.source, x.again || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
-	found, r := judge(s.Now(), x.digest, rs)
+	found, r = judge(s.Now(), x.digest, rs)
+	x.names(found, r, rs)
 	switch {
 	case found == retried && !x.again && (overtaken || s.refreshing.crowded(x.digest)) &&
 		x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds

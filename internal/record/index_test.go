@@ -246,3 +246,6 @@ func (x *index) Find(d token.Digest) *record.Record {
 	}
 	return nil
 }
+
+// Removed implements what Feed tells of.
+func (*index) Removed(record.Record) {}

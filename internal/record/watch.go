@@ -11,6 +11,8 @@ import (
 type keeper interface {
 	Set(r Record)
 	Remove(d token.Digest)
+	// Removed is told of the whole record of a digest that Remove was called with.
+	Removed(r Record)
 }
 
 // Feed returns the handler of a watch on TokenRecords that tells of each record as it is. A TokenRecord that cannot be read is not
@@ -27,6 +29,7 @@ func Feed(x keeper) toolscache.ResourceEventHandler {
 			// After a gap in the watch, what comes as a change of a record can be another one under the same name.
 			if was, known := read(before); known && (!ok || was.Digest != r.Digest) {
 				x.Remove(was.Digest)
+				x.Removed(was)
 			}
 			if ok {
 				x.Set(r)
@@ -38,6 +41,7 @@ func Feed(x keeper) toolscache.ResourceEventHandler {
 			}
 			if r, ok := read(obj); ok {
 				x.Remove(r.Digest)
+				x.Removed(r)
 			}
 		},
 	}

@@ -15,6 +15,9 @@ var (
 	basic        = []string{`Basic realm="apptoken"`}
 	insufficient = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
 	soon         = []string{"5"}
+	nosniff      = []string{"nosniff"}
+	noContent    = []string{"default-src 'none'; frame-ancestors 'none'"}
+	hsts         = []string{"max-age=31536000"}
 )
 
 // fault is the body of an answer that refuses, in the words of RFC 6749, 5.2.
@@ -43,6 +46,18 @@ func unavailable(w http.ResponseWriter) {
 	problem(w, http.StatusServiceUnavailable, "temporarily_unavailable", "it cannot be told now; ask again")
 }
 
+// restrain keeps a browser from taking an answer for something else than data.
+func restrain(header http.Header) {
+	header["X-Content-Type-Options"], header["Content-Security-Policy"] = nosniff, noContent
+}
+
+// overTLS tells a browser to come over TLS alone from now on, if it did (RFC 6797).
+func overTLS(header http.Header, r *http.Request) {
+	if r.TLS != nil {
+		header["Strict-Transport-Security"] = hsts
+	}
+}
+
 // answer writes what a door says.
 func answer(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
@@ -52,6 +67,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 	}
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = isJSON, noStore
+	restrain(header)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n')) //nolint:errcheck // whoever asked has gone
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	auditlog "github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
@@ -120,4 +121,44 @@ func TestAudit_ManagementRefusalNamesTheCaller(t *testing.T) {
 	if len(lines) != 1 || lines[0]["endpoint"] != "manage" || lines[0]["verdict"] != "PermissionMissing" || lines[0]["client"] != "acme" || lines[0]["token"] == nil {
 		t.Errorf("%v", lines)
 	}
+}
+
+func TestAudit_RefusedRefreshNamesTheSession(t *testing.T) {
+	h := newOpenInn(t)
+	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	refresh := h.token(first, "refreshToken")
+	h.people.SetUser(login.User{Name: "alice", UID: "uid of alice", Username: usernames["alice"], Suspended: true})
+	if got := h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh)); got.status != http.StatusUnauthorized {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	lines := h.audit.events(t, auditlog.LoginRefreshFailed)
+	if len(lines) != 1 || lines[0]["user"] != "alice" || lines[0]["client"] != "acme" || lines[0]["token"] == nil {
+		t.Errorf("%v", lines)
+	}
+	h.clean()
+}
+
+func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
+	h := newOpenInn(t)
+	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	tok, refresh := h.token(first, "token"), h.token(first, "refreshToken")
+	_, digest, err := token.DigestOf(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := h.books.Find(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.call(http.MethodPost, "/auth/logout", bearer(tok))
+	h.index.Removed(rec) // as the watch does
+	for range 100 {      // junk
+		h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", strangeRefresh(t)))
+	}
+	h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
+	lines := h.audit.events(t, auditlog.CredentialRevokedUse)
+	if len(lines) != 1 || lines[0]["kind"] != "Refresh" || lines[0]["user"] != "alice" || lines[0]["endpoint"] != "login" || lines[0]["token"] != digest.RecordName() {
+		t.Errorf("%v", lines)
+	}
+	h.clean()
 }

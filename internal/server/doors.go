@@ -31,9 +31,12 @@ type Doors struct {
 	Records   store
 	Trusted   []netip.Prefix // proxies whose word about the address of a caller is taken
 	Audiences []string       // of our tokens at kube-apiservers; empty: they have none
-	Issuer    string         // URL under which callers reach us, for metadata; empty: what the caller asked for
-	Audit     *audit.Log     // of refusals and changes
-	Log       logr.Logger    // of requests that failed here
+	Issuer    string         // URL under which callers reach us, for metadata; empty: see issuer
+	InFlight  *InFlight      // nil: there is no bound
+	// IsOwnName reports whether the serving certificate is for a host by exactly that name; nil: it is for none.
+	IsOwnName func(host string) bool
+	Audit     *audit.Log  // of refusals and changes
+	Log       logr.Logger // of requests that failed here
 	Metrics   *Metrics
 	Now       func() time.Time
 
@@ -48,12 +51,13 @@ func (d *Doors) Handler() http.Handler {
 	if d.Logins != nil {
 		all.pages = ui.Handler()
 	}
-	return all
+	return d.InFlight.within(all, func(path string) bool { return path == pathVerify })
 }
 
 // WebhookHandler serves the door that kube-apiservers ask.
 func (d *Doors) WebhookHandler() http.Handler {
-	return newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
+	all := newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
+	return d.InFlight.within(all, func(string) bool { return true })
 }
 
 // ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and writes
@@ -63,7 +67,9 @@ func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Fa
 	f.Caller = caller
 	who, v := d.Verifier.Verify(ctx, credential, f)
 	d.Metrics.answered(at, v, d.Now().Sub(began))
-	if v != verify.Good {
+	if v == verify.Good {
+		acceptedOn(ctx)
+	} else {
 		d.refused(at, credential, v, f)
 	}
 	return who, v

@@ -21,3 +21,6 @@ func Presented(h http.Header) (text string, many bool, session string) {
 	p := presentedIn(h)
 	return p.text, p.many, p.session
 }
+
+// LetGoAfter shortens the time that a connection may be silent on which no credential was accepted.
+func (l *Listener) LetGoAfter(idle time.Duration) { l.idle = idle }

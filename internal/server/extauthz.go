@@ -179,9 +179,12 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 
 func refuse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
-		Status:  &typev3.HttpStatus{Code: status},
-		Headers: []*corev3.HeaderValueOption{header("Content-Type", "application/json"), header("Cache-Control", "no-store")},
-		Body:    body + "\n",
+		Status: &typev3.HttpStatus{Code: status},
+		Headers: []*corev3.HeaderValueOption{ // and not that of TLS, which is the gateway's to say
+			header("Content-Type", isJSON[0]), header("Cache-Control", noStore[0]),
+			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", noContent[0]),
+		},
+		Body: body + "\n",
 	}
 	if challenge != "" {
 		denied.Headers = append(denied.Headers, header("WWW-Authenticate", challenge))

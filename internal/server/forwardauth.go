@@ -26,7 +26,8 @@ const (
 const mostList = 4 << 10
 
 // identityHeaders are the names, in the order of valuesOf. With Cache-Control they are as many as a map of Go holds before
-// it grows, which costs each answer as much as the verification does.
+// it grows, which costs each answer as much as the verification does. So an answer that lets a request pass has none of the
+// headers that restrain browsers: it has no body, and goes to a gateway. Those that refuse have them.
 var identityHeaders = [...]string{
 	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
@@ -51,12 +52,16 @@ func bounded(list string) string {
 	return list
 }
 
+// pathVerify is where gateways ask.
+const pathVerify = "/verify"
+
 // forwardAuth answers a gateway: may the request that it holds back pass?
 func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	facts, err := required(r.URL.RawQuery)
 	if err != nil {
+		overTLS(header, r)
 		problem(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
@@ -64,13 +69,16 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	p := presentedIn(r.Header)
 	facts.Session = p.session
 	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
-	switch {
-	case verdict == verify.Good:
+	if verdict == verify.Good {
 		values := valuesOf(who)
 		for i, name := range identityHeaders {
 			header[name] = values[i : i+1 : i+1]
 		}
 		w.WriteHeader(http.StatusOK)
+		return
+	}
+	overTLS(header, r)
+	switch {
 	case verdict == verify.Stale:
 		unavailable(w) // of all; what is Undecided is one token that nobody knows
 	case verdict.Forbidden():

@@ -24,15 +24,17 @@ import (
 )
 
 const (
-	plain     = "Cache-Control=no-store;Content-Type=application/json "
-	requested = "Cache-Control=no-store;Content-Type=application/json;Www-Authenticate="
+	restrained = "Cache-Control=no-store;Content-Security-Policy=default-src 'none'; frame-ancestors 'none';Content-Type=application/json;"
+	sniffless  = "X-Content-Type-Options=nosniff "
+	plain      = restrained + sniffless
+	requested  = restrained + "Www-Authenticate="
 
 	passed = `200 Cache-Control=no-store;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
 		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
 	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
-	nothing    = `401 ` + requested + `Bearer realm="apptoken" {"error":"unauthorized","error_description":"a token is required"}`
-	refused    = `401 ` + requested + `Bearer realm="apptoken", error="invalid_token" {"error":"invalid_token","error_description":"the token is not accepted"}`
-	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope" {"error":"insufficient_scope","error_description":"the token is good, and does not hold what is required here"}`
+	nothing    = `401 ` + requested + `Bearer realm="apptoken";` + sniffless + `{"error":"unauthorized","error_description":"a token is required"}`
+	refused    = `401 ` + requested + `Bearer realm="apptoken", error="invalid_token";` + sniffless + `{"error":"invalid_token","error_description":"the token is not accepted"}`
+	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope";` + sniffless + `{"error":"insufficient_scope","error_description":"the token is good, and does not hold what is required here"}`
 )
 
 func (h *hut) passed() string {

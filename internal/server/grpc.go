@@ -31,8 +31,14 @@ func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
 func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
+			if !d.InFlight.enter(true) {
+				return nil, status.Error(codes.Unavailable, "too many requests are being answered; ask again")
+			}
 			ctx, cancel := context.WithTimeout(ctx, slowest)
-			context.AfterFunc(ctx, cancel) // at the end of the question at the latest, which ends its context
+			context.AfterFunc(ctx, func() { // at the end of the question at the latest, which ends its context
+				cancel()
+				d.InFlight.leave()
+			})
 			return ctx, nil
 		}),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { // in words that repeat nothing

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -42,7 +44,13 @@ type Listener struct {
 	Linger time.Duration
 	Log    logr.Logger
 
+	MaxConnections int            // at once; 0: there is no bound. One address has a quarter of them at most
+	Trusted        []netip.Prefix // proxies that may have all of them
+	Refused        func()         // is told of each connection beyond the bound; nil: nobody is
+
 	slowest  time.Duration // of what is sent, in tests; 0: as above
+	idle     time.Duration // of strangers, in tests; 0: as above
+	socket   net.Listener
 	stopping atomic.Bool
 	bound    atomic.Pointer[net.Addr]
 }
@@ -73,12 +81,32 @@ type acceptor interface {
 	Shutdown(ctx context.Context) error
 }
 
-// Start serves until ctx ends, and a little longer.
-func (l *Listener) Start(ctx context.Context) error {
+// Listen takes the address, so that Start cannot fail for that. Connections wait until Start.
+func (l *Listener) Listen(ctx context.Context) error {
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	l.socket = socket
+	return nil
+}
+
+// Close gives the address back, if it was taken and Start was never called.
+func (l *Listener) Close() error {
+	if l.socket == nil {
+		return nil
+	}
+	return l.socket.Close()
+}
+
+// Start serves until ctx ends, and a little longer.
+func (l *Listener) Start(ctx context.Context) error {
+	if l.socket == nil {
+		if err := l.Listen(ctx); err != nil {
+			return err
+		}
+	}
+	socket := &boundedSocket{Listener: l.socket, max: l.MaxConnections, trusted: l.Trusted, refused: l.Refused, idle: cmp.Or(l.idle, strangerIdle)}
 	server := l.overHTTP(context.WithoutCancel(ctx))
 	if l.GRPC != nil {
 		server = overGRPC{l.GRPC, l.TLS}
@@ -121,6 +149,8 @@ func (l *Listener) overHTTP(ctx context.Context) acceptor {
 		TLSConfig:                    l.TLS.Clone(), // it is completed
 		ErrorLog:                     log.New(quiet{l.Log}, "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		ConnContext:                  withConn,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: mostStreams},
 	}
 	if l.TLS == nil {
 		server.Protocols = new(http.Protocols)

@@ -138,6 +138,8 @@ func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 		d.counted(r, "Denied")
 	case err != nil:
 		d.counted(r, "Unavailable")
+	default:
+		acceptedOn(r.Context())
 	}
 	return u, err
 }
@@ -224,11 +226,13 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.
 		d.refreshFailed(r, presented, err)
 		return login.Opened{}, err
 	}
+	acceptedOn(r.Context())
 	d.tell(r, audit.Line{Event: audit.LoginRefreshed, Predecessor: o.Record.Predecessor}, o)
 	return o, nil
 }
 
-// refreshFailed writes a refresh token that was not accepted to the audit log.
+// refreshFailed writes a refresh token that was not accepted to the audit log, and names a record of its session where there is
+// one, or was until that was ended.
 func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error) {
 	line := audit.Line{
 		Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied", Source: d.source(r), Peer: peerOf(r.RemoteAddr),
@@ -238,6 +242,13 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	}
 	if limited, isLimited := errors.AsType[*login.Limited](err); isLimited {
 		line.Verdict, line.RetryAfter = "Limited", limited.After.String()
+	}
+	if denied, isKnown := errors.AsType[*login.Denied](err); isKnown {
+		line.Token, line.Client, line.User = denied.Record.Name(), denied.Record.Client, denied.Record.User
+	} else if k, ok := d.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
+		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, doors[doorLogin], ""
+		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
+		line.RetryAfter = ""
 	}
 	d.Audit.Limited(line)
 }

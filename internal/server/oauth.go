@@ -205,18 +205,3 @@ func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
 	}
 	answer(w, http.StatusOK, m)
 }
-
-// issuer is the URL under which callers reach us. Without one the answer was written.
-func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
-	switch {
-	case d.Issuer != "":
-		return d.Issuer, true
-	case r.Host == "": // HTTP/1.0
-		problem(w, http.StatusBadRequest, "invalid_request", "the request names no host")
-		return "", false
-	case r.TLS == nil:
-		return "http://" + r.Host, true
-	default:
-		return "https://" + r.Host, true
-	}
-}

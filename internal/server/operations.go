@@ -54,7 +54,7 @@ const (
 // operations are all that the doors and protocols answer to.
 func (d *Doors) operations() []operation {
 	all := []operation{
-		{"", "/verify", d.forwardAuth, description{
+		{"", pathVerify, d.forwardAuth, description{
 			id: "verify", tag: tagVerify, summary: "Ask whether a token is good, as a gateway does",
 			query: []param{{name: "permission", text: "A permission that must be held"}, {name: "role", text: "A role that must be held"}, {name: "client", text: "The client that the token must be of"}},
 			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{401, 403, 503},
@@ -79,7 +79,9 @@ func (d *Doors) operations() []operation {
 	}
 	document := openAPI(all)
 	return append(all, operation{method: http.MethodGet, path: "/openapi.json", serve: func(w http.ResponseWriter, _ *http.Request) {
-		w.Header()["Content-Type"] = isJSON
+		header := w.Header()
+		header["Content-Type"] = isJSON
+		restrain(header)
 		_, _ = w.Write(document) //nolint:errcheck // whoever asked has gone
 	}})
 }

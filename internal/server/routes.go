@@ -50,6 +50,9 @@ func newRoutes(all []operation) *routes {
 var escapedSlash = regexp.MustCompile(`(?i)%2f`)
 
 func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != pathVerify { // which does it by itself, where it refuses
+		overTLS(w.Header(), r)
+	}
 	if r.URL.RawPath != "" && escapedSlash.MatchString(r.URL.RawPath) {
 		nothingHere(w)
 		return

@@ -148,7 +148,8 @@ func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
 		return
 	}
-	w.Header()["Content-Type"] = []string{"application/vnd.sun.wadl+xml"}
-	w.Header()["Cache-Control"] = noStore
+	header := w.Header()
+	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, noStore
+	restrain(header)
 	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // whoever asked has gone
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -48,6 +49,23 @@ func knownOf(it *item) Known {
 	}
 	return k
 }
+
+// KnownSession returns what this replica knew of the records of a session that has ended, by the digest that its refresh tokens
+// have in common.
+func (v *Verifier) KnownSession(family token.Digest) (Known, bool) {
+	return v.index.sessions.find(family)
+}
+
+// Removed remembers a record that was deleted, where its refresh token is another credential that may still be used.
+func (x *Index) Removed(r record.Record) {
+	if r.Refresh != nil {
+		k := Known{ID: id(r.Digest), Kind: token.Refresh, Subject: subject(r.Owner), Client: r.Client, User: r.User}
+		x.sessions.add(k, r.Refresh.Family, r.Refresh.ExpiresAt.Unix())
+	}
+}
+
+// maxSessions is how many sessions that have ended a replica remembers.
+const maxSessions = 1 << 14
 
 // maxRemoved is how many deleted records a replica remembers.
 const maxRemoved = 1 << 16
@@ -107,15 +125,15 @@ func (m *removed) find(d token.Digest) (Known, bool) {
 	return Known{}, false
 }
 
-// add remembers a record that was deleted just now.
-func (m *removed) add(it *item) {
+// add remembers a record that was deleted just now, by a digest, and when it would have ended, in Unix seconds.
+func (m *removed) add(k Known, d token.Digest, end int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.now == nil || m.all[it.Digest] != nil {
+	if m.now == nil || m.all[d] != nil {
 		return
 	}
-	r := &removal{Known: knownOf(it), digest: it.Digest}
-	r.Revoked = m.now().Unix() < it.Value.expiresAt
+	r := &removal{Known: k, digest: d}
+	r.Revoked = m.now().Unix() < end
 	r.Subject = strings.Clone(r.Subject) // it is a part of something longer
 	if m.all == nil {
 		m.all, m.shares = map[token.Digest]*removal{}, map[share]*removals{}

@@ -74,6 +74,7 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	v.reads = rate.NewLimiter(rate.Limit(o.Reads), o.Reads)
 	v.shares = newShares(o.Reads)
 	x.removed.remember(o.Now, maxRemoved)
+	x.sessions.remember(o.Now, maxSessions)
 	return v
 }
 

@@ -1,0 +1,94 @@
+package app
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// clientCAs verifies the certificates of callers against the CAs in a file, which is read again when it changes.
+type clientCAs struct {
+	file string
+	log  logr.Logger
+	now  func() time.Time
+
+	mu      sync.Mutex
+	read    time.Time
+	content []byte
+	pool    *x509.CertPool
+}
+
+// rereadInterval is how often the file is read at most.
+const rereadInterval = time.Second
+
+// newClientCAs reads the file for the first time.
+func newClientCAs(file string, log logr.Logger) (*clientCAs, error) {
+	c := &clientCAs{file: file, log: log, now: time.Now}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// load reads the file, if it changed.
+func (c *clientCAs) load() error {
+	content, err := os.ReadFile(c.file)
+	if err != nil {
+		return fmt.Errorf("--client-ca-file: %w", err)
+	}
+	if c.pool != nil && bytes.Equal(content, c.content) {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return fmt.Errorf("--client-ca-file=%s: the file holds no certificate in PEM", c.file)
+	}
+	c.content, c.pool = content, pool
+	return nil
+}
+
+// current returns the CAs in the file. Where it cannot be read any more, those that were in it go on.
+func (c *clientCAs) current() *x509.CertPool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); now.Sub(c.read) >= rereadInterval {
+		c.read = now
+		if err := c.load(); err != nil {
+			c.log.Error(err, "read the CAs of clients again")
+		}
+	}
+	return c.pool
+}
+
+// require returns a configuration under which a caller must present a certificate of one of the CAs. It is checked on each
+// connection, one that resumes a session among them, since a CA may have been taken out of the file meanwhile.
+func (c *clientCAs) require(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	config.ClientAuth = tls.RequireAnyClientCert
+	config.VerifyConnection = c.verify
+	return config
+}
+
+func (c *clientCAs) verify(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("the caller presents no certificate")
+	}
+	others := x509.NewCertPool()
+	for _, cert := range state.PeerCertificates[1:] {
+		others.AddCert(cert)
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots: c.current(), Intermediates: others, CurrentTime: c.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return fmt.Errorf("the caller's certificate: %w", err)
+	}
+	return nil
+}
