@@ -23,7 +23,7 @@ import (
 var (
 	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 	metric   = regexp.MustCompile(`[$]?\bapptoken_[a-z_]+[a-z]\b`)
 )
 
