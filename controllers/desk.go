@@ -59,7 +59,9 @@ func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // what 
 // unavailable is err where that is of those that a caller of the desk knows, or else says that it could not be done.
 func unavailable(err error) error {
 	known := []error{nil, desk.ErrMissing, desk.ErrTaken, desk.ErrInUse, desk.ErrUnavailable}
-	if _, refused := errors.AsType[*desk.Refused](err); refused || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+	_, refused := errors.AsType[*desk.Refused](err)
+	_, denied := errors.AsType[*desk.Denied](err)
+	if refused || denied || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", desk.ErrUnavailable, err)
@@ -113,6 +115,9 @@ func (d *Desk) keyOf(s desk.Scope, name string) types.NamespacedName {
 	}
 	return types.NamespacedName{Namespace: d.Namespace, Name: objectName(s, name)}
 }
+
+// Subject returns the subject of the credentials of a token, whether or not there is one of that name. It reads nothing.
+func (d *Desk) Subject(s desk.Scope, name string) string { return d.keyOf(s, name).String() }
 
 // find reads a token of a scope. One of another scope is as one that is not there. A token that is being deleted is found.
 func (d *Desk) find(ctx context.Context, from client.Reader, s desk.Scope, name string) (*v1alpha1.ApplicationToken, error) {
@@ -193,7 +198,7 @@ func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change f
 		if data, err := client.MergeFrom(before).Data(at); err == nil && string(data) == "{}" {
 			return nil
 		}
-		err := d.Client.Patch(ctx, at, patch)
+		err := d.Client.Patch(ctx, at, patch, fieldOwner)
 		switch {
 		case err == nil:
 			return nil
@@ -221,6 +226,13 @@ func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change f
 		*at = now
 	}
 	return fmt.Errorf("%w: %s changes all the time", desk.ErrUnavailable, key)
+}
+
+// recordsOf reads the records of a token by the word of the API server, each by its name: those that the object names, those
+// that the cache knows, and what these took over from. No list of the API server is asked for, which would look at every record
+// of every token. What it may miss nobody has been told of, since a version is told of once the object names it.
+func (d *Desk) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) ([]record.Record, error) {
+	return d.Records.ConfirmOf(ctx, owner(at), append(remembered(at), at.Annotations[v1alpha1.AnnotationRecord])...)
 }
 
 // end deletes records: from now on their credentials are refused here, and soon everywhere.

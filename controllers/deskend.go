@@ -32,7 +32,7 @@ func (d *Desk) Revoke(ctx context.Context, s desk.Scope, name string) error {
 	if err != nil {
 		return err
 	}
-	records, err := d.Records.ConfirmOf(ctx, owner(at))
+	records, err := d.recordsOf(ctx, at)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -58,7 +58,7 @@ func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
 }
 
 // Change changes what one may do, or suspends it. The records follow at once, whether or not there is a leader.
-func (d *Desk) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
+func (d *Desk) Change(ctx context.Context, by desk.Caller, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
 	at, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Token{}, err
@@ -71,12 +71,21 @@ func (d *Desk) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name str
 		if err != nil {
 			return err
 		}
+		activates := at.Spec.State == v1alpha1.TokenSuspended && c.State != nil && *c.State == string(v1alpha1.TokenActive)
+		if activates && !suspendedHere(at) {
+			return errStopped
+		}
 		apply(at, c)
 		w, around, err := d.understand(ctx, at, false)
-		if err != nil || w.Refused == was.Refused { // what stood in the way before does not hold up less
+		if err != nil {
 			return err
 		}
-		return refusalFrom(w, around)
+		if w.Refused != was.Refused { // what stood in the way before does not hold up less
+			if err := refusalFrom(w, around); err != nil {
+				return err
+			}
+		}
+		return d.permitChange(ctx, by, at, activates, was, w)
 	})
 	if err != nil {
 		return desk.Token{}, err
@@ -137,7 +146,7 @@ func (d *Desk) follow(ctx context.Context, at *v1alpha1.ApplicationToken) error 
 		if err != nil {
 			return err
 		}
-		records, err := d.Records.ConfirmOf(ctx, owner(at))
+		records, err := d.recordsOf(ctx, at)
 		if err != nil {
 			return err
 		}

@@ -19,17 +19,17 @@ import (
 )
 
 // Create makes a token.
-func (d *Desk) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
+func (d *Desk) Create(ctx context.Context, by desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
 	at, err := d.draft(ctx, s, w)
 	if err != nil {
 		return desk.Issued{}, err
 	}
-	return d.make(ctx, at)
+	return d.make(ctx, by, at)
 }
 
 // make makes a token, and gives its place in the quota back where it does not come to be.
-func (d *Desk) make(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
-	made, err := d.attempt(ctx, draft)
+func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
+	made, err := d.attempt(ctx, by, draft)
 	if err != nil {
 		d.Quota.index.Withdraw(quotaKey(draft))
 	}
@@ -38,10 +38,13 @@ func (d *Desk) make(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk
 
 // attempt makes the object, then the record of its first version, and then says in the object that this is the one. Whoever
 // finds the object without that may take it over: nobody was told of what it has.
-func (d *Desk) attempt(ctx context.Context, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
+func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, draft, true)
 	if err == nil {
 		err = refusalFrom(w, around)
+	}
+	if err == nil {
+		err = permit(by, authorityOf(w, d.endOf(w)))
 	}
 	if err != nil {
 		return desk.Issued{}, err
@@ -72,6 +75,13 @@ func (d *Desk) attempt(ctx context.Context, draft *v1alpha1.ApplicationToken) (d
 		if why := withheldBy(at); why != nil { // of those that several replicas made at once, it is one too many
 			return &desk.Refused{Message: why.Message, Full: true}
 		}
+		now, _, err := d.understand(ctx, at, false) // somebody may have changed it since
+		if err == nil {
+			err = permit(by, authorityOf(now, rec.ExpiresAt))
+		}
+		if err != nil {
+			return err
+		}
 		delete(at.Annotations, v1alpha1.AnnotationAttempt)
 		at.Annotations[v1alpha1.AnnotationRecord] = rec.Name()
 		return nil
@@ -84,6 +94,9 @@ func (d *Desk) attempt(ctx context.Context, draft *v1alpha1.ApplicationToken) (d
 	if errors.Is(err, desk.ErrTaken) || errors.Is(err, desk.ErrMissing) {
 		d.drop(ctx, rec)
 		return desk.Issued{}, desk.ErrTaken
+	}
+	if _, denied := errors.AsType[*desk.Denied](err); denied {
+		d.drop(ctx, rec)
 	}
 	if err != nil {
 		return desk.Issued{}, err // it may be the one all the same: what is left is for whoever asks again
@@ -144,7 +157,7 @@ func (d *Desk) add(ctx context.Context, r record.Record) (record.Record, error) 
 // open creates the object, or takes over one that was left half-made. ErrTaken if it is neither.
 func (d *Desk) open(ctx context.Context, draft *v1alpha1.ApplicationToken, attempt string) (*v1alpha1.ApplicationToken, error) {
 	at := draft.DeepCopy()
-	err := d.Client.Create(ctx, at)
+	err := d.Client.Create(ctx, at, fieldOwner)
 	switch {
 	case err == nil:
 		return at, nil
@@ -178,7 +191,10 @@ func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToke
 			at.Spec.State == v1alpha1.TokenRevoked {
 			return desk.ErrTaken
 		}
-		if left, err = d.Records.ConfirmOf(ctx, owner(at)); err != nil {
+		if at.Spec.State == v1alpha1.TokenSuspended && !suspendedHere(at) {
+			return errStopped
+		}
+		if left, err = d.recordsOf(ctx, at); err != nil {
 			return unavailable(err)
 		}
 		if at.Annotations[v1alpha1.AnnotationRecord] != "" && len(left) > 0 {

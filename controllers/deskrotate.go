@@ -14,7 +14,7 @@ import (
 )
 
 // Rotate makes a successor under the same name.
-func (d *Desk) Rotate(ctx context.Context, _ desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
+func (d *Desk) Rotate(ctx context.Context, by desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
 	at, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Issued{}, err
@@ -23,7 +23,7 @@ func (d *Desk) Rotate(ctx context.Context, _ desk.Caller, s desk.Scope, name, ke
 	if !byAnswer(at, d.Namespace) {
 		return d.request(ctx, at, trigger)
 	}
-	return d.succeed(ctx, at, trigger, func(current record.Record) (bool, error) {
+	return d.succeed(ctx, at, trigger, shownTo(by), func(current record.Record) (bool, error) {
 		if trigger == "" || current.Trigger != trigger {
 			return false, nil
 		}
@@ -58,7 +58,7 @@ func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest
 		}
 		return d.request(ctx, &at, value)
 	}
-	return d.succeed(ctx, &at, "", func(current record.Record) (bool, error) {
+	return d.succeed(ctx, &at, "", toHolder, func(current record.Record) (bool, error) {
 		switch presented.Name() {
 		case current.Name():
 			return false, nil
@@ -117,7 +117,7 @@ func (d *Desk) unused(r record.Record) error {
 }
 
 // Clone makes a token that may do what another may.
-func (d *Desk) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
+func (d *Desk) Clone(ctx context.Context, by desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
 	source, err := d.alive(ctx, s, name)
 	if err != nil {
 		return desk.Issued{}, err
@@ -136,11 +136,11 @@ func (d *Desk) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as,
 		return desk.Issued{}, err
 	}
 	if key == "" {
-		return d.make(ctx, draft)
+		return d.make(ctx, by, draft)
 	}
 	mark := keyed("clone of " + source.Namespace + "/" + source.Name + "\x00" + key)
 	draft.Annotations[v1alpha1.AnnotationKey] = mark
-	made, err := d.make(ctx, draft)
+	made, err := d.make(ctx, by, draft)
 	if !errors.Is(err, desk.ErrTaken) {
 		return made, err
 	}
@@ -151,7 +151,7 @@ func (d *Desk) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as,
 	if findErr != nil {
 		return desk.Issued{}, findErr
 	}
-	return d.succeed(ctx, at, "", func(current record.Record) (bool, error) {
+	return d.succeed(ctx, at, "", shownTo(by), func(current record.Record) (bool, error) {
 		if current.Predecessor != "" || current.Trigger != "" {
 			return false, desk.ErrInUse // it was rotated since
 		}

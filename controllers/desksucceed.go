@@ -36,7 +36,7 @@ type successor struct {
 
 // succeed makes a version that takes over, and says so in the object by its resource version: of many who try, one
 // succeeds, and the others decide again on what there is then.
-func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigger string, next next) (desk.Issued, error) {
+func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigger string, may audience, next next) (desk.Issued, error) {
 	var mine *successor
 	fail := func(err error) (desk.Issued, error) {
 		if mine != nil {
@@ -46,7 +46,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 	}
 	unheard := 0
 	for range mostTries {
-		t, err := d.turn(ctx, at, next)
+		t, err := d.turn(ctx, at, may, next)
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -58,7 +58,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 		}
 		before := at.DeepCopy()
 		at.Annotations[v1alpha1.AnnotationRecord] = mine.Name()
-		err = d.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		err = d.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 		if err == nil {
 			return d.succeeded(ctx, at, t, mine), nil
 		}
@@ -83,15 +83,18 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 }
 
 // turn looks at what there is, by the word of the API server, and decides.
-func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, next next) (turn, error) {
+func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, next next) (turn, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {
 		err = standing(w, around)
 	}
+	if err == nil {
+		err = may(authorityOf(w, d.endOf(w)))
+	}
 	if err != nil {
 		return turn{}, err
 	}
-	list, err := d.Records.ConfirmOf(ctx, owner(at))
+	list, err := d.recordsOf(ctx, at)
 	if err != nil {
 		return turn{}, err
 	}

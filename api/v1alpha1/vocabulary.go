@@ -25,6 +25,9 @@ const (
 	// AnnotationRestartPrefix, with the name of an ApplicationToken behind it, holds on the pod template of a restart
 	// target the record of the version that it was restarted for.
 	AnnotationRestartPrefix = "restart.apptoken.dev/"
+	// FieldManagerManagement is the field manager of what the HTTP API writes to ApplicationTokens. A token whose state was set
+	// to Suspended by any other field manager is not made Active again over HTTP.
+	FieldManagerManagement = "apptoken-management-api"
 	// FinalizerRecords keeps an ApplicationToken until its records are retired.
 	FinalizerRecords = "apptoken.dev/records"
 	// FinalizerLogins keeps a User until its logins are ended.

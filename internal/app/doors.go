@@ -63,6 +63,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
 	}
+	doors.Budget = server.NewBudget(server.BudgetOptions{})
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
 	t, err := op.tlsConfigs(doors, o)
 	if err != nil {

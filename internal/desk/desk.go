@@ -14,6 +14,10 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
+// PermissionEscalate lets a caller make, change and be shown tokens that may do more than the caller may. No wildcard that is
+// in use to administer tokens covers it: "sec.application-token.*" does not.
+const PermissionEscalate = "sec.escalate.application-token"
+
 // Caller is the principal that a request is made by. The zero Caller holds nothing.
 type Caller struct {
 	// ID names the credential that calls, as its record does: "at-..."; or "user NAME" for a user who comes with a name and
@@ -108,8 +112,24 @@ func (r *Refused) Error() string {
 	return r.Field + " " + r.Message
 }
 
+// Denied reports that this caller may not do what it asks for, although others may.
+type Denied struct {
+	Field      string // of what was asked for; empty: none in particular
+	Message    string
+	Permission string // with which the caller might; empty: with none
+}
+
+func (e *Denied) Error() string {
+	if e.Field == "" {
+		return e.Message
+	}
+	return e.Field + " " + e.Message
+}
+
 // Desk does what is asked. Safe for use by many, on every replica.
 type Desk interface {
+	// Subject returns the subject of the credentials of a token, whether or not there is one of that name. It reads nothing.
+	Subject(s Scope, name string) string
 	// Create makes a token. ErrTaken if the scope has one of that name.
 	Create(ctx context.Context, by Caller, s Scope, w Wanted) (Issued, error)
 	// List lists the tokens of a scope by name.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -193,26 +195,44 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	return rs, nil
 }
 
-// ConfirmOf is Of as the API server itself says.
-func (k *Kube) ConfirmOf(ctx context.Context, owner Owner) ([]Record, error) {
+// recordName is what Record.Name returns.
+var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
+
+// ConfirmOf reads records of an owner from the API server, each by its name: those that the cache knows, those that are named,
+// and those that any of them took over from. Each read has the same cost, however many records there are; a list by field or by
+// label is served by a look at every one.
+func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.live.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
 		FieldOwnerNamespace: owner.Namespace,
 		FieldOwnerName:      owner.Name,
-	})
+	}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
 	}
-	var rs []Record
+	names := slices.Clone(named)
 	for i := range list.Items {
-		if deleted(&list.Items[i]) || list.Items[i].Spec.Owner.Kind != owner.Kind {
+		names = append(names, list.Items[i].Name)
+	}
+	var rs []Record
+	read := map[string]bool{}
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		if read[name] || !recordName.MatchString(name) { // tenants write some of what names records
 			continue
 		}
-		r, err := FromObject(&list.Items[i])
+		read[name] = true
+		r, err := k.Confirm(ctx, name)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		rs = append(rs, r)
+		if r.Owner.Kind == owner.Kind && r.Owner.Namespace == owner.Namespace && r.Owner.Name == owner.Name {
+			rs, names = append(rs, r), append(names, r.Predecessor)
+		}
 	}
 	return rs, nil
 }

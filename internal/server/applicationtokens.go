@@ -72,7 +72,7 @@ func patient(r *http.Request) (*http.Request, context.CancelFunc) {
 	return r.WithContext(ctx), cancel
 }
 
-// permitted lets those in who hold the permission.
+// permitted lets those in who hold the permission. It is asked for before anything is read.
 func permitted(serve manager) manager {
 	return func(w http.ResponseWriter, r *http.Request, m managed) error {
 		if !m.holds(permissionTokens) {
@@ -98,6 +98,8 @@ func (d *Doors) found(r *http.Request, m managed) (desk.Token, error) {
 // finish writes the answer to an error.
 func (d *Doors) finish(w http.ResponseWriter, err error) {
 	refused, isRefused := errors.AsType[*desk.Refused](err)
+	used, isSpent := errors.AsType[*spent](err)
+	denied, isDenied := errors.AsType[*desk.Denied](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errPermission):
@@ -107,6 +109,13 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 		problem(w, http.StatusConflict, "quota_exceeded", refused.Error())
 	case isRefused:
 		answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: refused.Error(), Field: refused.Field})
+	case isSpent:
+		tooMany(w, used.after)
+	case isDenied && denied.Permission != "":
+		w.Header()["Www-Authenticate"] = insufficient
+		answer(w, http.StatusForbidden, fault{Error: "insufficient_scope", Description: denied.Error(), Field: denied.Field})
+	case isDenied:
+		answer(w, http.StatusForbidden, fault{Error: "access_denied", Description: denied.Error(), Field: denied.Field})
 	case errors.Is(err, desk.ErrMissing):
 		nothingHere(w)
 	case errors.Is(err, desk.ErrTaken):
@@ -128,6 +137,11 @@ func (p principal) holds(permission string) bool {
 
 // listTokens is GET of a collection.
 func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managed) error {
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	all, err := d.Desk.List(r.Context(), m.scope)
 	if err != nil {
 		return err
@@ -144,6 +158,11 @@ func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managed) er
 
 // getToken is GET of one.
 func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managed) error {
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	t, err := d.found(r, m)
 	if err != nil {
 		return err
@@ -164,6 +183,11 @@ func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) erro
 			return err
 		}
 	}
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	made, err := d.Desk.Create(r.Context(), m.asCaller(), m.scope, wanted)
 	if err != nil {
 		return err
@@ -211,6 +235,11 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if err != nil {
 		return err
 	}
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if _, err := d.found(r, m); err != nil {
 		return err
 	}
@@ -225,6 +254,11 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 
 // deleteToken is DELETE of one: it is revoked.
 func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) error {
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	t, err := d.found(r, m)
 	if err != nil {
 		return err
@@ -250,6 +284,11 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 	if err != nil {
 		return err
 	}
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	if _, err := d.found(r, m); err != nil {
 		return err
 	}

@@ -62,6 +62,15 @@ func (c *counter) find(s desk.Scope, name string) (*kept, error) {
 	return nil, desk.ErrMissing
 }
 
+func (c *counter) Subject(s desk.Scope, name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k, err := c.find(s, name); err == nil {
+		return k.Namespace + "/" + k.Object
+	}
+	return ""
+}
+
 func (c *counter) check(s desk.Scope, roles, permissions, ranges []string) error {
 	over := c.ceilings[s.Client].Cut(roles, permissions)
 	switch {
@@ -85,13 +94,25 @@ func (c *counter) check(s desk.Scope, roles, permissions, ranges []string) error
 // oneTooMany is a name for which the quota has no place.
 const oneTooMany = "one-too-many"
 
-func (c *counter) Create(ctx context.Context, _ desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.create(ctx, s, w)
+// permit denies a caller a token that amounts to more than the caller holds.
+func (c *counter) permit(by desk.Caller, t desk.Token) error {
+	a := grant.Authority{Roles: t.Roles, Permissions: t.Permissions, Ranges: verify.Ranges(t.SourceRanges)}
+	if t.Lifetime > 0 {
+		a.End = c.now().Add(t.Lifetime)
+	}
+	if part, ok := a.Within(by.Holds); !ok && !by.Escalates {
+		return &desk.Denied{Field: string(part), Message: "go beyond what the caller holds", Permission: desk.PermissionEscalate}
+	}
+	return nil
 }
 
-func (c *counter) create(ctx context.Context, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
+func (c *counter) Create(ctx context.Context, by desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.create(ctx, by, s, w)
+}
+
+func (c *counter) create(ctx context.Context, by desk.Caller, s desk.Scope, w desk.Wanted) (desk.Issued, error) {
 	if !given.MatchString(w.Name) {
 		return desk.Issued{}, &desk.Refused{Field: "name", Message: "must be 1 to 63 letters, digits, ., _, ~ and -"}
 	}
@@ -100,6 +121,9 @@ func (c *counter) create(ctx context.Context, s desk.Scope, w desk.Wanted) (desk
 	}
 	if w.Name == oneTooMany {
 		return desk.Issued{}, &desk.Refused{Message: "client acme serves at most 5 tokens and 5 come before this one; raise spec.tokens.maxCount", Full: true}
+	}
+	if err := c.permit(by, desk.Token{Roles: w.Roles, Permissions: w.Permissions, SourceRanges: w.SourceRanges, Lifetime: w.Lifetime}); err != nil {
+		return desk.Issued{}, err
 	}
 	_, err := c.find(s, w.Name)
 	switch {
@@ -174,7 +198,7 @@ func (c *counter) Get(_ context.Context, s desk.Scope, name string) (desk.Token,
 	return k.Token, nil
 }
 
-func (c *counter) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name string, change desk.Change) (desk.Token, error) {
+func (c *counter) Change(ctx context.Context, by desk.Caller, s desk.Scope, name string, change desk.Change) (desk.Token, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
@@ -196,6 +220,9 @@ func (c *counter) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name 
 	if err := c.check(s, next.Roles, next.Permissions, next.SourceRanges); err != nil {
 		return desk.Token{}, err
 	}
+	if err := c.permit(by, next); err != nil && next.State == "Active" {
+		return desk.Token{}, err
+	}
 	next.Ready = next.State == "Active"
 	k.Token = next
 	for _, r := range append([]record.Record{k.current}, k.before...) {
@@ -207,7 +234,7 @@ func (c *counter) Change(ctx context.Context, _ desk.Caller, s desk.Scope, name 
 	return k.Token, nil
 }
 
-func (c *counter) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
+func (c *counter) Clone(ctx context.Context, by desk.Caller, s desk.Scope, name, as, key string) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
@@ -217,7 +244,7 @@ func (c *counter) Clone(ctx context.Context, _ desk.Caller, s desk.Scope, name, 
 	if made, err := c.find(s, as); err == nil && key != "" && made.ofClone == name+"\x00"+key {
 		return c.replace(ctx, made, "")
 	}
-	issued, err := c.create(ctx, desk.Scope{Client: k.Client, User: s.User}, desk.Wanted{
+	issued, err := c.create(ctx, by, desk.Scope{Client: k.Client, User: s.User}, desk.Wanted{
 		Name: as, Roles: k.Roles, Permissions: k.Permissions, SourceRanges: k.SourceRanges, Lifetime: k.Lifetime,
 	})
 	if err == nil {
@@ -244,11 +271,14 @@ func (c *counter) replace(ctx context.Context, k *kept, key string) (desk.Issued
 	return issued, err
 }
 
-func (c *counter) Rotate(ctx context.Context, _ desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
+func (c *counter) Rotate(ctx context.Context, by desk.Caller, s desk.Scope, name, key string) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, err := c.find(s, name)
 	if err != nil {
+		return desk.Issued{}, err
+	}
+	if err := c.permit(by, k.Token); err != nil && !k.declared {
 		return desk.Issued{}, err
 	}
 	if d, again := k.keys[key]; again && key != "" && d == k.current.Digest {

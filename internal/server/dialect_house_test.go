@@ -168,6 +168,7 @@ func newInn(t testing.TB) *inn {
 	verifier := verify.NewVerifier(index, h.books, verify.Options{Reads: 1000, Now: h.clock.read, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
 	h.Doors = &server.Doors{
+		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier, Records: h.books, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Audit: h.audit.log(t, h.clock.read), Log: h.audit.logger(), Now: h.clock.read, Desk: h.desk, Counted: h.ended.note,
 		Metrics: server.NewMetrics(

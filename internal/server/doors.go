@@ -42,11 +42,15 @@ type Doors struct {
 
 	Logins  *login.Service                // nil: nobody logs in here
 	Desk    desk.Desk                     // nil: no application tokens are made here
+	Budget  *Budget                       // of what callers have read from the API server, or written to it; nil: that of the defaults
 	Counted func(protocol, result string) // is told how each login ended; nil: nobody is
 }
 
 // Handler serves the doors that gateways, resource servers and holders ask.
 func (d *Doors) Handler() http.Handler {
+	if d.Budget == nil {
+		d.Budget = NewBudget(BudgetOptions{})
+	}
 	all := newRoutes(d.operations())
 	if d.Logins != nil {
 		all.pages = ui.Handler()

@@ -116,10 +116,10 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 // A key is that of who sends it: what one administrator was given is not taken back because another has the same key.
 func TestTheSameKeyOfAnotherCallerIsAnotherOne(t *testing.T) {
 	h := newOpenInn(t)
-	h.appToken("reader")
+	h.appToken("client~primary")
 	key := header("Idempotency-Key", "night-1")
-	one := h.token(h.call(http.MethodPost, ofAcme+"/appreader/rotate", bearer(h.login("alice")), key), "data")
-	other := h.token(h.call(http.MethodPost, ofAcme+"/appreader/rotate", bearer(h.appToken("developer")), key), "data")
+	one := h.token(h.call(http.MethodPost, ofAcme+"/appclient~primary/rotate", bearer(h.login("alice")), key), "data")
+	other := h.token(h.call(http.MethodPost, ofAcme+"/appclient~primary/rotate", bearer(h.appToken("developer", "client~primary")), key), "data")
 	if !h.good(one) || !h.good(other) {
 		t.Errorf("the first is good: %t; the second: %t", h.good(one), h.good(other))
 	}
@@ -150,10 +150,10 @@ func TestARotationSaysNothingInItsBody(t *testing.T) {
 func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 	h := newOpenInn(t)
 	admin := h.login("alice")
-	h.appToken("reader")
+	h.appToken("client~primary")
 	key := header("Idempotency-Key", "monday")
-	longest := map[string]part{ofAcme + "/appreader/clone": object(`{"name":"longest"}`), ofAcme + "/appreader/rotate": header("A", "b")}
-	for path, body := range map[string]part{ofAcme + "/appreader/clone": object(`{"name":"copy"}`), ofAcme + "/appreader/rotate": header("A", "b")} {
+	longest := map[string]part{ofAcme + "/appclient~primary/clone": object(`{"name":"longest"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")}
+	for path, body := range map[string]part{ofAcme + "/appclient~primary/clone": object(`{"name":"copy"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")} {
 		first := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
 		count := h.books.written()[1]
 		second := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
@@ -173,7 +173,7 @@ func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 			t.Errorf("%s, the longest key: %d %s", path, got.status, got.body)
 		}
 	}
-	if got := h.call(http.MethodPost, ofAcme+"/appreader/clone", bearer(admin), object(`{"name":"appreader"}`)); got.status != 409 {
+	if got := h.call(http.MethodPost, ofAcme+"/appclient~primary/clone", bearer(admin), object(`{"name":"appclient~primary"}`)); got.status != 409 {
 		t.Errorf("a clone of a name that is taken: %d %s", got.status, got.body)
 	}
 	h.clean()

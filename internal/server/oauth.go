@@ -12,6 +12,10 @@ import (
 const (
 	permissionIntrospect = "sec.token.introspect"
 	permissionRevoke     = "sec.token.revoke"
+
+	// permissionIntrospectAll lets a resource server introspect tokens of other clients than its own. "sec.token.*" does not
+	// cover it.
+	permissionIntrospectAll = "sec.escalate.introspect"
 )
 
 // mostBody is how many bytes a form may have: a token, a hint, a client's name and secret.
@@ -142,12 +146,27 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if _, ok = d.authenticated(w, r, callerOf(r, f), doorIntrospect, permissionIntrospect); !ok {
+	by, ok := d.authenticated(w, r, callerOf(r, f), doorIntrospect, permissionIntrospect)
+	if !ok {
 		return
+	}
+	asks := principal{Identity: by}
+	// A token of another client is required to be of this one, and so is not active, and its use is not noted.
+	facts := verify.Facts{Clients: []string{by.Client.Name}}
+	if asks.holds(permissionIntrospectAll) {
+		facts.Clients = nil
+	}
+	if !d.Verifier.Knows(f.Get("token")) { // it is looked for in the API server
+		end, err := d.begin(asks)
+		if err != nil {
+			d.finish(w, err)
+			return
+		}
+		defer end()
 	}
 	// The resource server does not say where it was presented, nor with which session: a token with ranges is not known to
 	// be in them, nor one of a session to be in that.
-	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), verify.Facts{}, d.caller(r))
+	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), facts, d.caller(r))
 	switch {
 	case verdict == verify.Good:
 		answer(w, http.StatusOK, introspected(who))

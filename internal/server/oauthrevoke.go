@@ -35,10 +35,14 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		case !ok:
 		case err != nil:
 			done(w)
-		case kind == token.Refresh:
-			d.endRefresh(w, r, f.Get("token"), by.Client.Name, by.ID.String())
 		default:
-			d.end(w, r, digest, by.Client.Name, by.ID)
+			d.budgetedRevocation(w, principal{Identity: by}.payer(), by.Client.Name, func() {
+				if kind == token.Refresh {
+					d.endRefresh(w, r, f.Get("token"), by.Client.Name, by.ID.String())
+				} else {
+					d.end(w, r, digest, by.Client.Name, by.ID)
+				}
+			})
 		}
 		return
 	}
@@ -60,8 +64,21 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	case verdict == verify.ClientRefused:
 		c.unauthenticated(w)
 	default:
-		d.end(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
+		d.budgetedRevocation(w, digest.RecordName(), digest.RecordName(), func() {
+			d.end(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
+		})
 	}
+}
+
+// budgetedRevocation takes a revocation from the budget of its caller, which for a token that ends itself is its own.
+func (d *Doors) budgetedRevocation(w http.ResponseWriter, caller, client string, revoke func()) {
+	end, err := d.beginAs(caller, client)
+	if err != nil {
+		d.finish(w, err)
+		return
+	}
+	defer end()
+	revoke()
 }
 
 // endRefresh ends the session of a refresh token, if it is at the client; at any, if that is empty.

@@ -61,11 +61,11 @@ func (d *Doors) operations() []operation {
 		}},
 		{http.MethodPost, "/oauth2/introspect", d.introspect, description{
 			id: "introspect", tag: tagOAuth, summary: "Ask what a token is good for (RFC 7662)",
-			body: tokenBody{}, in: formAlone, by: byToken, answer: introspection{}, fails: []int{400, 401, 403, 503},
+			body: tokenBody{}, in: formAlone, by: byToken, answer: introspection{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodPost, "/oauth2/revoke", d.revoke, description{
 			id: "revoke", tag: tagOAuth, summary: "End a token (RFC 7009)",
-			body: tokenBody{}, in: formAlone, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 429, 503},
+			body: tokenBody{}, in: formAlone, by: byAnybody, answer: struct{}{}, fails: []int{400, 401, 403, 429, 503},
 		}},
 		{http.MethodGet, "/.well-known/oauth-authorization-server", d.metadata, description{
 			id: "metadata", tag: tagOAuth, summary: "Where these are (RFC 8414)", by: byAnybody, answer: serverMetadata{},
@@ -132,7 +132,7 @@ func (d *Doors) loginOperations() []operation {
 func (d *Doors) deskOperations() []operation {
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
 		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, whatever it is called",
-		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 413, 415, 503},
+		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 413, 415, 429, 503},
 	}}
 	all := bothPrefixes(rotateCaller)
 	for _, of := range []struct {

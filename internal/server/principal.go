@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/server/fields"
@@ -65,9 +66,23 @@ func (p principal) by() string {
 	return "user " + p.Subject
 }
 
-// asCaller returns the principal as the management API knows it.
+// asCaller returns the principal as the management API knows it. A login ends soon, but that is no end of what the user may
+// make: they log in again. An application token speaks for a program, and for no longer than it lives.
 func (p principal) asCaller() desk.Caller {
-	return desk.Caller{ID: p.by(), Subject: p.Subject}
+	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
+	if p.Kind == token.Application || p.Kind == token.UserApplication {
+		holds.End = p.ExpiresAt
+	}
+	return desk.Caller{ID: p.by(), Subject: p.Subject, Holds: holds, Escalates: p.holds(desk.PermissionEscalate)}
+}
+
+// payer returns whose budget a request is taken from: a user's, whichever of their credentials they come with, since they may
+// have many; or that of an ApplicationToken, whichever its version.
+func (p principal) payer() string {
+	if p.User != nil {
+		return "user " + p.User.Name
+	}
+	return "token " + p.Subject
 }
 
 // errRefused says that the answer was written.

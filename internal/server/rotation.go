@@ -18,13 +18,18 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err != nil {
 		return err
 	}
-	t, err := d.found(r, m)
-	switch own := err == nil && m.Subject == t.Namespace+"/"+t.Object; {
-	case own:
+	if m.Subject == d.Desk.Subject(m.scope, m.name) { // told by the credential that calls, and by no look-up
 		return d.rotateOwn(w, r, m)
-	case !m.holds(permissionTokens): // before it is said whether there is one
+	}
+	if !m.holds(permissionTokens) {
 		return errPermission
-	case err != nil:
+	}
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, err := d.found(r, m); err != nil {
 		return err
 	}
 	made, err := d.Desk.Rotate(r.Context(), m.asCaller(), m.scope, m.name, key)
@@ -40,6 +45,11 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) err
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
 	}
+	end, err := d.begin(m.principal)
+	if err != nil {
+		return err
+	}
+	defer end()
 	made, err := d.Desk.RotateOwn(r.Context(), m.asCaller(), m.digest)
 	if err != nil {
 		return err

@@ -64,6 +64,7 @@ func newHut(t testing.TB, w *verifytest.World, ranges ...string) *hut {
 	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
 	verifier.Heard()
 	h.Doors = &server.Doors{
+		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Audiences: []string{"api"}, Audit: h.audit.log(t, now), Log: h.audit.logger(), Now: now,
 		Metrics: server.NewMetrics(

@@ -133,7 +133,7 @@ func TestVectorsThroughIntrospection(t *testing.T) {
 			continue // a resource server sends the credential alone
 		}
 		t.Run(v.Name, func(t *testing.T) {
-			got := h.post("/oauth2/introspect", "introspector", url.Values{"token": {*v.Credential}})
+			got := h.post("/oauth2/introspect", "auditor", url.Values{"token": {*v.Credential}})
 			if got.status != http.StatusOK {
 				t.Fatalf("%d: %s", got.status, got.body)
 			}

@@ -63,6 +63,8 @@ type Held struct {
 	Roles []string
 	// Permissions are patterns: those of the roles and single ones, sorted.
 	Permissions []string
+	// Ranges are the addresses that the credential itself is bound to; empty: to none. Those of the client come on top.
+	Ranges []netip.Prefix
 	// RoleList and PermissionList are the same, joined by commas.
 	RoleList, PermissionList string
 
@@ -101,13 +103,13 @@ type Client struct {
 }
 
 // hold cuts what was given down to what the client holds.
-func hold(c *Client, u *User, roles, permissions []string) *Held {
+func hold(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix) *Held {
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
 	}
 	cut := c.Ceiling.Cut(roles, permissions)
 	h := &Held{
-		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective,
+		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective, Ranges: ranges,
 		RoleList: strings.Join(cut.Roles, ","), PermissionList: strings.Join(cut.Effective, ","),
 	}
 	if u != nil {

@@ -18,7 +18,7 @@ type namespaceEntry struct {
 // the client or the user lets namespace n have.
 func (g *grants) cut(c *Client, u *User, n *namespaceEntry, labels *map[string]string) *Held {
 	if n == nil {
-		h := hold(c, u, g.roles, g.permissions)
+		h := hold(c, u, g.roles, g.permissions, g.ranges)
 		h.bind(g.userUID)
 		return h
 	}
@@ -36,7 +36,7 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry, labels *map[string]s
 		narrow.Ceiling = c.Ceiling.Restrict(roles)
 		within = &narrow
 	}
-	h := hold(within, u, g.roles, g.permissions)
+	h := hold(within, u, g.roles, g.permissions, g.ranges)
 	h.Client, h.labels, h.ungranted = c, labels, !granted
 	h.bind(g.userUID)
 	return h

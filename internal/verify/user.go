@@ -205,5 +205,5 @@ func (x *Index) as(user, client string, from netip.Addr) (Identity, Verdict) {
 	if !within(c.Ranges, from) {
 		return Identity{}, SourceRefused
 	}
-	return Identity{Held: hold(c, u, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Good
+	return Identity{Held: hold(c, u, nil, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Good
 }

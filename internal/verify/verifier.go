@@ -119,6 +119,12 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	return who, verdict
 }
 
+// Knows reports whether Verify decides about a presented text without asking the store.
+func (v *Verifier) Knows(presented string) bool {
+	_, digest, err := token.DigestOf(presented)
+	return err != nil || v.index.entries.Find(digest) != nil || v.recent.of(digest, v.now()) != nil
+}
+
 // Seen says whether this replica accepted a credential since it started.
 func (v *Verifier) Seen(d token.Digest) bool {
 	it := v.index.entries.Find(d)

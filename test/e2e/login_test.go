@@ -115,7 +115,7 @@ func TestWhateverEndsALoginEndsItAtEveryDoorAtOnce(t *testing.T) { // [3.7] [row
 	op := start(t, options())
 	listening(t, op)
 	guard := tenantOf(t, op)
-	guard.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect"]}]}`)
+	guard.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect", "sec.escalate.introspect"]}]}`)
 	guard.declare("gateway", `{roles: [writer]}`)
 	guard.ready("gateway")
 	doors := guard.everyDoor(guard.text("gateway"))

@@ -1,0 +1,55 @@
+package controllers
+
+import (
+	"encoding/json"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+)
+
+// fieldOwner is the field manager of what the management API writes to ApplicationTokens. No other writer has this name.
+const fieldOwner = client.FieldOwner(v1alpha1.FieldManagerManagement)
+
+// errStopped reports that the state of a token was set to Suspended by a writer in Kubernetes.
+var errStopped error = &desk.Denied{
+	Field: "state", Message: "was set to Suspended in Kubernetes, and only there it is set to Active again: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
+}
+
+// suspendedHere reports whether the management API, and nobody else, set the state that a token has. The API server records
+// in metadata.managedFields who set each field, in the write that sets it: so the answer cannot outlive the state that it is
+// about, as an annotation could. Where that record is missing, the state counts as set by somebody else.
+func suspendedHere(at *v1alpha1.ApplicationToken) bool {
+	owned := false
+	for i := range at.ManagedFields {
+		m := &at.ManagedFields[i]
+		if !ownsState(m) {
+			continue
+		}
+		if m.Manager != string(fieldOwner) || m.Operation != metav1.ManagedFieldsOperationUpdate {
+			return false
+		}
+		owned = true
+	}
+	return owned
+}
+
+// ownsState reports whether an entry of the managed fields covers spec.state. One that cannot be read covers everything.
+func ownsState(m *metav1.ManagedFieldsEntry) bool {
+	if m.FieldsV1 == nil {
+		return false
+	}
+	var fields struct {
+		Spec *map[string]json.RawMessage `json:"f:spec"`
+	}
+	if err := json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields); err != nil {
+		return true
+	}
+	if fields.Spec == nil {
+		return false
+	}
+	_, state := (*fields.Spec)["f:state"]
+	return state || len(*fields.Spec) == 0 // without members, it is the spec as a whole
+}

@@ -1,0 +1,242 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// What a caller holds goes along with each request that makes, changes or shows a token.
+func TestManage_CallerNeverGivesMoreThanItHolds(t *testing.T) {
+	const over = `{"roles":["client~primary"]}`
+	h := newOpenInn(t)
+	h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "strong", Roles: []string{"client~primary"}})
+	h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "weak"})
+	developer := h.appToken("developer")
+	// "*" is the one wildcard that covers the permission; no role of acme has it
+	ceiling := grant.NewCeiling(append(slices.Clone(roles["acme"]), grant.Role{Name: "escalator", Permissions: []string{desk.PermissionEscalate}}))
+	h.index.SetClient(verify.Client{Name: "acme", AccountID: 1001, Ceiling: ceiling})
+	h.desk.ceilings["acme"] = ceiling
+	escalator := h.appToken("developer", "escalator")
+	before := h.books.written()
+	for name, x := range map[string]struct {
+		call string
+		body part
+	}{
+		"made":    {"PUT /new", object(over)},
+		"changed": {"PATCH /weak", object(over)},
+		"cloned":  {"POST /strong/clone", object(`{"name":"copy"}`)},
+		"rotated": {"POST /strong/rotate", header("A", "b")},
+	} {
+		method, path, _ := strings.Cut(x.call, " ")
+		got := h.call(method, ofAcme+path, bearer(developer), x.body)
+		if got.status != 403 || h.read(got)["error"] != "insufficient_scope" || h.read(got)["field"] != "roles" || !strings.Contains(got.header.Get("Www-Authenticate"), "insufficient_scope") {
+			t.Errorf("%s by a developer: %d %s", name, got.status, got.body)
+		}
+	}
+	if h.books.written() != before {
+		t.Error("something was written")
+	}
+	for _, call := range []string{"PUT /new", "PATCH /weak", "POST /strong/clone", "POST /strong/rotate"} {
+		method, path, _ := strings.Cut(call, " ")
+		body := object(over)
+		switch {
+		case strings.HasSuffix(path, "clone"):
+			body = object(`{"name":"copy"}`)
+		case strings.HasSuffix(path, "rotate"):
+			body = header("A", "b")
+		}
+		if got := h.call(method, ofAcme+path, bearer(escalator), body); got.status != 200 {
+			t.Errorf("%s by one who escalates: %d %s", call, got.status, got.body)
+		}
+	}
+	h.clean()
+}
+
+// A login ends within the hour and makes tokens that live on; an application token makes none that outlives it, nor one that is
+// accepted from elsewhere.
+func TestManage_ApplicationTokenGivesNoLongerLifeThanItsOwn(t *testing.T) {
+	h := newOpenInn(t)
+	caller := h.make(desk.Scope{Client: "acme"}, desk.Wanted{
+		Name: "caller", Roles: []string{"developer"}, Lifetime: 24 * time.Hour, SourceRanges: []string{"192.0.2.0/24"},
+	})
+	for body, field := range map[string]any{
+		`{"sourceRanges":["192.0.2.0/24"]}`:                                    "lifetime",
+		`{"sourceRanges":["192.0.2.0/24"],"lifetime":"24h1m"}`:                 "lifetime",
+		`{"lifetime":"24h"}`:                                                   "sourceRanges",
+		`{"sourceRanges":["192.0.2.0/23"],"lifetime":"24h"}`:                   "sourceRanges",
+		`{"sourceRanges":["192.0.2.0/25","198.51.100.1/32"],"lifetime":"24h"}`: "sourceRanges",
+		`{"sourceRanges":["192.0.2.0/25"],"lifetime":"24h"}`:                   nil,
+	} {
+		got := h.call(http.MethodPut, ofAcme+"/new", bearer(caller), object(body))
+		if field != nil && (got.status != 403 || h.read(got)["field"] != field) || field == nil && got.status != 200 {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
+		}
+	}
+	if got := h.call(http.MethodPut, ofAcme+"/lasting", bearer(h.login("alice"))); got.status != 200 {
+		t.Errorf("by a login: %d %s", got.status, got.body)
+	}
+	session, id := h.session("60")
+	if got := h.call(http.MethodPut, ofAcme+"/wide", bearer(session), cookies("SESSION="+id)); got.status != 403 || h.read(got)["field"] != "sourceRanges" {
+		t.Errorf("by a session that is bound to an address: %d %s", got.status, got.body)
+	}
+	h.clean()
+}
+
+func TestIntrospect_OtherClientsTokenIsInactive(t *testing.T) {
+	h := newHouse(t)
+	active := func(by, tok string) bool {
+		t.Helper()
+		got := h.post("/oauth2/introspect", by, url.Values{"token": {h.Tokens[tok]}})
+		if got.status != http.StatusOK {
+			t.Fatalf("%s about %s: %d %s", by, tok, got.status, got.body)
+		}
+		if got.json(t)["active"] != true && got.body != "{\"active\":false}\n" {
+			t.Errorf("%s about %s: %s", by, tok, got.body)
+		}
+		return got.json(t)["active"] == true
+	}
+	for tok, want := range map[string]map[string]bool{
+		"indexer":  {"introspector": false, "auditor": true, "root": true},
+		"login":    {"introspector": false, "auditor": true, "root": true},
+		"revoker":  {"introspector": true, "auditor": true, "root": true},
+		"userkind": {"introspector": false, "auditor": true, "root": true},
+	} {
+		for by, want := range want {
+			if got := active(by, tok); got != want {
+				t.Errorf("%s about %s: active is %t", by, tok, got)
+			}
+		}
+	}
+}
+
+// What a stranger asks about does not count as in use: it would keep a predecessor from going.
+func TestIntrospect_OtherClientsTokenIsNotUsed(t *testing.T) {
+	h := newHouse(t)
+	h.Index.Used(1 << 20)
+	h.post("/oauth2/introspect", "introspector", url.Values{"token": {h.Tokens["indexer"]}})
+	for _, u := range h.Index.Used(1 << 20) {
+		if u.ID.String() == h.World.Records["indexer"].Name() {
+			t.Error("it was used")
+		}
+	}
+}
+
+// The answer, and the reads behind it, are the same for a token of another client as for one that never was.
+func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
+	h := newOpenInn(t)
+	revoker := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "revoker", Roles: []string{"revoker"}})
+	theirs := h.make(desk.Scope{Client: "umbrella"}, desk.Wanted{Name: "theirs"})
+	other := h.call(http.MethodPost, "/oauth2/revoke", bearer(revoker), fielded("token", theirs))
+	none := h.call(http.MethodPost, "/oauth2/revoke", bearer(revoker), fielded("token", h.stranger()))
+	if other.status != 200 || none.status != 200 || other.body != none.body || !h.good(theirs) {
+		t.Errorf("%d %s and %d %s", other.status, other.body, none.status, none.body)
+	}
+	h.clean()
+}
+
+// Nothing is asked of the desk for a caller without the permission: not even whether there is such a token.
+func TestManage_PermissionBeforeLookup(t *testing.T) {
+	h := newOpenInn(t)
+	h.appToken("client~primary")
+	weak := h.appToken("reader")
+	h.Doors.Desk = untouched{h.desk, t}
+	for _, call := range []string{
+		"GET ", "GET /none", "PUT /new", "PATCH /appclient~primary", "PATCH /none", "DELETE /appclient~primary", "DELETE /none",
+		"POST /appclient~primary/clone", "POST /none/clone", "POST /appclient~primary/rotate", "POST /none/rotate",
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		if got := h.call(method, ofAcme+path, bearer(weak)); got.status != 403 {
+			t.Errorf("%s: %d %s", call, got.status, got.body)
+		}
+	}
+	for _, call := range []string{"PUT /new", "PATCH /none", "POST /none/clone", "POST /none/rotate"} {
+		method, path, _ := strings.Cut(call, " ")
+		if got := h.call(method, ofUser+path, bearer(h.login("dave"))); got.status != 403 {
+			t.Errorf("a user's, %s: %d %s", call, got.status, got.body)
+		}
+	}
+	h.clean()
+}
+
+// untouched is a desk at which nothing may be asked.
+type untouched struct {
+	desk.Desk
+	t *testing.T
+}
+
+func (u untouched) Subject(s desk.Scope, name string) string { return u.Desk.Subject(s, name) }
+
+func TestManage_BudgetPerCaller(t *testing.T) {
+	h := newOpenInn(t)
+	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 2, PerClient: 3})
+	weak := h.make(desk.Scope{Client: "acme", User: "dave"}, desk.Wanted{Name: "one"})
+	other := h.make(desk.Scope{Client: "acme", User: "dave"}, desk.Wanted{Name: "other"})
+	statuses := map[int]int{}
+	for i := range 20 {
+		by := []string{weak, other, h.login("dave")}[i%3] // the same user, whichever credential
+		got := h.call(http.MethodGet, ofUser+"/none", bearer(by))
+		if statuses[got.status]++; got.status == 429 && (got.header.Get("Retry-After") != "1" || h.read(got)["error"] != "too_many_requests") {
+			t.Errorf("%v %s", got.header, got.body)
+		}
+	}
+	if statuses[404] != 8 || statuses[429] != 12 {
+		t.Errorf("a user with three credentials: %v", statuses)
+	}
+	alice := h.login("alice")
+	if got := h.call(http.MethodGet, ofUser, bearer(alice)); got.status != 200 {
+		t.Errorf("another caller of the client: %d", got.status)
+	}
+	for range 20 {
+		h.call(http.MethodGet, ofUser, bearer(alice))
+	}
+	if got := h.call(http.MethodGet, ofUser, bearer(h.login("alice"))); got.status != 429 {
+		t.Errorf("the client's budget is used up: %d", got.status)
+	}
+	if got := h.call(http.MethodGet, ofUmbrella, basic("erin")); got.status != 200 {
+		t.Errorf("another client: %d", got.status)
+	}
+	h.clock.goes(time.Second)
+	if got := h.call(http.MethodGet, ofUser+"/none", bearer(weak)); got.status != 404 {
+		t.Errorf("a second later: %d", got.status)
+	}
+	h.clean()
+}
+
+func TestManage_BudgetCoversRevocationAndIntrospection(t *testing.T) {
+	h := newOpenInn(t)
+	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	revoker := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "revoker", Roles: []string{"revoker"}})
+	expired := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "expired", Lifetime: time.Second})
+	h.clock.goes(time.Minute)
+	for name, parts := range map[string][]part{
+		"a revocation of what is unknown": {bearer(revoker), fielded("token", h.stranger())},
+		"of itself, after its end":        {fielded("token", expired)},
+	} {
+		last := 0
+		for range 5 {
+			last = h.call(http.MethodPost, "/oauth2/revoke", parts...).status
+		}
+		if last != 429 {
+			t.Errorf("%s: %d", name, last)
+		}
+	}
+	hs := newHouse(t)
+	hs.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	statuses := map[int]int{}
+	for range 6 {
+		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {h.stranger()}}).status]++
+		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {hs.Tokens["introspector"]}}).status]++ // from memory
+	}
+	if statuses[429] != 2 || statuses[200] != 10 {
+		t.Errorf("introspections: %v", statuses)
+	}
+}
