@@ -93,7 +93,8 @@ func (d *Desk) Change(ctx context.Context, by desk.Caller, s desk.Scope, name st
 	if err := d.follow(ctx, at); err != nil {
 		return desk.Token{}, unavailable(err)
 	}
-	return d.show(ctx, at)
+	reads := 1
+	return d.show(ctx, at, &reads)
 }
 
 func (d *Desk) changeable(at *v1alpha1.ApplicationToken, c desk.Change) error {

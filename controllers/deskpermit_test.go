@@ -82,17 +82,22 @@ func TestManage_CallerNeverGivesMoreThanItHoldsOfRealToken(t *testing.T) {
 		t.Error("something was written")
 	}
 	for name, do := range map[string]func() error{
-		"what it holds":             create(developer(), func(*desk.Wanted) {}),
-		"within its addresses":      create(ranged, func(d *desk.Wanted) { d.Name, d.SourceRanges = "ranged", []string{"10.1.0.0/16"} }),
-		"until its end":             create(ending, func(d *desk.Wanted) { d.Name, d.Lifetime = "ending", time.Hour }),
-		"a clone":                   func() error { _, err := k.Clone(w.ctx, developer(), w.scope(), "weak", "twin", ""); return err },
-		"a rotation":                func() error { _, err := k.Rotate(w.ctx, developer(), w.scope(), "weak", ""); return err },
-		"a rotation into a Secret":  func() error { _, err := k.Rotate(w.ctx, developer(), w.scope(), w.shop+":indexer", ""); return err },
-		"a change of its own token": change(ending, "ending", desk.Change{SourceRanges: new([]string{})}),
-		"more, where it escalates":  create(developer(func(c *desk.Caller) { c.Escalates = true }), func(d *desk.Wanted) { d.Name, d.Roles = "more", []string{"primary"} }),
+		"what it holds":            create(developer(), func(*desk.Wanted) {}),
+		"within its addresses":     create(ranged, func(d *desk.Wanted) { d.Name, d.SourceRanges = "ranged", []string{"10.1.0.0/16"} }),
+		"until its end":            create(ending, func(d *desk.Wanted) { d.Name, d.Lifetime = "ending", time.Hour }),
+		"a clone":                  func() error { _, err := k.Clone(w.ctx, developer(), w.scope(), "weak", "twin", ""); return err },
+		"a rotation":               func() error { _, err := k.Rotate(w.ctx, developer(), w.scope(), "weak", ""); return err },
+		"a rotation into a Secret": func() error { _, err := k.Rotate(w.ctx, developer(), w.scope(), w.shop+":indexer", ""); return err },
+		"more, where it escalates": create(developer(func(c *desk.Caller) { c.Escalates = true }), func(d *desk.Wanted) { d.Name, d.Roles = "more", []string{"primary"} }),
 	} {
 		if err := do(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.now = w.now.Add(time.Minute) // the end of a version stays where it was
+	for _, state := range []string{"Suspended", "Active"} {
+		if err := change(ending, "ending", desk.Change{State: &state})(); err != nil {
+			t.Errorf("%s again, within its end: %v", state, err)
 		}
 	}
 }

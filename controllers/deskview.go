@@ -31,9 +31,10 @@ func (d *Desk) List(ctx context.Context, s desk.Scope) ([]desk.Token, error) {
 		return nil, unavailable(err)
 	}
 	var tokens []desk.Token
+	reads := maxListReads
 	for i := range list.Items {
 		if at := &list.Items[i]; ours(at) {
-			t, err := d.show(ctx, at)
+			t, err := d.show(ctx, at, &reads)
 			if err != nil {
 				return nil, err
 			}
@@ -53,18 +54,24 @@ func (d *Desk) Get(ctx context.Context, s desk.Scope, name string) (desk.Token, 
 	if err != nil {
 		return desk.Token{}, err
 	}
-	return d.show(ctx, at)
+	reads := 1
+	return d.show(ctx, at, &reads)
 }
 
-// show is a token as its status says, or where that is behind, its record: that is there already, or gone already.
-func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken) (desk.Token, error) {
+// maxListReads bounds how many records of one list are read from the API server, for what the cache does not know yet.
+const maxListReads = 16
+
+// show is a token as its status says, or where that is behind, its record: that is there already, or gone already. reads is how
+// many records may be read from the API server; where none is left, what the cache does not know counts as gone.
+func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (desk.Token, error) {
 	named := at.Annotations[v1alpha1.AnnotationRecord]
 	if !byAnswer(at, d.Namespace) || named == "" {
 		return d.view(at, nil), nil
 	}
 	t := d.view(at, nil)
 	r, err := d.Records.Get(ctx, named)
-	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) { // else nobody says that it is there
+	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) && *reads > 0 { // else nobody says that it is there
+		*reads--
 		r, err = d.Records.Confirm(ctx, named)
 	}
 	switch {

@@ -1,0 +1,59 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Nothing that is asked over HTTP has the API server look at every record, and all versions are found by a replica whose cache
+// knows of none.
+func TestConfirmOf_ReadsByNameAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lists := func(answer error) client.WithWatch {
+		return interceptor.NewClient(api, interceptor.Funcs{
+			List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+				if _, records := list.(*v1alpha1.TokenRecordList); records {
+					return answer
+				}
+				return c.List(ctx, list, o...)
+			},
+		})
+	}
+	k := w.counter(api)
+	cache, live := byIndexes(t, lists(nil)), lists(errors.New("a list of records"))
+	k.Client, k.Live, k.Records = cache, live, record.NewKube(cache, live, w.own)
+	held := make([]token.Token, 0, 3)
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Roles = []string{"primary", "second"} }))
+	w.must(err)
+	held = append(held, made.Secret)
+	for range 2 {
+		next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
+		w.must(err)
+		held = append(held, next.Secret)
+	}
+	_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
+	w.must(err)
+	store := record.NewKube(api, api, w.own)
+	for i, tok := range held {
+		if r, err := store.Find(w.ctx, tok.Digest()); err != nil || !slices.Equal(r.Roles, []string{"second"}) {
+			t.Errorf("version %d has %v, %v", i+1, r.Roles, err)
+		}
+	}
+	w.must(k.Revoke(w.ctx, w.scope(), "CI_deploy"))
+	for i, tok := range held {
+		if w.good(tok) {
+			t.Errorf("version %d is good after its revocation", i+1)
+		}
+	}
+}
