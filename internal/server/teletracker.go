@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -140,6 +141,9 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	}
 	o, err := d.Logins.Masquerade(r.Context(), digest, *id)
 	if err != nil {
+		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
+			d.loginFailed(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
+		}
 		d.unsuccessful(w, err, challenge)
 		return
 	}
