@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,6 +41,12 @@ type ApplicationTokens struct {
 // Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.
 func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToken) (ctrl.Result, error) {
 	now := r.Now().Truncate(time.Second) // what records and statuses can hold
+	if isTrimmed(at) {
+		at = &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(at), at); err != nil {
+			return settle(now, time.Time{}, client.IgnoreNotFound(err), nil)
+		}
+	}
 	if !at.DeletionTimestamp.IsZero() {
 		return settle(now, time.Time{}, r.release(ctx, at), nil)
 	}

@@ -82,6 +82,11 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 	if s.refused != nil {
 		problems = append(problems, *s.refused)
 	}
+	if s.refused == nil && !s.isGranted(at, s.client) {
+		// The answer is the same for a client that does not exist, is suspended or grants other namespaces alone: a tenant
+		// learns nothing about clients that were not granted to it.
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, s.asked.client)
+	}
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
 		delivery(at, s, refuse)
 	}
@@ -114,9 +119,6 @@ func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *p
 		return grantsOfAnswer(s, refuse), true
 	}
 	drawable, granted := drawable(s.client, at.Namespace, s.namespace)
-	if !granted {
-		refuse(v1alpha1.ReasonNamespaceNotGranted, "client %s grants nothing to namespace %s; ask its platform team to add the namespace to spec.grants", s.client.Name, at.Namespace)
-	}
 	held := ceiling(s.client).Restrict(drawable).Cut(s.asked.roles, s.asked.permissions)
 	if granted && held.Over() {
 		where := "the spec"

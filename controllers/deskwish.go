@@ -119,7 +119,7 @@ func (d *Desk) draft(ctx context.Context, s desk.Scope, w desk.Wanted) (*v1alpha
 		return nil, refused(field, "cannot be given: a token of a user has what the user has")
 	}
 	at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(s.User), Client: s.Client}
-	user, a, err := d.lookout().ofUser(ctx, at)
+	user, a, err := d.lookout().ofUser(ctx, at, true)
 	if err != nil {
 		return nil, unavailable(err)
 	}

@@ -34,31 +34,62 @@ func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (sur
 			return s, err
 		}
 	case at.Spec.UserRef != nil:
-		if s.user, s.asked, err = l.ofUser(ctx, at); err != nil || s.asked.client == "" {
+		if s.user, s.asked, err = l.ofUser(ctx, at, s.answered); err != nil || s.asked.client == "" {
 			return s, err
 		}
 	default:
 		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonInvalidSpec, Message: "the spec names nobody that the token speaks for; set spec.clientRef"}
 		return s, nil
 	}
-	var c v1alpha1.Client
-	key := types.NamespacedName{Name: s.asked.client}
-	err = l.Client.Get(ctx, key, &c)
-	if apierrors.IsNotFound(err) {
-		err = l.Live.Get(ctx, key, &c) // it may have been applied together with the token
+	if s.needsGrant() {
+		if s.namespace, err = l.namespaceLabels(ctx, at.Namespace); err != nil {
+			return s, err
+		}
+	}
+	if s.client, err = l.findClient(ctx, s.asked.client, func(c *v1alpha1.Client) bool { return s.isGranted(at, c) }); err != nil {
+		return s, err
+	}
+	if s.client == nil && !s.needsGrant() {
+		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonClientMissing, Message: fmt.Sprintf("there is no Client %q; correct %s, or ask the platform team to create it", s.asked.client, whence(at))}
+	}
+	return s, nil
+}
+
+// findClient reads a Client; nil: there is none. One that the cache does not have, or that does not suffice there, is read from
+// the API server: it may have been applied together with the token. Both cost the same, so that time does not tell a namespace
+// without a grant which of them it is.
+func (l lookout) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
+	c, key := &v1alpha1.Client{}, types.NamespacedName{Name: name}
+	err := l.Client.Get(ctx, key, c)
+	if apierrors.IsNotFound(err) || err == nil && !suffices(c) {
+		c = &v1alpha1.Client{}
+		err = l.Live.Get(ctx, key, c)
 	}
 	if apierrors.IsNotFound(err) {
-		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonClientMissing, Message: fmt.Sprintf("there is no Client %q; correct %s, or ask the platform team to create it", s.asked.client, whence(at))}
-		return s, nil
+		return nil, nil
 	}
 	if err != nil {
-		return s, fmt.Errorf("get Client %s: %w", s.asked.client, err)
+		return nil, fmt.Errorf("get Client %s: %w", name, err)
 	}
-	s.client = &c
-	if s.asked.user == "" && !s.answered {
-		s.namespace, err = l.namespaceLabels(ctx, at.Namespace)
+	return c, nil
+}
+
+// needsGrant reports whether the client has to grant something to the namespace of the token. A token of a user needs to be in
+// a namespace that the user lists, and one that is made over HTTP is in the operator's own.
+func (s surroundings) needsGrant() bool {
+	return s.asked.client != "" && s.asked.user == "" && !s.answered
+}
+
+// isGranted reports whether a client, nil where there is none, grants the token's namespace what it needs.
+func (s surroundings) isGranted(at *v1alpha1.ApplicationToken, c *v1alpha1.Client) bool {
+	if !s.needsGrant() {
+		return true
 	}
-	return s, err
+	if c == nil {
+		return false
+	}
+	_, granted := drawable(c, at.Namespace, s.namespace)
+	return granted
 }
 
 func (l lookout) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {

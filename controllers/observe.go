@@ -80,6 +80,7 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	return s, nil
 }
 
+// cachedSecret reads a Secret from the cache, or from the API server where the cache keeps only a part of it; nil: there is none.
 func (r *ApplicationTokens) cachedSecret(ctx context.Context, key types.NamespacedName) (*corev1.Secret, error) {
 	var secret corev1.Secret
 	err := r.Client.Get(ctx, key, &secret)
@@ -88,6 +89,10 @@ func (r *ApplicationTokens) cachedSecret(ctx context.Context, key types.Namespac
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get Secret %s: %w", key, err)
+	}
+	if isTrimmed(&secret) {
+		live, _, err := r.readSecret(ctx, key)
+		return live, err
 	}
 	return &secret, nil
 }

@@ -27,14 +27,19 @@ func kindFor(a asked) token.Kind {
 	}
 }
 
-// ofUser finds the user whom a token speaks for, and what it asks for; nil: there is none.
-func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken) (*v1alpha1.User, asked, error) {
+// ofUser finds the user whom a token speaks for, and what it asks for; nil: there is none for this namespace.
+func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, asked, error) {
 	a := asked{user: string(at.Spec.UserRef.Name), sourceRanges: sorted(at.Spec.SourceRanges)}
-	user := &v1alpha1.User{}
-	key := types.NamespacedName{Name: a.user}
+	// A namesake inherits nothing, and one who does not list the namespace is as one who is not there: the namespace learns
+	// nothing of them, their usual account included.
+	serves := func(u *v1alpha1.User) bool {
+		return u.DeletionTimestamp.IsZero() && belongsTo(at, u) && (answered || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
+	}
+	user, key := &v1alpha1.User{}, types.NamespacedName{Name: a.user}
 	err := l.Client.Get(ctx, key, user)
-	if apierrors.IsNotFound(err) {
-		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token
+	if apierrors.IsNotFound(err) || err == nil && !serves(user) {
+		user = &v1alpha1.User{}
+		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token; see findClient
 	}
 	records, recordsErr := l.Records.Of(ctx, owner(at))
 	if recordsErr != nil {
@@ -49,8 +54,8 @@ func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken) (*v1
 		user = nil
 	case err != nil:
 		return nil, a, fmt.Errorf("get User %s: %w", a.user, err)
-	case !user.DeletionTimestamp.IsZero() || !belongsTo(at, user):
-		user = nil // a namesake inherits nothing
+	case !serves(user):
+		user = nil
 	}
 	a.client = account(at, user, records)
 	return user, a, nil
@@ -67,7 +72,7 @@ func belongsTo(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 }
 
 // account is the client at which a token speaks for its user: the one that is named; or the one at which it was issued,
-// so that it stays there; or the user's usual one. Empty: there is none.
+// so that it stays there; or the usual one of a user who serves the namespace. Empty: there is none.
 func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
 		return name
@@ -82,8 +87,10 @@ func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.R
 	switch {
 	case newest >= 0:
 		return records[newest].Client
-	case hasVersion(at) || at.Status.SecretName != "" || u == nil:
+	case hasVersion(at) || at.Status.SecretName != "":
 		return at.Status.Client
+	case u == nil:
+		return ""
 	}
 	return usualAccount(u)
 }
@@ -91,15 +98,13 @@ func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.R
 // grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.
 func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *plan.Grants, entitled bool) {
 	name := s.asked.user
-	listed := s.user != nil && (s.answered || slices.Contains(s.user.Spec.Namespaces.Names, at.Namespace))
 	switch {
-	case s.user == nil:
+	case s.user == nil && s.answered:
 		refuse(v1alpha1.ReasonUserMissing, "there is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
+	case s.user == nil:
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "namespace %s may not use User %q: it does not exist, or does not list this namespace; correct spec.userRef, ask the platform team to add the namespace to spec.namespaces.names of the User, or name a client in spec.clientRef instead", at.Namespace, name)
 	case s.user.Spec.State == v1alpha1.StateSuspended:
 		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is refused; the platform team can set its spec.state to Active", name)
-	}
-	if s.user != nil && !listed {
-		refuse(v1alpha1.ReasonNamespaceNotGranted, "User %s does not list namespace %s; ask the platform team to add it to the user's spec.namespaces.names", name, at.Namespace)
 	}
 	if s.user != nil && !slices.ContainsFunc(s.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == s.asked.client }) {
 		which := "no account at all"
@@ -111,5 +116,5 @@ func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser)
 	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
 		refuse(v1alpha1.ReasonInvalidSpec, "a token of a user has what the user has; leave roles and permissions out")
 	}
-	return &plan.Grants{Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges}, listed
+	return &plan.Grants{Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges}, s.user != nil
 }

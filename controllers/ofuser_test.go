@@ -104,7 +104,7 @@ func TestATokenOfAUserIsRefusedWhereTheUserHasNoSay(t *testing.T) {
 		"who has no such account":         {nil, "elsewhere", v1alpha1.ReasonNoAccount, "no account at client elsewhere"},
 		"who has no account":              {func(u *v1alpha1.User) { u.Spec.Accounts = nil }, "", v1alpha1.ReasonNoAccount, "no account at all"},
 		"whose client is not there":       {func(u *v1alpha1.User) { u.Spec.Accounts[0].Client = "nobody" }, "", v1alpha1.ReasonClientMissing, "spec.userRef.client"},
-		"who has another name":            {func(u *v1alpha1.User) { u.Name += "-2" }, "", v1alpha1.ReasonUserMissing, "spec.userRef"},
+		"who has another name":            {func(u *v1alpha1.User) { u.Name += "-2" }, "", v1alpha1.ReasonNamespaceNotGranted, "spec.userRef"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -147,7 +147,7 @@ func TestATokenOfAUserStopsWithItsUser(t *testing.T) {
 	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
 	expect("the user is suspended", v1alpha1.ReasonUserSuspended, false) // verification refuses it at once
 	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
-	expect("the user is gone", v1alpha1.ReasonUserMissing, true)
+	expect("the user is gone", v1alpha1.ReasonNamespaceNotGranted, true)
 	w.user(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
 	w.must(o.settle())
 	if got, _ := readiness(w.token()); got != v1alpha1.ReasonNamespaceNotGranted || w.recordsLeft() > 0 {

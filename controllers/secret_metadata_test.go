@@ -119,7 +119,7 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	allow(label, "app.kubernetes.io/")
 	expect("both are allowed again", v1alpha1.ReasonIssued, true, true)
 	w.must(api.Delete(w.ctx, w.theClient()))
-	expect("the Client is gone", v1alpha1.ReasonClientMissing, true, true)
+	expect("the Client is gone", v1alpha1.ReasonNamespaceNotGranted, true, true)
 }
 
 // editClient changes the Client as its platform team would.

@@ -78,15 +78,18 @@ const (
 const (
 	// ReasonInvalidSpec says that a field cannot be understood; the message names it.
 	ReasonInvalidSpec = "InvalidSpec"
-	// ReasonClientMissing says that there is no Client of that name.
+	// ReasonClientMissing says that a user's account is at a Client that does not exist. A namespace that names such a Client
+	// itself gets NamespaceNotGranted.
 	ReasonClientMissing = "ClientMissing"
-	// ReasonUserMissing says that there is no User of that name.
+	// ReasonUserMissing says that there is no User of that name, of a token made through the HTTP API. Others get
+	// NamespaceNotGranted.
 	ReasonUserMissing = "UserMissing"
 	// ReasonUserSuspended says that the user is suspended, and with it every token.
 	ReasonUserSuspended = "UserSuspended"
 	// ReasonClientSuspended says that the client is suspended, and with it every token.
 	ReasonClientSuspended = "ClientSuspended"
-	// ReasonNamespaceNotGranted says that the client grants nothing to this namespace, or that the user does not list it.
+	// ReasonNamespaceNotGranted says that this namespace may not use the client or user: it does not exist, grants nothing to
+	// the namespace, or does not list it. It is the one answer until the namespace is granted, so that it tells nothing more.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
 	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace, or than it has.
 	ReasonOverCeiling = "OverCeiling"

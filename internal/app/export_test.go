@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -39,4 +40,12 @@ const (
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
 	return append(all, newDoorMetrics(nil).collectors()...)
+}
+
+// CacheOptions are those of the cache of an operator, and the metric of what it keeps.
+func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
+	cached := newCacheBytes()
+	options := managerOptions(o, cached).Cache
+	options.Scheme = Scheme()
+	return options, cached
 }

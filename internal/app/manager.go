@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -64,7 +65,8 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	if err := preflight(ctx, to, o); err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(to, managerOptions(o))
+	cached := newCacheBytes()
+	mgr, err := ctrl.NewManager(to, managerOptions(o, cached))
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
@@ -72,7 +74,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	op := &Operator{Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{}}
-	passwords, err := newPasswords(mgr, to, o.Namespace)
+	passwords, err := newPasswords(mgr, to, o.Namespace, cached)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +82,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	counters, collectors := newMetrics()
+	collectors = append(collectors, cached)
 	collectors = append(collectors, inventory{mgr.GetCache(), mgr.Elected(), op.Index, time.Now})
 	if err := register(collectors...); err != nil {
 		return nil, err
@@ -96,7 +99,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
-func managerOptions(o Options) manager.Options {
+func managerOptions(o Options, cached *prometheus.GaugeVec) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
 		served = map[string]cache.Config{o.Namespace: {}} // tokens that are made over HTTP are in our own
@@ -107,8 +110,8 @@ func managerOptions(o Options) manager.Options {
 	return manager.Options{
 		Scheme: Scheme(),
 		Cache: cache.Options{
-			DefaultTransform: cache.TransformStripManagedFields(),
-			NewInformer:      newInformer,
+			DefaultTransform: controllers.TrimForCache,
+			NewInformer:      newInformer(cached, ""),
 			ByObject: map[client.Object]cache.ByObject{
 				&v1alpha1.ApplicationToken{}: {Namespaces: served},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
@@ -132,23 +135,6 @@ func managerOptions(o Options) manager.Options {
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true, // the next one need not wait for the lease to run out
 	}
-}
-
-// listed is a client whose lists come as lists.
-type listed struct{}
-
-// IsWatchListSemanticsUnSupported keeps lists from being streamed as events.
-func (listed) IsWatchListSemanticsUnSupported() bool { return true }
-
-// newInformer has the records come as one list at the start. As a stream of events, which is the default, a hundred
-// thousand of them take three times the time to read, and until they are read this replica is not ready.
-func newInformer(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-	if plain, ok := lw.(*toolscache.ListWatch); ok {
-		if _, records := obj.(*v1alpha1.TokenRecord); records {
-			lw = toolscache.ToListWatcherWithWatchListSemantics(plain, listed{})
-		}
-	}
-	return toolscache.NewSharedIndexInformer(lw, obj, resync, indexers)
 }
 
 // preflight says what is missing in the cluster before anything fails for it, as a manager does already while it is made.

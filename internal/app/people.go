@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -17,11 +17,12 @@ import (
 
 // newPasswords is a cache of what can be a password among the Secrets of the operator's own namespace. It is another one than
 // that of the Secrets that hold tokens, which bear our label and are in the namespaces of tenants.
-func newPasswords(mgr manager.Manager, to *rest.Config, namespace string) (cache.Cache, error) {
+func newPasswords(mgr manager.Manager, to *rest.Config, namespace string, cached *prometheus.GaugeVec) (cache.Cache, error) {
 	c, err := cache.New(to, cache.Options{
 		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
+		NewInformer: newInformer(cached, "Password"),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}, Transform: passwordAlone},
+			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}, Transform: controllers.TrimPassword},
 		},
 	})
 	if err != nil {
@@ -38,27 +39,6 @@ type everywhere struct{ cache.Cache }
 
 // GetCache is by what the manager knows a cache.
 func (e everywhere) GetCache() cache.Cache { return e.Cache }
-
-// passwordAlone drops everything of a Secret but what a password is read from: the other Secrets there are nobody's business.
-func passwordAlone(obj any) (any, error) {
-	s, ok := obj.(*corev1.Secret)
-	if !ok {
-		return obj, nil
-	}
-	kept := &corev1.Secret{
-		TypeMeta:   s.TypeMeta,
-		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion},
-	}
-	for _, key := range []string{controllers.KeyPasswordHash, controllers.KeyPassword} {
-		if v, there := s.Data[key]; there {
-			if kept.Data == nil {
-				kept.Data = map[string][]byte{}
-			}
-			kept.Data[key] = v
-		}
-	}
-	return kept, nil
-}
 
 // feed adds a handler to the informer of a cache.
 func feed(ctx context.Context, c cache.Cache, of client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {

@@ -46,7 +46,7 @@ func TestWhatIsDeletedIsGoneInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
 		"the token, then the client":     {tokenGoes, clientGoes},
 		"the client, Secret, record":     {clientGoes, secretGoes, recordGoes, tokenGoes},
 		"the record, Secret, client":     {recordGoes, secretGoes, clientGoes, tokenGoes},
-		"the client, and waiting for it": {clientGoes, func(w *tenant) { w.until("indexer", "sees it", reason(v1alpha1.ReasonClientMissing)) }, tokenGoes},
+		"the client, and waiting for it": {clientGoes, func(w *tenant) { w.until("indexer", "sees it", reason(v1alpha1.ReasonNamespaceNotGranted)) }, tokenGoes},
 		"what is suspended":              {func(w *tenant) { w.edit("indexer", `{state: Suspended}`) }, tokenGoes},
 		"what is revoked":                {func(w *tenant) { w.edit("indexer", `{state: Revoked}`) }, tokenGoes},
 		"what is being renamed":          {func(w *tenant) { w.edit("indexer", `{secret: {name: other}}`) }, tokenGoes},
@@ -218,7 +218,7 @@ func TestASecretThatWasOnlyOfferedStays(t *testing.T) { // [3.11]
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
 	})
 	w.declare("indexer", `{clientRef: {name: nobody}}`)
-	w.refused("indexer", v1alpha1.ReasonClientMissing)
+	w.refused("indexer", v1alpha1.ReasonNamespaceNotGranted)
 	w.edit("indexer", `{state: Revoked}`)
 	w.refused("indexer", v1alpha1.ReasonRevoked)
 	w.untouched(s)

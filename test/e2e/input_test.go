@@ -92,8 +92,8 @@ var hopeless = map[string]struct {
 	spec, reason string
 	words        []string
 }{
-	"unknown-client":      {`{clientRef: {name: nobody}}`, v1alpha1.ReasonClientMissing, []string{`no Client "nobody"`, "correct spec.clientRef"}},
-	"user":                {`{clientRef: null, roles: null, userRef: {name: alice}}`, v1alpha1.ReasonUserMissing, []string{`no User "alice"`, "spec.clientRef"}},
+	"unknown-client":      {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use client "nobody"`, "correct the name", "spec.grants"}},
+	"user":                {`{clientRef: null, roles: null, userRef: {name: alice}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use User "alice"`, "spec.clientRef"}},
 	"clone-of-stranger":   {`{clientRef: null, roles: null, cloneFrom: {name: stranger}}`, v1alpha1.ReasonSourceMissing, []string{`"stranger"`, "correct spec.cloneFrom"}},
 	"loop-a":              {`{clientRef: null, roles: null, cloneFrom: {name: loop-b}}`, v1alpha1.ReasonCloneLoop, []string{"clientRef"}},
 	"loop-b":              {`{clientRef: null, roles: null, cloneFrom: {name: loop-a}}`, v1alpha1.ReasonCloneLoop, []string{"comes back to this token"}},

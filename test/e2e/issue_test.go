@@ -76,12 +76,12 @@ func TestKubectlShowsWhatThereIs(t *testing.T) {
 	w.declare("indexer", `{rotation: {every: 720h}}`)
 	w.declare("stranger", `{clientRef: {name: nobody}}`)
 	at := w.ready("indexer")
-	w.refused("stranger", v1alpha1.ReasonClientMissing)
+	w.refused("stranger", v1alpha1.ReasonNamespaceNotGranted)
 	table := w.kubectl("get", "applicationtokens")
 	for _, row := range []string{
 		`NAME +READY +REASON +CLIENT +HINT +ROTATIONS +NEXT ROTATION +LAST USED +USED FROM +AGE`,
 		`indexer +True +Issued +` + w.name + ` +` + at.Status.Current.Hint + ` +0 +` + at.Status.NextRotation.UTC().Format(time.RFC3339),
-		`stranger +False +ClientMissing +nobody +0`,
+		`stranger +False +NamespaceNotGranted +nobody +0`,
 	} {
 		if !regexp.MustCompile(row).MatchString(table) {
 			t.Errorf("kubectl get applicationtokens does not show %q:\n%s", row, table)

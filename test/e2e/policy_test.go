@@ -158,7 +158,7 @@ func TestABadEditLeavesTheTokenThatRuns(t *testing.T) {
 		"a template without the token":   {`{secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{secret: null}`},
 		"no cron expression":             {`{rotation: {schedule: never}}`, v1alpha1.ReasonInvalidSpec, `{rotation: {schedule: null}}`},
 		"a trigger and a bad template":   {`{rotation: {trigger: b}, secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{rotation: {trigger: a}, secret: null}`},
-		"an unknown client":              {`{clientRef: {name: nobody}}`, v1alpha1.ReasonClientMissing, `{clientRef: {name: ` + w.name + `}}`},
+		"an unknown client":              {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, `{clientRef: {name: ` + w.name + `}}`},
 	} {
 		w.edit("indexer", c.spec)
 		w.refused("indexer", c.reason)

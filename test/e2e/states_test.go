@@ -91,8 +91,8 @@ func TestADeletedClientStopsItsTokensAndBringsThemBackWithItself(t *testing.T) {
 	var c v1alpha1.Client
 	w.must(admin.Get(t.Context(), client.ObjectKey{Name: w.name}, &c))
 	w.must(admin.Delete(t.Context(), &c))
-	w.until("indexer", "says that its client is missing", func(at *v1alpha1.ApplicationToken) bool {
-		return condition(at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonClientMissing
+	w.until("indexer", "says that it may not use the client", func(at *v1alpha1.ApplicationToken) bool {
+		return condition(at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonNamespaceNotGranted
 	})
 	c.ResourceVersion, c.UID = "", ""
 	w.must(admin.Create(t.Context(), &c))

@@ -1,0 +1,318 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/test/cluster"
+)
+
+const (
+	hostileSecrets = 1000
+	maxGrowth      = 64 << 20
+)
+
+// hostile are the disguises of a Secret that is made to fill the operator's memory, each of about a megabyte but the last.
+var hostile = map[string]func(*corev1.Secret){
+	"bare":            func(s *corev1.Secret) { s.OwnerReferences, s.Data = nil, bulk(1) },
+	"of a token":      func(s *corev1.Secret) { s.Data = bulk(1) },
+	"immutable":       func(s *corev1.Secret) { s.Data, s.Immutable = bulk(4), new(true) },
+	"of another type": func(s *corev1.Secret) { s.Data, s.Type = bulk(1), "example.com/credentials" },
+	"many keys":       func(s *corev1.Secret) { s.Data = bulk(20_000) },
+	"annotations": func(s *corev1.Secret) {
+		s.Data = map[string][]byte{"token": []byte("x")}
+		s.Annotations[v1alpha1.AnnotationAdopt] = strings.Repeat("a", 120<<10)
+		s.Annotations[v1alpha1.AnnotationRecord] = strings.Repeat("b", 120<<10)
+	},
+	"labels": func(s *corev1.Secret) {
+		for i := range 8000 {
+			s.Labels[fmt.Sprintf("example.com/%050d", i)] = strings.Repeat("c", 60)
+		}
+	},
+	"owners and finalizers": func(s *corev1.Secret) {
+		for i := range 4000 {
+			s.OwnerReferences = append(s.OwnerReferences, metav1.OwnerReference{
+				APIVersion: "v1", Kind: "ConfigMap", Name: fmt.Sprintf("%060d", i), UID: types.UID(fmt.Sprintf("%040d", i)),
+			})
+			s.Finalizers = append(s.Finalizers, fmt.Sprintf("example.com/%050d", i))
+		}
+	},
+	"as large as is kept": func(s *corev1.Secret) { s.Data = map[string][]byte{"token": []byte(strings.Repeat("d", 15<<10))} },
+}
+
+var megabyte = []byte(strings.Repeat("x", 1_000_000))
+
+// bulk is a megabyte of data in so many keys.
+func bulk(keys int) map[string][]byte {
+	data := map[string][]byte{}
+	for i := range keys {
+		data[fmt.Sprintf("key-%d", i)] = megabyte[:(len(megabyte)/keys)/2*2]
+	}
+	if keys > 1000 { // the keys have a length too
+		for key := range data {
+			data[key] = data[key][:25]
+		}
+	}
+	return data
+}
+
+func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
+	c, err := cluster.Start() // of its own: the gigabyte goes with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	writer, err := client.New(c.Admin, client.Options{Scheme: app.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := startCache(t, c.Admin, false)
+	base := heap()
+	createHostile(t, writer)
+	before.holds(t, hostileSecrets)
+	within(t, "a cache that watches", base, heap())
+	if kept := testutil.ToFloat64(before.kept.WithLabelValues("Secret")); kept < hostileSecrets*100 || kept > maxGrowth {
+		t.Errorf("the metric counts %.0f bytes", kept)
+	}
+	before.stop()
+
+	for name, old := range map[string]bool{"a cache that starts": false, "a cache that starts where lists are not streamed": true} {
+		base := heap()
+		after := startCache(t, c.Admin, old)
+		within(t, name+", at its peak", base, after.holds(t, hostileSecrets))
+		within(t, name, base, heap())
+		after.stop()
+	}
+}
+
+func createHostile(t *testing.T, to client.Client) {
+	t.Helper()
+	type job struct {
+		name     string
+		disguise func(*corev1.Secret)
+	}
+	jobs := make(chan job)
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for j := range jobs {
+				if err := to.Create(t.Context(), hostileSecret(j.name, j.disguise)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for made := 0; made < hostileSecrets; {
+		for _, disguise := range hostile {
+			if made < hostileSecrets {
+				jobs <- job{fmt.Sprintf("hostile-%d", made), disguise}
+				made++
+			}
+		}
+	}
+	close(jobs)
+	workers.Wait()
+}
+
+// hostileSecret bears the marks of a token's Secret. Its owner does not exist.
+func hostileSecret(name string, disguise func(*corev1.Secret)) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "default", Name: name,
+		Labels:      map[string]string{v1alpha1.LabelManaged: "true", v1alpha1.LabelToken: "indexer"},
+		Annotations: map[string]string{},
+		OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "ApplicationToken", Name: "indexer", UID: "0", Controller: new(true),
+		}},
+	}}
+	disguise(s)
+	return s
+}
+
+// testCache is the cache of an operator, with the metric of what it keeps.
+type testCache struct {
+	cache.Cache
+	kept *prometheus.GaugeVec
+	stop context.CancelFunc
+}
+
+// startCache starts the cache of an operator on an API server, which is made one that streams no lists where old is set.
+func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
+	t.Helper()
+	options, kept := app.CacheOptions(app.Options{Namespace: "default"})
+	if inner := options.NewInformer; old {
+		options.NewInformer = func(lw toolscache.ListerWatcher, obj apiruntime.Object, d time.Duration, x toolscache.Indexers) toolscache.SharedIndexInformer {
+			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // it is what controller-runtime gives
+			watches := plain.WatchFuncWithContext
+			plain.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+				if o.SendInitialEvents != nil {
+					return nil, apierrors.NewInvalid(schema.GroupKind{Kind: "ListOptions"}, "", nil)
+				}
+				return watches(ctx, o)
+			}
+			return inner(lw, obj, d, x)
+		}
+	}
+	c, err := cache.New(to, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Start(ctx) }()
+	tc := &testCache{Cache: c, kept: kept, stop: func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}}
+	t.Cleanup(stop)
+	if _, err := c.GetInformer(ctx, &corev1.Secret{}, cache.BlockUntilSynced(false)); err != nil {
+		t.Fatal(err)
+	}
+	return tc
+}
+
+// holds waits until the cache has so many Secrets, and returns the largest heap until then.
+func (c *testCache) holds(t *testing.T, n int) (peak uint64) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+		peak = max(peak, heap())
+		var list corev1.SecretList
+		asking, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer cancel()
+		if err := c.List(asking, &list, client.UnsafeDisableDeepCopy); err != nil {
+			return false, nil // it has not synced yet
+		}
+		return len(list.Items) == n, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peak
+}
+
+// heap is what is in use on the heap.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func within(t *testing.T, what string, before, after uint64) {
+	t.Helper()
+	growth := int64(after) - int64(before) //nolint:gosec // heaps are far below 2^63
+	t.Logf("%s grows by %.1f MiB", what, float64(growth)/(1<<20))
+	if growth > maxGrowth {
+		t.Errorf("%s grows by %d MiB under %d hostile Secrets", what, growth>>20, hostileSecrets)
+	}
+}
+
+// What a cache keeps whole is read from it, so that it must be just as the operator wrote it.
+func TestCache_CountsWhatItKeepsUntilItGoes(t *testing.T) {
+	c := startCache(t, plane.Admin, false)
+	kept := func() float64 { return testutil.ToFloat64(c.kept.WithLabelValues("Secret")) }
+	await := func(what string, ok func(float64) bool) {
+		t.Helper()
+		err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return ok(kept()), nil })
+		if err != nil {
+			t.Fatalf("%s: the metric counts %.0f bytes", what, kept())
+		}
+	}
+	s := hostileSecret("counted", func(s *corev1.Secret) { s.Data = map[string][]byte{"token": []byte(strings.Repeat("x", 10_000))} })
+	if err := api.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	await("a Secret of a token is kept", func(n float64) bool { return n > 10_000 && n < 12_000 })
+	var found corev1.Secret
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(s), &found); err != nil || len(found.Data["token"]) != 10_000 {
+		t.Fatalf("the cache has %d bytes of it: %v", len(found.Data["token"]), err)
+	}
+	s.Data["more"] = megabyte
+	if err := api.Update(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	await("it has grown too large", func(n float64) bool { return n > 0 && n < 2000 })
+	if err := api.Delete(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	await("it is gone", func(n float64) bool { return n == 0 })
+}
+
+func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
+	const tokens, each = 100, 64 << 10
+	template := v1alpha1.Template("{{ .Token }}" + strings.Repeat("語", 4000))
+	data := map[string]v1alpha1.Template{}
+	for i := range 32 {
+		data[fmt.Sprintf("key-%d", i)] = template
+	}
+	c := startCache(t, plane.Admin, false)
+	if _, err := c.GetInformer(t.Context(), &v1alpha1.ApplicationToken{}); err != nil {
+		t.Fatal(err)
+	}
+	base := heap()
+	for i := range tokens {
+		at := &v1alpha1.ApplicationToken{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "default", Name: fmt.Sprintf("hostile-%d", i), Labels: map[string]string{"team": "hostile"},
+				Annotations: map[string]string{v1alpha1.AnnotationRotate: strings.Repeat("a", 120<<10), "example.com/x": strings.Repeat("b", 120<<10)},
+			},
+			Spec: v1alpha1.ApplicationTokenSpec{
+				ClientRef: &v1alpha1.Reference{Name: "nobody"}, Roles: []v1alpha1.RoleName{"primary"}, Secret: v1alpha1.SecretTemplate{Name: "named", Data: maps.Clone(data)},
+			},
+		}
+		if err := api.Create(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+				t.Error(err)
+			}
+		})
+	}
+	data = nil
+	var list v1alpha1.ApplicationTokenList
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := c.List(ctx, &list, client.InNamespace("default"), client.UnsafeDisableDeepCopy)
+		return len(list.Items) == tokens, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		if at := &list.Items[i]; at.Spec.ClientRef.Name != "nobody" || len(at.Spec.Roles) != 1 || at.Spec.Secret.Name != "named" {
+			t.Fatal("the cache lost what is read of every token")
+		}
+	}
+	list = v1alpha1.ApplicationTokenList{}
+	if growth := int64(heap()) - int64(base); growth > tokens*each { //nolint:gosec // heaps are far below 2^63
+		t.Errorf("a cache grows by %d KiB for each hostile ApplicationToken", growth>>10/tokens)
+	}
+}
