@@ -22,7 +22,8 @@ const mostNamed = 20
 
 // Clients reconciles Clients: it says whether they are served, and counts their tokens.
 type Clients struct {
-	Client client.Client
+	Client client.Client // reads may be from a cache
+	Live   client.Reader // reads are from the API server
 	Now    func() time.Time
 	Events events.EventRecorder
 }
@@ -39,19 +40,20 @@ func (r *Clients) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Resul
 		return ctrl.Result{}, fmt.Errorf("list the tokens: %w", err)
 	}
 	count(c, tokens.Items)
-	var others v1alpha1.ClientList
-	if c.Spec.AccountID != nil {
-		if err := r.Client.List(ctx, &others, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
-			return ctrl.Result{}, fmt.Errorf("list the other clients: %w", err)
-		}
+	accountID, err := r.accountID(ctx, c)
+	if err != nil {
+		return ctrl.Result{}, err
 	}
-	ready := judge(c, others.Items)
-	r.conclude(c, ready)
+	ready := judge(c, accountID)
+	r.conclude(c, ready, accountID)
 	if equality.Semantic.DeepEqual(before.Status, c.Status) {
 		return ctrl.Result{}, nil
 	}
 	if err := r.Client.Status().Update(ctx, c); err != nil {
 		return ctrl.Result{}, fmt.Errorf("write the status: %w", err)
+	}
+	if added(before.Status.Conditions, c.Status.Conditions, v1alpha1.ConditionAccountIDContested) {
+		r.Events.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ConditionAccountIDContested, "Check", "%s", accountIDContested(accountID).Message)
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	if was == nil && ready.Status == metav1.ConditionTrue || was != nil && was.Reason == ready.Reason {
@@ -87,18 +89,40 @@ func count(c *v1alpha1.Client, tokens []v1alpha1.ApplicationToken) {
 	}
 }
 
-// judge says whether the client's tokens are accepted. Among the others it looks for an older one with its accountID.
-func judge(c *v1alpha1.Client, others []v1alpha1.Client) metav1.Condition {
+// accountID decides who of the clients that ask for the account ID of one has it.
+func (r *Clients) accountID(ctx context.Context, c *v1alpha1.Client) (claims, error) {
+	if c.Spec.AccountID == nil {
+		return claims{}, nil
+	}
+	var list v1alpha1.ClientList
+	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
+		return claims{}, fmt.Errorf("list the other clients: %w", err)
+	}
+	claim := accountIDClaim(c.Spec.AccountID)
+	var rivals []*v1alpha1.Client
+	for i := range list.Items {
+		if _, asks := claim(&list.Items[i]); asks {
+			rivals = append(rivals, &list.Items[i])
+		}
+	}
+	return resolveClaims(ctx, r.Live, c, rivals, claim)
+}
+
+// accountIDContested returns the condition of a client that keeps an account ID which others ask for.
+func accountIDContested(c claims) metav1.Condition {
+	return c.contested(v1alpha1.ConditionAccountIDContested, v1alpha1.ReasonAccountIDClaimed, "its accountID")
+}
+
+// judge says whether the client's tokens are accepted, and whether it has the accountID that it asks for.
+func judge(c *v1alpha1.Client, accountID claims) metav1.Condition {
 	no := func(reason, format string, args ...any) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}
 	}
 	if c.Spec.State == v1alpha1.StateSuspended {
 		return no(v1alpha1.ReasonSuspended, "every credential of this client is refused; set spec.state to Active to accept them again")
 	}
-	for i := range others {
-		if o := &others[i]; o.Name != c.Name && o.Spec.AccountID != nil && *o.Spec.AccountID == *c.Spec.AccountID && before(o, c) {
-			return no(v1alpha1.ReasonAccountIDTaken, "Client %s, which is older, has the accountID %d; choose another", o.Name, *c.Spec.AccountID)
-		}
+	if c.Spec.AccountID != nil && accountID.holder != c.Name {
+		return no(v1alpha1.ReasonAccountIDTaken, "Client %s, which had it first, has the accountID %d; choose another", accountID.holder, *c.Spec.AccountID)
 	}
 	for i, key := range c.Spec.Tokens.AllowedSecretMetadata {
 		if isReserved(key) {
@@ -120,15 +144,18 @@ func judge(c *v1alpha1.Client, others []v1alpha1.Client) metav1.Condition {
 	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonActive, Message: "tokens of this client are accepted"}
 }
 
-func before(a, b *v1alpha1.Client) bool {
-	if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
-		return c < 0
-	}
-	return a.Name < b.Name
+// added reports whether a condition is true that was not before.
+func added(before, after []metav1.Condition, kind string) bool {
+	return meta.IsStatusConditionTrue(after, kind) && !meta.IsStatusConditionTrue(before, kind)
 }
 
-func (r *Clients) conclude(c *v1alpha1.Client, ready metav1.Condition) {
+func (r *Clients) conclude(c *v1alpha1.Client, ready metav1.Condition, accountID claims) {
 	c.Status.ObservedGeneration = c.Generation
+	c.Status.AccountID = nil
+	if c.Spec.AccountID != nil && accountID.holder == c.Name {
+		c.Status.AccountID = new(*c.Spec.AccountID)
+	}
+	accountID.setContested(&c.Status.Conditions, c.Name, metav1.NewTime(r.Now()), c.Generation, accountIDContested(accountID))
 	ready.ObservedGeneration, ready.LastTransitionTime = c.Generation, metav1.NewTime(r.Now())
 	meta.SetStatusCondition(&c.Status.Conditions, ready)
 	if ready.Status == metav1.ConditionTrue {

@@ -118,12 +118,27 @@ func (p *People) setUser(u *v1alpha1.User) {
 		p.using[name][u.Name] = true
 	}
 	p.tell(u)
+	p.tellRivals(u, was)
+}
+
+// tellRivals tells anew of the others that ask for the username of a user, as it is or was: who of them has it may have changed.
+func (p *People) tellRivals(versions ...*v1alpha1.User) {
+	for _, u := range versions {
+		if u == nil {
+			continue
+		}
+		for _, rival := range p.Directory.UsersOf(usernameOf(u)) {
+			if other := p.users[rival]; other != nil && rival != u.Name {
+				p.tell(other)
+			}
+		}
+	}
 }
 
 // sameToPeople says whether nothing differs that tell looks at. A status does after each login.
 func sameToPeople(a, b *v1alpha1.User) bool {
 	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
-		equality.Semantic.DeepEqual(a.Spec, b.Spec)
+		holdsUsername(a) == holdsUsername(b) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
 func (p *People) removeUser(u *v1alpha1.User) {
@@ -134,6 +149,7 @@ func (p *People) removeUser(u *v1alpha1.User) {
 	p.Index.RemoveUser(u.Name)
 	p.Index.Stop(userOwner(u))
 	p.Directory.RemoveUser(u.Name)
+	p.tellRivals(u)
 }
 
 func (p *People) unuse(u *v1alpha1.User) {
@@ -176,13 +192,16 @@ func (p *People) tell(u *v1alpha1.User) {
 		Credential: fingerprint, Accounts: map[string][]string{}, Namespaces: u.Spec.Namespaces.Names,
 	}
 	may := login.User{
-		Name: u.Name, UID: string(u.UID), Username: usernameOf(u), Since: u.CreationTimestamp.Time, Suspended: suspended,
+		Name: u.Name, UID: string(u.UID), Username: usernameOf(u), Holds: holdsUsername(u), Since: u.CreationTimestamp.Time, Suspended: suspended,
 		Password: stored, Credential: fingerprint, Accounts: loginAccounts(u),
 	}
 	for _, a := range u.Spec.Accounts {
 		seen.Accounts[a.Client] = sorted(a.Roles)
 	}
 	p.Directory.SetUser(may)
+	if now, _ := p.Directory.User(u.Name); now.Username == "" {
+		seen.Username = "" // it is that of another
+	}
 	p.Index.SetUser(seen)
 	if suspended {
 		p.Index.Stop(userOwner(u))
@@ -227,7 +246,7 @@ const (
 func loginsOf(c *v1alpha1.Client) login.Client {
 	l := c.Spec.Logins
 	out := login.Client{
-		Name: c.Name, Since: c.CreationTimestamp.Time,
+		Name: c.Name, Since: c.CreationTimestamp.Time, Holds: heldAccountID(c) != nil,
 		Suspended:   c.Spec.State == v1alpha1.StateSuspended || !c.DeletionTimestamp.IsZero(),
 		Lifetime:    duration(l.Lifetime, defaultLoginLifetime),
 		Remembered:  duration(l.RememberMeLifetime, defaultRemembered),

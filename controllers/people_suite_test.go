@@ -163,7 +163,7 @@ func (w *world) watchOver(c client.WithWatch, live client.Reader) *warden {
 	recorder := events.NewFakeRecorder(1 << 10)
 	return &warden{
 		w: w, c: cached, events: recorder,
-		users:  &controllers.Users{Client: cached, Passwords: cached, Records: store, Now: now, Events: recorder},
+		users:  &controllers.Users{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Events: recorder},
 		logins: &controllers.Logins{Client: cached, Live: live, Passwords: cached, Records: store, Now: now},
 	}
 }

@@ -24,6 +24,7 @@ import (
 // Users reconciles Users: it says whether they can log in, counts their logins, and ends all when a user goes.
 type Users struct {
 	Client    client.Client // reads may be from a cache, with the indexes of IndexFields
+	Live      client.Reader // reads are from the API server
 	Passwords client.Reader // of the Secrets in the operator's own namespace
 	Records   *record.Kube
 	Now       func() time.Time
@@ -76,12 +77,12 @@ func (r *Users) look(ctx context.Context, now time.Time, u *v1alpha1.User) (user
 	if err != nil {
 		return s, fmt.Errorf("list the users of the same username: %w", err)
 	}
-	eldest := u
+	var rivals []*v1alpha1.User
 	for i := range same.Items {
-		if elder(&same.Items[i], eldest) {
-			eldest = &same.Items[i]
-			s.elder = eldest.Name
-		}
+		rivals = append(rivals, &same.Items[i])
+	}
+	if s.username, err = resolveClaims(ctx, r.Live, u, rivals, usernameClaim(usernameOf(u))); err != nil {
+		return s, err
 	}
 	logins, err := recordsOfUser(ctx, r.Client, s.namespace, u.Name)
 	if err != nil {
@@ -107,13 +108,14 @@ func (r *Users) say(ctx context.Context, before, u *v1alpha1.User) error {
 	}
 	for _, c := range u.Status.Conditions {
 		was := meta.FindStatusCondition(before.Status.Conditions, c.Type)
-		if was != nil && was.Reason == c.Reason || was == nil && c.Status == metav1.ConditionTrue {
+		if was != nil && was.Reason == c.Reason || was == nil && c.Status == metav1.ConditionTrue && c.Type != v1alpha1.ConditionUsernameContested {
 			continue
 		}
 		switch {
 		case c.Type == v1alpha1.ConditionReady && c.Status == metav1.ConditionTrue:
 			r.Events.Eventf(u, nil, corev1.EventTypeNormal, c.Reason, "Check", "%s", c.Message)
 		case c.Type == v1alpha1.ConditionReady,
+			c.Type == v1alpha1.ConditionUsernameContested,
 			c.Type == v1alpha1.ConditionAccountsResolved && c.Status == metav1.ConditionFalse:
 			r.Events.Eventf(u, nil, corev1.EventTypeWarning, c.Reason, "Check", "%s", c.Message)
 		}

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -19,7 +18,7 @@ type userSeen struct {
 	namespace string                      // of the operator, in which the passwords are
 	secret    *corev1.Secret              // nil: there is none
 	clients   map[string]*v1alpha1.Client // of the accounts, those that are there
-	elder     string                      // the oldest User of the username, if it is another
+	username  claims                      // of the Users that ask for the same one
 	sessions  int32
 	wake      time.Time // when the first of them ends
 }
@@ -28,7 +27,12 @@ type userSeen struct {
 func describeUser(now time.Time, u *v1alpha1.User, s userSeen) {
 	st := &u.Status
 	st.ObservedGeneration = u.Generation
-	st.Username = usernameOf(u)
+	st.Username = ""
+	if s.username.holder == u.Name {
+		st.Username = usernameOf(u)
+	}
+	s.username.setContested(&st.Conditions, u.Name, metav1.NewTime(now), u.Generation,
+		s.username.contested(v1alpha1.ConditionUsernameContested, v1alpha1.ReasonUsernameClaimed, "its username"))
 	st.Sessions = s.sessions
 	st.Accounts = accountsOf(u, s)
 	password, form := judgePassword(u, s)
@@ -66,7 +70,7 @@ func accountsOf(u *v1alpha1.User, s userSeen) []v1alpha1.AccountStatus {
 		if c == nil || c.Spec.State == v1alpha1.StateSuspended {
 			continue
 		}
-		at := v1alpha1.AccountStatus{Client: a.Client, AccountID: c.Spec.AccountID}
+		at := v1alpha1.AccountStatus{Client: a.Client, AccountID: heldAccountID(c)}
 		for _, name := range a.Roles {
 			if hasRole(c, name) {
 				at.Roles = append(at.Roles, name)
@@ -88,8 +92,8 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts
 	switch {
 	case u.Spec.State == v1alpha1.StateSuspended:
 		return no(ready, v1alpha1.ReasonSuspended, "every credential of this user is refused; set spec.state to Active to accept them again")
-	case s.elder != "":
-		return no(ready, v1alpha1.ReasonUsernameTaken, "User %s, which is older, has the username %q; choose another", s.elder, usernameOf(u))
+	case s.username.holder != u.Name:
+		return no(ready, v1alpha1.ReasonUsernameTaken, "User %s, which had it first, has the username %q; choose another", s.username.holder, usernameOf(u))
 	case password.Status != metav1.ConditionTrue:
 		return no(ready, password.Reason, "%s", password.Message)
 	case len(u.Spec.Accounts) == 0:
@@ -161,9 +165,4 @@ func missing(u *v1alpha1.User, s userSeen) []string {
 		}
 	}
 	return gone
-}
-
-// elder says whether a was declared before b, as the directory of those who log in has it.
-func elder(a, b *v1alpha1.User) bool {
-	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name)) < 0
 }

@@ -31,6 +31,9 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		u.Spec.Accounts = append(u.Spec.Accounts, v1alpha1.Account{Client: "gone-" + w.shop})
 	})
 	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.AccountID = new(time.Now().UnixNano() & 0x7fffffff) })
+	ours := w.theClient()
+	ours.Status.AccountID = ours.Spec.AccountID
+	w.must(api.Status().Update(w.ctx, ours))
 	for _, step := range []struct {
 		name, want string
 		password   v1alpha1.PasswordForm
@@ -121,7 +124,7 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 	}
 }
 
-func TestAUsernameIsThatOfTheOlderUntilItGivesItUp(t *testing.T) {
+func TestUsername_FirstHolderKeepsIt(t *testing.T) {
 	w := newWorld(t)
 	f := w.faults(0, mode{})
 	c := f.wrap(api)
@@ -142,10 +145,20 @@ func TestAUsernameIsThatOfTheOlderUntilItGivesItUp(t *testing.T) {
 	}
 	w.editPerson("alice", shared)
 	w.must(o.settle())
-	w.must(api.Delete(w.ctx, w.getPerson("alice")))
+	a, b := w.getPerson("alice"), w.getPerson("bob")
+	if !strings.HasPrefix(conditionsOf(a), "-UsernameTaken") || !strings.HasPrefix(conditionsOf(b), "+Active") {
+		t.Errorf("the older took the name over: it is %s, the other %s", conditionsOf(a), conditionsOf(b))
+	}
+	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionUsernameContested); c == nil || !strings.Contains(c.Message, a.Name) {
+		t.Errorf("the holder is not told of the other: %v", b.Status.Conditions)
+	}
+	if a.Status.Username != "" || b.Status.Username != "shared"+w.shop {
+		t.Errorf("the statuses say %q and %q", a.Status.Username, b.Status.Username)
+	}
+	w.must(api.Delete(w.ctx, a))
 	w.must(o.settle())
-	if got := conditionsOf(w.getPerson("bob")); !strings.HasPrefix(got, "+Active") {
-		t.Errorf("once the older is gone, the other is %s", got)
+	if b = w.getPerson("bob"); !strings.HasPrefix(conditionsOf(b), "+Active") || meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionUsernameContested) != nil {
+		t.Errorf("once the older is gone, the other is %s: %v", conditionsOf(b), b.Status.Conditions)
 	}
 }
 

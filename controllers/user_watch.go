@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -64,7 +65,7 @@ func (r *Users) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) error 
 		}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		Watches(&v1alpha1.Client{}, lowPriority(func(ctx context.Context, obj client.Object) []reconcile.Request {
 			return usersBy(ctx, r.Client, IndexAccount, obj.GetName())
-		}), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
+		}), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, accountIDChanged), notInitial)).
 		WatchesRawSource(secretsOf(passwords, func(ctx context.Context, name string) []reconcile.Request {
 			return usersBy(ctx, r.Client, IndexPassword, name)
 		})).
@@ -74,6 +75,17 @@ func (r *Users) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) error 
 			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { recount(q, e.Object) },
 		}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, ofLogins, notInitial)).
 		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// accountIDChanged lets through a Client that was given its account ID, or lost it.
+var accountIDChanged = predicate.Funcs{
+	CreateFunc: func(event.CreateEvent) bool { return false },
+	DeleteFunc: func(event.DeleteEvent) bool { return false },
+	UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok1 := e.ObjectOld.(*v1alpha1.Client)
+		now, ok2 := e.ObjectNew.(*v1alpha1.Client)
+		return ok1 && ok2 && !equality.Semantic.DeepEqual(before.Status.AccountID, now.Status.AccountID)
+	},
 }
 
 // rivals looks again at the other Users of the usernames that one has, or had until now.

@@ -67,7 +67,7 @@ func (w *world) run() *running {
 	})
 	store := record.NewKube(counted{mgr.GetClient(), o}, live, w.own)
 	users := &controllers.Users{
-		Client: counted{mgr.GetClient(), o}, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
+		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
 	}
 	logins := &controllers.Logins{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now}
 	w.must(users.SetupWithManager(mgr, passwords))

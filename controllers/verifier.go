@@ -17,37 +17,72 @@ import (
 
 // FeedClients returns the handler of a watch on Clients that tells the verifier and the directory of each as it is.
 func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHandler {
+	f := &clientFeed{index: x, directory: d, clients: map[string]verify.Client{}}
 	set := func(obj any) {
-		c, ok := obj.(*v1alpha1.Client)
-		if !ok {
-			return
+		if c, ok := obj.(*v1alpha1.Client); ok {
+			f.set(c)
 		}
-		logins := loginsOf(c)
-		now := verify.Client{
-			Name:       c.Name,
-			Suspended:  c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
-			Ceiling:    ceiling(c),
-			Ranges:     verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
-			MaxSession: logins.MaxSession,
-			Draw: func(namespace string, labels map[string]string) ([]string, bool) {
-				return drawable(c, namespace, labels)
-			},
-		}
-		if id := c.Spec.AccountID; id != nil {
-			now.AccountID = *id
-		}
-		x.SetClient(now)
-		d.SetClient(logins)
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    set,
 		UpdateFunc: func(_, obj any) { set(obj) },
 		DeleteFunc: func(obj any) {
 			if c, ok := last(obj).(*v1alpha1.Client); ok {
-				x.RemoveClient(c.Name)
-				d.RemoveClient(c.Name)
+				f.remove(c.Name)
 			}
 		},
+	}
+}
+
+// clientFeed tells of Clients. An informer calls it for one at a time.
+type clientFeed struct {
+	index     *verify.Index
+	directory *login.Directory
+	clients   map[string]verify.Client // by name, with the account ID that each asks for
+}
+
+func (f *clientFeed) set(c *v1alpha1.Client) {
+	logins := loginsOf(c)
+	before := f.clients[c.Name].AccountID
+	f.clients[c.Name] = verify.Client{
+		Name:       c.Name,
+		AccountID:  logins.AccountID,
+		Suspended:  c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
+		Ceiling:    ceiling(c),
+		Ranges:     verify.Ranges(sorted(c.Spec.Tokens.SourceRanges)),
+		MaxSession: logins.MaxSession,
+		Draw: func(namespace string, labels map[string]string) ([]string, bool) {
+			return drawable(c, namespace, labels)
+		},
+	}
+	f.directory.SetClient(logins)
+	f.show(c.Name)
+	f.showRivals(c.Name, before, logins.AccountID)
+}
+
+func (f *clientFeed) remove(name string) {
+	before := f.clients[name].AccountID
+	delete(f.clients, name)
+	f.index.RemoveClient(name)
+	f.directory.RemoveClient(name)
+	f.showRivals(name, before)
+}
+
+// show tells the verifier of a client, with the account ID that it has: what it asks for may be that of another.
+func (f *clientFeed) show(name string) {
+	c := f.clients[name]
+	logins, _ := f.directory.Client(name)
+	c.AccountID = logins.AccountID
+	f.index.SetClient(c)
+}
+
+func (f *clientFeed) showRivals(name string, ids ...int64) {
+	for _, id := range ids {
+		for _, rival := range f.directory.ClientsOf(id) {
+			if rival != name {
+				f.show(rival)
+			}
+		}
 	}
 }
 

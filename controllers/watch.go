@@ -190,15 +190,23 @@ func (r *Clients) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// rivals are the clients that wait for an accountID which another one has, or had until now.
-func (r *Clients) rivals(ctx context.Context, _ client.Object) []reconcile.Request {
+// rivals are the clients that wait for an accountID which another one has, or had until now, and those that keep one which
+// another asks for, or asked for until now.
+func (r *Clients) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
 	var list v1alpha1.ClientList
 	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return nil // the cache is stopping
 	}
 	var requests []reconcile.Request
 	for i := range list.Items {
-		if c := meta.FindStatusCondition(list.Items[i].Status.Conditions, v1alpha1.ConditionReady); c != nil && c.Reason == v1alpha1.ReasonAccountIDTaken {
+		c := &list.Items[i]
+		waits := c.Spec.AccountID != nil && heldAccountID(c) == nil
+		contested := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionAccountIDContested) != nil
+		asked := false
+		if changed, ok := obj.(*v1alpha1.Client); ok {
+			_, asked = accountIDClaim(changed.Spec.AccountID)(c)
+		}
+		if c.Name != obj.GetName() && (waits || contested || asked) {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 	}

@@ -247,6 +247,10 @@ type ClientStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// accountID is the account ID that the client has. Absent while another Client has the one that spec.accountID asks for.
+	// Whoever has it first keeps it.
+	// +optional
+	AccountID *int64 `json:"accountID,omitempty"`
 	// tokens is the number of ApplicationTokens that name this client.
 	// +optional
 	Tokens int32 `json:"tokens"`

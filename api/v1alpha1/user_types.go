@@ -39,7 +39,7 @@ type UserList struct {
 // UserSpec is who logs in, and where.
 // +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="have more than one default; keep default: true on one account"
 type UserSpec struct {
-	// username is what the user logs in with. Letters count as they are written. No two Users share one: the older has it.
+	// username is what the user logs in with. Letters count as they are written. No two Users share one: who has it first keeps it.
 	// Defaults to the name of the object.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -140,7 +140,7 @@ type UserStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// username is what the user logs in with.
+	// username is what the user logs in with. Absent while another User has the one that this one asks for.
 	// +optional
 	Username string `json:"username,omitempty"`
 	// password says in which form the password was found.

@@ -62,6 +62,11 @@ const (
 	// ConditionAccountsResolved is always there on a User, and true while each of its accounts names a Client that is
 	// there. Reason when false: AccountMissing.
 	ConditionAccountsResolved = "AccountsResolved"
+	// ConditionAccountIDContested is there on a Client, and true, while another Client asks for the accountID that this one
+	// keeps.
+	ConditionAccountIDContested = "AccountIDContested"
+	// ConditionUsernameContested is there on a User, and true, while another User asks for the username that this one keeps.
+	ConditionUsernameContested = "UsernameContested"
 )
 
 // Reasons of Ready=True.
@@ -119,10 +124,14 @@ const (
 	ReasonRevoked = "Revoked"
 	// ReasonExpired says that the lifetime is over and nothing asked for rotation.
 	ReasonExpired = "Expired"
-	// ReasonAccountIDTaken says that an older Client has the same accountID.
+	// ReasonAccountIDTaken says that another Client had the same accountID first.
 	ReasonAccountIDTaken = "AccountIDTaken"
-	// ReasonUsernameTaken says that an older User has the same username.
+	// ReasonUsernameTaken says that another User had the same username first.
 	ReasonUsernameTaken = "UsernameTaken"
+	// ReasonAccountIDClaimed says that another Client asks for the accountID that this one keeps.
+	ReasonAccountIDClaimed = "AccountIDClaimed"
+	// ReasonUsernameClaimed says that another User asks for the username that this one keeps.
+	ReasonUsernameClaimed = "UsernameClaimed"
 	// ReasonPasswordMissing says that the user has no password: no passwordSecretRef, no such Secret, or neither key in it.
 	ReasonPasswordMissing = "PasswordMissing"
 	// ReasonPasswordUnreadable says that the hash, or the password itself, is none that can be checked; the message says why.

@@ -313,6 +313,11 @@ func (in *ClientStatus) DeepCopyInto(out *ClientStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.AccountID != nil {
+		in, out := &in.AccountID, &out.AccountID
+		*out = new(int64)
+		**out = **in
+	}
 	if in.OverCeiling != nil {
 		in, out := &in.OverCeiling, &out.OverCeiling
 		*out = make([]string, len(*in))

@@ -222,8 +222,8 @@ func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cac
 	records := &controllers.TokenRecords{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m,
 	}
-	clients := &controllers.Clients{Client: mgr.GetClient(), Now: time.Now, Events: recorder}
-	users := &controllers.Users{Client: mgr.GetClient(), Passwords: passwords, Records: store, Now: time.Now, Events: recorder}
+	clients := &controllers.Clients{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
+	users := &controllers.Users{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now, Events: recorder}
 	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),

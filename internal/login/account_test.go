@@ -50,12 +50,21 @@ func TestWhichAccountALoginIsOf(t *testing.T) {
 		"it is suspended":                             {func(w *world, _ *login.User) { suspend(w, "globex") }, id(1002), noAccount},
 		"it is gone":                                  {func(w *world, _ *login.User) { w.directory.RemoveClient("globex") }, id(1002), noAccount},
 		"it was taken from the user":                  {func(_ *world, u *login.User) { u.Accounts = u.Accounts[:1] }, id(1002), noAccount},
-		"a younger client has the id too": {func(w *world, u *login.User) {
+		"a younger client asks for the id too": {func(w *world, u *login.User) {
+			w.holds("acme")
 			w.directory.SetClient(login.Client{Name: "a-namesake", AccountID: 1001, Since: noon.Add(time.Second)})
 			u.Accounts = append(u.Accounts, login.Account{Client: "a-namesake"})
 		}, id(1001), "acme"},
-		"an older client of others has the id": {func(w *world, _ *login.User) {
+		"an older client asks for the id later": {func(w *world, u *login.User) {
+			w.holds("acme")
 			w.directory.SetClient(login.Client{Name: "elder", AccountID: 1001, Since: noon.Add(-time.Second)})
+			u.Accounts = append(u.Accounts, login.Account{Client: "elder"})
+		}, id(1001), "acme"},
+		"it is not decided who of two has the id": {func(w *world, _ *login.User) {
+			w.directory.SetClient(login.Client{Name: "elder", AccountID: 1001, Since: noon.Add(-time.Second)})
+		}, id(1001), noAccount},
+		"another client has the id": {func(w *world, _ *login.User) {
+			w.directory.SetClient(login.Client{Name: "younger", AccountID: 1001, Since: noon.Add(time.Second), Holds: true})
 		}, id(1001), noAccount},
 		"no client has an id": {func(w *world, _ *login.User) {
 			c := w.client("acme")
@@ -89,4 +98,11 @@ func TestAClientIsChosenByNameIfTheUserHasAnAccountThere(t *testing.T) {
 			t.Errorf("%q: %t", name, ok)
 		}
 	}
+}
+
+// holds has the status of a client say that it has its account ID.
+func (w *world) holds(name string) {
+	c := w.client(name)
+	c.Holds = true
+	w.directory.SetClient(c)
 }

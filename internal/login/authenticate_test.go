@@ -88,10 +88,13 @@ func TestNobodyLogsInWhereThereIsNobody(t *testing.T) {
 	denied(t, "nobody", w.replica(nil).attempt("alice", right))
 }
 
-func TestOfSeveralUsersOfOneNameTheOldestAloneIsLetIn(t *testing.T) {
+func TestUsername_HolderAloneIsLetIn(t *testing.T) {
 	w := newWorld(t)
 	younger := w.user("a-namesake", "initech")
 	younger.Username, younger.Since = "alice", noon.Add(time.Second)
+	holder := w.alice()
+	holder.Holds = true
+	w.directory.SetUser(holder)
 	plain, err := password.ReadPlain("of the younger")
 	if err != nil {
 		t.Fatal(err)
@@ -103,9 +106,8 @@ func TestOfSeveralUsersOfOneNameTheOldestAloneIsLetIn(t *testing.T) {
 	if err := s.attempt("alice", right); err != nil {
 		t.Errorf("the older: %v", err)
 	}
-	elder := w.alice()
-	elder.Suspended = true
-	w.directory.SetUser(elder)
+	holder.Suspended = true
+	w.directory.SetUser(holder)
 	denied(t, "the younger, while the older is suspended", s.attempt("alice", "of the younger"))
 	w.directory.RemoveUser("alice")
 	if err := s.attempt("alice", "of the younger"); err != nil {

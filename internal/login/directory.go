@@ -1,7 +1,6 @@
 package login
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -16,6 +15,7 @@ type User struct {
 	Name      string // of the object
 	UID       string
 	Username  string // what they log in with
+	Holds     bool   // their status says that they have the username
 	Since     time.Time
 	Suspended bool
 	Password  password.Stored
@@ -55,6 +55,7 @@ const (
 type Client struct {
 	Name        string
 	AccountID   int64 // 0: none
+	Holds       bool  // its status says that it has the account ID
 	Since       time.Time
 	Suspended   bool
 	Lifetime    time.Duration // of a login token
@@ -71,10 +72,10 @@ type Client struct {
 type Directory struct {
 	mu       sync.RWMutex
 	users    map[string]User     // by the name of the object
-	named    map[string][]string // their names by username, the oldest first
+	named    map[string][]string // their names by username, in the order of CompareClaims
 	standIns []string            // the users with a password, sorted, for whom is unknown
 	clients  map[string]Client
-	accounts map[int64][]string // their names by account id, the oldest first
+	accounts map[int64][]string // their names by account id, in the order of CompareClaims
 }
 
 // SetUser takes in a user as they are now.
@@ -86,7 +87,7 @@ func (d *Directory) SetUser(u User) {
 		d.users, d.named = map[string]User{}, map[string][]string{}
 	}
 	d.users[u.Name] = u
-	d.named[u.Username] = insert(d.named[u.Username], u.Name, func(name string) time.Time { return d.users[name].Since })
+	d.named[u.Username] = insert(d.named[u.Username], u.Name, d.userClaim)
 	d.standsIn(u.Name, u.Credential != "")
 }
 
@@ -132,7 +133,7 @@ func (d *Directory) SetClient(c Client) {
 	}
 	d.clients[c.Name] = c
 	if c.AccountID != 0 {
-		d.accounts[c.AccountID] = insert(d.accounts[c.AccountID], c.Name, func(name string) time.Time { return d.clients[name].Since })
+		d.accounts[c.AccountID] = insert(d.accounts[c.AccountID], c.Name, d.clientClaim)
 	}
 }
 
@@ -155,11 +156,17 @@ func (d *Directory) removeClient(name string) {
 	}
 }
 
-// insert puts a name in its place by age; of those of one instant, by name.
-func insert(names []string, name string, since func(string) time.Time) []string {
-	i, _ := slices.BinarySearchFunc(names, name, func(a, b string) int {
-		return cmp.Or(since(a).Compare(since(b)), cmp.Compare(a, b))
-	})
+func (d *Directory) userClaim(name string) Claim {
+	return Claim{Name: name, Since: d.users[name].Since, Held: d.users[name].Holds}
+}
+
+func (d *Directory) clientClaim(name string) Claim {
+	return Claim{Name: name, Since: d.clients[name].Since, Held: d.clients[name].Holds}
+}
+
+// insert puts a name among those that claim the same.
+func insert(names []string, name string, claim func(string) Claim) []string {
+	i, _ := slices.BinarySearchFunc(names, name, func(a, b string) int { return CompareClaims(claim(a), claim(b)) })
 	return slices.Insert(slices.Clone(names), i, name)
 }
 
@@ -167,7 +174,7 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 }
 
-// ByUsername finds who logs in with that name: of several, the oldest.
+// ByUsername finds who logs in with that name: of several, the one that has it by its status.
 func (d *Directory) ByUsername(username string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -175,26 +182,43 @@ func (d *Directory) ByUsername(username string) (User, bool) {
 	if len(names) == 0 {
 		return User{}, false
 	}
-	return d.users[names[0]], true
+	u := d.users[names[0]]
+	if !has(names, u.Name, u.Holds) {
+		return User{}, false
+	}
+	return u, true
 }
 
-// User finds a user by the name of the object.
+// User finds a user by the name of the object. One who asks for the username of another has none.
 func (d *Directory) User(name string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	u, ok := d.users[name]
+	if !has(d.named[u.Username], name, u.Holds) {
+		u.Username = ""
+	}
 	return u, ok
 }
 
-// Client finds a client by its name.
+// UsersOf are the names of those who ask for a username.
+func (d *Directory) UsersOf(username string) []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.named[username]
+}
+
+// Client finds a client by its name. One that asks for the account ID of another has none.
 func (d *Directory) Client(name string) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	c, ok := d.clients[name]
+	if !has(d.accounts[c.AccountID], name, c.Holds) {
+		c.AccountID = 0
+	}
 	return c, ok
 }
 
-// ByAccountID finds the client of an account id: of several, the oldest.
+// ByAccountID finds the client of an account ID: of several, the one that has it by its status.
 func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -202,7 +226,18 @@ func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	if len(names) == 0 {
 		return Client{}, false
 	}
-	return d.clients[names[0]], true
+	c := d.clients[names[0]]
+	if !has(names, c.Name, c.Holds) {
+		return Client{}, false
+	}
+	return c, true
+}
+
+// ClientsOf are the names of the clients that ask for an account ID.
+func (d *Directory) ClientsOf(id int64) []string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.accounts[id]
 }
 
 // standIn is the password that one is checked against in place of that of nobody, so that names which nobody has take the

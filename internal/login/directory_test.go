@@ -1,7 +1,6 @@
 package login_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -17,6 +16,11 @@ func TestWhoIsFoundByAUsername(t *testing.T) {
 	user := func(name, username string, age time.Duration) login.User {
 		return login.User{Name: name, Username: username, Since: noon.Add(-age), UID: name}
 	}
+	holder := func(name, username string, age time.Duration) login.User {
+		u := user(name, username, age)
+		u.Holds = true
+		return u
+	}
 	for what, x := range map[string]struct {
 		do   func(*login.Directory)
 		want string // whom "alice" finds
@@ -24,14 +28,22 @@ func TestWhoIsFoundByAUsername(t *testing.T) {
 		"nobody of none":                {func(*login.Directory) {}, ""},
 		"the one":                       {func(d *login.Directory) { d.SetUser(user("a", "alice", 1)) }, "a"},
 		"not by the name of the object": {func(d *login.Directory) { d.SetUser(user("alice", "a", 1)) }, ""},
-		"the older of two": {func(d *login.Directory) {
+		"nobody of two of whom none is known to have it": {func(d *login.Directory) {
 			d.SetUser(user("a", "alice", 1))
 			d.SetUser(user("b", "alice", 2))
+		}, ""},
+		"the one of two who has it, though the other is older": {func(d *login.Directory) {
+			d.SetUser(holder("a", "alice", 1))
+			d.SetUser(user("b", "alice", 2))
+		}, "a"},
+		"the older of two who have it": {func(d *login.Directory) {
+			d.SetUser(holder("a", "alice", 1))
+			d.SetUser(holder("b", "alice", 2))
 		}, "b"},
-		"of those of one instant, the first by name": {func(d *login.Directory) {
-			d.SetUser(user("b", "alice", 1))
-			d.SetUser(user("a", "alice", 1))
-			d.SetUser(user("c", "alice", 1))
+		"of those of one instant who have it, the first by name": {func(d *login.Directory) {
+			d.SetUser(holder("b", "alice", 1))
+			d.SetUser(holder("a", "alice", 1))
+			d.SetUser(holder("c", "alice", 1))
 		}, "a"},
 		"the younger, once the older has gone": {func(d *login.Directory) {
 			d.SetUser(user("a", "alice", 1))
@@ -43,11 +55,11 @@ func TestWhoIsFoundByAUsername(t *testing.T) {
 			d.SetUser(user("b", "alice", 2))
 			d.SetUser(user("b", "bob", 2))
 		}, "a"},
-		"one that was made anew counts from then": {func(d *login.Directory) {
-			d.SetUser(user("a", "alice", 2))
+		"nobody, once the one who had it has lost it": {func(d *login.Directory) {
+			d.SetUser(holder("a", "alice", 2))
 			d.SetUser(user("b", "alice", 1))
-			d.SetUser(user("a", "alice", 0))
-		}, "b"},
+			d.SetUser(user("a", "alice", 2))
+		}, ""},
 		"nobody, once all have gone": {func(d *login.Directory) {
 			d.SetUser(user("a", "alice", 1))
 			d.RemoveUser("a")
@@ -75,8 +87,10 @@ func (n naive) byUsername(username string) (login.User, bool) {
 			found = append(found, u)
 		}
 	}
-	slices.SortFunc(found, func(a, b login.User) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Name, b.Name)) })
-	if len(found) == 0 {
+	slices.SortFunc(found, func(a, b login.User) int {
+		return login.CompareClaims(login.Claim{Name: a.Name, Since: a.Since, Held: a.Holds}, login.Claim{Name: b.Name, Since: b.Since, Held: b.Holds})
+	})
+	if len(found) == 0 || len(found) > 1 && !found[0].Holds {
 		return login.User{}, false
 	}
 	return found[0], true
@@ -89,11 +103,28 @@ func (n naive) byAccountID(id int64) (login.Client, bool) {
 			found = append(found, c)
 		}
 	}
-	slices.SortFunc(found, func(a, b login.Client) int { return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Name, b.Name)) })
-	if len(found) == 0 {
+	slices.SortFunc(found, func(a, b login.Client) int {
+		return login.CompareClaims(login.Claim{Name: a.Name, Since: a.Since, Held: a.Holds}, login.Claim{Name: b.Name, Since: b.Since, Held: b.Holds})
+	})
+	if len(found) == 0 || len(found) > 1 && !found[0].Holds {
 		return login.Client{}, false
 	}
 	return found[0], true
+}
+
+func TestClaims_FirstHolderComesFirst(t *testing.T) {
+	old, young := noon.Add(-time.Hour), noon
+	claims := []login.Claim{
+		{Name: "d", Since: young}, {Name: "c", Since: old}, {Name: "b", Since: old}, {Name: "z", Since: young, Held: true}, {Name: "y", Since: old, Held: true},
+	}
+	slices.SortFunc(claims, login.CompareClaims)
+	var order string
+	for _, c := range claims {
+		order += c.Name
+	}
+	if order != "yzbcd" {
+		t.Errorf("the order is %s", order)
+	}
 }
 
 // In whatever order things become known, what is found is as if all were looked at.
@@ -108,7 +139,7 @@ func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
 			since := noon.Add(time.Duration(r.IntN(3)) * time.Second)
 			switch r.IntN(6) {
 			case 0, 1:
-				u := login.User{Name: name, Username: fmt.Sprint("n", r.IntN(4)), Since: since, UID: fmt.Sprint(step), Suspended: r.IntN(2) == 0}
+				u := login.User{Name: name, Username: fmt.Sprint("n", r.IntN(4)), Since: since, UID: fmt.Sprint(step), Suspended: r.IntN(2) == 0, Holds: r.IntN(2) == 0}
 				if r.IntN(2) == 0 {
 					u.Credential = "f"
 				}
@@ -118,7 +149,7 @@ func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
 				delete(n.users, name)
 				d.RemoveUser(name)
 			case 3, 4:
-				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), Since: since, MaxSessions: step}
+				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), Since: since, MaxSessions: step, Holds: r.IntN(2) == 0}
 				n.clients[name] = c
 				d.SetClient(c)
 			case 5:
@@ -144,8 +175,20 @@ func (n naive) asked() map[string]any {
 			standIns = append(standIns, name)
 		}
 	}
-	user := func(name string) (login.User, bool) { u, ok := n.users[name]; return u, ok }
-	client := func(name string) (login.Client, bool) { c, ok := n.clients[name]; return c, ok }
+	user := func(name string) (login.User, bool) {
+		u, ok := n.users[name]
+		if has, _ := n.byUsername(u.Username); has.Name != name {
+			u.Username = ""
+		}
+		return u, ok
+	}
+	client := func(name string) (login.Client, bool) {
+		c, ok := n.clients[name]
+		if has, _ := n.byAccountID(c.AccountID); has.Name != name {
+			c.AccountID = 0
+		}
+		return c, ok
+	}
 	return answers(user, client, n.byUsername, n.byAccountID, standIns)
 }
 

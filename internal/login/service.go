@@ -165,7 +165,7 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	}
 	s.successes.Spend(s.Now(), a.Username)
 	now, there := s.Directory.User(u.Name) // while it was waited, much may have changed
-	if !there || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
+	if !there || now.Username != u.Username || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
 		return User{}, ErrDenied
 	}
 	return now, nil

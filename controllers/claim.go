@@ -1,0 +1,101 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+)
+
+// claims are those to one account ID or username. Whoever has it says so in its status, and keeps it.
+type claims struct {
+	holder string   // the name of the object that has it
+	others []string // the names of the other objects that ask for it, sorted
+}
+
+// resolveClaims decides who of an object and its rivals has what all ask for. Rivals are read from the API server: what the cache
+// does not know yet may be that one of them was given it a moment ago.
+func resolveClaims[T client.Object](ctx context.Context, live client.Reader, own T, rivals []T, claim func(T) (login.Claim, bool)) (claims, error) {
+	first, asks := claim(own)
+	if !asks {
+		return claims{}, nil
+	}
+	all := []login.Claim{first}
+	for _, rival := range rivals {
+		if rival.GetName() == own.GetName() {
+			continue
+		}
+		now, ok := rival.DeepCopyObject().(T)
+		if !ok {
+			return claims{}, fmt.Errorf("a copy of %T is a %T", rival, now)
+		}
+		if err := live.Get(ctx, client.ObjectKeyFromObject(rival), now); err != nil {
+			if client.IgnoreNotFound(err) == nil {
+				continue
+			}
+			return claims{}, fmt.Errorf("get %s: %w", rival.GetName(), err)
+		}
+		if c, asks := claim(now); asks {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, login.CompareClaims)
+	c := claims{holder: all[0].Name}
+	for _, other := range all[1:] {
+		c.others = append(c.others, other.Name)
+	}
+	slices.Sort(c.others)
+	return c, nil
+}
+
+// accountIDClaim returns the claim of a Client to an account ID.
+func accountIDClaim(id *int64) func(*v1alpha1.Client) (login.Claim, bool) {
+	return func(c *v1alpha1.Client) (login.Claim, bool) {
+		asks := id != nil && c.Spec.AccountID != nil && *c.Spec.AccountID == *id
+		return login.Claim{Name: c.Name, Since: c.CreationTimestamp.Time, Held: heldAccountID(c) != nil}, asks
+	}
+}
+
+// heldAccountID returns the account ID that a Client asks for and has by its status; nil: there is none.
+func heldAccountID(c *v1alpha1.Client) *int64 {
+	if held := c.Status.AccountID; held != nil && c.Spec.AccountID != nil && *held == *c.Spec.AccountID {
+		return held
+	}
+	return nil
+}
+
+// usernameClaim returns the claim of a User to a username.
+func usernameClaim(username string) func(*v1alpha1.User) (login.Claim, bool) {
+	return func(u *v1alpha1.User) (login.Claim, bool) {
+		return login.Claim{Name: u.Name, Since: u.CreationTimestamp.Time, Held: holdsUsername(u)}, usernameOf(u) == username
+	}
+}
+
+// holdsUsername reports whether a User has, by its status, the username that it asks for.
+func holdsUsername(u *v1alpha1.User) bool { return u.Status.Username == usernameOf(u) }
+
+// contested returns the condition of the holder that others ask for what it has.
+func (c claims) contested(kind, reason, what string) metav1.Condition {
+	return metav1.Condition{
+		Type: kind, Status: metav1.ConditionTrue, Reason: reason,
+		Message: fmt.Sprintf("this object keeps %s, which others ask for: %s; choose another for them", what, few(c.others)),
+	}
+}
+
+// setContested sets the condition where there are other claims to what the object has, and else removes it.
+func (c claims) setContested(conditions *[]metav1.Condition, name string, now metav1.Time, generation int64, condition metav1.Condition) {
+	if c.holder != name || len(c.others) == 0 {
+		meta.RemoveStatusCondition(conditions, condition.Type)
+		return
+	}
+	condition.LastTransitionTime, condition.ObservedGeneration = now, generation
+	meta.SetStatusCondition(conditions, condition)
+}
