@@ -51,12 +51,12 @@ func TestWhichAccountALoginIsOf(t *testing.T) {
 		"it is gone":                                  {func(w *world, _ *login.User) { w.directory.RemoveClient("globex") }, id(1002), noAccount},
 		"it was taken from the user":                  {func(_ *world, u *login.User) { u.Accounts = u.Accounts[:1] }, id(1002), noAccount},
 		"a younger client asks for the id too": {func(w *world, u *login.User) {
-			w.holds("acme")
+			w.hasAccountID("acme")
 			w.directory.SetClient(login.Client{Name: "a-namesake", AccountID: 1001, Since: noon.Add(time.Second)})
 			u.Accounts = append(u.Accounts, login.Account{Client: "a-namesake"})
 		}, id(1001), "acme"},
 		"an older client asks for the id later": {func(w *world, u *login.User) {
-			w.holds("acme")
+			w.hasAccountID("acme")
 			w.directory.SetClient(login.Client{Name: "elder", AccountID: 1001, Since: noon.Add(-time.Second)})
 			u.Accounts = append(u.Accounts, login.Account{Client: "elder"})
 		}, id(1001), "acme"},
@@ -100,8 +100,8 @@ func TestAClientIsChosenByNameIfTheUserHasAnAccountThere(t *testing.T) {
 	}
 }
 
-// holds has the status of a client say that it has its account ID.
-func (w *world) holds(name string) {
+// hasAccountID has the status of a client say that it has its account ID.
+func (w *world) hasAccountID(name string) {
 	c := w.client(name)
 	c.Holds = true
 	w.directory.SetClient(c)
