@@ -30,7 +30,7 @@ func TestErrors_OneAnswerUntilGranted(t *testing.T) {
 		"grants nothing":      client(func(*v1alpha1.ClientSpec) {}),
 		"is suspended":        client(func(c *v1alpha1.ClientSpec) { c.State = v1alpha1.StateSuspended }),
 		"has no roles":        client(func(c *v1alpha1.ClientSpec) { c.Roles = nil }),
-		"forbids long tokens": client(func(c *v1alpha1.ClientSpec) { c.Tokens.MaxLifetime, c.Tokens.MaxCount = "1h", new(int32(0)) }),
+		"forbids long tokens": client(func(c *v1alpha1.ClientSpec) { c.Tokens.MaxLifetime = "1h" }),
 		"grants other namespaces": client(func(c *v1alpha1.ClientSpec) {
 			c.Grants = []v1alpha1.Grant{{Namespaces: v1alpha1.NamespaceSelection{Names: []string{"another"}}, Roles: []v1alpha1.RoleName{"primary"}}}
 		}),
