@@ -305,7 +305,9 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		if err := api.Create(t.Context(), at); err != nil {
 			t.Fatal(err)
 		}
+		name := at.Name // all that is kept of it here
 		t.Cleanup(func() {
+			at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
 			if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
 				t.Error(err)
 			}

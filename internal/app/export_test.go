@@ -39,7 +39,7 @@ const (
 // NewMetrics are the collectors of what the reconcilers and the doors count.
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
-	return append(all, newDoorMetrics(nil).collectors()...)
+	return append(append(all, newCacheBytes()), newDoorMetrics(nil).collectors()...)
 }
 
 // CacheOptions are those of the cache of an operator, and the metric of what it keeps.

@@ -20,13 +20,6 @@ import (
 // listPage is how many objects of tenants a list reads at once. Each may have a megabyte until it is trimmed.
 const listPage = 16
 
-// newCacheBytes returns the metric of what caches keep. Informers add to it as objects come and go, so that a scrape costs nothing.
-func newCacheBytes() *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "apptoken_cache_bytes", Help: "Estimated bytes that the caches of this replica keep, by kind.",
-	}, []string{"kind"})
-}
-
 type informerFunc = func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer
 
 // listed is a client whose lists come as lists.

@@ -49,6 +49,13 @@ func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
 	return m, []prometheus.Collector{m.Decisions, m.Rotations, m.Retirements, applyReady}
 }
 
+// newCacheBytes returns the metric of what caches keep. Informers add to it as objects come and go, so that a scrape costs nothing.
+func newCacheBytes() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "apptoken_cache_bytes", Help: "Estimated bytes that the caches of this replica keep, by kind.",
+	}, []string{"kind"})
+}
+
 // doorMetrics are what the doors count.
 type doorMetrics struct {
 	answers   *prometheus.CounterVec
