@@ -134,9 +134,14 @@ func (w *world) getPerson(name string) *v1alpha1.User {
 
 func (w *world) editPerson(name string, change func(*v1alpha1.User)) {
 	w.t.Helper()
-	u := w.getPerson(name)
-	change(u)
-	w.must(api.Update(w.ctx, u))
+	for {
+		u := w.getPerson(name)
+		change(u)
+		if err := api.Update(w.ctx, u); !apierrors.IsConflict(err) { // with a status that is written meanwhile
+			w.must(err)
+			return
+		}
+	}
 }
 
 func (w *world) editItsClient(change func(*v1alpha1.Client)) {
