@@ -79,8 +79,8 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 	rec := record.Record{
 		Kind: w.kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: owner(at),
 		Client: w.Grants.Client, User: w.Grants.User, UserUID: p.UserUID, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
-		IssuedAt: now, ExpiresAt: p.ExpiresAt,
-		Version: nextNumber(at, s), Trigger: noted(w.Trigger, w.Request), Predecessor: p.Version.Record,
+		IssuedAt: now, AuthorizedAt: p.AuthorizedAt, ExpiresAt: p.ExpiresAt,
+		Version: nextNumber(at, s), Trigger: w.Trigger, Request: w.Request, Predecessor: p.Version.Record,
 	}
 	secret := &corev1.Secret{}
 	if s.secret != nil {

@@ -113,7 +113,7 @@ func trimToken(at *v1alpha1.ApplicationToken) {
 		return
 	}
 	kept := map[string]string{annotationTrimmed: ""}
-	for _, key := range []string{v1alpha1.AnnotationRecord, v1alpha1.AnnotationName, v1alpha1.AnnotationKey, v1alpha1.AnnotationAttempt} {
+	for _, key := range []string{v1alpha1.AnnotationRecord, v1alpha1.AnnotationName, v1alpha1.AnnotationAttempt, v1alpha1.AnnotationRotateSelf} {
 		keepShort(kept, at.Annotations, key)
 	}
 	if value, there := at.Annotations[v1alpha1.AnnotationRotate]; there { // whose changes are events

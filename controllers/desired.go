@@ -67,7 +67,7 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 	}[at.Spec.State]
 	w.Spread = spread(at)
 	w.Answered, w.Since = s.answered, at.CreationTimestamp.Time
-	w.Trigger, w.Request = asksFor(at)
+	asksFor(at, &w.Desired)
 
 	var problems []plan.Refusal
 	refuse := func(reason, format string, args ...any) {
@@ -98,6 +98,7 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 			w.Grants, w.entitled = grants(at, s, refuse)
 		}
 		policy(at, s, refuse)
+		w.SelfForbidden = s.client.Spec.Tokens.SelfRotation == v1alpha1.SelfRotationForbid
 	}
 	if w.Grants != nil {
 		w.Grants.Suspended = !w.entitled || s.quota != nil || at.Spec.State == v1alpha1.TokenSuspended

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -40,6 +41,7 @@ type Desk struct {
 	Namespace string // the operator's own, in which the records are
 	Now       func() time.Time
 	Entropy   io.Reader
+	Events    events.EventRecorder
 	Ended     func(token.Digest)      // is told of each credential that was ended here
 	Used      func(token.Digest) bool // says whether this replica has seen the credential in use
 }
@@ -58,10 +60,11 @@ func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // what 
 
 // unavailable is err where that is of those that a caller of the desk knows, or else says that it could not be done.
 func unavailable(err error) error {
-	known := []error{nil, desk.ErrMissing, desk.ErrTaken, desk.ErrInUse, desk.ErrUnavailable}
+	known := []error{nil, desk.ErrMissing, desk.ErrTaken, desk.ErrDone, desk.ErrSuperseded, desk.ErrUnavailable}
 	_, refused := errors.AsType[*desk.Refused](err)
 	_, denied := errors.AsType[*desk.Denied](err)
-	if refused || denied || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+	_, soon := errors.AsType[*desk.TooSoon](err)
+	if refused || denied || soon || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", desk.ErrUnavailable, err)
@@ -78,9 +81,10 @@ var givenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 
 var unfit = regexp.MustCompile(`[^a-z0-9]+`)
 
-// objectName is that of the object for a token which is given a name in a scope: readable, and another for each.
+// objectName is that of the object for a token which is given a name in a scope: readable, and another for each. Its 80 bits
+// of digest keep a caller from finding a name whose object is that of another.
 func objectName(s desk.Scope, name string) string {
-	const longest, digits = 63, 10
+	const longest, digits = 63, 20
 	kind, whose := "client", s.Client
 	if s.User != "" {
 		kind, whose = "user", s.User

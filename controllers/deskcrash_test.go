@@ -36,7 +36,7 @@ var errands = []errand{
 		return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "a key")
 	}},
 	{name: "rotate its own", before: 1, asks: func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-		return k.RotateOwn(w.ctx, root, held.Digest())
+		return k.RotateOwn(w.ctx, root, held.Digest(), "")
 	}},
 	{name: "revoke", ends: true, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
 		return desk.Issued{}, k.Revoke(w.ctx, w.scope(), "CI_deploy")
@@ -187,13 +187,13 @@ func TestOfManyWhoMakeATokenOneDoes(t *testing.T) {
 func TestOfManyWhoRotateATokenOneSuccessorIsLeft(t *testing.T) {
 	for name, rotate := range map[string]func(w *world, k *counter, held token.Token) (desk.Issued, error){
 		"each with the token": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			return k.RotateOwn(w.ctx, root, held.Digest())
+			return k.RotateOwn(w.ctx, root, held.Digest(), "")
 		},
 		"each under one key": func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
 			return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "key")
 		},
 		"and the leader looks": func(w *world, k *counter, held token.Token) (desk.Issued, error) {
-			return k.RotateOwn(w.ctx, root, held.Digest())
+			return k.RotateOwn(w.ctx, root, held.Digest(), "")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,7 +247,7 @@ func TestARotationSavesNothingFromWhoEndsOrNarrowsAToken(t *testing.T) {
 			_, err := w.counter(api).Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 			narrowed <- err
 		}()
-		_, failed := w.many(4, func(k *counter) (desk.Issued, error) { return k.RotateOwn(w.ctx, root, made.Secret.Digest()) })
+		_, failed := w.many(4, func(k *counter) (desk.Issued, error) { return k.RotateOwn(w.ctx, root, made.Secret.Digest(), "") })
 		w.must(errors.Join(append(failed, <-narrowed)...))
 		var list v1alpha1.TokenRecordList
 		w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))

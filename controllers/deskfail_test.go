@@ -57,7 +57,7 @@ func TestWithoutTheAPIServerNothingIsTold(t *testing.T) {
 	_, changed := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{})
 	_, cloned := k.Clone(w.ctx, root, w.scope(), "CI_deploy", "copy", "")
 	_, rotated := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
-	_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest())
+	_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest(), "")
 	for what, err := range map[string]error{
 		"create": created, "list": listed, "get": got, "change": changed, "clone": cloned, "rotate": rotated, "rotate own": own,
 		"revoke": k.Revoke(w.ctx, w.scope(), "CI_deploy"),

@@ -24,12 +24,12 @@ func (d *Desk) Create(ctx context.Context, by desk.Caller, s desk.Scope, w desk.
 	if err != nil {
 		return desk.Issued{}, err
 	}
-	return d.make(ctx, by, at)
+	return d.make(ctx, by, at, "")
 }
 
-// make makes a token, and gives its place in the quota back where it does not come to be.
-func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
-	made, err := d.attempt(ctx, by, draft)
+// make makes a token, and gives its place in the quota back where it does not come to be. Its version records the request.
+func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken, request string) (desk.Issued, error) {
+	made, err := d.attempt(ctx, by, draft, request)
 	if err != nil {
 		d.Quota.index.Withdraw(quotaKey(draft))
 	}
@@ -38,7 +38,7 @@ func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.Applica
 
 // attempt makes the object, then the record of its first version, and then says in the object that this is the one. Whoever
 // finds the object without that may take it over: nobody was told of what it has.
-func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken) (desk.Issued, error) {
+func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken, request string) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, draft, true)
 	if err == nil {
 		err = refusalFrom(w, around)
@@ -59,6 +59,7 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 		return desk.Issued{}, err
 	}
 	rec := d.recordOf(at, w, tok)
+	rec.Request = request
 	if at.Status.Rotations > 0 {
 		rec.Version = at.Status.Rotations + 2 // all that it had is gone
 	}
@@ -200,9 +201,7 @@ func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToke
 		if at.Annotations[v1alpha1.AnnotationRecord] != "" && len(left) > 0 {
 			return desk.ErrTaken
 		}
-		for _, key := range []string{v1alpha1.AnnotationRecord, v1alpha1.AnnotationKey} {
-			delete(at.Annotations, key)
-		}
+		delete(at.Annotations, v1alpha1.AnnotationRecord)
 		maps.Copy(at.Annotations, draft.Annotations)
 		at.Spec, at.OwnerReferences = *draft.Spec.DeepCopy(), draft.OwnerReferences
 		controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords)

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -21,6 +22,21 @@ func (w *world) asked(k *counter, name string) map[string]error {
 	_, cloned := k.Clone(w.ctx, root, w.scope(), name, "mine", "")
 	_, rotated := k.Rotate(w.ctx, root, w.scope(), name, "")
 	return map[string]error{"get": got, "change": changed, "clone": cloned, "rotate": rotated, "revoke": k.Revoke(w.ctx, w.scope(), name)}
+}
+
+func TestObjectName_Has80BitsOfDigest(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	objects := map[string]bool{}
+	for _, name := range []string{"a", "A", strings.Repeat("a", 63), strings.Repeat("a", 62) + "b", "CI_deploy", "CI.deploy"} {
+		made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Name = name }))
+		w.must(err)
+		object := made.Token.Object
+		if !regexp.MustCompile(`^[a-z0-9-]*-[0-9a-f]{20}$`).MatchString(object) || len(object) > 63 || objects[object] {
+			t.Errorf("%q is the object %q", name, object)
+		}
+		objects[object] = true
+	}
 }
 
 func TestANameThatNoTokenCanHaveIsNotThere(t *testing.T) {

@@ -3,12 +3,15 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
@@ -19,59 +22,61 @@ func (d *Desk) Rotate(ctx context.Context, by desk.Caller, s desk.Scope, name, k
 	if err != nil {
 		return desk.Issued{}, err
 	}
-	trigger := keyed(key)
-	if !byAnswer(at, d.Namespace) {
-		return d.request(ctx, at, trigger)
+	id := ""
+	if key != "" {
+		id = requestID(requestRotate, by.ID, key)
 	}
-	return d.succeed(ctx, at, trigger, shownTo(by), func(current record.Record) (bool, error) {
-		if trigger == "" || current.Trigger != trigger {
-			return false, nil
+	if byAnswer(at, d.Namespace) {
+		return d.succeed(ctx, at, shownTo(by), plan.Request{ID: id})
+	}
+	if id == "" { // each such request is another one
+		if _, id, err = d.mint(token.Application); err != nil {
+			return desk.Issued{}, err
 		}
-		return true, d.unused(current)
-	})
+	}
+	return d.request(ctx, at, plan.Request{ID: digested(id)}, v1alpha1.AnnotationRotate, id)
 }
 
-// RotateOwn makes a successor for whoever holds the token.
-func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest) (desk.Issued, error) {
-	presented, err := d.Records.Find(ctx, digest)
-	if errors.Is(err, record.ErrGone) || errors.Is(err, record.ErrAmbiguous) || err == nil && presented.Owner.Kind != ownerKind {
-		return desk.Issued{}, desk.ErrMissing
+// RotateOwn makes a successor for the holder of a token. The key distinguishes its requests.
+func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest, key string) (desk.Issued, error) {
+	presented, at, err := d.presented(ctx, digest)
+	if err != nil {
+		return desk.Issued{}, err
+	}
+	if byAnswer(at, d.Namespace) {
+		return d.succeed(ctx, at, toHolder, plan.Request{ID: requestID(requestSelf, presented.Name(), key), Holder: presented.Name()})
+	}
+	return d.request(ctx, at, plan.Request{Holder: presented.Name()}, v1alpha1.AnnotationRotateSelf, presented.Name())
+}
+
+// presented finds the record of a digest and its owner, as the API server knows them.
+func (d *Desk) presented(ctx context.Context, digest token.Digest) (record.Record, *v1alpha1.ApplicationToken, error) {
+	r, err := d.Records.Find(ctx, digest)
+	if errors.Is(err, record.ErrGone) || errors.Is(err, record.ErrAmbiguous) || err == nil && r.Owner.Kind != ownerKind {
+		return record.Record{}, nil, desk.ErrMissing
 	}
 	if err != nil {
-		return desk.Issued{}, unavailable(err)
+		return record.Record{}, nil, unavailable(err)
 	}
-	if presented.Over(d.now()) {
-		return desk.Issued{}, refused("", "it has expired")
+	if r.Over(d.now()) {
+		return record.Record{}, nil, refused("", "it has expired")
 	}
 	var at v1alpha1.ApplicationToken
-	err = d.Live.Get(ctx, types.NamespacedName{Namespace: presented.Owner.Namespace, Name: presented.Owner.Name}, &at)
-	if apierrors.IsNotFound(err) || err == nil && (string(at.UID) != presented.Owner.UID || !at.DeletionTimestamp.IsZero()) {
-		return desk.Issued{}, desk.ErrMissing
+	err = d.Live.Get(ctx, types.NamespacedName{Namespace: r.Owner.Namespace, Name: r.Owner.Name}, &at)
+	if apierrors.IsNotFound(err) || err == nil && (string(at.UID) != r.Owner.UID || !at.DeletionTimestamp.IsZero()) {
+		return record.Record{}, nil, desk.ErrMissing
 	}
 	if err != nil {
-		return desk.Issued{}, unavailable(err)
+		return record.Record{}, nil, unavailable(err)
 	}
-	if !byAnswer(&at, d.Namespace) {
-		value := "own:" + presented.Name()
-		if !presented.SupersededAt.IsZero() && at.Annotations[v1alpha1.AnnotationRotate] != value {
-			return desk.Issued{}, desk.ErrInUse
-		}
-		return d.request(ctx, &at, value)
-	}
-	return d.succeed(ctx, &at, "", toHolder, func(current record.Record) (bool, error) {
-		switch presented.Name() {
-		case current.Name():
-			return false, nil
-		case current.Predecessor:
-			return true, d.unused(current)
-		default:
-			return false, desk.ErrInUse
-		}
-	})
+	return r, &at, nil
 }
 
-// request asks the reconciler for a rotation of a token that is in a Secret. The same value asks for the same one.
-func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, value string) (desk.Issued, error) {
+// request asks the reconciler for a rotation of a token that is in a Secret: by an annotation, since the Secret decides which
+// version is the current one. The same value asks for the same rotation. What a caller is told here is as of now; the
+// reconciler holds to the same rules when it rotates. The annotations of administrators and holders differ, so that neither
+// takes the request of the other away.
+func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {
 		err = standing(w, around)
@@ -82,16 +87,23 @@ func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, value
 	if c := at.Status.Current; c != nil && c.ExpiresAt != nil && !d.Now().Before(c.ExpiresAt.Time) {
 		return desk.Issued{}, refused("", "it has expired; change rotation.trigger in its manifest for a new version")
 	}
-	if value == "" {
-		if _, value, err = d.mint(token.Application); err != nil {
-			return desk.Issued{}, err
-		}
+	list, err := d.recordsOf(ctx, at)
+	if err != nil {
+		return desk.Issued{}, unavailable(err)
+	}
+	p := plan.ForRequest(d.now(), w.Desired, declared(at, list, r.Holder), r)
+	asked := at.Annotations[annotation] == value || p.Do == plan.Replace || p.Why == plan.RequestDone
+	if asked && p.Why != plan.SelfForbidden {
+		return desk.Issued{Token: d.view(at, nil)}, nil
+	}
+	if err := d.refusalOf(p, w); err != nil {
+		return desk.Issued{}, err
 	}
 	err = d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) error {
 		if at.Annotations == nil {
 			at.Annotations = map[string]string{}
 		}
-		at.Annotations[v1alpha1.AnnotationRotate] = value
+		at.Annotations[annotation] = value
 		return nil
 	})
 	if err != nil {
@@ -100,20 +112,57 @@ func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, value
 	return desk.Issued{Token: d.view(at, nil)}, nil
 }
 
-// keyed is what is kept of the key of a request; empty: there was none.
-func keyed(key string) string {
-	if key == "" {
-		return ""
+// declared is what there is of a token that is in a Secret, without the Secret: its current version is that of the holder
+// who asks, unless that was superseded, or the one that the status knows.
+func declared(at *v1alpha1.ApplicationToken, list []record.Record, holder string) plan.Observed {
+	current := ""
+	if at.Status.Current != nil {
+		current = at.Status.Current.Record
 	}
-	return "key:" + digested(key)
+	for _, r := range list {
+		if r.Name() == holder && r.SupersededAt.IsZero() {
+			current = holder
+		}
+	}
+	return observed(at, list, current)
 }
 
-// unused says that nobody is known to have used a version: whoever asked for it may not have got it.
-func (d *Desk) unused(r record.Record) error {
-	if !r.LastUsedAt.IsZero() || d.Used(r.Digest) {
-		return desk.ErrInUse
+// observed is what there is of a token, by its records and the name of the current one.
+func observed(at *v1alpha1.ApplicationToken, list []record.Record, current string) plan.Observed {
+	var o plan.Observed
+	for _, r := range list {
+		if v := version(r, at); v.Record == current && r.SupersededAt.IsZero() {
+			o.Current = &v
+		} else {
+			o.Others = append(o.Others, v)
+		}
 	}
-	return nil
+	slices.SortFunc(o.Others, newestFirst)
+	return o
+}
+
+// refusalOf returns what the caller of a request is told that p makes no version for; nil: it makes one.
+func (d *Desk) refusalOf(p plan.Plan, w wish) error {
+	if p.Do != plan.Nothing {
+		return nil
+	}
+	switch p.Why { //nolint:exhaustive // ForRequest gives no others
+	case plan.SelfForbidden:
+		return &desk.Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens: an administrator of the client rotates them, "+
+			"and its platform team can set spec.tokens.selfRotation to Allow", w.asked.client)}
+	case plan.SelfRotationTooSoon, plan.RotationPending:
+		return &desk.TooSoon{After: p.Wake.Sub(d.Now()), Message: p.Message}
+	case plan.HolderSuperseded:
+		return desk.ErrSuperseded
+	case plan.RequestDone:
+		return desk.ErrDone
+	case plan.RequestUnknown:
+		return desk.ErrTaken
+	case plan.IsExpired:
+		return refused("", "it has expired; make a new one")
+	default:
+		return fmt.Errorf("%w: %s", desk.ErrUnavailable, p.Why)
+	}
 }
 
 // Clone makes a token that may do what another may.
@@ -135,26 +184,20 @@ func (d *Desk) Clone(ctx context.Context, by desk.Caller, s desk.Scope, name, as
 	if err != nil {
 		return desk.Issued{}, err
 	}
-	if key == "" {
-		return d.make(ctx, by, draft)
+	id := ""
+	if key != "" {
+		id = requestID(requestClone, by.ID, source.Namespace+"/"+source.Name, key)
 	}
-	mark := keyed("clone of " + source.Namespace + "/" + source.Name + "\x00" + key)
-	draft.Annotations[v1alpha1.AnnotationKey] = mark
-	made, err := d.make(ctx, by, draft)
-	if !errors.Is(err, desk.ErrTaken) {
+	made, err := d.make(ctx, by, draft, id)
+	if id == "" || !errors.Is(err, desk.ErrTaken) {
 		return made, err
 	}
-	at, findErr := d.alive(ctx, s, as)
-	if errors.Is(findErr, desk.ErrMissing) || findErr == nil && (at.Annotations[v1alpha1.AnnotationKey] != mark || at.Annotations[v1alpha1.AnnotationRecord] == "") {
+	at, err := d.alive(ctx, s, as)
+	if errors.Is(err, desk.ErrMissing) || err == nil && at.Annotations[v1alpha1.AnnotationRecord] == "" {
 		return desk.Issued{}, desk.ErrTaken
 	}
-	if findErr != nil {
-		return desk.Issued{}, findErr
+	if err != nil {
+		return desk.Issued{}, err
 	}
-	return d.succeed(ctx, at, "", shownTo(by), func(current record.Record) (bool, error) {
-		if current.Predecessor != "" || current.Trigger != "" {
-			return false, desk.ErrInUse // it was rotated since
-		}
-		return true, d.unused(current)
-	})
+	return d.succeed(ctx, at, shownTo(by), plan.Request{ID: id, RetryOnly: true})
 }

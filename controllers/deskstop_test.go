@@ -79,7 +79,7 @@ func TestSuspended_OnlyKubernetesLiftsItsStop(t *testing.T) {
 				return
 			}
 			_, rotated := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
-			_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest())
+			_, own := k.RotateOwn(w.ctx, root, made.Secret.Digest(), "")
 			_, cloned := k.Clone(w.ctx, root, w.scope(), "CI_deploy", "copy", "")
 			_, created := k.Create(w.ctx, root, w.scope(), ci())
 			for what, err := range map[string]error{"rotated": rotated, "rotated by itself": own, "cloned": cloned, "made again": created} {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,16 +18,16 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// next says whether the current version is to be replaced, since the answer that gave it was lost, or to be succeeded.
-type next func(current record.Record) (retry bool, err error)
-
-// turn is what a successor takes over from, as it was when that was decided.
+// turn is what a version is made after, as it was when that was decided.
 type turn struct {
 	wish    wish
+	request plan.Request
 	records map[string]record.Record
-	current record.Record
-	retry   bool
+	plan    plan.Plan
 }
+
+// subject is the record that the plan is about: of the version that a new one takes over from or replaces.
+func (t turn) subject() record.Record { return t.records[t.plan.Version.Record] }
 
 // successor is a version and its plaintext, of which nobody was told yet.
 type successor struct {
@@ -36,7 +37,7 @@ type successor struct {
 
 // succeed makes a version that takes over, and says so in the object by its resource version: of many who try, one
 // succeeds, and the others decide again on what there is then.
-func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigger string, may audience, next next) (desk.Issued, error) {
+func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (desk.Issued, error) {
 	var mine *successor
 	fail := func(err error) (desk.Issued, error) {
 		if mine != nil {
@@ -44,16 +45,21 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 		}
 		return desk.Issued{}, unavailable(err)
 	}
+	landed := func() bool { return mine != nil && at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() } // and the answer was lost
 	unheard := 0
+	var t turn
 	for range mostTries {
-		t, err := d.turn(ctx, at, may, next)
-		if errors.Is(err, errMoved) {
+		now, err := d.turn(ctx, at, may, r)
+		switch {
+		case errors.Is(err, errMoved) && landed():
+			return d.succeeded(ctx, at, t, mine), nil
+		case errors.Is(err, errMoved):
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return fail(err)
 		}
-		if mine, err = d.prepare(ctx, at, t, trigger, mine); err != nil {
+		t = now
+		if mine, err = d.prepare(ctx, at, t, mine); err != nil {
 			return fail(err)
 		}
 		before := at.DeepCopy()
@@ -65,14 +71,14 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 		if !apierrors.IsConflict(err) {
 			unheard++
 		}
-		var now v1alpha1.ApplicationToken
-		if readErr := d.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
+		var read v1alpha1.ApplicationToken
+		if readErr := d.Live.Get(ctx, client.ObjectKeyFromObject(before), &read); client.IgnoreNotFound(readErr) != nil {
 			return desk.Issued{}, unavailable(err) // it may be the one all the same: what is left is for whoever asks again
-		} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
+		} else if readErr != nil || read.UID != before.UID || !read.DeletionTimestamp.IsZero() {
 			return fail(desk.ErrMissing)
 		}
-		*at = now
-		if at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() { // the answer was lost
+		*at = read
+		if landed() {
 			return d.succeeded(ctx, at, t, mine), nil
 		}
 		if unheard > mostUnheard {
@@ -82,8 +88,9 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, trigg
 	return fail(fmt.Errorf("%s changes all the time", at.Name))
 }
 
-// turn looks at what there is, by the word of the API server, and decides.
-func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, next next) (turn, error) {
+// turn looks at what there is, by the word of the API server, and decides. It makes room for another predecessor first, as
+// the planner does: after a crash behind the decision nothing would, and there would be more than are kept.
+func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (turn, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {
 		err = standing(w, around)
@@ -98,21 +105,28 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	if err != nil {
 		return turn{}, err
 	}
-	t := turn{wish: w, records: make(map[string]record.Record, len(list))}
+	t := turn{wish: w, request: r, records: make(map[string]record.Record, len(list))}
 	for _, r := range list {
 		t.records[r.Name()] = r
 	}
-	var there bool
-	if t.current, there = t.records[at.Annotations[v1alpha1.AnnotationRecord]]; !there {
+	have := observed(at, list, at.Annotations[v1alpha1.AnnotationRecord])
+	if have.Current == nil {
 		return turn{}, d.moved(ctx, at)
 	}
-	if t.retry, err = next(t.current); err != nil {
+	if c := have.Current; c.LastUsedAt.IsZero() && d.Used(t.records[c.Record].Digest) {
+		c.LastUsedAt = d.now()
+	}
+	t.plan = plan.ForRequest(d.now(), w.Desired, have, r)
+	if err := d.refusalOf(t.plan, w); err != nil {
 		return turn{}, err
 	}
-	if t.current.Over(d.now()) {
-		return turn{}, refused("", "it has expired; make a new one")
+	if t.plan.Do != plan.RetireOne {
+		return t, nil
 	}
-	return t, nil
+	if err := d.end(ctx, t.subject()); err != nil {
+		return turn{}, err
+	}
+	return turn{}, errMoved
 }
 
 // errMoved says that another version has taken over since the object was read.
@@ -134,58 +148,51 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	return errMoved
 }
 
-// prepare stores the record of the version that t asks for, unless the one that was stored for an earlier turn is as good,
-// and makes room for another predecessor. Room is made first, as by the planner: after a crash behind the decision nobody
-// would make it, and there would be more than are kept.
-func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, trigger string, mine *successor) (*successor, error) {
+// prepare stores the record of the version that t asks for, unless the one that was stored for an earlier turn is the same.
+func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, mine *successor) (*successor, error) {
 	tok, _, err := d.mint(t.wish.kind)
 	if err != nil {
 		return mine, err
 	}
-	r := d.recordOf(at, t.wish, tok)
-	r.Version, r.Predecessor, r.Trigger = t.current.Version+1, t.current.Name(), trigger
-	if t.retry {
-		r.Version, r.Predecessor, r.Trigger = t.current.Version, t.current.Predecessor, t.current.Trigger
+	r, c := d.recordOf(at, t.wish, tok), t.subject()
+	r.Version, r.Predecessor, r.Request = c.Version+1, c.Name(), t.request.ID
+	r.AuthorizedAt, r.ExpiresAt = t.plan.AuthorizedAt, t.plan.ExpiresAt
+	if t.plan.Do == plan.Replace { // the same version once more
+		r.Version, r.Predecessor, r.IssuedAt, r.AuthorizedAt = c.Version, c.Predecessor, c.IssuedAt, c.AuthorizedAt
 	}
-	if mine == nil || !alike(mine.Record, r) {
-		if mine != nil {
-			d.drop(ctx, mine.Record)
-		}
-		if r, err = d.add(ctx, r); err != nil {
-			return nil, err
-		}
-		mine = &successor{r, tok}
-	}
-	if t.retry {
+	if mine != nil && alike(mine.Record, r) {
 		return mine, nil
 	}
-	var before []record.Record
-	for name, p := range t.records {
-		if name != t.current.Name() && (!p.SupersededAt.IsZero() || name == t.current.Predecessor) {
-			before = append(before, p)
-		}
+	if mine != nil {
+		d.drop(ctx, mine.Record)
 	}
-	slices.SortFunc(before, func(a, b record.Record) int { return int(b.Version - a.Version) })
-	return mine, d.end(ctx, before[min(len(before), plan.MaxPredecessors-1):]...)
+	if r, err = d.add(ctx, r); err != nil {
+		return nil, err
+	}
+	return &successor{r, tok}, nil
 }
 
 // alike says whether a record that was stored will do in place of another that is wanted.
 func alike(a, b record.Record) bool {
-	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Trigger == b.Trigger && a.Client == b.Client && a.User == b.User && a.UserUID == b.UserUID &&
-		a.Kind == b.Kind && a.Suspended == b.Suspended && a.ExpiresAt.IsZero() == b.ExpiresAt.IsZero() && slices.Equal(a.Roles, b.Roles) &&
-		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges)
+	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Request == b.Request && a.Client == b.Client && a.User == b.User && a.UserUID == b.UserUID &&
+		a.Kind == b.Kind && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
+		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges) &&
+		a.IssuedAt.Equal(b.IssuedAt) && a.AuthorizedAt.Equal(b.AuthorizedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
 // succeeded ends what the version takes over from: the predecessor after its overlap, what it replaces at once. The answer
 // is given in any case; what cannot be written here, the reconciler and the sweep do.
 func (d *Desk) succeeded(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, mine *successor) desk.Issued {
-	before, since := t.current, mine.IssuedAt
-	if t.retry {
-		d.drop(ctx, t.current)
-		before, since = t.records[t.current.Predecessor], t.current.IssuedAt
+	before := t.subject()
+	if t.plan.Do == plan.Replace {
+		d.drop(ctx, before)
+		before = t.records[before.Predecessor]
 	}
 	if before.Version > 0 {
-		d.supersede(ctx, before, since, t.wish.Retire.Max)
+		d.supersede(ctx, before, mine.IssuedAt, t.wish.Retire.Max)
+	}
+	if t.request.Holder != "" {
+		d.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventSelfRotated, "Rotate", selfRotated, mine.Version, mine.Hint, before.Hint)
 	}
 	return desk.Issued{Token: d.view(at, &mine.Record), Secret: mine.tok}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -26,12 +27,13 @@ type counter struct {
 	mu    sync.Mutex
 	ended map[token.Digest]bool
 	used  map[token.Digest]bool
+	said  *events.FakeRecorder
 }
 
 func (w *world) counter(c client.WithWatch) *counter {
-	k := &counter{ended: map[token.Digest]bool{}, used: map[token.Digest]bool{}}
+	k := &counter{ended: map[token.Digest]bool{}, used: map[token.Digest]bool{}, said: events.NewFakeRecorder(1 << 10)}
 	k.Desk = &controllers.Desk{
-		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(c, c, w.own), Quota: controllers.NewQuota(w.own), Namespace: w.own, Entropy: rand.Reader,
+		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(c, c, w.own), Quota: controllers.NewQuota(w.own), Namespace: w.own, Entropy: rand.Reader, Events: k.said,
 		Now:   func() time.Time { return w.now },
 		Ended: func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.ended[d] = true },
 		Used:  func(d token.Digest) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.used[d] },

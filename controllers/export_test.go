@@ -10,12 +10,6 @@ import (
 // Hurry is how ApplicationTokens get into the queue of those that cannot wait.
 var Hurry = hurry
 
-// Noted and AskedFor are how a record keeps what asked for its version.
-var (
-	Noted    = noted
-	AskedFor = askedFor
-)
-
 // IsReserved, IsActedOn and IsAllowed decide about keys of labels and annotations of a Secret.
 var (
 	IsReserved = isReserved

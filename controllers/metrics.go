@@ -18,7 +18,7 @@ type Metrics struct {
 }
 
 var actions = map[plan.Action]string{
-	plan.Nothing: "Nothing", plan.Issue: "Issue", plan.Supersede: "Supersede", plan.Change: "Change",
+	plan.Nothing: "Nothing", plan.Issue: "Issue", plan.Replace: "Replace", plan.Supersede: "Supersede", plan.Change: "Change",
 	plan.RetireOne: "Retire", plan.RetireAll: "RetireAll", plan.Render: "Render",
 }
 

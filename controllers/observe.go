@@ -272,15 +272,15 @@ func newestFirst(a, b plan.Version) int {
 
 // version is a record as the planner sees it.
 func version(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
-	trigger, request := askedFor(at, r.Trigger)
 	return plan.Version{
-		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: trigger, Request: request, Predecessor: r.Predecessor,
+		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: r.Trigger, Request: r.Request, Predecessor: r.Predecessor,
 		Grants: plan.Grants{
 			Client: r.Client, User: r.User, Roles: r.Roles, Permissions: r.Permissions, SourceRanges: r.SourceRanges, Suspended: r.Suspended,
 		},
 		UserUID:      r.UserUID,
 		Restored:     r.Owner.UID != string(at.UID),
 		IssuedAt:     r.IssuedAt,
+		AuthorizedAt: r.AuthorizedAt,
 		CreatedAt:    r.CreatedAt,
 		ExpiresAt:    r.ExpiresAt,
 		SupersededAt: r.SupersededAt,

@@ -31,6 +31,7 @@ func describe(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p pl
 	at.Status.ObservedGeneration = at.Generation
 	summarize(now, at, w, s, p)
 	notice(now, at, w, s)
+	noticePending(now, at, p)
 }
 
 func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
@@ -86,7 +87,7 @@ func newest(s seen) *plan.Version {
 func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
 	switch p.Why { //nolint:exhaustive // the others are told of as they are
-	case plan.UpToDate:
+	case plan.UpToDate, plan.RotationPending:
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
 		ready.Message = issued(w, s)
 		if w.Answered {
@@ -192,6 +193,17 @@ func withhold(now time.Time, at *v1alpha1.ApplicationToken, w wish) {
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }
 
+// noticePending sets the condition that is there while a due rotation waits.
+func noticePending(now time.Time, at *v1alpha1.ApplicationToken, p plan.Plan) {
+	if p.Why != plan.RotationPending {
+		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionRotationPending)
+		return
+	}
+	setCondition(now, at, metav1.Condition{
+		Type: v1alpha1.ConditionRotationPending, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMinOverlap, Message: p.Message,
+	})
+}
+
 func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Condition) {
 	c.ObservedGeneration = at.Generation
 	c.LastTransitionTime = metav1.NewTime(now)
@@ -219,8 +231,8 @@ func (r *ApplicationTokens) say(ctx context.Context, before, at *v1alpha1.Applic
 			c.Type == v1alpha1.ConditionRestarted && c.Status == metav1.ConditionFalse,
 			c.Type == v1alpha1.ConditionExpiringSoon:
 			r.Events.Eventf(at, nil, corev1.EventTypeWarning, c.Reason, "Check", "%s", c.Message)
-		case c.Type == v1alpha1.ConditionPredecessorInUse:
-			r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.ConditionPredecessorInUse, "Check", "%s", c.Message)
+		case c.Type == v1alpha1.ConditionPredecessorInUse, c.Type == v1alpha1.ConditionRotationPending:
+			r.Events.Eventf(at, nil, corev1.EventTypeNormal, c.Type, "Check", "%s", c.Message)
 		}
 	}
 	return nil
@@ -231,12 +243,17 @@ func (r *ApplicationTokens) sayIssued(at *v1alpha1.ApplicationToken, p plan.Plan
 	switch p.Why {
 	case plan.FirstIssue:
 		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue", "Issued version %d (%s)", rec.Version, rec.Hint)
+	case plan.SelfRequested:
+		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventSelfRotated, "Rotate", selfRotated, rec.Version, rec.Hint, p.Version.Hint)
 	case plan.RotationDue, plan.ExpiryNear, plan.TriggerChanged:
 		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventRotated, "Rotate", "Version %d (%s) takes over from %s: %s", rec.Version, rec.Hint, p.Version.Hint, p.Why)
 	default:
 		r.Events.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.EventReissued, "Issue", "Issued version %d (%s): %s", rec.Version, rec.Hint, p.Why)
 	}
 }
+
+// selfRotated is the note of an event: a rotation that a holder asked for.
+const selfRotated = "Version %d (%s) takes over from %s: its holder rotated it"
 
 func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Plan) {
 	r.Metrics.retired(p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -228,8 +229,9 @@ var specChanged = predicate.Funcs{
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp()) ||
 			len(e.ObjectOld.GetFinalizers()) > len(e.ObjectNew.GetFinalizers()) ||
-			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRotate] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRotate] ||
-			e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord] != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRecord]
+			slices.ContainsFunc([]string{v1alpha1.AnnotationRotate, v1alpha1.AnnotationRotateSelf, v1alpha1.AnnotationRecord}, func(key string) bool {
+				return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key]
+			})
 	},
 }
 

@@ -141,6 +141,16 @@ type TokenRecordSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Trigger string `json:"trigger,omitempty"`
+	// request is a digest of who asked for the credential and by which request, by which a retry of that request is known.
+	// Absent: nobody but the spec of the owner asked for it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Request string `json:"request,omitempty"`
+	// authorizedAt is set where a holder asked for the credential: when the declaration, or the rotation by an administrator,
+	// that it descends from was made. Its lifetime counts from there, so that no chain of rotations by holders outlives it.
+	// Absent: issuedAt.
+	// +optional
+	AuthorizedAt *metav1.Time `json:"authorizedAt,omitempty"`
 	// predecessor is the record whose credential this one took over from.
 	// +optional
 	// +kubebuilder:validation:MaxLength=35

@@ -14,9 +14,9 @@ const (
 	AnnotationRotate = "apptoken.dev/rotate"
 	// AnnotationName holds on an ApplicationToken that the HTTP API made the name that it was given there.
 	AnnotationName = "apptoken.dev/name"
-	// AnnotationKey holds on an ApplicationToken that the HTTP API made a digest of the key under which it was asked for, by
-	// which a repeated request is known.
-	AnnotationKey = "apptoken.dev/idempotency-key"
+	// AnnotationRotateSelf, on an ApplicationToken whose token goes into a Secret, asks for a rotation on behalf of the holder
+	// of the TokenRecord that it names. It counts only while that is the record of the current version.
+	AnnotationRotateSelf = "apptoken.dev/rotate-self"
 	// AnnotationAttempt holds on an ApplicationToken that the HTTP API is about to make by whom, until it is made.
 	AnnotationAttempt = "apptoken.dev/attempt"
 	// AnnotationAdopt, set on a Secret by its owner to the name of an ApplicationToken, together with the label
@@ -50,6 +50,9 @@ const (
 	// ConditionWithheld is there, and true, while an ApplicationToken takes no place in the quota of its client and so every
 	// version of it is refused. Reason TooManyTokens: it waits for a place.
 	ConditionWithheld = "Withheld"
+	// ConditionRotationPending is there, and true, while a rotation is due and has to wait, so that no predecessor ends before
+	// its minOverlap and holders rotate at most once in each minOverlap.
+	ConditionRotationPending = "RotationPending"
 	// ConditionExpiringSoon is there, and true, while the last third of the lifetime runs (seven days at most) and nothing
 	// asks for rotation.
 	ConditionExpiringSoon = "ExpiringSoon"
@@ -156,6 +159,8 @@ const (
 	ReasonAccountMissing = "AccountMissing"
 	// ReasonUsedRecently says that a predecessor was used within its quietPeriod.
 	ReasonUsedRecently = "UsedRecently"
+	// ReasonMinOverlap reports that a rotation waits until a minOverlap has passed.
+	ReasonMinOverlap = "MinOverlap"
 	// ReasonNoRotation says that a token is about to expire and nothing asks for rotation.
 	ReasonNoRotation = "NoRotation"
 	// ReasonRestarted says that every restart target was restarted for the current version.
@@ -170,6 +175,8 @@ const (
 const (
 	// EventRotated says that a successor took over.
 	EventRotated = "Rotated"
+	// EventSelfRotated reports that a successor took over because a holder of the version before asked for it.
+	EventSelfRotated = "SelfRotated"
 	// EventReissued says that a new version was made since the Secret or the record was gone or altered.
 	EventReissued = "Reissued"
 	// EventRetired says that a predecessor went.

@@ -788,6 +788,10 @@ func (in *TokenRecordSpec) DeepCopyInto(out *TokenRecordSpec) {
 		in, out := &in.ExpiresAt, &out.ExpiresAt
 		*out = (*in).DeepCopy()
 	}
+	if in.AuthorizedAt != nil {
+		in, out := &in.AuthorizedAt, &out.AuthorizedAt
+		*out = (*in).DeepCopy()
+	}
 	if in.SupersededAt != nil {
 		in, out := &in.SupersededAt, &out.SupersededAt
 		*out = (*in).DeepCopy()

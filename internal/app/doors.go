@@ -61,7 +61,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	})
 	doors.Desk = &controllers.Desk{
 		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
-		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen,
+		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen, Events: op.Manager.GetEventRecorder("apptoken-operator"),
 	}
 	doors.Budget = server.NewBudget(server.BudgetOptions{})
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }

@@ -31,6 +31,10 @@ const (
 	TokenCloned Event = "token.cloned"
 	// TokenRotated is a token that was replaced by a successor over HTTP.
 	TokenRotated Event = "token.rotated"
+	// TokenSelfRotated is a token that its holder replaced by a successor.
+	TokenSelfRotated Event = "token.self_rotated"
+	// TokenSelfRotationRefused is a rotation by a holder that was refused.
+	TokenSelfRotationRefused Event = "token.self_rotation_refused"
 	// TokenChanged is a token whose grants, state or lifetime were changed over HTTP.
 	TokenChanged Event = "token.changed"
 	// TokenRevoked is a credential that was revoked over HTTP.
@@ -48,23 +52,25 @@ var common = []string{"time", "logger", "event"}
 
 // schema lists the keys that the lines of an event may have beside the common ones. A key without a value is left out.
 var schema = map[Event][]string{
-	CredentialRefused:     {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
-	CredentialRevokedUse:  {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
-	LoginSucceeded:        {"protocol", "source", "peer", "token", "kind", "client", "user"},
-	LoginFailed:           {"protocol", "verdict", "reason", "source", "peer", "user", "retryAfter", "count"},
-	LoginRefreshed:        {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "user"},
-	LoginRefreshFailed:    {"protocol", "verdict", "source", "peer", "token", "client", "user", "retryAfter", "count"},
-	LoginReplayed:         {"source", "token", "client", "user"},
-	LoginMasqueraded:      {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "from", "user"},
-	LoginEnded:            {"protocol", "source", "peer", "token", "kind", "client", "user", "by"},
-	TokenCreated:          {"source", "peer", "token", "object", "client", "user", "by"},
-	TokenCloned:           {"source", "peer", "token", "object", "client", "user", "by"},
-	TokenRotated:          {"source", "peer", "token", "object", "client", "user", "by"},
-	TokenChanged:          {"source", "peer", "token", "object", "client", "user", "by"},
-	TokenRevoked:          {"source", "peer", "token", "kind", "object", "subject", "client", "user", "by"},
-	TokenRevocationFailed: {"source", "peer", "token", "kind", "by", "count"},
-	EndpointMisconfigured: {"endpoint", "reason", "source", "peer", "count"},
-	Suppressed:            {"of", "endpoint", "verdict", "count"},
+	CredentialRefused:        {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
+	CredentialRevokedUse:     {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
+	LoginSucceeded:           {"protocol", "source", "peer", "token", "kind", "client", "user"},
+	LoginFailed:              {"protocol", "verdict", "reason", "source", "peer", "user", "retryAfter", "count"},
+	LoginRefreshed:           {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "user"},
+	LoginRefreshFailed:       {"protocol", "verdict", "source", "peer", "token", "client", "user", "retryAfter", "count"},
+	LoginReplayed:            {"source", "token", "client", "user"},
+	LoginMasqueraded:         {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "from", "user"},
+	LoginEnded:               {"protocol", "source", "peer", "token", "kind", "client", "user", "by"},
+	TokenCreated:             {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenCloned:              {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenRotated:             {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenSelfRotated:         {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenSelfRotationRefused: {"verdict", "reason", "source", "peer", "token", "object", "client", "user", "count"},
+	TokenChanged:             {"source", "peer", "token", "object", "client", "user", "by"},
+	TokenRevoked:             {"source", "peer", "token", "kind", "object", "subject", "client", "user", "by"},
+	TokenRevocationFailed:    {"source", "peer", "token", "kind", "by", "count"},
+	EndpointMisconfigured:    {"endpoint", "reason", "source", "peer", "count"},
+	Suppressed:               {"of", "endpoint", "verdict", "count"},
 }
 
 // Events returns every event, sorted.

@@ -92,8 +92,11 @@ var (
 	ErrMissing = errors.New("there is no such token")
 	// ErrTaken says that there is one of that name.
 	ErrTaken = errors.New("there is a token of that name")
-	// ErrInUse says that a retry comes too late: the token that the first answer carried is in use.
-	ErrInUse = errors.New("the answer has arrived: the token that it carried is in use")
+	// ErrDone says that a retry comes too late: the token that the first answer carried is in use or was rotated, or the time
+	// for retries is over.
+	ErrDone = errors.New("the same request was served before, and it is too late to serve it again")
+	// ErrSuperseded says that another version took over from that of the holder who asks.
+	ErrSuperseded = errors.New("a newer version has taken over from this one")
 	// ErrUnavailable says that it cannot be told, or not be written, at the moment.
 	ErrUnavailable = errors.New("it cannot be done at the moment")
 )
@@ -126,6 +129,14 @@ func (e *Denied) Error() string {
 	return e.Field + " " + e.Message
 }
 
+// TooSoon refuses what may be asked for again later.
+type TooSoon struct {
+	After   time.Duration
+	Message string
+}
+
+func (t *TooSoon) Error() string { return t.Message }
+
 // Desk does what is asked. Safe for use by many, on every replica.
 type Desk interface {
 	// Subject returns the subject of the credentials of a token, whether or not there is one of that name. It reads nothing.
@@ -138,14 +149,15 @@ type Desk interface {
 	Get(ctx context.Context, s Scope, name string) (Token, error)
 	// Change changes what one may do, or suspends it.
 	Change(ctx context.Context, by Caller, s Scope, name string, c Change) (Token, error)
-	// Clone makes a token that may do what another may. Under the same key, if there is one, a second call is a retry of the
-	// first, and replaces what that made if nobody has used it.
+	// Clone makes a token that may do what another may. A second call of the same caller under the same key is a retry for a
+	// few minutes: it replaces what the first made, if that was not used.
 	Clone(ctx context.Context, by Caller, s Scope, name, as, key string) (Issued, error)
-	// Rotate makes a successor under the same name; the predecessor stays good for its overlap. For the key see Clone.
+	// Rotate makes a successor under the same name; the predecessor stays valid for its overlap. For the key see Clone.
 	Rotate(ctx context.Context, by Caller, s Scope, name, key string) (Issued, error)
-	// RotateOwn is Rotate for whoever holds the token of the digest. A second call with the same token replaces the successor
-	// if nobody has used it.
-	RotateOwn(ctx context.Context, by Caller, d token.Digest) (Issued, error)
+	// RotateOwn is Rotate for the holder of the token of the digest, at most once in each minOverlap and as far as the client
+	// lets holders. A second call with the same token and key is a retry; it never replaces what another caller asked for.
+	// The successor ends no later than the version that an administrator or the declaration gave.
+	RotateOwn(ctx context.Context, by Caller, d token.Digest, key string) (Issued, error)
 	// Revoke ends every version of a token.
 	Revoke(ctx context.Context, s Scope, name string) error
 }

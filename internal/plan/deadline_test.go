@@ -86,7 +86,9 @@ func TestRotationDeadlines(t *testing.T) {
 		"a clone that must make room makes it when it is due": {
 			at: noon.Add(5 * time.Minute),
 			twist: both(rotate(5*time.Minute, nil, 0), func(s *scene) {
-				s.have.Others = []plan.Version{predecessor(1, 0), predecessor(0, 0), predecessor(-1, 0)}
+				oldest := predecessor(-1, 6*time.Minute) // which has had its minOverlap, and is in use
+				oldest.LastUsedAt = noon
+				s.have.Others = []plan.Version{predecessor(1, 0), predecessor(0, 0), oldest}
 			}),
 			then: func(time.Time) plan.Plan {
 				return plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}

@@ -37,6 +37,7 @@ var events = []struct {
 	}},
 	{2, restore},
 	{8, editTrigger},
+	{8, holderAsks},
 	{6, editRotation},
 	{5, editLifetime},
 	{5, editRetire},
@@ -118,6 +119,15 @@ func editTrigger(w *world) {
 	w.want.Trigger = fmt.Sprint(w.rng.IntN(4))
 	w.triggered = 0
 	w.note("trigger %q", w.want.Trigger)
+}
+
+// holderAsks for a rotation with any version that is not refused, current or not, unless the client forbids it.
+func holderAsks(w *world) {
+	w.want.SelfForbidden = w.rng.IntN(4) == 0
+	if names := w.names(); len(names) > 0 {
+		w.want.SelfRequest = pick(w, append(names, w.secret.record, w.secret.record)...)
+	}
+	w.note("the holder of %s asks for a rotation, forbidden: %v", w.want.SelfRequest, w.want.SelfForbidden)
 }
 
 func editRotation(w *world) {

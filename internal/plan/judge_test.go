@@ -43,7 +43,14 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 	w.must(w.want.Refused.Reason == "", "§3.6", "%s: the spec is refused", p)
 	w.must(w.want.State == plan.Active, "§3.7", "%s: it is not active", p)
 	w.must(have.Secret != plan.SecretForeign, "§3.11", "%s: the Secret is not ours", p)
-	end := w.now.Add(w.want.Lifetime)
+	from := w.now
+	w.must(p.AuthorizedAt.IsZero() == (p.Why != plan.SelfRequested), "row 28", "%s: authorized at %s", p, p.AuthorizedAt)
+	if p.Why == plan.SelfRequested {
+		from = authorized(p.Version)
+		w.must(p.AuthorizedAt.Equal(from), "row 28", "%s: authorized at %s, not %s", p, p.AuthorizedAt, from)
+		w.judgeHolder(p, have)
+	}
+	end := from.Add(w.want.Lifetime)
 	w.must(p.ExpiresAt.Equal(end) || w.want.Lifetime == 0 && p.ExpiresAt.IsZero(), "row 17", "%s", p)
 	kept := 0
 	for _, v := range append(have.Others, p.Version) {
@@ -78,20 +85,39 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 	case plan.TriggerChanged:
 		due = c.Trigger != w.want.Trigger && w.triggered == 0
 	case plan.RotationDue:
-		due = w.want.Every > 0 && !w.now.Before(c.IssuedAt.Add(w.want.Every))
+		due = w.want.Every > 0 && !w.now.Before(authorized(*c).Add(w.want.Every))
 		if s := w.want.Schedule; s != nil {
-			next := s.Next(c.IssuedAt)
+			next := s.Next(authorized(*c))
 			due = due || !next.IsZero() && !w.now.Before(next)
 		}
+	case plan.SelfRequested:
+		due = c.Record == w.want.SelfRequest && !w.want.SelfForbidden
 	case plan.ExpiryNear:
 		rotates := w.want.Every > 0 || w.want.Schedule != nil
 		left := c.ExpiresAt.Sub(w.now)
-		due = rotates && !c.ExpiresAt.IsZero() && left <= w.want.Retire.Max && left <= c.ExpiresAt.Sub(c.IssuedAt)/3+1
+		due = rotates && !c.ExpiresAt.IsZero() && left <= w.want.Retire.Max && left <= c.ExpiresAt.Sub(authorized(*c))/3+1
 	}
 	w.must(due, "row 23", "%s: no cause", p)
 }
 
-// judgeRetire wants a predecessor to have had its overlap, unless there are too many.
+// authorized is what the lifetime of a version counts from.
+func authorized(v plan.Version) time.Time {
+	if v.AuthorizedAt.IsZero() {
+		return v.IssuedAt
+	}
+	return v.AuthorizedAt
+}
+
+// judgeHolder wants minOverlap between two rotations by holders.
+func (w *world) judgeHolder(p plan.Plan, have plan.Observed) {
+	for _, v := range append(have.Others, *have.Current) {
+		delivered := !v.SupersededAt.IsZero() || v.Record == have.Current.Record
+		w.must(!delivered || v.AuthorizedAt.IsZero() || !w.now.Before(v.IssuedAt.Add(w.want.Retire.Min)), "row 28", "%s: so soon after %s", p, v.Record)
+	}
+}
+
+// judgeRetire wants a predecessor to have had its overlap. Only where there are too many, its minOverlap is enough; and where
+// the Secret is lost, that nobody new has a valid token counts for more.
 func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
 	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
@@ -115,6 +141,7 @@ func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 			}
 		}
 		w.must(n >= plan.MaxPredecessors, "row 22", "%s: there are but %d", p, n)
+		w.must(have.Current == nil || have.Current.ExpiredAt(w.now) || over || !w.now.Before(v.SupersededAt.Add(r.Min)), "row 28", "%s: before minOverlap", p)
 	default:
 		w.must(false, "row 22", "%s: no cause", p)
 	}
@@ -174,7 +201,7 @@ func (w *world) around(v plan.Version) []time.Time {
 	var ts []time.Time
 	for _, t := range []time.Time{
 		v.ExpiresAt, v.ExpiresAt.Add(-r.Max), v.ExpiresAt.Add(-v.ExpiresAt.Sub(v.IssuedAt) / 3), v.ExpiresAt.Add(-plan.MaxNotice),
-		v.IssuedAt.Add(w.want.Every), v.SupersededAt.Add(r.Min), v.SupersededAt.Add(r.Max), v.LastUsedAt.Add(r.Quiet),
+		authorized(v).Add(w.want.Every), v.IssuedAt.Add(r.Min), v.SupersededAt.Add(r.Min), v.SupersededAt.Add(r.Max), v.LastUsedAt.Add(r.Quiet),
 	} {
 		ts = append(ts, t.Add(-1), t, t.Add(1))
 	}

@@ -40,7 +40,7 @@ func TestAnyLife(t *testing.T) {
 		plan.FirstIssue, plan.SecretGone, plan.SecretChanged, plan.RecordGone, plan.SecretTaken, plan.TriggerChanged, plan.RotationDue,
 		plan.ExpiryNear, plan.TookOver, plan.OwnerRestored, plan.GrantsChanged, plan.ExpiryChanged, plan.TemplateChanged,
 		plan.WentUnused, plan.OverlapOver, plan.OverlapOverInUse, plan.TooManyPredecessors, plan.IsSuspended, plan.IsRevoked,
-		plan.IsExpired, plan.UpToDate, plan.Litter, plan.LifeOver, "RoleNotGranted", "ClientMissing",
+		plan.IsExpired, plan.UpToDate, plan.SelfRequested, plan.RotationPending, plan.Litter, plan.LifeOver, "RoleNotGranted", "ClientMissing",
 	} {
 		if lived == lives && heard[why] < lives/100 {
 			t.Errorf("in %d lives %s was heard only %d times", lives, why, heard[why])
@@ -90,13 +90,15 @@ func (w *world) rests(p plan.Plan, have plan.Observed) {
 	}
 	c := have.Current
 	w.must(c != nil, "§3.2", "no live record vouches for the Secret: %+v", w.secret)
-	w.must(c.Trigger == w.want.Trigger || c.ExpiredAt(w.now), "§3.4", "the trigger %q was not answered", w.want.Trigger)
+	waits := p.Why == plan.RotationPending
+	w.must(c.Trigger == w.want.Trigger || c.ExpiredAt(w.now) || waits, "§3.4", "the trigger %q was not answered", w.want.Trigger)
+	w.must(c.Record != w.want.SelfRequest || w.want.SelfForbidden || c.ExpiredAt(w.now) || waits, "row 28", "the holder of %s was not heard", c.Record)
 	w.must(c.SupersededAt.IsZero(), "§3.5", "the current version %s was superseded", c.Record)
 	w.must(c.ExpiredAt(w.now) == (p.Why == plan.IsExpired), "row 25", "expired is %v, and the plan says %s", c.ExpiredAt(w.now), p.Why)
 	due, _ := plan.NextRotation(w.want, *c)
-	w.must(due.IsZero() || w.now.Before(due), "row 22", "a rotation was due at %s", due)
+	w.must(due.IsZero() || w.now.Before(due) || waits, "row 22", "a rotation was due at %s", due)
 	if !c.ExpiredAt(w.now) {
-		end := c.IssuedAt.Add(w.want.Lifetime)
+		end := authorized(*c).Add(w.want.Lifetime)
 		w.must(c.ExpiresAt.Equal(end) || w.want.Lifetime == 0 && c.ExpiresAt.IsZero(), "row 17", "%s ends at %s", c.Record, c.ExpiresAt)
 	}
 
@@ -126,7 +128,13 @@ func (w *world) retireInPeace() {
 	if w.want.Grants == nil {
 		editGrants(w)
 	}
+	w.want.SelfRequest = ""
 	w.settle()
+	for p, _ := w.ask(); p.Why == plan.RotationPending; p, _ = w.ask() {
+		w.now = p.Wake
+		w.remember()
+		w.settle()
+	}
 	last := w.secret.record
 	for range 4 * settles {
 		p, _ := w.ask()

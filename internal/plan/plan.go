@@ -74,16 +74,24 @@ type Desired struct {
 	MinInterval time.Duration
 	Schedule    Schedule // nil: no calendar
 	Trigger     string
-	Request     string    // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
-	Answered    bool      // each version is given in an answer of the HTTP API, and nothing is issued here
-	Since       time.Time // when the token was declared
-	Retire      Retire
-	Spread      float64 // in [0, 1): this token's place among those that rotate at the same instant
+	Request     string // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
+	// SelfRequest is the record whose holder asks for a rotation; empty: no holder does. SelfForbidden refuses holders.
+	SelfRequest   string
+	SelfForbidden bool
+	Answered      bool      // each version is given in an answer of the HTTP API, and nothing is issued here
+	Since         time.Time // when the token was declared
+	Retire        Retire
+	Spread        float64 // in [0, 1): this token's place among those that rotate at the same instant
 }
 
 // triggers says whether a rotation was asked for that v did not come from.
 func (d Desired) triggers(v Version) bool {
 	return v.Trigger != d.Trigger || d.Request != "" && v.Request != d.Request
+}
+
+// selfRequests reports whether the holder of v asks for its rotation, and may.
+func (d Desired) selfRequests(v Version) bool {
+	return d.SelfRequest != "" && d.SelfRequest == v.Record && !d.SelfForbidden
 }
 
 // rotates says whether rotation was asked for, beside the trigger.
@@ -101,6 +109,7 @@ type Version struct {
 	UserUID      string // of the User in Grants; empty: not known
 	Restored     bool   // its record names a former life of the owner, which came back from a backup together with it
 	IssuedAt     time.Time
+	AuthorizedAt time.Time // set where a holder asked for it: the issue that its lifetime counts from
 	CreatedAt    time.Time // when the API server got the record
 	ExpiresAt    time.Time
 	SupersededAt time.Time
@@ -109,6 +118,18 @@ type Version struct {
 }
 
 func (v Version) superseded() bool { return !v.SupersededAt.IsZero() }
+
+// selfRotated reports whether a holder asked for v.
+func (v Version) selfRotated() bool { return !v.AuthorizedAt.IsZero() }
+
+// authorized returns the instant that the lifetime of v counts from: its issue, or for a rotation by a holder the issue of
+// the version that the declaration or an administrator asked for. Holders cannot lengthen what they were given.
+func (v Version) authorized() time.Time {
+	if v.selfRotated() {
+		return v.AuthorizedAt
+	}
+	return v.IssuedAt
+}
 
 // ExpiredAt says whether v is refused at the instant now. The instant ExpiresAt itself is too late.
 func (v Version) ExpiredAt(now time.Time) bool {
@@ -155,6 +176,7 @@ type Action int
 const (
 	Nothing   Action = iota
 	Issue            // mint a version, record it, put it into the Secret; it takes over from Plan.Version, if that is set
+	Replace          // mint Plan.Version once more, in its place: whoever asked for it did not get it
 	Supersede        // mark Plan.Version as taken over at Plan.SupersededAt, to end at Plan.ExpiresAt
 	Change           // give the record of Plan.Version its owner, the wanted grants, and Plan.ExpiresAt
 	RetireOne        // delete the record of Plan.Version
@@ -170,7 +192,8 @@ type Plan struct {
 
 	Version      Version   // the one that the action is about; for Issue, the predecessor or the zero value
 	SupersededAt time.Time // for Supersede
-	ExpiresAt    time.Time // for Issue, Supersede, Change; zero: never
+	AuthorizedAt time.Time // for Issue on behalf of a holder
+	ExpiresAt    time.Time // for Issue, Replace, Supersede, Change; zero: never
 	UserUID      string    // for Issue and Change: of the User whom the version speaks for
 	Wake         time.Time // for Nothing: when to ask again; zero: when something changes
 }

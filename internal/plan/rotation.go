@@ -1,27 +1,113 @@
 package plan
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
 const MaxSpread = time.Minute
 
+// rotationDue clones the current version. It ends no predecessor before its minOverlap: until then it waits.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
+	why, from := dueRotation(now, want, have)
+	if why == "" || now.Before(from) {
+		return Plan{}, false
+	}
+	return issue(now, why, *have.Current, want, have), true
+}
+
+func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
+	why, from := dueRotation(now, want, have)
+	if why == "" {
+		return Plan{}, false
+	}
+	wake := nextEnd(now, want, have)
+	if why == SelfRequested {
+		wake = nextDeadline(now, want, have) // something else may ask meanwhile
+	}
+	return Plan{
+		Why: RotationPending, Wake: earliest(wake, from),
+		Message: fmt.Sprintf("a rotation is due (%s) and waits until %s, so that %s", why, from.UTC().Format(time.RFC3339), waitsFor(want, have)),
+	}, true
+}
+
+// waitsFor returns what a rotation waits for, for people.
+func waitsFor(want Desired, have Observed) string {
+	if v, full := crowdedOut(have); full {
+		return fmt.Sprintf("version %d (%s) has its minOverlap; at most %d predecessors are kept", v.Number, v.Hint, MaxPredecessors)
+	}
+	return fmt.Sprintf("its holder rotates it at most once in %s, its minOverlap", want.Retire.Min)
+}
+
+// dueRotation returns why the current version is to be replaced, and from when on that may be done; zero: at once. An empty
+// reason: nothing asks for it. A holder comes last: what else asks gives the successor a lifetime of its own.
+func dueRotation(now time.Time, want Desired, have Observed) (Why, time.Time) {
 	c := have.Current
 	if c == nil {
-		return Plan{}, false
+		return "", time.Time{}
+	}
+	from := roomFrom(want, have)
+	if c.ExpiredAt(now) {
+		from = time.Time{} // like a lost Secret: no valid token is left to anybody new
 	}
 	if want.triggers(*c) {
-		return issue(now, TriggerChanged, *c, want, have), true
+		return TriggerChanged, from
 	}
-	due, why := NextRotation(want, *c)
-	if due.IsZero() || now.Before(due) {
-		return Plan{}, false
+	if due, why := NextRotation(want, *c); !due.IsZero() && !now.Before(due) {
+		return why, from
 	}
-	return issue(now, why, *c, want, have), true
+	if want.selfRequests(*c) {
+		return SelfRequested, latest(from, selfRotationFrom(want, have))
+	}
+	return "", time.Time{}
+}
+
+// crowdedOut returns the oldest predecessor, where it has to end before the current version becomes one too.
+func crowdedOut(have Observed) (v Version, full bool) {
+	ps, keep := have.predecessors(), MaxPredecessors
+	if have.Current != nil {
+		keep--
+	}
+	if len(ps) <= keep {
+		return Version{}, false
+	}
+	return ps[len(ps)-1], true
+}
+
+// roomFrom returns from when on a rotation may end the predecessor that is in its way: it has had its minOverlap then, or
+// its own end. Zero: none is in the way.
+func roomFrom(want Desired, have Observed) time.Time {
+	v, full := crowdedOut(have)
+	if !full {
+		return time.Time{}
+	}
+	return earliest(lastInstant(v, want.Retire), v.SupersededAt.Add(want.Retire.Min))
+}
+
+// selfRotationFrom returns from when on a holder may rotate: minOverlap after the last rotation by a holder. Zero: at once.
+// A record of which no caller was told is no rotation.
+func selfRotationFrom(want Desired, have Observed) time.Time {
+	var last time.Time
+	note := func(v Version) {
+		if v.selfRotated() {
+			last = latest(last, v.IssuedAt)
+		}
+	}
+	if c := have.Current; c != nil {
+		note(*c)
+	}
+	for _, v := range have.predecessors() {
+		note(v)
+	}
+	if last.IsZero() {
+		return time.Time{}
+	}
+	return last.Add(want.Retire.Min)
 }
 
 // NextRotation is when the successor of current is due, and why: by interval, by calendar, or since its expiry is near.
-// Zero: never by itself.
+// Zero: never by itself. A rotation by a holder does not postpone it.
 func NextRotation(want Desired, current Version) (time.Time, Why) {
 	if !want.rotates() {
 		return time.Time{}, ""
@@ -29,7 +115,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	var due time.Time
 	if want.Every > 0 {
 		every := max(want.Every, want.MinInterval)
-		due = current.IssuedAt.Add(every).Add(share(want.Spread, min(every/10, MaxSpread)))
+		due = current.authorized().Add(every).Add(share(want.Spread, min(every/10, MaxSpread)))
 	}
 	if want.Schedule != nil {
 		if next := want.Schedule.Next(earliestNext(want, current)); !next.IsZero() {
@@ -39,7 +125,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	if current.ExpiresAt.IsZero() {
 		return due, RotationDue
 	}
-	near := current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.IssuedAt)))
+	near := current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.authorized())))
 	if due.IsZero() || near.Before(due) {
 		return near, ExpiryNear
 	}
@@ -49,7 +135,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 // earliestNext returns the instant after which the calendar may name the next rotation. A version is issued up to MaxSpread
 // after the instant that asked for it, so that much of MinInterval may have passed before.
 func earliestNext(want Desired, current Version) time.Time {
-	return current.IssuedAt.Add(max(0, want.MinInterval-MaxSpread-time.Second))
+	return current.authorized().Add(max(0, want.MinInterval-MaxSpread-time.Second))
 }
 
 // maxSamples is how many instants of a calendar ShortestInterval looks at.
@@ -110,7 +196,7 @@ func ExpiryNotice(want Desired, current Version) time.Time {
 	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {
 		return time.Time{}
 	}
-	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.IssuedAt)/3))
+	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.authorized())/3))
 }
 
 // nextDeadline is the first instant after now at which a rule could speak, or at which there is something to be said.
@@ -135,6 +221,14 @@ func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 // earliest of two instants, where zero is none.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// latest of two instants, where zero is none.
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return b
 	}
 	return a

@@ -133,7 +133,7 @@ func seen(have plan.Observed, v plan.Version) bool {
 
 var verbs = map[plan.Action]string{
 	plan.Nothing: "Nothing", plan.Issue: "Issue", plan.Supersede: "Supersede", plan.Change: "Change",
-	plan.RetireOne: "RetireOne", plan.RetireAll: "RetireAll", plan.Render: "Render",
+	plan.Replace: "Replace", plan.RetireOne: "RetireOne", plan.RetireAll: "RetireAll", plan.Render: "Render",
 }
 
 // say tells a plan in words, its instants as people count them from noon.

@@ -35,6 +35,8 @@ const (
 	OnItsWay            Why = "OnItsWay" // the answer that gives it is about to be
 	Undelivered         Why = "Undelivered"
 	UpToDate            Why = "UpToDate"
+	SelfRequested       Why = "SelfRequested"
+	RotationPending     Why = "RotationPending"
 )
 
 // rule speaks when it has something to say of what it notices.
@@ -57,6 +59,7 @@ var tokenRules = []rule{
 	expired,         // stays dead until somebody triggers it
 	rotationDue,     // clone
 	templateChanged, // write the same token anew
+	rotationWaits,   // due, and no predecessor may end for it yet
 }
 
 // ForToken decides what an ApplicationToken needs at the instant now. The first rule that speaks wins.
@@ -110,7 +113,7 @@ func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if c := have.Current; c != nil {
 		expiry := c.ExpiresAt
 		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // what has expired never lives again
-			expiry = lifeFrom(c.IssuedAt, want.Lifetime)
+			expiry = lifeFrom(c.authorized(), want.Lifetime)
 		}
 		if p, ok := change(*c, want, expiry); ok {
 			return p, true
@@ -191,7 +194,7 @@ func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(LookAgain))}, true
 }
 
-// secretMissing makes a new version. Running pods may still hold the version before, so it keeps its overlap: every
+// secretMissing makes a new version, and waits for no minOverlap: nobody new has a valid token until then. Running pods may still hold the version before, so it keeps its overlap: every
 // record that could be it is superseded first: the Secret no longer gives it to anybody new.
 func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretAbsent && have.Secret != SecretAltered {
@@ -259,15 +262,15 @@ func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
 
 // issue makes room first: a new version turns the current one into a predecessor.
 func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
-	ps := have.predecessors()
-	keep := MaxPredecessors
-	if have.Current != nil {
-		keep--
+	if v, full := crowdedOut(have); full {
+		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: v}
 	}
-	if len(ps) > keep {
-		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: ps[len(ps)-1]}
+	p := Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}
+	if why == SelfRequested {
+		p.AuthorizedAt = last.authorized()
+		p.ExpiresAt = lifeFrom(p.AuthorizedAt, want.Lifetime)
 	}
-	return Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}
+	return p
 }
 
 func lifeFrom(issued time.Time, lifetime time.Duration) time.Time {

@@ -157,6 +157,11 @@ func TestRotation(t *testing.T) {
 			}
 		}
 	}
+	busy := func(s *scene) {
+		for i := range s.have.Others {
+			s.have.Others[i].LastUsedAt = noon
+		}
+	}
 	clone := plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife}
 	rule(t, map[string]ruling{
 		"a changed trigger clones at once":           {twist: triggered, want: clone},
@@ -166,8 +171,12 @@ func TestRotation(t *testing.T) {
 			twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
 			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")},
 		},
-		"two predecessors leave room":                        {twist: both(triggered, crowd(2)), want: clone},
-		"a third makes room, since the current one joins it": {twist: both(triggered, crowd(3)), want: plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}},
+		"two predecessors leave room":      {twist: both(triggered, crowd(2)), want: clone},
+		"a third waits for its minOverlap": {twist: both(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a third in use makes room then, since the current one joins it": {
+			at: noon.Add(10 * time.Minute), twist: both(both(triggered, crowd(3)), busy),
+			want: plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")},
+		},
 		"litter takes no room": {
 			twist: both(triggered, func(s *scene) {
 				s.have.Others = []plan.Version{version(9, 0), version(8, 0), version(7, 0), version(6, 0)}

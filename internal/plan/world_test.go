@@ -105,7 +105,7 @@ func (w *world) must(ok bool, rule, format string, args ...any) {
 }
 
 func (w *world) kept(t time.Time) time.Time {
-	if w.coarse {
+	if w.coarse && !t.IsZero() {
 		return t.Truncate(time.Second)
 	}
 	return t
@@ -192,7 +192,7 @@ func (w *world) issue(p plan.Plan, c crash) {
 	w.number++
 	v := plan.Version{
 		Record: fmt.Sprintf("at-%04d", w.number), Number: w.number, Trigger: w.want.Trigger, Predecessor: p.Version.Record,
-		Grants: copyOf(*w.want.Grants), IssuedAt: w.kept(w.now), ExpiresAt: w.kept(p.ExpiresAt),
+		Grants: copyOf(*w.want.Grants), IssuedAt: w.kept(w.now), AuthorizedAt: w.kept(p.AuthorizedAt), ExpiresAt: w.kept(p.ExpiresAt),
 	}
 	w.records[v.Record] = &entry{v, w.now}
 	if c == afterRecord {

@@ -35,6 +35,8 @@ type Record struct {
 	ExpiresAt    time.Time // the first instant at which it is refused
 	Version      int64     // counts the credentials of the owner, from 1
 	Trigger      string    // rotation.trigger at its issue
+	Request      string    // digest of who asked for it and by which request; empty: the spec of its owner alone
+	AuthorizedAt time.Time // of a rotation by a holder: the instant that its lifetime counts from; zero: IssuedAt
 	Predecessor  string    // name of the record that it took over from
 	SupersededAt time.Time
 

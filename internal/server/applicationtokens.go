@@ -100,6 +100,7 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 	refused, isRefused := errors.AsType[*desk.Refused](err)
 	used, isSpent := errors.AsType[*spent](err)
 	denied, isDenied := errors.AsType[*desk.Denied](err)
+	soon, isSoon := errors.AsType[*desk.TooSoon](err)
 	switch {
 	case err == nil:
 	case errors.Is(err, errPermission):
@@ -120,8 +121,13 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 		nothingHere(w)
 	case errors.Is(err, desk.ErrTaken):
 		problem(w, http.StatusConflict, "conflict", "there is a token of this name; its text cannot be had again: rotate it, or delete it and make it anew")
-	case errors.Is(err, desk.ErrInUse):
-		problem(w, http.StatusConflict, "conflict", "this was done before, and the token that the answer carried is in use")
+	case isSoon:
+		w.Header()["Retry-After"] = []string{seconds(soon.After)}
+		problem(w, http.StatusTooManyRequests, "too_many_requests", soon.Message+"; wait, and try again")
+	case errors.Is(err, desk.ErrDone):
+		problem(w, http.StatusConflict, "conflict", "this was done before: the token that the answer carried is in use, or the time for a retry is over")
+	case errors.Is(err, desk.ErrSuperseded):
+		problem(w, http.StatusConflict, "conflict", "another request has rotated the token that calls: get the version that is current now")
 	case errors.Is(err, desk.ErrUnavailable):
 		unavailable(w)
 	default:

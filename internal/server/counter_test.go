@@ -30,6 +30,8 @@ type counter struct {
 	drawer   map[string]*kept // by namespace and name of the object
 	used     map[verify.ID]bool
 	last     desk.Scope // that was asked about
+
+	refusesSelf error // every rotation by a holder
 }
 
 // kept is a token, its versions, and by which keys which was made.
@@ -260,7 +262,7 @@ func (c *counter) replace(ctx context.Context, k *kept, key string) (desk.Issued
 		c.used[u.ID] = true
 	}
 	if c.used[verify.ID(k.current.Digest[:16])] {
-		return desk.Issued{}, desk.ErrInUse
+		return desk.Issued{}, desk.ErrDone
 	}
 	unused := k.current
 	issued, err := c.version(ctx, k)
@@ -297,21 +299,25 @@ func (c *counter) succeed(ctx context.Context, k *kept, key string) (desk.Issued
 	return issued, err
 }
 
-func (c *counter) RotateOwn(ctx context.Context, _ desk.Caller, d token.Digest) (desk.Issued, error) {
+func (c *counter) RotateOwn(ctx context.Context, _ desk.Caller, d token.Digest, key string) (desk.Issued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.books.away() {
 		return desk.Issued{}, desk.ErrUnavailable
 	}
+	if c.refusesSelf != nil {
+		return desk.Issued{}, c.refusesSelf
+	}
+	key = "self\x00" + string(d[:]) + key
 	for _, k := range c.drawer {
 		i := slices.IndexFunc(k.before, func(r record.Record) bool { return r.Digest == d })
 		switch {
 		case k.current.Digest == d:
-			return c.succeed(ctx, k, "")
-		case i >= 0 && i == len(k.before)-1:
-			return c.replace(ctx, k, "")
+			return c.succeed(ctx, k, key)
+		case i >= 0 && k.keys[key] == k.current.Digest:
+			return c.replace(ctx, k, key)
 		case i >= 0:
-			return desk.Issued{}, desk.ErrInUse
+			return desk.Issued{}, desk.ErrSuperseded
 		}
 	}
 	return desk.Issued{}, desk.ErrMissing

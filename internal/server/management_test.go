@@ -5,7 +5,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
 )
 
@@ -111,6 +113,81 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 	if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", cookies(credentialCookie+login)); got.status != 401 {
 		t.Errorf("a cookie: %d %s", got.status, got.body)
 	}
+}
+
+// Threats row 28.
+func TestRotate_HolderNeverReplacesAdministratorsSuccessor(t *testing.T) {
+	h := newOpenInn(t)
+	stolen := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
+	stolenID := h.books.of(stolen).Name()
+	next := h.token(h.call(http.MethodPost, ofAcme+"/own/rotate", bearer(h.login("alice"))), "data")
+	key := header("Idempotency-Key", "a text of the thief")
+	for name, parts := range map[string][]part{"alone": {bearer(stolen)}, "with a key": {bearer(stolen), key}} {
+		for _, path := range []string{ofAcme + "/own/rotate", "/application-tokens/v1/rotate"} {
+			if got := h.call(http.MethodPost, path, parts...); got.status != http.StatusConflict {
+				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
+			}
+		}
+	}
+	if !h.good(next) {
+		t.Error("the administrator's token is no longer valid")
+	}
+	lines := h.audit.events(t, auditlog.TokenSelfRotationRefused) // one a minute for each token
+	if len(lines) != 1 || lines[0]["verdict"] != "Superseded" || lines[0]["token"] != stolenID || lines[0]["client"] != "acme" {
+		t.Errorf("the audit log has %v", lines)
+	}
+	h.clean()
+}
+
+func TestSelfRotation_RetryNeedsTheSameKey(t *testing.T) {
+	h := newOpenInn(t)
+	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
+	key := header("Idempotency-Key", "one")
+	first := h.token(h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok), key), "data")
+	for name, parts := range map[string][]part{"no key": {bearer(tok)}, "another key": {bearer(tok), header("Idempotency-Key", "two")}} {
+		if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", parts...); got.status != http.StatusConflict {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	second := h.token(h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok), key), "data")
+	if h.good(first) || !h.good(second) {
+		t.Errorf("after a retry the first is valid: %t, the second: %t", h.good(first), h.good(second))
+	}
+	if lines := h.audit.events(t, auditlog.TokenSelfRotated); len(lines) != 2 {
+		t.Errorf("the audit log has %v", lines)
+	}
+	h.clean()
+}
+
+func TestSelfRotation_RefusalSaysWhenOrWho(t *testing.T) {
+	h := newOpenInn(t)
+	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
+	for name, x := range map[string]struct {
+		refusal error
+		status  int
+		after   string
+		says    string
+		verdict any
+	}{
+		"forbidden":     {&desk.Denied{Message: "its platform team can change it"}, 403, "", "its platform team can change it", "SelfRotationForbidden"},
+		"too soon":      {&desk.TooSoon{After: 90*time.Second + 1, Message: "at most once in 10m"}, 429, "91", "at most once in 10m", nil},
+		"almost due":    {&desk.TooSoon{After: 0, Message: "at most once in 10m"}, 429, "1", "at most once in 10m", nil},
+		"superseded":    {desk.ErrSuperseded, 409, "", "current", "Superseded"},
+		"a late retry":  {desk.ErrDone, 409, "", "retry", "RetryOver"},
+		"not reachable": {desk.ErrUnavailable, 503, "5", "", nil},
+	} {
+		h.desk.refusesSelf = x.refusal
+		h.audit.lines = nil
+		got := h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok))
+		if got.status != x.status || got.header.Get("Retry-After") != x.after || !strings.Contains(got.body, x.says) {
+			t.Errorf("%s: %d, after %q: %s", name, got.status, got.header.Get("Retry-After"), got.body)
+		}
+		lines := h.audit.events(t, auditlog.TokenSelfRotationRefused)
+		if x.verdict != nil && name != "almost due" && (len(lines) != 1 || lines[0]["verdict"] != x.verdict) || x.status == 503 && len(lines) > 0 {
+			t.Errorf("%s: the audit log has %v", name, lines)
+		}
+	}
+	h.clean()
 }
 
 // A key is that of who sends it: what one administrator was given is not taken back because another has the same key.

@@ -50,7 +50,7 @@ func (s stuck) Rotate(ctx context.Context, _ desk.Caller, _ desk.Scope, _, _ str
 	return desk.Issued{}, wait(ctx)
 }
 
-func (s stuck) RotateOwn(ctx context.Context, _ desk.Caller, _ token.Digest) (desk.Issued, error) {
+func (s stuck) RotateOwn(ctx context.Context, _ desk.Caller, _ token.Digest, _ string) (desk.Issued, error) {
 	return desk.Issued{}, wait(ctx)
 }
 

@@ -130,9 +130,10 @@ func (d *Doors) loginOperations() []operation {
 
 // deskOperations are those of application tokens: of the user who calls, and of a client.
 func (d *Doors) deskOperations() []operation {
+	key := []param{{name: "Idempotency-Key", text: "A text of your choice: the same request of the same caller with the same text is a retry, for five minutes"}}
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
-		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, whatever it is called",
-		by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 413, 415, 429, 503},
+		id: "rotateOwn", tag: tagClient, summary: "Rotate the token that calls, at most once in its minOverlap and where the client lets holders; its end stays",
+		headers: key, by: byToken, answer: tokenMade{}, later: true, fails: []int{400, 401, 403, 404, 409, 413, 415, 429, 503},
 	}}
 	all := bothPrefixes(rotateCaller)
 	for _, of := range []struct {
@@ -145,7 +146,6 @@ func (d *Doors) deskOperations() []operation {
 	} {
 		one := of.at + "/{name}"
 		named := append(append([]param{}, of.path...), param{name: "name", text: "The name of the token"})
-		key := []param{{name: "Idempotency-Key", text: "A text of your choice: the same request with the same text is a retry"}}
 		common := []int{400, 401, 403, 404, 503}
 		all = append(all, bothPrefixes(
 			operation{http.MethodGet, of.at, d.manage(of.lists(d.listTokens)), description{
@@ -170,7 +170,7 @@ func (d *Doors) deskOperations() []operation {
 				path: named, headers: key, body: cloneWanted{}, in: anyEncoding, by: byPrincipal, answer: tokenMade{}, fails: append([]int{409}, common...),
 			}},
 			operation{http.MethodPost, one + "/rotate", d.manage(d.rotateToken), description{
-				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays good for the overlap",
+				id: "rotate" + of.suffix, tag: of.tag, summary: "Replace its text; the one before stays valid for the overlap. A token that calls for itself: see rotateOwn",
 				path: named, headers: key, by: byPrincipal, answer: tokenMade{}, later: true, fails: append([]int{409, 413, 415}, common...),
 			}},
 		)...)

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
@@ -45,17 +47,54 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) err
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
 	}
+	key, err := m.key(r)
+	if err != nil {
+		return err
+	}
 	end, err := d.begin(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	made, err := d.Desk.RotateOwn(r.Context(), m.asCaller(), m.digest)
+	made, err := d.Desk.RotateOwn(r.Context(), m.asCaller(), m.digest, key)
 	if err != nil {
+		d.selfRotationRefused(r, m, err)
 		return err
 	}
-	d.made(w, r, m, audit.TokenRotated, made)
+	d.made(w, r, m, audit.TokenSelfRotated, made)
 	return nil
+}
+
+// selfRotationRefused tells the audit log of a holder that was refused: it may be a thief, of whom the owner has to know.
+func (d *Doors) selfRotationRefused(r *http.Request, m managed, err error) {
+	verdict := ""
+	switch {
+	case errors.Is(err, desk.ErrSuperseded):
+		verdict = "Superseded"
+	case errors.Is(err, desk.ErrDone):
+		verdict = "RetryOver"
+	case isA[*desk.Denied](err):
+		verdict = "SelfRotationForbidden"
+	case isA[*desk.TooSoon](err):
+		verdict = "TooSoon"
+	case isA[*desk.Refused](err):
+		verdict = "NotServed"
+	default:
+		return // nothing was decided
+	}
+	line := audit.Line{
+		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+		Token: m.ID.String(), Object: m.Subject, Client: m.Client.Name,
+	}
+	if m.User != nil {
+		line.User = m.User.Name
+	}
+	d.Audit.Limited(line)
+}
+
+func isA[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 // rotateCaller is POST /application-tokens/v1/rotate, for a holder who knows nothing but the token.

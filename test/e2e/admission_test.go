@@ -182,7 +182,7 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	w.must(err)
 	w.until("indexer", "has rotated on a request", restarted(2))
 	w.declare("held", `{}`)
-	_, err = k.RotateOwn(t.Context(), root, w.current("held"))
+	_, err = k.RotateOwn(t.Context(), root, w.current("held"), "")
 	w.must(err)
 	w.version("held", 2)
 	w.stranger("offered", func(s *corev1.Secret) {

@@ -53,7 +53,7 @@ func TestWhatIsMadeOverTheDeskIsLookedAfterByTheLeader(t *testing.T) { // [3.4] 
 	}
 	w.eventually("the token that was made is Delivered", reason(v1alpha1.ReasonDelivered))
 	w.eventually("it is accepted", func(context.Context) bool { return w.accepted(made.Secret.Digest()) })
-	next, err := k.RotateOwn(t.Context(), root, made.Secret.Digest())
+	next, err := k.RotateOwn(t.Context(), root, made.Secret.Digest(), "")
 	w.must(err)
 	w.eventually("the status is of the second version", func(ctx context.Context) bool {
 		var at v1alpha1.ApplicationToken

@@ -106,17 +106,26 @@ func TestTwoTriggersWithinASecondLeaveConsumersOnTheLastVersion(t *testing.T) { 
 	}
 }
 
-func TestThreePredecessorsAreKeptAtMost(t *testing.T) {
+func TestThreePredecessorsAreKeptAtMost(t *testing.T) { // [row 28]
 	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: "1"}}`)
+	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap}}}`)
 	first := w.current("indexer")
-	for n := range 4 {
+	for n := range 3 {
 		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
 		w.version("indexer", int64(n+2))
 	}
-	at := w.ready("indexer")
-	if len(at.Status.Predecessors) != 3 || len(w.records("indexer")) != 4 {
-		t.Errorf("there are %d predecessors, %d records", len(at.Status.Predecessors), len(w.records("indexer")))
+	w.edit("indexer", `{rotation: {trigger: once-more}}`)
+	at := w.until("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
+		return condition(at, v1alpha1.ConditionRotationPending).Status == metav1.ConditionTrue
+	})
+	if !isReady(at) || at.Status.Rotations != 3 || !w.accepted(first) {
+		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.accepted(first))
+	}
+	w.told("indexer", "Normal RotationPending", "Triggered")
+	w.edit("indexer", `{rotation: {retire: {minOverlap: 1s}}}`)
+	at = w.version("indexer", 5)
+	if len(at.Status.Predecessors) != 3 || len(w.records("indexer")) != 4 || condition(at, v1alpha1.ConditionRotationPending).Type != "" {
+		t.Errorf("there are %d predecessors, %d records, %v", len(at.Status.Predecessors), len(w.records("indexer")), at.Status.Conditions)
 	}
 	w.judged("the fourth predecessor", first, false)
 	w.told("indexer", "Normal Retired: Version 1", "TooManyPredecessors")

@@ -31,6 +31,8 @@ var changing = map[string]func(s trial){
 			{"it is of another client", func(r *record.Record) { r.Client = "globex" }},
 			{"it is of another version", func(r *record.Record) { r.Version = 7 }},
 			{"it was triggered otherwise", func(r *record.Record) { r.Trigger = "" }},
+			{"another request asked for it", func(r *record.Record) { r.Request = "" }},
+			{"no holder asked for it", func(r *record.Record) { r.AuthorizedAt = time.Time{} }},
 			{"nothing", func(*record.Record) {}},
 			{"all at once", func(r *record.Record) {
 				r.Suspended, r.Roles, r.Permissions, r.ExpiresAt = false, nil, []string{"*"}, noon.Add(2*time.Hour)

@@ -34,6 +34,8 @@ func full(label string) record.Record {
 		r.ExpiresAt = noon.Add(90 * 24 * time.Hour)
 		r.Version = 1 << 40
 		r.Trigger = "again, and \"at once\""
+		r.Request = "0123456789abcdef0123456789abcdef"
+		r.AuthorizedAt = r.IssuedAt.Add(-time.Hour)
 		r.Predecessor = sample(label + ", before").Name()
 		r.SupersededAt = noon.Add(time.Hour)
 		r.Kind, r.User, r.UserUID, r.Credential = token.Login, "alice", "0d6c1a52-2", "c0ffee"

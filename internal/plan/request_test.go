@@ -1,0 +1,229 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/plan"
+)
+
+// full gives the base scene as many predecessors as are kept, the oldest superseded since before noon and in use.
+func full(since time.Duration) twist {
+	return func(s *scene) {
+		oldest := predecessor(-1, since)
+		oldest.LastUsedAt = noon
+		s.have.Others = []plan.Version{predecessor(1, 0), predecessor(0, 0), oldest}
+	}
+}
+
+func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
+	wait := func(until time.Duration) plan.Plan {
+		return plan.Plan{Why: plan.RotationPending, Wake: noon.Add(until)}
+	}
+	room := plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}
+	for cause, asks := range map[string]twist{
+		"the trigger":  func(s *scene) { s.want.Trigger = "2" },
+		"a request":    func(s *scene) { s.want.Request = "a" },
+		"the interval": func(s *scene) { s.want.Every, s.want.Retire.Max = time.Second, day },
+		"the calendar": func(s *scene) { s.want.Every, s.want.Schedule = 0, calendar(time.Second) },
+		"a holder":     func(s *scene) { s.want.SelfRequest = "at-2" },
+	} {
+		at := noon.Add(2 * time.Minute)
+		rule(t, map[string]ruling{
+			cause + " waits until the oldest has had its minOverlap": {at: at, twist: both(asks, full(time.Minute)), want: wait(9 * time.Minute)},
+			cause + " waits one instant before":                      {at: noon.Add(9*time.Minute - 1), twist: both(asks, full(time.Minute)), want: wait(9 * time.Minute)},
+			cause + " ends it then, though it is in use":             {at: noon.Add(9 * time.Minute), twist: both(asks, full(time.Minute)), want: room},
+			cause + " writes a changed template meanwhile": {
+				at: at, twist: both(both(asks, full(time.Minute)), func(s *scene) { s.have.Secret = plan.SecretOutdated }),
+				want: plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: of("at-2")},
+			},
+		})
+	}
+	triggered := func(s *scene) { s.want.Trigger = "2" }
+	rule(t, map[string]ruling{
+		"its own end makes room": {
+			twist: both(both(triggered, full(time.Minute)), func(s *scene) { s.have.Others[2].ExpiresAt = noon.Add(time.Minute) }),
+			want:  wait(time.Minute),
+		},
+		"an expired current version does not wait, since nothing in the Secret is valid": {
+			twist: both(both(triggered, full(time.Minute)), func(s *scene) { s.have.Current.ExpiresAt, s.want.Refused.Reason = noon, "" }),
+			want:  room,
+		},
+		"a lost Secret does not wait, since nobody new has a valid token": {
+			at: noon.Add(time.Minute), twist: both(full(0), func(s *scene) {
+				lost(plan.SecretAbsent)(s)
+				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon, noon.Add(day)
+			}),
+			want: room,
+		},
+	})
+}
+
+// asks is a request of an administrator, of the holder of at-2 and of the holder of its predecessor.
+var (
+	asks        = plan.Request{ID: "admin"}
+	asksSelf    = plan.Request{ID: "self of at-2", Holder: "at-2"}
+	asksFormer  = plan.Request{ID: "self of at-1", Holder: "at-1"}
+	asksAgain   = plan.Request{ID: "clone", RetryOnly: true}
+	successor   = plan.Plan{Do: plan.Issue, Why: plan.Requested, Version: of("at-2"), ExpiresAt: noon.Add(90 * day)}
+	replacement = plan.Plan{Do: plan.Replace, Why: plan.RequestRetried, Version: of("at-2"), ExpiresAt: noon.Add(90 * day)}
+)
+
+// madeFor gives the current version of a token that is delivered in responses the request that it was made for.
+func madeFor(id string) twist {
+	return both(answered, both(aged, func(s *scene) { s.have.Current.Request = id }))
+}
+
+func TestRequest_ReplacesOnlyWhatTheSameRequestMade(t *testing.T) {
+	used := func(s *scene) { s.have.Current.LastUsedAt = noon }
+	rotatedSince := func(s *scene) { s.have.Current.Request, s.have.Others[0].Request = "another", "admin" }
+	soon, late := noon.Add(plan.RetryTime-1), noon.Add(plan.RetryTime)
+	done, superseded := plan.Plan{Why: plan.RequestDone}, plan.Plan{Why: plan.HolderSuperseded}
+	for sentence, c := range map[string]struct {
+		at    time.Time
+		twist twist
+		ask   plan.Request
+		want  plan.Plan
+	}{
+		"an administrator makes a successor":                       {noon, madeFor(""), asks, successor},
+		"the same request within the time replaces it":             {soon, madeFor("admin"), asks, replacement},
+		"the same request later is done":                           {late, madeFor("admin"), asks, done},
+		"the same request is done once it is in use":               {soon, both(madeFor("admin"), used), asks, done},
+		"the same request is done once another took over":          {soon, both(madeFor(""), rotatedSince), asks, done},
+		"a request without a key is never the same":                {noon, madeFor(""), plan.Request{}, successor},
+		"another key is another request":                           {noon, madeFor("another"), asks, successor},
+		"a holder never replaces what an administrator asked for":  {noon, madeFor("admin"), asksFormer, superseded},
+		"nor what Git asked for":                                   {noon, madeFor(""), asksFormer, superseded},
+		"nor what it asked for with another key":                   {noon, madeFor("self of at-1, key"), asksFormer, superseded},
+		"a holder replaces what it asked for":                      {soon, madeFor("self of at-1"), asksFormer, replacement},
+		"but not later":                                            {late, madeFor("self of at-1"), asksFormer, done},
+		"an administrator makes a successor of what a holder made": {noon, madeFor("self of at-1"), asks, successor},
+		"a clone is made again for the same request":               {soon, madeFor("clone"), asksAgain, replacement},
+		"but not for another":                                      {noon, madeFor("another"), asksAgain, plan.Plan{Why: plan.RequestUnknown}},
+		"an expired version has no successor":                      {noon.Add(90 * day), madeFor(""), asks, plan.Plan{Why: plan.IsExpired}},
+		"a full token waits":                                       {noon, both(madeFor(""), full(0)), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a retry needs no room":                                    {noon, both(madeFor("admin"), full(0)), asks, replacement},
+		"what a crash left unmarked counts":                        {noon, both(both(madeFor(""), full(0)), unmarked), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"the oldest ends for a successor after its minOverlap":     {noon, both(madeFor(""), full(10*time.Minute)), asks, plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			s := base(c.twist)
+			got := plan.ForRequest(c.at, s.want, s.have, c.ask)
+			if c.want.Do == plan.Issue {
+				c.want.ExpiresAt = c.at.Add(90 * day)
+			}
+			if say(got) != say(c.want) || !got.AuthorizedAt.IsZero() {
+				t.Errorf("got %s, authorized at %s\nwant %s", say(got), got.AuthorizedAt, say(c.want))
+			}
+		})
+	}
+}
+
+// unmarked takes the mark from the predecessor of the current version, as a crash does.
+func unmarked(s *scene) {
+	s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = time.Time{}, noon.Add(60*day)
+}
+
+func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
+	made := func(s *scene) {
+		s.have.Current.AuthorizedAt, s.have.Current.ExpiresAt = noon.Add(-day), noon.Add(89*day)
+	}
+	before := func(s *scene) { // the one before was made by a holder, and an administrator's rotation came since
+		v := predecessor(1, time.Minute)
+		v.AuthorizedAt, v.IssuedAt = noon.Add(-day), noon.Add(-time.Minute)
+		s.have.Others = []plan.Version{v}
+	}
+	orphan := func(s *scene) {
+		v := version(9, 0)
+		v.AuthorizedAt = noon.Add(-day)
+		s.have.Others = []plan.Version{v}
+	}
+	forbidden := func(s *scene) { s.want.SelfForbidden = true }
+	for sentence, c := range map[string]struct {
+		twist twist
+		want  plan.Why
+		from  time.Duration // the first instant at which it may
+	}{
+		"at once, where no holder did":                    {nil, plan.SelfRequested, 0},
+		"minOverlap after it was made by a holder":        {made, plan.SelfRotationTooSoon, 10 * time.Minute},
+		"an administrator's rotation between is no help":  {before, plan.SelfRotationTooSoon, 9 * time.Minute},
+		"a record of which no caller was told counts not": {orphan, plan.SelfRequested, 0},
+		"never where the client forbids it":               {forbidden, plan.SelfForbidden, 0},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			s := base(both(answered, func(s *scene) {
+				if c.twist != nil {
+					c.twist(s)
+				}
+			}))
+			got := plan.ForRequest(noon, s.want, s.have, asksSelf)
+			if got.Why != c.want || c.from > 0 && !got.Wake.Equal(noon.Add(c.from)) {
+				t.Errorf("over HTTP: %s", say(got))
+			}
+			if at := noon.Add(c.from); c.from > 0 {
+				if p := plan.ForRequest(at.Add(-1), s.want, s.have, asksSelf); p.Why != c.want {
+					t.Errorf("one instant before: %s", say(p))
+				}
+				if p := plan.ForRequest(at, s.want, s.have, asksSelf); p.Why != plan.SelfRequested {
+					t.Errorf("then: %s", say(p))
+				}
+			}
+			s.want.Answered, s.want.SelfRequest = false, "at-2"
+			p := plan.ForToken(noon, s.want, s.have)
+			if issues := p.Why == plan.SelfRequested; issues != (c.want == plan.SelfRequested) || c.from > 0 && !p.Wake.Equal(noon.Add(c.from)) {
+				t.Errorf("by annotation: %s", say(p))
+			}
+		})
+	}
+}
+
+func TestSelfRotation_ChainNeverOutlivesPolicy(t *testing.T) {
+	s := base(answered)
+	end := noon.Add(s.want.Lifetime)
+	now := noon
+	for range 1000 {
+		p := plan.ForRequest(now, s.want, s.have, plan.Request{Holder: s.have.Current.Record})
+		switch {
+		case p.Do == plan.Issue:
+			if !p.AuthorizedAt.Equal(noon) || !p.ExpiresAt.Equal(end) {
+				t.Fatalf("at %s: %s, authorized at %s", when(now), say(p), when(p.AuthorizedAt))
+			}
+			s.have.Current = &plan.Version{
+				Record: p.Version.Record + "+", Grants: p.Version.Grants, IssuedAt: now, AuthorizedAt: p.AuthorizedAt, ExpiresAt: p.ExpiresAt,
+			}
+			if at := plan.ForToken(now, s.want, s.have); at.Do == plan.Change {
+				t.Fatalf("the planner would move its end: %s", say(at))
+			}
+		case !now.Before(end) && p.Why == plan.IsExpired:
+			return
+		case p.Why != plan.SelfRotationTooSoon:
+			t.Fatalf("at %s: %s", when(now), say(p))
+		}
+		now = now.Add(3 * time.Hour)
+	}
+	t.Error("it rotates itself for ever")
+}
+
+func TestSelfRotation_LifetimeCountsFromWhatWasAuthorized(t *testing.T) {
+	self := func(s *scene) { s.have.Current.AuthorizedAt = noon.Add(-29 * day) }
+	ending := both(self, func(s *scene) { s.have.Current.ExpiresAt = noon.Add(61 * day) })
+	meet(t, map[string]deadline{
+		"the interval is not postponed": {at: noon.Add(day), twist: ending, then: clone(plan.RotationDue, 90*day)},
+		"the calendar is not postponed": {
+			at: noon.Add(-29 * day).Add(30 * day), twist: both(ending, rotate(0, once{noon.Add(day)}, 0)), then: clone(plan.RotationDue, 90*day),
+		},
+	})
+	rule(t, map[string]ruling{
+		"an end that counts from the issue is moved back": {twist: self, want: changed(plan.ExpiryChanged, "at-2", noon.Add(61*day))},
+		"a shorter lifetime counts from there too": {
+			twist: both(ending, func(s *scene) { s.want.Lifetime = 30 * day }), want: changed(plan.ExpiryChanged, "at-2", noon.Add(day)),
+		},
+		"of a version that is not current it is void": {
+			twist: func(s *scene) { s.want.SelfRequest = "at-1" }, want: atRest,
+		},
+		"where something else asks too, the successor has a lifetime of its own": {
+			twist: both(ending, func(s *scene) { s.want.SelfRequest, s.want.Trigger = "at-2", "2" }),
+			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife},
+		},
+	})
+}
