@@ -243,7 +243,7 @@ func heap() uint64 {
 
 func within(t *testing.T, what string, before, after uint64) {
 	t.Helper()
-	growth := int64(after) - int64(before) //nolint:gosec // heaps are far below 2^63
+	growth := int64(after) - int64(before)
 	t.Logf("%s grows by %.1f MiB", what, float64(growth)/(1<<20))
 	if growth > maxGrowth {
 		t.Errorf("%s grows by %d MiB under %d hostile Secrets", what, growth>>20, hostileSecrets)
@@ -313,7 +313,6 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 			}
 		})
 	}
-	data = nil
 	var list v1alpha1.ApplicationTokenList
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		err := c.List(ctx, &list, client.InNamespace("default"), client.UnsafeDisableDeepCopy)
@@ -328,7 +327,7 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		}
 	}
 	list = v1alpha1.ApplicationTokenList{}
-	if growth := int64(heap()) - int64(base); growth > tokens*each { //nolint:gosec // heaps are far below 2^63
+	if growth := int64(heap()) - int64(base); growth > tokens*each {
 		t.Errorf("a cache grows by %d KiB for each hostile ApplicationToken", growth>>10/tokens)
 	}
 }

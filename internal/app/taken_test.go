@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,11 @@ func TestStart_TakenPortIssuesNothing(t *testing.T) {
 		if err := api.Create(t.Context(), obj); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = api.Delete(t.Context(), obj) })
+		t.Cleanup(func() {
+			if err := api.Delete(context.WithoutCancel(t.Context()), obj); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	taken := listener(t)
 	defer taken.Close()

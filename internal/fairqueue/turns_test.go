@@ -74,7 +74,7 @@ func TestTurns_PriorityRisesAndNeverFalls(t *testing.T) {
 // in which they got there, and no namespace has more than its share.
 func TestTurns_KeepEveryItemInOrderWithinShare(t *testing.T) {
 	for seed := range uint64(200) {
-		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test that can be repeated
+		random := rand.New(rand.NewPCG(seed, 0))
 		share := 1 + random.IntN(5)
 		q := newTurns(share)
 		var out []reconcile.Request

@@ -22,7 +22,7 @@ type Denied struct{ Record record.Record }
 func (*Denied) Error() string { return ErrDenied.Error() }
 
 // Is reports whether a target is ErrDenied.
-func (*Denied) Is(target error) bool { return target == ErrDenied } //nolint:errorlint // of a sentinel, which is not wrapped
+func (*Denied) Is(target error) bool { return target == ErrDenied }
 
 // Limited says that a name, a source or a user asks too often.
 type Limited struct {
