@@ -23,7 +23,7 @@ func (w *tenant) counter() *controllers.Desk {
 	mgr := w.op.Manager
 	return &controllers.Desk{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), system), Quota: w.op.Quota, Namespace: system,
-		Now: time.Now, Entropy: rand.Reader, Ended: func(token.Digest) {}, Used: func(token.Digest) bool { return false },
+		Now: time.Now, Entropy: rand.Reader, Ended: func(token.Digest) {}, Used: func(token.Digest) bool { return false }, Events: mgr.GetEventRecorder("apptoken-operator"),
 	}
 }
 
