@@ -47,9 +47,16 @@ func clientRules() table {
 		namespaceName("spec.grants[0].namespaces.names[0]", "must be the name of a namespace; for all namespaces, leave names out and give an empty selector"),
 		list("spec.grants[0].roles", 64, numbered("role-%d")),
 		roleName("spec.grants[0].roles[0]"),
+		between("spec.grants[0].maxCount", 0, 1_000_000),
 		positive("spec.tokens.maxLifetime"),
 		oneOf("spec.tokens.nonExpiring", "Allow", "WithRotation", "Forbid"),
 		between("spec.tokens.maxCount", 0, 1_000_000),
+		between("spec.tokens.maxCountPerUser", 0, 1_000_000),
+		positive("spec.tokens.minRotationInterval"),
+		oneOf("spec.tokens.selfRotation", "Allow", "Forbid"),
+		list("spec.tokens.allowedSecretMetadata", 32, numbered("example.com/key-%d")),
+		atMost("spec.tokens.allowedSecretMetadata[0]", 317),
+		refuses("spec.tokens.allowedSecretMetadata[0]", "should be at least 1 chars long", ""),
 		sourceRanges("spec.tokens.sourceRanges"),
 		positive("spec.logins.lifetime"),
 		positive("spec.logins.rememberMeLifetime"),
@@ -57,6 +64,8 @@ func clientRules() table {
 		positive("spec.logins.idleTimeout"),
 		between("spec.logins.maxSessionsPerUser", 1, 1000),
 		oneOf("spec.logins.openTokens", "Allow", "Expiring", "Forbid"),
+		positive("spec.logins.maxOpenLifetime"),
+		positive("spec.logins.maxSessionLifetime"),
 	)
 }
 

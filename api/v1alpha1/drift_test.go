@@ -88,7 +88,7 @@ func TestDefaultsAreWhatTheCommentsSay(t *testing.T) {
 		},
 		"a client's policies allow what they do not speak of": {
 			"{apiVersion: apptoken.dev/v1alpha1, kind: Client, metadata: {name: least}, spec: {tokens: {}, logins: {}}}",
-			`{state: Active, tokens: {nonExpiring: Allow}, logins: {}}`,
+			`{state: Active, tokens: {nonExpiring: Allow, selfRotation: Allow}, logins: {}}`,
 		},
 		"the least user is active": {
 			"{apiVersion: apptoken.dev/v1alpha1, kind: User, metadata: {name: least}, spec: {}}", `{state: Active}`,
