@@ -84,15 +84,15 @@ var loginSentences = map[string]func(s shelf){
 			}
 		}
 	},
-	"to be sure of the records of an owner, they are read from the store": func(s shelf) {
-		rs, err := s.ConfirmOf(s.Context(), s.first.Owner)
+	"to be sure of the records of an owner, those that are named are read from the store": func(s shelf) {
+		rs, err := s.ConfirmOf(s.Context(), s.first.Owner, s.first.Name())
 		must(s.T, err)
 		if len(rs) != 1 || rs[0].Name() != s.first.Name() {
 			s.Errorf("%d records", len(rs))
 		}
 		other := s.first.Owner
 		other.Kind = "User"
-		if rs, err := s.ConfirmOf(s.Context(), other); err != nil || len(rs) != 0 {
+		if rs, err := s.ConfirmOf(s.Context(), other, s.first.Name()); err != nil || len(rs) != 0 {
 			s.Errorf("of a namesake of another kind: %d records, %v", len(rs), err)
 		}
 	},
