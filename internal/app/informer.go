@@ -18,7 +18,7 @@ import (
 )
 
 // listPage is how many objects of tenants a list reads at once. Each may have a megabyte until it is trimmed.
-const listPage = 16
+const listPage = 8
 
 type informerFunc = func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer
 
