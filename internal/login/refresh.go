@@ -41,6 +41,15 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 	return o, err
 }
 
+// Session returns a record of the session of a refresh token, as far as this replica knows. It is for the audit log alone.
+func (s *Service) Session(ctx context.Context, presented token.Token) (record.Record, bool) {
+	rs, err := s.Records.Family(ctx, presented.Family().Digest(), false)
+	if err != nil || len(rs) == 0 {
+		return record.Record{}, false
+	}
+	return rs[0], true
+}
+
 // exchange is what is asked of Refresh.
 type exchange struct {
 	presented token.Token

@@ -162,3 +162,37 @@ func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
 	}
 	h.clean()
 }
+
+// Each refresh deletes the record before it. That makes no later refusal of the same session the use of a revoked credential.
+func TestAudit_RefusedRefreshOfALiveSessionIsNoRevokedUse(t *testing.T) {
+	h := newOpenInn(t)
+	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	tok, refresh := h.token(first, "token"), h.token(first, "refreshToken")
+	_, digest, err := token.DigestOf(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec, err := h.books.Find(t.Context(), digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
+	h.index.Removed(rec) // as the watch does
+	for range 200 {      // the clock stands still
+		if got.status != http.StatusOK {
+			break
+		}
+		refresh = h.token(got, "refreshToken")
+		got = h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
+	}
+	if got.status != http.StatusTooManyRequests {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if lines := h.audit.events(t, auditlog.CredentialRevokedUse); len(lines) != 0 {
+		t.Errorf("%v", lines)
+	}
+	lines := h.audit.events(t, auditlog.LoginRefreshFailed)
+	if len(lines) != 1 || lines[0]["verdict"] != "Limited" || lines[0]["user"] != "alice" || lines[0]["token"] == nil {
+		t.Errorf("%v", lines)
+	}
+}

@@ -241,8 +241,8 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 	l := listenWith(t, &server.Listener{Handler: h.Handler()})
 	begun := "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: " + urlencoded + "\r\nContent-Length: 100\r\n\r\ntoken="
 	var slow []net.Conn
-	for range 3 { // each waits for the rest of its form
-		c := connect(t, l, "127.0.0.1")
+	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} { // each waits for the rest of its form
+		c := connect(t, l, from)
 		if _, err := io.WriteString(c, begun); err != nil {
 			t.Fatal(err)
 		}
@@ -280,6 +280,41 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal("a request that has ended still counts")
 		}
+	}
+}
+
+func TestInFlight_OneSourceHasAQuarter(t *testing.T) {
+	h := newHouse(t)
+	h.Trusted = nil
+	h.InFlight = server.NewInFlight(8, func() {})
+	l := listenWith(t, &server.Listener{Handler: h.Handler()})
+	for range 2 { // each waits for the rest of its form
+		if _, err := io.WriteString(connect(t, l, "127.0.0.2"), "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: "+urlencoded+"\r\nContent-Length: 100\r\n\r\ntoken="); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(from, path string) int {
+		c := connect(t, l, from)
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	for _, path := range []string{"/openapi.json", "/verify"} {
+		for ask("127.0.0.2", path) != http.StatusServiceUnavailable { // until both have arrived
+			if t.Context().Err() != nil {
+				t.Fatalf("%s: one source has more than a quarter of the requests in flight", path)
+			}
+		}
+	}
+	if status := ask("127.0.0.3", "/openapi.json"); status != http.StatusOK {
+		t.Errorf("another source: %d, want 200", status)
 	}
 }
 

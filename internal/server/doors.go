@@ -55,13 +55,13 @@ func (d *Doors) Handler() http.Handler {
 	if d.Logins != nil {
 		all.pages = ui.Handler()
 	}
-	return d.InFlight.within(all, func(path string) bool { return path == pathVerify })
+	return d.within(all, func(path string) bool { return path == pathVerify })
 }
 
 // WebhookHandler serves the door that kube-apiservers ask.
 func (d *Doors) WebhookHandler() http.Handler {
 	all := newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
-	return d.InFlight.within(all, func(string) bool { return true })
+	return d.within(all, func(string) bool { return true })
 }
 
 // ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and writes

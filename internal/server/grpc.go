@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -31,13 +32,17 @@ func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
 func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-			if !d.InFlight.enter(true) {
+			source := peerOf(gatewayOf(ctx)) // the address of the gateway's own caller is in the message, which is not read yet
+			if trusts(d.Trusted, source) {
+				source = netip.Addr{}
+			}
+			if !d.InFlight.enter(true, source) {
 				return nil, status.Error(codes.Unavailable, "too many requests are being answered; ask again")
 			}
 			ctx, cancel := context.WithTimeout(ctx, slowest)
 			context.AfterFunc(ctx, func() { // at the end of the question at the latest, which ends its context
 				cancel()
-				d.InFlight.leave()
+				d.InFlight.leave(source)
 			})
 			return ctx, nil
 		}),

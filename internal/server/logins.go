@@ -245,6 +245,8 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	}
 	if denied, isKnown := errors.AsType[*login.Denied](err); isKnown {
 		line.Token, line.Client, line.User = denied.Record.Name(), denied.Record.Client, denied.Record.User
+	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive { // a live session has deleted records too, one for each refresh
+		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
 	} else if k, ok := d.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
 		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, doors[doorLogin], ""
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
@@ -268,6 +270,9 @@ func refusal(w http.ResponseWriter, err error) (int, fault) {
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	forbidden, isForbidden := errors.AsType[*login.Forbidden](err)
 	limited, isLimited := errors.AsType[*login.Limited](err)
+	if used, isSpent := errors.AsType[*spent](err); isSpent {
+		limited, isLimited = &login.Limited{After: used.after}, true
+	}
 	switch {
 	case isField:
 		return field.Status, fault{Error: "invalid_request", Description: field.Error(), Field: field.Field}

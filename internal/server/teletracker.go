@@ -139,7 +139,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		d.unsuccessful(w, login.ErrDenied, challenge)
 		return
 	}
-	o, err := d.Logins.Masquerade(r.Context(), digest, *id)
+	o, err := d.masquerade(r, who, digest, *id)
 	if err != nil {
 		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
 			d.loginFailed(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
@@ -149,6 +149,16 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	}
 	d.tell(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
 	answer(w, http.StatusOK, paired(o))
+}
+
+// masquerade exchanges a login, within the budget of its holder: each attempt reads from the API server, a refused one too.
+func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
+	end, err := d.begin(principal{Identity: who})
+	if err != nil {
+		return login.Opened{}, err
+	}
+	defer end()
+	return d.Logins.Masquerade(r.Context(), digest, account)
 }
 
 // authLogout is POST /auth/logout.

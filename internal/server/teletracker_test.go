@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/apptoken/operator/internal/server"
 )
 
 const pairKeys = "guid refreshToken refreshTokenExpiration success token tokenExpiration tokenLifetime"
@@ -259,5 +261,25 @@ func TestMasquerade_ExpirationsDoNotMoveToLater(t *testing.T) {
 	}
 	if after["tokenLifetime"] != 3540.0 {
 		t.Errorf("tokenLifetime is %v", after["tokenLifetime"])
+	}
+}
+
+// Each attempt reads from the API server, whichever account it names.
+func TestMasquerade_BudgetPerCaller(t *testing.T) {
+	h := newOpenInn(t)
+	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	tok := h.login("alice")
+	got := h.call(http.MethodPost, "/auth/masquerade", bearer(tok), fielded("account_id", "9999"))
+	for range 10 { // the clock stands still
+		if got.status != http.StatusBadRequest {
+			break
+		}
+		got = h.call(http.MethodPost, "/auth/masquerade", bearer(tok), fielded("account_id", "9999"))
+	}
+	if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" || h.read(got)["success"] != false {
+		t.Errorf("%d %v %s", got.status, got.header, got.body)
+	}
+	if other := h.login("dave"); h.call(http.MethodPost, "/auth/masquerade", bearer(other), fielded("account_id", "9999")).status != http.StatusBadRequest {
+		t.Error("the budget of one user is that of another")
 	}
 }
