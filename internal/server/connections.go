@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,18 +24,19 @@ const (
 // strangerIdle is how long a connection may be silent on which no credential was accepted yet.
 const strangerIdle = 30 * time.Second
 
-// boundedSocket is a socket that closes connections beyond its bounds at once, rather than let them wait.
+// boundedSocket is a socket that closes connections beyond its bounds at once, rather than let them wait. At the bound, a new
+// connection displaces one of a source that has more: a few sources cannot keep gateways and probes out.
 type boundedSocket struct {
 	net.Listener
 	max     int // 0: no bound
 	trusted []netip.Prefix
 	idle    time.Duration
-	refused func() // is told of each that was closed; nil: nobody is
+	refused func() // is called for each connection that was refused or displaced; may be nil
 
 	mu        sync.Mutex
 	all       int
 	strangers int
-	bySource  map[netip.Prefix]int
+	bySource  map[netip.Prefix][]*conn // of strangers, the oldest first
 }
 
 // Accept returns the next connection within the bounds.
@@ -45,53 +47,107 @@ func (b *boundedSocket) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		at := &conn{Conn: c, idle: b.idle, from: peerOf(c.RemoteAddr().String())}
-		if b.enter(at.from) {
-			at.left = func() { b.leave(at.from) }
+		at.left = func() { b.leave(at) }
+		displaced, ok := b.enter(at)
+		if displaced != nil {
+			b.refuse(displaced)
+		}
+		if ok {
 			return at, nil
 		}
-		if b.refused != nil {
-			b.refused()
-		}
-		_ = c.Close() //nolint:errcheck // it is not served anyway
+		b.refuse(at)
 	}
 }
 
-// enter counts a connection, if it is within the bounds.
-func (b *boundedSocket) enter(from netip.Addr) bool {
+func (b *boundedSocket) refuse(c *conn) {
+	if b.refused != nil {
+		b.refused()
+	}
+	_ = c.Close() //nolint:errcheck // it is not served anyway
+}
+
+// enter counts a connection, if it is within the bounds, and returns the one that it displaces; nil: none.
+func (b *boundedSocket) enter(c *conn) (displaced *conn, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	stranger, source := !trusts(b.trusted, from), verify.SourceNetwork(from)
+	c.stranger, c.source = !trusts(b.trusted, c.from), verify.SourceNetwork(c.from)
 	if b.max > 0 {
-		mostStrangers := b.max
+		maxStrangers, own := b.max, 0
 		if len(b.trusted) > 0 {
-			mostStrangers -= b.max / strangersShare
+			maxStrangers -= b.max / strangersShare
 		}
-		if b.all >= b.max || stranger && (b.strangers >= mostStrangers || b.bySource[source] >= max(b.max/sourceShare, 1)) {
-			return false
+		if c.stranger {
+			own = len(b.bySource[c.source])
+		}
+		if own >= max(b.max/sourceShare, 1) {
+			return nil, false
+		}
+		if b.all >= b.max || c.stranger && b.strangers >= maxStrangers {
+			if displaced = b.displaceable(own); displaced == nil {
+				return nil, false
+			}
+			b.remove(displaced)
 		}
 	}
-	b.all++
-	if stranger {
-		if b.bySource == nil {
-			b.bySource = map[netip.Prefix]int{}
-		}
-		b.strangers++
-		b.bySource[source]++
-	}
-	return true
+	b.add(c)
+	return displaced, true
 }
 
-func (b *boundedSocket) leave(from netip.Addr) {
+// displaceable returns the connection that makes room for one of a source that has own: the oldest of the source that has the
+// most, of those on which no credential was accepted. It is nil where that source would then have less than the other one.
+func (b *boundedSocket) displaceable(own int) *conn {
+	var oldest *conn
+	most := own + 1
+	for _, conns := range b.bySource {
+		var first *conn
+		n := 0
+		for _, c := range conns {
+			if c.known.Load() {
+				continue
+			}
+			if first == nil {
+				first = c
+			}
+			n++
+		}
+		if n > most {
+			oldest, most = first, n
+		}
+	}
+	return oldest
+}
+
+func (b *boundedSocket) add(c *conn) {
+	c.counted = true
+	b.all++
+	if !c.stranger {
+		return
+	}
+	b.strangers++
+	if b.bySource == nil {
+		b.bySource = map[netip.Prefix][]*conn{}
+	}
+	b.bySource[c.source] = append(b.bySource[c.source], c)
+}
+
+func (b *boundedSocket) leave(c *conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if c.counted {
+		b.remove(c)
+	}
+}
+
+func (b *boundedSocket) remove(c *conn) {
+	c.counted = false
 	b.all--
-	if trusts(b.trusted, from) {
+	if !c.stranger {
 		return
 	}
 	b.strangers--
-	source := verify.SourceNetwork(from)
-	if b.bySource[source]--; b.bySource[source] == 0 {
-		delete(b.bySource, source)
+	rest := slices.DeleteFunc(b.bySource[c.source], func(x *conn) bool { return x == c })
+	if b.bySource[c.source] = rest; len(rest) == 0 {
+		delete(b.bySource, c.source)
 	}
 }
 
@@ -103,6 +159,10 @@ type conn struct {
 	from netip.Addr
 	left func()
 	once sync.Once
+
+	stranger bool // these belong to the socket, and its lock guards them
+	source   netip.Prefix
+	counted  bool
 
 	known atomic.Bool
 	mu    sync.Mutex
@@ -213,7 +273,7 @@ func acceptedOn(ctx context.Context) {
 }
 
 // Bound returns a socket with so many connections at most, and of one address a quarter of them, for servers that verify no
-// credentials: a connection is closed when it is silent for half a minute.
+// credentials: a connection is closed when it is silent for half a minute, or displaced.
 func Bound(socket net.Listener, most int) net.Listener {
 	return &boundedSocket{Listener: socket, max: most, idle: strangerIdle}
 }

@@ -83,16 +83,13 @@ func TestListener_BoundsConnections(t *testing.T) {
 			t.Errorf("%s has more than a quarter of the connections", from)
 		}
 	}
-	if isServed(connect(t, l, "127.0.0.5")) {
-		t.Error("there are more connections than the bound")
-	}
-	if n := refused.Load(); n != 5 {
-		t.Errorf("%d refusals are counted, want 5", n)
+	if n := refused.Load(); n != 4 {
+		t.Errorf("%d refusals are counted, want 4", n)
 	}
 	for _, c := range open[:2] {
 		c.Close()
 	}
-	for !isServed(connect(t, l, "127.0.0.6")) { // once the listener has noticed
+	for !isServed(connect(t, l, "127.0.0.1")) { // once the listener has noticed
 		if t.Context().Err() != nil {
 			t.Fatal("a connection that was closed still counts")
 		}
@@ -100,6 +97,44 @@ func TestListener_BoundsConnections(t *testing.T) {
 	for _, c := range open[2:] {
 		if !isServed(c) {
 			t.Error("a connection within the bounds was closed for another")
+		}
+	}
+}
+
+func TestListener_NewSourceDisplacesTheOldestOfTheLargest(t *testing.T) {
+	h := newHouse(t)
+	good := "X-Security-Token: " + h.Tokens["indexer"]
+	var refused atomic.Int64
+	l := listenWith(t, &server.Listener{Handler: h.Handler(), MaxConnections: 8, Refused: func() { refused.Add(1) }})
+	var open []net.Conn
+	for _, from := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"} {
+		for range 2 {
+			c := connect(t, l, from)
+			var headers []string
+			if from == "127.0.0.1" {
+				headers = []string{"X-Forwarded-For: 192.0.2.1", good}
+			}
+			if !isServed(c, headers...) {
+				t.Fatalf("a connection from %s within the bounds is not served", from)
+			}
+			open = append(open, c)
+		}
+	}
+	for _, from := range []string{"127.0.0.5", "127.0.0.6", "127.0.0.7"} { // such as the kubelet, or a gateway that restarts
+		if !isServed(connect(t, l, from)) {
+			t.Errorf("sources that have more keep %s out", from)
+		}
+	}
+	if isServed(connect(t, l, "127.0.0.8")) {
+		t.Error("there are more connections than the bound")
+	}
+	if n := refused.Load(); n != 4 {
+		t.Errorf("%d refusals are counted, want 4", n)
+	}
+	for i, c := range open {
+		isDisplaced := i >= 2 && i%2 == 0
+		if isServed(c) == isDisplaced {
+			t.Errorf("connection %d is displaced: %v, want %v", i, !isDisplaced, isDisplaced)
 		}
 	}
 }
