@@ -85,7 +85,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		p := plan.ForToken(now, w.Desired, s.Observed)
 		r.Metrics.decided(p)
 		if p.Do == plan.Nothing {
-			if err := r.withdraw(ctx, w, &s); err != nil {
+			if err := r.withdraw(ctx, at, w, &s); err != nil {
 				return w, s, p, err
 			}
 			return w, s, p, r.dropFormer(ctx, &s)

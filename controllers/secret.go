@@ -88,10 +88,19 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 	}
 	slices.Sort(passed)
 	setPassed(secret, passed)
-	secret.Labels[v1alpha1.LabelManaged] = "true"
-	secret.Labels[v1alpha1.LabelToken] = at.Name
+	claimSecret(secret, at)
 	secret.Annotations[v1alpha1.AnnotationRecord] = recordName
 	delete(secret.Annotations, v1alpha1.AnnotationAdopt) // once taken over, it is ours by its owner reference
+}
+
+// claimSecret sets the labels and the controller by which a Secret is that of a token. Every write of a Secret needs them:
+// config/policy refuses the operator one without.
+func claimSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken) {
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
+	secret.Labels[v1alpha1.LabelManaged] = "true"
+	secret.Labels[v1alpha1.LabelToken] = at.Name
 	secret.OwnerReferences = slices.DeleteFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Controller != nil && *o.Controller // of its former life, or of who offered it
 	})

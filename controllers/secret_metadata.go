@@ -125,7 +125,7 @@ func passedKey(field, key string) string { return strings.TrimSuffix(field, "s")
 
 // withdraw removes from the Secret what the spec set while it was allowed. A refused spec is not rendered, so that the Secret
 // would otherwise keep it.
-func (r *ApplicationTokens) withdraw(ctx context.Context, w wish, s *seen) error {
+func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
 	held := s.holder()
 	if held == nil || s.Current == nil {
 		return nil
@@ -142,6 +142,7 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, w wish, s *seen) error
 		}
 	}
 	setPassed(secret, kept)
+	claimSecret(secret, at)
 	if err := r.Client.Update(ctx, secret); err != nil {
 		return fmt.Errorf("take refused labels and annotations off Secret %s: %w", secret.Name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -120,6 +121,30 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	expect("both are allowed again", v1alpha1.ReasonIssued, true, true)
 	w.must(api.Delete(w.ctx, w.theClient()))
 	expect("the Client is gone", v1alpha1.ReasonNamespaceNotGranted, true, true)
+}
+
+// config/policy lets the operator write no Secret without its labels and its controller, and a tenant may have removed them.
+func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
+	const label = "argocd.argoproj.io/secret-type"
+	w := newWorld(t)
+	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} }))
+	w.must(w.declare())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
+	}))
+	o := w.start(api, api)
+	w.must(o.settle())
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	delete(s.Labels, v1alpha1.LabelToken)
+	s.OwnerReferences = nil
+	w.must(api.Update(w.ctx, &s))
+	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
+	w.must(o.settle())
+	w.must(api.Get(w.ctx, w.key(), &s))
+	if _, there := s.Labels[label]; there || s.Labels[v1alpha1.LabelToken] != w.key().Name || !metav1.IsControlledBy(&s, w.token()) {
+		t.Errorf("labels %v, owners %v", s.Labels, s.OwnerReferences)
+	}
 }
 
 // editClient changes the Client as its platform team would.
