@@ -33,6 +33,7 @@ type entry struct {
 	observed bool
 	reserved Claim     // the place that Reserve or Allocate gave it
 	promised Claim     // the place that Promise gave it
+	promises int       // how many requests were promised that place, and have not withdrawn
 	until    time.Time // when claims of what is never observed lapse
 }
 

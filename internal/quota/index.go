@@ -29,7 +29,7 @@ func (x *Index) Observe(key Key, o Observation) []string {
 	e = x.entry(key)
 	before := e.clients()
 	x.change(e, func() {
-		e.Observation, e.observed, e.promised = o, true, Claim{}
+		e.Observation, e.observed, e.promised, e.promises = o, true, Claim{}, 0
 		if e.reserved == o.Holds {
 			e.reserved = Claim{} // it is used
 		}
@@ -46,7 +46,7 @@ func (x *Index) Forget(key Key) []string {
 		return nil
 	}
 	before := e.clients()
-	x.change(e, func() { *e = entry{key: key, promised: e.promised, until: e.until} }) // a namesake may be about to be made
+	x.change(e, func() { *e = entry{key: key, promised: e.promised, promises: e.promises, until: e.until} }) // a namesake may be about to be made
 	return x.queues(before)
 }
 
@@ -68,7 +68,7 @@ func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now 
 	if at := slices.Index(given, key); at >= 0 {
 		return Verdict{Granted: true}, slices.Delete(given, at, at+1)
 	}
-	verdict := judge(c, x.ledger(c.Client).usage(e, c), limits)
+	verdict := evaluate(c, x.ledger(c.Client).usage(e, c), limits)
 	if verdict.Granted { // an older one of its class cannot have a place, and so it cannot either
 		verdict = Verdict{Scope: OfClient, Limit: limits.Client, Before: x.ledger(c.Client).used}
 	}
@@ -122,7 +122,8 @@ func (x *Index) give(client string, limits Limits) []gift {
 }
 
 // Promise keeps a place for a token that is about to be made, unless the client has none left beside those that wait. It is
-// kept until the token is observed, or Withdraw.
+// kept until the token is observed, or each request that was promised it has called Withdraw: of two requests for one name, the
+// one that comes too late must not take the place from the other.
 func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -133,7 +134,7 @@ func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict 
 	given := x.give(c.Client, limits) // to those that wait, to see what they leave
 	l := x.ledger(c.Client)
 	taken, promised, own := usage{l.used, l.namespaces[c.Namespace], l.users[c.User]}, l.promises(e, c), e.own(c)
-	verdict := judge(c, usage{
+	verdict := evaluate(c, usage{
 		taken.client - own.client + promised.client,
 		taken.namespace - own.namespace + promised.namespace,
 		taken.user - own.user + promised.user,
@@ -144,19 +145,25 @@ func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict 
 	x.change(e, func() {
 		e.Observation = was
 		if verdict.Granted {
-			e.promised, e.until = c, now.Add(unobservedFor)
+			e.promised, e.promises, e.until = c, e.promises+1, now.Add(unobservedFor)
 		}
 	})
 	return verdict
 }
 
-// Withdraw takes a promise back.
+// Withdraw takes back the promise of one request.
 func (x *Index) Withdraw(key Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.tokens[key]; e != nil {
-		x.change(e, func() { e.promised = Claim{} })
+	e := x.tokens[key]
+	if e == nil || e.promises == 0 {
+		return
 	}
+	x.change(e, func() {
+		if e.promises--; e.promises == 0 {
+			e.promised = Claim{}
+		}
+	})
 }
 
 // Waiting returns the namespaces from which tokens wait for a place at a client; none: no token waits.

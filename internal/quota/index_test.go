@@ -150,6 +150,22 @@ func TestPromise_HoldsUntilObservedOrWithdrawn(t *testing.T) {
 	}
 }
 
+func TestPromise_OutlivesRequestThatComesTooLate(t *testing.T) {
+	var x quota.Index
+	promise := func(n int) bool { return x.Promise(key(n), acme, limits(1), noon).Granted }
+	if !promise(0) || !promise(0) {
+		t.Fatal("two requests for one token need one place")
+	}
+	x.Withdraw(key(0)) // the second finds that there is a token of the name
+	if promise(1) {
+		t.Error("the place of the first request was given away")
+	}
+	x.Withdraw(key(0))
+	if !promise(1) {
+		t.Error("both have withdrawn, and the place is not free")
+	}
+}
+
 func TestPromise_LeavesPlacesToThoseThatWait(t *testing.T) {
 	var x quota.Index
 	fill(&x, 1, 2)

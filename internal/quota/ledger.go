@@ -80,7 +80,7 @@ func (l *ledger) next(limits Limits) *entry {
 			continue
 		}
 		head := line.waiting[0] // those behind it are no better placed
-		if (oldest == nil || head.before(oldest)) && judge(head.Wants, l.usage(head, head.Wants), limits).Granted {
+		if (oldest == nil || head.before(oldest)) && evaluate(head.Wants, l.usage(head, head.Wants), limits).Granted {
 			oldest = head
 		}
 	}

@@ -28,8 +28,8 @@ type Verdict struct {
 // usage is how many tokens come before another one: of its client, its namespace and its user.
 type usage struct{ client, namespace, user int }
 
-// judge compares usage with the limits. It is the one rule for all tokens.
-func judge(c Claim, u usage, l Limits) Verdict {
+// evaluate compares usage with the limits. It is the one rule for all tokens.
+func evaluate(c Claim, u usage, l Limits) Verdict {
 	if u.client >= l.Client {
 		return Verdict{Scope: OfClient, Limit: l.Client, Before: u.client}
 	}
