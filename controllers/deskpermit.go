@@ -64,8 +64,8 @@ func (d *Desk) permitChange(ctx context.Context, by desk.Caller, at *v1alpha1.Ap
 		return nil
 	}
 	end := d.endOf(after)
-	if !end.IsZero() {
-		rec, err := d.Records.Confirm(ctx, at.Annotations[v1alpha1.AnnotationRecord])
+	if named := at.Annotations[v1alpha1.AnnotationRecord]; !end.IsZero() && named != "" {
+		rec, err := d.Records.Confirm(ctx, named)
 		switch {
 		case err == nil:
 			end = rec.ExpiresAt

@@ -132,6 +132,25 @@ func TestChange_LoweringNeedsNothing(t *testing.T) {
 	}
 }
 
+// A crash left an object without a version: what there is of it can be lowered, and nothing can be raised.
+func TestChange_PermittedWithoutVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
+	w.must(err)
+	at := w.made(made.Token)
+	delete(at.Annotations, v1alpha1.AnnotationRecord)
+	w.must(api.Update(w.ctx, at))
+	nobody := desk.Caller{ID: "nobody"}
+	if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"primary", "second"})}); deniedFor(err) != "roles" {
+		t.Errorf("to raise it: %v", err)
+	}
+	if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")}); err != nil {
+		t.Errorf("to lower it: %v", err)
+	}
+}
+
 // A token is shown by what it may do when its answer is decided, and not by what it could do when the request came.
 func TestManage_GrantsRaisedMeanwhileAreNotShown(t *testing.T) {
 	for name, ask := range map[string]func(*world, *counter) (desk.Issued, error){
