@@ -26,10 +26,17 @@ type shares struct {
 	every time.Duration // until one look-up is given back
 	burst int64
 	slots [1 << 12]atomic.Int64 // when the source has its whole burst again, in Unix nanoseconds
+
+	waiting [1 << 12]atomic.Int64 // how many requests of the source wait for a look-up
 }
 
-// shareOf is the part of all look-ups that one source may cause.
-const shareOf = 4
+const (
+	// shareOf is the part of all look-ups that one source may cause.
+	shareOf = 4
+	// maxWaiting is how many requests of one source wait for look-ups at once, for the same token or for several. While the API
+	// server is slow, each waits for seconds, and a source with one unknown token would take the place of all others.
+	maxWaiting = 128
+)
 
 // newShares returns shares of so many look-ups a second.
 func newShares(reads int) *shares {
@@ -37,9 +44,23 @@ func newShares(reads int) *shares {
 	return &shares{seed: maphash.MakeSeed(), every: time.Second / time.Duration(burst), burst: int64(burst)}
 }
 
-func (s *shares) slot(source netip.Addr) *atomic.Int64 {
-	return &s.slots[maphash.Comparable(s.seed, SourceNetwork(source))%uint64(len(s.slots))]
+func (s *shares) index(source netip.Addr) uint64 {
+	return maphash.Comparable(s.seed, SourceNetwork(source)) % uint64(len(s.slots))
 }
+
+func (s *shares) slot(source netip.Addr) *atomic.Int64 { return &s.slots[s.index(source)] }
+
+// wait counts a request of a source that waits, and reports whether it may. One that is counted must leave.
+func (s *shares) wait(source netip.Addr) bool {
+	waiting := &s.waiting[s.index(source)]
+	if waiting.Add(1) <= maxWaiting {
+		return true
+	}
+	waiting.Add(-1)
+	return false
+}
+
+func (s *shares) leave(source netip.Addr) { s.waiting[s.index(source)].Add(-1) }
 
 // left reports whether a source has a look-up left.
 func (s *shares) left(now time.Time, source netip.Addr) bool {

@@ -143,10 +143,11 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	if known := v.recent.of(d, now); known != nil {
 		return v.judge(now, kind, known.record, f)
 	}
-	if now.UnixNano() < v.spent.Load() || !v.shares.left(now, f.caller()) {
+	if now.UnixNano() < v.spent.Load() || !v.shares.left(now, f.caller()) || !v.shares.wait(f.caller()) {
 		v.lookups(LookupLimited)
 		return Identity{}, Undecided
 	}
+	defer v.shares.leave(f.caller())
 	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, f.caller(), d) })
 	select {
 	case <-ctx.Done():

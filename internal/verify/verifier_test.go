@@ -159,6 +159,36 @@ func TestLookUp_OneSourceHasAShare(t *testing.T) {
 	}
 }
 
+// While the API server is slow, requests with one and the same token wait for its answer together.
+func TestLookUp_FewRequestsOfOneSourceWait(t *testing.T) {
+	const most = 128
+	w, c := newTwist(t), startAt(noon)
+	w.Remove(w.rec.Digest)
+	hold := make(chan struct{})
+	v := w.verifier(c, &store{find: func(token.Digest) (record.Record, error) {
+		<-hold
+		return w.rec, nil
+	}})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	verdicts := make(chan verify.Verdict, most+1)
+	for range most + 1 {
+		go func() {
+			_, verdict := v.Verify(ctx, w.tok.Reveal(), verify.Facts{Source: netip.MustParseAddr("192.0.2.1")})
+			verdicts <- verdict
+		}()
+	}
+	if first := <-verdicts; first != verify.Undecided || ctx.Err() != nil {
+		t.Errorf("one too many: %s, want Undecided while the others wait", first)
+	}
+	close(hold)
+	for range most {
+		if verdict := <-verdicts; verdict != verify.Good {
+			t.Errorf("one of those that waited: %s", verdict)
+		}
+	}
+}
+
 func TestSourceNetwork_IsWhatOneCustomerHas(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "::192.0.2.7": "::/64", "2001:db8:0:1::1": "2001:db8:0:1::/64", "fe80::1%eth0": "fe80::/64",
