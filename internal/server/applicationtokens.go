@@ -58,9 +58,11 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 	}
 }
 
-// finishFor is finish for somebody who is known, and whom the audit log names if they may not.
+// finishFor is finish for a known caller, whom the audit log names if they lack a permission, or ask for more than they hold.
+// A rotation by a holder that is denied is about no field, and has an event of its own.
 func (d *Doors) finishFor(w http.ResponseWriter, r *http.Request, m managed, err error) {
-	if errors.Is(err, errPermission) {
+	denied, isDenied := errors.AsType[*desk.Denied](err)
+	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
 		d.forbidden(r, doorManage, verify.PermissionMissing, m.Identity)
 	}
 	d.finish(w, err)

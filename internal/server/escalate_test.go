@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/server"
@@ -44,6 +45,9 @@ func TestManage_CallerNeverGivesMoreThanItHolds(t *testing.T) {
 	}
 	if h.books.written() != before {
 		t.Error("something was written")
+	}
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["token"] == nil || lines[0]["endpoint"] != "manage" || lines[0]["verdict"] != "PermissionMissing" {
+		t.Errorf("the audit log has %v, want a line that names the developer", lines)
 	}
 	for _, call := range []string{"PUT /new", "PATCH /weak", "POST /strong/clone", "POST /strong/rotate"} {
 		method, path, _ := strings.Cut(call, " ")
