@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -213,6 +214,22 @@ func TestManage_BudgetPerCaller(t *testing.T) {
 		t.Errorf("a second later: %d", got.status)
 	}
 	h.clean()
+}
+
+// A tenant holds many tokens. Each that ends itself is taken from the budget of their client too.
+func TestRevoke_BudgetPerClient(t *testing.T) {
+	h := newOpenInn(t)
+	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 10, PerClient: 1})
+	statuses := map[int]int{}
+	for i := range 6 {
+		tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "expired-" + strconv.Itoa(i), Lifetime: time.Second})
+		h.clock.goes(time.Second)
+		statuses[h.call(http.MethodPost, "/oauth2/revoke", fielded("token", tok)).status]++
+		h.clock.goes(-time.Second)
+	}
+	if statuses[200] != 4 || statuses[429] != 2 {
+		t.Errorf("%v, want four seconds' worth", statuses)
+	}
 }
 
 func TestManage_BudgetCoversRevocationAndIntrospection(t *testing.T) {

@@ -64,7 +64,11 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	case verdict == verify.ClientRefused:
 		c.unauthenticated(w)
 	default:
-		d.budgetedRevocation(w, digest.RecordName(), digest.RecordName(), func() {
+		client := digest.RecordName()
+		if k, ok := d.Verifier.Known(f.Get("token")); ok { // a tenant may hold many tokens, each with a budget of its own
+			client = k.Client
+		}
+		d.budgetedRevocation(w, digest.RecordName(), client, func() {
 			d.end(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
 		})
 	}
