@@ -124,7 +124,7 @@ func observation(at *v1alpha1.ApplicationToken, own string) quota.Observation {
 	}
 	evaluated := at.Status.ObservedGeneration == at.Generation
 	switch {
-	case evaluated && awaitsPlace(at), byAnswer(at, own) && at.Status.ObservedGeneration == 0:
+	case evaluated && awaitsQuota(at), byAnswer(at, own) && at.Status.ObservedGeneration == 0:
 		o.Wants = wants
 	case at.Spec.State != v1alpha1.TokenActive:
 	case !evaluated, !meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionStalled):
@@ -153,7 +153,7 @@ func withheldBy(at *v1alpha1.ApplicationToken) *plan.Refusal {
 	return &plan.Refusal{Reason: c.Reason, Message: c.Message}
 }
 
-func awaitsPlace(at *v1alpha1.ApplicationToken) bool {
+func awaitsQuota(at *v1alpha1.ApplicationToken) bool {
 	w := withheldBy(at)
 	return w != nil && w.Reason == v1alpha1.ReasonTooManyTokens || reasonOf(at) == v1alpha1.ReasonTooManyTokens
 }

@@ -19,15 +19,15 @@ type Index struct {
 	used    stack
 	telling *item // of those that were taken from the stack, the next; for who calls Used
 
-	mu       sync.Mutex // of writers, and of what follows
-	removed  removed    // records, by their digests
-	sessions removed    // sessions, by what their refresh tokens have in common
-	ended    map[token.Digest]bool
-	grants   map[string]*grants
-	owners   map[string]*owner
-	tenants  map[string]*tenant
-	people   map[string]*person
-	places   map[string]*namespaceEntry
+	mu         sync.Mutex // of writers, and of what follows
+	removed    removed    // records, by their digests
+	sessions   removed    // sessions, by what their refresh tokens have in common
+	ended      map[token.Digest]bool
+	grants     map[string]*grants
+	owners     map[string]*owner
+	tenants    map[string]*tenant
+	people     map[string]*person
+	namespaces map[string]*namespaceEntry
 }
 
 // item is what verification needs of a record: with its digest and its last use in one piece of memory, since at a million
@@ -156,7 +156,7 @@ func (x *Index) outside(r record.Record) *item {
 		if p == nil && r.User != "" {
 			p = &person{}
 		}
-		n := x.places[r.Owner.Namespace]
+		n := x.namespaces[r.Owner.Namespace]
 		if n == nil && r.Owner.Namespace != "" {
 			n = &namespaceEntry{name: r.Owner.Namespace}
 		}

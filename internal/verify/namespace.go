@@ -71,7 +71,7 @@ func (x *Index) SetNamespace(name string, labels map[string]string) {
 func (x *Index) RemoveNamespace(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if n := x.places[name]; n != nil {
+	if n := x.namespaces[name]; n != nil {
 		n.labels.Store(nil)
 		x.dropNamespace(n)
 	}
@@ -82,19 +82,19 @@ func (x *Index) namespace(name string) *namespaceEntry {
 	if name == "" {
 		return nil
 	}
-	n := x.places[name]
+	n := x.namespaces[name]
 	if n == nil {
 		n = &namespaceEntry{name: strings.Clone(name)} // what it came from may be much longer
-		if x.places == nil {
-			x.places = map[string]*namespaceEntry{}
+		if x.namespaces == nil {
+			x.namespaces = map[string]*namespaceEntry{}
 		}
-		x.places[n.name] = n
+		x.namespaces[n.name] = n
 	}
 	return n
 }
 
 func (x *Index) dropNamespace(n *namespaceEntry) {
 	if n.users == 0 && n.labels.Load() == nil {
-		delete(x.places, n.name)
+		delete(x.namespaces, n.name)
 	}
 }

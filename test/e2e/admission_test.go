@@ -198,6 +198,22 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	w.must(admin.Delete(t.Context(), w.manifest("indexer", `{}`)))
 	w.gone("indexer")
 
+	// A label that the Client does not allow any more is taken off a Secret whose marks somebody has removed.
+	w.editClient(`{tokens: {allowedSecretMetadata: [argoproj.io/x]}}`)
+	w.declare("labelled", `{secret: {labels: {argoproj.io/x: a}}}`)
+	w.ready("labelled")
+	w.edit("labelled", `{state: Suspended}`) // else the Secret is rendered anew
+	w.refused("labelled", v1alpha1.ReasonSuspended)
+	unmarked := w.secret("labelled")
+	delete(unmarked.Labels, v1alpha1.LabelToken)
+	unmarked.OwnerReferences = nil
+	w.must(admin.Update(t.Context(), unmarked))
+	w.editClient(`{tokens: {allowedSecretMetadata: null}}`)
+	w.eventually("the label is gone", func(context.Context) bool {
+		now := w.secret("labelled").Labels
+		return now["argoproj.io/x"] == "" && now[v1alpha1.LabelToken] == "labelled"
+	})
+
 	// A token that is delivered in responses: made, changed, rotated, cloned, revoked.
 	_, err = k.Create(t.Context(), root, scope, desk.Wanted{Name: "ci", Roles: []string{"primary"}, Lifetime: time.Hour})
 	w.must(err)
