@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -143,7 +144,13 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.Applicati
 	}
 	setPassed(secret, kept)
 	claimSecret(secret, at)
-	if err := r.Client.Update(ctx, secret); err != nil {
+	if err := r.refusals.still(r.Now(), at, secret); err != nil {
+		return err
+	}
+	switch err := r.Client.Update(ctx, secret); {
+	case answered(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+		return r.refusals.note(r.Now(), at, secret, err) // whose text may quote the Secret
+	case err != nil:
 		return fmt.Errorf("take refused labels and annotations off Secret %s: %w", secret.Name, err)
 	}
 	*held = *secret

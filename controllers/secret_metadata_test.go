@@ -1,12 +1,17 @@
 package controllers_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
@@ -144,6 +149,36 @@ func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 	w.must(api.Get(w.ctx, w.key(), &s))
 	if _, there := s.Labels[label]; there || s.Labels[v1alpha1.LabelToken] != w.key().Name || !metav1.IsControlledBy(&s, w.token()) {
 		t.Errorf("labels %v, owners %v", s.Labels, s.OwnerReferences)
+	}
+}
+
+// An admission webhook that refuses the write may quote the Secret: its text goes nowhere, and it is asked at growing intervals.
+func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
+	const label = "argocd.argoproj.io/secret-type"
+	w := newWorld(t)
+	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} }))
+	w.must(w.declare())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
+	}))
+	refuses, asked := false, 0
+	o := w.start(interceptor.NewClient(api, interceptor.Funcs{
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
+			if s, is := obj.(*corev1.Secret); is && refuses {
+				asked++
+				return apierrors.NewForbidden(corev1.Resource("secrets"), s.Name, fmt.Errorf("refused: %s", s.Data))
+			}
+			return c.Update(ctx, obj, opts...)
+		},
+	}), api)
+	w.must(o.settle())
+	refuses = true
+	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
+	for range 3 {
+		w.must(o.pass())
+	}
+	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
+		t.Errorf("asked %d times: %s: %s", asked, reason, message)
 	}
 }
 
