@@ -18,6 +18,9 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
+// minStaleness is the least of --max-staleness.
+const minStaleness = 5 * time.Second
+
 // DoorOptions say where and how credentials are verified.
 type DoorOptions struct {
 	Address        string // forward auth and OAuth; host:port, or 0 for none
@@ -58,7 +61,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.IntVar(&d.MaxConnections, "max-connections", 4096, "how many connections each listener has at once, of which one address that is no trusted proxy has a quarter at most; 0: there is no bound")
 	fs.IntVar(&d.MaxInFlight, "max-requests-in-flight", 1024, "how many requests are answered at once, of which a quarter are for verification alone; 0: there is no bound")
 	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. Required with --trusted-proxies. Empty: the host that a caller asks for, if the certificate has its name")
-	fs.DurationVar(&d.MaxStaleness, "max-staleness", 0, "how long the doors stay open without word from the API server; 0: for ever")
+	fs.DurationVar(&d.MaxStaleness, "max-staleness", time.Hour, "how long the doors stay open without word from the API server, at least 5s; 0: for ever. Where the API server answers but a watch is lost, they close after that time or a minute, whichever is shorter")
 	fs.IntVar(&d.Lookups, "lookups-per-second", 50, "how many tokens that are not known yet are looked up in the API server each second, a quarter of them for one source at most")
 	fs.IntVar(&d.UseWrites, "use-writes-per-second", 10, "how many last uses are written to the API server each second, by each replica")
 	fs.IntVar(&d.PasswordChecks, "password-checks", 0, "how many passwords are checked at once; a hash that asks for more than 64 MiB of memory, of which 256 MiB are the most, counts as several; 0: as many as there are processors, four at most")
@@ -117,8 +120,11 @@ func (d DoorOptions) validate() error {
 	if d.Issuer == "" && len(d.TrustedProxies) > 0 && d.Address != "0" && !isLoopback(d.Address) {
 		errs = append(errs, errors.New("--issuer is required with --trusted-proxies and --bind-address: set it to the URL under which the gateway serves the endpoints, like https://tokens.example.com"))
 	}
-	if d.MaxStaleness < 0 || d.Linger < 0 || d.Linger > time.Minute {
-		errs = append(errs, errors.New("--max-staleness is not negative, and --shutdown-delay is from 0s to 1m"))
+	if d.MaxStaleness != 0 && d.MaxStaleness < minStaleness {
+		errs = append(errs, fmt.Errorf("--max-staleness=%s: write 0 for ever, or at least %s: an API server shows every few seconds that a watch delivers", d.MaxStaleness, minStaleness))
+	}
+	if d.Linger < 0 || d.Linger > time.Minute {
+		errs = append(errs, errors.New("--shutdown-delay is from 0s to 1m"))
 	}
 	for _, n := range []struct {
 		flag  string

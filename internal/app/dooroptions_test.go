@@ -51,13 +51,13 @@ var doorFlags = map[string]struct {
 	},
 	"max-staleness": {
 		one: "10m", first: func(o *app.Options) { o.Doors.MaxStaleness = 10 * time.Minute },
-		two: "0s", second: func(*app.Options) {},
-		bad: "-1s", complaint: "--max-staleness is not negative, and --shutdown-delay is from 0s to 1m",
+		two: "0s", second: func(o *app.Options) { o.Doors.MaxStaleness = 0 },
+		bad: "4s", complaint: "--max-staleness=4s: write 0 for ever, or at least 5s: an API server shows every few seconds that a watch delivers",
 	},
 	"shutdown-delay": {
 		one: "0s", first: func(o *app.Options) { o.Doors.Linger = 0 },
 		two: "1m", second: func(o *app.Options) { o.Doors.Linger = time.Minute },
-		bad: "61s", complaint: "--max-staleness is not negative, and --shutdown-delay is from 0s to 1m",
+		bad: "61s", complaint: "--shutdown-delay is from 0s to 1m",
 	},
 	"lookups-per-second": {
 		one: "0", first: func(o *app.Options) { o.Doors.Lookups = 0 },

@@ -15,11 +15,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
 	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/freshness"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
@@ -34,16 +33,17 @@ const defaultChecks = 4
 // whether the API server is there.
 func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options) error {
 	d := o.Doors
-	var verifier *verify.Verifier
-	m := newDoorMetrics(func() float64 {
-		silence, _ := verifier.Silence()
-		return silence.Seconds()
-	})
-	verifier = verify.NewVerifier(op.Index, store, verify.Options{
+	m := newDoorMetrics()
+	verifier := verify.NewVerifier(op.Index, store, verify.Options{
 		Reads: d.Lookups, Oldest: d.MaxStaleness, Now: time.Now,
 		Lookups: func(l verify.Lookup) { m.lookups.WithLabelValues(string(l)).Inc() },
 	})
-	if err := register(m.collectors()...); err != nil {
+	closed := make(chan struct{})
+	beats := &heartbeat{
+		live: op.Manager.GetAPIReader(), namespace: o.Namespace, complete: op.complete, verifier: verifier, watches: op.watches,
+		limits: freshness.LimitsOf(d.MaxStaleness), log: ctrl.Log.WithName("freshness"), now: time.Now, closed: closed,
+	}
+	if err := register(append(m.collectors(), beats)...); err != nil {
 		return err
 	}
 	doors := &server.Doors{
@@ -72,22 +72,16 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	if op.Doors, err = op.listeners(ctx, doors, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
 		return err
 	}
-	op.ready["store"] = func() error {
-		if !verifier.Open() {
-			return errors.New("the doors are closed until something is heard of the API server")
-		}
-		return nil
-	}
+	op.ready["store"] = beats.ready
 	for name, l := range op.Doors {
 		op.ready[name] = l.Ready
 	}
-	closed := make(chan struct{})
 	return errors.Join(
 		op.Manager.Add(&serving{op.Doors, closed}),
 		op.Manager.Add(summaries{doors.Audit, closed}),
 		op.serveMetrics(ctx, o, t.all),
-		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, func() string { return heard(verifier) }}),
-		op.Manager.Add(&heartbeat{op.Manager.GetAPIReader(), o.Namespace, op.complete, verifier, closed}),
+		op.serveProbes(ctx, o.HealthAddress, &probes{op.ready, beats.lastContact}),
+		op.Manager.Add(beats),
 		op.Manager.Add(&controllers.Uses{Index: op.Index, Records: store, PerSecond: d.UseWrites, Now: time.Now, Closed: closed}),
 	)
 }
@@ -105,15 +99,6 @@ func (summaries) NeedLeaderElection() bool { return false }
 func (s summaries) Start(context.Context) error {
 	s.of.WriteSummaries(s.closed)
 	return nil
-}
-
-// heard says since when nothing was heard of the API server.
-func heard(v *verify.Verifier) string {
-	silence, ever := v.Silence()
-	if !ever {
-		return "the API server was not heard of yet"
-	}
-	return fmt.Sprintf("the API server was heard of %s ago", silence.Truncate(time.Second))
 }
 
 // listeners returns those whose addresses are set, by the names of their flags. Each has its address already: a port that is
@@ -198,48 +183,4 @@ func (s *serving) Start(ctx context.Context) error {
 		<-ctx.Done() // where no door is open, there was nothing to wait for
 	}
 	return err
-}
-
-// heartbeat asks every so often whether the API server is there, once the index is complete.
-type heartbeat struct {
-	live      client.Reader
-	namespace string
-	complete  check
-	verifier  *verify.Verifier
-	closed    <-chan struct{} // the doors: while they are open, somebody relies on it
-}
-
-const heartbeatEvery = 2 * time.Second
-
-// NeedLeaderElection says that every replica listens for itself.
-func (*heartbeat) NeedLeaderElection() bool { return false }
-
-// Start asks until ctx ends and the doors are closed.
-func (h *heartbeat) Start(ctx context.Context) error {
-	ctx = context.WithoutCancel(ctx)
-	every := heartbeatEvery / 100 // at first, since nothing is good until the index is complete
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if h.complete() == nil && h.beat(ctx) {
-			h.verifier.Heard()
-			if every != heartbeatEvery {
-				every = heartbeatEvery
-				tick.Reset(every)
-			}
-		}
-		select {
-		case <-h.closed:
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-// beat reads what the index is made of, from the API server and not from a cache.
-func (h *heartbeat) beat(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, heartbeatEvery)
-	defer cancel()
-	var records v1alpha1.TokenRecordList
-	return h.live.List(ctx, &records, client.InNamespace(h.namespace), client.Limit(1)) == nil
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/freshness"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -39,13 +40,14 @@ const (
 // NewMetrics are the collectors of what the reconcilers and the doors count.
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
-	return append(append(all, newCacheBytes()), newDoorMetrics(nil).collectors()...)
+	return append(append(all, newCacheBytes(), &heartbeat{}), newDoorMetrics().collectors()...)
 }
 
 // CacheOptions are those of the cache of an operator, and the metric of what it keeps.
 func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 	cached := newCacheBytes()
-	options := managerOptions(o, cached).Cache
+	inform := informers{cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness))}
+	options := managerOptions(o, inform).Cache
 	options.Scheme = Scheme()
 	return options, cached
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,15 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/freshness"
 )
 
 // listPage is how many objects of tenants a list reads at once. Each may have a megabyte until it is trimmed.
 const listPage = 8
-
-type informerFunc = func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer
 
 // listed is a client whose lists come as lists.
 type listed struct{}
@@ -28,36 +29,74 @@ type listed struct{}
 // IsWatchListSemanticsUnSupported keeps lists from being streamed as events.
 func (listed) IsWatchListSemanticsUnSupported() bool { return true }
 
-// newInformer returns what makes the informers of a cache. They count the bytes that they keep under the kind of the object,
-// or under the one that is given.
+// verifiedFrom are the kinds of the operator's cache whose watches keep what verification knows up to date. The Secrets of
+// passwords come beside them.
+var verifiedFrom = append([]string{"Namespace"}, custom...)
+
+// custom are our own kinds. Of those, an API server has a watch cache for all or for none; of each other kind, by itself.
+var custom = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
+
+// informers makes the informers of caches. They count the bytes that they keep, and note whether their watches deliver.
 //
 // The records come as one list at the start. As a stream of events, which is the default, a hundred thousand of them take
 // three times the time to read, and until they are read this replica is not ready. Objects of tenants come as a stream, and
 // page by page from an API server that streams no lists, so that each is trimmed before many of them are in memory.
-func newInformer(cached *prometheus.GaugeVec, kind string) informerFunc {
-	return func(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-		if plain, ok := lw.(*toolscache.ListWatch); ok {
-			switch obj.(type) {
-			case *v1alpha1.TokenRecord:
-				lw = toolscache.ToListWatcherWithWatchListSemantics(plain, listed{})
-			case *v1alpha1.ApplicationToken:
-				plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, controllers.TrimForCache)
-			case *corev1.Secret:
-				trim := controllers.TrimForCache
-				if kind != "" {
-					trim = controllers.TrimPassword
-				}
-				plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, trim)
-			}
+type informers struct {
+	cached   *prometheus.GaugeVec
+	watches  *freshness.Watches
+	lasts    time.Duration // one connection of a watch
+	prompted bool          // a read brings the API server to send a bookmark
+}
+
+// ofOperator makes those of the operator's cache.
+func (i informers) ofOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	kind := kindOf(obj)
+	list := listOf(lw)
+	if plain, ok := lw.(*toolscache.ListWatch); ok {
+		switch obj.(type) {
+		case *v1alpha1.TokenRecord:
+			lw = toolscache.ToListWatcherWithWatchListSemantics(plain, listed{})
+		case *v1alpha1.ApplicationToken, *corev1.Secret:
+			plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, controllers.TrimForCache)
 		}
-		informer := toolscache.NewSharedIndexInformer(lw, obj, resync, indexers)
-		if kind != "" {
-			countBytes(informer, cached.WithLabelValues(kind))
-		} else {
-			countBytes(informer, cached.WithLabelValues(kindOf(obj)))
-		}
-		return informer
 	}
+	if slices.Contains(verifiedFrom, kind) {
+		family := kind
+		if slices.Contains(custom, kind) {
+			family = v1alpha1.GroupVersion.Group
+		}
+		lw = i.watched(lw, list, kind, family)
+	}
+	return i.counted(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
+}
+
+// ofPasswords makes those of the cache of passwords.
+func (i informers) ofPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	list := listOf(lw)
+	if plain, ok := lw.(*toolscache.ListWatch); ok {
+		plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, controllers.TrimPassword)
+	}
+	return i.counted("Password", toolscache.NewSharedIndexInformer(i.watched(lw, list, "Secret", "Secret"), obj, resync, indexers))
+}
+
+// listOf returns what lists as the API server answers, before it is made to list in pages.
+func listOf(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
+	if plain, ok := lw.(*toolscache.ListWatch); ok && plain.ListWithContextFunc != nil {
+		return plain.ListWithContextFunc
+	}
+	return toolscache.ToListerWatcherWithContext(lw).ListWithContext
+}
+
+func (i informers) watched(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *watched {
+	return &watched{
+		of: toolscache.ToListerWatcherWithContext(lw), list: list, kind: kind, notes: i.watches.Add(kind, family), log: ctrl.Log.WithName("freshness"),
+		lasts: i.lasts, prompted: i.prompted, now: time.Now,
+	}
+}
+
+func (i informers) counted(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {
+	countBytes(informer, i.cached.WithLabelValues(kind))
+	return informer
 }
 
 // inPages returns a function that lists page by page and trims each page before it reads the next.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -17,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/freshness"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
@@ -55,6 +57,7 @@ type Operator struct {
 
 	ready    map[string]check
 	complete check // whether the index is
+	watches  *freshness.Watches
 }
 
 // NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
@@ -66,15 +69,31 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	cached := newCacheBytes()
-	mgr, err := ctrl.NewManager(to, managerOptions(o, cached))
+	inform := informers{
+		cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness)), prompted: promptsBookmarks(to),
+	}
+	options := managerOptions(o, inform)
+	events := &lateEvents{}
+	if o.LeaderElect {
+		lock, err := newLease(to, o.Namespace, events)
+		if err != nil {
+			return nil, err
+		}
+		options.LeaderElectionResourceLockInterface = lock
+	}
+	mgr, err := ctrl.NewManager(to, options)
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
+	events.of = mgr
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
-	op := &Operator{Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{}}
-	passwords, err := newPasswords(mgr, to, o.Namespace, cached)
+	op := &Operator{
+		Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{},
+		watches: inform.watches,
+	}
+	passwords, err := newPasswords(mgr, to, o.Namespace, inform)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +118,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
-func managerOptions(o Options, cached *prometheus.GaugeVec) manager.Options {
+func managerOptions(o Options, inform informers) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
 		served = map[string]cache.Config{o.Namespace: {}} // tokens that are made over HTTP are in our own
@@ -111,7 +130,7 @@ func managerOptions(o Options, cached *prometheus.GaugeVec) manager.Options {
 		Scheme: Scheme(),
 		Cache: cache.Options{
 			DefaultTransform: controllers.TrimForCache,
-			NewInformer:      newInformer(cached, ""),
+			NewInformer:      inform.ofOperator,
 			ByObject: map[client.Object]cache.ByObject{
 				&v1alpha1.ApplicationToken{}: {Namespaces: served},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
@@ -131,10 +150,26 @@ func managerOptions(o Options, cached *prometheus.GaugeVec) manager.Options {
 		HealthProbeBindAddress:        "0",                                     // probes answer
 		GracefulShutdownTimeout:       new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              "apptoken-operator",
+		LeaderElectionID:              leaseName,
+		RenewDeadline:                 new(renewDeadline),
 		LeaderElectionNamespace:       o.Namespace,
 		LeaderElectionReleaseOnCancel: true, // the next one need not wait for the lease to run out
 	}
+}
+
+// promptsBookmarks reports whether the API server answers reads of a few objects from its watch cache, which brings that up to
+// date, so that watches on kinds that do not change get bookmarks too. Kubernetes does from 1.34 on.
+func promptsBookmarks(to *rest.Config) bool {
+	d, err := discovery.NewDiscoveryClientForConfig(to)
+	if err != nil {
+		return false
+	}
+	found, err := d.ServerVersion()
+	if err != nil {
+		return false
+	}
+	is, err := version.ParseGeneric(found.GitVersion)
+	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }
 
 // preflight says what is missing in the cluster before anything fails for it, as a manager does already while it is made.

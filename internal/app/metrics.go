@@ -26,6 +26,12 @@ var (
 		"Seconds until the current version of an ApplicationToken expires; negative once it has. Only for the 100 that expire first, those of each namespace in turn.", []string{"namespace", "name"}, nil)
 	recordsDesc = prometheus.NewDesc("apptoken_records",
 		"Token records in the index of this replica.", nil, nil)
+	silenceDesc = prometheus.NewDesc("apptoken_store_silence_seconds",
+		"Seconds since the API server was last heard of.", nil, nil)
+	watchStalenessDesc = prometheus.NewDesc("apptoken_watch_staleness_seconds",
+		"Seconds since the watch on a kind last delivered an event or a bookmark, by kind.", []string{"kind"}, nil)
+	watchLostDesc = prometheus.NewDesc("apptoken_watch_lost",
+		"1 while the API server answers and the watch on a kind is lost, so that this replica does not verify; else 0.", []string{"kind"}, nil)
 )
 
 func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
@@ -62,15 +68,14 @@ type doorMetrics struct {
 	durations *prometheus.HistogramVec
 	lookups   *prometheus.CounterVec
 	logins    *prometheus.CounterVec
-	silence   prometheus.GaugeFunc
 	overload  *prometheus.CounterVec
 }
 
 func (m doorMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.silence, m.overload}
+	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.overload}
 }
 
-func newDoorMetrics(silence func() float64) doorMetrics {
+func newDoorMetrics() doorMetrics {
 	return doorMetrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_verifications_total", Help: "Answers about credentials, by door and result.",
@@ -88,9 +93,6 @@ func newDoorMetrics(silence func() float64) doorMetrics {
 		overload: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_overload_refusals_total", Help: "Connections and requests that were refused since there were too many at once, by bound.",
 		}, []string{"bound"}),
-		silence: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "apptoken_store_silence_seconds", Help: "Seconds since the API server was last heard of.",
-		}, silence),
 	}
 }
 

@@ -26,7 +26,7 @@ func defaults() app.Options {
 	return app.Options{
 		MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info",
 		Doors: app.DoorOptions{
-			Address: "0", WebhookAddress: "0", GRPCAddress: "0", Lookups: 50, UseWrites: 10, Linger: 5 * time.Second, MaxConnections: 4096, MaxInFlight: 1024,
+			Address: "0", WebhookAddress: "0", GRPCAddress: "0", Lookups: 50, UseWrites: 10, Linger: 5 * time.Second, MaxConnections: 4096, MaxInFlight: 1024, MaxStaleness: time.Hour,
 		},
 	}
 }
@@ -253,7 +253,7 @@ func TestTheManualTellsWhatHelpTells(t *testing.T) {
 		said := row[3]
 		switch value := strings.Trim(row[2], "`"); value {
 		case "", "false", "0s":
-		case "5s", "6", "10", "50", "1024", "4096":
+		case "5s", "1h0m0s", "6", "10", "50", "1024", "4096":
 			said += " (default " + value + ")"
 		default:
 			said += fmt.Sprintf(" (default %q)", value)

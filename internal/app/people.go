@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -17,10 +16,10 @@ import (
 
 // newPasswords is a cache of what can be a password among the Secrets of the operator's own namespace. It is another one than
 // that of the Secrets that hold tokens, which bear our label and are in the namespaces of tenants.
-func newPasswords(mgr manager.Manager, to *rest.Config, namespace string, cached *prometheus.GaugeVec) (cache.Cache, error) {
+func newPasswords(mgr manager.Manager, to *rest.Config, namespace string, inform informers) (cache.Cache, error) {
 	c, err := cache.New(to, cache.Options{
 		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
-		NewInformer: newInformer(cached, "Password"),
+		NewInformer: inform.ofPasswords,
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}, Transform: controllers.TrimPassword},
 		},

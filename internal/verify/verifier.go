@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,8 @@ type Verifier struct {
 	lookups func(Lookup)
 	oldest  time.Duration // 0: there is no limit
 
-	heard   atomic.Int64 // when the store was last heard of, in Unix nanoseconds; 0: never
+	start   time.Time    // by which the instants of until are counted: the time of day may be set
+	until   atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
 	flights singleflight.Group
 	recent  recent
 	spent   atomic.Int64 // until then, in Unix nanoseconds, there is no read left: a flood costs no more than looking here
@@ -70,7 +72,8 @@ type Options struct {
 
 // NewVerifier returns one that asks the index, and the store for what the index does not know.
 func NewVerifier(x *Index, store finder, o Options) *Verifier {
-	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest}
+	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest, start: o.Now()}
+	v.Close()
 	v.reads = rate.NewLimiter(rate.Limit(o.Reads), o.Reads)
 	v.shares = newShares(o.Reads)
 	x.removed.remember(o.Now, maxRemoved)
@@ -78,25 +81,22 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	return v
 }
 
-// Heard says that the store answers at this moment, and that the index is complete. Until then nothing is Good.
-func (v *Verifier) Heard() { v.heard.Store(v.now().UnixNano()) }
-
-// Silence is for how long nothing was heard of the store, and whether anything ever was; 0 if not.
-func (v *Verifier) Silence() (since time.Duration, ever bool) {
-	heard := v.heard.Load()
-	if heard == 0 {
-		return 0, false
+// Heard says that the store answers at this moment, and that the index is complete and up to date. Until then nothing is Good.
+func (v *Verifier) Heard() {
+	until := int64(math.MaxInt64)
+	if v.oldest != 0 {
+		until = int64(v.now().Sub(v.start) + v.oldest)
 	}
-	return v.now().Sub(time.Unix(0, heard)), true
+	v.until.Store(until)
 }
+
+// Close makes everything Stale until the store is Heard: changes happen that the index is not told of.
+func (v *Verifier) Close() { v.until.Store(math.MinInt64) }
 
 // Open says whether anything can be Good now, as opposed to Stale.
 func (v *Verifier) Open() bool { return v.fresh(v.now()) }
 
-func (v *Verifier) fresh(now time.Time) bool {
-	heard := v.heard.Load()
-	return heard != 0 && (v.oldest == 0 || now.UnixNano()-heard <= int64(v.oldest))
-}
+func (v *Verifier) fresh(now time.Time) bool { return int64(now.Sub(v.start)) <= v.until.Load() }
 
 // Verify decides about a presented text, and notes the use of what is Good.
 func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Identity, Verdict) {

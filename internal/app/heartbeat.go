@@ -1,0 +1,161 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/freshness"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// heartbeat asks every so often whether the API server is there and whether the watches deliver, once the index is complete.
+// What it finds out opens and closes the verifier.
+type heartbeat struct {
+	live      client.Reader
+	namespace string
+	complete  check
+	verifier  *verify.Verifier
+	watches   *freshness.Watches
+	limits    freshness.Limits
+	log       logr.Logger
+	now       func() time.Time
+	closed    <-chan struct{} // the doors: while they are open, somebody relies on it
+
+	found atomic.Pointer[freshness.Finding] // by the last beat; nil: there was none
+}
+
+// heartbeatEvery is how often at most.
+const heartbeatEvery = 2 * time.Second
+
+// NeedLeaderElection says that every replica listens for itself.
+func (*heartbeat) NeedLeaderElection() bool { return false }
+
+// Start asks until ctx ends and the doors are closed.
+func (h *heartbeat) Start(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	monitor := &freshness.Monitor{Limits: h.limits}
+	every := heartbeatEvery / 100 // at first, since nothing is accepted until the index is complete
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if h.complete() == nil {
+			h.beat(ctx, monitor)
+			if often := min(heartbeatEvery, h.limits.Lost/10); every != often && h.found.Load().Fresh {
+				every = often
+				tick.Reset(every)
+			}
+		}
+		select {
+		case <-h.closed:
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// beat looks once.
+func (h *heartbeat) beat(ctx context.Context, monitor *freshness.Monitor) {
+	answered := h.read(ctx)
+	now := h.now()
+	f := monitor.Beat(now, answered, h.watches.Signs())
+	switch {
+	case !f.Open:
+		h.verifier.Close()
+	case f.Fresh:
+		h.verifier.Heard()
+	}
+	before := h.found.Swap(&f)
+	if before == nil {
+		before = &freshness.Finding{}
+	}
+	h.tell(before, &f)
+}
+
+// tell logs what is not as it was at the beat before.
+func (h *heartbeat) tell(before, now *freshness.Finding) {
+	was, is := strings.Join(before.Lost, ", "), strings.Join(now.Lost, ", ")
+	switch {
+	case was == is:
+	case is != "":
+		h.log.Error(nil, "the API server answers, but a watch is lost: this replica does not verify until the watch delivers again", "kinds", now.Lost, "limit", h.limits.Lost.String())
+	default:
+		h.log.Info("the watches deliver again", "kinds", before.Lost)
+	}
+}
+
+// read reads from the API server and not from a cache.
+func (h *heartbeat) read(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatEvery)
+	defer cancel()
+	var records v1alpha1.TokenRecordList
+	return h.live.List(ctx, &records, client.InNamespace(h.namespace), client.Limit(1)) == nil
+}
+
+// ready reports why this replica does not verify; nil if it does.
+func (h *heartbeat) ready() error {
+	f := h.found.Load()
+	switch {
+	case f == nil:
+		return errors.New("the doors are closed until something is heard of the API server")
+	case len(f.Lost) > 0:
+		return fmt.Errorf("the API server answers, but the watch on %s has delivered nothing for longer than %s: the doors are closed until it does", strings.Join(f.Lost, ", "), h.limits.Lost)
+	case len(f.Behind) > 0:
+		return fmt.Errorf("the API server was away for longer than %s: the doors are closed until the watch on %s delivers", h.limits.Outage, strings.Join(f.Behind, ", "))
+	case !h.verifier.Open():
+		return fmt.Errorf("the API server has been away for longer than %s: the doors are closed until something is heard of it", h.limits.Outage)
+	}
+	return nil
+}
+
+// sinceContact returns for how long the API server has not answered; 0 if it never has.
+func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
+	f := h.found.Load()
+	if f == nil || f.Contact.IsZero() {
+		return 0, false
+	}
+	return h.now().Sub(f.Contact), true
+}
+
+// lastContact returns when the API server last answered, in words.
+func (h *heartbeat) lastContact() string {
+	since, ever := h.sinceContact()
+	if !ever {
+		return "the API server was not heard of yet"
+	}
+	return fmt.Sprintf("the API server was heard of %s ago", since.Truncate(time.Second))
+}
+
+// Describe implements prometheus.Collector.
+func (*heartbeat) Describe(out chan<- *prometheus.Desc) {
+	out <- silenceDesc
+	out <- watchStalenessDesc
+	out <- watchLostDesc
+}
+
+// Collect implements prometheus.Collector.
+func (h *heartbeat) Collect(out chan<- prometheus.Metric) {
+	since, _ := h.sinceContact()
+	out <- prometheus.MustNewConstMetric(silenceDesc, prometheus.GaugeValue, since.Seconds())
+	f := h.found.Load()
+	if f == nil {
+		return
+	}
+	lost := map[string]float64{}
+	for _, kind := range f.Lost {
+		lost[kind] = 1
+	}
+	now := h.now()
+	for _, s := range h.watches.Signs() {
+		out <- prometheus.MustNewConstMetric(watchStalenessDesc, prometheus.GaugeValue, now.Sub(s.At).Seconds(), s.Kind)
+		out <- prometheus.MustNewConstMetric(watchLostDesc, prometheus.GaugeValue, lost[s.Kind], s.Kind)
+	}
+}

@@ -1,0 +1,331 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+)
+
+// disturbance is what happens to the watches on one resource, while everything else passes.
+type disturbance string
+
+const (
+	refused   disturbance = "refused"
+	failing   disturbance = "failing"
+	hanging   disturbance = "hanging"
+	swallowed disturbance = "swallowed" // the connection stays, and nothing comes over it
+)
+
+// valve is a way to the API server on which watches can be disturbed, or everything.
+type valve struct {
+	*httptest.Server
+	to http.Handler
+
+	mu      sync.Mutex
+	down    bool
+	by      map[string]disturbance   // by resource
+	open    map[*http.Request]func() // ends each request
+	watches map[*http.Request]string // of which resource each watch is
+	marks   map[string]int           // bookmarks that have passed, by resource
+}
+
+// newValve returns one, and a way to the API server through it.
+func newValve(t *testing.T, to *rest.Config) (*valve, *rest.Config) {
+	t.Helper()
+	transport, err := rest.TransportFor(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := url.Parse(to.Host)
+	if err != nil || server.Host == "" {
+		server = &url.URL{Host: to.Host}
+	}
+	server.Scheme = "https"
+	v := &valve{
+		to: &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) }, Transport: transport, FlushInterval: -1,
+			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		},
+		by: map[string]disturbance{}, open: map[*http.Request]func(){}, watches: map[*http.Request]string{}, marks: map[string]int{},
+	}
+	v.Server = httptest.NewServer(v)
+	t.Cleanup(func() {
+		v.endAll(func(*http.Request) bool { return true })
+		v.Close()
+	})
+	return v, &rest.Config{Host: v.URL}
+}
+
+// ServeHTTP passes a request on.
+func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	r = r.WithContext(ctx)
+	resource := ""
+	if q := r.URL.Query().Get("watch"); q == "true" || q == "1" {
+		resource = path.Base(r.URL.Path)
+	}
+	v.mu.Lock()
+	down, how := v.down, v.by[resource]
+	v.open[r], v.watches[r] = end, resource
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.open, r)
+		delete(v.watches, r)
+	}()
+	switch {
+	case down:
+		panic(http.ErrAbortHandler)
+	case how == refused:
+		http.Error(w, "forbidden", http.StatusForbidden)
+	case how == failing:
+		http.Error(w, "out of order", http.StatusInternalServerError)
+	case how == hanging:
+		<-ctx.Done()
+	default:
+		v.to.ServeHTTP(&gap{ResponseWriter: w, valve: v, resource: resource}, r)
+	}
+}
+
+// gap drops what is written while it is swallowed.
+type gap struct {
+	http.ResponseWriter
+	valve    *valve
+	resource string
+}
+
+func (g *gap) Write(b []byte) (int, error) {
+	g.valve.mu.Lock()
+	drop := g.resource != "" && g.valve.by[g.resource] == swallowed
+	if g.resource != "" && !drop && bytes.Contains(b, []byte("BOOKMARK")) && !bytes.Contains(b, []byte(metav1.InitialEventsAnnotationKey)) {
+		g.valve.marks[g.resource]++
+	}
+	g.valve.mu.Unlock()
+	if drop {
+		return io.Discard.Write(b)
+	}
+	return g.ResponseWriter.Write(b)
+}
+
+// Unwrap lets the proxy flush.
+func (g *gap) Unwrap() http.ResponseWriter { return g.ResponseWriter }
+
+// disturb changes what happens to the watches on a resource from now on; with "", nothing any more.
+func (v *valve) disturb(resource string, how disturbance) {
+	v.mu.Lock()
+	v.by[resource] = how
+	v.mu.Unlock()
+	if how != swallowed {
+		v.endAll(func(r *http.Request) bool { return v.watches[r] == resource })
+	}
+}
+
+// marked returns how many bookmarks have passed on the watches of a resource.
+func (v *valve) marked(resource string) int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.marks[resource]
+}
+
+// set takes the API server away, or brings it back.
+func (v *valve) set(down bool) {
+	v.mu.Lock()
+	v.down = down
+	v.mu.Unlock()
+	if down {
+		v.endAll(func(*http.Request) bool { return true })
+	}
+}
+
+func (v *valve) endAll(which func(*http.Request) bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for r, end := range v.open {
+		if which(r) {
+			end()
+		}
+	}
+}
+
+// served starts the elected replica, whose way to the API server is never disturbed, and returns a tenant and its token.
+func served(t *testing.T) (shop *tenant, text string) {
+	t.Helper()
+	o := options()
+	o.LeaderElect = true
+	shop = tenantOf(t, start(t, o))
+	shop.declare("indexer", `{roles: [primary]}`)
+	shop.ready("indexer")
+	return shop, shop.text("indexer")
+}
+
+// behind starts a replica behind a valve, and returns it with the address of its probe.
+func behind(t *testing.T, maxStaleness time.Duration) (v *valve, op *operator, health string) {
+	t.Helper()
+	v, to := newValve(t, identity())
+	o := options()
+	o.LeaderElect, o.HealthAddress, o.Doors.MaxStaleness = true, freePort(t), maxStaleness
+	op, err := beginAt(to, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := op.halt(); err != nil {
+			t.Error(err)
+		}
+	})
+	return v, op, "http://" + o.HealthAddress + "/readyz"
+}
+
+// through is a view of a tenant through another replica.
+func (w *tenant) through(t *testing.T, op *operator) *tenant {
+	view := *w
+	view.T, view.op = t, op
+	return &view
+}
+
+// readyz is what a replica says of itself.
+func readyz(ctx context.Context, url string) (status int, text string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+// [3.7] A watch that is lost while the API server answers hides changes.
+func TestStaleness_EachWatchLostCloses(t *testing.T) {
+	shop, text := served(t)
+	kinds := []struct{ kind, resource string }{
+		{"TokenRecord", "tokenrecords"}, {"Client", "clients"}, {"User", "users"},
+		{"ApplicationToken", "applicationtokens"}, {"Namespace", "namespaces"}, {"Secret", "secrets"},
+	}
+	type replica struct {
+		*valve
+		*operator
+		health string
+	}
+	replicas := make([]replica, len(kinds))
+	for i := range kinds {
+		v, op, health := behind(t, 5*time.Second)
+		replicas[i] = replica{v, op, health}
+	}
+	for i, k := range kinds {
+		t.Run(k.kind, func(t *testing.T) {
+			t.Parallel()
+			v, health := replicas[i].valve, replicas[i].health
+			w := shop.through(t, replicas[i].operator)
+			serving := func(sentence string) {
+				t.Helper()
+				w.eventually(sentence, func(ctx context.Context) bool {
+					status, _ := readyz(ctx, health)
+					return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+				})
+			}
+			serving("it serves")
+			w.eventually("it has had bookmarks", func(context.Context) bool { return v.marked(k.resource) >= 2 })
+			for _, how := range []disturbance{refused, swallowed, hanging, failing} {
+				v.disturb(k.resource, how)
+				w.eventually("closed, since its watch is "+string(how), func(ctx context.Context) bool {
+					status, said := readyz(ctx, health)
+					return w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable &&
+						status == http.StatusServiceUnavailable && strings.Contains(said, "watch on "+k.kind)
+				})
+				if i == len(kinds)-1 { // its metrics have replaced those of the others
+					if found := samples(`apptoken_watch_lost{kind="` + k.kind + `"} 1`); len(found) != 1 {
+						t.Errorf("the metric says %v", samples("apptoken_watch_"))
+					}
+				}
+				if !strings.Contains(logged.String(), `"kinds":["`+k.kind+`"]`) {
+					t.Errorf("the log does not name %s", k.kind)
+				}
+				v.disturb(k.resource, "")
+				serving("it serves again after its watch was " + string(how))
+			}
+		})
+	}
+}
+
+// The case of the issue: a client is suspended behind a lost watch.
+func TestStaleness_SuspensionBehindLostWatch(t *testing.T) {
+	shop, text := served(t)
+	v, op, health := behind(t, 5*time.Second)
+	w := shop.through(t, op)
+	w.eventually("it is accepted", func(ctx context.Context) bool {
+		status, _ := readyz(ctx, health)
+		return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+	})
+	w.eventually("it has had bookmarks", func(context.Context) bool { return v.marked("clients") >= 2 })
+	v.disturb("clients", swallowed)
+	w.editClient(`{state: Suspended}`)
+	w.eventually("it is accepted no more", func(context.Context) bool {
+		return w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
+	})
+	v.disturb("clients", "")
+	w.eventually("it is refused", func(context.Context) bool {
+		status := w.passes(text, "", "192.0.2.1").status
+		if status == http.StatusOK {
+			t.Fatal("it is accepted once the watch is back")
+		}
+		return status == http.StatusUnauthorized
+	})
+}
+
+// Leader election gives up after ten seconds, which must not end the process of the elected replica.
+func TestStaleness_OutageServesFromMemory(t *testing.T) {
+	const limit = 20 * time.Second
+	if common.op != nil {
+		t.Fatal("the operator that tests share runs already, and could be the one that reconciles")
+	}
+	v, op, health := behind(t, limit)
+	w := tenantOf(t, op)
+	w.declare("indexer", `{rotation: {trigger: a}}`)
+	w.ready("indexer")
+	text := w.text("indexer")
+	serving := func(ctx context.Context) bool {
+		status, _ := readyz(ctx, health)
+		return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+	}
+	w.eventually("it serves", serving)
+	began := time.Now()
+	v.set(true)
+	w.eventually("it serves from memory", func(ctx context.Context) bool {
+		within := time.Since(began) < limit-5*time.Second
+		if within && !serving(ctx) && time.Since(began) < limit-4*time.Second {
+			status, said := readyz(ctx, health)
+			t.Fatalf("%s after the beginning of the outage: %d %s", time.Since(began), status, said)
+		}
+		return !within
+	})
+	w.eventually("it is closed after the limit", func(ctx context.Context) bool {
+		status, said := readyz(ctx, health)
+		return status == http.StatusServiceUnavailable && strings.Contains(said, "the API server has been away") &&
+			w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
+	})
+	v.set(false)
+	w.eventually("it serves again", serving)
+	w.edit("indexer", `{rotation: {trigger: b}}`)
+	w.version("indexer", 2) // by the same process
+}
