@@ -146,7 +146,7 @@ func (d *Desk) refusalOf(p plan.Plan, w wish) error {
 	if p.Do != plan.Nothing {
 		return nil
 	}
-	switch p.Why { //nolint:exhaustive // ForRequest gives no others
+	switch p.Why {
 	case plan.SelfForbidden:
 		return &desk.Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens: an administrator of the client rotates them, "+
 			"and its platform team can set spec.tokens.selfRotation to Allow", w.asked.client)}
