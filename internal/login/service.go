@@ -163,7 +163,9 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 		s.byAddress.Spend(now, address(a.Source))
 		return User{}, ErrDenied
 	}
-	s.successes.Spend(s.Now(), a.Username)
+	if !s.successes.Take(s.Now(), a.Username) { // checks that ran together may all have seen the last one
+		return User{}, &Limited{successEvery}
+	}
 	now, there := s.Directory.User(u.Name) // while it was waited, much may have changed
 	if !there || now.Username != u.Username || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
 		return User{}, ErrDenied

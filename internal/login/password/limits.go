@@ -55,6 +55,10 @@ func (l *Limits) Spend(now time.Time, key string) {
 	l.limiter(key).ReserveN(now, 1)
 }
 
+// Take takes an attempt of key at the instant now, and reports whether there was one left. Of attempts that come together, no
+// more succeed than are left.
+func (l *Limits) Take(now time.Time, key string) bool { return l.limiter(key).AllowN(now, 1) }
+
 // find returns the limiter of key, if it has spent before.
 func (l *Limits) find(key string) (*rate.Limiter, bool) {
 	found, known := l.limiters.Get(digest(key))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,5 +136,25 @@ func TestFailuresOfManyAreAllCounted(t *testing.T) {
 	all.Wait()
 	if after, ok := l.Allowed(noon, "alice"); ok || after != time.Hour {
 		t.Errorf("%v, %v, want an hour", after, ok)
+	}
+}
+
+func TestLimits_TakeGivesNoMoreThanAreLeft(t *testing.T) {
+	l := password.NewLimits(password.LimitOptions{Burst: 5, Every: time.Second, Keys: 10})
+	var taken atomic.Int64
+	var together sync.WaitGroup
+	for range 50 {
+		together.Go(func() {
+			if l.Take(noon, "alice") {
+				taken.Add(1)
+			}
+		})
+	}
+	together.Wait()
+	if taken.Load() != 5 {
+		t.Errorf("%d attempts were taken, want 5", taken.Load())
+	}
+	if l.Take(noon.Add(999*time.Millisecond), "alice") || !l.Take(noon.Add(time.Second), "alice") {
+		t.Error("an attempt is given back at another instant than after a second")
 	}
 }
