@@ -74,112 +74,112 @@ const (
 
 // Reasons of Ready=True.
 const (
-	// ReasonIssued says that the Secret holds the token.
+	// ReasonIssued reports that the Secret holds the token.
 	ReasonIssued = "Issued"
-	// ReasonDelivered says that the token was given in the answer of the HTTP API.
+	// ReasonDelivered reports that the token was given in the answer of the HTTP API.
 	ReasonDelivered = "Delivered"
-	// ReasonActive says that the client's tokens are accepted, or that the user can log in.
+	// ReasonActive reports that the client's tokens are accepted, or that the user can log in.
 	ReasonActive = "Active"
 )
 
 // Reasons of Ready=False, with Stalled=True: somebody must edit something.
 const (
-	// ReasonInvalidSpec says that a field cannot be understood; the message names it.
+	// ReasonInvalidSpec reports that a field cannot be understood; the message names it.
 	ReasonInvalidSpec = "InvalidSpec"
-	// ReasonClientMissing says that a user's account is at a Client that does not exist. A namespace that names such a Client
+	// ReasonClientMissing reports that a user's account is at a Client that does not exist. A namespace that names such a Client
 	// itself gets NamespaceNotGranted.
 	ReasonClientMissing = "ClientMissing"
-	// ReasonUserMissing says that there is no User of that name, of a token made through the HTTP API. Others get
+	// ReasonUserMissing reports that there is no User of that name, of a token made through the HTTP API. Others get
 	// NamespaceNotGranted.
 	ReasonUserMissing = "UserMissing"
-	// ReasonUserSuspended says that the user is suspended, and with it every token.
+	// ReasonUserSuspended reports that the user is suspended, and with it every token.
 	ReasonUserSuspended = "UserSuspended"
-	// ReasonClientSuspended says that the client is suspended, and with it every token.
+	// ReasonClientSuspended reports that the client is suspended, and with it every token.
 	ReasonClientSuspended = "ClientSuspended"
-	// ReasonNamespaceNotGranted says that this namespace may not use the client or user: it does not exist, grants nothing to
+	// ReasonNamespaceNotGranted reports that this namespace may not use the client or user: it does not exist, grants nothing to
 	// the namespace, or does not list it. It is the one answer until the namespace is granted, so that it tells nothing more.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
-	// ReasonOverCeiling says that a role or permission is more than the client grants to this namespace, or than it has.
+	// ReasonOverCeiling reports that a role or permission is more than the client grants to this namespace, or than it has.
 	ReasonOverCeiling = "OverCeiling"
-	// ReasonLifetimeTooLong says that the client's policy wants a shorter lifetime.
+	// ReasonLifetimeTooLong reports that the client's policy wants a shorter lifetime.
 	ReasonLifetimeTooLong = "LifetimeTooLong"
-	// ReasonNonExpiringForbidden says that the client's policy wants a lifetime, or rotation.
+	// ReasonNonExpiringForbidden reports that the client's policy wants a lifetime, or rotation.
 	ReasonNonExpiringForbidden = "NonExpiringForbidden"
-	// ReasonTooManyTokens says that the client has as many tokens as its policy allows.
+	// ReasonTooManyTokens reports that the client has as many tokens as its policy allows.
 	ReasonTooManyTokens = "TooManyTokens"
-	// ReasonSourceMissing says that cloneFrom names a token that is not there.
+	// ReasonSourceMissing reports that cloneFrom names a token that is not there.
 	ReasonSourceMissing = "SourceMissing"
-	// ReasonSourceNotUsable says that cloneFrom names a token that is suspended, revoked or being deleted, or speaks for a user.
+	// ReasonSourceNotUsable reports that cloneFrom names a token that is suspended, revoked or being deleted, or speaks for a user.
 	ReasonSourceNotUsable = "SourceNotUsable"
-	// ReasonCloneLoop says that following cloneFrom comes back to this token.
+	// ReasonCloneLoop reports that following cloneFrom comes back to this token.
 	ReasonCloneLoop = "CloneLoop"
-	// ReasonSecretTaken says that a Secret of that name exists and is not ours.
+	// ReasonSecretTaken reports that a Secret of that name exists and is not ours.
 	ReasonSecretTaken = "SecretTaken"
-	// ReasonSecretRefused says that the API server refuses the Secret: a quota, an admission policy, an immutable Secret.
+	// ReasonSecretRefused reports that the API server refuses the Secret: a quota, an admission policy, an immutable Secret.
 	ReasonSecretRefused = "SecretRefused"
-	// ReasonDeliveryUnavailable says that the token cannot be delivered as the spec asks.
+	// ReasonDeliveryUnavailable reports that the token cannot be delivered as the spec asks.
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
-	// ReasonUndelivered says that no answer of the HTTP API has given the token.
+	// ReasonUndelivered reports that no answer of the HTTP API has given the token.
 	ReasonUndelivered = "Undelivered"
-	// ReasonSuspended says that the token, the client or the user is suspended.
+	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
-	// ReasonRevoked says that the token is revoked for good.
+	// ReasonRevoked reports that the token is revoked for good.
 	ReasonRevoked = "Revoked"
-	// ReasonExpired says that the lifetime is over and nothing asked for rotation.
+	// ReasonExpired reports that the lifetime is over and nothing asked for rotation.
 	ReasonExpired = "Expired"
-	// ReasonAccountIDTaken says that another Client had the same accountID first.
+	// ReasonAccountIDTaken reports that another Client had the same accountID first.
 	ReasonAccountIDTaken = "AccountIDTaken"
-	// ReasonUsernameTaken says that another User had the same username first.
+	// ReasonUsernameTaken reports that another User had the same username first.
 	ReasonUsernameTaken = "UsernameTaken"
-	// ReasonAccountIDClaimed says that another Client asks for the accountID that this one keeps.
+	// ReasonAccountIDClaimed reports that another Client asks for the accountID that this one keeps.
 	ReasonAccountIDClaimed = "AccountIDClaimed"
-	// ReasonUsernameClaimed says that another User asks for the username that this one keeps.
+	// ReasonUsernameClaimed reports that another User asks for the username that this one keeps.
 	ReasonUsernameClaimed = "UsernameClaimed"
-	// ReasonPasswordMissing says that the user has no password: no passwordSecretRef, no such Secret, or neither key in it.
+	// ReasonPasswordMissing reports that the user has no password: no passwordSecretRef, no such Secret, or neither key in it.
 	ReasonPasswordMissing = "PasswordMissing"
-	// ReasonPasswordUnreadable says that the hash, or the password itself, is none that can be checked; the message says why.
+	// ReasonPasswordUnreadable reports that the hash, or the password itself, is none that can be checked; the message says why.
 	ReasonPasswordUnreadable = "PasswordUnreadable"
-	// ReasonNoAccount says that there is no account at which the user can log in.
+	// ReasonNoAccount reports that there is no account at which the user can log in.
 	ReasonNoAccount = "NoAccount"
 )
 
 // Reasons of Ready=False, with Reconciling=True: it comes by itself.
 const (
-	// ReasonStoreUnavailable says that the API server did not answer; the operator tries again.
+	// ReasonStoreUnavailable reports that the API server did not answer; the operator tries again.
 	ReasonStoreUnavailable = "StoreUnavailable"
 )
 
 // Reasons of the conditions beside Ready.
 const (
-	// ReasonPasswordFound says that there is a password to check against; status.password says in which form.
+	// ReasonPasswordFound reports that there is a password to check against; status.password says in which form.
 	ReasonPasswordFound = "PasswordFound"
-	// ReasonAccountsResolved says that each account names a Client that is there.
+	// ReasonAccountsResolved reports that each account names a Client that is there.
 	ReasonAccountsResolved = "AccountsResolved"
-	// ReasonAccountMissing says that an account names a Client that is not there.
+	// ReasonAccountMissing reports that an account names a Client that is not there.
 	ReasonAccountMissing = "AccountMissing"
-	// ReasonUsedRecently says that a predecessor was used within its quietPeriod.
+	// ReasonUsedRecently reports that a predecessor was used within its quietPeriod.
 	ReasonUsedRecently = "UsedRecently"
 	// ReasonMinOverlap reports that a rotation waits until a minOverlap has passed.
 	ReasonMinOverlap = "MinOverlap"
-	// ReasonNoRotation says that a token is about to expire and nothing asks for rotation.
+	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.
 	ReasonNoRotation = "NoRotation"
-	// ReasonRestarted says that every restart target was restarted for the current version.
+	// ReasonRestarted reports that every restart target was restarted for the current version.
 	ReasonRestarted = "Restarted"
-	// ReasonRestartTargetMissing says that a restart target is not there.
+	// ReasonRestartTargetMissing reports that a restart target is not there.
 	ReasonRestartTargetMissing = "RestartTargetMissing"
-	// ReasonRestartFailed says that a restart target could not be changed.
+	// ReasonRestartFailed reports that a restart target could not be changed.
 	ReasonRestartFailed = "RestartFailed"
 )
 
 // Reasons of events that are no conditions.
 const (
-	// EventRotated says that a successor took over.
+	// EventRotated reports that a successor took over.
 	EventRotated = "Rotated"
 	// EventSelfRotated reports that a successor took over because a holder of the version before asked for it.
 	EventSelfRotated = "SelfRotated"
-	// EventReissued says that a new version was made since the Secret or the record was gone or altered.
+	// EventReissued reports that a new version was made since the Secret or the record was gone or altered.
 	EventReissued = "Reissued"
-	// EventRetired says that a predecessor went.
+	// EventRetired reports that a predecessor went.
 	EventRetired = "Retired"
 	// EventRefreshTokenReplayed warns, on a User, that a used-up refresh token was presented and its session ended.
 	EventRefreshTokenReplayed = "RefreshTokenReplayed"

@@ -8,6 +8,7 @@ import (
 
 	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
@@ -138,18 +139,24 @@ func TestAudit_RefusedRefreshNamesTheSession(t *testing.T) {
 	h.clean()
 }
 
-func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
-	h := newOpenInn(t)
+// openSession logs alice in, and returns her tokens and the record of the login.
+func (h *inn) openSession(t *testing.T) (tok, refresh string, rec record.Record) {
+	t.Helper()
 	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
-	tok, refresh := h.token(first, "token"), h.token(first, "refreshToken")
+	tok, refresh = h.token(first, "token"), h.token(first, "refreshToken")
 	_, digest, err := token.DigestOf(tok)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec, err := h.books.Find(t.Context(), digest)
-	if err != nil {
+	if rec, err = h.books.Find(t.Context(), digest); err != nil {
 		t.Fatal(err)
 	}
+	return tok, refresh, rec
+}
+
+func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
+	h := newOpenInn(t)
+	tok, refresh, rec := h.openSession(t)
 	h.call(http.MethodPost, "/auth/logout", bearer(tok))
 	h.index.Removed(rec) // as the watch does
 	for range 100 {      // junk
@@ -157,7 +164,7 @@ func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
 	}
 	h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
 	lines := h.audit.events(t, auditlog.CredentialRevokedUse)
-	if len(lines) != 1 || lines[0]["kind"] != "Refresh" || lines[0]["user"] != "alice" || lines[0]["endpoint"] != "login" || lines[0]["token"] != digest.RecordName() {
+	if len(lines) != 1 || lines[0]["kind"] != "Refresh" || lines[0]["user"] != "alice" || lines[0]["endpoint"] != "login" || lines[0]["token"] != rec.Name() {
 		t.Errorf("%v", lines)
 	}
 	h.clean()
@@ -166,16 +173,7 @@ func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
 // Each refresh deletes the record before it. That makes no later refusal of the same session the use of a revoked credential.
 func TestAudit_RefusedRefreshOfALiveSessionIsNoRevokedUse(t *testing.T) {
 	h := newOpenInn(t)
-	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
-	tok, refresh := h.token(first, "token"), h.token(first, "refreshToken")
-	_, digest, err := token.DigestOf(tok)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec, err := h.books.Find(t.Context(), digest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, refresh, rec := h.openSession(t)
 	got := h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
 	h.index.Removed(rec) // as the watch does
 	for range 200 {      // the clock stands still
