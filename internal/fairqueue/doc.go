@@ -6,6 +6,10 @@
 // namespace has more than its share at a time: its other items wait although workers are free, so that a neighbour's next item
 // finds a worker and an API server that answers.
 //
+// The API server is shared too, and each item costs it several writes. So a namespace with a backlog yields while another one
+// without a backlog works: it has one worker at a time, and rests for twice as long as its last item took. It gets a third of
+// what one worker can do, and the others hardly notice it. Where nobody else has work, or all have a backlog, nobody rests.
+//
 // The order is decided by turns, a plain data structure. Deduplication, delays and rate limits are those of client-go. The
 // package does not know what an item stands for.
 package fairqueue

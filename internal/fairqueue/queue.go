@@ -2,6 +2,7 @@ package fairqueue
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
@@ -14,6 +15,10 @@ type queue struct {
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
 	order   *order
 }
+
+// wake is an item that nobody added: whoever gets it looks for another one. The work queue of client-go wakes a worker when
+// an item is added, and does not know that a namespace may be served again.
+var wake = reconcile.Request{}
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
@@ -55,26 +60,50 @@ func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 	}
 }
 
+// Get waits for the next item.
+func (q *queue) Get() (item reconcile.Request, shutdown bool) {
+	for {
+		item, shutdown = q.TypedRateLimitingInterface.Get()
+		if shutdown || q.ShuttingDown() { // what is left is for the next process
+			return item, true
+		}
+		if item != wake {
+			return item, false
+		}
+		q.TypedRateLimitingInterface.Done(item)
+	}
+}
+
 // GetWithPriority waits for the next item, and returns it with its priority.
 func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdown bool) {
 	item, shutdown = q.Get()
-	if shutdown || q.ShuttingDown() { // what is left is for the next process
+	if shutdown {
 		return item, 0, true
 	}
 	return item, q.order.priorityOf(item), false
 }
 
-// Done gives back an item. Whoever calls it comes for another one, which may be of the same namespace: nobody else has to be
-// woken for it.
+// Done gives back an item. Whoever calls it comes for another one, which may be of the same namespace: somebody else is woken
+// only where there is more to do, or when a rest is over.
 func (q *queue) Done(item reconcile.Request) {
-	q.order.release(item)
+	rest, another := q.order.release(item)
 	q.TypedRateLimitingInterface.Done(item)
+	if another {
+		q.Add(wake)
+	}
+	if rest > 0 {
+		time.AfterFunc(rest, func() {
+			q.order.resume(item.Namespace)
+			q.Add(wake)
+		})
+	}
 }
 
 // order is what client-go stores items in. It calls Touch, Push, Len and Pop under a lock of its own; ask and priorityOf come
 // from elsewhere.
 type order struct {
 	mu     sync.Mutex
+	wakes  bool // wake waits
 	turns  *turns
 	asked  map[reconcile.Request]int // the highest priority since an item was last handed out; absent: none was given
 	handed map[reconcile.Request]int // of items that were handed out a moment ago
@@ -96,10 +125,16 @@ func (o *order) priorityOf(item reconcile.Request) int {
 	return priority
 }
 
-func (o *order) release(item reconcile.Request) {
+func (o *order) release(item reconcile.Request) (rest time.Duration, another bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.turns.release(item)
+	return o.turns.release(item, time.Now())
+}
+
+func (o *order) resume(namespace string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.turns.resume(namespace, time.Now())
 }
 
 // Touch raises the priority of an item that waits.
@@ -109,13 +144,20 @@ func (o *order) Touch(item reconcile.Request) { o.Push(item) }
 func (o *order) Push(item reconcile.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.turns.push(item, o.asked[item])
+	if item == wake {
+		o.wakes = true
+		return
+	}
+	o.turns.push(item, o.asked[item], time.Now())
 }
 
 // Len returns how many items wait and may be handed out.
 func (o *order) Len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.wakes {
+		return o.turns.len() + 1
+	}
 	return o.turns.len()
 }
 
@@ -123,7 +165,11 @@ func (o *order) Len() int {
 func (o *order) Pop() reconcile.Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	item, priority := o.turns.pop()
+	if o.wakes {
+		o.wakes = false
+		return wake
+	}
+	item, priority := o.turns.pop(time.Now())
 	delete(o.asked, item)
 	o.handed[item] = priority
 	return item

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -120,6 +121,60 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 	if r, _ := get(t, q); r.Namespace != "crowded" {
 		t.Errorf("got an item of %s after one was given back, want one of the crowded namespace", r.Namespace)
 	}
+}
+
+func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue("", at(time.Millisecond), 1)
+		defer q.ShutDown()
+		q.Add(item("crowded", -1))
+		first, _ := get(t, q)
+		for n := range 2 * backlog {
+			q.Add(item("crowded", n))
+		}
+		q.Add(item("neighbour", 0))
+		if r, _ := get(t, q); r.Namespace != "neighbour" {
+			t.Fatalf("got %v, want that of the neighbour", r)
+		}
+		time.Sleep(10 * time.Millisecond)
+		began := time.Now()
+		q.Done(first)
+		r, _ := get(t, q)
+		if rested := time.Since(began); r.Namespace != "crowded" || rested != restFactor*10*time.Millisecond {
+			t.Errorf("got %v after %s, want an item of the namespace after its rest", r, rested)
+		}
+	})
+}
+
+// One worker at a time served a namespace while it yielded. Once it does not have to, it has its share of them again.
+func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue("", at(time.Millisecond), 3)
+		defer q.ShutDown()
+		q.Add(item("neighbour", 0))
+		get(t, q)
+		for n := range 2 * backlog {
+			q.Add(item("crowded", n))
+		}
+		first, _ := get(t, q)
+		if n := q.Len(); n != 0 {
+			t.Fatalf("%d more items may be handed out while the namespace yields", n)
+		}
+		next := make(chan reconcile.Request, 1)
+		go func() {
+			r, _, _ := q.GetWithPriority()
+			next <- r
+		}()
+		synctest.Wait() // the worker waits
+		time.Sleep(2 * busyFor)
+		q.Done(first)
+		own, _ := get(t, q)
+		for _, r := range []reconcile.Request{own, <-next} {
+			if r.Namespace != "crowded" {
+				t.Errorf("got %v, want an item of the namespace", r)
+			}
+		}
+	})
 }
 
 // Many workers empty a queue to which others add: no item is lost, and none waits for a signal that never comes.

@@ -2,19 +2,39 @@ package fairqueue
 
 import (
 	"container/list"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
+const (
+	// backlog is how many items a namespace has waiting that asks for more than is done for it.
+	backlog = 16
+	// busyFor is how long a namespace without a backlog counts as at work after an item of it was handed out.
+	busyFor = time.Second
+	// restFactor is how long a namespace that yields rests, as a multiple of the time that its last item took.
+	restFactor = 2
+	// maxRest bounds a rest: what takes long mostly waits, and holds up nobody.
+	maxRest = time.Second
+)
+
 // turns orders items. It is not safe for concurrent use. The zero value is not ready; use newTurns.
 type turns struct {
-	share      int // how many items of one namespace are handed out and not given back at a time
+	share      int                             // how many items of one namespace are handed out and not given back at a time
+	out        map[reconcile.Request]time.Time // items that are handed out, and since when
+	light      [2]served                       // the last two namespaces without a backlog, the later first
 	items      map[reconcile.Request]*entry
 	namespaces map[string]*namespace
 	ring       *list.List         // of *namespace, those that may be served, the next turn first
 	classes    map[int]*list.List // of *namespace by priority, those of the ring that have items of it, the next turn first
 	eligible   int                // items of the namespaces in the ring
 	byRing     bool               // whose turn the next pop is
+}
+
+// served is when an item of a namespace was handed out.
+type served struct {
+	namespace string
+	at        time.Time
 }
 
 // entry is an item that waits.
@@ -28,6 +48,7 @@ type entry struct {
 type namespace struct {
 	name    string
 	out     int                   // items that are handed out
+	rests   int                   // how many resume are to come; it may be served when there is none
 	count   int                   // items that wait
 	waiting map[int]*list.List    // of *entry by priority, the oldest first
 	inClass map[int]*list.Element // in turns.classes, where it may be served
@@ -36,7 +57,8 @@ type namespace struct {
 
 func newTurns(share int) *turns {
 	return &turns{
-		share: max(share, 1), items: map[reconcile.Request]*entry{}, namespaces: map[string]*namespace{},
+		share: max(share, 1), out: map[reconcile.Request]time.Time{},
+		items: map[reconcile.Request]*entry{}, namespaces: map[string]*namespace{},
 		ring: list.New(), classes: map[int]*list.List{},
 	}
 }
@@ -45,7 +67,7 @@ func newTurns(share int) *turns {
 func (t *turns) len() int { return t.eligible }
 
 // push adds an item, or raises the priority of one that waits already.
-func (t *turns) push(request reconcile.Request, priority int) {
+func (t *turns) push(request reconcile.Request, priority int, now time.Time) {
 	if e := t.items[request]; e != nil {
 		if priority <= e.priority {
 			return
@@ -63,11 +85,11 @@ func (t *turns) push(request reconcile.Request, priority int) {
 	if ns.inRing != nil {
 		t.eligible++
 	}
-	t.admit(ns)
+	t.admit(ns, now)
 }
 
 // pop hands out the item whose turn it is, and its priority. There must be one. It counts until release.
-func (t *turns) pop() (reconcile.Request, int) {
+func (t *turns) pop(now time.Time) (reconcile.Request, int) {
 	var ns *namespace
 	var priority int
 	if t.byRing {
@@ -80,9 +102,16 @@ func (t *turns) pop() (reconcile.Request, int) {
 	t.byRing = !t.byRing
 	e := ns.waiting[priority].Front().Value.(*entry)
 	ns.out++
+	t.out[e.request] = now
+	if ns.count < backlog {
+		if t.light[0].namespace != ns.name {
+			t.light[1] = t.light[0]
+		}
+		t.light[0] = served{ns.name, now}
+	}
 	t.take(e)
 	switch {
-	case ns.out >= t.share:
+	case ns.out >= t.shareOf(ns, now):
 		t.suspend(ns)
 	case ns.inRing != nil: // it has more: the others come first
 		t.ring.MoveToBack(ns.inRing)
@@ -93,12 +122,49 @@ func (t *turns) pop() (reconcile.Request, int) {
 	return e.request, e.priority
 }
 
-// release gives back an item that was handed out.
-func (t *turns) release(request reconcile.Request) {
+// release gives back an item that was handed out. The namespace is not served again until resume is called, after the rest;
+// none: it may be served at once. And it reports whether another worker is wanted beside the one that gave it back.
+func (t *turns) release(request reconcile.Request, now time.Time) (rest time.Duration, another bool) {
 	ns := t.namespace(request.Namespace)
 	ns.out = max(ns.out-1, 0)
-	t.admit(ns)
+	if t.yields(ns, now) {
+		rest = min(restFactor*now.Sub(t.out[request]), maxRest)
+	}
+	delete(t.out, request)
+	if rest > 0 {
+		ns.rests++
+		t.suspend(ns)
+		return rest, false
+	}
+	t.admit(ns, now)
+	another = ns.inRing != nil && ns.count > 1 && ns.out+1 < t.shareOf(ns, now)
 	t.forget(ns)
+	return 0, another
+}
+
+// resume ends a rest of a namespace.
+func (t *turns) resume(name string, now time.Time) {
+	ns := t.namespace(name)
+	ns.rests = max(ns.rests-1, 0)
+	t.admit(ns, now)
+	t.forget(ns)
+}
+
+// yields reports whether a namespace has a backlog while another one without works.
+func (t *turns) yields(ns *namespace, now time.Time) bool {
+	last := t.light[0]
+	if last.namespace == ns.name {
+		last = t.light[1]
+	}
+	return ns.count >= backlog && last.namespace != "" && now.Sub(last.at) < busyFor
+}
+
+// shareOf is how many items of a namespace may be handed out at a time.
+func (t *turns) shareOf(ns *namespace, now time.Time) int {
+	if t.yields(ns, now) {
+		return 1
+	}
+	return t.share
 }
 
 func (t *turns) namespace(name string) *namespace {
@@ -111,14 +177,15 @@ func (t *turns) namespace(name string) *namespace {
 }
 
 func (t *turns) forget(ns *namespace) {
-	if ns.out == 0 && ns.count == 0 {
+	if ns.out == 0 && ns.count == 0 && ns.rests == 0 {
 		delete(t.namespaces, ns.name)
 	}
 }
 
-// admit lets a namespace be served that has items and less than its share.
-func (t *turns) admit(ns *namespace) {
-	if ns.count == 0 || ns.out >= t.share {
+// admit lets a namespace be served that has items, less than its share, and no rest, and no other.
+func (t *turns) admit(ns *namespace, now time.Time) {
+	if ns.count == 0 || ns.rests > 0 || ns.out >= t.shareOf(ns, now) {
+		t.suspend(ns)
 		return
 	}
 	if ns.inRing == nil {

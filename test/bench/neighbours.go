@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,8 +19,8 @@ const (
 )
 
 // measureNeighbours compares how long new tokens take from declared to Ready alone and beside a namespace that asks for as much
-// work as it may: its tokens rotate as often as the Client allows, have restart targets that are missing, and are declared and
-// rotated by trigger as fast as one tenant can.
+// work as it may: all its tokens are declared, and then told to rotate, at once, as fast as the API server takes it, and the
+// restart targets of all are missing. What is measured is how others fare while the operator works on that.
 func measureNeighbours(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
@@ -37,27 +36,30 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	hostile, stop := context.WithCancel(ctx)
-	rotated, ended := 0, make(chan error)
-	go func() {
-		var err error
-		rotated, err = b.harass(hostile, s)
-		ended <- err
-	}()
-	if _, err := s.tokens.wait(ctx, "Ready in the hostile namespace", b.hostile/10, isReady); err != nil {
-		stop()
-		return errors.Join(err, <-ended)
-	}
-	beside, err := b.neighbour(ctx, s, "beside")
-	stop()
-	if err = errors.Join(err, <-ended); err != nil {
-		return err
-	}
 	r := b.report.in("neighbours")
 	r.add("tokens of the hostile namespace", float64(b.hostile), "tokens")
-	r.add("of which were rotated meanwhile by trigger", float64(rotated), "rotations")
-	r.beside("from declared to Ready, median, beside that alone", percentile(beside.took, 50).Seconds(), "s", percentile(alone.took, 50).Seconds(), nil)
-	r.beside("from declared to Ready, p99, beside that alone", percentile(beside.took, 99).Seconds(), "s", percentile(alone.took, 99).Seconds(), below(2))
+	for _, phase := range []struct {
+		name string
+		do   func(ctx context.Context, c client.Client, i int) error
+	}{
+		{"declared", func(ctx context.Context, c client.Client, i int) error {
+			return c.Create(ctx, declareHostile(nameOf(i)))
+		}},
+		{"rotated", func(ctx context.Context, c client.Client, i int) error {
+			return c.Patch(ctx, declareHostile(nameOf(i)), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rotation":{"trigger":"2"}}}`)))
+		}},
+	} {
+		if err := s.all(ctx, phase.name, b.hostile, phase.do); err != nil {
+			return err
+		}
+		beside, err := b.neighbour(ctx, s, phase.name)
+		if err != nil {
+			return err
+		}
+		what := fmt.Sprintf("from declared to Ready, %%s, while those are %s, beside that alone", phase.name)
+		r.beside(fmt.Sprintf(what, "median"), percentile(beside.took, 50).Seconds(), "s", percentile(alone.took, 50).Seconds(), nil)
+		r.beside(fmt.Sprintf(what, "p99"), percentile(beside.took, 99).Seconds(), "s", percentile(alone.took, 99).Seconds(), below(2))
+	}
 	return nil
 }
 
@@ -68,28 +70,15 @@ func (b *bench) neighbour(ctx context.Context, s *stage, name string) (*probe, e
 	return p, errors.Join(err, p.end(ctx))
 }
 
-// harass declares the hostile tokens and then changes their triggers, one after the other, until ctx ends.
-func (b *bench) harass(ctx context.Context, s *stage) (rotated int, err error) {
-	c := s.clients[len(s.clients)-1]
-	for i := 0; ctx.Err() == nil; i++ {
-		at := declare(hostileNamespace, nameOf(i%b.hostile))
-		if i < b.hostile {
-			at.Spec.Rotation.Every = "10m"
-			at.Spec.Rotation.Retire = &v1alpha1.Retire{When: v1alpha1.RetireAfterOverlap, MinOverlap: "0s", MaxOverlap: "1s"}
-			for n := range hostileTargets {
-				at.Spec.Restart = append(at.Spec.Restart, v1alpha1.RestartTarget{
-					Kind: v1alpha1.RestartDeployment, Name: v1alpha1.ObjectName(fmt.Sprintf("missing-%d", n)),
-				})
-			}
-			err = c.Create(ctx, at)
-		} else {
-			rotated++
-			patch := fmt.Sprintf(`{"spec":{"rotation":{"trigger":%q}}}`, time.Now().Format(time.RFC3339Nano))
-			err = c.Patch(ctx, at, client.RawPatch("application/merge-patch+json", []byte(patch)))
-		}
-		if err != nil && ctx.Err() == nil {
-			return rotated, fmt.Errorf("the hostile namespace: %w", err)
-		}
+// declareHostile is a token that rotates as often as the Client allows, with restart targets that are missing.
+func declareHostile(name string) *v1alpha1.ApplicationToken {
+	at := declare(hostileNamespace, name)
+	at.Spec.Rotation.Every = "10m"
+	at.Spec.Rotation.Retire = &v1alpha1.Retire{When: v1alpha1.RetireAfterOverlap, MinOverlap: "0s", MaxOverlap: "1s"}
+	for n := range hostileTargets {
+		at.Spec.Restart = append(at.Spec.Restart, v1alpha1.RestartTarget{
+			Kind: v1alpha1.RestartDeployment, Name: v1alpha1.ObjectName(fmt.Sprintf("missing-%d", n)),
+		})
 	}
-	return rotated, nil
+	return at
 }
