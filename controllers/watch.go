@@ -150,7 +150,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
 		}, builder.WithPredicates(specChanged)).
 		WatchesRawSource(quotaSource{quota: r.Quota}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare * workers / namespaceShare / 2)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare * workers / urgentNamespaceShare)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err
@@ -170,9 +170,12 @@ func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 // urgentShare is how many workers those that cannot wait have for each of the others.
 const urgentShare = 4
 
-// namespaceShare is how many namespaces at least it takes to occupy all workers. Of those that cannot wait it takes twice as
-// many.
-const namespaceShare = 4
+// How many namespaces at least it takes to occupy all workers. Of those that cannot wait it takes fewer: people wait for first
+// tokens, beside thousands of others that rotate. A namespace with a backlog has less while others have work: see fairqueue.
+const (
+	namespaceShare       = 4
+	urgentNamespaceShare = 2
+)
 
 // countEvery is how often a Client's counts are brought up to date while its tokens change.
 const countEvery = time.Second

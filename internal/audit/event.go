@@ -13,6 +13,8 @@ const (
 	CredentialRevokedUse Event = "credential.revoked_use"
 	// LoginSucceeded is a login that was opened.
 	LoginSucceeded Event = "login.succeeded"
+	// LoginChecked is a password that was right, where no login was asked for.
+	LoginChecked Event = "login.checked"
 	// LoginFailed is a login that was not opened.
 	LoginFailed Event = "login.failed"
 	// LoginRefreshed is a login that was exchanged for a new one by its refresh token.
@@ -55,6 +57,7 @@ var schema = map[Event][]string{
 	CredentialRefused:        {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
 	CredentialRevokedUse:     {"endpoint", "verdict", "source", "peer", "token", "kind", "subject", "client", "user", "count"},
 	LoginSucceeded:           {"protocol", "source", "peer", "token", "kind", "client", "user"},
+	LoginChecked:             {"protocol", "source", "peer", "client", "user", "count"},
 	LoginFailed:              {"protocol", "verdict", "reason", "source", "peer", "user", "retryAfter", "count"},
 	LoginRefreshed:           {"protocol", "source", "peer", "token", "predecessor", "kind", "client", "user"},
 	LoginRefreshFailed:       {"protocol", "verdict", "source", "peer", "token", "client", "user", "retryAfter", "count"},

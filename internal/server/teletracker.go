@@ -90,8 +90,16 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 		return o, only, err
 	}
 	u, c, err := d.enter(r, n, f, "")
-	if err != nil || only {
+	if err != nil {
 		return o, only, err
+	}
+	if only {
+		d.counted(r, "Checked")
+		d.Audit.Limited(audit.Line{
+			Event: audit.LoginChecked, User: u.Name, Client: c.Name,
+			Source: d.source(r), Peer: peerOf(r.RemoteAddr), Protocol: protocolOf(r),
+		})
+		return o, only, nil
 	}
 	o, err = d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 	return o, only, err

@@ -85,6 +85,9 @@ func TestAPasswordIsCheckedWithoutALogin(t *testing.T) {
 	if h.books.written() != [2]int{} {
 		t.Error("something was written")
 	}
+	if lines := h.audit.events(t, auditlog.LoginChecked); len(lines) != 4 || lines[0]["protocol"] != "teletracker" || lines[0]["user"] == nil || lines[0]["client"] == nil {
+		t.Errorf("the audit log has %v, want a line of each password that was right", lines)
+	}
 	h.clean()
 }
 
