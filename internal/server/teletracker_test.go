@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/server"
 )
 
