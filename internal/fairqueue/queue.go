@@ -23,15 +23,15 @@ var wake = reconcile.Request{}
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
 // New returns what controller.Options.NewQueue asks for: a function that makes a work queue. A namespace has share workers at a
-// time at most, and at least one. Failed items come back when limiter lets them.
-func New(share int) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+// time at most, and at least one. Failed items come back when limiter lets them. The clock is now; rests are timed by the runtime.
+func New(share int, now func() time.Time) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		return newQueue(name, limiter, share)
+		return newQueue(name, limiter, share, now)
 	}
 }
 
-func newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request], share int) *queue {
-	o := &order{turns: newTurns(share), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
+func newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request], share int, now func() time.Time) *queue {
+	o := &order{now: now, turns: newTurns(share), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
 	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: name, Queue: o})
 	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{Name: name, Queue: plain})
 	limited := workqueue.NewTypedRateLimitingQueueWithConfig(limiter, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name, DelayingQueue: delaying})
@@ -102,6 +102,7 @@ func (q *queue) Done(item reconcile.Request) {
 // order is what client-go stores items in. It calls Touch, Push, Len and Pop under a lock of its own; ask and priorityOf come
 // from elsewhere.
 type order struct {
+	now    func() time.Time
 	mu     sync.Mutex
 	wakes  bool // wake waits
 	turns  *turns
@@ -128,13 +129,13 @@ func (o *order) priorityOf(item reconcile.Request) int {
 func (o *order) release(item reconcile.Request) (rest time.Duration, another bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.turns.release(item, time.Now())
+	return o.turns.release(item, o.now())
 }
 
 func (o *order) resume(namespace string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.turns.resume(namespace, time.Now())
+	o.turns.resume(namespace, o.now())
 }
 
 // Touch raises the priority of an item that waits.
@@ -148,7 +149,7 @@ func (o *order) Push(item reconcile.Request) {
 		o.wakes = true
 		return
 	}
-	o.turns.push(item, o.asked[item], time.Now())
+	o.turns.push(item, o.asked[item], o.now())
 }
 
 // Len returns how many items wait and may be handed out.
@@ -169,7 +170,7 @@ func (o *order) Pop() reconcile.Request {
 		o.wakes = false
 		return wake
 	}
-	item, priority := o.turns.pop(time.Now())
+	item, priority := o.turns.pop(o.now())
 	delete(o.asked, item)
 	o.handed[item] = priority
 	return item

@@ -21,7 +21,7 @@ func (at) NumRequeues(reconcile.Request) int      { return 0 }
 
 func startQueue(t *testing.T) *queue {
 	t.Helper()
-	q := newQueue("", at(time.Millisecond), 4)
+	q := newQueue("", at(time.Millisecond), 4, time.Now)
 	t.Cleanup(q.ShutDown)
 	return q
 }
@@ -125,7 +125,7 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 
 func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue("", at(time.Millisecond), 1)
+		q := newQueue("", at(time.Millisecond), 1, time.Now)
 		defer q.ShutDown()
 		q.Add(item("crowded", -1))
 		first, _ := get(t, q)
@@ -149,7 +149,7 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 // One worker at a time served a namespace while it yielded. Once it does not have to, it has its share of them again.
 func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue("", at(time.Millisecond), 3)
+		q := newQueue("", at(time.Millisecond), 3, time.Now)
 		defer q.ShutDown()
 		q.Add(item("neighbour", 0))
 		get(t, q)
