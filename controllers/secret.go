@@ -50,7 +50,7 @@ func belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken, holds bool) b
 	if secret.Labels[v1alpha1.LabelManaged] != "true" || secret.Type != corev1.SecretTypeOpaque {
 		return false
 	}
-	// A Secret that an object of another kind controls is written and deleted by whoever reconciles that object.
+	// A Secret that an object of another kind controls is written and deleted by the reconciler of that object.
 	c := metav1.GetControllerOfNoCopy(secret)
 	free := c == nil || c.Kind == "ApplicationToken" && strings.HasPrefix(c.APIVersion, v1alpha1.GroupVersion.Group+"/")
 	return metav1.IsControlledBy(secret, at) || secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name || holds && free

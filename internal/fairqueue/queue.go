@@ -16,7 +16,7 @@ type queue struct {
 	order   *order
 }
 
-// wake is an item that nobody added: whoever gets it looks for another one. The work queue of client-go wakes a worker when
+// wake is an item that no caller added: the worker that gets it looks for another one. The work queue of client-go wakes a worker when
 // an item is added, and does not know that a namespace may be served again.
 var wake = reconcile.Request{}
 
@@ -83,7 +83,7 @@ func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdow
 	return item, q.order.priorityOf(item), false
 }
 
-// Done gives back an item. Whoever calls it comes for another one, which may be of the same namespace: somebody else is woken
+// Done gives back an item. The worker comes for another one, which may be of the same namespace: another worker is woken
 // only where there is more to do, or when a rest is over.
 func (q *queue) Done(item reconcile.Request) {
 	rest, another := q.order.release(item)

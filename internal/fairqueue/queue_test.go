@@ -125,7 +125,8 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 
 func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue("", at(time.Millisecond), 1, time.Now)
+		now := began
+		q := newQueue("", at(time.Millisecond), 1, func() time.Time { return now })
 		defer q.ShutDown()
 		q.Add(item("crowded", -1))
 		first, _ := get(t, q)
@@ -136,11 +137,11 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 		if r, _ := get(t, q); r.Namespace != "neighbour" {
 			t.Fatalf("got %v, want that of the neighbour", r)
 		}
-		time.Sleep(10 * time.Millisecond)
-		began := time.Now()
+		now = now.Add(10 * time.Millisecond)
+		done := time.Now()
 		q.Done(first)
 		r, _ := get(t, q)
-		if rested := time.Since(began); r.Namespace != "crowded" || rested != restFactor*10*time.Millisecond {
+		if rested := time.Since(done); r.Namespace != "crowded" || rested != restFactor*10*time.Millisecond {
 			t.Errorf("got %v after %s, want an item of the namespace after its rest", r, rested)
 		}
 	})
@@ -149,7 +150,8 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 // One worker at a time served a namespace while it yielded. Once it does not have to, it has its share of them again.
 func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueue("", at(time.Millisecond), 3, time.Now)
+		now := began
+		q := newQueue("", at(time.Millisecond), 3, func() time.Time { return now })
 		defer q.ShutDown()
 		q.Add(item("neighbour", 0))
 		get(t, q)
@@ -166,7 +168,7 @@ func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 			next <- r
 		}()
 		synctest.Wait() // the worker waits
-		time.Sleep(2 * busyFor)
+		now = now.Add(2 * busyFor)
 		q.Done(first)
 		own, _ := get(t, q)
 		for _, r := range []reconcile.Request{own, <-next} {

@@ -14,7 +14,7 @@ const (
 	busyFor = time.Second
 	// restFactor is how long a namespace that yields rests, as a multiple of the time that its last item took.
 	restFactor = 2
-	// maxRest bounds a rest: what takes long mostly waits, and holds up nobody.
+	// maxRest bounds a rest: an item that takes long mostly waits, and holds up no other.
 	maxRest = time.Second
 )
 

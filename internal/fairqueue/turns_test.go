@@ -205,7 +205,7 @@ func TestTurns_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 
 	quiet := began.Add(2 * busyFor)
 	if rest, another := q.release(third, quiet); rest != 0 || !another {
-		t.Errorf("rests for %s, another worker %v; want neither a rest nor one at a time once nobody else has work", rest, another)
+		t.Errorf("rests for %s, another worker %v; want neither a rest nor one at a time once no other namespace has work", rest, another)
 	}
 }
 
