@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,11 +133,7 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newWorld(t)
-	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} }))
-	w.must(w.declare())
-	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
-		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
-	}))
+	w.must(w.declareLabelled(label))
 	o := w.start(api, api)
 	w.must(o.settle())
 	var s corev1.Secret
@@ -156,11 +153,7 @@ func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newWorld(t)
-	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} }))
-	w.must(w.declare())
-	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
-		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
-	}))
+	w.must(w.declareLabelled(label))
 	refuses, asked := false, 0
 	o := w.start(interceptor.NewClient(api, interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
@@ -180,6 +173,14 @@ func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
 		t.Errorf("asked %d times: %s: %s", asked, reason, message)
 	}
+}
+
+// declareLabelled declares a token whose Secret gets a label that the Client allows.
+func (w *world) declareLabelled(label string) error {
+	err := w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} })
+	return errors.Join(err, w.declare(), w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
+	}))
 }
 
 // editClient changes the Client as its platform team would.
