@@ -10,7 +10,7 @@ import (
 func (x *Index) Remembered() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.grants) + len(x.owners) + len(x.tenants) + len(x.people) + len(x.ended) + len(x.namespaces)
+	return len(x.grants) + len(x.alike) + len(x.owners) + len(x.tenants) + len(x.people) + len(x.ended) + len(x.namespaces)
 }
 
 // ItemSize is how many bytes of memory a record has in the index, beside its slot and its owner.

@@ -74,8 +74,7 @@ type Held struct {
 	credential fingerprint
 	since      int64 // a record that was issued before then is not that of the user; 0: it is
 
-	ungranted bool               // the namespace of the owner is granted nothing
-	labels    *map[string]string // of that namespace
+	ungranted bool // the namespace of the owner is granted nothing
 }
 
 // ID names a credential without helping anybody to present it.

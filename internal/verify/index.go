@@ -3,6 +3,7 @@ package verify
 import (
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type Index struct {
 	sessions   removed    // sessions, by what their refresh tokens have in common
 	ended      map[token.Digest]bool
 	grants     map[string]*grants
+	alike      map[string]*alike
 	owners     map[string]*owner
 	tenants    map[string]*tenant
 	people     map[string]*person
@@ -56,18 +58,34 @@ const (
 	ownerExempt                     // its namespace needs no grant
 )
 
-// grants are what records were given. Records that were given the same share one, and so the join with their client.
+// grants are what records were given. Records that were given the same share one, and so the join with their client. What
+// verification reads comes first, so that it is together in the processor's cache.
 type grants struct {
+	tenant    *tenant
+	person    *person                   // nil: the credential speaks for the client alone
+	namespace *namespaceEntry           // nil: the owner has none
+	held      atomic.Pointer[evaluated] // as the namespace is granted
+	exempt    atomic.Pointer[evaluated] // where it needs no grant
+	ranges    []netip.Prefix
+
 	key                string
-	tenant             *tenant
-	person             *person         // nil: the credential speaks for the client alone
-	userUID            string          // of the person at issue; empty: not known, or the person is the owner
-	namespace          *namespaceEntry // nil: the owner has none
+	userUID            string // of the person at issue; empty: not known, or the person is the owner
 	roles, permissions []string
-	ranges             []netip.Prefix
-	held               atomic.Pointer[Held] // as the namespace is granted
-	exempt             atomic.Pointer[Held] // where it needs no grant
+	alike              *alike // nil where there is no namespace
 	users              int
+}
+
+// alike are grants that differ in nothing but the namespace.
+type alike struct {
+	key   string
+	held  atomic.Pointer[Held] // what one of them amounted to
+	users int
+}
+
+// evaluated is what grants amount to in a namespace of those labels. Which client and user it is for, the Held itself tells.
+type evaluated struct {
+	held   *Held
+	labels *map[string]string
 }
 
 // tenant is a client by its name, whether or not there is one at the time.
@@ -88,11 +106,25 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 	if n != nil {
 		labels = n.labels.Load()
 	}
-	if h := kept.Load(); h != nil && h.Client == c && h.User == u && h.labels == labels {
+	if e := kept.Load(); e != nil && e.labels == labels && e.held.Client == c && e.held.User == u {
+		return e.held
+	}
+	h := g.alike.share(g.cut(c, u, n, labels))
+	kept.Store(&evaluated{h, labels})
+	return h
+}
+
+// share returns what is equal to h and already there, or h. The tokens of a client in a thousand namespaces mostly hold the same,
+// and one Held stays in the processor's cache where a thousand do not.
+func (a *alike) share(h *Held) *Held {
+	if a == nil {
 		return h
 	}
-	h := g.cut(c, u, n, labels)
-	kept.Store(h)
+	// What points to another client or user would be evaluated again at each verification, however equal it is.
+	if same := a.held.Load(); same != nil && same.Client == h.Client && same.User == h.User && reflect.DeepEqual(same, h) {
+		return same
+	}
+	a.held.Store(h)
 	return h
 }
 
@@ -227,9 +259,11 @@ func (x *Index) grantsOf(r record.Record) *grants {
 		return g
 	}
 	g := newGrants(r, x.tenant(r.Client), x.person(r.User), x.namespace(r.Owner.Namespace))
+	g.alike = x.alikeOf(r)
 	g.tenant.users++
 	if g.namespace != nil {
 		g.namespace.users++
+		g.alike.users++
 	}
 	if g.person != nil {
 		g.person.users++
@@ -246,6 +280,24 @@ func newGrants(r record.Record, t *tenant, p *person, n *namespaceEntry) *grants
 		key: grantsKey(r), tenant: t, person: p, userUID: r.UserUID, namespace: n,
 		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: Ranges(r.SourceRanges),
 	}
+}
+
+// alikeOf are the grants of a record, shared with other namespaces; nil if it has none.
+func (x *Index) alikeOf(r record.Record) *alike {
+	if r.Owner.Namespace == "" {
+		return nil
+	}
+	r.Owner.Namespace = ""
+	key := grantsKey(r)
+	a := x.alike[key]
+	if a == nil {
+		a = &alike{key: key}
+		if x.alike == nil {
+			x.alike = map[string]*alike{}
+		}
+		x.alike[key] = a
+	}
+	return a
 }
 
 // grantsKey is the same for the same grants: no name in it has a space or a newline.
@@ -286,6 +338,9 @@ func (x *Index) leave(it *item) {
 	if g.namespace != nil {
 		g.namespace.users--
 		x.dropNamespace(g.namespace)
+		if g.alike.users--; g.alike.users == 0 {
+			delete(x.alike, g.alike.key)
+		}
 	}
 }
 

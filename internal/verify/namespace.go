@@ -37,7 +37,7 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry, labels *map[string]s
 		within = &narrow
 	}
 	h := hold(within, u, g.roles, g.permissions, g.ranges)
-	h.Client, h.labels, h.ungranted = c, labels, !granted
+	h.Client, h.ungranted = c, !granted
 	h.bind(g.userUID)
 	return h
 }

@@ -1,8 +1,14 @@
 package verify_test
 
 import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/internal/verify/verifytest"
@@ -125,14 +131,137 @@ func TestVerify_NamesakeOfUserIsRefused(t *testing.T) {
 	}
 }
 
-// The labels of a namespace are compared by identity at each verification, so an equal set must not make a new one.
+// The labels of a namespace are compared by identity at each verification, so an equal set must not make a new cut.
 func TestVerify_SameLabelsKeepTheCut(t *testing.T) {
-	w := newTwist(t)
-	w.SetNamespace("shop", map[string]string{"team": "search"})
-	before, _ := w.ask(verify.Facts{})
-	w.SetNamespace("shop", map[string]string{"team": "search"})
-	if after, _ := w.ask(verify.Facts{}); after.Held != before.Held {
-		t.Error("a namespace that is as it was made a new cut")
+	w, drawn := newTwist(t), 0
+	w.SetClient(acme(func(c *verify.Client) {
+		c.Draw = func(string, map[string]string) ([]string, bool) { drawn++; return []string{"primary"}, true }
+	}))
+	for range 3 {
+		w.SetNamespace("shop", map[string]string{"team": "search"})
+		w.ask(verify.Facts{})
+	}
+	if drawn != 1 {
+		t.Errorf("the client was asked %d times for what a namespace may draw, which stayed as it was", drawn)
+	}
+}
+
+// byLabels grants a namespace the role of each of its labels.
+func byLabels(_ string, labels map[string]string) ([]string, bool) {
+	return slices.Collect(maps.Keys(labels)), len(labels) > 0
+}
+
+// drawn is what a model of the index knows: a token for each combination of namespace and roles, and what they may draw.
+type drawn struct {
+	clients    [2]verify.Client // as they were set last
+	namespaces map[string]map[string]string
+	tokens     []token.Token
+	records    []record.Record
+}
+
+func newDrawn(t *testing.T) *drawn {
+	d := &drawn{namespaces: map[string]map[string]string{}}
+	for c := range d.clients {
+		d.clients[c] = verify.Client{Name: fmt.Sprintf("client-%d", c), Draw: byLabels}
+		for n := range 4 {
+			for _, roles := range [][]string{{"reader"}, {"writer"}, {"reader", "writer"}} {
+				tok := verifytest.Mint(t, token.Application, fmt.Sprint(t.Name(), c, n, roles))
+				d.tokens = append(d.tokens, tok)
+				d.records = append(d.records, record.Record{
+					Kind: token.Application, Digest: tok.Digest(), Client: d.clients[c].Name, Roles: roles, IssuedAt: noon,
+					Owner: record.Owner{Kind: "ApplicationToken", Namespace: fmt.Sprintf("team-%d", n), Name: fmt.Sprint(c, roles), UID: "1"},
+				})
+			}
+		}
+	}
+	return d
+}
+
+func (d *drawn) index() *verify.Index {
+	x := &verify.Index{}
+	for _, c := range d.clients {
+		x.SetClient(c)
+	}
+	for name, labels := range d.namespaces {
+		x.SetNamespace(name, labels)
+	}
+	for _, r := range d.records {
+		x.Resume(r.Owner)
+		x.Set(r)
+	}
+	return x
+}
+
+// change does something at random, to an index and to what the model knows.
+func (d *drawn) change(x *verify.Index, r *rand.Rand) {
+	if r.IntN(4) == 0 {
+		c := &d.clients[r.IntN(len(d.clients))]
+		c.Ceiling = grant.NewCeiling([]grant.Role{
+			{Name: "reader", Permissions: []string{"search.query", "search.*"}[:1+r.IntN(2)]},
+			{Name: "writer", Permissions: []string{"search.write"}},
+		}[:r.IntN(3)])
+		x.SetClient(*c)
+		return
+	}
+	name := fmt.Sprintf("team-%d", r.IntN(4))
+	if r.IntN(4) == 0 {
+		delete(d.namespaces, name)
+		x.RemoveNamespace(name)
+		return
+	}
+	labels := map[string]string{}
+	for _, role := range []string{"reader", "writer", "other"} {
+		if r.IntN(2) == 0 {
+			labels[role] = ""
+		}
+	}
+	d.namespaces[name] = labels
+	x.SetNamespace(name, labels)
+}
+
+// Invariant 6, where namespaces share what their tokens hold: what one of them may draw never counts for another.
+func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
+	d, r := newDrawn(t), rand.New(rand.NewPCG(1, 2))
+	lived := d.index()
+	good := 0
+	for step := range 300 {
+		d.change(lived, r)
+		fresh := d.index()
+		for i, tok := range d.tokens {
+			got, verdict := lived.Verify(noon, tok.Reveal(), verify.Facts{})
+			want, due := fresh.Verify(noon, tok.Reveal(), verify.Facts{})
+			if verdict != due {
+				t.Fatalf("step %d, token %d: %s, want %s", step, i, verdict, due)
+			}
+			if verdict != verify.Good {
+				continue
+			}
+			good++
+			if got.Held.Client.Name != d.records[i].Client || got.Held.RoleList != want.Held.RoleList || got.Held.PermissionList != want.Held.PermissionList {
+				t.Fatalf("step %d, token %d holds %q and %q of %s, want %q and %q", step, i,
+					got.Held.RoleList, got.Held.PermissionList, got.Held.Client.Name, want.Held.RoleList, want.Held.PermissionList)
+			}
+		}
+	}
+	if good == 0 {
+		t.Error("no token was ever good")
+	}
+}
+
+// A client's tokens in a thousand namespaces must not hold a thousand copies of what they may do.
+func TestVerify_NamespacesShareWhatIsEqual(t *testing.T) {
+	d := newDrawn(t)
+	for n := range 4 {
+		d.namespaces[fmt.Sprintf("team-%d", n)] = map[string]string{"reader": ""}
+	}
+	x := d.index()
+	held := map[*verify.Held]bool{}
+	for _, tok := range d.tokens {
+		who, _ := x.Verify(noon, tok.Reveal(), verify.Facts{})
+		held[who.Held] = true
+	}
+	if want := len(d.tokens) / 4; len(held) > want {
+		t.Errorf("%d tokens of 4 namespaces hold %d different things, want at most %d", len(d.tokens), len(held), want)
 	}
 }
 
