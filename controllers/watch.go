@@ -174,7 +174,7 @@ const urgentShare = 4
 // tokens, beside thousands of others that rotate. A namespace with a backlog has less while others have work: see fairqueue.
 const (
 	namespaceShare       = 4
-	urgentNamespaceShare = 2
+	urgentNamespaceShare = 3
 )
 
 // countEvery is how often a Client's counts are brought up to date while its tokens change.

@@ -11,7 +11,7 @@ const (
 	// backlog is how many items a namespace has waiting that asks for more than is done for it.
 	backlog = 16
 	// busyFor is how long a namespace without a backlog counts as at work after an item of it was handed out.
-	busyFor = time.Second
+	busyFor = 5 * time.Second
 	// restFactor is how long a namespace that yields rests, as a multiple of the time that its last item took.
 	restFactor = 2
 	// maxRest bounds a rest: an item that takes long mostly waits, and holds up no other.

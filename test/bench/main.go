@@ -100,7 +100,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
 	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
 	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for one that is never reached")
-	fs.DurationVar(&o.idle, "idle", 30*time.Second, "idle, neighbours: how long to look on")
+	fs.DurationVar(&o.idle, "idle", time.Minute, "idle, neighbours: how long to look on")
 	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate, neighbours: a new token each")
 	fs.IntVar(&o.hostile, "hostile", 1000, "neighbours: how many tokens the hostile namespace has")
 	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
