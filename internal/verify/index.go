@@ -62,10 +62,10 @@ const (
 // verification reads comes first, so that it is together in the processor's cache.
 type grants struct {
 	tenant    *tenant
-	person    *person                   // nil: the credential speaks for the client alone
-	namespace *namespaceEntry           // nil: the owner has none
-	held      atomic.Pointer[evaluated] // as the namespace is granted
-	exempt    atomic.Pointer[evaluated] // where it needs no grant
+	person    *person              // nil: the credential speaks for the client alone
+	namespace *namespaceEntry      // nil: the owner has none
+	held      atomic.Pointer[Held] // as the namespace is granted
+	exempt    atomic.Pointer[Held] // where it needs no grant
 	ranges    []netip.Prefix
 
 	key                string
@@ -82,12 +82,6 @@ type alike struct {
 	users int
 }
 
-// evaluated is what grants amount to in a namespace of those labels. Which client and user it is for, the Held itself tells.
-type evaluated struct {
-	held   *Held
-	labels *map[string]string
-}
-
 // tenant is a client by its name, whether or not there is one at the time.
 type tenant struct {
 	name  string
@@ -102,15 +96,15 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 	if exempt {
 		kept, n = &g.exempt, nil
 	}
-	var labels *map[string]string
-	if n != nil {
-		labels = n.labels.Load()
+	if h := kept.Load(); h != nil && h.Client == c && h.User == u {
+		return h
 	}
-	if e := kept.Load(); e != nil && e.labels == labels && e.held.Client == c && e.held.User == u {
-		return e.held
-	}
-	h := g.alike.share(g.cut(c, u, n, labels))
-	kept.Store(&evaluated{h, labels})
+	// The namespace voids what is kept after it has stored other labels, and labels are read here after the mark was set. So while
+	// the mark is in its place, h is of the labels as they are.
+	mark := &Held{}
+	kept.Store(mark)
+	h := g.alike.share(g.cut(c, u, n))
+	kept.CompareAndSwap(mark, h)
 	return h
 }
 
@@ -262,7 +256,7 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	g.alike = x.alikeOf(r)
 	g.tenant.users++
 	if g.namespace != nil {
-		g.namespace.users++
+		g.namespace.grants = append(g.namespace.grants, g)
 		g.alike.users++
 	}
 	if g.person != nil {
@@ -336,7 +330,7 @@ func (x *Index) leave(it *item) {
 		x.dismiss(g.person)
 	}
 	if g.namespace != nil {
-		g.namespace.users--
+		g.namespace.leave(g)
 		x.dropNamespace(g.namespace)
 		if g.alike.users--; g.alike.users == 0 {
 			delete(x.alike, g.alike.key)

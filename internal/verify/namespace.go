@@ -11,12 +11,28 @@ import (
 type namespaceEntry struct {
 	name   string
 	labels atomic.Pointer[map[string]string] // nil: no namespace of that name is known
-	users  int
+	grants []*grants                         // of records in it
+}
+
+// relabel takes in other labels; nil: there is no such namespace. What its grants amounted to no longer counts.
+func (n *namespaceEntry) relabel(labels *map[string]string) {
+	n.labels.Store(labels)
+	void := &Held{} // of no client
+	for _, g := range n.grants {
+		g.held.Store(void)
+	}
+}
+
+func (n *namespaceEntry) leave(g *grants) {
+	last := len(n.grants) - 1
+	n.grants[slices.Index(n.grants, g)] = n.grants[last]
+	n.grants[last] = nil
+	n.grants = n.grants[:last]
 }
 
 // cut returns what the grants amount to: what was asked for, within what the client holds, and unless n is nil within what
 // the client or the user lets namespace n have.
-func (g *grants) cut(c *Client, u *User, n *namespaceEntry, labels *map[string]string) *Held {
+func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	if n == nil {
 		h := hold(c, u, g.roles, g.permissions, g.ranges)
 		h.bind(g.userUID)
@@ -27,7 +43,7 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry, labels *map[string]s
 		granted = slices.Contains(u.Namespaces, n.name)
 	} else if c.Draw != nil {
 		var known map[string]string
-		if labels != nil {
+		if labels := n.labels.Load(); labels != nil {
 			known = *labels
 		}
 		var roles []string
@@ -64,7 +80,7 @@ func (x *Index) SetNamespace(name string, labels map[string]string) {
 	if labels == nil {
 		labels = map[string]string{} // known to have none, as opposed to not known
 	}
-	n.labels.Store(&labels)
+	n.relabel(&labels)
 }
 
 // RemoveNamespace forgets a namespace: from now on only grants that name it count.
@@ -72,7 +88,7 @@ func (x *Index) RemoveNamespace(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if n := x.namespaces[name]; n != nil {
-		n.labels.Store(nil)
+		n.relabel(nil)
 		x.dropNamespace(n)
 	}
 }
@@ -94,7 +110,7 @@ func (x *Index) namespace(name string) *namespaceEntry {
 }
 
 func (x *Index) dropNamespace(n *namespaceEntry) {
-	if n.users == 0 && n.labels.Load() == nil {
+	if len(n.grants) == 0 && n.labels.Load() == nil {
 		delete(x.namespaces, n.name)
 	}
 }

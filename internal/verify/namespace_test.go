@@ -5,6 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/apptoken/operator/internal/grant"
@@ -246,6 +248,37 @@ func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
 	if good == 0 {
 		t.Error("no token was ever good")
 	}
+}
+
+// Invariant 6, while others verify: an evaluation that began before a label was taken away must not outlast it.
+func TestVerify_ChangedLabelsCountWhileOthersVerify(t *testing.T) {
+	w := newTwist(t)
+	w.SetClient(acme(byLabel))
+	facts := verify.Facts{Roles: []string{"primary"}}
+	text := w.tok.Reveal()
+	var over sync.WaitGroup
+	var ended atomic.Bool
+	for range 3 {
+		over.Go(func() {
+			for !ended.Load() {
+				w.Verify(noon, text, facts)
+			}
+		})
+	}
+	for i := range 10_000 {
+		w.SetNamespace("shop", map[string]string{"team": "search"})
+		if _, verdict := w.ask(facts); verdict != verify.Good {
+			t.Errorf("round %d: %s with the label", i, verdict)
+			break
+		}
+		w.SetNamespace("shop", nil)
+		if _, verdict := w.ask(facts); verdict != verify.NamespaceNotGranted {
+			t.Errorf("round %d: %s without the label", i, verdict)
+			break
+		}
+	}
+	ended.Store(true)
+	over.Wait()
 }
 
 // A client's tokens in a thousand namespaces must not hold a thousand copies of what they may do.
