@@ -138,7 +138,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Watches(&v1alpha1.Client{}, r.clientChanged(), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		Watches(&v1alpha1.User{}, lowPriority(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).
 		WatchesMetadata(namespaces, lowPriority(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, notInitial)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers/namespaceShare, r.Now)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers*namespacePercent/100, r.Now)}).
 		Complete(reconcile.Func(pass))
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
 		}, builder.WithPredicates(specChanged)).
 		WatchesRawSource(quotaSource{quota: r.Quota}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare*workers/urgentNamespaceShare, r.Now)}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare*workers*urgentNamespacePercent/100, r.Now)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err
@@ -170,11 +170,11 @@ func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 // urgentShare is how many workers those that cannot wait have for each of the others.
 const urgentShare = 4
 
-// How many namespaces at least it takes to occupy all workers. Of those that cannot wait it takes fewer: people wait for first
-// tokens, beside thousands of others that rotate. A namespace with a backlog has less while others have work: see fairqueue.
+// The percentages of the workers that a namespace may have at a time. Of those that cannot wait they are more: people wait for first
+// tokens, beside thousands of others that rotate. A namespace with a backlog has less: see fairqueue.
 const (
-	namespaceShare       = 4
-	urgentNamespaceShare = 3
+	namespacePercent       = 25
+	urgentNamespacePercent = 75
 )
 
 // countEvery is how often a Client's counts are brought up to date while its tokens change.

@@ -8,7 +8,8 @@
 //
 // The API server is shared too, and each item costs it several writes. So a namespace with a backlog yields while another one
 // without a backlog works: it has one worker at a time, and rests for twice as long as its last item took. It gets a third of
-// what one worker can do, and the others hardly notice it. Where no other namespace has work, or all have a backlog, none rests.
+// what one worker can do, and the others hardly notice it. Where no other namespace has work, or all have a backlog, none rests, but one
+// with more than a hundred items has a third of its share.
 //
 // The order is decided by turns, a plain data structure. Deduplication, delays and rate limits are those of client-go. The
 // package does not know what an item stands for.

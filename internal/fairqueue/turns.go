@@ -10,6 +10,10 @@ import (
 const (
 	// backlog is how many items a namespace has waiting that asks for more than is done for it.
 	backlog = 16
+	// crowd is how many items a namespace has waiting that takes more than a few seconds. It has a crowdShare-th of its share, although
+	// no other namespace has work: the next item of one that comes finds an API server that answers.
+	crowd      = 128
+	crowdShare = 3
 	// busyFor is how long a namespace without a backlog counts as at work after an item of it was handed out.
 	busyFor = 5 * time.Second
 	// restFactor is how long a namespace that yields rests, as a multiple of the time that its last item took.
@@ -161,10 +165,14 @@ func (t *turns) yields(ns *namespace, now time.Time) bool {
 
 // shareOf is how many items of a namespace may be handed out at a time.
 func (t *turns) shareOf(ns *namespace, now time.Time) int {
-	if t.yields(ns, now) {
+	switch {
+	case t.yields(ns, now):
 		return 1
+	case ns.count >= crowd:
+		return max(t.share/crowdShare, 1)
+	default:
+		return t.share
 	}
-	return t.share
 }
 
 func (t *turns) namespace(name string) *namespace {

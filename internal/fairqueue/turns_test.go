@@ -209,6 +209,33 @@ func TestTurns_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 	}
 }
 
+// A namespace that has all workers for minutes would delay the next item of a neighbour by what all of them are about.
+func TestTurns_CrowdAloneHasAThirdOfTheShare(t *testing.T) {
+	q := newTurns(9)
+	for n := range crowd + 9 {
+		q.push(item("crowded", n), 0, began)
+	}
+	var held []reconcile.Request
+	for q.len() > 0 {
+		r, _ := q.pop(began)
+		held = append(held, r)
+	}
+	if len(held) != 3 {
+		t.Errorf("%d items are handed out of a crowd, want a third of 9", len(held))
+	}
+	for q.items[item("crowded", crowd+8)] != nil { // until the crowd is gone
+		q.release(held[0], began)
+		held = held[1:]
+		for q.len() > 0 {
+			r, _ := q.pop(began)
+			held = append(held, r)
+		}
+		if want := len(held); q.namespace("crowded").count < crowd && q.namespace("crowded").count > 0 && want != 9 {
+			t.Fatalf("%d items are handed out once there is no crowd, want the share of 9", want)
+		}
+	}
+}
+
 func TestTurns_RestIsBounded(t *testing.T) {
 	q := newTurns(1)
 	for n := range 100 {
