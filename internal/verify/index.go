@@ -96,17 +96,25 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 	if exempt {
 		kept, n = &g.exempt, nil
 	}
-	if h := kept.Load(); h != nil && h.Client == c && h.User == u {
-		return h
+	for {
+		h := kept.Load()
+		switch {
+		case h != nil && h.Client == c && h.User == u:
+			return h
+		case h == nil || !h.void():
+			kept.CompareAndSwap(h, &Held{})
+		default:
+			// The namespace stores other labels first and puts another void Held here second, and labels are read after this one
+			// was. So while this one is in its place, what is cut is of the labels as they are.
+			cut := g.alike.share(g.cut(c, u, n))
+			kept.CompareAndSwap(h, cut)
+			return cut
+		}
 	}
-	// The namespace voids what is kept after it has stored other labels, and labels are read here after the mark was set. So while
-	// the mark is in its place, h is of the labels as they are.
-	mark := &Held{}
-	kept.Store(mark)
-	h := g.alike.share(g.cut(c, u, n))
-	kept.CompareAndSwap(mark, h)
-	return h
 }
+
+// void reports whether h stands for what has yet to be cut. Each void Held is put in one place once.
+func (h *Held) void() bool { return h.Client == nil }
 
 // share returns what is equal to h and already there, or h. The tokens of a client in a thousand namespaces mostly hold the same,
 // and one Held stays in the processor's cache where a thousand do not.

@@ -17,9 +17,8 @@ type namespaceEntry struct {
 // relabel takes in other labels; nil: there is no such namespace. What its grants amounted to no longer counts.
 func (n *namespaceEntry) relabel(labels *map[string]string) {
 	n.labels.Store(labels)
-	void := &Held{} // of no client
 	for _, g := range n.grants {
-		g.held.Store(void)
+		g.held.Store(&Held{})
 	}
 }
 
