@@ -35,7 +35,7 @@ func TestEverySectionMeasures(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Date.IsZero() || r.CPU == "" || r.Cores == 0 || r.Go == "" || r.Kubernetes == "" {
+	if r.Date.IsZero() || r.Commit == "" || r.CPU == "" || r.Cores == 0 || r.Go == "" || r.Kubernetes == "" {
 		t.Errorf("the results do not say where they were had: %+v", r.environment)
 	}
 	value := map[string]float64{}
@@ -52,6 +52,7 @@ func TestEverySectionMeasures(t *testing.T) {
 		"idle: writes meanwhile":                  0,
 		"rotate by trigger: tokens rotated":       50,
 		"start: records in the index by then":     200,
+		"start: writes after it":                  0,
 
 		"logins: refreshes: POST tokenrecords for each":                    1,
 		"logins: refreshes: DELETE tokenrecords for each":                  1,

@@ -117,34 +117,45 @@ func (p *people) moveIn(ctx context.Context, ways ...hashing) error {
 		return fmt.Errorf("create Client %s: %w", peopleClient, err)
 	}
 	for _, h := range ways {
-		hash, err := h.hash()
-		if err != nil {
+		var err error
+		if p.stored[h.users], err = p.storePassword(ctx, h); err != nil {
 			return err
-		}
-		if p.stored[h.users], err = password.ReadHash(hash); err != nil {
-			return err
-		}
-		secret := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: h.words},
-			StringData: map[string]string{"passwordHash": hash},
-		}
-		if err := admin.Create(ctx, secret); err != nil {
-			return fmt.Errorf("create Secret %s: %w", h.words, err)
 		}
 		err = p.all(ctx, "users", usersEach, func(ctx context.Context, c client.Client, i int) error {
-			return c.Create(ctx, &v1alpha1.User{
-				ObjectMeta: metav1.ObjectMeta{Name: h.user(i)},
-				Spec: v1alpha1.UserSpec{
-					PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(h.words)},
-					Accounts:          []v1alpha1.Account{{Client: peopleClient, Roles: []v1alpha1.RoleName{"primary", "developer"}}},
-				},
-			})
+			return c.Create(ctx, declareUser(h.user(i), h.words, peopleClient))
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// storePassword makes the Secret of a way to store passwords.
+func (s *stage) storePassword(ctx context.Context, h hashing) (password.Stored, error) {
+	hash, err := h.hash()
+	if err != nil {
+		return password.Stored{}, err
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: h.words},
+		StringData: map[string]string{"passwordHash": hash},
+	}
+	if err := s.clients[0].Create(ctx, secret); err != nil {
+		return password.Stored{}, fmt.Errorf("create Secret %s: %w", h.words, err)
+	}
+	return password.ReadHash(hash)
+}
+
+// declareUser returns a User with an account at a client, whose password is in the Secret of that name.
+func declareUser(name, secret, client string) *v1alpha1.User {
+	return &v1alpha1.User{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1alpha1.UserSpec{
+			PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(secret)},
+			Accounts:          []v1alpha1.Account{{Client: client, Roles: []v1alpha1.RoleName{"primary", "developer"}}},
+		},
+	}
 }
 
 // openDoor starts the operator. What plain clients write, in a namespace that it does not serve, is nothing to it.

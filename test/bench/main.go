@@ -61,6 +61,7 @@ var sections = []section{
 type options struct {
 	only     []string
 	json     string
+	page     string
 	manager  string
 	tokens   int
 	clients  int
@@ -96,6 +97,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return nil
 	})
 	fs.StringVar(&o.json, "json", "bench.json", "`file` for the results; empty for none")
+	fs.StringVar(&o.page, "page", "", "`file` whose tables are replaced by those of the sections that ran; empty for none")
 	fs.StringVar(&o.manager, "manager", "", "`program` of the operator (default: built from this source)")
 	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
 	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
@@ -167,16 +169,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	klog.SetLogger(quietly)
 	b := &bench{options: o, progress: progress{to: stderr, began: time.Now()}, report: report{environment: describeMachine()}}
 	defer func() { err = errors.Join(err, b.end()) }()
+	var complete []string
 	for _, s := range sections {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
 		}
 		b.say("%s: begins", s.name)
+		b.report.part = s.name
 		if err = s.run(ctx, b); err != nil {
 			err = fmt.Errorf("%s: %w", s.name, err)
 			break
 		}
+		complete = append(complete, s.name)
 	}
 	b.report.print(stdout)
-	return errors.Join(err, b.report.save(o.json))
+	return errors.Join(err, b.report.save(o.json), b.report.publish(o.page, complete))
 }

@@ -16,11 +16,14 @@ import (
 type report struct {
 	environment
 	Results []*row `json:"results"`
+
+	part string // that is being measured
 }
 
 // environment is what the numbers depend on.
 type environment struct {
 	Date       time.Time `json:"date"`
+	Commit     string    `json:"commit"` // that was built
 	CPU        string    `json:"cpu"`
 	Cores      int       `json:"cores"`
 	Go         string    `json:"go"`
@@ -29,6 +32,7 @@ type environment struct {
 
 // row is one number.
 type row struct {
+	Part    string   `json:"part"` // of the benchmark: one of sections
 	Section string   `json:"section"`
 	Name    string   `json:"name"`
 	Value   float64  `json:"value"`
@@ -66,7 +70,7 @@ type chapter struct {
 func (r *report) in(section string) chapter { return chapter{r, section} }
 
 func (c chapter) add(name string, value float64, unit string) *row {
-	r := &row{Section: c.name, Name: name, Value: value, Unit: unit}
+	r := &row{Part: c.report.part, Section: c.name, Name: name, Value: value, Unit: unit}
 	c.report.Results = append(c.report.Results, r)
 	return r
 }
@@ -102,15 +106,25 @@ func (c chapter) within(name string, most float64, f func(*testing.B)) {
 	c.goal(name+": allocations", float64(result.AllocsPerOp()), "", atMost(0))
 }
 
-// print writes a table in Markdown.
+// print writes everything in Markdown.
 func (r *report) print(to io.Writer) {
-	fmt.Fprintf(to, "\n%s, %d cores, %s", r.CPU, r.Cores, r.Go)
-	if r.Kubernetes != "" {
-		fmt.Fprintf(to, ", Kubernetes %s", r.Kubernetes)
+	fmt.Fprintf(to, "\n%s\n", r.environment)
+	tables(to, r.Results)
+}
+
+// String says where, when and from which commit numbers are.
+func (e environment) String() string {
+	s := fmt.Sprintf("Commit %s, %s, %s, %d cores, %s", e.Commit, e.Date.Format(time.DateOnly), e.CPU, e.Cores, e.Go)
+	if e.Kubernetes != "" {
+		s += ", Kubernetes " + e.Kubernetes
 	}
-	fmt.Fprintf(to, ", %s\n", r.Date.Format(time.RFC3339))
+	return s
+}
+
+// tables writes a table in Markdown for each section.
+func tables(to io.Writer, rows []*row) {
 	section := ""
-	for _, row := range r.Results {
+	for _, row := range rows {
 		if row.Section != section {
 			section = row.Section
 			fmt.Fprintf(to, "\n| %s | measured | limit | ratio or goal | met |\n|---|--:|--:|--:|---|\n", section)
@@ -175,7 +189,10 @@ func number(v float64) string {
 }
 
 func describeMachine() environment {
-	e := environment{Date: time.Now().UTC().Truncate(time.Second), CPU: "unknown processor", Cores: runtime.NumCPU(), Go: runtime.Version()}
+	e := environment{
+		Date: time.Now().UTC().Truncate(time.Second), Commit: builtCommit(),
+		CPU: "unknown processor", Cores: runtime.NumCPU(), Go: runtime.Version(),
+	}
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return e

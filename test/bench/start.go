@@ -15,11 +15,14 @@ import (
 // loginsPerUser is how many logins a user has at most by default.
 const loginsPerUser = 20
 
-// measureStart starts the operator over a store that is full. The records are logins of users, of which nothing is to
-// be swept: they have their owner and their life, and the reconcilers have no business with them.
+// measureStart starts the operator over a store that is full. The records are logins of users, none of which is to be deleted: their
+// owner is there and their life is not over, and the reconcilers have no business with them.
 func measureStart(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
+		return err
+	}
+	if err := s.storeLogins(ctx, b.records); err != nil {
 		return err
 	}
 	// An operator was here before, so that there is nothing to do for this one.
@@ -30,13 +33,6 @@ func measureStart(ctx context.Context, b *bench) error {
 		return err
 	}
 	if err := s.stopOperator(); err != nil {
-		return err
-	}
-	issued := metav1.Now()
-	err = s.all(ctx, "records", b.records, func(ctx context.Context, c client.Client, i int) error {
-		return c.Create(ctx, login(i, issued))
-	})
-	if err != nil {
 		return err
 	}
 	before, err := s.writes(ctx)
@@ -84,19 +80,38 @@ func (s *stage) list(ctx context.Context, n int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// login is the record of a login.
-func login(i int, issued metav1.Time) *v1alpha1.TokenRecord {
+// storeLogins stores so many records of logins, and the users who have them.
+func (s *stage) storeLogins(ctx context.Context, n int) error {
+	users := make([]types.UID, (n+loginsPerUser-1)/loginsPerUser)
+	err := s.all(ctx, "users", len(users), func(ctx context.Context, c client.Client, i int) error {
+		u := declareUser(userOf(i*loginsPerUser), quick.words, clientName)
+		err := c.Create(ctx, u)
+		users[i] = u.UID
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	credential, err := s.storePassword(ctx, quick)
+	if err != nil {
+		return err
+	}
+	issued := metav1.Now()
+	return s.all(ctx, "records", n, func(ctx context.Context, c client.Client, i int) error {
+		return c.Create(ctx, loginRecord(i, users[i/loginsPerUser], credential.Fingerprint(), issued))
+	})
+}
+
+// loginRecord is the record of a login.
+func loginRecord(i int, user types.UID, credential string, issued metav1.Time) *v1alpha1.TokenRecord {
 	digest := randomDigest()
-	user := fmt.Sprintf("user-%05d", i/loginsPerUser)
 	return &v1alpha1.TokenRecord{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: "at-" + digest[:32]},
 		Spec: v1alpha1.TokenRecordSpec{
 			Kind: v1alpha1.RecordKindLogin, Digest: v1alpha1.Digest(digest), Hint: "…" + digest[60:],
-			Owner:  v1alpha1.RecordOwner{Kind: "User", Name: user, UID: types.UID("00000000-0000-4000-8000-" + fmt.Sprintf("%012d", i/loginsPerUser))},
-			Client: clientName, User: user,
-			Roles:       []v1alpha1.RoleName{"primary", "developer"},
-			Permissions: []v1alpha1.Permission{"search.query", "sec.continuous.rest"},
-			IssuedAt:    issued, ExpiresAt: new(metav1.NewTime(issued.Add(720 * time.Hour))),
+			Owner:  v1alpha1.RecordOwner{Kind: "User", Name: userOf(i), UID: user},
+			Client: clientName, User: userOf(i), Credential: credential,
+			IssuedAt: issued, ExpiresAt: new(metav1.NewTime(issued.Add(720 * time.Hour))),
 			Version: 1,
 		},
 	}
