@@ -36,3 +36,6 @@ func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
 	}
 	return limits
 }
+
+// Wait returns when the next record may be deleted.
+func (p *SweepPace) Wait(ctx context.Context) error { return p.wait(ctx) }

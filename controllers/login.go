@@ -26,6 +26,7 @@ type Logins struct {
 	Passwords client.Reader // of the Secrets in the operator's own namespace, from a cache
 	Records   *record.Kube
 	Now       func() time.Time
+	Pace      *SweepPace // shared with TokenRecords
 }
 
 // Reconcile looks at one record, and deletes it if it is to go. What the cache says is confirmed first.
@@ -51,6 +52,9 @@ func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl
 
 // sweep deletes a record, if what speaks against it is confirmed. It returns when to look again.
 func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, why login.Why) (time.Time, error) {
+	if err := r.Pace.wait(ctx); err != nil {
+		return time.Time{}, err
+	}
 	rec, err := r.Records.Confirm(ctx, rec.Name())
 	if errors.Is(err, record.ErrGone) {
 		return time.Time{}, nil

@@ -169,7 +169,7 @@ func (w *world) watchOver(c client.WithWatch, live client.Reader) *warden {
 	return &warden{
 		w: w, c: cached, events: recorder,
 		users:  &controllers.Users{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Events: recorder},
-		logins: &controllers.Logins{Client: cached, Live: live, Passwords: cached, Records: store, Now: now},
+		logins: &controllers.Logins{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Pace: w.pace},
 	}
 }
 

@@ -74,6 +74,7 @@ type world struct {
 	shop    string // namespace of the token
 	own     string // namespace of the operator
 	now     time.Time
+	pace    *controllers.SweepPace
 	writes  atomic.Int64 // of all operators of this world
 	history history
 }
@@ -92,6 +93,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		t: t, ctx: t.Context(), now: time.Now().Truncate(time.Second),
+		pace:    controllers.NewSweepPace(controllers.SweepRate, controllers.SweepBurst),
 		history: history{alive: map[string]time.Time{}, seen: map[string]bool{}, gone: map[string]bool{}},
 	}
 	for _, ns := range []struct {
@@ -178,7 +180,7 @@ func (w *world) start(c client.Client, live client.Reader) *operator {
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
 			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics, Quota: controllers.NewQuota(w.own),
 		},
-		records: &controllers.TokenRecords{Client: c, Live: live, Records: store, Now: now, Metrics: metrics},
+		records: &controllers.TokenRecords{Client: c, Live: live, Records: store, Now: now, Metrics: metrics, Pace: w.pace},
 	}
 }
 

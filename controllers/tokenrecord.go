@@ -26,6 +26,7 @@ type TokenRecords struct {
 	Records *record.Kube
 	Now     func() time.Time
 	Metrics *Metrics
+	Pace    *SweepPace // shared with Logins
 }
 
 // Reconcile looks at one record, and deletes it if it is to go. What the cache says is confirmed first.
@@ -40,6 +41,9 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	now := r.Now()
 	p, err := r.judge(ctx, now, rec, false)
 	if err == nil && p.Do == plan.RetireOne {
+		if err := r.Pace.wait(ctx); err != nil {
+			return ctrl.Result{}, err
+		}
 		p, err = r.judge(ctx, now, rec, true)
 	}
 	if err != nil || p.Do != plan.RetireOne {

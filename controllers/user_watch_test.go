@@ -69,7 +69,7 @@ func (w *world) run() *running {
 	users := &controllers.Users{
 		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
 	}
-	logins := &controllers.Logins{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now}
+	logins := &controllers.Logins{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Pace: w.pace}
 	w.must(users.SetupWithManager(mgr, passwords))
 	w.must(logins.SetupWithManager(mgr, passwords, 2))
 	ctx, stop := context.WithCancel(w.ctx)

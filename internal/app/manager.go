@@ -254,12 +254,13 @@ func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cac
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
 		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: quota,
 	}
+	pace := controllers.NewSweepPace(controllers.SweepRate, controllers.SweepBurst)
 	records := &controllers.TokenRecords{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Pace: pace,
 	}
 	clients := &controllers.Clients{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
 	users := &controllers.Users{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now, Events: recorder}
-	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now}
+	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now, Pace: pace}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),

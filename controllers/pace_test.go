@@ -1,0 +1,84 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+func TestSweepPace_MinuteDeletesTwoThousandAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pace := controllers.NewSweepPace(controllers.SweepRate, controllers.SweepBurst)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		deleted := 0
+		for pace.Wait(ctx) == nil {
+			deleted++
+		}
+		if most := controllers.SweepBurst + 60*controllers.SweepRate; deleted < most-1 || deleted > most {
+			t.Errorf("%d records, want %d", deleted, most)
+		}
+	})
+}
+
+// Whatever the reason is for which records are to be deleted, no more of them go than the pace allows: the owner is gone, or their
+// life is over by a clock that is ahead.
+func TestSweep_KeepsToItsPace(t *testing.T) {
+	const records, allowed = 6, 2
+	for name, doom := range map[string]func(w *world) func(context.Context) error{
+		"of tokens whose owners are gone": func(w *world) func(context.Context) error {
+			store := record.NewKube(api, api, w.own)
+			for range records {
+				tok, err := token.Mint(token.Application, rand.Reader)
+				w.must(err)
+				_, err = store.Add(w.ctx, record.Record{
+					Kind: token.Application, Digest: tok.Digest(), Client: w.client, Roles: []string{"primary"}, IssuedAt: w.now, Version: 1,
+					Owner: record.Owner{Kind: "ApplicationToken", Namespace: w.shop, Name: "gone", UID: "11111111-1111-4111-8111-111111111111"},
+				})
+				w.must(err)
+			}
+			w.now = w.now.Add(2 * plan.LitterAge)
+			o := w.start(api, api)
+			return func(ctx context.Context) error { w.ctx = ctx; return o.pass() }
+		},
+		"of logins that are over": func(w *world) func(context.Context) error {
+			w.setPassword("alice", "passwordHash", markedHash)
+			w.sign("alice", nil)
+			o := w.watchOver(w.faults(0, mode{}).wrap(api), api)
+			w.must(o.settle())
+			s := w.replica(nil)
+			for range records {
+				w.logIn(s, "alice", login.Terms{Kind: token.Login})
+			}
+			w.now = w.now.Add(2 * time.Hour)
+			return func(ctx context.Context) error { w.ctx = ctx; return o.pass() }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.pace = controllers.NewSweepPace(0, allowed)
+			pass := doom(w)
+			if n := w.recordsLeft(); n != records {
+				t.Fatalf("there are %d records, want %d", n, records)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // beyond which nothing waits
+			defer cancel()
+			for range 2 * records {
+				if err := pass(ctx); err == nil {
+					t.Error("a pass ends well with records left that are to go")
+				}
+			}
+			if n := w.recordsLeft(); n != records-allowed {
+				t.Errorf("%d records are left, want %d", n, records-allowed)
+			}
+		})
+	}
+}
