@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
 )
 
 // chapter is one thing that happens to a token, and what must be true once the operator has come to rest.
@@ -26,14 +27,14 @@ var story = []chapter{
 	{"issue", (*world).declare, 1, 1},
 	{"rotate", trigger("2"), 2, 2},
 	{"rotate again", trigger("3"), 3, 3},
-	{"the overlap passes", later(10 * time.Minute), 3, 1},
+	{"the successor is used, and its predecessors are quiet", moveOn, 3, 1},
 	{"the Secret is deleted", deleteSecret, 4, 2},
 	{"grants change", func(w *world) error {
 		return w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"primary", "second"} })
 	}, 4, 2},
-	{"the overlap passes again", later(10 * time.Minute), 4, 1},
+	{"the overlap passes", later(24 * time.Hour), 4, 1},
 	{"the record is deleted", deleteRecord, 5, 1},
-	{"litter has become old", later(11 * time.Minute), 5, 1},
+	{"litter has become old", later(24*time.Hour + 11*time.Minute), 5, 1}, // it may count as a predecessor
 }
 
 // endings are the two ways in which it ends.
@@ -57,6 +58,12 @@ func trigger(value string) func(*world) error {
 
 func later(d time.Duration) func(*world) error {
 	return func(w *world) error { w.now = w.now.Add(d); return nil }
+}
+
+// moveOn uses the token in the Secret, and lets the quietPeriod of its predecessors pass.
+func moveOn(w *world) error {
+	w.now = w.now.Add(time.Hour)
+	return record.NewKube(api, api, w.own).Use(w.ctx, w.held().Digest().RecordName(), w.now, "10.1.2.3")
 }
 
 func deleteSecret(w *world) error {

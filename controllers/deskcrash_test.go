@@ -114,10 +114,10 @@ func (e errand) rests(w *world, leader *operator, answered desk.Issued) error {
 		}
 		return nil
 	}
-	// Of the predecessor the overlap is over by then, as nobody uses it; of a clone there is the source.
+	// A predecessor stays, since nobody uses its successor; of a clone there is the source.
 	want := map[bool]int{false: 1, true: 2}[e.name == "clone"]
-	if current, before := w.standing(); current != want || before != 0 {
-		return fmt.Errorf("[4] %d versions stand and %d are superseded, not %d and none", current, before, want)
+	if current, before := w.standing(); current != want || before != e.before {
+		return fmt.Errorf("[4] %d versions stand and %d are superseded, not %d and %d", current, before, want, e.before)
 	}
 	if !w.good(answered.Secret) {
 		return errors.New("[2] the token that was answered last is dead")

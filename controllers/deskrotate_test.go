@@ -24,7 +24,8 @@ func (k *counter) inUse(tok token.Token) {
 func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T) {
 	w := newWorld(t)
 	k, o := w.counter(api), w.start(api, api)
-	first, err := k.Create(w.ctx, root, w.scope(), ci())
+	const lifetime = 3 * time.Hour
+	first, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = lifetime }))
 	w.must(err)
 	w.must(o.lookAfter())
 	w.now = w.now.Add(time.Minute)
@@ -39,7 +40,7 @@ func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T)
 	w.must(err)
 	after, err := store.Find(w.ctx, second.Secret.Digest())
 	w.must(err)
-	if before.ExpiresAt.After(before.IssuedAt.Add(time.Hour)) || !before.SupersededAt.Equal(w.now) || !after.ExpiresAt.Equal(w.now.Add(time.Hour)) {
+	if before.ExpiresAt.After(before.IssuedAt.Add(lifetime)) || !before.SupersededAt.Equal(w.now) || !after.ExpiresAt.Equal(w.now.Add(lifetime)) {
 		t.Errorf("[5] the predecessor ends at %s, the successor at %s", before.ExpiresAt, after.ExpiresAt)
 	}
 	w.must(o.lookAfter())
@@ -48,7 +49,10 @@ func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T)
 	if got.Predecessors != 1 || got.Rotations != 1 || got.ID != second.Token.ID || !got.Ready {
 		t.Errorf("got %+v", got)
 	}
-	w.now = w.now.Add(10 * time.Minute)
+	w.now = w.now.Add(time.Hour)
+	w.must(o.lookAfter())
+	w.must(w.arrivedAt(second.Secret, 1))
+	w.must(store.Use(w.ctx, second.Token.ID, w.now, "10.1.2.3"))
 	w.must(o.lookAfter())
 	w.must(w.arrivedAt(second.Secret, 0))
 }

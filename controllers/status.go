@@ -149,12 +149,11 @@ func waiting(now time.Time, at *v1alpha1.ApplicationToken) {
 
 // notice sets the conditions that are there only while they are true.
 func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
-	if v, ok := plan.InUse(now, w.Desired, s.Observed); !ok {
+	if kept, ok := plan.KeptPredecessor(now, w.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
 	} else {
 		setCondition(now, at, metav1.Condition{
-			Type: v1alpha1.ConditionPredecessorInUse, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonUsedRecently,
-			Message: fmt.Sprintf("predecessor %s is still used, last from %s; it goes at %s in any case", v.Hint, orUnknown(v.LastUsedFrom), v.ExpiresAt.UTC().Format(time.RFC3339)),
+			Type: v1alpha1.ConditionPredecessorInUse, Status: metav1.ConditionTrue, Reason: string(kept.Why), Message: keptMessage(kept),
 		})
 	}
 	withhold(now, at, w)
@@ -175,6 +174,33 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
 		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; %s", s.Current.ExpiresAt.UTC().Format(time.RFC3339), remedy),
 	})
+}
+
+// keptMessage returns a message that names the evidence which is missing for the retirement of a
+// predecessor.
+func keptMessage(k plan.Kept) string {
+	v := k.Version
+	from, end := orUnknown(v.LastUsedFrom), v.ExpiresAt.UTC().Format(time.RFC3339)
+	use := "no use of it was recorded"
+	if !v.LastUsedAt.IsZero() {
+		use = fmt.Sprintf("it was last used at %s from %s", v.LastUsedAt.UTC().Format(time.RFC3339), from)
+	}
+	if k.Why == plan.SuccessorUnused {
+		return fmt.Sprintf("predecessor %s stays until %s: no successor of it has been used, so nothing shows that its consumers "+
+			"read the new token; %s", v.Hint, end, use)
+	}
+	state := "is still used"
+	if !v.LastUsedAt.After(v.SupersededAt) {
+		state = "has not been quiet for quietPeriod since the rotation"
+	}
+	text := fmt.Sprintf("predecessor %s %s: %s; it goes at %s in any case", v.Hint, state, use, end)
+	switch {
+	case len(k.Successors) == 0:
+		text += "; no successor of it has been used"
+	case k.UnseenSource():
+		text += fmt.Sprintf("; its successor was last used from %s, so check that %s reads the new token", orUnknown(k.Successors[0].LastUsedFrom), from)
+	}
+	return text
 }
 
 // withhold keeps the condition of a token without a place in the quota, by which the place is found again after a restart.

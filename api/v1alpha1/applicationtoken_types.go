@@ -166,7 +166,8 @@ type Rotation struct {
 type RetireWhen string
 
 const (
-	// RetireUnused ends it when it has gone out of use, and at maxOverlap in any case.
+	// RetireUnused ends it when its successor is used and it has gone out of use itself, and at
+	// maxOverlap in any case.
 	RetireUnused RetireWhen = "Unused"
 	// RetireAfterOverlap ends it at maxOverlap.
 	RetireAfterOverlap RetireWhen = "AfterOverlap"
@@ -175,15 +176,17 @@ const (
 // Retire says when a predecessor goes. At most three predecessors are kept, whatever it says.
 // +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || [self.minOverlap, self.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.minOverlap) <= duration(self.maxOverlap)",fieldPath=".minOverlap",message="is longer than maxOverlap; shorten the one or lengthen the other"
 type Retire struct {
-	// when Unused: minOverlap has passed and the predecessor was not used for quietPeriod. AfterOverlap: at maxOverlap.
-	// Defaults to Unused.
+	// when Unused: minOverlap has passed, a successor has been used, and the predecessor was not
+	// used for quietPeriod since the rotation; without that evidence it stays until maxOverlap.
+	// AfterOverlap: at maxOverlap. Defaults to Unused.
 	// +optional
 	// +kubebuilder:default=Unused
 	When RetireWhen `json:"when,omitempty"`
 	// minOverlap is how long a predecessor stays in any case. Defaults to 10m, or to maxOverlap where that is shorter.
 	// +optional
 	MinOverlap Duration `json:"minOverlap,omitempty"`
-	// quietPeriod is how long a predecessor must go without use before it may go. Defaults to 1h.
+	// quietPeriod is how long a predecessor must go without use before it may go, counted from the
+	// rotation at the earliest. Defaults to 1h.
 	// +optional
 	QuietPeriod Duration `json:"quietPeriod,omitempty"`
 	// maxOverlap is how long a predecessor stays at most, used or not. Defaults to 24h, or to every where that is shorter.

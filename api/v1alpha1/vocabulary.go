@@ -45,7 +45,9 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionReconciling is there, and true, while the operator waits for something that will come by itself.
 	ConditionReconciling = "Reconciling"
-	// ConditionPredecessorInUse is there, and true, while a predecessor that could go is kept since it is in use.
+	// ConditionPredecessorInUse is there, and true, while a predecessor stays after its minOverlap
+	// since it is in use, or since nothing shows that its consumers use a successor. Reasons:
+	// UsedRecently, SuccessorUnused.
 	ConditionPredecessorInUse = "PredecessorInUse"
 	// ConditionWithheld is there, and true, while an ApplicationToken takes no place in the quota of its client and so every
 	// version of it is refused. Reason TooManyTokens: it waits for a place.
@@ -157,8 +159,12 @@ const (
 	ReasonAccountsResolved = "AccountsResolved"
 	// ReasonAccountMissing reports that an account names a Client that is not there.
 	ReasonAccountMissing = "AccountMissing"
-	// ReasonUsedRecently reports that a predecessor was used within its quietPeriod.
+	// ReasonUsedRecently reports that a predecessor was used and has not been quiet for quietPeriod
+	// since, counted from the rotation at the earliest.
 	ReasonUsedRecently = "UsedRecently"
+	// ReasonSuccessorUnused reports that no successor of a predecessor has been used: its consumers
+	// may not have moved on.
+	ReasonSuccessorUnused = "SuccessorUnused"
 	// ReasonMinOverlap reports that a rotation waits until a minOverlap has passed.
 	ReasonMinOverlap = "MinOverlap"
 	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.

@@ -131,7 +131,17 @@ func rotated(s *stage, ctx context.Context) error {
 }
 
 func retired(s *stage, ctx context.Context) error {
-	fmt.Println("\n4. Nobody uses version 1 any more, and its overlap of five seconds runs out ...")
+	tok, err := s.secretToken(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("\n4. A caller uses version 2, none uses version 1 any more, and its overlap of five seconds runs out ...")
+	if err := s.until(ctx, "version 2 to be accepted", func() (bool, error) {
+		status, _, err := s.ask(ctx, tok, "")
+		return status == http.StatusOK, err
+	}); err != nil {
+		return err
+	}
 	if _, err := s.await(ctx, "the predecessor to be retired", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 }); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func TestWhatIsGivenInAnswersIsNeverIssuedHere(t *testing.T) {
 		"the expired stay dead":                          {at: longLife, twist: answered, want: plan.Plan{Why: plan.IsExpired}},
 		"revoked, all of it goes":                        {twist: with(answered, state(plan.Revoked)), want: plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}},
 		"revoked with nothing left, there is no more":    {twist: with(unanswered, state(plan.Revoked)), want: plan.Plan{Why: plan.IsRevoked}},
-		"a predecessor goes by the usual rule":           {at: noon.Add(10 * time.Minute), twist: with(answered, old), want: plan.Plan{Do: plan.RetireOne, Why: plan.WentUnused, Version: of("at-1")}},
+		"a predecessor goes by the usual rule":           {at: noon.Add(time.Hour), twist: with(answered, old, moved), want: plan.Plan{Do: plan.RetireOne, Why: plan.WentUnused, Version: of("at-1")}},
 		"what a crash left unmarked is marked":           {twist: with(answered, func(s *scene) { s.have.Others = append(s.have.Others, version(1, day)) }), want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)}},
 		"the current one and the unanswered get changed": {twist: with(answered, func(s *scene) { s.have.Current.Grants.Suspended = true }), want: changed(plan.GrantsChanged, "at-2", noon.Add(90*day))},
 	})

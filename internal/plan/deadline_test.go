@@ -108,8 +108,8 @@ func TestExpiryDeadlines(t *testing.T) {
 			return plan.Plan{Why: plan.UpToDate, Wake: noon.Add(3 * day)}
 		}},
 		"expired, it still wakes for a predecessor": {
-			at: noon.Add(10 * time.Minute), before: plan.IsExpired,
-			twist: both(both(aged, byHand), func(s *scene) { s.have.Current.ExpiresAt = noon.Add(time.Minute) }),
+			at: noon.Add(time.Hour), before: plan.IsExpired,
+			twist: both(both(both(aged, moved), byHand), func(s *scene) { s.have.Current.ExpiresAt = noon.Add(time.Minute) }),
 			then:  func(time.Time) plan.Plan { return gone(plan.WentUnused) },
 		},
 	})

@@ -3,7 +3,7 @@
 //
 //	        Issue               Issue (rotation)            Retire
 //	absent ───────> current ──────────────────> ageing ──────────────> gone
-//	                   │  its record was deleted   │  minOverlap and quiet, or maxOverlap
+//	                   │  its record was deleted   │  successor used and quiet, or maxOverlap
 //	                   └──── Issue, no overlap     └─ Supersede gives it its last instant
 //
 // It knows no API, clock, entropy, logger or context, and imports the standard library alone. Files: plan.go has the

@@ -122,12 +122,16 @@ func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
 	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
 	over := !w.now.Before(v.SupersededAt.Add(r.Max)) || v.ExpiredAt(w.now)
-	inUse := !v.LastUsedAt.IsZero() && w.now.Before(v.LastUsedAt.Add(r.Quiet))
+	proof := w.usedAfter(v)
+	inUse := !v.LastUsedAt.IsZero() && (w.now.Before(v.LastUsedAt.Add(r.Quiet)) || !proof && v.LastUsedAt.After(v.SupersededAt))
 	switch p.Why {
 	case plan.WentUnused:
 		w.must(r.When == plan.Unused && !over, "row 22", "%s: use does not decide", p)
 		w.must(!w.now.Before(v.SupersededAt.Add(r.Min)), "row 22", "%s: before minOverlap", p)
-		w.must(!inUse, "row 22", "%s: used at %s", p, v.LastUsedAt)
+		w.must(proof, "row 22", "%s: nothing shows that its consumers have moved on", p)
+		for _, since := range []time.Time{v.SupersededAt, v.LastUsedAt} {
+			w.must(!w.now.Before(since.Add(r.Quiet)), "row 22", "%s: not quiet since %s", p, since)
+		}
 	case plan.OverlapOver:
 		w.must(over && !inUse, "row 22", "%s: used at %s, ends at %s", p, v.LastUsedAt, v.ExpiresAt)
 	case plan.OverlapOverInUse:
@@ -147,19 +151,45 @@ func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	}
 }
 
+// judgeKept wants a reason for each predecessor that stays after its minOverlap: no successor was
+// used, or its own use.
+func (w *world) judgeKept(have plan.Observed) {
+	kept, found := plan.KeptPredecessor(w.now, w.want, have)
+	for _, v := range have.Others {
+		if v.SupersededAt.IsZero() || w.want.Retire.When != plan.Unused || w.now.Before(v.SupersededAt.Add(w.want.Retire.Min)) {
+			continue
+		}
+		used := !v.LastUsedAt.IsZero() && w.now.Before(v.LastUsedAt.Add(w.want.Retire.Quiet))
+		w.must(found || !used && w.usedAfter(v), "row 22", "nothing tells why %s stays", v.Record)
+	}
+	w.must(!found || kept.Why == plan.UsedRecently || !w.usedAfter(kept.Version), "row 22", "%s stays, and a successor was used", kept.Version.Record)
+	w.must(!found || kept.Why != plan.UsedRecently || !kept.Version.LastUsedAt.IsZero(), "row 22", "%s was never used", kept.Version.Record)
+}
+
+// usedAfter reports whether a version that was issued after v has been used.
+func (w *world) usedAfter(v plan.Version) bool {
+	for _, s := range w.records {
+		if s.Number > v.Number && !s.LastUsedAt.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // facts are what somebody sees of a token at an instant, beside when to ask again.
 type facts struct {
-	do           plan.Action
-	why          plan.Why
-	message      string
-	about, inUse string
-	warned       bool
+	do          plan.Action
+	why         plan.Why
+	message     string
+	about, kept string
+	keptFor     plan.Why
+	warned      bool
 }
 
 func factsAt(t time.Time, want plan.Desired, have plan.Observed) facts {
 	p := plan.ForToken(t, want, have)
-	v, _ := plan.InUse(t, want, have)
-	f := facts{p.Do, p.Why, p.Message, p.Version.Record, v.Record, false}
+	k, _ := plan.KeptPredecessor(t, want, have)
+	f := facts{p.Do, p.Why, p.Message, p.Version.Record, k.Version.Record, k.Why, false}
 	if p.Do == plan.Nothing && have.Current != nil {
 		notice := plan.ExpiryNotice(want, *have.Current)
 		f.warned = !notice.IsZero() && !t.Before(notice) && !have.Current.ExpiredAt(t)
@@ -201,7 +231,7 @@ func (w *world) around(v plan.Version) []time.Time {
 	var ts []time.Time
 	for _, t := range []time.Time{
 		v.ExpiresAt, v.ExpiresAt.Add(-r.Max), v.ExpiresAt.Add(-v.ExpiresAt.Sub(v.IssuedAt) / 3), v.ExpiresAt.Add(-plan.MaxNotice),
-		authorized(v).Add(w.want.Every), v.IssuedAt.Add(r.Min), v.SupersededAt.Add(r.Min), v.SupersededAt.Add(r.Max), v.LastUsedAt.Add(r.Quiet),
+		authorized(v).Add(w.want.Every), v.IssuedAt.Add(r.Min), v.SupersededAt.Add(r.Min), v.SupersededAt.Add(r.Max), v.SupersededAt.Add(r.Quiet), v.LastUsedAt.Add(r.Quiet),
 	} {
 		ts = append(ts, t.Add(-1), t, t.Add(1))
 	}

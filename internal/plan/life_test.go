@@ -115,6 +115,7 @@ func (w *world) rests(p plan.Plan, have plan.Observed) {
 		w.must(v.Record == c.Record || !w.delivered[v.Record], "§3.4", "%s and %s are both current", v.Record, c.Record)
 	}
 	w.must(predecessors <= plan.MaxPredecessors, "row 21", "%d predecessors", predecessors)
+	w.judgeKept(have)
 	w.must(w.triggered <= 1, "§3.4", "%d successors of one trigger", w.triggered)
 }
 

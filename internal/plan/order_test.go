@@ -17,9 +17,10 @@ var voices = []struct {
 }{
 	{"revoked", plan.IsRevoked, "state", false, state(plan.Revoked)},
 	{"predecessorMayGo", plan.WentUnused, "", false, func(s *scene) {
-		v := predecessor(0, 0)
-		v.SupersededAt, v.ExpiresAt = late.Add(-10*time.Minute), late.Add(day-10*time.Minute)
-		s.have.Others = append(s.have.Others, v)
+		successor, v := predecessor(5, 0), predecessor(0, 0)
+		v.SupersededAt, v.ExpiresAt = late.Add(-time.Hour), late.Add(day-time.Hour)
+		successor.SupersededAt, successor.ExpiresAt, successor.LastUsedAt = late, late.Add(day), late
+		s.have.Others = append(s.have.Others, successor, v)
 	}},
 	{"tookOver", plan.TookOver, "", true, func(s *scene) {
 		v := version(1, 30*day)

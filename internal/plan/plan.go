@@ -20,12 +20,12 @@ type When int
 
 // What ends a predecessor.
 const (
-	Unused       When = iota // out of use, and Max in any case
+	Unused       When = iota // out of use while a successor is used, and Max in any case
 	AfterOverlap             // Max alone
 )
 
 // Retire is the rule by which predecessors go. All three lengths count from the instant of supersession, Quiet from the
-// last use.
+// last use if that was later.
 type Retire struct {
 	When  When
 	Min   time.Duration

@@ -1,19 +1,28 @@
 package plan
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// predecessorMayGo retires what has had its overlap: at the end of maxOverlap, and where use decides, once minOverlap has
-// passed and nobody has used it for quietPeriod.
+// Reasons for which a predecessor stays after its minOverlap.
+const (
+	UsedRecently    Why = "UsedRecently"
+	SuccessorUnused Why = "SuccessorUnused"
+)
+
+// predecessorMayGo retires a predecessor at the end of its maxOverlap. Where use decides, it
+// retires one earlier once there is evidence that its consumers have moved on.
 func predecessorMayGo(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
 		switch {
 		case !now.Before(lastInstant(v, want.Retire)):
 			why := OverlapOver
-			if usedRecently(now, v, want.Retire) {
+			if endsInUse(now, v, want.Retire, have) {
 				why = OverlapOverInUse
 			}
 			return Plan{Do: RetireOne, Why: why, Version: v}, true
-		case want.Retire.When == Unused && !now.Before(quietAt(v, want.Retire)):
+		case !now.Before(retirementOf(v, want.Retire, have)):
 			return Plan{Do: RetireOne, Why: WentUnused, Version: v}, true
 		}
 	}
@@ -25,40 +34,99 @@ func lastInstant(v Version, r Retire) time.Time {
 	return earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
 }
 
-// quietAt is when a predecessor may go if nobody uses it from now on.
+// retirementOf returns when a predecessor goes if nothing is used from now on. The use of a
+// successor is the evidence that consumers have moved on. Quiet alone is none: a consumer may call
+// once a day.
+func retirementOf(v Version, r Retire, have Observed) time.Time {
+	last := lastInstant(v, r)
+	if r.When != Unused || len(have.usedSuccessors(v)) == 0 {
+		return last
+	}
+	return earliest(last, latest(v.SupersededAt.Add(r.Min), quietAt(v, r)))
+}
+
+// quietAt returns when a predecessor has been out of use for quietPeriod. Quiet before its
+// supersession does not count: no consumer could have moved on then.
 func quietAt(v Version, r Retire) time.Time {
-	overlapped := v.SupersededAt.Add(r.Min)
-	if quiet := v.LastUsedAt.Add(r.Quiet); !v.LastUsedAt.IsZero() && quiet.After(overlapped) {
-		return quiet
-	}
-	return overlapped
+	return latest(v.SupersededAt, v.LastUsedAt).Add(r.Quiet)
 }
 
-func usedRecently(now time.Time, v Version, r Retire) bool {
-	return !v.LastUsedAt.IsZero() && now.Before(v.LastUsedAt.Add(r.Quiet))
-}
-
-// InUse is the newest predecessor that has had its minOverlap and is kept only since it was used within quietPeriod.
-func InUse(now time.Time, want Desired, have Observed) (Version, bool) {
-	if want.Retire.When != Unused {
-		return Version{}, false
+// usedSuccessors returns the versions after v that have been used, the newest first. Each is
+// evidence: a consumer that uses a later version has read the Secret after v had left it.
+func (o Observed) usedSuccessors(v Version) []Version {
+	versions := o.Others
+	if o.Current != nil {
+		versions = append([]Version{*o.Current}, versions...)
 	}
-	for _, v := range have.predecessors() {
-		if !now.Before(v.SupersededAt.Add(want.Retire.Min)) && usedRecently(now, v, want.Retire) {
-			return v, true
+	var used []Version
+	for _, s := range versions {
+		if s.Number > v.Number && !s.LastUsedAt.IsZero() {
+			used = append(used, s)
 		}
 	}
-	return Version{}, false
+	return used
 }
 
-// nextRetirement is the first instant after now at which a predecessor may go, or is kept by its use alone.
+// endsInUse reports whether v is still in use at its last instant: it was used within quietPeriod,
+// or it was used after its supersession and no successor was.
+func endsInUse(now time.Time, v Version, r Retire, have Observed) bool {
+	if v.LastUsedAt.IsZero() {
+		return false
+	}
+	return now.Before(v.LastUsedAt.Add(r.Quiet)) || v.LastUsedAt.After(v.SupersededAt) && len(have.usedSuccessors(v)) == 0
+}
+
+// Kept is a predecessor that stays after its minOverlap because evidence is missing that its
+// consumers have moved on.
+type Kept struct {
+	Version    Version
+	Why        Why
+	Successors []Version // that have been used, the newest first
+}
+
+// UnseenSource reports whether v was last used from an address that no successor was last used
+// from.
+func (k Kept) UnseenSource() bool {
+	from := k.Version.LastUsedFrom
+	return from != "" && len(k.Successors) > 0 &&
+		!slices.ContainsFunc(k.Successors, func(s Version) bool { return s.LastUsedFrom == from })
+}
+
+// KeptPredecessor returns the newest predecessor that stays after its minOverlap because it was
+// used. Where there is none, it returns the newest one that stays because no successor was used.
+// False: none stays for lack of evidence.
+func KeptPredecessor(now time.Time, want Desired, have Observed) (Kept, bool) {
+	if want.Retire.When != Unused {
+		return Kept{}, false
+	}
+	var unproven Kept
+	for _, v := range have.predecessors() {
+		if now.Before(v.SupersededAt.Add(want.Retire.Min)) {
+			continue
+		}
+		used := have.usedSuccessors(v)
+		if !v.LastUsedAt.IsZero() && now.Before(quietAt(v, want.Retire)) {
+			return Kept{v, UsedRecently, used}, true
+		}
+		if len(used) == 0 && unproven.Why == "" {
+			unproven = Kept{v, SuccessorUnused, nil}
+		}
+	}
+	return unproven, unproven.Why != ""
+}
+
+// nextRetirement is the first instant after now at which a predecessor goes, or another reason
+// keeps one.
 func nextRetirement(now time.Time, want Desired, have Observed) time.Time {
 	var wake time.Time
+	is, _ := KeptPredecessor(now, want, have)
 	for _, v := range have.predecessors() {
-		wake = earliest(wake, after(now, lastInstant(v, want.Retire)))
-		if want.Retire.When == Unused {
-			wake = earliest(wake, after(now, v.SupersededAt.Add(want.Retire.Min)))
-			wake = earliest(wake, after(now, quietAt(v, want.Retire)))
+		wake = earliest(wake, after(now, retirementOf(v, want.Retire, have)))
+		for _, t := range []time.Time{v.SupersededAt.Add(want.Retire.Min), quietAt(v, want.Retire)} {
+			then, _ := KeptPredecessor(t, want, have)
+			if then.Why != is.Why || then.Version.Record != is.Version.Record {
+				wake = earliest(wake, after(now, t))
+			}
 		}
 	}
 	return wake

@@ -23,33 +23,43 @@ func TestRetirementDeadlines(t *testing.T) {
 	minute := func(n time.Duration) time.Time { return noon.Add(n * time.Minute) }
 	own := func(d time.Duration) twist { return func(s *scene) { s.have.Others[0].ExpiresAt = noon.Add(d) } }
 
+	unproven, proven := aged, both(aged, moved)
 	meet(t, map[string]deadline{
-		"never used, it goes at minOverlap":                 {at: minute(10), twist: aged, then: goes(plan.WentUnused)},
-		"used long before, it goes at minOverlap":           {at: minute(10), twist: both(aged, used(minute(-51))), then: goes(plan.WentUnused)},
-		"quiet at minOverlap to the instant, it goes":       {at: minute(10), twist: both(aged, used(minute(-50))), then: goes(plan.WentUnused)},
-		"quiet a second later, minOverlap shows it in use":  {at: minute(10), twist: both(aged, used(minute(-50).Add(time.Second))), then: waits(10*time.Minute + time.Second)},
-		"used before it was superseded, it goes once quiet": {at: minute(59), twist: both(aged, used(minute(-1))), before: plan.UpToDate, then: goes(plan.WentUnused)},
-		"used since, it goes once quiet":                    {at: minute(65), twist: both(aged, used(minute(5))), then: goes(plan.WentUnused)},
-		"used late, it goes at maxOverlap, with a warning":  {at: noon.Add(day), twist: both(aged, used(noon.Add(23*time.Hour+time.Second))), then: goes(plan.OverlapOverInUse)},
-		"quiet at maxOverlap, it went without a warning":    {at: noon.Add(day), twist: both(aged, used(noon.Add(23*time.Hour))), then: goes(plan.OverlapOver)},
-		"used at the very end, it goes":                     {at: noon.Add(day), twist: both(aged, used(noon.Add(day-1))), then: goes(plan.OverlapOverInUse)},
-		"used in the future of a fast clock, it goes":       {at: noon.Add(day), twist: both(aged, used(noon.Add(9*day))), then: goes(plan.OverlapOverInUse)},
-		"its own end comes before minOverlap":               {at: minute(5), twist: both(aged, own(5*time.Minute)), then: goes(plan.OverlapOver)},
-		"its own end, in use":                               {at: noon.Add(time.Hour), twist: both(both(aged, own(time.Hour)), used(minute(30))), then: goes(plan.OverlapOverInUse)},
-		"its own end and minOverlap at once are the end":    {at: minute(10), twist: both(aged, own(10*time.Minute)), then: goes(plan.OverlapOver)},
+		"never used, it goes once quiet since the rotation":         {at: minute(60), twist: proven, then: goes(plan.WentUnused)},
+		"quiet before the rotation counts for nothing":              {at: minute(60), twist: both(proven, used(minute(-300))), then: goes(plan.WentUnused)},
+		"used just before the rotation, it is quiet since":          {at: minute(60), twist: both(proven, used(minute(-1))), then: goes(plan.WentUnused)},
+		"used since, it goes once quiet":                            {at: minute(65), twist: both(proven, used(minute(5))), then: goes(plan.WentUnused)},
+		"used late, it goes at maxOverlap, with a warning":          {at: noon.Add(day), twist: both(proven, used(noon.Add(23*time.Hour+time.Second))), then: goes(plan.OverlapOverInUse)},
+		"quiet at maxOverlap, it goes without a warning":            {at: noon.Add(day), twist: both(proven, used(noon.Add(23*time.Hour))), then: goes(plan.OverlapOver)},
+		"used at the very end, it goes":                             {at: noon.Add(day), twist: both(proven, used(noon.Add(day-1))), then: goes(plan.OverlapOverInUse)},
+		"used in the future of a fast clock, it goes":               {at: noon.Add(day), twist: both(proven, used(noon.Add(9*day))), then: goes(plan.OverlapOverInUse)},
+		"its successor unused, it stays until maxOverlap":           {at: noon.Add(day), twist: unproven, then: goes(plan.OverlapOver)},
+		"its successor unused, quiet is no evidence":                {at: noon.Add(day), twist: both(unproven, used(minute(-300))), then: goes(plan.OverlapOver)},
+		"its successor unused, use since the rotation is a warning": {at: noon.Add(day), twist: both(unproven, used(minute(5))), then: goes(plan.OverlapOverInUse)},
+		"its successor unused, minOverlap shows why it stays":       {at: minute(10), twist: unproven, then: waits(day)},
+		"its successor unused, quiet shows another reason":          {at: minute(65), twist: both(unproven, used(minute(5))), then: waits(day)},
+		"its own end comes before minOverlap":                       {at: minute(5), twist: both(unproven, own(5*time.Minute)), then: goes(plan.OverlapOver)},
+		"its own end, in use":                                       {at: noon.Add(time.Hour), twist: both(both(unproven, own(time.Hour)), used(minute(30))), then: goes(plan.OverlapOverInUse)},
+		"its own end and minOverlap at once are the end":            {at: minute(10), twist: both(proven, own(10*time.Minute)), then: goes(plan.OverlapOver)},
 		"maxOverlap below minOverlap rules": {
 			at: minute(10), twist: both(retire(plan.Retire{Min: time.Hour, Max: 10 * time.Minute}), own(10*time.Minute)),
 			then: goes(plan.OverlapOver),
 		},
-		"without minOverlap, it goes once quiet":         {at: minute(60), twist: both(retire(plan.Retire{Quiet: time.Hour, Max: day}), used(noon)), then: goes(plan.WentUnused)},
-		"without quietPeriod, it goes at minOverlap":     {at: minute(10), twist: both(retire(plan.Retire{Min: 10 * time.Minute, Max: day}), used(minute(9))), then: goes(plan.WentUnused)},
-		"AfterOverlap waits for maxOverlap, used or not": {at: noon.Add(day), twist: max, then: goes(plan.OverlapOver)},
+		"a long minOverlap counts": {
+			at: noon.Add(2 * time.Hour), twist: both(retire(plan.Retire{Min: 2 * time.Hour, Quiet: time.Hour, Max: day}), moved), then: goes(plan.WentUnused),
+		},
+		"without minOverlap, it goes once quiet": {
+			at: minute(60), twist: both(both(retire(plan.Retire{Quiet: time.Hour, Max: day}), used(noon)), moved), then: goes(plan.WentUnused),
+		},
+		"without quietPeriod, it goes at minOverlap": {
+			at: minute(10), twist: both(both(retire(plan.Retire{Min: 10 * time.Minute, Max: day}), used(minute(9))), moved), then: goes(plan.WentUnused),
+		},
+		"AfterOverlap waits for maxOverlap, used or not": {at: noon.Add(day), twist: both(max, moved), then: goes(plan.OverlapOver)},
 		"AfterOverlap warns of use all the same":         {at: noon.Add(day), twist: both(max, used(noon.Add(day-time.Hour+time.Second))), then: goes(plan.OverlapOverInUse)},
-		"refused, it goes all the same":                  {at: minute(10), before: "ClientMissing", twist: both(aged, refusal), then: goes(plan.WentUnused)},
-		"suspended, it goes all the same":                {at: minute(10), before: plan.IsSuspended, twist: both(aged, state(plan.Suspended)), then: goes(plan.WentUnused)},
+		"refused, it goes all the same":                  {at: minute(60), before: "ClientMissing", twist: both(proven, refusal), then: goes(plan.WentUnused)},
+		"suspended, it goes all the same":                {at: minute(60), before: plan.IsSuspended, twist: both(proven, state(plan.Suspended)), then: goes(plan.WentUnused)},
 		"beside a foreign Secret, it goes all the same": {
-			at: minute(10), before: plan.SecretTaken, twist: both(aged, lost(plan.SecretForeign)),
-			then: func(time.Time) plan.Plan { return gone(plan.WentUnused) },
+			at: minute(60), before: plan.SecretTaken, twist: both(proven, lost(plan.SecretForeign)), then: goes(plan.WentUnused),
 		},
 		"a shorter overlap counts from supersession": {
 			at: minute(30), twist: both(both(aged, own(30*time.Minute)), both(used(minute(20)), func(s *scene) { s.want.Retire.Max = 30 * time.Minute })),
@@ -58,60 +68,101 @@ func TestRetirementDeadlines(t *testing.T) {
 	})
 }
 
-func TestEachPredecessorGoesInItsTurn(t *testing.T) {
+func TestRetire_EachPredecessorInItsTurn(t *testing.T) {
 	pair := func(newer, older time.Duration) twist {
-		return func(s *scene) {
+		return both(moved, func(s *scene) {
 			a, b := predecessor(1, newer), predecessor(0, older)
 			s.have.Others = []plan.Version{version(9, day), a, b}
+		})
+	}
+	use := func(n int, before time.Duration) twist {
+		return func(s *scene) {
+			s.have.Current.LastUsedAt = time.Time{}
+			s.have.Others[n].LastUsedAt = noon.Add(-before)
 		}
 	}
 	retired := func(record string) plan.Plan {
 		return plan.Plan{Do: plan.RetireOne, Why: plan.WentUnused, Version: of(record)}
 	}
+	wakes := func(after time.Duration) plan.Plan { return plan.Plan{Why: plan.UpToDate, Wake: noon.Add(after)} }
 	rule(t, map[string]ruling{
-		"the older one goes, the newer stays": {twist: pair(0, time.Hour), want: retired("at-0")},
-		"both due, the newest goes first":     {twist: pair(time.Hour, 2*time.Hour), want: retired("at-1")},
-		"neither due, the first wakes us":     {twist: pair(time.Minute, 2*time.Minute), want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(8 * time.Minute)}},
+		"the older one goes, the newer stays":          {twist: pair(0, time.Hour), want: retired("at-0")},
+		"both due, the newest goes first":              {twist: pair(time.Hour, 2*time.Hour), want: retired("at-1")},
+		"neither due, the first wakes us":              {twist: pair(time.Minute, 2*time.Minute), want: wakes(58 * time.Minute)},
+		"a used predecessor is evidence for the older": {twist: both(pair(0, 2*time.Hour), use(1, 90*time.Minute)), want: retired("at-0")},
+		"its own use is no evidence":                   {twist: both(pair(0, 2*time.Hour), use(2, 90*time.Minute)), want: wakes(10 * time.Minute)},
 		"what was not superseded stays, be it ever so old": {
 			twist: func(s *scene) { s.have.Others = []plan.Version{version(9, 80*day)} }, want: atRest,
 		},
 	})
 }
 
-func TestInUse(t *testing.T) {
+func TestKeptPredecessor_NamesWhatIsMissing(t *testing.T) {
 	from, to := noon.Add(10*time.Minute), noon.Add(90*time.Minute)
+	older := func(used time.Time) twist {
+		return func(s *scene) {
+			v := predecessor(0, time.Minute)
+			v.LastUsedAt = used
+			s.have.Others = append(s.have.Others, v)
+		}
+	}
+	never := used(time.Time{})
 	for name, c := range map[string]struct {
 		twist twist
 		at    time.Time
 		want  string
+		why   plan.Why
 	}{
-		"one instant before minOverlap it is not yet news": {nil, from.Add(-1), ""},
-		"from minOverlap on, use keeps it":                 {nil, from, "at-1"},
-		"and after":                                        {nil, from.Add(1), "at-1"},
-		"until one instant before it is quiet":             {nil, to.Add(-1), "at-1"},
-		"not once it is quiet":                             {nil, to, ""},
-		"nor after":                                        {nil, to.Add(1), ""},
-		"never used, it is not":                            {used(time.Time{}), from, ""},
-		"AfterOverlap does not ask":                        {func(s *scene) { s.want.Retire.When = plan.AfterOverlap }, from, ""},
-		"what was not superseded is not kept by its use":   {func(s *scene) { s.have.Others[0].SupersededAt = time.Time{} }, from, ""},
-		"the newest of two": {func(s *scene) {
-			v := predecessor(0, time.Minute)
-			v.LastUsedAt = noon
-			s.have.Others = append(s.have.Others, v)
-		}, from, "at-1"},
-		"the older, where the newer is quiet": {func(s *scene) {
-			v := predecessor(0, time.Minute)
-			v.LastUsedAt = noon
-			s.have.Others[0].LastUsedAt = time.Time{}
-			s.have.Others = append(s.have.Others, v)
-		}, from, "at-0"},
+		"nothing one instant before minOverlap":           {nil, from.Add(-1), "", ""},
+		"use, from minOverlap on":                         {nil, from, "at-1", plan.UsedRecently},
+		"use, until one instant before it is quiet":       {nil, to.Add(-1), "at-1", plan.UsedRecently},
+		"evidence, once it is quiet":                      {nil, to, "at-1", plan.SuccessorUnused},
+		"nothing, once it is quiet and there is evidence": {moved, to, "", ""},
+		"use, though there is evidence":                   {moved, to.Add(-1), "at-1", plan.UsedRecently},
+		"evidence, of what was never used":                {never, from, "at-1", plan.SuccessorUnused},
+		"nothing, of what was never used with evidence":   {both(never, moved), from, "", ""},
+		"use before the rotation, until it is quiet since": {
+			used(noon.Add(-5 * time.Hour)), noon.Add(time.Hour - 1), "at-1", plan.UsedRecently,
+		},
+		"evidence, once it is quiet since the rotation": {used(noon.Add(-5 * time.Hour)), noon.Add(time.Hour), "at-1", plan.SuccessorUnused},
+		"nothing where AfterOverlap does not ask":       {func(s *scene) { s.want.Retire.When = plan.AfterOverlap }, from, "", ""},
+		"nothing of what was not superseded":            {func(s *scene) { s.have.Others[0].SupersededAt = time.Time{} }, from, "", ""},
+		"the newest of two in use":                      {older(noon), from, "at-1", plan.UsedRecently},
+		"the older one in use, before the newer unused": {both(never, older(noon)), from, "at-0", plan.UsedRecently},
+		"the newest of two without evidence":            {both(never, older(time.Time{})), from, "at-1", plan.SuccessorUnused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := base(aged, used(noon.Add(30*time.Minute)), c.twist)
-			v, ok := plan.InUse(c.at, s.want, s.have)
-			if v.Record != c.want || ok != (c.want != "") {
-				t.Errorf("at %s: %q, %v", when(c.at), v.Record, ok)
+			k, ok := plan.KeptPredecessor(c.at, s.want, s.have)
+			if k.Version.Record != c.want || k.Why != c.why || ok != (c.want != "") {
+				t.Errorf("at %s: %q, %q, %v", when(c.at), k.Version.Record, k.Why, ok)
 			}
 		})
+	}
+}
+
+func TestKeptPredecessor_UnseenSource(t *testing.T) {
+	by := func(addresses ...string) []plan.Version {
+		var used []plan.Version
+		for _, from := range addresses {
+			used = append(used, plan.Version{LastUsedAt: noon, LastUsedFrom: from})
+		}
+		return used
+	}
+	for name, c := range map[string]struct {
+		from  string
+		after []plan.Version
+		want  bool
+	}{
+		"the same address":                  {"10.1.2.3", by("10.1.2.3"), false},
+		"another address":                   {"10.1.2.3", by("10.1.2.4"), true},
+		"the same address of one successor": {"10.1.2.3", by("10.1.2.4", "10.1.2.3"), false},
+		"an unknown address":                {"", by("10.1.2.4"), false},
+		"no used successor":                 {"10.1.2.3", nil, false},
+	} {
+		k := plan.Kept{Version: plan.Version{LastUsedAt: noon, LastUsedFrom: c.from}, Successors: c.after}
+		if got := k.UnseenSource(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

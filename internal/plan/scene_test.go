@@ -78,6 +78,9 @@ func used(at time.Time) twist {
 	return func(s *scene) { s.have.Others[0].LastUsedAt, s.have.Others[0].LastUsedFrom = at, "10.1.2.3" }
 }
 
+// moved has the successor of every predecessor used, from the address of used.
+func moved(s *scene) { s.have.Current.LastUsedAt, s.have.Current.LastUsedFrom = noon, "10.1.2.3" }
+
 // lost takes the current version out of the Secret; its record lives on among the others.
 func lost(found plan.Secret) twist {
 	return func(s *scene) {

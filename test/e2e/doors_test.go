@@ -160,6 +160,9 @@ func TestAPredecessorStaysWhileTheDoorsSeeItAndGoesAfterwards(t *testing.T) {
 	w.passes(text, "", "192.0.2.1")
 	w.edit("indexer", `{rotation: {trigger: b}}`)
 	w.version("indexer", 2)
+	w.eventually("its successor is used", func(context.Context) bool {
+		return w.passes(w.text("indexer"), "", "192.0.2.9").status == http.StatusOK
+	})
 
 	began, last := time.Now(), time.Time{}
 	w.eventually("it has been in use for twice its quiet period", func(context.Context) bool {

@@ -98,10 +98,11 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	o.MetricsAddress = ":0"
 	op := start(t, o)
 	w := tenantOf(t, op)
-	w.declare("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, maxOverlap: 1h}}}`)
+	w.declare("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, quietPeriod: 0s, maxOverlap: 1h}}}`)
 	w.ready("indexer")
 	w.edit("indexer", `{rotation: {trigger: b}}`)
 	w.version("indexer", 2)
+	w.use(w.current("indexer"), "192.0.2.1")
 	w.until("indexer", "has retired its predecessor", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
 	w.declare("over", `{roles: [developer]}`)
 	w.refused("over", v1alpha1.ReasonOverCeiling)

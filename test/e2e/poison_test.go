@@ -35,6 +35,7 @@ func TestNothingSecretIsSaidInALife(t *testing.T) { // [3.1] [row 1]
 	w.ready("clone")
 	w.edit("indexer", `{rotation: {trigger: b}}`)
 	w.version("indexer", 2)
+	w.use(w.current("indexer"), "192.0.2.1")
 	w.told("indexer", "Retired")
 	w.must(admin.Delete(t.Context(), w.secret("clone")))
 	w.version("clone", 2)

@@ -36,21 +36,41 @@ func (w *tenant) use(d token.Digest, from string) time.Time {
 	return now.Time
 }
 
-func TestAPredecessorGoesOnceNobodyUsesIt(t *testing.T) {
+func TestRetire_OnceSuccessorIsUsedAndPredecessorQuiet(t *testing.T) {
 	w := aTenant(t)
-	first := w.rotated("indexer", `{when: Unused, minOverlap: 5s, quietPeriod: 1h, maxOverlap: 24h}`, "")
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 5s, maxOverlap: 24h}`, "10.1.2.3")
 	superseded := w.records("indexer")[1].Spec.SupersededAt
+	w.use(w.current("indexer"), "10.1.2.3")
 	w.told("indexer", "Normal Retired: Version 1", "Unused")
 	if early := 5*time.Second - time.Since(superseded.Time); early > 0 {
-		t.Errorf("it went %s before its minOverlap was over", early)
+		t.Errorf("it went %s before it was quiet for its quietPeriod since the rotation", early)
 	}
 	w.judged("what was never used", first, false)
 	w.until("indexer", "names no predecessor any more", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
 }
 
+func TestRetire_KeepsPredecessorUntilItsSuccessorIsUsed(t *testing.T) {
+	w := aTenant(t)
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 1s, maxOverlap: 24h}`, "10.1.2.3")
+	at := w.until("indexer", "says that its successor is not used", func(at *v1alpha1.ApplicationToken) bool {
+		return condition(at, v1alpha1.ConditionPredecessorInUse).Reason == v1alpha1.ReasonSuccessorUnused
+	})
+	end := at.Status.Predecessors[0].RetiresAt.UTC().Format(time.RFC3339)
+	if c := condition(at, v1alpha1.ConditionPredecessorInUse); !strings.Contains(c.Message, "10.1.2.3") || !strings.Contains(c.Message, end) || !isReady(at) {
+		t.Errorf("it says %s", c.Message)
+	}
+	w.told("indexer", "Normal PredecessorInUse: ", "no successor of it has been used")
+	if !w.accepted(first) {
+		t.Error("the predecessor is refused without evidence that its consumers moved on")
+	}
+	w.use(w.current("indexer"), "10.1.2.3")
+	w.judged("the predecessor, with evidence", first, false)
+	w.told("indexer", "Normal Retired: Version 1", "Unused")
+}
+
 func TestAPredecessorInUseStaysAndItsOwnerIsTold(t *testing.T) {
 	w := aTenant(t)
-	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 8s, maxOverlap: 24h}`, "10.1.2.3")
+	first := w.rotated("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 15s, maxOverlap: 24h}`, "10.1.2.3")
 	used := w.records("indexer")[1].Status.LastUsedAt.Time
 	at := w.until("indexer", "says that its predecessor is used", func(at *v1alpha1.ApplicationToken) bool {
 		return condition(at, v1alpha1.ConditionPredecessorInUse).Status == metav1.ConditionTrue
@@ -66,11 +86,16 @@ func TestAPredecessorInUseStaysAndItsOwnerIsTold(t *testing.T) {
 	}
 	w.told("indexer", "Normal PredecessorInUse: ", "10.1.2.3")
 
-	// Once it goes quiet, it goes.
+	// Once it is quiet while its successor is used from elsewhere, it goes.
+	w.use(w.current("indexer"), "10.1.2.9")
+	w.until("indexer", "names the source that is not seen with the successor", func(at *v1alpha1.ApplicationToken) bool {
+		c := condition(at, v1alpha1.ConditionPredecessorInUse)
+		return strings.Contains(c.Message, "10.1.2.3") && strings.Contains(c.Message, "10.1.2.9")
+	})
 	w.until("indexer", "has retired it", func(at *v1alpha1.ApplicationToken) bool {
 		return len(at.Status.Predecessors) == 0 && condition(at, v1alpha1.ConditionPredecessorInUse).Type == ""
 	})
-	if early := 8*time.Second - time.Since(used); early > 0 {
+	if early := 15*time.Second - time.Since(used); early > 0 {
 		t.Errorf("it went %s before its quietPeriod was over", early)
 	}
 	w.judged("what went quiet", first, false)
