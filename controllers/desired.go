@@ -15,6 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/schedule"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -216,12 +217,12 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 		refuse(v1alpha1.ReasonInvalidSpec, "predecessors would stay for %s, longer than the interval of %s: shorten spec.rotation.retire, or lengthen spec.rotation.every", d.Retire.Max, d.Every)
 	}
 	if r.Schedule != "" {
-		schedule, err := parseSchedule(r.Schedule, r.TimeZone)
+		calendar, err := parseSchedule(r.Schedule, r.TimeZone)
 		if err != nil {
 			refuse(v1alpha1.ReasonInvalidSpec, "%s", err)
 			return
 		}
-		d.Schedule = schedule
+		d.Schedule = calendar
 	}
 }
 
@@ -232,6 +233,15 @@ const defaultMinRotationInterval = 10 * time.Minute
 // pacedFrom is the instant from which calendars are sampled. It is fixed, so that the same spec always gets the same answer.
 var pacedFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
+// asWritten returns d with its calendar in UTC. Two instants come closer than the spec asks where a clock is set forward or back;
+// plan.NextRotation skips the later one then, and the spec stays valid.
+func asWritten(d plan.Desired) plan.Desired {
+	if c, ok := d.Schedule.(schedule.Cron); ok {
+		d.Schedule = c.In(time.UTC)
+	}
+	return d
+}
+
 // pace holds the rotations of a token to the interval that its client allows.
 func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 	d.MinInterval = defaultMinRotationInterval
@@ -239,7 +249,7 @@ func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 		return
 	}
 	d.MinInterval = duration(c.Spec.Tokens.MinRotationInterval, defaultMinRotationInterval)
-	shortest := plan.ShortestInterval(*d, pacedFrom)
+	shortest := plan.ShortestInterval(asWritten(*d), pacedFrom)
 	if shortest == 0 || shortest >= d.MinInterval {
 		return
 	}

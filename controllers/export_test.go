@@ -17,6 +17,12 @@ var (
 	IsAllowed  = isAllowed
 )
 
+// ParseSchedule parses a calendar, and AsWritten takes the time zone from it.
+var (
+	ParseSchedule = parseSchedule
+	AsWritten     = asWritten
+)
+
 // RetryDelay is how long the operator waits after failures.
 var RetryDelay = retryDelay
 

@@ -6,39 +6,28 @@ import (
 	"time"
 	_ "time/tzdata" // the image holds no time zones
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/schedule"
 )
 
-var cronParser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
-
-// parseSchedule reads a cron expression of five fields, or a descriptor such as @daily, in a time zone.
+// parseSchedule parses a cron expression of five fields, or a descriptor such as @daily, in a time zone.
 func parseSchedule(text, zone string) (plan.Schedule, error) {
 	if strings.Contains(text, "=") || strings.HasPrefix(text, "@every") {
 		return nil, fmt.Errorf("spec.rotation.schedule %q is no cron expression: a time zone goes into spec.rotation.timeZone, an interval into spec.rotation.every", text)
 	}
-	spec, err := cronParser.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("spec.rotation.schedule %q is no cron expression of five fields, such as \"0 3 * * 1\": %w", text, err)
-	}
 	where := time.UTC
 	if zone != "" {
+		var err error
 		if where, err = time.LoadLocation(zone); err != nil || zone == "Local" {
 			return nil, fmt.Errorf("spec.rotation.timeZone %q is no time zone: write it like Europe/Zurich", zone)
 		}
 	}
-	calendar := zoned{spec, where}
+	calendar, err := schedule.Parse(text, where)
+	if err != nil {
+		return nil, fmt.Errorf("spec.rotation.schedule %q is no cron expression of five fields, such as \"0 3 * * 1\": %w", text, err)
+	}
 	if calendar.Next(time.Unix(0, 0)).IsZero() {
 		return nil, fmt.Errorf("spec.rotation.schedule %q names no instant at all, such as a 30 February", text)
 	}
 	return calendar, nil
 }
-
-// zoned is a calendar in its own time zone, whatever that of the instant asked about.
-type zoned struct {
-	spec  cron.Schedule
-	where *time.Location
-}
-
-func (z zoned) Next(after time.Time) time.Time { return z.spec.Next(after.In(z.where)) }
