@@ -33,6 +33,12 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 	case plan.Change:
 		after := before
 		after.Owner.UID, after.UserUID, after.ExpiresAt = string(at.UID), p.UserUID, p.ExpiresAt
+		if !p.IssuedAt.IsZero() {
+			after.IssuedAt = p.IssuedAt
+			if after.AuthorizedAt.After(p.IssuedAt) {
+				after.AuthorizedAt = p.IssuedAt
+			}
+		}
 		if g := w.Grants; g != nil {
 			after.Kind, after.Client, after.User, after.Suspended = w.kind, g.Client, g.User, g.Suspended
 			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges

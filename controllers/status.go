@@ -271,7 +271,7 @@ func (r *ApplicationTokens) sayIssued(at *v1alpha1.ApplicationToken, p plan.Plan
 		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.ReasonIssued, "Issue", "Issued version %d (%s)", rec.Version, rec.Hint)
 	case plan.SelfRequested:
 		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventSelfRotated, "Rotate", selfRotated, rec.Version, rec.Hint, p.Version.Hint)
-	case plan.RotationDue, plan.ExpiryNear, plan.TriggerChanged:
+	case plan.RotationDue, plan.ExpiryNear, plan.IssuedAhead, plan.TriggerChanged:
 		r.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventRotated, "Rotate", "Version %d (%s) takes over from %s: %s", rec.Version, rec.Hint, p.Version.Hint, p.Why)
 	default:
 		r.Events.Eventf(at, nil, corev1.EventTypeWarning, v1alpha1.EventReissued, "Issue", "Issued version %d (%s): %s", rec.Version, rec.Hint, p.Why)

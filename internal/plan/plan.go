@@ -178,7 +178,7 @@ const (
 	Issue            // mint a version, record it, put it into the Secret; it takes over from Plan.Version, if that is set
 	Replace          // mint Plan.Version once more, in its place: whoever asked for it did not get it
 	Supersede        // mark Plan.Version as taken over at Plan.SupersededAt, to end at Plan.ExpiresAt
-	Change           // give the record of Plan.Version its owner, the wanted grants, and Plan.ExpiresAt
+	Change           // give the record of Plan.Version its owner, the wanted grants, Plan.IssuedAt and Plan.ExpiresAt
 	RetireOne        // delete the record of Plan.Version
 	RetireAll        // delete every record, and the Secret if it is ours
 	Render           // write the Secret anew with the token that it holds
@@ -192,6 +192,7 @@ type Plan struct {
 
 	Version      Version   // the one that the action is about; for Issue, the predecessor or the zero value
 	SupersededAt time.Time // for Supersede
+	IssuedAt     time.Time // for Change, where the record has a wrong one; zero: it stays
 	AuthorizedAt time.Time // for Issue on behalf of a holder
 	ExpiresAt    time.Time // for Issue, Replace, Supersede, Change; zero: never
 	UserUID      string    // for Issue and Change: of the User whom the version speaks for

@@ -47,7 +47,7 @@ var requestRules = []requestRule{
 // ForRequest decides what becomes of a request for a version at the instant now: Issue a successor, RetireOne to make room
 // for it, Replace the one that was made for the request before, or Nothing, and then Wake is when to ask again.
 func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
-	have = have.marked(want.Retire)
+	have = have.marked(now, want.Retire)
 	for _, rule := range requestRules {
 		if p, ok := rule(now, want, have, r); ok {
 			return p
@@ -65,11 +65,11 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 }
 
 // marked is o where the current version took over from a version that a crash left unmarked.
-func (o Observed) marked(r Retire) Observed {
+func (o Observed) marked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
 		if o.Current != nil && v.Record == o.Current.Predecessor && !v.superseded() {
-			p := supersede(v, o.Current.IssuedAt, r)
+			p := supersede(v, earliest(o.Current.IssuedAt, now), r)
 			v.SupersededAt, v.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		}
 		others[i] = v
@@ -97,7 +97,7 @@ func retried(now time.Time, want Desired, have Observed, r Request) (Plan, bool)
 	if c == nil || c.Request != r.ID {
 		return Plan{}, false
 	}
-	if !c.LastUsedAt.IsZero() || !now.Before(c.IssuedAt.Add(RetryTime)) {
+	if !c.LastUsedAt.IsZero() || !now.Before(c.IssuedAt.Add(RetryTime)) || issuedAhead(now, *c) {
 		return Plan{Why: RequestDone}, true
 	}
 	p := Plan{Do: Replace, Why: RequestRetried, Version: *c, ExpiresAt: lifeFrom(c.authorized(), want.Lifetime)}
@@ -126,7 +126,7 @@ func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan
 }
 
 func selfTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
-	from := selfRotationFrom(want, have)
+	from := selfRotationFrom(now, want, have)
 	if r.Holder == "" || !now.Before(from) {
 		return Plan{}, false
 	}

@@ -8,6 +8,17 @@ import (
 // MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
 const MaxSpread = time.Minute
 
+// maxAhead is how far ahead of the operator's clock the issue of a version may be, as clocks go.
+const maxAhead = time.Minute
+
+// issuedAhead reports whether v was issued by a clock that was ahead. Whatever counts from its issue would come too late.
+func issuedAhead(now time.Time, v Version) bool {
+	return latest(v.IssuedAt, v.AuthorizedAt).After(now.Add(maxAhead))
+}
+
+// issueCounts reports whether the current version ends or rotates by its age.
+func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
+
 // rotationDue clones the current version. It ends no predecessor before its minOverlap: until then it waits.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, from := dueRotation(now, want, have)
@@ -54,11 +65,14 @@ func dueRotation(now time.Time, want Desired, have Observed) (Why, time.Time) {
 	if want.triggers(*c) {
 		return TriggerChanged, from
 	}
+	if issuedAhead(now, *c) && issueCounts(want) && !want.Answered {
+		return IssuedAhead, from
+	}
 	if due, why := NextRotation(want, *c); !due.IsZero() && !now.Before(due) {
 		return why, from
 	}
 	if want.selfRequests(*c) {
-		return SelfRequested, latest(from, selfRotationFrom(want, have))
+		return SelfRequested, latest(from, selfRotationFrom(now, want, have))
 	}
 	return "", time.Time{}
 }
@@ -86,11 +100,11 @@ func roomFrom(want Desired, have Observed) time.Time {
 }
 
 // selfRotationFrom returns from when on a holder may rotate: minOverlap after the last rotation by a holder. Zero: at once.
-// A record of which no caller was told is no rotation.
-func selfRotationFrom(want Desired, have Observed) time.Time {
+// A record of which no caller was told is no rotation, and one of a clock that was ahead would forbid the next for too long.
+func selfRotationFrom(now time.Time, want Desired, have Observed) time.Time {
 	var last time.Time
 	note := func(v Version) {
-		if v.selfRotated() {
+		if v.selfRotated() && !issuedAhead(now, v) {
 			last = latest(last, v.IssuedAt)
 		}
 	}

@@ -20,6 +20,7 @@ const (
 	TriggerChanged      Why = "Triggered"
 	RotationDue         Why = "RotationDue"
 	ExpiryNear          Why = "ExpiryNear"
+	IssuedAhead         Why = "IssuedAhead" // by a clock that was ahead
 	TookOver            Why = "Superseded"
 	OwnerRestored       Why = "OwnerRestored"
 	GrantsChanged       Why = "GrantsChanged"
@@ -45,9 +46,11 @@ type rule func(now time.Time, want Desired, have Observed) (Plan, bool)
 // tokenRules in their order: first what ends or lessens a credential, which no refusal may hold up; then what stands in
 // the way of a new one; then what makes one.
 var tokenRules = []rule{
-	revoked,      // end everything
-	userReplaced, // a namesake of the User inherits nothing
+	revoked,         // end everything
+	userReplaced,    // a namesake of the User inherits nothing
+	supersededAhead, // by a clock that was ahead: its overlap would be too long
 	predecessorMayGo,
+	redated,         // the same of the current version, where nothing new can take its place
 	tookOver,        // a crash came between the successor and the end of its predecessor
 	grantsChanged,   // in place; the token stays the same
 	refused,         // the spec cannot be served
@@ -84,15 +87,39 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	return p, true
 }
 
+// supersededAhead counts the overlap of a predecessor from now where a clock that was ahead marked it.
+func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
+	for _, v := range have.predecessors() {
+		if v.SupersededAt.After(now.Add(maxAhead)) {
+			return supersede(v, now, want.Retire), true
+		}
+	}
+	return Plan{}, false
+}
+
+// redated corrects the issue of a version that was issued by a clock that was ahead, and its end with it, where the operator
+// cannot make a successor: the version was delivered in a response, or the spec is refused.
+func redated(now time.Time, want Desired, have Observed) (Plan, bool) {
+	c := have.Current
+	if c == nil || !want.Answered && want.Refused.Reason == "" || !issuedAhead(now, *c) {
+		return Plan{}, false
+	}
+	end := c.ExpiresAt
+	if ahead := c.authorized().Sub(now); !end.IsZero() && ahead > 0 {
+		end = end.Add(-ahead)
+	}
+	return Plan{Do: Change, Why: IssuedAhead, Version: *c, IssuedAt: now, ExpiresAt: end, UserUID: c.userUID(want)}, true
+}
+
 // tookOver ends the life of a predecessor whose successor was delivered. The successor's issue is the instant, so that
 // a crash in between does not lengthen it.
-func tookOver(_ time.Time, want Desired, have Observed) (Plan, bool) {
+func tookOver(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
 	}
 	for _, v := range have.Others {
 		if v.Record == have.Current.Predecessor && !v.superseded() {
-			return supersede(v, have.Current.IssuedAt, want.Retire), true
+			return supersede(v, earliest(have.Current.IssuedAt, now), want.Retire), true
 		}
 	}
 	return Plan{}, false

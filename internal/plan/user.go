@@ -29,7 +29,7 @@ func (v Version) speaksFor(want Desired) bool {
 func (v Version) mayFollow(u User) bool {
 	fromBackup := v.fromBackup() && !u.Since.After(v.CreatedAt.Add(LitterAge))
 	if v.UserUID == "" {
-		return fromBackup || !u.Since.After(v.IssuedAt)
+		return fromBackup || !u.Since.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of its issue may have been ahead
 	}
 	return v.Restored && fromBackup
 }

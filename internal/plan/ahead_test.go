@@ -1,0 +1,115 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/plan"
+)
+
+// ahead has the current version of the base scene issued by a clock that was ahead, for a life of 90 days from there.
+func ahead(d time.Duration) twist {
+	return func(s *scene) {
+		s.have.Current.IssuedAt, s.have.Current.ExpiresAt = noon.Add(d), noon.Add(90*day+d)
+	}
+}
+
+func TestRotate_VersionIssuedAheadIsDue(t *testing.T) {
+	year := 365 * day
+	due := plan.Plan{Do: plan.Issue, Why: plan.IssuedAhead, Version: of("at-2"), ExpiresAt: longLife}
+	noLifetime := func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }
+	rule(t, map[string]ruling{
+		"a minute ahead is as clocks go":      {twist: ahead(time.Minute), want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30*day + time.Minute)}},
+		"more than a minute is not":           {twist: ahead(time.Minute + 1), want: due},
+		"a year is not":                       {twist: ahead(year), want: due},
+		"though nothing else asks for it":     {twist: both(ahead(year), byHand), want: due},
+		"an interval without a lifetime":      {twist: both(ahead(year), noLifetime), want: plan.Plan{Do: plan.Issue, Why: plan.IssuedAhead, Version: of("at-2")}},
+		"without either its age is no matter": {twist: both(ahead(year), both(noLifetime, byHand)), want: plan.Plan{Why: plan.UpToDate}},
+		"a trigger comes first": {
+			twist: both(ahead(year), func(s *scene) { s.want.Trigger = "2" }),
+			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife},
+		},
+		"not while suspended": {
+			twist: both(ahead(year), state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(year + 90*day - plan.MaxNotice)},
+		},
+		"a rotation by a holder does not keep it": {
+			twist: func(s *scene) {
+				s.have.Current.AuthorizedAt, s.have.Current.ExpiresAt = noon.Add(year), noon.Add(year+90*day)
+			}, want: due,
+		},
+	})
+}
+
+func TestRotate_VersionWithoutSuccessorIsRedated(t *testing.T) {
+	year := 365 * day
+	redated := changed(plan.IssuedAhead, "at-2", noon.Add(90*day))
+	rule(t, map[string]ruling{
+		"it was delivered in a response": {twist: both(answered, ahead(year)), want: redated},
+		"the spec is refused":            {twist: both(refusal, ahead(year)), want: redated},
+		"a minute ahead is as clocks go": {twist: both(refusal, ahead(time.Minute)), want: plan.Plan{Why: "ClientMissing", Wake: noon.Add(90*day + time.Minute - plan.MaxNotice)}},
+		"what has no end gets none":      {twist: both(both(answered, ahead(year)), func(s *scene) { s.have.Current.ExpiresAt, s.want.Lifetime = time.Time{}, 0 }), want: changed(plan.IssuedAhead, "at-2", time.Time{})},
+		"a lifetime that began before stays": {twist: both(both(answered, ahead(year)), func(s *scene) {
+			s.have.Current.AuthorizedAt, s.have.Current.ExpiresAt = noon.Add(-day), noon.Add(89*day)
+		}), want: changed(plan.IssuedAhead, "at-2", noon.Add(89*day))},
+	})
+	for name, twist := range map[string]twist{"delivered": answered, "refused": refusal} {
+		s := base(twist, ahead(year))
+		if p := plan.ForToken(noon, s.want, s.have); !p.IssuedAt.Equal(noon) {
+			t.Errorf("%s: the issue is %s", name, when(p.IssuedAt))
+		}
+	}
+}
+
+func TestSupersede_NeverCountsFromFuture(t *testing.T) {
+	rule(t, map[string]ruling{
+		"a successor that was issued ahead": {
+			twist: both(ahead(9*day), func(s *scene) { s.have.Others = []plan.Version{version(1, day)} }),
+			want:  plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)},
+		},
+		"a predecessor that was marked ahead": {
+			twist: both(aged, func(s *scene) {
+				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon.Add(9*day), noon.Add(10*day)
+			}),
+			want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)},
+		},
+		"its own end stays": {
+			twist: both(aged, func(s *scene) {
+				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon.Add(9*day), noon.Add(time.Hour)
+			}),
+			want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(time.Hour)},
+		},
+		"a minute ahead is as clocks go": {
+			twist: both(aged, func(s *scene) {
+				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon.Add(time.Minute), noon.Add(day+time.Minute)
+			}),
+			want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(11 * time.Minute)},
+		},
+	})
+}
+
+func TestRequest_VersionIssuedAheadIsNoRetry(t *testing.T) {
+	s := base(answered, ahead(9*day), func(s *scene) { s.have.Current.Request = "a" })
+	if p := plan.ForRequest(noon, s.want, s.have, plan.Request{ID: "a"}); p.Why != plan.RequestDone {
+		t.Errorf("got %s", say(p))
+	}
+}
+
+func TestSelfRotation_IssueAheadDoesNotPostponeNext(t *testing.T) {
+	s := base(func(s *scene) {
+		s.want.SelfRequest = "at-2"
+		p := predecessor(1, 0)
+		p.IssuedAt, p.AuthorizedAt = noon.Add(9*day), noon.Add(9*day)
+		s.have.Others = []plan.Version{p}
+	})
+	if p := plan.ForRequest(noon, s.want, s.have, plan.Request{ID: "b", Holder: "at-2"}); p.Do != plan.Issue {
+		t.Errorf("got %s", say(p))
+	}
+}
+
+func TestUser_IssueAheadIsNoEvidence(t *testing.T) {
+	s := base(ahead(9*day), func(s *scene) {
+		s.want.Grants.User, s.want.User = "alice", plan.User{UID: "new", Since: noon.Add(-time.Hour)}
+		s.have.Current.Grants.User, s.have.Current.CreatedAt = "alice", noon.Add(-day)
+	})
+	check(t, noon, s, plan.Plan{Do: plan.RetireOne, Why: plan.UserReplaced, Version: of("at-2")})
+}
