@@ -69,12 +69,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 
 // converge plans and acts until the planner has nothing more to do. It returns the last plan, and what there is then.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
-	around, err := lookout{r.Client, r.Live, r.Records}.around(ctx, at)
-	if err != nil {
-		return wish{}, seen{}, plan.Plan{}, err
-	}
-	w := understand(at, around)
-	s, err := r.look(ctx, at, w)
+	around, w, s, err := r.observe(ctx, at)
 	if err == nil {
 		w, err = r.evaluate(ctx, at, around, w, s)
 	}
@@ -96,6 +91,32 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		s.derive(at, w)
 	}
 	return w, s, plan.Plan{}, errRestless
+}
+
+// observe reads what a token depends on and what there is of it. It restores what was lost beside the Secret and the records:
+// what a clone took over, and the finalizer, without which a deletion would leave the records behind.
+func (r *ApplicationTokens) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, wish, seen, error) {
+	resolver := lookout{r.Client, r.Live, r.Records}
+	around, err := resolver.around(ctx, at)
+	if err != nil {
+		return surroundings{}, wish{}, seen{}, err
+	}
+	w := understand(at, around)
+	s, err := r.look(ctx, at, w)
+	if err != nil {
+		return around, w, s, err
+	}
+	if recallClone(at, &s) {
+		if around, err = resolver.around(ctx, at); err != nil {
+			return around, w, s, err
+		}
+		w = understand(at, around)
+		s.derive(at, w)
+	}
+	if len(s.records) > 0 {
+		err = r.hold(ctx, at)
+	}
+	return around, w, s, err
 }
 
 func earliest(a, b time.Time) time.Time {

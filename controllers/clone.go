@@ -17,7 +17,7 @@ const longestChain = 16
 // origin finds what a clone asks for: what it took over at its first issue, or else what its source asks for now,
 // following clones of clones. All are of one namespace, so that no reference leaves it.
 func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
-	if at.Status.Cloned != nil {
+	if isCloned(at) {
 		return askedByClone(at.Status.Cloned), nil, nil
 	}
 	name := string(at.Spec.CloneFrom.Name)
@@ -47,7 +47,7 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 			}, nil
 		case source.Spec.ClientRef != nil:
 			return askedBy(&source), nil, nil
-		case source.Status.Cloned != nil:
+		case isCloned(&source):
 			return askedByClone(source.Status.Cloned), nil, nil
 		case source.Spec.CloneFrom == nil:
 			return asked{}, &plan.Refusal{
@@ -61,6 +61,45 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 		Reason:  v1alpha1.ReasonCloneLoop,
 		Message: fmt.Sprintf("following spec.cloneFrom comes to no token with a clientRef within %d steps; clone that one directly", longestChain),
 	}, nil
+}
+
+// isCloned reports whether a clone has taken over what it asks for. A value without a client is incomplete and counts as none.
+func isCloned(at *v1alpha1.ApplicationToken) bool {
+	return at.Status.Cloned != nil && at.Status.Cloned.Client != ""
+}
+
+// recallClone takes what a clone took over from its current record, where the status does not know it: the status was lost, or
+// a restore brought the clone back before its source. It reports whether it did.
+func recallClone(at *v1alpha1.ApplicationToken, s *seen) bool {
+	if at.Spec.CloneFrom == nil || isCloned(at) || s.Current == nil || s.Current.Grants.Client == "" || becameClone(at) {
+		return false
+	}
+	at.Status.Cloned = clonedGrants(at, asked{
+		client: s.Current.Grants.Client, roles: s.Current.Grants.Roles, permissions: s.Current.Grants.Permissions, sourceRanges: s.Current.Grants.SourceRanges,
+	})
+	return true
+}
+
+// becameClone reports whether an edit gave cloneFrom to a token that had versions by a clientRef or userRef. Its record tells
+// nothing of the source.
+func becameClone(at *v1alpha1.ApplicationToken) bool {
+	if at.Status.Cloned != nil || !hasVersion(at) {
+		return false
+	}
+	switch reasonOf(at) {
+	case v1alpha1.ReasonSourceMissing, v1alpha1.ReasonSourceNotUsable, v1alpha1.ReasonCloneLoop:
+		return true
+	default:
+		return at.Status.ObservedGeneration != at.Generation
+	}
+}
+
+// clonedGrants returns what the status of a clone keeps of what it asks for.
+func clonedGrants(at *v1alpha1.ApplicationToken, a asked) *v1alpha1.ClonedGrants {
+	return &v1alpha1.ClonedGrants{
+		From: string(at.Spec.CloneFrom.Name), Client: a.client, Roles: names[v1alpha1.RoleName](a.roles),
+		Permissions: names[v1alpha1.Permission](a.permissions), SourceRanges: names[v1alpha1.SourceRange](a.sourceRanges),
+	}
 }
 
 func askedByClone(c *v1alpha1.ClonedGrants) asked {

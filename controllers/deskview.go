@@ -92,7 +92,7 @@ func (d *Desk) view(at *v1alpha1.ApplicationToken, r *record.Record) desk.Token 
 	a := asked{
 		roles: sorted(at.Spec.Roles), permissions: sorted(at.Spec.Permissions), sourceRanges: sorted(at.Spec.SourceRanges),
 	}
-	if at.Status.Cloned != nil {
+	if isCloned(at) {
 		a = askedByClone(at.Status.Cloned)
 	}
 	t := desk.Token{

@@ -10,6 +10,9 @@ import (
 // Hurry is how ApplicationTokens get into the queue of those that cannot wait.
 var Hurry = hurry
 
+// SpecChanged lets events of ApplicationTokens and Users through.
+var SpecChanged = specChanged
+
 // IsReserved, IsActedOn and IsAllowed decide about keys of labels and annotations of a Secret.
 var (
 	IsReserved = isReserved

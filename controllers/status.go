@@ -67,10 +67,10 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 	} else if holder := s.holder(); holder != nil {
 		st.SecretName = holder.Name
 	}
-	if at.Spec.CloneFrom != nil && st.Cloned == nil && s.Current != nil {
-		st.Cloned = &v1alpha1.ClonedGrants{
-			From: string(at.Spec.CloneFrom.Name), Client: w.asked.client, Roles: names[v1alpha1.RoleName](w.asked.roles),
-			Permissions: names[v1alpha1.Permission](w.asked.permissions), SourceRanges: names[v1alpha1.SourceRange](w.asked.sourceRanges),
+	if !isCloned(at) {
+		st.Cloned = nil
+		if at.Spec.CloneFrom != nil && s.Current != nil && w.asked.client != "" {
+			st.Cloned = clonedGrants(at, w.asked)
 		}
 	}
 }

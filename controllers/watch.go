@@ -87,7 +87,7 @@ func userOf(at *v1alpha1.ApplicationToken) string {
 }
 
 func sourceOf(at *v1alpha1.ApplicationToken) string {
-	if at.Spec.CloneFrom != nil && at.Status.Cloned == nil {
+	if at.Spec.CloneFrom != nil && !isCloned(at) {
 		return string(at.Spec.CloneFrom.Name)
 	}
 	return ""
@@ -231,7 +231,7 @@ var specChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp()) ||
-			len(e.ObjectOld.GetFinalizers()) > len(e.ObjectNew.GetFinalizers()) ||
+			slices.ContainsFunc(e.ObjectOld.GetFinalizers(), func(f string) bool { return !slices.Contains(e.ObjectNew.GetFinalizers(), f) }) ||
 			slices.ContainsFunc([]string{v1alpha1.AnnotationRotate, v1alpha1.AnnotationRotateSelf, v1alpha1.AnnotationRecord}, func(key string) bool {
 				return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key]
 			})
