@@ -147,12 +147,12 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
 	key := types.NamespacedName{Namespace: at.Namespace, Name: secret.Name}
-	live, foreign, readErr := r.readSecret(ctx, key)
+	live, foreign, readErr := r.readSecret(ctx, at, s, key)
 	if readErr != nil {
 		return errors.Join(errLost, readErr)
 	}
 	r.undelivered.forget(at)
-	if live != nil && live.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
+	if live != nil && holdsRecord(live, rec) {
 		s.secret = live
 		return nil
 	}
@@ -160,7 +160,7 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 		return errors.Join(errLost, retireErr)
 	}
 	switch {
-	case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !belongs(live, at, false)):
+	case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !s.owns(at, live)):
 		s.secret, s.foreign = live, true
 		return nil // the planner says what follows
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
@@ -198,11 +198,11 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 	err := r.put(ctx, secret)
 	switch {
 	case apierrors.IsAlreadyExists(err):
-		live, foreign, err := r.readSecret(ctx, client.ObjectKeyFromObject(secret))
+		live, foreign, err := r.readSecret(ctx, at, s, client.ObjectKeyFromObject(secret))
 		if err != nil {
 			return err
 		}
-		if !foreign && live != nil && belongs(live, at, false) {
+		if !foreign && live != nil && s.owns(at, live) {
 			return errLost
 		}
 		s.foreign = true
@@ -213,6 +213,9 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
 	s.secret = secret
+	if !w.current(secret, at, rec, s.token) { // to write it again would be answered in the same way
+		return r.refusals.rewritten(r.Now(), at, secret)
+	}
 	return nil
 }
 

@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
-	"github.com/apptoken/operator/internal/render"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -25,8 +26,9 @@ type seen struct {
 	former  *corev1.Secret // ours, of the name that it asked for before
 	foreign bool           // there is a Secret of that name that we may not read
 	records map[string]record.Record
-	pending string      // the record among them whose Secret could not be written yet
-	token   token.Token // in the Secret, where Observed.Current is set
+	held    *corev1.Secret // the one of the two that holds the token, where Observed.Current is set
+	pending string         // the record among them whose Secret could not be written yet
+	token   token.Token    // in the Secret, where Observed.Current is set
 }
 
 // ownerKind is what the records of ApplicationTokens say of their owner.
@@ -53,11 +55,11 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		s.derive(at, w)
 		return s, err
 	}
-	if s.secret, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name}); err != nil {
+	if s.secret, err = r.cachedSecret(ctx, at, &s, w.secret.name); err != nil {
 		return seen{}, err
 	}
 	if name := formerName(at, w); name != "" {
-		if s.former, err = r.cachedSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
+		if s.former, err = r.cachedSecret(ctx, at, &s, name); err != nil {
 			return seen{}, err
 		}
 		s.dropForeignFormer(at)
@@ -66,12 +68,12 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		s.pending = tok.Digest().RecordName()
 	}
 	s.derive(at, w)
-	if s.Secret == plan.SecretAbsent && len(records) == 0 && reasonOf(at) != v1alpha1.ReasonSecretTaken {
+	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && reasonOf(at) != v1alpha1.ReasonSecretTaken {
 		return s, nil // a first issue: creating the Secret will tell
 	}
 	// Of a name that the spec asks for anew the cache does not know whether it is taken.
 	renamed := s.secret == nil && s.former != nil
-	if renamed || s.Secret == plan.SecretAbsent || s.Secret == plan.SecretAltered || s.Secret == plan.SecretUnvouched {
+	if renamed || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
 		if err := r.confirm(ctx, at, w, &s); err != nil {
 			return seen{}, err
 		}
@@ -80,19 +82,32 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	return s, nil
 }
 
-// cachedSecret reads a Secret from the cache, or from the API server where the cache keeps only a part of it; nil: there is none.
-func (r *ApplicationTokens) cachedSecret(ctx context.Context, key types.NamespacedName) (*corev1.Secret, error) {
+// maxCacheWait bounds how long a read waits until the cache has seen the operator's own writes. It never sees a Secret of which an
+// admission webhook took the label by which Secrets are watched.
+const maxCacheWait = 5 * time.Second
+
+// getCached reads an object from a cache, and reports whether the cache is behind: it has not seen the operator's own writes in time.
+func getCached(ctx context.Context, from client.Reader, key types.NamespacedName, obj client.Object) (behind bool, err error) {
+	wait, stop := context.WithTimeout(ctx, maxCacheWait)
+	defer stop()
+	err = from.Get(wait, key, obj)
+	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil, err
+}
+
+// cachedSecret reads a Secret from the cache, or from the API server where the cache keeps only a part of it or is behind; nil:
+// there is none.
+func (r *ApplicationTokens) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, name string) (*corev1.Secret, error) {
 	var secret corev1.Secret
-	err := r.Client.Get(ctx, key, &secret)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get Secret %s: %w", key, err)
-	}
-	if isTrimmed(&secret) {
-		live, _, err := r.readSecret(ctx, key)
+	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
+	behind, err := getCached(ctx, r.Client, key, &secret)
+	switch {
+	case behind, err == nil && isTrimmed(&secret):
+		live, _, err := r.readSecret(ctx, at, s, key)
 		return live, err
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	return &secret, nil
 }
@@ -106,39 +121,41 @@ func formerName(at *v1alpha1.ApplicationToken, w wish) string {
 }
 
 func (s *seen) dropForeignFormer(at *v1alpha1.ApplicationToken) {
-	if s.former != nil && !metav1.IsControlledBy(s.former, at) {
+	if s.former != nil && !s.holding(at, s.former).isDelivered(s.former, at) {
 		s.former = nil
 	}
 }
 
-// confirm reads the Secret, and the record that it names, from the API server. Of a Secret without our label it reads
-// the metadata alone.
+// confirm reads the Secret, and the records that it can be about, from the API server. Of a Secret without any mark it reads the
+// metadata alone.
 func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
-	secret, foreign, err := r.readSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name})
+	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name})
 	if err != nil {
 		return err
 	}
 	s.secret, s.foreign = secret, foreign
 	if name := formerName(at, w); name != "" && s.former == nil {
-		if s.former, _, err = r.readSecret(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
+		if s.former, _, err = r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
 			return err
 		}
-		s.dropForeignFormer(at)
 	}
 	for _, holder := range []*corev1.Secret{s.secret, s.former} {
-		if holder == nil || holder.Annotations[v1alpha1.AnnotationRecord] == "" {
+		if holder == nil {
 			continue
 		}
-		if err := r.confirmRecord(ctx, at, s, holder.Annotations[v1alpha1.AnnotationRecord]); err != nil {
-			return err
+		for _, name := range namedRecords(holder) {
+			if err := r.confirmRecord(ctx, at, s, name); err != nil {
+				return err
+			}
 		}
 	}
+	s.dropForeignFormer(at)
 	return nil
 }
 
 // confirmRecord reads a record of the token from the API server.
 func (r *ApplicationTokens) confirmRecord(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, name string) error {
-	if name == "" {
+	if !record.IsName(name) { // tenants write annotations
 		return nil
 	}
 	rec, err := r.Records.Confirm(ctx, name)
@@ -153,8 +170,8 @@ func (r *ApplicationTokens) confirmRecord(ctx context.Context, at *v1alpha1.Appl
 	return nil
 }
 
-// readSecret reads a Secret from the API server, but not the content of one that does not bear our label.
-func (r *ApplicationTokens) readSecret(ctx context.Context, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
+// readSecret reads a Secret from the API server, but not the content of a foreign one.
+func (r *ApplicationTokens) readSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
 	var meta metav1.PartialObjectMetadata
 	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	if err := r.Live.Get(ctx, key, &meta); err != nil {
@@ -163,7 +180,7 @@ func (r *ApplicationTokens) readSecret(ctx context.Context, key types.Namespaced
 		}
 		return nil, false, fmt.Errorf("confirm Secret %s: %w", key, err)
 	}
-	if meta.Labels[v1alpha1.LabelManaged] != "true" {
+	if !s.mayRead(at, &meta) {
 		return nil, true, nil
 	}
 	secret = new(corev1.Secret)
@@ -186,7 +203,7 @@ func (s *seen) holder() *corev1.Secret {
 
 // derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
-	s.Observed, s.token = plan.Observed{}, token.Token{}
+	s.Observed, s.token, s.held = plan.Observed{}, token.Token{}, nil
 	uid := ""
 	if w.Answered {
 		uid = s.deriveAnswered(at)
@@ -198,30 +215,31 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 
 // deriveSecret says what the Secret means. It returns the uid of the owner that its record names.
 func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
-	named, known, holds := s.vouched(at, s.secret)
-	taken := s.foreign || s.secret != nil && !belongs(s.secret, at, holds)
+	h := s.holding(at, s.secret)
+	taken := s.foreign || s.secret != nil && !h.belongs(s.secret, at)
 	secret := s.secret
-	offered := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" // and nothing of ours is in it yet
-	if secret == nil || taken || offered && s.former != nil {
+	unused := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" && !h.proves // such as one that is offered
+	if secret == nil || taken || unused && s.former != nil {
 		secret = s.former
-		named, known, holds = s.vouched(at, secret)
+		h = s.holding(at, secret)
 	}
+	s.token = h.token
 	uid := string(at.UID)
 	switch {
 	case secret == nil:
 		s.Secret = plan.SecretAbsent
-	case !known && secret.Annotations[v1alpha1.AnnotationRecord] != "":
+	case !h.known && secret.Annotations[v1alpha1.AnnotationRecord] != "":
 		s.Secret = plan.SecretUnvouched
-	case !holds || !named.SupersededAt.IsZero() || w.kind != 0 && s.token.Kind() != w.kind:
+	case !h.isCurrent() || w.kind != 0 && s.token.Kind() != w.kind:
 		s.Secret = plan.SecretAltered
 	default:
 		// The Secret proves that this is the owner of the record: where the uid says otherwise, both were restored, and
 		// what goes with them as well.
-		current := version(named, at)
-		s.Current = &current
-		uid = named.Owner.UID
+		current := version(h.record, at)
+		s.Current, s.held = &current, secret
+		uid = h.record.Owner.UID
 		s.Secret = plan.SecretOutdated
-		if w.current(secret, at, named, s.token) {
+		if w.current(secret, at, h.record, s.token) {
 			s.Secret = plan.SecretIntact
 		}
 	}
@@ -249,18 +267,6 @@ func (s *seen) others(at *v1alpha1.ApplicationToken, uid string) {
 		}
 	}
 	slices.SortFunc(s.Others, newestFirst)
-}
-
-// vouched finds the record that a Secret names, if it is of this owner or one of its name, and the token that it vouches for.
-func (s *seen) vouched(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (named record.Record, known, holds bool) {
-	if secret == nil {
-		return record.Record{}, false, false
-	}
-	named, known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
-	if known = known && named.Owner.Name == at.Name; known {
-		s.token, holds = render.Find(secret.Data, named.Digest)
-	}
-	return named, known, holds
 }
 
 func newestFirst(a, b plan.Version) int {

@@ -30,6 +30,18 @@ type refusal struct {
 // note remembers that the API server has refused what at asks for. The text of an admission webhook could quote what it
 // refused, so it goes nowhere.
 func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *Refuse {
+	return m.refuse(now, at, secret, fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it",
+		secret.Name, apierrors.ReasonForError(err)))
+}
+
+// rewritten remembers that the Secret of at is not as it was written.
+func (m *refusals) rewritten(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret) *Refuse {
+	return m.refuse(now, at, secret, fmt.Sprintf("Secret %s is not as the operator writes it: an admission webhook changes it; exempt Secrets with the label %s from it",
+		secret.Name, v1alpha1.LabelManaged))
+}
+
+// refuse remembers that a write of the Secret of at had no effect.
+func (m *refusals) refuse(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, message string) *Refuse {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	failures := 1
@@ -37,8 +49,7 @@ func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *co
 		failures += was.failures
 	}
 	why := &Refuse{
-		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures),
-		Message: fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it", secret.Name, apierrors.ReasonForError(err)),
+		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures), Message: message,
 	}
 	if m.of == nil {
 		m.of = map[types.UID]refusal{}

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -18,7 +17,12 @@ import (
 
 // retireAll ends every version: the records first, since they are what is honoured.
 func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen) error {
-	holds := s.Current != nil
+	var secrets []*corev1.Secret // those that were delivered: one that was offered and never taken over stays
+	for _, secret := range []*corev1.Secret{s.secret, s.former} {
+		if secret != nil && s.holding(at, secret).isDelivered(secret, at) {
+			secrets = append(secrets, secret)
+		}
+	}
 	for name, rec := range s.records {
 		if err := r.Records.RetireAnyway(ctx, rec); err != nil {
 			return err
@@ -26,16 +30,9 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 		delete(s.records, name)
 		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
 	}
-	named := s.secret
-	if s.Secret == plan.SecretForeign {
-		named = nil
-	}
-	for _, secret := range []*corev1.Secret{named, s.former} {
-		// One that was offered to us and never taken over stays.
-		if secret != nil && belongs(secret, at, holds) && (holds || metav1.IsControlledBy(secret, at)) {
-			if err := r.deleteSecret(ctx, secret); err != nil {
-				return err
-			}
+	for _, secret := range secrets {
+		if err := r.deleteSecret(ctx, secret); err != nil {
+			return err
 		}
 	}
 	s.secret, s.former = nil, nil
@@ -43,8 +40,13 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 }
 
 func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
-	// Of a Secret that has changed since it was looked at, somebody else may have become the owner.
-	err := r.Client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion})
+	// A Secret that has changed since it was read can belong to another owner by now.
+	how := []client.DeleteOption{client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion}}
+	if secret.Labels[v1alpha1.LabelManaged] != "true" {
+		// It is not in the cache: reads of the name would wait for its deletion there for ever.
+		how = append(how, client.DisableReadYourWritesConsistency)
+	}
+	err := r.Client.Delete(ctx, secret, how...)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
 	}

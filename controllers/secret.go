@@ -44,18 +44,6 @@ func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser)
 	return w
 }
 
-// belongs says whether a labelled Secret is the token's: made for it, offered to it by its owner, or, after a restore,
-// holding a token that a record of this namespace and name vouches for.
-func belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken, holds bool) bool {
-	if secret.Labels[v1alpha1.LabelManaged] != "true" || secret.Type != corev1.SecretTypeOpaque {
-		return false
-	}
-	// A Secret that an object of another kind controls is written and deleted by the reconciler of that object.
-	c := metav1.GetControllerOfNoCopy(secret)
-	free := c == nil || c.Kind == "ApplicationToken" && strings.HasPrefix(c.APIVersion, v1alpha1.GroupVersion.Group+"/")
-	return metav1.IsControlledBy(secret, at) || secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name || holds && free
-}
-
 // write puts a version into a Secret, in memory.
 func (w wish) write(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
 	data, err := w.secret.templates.Render(values(at, r), tok)
@@ -91,23 +79,32 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 	}
 	slices.Sort(passed)
 	setPassed(secret, passed)
-	claimSecret(secret, at)
-	secret.Annotations[v1alpha1.AnnotationRecord] = recordName
+	claimSecret(secret, at, recordName)
 	delete(secret.Annotations, v1alpha1.AnnotationAdopt) // once taken over, it is ours by its owner reference
 }
 
-// claimSecret sets the labels and the controller by which a Secret is that of a token. Every write of a Secret needs them:
-// config/policy refuses the operator one without.
-func claimSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken) {
+// claimSecret sets the marks of a token's Secret: the labels and the controller, without which config/policy refuses the operator
+// every write, and the name of the record that vouches for the token.
+func claimSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	secret.Annotations[v1alpha1.AnnotationRecord] = recordName
 	secret.Labels[v1alpha1.LabelManaged] = "true"
 	secret.Labels[v1alpha1.LabelToken] = at.Name
 	secret.OwnerReferences = slices.DeleteFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
 		return o.Controller != nil && *o.Controller // of its former life, or of who offered it
 	})
 	secret.OwnerReferences = append(secret.OwnerReferences, *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ApplicationToken")))
+}
+
+// hasMarks reports whether a Secret has the marks that claimSecret sets.
+func hasMarks(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string) bool {
+	return secret.Labels[v1alpha1.LabelManaged] == "true" && secret.Labels[v1alpha1.LabelToken] == at.Name &&
+		secret.Annotations[v1alpha1.AnnotationRecord] == recordName && metav1.IsControlledBy(secret, at)
 }
 
 // current says whether a Secret that holds the token is just as the spec asks.

@@ -124,16 +124,16 @@ func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1
 // passedKey is how the annotation passedOn lists a key of labels or annotations.
 func passedKey(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
-// withdraw removes from the Secret what the spec set while it was allowed. A refused spec is not rendered, so that the Secret
-// would otherwise keep it.
+// withdraw removes from the Secret what the spec set while it was allowed, and puts back marks that others took off. A refused
+// spec is not rendered, so that the Secret would otherwise keep the one and miss the other.
 func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
-	held := s.holder()
-	if held == nil || s.Current == nil {
+	held := s.held
+	if held == nil {
 		return nil
 	}
 	passed := strings.Fields(held.Annotations[passedOn])
 	kept := slices.DeleteFunc(slices.Clone(passed), func(p string) bool { return slices.Contains(w.secret.refusedKeys, p) })
-	if len(kept) == len(passed) {
+	if len(kept) == len(passed) && hasMarks(held, at, s.Current.Record) {
 		return nil
 	}
 	secret := held.DeepCopy()
@@ -143,7 +143,7 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.Applicati
 		}
 	}
 	setPassed(secret, kept)
-	claimSecret(secret, at)
+	claimSecret(secret, at, s.Current.Record)
 	if err := r.refusals.still(r.Now(), at, secret); err != nil {
 		return err
 	}
@@ -151,9 +151,12 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.Applicati
 	case answered(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
 		return r.refusals.note(r.Now(), at, secret, err) // whose text may quote the Secret
 	case err != nil:
-		return fmt.Errorf("take refused labels and annotations off Secret %s: %w", secret.Name, err)
+		return fmt.Errorf("write labels and annotations of Secret %s: %w", secret.Name, err)
 	}
 	*held = *secret
+	if !hasMarks(secret, at, s.Current.Record) {
+		return r.refusals.rewritten(r.Now(), at, secret)
+	}
 	return nil
 }
 

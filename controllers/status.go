@@ -119,8 +119,10 @@ func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
 		w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
 		switch owner := metav1.GetControllerOf(s.secret); {
-		case owner != nil && owner.Kind == ownerKind:
+		case owner != nil && isToken(owner) && owner.Name != at.Name:
 			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.secret.name, owner.Name)
+		case owner != nil && !isToken(owner):
+			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, w.secret.name)
 		case s.secret.Type != corev1.SecretTypeOpaque:
 			text = fmt.Sprintf("Secret %s is of type %s, and tokens are in Secrets of type Opaque alone; set another spec.secret.name, or delete that Secret", w.secret.name, s.secret.Type)
 		}

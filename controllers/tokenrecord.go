@@ -80,10 +80,9 @@ func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Reco
 
 // ownership says what the owner's Secret says of a record.
 func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationToken, rec record.Record, sure bool) (plan.Owner, error) {
-	var from client.Reader = r.Client
 	get := r.Records.Get
 	if sure {
-		from, get = r.Live, r.Records.Confirm
+		get = r.Records.Confirm
 	}
 	o := plan.Owner{Exists: true}
 	if byAnswer(at, r.Records.Namespace()) {
@@ -100,23 +99,15 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	}
 	current := ""
 	for _, name := range secretNames(at) {
-		var secret client.Object = &corev1.Secret{} // in the cache there are only our own
-		if sure {
-			secret = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
+		named, holds, err := r.named(ctx, at, name, rec, sure)
+		if o.Delivered = holds || named == rec.Name(); err != nil || o.Delivered {
+			return o, err
 		}
-		if err := from.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, secret); client.IgnoreNotFound(err) != nil {
-			return o, fmt.Errorf("get Secret %s: %w", name, err)
-		}
-		switch named := secret.GetAnnotations()[v1alpha1.AnnotationRecord]; {
-		case named == "" || ofAnother(secret, at):
-		case named == rec.Name():
-			o.Delivered = true
-			return o, nil
-		case current == "":
+		if current == "" {
 			current = named
 		}
 	}
-	if current == "" {
+	if current == "" || !record.IsName(current) {
 		o.Pending = true
 		return o, nil
 	}
@@ -124,15 +115,44 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	if err != nil && !errors.Is(err, record.ErrGone) {
 		return o, err
 	}
-	o.Pending = err != nil || !named.SupersededAt.IsZero() // the Secret holds nothing good
+	// What the Secret names is gone, superseded, or of another token: its annotation does not tell which token it holds.
+	o.Pending = err != nil || !named.SupersededAt.IsZero() || named.Owner.Namespace != at.Namespace || named.Owner.Name != at.Name
 	o.PredecessorOfCurrent = err == nil && named.Predecessor == rec.Name()
 	return o, nil
 }
 
-// ofAnother says whether a Secret belongs to another token: the spec asks for a name that is taken.
-func ofAnother(secret client.Object, at *v1alpha1.ApplicationToken) bool {
-	owner := metav1.GetControllerOf(secret)
-	return owner != nil && owner.Kind == ownerKind && owner.Name != at.Name
+// named returns the record that a Secret of the owner names; empty: none. To be sure, it reports whether the Secret holds the token
+// of rec as well: others can change the annotation.
+func (r *TokenRecords) named(ctx context.Context, at *v1alpha1.ApplicationToken, name string, rec record.Record, sure bool) (named string, holds bool, err error) {
+	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
+	var secret client.Object = &corev1.Secret{} // in the cache there are only managed ones
+	if sure {
+		secret = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
+		err = r.Live.Get(ctx, key, secret)
+	} else {
+		var behind bool
+		if behind, err = getCached(ctx, r.Client, key, secret); behind {
+			return r.named(ctx, at, name, rec, true)
+		}
+	}
+	if apierrors.IsNotFound(err) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("get Secret %s: %w", name, err)
+	}
+	if isControlledByOther(secret, at) {
+		return "", false, nil
+	}
+	named = secret.GetAnnotations()[v1alpha1.AnnotationRecord]
+	if !sure || named == rec.Name() || secret.GetLabels()[v1alpha1.LabelManaged] != "true" {
+		return named, false, nil
+	}
+	var managed corev1.Secret
+	if err := r.Live.Get(ctx, key, &managed); err != nil {
+		return named, false, fmt.Errorf("get Secret %s: %w", name, err)
+	}
+	return named, holdsRecord(&managed, rec), nil
 }
 
 // secretNames are the names under which the Secret of a token may be: as the spec says now, and as it was.

@@ -45,7 +45,7 @@ func (u *undelivered) recall(at *v1alpha1.ApplicationToken, s *seen) (token.Toke
 	name := tok.Digest().RecordName()
 	rec, there := s.records[name]
 	holder := s.holder()
-	if there && rec.SupersededAt.IsZero() && (holder == nil || holder.Annotations[v1alpha1.AnnotationRecord] != name) {
+	if there && rec.SupersededAt.IsZero() && (holder == nil || !holdsRecord(holder, rec)) {
 		return tok, true
 	}
 	delete(u.of, at.UID)

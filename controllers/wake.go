@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -15,15 +17,21 @@ func itself(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
 }
 
-func tokenOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
-	name := obj.GetLabels()[v1alpha1.LabelToken]
-	if name == "" {
-		name = obj.GetAnnotations()[v1alpha1.AnnotationAdopt]
+// tokensOfSecret looks again at the token that a Secret is labelled with, at the one that controls it, and at the one that it is
+// offered to.
+func tokensOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
+	names := []string{obj.GetLabels()[v1alpha1.LabelToken], obj.GetAnnotations()[v1alpha1.AnnotationAdopt]}
+	if o := metav1.GetControllerOf(obj); o != nil && isToken(o) {
+		names = append(names, o.Name)
 	}
-	if name == "" {
-		return nil
+	slices.Sort(names)
+	var requests []reconcile.Request
+	for _, name := range slices.Compact(names) {
+		if name != "" {
+			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}})
+		}
 	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
+	return requests
 }
 
 func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {

@@ -132,7 +132,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		Named("applicationtoken").
 		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokenOfSecret)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokensOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
 		WatchesRawSource(quotaSource{r.Quota, r.cachedLimits}).
 		Watches(&v1alpha1.Client{}, r.clientChanged(), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notInitial)).

@@ -198,6 +198,9 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 // recordName is what Record.Name returns.
 var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
 
+// IsName reports whether a record can have the name. Tenants write some of what names records.
+func IsName(name string) bool { return recordName.MatchString(name) }
+
 // ConfirmOf reads records of an owner from the API server, each by its name: those that the cache knows, those that are named,
 // and those that any of them took over from. Each read has the same cost, however many records there are; a list by field or by
 // label is served by a look at every one.
@@ -219,7 +222,7 @@ func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]R
 	for len(names) > 0 {
 		name := names[0]
 		names = names[1:]
-		if read[name] || !recordName.MatchString(name) { // tenants write some of what names records
+		if read[name] || !IsName(name) {
 			continue
 		}
 		read[name] = true

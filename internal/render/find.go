@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/base64"
+	"iter"
 	"regexp"
 
 	"github.com/apptoken/operator/internal/token"
@@ -12,18 +13,30 @@ var encoded = regexp.MustCompile(`[A-Za-z0-9+/]{60,}={0,2}`)
 
 // Find looks for the token of the digest want in the data of a Secret, plain or in base64.
 func Find(data map[string][]byte, want token.Digest) (token.Token, bool) {
-	for _, value := range data {
-		if tok, ok := find(value, want); ok {
+	for tok := range Tokens(data) {
+		if want.Matches(tok) {
 			return tok, true
 		}
 	}
 	return token.Token{}, false
 }
 
-func find(value []byte, want token.Digest) (token.Token, bool) {
+// Tokens returns every token in the data of a Secret, plain or in base64, in no particular order.
+func Tokens(data map[string][]byte) iter.Seq[token.Token] {
+	return func(yield func(token.Token) bool) {
+		for _, value := range data {
+			if !yieldTokens(value, yield) {
+				return
+			}
+		}
+	}
+}
+
+// yieldTokens yields the tokens of one value, and reports whether more are wanted.
+func yieldTokens(value []byte, yield func(token.Token) bool) bool {
 	for tok := range token.Find(value) {
-		if want.Matches(tok) {
-			return tok, true
+		if !yield(tok) {
+			return false
 		}
 	}
 	for _, run := range encoded.FindAll(value, -1) {
@@ -33,10 +46,10 @@ func find(value []byte, want token.Digest) (token.Token, bool) {
 			continue
 		}
 		for tok := range token.Find(plain[:n]) {
-			if want.Matches(tok) {
-				return tok, true
+			if !yield(tok) {
+				return false
 			}
 		}
 	}
-	return token.Token{}, false
+	return true
 }

@@ -187,3 +187,24 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+func TestTokens_FindsPlainAndEncoded(t *testing.T) {
+	a := mint(t)
+	b, err := token.Mint(token.UserApplication, bytes.NewReader(bytes.Repeat([]byte{9}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := map[string][]byte{
+		"plain": []byte("Bearer " + a.Reveal()), "encoded": []byte(base64.StdEncoding.EncodeToString([]byte("x:" + b.Reveal()))), "none": []byte("password"),
+	}
+	found := map[token.Digest]bool{}
+	for tok := range render.Tokens(data) {
+		found[tok.Digest()] = true
+	}
+	if len(found) != 2 || !found[a.Digest()] || !found[b.Digest()] {
+		t.Errorf("%d tokens are found", len(found))
+	}
+	for range render.Tokens(data) {
+		break // none is yielded after that, or this would panic
+	}
+}

@@ -46,6 +46,12 @@ func TestPolicy_RefusesTakeoverOfSecrets(t *testing.T) {
 		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "other"}
 	})
+	held := w.secret("indexer").Data["token"]
+	half := w.stranger("half", func(s *corev1.Secret) { s.Data = map[string][]byte{"token": held[:40]} })
+	copied := w.stranger("copied", func(s *corev1.Secret) {
+		s.Data = map[string][]byte{"token": held}
+		s.OwnerReferences = others.OwnerReferences
+	})
 	steal := func(s *corev1.Secret) { // as the operator writes its own
 		own := w.ownedBy("indexer", s.Name, func(*corev1.Secret) {})
 		s.Labels, s.Annotations, s.OwnerReferences = own.Labels, own.Annotations, own.OwnerReferences
@@ -85,6 +91,9 @@ func TestPolicy_RefusesTakeoverOfSecrets(t *testing.T) {
 		{"a Secret that something else controls is taken over", updates(others, steal)},
 		{"a Secret that something else controls is deleted", deletes(others)},
 		{"a Secret that is offered to another token is taken over", updates(offered, steal)},
+		{"a Secret with a part of a token is taken over", updates(half, steal)},
+		{"a Secret with a token that something else controls is taken over", updates(copied, steal)},
+		{"a Secret with a token that something else controls is deleted", deletes(copied)},
 		{"the label is taken off", updates(managed, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManaged) })},
 		{"the owner is taken off", updates(managed, func(s *corev1.Secret) { s.OwnerReferences = nil })},
 		{"an annotation of kubernetes.io is added", updates(managed, func(s *corev1.Secret) { s.Annotations[corev1.ServiceAccountNameKey] = "default" })},

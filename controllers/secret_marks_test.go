@@ -1,0 +1,368 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// passedOn lists the labels and annotations that came from the spec.
+const passedOn = "apptoken.dev/passed-on"
+
+// mark is one thing by which the operator knows the Secret of a token.
+type mark struct {
+	name  string
+	finds bool // it suffices to find the Secret
+	strip func(*corev1.Secret)
+}
+
+var marks = []mark{
+	{"label managed", true, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManaged) }},
+	{"label token", true, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelToken) }},
+	{"annotation record", true, func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationRecord) }},
+	{"annotation passed-on", false, func(s *corev1.Secret) { delete(s.Annotations, passedOn) }},
+	{"owner reference", true, func(s *corev1.Secret) { s.OwnerReferences = nil }},
+}
+
+// stripped returns the names of the marks of a subset, and whether one is left that finds the Secret.
+func stripped(subset int) (names string, found bool) {
+	var all []string
+	for i, m := range marks {
+		if subset&(1<<i) != 0 {
+			all = append(all, m.name)
+		} else {
+			found = found || m.finds
+		}
+	}
+	return strings.Join(all, ", "), found
+}
+
+// editSecret changes the token's Secret as another tool would.
+func (w *world) editSecret(change func(*corev1.Secret)) {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	change(&s)
+	w.must(api.Update(w.ctx, &s))
+}
+
+// strip takes a subset of the marks off the token's Secret.
+func (w *world) strip(subset int) {
+	w.t.Helper()
+	w.editSecret(func(s *corev1.Secret) {
+		for i, m := range marks {
+			if subset&(1<<i) != 0 {
+				m.strip(s)
+			}
+		}
+	})
+}
+
+// isMarked reports whether the token's Secret has every mark, of the newest record.
+func (w *world) isMarked() bool {
+	w.t.Helper()
+	return w.isMarkedWith(w.theRecord())
+}
+
+// isMarkedWith reports whether the token's Secret has every mark, and names a record.
+func (w *world) isMarkedWith(name string) bool {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	return s.Labels[v1alpha1.LabelManaged] == "true" && s.Labels[v1alpha1.LabelToken] == s.Name &&
+		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.token())
+}
+
+// cached starts an operator whose reads of Secrets and tokens are as from the operator's cache.
+func (w *world) cached() *operator {
+	c := w.faults(0, mode{}).wrap(api)
+	return w.start(trimming(c), c)
+}
+
+func TestMarks_EverySubsetIsPutBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		change     func(*v1alpha1.ApplicationToken)
+		statusLost bool
+	}{
+		"active":                {change: func(*v1alpha1.ApplicationToken) {}},
+		"active without status": {change: func(*v1alpha1.ApplicationToken) {}, statusLost: true},
+		"suspended":             {change: func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenSuspended }},
+		"refused":               {change: func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"unknown"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.must(w.declareLabelled("team"))
+			o := w.cached()
+			w.must(o.settle())
+			w.must(w.edit(c.change))
+			w.must(o.settle())
+			issued := w.secretText()
+			for subset := 1; subset < 1<<len(marks); subset++ {
+				names, found := stripped(subset)
+				if c.statusLost && !found {
+					continue // nothing is left that tells of this Secret
+				}
+				w.strip(subset)
+				if c.statusLost {
+					at := w.token()
+					at.Status = v1alpha1.ApplicationTokenStatus{}
+					w.must(api.Status().Update(w.ctx, at))
+				}
+				w.must(o.settle())
+				if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() || w.token().Status.Rotations != 0 || w.token().Status.SecretName != "indexer" {
+					t.Fatalf("without %s: the token is the same: %t, %d records, marked: %t, %d rotations, in Secret %q", names,
+						w.secretText() == issued, w.recordsLeft(), w.isMarked(), w.token().Status.Rotations, w.token().Status.SecretName)
+				}
+			}
+		})
+	}
+}
+
+// Deletion finds the Secret before the marks are put back.
+func TestMarks_DeletionFindsTheSecret(t *testing.T) {
+	for subset := 1; subset < 1<<len(marks); subset++ {
+		names, _ := stripped(subset)
+		t.Run(names, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.must(w.declareLabelled("team"))
+			o := w.cached()
+			w.must(o.settle())
+			w.strip(subset)
+			w.must(api.Delete(w.ctx, w.token()))
+			w.must(o.settle())
+			if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
+				t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+			}
+		})
+	}
+}
+
+func TestMarks_WrongOnesAreReplaced(t *testing.T) {
+	for name, change := range map[string]func(w *world, s *corev1.Secret){
+		"a record that is not there": func(_ *world, s *corev1.Secret) {
+			s.Annotations[v1alpha1.AnnotationRecord] = "at-" + strings.Repeat("0", 32)
+		},
+		"a name that no record has": func(_ *world, s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = "../x" },
+		"the record of the version before": func(w *world, s *corev1.Secret) {
+			s.Annotations[v1alpha1.AnnotationRecord] = w.token().Status.Predecessors[0].Record
+		},
+		"the name of another token": func(_ *world, s *corev1.Secret) { s.Labels[v1alpha1.LabelToken] = "other" },
+		"another value":             func(_ *world, s *corev1.Secret) { s.Labels[v1alpha1.LabelManaged] = "false" },
+		"the owner of a former life": func(_ *world, s *corev1.Secret) {
+			s.OwnerReferences[0].UID = "00000000-0000-0000-0000-000000000000"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.must(w.declareLabelled("team"))
+			o := w.cached()
+			w.must(o.settle())
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.must(o.settle())
+			issued := w.secretText()
+			w.editSecret(func(s *corev1.Secret) { change(w, s) })
+			w.must(o.settle())
+			w.must(w.check())
+			if w.secretText() != issued || w.recordsLeft() != 2 || !w.isMarked() {
+				t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+			}
+		})
+	}
+}
+
+// A token whose record was deleted is dead, whatever names it.
+func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declareLabelled("team"))
+	o := w.cached()
+	w.must(o.settle())
+	issued := w.secretText()
+	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: w.theRecord()}}))
+	w.strip(1<<len(marks) - 1)
+	w.must(o.settle())
+	if w.secretText() == issued || w.recordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	}
+}
+
+// config/policy refuses the operator a Secret that another controller has taken.
+func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declareLabelled("team"))
+	o := w.cached()
+	w.must(o.settle())
+	issued, r := w.secretText(), w.theRecord()
+	w.editSecret(func(s *corev1.Secret) {
+		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "1", Controller: new(true)}}
+	})
+	w.must(o.settle())
+	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "ConfigMap x") {
+		t.Errorf("Ready is %s: %s", reason, message)
+	}
+	if w.secretText() != issued || w.theRecord() != r {
+		t.Error("the token was replaced")
+	}
+	w.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.isMarked() {
+		t.Errorf("Ready is %s; the token is the same: %t", reason, w.secretText() == issued)
+	}
+}
+
+func TestMarks_RenameFindsTheFormerSecret(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declareLabelled("team"))
+	o := w.cached()
+	w.must(o.settle())
+	issued := w.secretText()
+	w.strip(1<<len(marks) - 1)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "renamed" }))
+	w.must(o.settle())
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.shop, Name: "renamed"}, &s))
+	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || string(s.Data["token"]) != issued || w.recordsLeft() != 1 {
+		t.Errorf("the Secret of the former name: %v; the token is the same: %t", err, string(s.Data["token"]) == issued)
+	}
+}
+
+// A mutating webhook that takes a mark off each write is reported, and the operator does not write again and again.
+func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		strips bool // from the first write on
+		change func(*v1alpha1.ApplicationToken)
+	}{
+		"of a new token":         {true, func(*v1alpha1.ApplicationToken) {}},
+		"of an active token":     {false, func(*v1alpha1.ApplicationToken) {}},
+		"of a suspended token":   {false, func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenSuspended }},
+		"of one that is refused": {false, func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"unknown"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			strips := c.strips
+			fake := webhook(w.faults(0, mode{}).wrap(api), func(s *corev1.Secret) {
+				if strips {
+					delete(s.Annotations, v1alpha1.AnnotationRecord)
+				}
+			})
+			w.must(w.declareLabelled("team"))
+			o := w.start(fake, fake)
+			w.must(o.settle())
+			issued := w.secretText()
+			strips = true
+			w.must(w.edit(c.change))
+			w.editSecret(func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationRecord) })
+			w.must(o.settle())
+			before := w.writes.Load()
+			for range 3 {
+				w.must(o.pass())
+			}
+			reason, message := readiness(w.token())
+			if reason != v1alpha1.ReasonSecretRefused || !strings.Contains(message, "admission webhook") || w.writes.Load() != before {
+				t.Errorf("%d writes; Ready is %s: %s", w.writes.Load()-before, reason, message)
+			}
+			if w.secretText() != issued || w.recordsLeft() != 1 {
+				t.Errorf("the token is the same: %t, %d records", w.secretText() == issued, w.recordsLeft())
+			}
+		})
+	}
+}
+
+// webhook changes each Secret that is written, as a mutating admission webhook does.
+func webhook(c client.WithWatch, change func(*corev1.Secret)) client.WithWatch {
+	mutate := func(obj client.Object) {
+		if s, is := obj.(*corev1.Secret); is {
+			change(s)
+		}
+	}
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			mutate(obj)
+			return c.Create(ctx, obj, o...)
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			mutate(obj)
+			return c.Update(ctx, obj, o...)
+		},
+	})
+}
+
+// The cache does not see a Secret without the label. Reads that wait there for a write end at a deadline, and the deletion of such a
+// Secret must not be waited for at all.
+func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
+	w := newWorld(t)
+	counted := w.faults(0, mode{}).wrap(api)
+	behind := interceptor.NewClient(counted, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			if _, is := obj.(*corev1.Secret); is {
+				return fmt.Errorf("wait for the cache: %w", context.DeadlineExceeded)
+			}
+			return c.Get(ctx, key, obj, o...)
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			if _, is := obj.(*corev1.Secret); is && !new(client.DeleteOptions).ApplyOptions(o).DisableReadYourWritesConsistency {
+				t.Error("reads wait for the deletion of a Secret that is not in the cache")
+			}
+			return c.Delete(ctx, obj, o...)
+		},
+	})
+	w.must(w.declareLabelled("team"))
+	o := w.start(behind, counted)
+	w.must(o.settle())
+	issued := w.secretText()
+	w.strip(1<<len(marks) - 1)
+	w.must(o.settle())
+	if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	}
+	w.strip(1<<len(marks) - 1)
+	w.must(api.Delete(w.ctx, w.token()))
+	w.must(o.settle())
+	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
+		t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+	}
+}
+
+// Others can make the annotation name another record than that of the token in the Secret.
+func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	o := w.cached()
+	w.must(o.settle())
+	held := w.theRecord()
+	tok, err := token.Mint(token.Application, rand.Reader)
+	w.must(err)
+	r := w.newest()
+	orphan, err := record.NewKube(api, api, w.own).Add(w.ctx, record.Record{
+		Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
+	})
+	w.must(err)
+	w.editSecret(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = orphan.Name() })
+	w.now = w.now.Add(2 * plan.LitterAge)
+	var obj v1alpha1.TokenRecord
+	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj))
+	_, err = o.records.Reconcile(w.ctx, &obj)
+	w.must(err)
+	if err := api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj); err != nil {
+		t.Fatalf("the record of the token in the Secret: %v", err)
+	}
+	w.must(o.settle())
+	if !w.isMarkedWith(held) || w.recordsLeft() != 1 {
+		t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
+	}
+}

@@ -1,0 +1,132 @@
+package controllers
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// Other tools take the operator's marks off a Secret: labels, annotations, owner references. None of them alone decides whose
+// the Secret is. Its controller does, or else the token in it, of which only the owner's record has the digest.
+
+// holding is what a Secret holds of a token.
+type holding struct {
+	record record.Record // that the Secret names, or that vouches for the token in it
+	token  token.Token   // set where holds is
+	known  bool          // the record is there, and of this owner or one of its name
+	holds  bool          // the token of that record is in the Secret
+	proves bool          // the token in the Secret proves that it was delivered, though its record may be gone
+}
+
+// holding finds the record that a Secret names and its token in the data. Where the name is lost or wrong, it finds the newest
+// record that was not superseded and whose token is in the data.
+func (s *seen) holding(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h holding) {
+	if secret == nil {
+		return holding{}
+	}
+	h.record, h.known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
+	if h.known = h.known && h.record.Owner.Name == at.Name; h.known {
+		if h.token, h.holds = render.Find(secret.Data, h.record.Digest); h.holds {
+			if h.proves = true; h.record.SupersededAt.IsZero() {
+				return h
+			}
+		}
+	}
+	remembers := remembered(at)
+	for tok := range render.Tokens(secret.Data) {
+		name := tok.Digest().RecordName()
+		h.proves = h.proves || slices.Contains(remembers, name)
+		r, known := s.records[name]
+		if !known || r.Owner.Name != at.Name || !r.Digest.Matches(tok) || !r.SupersededAt.IsZero() || h.isCurrent() && r.Version <= h.record.Version {
+			continue
+		}
+		h = holding{record: r, token: tok, known: true, holds: true, proves: true}
+	}
+	return h
+}
+
+// isCurrent reports whether the Secret holds a token that no other has taken over from.
+func (h holding) isCurrent() bool { return h.holds && h.record.SupersededAt.IsZero() }
+
+// holdsRecord reports whether the token of a record is in a Secret, or was there when the Secret was last written.
+func holdsRecord(secret *corev1.Secret, r record.Record) bool {
+	if secret.Annotations[v1alpha1.AnnotationRecord] == r.Name() {
+		return true
+	}
+	_, holds := render.Find(secret.Data, r.Digest)
+	return holds
+}
+
+// maxNamedRecords bounds how many records are read for one Secret: tenants write what is in it.
+const maxNamedRecords = 8
+
+// namedRecords returns the names of the records that a Secret can be about: the one in its annotation, and those of the tokens in
+// its data.
+func namedRecords(secret *corev1.Secret) []string {
+	var names []string
+	if name := secret.Annotations[v1alpha1.AnnotationRecord]; name != "" {
+		names = append(names, name)
+	}
+	for tok := range render.Tokens(secret.Data) {
+		if len(names) == maxNamedRecords {
+			break
+		}
+		names = append(names, tok.Digest().RecordName())
+	}
+	return names
+}
+
+// mayRead reports whether the operator may read the content of a Secret for a token. Any mark of the operator's suffices, and
+// where all were taken off, that the status names the Secret as the one that holds the token.
+func (s *seen) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool {
+	if secret.GetLabels()[v1alpha1.LabelManaged] == "true" || metav1.IsControlledBy(secret, at) {
+		return true
+	}
+	if isControlledByOther(secret, at) {
+		return false
+	}
+	_, named := s.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
+	labelled := secret.GetLabels()[v1alpha1.LabelToken] == at.Name && len(s.records) > 0
+	return named || labelled || at.Status.SecretName == secret.GetName()
+}
+
+// isControlledByOther reports whether the controller of a Secret is anything else than an ApplicationToken of this name. Such a
+// Secret is not the token's merely because it holds it: config/policy refuses the operator to write it, and two controllers
+// would undo each other's writes.
+func isControlledByOther(secret metav1.Object, at *v1alpha1.ApplicationToken) bool {
+	o := metav1.GetControllerOf(secret)
+	return o != nil && (!isToken(o) || o.Name != at.Name)
+}
+
+// isToken reports whether an owner reference names an ApplicationToken, in any version of the API.
+func isToken(o *metav1.OwnerReference) bool {
+	return o.Kind == ownerKind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/")
+}
+
+// isOffered reports whether the owner of a Secret offers it to the token.
+func isOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
+	return secret.Labels[v1alpha1.LabelManaged] == "true" && secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
+}
+
+// isDelivered reports whether the operator has put the token into a Secret: the token controls the Secret, or the Secret holds a
+// token that a record of this namespace and name vouches for, or that the status names.
+func (h holding) isDelivered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
+	return secret.Type == corev1.SecretTypeOpaque && (metav1.IsControlledBy(secret, at) || h.proves && !isControlledByOther(secret, at))
+}
+
+// belongs reports whether a Secret is the token's: it was delivered, or its owner offers it.
+func (h holding) belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
+	return h.isDelivered(secret, at) || secret.Type == corev1.SecretTypeOpaque && isOffered(secret, at)
+}
+
+// owns reports whether a Secret is the token's.
+func (s *seen) owns(at *v1alpha1.ApplicationToken, secret *corev1.Secret) bool {
+	return s.holding(at, secret).belongs(secret, at)
+}
