@@ -36,6 +36,7 @@ type ApplicationTokens struct {
 	refusals    refusals
 	restarts    restartRetries
 	undelivered undelivered
+	offered     tokenMemory // what Secrets hold that their owners offer
 }
 
 // Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.
@@ -83,6 +84,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 			if err := r.withdraw(ctx, at, w, &s); err != nil {
 				return w, s, p, err
 			}
+			r.remember(at, &s)
 			return w, s, p, r.dropFormer(ctx, &s)
 		}
 		if err := r.act(ctx, now, at, w, &s, p); err != nil {

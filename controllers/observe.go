@@ -22,13 +22,15 @@ import (
 // seen is what there is of a token: its Secret, the records under its name, and what follows from the two.
 type seen struct {
 	plan.Observed
-	secret  *corev1.Secret // of the name that the spec asks for; nil: none
-	former  *corev1.Secret // ours, of the name that it asked for before
-	foreign bool           // there is a Secret of that name that we may not read
-	records map[string]record.Record
-	held    *corev1.Secret // the one of the two that holds the token, where Observed.Current is set
-	pending string         // the record among them whose Secret could not be written yet
-	token   token.Token    // in the Secret, where Observed.Current is set
+	secret   *corev1.Secret // of the name that the spec asks for; nil: none
+	former   *corev1.Secret // ours, of the name that it asked for before
+	foreign  bool           // there is a Secret of that name that we may not read
+	records  map[string]record.Record
+	held     *corev1.Secret // the one of the two that holds the token, where Observed.Current is set
+	pending  string         // the record among them whose Secret could not be written yet
+	kept     token.Token    // that the Secret held last, of one that its owner offers; the zero value: not known
+	recalled bool           // kept stands for the token of a Secret that was written over
+	token    token.Token    // in the Secret, where Observed.Current is set
 }
 
 // ownerKind is what the records of ApplicationTokens say of their owner.
@@ -47,6 +49,7 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		return seen{}, err
 	}
 	s := seen{records: make(map[string]record.Record, len(records))}
+	s.kept, _ = r.offered.get(at)
 	for _, rec := range records {
 		s.records[rec.Name()] = rec
 	}
@@ -73,7 +76,7 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	}
 	// Of a name that the spec asks for anew the cache does not know whether it is taken.
 	renamed := s.secret == nil && s.former != nil
-	if renamed || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
+	if renamed || s.recalled || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
 		if err := r.confirm(ctx, at, w, &s); err != nil {
 			return seen{}, err
 		}
@@ -150,6 +153,9 @@ func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.Applicatio
 		}
 	}
 	s.dropForeignFormer(at)
+	if s.recalled {
+		return r.confirmRecord(ctx, at, s, s.kept.Digest().RecordName())
+	}
 	return nil
 }
 
@@ -203,7 +209,7 @@ func (s *seen) holder() *corev1.Secret {
 
 // derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
-	s.Observed, s.token, s.held = plan.Observed{}, token.Token{}, nil
+	s.Observed, s.token, s.held, s.recalled = plan.Observed{}, token.Token{}, nil, false
 	uid := ""
 	if w.Answered {
 		uid = s.deriveAnswered(at)
@@ -222,6 +228,11 @@ func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
 	if secret == nil || taken || unused && s.former != nil {
 		secret = s.former
 		h = s.holding(at, secret)
+	}
+	if secret == s.secret {
+		if kept, ok := s.overwritten(at, secret, h); ok {
+			h, s.recalled = kept, true
+		}
 	}
 	s.token = h.token
 	uid := string(at.UID)

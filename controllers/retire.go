@@ -75,6 +75,7 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	r.refusals.forget(at)
 	r.restarts.forget(at)
 	r.undelivered.forget(at)
+	r.offered.forget(at)
 	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())})
 	s, err := r.everything(ctx, at, w)
 	if err != nil {

@@ -52,13 +52,30 @@ func (w wish) write(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r reco
 	}
 	secret.Namespace, secret.Name = at.Namespace, w.secret.name
 	secret.Type = corev1.SecretTypeOpaque
-	secret.Data = data
-	w.decorate(secret, at, r.Name())
+	secret.Data = withOwnersKeys(secret, at, data)
+	w.decorate(secret, at, r.Name(), data)
 	return nil
 }
 
+// withOwnersKeys returns what a Secret holds once rendered keys are written. While its owner offers the Secret, such as by a manifest
+// in Git, the owner's other keys stay: the two would otherwise undo each other's writes for ever.
+func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rendered map[string][]byte) map[string][]byte {
+	if !adopts(secret, at) {
+		return rendered
+	}
+	data := map[string][]byte{}
+	maps.Copy(data, secret.Data)
+	for _, p := range strings.Fields(secret.Annotations[passedOn]) {
+		if field, key, _ := strings.Cut(p, ":"); field == "data" {
+			delete(data, key)
+		}
+	}
+	maps.Copy(data, rendered)
+	return data
+}
+
 // decorate sets the labels, annotations and owner of a Secret. What others have put there stays.
-func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string) {
+func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
@@ -77,10 +94,14 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 	for key := range w.secret.annotations {
 		passed = append(passed, passedKey("annotations", key))
 	}
+	if adopts(secret, at) { // which keys are the operator's is not known from the data
+		for key := range rendered {
+			passed = append(passed, passedKey("data", key))
+		}
+	}
 	slices.Sort(passed)
 	setPassed(secret, passed)
 	claimSecret(secret, at, recordName)
-	delete(secret.Annotations, v1alpha1.AnnotationAdopt) // once taken over, it is ours by its owner reference
 }
 
 // claimSecret sets the marks of a token's Secret: the labels and the controller, without which config/policy refuses the operator

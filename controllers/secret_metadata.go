@@ -121,7 +121,7 @@ func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1
 	}
 }
 
-// passedKey is how the annotation passedOn lists a key of labels or annotations.
+// passedKey is how the annotation passedOn lists a key of labels, annotations or data.
 func passedKey(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
 // withdraw removes from the Secret what the spec set while it was allowed, and puts back marks that others took off. A refused
@@ -162,10 +162,10 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.Applicati
 
 // unpass removes a label or annotation that passedOn lists.
 func unpass(secret *corev1.Secret, passed string) {
-	field, key, _ := strings.Cut(passed, ":")
-	if field == "label" {
+	switch field, key, _ := strings.Cut(passed, ":"); field {
+	case "label":
 		delete(secret.Labels, key)
-	} else {
+	case "annotation":
 		delete(secret.Annotations, key)
 	}
 }

@@ -112,7 +112,12 @@ func isToken(o *metav1.OwnerReference) bool {
 
 // isOffered reports whether the owner of a Secret offers it to the token.
 func isOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
-	return secret.Labels[v1alpha1.LabelManaged] == "true" && secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
+	return secret.Labels[v1alpha1.LabelManaged] == "true" && adopts(secret, at)
+}
+
+// adopts reports whether a Secret has the annotation by which its owner offers it to the token.
+func adopts(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
+	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }
 
 // isDelivered reports whether the operator has put the token into a Secret: the token controls the Secret, or the Secret holds a
@@ -124,6 +129,30 @@ func (h holding) isDelivered(secret *corev1.Secret, at *v1alpha1.ApplicationToke
 // belongs reports whether a Secret is the token's: it was delivered, or its owner offers it.
 func (h holding) belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return h.isDelivered(secret, at) || secret.Type == corev1.SecretTypeOpaque && isOffered(secret, at)
+}
+
+// overwritten returns the holding of a Secret whose owner offers it and has written over the token: the operator writes the same
+// token again. A sync of a manifest would otherwise make a new one each time, and the third would end the token in use. What is
+// returned is false where the Secret was not written over, or the token was revoked or rotated.
+func (s *seen) overwritten(at *v1alpha1.ApplicationToken, secret *corev1.Secret, h holding) (holding, bool) {
+	if secret == nil || h.isCurrent() || s.kept.Kind() == 0 || !isOffered(secret, at) {
+		return holding{}, false
+	}
+	r, known := s.records[s.kept.Digest().RecordName()]
+	if !known || !r.Digest.Matches(s.kept) || !r.SupersededAt.IsZero() {
+		return holding{}, false
+	}
+	return holding{record: r, token: s.kept, known: true, holds: true, proves: true}, true
+}
+
+// remember keeps the token of a Secret whose owner offers it.
+func (r *ApplicationTokens) remember(at *v1alpha1.ApplicationToken, s *seen) {
+	switch {
+	case s.held != nil && s.held == s.secret && isOffered(s.secret, at):
+		r.offered.keep(at, s.token)
+	case s.held != nil:
+		r.offered.forget(at)
+	}
 }
 
 // owns reports whether a Secret is the token's.

@@ -9,36 +9,44 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// undelivered keeps the token of a version while its Secret is being written. Where the API server gives no answer, the
-// next attempt is with the same token, so that attempts leave no records behind that could be taken for versions which
-// somebody holds. A crash loses what is kept here; the sweep takes the one record that is then left. The zero value is
-// empty and ready.
-type undelivered struct {
+// tokenMemory keeps tokens by the uid of their owners. The zero value is empty and ready.
+type tokenMemory struct {
 	mu sync.Mutex
 	of map[types.UID]token.Token
 }
 
-func (u *undelivered) keep(at *v1alpha1.ApplicationToken, tok token.Token) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.of == nil {
-		u.of = map[types.UID]token.Token{}
+func (m *tokenMemory) keep(at *v1alpha1.ApplicationToken, tok token.Token) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of == nil {
+		m.of = map[types.UID]token.Token{}
 	}
-	u.of[at.UID] = tok
+	m.of[at.UID] = tok
 }
 
-func (u *undelivered) forget(at *v1alpha1.ApplicationToken) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.of, at.UID)
+func (m *tokenMemory) forget(at *v1alpha1.ApplicationToken) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.of, at.UID)
 }
+
+func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tok, kept := m.of[at.UID]
+	return tok, kept
+}
+
+// undelivered keeps the token of a version while its Secret is being written. Where the API server gives no answer, the
+// next attempt is with the same token, so that attempts leave no records behind that could be taken for versions which
+// somebody holds. A crash loses what is kept here; the sweep takes the one record that is then left. The zero value is
+// empty and ready.
+type undelivered struct{ tokenMemory }
 
 // recall returns the token that was kept, if its record is there and no Secret has ever been seen to name it. A record
 // that is gone is never made again, and a token that was delivered is never given out as a new one.
 func (u *undelivered) recall(at *v1alpha1.ApplicationToken, s *seen) (token.Token, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	tok, kept := u.of[at.UID]
+	tok, kept := u.get(at)
 	if !kept {
 		return token.Token{}, false
 	}
@@ -48,6 +56,6 @@ func (u *undelivered) recall(at *v1alpha1.ApplicationToken, s *seen) (token.Toke
 	if there && rec.SupersededAt.IsZero() && (holder == nil || !holdsRecord(holder, rec)) {
 		return tok, true
 	}
-	delete(u.of, at.UID)
+	u.forget(at)
 	return token.Token{}, false
 }

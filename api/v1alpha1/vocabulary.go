@@ -20,7 +20,8 @@ const (
 	// AnnotationAttempt holds on an ApplicationToken that the HTTP API is about to make by whom, until it is made.
 	AnnotationAttempt = "apptoken.dev/attempt"
 	// AnnotationAdopt, set on a Secret by its owner to the name of an ApplicationToken, together with the label
-	// apptoken.dev/managed: "true", lets that token take the Secret over. What the Secret held is replaced.
+	// apptoken.dev/managed: "true", lets that token take the Secret over. Both may stay on the Secret. The keys of
+	// spec.secret.data are the operator's; while the annotation is there, the other keys are the owner's.
 	AnnotationAdopt = "apptoken.dev/adopt"
 	// AnnotationRestartPrefix, with the name of an ApplicationToken behind it, holds on the pod template of a restart
 	// target the record of the version that it was restarted for.

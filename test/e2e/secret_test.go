@@ -63,9 +63,11 @@ func TestASecretThatIsNotOursIsNeitherReadNorChanged(t *testing.T) { // [3.11] [
 		t.Error("the token in the adopted Secret is refused")
 	}
 	adopted := w.secret("indexer")
-	if _, still := adopted.Annotations[v1alpha1.AnnotationAdopt]; still || len(adopted.Data) != 1 || adopted.UID != s.UID {
+	if _, still := adopted.Annotations[v1alpha1.AnnotationAdopt]; !still || string(adopted.Data["password"]) != "of somebody else" || adopted.UID != s.UID {
 		t.Errorf("the adopted Secret has annotations %v and %d keys", adopted.Annotations, len(adopted.Data))
 	}
+	w.kubectl("annotate", "secret", "indexer", v1alpha1.AnnotationAdopt+"-")
+	w.eventually("keys of others go with the offer", func(context.Context) bool { return len(w.secret("indexer").Data) == 1 })
 }
 
 func (w *tenant) untouched(s *corev1.Secret) {
