@@ -84,6 +84,11 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 			if err := r.withdraw(ctx, at, w, &s); err != nil {
 				return w, s, p, err
 			}
+			if p.Why == plan.SecretTaken {
+				if s.exchange, err = r.exchange(ctx, at); err != nil {
+					return w, s, p, err
+				}
+			}
 			r.remember(at, &s)
 			return w, s, p, r.dropFormer(ctx, &s)
 		}

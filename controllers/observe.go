@@ -23,8 +23,9 @@ import (
 type seen struct {
 	plan.Observed
 	secret   *corev1.Secret // of the name that the spec asks for; nil: none
-	former   *corev1.Secret // ours, of the name that it asked for before
-	foreign  bool           // there is a Secret of that name that we may not read
+	former   *corev1.Secret // the token's, of the name that it asked for before
+	exchange []string       // the tokens that wait for each other's Secrets, where this one does too
+	foreign  bool           // there is a Secret of that name that the operator may not read
 	records  map[string]record.Record
 	held     *corev1.Secret // the one of the two that holds the token, where Observed.Current is set
 	pending  string         // the record among them whose Secret could not be written yet

@@ -120,7 +120,7 @@ func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
 	if s.secret != nil {
 		switch owner := metav1.GetControllerOf(s.secret); {
 		case owner != nil && isToken(owner) && owner.Name != at.Name:
-			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.secret.name, owner.Name)
+			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.secret.name, owner.Name) + exchangeText(s.exchange)
 		case owner != nil && !isToken(owner):
 			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, w.secret.name)
 		case s.secret.Type != corev1.SecretTypeOpaque:

@@ -104,6 +104,9 @@ func TestTwoTokensThatSwapTheirSecretsKeepThem(t *testing.T) { // [3.11]
 			t.Errorf("%s is told %s", name, said)
 		}
 	}
+	w.until("a", "names the exchange", func(at *v1alpha1.ApplicationToken) bool {
+		return strings.Contains(condition(at, v1alpha1.ConditionReady).Message, "this token and b exchange the names of their Secrets")
+	})
 	if w.digest(w.secret("a")) != a || w.digest(w.secret("b")) != b || !w.accepted(a) || !w.accepted(b) {
 		t.Error("a token is not where it was, or refused")
 	}

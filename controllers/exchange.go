@@ -1,0 +1,95 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// maxExchange bounds how many tokens that wait for each other's Secrets are followed.
+const maxExchange = 16
+
+// exchange returns the names of the tokens that a token waits for in a circle, as two do that exchange the names of their Secrets:
+// the owner of the Secret that it asks for, the owner of the Secret that this one asks for, up to one that waits for its own. Nil:
+// there is no circle, and the wait ends when another token moves.
+func (r *ApplicationTokens) exchange(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
+	var circle []string
+	name := secretNames(at)[0]
+	for range maxExchange {
+		other, err := r.ownerOfSecret(ctx, at.Namespace, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case other == nil:
+			return nil, nil
+		case other.UID == at.UID:
+			return circle, nil
+		}
+		circle = append(circle, other.Name)
+		if name = secretNames(other)[0]; len(secretNames(other)) == 1 {
+			return nil, nil // it has what it asks for
+		}
+	}
+	return nil, nil
+}
+
+// exchangeWith looks again at the other tokens of the circle that a change of a token closes, so that each says so at once.
+func (r *ApplicationTokens) exchangeWith(ctx context.Context, obj client.Object) []reconcile.Request {
+	at, is := obj.(*v1alpha1.ApplicationToken)
+	if !is || len(secretNames(at)) == 1 {
+		return nil
+	}
+	circle, err := r.exchange(ctx, at)
+	if err != nil {
+		return nil // the cache is stopping
+	}
+	requests := make([]reconcile.Request, len(circle))
+	for i, name := range circle {
+		requests[i].NamespacedName = types.NamespacedName{Namespace: at.Namespace, Name: name}
+	}
+	return requests
+}
+
+// ownerOfSecret returns the ApplicationToken that controls a Secret; nil: there is no such Secret, or none controls it.
+func (r *ApplicationTokens) ownerOfSecret(ctx context.Context, namespace, name string) (*v1alpha1.ApplicationToken, error) {
+	var secret corev1.Secret
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &secret, client.DisableReadYourWritesConsistency); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("get Secret %s: %w", name, err)
+	}
+	o := metav1.GetControllerOf(&secret)
+	if o == nil || !isToken(o) {
+		return nil, nil
+	}
+	var at v1alpha1.ApplicationToken
+	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: o.Name}, &at, client.DisableReadYourWritesConsistency); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("get ApplicationToken %s: %w", o.Name, err)
+	}
+	if at.UID != o.UID || !at.DeletionTimestamp.IsZero() {
+		return nil, nil
+	}
+	return &at, nil
+}
+
+// exchangeText returns what the condition of a token says of the circle in which it waits; empty: there is none.
+func exchangeText(circle []string) string {
+	if len(circle) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": this token and %s exchange the names of their Secrets, and each waits for another; give one of them a name that no Secret has, and the name that you want after that",
+		strings.Join(circle, ", "))
+}
