@@ -23,20 +23,43 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 			secrets = append(secrets, secret)
 		}
 	}
-	for name, rec := range s.records {
+	for _, rec := range s.records {
 		if err := r.Records.RetireAnyway(ctx, rec); err != nil {
 			return err
 		}
-		delete(s.records, name)
 		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
 	}
 	for _, secret := range secrets {
-		if err := r.deleteSecret(ctx, secret); err != nil {
+		if err := r.endSecret(ctx, at, s, secret); err != nil {
 			return err
 		}
 	}
+	clear(s.records)
 	s.secret, s.former = nil, nil
 	return nil
+}
+
+// maxDeletions bounds how often the deletion of a Secret is tried within one pass.
+const maxDeletions = 5
+
+// endSecret deletes a Secret that was delivered. Where it has changed meanwhile, it is read again: deletion with orphans has the
+// garbage collector take the owner reference off at the same time, and once the records are gone little proves whose the Secret is.
+func (r *ApplicationTokens) endSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret) error {
+	for range maxDeletions {
+		err := r.deleteSecret(ctx, secret)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		live, _, readErr := r.readSecret(ctx, at, s, client.ObjectKeyFromObject(secret))
+		if readErr != nil {
+			return errors.Join(err, readErr)
+		}
+		if live == nil || live.UID != secret.UID || !s.holding(at, live).isDelivered(live, at) {
+			return nil // another Secret, or a foreign one by now
+		}
+		secret = live
+	}
+	return fmt.Errorf("delete Secret %s: it changes again and again", secret.Name)
 }
 
 func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {

@@ -123,6 +123,9 @@ func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
 			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.secret.name, owner.Name) + exchangeText(s.exchange)
 		case owner != nil && !isToken(owner):
 			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, w.secret.name)
+		case s.secret.Labels[v1alpha1.LabelToken] == at.Name && s.secret.Type == corev1.SecretTypeOpaque:
+			text = fmt.Sprintf("Secret %s was left by an ApplicationToken of this name that is gone, and no record vouches for what it holds; delete it, and a new token is made, or offer it with the annotation %s=%s",
+				w.secret.name, v1alpha1.AnnotationAdopt, at.Name)
 		case s.secret.Type != corev1.SecretTypeOpaque:
 			text = fmt.Sprintf("Secret %s is of type %s, and tokens are in Secrets of type Opaque alone; set another spec.secret.name, or delete that Secret", w.secret.name, s.secret.Type)
 		}
