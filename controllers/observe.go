@@ -68,6 +68,9 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		}
 		s.dropForeignFormer(at)
 	}
+	if err := r.findFormer(ctx, at, w, &s); err != nil {
+		return seen{}, err
+	}
 	if tok, ok := r.undelivered.recall(at, &s); ok {
 		s.pending = tok.Digest().RecordName()
 	}
@@ -154,6 +157,9 @@ func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.Applicatio
 		}
 	}
 	s.dropForeignFormer(at)
+	if at.Status.SecretName == "" && s.holding(at, s.secret).holds {
+		s.former = nil // it was found by its label alone, and is a copy
+	}
 	if s.recalled {
 		return r.confirmRecord(ctx, at, s, s.kept.Digest().RecordName())
 	}

@@ -225,6 +225,13 @@ func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quot
 	return limits, err == nil
 }
 
+// hasRecordedPlace reports whether the record of the current version shows that a token has a place: it is not suspended, and is
+// of the same client and user. The status, or a field of it, can be lost; another token would then take the place, and this one stop.
+func hasRecordedPlace(w wish, s seen) bool {
+	c := s.Current
+	return !w.Answered && c != nil && !c.Grants.Suspended && c.Grants.Client == w.asked.client && c.Grants.User == w.asked.user
+}
+
 // overQuota puts a verdict into words.
 func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 	whose, field := "", "spec.tokens.maxCount"
@@ -252,7 +259,7 @@ func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.Applicati
 		return w, nil
 	}
 	same := at.Status.Client == w.asked.client && servedUser(at) == w.asked.user
-	w.counted = w.entitled && same && counted(at, own)
+	w.counted = w.entitled && (same && counted(at, own) || hasRecordedPlace(w, s))
 	needed := w.Answered || versions || w.Refused.Reason == "" && w.State == plan.Active
 	if w.counted || !needed || !w.entitled || around.client == nil || w.State == plan.Revoked {
 		return w, nil

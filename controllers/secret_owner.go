@@ -1,11 +1,14 @@
 package controllers
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record"
@@ -158,4 +161,34 @@ func (r *ApplicationTokens) remember(at *v1alpha1.ApplicationToken, s *seen) {
 // owns reports whether a Secret is the token's.
 func (s *seen) owns(at *v1alpha1.ApplicationToken, secret *corev1.Secret) bool {
 	return s.holding(at, secret).belongs(secret, at)
+}
+
+// findFormer finds the Secret of a former name where the status does not name it, since it was lost: the one that is labelled for
+// the token and was delivered.
+func (r *ApplicationTokens) findFormer(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
+	if at.Status.SecretName != "" || len(s.records) == 0 || s.secret != nil && s.holding(at, s.secret).isDelivered(s.secret, at) {
+		return nil
+	}
+	var list corev1.SecretList
+	err := r.Client.List(ctx, &list, client.InNamespace(at.Namespace), client.MatchingLabels{v1alpha1.LabelManaged: "true", v1alpha1.LabelToken: at.Name},
+		client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	if err != nil {
+		return fmt.Errorf("list the Secrets of the token: %w", err)
+	}
+	for i := range list.Items {
+		if list.Items[i].Name == w.secret.name {
+			continue
+		}
+		secret, err := r.cachedSecret(ctx, at, s, list.Items[i].Name)
+		if err != nil {
+			return err
+		}
+		if secret == nil || !s.holding(at, secret).isDelivered(secret, at) {
+			continue
+		}
+		if s.former = secret; s.holding(at, secret).holds {
+			return nil
+		}
+	}
+	return nil
 }

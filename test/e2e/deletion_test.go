@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -180,6 +181,23 @@ func TestAFinalizerTakenAwayByForceLeavesNothingAlive(t *testing.T) { // [3.3]
 	w.eventually("its records are swept", func(context.Context) bool { return len(w.records("indexer")) == 0 })
 	w.judged("the first version", first, false)
 	w.judged("the second version", second, false)
+}
+
+func TestFinalizer_ReplacedManifestGetsItBack(t *testing.T) { // [3.3]
+	w := aTenant(t)
+	w.declare("indexer", `{}`)
+	d := w.current("indexer")
+	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [apptoken.dev/records, example.com/hold]}`)))
+	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [example.com/hold]}`)))
+	w.until("indexer", "has the finalizer again", func(at *v1alpha1.ApplicationToken) bool {
+		return slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords)
+	})
+	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [apptoken.dev/records]}`)))
+	if w.current("indexer") != d {
+		t.Error("the token is another")
+	}
+	w.kubectl("delete", "at", "indexer")
+	w.gone("indexer", d)
 }
 
 func TestANamesakeNeverInherits(t *testing.T) { // [3.3] [3.6]
