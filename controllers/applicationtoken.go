@@ -77,8 +77,14 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 	if err != nil {
 		return w, s, plan.Plan{}, err
 	}
+	looked := false
 	for range mostSteps {
 		p := plan.ForToken(now, w.Desired, s.Observed)
+		if !looked && rolloutsMatter(p, s.Observed) {
+			looked = true
+			s.Rollout = r.incompleteRollout(ctx, at, s.Current.Record)
+			p = plan.ForToken(now, w.Desired, s.Observed)
+		}
 		r.Metrics.decided(p)
 		if p.Do == plan.Nothing {
 			if err := r.withdraw(ctx, at, w, &s); err != nil {

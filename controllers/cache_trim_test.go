@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,6 +80,7 @@ func TestTrim_LargeObjectsLiveAsSmallOnes(t *testing.T) {
 			if len(w.history.delivered) != delivered {
 				t.Error("a pass without a reason made a token")
 			}
+			w.now = w.now.Add(10 * time.Minute)
 			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
 			steady("it is rotated")
 			if len(w.history.delivered) != delivered+1 {

@@ -26,6 +26,7 @@ type chapter struct {
 var story = []chapter{
 	{"issue", (*world).declare, 1, 1},
 	{"rotate", trigger("2"), 2, 2},
+	{"minOverlap passes", later(10 * time.Minute), 2, 2},
 	{"rotate again", trigger("3"), 3, 3},
 	{"the successor is used, and its predecessors are quiet", moveOn, 3, 1},
 	{"the Secret is deleted", deleteSecret, 4, 2},

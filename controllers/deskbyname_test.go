@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -38,6 +39,7 @@ func TestConfirmOf_ReadsByNameAlone(t *testing.T) {
 	w.must(err)
 	held = append(held, made.Secret)
 	for range 2 {
+		w.now = w.now.Add(10 * time.Minute)
 		next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 		w.must(err)
 		held = append(held, next.Secret)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -104,7 +105,7 @@ func TestAStaleCacheOfRecordsSaysNothingOfWhatWasAnswered(t *testing.T) {
 		if reason, _ := readiness(w.made(made.Token)); reason != v1alpha1.ReasonDelivered {
 			t.Errorf("it is %s", reason)
 		}
-		w.now = w.now.Add(1)
+		w.now = w.now.Add(10 * time.Minute)
 		_, err = k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 		w.must(err)
 	}

@@ -130,6 +130,7 @@ func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 				t.Errorf("when it is written that it is in use: %v", err)
 			}
 			w.must(w.arrivedAt(again.Secret, 1))
+			w.now = w.now.Add(10 * time.Minute)
 			if third, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "another key"); err != nil || !w.good(third.Secret) {
 				t.Errorf("another rotation: %v", err)
 			}
@@ -218,7 +219,7 @@ func TestATokenInASecretRotatesOnceForEachRequest(t *testing.T) {
 	}
 	rotate := func(key string) {
 		t.Helper()
-		w.now = w.now.Add(10 * time.Minute)
+		w.now = w.now.Add(25 * time.Hour)
 		issued, err := k.Rotate(w.ctx, root, w.scope(), name, key)
 		w.must(err)
 		if issued.Secret.Reveal() != "" {
@@ -235,17 +236,18 @@ func TestATokenInASecretRotatesOnceForEachRequest(t *testing.T) {
 	expect("no key again", 4)
 	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRotate) }))
 	expect("the request is withdrawn", 4)
+	w.now = w.now.Add(10 * time.Minute)
 	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
 	expect("the trigger changes", 5)
 
-	w.now = w.now.Add(time.Second)
+	w.now = w.now.Add(25 * time.Hour)
 	held := w.held()
 	for range 2 {
 		_, err := k.RotateOwn(w.ctx, root, held.Digest(), "")
 		w.must(err)
 		expect("its holder asks, and asks again", 6)
 	}
-	w.now = w.now.Add(10 * time.Minute)
+	w.now = w.now.Add(25 * time.Hour)
 	if _, err := k.RotateOwn(w.ctx, root, w.held().Digest(), ""); err != nil {
 		t.Errorf("the holder of the next one: %v", err)
 	}

@@ -115,6 +115,7 @@ func TestRotate_RetryIsOfTheSameCallerAndBounded(t *testing.T) {
 	if _, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "a key"); !errors.Is(err, desk.ErrDone) {
 		t.Errorf("a late retry: %v", err)
 	}
+	w.now = began.Add(10 * time.Minute)
 	other := root
 	other.ID = "user mallory"
 	third, err := k.Rotate(w.ctx, other, w.scope(), "CI_deploy", "a key")
@@ -149,7 +150,7 @@ func TestClone_RetryIsBounded(t *testing.T) {
 	}
 }
 
-func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
+func TestRotate_EndsNoPredecessor(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)
 	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
@@ -157,14 +158,14 @@ func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
 	began := w.now
 	tokens := []token.Token{made.Secret}
 	for range plan.MaxPredecessors {
-		w.now = w.now.Add(time.Second)
+		w.now = w.now.Add(10 * time.Minute)
 		next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 		w.must(err)
 		tokens = append(tokens, next.Secret)
 	}
 	for _, key := range []string{"", "key"} {
 		_, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", key)
-		if after, ok := tooSoon(err); !ok || after != 10*time.Minute-2*time.Second {
+		if after, ok := tooSoon(err); !ok || after != 24*time.Hour-20*time.Minute {
 			t.Errorf("a fourth one: %v, after %s", err, after)
 		}
 		if _, err := k.RotateOwn(w.ctx, root, tokens[3].Digest(), key); err == nil {
@@ -172,7 +173,7 @@ func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
 		}
 	}
 	w.must(w.arrivedAt(tokens[3], 3))
-	w.now = began.Add(time.Second + 10*time.Minute)
+	w.now = began.Add(10*time.Minute + 24*time.Hour)
 	next, err := k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
 	w.must(err)
 	w.must(w.arrivedAt(next.Secret, 3))
@@ -183,14 +184,14 @@ func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
 	}
 }
 
-func TestRotate_TriggersWaitForMinOverlap(t *testing.T) {
+func TestRotate_TriggersWaitForRoom(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())
 	k, o := w.counter(api), w.start(api, api)
 	w.must(o.settle())
 	first := w.held()
 	for _, trigger := range []string{"2", "3", "4", "5", "6"} {
-		w.now = w.now.Add(time.Second)
+		w.now = w.now.Add(10 * time.Minute)
 		w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = trigger }))
 		w.must(o.settle())
 		w.must(w.check())
@@ -205,17 +206,17 @@ func TestRotate_TriggersWaitForMinOverlap(t *testing.T) {
 	pending := false
 	for _, c := range at.Status.Conditions {
 		if c.Type == v1alpha1.ConditionRotationPending {
-			pending = c.Reason == v1alpha1.ReasonMinOverlap && strings.Contains(c.Message, string(plan.TriggerChanged))
+			pending = c.Reason == v1alpha1.ReasonPredecessorsKept && strings.Contains(c.Message, string(plan.TriggerChanged))
 		}
 	}
 	if !pending {
 		t.Errorf("the status does not say that a rotation waits: %+v", at.Status.Conditions)
 	}
 	_, err := k.Rotate(w.ctx, root, w.scope(), w.shop+":indexer", "")
-	if after, ok := tooSoon(err); !ok || after != 10*time.Minute-4*time.Second {
+	if after, ok := tooSoon(err); !ok || after != 24*time.Hour-40*time.Minute {
 		t.Errorf("an administrator is told %v, after %s", err, after)
 	}
-	w.now = w.now.Add(10*time.Minute - 4*time.Second)
+	w.now = w.now.Add(24*time.Hour - 40*time.Minute)
 	w.must(o.settle())
 	w.must(w.check())
 	if r := w.newest(); r.Version != 5 || r.Trigger != "6" {
@@ -321,7 +322,7 @@ func TestSelfRotation_ChainNeverOutlivesPolicy(t *testing.T) {
 	w.must(err)
 	end := w.now.Add(time.Hour)
 	held := made.Secret
-	for range 5 {
+	for range plan.MaxPredecessors - 1 {
 		w.now = w.now.Add(11 * time.Minute)
 		next, err := k.RotateOwn(w.ctx, root, held.Digest(), "")
 		w.must(err)
@@ -353,7 +354,7 @@ func TestSelfRotation_OfASecretCountsFromWhatWasDeclared(t *testing.T) {
 	k, o := w.counter(api), w.start(api, api)
 	w.must(o.settle())
 	end := w.now.Add(100 * time.Hour)
-	for range 3 {
+	for range plan.MaxPredecessors - 1 {
 		w.now = w.now.Add(10 * time.Minute)
 		_, err := k.RotateOwn(w.ctx, root, w.held().Digest(), "")
 		w.must(err)

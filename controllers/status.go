@@ -231,7 +231,7 @@ func noticePending(now time.Time, at *v1alpha1.ApplicationToken, p plan.Plan) {
 		return
 	}
 	setCondition(now, at, metav1.Condition{
-		Type: v1alpha1.ConditionRotationPending, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonMinOverlap, Message: p.Message,
+		Type: v1alpha1.ConditionRotationPending, Status: metav1.ConditionTrue, Reason: string(p.Held), Message: p.Message,
 	})
 }
 

@@ -53,8 +53,9 @@ const (
 	// ConditionWithheld is there, and true, while an ApplicationToken takes no place in the quota of its client and so every
 	// version of it is refused. Reason TooManyTokens: it waits for a place.
 	ConditionWithheld = "Withheld"
-	// ConditionRotationPending is there, and true, while a rotation is due and has to wait, so that no predecessor ends before
-	// its minOverlap and holders rotate at most once in each minOverlap.
+	// ConditionRotationPending is there, and true, while a rotation is due and waits, so that no
+	// predecessor ends for it and consumers have the time to move on. Reasons: MinOverlap,
+	// RolloutIncomplete, PredecessorsKept.
 	ConditionRotationPending = "RotationPending"
 	// ConditionExpiringSoon is there, and true, while the last third of the lifetime runs (seven days at most) and nothing
 	// asks for rotation.
@@ -166,8 +167,14 @@ const (
 	// ReasonSuccessorUnused reports that no successor of a predecessor has been used: its consumers
 	// may not have moved on.
 	ReasonSuccessorUnused = "SuccessorUnused"
-	// ReasonMinOverlap reports that a rotation waits until a minOverlap has passed.
+	// ReasonMinOverlap reports that a rotation waits until a predecessor has had its minOverlap.
 	ReasonMinOverlap = "MinOverlap"
+	// ReasonPredecessorsKept reports that a rotation waits until one of three predecessors has gone
+	// by itself.
+	ReasonPredecessorsKept = "PredecessorsKept"
+	// ReasonRolloutIncomplete reports that a rotation waits until a restart target runs with the
+	// current version.
+	ReasonRolloutIncomplete = "RolloutIncomplete"
 	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.
 	ReasonNoRotation = "NoRotation"
 	// ReasonRestarted reports that every restart target was restarted for the current version.

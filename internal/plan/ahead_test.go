@@ -97,7 +97,7 @@ func TestRequest_VersionIssuedAheadIsNoRetry(t *testing.T) {
 func TestSelfRotation_IssueAheadDoesNotPostponeNext(t *testing.T) {
 	s := base(func(s *scene) {
 		s.want.SelfRequest = "at-2"
-		p := predecessor(1, 0)
+		p := predecessor(1, 10*time.Minute)
 		p.IssuedAt, p.AuthorizedAt = noon.Add(9*day), noon.Add(9*day)
 		s.have.Others = []plan.Version{p}
 	})

@@ -80,10 +80,13 @@ func TestRotationDeadlines(t *testing.T) {
 		"due and near at one instant, it is due":               {at: noon.Add(89 * day), twist: rotate(89*day, nil, 0), then: due},
 		"due one instant sooner, it is due":                    {at: noon.Add(89*day - 1), twist: rotate(89*day-1, nil, 0), then: due},
 		"near one instant sooner, it is near":                  {at: noon.Add(89 * day), twist: rotate(89*day+1, nil, 0), then: near(90 * day)},
-		"a predecessor does not hold it up": {
-			at: noon.Add(5 * time.Minute), twist: both(aged, rotate(5*time.Minute, nil, 0)), then: due,
+		"a predecessor after its minOverlap does not hold it up": {
+			at: noon.Add(15 * time.Minute), twist: both(aged, rotate(15*time.Minute, nil, 0)), then: due,
 		},
-		"a clone that must make room makes it when it is due": {
+		"an expiry that is near does not wait for minOverlap": {
+			at: noon.Add(6 * time.Minute), twist: both(both(aged, live(9*time.Minute)), rotate(time.Hour, nil, 0)), then: near(9 * time.Minute),
+		},
+		"a clone without room waits from when it is due": {
 			at: noon.Add(5 * time.Minute),
 			twist: both(rotate(5*time.Minute, nil, 0), func(s *scene) {
 				oldest := predecessor(-1, 6*time.Minute) // which has had its minOverlap, and is in use
@@ -91,7 +94,7 @@ func TestRotationDeadlines(t *testing.T) {
 				s.have.Others = []plan.Version{predecessor(1, 0), predecessor(0, 0), oldest}
 			}),
 			then: func(time.Time) plan.Plan {
-				return plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}
+				return plan.Plan{Why: plan.RotationPending, Wake: noon.Add(time.Hour)}
 			},
 		},
 	})

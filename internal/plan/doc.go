@@ -7,5 +7,6 @@
 //	                   └──── Issue, no overlap     └─ Supersede gives it its last instant
 //
 // It knows no API, clock, entropy, logger or context, and imports the standard library alone. Files: plan.go has the
-// nouns, token.go the rules in their order, rotation.go and retirement.go the deadlines, record.go the sweep.
+// nouns, token.go the rules in their order, rotation.go and retirement.go the deadlines, hold.go what a rotation waits
+// for, record.go the sweep.
 package plan

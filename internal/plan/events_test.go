@@ -49,6 +49,7 @@ var events = []struct {
 	{6, editState},
 	{6, editRefusal},
 	{6, func(w *world) { w.note("sweep"); w.sweep() }},
+	{4, func(w *world) { w.rollout = pick(w, "", "Deployment indexer"); w.note("rollout of %q", w.rollout) }},
 	{8, func(w *world) { w.note("nothing; a Git sync") }},
 }
 

@@ -98,6 +98,37 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 		due = rotates && !c.ExpiresAt.IsZero() && left <= w.want.Retire.Max && left <= c.ExpiresAt.Sub(authorized(*c))/3+1
 	}
 	w.must(due, "row 23", "%s: no cause", p)
+	w.judgeDeferral(p, have)
+}
+
+// judgeDeferral wants consumers to have had the time to move on before another rotation, unless the
+// current version is about to expire.
+func (w *world) judgeDeferral(p plan.Plan, have plan.Observed) {
+	c, r := have.Current, w.want.Retire
+	if !c.ExpiresAt.IsZero() && !w.now.Before(c.ExpiresAt.Add(-min(r.Max, c.ExpiresAt.Sub(authorized(*c))/3))) {
+		return
+	}
+	kept := 0
+	for _, v := range have.Others {
+		if v.SupersededAt.IsZero() {
+			continue
+		}
+		kept++
+		w.must(have.Rollout == "", "row 22", "%s: pods may hold %s", p, v.Record)
+		byHolder := p.Why != plan.SelfRequested && w.madeForHolder(v)
+		w.must(byHolder || !w.now.Before(v.SupersededAt.Add(r.Min)), "row 22", "%s: %s is within its minOverlap", p, v.Record)
+	}
+	w.must(p.Why != plan.SelfRequested || kept < plan.MaxPredecessors-1, "row 28", "%s: a holder takes the last place", p)
+}
+
+// madeForHolder reports whether a holder asked for the successor of v.
+func (w *world) madeForHolder(v plan.Version) bool {
+	for _, s := range w.records {
+		if s.Predecessor == v.Record && !s.AuthorizedAt.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // authorized is what the lifetime of a version counts from.
@@ -116,8 +147,8 @@ func (w *world) judgeHolder(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// judgeRetire wants a predecessor to have had its overlap. Only where there are too many, its minOverlap is enough; and where
-// the Secret is lost, that nobody new has a valid token counts for more.
+// judgeRetire wants a predecessor to have had its overlap. Only where there are too many and nobody
+// new has a valid token, that counts for more.
 func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
 	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
@@ -145,7 +176,7 @@ func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 			}
 		}
 		w.must(n >= plan.MaxPredecessors, "row 22", "%s: there are but %d", p, n)
-		w.must(have.Current == nil || have.Current.ExpiredAt(w.now) || over || !w.now.Before(v.SupersededAt.Add(r.Min)), "row 28", "%s: before minOverlap", p)
+		w.must(have.Current == nil || have.Current.ExpiredAt(w.now), "row 28", "%s: for a rotation", p)
 	default:
 		w.must(false, "row 22", "%s: no cause", p)
 	}
@@ -203,7 +234,7 @@ func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	end := p.Wake
 	if end.IsZero() {
 		end = w.now.AddDate(100, 0, 0)
-	} else if p.Why != plan.SecretTaken || !end.Equal(w.now.Add(plan.LookAgain)) {
+	} else if !looksAgain(w.now, p) {
 		w.must(factsAt(end, w.want, have) != factsAt(w.now, w.want, have), "wake", "no news at %s", end)
 	}
 	instants := []time.Time{end.Add(-1), w.now.Add(1)}
@@ -223,6 +254,12 @@ func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 			w.must(is == was, "wake", "news at %s, and Wake is %s: %+v was %+v", t, p.Wake, is, was)
 		}
 	}
+}
+
+// looksAgain reports whether p wakes only to look at what nobody tells of.
+func looksAgain(now time.Time, p plan.Plan) bool {
+	return p.Why == plan.SecretTaken && p.Wake.Equal(now.Add(plan.LookAgain)) ||
+		p.Held == plan.RolloutIncomplete && !p.Wake.Before(now.Add(plan.RolloutInterval))
 }
 
 // around are the instants at which anything about v could change.

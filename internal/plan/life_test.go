@@ -122,7 +122,7 @@ func (w *world) rests(p plan.Plan, have plan.Observed) {
 // retireInPeace leaves the token alone: in the end its predecessors and its litter are gone, and nothing else is.
 func (w *world) retireInPeace() {
 	w.note("and was left alone")
-	w.want.Every, w.want.Schedule = 0, nil
+	w.want.Every, w.want.Schedule, w.rollout = 0, nil, ""
 	if w.secret.foreign {
 		w.secret = slot{}
 	}

@@ -156,6 +156,7 @@ type Observed struct {
 	Former  bool // there is a Secret of ours too, of a name that the spec asked for before
 	Current *Version
 	Others  []Version
+	Rollout string // a consumer whose rollout for the current version is not complete; empty: none, or not looked at
 }
 
 // predecessors are the versions that a successor took over from, the newest first.
@@ -196,5 +197,6 @@ type Plan struct {
 	AuthorizedAt time.Time // for Issue on behalf of a holder
 	ExpiresAt    time.Time // for Issue, Replace, Supersede, Change; zero: never
 	UserUID      string    // for Issue and Change: of the User whom the version speaks for
+	Held         Why       // for RotationPending: what it waits for
 	Wake         time.Time // for Nothing: when to ask again; zero: when something changes
 }

@@ -19,6 +19,14 @@ type Request struct {
 	RetryOnly bool
 }
 
+// why returns the reason of the version that r asks for.
+func (r Request) why() Why {
+	if r.Holder != "" {
+		return SelfRequested
+	}
+	return Requested
+}
+
 // Reasons of ForRequest, beside those of ForToken.
 const (
 	Requested           Why = "Requested"
@@ -41,7 +49,7 @@ var requestRules = []requestRule{
 	holderSuperseded, // never a rotation by anyone else than the holder of the current version
 	currentExpired,
 	selfTooSoon,
-	roomPending, // no predecessor ends before its minOverlap
+	rotationPending, // no predecessor ends for a rotation
 }
 
 // ForRequest decides what becomes of a request for a version at the instant now: Issue a successor, RetireOne to make room
@@ -57,11 +65,7 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	if have.Current != nil {
 		last = *have.Current
 	}
-	why := Requested
-	if r.Holder != "" {
-		why = SelfRequested
-	}
-	return issue(now, why, last, want, have)
+	return issue(now, r.why(), last, want, have)
 }
 
 // marked is o where the current version took over from a version that a crash left unmarked.
@@ -126,23 +130,23 @@ func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan
 }
 
 func selfTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
-	from := selfRotationFrom(now, want, have)
-	if r.Holder == "" || !now.Before(from) {
+	h := selfHold(now, want, have)
+	if r.Holder == "" || !now.Before(h.until) {
 		return Plan{}, false
 	}
-	return Plan{
-		Why: SelfRotationTooSoon, Wake: from,
-		Message: fmt.Sprintf("a holder rotates a token at most once in %s, its minOverlap", want.Retire.Min),
-	}, true
+	return Plan{Why: SelfRotationTooSoon, Held: h.reason, Wake: h.until, Message: h.text}, true
 }
 
-func roomPending(now time.Time, want Desired, have Observed, _ Request) (Plan, bool) {
-	from := roomFrom(want, have)
-	if !now.Before(from) {
+func rotationPending(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
+	if have.Current == nil {
+		return Plan{}, false
+	}
+	h := rotationHold(now, r.why(), want, have)
+	if !now.Before(h.until) {
 		return Plan{}, false
 	}
 	return Plan{
-		Why: RotationPending, Wake: from,
-		Message: fmt.Sprintf("%d predecessors are kept at most, and the oldest has not had its minOverlap of %s", MaxPredecessors, want.Retire.Min),
+		Why: RotationPending, Held: h.reason, Wake: h.until,
+		Message: fmt.Sprintf("no rotation until %s at the latest: %s", h.until.UTC().Format(time.RFC3339), h.text),
 	}, true
 }

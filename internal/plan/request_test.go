@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -16,11 +17,14 @@ func full(since time.Duration) twist {
 	}
 }
 
-func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
+func TestRotate_EndsNoPredecessor(t *testing.T) {
 	wait := func(until time.Duration) plan.Plan {
 		return plan.Plan{Why: plan.RotationPending, Wake: noon.Add(until)}
 	}
-	room := plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}
+	retired := func(why plan.Why, record string) plan.Plan {
+		return plan.Plan{Do: plan.RetireOne, Why: why, Version: of(record)}
+	}
+	const end = day - time.Minute // of the oldest
 	for cause, asks := range map[string]twist{
 		"the trigger":  func(s *scene) { s.want.Trigger = "2" },
 		"a request":    func(s *scene) { s.want.Request = "a" },
@@ -31,15 +35,18 @@ func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
 		at := noon.Add(2 * time.Minute)
 		rule(t, map[string]ruling{
 			cause + " waits until the oldest has had its minOverlap": {at: at, twist: both(asks, full(time.Minute)), want: wait(9 * time.Minute)},
-			cause + " waits one instant before":                      {at: noon.Add(9*time.Minute - 1), twist: both(asks, full(time.Minute)), want: wait(9 * time.Minute)},
-			cause + " ends it then, though it is in use":             {at: noon.Add(9 * time.Minute), twist: both(asks, full(time.Minute)), want: room},
+			cause + " waits on when it has had it":                   {at: noon.Add(9 * time.Minute), twist: both(asks, full(time.Minute)), want: wait(time.Hour)},
+			cause + " waits one instant before its end":              {at: noon.Add(end - 1), twist: both(asks, full(time.Minute)), want: wait(end)},
+			cause + " has room at its end":                           {at: noon.Add(end), twist: both(asks, full(time.Minute)), want: retired(plan.OverlapOverInUse, "at--1")},
+			cause + " waits until one has gone out of use":           {at: noon.Add(time.Hour - 1), twist: both(asks, both(full(time.Minute), moved)), want: wait(time.Hour)},
+			cause + " has room when one has":                         {at: noon.Add(time.Hour), twist: both(asks, both(full(time.Minute), moved)), want: retired(plan.WentUnused, "at-1")},
 			cause + " writes a changed template meanwhile": {
 				at: at, twist: both(both(asks, full(time.Minute)), func(s *scene) { s.have.Secret = plan.SecretOutdated }),
 				want: plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: of("at-2")},
 			},
 		})
 	}
-	triggered := func(s *scene) { s.want.Trigger = "2" }
+	triggered, crowded := func(s *scene) { s.want.Trigger = "2" }, retired(plan.TooManyPredecessors, "at--1")
 	rule(t, map[string]ruling{
 		"its own end makes room": {
 			twist: both(both(triggered, full(time.Minute)), func(s *scene) { s.have.Others[2].ExpiresAt = noon.Add(time.Minute) }),
@@ -47,16 +54,58 @@ func TestRotate_KeepsPredecessorForMinOverlap(t *testing.T) {
 		},
 		"an expired current version does not wait, since nothing in the Secret is valid": {
 			twist: both(both(triggered, full(time.Minute)), func(s *scene) { s.have.Current.ExpiresAt, s.want.Refused.Reason = noon, "" }),
-			want:  room,
+			want:  crowded,
 		},
 		"a lost Secret does not wait, since nobody new has a valid token": {
 			at: noon.Add(time.Minute), twist: both(full(0), func(s *scene) {
 				lost(plan.SecretAbsent)(s)
 				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon, noon.Add(day)
 			}),
-			want: room,
+			want: crowded,
 		},
 	})
+}
+
+func TestRotate_WaitsForRollout(t *testing.T) {
+	triggered := func(s *scene) { s.want.Trigger = "2" }
+	rolling := func(s *scene) { s.have.Rollout = "Deployment indexer" }
+	waits := both(triggered, both(aged, rolling))
+	clone := func(at time.Duration) plan.Plan {
+		return plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife.Add(at)}
+	}
+	looks := func(at time.Duration) plan.Plan {
+		return plan.Plan{Why: plan.RotationPending, Wake: noon.Add(at + max(plan.RolloutInterval, at/10))}
+	}
+	rule(t, map[string]ruling{
+		"while it is not complete": {at: noon.Add(time.Hour), twist: waits, want: looks(time.Hour)},
+		"soon, and then less often": {
+			at: noon.Add(time.Minute), twist: both(waits, func(s *scene) { s.want.Retire.Min = 0 }), want: looks(time.Minute),
+		},
+		"not once the expiry is near": {
+			at: noon.Add(time.Hour), twist: both(waits, live(90*time.Minute)),
+			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: noon.Add(150 * time.Minute)},
+		},
+		"until the last predecessor has gone": {at: noon.Add(day), twist: waits, want: gone(plan.OverlapOver)},
+		"not where there is no predecessor":   {at: noon.Add(time.Hour), twist: both(triggered, rolling), want: clone(time.Hour)},
+		"not where nothing new is valid": {
+			at: noon.Add(time.Hour), twist: both(waits, func(s *scene) { s.have.Current.ExpiresAt = noon.Add(time.Hour) }), want: clone(time.Hour),
+		},
+		"a lost Secret does not": {
+			at: noon, twist: both(rolling, func(s *scene) { s.have.Secret, s.have.Current = plan.SecretAbsent, nil }),
+			want: plan.Plan{Do: plan.Issue, Why: plan.FirstIssue, ExpiresAt: longLife},
+		},
+	})
+	s := base(waits)
+	p := plan.ForToken(noon.Add(time.Hour), s.want, s.have)
+	for _, text := range []string{"Triggered", "Deployment indexer", "2026-03-03T12:00:00Z"} {
+		if !strings.Contains(p.Message, text) || p.Held != plan.RolloutIncomplete {
+			t.Errorf("%s: %q does not say %q", p.Held, p.Message, text)
+		}
+	}
+	s = base(both(triggered, full(0)))
+	if p := plan.ForToken(noon.Add(time.Hour), s.want, s.have); p.Held != plan.PredecessorsKept || !strings.Contains(p.Message, "TokenRecord") {
+		t.Errorf("%s: %q", p.Held, p.Message)
+	}
 }
 
 // asks is a request of an administrator, of the holder of at-2 and of the holder of its predecessor.
@@ -76,6 +125,7 @@ func madeFor(id string) twist {
 
 func TestRequest_ReplacesOnlyWhatTheSameRequestMade(t *testing.T) {
 	used := func(s *scene) { s.have.Current.LastUsedAt = noon }
+	byHolder := func(s *scene) { s.have.Current.AuthorizedAt = noon.Add(-day) }
 	rotatedSince := func(s *scene) { s.have.Current.Request, s.have.Others[0].Request = "another", "admin" }
 	soon, late := noon.Add(plan.RetryTime-1), noon.Add(plan.RetryTime)
 	done, superseded := plan.Plan{Why: plan.RequestDone}, plan.Plan{Why: plan.HolderSuperseded}
@@ -85,26 +135,28 @@ func TestRequest_ReplacesOnlyWhatTheSameRequestMade(t *testing.T) {
 		ask   plan.Request
 		want  plan.Plan
 	}{
-		"an administrator makes a successor":                       {noon, madeFor(""), asks, successor},
+		"an administrator makes a successor":                       {noon.Add(10 * time.Minute), madeFor(""), asks, successor},
 		"the same request within the time replaces it":             {soon, madeFor("admin"), asks, replacement},
 		"the same request later is done":                           {late, madeFor("admin"), asks, done},
 		"the same request is done once it is in use":               {soon, both(madeFor("admin"), used), asks, done},
 		"the same request is done once another took over":          {soon, both(madeFor(""), rotatedSince), asks, done},
-		"a request without a key is never the same":                {noon, madeFor(""), plan.Request{}, successor},
-		"another key is another request":                           {noon, madeFor("another"), asks, successor},
+		"a request without a key is never the same":                {noon.Add(10 * time.Minute), madeFor(""), plan.Request{}, successor},
+		"another key is another request":                           {noon.Add(10 * time.Minute), madeFor("another"), asks, successor},
 		"a holder never replaces what an administrator asked for":  {noon, madeFor("admin"), asksFormer, superseded},
 		"nor what Git asked for":                                   {noon, madeFor(""), asksFormer, superseded},
 		"nor what it asked for with another key":                   {noon, madeFor("self of at-1, key"), asksFormer, superseded},
 		"a holder replaces what it asked for":                      {soon, madeFor("self of at-1"), asksFormer, replacement},
 		"but not later":                                            {late, madeFor("self of at-1"), asksFormer, done},
-		"an administrator makes a successor of what a holder made": {noon, madeFor("self of at-1"), asks, successor},
+		"an administrator makes a successor of what a holder made": {noon, both(madeFor("self of at-1"), byHolder), asks, successor},
+		"within minOverlap it waits":                               {noon, madeFor(""), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
 		"a clone is made again for the same request":               {soon, madeFor("clone"), asksAgain, replacement},
 		"but not for another":                                      {noon, madeFor("another"), asksAgain, plan.Plan{Why: plan.RequestUnknown}},
 		"an expired version has no successor":                      {noon.Add(90 * day), madeFor(""), asks, plan.Plan{Why: plan.IsExpired}},
-		"a full token waits":                                       {noon, both(madeFor(""), full(0)), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a full token waits":                                       {noon, both(madeFor(""), full(0)), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(day)}},
 		"a retry needs no room":                                    {noon, both(madeFor("admin"), full(0)), asks, replacement},
-		"what a crash left unmarked counts":                        {noon, both(both(madeFor(""), full(0)), unmarked), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
-		"the oldest ends for a successor after its minOverlap":     {noon, both(madeFor(""), full(10*time.Minute)), asks, plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")}},
+		"what a crash left unmarked counts":                        {noon, both(both(madeFor(""), full(0)), unmarked), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(day)}},
+		"none ends for a successor after its minOverlap":           {noon, both(madeFor(""), full(10*time.Minute)), asks, plan.Plan{Why: plan.RotationPending, Wake: noon.Add(day - 10*time.Minute)}},
+		"one that may go makes room":                               {noon.Add(time.Hour), both(madeFor(""), both(full(0), moved)), asks, gone(plan.WentUnused)},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s := base(c.twist)

@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
 const MaxSpread = time.Minute
@@ -13,23 +10,29 @@ const maxAhead = time.Minute
 
 // issuedAhead reports whether v was issued by a clock that was ahead. Whatever counts from its issue would come too late.
 func issuedAhead(now time.Time, v Version) bool {
-	return latest(v.IssuedAt, v.AuthorizedAt).After(now.Add(maxAhead))
+	return v.lastIssue().After(now.Add(maxAhead))
 }
+
+func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedAt) }
 
 // issueCounts reports whether the current version ends or rotates by its age.
 func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
 
-// rotationDue clones the current version. It ends no predecessor before its minOverlap: until then it waits.
+// RolloutInterval is how soon a rotation that waits for the rollout of a consumer looks at it
+// again, at the earliest. Workloads are not watched.
+const RolloutInterval = 10 * time.Second
+
+// rotationDue clones the current version. It ends no predecessor for that: it waits instead.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, from := dueRotation(now, want, have)
-	if why == "" || now.Before(from) {
+	why, h := dueRotation(now, want, have)
+	if why == "" || now.Before(h.until) {
 		return Plan{}, false
 	}
 	return issue(now, why, *have.Current, want, have), true
 }
 
 func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, from := dueRotation(now, want, have)
+	why, h := dueRotation(now, want, have)
 	if why == "" {
 		return Plan{}, false
 	}
@@ -37,87 +40,67 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if why == SelfRequested {
 		wake = nextDeadline(now, want, have) // something else may ask meanwhile
 	}
-	return Plan{
-		Why: RotationPending, Wake: earliest(wake, from),
-		Message: fmt.Sprintf("a rotation is due (%s) and waits until %s, so that %s", why, from.UTC().Format(time.RFC3339), waitsFor(want, have)),
-	}, true
-}
-
-// waitsFor returns what a rotation waits for, for people.
-func waitsFor(want Desired, have Observed) string {
-	if v, full := crowdedOut(have); full {
-		return fmt.Sprintf("version %d (%s) has its minOverlap; at most %d predecessors are kept", v.Number, v.Hint, MaxPredecessors)
+	if why == IssuedAhead {
+		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // then the clock has caught up
 	}
-	return fmt.Sprintf("its holder rotates it at most once in %s, its minOverlap", want.Retire.Min)
+	if h.reason == RolloutIncomplete {
+		wake = earliest(wake, nextLook(now, have))
+	}
+	return Plan{Why: RotationPending, Held: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// dueRotation returns why the current version is to be replaced, and from when on that may be done; zero: at once. An empty
-// reason: nothing asks for it. A holder comes last: what else asks gives the successor a lifetime of its own.
-func dueRotation(now time.Time, want Desired, have Observed) (Why, time.Time) {
+// nextLook returns when to look again at a rollout: the longer it takes, the less often.
+func nextLook(now time.Time, have Observed) time.Time {
+	var began time.Time
+	for _, v := range have.predecessors() {
+		began = latest(began, v.SupersededAt)
+	}
+	return now.Add(max(RolloutInterval, now.Sub(began)/10))
+}
+
+// dueRotation returns why the current version is to be replaced, and what that waits for. An empty
+// reason: nothing asks for it. A holder comes last: what else asks gives the successor a lifetime
+// of its own.
+func dueRotation(now time.Time, want Desired, have Observed) (Why, hold) {
 	c := have.Current
 	if c == nil {
-		return "", time.Time{}
+		return "", hold{}
 	}
-	from := roomFrom(want, have)
-	if c.ExpiredAt(now) {
-		from = time.Time{} // like a lost Secret: no valid token is left to anybody new
+	var why Why
+	if due, reason := NextRotation(want, *c); !due.IsZero() && !now.Before(due) {
+		why = reason
 	}
-	if want.triggers(*c) {
-		return TriggerChanged, from
+	switch {
+	case want.triggers(*c):
+		why = TriggerChanged
+	case issuedAhead(now, *c) && issueCounts(want) && !want.Answered:
+		why = IssuedAhead
+	case why == "" && want.selfRequests(*c):
+		why = SelfRequested
 	}
-	if issuedAhead(now, *c) && issueCounts(want) && !want.Answered {
-		return IssuedAhead, from
+	if why == "" || c.ExpiredAt(now) { // then, like with a lost Secret, new consumers have no valid token
+		return why, hold{}
 	}
-	if due, why := NextRotation(want, *c); !due.IsZero() && !now.Before(due) {
-		return why, from
-	}
-	if want.selfRequests(*c) {
-		return SelfRequested, latest(from, selfRotationFrom(now, want, have))
-	}
-	return "", time.Time{}
+	return why, rotationHold(now, why, want, have)
 }
 
-// crowdedOut returns the oldest predecessor, where it has to end before the current version becomes one too.
+// crowdedOut returns the oldest predecessor, where one has to end before the current version
+// becomes one too.
 func crowdedOut(have Observed) (v Version, full bool) {
-	ps, keep := have.predecessors(), MaxPredecessors
-	if have.Current != nil {
-		keep--
-	}
-	if len(ps) <= keep {
+	ps := have.predecessors()
+	if excess(have) <= 0 {
 		return Version{}, false
 	}
 	return ps[len(ps)-1], true
 }
 
-// roomFrom returns from when on a rotation may end the predecessor that is in its way: it has had its minOverlap then, or
-// its own end. Zero: none is in the way.
-func roomFrom(want Desired, have Observed) time.Time {
-	v, full := crowdedOut(have)
-	if !full {
-		return time.Time{}
+// excess returns how many predecessors have to end before there is another one.
+func excess(have Observed) int {
+	keep := MaxPredecessors
+	if have.Current != nil {
+		keep-- // it becomes a predecessor too
 	}
-	return earliest(lastInstant(v, want.Retire), v.SupersededAt.Add(want.Retire.Min))
-}
-
-// selfRotationFrom returns from when on a holder may rotate: minOverlap after the last rotation by a holder. Zero: at once.
-// A record of which no caller was told is no rotation, and one of a clock that was ahead would forbid the next for too long.
-func selfRotationFrom(now time.Time, want Desired, have Observed) time.Time {
-	var last time.Time
-	note := func(v Version) {
-		if v.selfRotated() && !issuedAhead(now, v) {
-			last = latest(last, v.IssuedAt)
-		}
-	}
-	if c := have.Current; c != nil {
-		note(*c)
-	}
-	for _, v := range have.predecessors() {
-		note(v)
-	}
-	if last.IsZero() {
-		return time.Time{}
-	}
-	return last.Add(want.Retire.Min)
+	return len(have.predecessors()) - keep
 }
 
 // NextRotation is when the successor of current is due, and why: by interval, by calendar, or since its expiry is near.
@@ -139,11 +122,20 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	if current.ExpiresAt.IsZero() {
 		return due, RotationDue
 	}
-	near := current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.authorized())))
+	near := nearExpiry(want, current)
 	if due.IsZero() || near.Before(due) {
 		return near, ExpiryNear
 	}
 	return due, RotationDue
+}
+
+// nearExpiry returns when the expiry of current is so near that its successor is due. Zero: it does
+// not expire.
+func nearExpiry(want Desired, current Version) time.Time {
+	if current.ExpiresAt.IsZero() {
+		return time.Time{}
+	}
+	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.authorized())))
 }
 
 // earliestNext returns the instant after which the calendar may name the next rotation. A version is issued up to MaxSpread

@@ -62,7 +62,7 @@ var tokenRules = []rule{
 	expired,         // stays dead until somebody triggers it
 	rotationDue,     // clone
 	templateChanged, // write the same token anew
-	rotationWaits,   // due, and no predecessor may end for it yet
+	rotationWaits,   // due, and not yet done: no predecessor ends for it
 }
 
 // ForToken decides what an ApplicationToken needs at the instant now. The first rule that speaks wins.
@@ -287,9 +287,13 @@ func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
 	return Plan{Do: Render, Why: TemplateChanged, Version: *have.Current}, true
 }
 
-// issue makes room first: a new version turns the current one into a predecessor.
+// issue makes room first: a new version turns the current one into a predecessor. A rotation waits
+// for room. Where new consumers have no valid token, the oldest predecessor ends instead.
 func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
 	if v, full := crowdedOut(have); full {
+		if p, ok := predecessorMayGo(now, want, have); ok {
+			return p
+		}
 		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: v}
 	}
 	p := Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}

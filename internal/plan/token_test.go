@@ -171,11 +171,27 @@ func TestRotation(t *testing.T) {
 			twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
 			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")},
 		},
-		"two predecessors leave room":      {twist: both(triggered, crowd(2)), want: clone},
-		"a third waits for its minOverlap": {twist: both(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
-		"a third in use makes room then, since the current one joins it": {
+		"a predecessor within its minOverlap defers it": {
+			at: noon.Add(10*time.Minute - 1), twist: both(triggered, crowd(1)),
+			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)},
+		},
+		"two predecessors after that leave room": {
+			at: noon.Add(10 * time.Minute), twist: both(triggered, crowd(2)),
+			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife.Add(10 * time.Minute)},
+		},
+		"a predecessor by a holder defers holders alone": {
+			twist: both(both(triggered, crowd(1)), func(s *scene) {
+				s.have.Others[0].Record, s.have.Current.AuthorizedAt = "at-1", noon.Add(-day)
+				s.have.Current.ExpiresAt = noon.Add(89 * day)
+			}), want: clone,
+		},
+		"a record that was deleted is replaced at once": {
+			twist: both(crowd(1), disowned), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+		},
+		"a third leaves none": {twist: both(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a third in use leaves none after its minOverlap": {
 			at: noon.Add(10 * time.Minute), twist: both(both(triggered, crowd(3)), busy),
-			want: plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at--1")},
+			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(time.Hour)},
 		},
 		"litter takes no room": {
 			twist: both(triggered, func(s *scene) {

@@ -21,6 +21,7 @@ type world struct {
 	now     time.Time
 	coarse  bool // records keep whole seconds, as the API does
 	want    plan.Desired
+	rollout string // of consumers, that is not complete
 	secret  slot
 	records map[string]*entry
 	number  int64
@@ -136,7 +137,7 @@ func (w *world) found() plan.Secret {
 func (w *world) names() []string { return slices.Sorted(maps.Keys(w.records)) }
 
 func (w *world) see() plan.Observed {
-	o := plan.Observed{Secret: w.found()}
+	o := plan.Observed{Secret: w.found(), Rollout: w.rollout}
 	for _, name := range w.names() {
 		v := w.records[name].Version
 		if (o.Secret == plan.SecretOutdated || o.Secret == plan.SecretIntact) && name == w.secret.record {

@@ -73,7 +73,7 @@ func declare(namespace, name string) *v1alpha1.ApplicationToken {
 			Lifetime:    "2160h",
 			Rotation: v1alpha1.Rotation{
 				Every: "720h", Trigger: "1",
-				Retire: &v1alpha1.Retire{When: v1alpha1.RetireAfterOverlap, MaxOverlap: "24h"},
+				Retire: &v1alpha1.Retire{When: v1alpha1.RetireAfterOverlap, MinOverlap: "0s", MaxOverlap: "24h"},
 			},
 		},
 	}

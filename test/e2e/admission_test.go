@@ -169,7 +169,7 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 		w.workload(kind, "reader")
 		targets = append(targets, `{kind: `+kind+`, name: reader}`)
 	}
-	w.declare("indexer", `{rotation: {trigger: a}, restart: [`+strings.Join(targets, ",")+`]}`)
+	w.declare("indexer", `{rotation: {trigger: a, retire: {minOverlap: 0s}}, restart: [`+strings.Join(targets, ",")+`]}`)
 	restarted := func(rotations int64) func(*v1alpha1.ApplicationToken) bool {
 		return func(at *v1alpha1.ApplicationToken) bool {
 			return isReady(at) && at.Status.Rotations == rotations && at.Status.Restarted == at.Status.Current.Record

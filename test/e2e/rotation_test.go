@@ -80,13 +80,14 @@ func TestATriggerRotatesExactlyOnce(t *testing.T) { // [3.4]
 func TestTwoTriggersWithinASecondLeaveConsumersOnTheLastVersion(t *testing.T) { // [3.4] [row 22]
 	w := aTenant(t)
 	w.workload("Deployment", "indexer")
-	w.declare("indexer", `{rotation: {trigger: "0"}, restart: [{kind: Deployment, name: indexer}]}`)
+	w.declare("indexer", `{rotation: {trigger: "0", retire: {minOverlap: 1s}}, restart: [{kind: Deployment, name: indexer}]}`)
 	w.ready("indexer")
 	for _, trigger := range []string{"1", "2"} {
 		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: %q}}`, trigger))
 	}
 	last := w.until("indexer", "has served the last trigger", func(at *v1alpha1.ApplicationToken) bool {
-		return isReady(at) && condition(at, v1alpha1.ConditionRestarted).Status == metav1.ConditionTrue && at.Status.Restarted == at.Status.Current.Record
+		served := at.Status.ObservedGeneration == at.Generation && condition(at, v1alpha1.ConditionRotationPending).Type == ""
+		return served && isReady(at) && condition(at, v1alpha1.ConditionRestarted).Status == metav1.ConditionTrue && at.Status.Restarted == at.Status.Current.Record
 	})
 	s := w.secret("indexer")
 	records := w.records("indexer")
@@ -108,7 +109,7 @@ func TestTwoTriggersWithinASecondLeaveConsumersOnTheLastVersion(t *testing.T) { 
 
 func TestThreePredecessorsAreKeptAtMost(t *testing.T) { // [row 28]
 	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap}}}`)
+	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
 	first := w.current("indexer")
 	for n := range 3 {
 		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
@@ -122,13 +123,33 @@ func TestThreePredecessorsAreKeptAtMost(t *testing.T) { // [row 28]
 		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.accepted(first))
 	}
 	w.told("indexer", "Normal RotationPending", "Triggered")
-	w.edit("indexer", `{rotation: {retire: {minOverlap: 1s}}}`)
+	w.must(admin.Delete(t.Context(), &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: first.RecordName()}}))
 	at = w.version("indexer", 5)
 	if len(at.Status.Predecessors) != 3 || len(w.records("indexer")) != 4 || condition(at, v1alpha1.ConditionRotationPending).Type != "" {
 		t.Errorf("there are %d predecessors, %d records, %v", len(at.Status.Predecessors), len(w.records("indexer")), at.Status.Conditions)
 	}
-	w.judged("the fourth predecessor", first, false)
-	w.told("indexer", "Normal Retired: Version 1", "TooManyPredecessors")
+	w.judged("the predecessor whose record was deleted", first, false)
+}
+
+func TestRotate_EndsNoPredecessorAfterItsMinOverlap(t *testing.T) { // [row 22]
+	w := aTenant(t)
+	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
+	first := w.current("indexer")
+	for n := range 4 {
+		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
+		if n < 3 {
+			w.version("indexer", int64(n+2))
+		}
+	}
+	at := w.until("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
+		return condition(at, v1alpha1.ConditionRotationPending).Reason == v1alpha1.ReasonPredecessorsKept
+	})
+	if !isReady(at) || at.Status.Rotations != 3 || !w.accepted(first) {
+		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.accepted(first))
+	}
+	w.edit("indexer", `{rotation: {retire: {maxOverlap: 1s}}}`)
+	w.version("indexer", 5)
+	w.told("indexer", "Normal Retired: Version 1", "OverlapOver")
 }
 
 func TestRotationNeverLengthensALife(t *testing.T) { // [3.5]

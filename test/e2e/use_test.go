@@ -19,8 +19,8 @@ import (
 
 func TestNoUseFailsHoweverOftenTheTokenRotates(t *testing.T) { // [row 22]
 	w := aTenant(t)
-	const rotations, workers = 200, 3
-	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s, maxOverlap: 1h}}, secret: {data: {token: "{{ .Token }}", version: "{{ .Version }}"}}}`)
+	const rotations, workers = 24, 3 // three in each overlap: a further one waits
+	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s, maxOverlap: 3s}}, secret: {data: {token: "{{ .Token }}", version: "{{ .Version }}"}}}`)
 	w.ready("indexer")
 
 	ctx, stop := context.WithCancel(t.Context())

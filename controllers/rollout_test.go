@@ -1,0 +1,168 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// consumers are workloads of two pods, and how their controller reports how many of them are of the
+// current template.
+var consumers = map[v1alpha1.RestartKind]struct {
+	create func(m metav1.ObjectMeta, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) client.Object
+	report func(o client.Object, updated int32)
+}{
+	v1alpha1.RestartDeployment: {
+		func(m metav1.ObjectMeta, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) client.Object {
+			return &appsv1.Deployment{ObjectMeta: m, Spec: appsv1.DeploymentSpec{Replicas: new(int32(2)), Selector: selector, Template: pod}}
+		},
+		func(o client.Object, updated int32) {
+			s := &o.(*appsv1.Deployment).Status
+			s.ObservedGeneration, s.UpdatedReplicas, s.Replicas = o.GetGeneration(), updated, 2
+		},
+	},
+	v1alpha1.RestartStatefulSet: {
+		func(m metav1.ObjectMeta, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) client.Object {
+			return &appsv1.StatefulSet{ObjectMeta: m, Spec: appsv1.StatefulSetSpec{Replicas: new(int32(2)), Selector: selector, Template: pod}}
+		},
+		func(o client.Object, updated int32) {
+			s := &o.(*appsv1.StatefulSet).Status
+			s.ObservedGeneration, s.UpdatedReplicas, s.Replicas = o.GetGeneration(), updated, 2
+			s.CurrentRevision, s.UpdateRevision = "before", "after"
+		},
+	},
+	v1alpha1.RestartDaemonSet: {
+		func(m metav1.ObjectMeta, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) client.Object {
+			return &appsv1.DaemonSet{ObjectMeta: m, Spec: appsv1.DaemonSetSpec{Selector: selector, Template: pod}}
+		},
+		func(o client.Object, updated int32) {
+			s := &o.(*appsv1.DaemonSet).Status
+			s.ObservedGeneration, s.UpdatedNumberScheduled, s.DesiredNumberScheduled = o.GetGeneration(), updated, 2
+		},
+	},
+}
+
+// Threats row 22: a consumer that reads its environment holds a predecessor until its pods are
+// replaced.
+func TestRotate_WaitsForRolloutOfConsumer(t *testing.T) {
+	for kind, c := range consumers {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "reader"}}
+			workload := c.create(metav1.ObjectMeta{Namespace: w.shop, Name: "reader"}, selector, corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: selector.MatchLabels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "reader", Image: "reader"}}},
+			})
+			w.must(api.Create(w.ctx, workload))
+			w.must(w.declare())
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+				at.Spec.Restart = []v1alpha1.RestartTarget{{Kind: kind, Name: "reader"}}
+			}))
+			o := w.start(api, api)
+			w.must(o.settle())
+			reported := func(updated int32) {
+				t.Helper()
+				w.must(api.Get(w.ctx, client.ObjectKeyFromObject(workload), workload))
+				c.report(workload, updated)
+				w.must(api.Status().Update(w.ctx, workload))
+			}
+			expect := func(step string, version int64, pending bool) {
+				t.Helper()
+				w.must(o.settle())
+				w.must(w.check())
+				if r := w.newest(); r.Version != version {
+					t.Errorf("%s: version %d, not %d", step, r.Version, version)
+				}
+				p := meta.FindStatusCondition(w.token().Status.Conditions, v1alpha1.ConditionRotationPending)
+				if (p != nil) != pending || pending && (p.Reason != v1alpha1.ReasonRolloutIncomplete || !strings.Contains(p.Message, string(kind)+" reader")) {
+					t.Errorf("%s: %+v", step, p)
+				}
+			}
+			reported(2)
+			first := w.held()
+			w.must(trigger("2")(w))
+			expect("every pod runs with the first version", 2, false)
+			w.now = w.now.Add(10 * time.Minute)
+			for _, value := range []string{"3", "4", "5"} {
+				w.must(trigger(value)(w))
+				expect("the rollout of the second is not observed", 2, true)
+			}
+			reported(1)
+			expect("one of two pods is replaced", 2, true)
+			if !w.good(first) {
+				t.Error("the token that the other pod holds is refused")
+			}
+			reported(2)
+			expect("both are", 3, false)
+		})
+	}
+}
+
+func TestRotate_WaitsForNoMissingConsumer(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Restart = []v1alpha1.RestartTarget{{Kind: v1alpha1.RestartDeployment, Name: "missing"}}
+	}))
+	o := w.start(api, api)
+	for version, value := range []string{"1", "2", "3"} {
+		w.must(trigger(value)(w))
+		w.must(o.settle())
+		if r := w.newest(); r.Version != int64(version+1) {
+			t.Errorf("trigger %s: version %d", value, r.Version)
+		}
+		w.now = w.now.Add(10 * time.Minute)
+	}
+}
+
+// Threats row 22.
+func TestRotate_DeferredWithinMinOverlap(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.declare())
+	o := w.start(api, api)
+	w.must(o.settle())
+	first := w.held()
+	pending := func(version int64, want bool) {
+		t.Helper()
+		w.must(o.settle())
+		w.must(w.check())
+		p := meta.FindStatusCondition(w.token().Status.Conditions, v1alpha1.ConditionRotationPending)
+		if r := w.newest(); r.Version != version || (p != nil) != want || want && p.Reason != v1alpha1.ReasonMinOverlap {
+			t.Errorf("version %d, %+v", r.Version, p)
+		}
+	}
+	w.must(trigger("2")(w))
+	pending(2, false)
+	for _, value := range []string{"3", "4", "5"} {
+		w.now = w.now.Add(time.Second)
+		w.must(trigger(value)(w))
+		pending(2, true)
+	}
+	if !w.good(first) || !w.good(w.held()) {
+		t.Error("a version is refused within its minOverlap")
+	}
+	w.now = w.now.Add(10*time.Minute - 3*time.Second)
+	pending(3, false)
+	if r := w.newest(); r.Trigger != "5" {
+		t.Errorf("then it is of trigger %s", r.Trigger)
+	}
+
+	// After a leak, the record is deleted, and its successor waits for nothing.
+	leaked := w.held()
+	w.must(trigger("6")(w))
+	pending(3, true)
+	w.must(deleteRecord(w))
+	pending(4, false)
+	if w.good(leaked) || !w.good(w.held()) || !w.good(first) {
+		t.Errorf("the version that leaked is valid: %t, its successor: %t, the first: %t", w.good(leaked), w.good(w.held()), w.good(first))
+	}
+}
