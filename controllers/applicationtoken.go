@@ -33,6 +33,8 @@ type ApplicationTokens struct {
 	Metrics *Metrics
 	Quota   *Quota
 
+	usesKnownFrom time.Time // see plan.Observed
+
 	refusals    refusals
 	restarts    restartRetries
 	undelivered undelivered
@@ -71,6 +73,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 // converge plans and acts until the planner has nothing more to do. It returns the last plan, and what there is then.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
+	s.UsesKnownFrom = r.usesKnownFrom
 	if err == nil {
 		w, err = r.evaluate(ctx, at, around, w, s)
 	}

@@ -143,6 +143,10 @@ func last(obj any) any {
 // writeEvery is how often last uses are written, within the budget.
 const writeEvery = time.Second
 
+// useDelay is how long after an outage of the API server replicas write the uses that they noted
+// meanwhile. A leader that begins waits so long before it takes a predecessor for unused.
+const useDelay = 10 * time.Second
+
 // mostUses are looked at in one go. Where more wait, the next have their turn a second later.
 const mostUses = 100_000
 

@@ -157,6 +157,9 @@ type Observed struct {
 	Current *Version
 	Others  []Version
 	Rollout string // a consumer whose rollout for the current version is not complete; empty: none, or not looked at
+	// UsesKnownFrom is when the records have the uses that replicas noted while the API server was
+	// away. Zero: they have.
+	UsesKnownFrom time.Time
 }
 
 // predecessors are the versions that a successor took over from, the newest first.

@@ -42,7 +42,8 @@ func retirementOf(v Version, r Retire, have Observed) time.Time {
 	if r.When != Unused || len(have.usedSuccessors(v)) == 0 {
 		return last
 	}
-	return earliest(last, latest(v.SupersededAt.Add(r.Min), quietAt(v, r)))
+	known := latest(quietAt(v, r), have.UsesKnownFrom) // a use on its way to the record is a use
+	return earliest(last, latest(v.SupersededAt.Add(r.Min), known))
 }
 
 // quietAt returns when a predecessor has been out of use for quietPeriod. Quiet before its

@@ -29,6 +29,7 @@ func TestRetirementDeadlines(t *testing.T) {
 		"quiet before the rotation counts for nothing":              {at: minute(60), twist: both(proven, used(minute(-300))), then: goes(plan.WentUnused)},
 		"used just before the rotation, it is quiet since":          {at: minute(60), twist: both(proven, used(minute(-1))), then: goes(plan.WentUnused)},
 		"used since, it goes once quiet":                            {at: minute(65), twist: both(proven, used(minute(5))), then: goes(plan.WentUnused)},
+		"a use that is on its way to the record counts":             {at: minute(75), twist: both(proven, func(s *scene) { s.have.UsesKnownFrom = minute(75) }), then: goes(plan.WentUnused)},
 		"used late, it goes at maxOverlap, with a warning":          {at: noon.Add(day), twist: both(proven, used(noon.Add(23*time.Hour+time.Second))), then: goes(plan.OverlapOverInUse)},
 		"quiet at maxOverlap, it goes without a warning":            {at: noon.Add(day), twist: both(proven, used(noon.Add(23*time.Hour))), then: goes(plan.OverlapOver)},
 		"used at the very end, it goes":                             {at: noon.Add(day), twist: both(proven, used(noon.Add(day-1))), then: goes(plan.OverlapOverInUse)},
