@@ -26,6 +26,9 @@ var (
 	AsWritten     = asWritten
 )
 
+// ReadPassword reads the password in a Secret.
+var ReadPassword = readPassword
+
 // RetryDelay is how long the operator waits after failures.
 var RetryDelay = retryDelay
 

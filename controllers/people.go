@@ -226,7 +226,7 @@ func userOwner(u *v1alpha1.User) record.Owner {
 
 func usernameOf(u *v1alpha1.User) string {
 	if u.Spec.Username != "" {
-		return u.Spec.Username
+		return login.NormalizeUsername(u.Spec.Username)
 	}
 	return u.Name
 }

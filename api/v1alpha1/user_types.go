@@ -39,8 +39,8 @@ type UserList struct {
 // UserSpec is who logs in, and where.
 // +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="have more than one default; keep default: true on one account"
 type UserSpec struct {
-	// username is what the user logs in with. Letters count as they are written. No two Users share one: who has it first keeps it.
-	// Defaults to the name of the object.
+	// username is what the user logs in with. Case counts; letters with accents are compared in their composed form (NFC).
+	// No two Users share one: who has it first keeps it. Defaults to the name of the object.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=254

@@ -64,7 +64,7 @@ func namedBy(f fields.Fields) (named, error) {
 	if err != nil {
 		return named{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldPassword, Message: "is longer than a password can be"}
 	}
-	return named{username: username, secret: secret}, nil
+	return named{username: login.NormalizeUsername(username), secret: secret}, nil
 }
 
 // nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.

@@ -44,7 +44,7 @@ func namedIn(r *http.Request) (n named, there, ok bool) {
 	if !found || username == "" || len(username) > mostUsername {
 		return named{}, true, false
 	}
-	n.username = username
+	n.username = login.NormalizeUsername(username)
 	n.secret, err = password.Presented(presented)
 	return n, true, err == nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // MaxLength is how many bytes a password may have. People and tools stay far below it, and a check reads every byte.
@@ -18,8 +20,14 @@ type Secret struct{ reveal func() string }
 
 // Take keeps text, whatever it is. A door takes a password the moment that it has read it, so that nothing can print it on
 // its way. It judges nothing: what Presented would refuse matches nothing when it is checked, and its check takes as long.
+//
+// Passwords are compared in Unicode's composed form (NFC, RFC 8265, section 4.2.2): one keyboard writes é as one character,
+// another as e and an accent.
 func Take(text string) Secret {
 	text = strings.Clone(text) // or the secret would pin the request that it was cut from
+	if sound(text) {
+		text = norm.NFC.String(text)
+	}
 	return Secret{reveal: func() string { return text }}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Stored is what the password of a user is stored as, which nobody may print either: a hash can be guessed at, and a plain
@@ -62,19 +64,30 @@ func (s Stored) Fingerprint() string {
 // Errors of ReadPlain.
 var (
 	errNoPlain  = errors.New("password is empty")
+	errMark     = errors.New("password begins or ends with a byte order mark (U+FEFF), which no keyboard writes: save it as UTF-8 without one")
 	errBadPlain = fmt.Errorf("password can never be presented: make it at most %d bytes of UTF-8 without NUL", MaxLength)
 )
 
-// ReadPlain reads a password that is stored as it is, as other tools deliver it. Every byte counts, spaces too, except one
-// newline at the end, which editors and echo leave there. An empty password is an error, and so is one that Presented would
-// refuse: nobody could ever log in with it.
+// byteOrderMark is what some editors write at the beginning of a file.
+const byteOrderMark = "\ufeff"
+
+// ReadPlain reads a password that is stored as it is, as other tools deliver it. Every character counts, spaces too, except one
+// line end, LF or CRLF, which editors and echo leave there. An empty password is an error, and so is one that Presented would
+// refuse, or that has a byte order mark at one of its ends: no user could log in with it. Like what is presented, it is
+// compared in its composed form.
 func ReadPlain(text string) (Stored, error) {
-	text = strings.TrimSuffix(text, "\n")
+	text, windows := strings.CutSuffix(text, "\r\n")
+	if !windows {
+		text = strings.TrimSuffix(text, "\n")
+	}
+	text = norm.NFC.String(text)
 	switch {
 	case text == "":
 		return Stored{}, errNoPlain
 	case !sound(text):
 		return Stored{}, errBadPlain
+	case strings.HasPrefix(text, byteOrderMark), strings.HasSuffix(text, byteOrderMark):
+		return Stored{}, errMark
 	}
 	return keep(plain(strings.Clone(text))), nil
 }

@@ -136,12 +136,18 @@ func TestPlainPasswordsMatchByteForByte(t *testing.T) {
 		"a newline at the end is the file's":  {"hunter2\n", "hunter2", true},
 		"only one newline is":                 {"hunter2\n\n", "hunter2", false},
 		"a second newline is the password's":  {"hunter2\n\n", "hunter2\n", true},
-		"a carriage return is the password's": {"hunter2\r\n", "hunter2", false},
+		"a line end of Windows is the file's": {"hunter2\r\n", "hunter2", true},
+		"only one line end of Windows is":     {"hunter2\r\n\r\n", "hunter2", false},
+		"a carriage return is the password's": {"hunter2\r", "hunter2", false},
 		"spaces count":                        {" hunter2 ", "hunter2", false},
 		"spaces are kept":                     {" hunter2 ", " hunter2 ", true},
 		"case counts":                         {"hunter2", "Hunter2", false},
 		"a beginning is not enough":           {"hunter2", "hunter", false},
-		"composed letters are not decomposed": {"p\u00e4ss", "pa\u0308ss", false},
+		"decomposed letters are presented":    {"p\u00e4ss", "pa\u0308ss", true},
+		"decomposed letters are stored":       {"pa\u0308ss", "p\u00e4ss", true},
+		"a letter without its accent is not":  {"p\u00e4ss", "pass", false},
+		"a ligature is not its letters":       {"\ufb01sh", "fish", false},
+		"a mark in the middle counts":         {"hunter\ufeff2", "hunter2", false},
 		"what looks like a hash is not one":   {"$2y$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG", "correct horse battery staple", false},
 		"the longest":                         {strings.Repeat("x", password.MaxLength), strings.Repeat("x", password.MaxLength), true},
 	} {
@@ -155,6 +161,8 @@ func TestPlainPasswordsMatchByteForByte(t *testing.T) {
 	}
 	for how, text := range map[string]string{
 		"nothing": "", "a newline alone": "\n", "NUL": "a\x00b", "not UTF-8": "a\xff", "one byte too long": strings.Repeat("x", password.MaxLength+1),
+		"a line end of Windows alone": "\r\n", "a byte order mark before": "\ufeffhunter2", "a byte order mark after": "hunter2\ufeff",
+		"a byte order mark before a line end": "hunter2\ufeff\r\n", "a byte order mark alone": "\ufeff", "UTF-16": "\xff\xfeh\x00i\x00",
 	} {
 		if stored, err := password.ReadPlain(text); err == nil || stored.Plain() {
 			t.Errorf("%s is a plain password", how)
