@@ -12,7 +12,7 @@ var (
 	isJSON       = []string{"application/json"}
 	challenge    = []string{`Bearer realm="apptoken"`}
 	invalid      = []string{`Bearer realm="apptoken", error="invalid_token"`}
-	basic        = []string{`Basic realm="apptoken"`}
+	basic        = []string{`Basic realm="apptoken", charset="UTF-8"`} // RFC 7617, 2.1: without charset, clients send Latin-1
 	insufficient = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
 	soon         = []string{"5"}
 	nosniff      = []string{"nosniff"}

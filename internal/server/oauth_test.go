@@ -199,7 +199,7 @@ func TestTheAnswerNamesTheSchemeThatWasTried(t *testing.T) {
 	for authorization, want := range map[string]string{
 		"":                            `Bearer realm="apptoken"`,
 		"Bearer " + h.Tokens["ended"]: `Bearer realm="apptoken", error="invalid_token"`,
-		"Basic YWxsOnNlY3JldA==":      `Basic realm="apptoken"`,
+		"Basic YWxsOnNlY3JldA==":      `Basic realm="apptoken", charset="UTF-8"`,
 	} {
 		header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 		if authorization != "" {
