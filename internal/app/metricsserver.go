@@ -62,7 +62,7 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 		Name:     "metrics",
 		Listener: socket,
 		Server: &http.Server{
-			Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+			Handler: server.AnswersFirst(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(peerErrors{logger}, "", 0),
 		},
 		ShutdownTimeout: new(time.Second),

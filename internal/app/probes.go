@@ -39,7 +39,7 @@ func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) 
 	return op.Manager.Add(&manager.Server{
 		Name:            "probes",
 		Listener:        server.Bound(socket, maxProbeConnections),
-		Server:          &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
+		Server:          &http.Server{Handler: server.AnswersFirst(p), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
 		ShutdownTimeout: new(time.Second),
 	})
 }

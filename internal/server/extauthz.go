@@ -27,8 +27,8 @@ const (
 	removeCredential    = "remove" // its only value: the credential does not get to the upstream
 )
 
-// mostCheck is how many bytes a check may have: headers, and no body.
-const mostCheck = 128 << 10
+// maxCheck is how many bytes a check may have: headers, and no body.
+const maxCheck = 128 << 10
 
 // extAuthz answers Envoy (envoy.service.auth.v3.Authorization).
 type extAuthz struct {

@@ -21,6 +21,8 @@ import (
 const (
 	// mostStreams are the questions that one connection may have open.
 	mostStreams = 1 << 8
+	// maxCallHeader is how many bytes the headers of a call may have. Those of the request that Envoy asks about are in the message.
+	maxCallHeader = 16 << 10
 	// longestConnection is how long one lasts, so that a gateway finds replicas that are new.
 	longestConnection = 5 * time.Minute
 )
@@ -49,8 +51,8 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { // in words that repeat nothing
 			return status.Error(codes.Unimplemented, "there is nothing by this name")
 		}),
-		grpc.MaxRecvMsgSize(mostCheck),
-		grpc.MaxHeaderListSize(mostHeader),
+		grpc.MaxRecvMsgSize(maxCheck),
+		grpc.MaxHeaderListSize(maxCallHeader),
 		grpc.MaxConcurrentStreams(mostStreams),
 		grpc.ConnectionTimeout(headerTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -30,7 +30,10 @@ const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-	mostHeader    = 16 << 10
+	// maxHeader is how many bytes the headers of a request may have, over HTTP/1 and HTTP/2. Gateways let callers send up to
+	// 60 KiB, and turn any answer of this server but 200, 401 and 403 into an error of their own. HTTP/2 counts 32 bytes more
+	// for each header (RFC 9113, section 6.5.2).
+	maxHeader = maxCheck + 8<<10
 )
 
 // Listener serves one address, on every replica, until it is told to stop and those who were being served are done.
@@ -139,13 +142,13 @@ func (l *Listener) overHTTP(ctx context.Context) acceptor {
 		headers, body = l.slowest, l.slowest
 	}
 	server := &http.Server{
-		Handler:                      guarded(l.Handler, l.Log),
+		Handler:                      AnswersFirst(guarded(l.Handler, l.Log)),
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            headers,
 		ReadTimeout:                  body,
 		WriteTimeout:                 LongestAnswer,
 		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               mostHeader,
+		MaxHeaderBytes:               maxHeader,
 		TLSConfig:                    l.TLS.Clone(), // it is completed
 		ErrorLog:                     log.New(quiet{l.Log}, "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return ctx },

@@ -127,7 +127,7 @@ func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
 		"no host":                   {"GET /verify HTTP/1.1\r\nAuthorization: Bearer " + secret + "\r\n\r\n", "400"},
 		"no protocol":               {"GET /verify\r\n\r\n", "400"},
 		"no HTTP at all":            {"\x16\x03\x01\x00\xa5\x01\x00\r\n\r\n", "400"},
-		"headers without an end":    {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", "431"},
+		"headers without an end":    {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: " + strings.Repeat("a", 256<<10) + "\r\n\r\n", "431"},
 		"a header that is no UTF-8": {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: \xff\xfe\r\nConnection: close\r\n\r\n", "401"},
 		"a header with NUL":         {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: a\x00b\r\n\r\n", "400"},
 		"the same header twice":     {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: " + secret + "\r\nX-Security-Token: " + secret + "\r\nConnection: close\r\n\r\n", "401"},

@@ -1,0 +1,143 @@
+package server_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// promise opens a connection, sends the headers of a request whose body is promised, and returns
+// the status of the answer.
+func (s *street) promise(method, path string, headers ...string) (net.Conn, *bufio.Reader, int) {
+	s.t.Helper()
+	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.doors)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	headers = append(headers, "Host: x", "Authorization: Bearer "+s.Tokens["indexer"])
+	if _, err := io.WriteString(conn, method+" "+path+" HTTP/1.1\r\n"+strings.Join(headers, "\r\n")+"\r\n\r\n"); err != nil {
+		s.t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	return conn, in, s.status(in)
+}
+
+// status reads an answer to its end.
+func (s *street) status(in *bufio.Reader) int {
+	s.t.Helper()
+	res, err := http.ReadResponse(in, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if _, err := io.ReadAll(res.Body); err != nil {
+		s.t.Fatal(err)
+	}
+	return res.StatusCode
+}
+
+// An answer that waited for the body would come at the end of the time for it, and close the
+// connection.
+func TestUnreadBody_AnswerComesFirst(t *testing.T) {
+	s := newStreet(t)
+	promised := map[string][2]string{
+		"a length": {"Content-Length: 77", strings.Repeat("a", 77)},
+		"chunks":   {"Transfer-Encoding: chunked", "4d\r\n" + strings.Repeat("a", 77) + "\r\n0\r\n\r\n"},
+	}
+	for target, status := range map[string]int{
+		"GET /verify": 200, "POST /verify": 200, "POST /verify?permission=none": 403, "POST /nothing": 404, "GET /oauth2/introspect": 405,
+		"GET /openapi.json": 200, "PUT /openapi.json": 405,
+	} {
+		for name, x := range promised {
+			method, path, _ := strings.Cut(target, " ")
+			conn, in, got := s.promise(method, path, x[0])
+			if got != status {
+				t.Errorf("%s of %s: %d", name, target, got)
+			}
+			if _, err := io.WriteString(conn, x[1]+"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: "+s.Tokens["indexer"]+"\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.status(in); got != http.StatusOK {
+				t.Errorf("%s of %s, the request after it: %d", name, target, got)
+			}
+		}
+	}
+}
+
+func TestUnreadBody_LateBodyIsNoRequest(t *testing.T) {
+	s := newStreet(t)
+	for _, header := range []string{
+		"Content-Length: 77", "Transfer-Encoding: chunked", "Content-Length: 77\r\nConnection: close", "Content-Length: 77\r\nExpect:",
+		"Content-Length: 77\r\nExpect: 100-continue", "Content-Length: 1000000",
+	} {
+		_, in, got := s.promise(http.MethodPost, "/verify", header)
+		rest, err := io.ReadAll(in)
+		if got != http.StatusOK || len(rest) > 0 || err != nil {
+			t.Errorf("%s: %d, and then %q, %v", header, got, rest, err)
+		}
+	}
+}
+
+func TestUnreadBody_AnswerComesFirstOverHTTP2(t *testing.T) {
+	s := newStreet(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	body, never := io.Pipe()
+	defer never.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.doors+"/verify", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ContentLength = 77
+	req.Header.Set("Authorization", "Bearer "+s.Tokens["indexer"])
+	res, err := transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+// Gateways let up to 60 KiB of headers through, and turn a 431 into an error of their own.
+func TestHeaders_AsLargeAsThoseOfACheck(t *testing.T) {
+	s := newStreet(t)
+	plain := &http.Transport{}
+	second := &http.Transport{Protocols: new(http.Protocols)}
+	second.Protocols.SetUnencryptedHTTP2(true)
+	for name, transport := range map[string]*http.Transport{"HTTP/1.1": plain, "HTTP/2": second} {
+		defer transport.CloseIdleConnections()
+		for size, accepted := range map[int]bool{16 << 10: true, 20 << 10: true, 60 << 10: true, 128 << 10: true, 256 << 10: false} {
+			for kind, headers := range map[string]int{"one header": 1, "a hundred headers": 100} {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.doors+"/verify", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+s.Tokens["indexer"])
+				for i := range headers {
+					req.Header.Set(fmt.Sprintf("X-Pad-%d", i), strings.Repeat("a", size/headers))
+				}
+				res, err := transport.RoundTrip(req)
+				status := 0
+				if err == nil {
+					status = res.StatusCode
+					res.Body.Close()
+				}
+				if accepted && status != http.StatusOK || !accepted && status == http.StatusOK {
+					t.Errorf("%s, %d bytes in %s: %d, %v", name, size, kind, status, err)
+				}
+			}
+		}
+	}
+}
