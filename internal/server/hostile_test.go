@@ -62,8 +62,9 @@ func TestHostileRequestsAreRefusedAndLeaveNothingBehind(t *testing.T) {
 			request string
 			status  int
 		}{
-			"a body over the bound":      {post(path, urlencoded, "token="+strings.Repeat("a", 8<<10), root), 413},
-			"the same, of no length":     {chunked(path, urlencoded, "token="+strings.Repeat("a", 8<<10)), 413},
+			"a token of 70 KB":           {post(path, urlencoded, "token="+strings.Repeat("a", 70_000), root), 200},
+			"a body over the bound":      {post(path, urlencoded, "token="+strings.Repeat("a", 128<<10), root), 413},
+			"the same, of no length":     {chunked(path, urlencoded, "token="+strings.Repeat("a", 128<<10)), 413},
 			"much over the bound":        {chunked(path, urlencoded, "token="+strings.Repeat("a", 1<<20)), 413},
 			"a form as text":             {post(path, "text/plain", "token="+secret, root), 415},
 			"a form as files":            {post(path, "multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n"+secret+"\r\n--x--", root), 415},
@@ -233,7 +234,10 @@ func TestHostileReviewsAreRefusedOrAnsweredForWhatTheySayLast(t *testing.T) {
 		"more behind it":                {reviewOf(`"token":`+good) + "x", 400, false},
 		"a mark in front":               {"\xef\xbb\xbf" + reviewOf(`"token":`+good), 400, false},
 		"null":                          {"null", 400, false},
-		"too large":                     {reviewOf(`"token":"` + strings.Repeat("a", 64<<10) + `"`), 413, false},
+		"a token of 70 KB":              {reviewOf(`"token":"` + strings.Repeat("a", 70_000) + `"`), 200, false},
+		"a token of 1 MiB":              {reviewOf(`"token":"` + strings.Repeat("a", 1<<20) + `"`), 200, false},
+		"a good token, and much beside": {reviewOf(`"token":` + good + `,"audiences":["` + strings.Repeat("a", 64<<10) + `"]`), 200, false},
+		"too large":                     {reviewOf(`"token":"` + strings.Repeat("a", 8<<20) + `"`), 413, false},
 	} {
 		for _, request := range []string{post("/tokenreview", "application/json", x.body), chunked("/tokenreview", "text/plain", x.body)} {
 			got, wire := s.send(request, false)

@@ -18,8 +18,9 @@ const (
 	permissionIntrospectAll = "sec.escalate.introspect"
 )
 
-// mostBody is how many bytes a form may have: a token, a hint, a client's name and secret.
-const mostBody = 8 << 10
+// maxForm is how many bytes a form may have: a token, a hint, a client's name and secret. It holds the longest token that is in
+// the headers of a request, so that a resource server learns of that, too, that it is not active.
+const maxForm = maxCheck
 
 // form reads the parameters of a request by RFC 6749: each at most once, in the body, and nowhere else.
 func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
@@ -27,7 +28,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 		problem(w, http.StatusUnsupportedMediaType, "invalid_request", "send application/x-www-form-urlencoded")
 		return nil, false
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, mostBody)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		problem(w, unreadable(err), "invalid_request", "the form cannot be read")
 		return nil, false

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -13,8 +14,13 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// mostReview is how many bytes a TokenReview may have.
-const mostReview = 64 << 10
+const (
+	// maxReview is how many bytes of a TokenReview are kept. A longer one holds a token that is longer than any valid one.
+	maxReview = 64 << 10
+	// maxReviewBody is how many bytes a TokenReview may have. A kube-apiserver takes headers of 1 MiB, and JSON writes
+	// some bytes as six.
+	maxReviewBody = 8 << 20
+)
 
 // Names that a Kubernetes API server knows a credential by. None begins with "system:", whatever a client is called.
 const (
@@ -24,16 +30,16 @@ const (
 	extraPrefix  = "apptoken.dev/"
 )
 
-// tokenReview answers a kube-apiserver (authentication.k8s.io/v1).
+// tokenReview answers a kube-apiserver (authentication.k8s.io/v1). An answer other than 200 counts there as a failure of the
+// webhook, so a token that is too long is answered like any other that is not valid.
 func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostReview))
-	if err != nil {
-		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
-		return
-	}
-	var review authenticationv1.TokenReview
-	if err := json.Unmarshal(body, &review); err != nil || review.Kind != "TokenReview" || review.APIVersion != authenticationv1.SchemeGroupVersion.String() {
+	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
+	switch {
+	case errors.Is(err, errNotReview):
 		problem(w, http.StatusBadRequest, "invalid_request", "this is no TokenReview of authentication.k8s.io/v1")
+		return
+	case err != nil:
+		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
 	// Where the credential was presented, and with which session, an API server does not say: one with ranges is not known
@@ -44,9 +50,32 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, authenticationv1.TokenReview{
-		TypeMeta: metav1.TypeMeta{Kind: review.Kind, APIVersion: review.APIVersion},
+		TypeMeta: reviewType,
 		Status:   reviewed(who, verdict, review.Spec.Audiences, d.Audiences),
 	})
+}
+
+// reviewType is the kind and version of a TokenReview.
+var reviewType = metav1.TypeMeta{Kind: "TokenReview", APIVersion: authenticationv1.SchemeGroupVersion.String()}
+
+// errNotReview reports that a body is no TokenReview.
+var errNotReview = errors.New("this is no TokenReview")
+
+// readReview reads a TokenReview to its end. It returns one without a token where the body has more than maxReview bytes.
+func readReview(body io.Reader) (authenticationv1.TokenReview, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxReview+1))
+	if err != nil {
+		return authenticationv1.TokenReview{}, err
+	}
+	if len(text) > maxReview {
+		_, err := io.Copy(io.Discard, body)
+		return authenticationv1.TokenReview{}, err
+	}
+	var review authenticationv1.TokenReview
+	if err := json.Unmarshal(text, &review); err != nil || review.TypeMeta != reviewType {
+		return authenticationv1.TokenReview{}, errNotReview
+	}
+	return review, nil
 }
 
 // reviewed says who it is in the words of Kubernetes. Where our tokens have audiences, one of them must be asked for. Where
