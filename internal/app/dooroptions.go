@@ -33,6 +33,7 @@ type DoorOptions struct {
 	DNSNames       []string // of the certificate that we make; empty: those of the Service
 	ClientCAFile   string   // those who call the webhook and ext_authz show a certificate of these; empty: they need none
 	TrustedProxies []netip.Prefix
+	Forwarded      bool // those name the address that called them in Forwarded, and not in X-Forwarded-For
 	Audiences      []string
 	Issuer         string
 	MaxStaleness   time.Duration // 0: the doors never close
@@ -46,7 +47,7 @@ type DoorOptions struct {
 
 // flags adds those of the doors. What it returns reads the lists among them, once they are set.
 func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
-	var proxies, audiences, names string
+	var proxies, audiences, names, header string
 	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors, of logins, and of the API with its page at /ui/; 0 for none")
 	fs.StringVar(&d.WebhookAddress, "webhook-bind-address", "0", "`address` of /tokenreview, for a kube-apiserver; 0 for none")
 	fs.StringVar(&d.GRPCAddress, "grpc-bind-address", "0", "`address` of ext_authz, for Envoy; 0 for none")
@@ -55,7 +56,8 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.StringVar(&d.KeyFile, "tls-private-key-file", "", "`file` with its key")
 	fs.StringVar(&d.Secret, "tls-secret", "", "`name` of a Secret in the operator's own namespace in which it makes and renews that certificate, under a CA of its own; mount it where the two files are. Empty: the certificate is somebody else's")
 	fs.StringVar(&names, "tls-dns-names", "", "comma-separated `names` in a certificate that the operator makes; empty: apptoken-operator.NAMESPACE.svc")
-	fs.StringVar(&proxies, "trusted-proxies", "", "comma-separated `ranges` of the gateways whose X-Forwarded-For is believed, as 10.0.0.0/8")
+	fs.StringVar(&proxies, "trusted-proxies", "", "comma-separated `ranges` of the gateways whose word about the address of a caller is believed, as 10.0.0.0/8")
+	fs.StringVar(&header, "client-address-header", "X-Forwarded-For", "`name` of the header in which trusted proxies write the address of a caller: X-Forwarded-For or Forwarded (RFC 7239); the other one is ignored")
 	fs.StringVar(&audiences, "audiences", "", "comma-separated `names` of the audiences that tokens are good for in a TokenReview; empty: the API server that asks, alone")
 	fs.StringVar(&d.ClientCAFile, "client-ca-file", "", "`file` with CAs, in PEM; callers of /tokenreview and ext_authz must then present a certificate of one of them; read again when it changes. Empty: they need none")
 	fs.IntVar(&d.MaxConnections, "max-connections", 4096, "how many connections each listener has at once, of which one address that is no trusted proxy has a quarter at most; 0: there is no bound")
@@ -68,6 +70,10 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	fs.DurationVar(&d.Linger, "shutdown-delay", 5*time.Second, "how long the doors go on taking requests when told to stop, until gateways have noticed")
 	return func() error {
 		d.Audiences, d.DNSNames = list(audiences), list(names)
+		d.Forwarded = strings.EqualFold(header, "Forwarded")
+		if !d.Forwarded && !strings.EqualFold(header, "X-Forwarded-For") {
+			return fmt.Errorf("--client-address-header=%q: write X-Forwarded-For or Forwarded", header)
+		}
 		for _, text := range list(proxies) {
 			if _, err := netip.ParsePrefix(text); err != nil {
 				return fmt.Errorf("--trusted-proxies: %q is no range of addresses: write it like 10.0.0.0/8", text)

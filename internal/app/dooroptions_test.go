@@ -40,6 +40,11 @@ var doorFlags = map[string]struct {
 		},
 		bad: "10.0.0.1", complaint: `--trusted-proxies: "10.0.0.1" is no range of addresses: write it like 10.0.0.0/8`,
 	},
+	"client-address-header": {
+		one: "Forwarded", first: func(o *app.Options) { o.Doors.Forwarded = true },
+		two: "x-forwarded-for", second: func(*app.Options) {},
+		bad: "X-Real-IP", complaint: `--client-address-header="X-Real-IP": write X-Forwarded-For or Forwarded`,
+	},
 	"audiences": {
 		one: "shop", first: func(o *app.Options) { o.Doors.Audiences = []string{"shop"} },
 		two: "shop, search", second: func(o *app.Options) { o.Doors.Audiences = []string{"shop", "search"} },

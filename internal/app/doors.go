@@ -47,7 +47,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		return err
 	}
 	doors := &server.Doors{
-		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Audiences: d.Audiences, Issuer: d.Issuer,
+		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Forwarded: d.Forwarded, Audiences: d.Audiences, Issuer: d.Issuer,
 		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("doors"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	doors.Logins = login.NewService(login.Options{

@@ -11,37 +11,39 @@ import (
 
 // Line is one line of the audit log. Fields without a value are left out.
 type Line struct {
-	Event       Event      `json:"event"`
-	Of          Event      `json:"of,omitempty"`       // the event of the lines that a summary counts
-	Endpoint    string     `json:"endpoint,omitempty"` // at which a credential was verified, as in the metrics
-	Protocol    string     `json:"protocol,omitempty"` // the login protocol
-	Verdict     string     `json:"verdict,omitempty"`  // why it was refused
-	Reason      string     `json:"reason,omitempty"`   // the same in words, which may change
-	Source      netip.Addr `json:"source,omitzero"`    // address of the caller, where it can be told
-	Peer        netip.Addr `json:"peer,omitzero"`      // address of the connection, where the caller's is unknown
-	Token       string     `json:"token,omitempty"`    // id of the record
-	Predecessor string     `json:"predecessor,omitempty"`
-	Kind        string     `json:"kind,omitempty"`
-	Object      string     `json:"object,omitempty"` // namespace/name of the ApplicationToken
-	Subject     string     `json:"subject,omitempty"`
-	Client      string     `json:"client,omitempty"`
-	From        string     `json:"from,omitempty"` // client of the login that was exchanged
-	User        string     `json:"user,omitempty"` // name of the User object, never what somebody typed
-	By          string     `json:"by,omitempty"`   // id of the credential that did it, or "user NAME"
-	RetryAfter  string     `json:"retryAfter,omitempty"`
-	Count       int        `json:"count,omitempty"` // how many lines this one stands for, where it is more than itself
+	Event    Event      `json:"event"`
+	Of       Event      `json:"of,omitempty"`       // the event of the lines that a summary counts
+	Endpoint string     `json:"endpoint,omitempty"` // at which a credential was verified, as in the metrics
+	Protocol string     `json:"protocol,omitempty"` // the login protocol
+	Verdict  string     `json:"verdict,omitempty"`  // why it was refused
+	Reason   string     `json:"reason,omitempty"`   // the same in words, which may change
+	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, where it can be told
+	Peer     netip.Addr `json:"peer,omitzero"`      // address of the connection, where the caller's is unknown
+	// SourceUnknown is why the address of the caller is unknown.
+	SourceUnknown string `json:"sourceUnknown,omitempty"`
+	Token         string `json:"token,omitempty"` // id of the record
+	Predecessor   string `json:"predecessor,omitempty"`
+	Kind          string `json:"kind,omitempty"`
+	Object        string `json:"object,omitempty"` // namespace/name of the ApplicationToken
+	Subject       string `json:"subject,omitempty"`
+	Client        string `json:"client,omitempty"`
+	From          string `json:"from,omitempty"` // client of the login that was exchanged
+	User          string `json:"user,omitempty"` // name of the User object, never what somebody typed
+	By            string `json:"by,omitempty"`   // id of the credential that did it, or "user NAME"
+	RetryAfter    string `json:"retryAfter,omitempty"`
+	Count         int    `json:"count,omitempty"` // how many lines this one stands for, where it is more than itself
 }
 
 // maxValue is how many bytes a value may have: the longest name of Kubernetes, twice and a slash.
 const maxValue = 512
 
-// bounded cuts the values that are texts, and leaves out the address of the connection where the caller's is known.
+// bounded cuts the values that are texts, and leaves out what is told where the address of the caller is unknown.
 func (l *Line) bounded() {
 	if l.Source.IsValid() {
-		l.Peer = netip.Addr{}
+		l.Peer, l.SourceUnknown = netip.Addr{}, ""
 	}
 	for _, text := range []*string{
-		&l.Endpoint, &l.Protocol, &l.Verdict, &l.Reason, &l.Token, &l.Predecessor, &l.Kind, &l.Object,
+		&l.Endpoint, &l.Protocol, &l.Verdict, &l.Reason, &l.SourceUnknown, &l.Token, &l.Predecessor, &l.Kind, &l.Object,
 		&l.Subject, &l.Client, &l.From, &l.User, &l.By, &l.RetryAfter,
 	} {
 		if len(*text) > maxValue {

@@ -218,10 +218,10 @@ func lifetimeIn(text string) (time.Duration, error) {
 
 // made answers with a token, and tells the audit log.
 func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what audit.Event, made desk.Issued) {
-	d.Audit.Write(audit.Line{
+	d.Audit.Write(d.from(r, audit.Line{
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
-		Client: made.Token.Client, User: made.Token.User, By: m.by(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-	})
+		Client: made.Token.Client, User: made.Token.User, By: m.by(),
+	}))
 	status := http.StatusOK
 	if made.Secret.Kind() == 0 { // it goes into a Secret, soon
 		status = http.StatusAccepted
@@ -231,10 +231,9 @@ func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what aud
 
 // changed tells the audit log of what was done to a token without a new one.
 func (d *Doors) changed(r *http.Request, m managed, what audit.Event, t desk.Token) {
-	d.Audit.Write(audit.Line{
-		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User,
-		By: m.by(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-	})
+	d.Audit.Write(d.from(r, audit.Line{
+		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User, By: m.by(),
+	}))
 }
 
 // patchToken is PATCH of one.

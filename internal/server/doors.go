@@ -30,6 +30,7 @@ type Doors struct {
 	Verifier  *verify.Verifier
 	Records   store
 	Trusted   []netip.Prefix // proxies whose word about the address of a caller is taken
+	Forwarded bool           // they name it in Forwarded (RFC 7239), and not in X-Forwarded-For
 	Audiences []string       // of our tokens at kube-apiservers; empty: they have none
 	Issuer    string         // URL under which callers reach us, for metadata; empty: see issuer
 	InFlight  *InFlight      // nil: there is no bound
@@ -64,26 +65,17 @@ func (d *Doors) WebhookHandler() http.Handler {
 	return d.within(all, func(string) bool { return true })
 }
 
-// ask verifies for a door. caller is the address that limits count the request under. It counts the answer, and writes
-// refusals to the audit log.
-func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, caller netip.Addr) (verify.Identity, verify.Verdict) {
+// ask verifies for a door a credential that was presented from somewhere. It counts the answer, and writes refusals to the
+// audit log.
+func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
 	began := d.Now()
-	f.Caller = caller
+	f.Source, f.Caller = from.source, from.limited
 	who, v := d.Verifier.Verify(ctx, credential, f)
 	d.Metrics.answered(at, v, d.Now().Sub(began))
 	if v == verify.Good {
 		acceptedOn(ctx)
 	} else {
-		d.refused(at, credential, v, f)
+		d.refused(at, credential, v, from)
 	}
 	return who, v
-}
-
-func (d *Doors) source(r *http.Request) netip.Addr {
-	return sourceOf(r.RemoteAddr, r.Header["X-Forwarded-For"], d.Trusted)
-}
-
-// caller returns the address that limits count a request under.
-func (d *Doors) caller(r *http.Request) netip.Addr {
-	return limitedAs(d.source(r), r.RemoteAddr)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -24,3 +25,12 @@ func Presented(h http.Header) (text string, many bool, session string) {
 
 // LetGoAfter shortens the time that a connection may be silent on which no credential was accepted.
 func (l *Listener) LetGoAfter(idle time.Duration) { l.idle = idle }
+
+// SourceOf returns the address that a request came from, by the lines of X-Forwarded-For or of Forwarded. It is zero where that
+// is unknown.
+func SourceOf(remote string, lines []string, trusted []netip.Prefix, isForwarded bool) netip.Addr {
+	if isForwarded {
+		return originOf(remote, lines, trusted, readForwarded).source
+	}
+	return originOf(remote, lines, trusted, readXForwardedFor).source
+}

@@ -48,7 +48,6 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
 	}
 	facts := verify.Facts{
-		Source:      d.sourceOfCheck(ctx, attributes),
 		Permissions: listed(route, extensionPermission),
 		Roles:       listed(route, extensionRole),
 		Clients:     listed(route, extensionClient),
@@ -56,7 +55,7 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
 	p := presentedIn(headers)
 	facts.Session = p.session
-	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, limitedAs(facts.Source, gatewayOf(ctx)))
+	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, d.originOfCheck(ctx, attributes))
 	switch {
 	case verdict == verify.Good:
 		return pass(who, headers, route[extensionCredential] == removeCredential), nil
@@ -111,16 +110,22 @@ func gatewayOf(ctx context.Context) string {
 	return gateway.Addr.String()
 }
 
-// sourceOfCheck is the address that Envoy was called from, if Envoy is one of the proxies that we trust.
-func (d extAuthz) sourceOfCheck(ctx context.Context, a *authv3.AttributeContext) netip.Addr {
-	if !trusts(d.Trusted, peerOf(gatewayOf(ctx))) {
-		return netip.Addr{}
+// originOfCheck is where Envoy was called from, if Envoy is one of the proxies that are trusted.
+func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) origin {
+	gateway := peerOf(gatewayOf(ctx))
+	o := origin{peer: gateway, limited: gateway}
+	if !trusts(d.Trusted, gateway) {
+		o.unknown = untrustedPeer
+		return o
 	}
 	said, err := netip.ParseAddr(a.GetSource().GetAddress().GetSocketAddress().GetAddress())
 	if err != nil {
-		return netip.Addr{}
+		o.unknown = notAnAddress
+		return o
 	}
-	return said.Unmap().WithZone("")
+	o.source = said.Unmap().WithZone("")
+	o.limited = o.source
+	return o
 }
 
 // listed reads what an extension requires. One that is there and empty requires what nobody has: it is a mistake.

@@ -65,10 +65,9 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
-	facts.Source = d.source(r)
 	p := presentedIn(r.Header)
 	facts.Session = p.session
-	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
+	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, d.origin(r))
 	if verdict == verify.Good {
 		values := valuesOf(who)
 		for i, name := range identityHeaders {

@@ -91,7 +91,7 @@ func FuzzForwardAuth(f *testing.F) {
 func FuzzSource(f *testing.F) {
 	w := verifytest.Load(f)
 	for _, remote := range []string{"127.0.0.1:1", "192.0.2.5:1", "[::1]:1", "", "@", "[::ffff:127.0.0.1]:1", "[fe80::1%eth0]:1"} {
-		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "[::ffff:192.0.2.5]:99", "[192.0.2.5]", "192.0.2.5:", ",", "127.0.0.2, ", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05"} {
+		for _, said := range []string{"", "192.0.2.5", "192.0.2.5, 127.0.0.1", "192.0.2.5, 198.51.100.1", ",192.0.2.5", "192.0.2.5,", "192.0.2.5:80", "[::ffff:192.0.2.5]:99", "[192.0.2.5]", "192.0.2.5:", ",", "127.0.0.2, ", "::ffff:192.0.2.5", "192.0.2.5%x", "192.0.2.05", "192.0.2.5, ,127.0.0.1,", "192.0.2.5:_x", "[::ffff:192.0.2.5]:_x"} {
 			f.Add(remote, said, "")
 			f.Add(remote, said, "127.0.0.2")
 		}
@@ -124,24 +124,43 @@ func among(remote string, lines ...string) bool {
 	if len(lines) == 2 && lines[1] == "" {
 		lines = lines[:1] // there is no second header then
 	}
-	said := strings.Split(strings.Join(lines, ","), ",")
-	for _, s := range slices.Backward(said) {
-		s = strings.Trim(s, " \t")
-		a, err := netip.ParseAddr(s)
-		if at, withPort := netip.ParseAddrPort(s); err != nil && withPort == nil {
-			a, err = at.Addr(), nil
+	for _, line := range slices.Backward(lines) {
+		isEmpty := true
+		for _, s := range slices.Backward(strings.Split(line, ",")) {
+			if s = strings.Trim(s, " \t"); s == "" {
+				continue
+			}
+			isEmpty = false
+			a, err := addressIn(s)
+			switch {
+			case err != nil:
+				return false
+			case !proxies.Contains(a):
+				return good.Contains(a)
+			}
 		}
-		if inside, found := strings.CutPrefix(s, "["); err != nil && found && strings.HasSuffix(inside, "]") && strings.Contains(inside, ":") {
-			a, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
-		}
-		switch a = a.Unmap().WithZone(""); {
-		case err != nil:
+		if isEmpty {
 			return false
-		case !proxies.Contains(a):
-			return good.Contains(a)
 		}
 	}
 	return false
+}
+
+var obfuscatedPort = regexp.MustCompile(`^(\[[^]]*\]|[^:]*):_[A-Za-z0-9._-]+$`)
+
+// addressIn parses an element of X-Forwarded-For.
+func addressIn(s string) (netip.Addr, error) {
+	if m := obfuscatedPort.FindStringSubmatch(s); m != nil {
+		s = m[1]
+	}
+	a, err := netip.ParseAddr(s)
+	if at, withPort := netip.ParseAddrPort(s); err != nil && withPort == nil {
+		a, err = at.Addr(), nil
+	}
+	if inside, found := strings.CutPrefix(s, "["); err != nil && found && strings.HasSuffix(inside, "]") && strings.Contains(inside, ":") {
+		a, err = netip.ParseAddr(strings.TrimSuffix(inside, "]"))
+	}
+	return a.Unmap().WithZone(""), err
 }
 
 // Who introspects or revokes must present the good token itself, by whatever way; and nothing but a good token is active.

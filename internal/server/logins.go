@@ -126,8 +126,7 @@ func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 	if !d.Verifier.Open() { // what is known of users may be as old
 		return login.User{}, login.ErrUnavailable
 	}
-	source := d.source(r)
-	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: limitedAs(source, r.RemoteAddr)})
+	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: d.caller(r)})
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
@@ -166,8 +165,8 @@ func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session 
 
 // loginFailed writes a login that was not opened to the audit log.
 func (d *Doors) loginFailed(r *http.Request, line audit.Line) {
-	line.Event, line.Protocol, line.Source, line.Peer = audit.LoginFailed, protocolOf(r), d.source(r), peerOf(r.RemoteAddr)
-	d.Audit.Limited(line)
+	line.Event, line.Protocol = audit.LoginFailed, protocolOf(r)
+	d.Audit.Limited(d.from(r, line))
 }
 
 // knownAs is the name of the user who is tried. A name that nobody has is not told: it may be a password in the wrong field.
@@ -203,8 +202,8 @@ func (d *Doors) turnedAway(r *http.Request, u login.User, err error) {
 // tell puts what was opened into the audit log.
 func (d *Doors) tell(r *http.Request, line audit.Line, o login.Opened) {
 	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
-	line.Source, line.Peer, line.Protocol = d.source(r), peerOf(r.RemoteAddr), protocolOf(r)
-	d.Audit.Write(line)
+	line.Protocol = protocolOf(r)
+	d.Audit.Write(d.from(r, line))
 }
 
 // refresh exchanges a refresh token of a login at a client, at any if that is empty, and puts what came of it into the audit log.
@@ -234,9 +233,7 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.
 // refreshFailed writes a refresh token that was not accepted to the audit log, and names a record of its session where there is
 // one, or was until that was ended.
 func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error) {
-	line := audit.Line{
-		Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied", Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-	}
+	line := d.from(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
 	if errors.Is(err, login.ErrUnavailable) {
 		line.Verdict = "Unavailable"
 	}
@@ -305,8 +302,7 @@ func (d *Doors) endLogin(r *http.Request) error {
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
 	p := presentedIn(r.Header)
-	facts := verify.Facts{Source: d.source(r), Session: p.session}
-	who, verdict := d.ask(r.Context(), doorLogout, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
+	who, verdict := d.ask(r.Context(), doorLogout, p.text, verify.Facts{Session: p.session}, d.origin(r))
 	switch {
 	case verdict.Open():
 		return login.ErrUnavailable
@@ -320,10 +316,10 @@ func (d *Doors) endLogin(r *http.Request) error {
 		err = d.Logins.End(r.Context(), digest)
 	}
 	if err == nil {
-		d.Audit.Write(audit.Line{
-			Event: audit.LoginEnded, Protocol: protocolOf(r), Source: facts.Source, Peer: peerOf(r.RemoteAddr),
+		d.Audit.Write(d.from(r, audit.Line{
+			Event: audit.LoginEnded, Protocol: protocolOf(r),
 			Token: who.ID.String(), Kind: who.Kind.String(), Client: who.Client.Name, User: who.User.Name, By: byHolder,
-		})
+		}))
 	}
 	return err
 }

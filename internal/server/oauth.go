@@ -104,12 +104,12 @@ func (c caller) unauthenticated(w http.ResponseWriter) {
 // authenticated says who calls, if the caller holds the permission.
 func (d *Doors) authenticated(w http.ResponseWriter, r *http.Request, c caller, at door, permission string) (verify.Identity, bool) {
 	facts := c.facts()
-	facts.Source, facts.Permissions = d.source(r), []string{permission}
+	facts.Permissions = []string{permission}
 	text := c.text
 	if c.many {
 		text = ""
 	}
-	who, verdict := d.ask(r.Context(), at, text, facts, d.caller(r))
+	who, verdict := d.ask(r.Context(), at, text, facts, d.origin(r))
 	switch {
 	case verdict == verify.Good:
 		return who, true
@@ -167,7 +167,7 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	}
 	// The resource server does not say where it was presented, nor with which session: a token with ranges is not known to
 	// be in them, nor one of a session to be in that.
-	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), facts, d.caller(r))
+	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), facts, d.origin(r).untold())
 	switch {
 	case verdict == verify.Good:
 		answer(w, http.StatusOK, introspected(who))

@@ -54,9 +54,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		d.endRefresh(w, r, f.Get("token"), "", byHolder)
 		return
 	}
-	facts := c.facts()
-	facts.Source = d.source(r)
-	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), facts, limitedAs(facts.Source, r.RemoteAddr)); {
+	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), c.facts(), d.origin(r)); {
 	case verdict.Open():
 		unavailable(w)
 	case verdict == verify.Unknown: // the store was asked, so it is gone
@@ -94,16 +92,13 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 	}
 	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client, d.caller(r)); {
 	case isLimited(err), errors.Is(err, login.ErrUnavailable):
-		d.Audit.Limited(audit.Line{ // of what nobody knows too, once there are no reads left
-			Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-		})
+		// Once there are no reads left, a token that does not exist is in the log, too.
+		d.Audit.Limited(d.from(r, audit.Line{Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by}))
 		status, f := refusal(w, err)
 		answer(w, status, f)
 		return
 	case err == nil:
-		d.Audit.Write(audit.Line{
-			Event: audit.LoginEnded, Protocol: protocolOf(r), Kind: token.Refresh.String(), By: by, Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-		})
+		d.Audit.Write(d.from(r, audit.Line{Event: audit.LoginEnded, Protocol: protocolOf(r), Kind: token.Refresh.String(), By: by}))
 	}
 	done(w)
 }
@@ -139,17 +134,15 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 	}
 	if err != nil {
 		d.Log.Error(err, "revoke a token", "token", digest.RecordName())
-		d.Audit.Limited(audit.Line{
-			Event: audit.TokenRevocationFailed, Token: digest.RecordName(), By: by.String(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-		})
+		d.Audit.Limited(d.from(r, audit.Line{Event: audit.TokenRevocationFailed, Token: digest.RecordName(), By: by.String()}))
 		unavailable(w)
 		return
 	}
 	d.Verifier.End(digest)
-	d.Audit.Write(audit.Line{
+	d.Audit.Write(d.from(r, audit.Line{
 		Event: audit.TokenRevoked, Token: digest.RecordName(), Kind: rec.Kind.String(), Client: rec.Client, User: rec.User,
 		Subject: strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"),
-		By:      by.String(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
-	})
+		By:      by.String(),
+	}))
 	done(w)
 }

@@ -136,9 +136,7 @@ func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Field
 	if c.text == "" {
 		return program{name: c.client}, nil
 	}
-	facts := c.facts()
-	facts.Source = d.source(r)
-	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, facts, limitedAs(facts.Source, r.RemoteAddr)); {
+	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, c.facts(), d.origin(r)); {
 	case verdict == verify.Good:
 		return program{c.client, true}, nil
 	case verdict.Open():

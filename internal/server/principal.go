@@ -101,8 +101,7 @@ func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client strin
 	case byName:
 		return d.byName(w, r, n, client)
 	}
-	facts := verify.Facts{Source: d.source(r), Session: presentedIn(r.Header).session}
-	who, verdict := d.ask(r.Context(), doorManage, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
+	who, verdict := d.ask(r.Context(), doorManage, p.text, verify.Facts{Session: presentedIn(r.Header).session}, d.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict == verify.Good && err == nil:

@@ -82,10 +82,10 @@ func (d *Doors) selfRotationRefused(r *http.Request, m managed, err error) {
 	default:
 		return // nothing was decided
 	}
-	line := audit.Line{
-		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(), Source: d.source(r), Peer: peerOf(r.RemoteAddr),
+	line := d.from(r, audit.Line{
+		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(),
 		Token: m.ID.String(), Object: m.Subject, Client: m.Client.Name,
-	}
+	})
 	if m.User != nil {
 		line.User = m.User.Name
 	}

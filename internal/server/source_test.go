@@ -58,7 +58,7 @@ func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
 }
 
 // The token in this test is accepted from 127.0.0.0/8 alone, where the trusted proxies are. A proxy that says nothing about its
-// caller does not lend the caller its own address.
+// caller does not lend the caller its own address. Beside an address, an empty element means nothing (RFC 9110, 5.6.1.2).
 func TestSource_EmptyForwardedForIsUnknown(t *testing.T) {
 	w := verifytest.Load(t)
 	for name, x := range map[string]struct {
@@ -72,9 +72,9 @@ func TestSource_EmptyForwardedForIsUnknown(t *testing.T) {
 		"a comma":                         {[]string{","}, false},
 		"commas and spaces":               {[]string{" , ,, "}, false},
 		"several empty headers":           {[]string{"", "", ""}, false},
-		"an empty element behind":         {[]string{"127.0.0.9,"}, false},
-		"an empty element before":         {[]string{",127.0.0.9"}, false},
-		"an empty element between":        {[]string{"127.0.0.9,,127.0.0.8"}, false},
+		"an empty element behind":         {[]string{"127.0.0.9,"}, true},
+		"an empty element before":         {[]string{",127.0.0.9"}, true},
+		"an empty element between":        {[]string{"127.0.0.9,,127.0.0.8"}, true},
 		"an empty header behind":          {[]string{"127.0.0.9", ""}, false},
 		"an empty header before":          {[]string{"", "127.0.0.9"}, false},
 		"empty brackets":                  {[]string{"[]"}, false},

@@ -94,7 +94,7 @@ func (h *hut) ask(handler http.Handler, method, path, query string, header http.
 }
 
 // said is all that the audit log may hold. None of it is taken from a request, save for the address.
-var said = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"(credential\.(refused|revoked_use)|token\.revoked)"(,"(endpoint|verdict|kind)":"\w+"|,"(source|peer)":"[0-9a-f.:]+"|,"(token|by)":"at-[0-9a-f]{32}"|,"subject":"shop/indexer"|,"client":"all"|,"count":\d+)*\}$`)
+var said = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"(credential\.(refused|revoked_use)|token\.revoked)"(,"(endpoint|verdict|kind|sourceUnknown)":"\w+"|,"(source|peer)":"[0-9a-f.:]+"|,"(token|by)":"at-[0-9a-f]{32}"|,"subject":"shop/indexer"|,"client":"all"|,"count":\d+)*\}$`)
 
 // clean looks for tokens where none may be.
 func (h *hut) clean(got reply) {

@@ -95,10 +95,7 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 	}
 	if only {
 		d.counted(r, "Checked")
-		d.Audit.Limited(audit.Line{
-			Event: audit.LoginChecked, User: u.Name, Client: c.Name,
-			Source: d.source(r), Peer: peerOf(r.RemoteAddr), Protocol: protocolOf(r),
-		})
+		d.Audit.Limited(d.from(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
 		return o, only, nil
 	}
 	o, err = d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
@@ -136,8 +133,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := credentialOf(r.Header) // and no cookie: a browser sends it whoever had it send the request
-	facts := verify.Facts{Source: d.source(r)}
-	who, verdict := d.ask(r.Context(), doorLogin, p.text, facts, limitedAs(facts.Source, r.RemoteAddr))
+	who, verdict := d.ask(r.Context(), doorLogin, p.text, verify.Facts{}, d.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict.Open():

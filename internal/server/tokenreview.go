@@ -44,7 +44,7 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 	}
 	// Where the credential was presented, and with which session, an API server does not say: one with ranges is not known
 	// to be in them, nor one of a session to be in that.
-	who, verdict := d.ask(r.Context(), doorReview, review.Spec.Token, verify.Facts{}, d.caller(r))
+	who, verdict := d.ask(r.Context(), doorReview, review.Spec.Token, verify.Facts{}, d.origin(r).untold())
 	if verdict == verify.Stale {
 		unavailable(w)
 		return

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/apptoken/operator/internal/audit"
+)
+
+// Headers in which a proxy names the address that called it. Trusted proxies are believed in one of
+// them alone: most proxies write one, and pass on what callers write into the other.
+const (
+	headerXForwardedFor = "X-Forwarded-For"
+	headerForwarded     = "Forwarded"
+)
+
+// unknownSource is why the address of a caller is unknown. The zero unknownSource: it is known.
+type unknownSource uint8
+
+const (
+	sourceKnown     unknownSource = iota
+	noPeer                        // the connection has no address
+	untrustedPeer                 // a peer that is no trusted proxy sends the header
+	headerMissing                 // a trusted proxy sends no header
+	headerEmpty                   // a line of the header has no element
+	headerMalformed               // a line of the header cannot be parsed
+	notAnAddress                  // an element has no address, but a name such as "unknown", or nothing
+	notTold                       // the endpoint is not told where a credential was presented
+)
+
+// String returns the word of the audit log.
+func (u unknownSource) String() string {
+	return [...]string{"", "NoPeer", "UntrustedPeer", "HeaderMissing", "HeaderEmpty", "HeaderMalformed", "NotAnAddress", "NotTold"}[u]
+}
+
+// origin is where a request came from.
+type origin struct {
+	source  netip.Addr    // of the caller; zero: unknown
+	unknown unknownSource // why the source is unknown
+	peer    netip.Addr    // of the connection; zero: it has none
+	limited netip.Addr    // that limits count the request under
+}
+
+// origin returns where a request came from.
+func (d *Doors) origin(r *http.Request) origin {
+	if d.Forwarded {
+		return originOf(r.RemoteAddr, r.Header[headerForwarded], d.Trusted, readForwarded)
+	}
+	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], d.Trusted, readXForwardedFor)
+}
+
+// source returns the address of the caller. It is zero where that is unknown.
+func (d *Doors) source(r *http.Request) netip.Addr { return d.origin(r).source }
+
+// caller returns the address that limits count a request under.
+func (d *Doors) caller(r *http.Request) netip.Addr { return d.origin(r).limited }
+
+// from sets where a line of the audit log came from.
+func (d *Doors) from(r *http.Request, line audit.Line) audit.Line {
+	o := d.origin(r)
+	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
+	return line
+}
+
+// untold returns the origin of a request that does not tell where the credential was presented that
+// it is about.
+func (o origin) untold() origin {
+	o.source, o.unknown = netip.Addr{}, notTold
+	return o
+}
+
+// lineReader returns the address of a caller in a line of a header.
+type lineReader func(line string, trusted []netip.Prefix) (netip.Addr, unknownSource)
+
+// originOf returns where a request came from. Its source is the address of the connection, or,
+// where that is a trusted proxy, the last one in the lines of a header that is none. The source is
+// unknown where an untrusted peer sends the header, or a trusted proxy sends none, or one without
+// an address. The address of the proxy would then be believed to be that of each of its callers,
+// and ranges that hold the proxy would let all of them in.
+//
+// Limits count a request whose source is unknown under the address of the connection. Otherwise all
+// of them would share one key, and one caller would use up the limits of all.
+func originOf(remote string, lines []string, trusted []netip.Prefix, read lineReader) origin {
+	peer := peerOf(remote)
+	o := origin{source: peer, peer: peer, limited: peer}
+	isTrusted := trusts(trusted, peer)
+	switch {
+	case !peer.IsValid():
+		o.unknown = noPeer
+	case isTrusted && len(lines) == 0:
+		o.unknown = headerMissing
+	case !isTrusted && len(lines) > 0:
+		o.unknown = untrustedPeer
+	}
+	for i := len(lines) - 1; i >= 0 && o.unknown == sourceKnown && trusts(trusted, o.source); i-- {
+		o.source, o.unknown = read(lines[i], trusted)
+	}
+	if o.unknown != sourceKnown {
+		o.source = netip.Addr{}
+		return o
+	}
+	o.limited = o.source
+	return o
+}
+
+// readXForwardedFor returns the last address of a line that is of no trusted proxy, or the first if
+// all are. Empty elements are ignored (RFC 9110, section 5.6.1.2), but not a line of nothing else.
+func readXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
+	source, why := netip.Addr{}, headerEmpty
+	for more := true; more; {
+		var last string
+		line, last, more = cutLast(line)
+		if last = strings.Trim(last, " \t"); last == "" {
+			continue
+		}
+		hop, ok := parseNode(last)
+		if !ok {
+			return netip.Addr{}, notAnAddress
+		}
+		if source, why = hop, sourceKnown; !trusts(trusted, hop) {
+			break
+		}
+	}
+	return source, why
+}
+
+// cutLast splits a list at its last comma. more reports whether elements are left.
+func cutLast(list string) (rest, last string, more bool) {
+	if comma := strings.LastIndexByte(list, ','); comma >= 0 {
+		return list[:comma], list[comma+1:], true
+	}
+	return "", list, false
+}
+
+// parseNode parses an address with or without a port, as Azure's gateways write it. IPv6 with a
+// port is in brackets, and without may be. The port may be an obfuscated one, which begins with "_"
+// (RFC 7239, section 6).
+func parseNode(text string) (netip.Addr, bool) {
+	host, port := text, ""
+	switch {
+	case strings.HasPrefix(text, "["):
+		end := strings.IndexByte(text, ']')
+		if end < 0 || !strings.Contains(text[:end], ":") {
+			return netip.Addr{}, false
+		}
+		host, port = text[1:end], text[end+1:]
+	case strings.Count(text, ":") == 1:
+		colon := strings.IndexByte(text, ':')
+		host, port = text[:colon], text[colon:]
+	}
+	if port != "" && (port[0] != ':' || !isPort(port[1:])) {
+		return netip.Addr{}, false
+	}
+	address, _ := netip.ParseAddr(host) //nolint:errcheck // zero then
+	return address.Unmap().WithZone(""), address.IsValid()
+}
+
+func isPort(text string) bool {
+	if name, isObfuscated := strings.CutPrefix(text, "_"); isObfuscated {
+		return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+	}
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
+}
+
+// peerOf is the address at the other end of a connection. Zero if it has none.
+func peerOf(remote string) netip.Addr {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return peer.Addr().Unmap().WithZone("")
+}
+
+func trusts(trusted []netip.Prefix, a netip.Addr) bool {
+	for _, p := range trusted {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
