@@ -56,7 +56,8 @@ func (d *Doors) Handler() http.Handler {
 	if d.Logins != nil {
 		all.pages = ui.Handler()
 	}
-	return d.within(all, func(path string) bool { return path == pathVerify })
+	all.verifyByPath = d.forwardAuthByPath
+	return d.within(all, isVerify)
 }
 
 // WebhookHandler serves the door that kube-apiservers ask.

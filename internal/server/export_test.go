@@ -14,6 +14,9 @@ func (l *Listener) Hurry(most time.Duration) { l.slowest = most }
 // Required reads what the query of a question requires.
 var Required = required
 
+// RequiredInPath reads what the path of a question requires.
+var RequiredInPath = requiredInPath
+
 // GRPCWithin is GRPC for those who say what they have to within a time.
 func (d *Doors) GRPCWithin(most time.Duration) *grpc.Server { return d.grpc(most) }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -52,19 +53,53 @@ func bounded(list string) string {
 	return list
 }
 
-// pathVerify is where gateways ask.
-const pathVerify = "/verify"
+// Paths at which gateways ask: what they require is in the query of the first, or in segments below the second.
+const (
+	pathVerify  = "/verify"
+	belowVerify = pathVerify + "/"
+	// endOfRequirements is the segment after the last requirement.
+	endOfRequirements = "-"
+)
 
-// forwardAuth answers a gateway: may the request that it holds back pass?
+// isVerify reports whether a path is one at which gateways ask.
+func isVerify(path string) bool { return path == pathVerify || strings.HasPrefix(path, belowVerify) }
+
+// forwardAuth answers a gateway that names what it requires in the query: may the request that it holds back pass? Some
+// gateways append the query of that request, so parameters of other names are ignored, a misspelt requirement among them.
 func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
-	header["Cache-Control"] = noStore
 	facts, err := required(r.URL.RawQuery)
 	if err != nil {
-		overTLS(header, r)
+		overTLS(w.Header(), r)
 		problem(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
+	d.answerGateway(w, r, facts)
+}
+
+// forwardAuthByPath answers a gateway that names what it requires in the path. A requirement of an unknown name is refused: to
+// ignore it could be to ask for less than is meant.
+func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
+	facts, err := requiredInPath(r.URL.EscapedPath())
+	switch {
+	case errors.Is(err, errNoEnd):
+		overTLS(w.Header(), r)
+		nothingHere(w)
+	case err != nil:
+		overTLS(w.Header(), r)
+		d.Audit.Limited(audit.Line{
+			Event: audit.EndpointMisconfigured, Endpoint: doors[doorVerify], Source: peerOf(r.RemoteAddr),
+			Reason: "a requirement in the path is not known, or it is empty",
+		})
+		problem(w, http.StatusForbidden, "server_error", "the gateway requires something that is not known here; see the audit log")
+	default:
+		d.answerGateway(w, r, facts)
+	}
+}
+
+// answerGateway verifies the credential of a request that a gateway holds back.
+func (d *Doors) answerGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+	header := w.Header()
+	header["Cache-Control"] = noStore
 	p := presentedIn(r.Header)
 	facts.Session = p.session
 	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, d.origin(r))
@@ -92,7 +127,11 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var errQuery = errors.New("the query cannot be read")
+var (
+	errQuery       = errors.New("the query cannot be read")
+	errNoEnd       = errors.New("no segment of the path ends the requirements")
+	errRequirement = errors.New("a requirement in the path is not known")
+)
 
 // required reads what is required from the query, as url.ParseQuery does. Parameters of other names are somebody else's.
 func required(query string) (verify.Facts, error) {
@@ -104,14 +143,49 @@ func required(query string) (verify.Facts, error) {
 		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
 			return verify.Facts{}, errQuery
 		}
-		switch name {
-		case "permission":
-			f.Permissions = append(f.Permissions, value)
-		case "role":
-			f.Roles = append(f.Roles, value)
-		case "client":
-			f.Clients = append(f.Clients, value)
-		}
+		require(&f, name, value)
 	}
 	return f, nil
+}
+
+// requiredInPath reads what is required from a path as it is escaped:
+//
+//	/verify/permission=search.query/role=primary/-/search/all
+//
+// Each segment up to the one that is "-" is a requirement. What follows is the path of the request that the gateway holds
+// back, and is not read.
+func requiredInPath(path string) (verify.Facts, error) {
+	var f verify.Facts
+	isKnown := true
+	rest, more := strings.CutPrefix(path, belowVerify)
+	for more {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		switch {
+		case segment == endOfRequirements && isKnown:
+			return f, nil
+		case segment == endOfRequirements:
+			return verify.Facts{}, errRequirement
+		case isKnown:
+			name, escaped, _ := strings.Cut(segment, "=")
+			value, err := url.PathUnescape(escaped)
+			isKnown = err == nil && value != "" && require(&f, name, value)
+		}
+	}
+	return verify.Facts{}, errNoEnd
+}
+
+// require adds a requirement. It reports whether there are requirements of that name.
+func require(f *verify.Facts, name, value string) bool {
+	switch name {
+	case "permission":
+		f.Permissions = append(f.Permissions, value)
+	case "role":
+		f.Roles = append(f.Roles, value)
+	case "client":
+		f.Clients = append(f.Clients, value)
+	default:
+		return false
+	}
+	return true
 }

@@ -19,7 +19,7 @@ func TestResponse_SecurityHeaders(t *testing.T) {
 			method, path string
 			parts        []part
 		}{
-			{"GET", "/verify", nil}, {"GET", "/verify?permission=%zz", nil}, {"GET", "/nothing", nil}, {"GET", "/%2f", nil}, {"PUT", "/oauth2/token", nil},
+			{"GET", "/verify", nil}, {"GET", "/verify?permission=%zz", nil}, {"GET", "/nothing", nil}, {"GET", "/%2f", nil}, {"GET", "/verify/permissions=x/-/", nil}, {"GET", "/verify/x", nil}, {"PUT", "/oauth2/token", nil},
 			{"POST", "/oauth2/token", []part{fielded(granting("alice")...)}}, {"POST", "/auth/login", []part{fielded(credentials("alice")...)}},
 			{"POST", formLogin, []part{fielded("username", "x", "password", "x")}}, {"POST", "/oauth2/introspect", nil}, {"GET", ofAcme, nil},
 			{"GET", "/openapi.json", nil}, {"GET", "/.well-known/oauth-authorization-server", nil}, {"GET", "/security/rest?_wadl", nil},

@@ -131,7 +131,7 @@ func TestEveryOperationIsWhole(t *testing.T) {
 			t.Errorf("%s never succeeds", name)
 		}
 		for status, response := range asObject(operation["responses"]) {
-			if schema := members(response, "content", "application/json", "schema"); schema == nil && name != "GET /verify" || members(response, "description") == "" {
+			if schema := members(response, "content", "application/json", "schema"); schema == nil && !strings.HasPrefix(name, "GET /verify") || members(response, "description") == "" {
 				t.Errorf("%s, %s: %v", name, status, response)
 			}
 		}

@@ -57,7 +57,15 @@ func (d *Doors) operations() []operation {
 		{"", pathVerify, d.forwardAuth, description{
 			id: "verify", tag: tagVerify, summary: "Ask whether a token is good, as a gateway does",
 			query: []param{{name: "permission", text: "A permission that must be held"}, {name: "role", text: "A role that must be held"}, {name: "client", text: "The client that the token must be of"}},
-			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{401, 403, 503},
+			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{400, 401, 403, 503},
+		}},
+		{"", "/verify/{requirements}/-/{path}", d.forwardAuthByPath, description{ // routes.verifyByPath answers the others of its form
+			id: "verifyByPath", tag: tagVerify, summary: "The same, with what is required in the path, for a gateway that appends the path of the request",
+			path: []param{
+				{name: "requirements", text: "As many segments as needed, each permission=…, role=… or client=…; none is fine"},
+				{name: "path", text: "The path of the request, of as many segments as it has; it is not read"},
+			},
+			by: byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{401, 403, 404, 503},
 		}},
 		{http.MethodPost, "/oauth2/introspect", d.introspect, description{
 			id: "introspect", tag: tagOAuth, summary: "Ask what a token is good for (RFC 7662)",

@@ -18,9 +18,10 @@ type operation struct {
 // routes are operations by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
 // what the caller wrote. Nor is a slash that is escaped taken for one: a proxy in front may see another path then.
 type routes struct {
-	exact    map[string][]operation
-	patterns []pattern
-	pages    http.Handler // of the API UI; nil: there is none
+	exact        map[string][]operation
+	patterns     []pattern
+	pages        http.Handler     // of the API UI; nil: there is none
+	verifyByPath http.HandlerFunc // of what is below /verify/, however it goes on; nil: there is none
 }
 
 // pattern is a path with segments that stand for any text.
@@ -50,6 +51,10 @@ func newRoutes(all []operation) *routes {
 var escapedSlash = regexp.MustCompile(`(?i)%2f`)
 
 func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if all.verifyByPath != nil && strings.HasPrefix(r.URL.EscapedPath(), belowVerify) {
+		all.verifyByPath(w, r)
+		return
+	}
 	if r.URL.Path != pathVerify { // which does it by itself, where it refuses
 		overTLS(w.Header(), r)
 	}

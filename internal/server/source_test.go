@@ -109,3 +109,27 @@ func FuzzRequired(f *testing.F) {
 		}
 	})
 }
+
+// What follows the end of the requirements changes nothing, and what is read was written.
+func FuzzRequiredInPath(f *testing.F) {
+	for _, seed := range []string{
+		"/verify/-", "/verify/permission=a/-/b", "/verify/permission=%61/role=b/client=c/-/", "/verify//-/", "/verify/permission=%zz/-/", "/verify/permission/-",
+		"/verify/permission=a=b/-/permission=c", "/verify/x=y/-", "/verify", "/verify/", "/verify/permission=a", "/verify/permission=a%2Fb/-",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		got, err := server.RequiredInPath(path)
+		all := slices.Concat(got.Permissions, got.Roles, got.Clients)
+		if err != nil && len(all) > 0 || slices.Contains(all, "") {
+			t.Fatalf("%q: %v, %v", path, got, err)
+		}
+		if err != nil {
+			return
+		}
+		same, err := server.RequiredInPath(path + "/permissions=x/-/role=y")
+		if err != nil || !slices.Equal(same.Permissions, got.Permissions) || !slices.Equal(same.Roles, got.Roles) || !slices.Equal(same.Clients, got.Clients) {
+			t.Errorf("%q: %v with another path behind it, and %v without: %v", path, same, got, err)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
@@ -40,7 +41,39 @@ func identityOf(h *house, v verifytest.Vector) map[string]string {
 	return want
 }
 
+// inQuery and inPath return what a gateway calls that requires what a vector does.
+func inQuery(v verifytest.Vector) string { return "/verify?" + query(v) }
+
+func inPath(v verifytest.Vector) string {
+	path := "/verify/"
+	for _, x := range []struct {
+		name   string
+		values []string
+	}{{"permission", v.Requires.Permissions}, {"role", v.Requires.Roles}, {"client", v.Requires.Clients}} {
+		for _, value := range x.values {
+			path += x.name + "=" + url.PathEscape(value) + "/"
+		}
+	}
+	return path + "-/search/all?client=none&permission="
+}
+
 func TestVectorsThroughForwardAuth(t *testing.T) {
+	forwardAuth(t, inQuery, func(v verifytest.Vector) int { return statusOf(v.Verdict) })
+}
+
+// An empty requirement is a mistake of the gateway, and refuses every caller.
+func TestVectors_ThroughForwardAuthByPath(t *testing.T) {
+	forwardAuth(t, inPath, func(v verifytest.Vector) int {
+		if slices.Contains(slices.Concat(v.Requires.Permissions, v.Requires.Roles, v.Requires.Clients), "") {
+			return http.StatusForbidden
+		}
+		return statusOf(v.Verdict)
+	})
+}
+
+// forwardAuth asks about every vector as a gateway does.
+func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status func(verifytest.Vector) int) {
+	t.Helper()
 	h := newHouse(t)
 	for _, v := range h.Vectors {
 		t.Run(v.Name, func(t *testing.T) {
@@ -48,8 +81,8 @@ func TestVectorsThroughForwardAuth(t *testing.T) {
 			if v.Source != "" {
 				header.Set("X-Forwarded-For", v.Source)
 			}
-			got := h.do(http.MethodGet, "/verify?"+query(v), header, "")
-			if got.status != statusOf(v.Verdict) {
+			got := h.do(http.MethodGet, target(v), header, "")
+			if got.status != status(v) {
 				t.Fatalf("%d: %s", got.status, got.body)
 			}
 			h.noLeak("the answer", got.body+strings.Join(slices.Concat(got.header["Www-Authenticate"], got.header["X-Apptoken-Token-Id"]), " "))
@@ -62,7 +95,7 @@ func TestVectorsThroughForwardAuth(t *testing.T) {
 						t.Errorf("a refusal has %s", name)
 					}
 				}
-				if got.header.Get("Www-Authenticate") == "" {
+				if got.header.Get("Www-Authenticate") == "" && !strings.Contains(got.body, "server_error") {
 					t.Error("there is no WWW-Authenticate")
 				}
 				return
@@ -75,6 +108,25 @@ func TestVectorsThroughForwardAuth(t *testing.T) {
 		})
 	}
 	h.noLeak("the audit log", h.audit.text())
+}
+
+func TestVectors_PathsOfForwardAuth(t *testing.T) {
+	s := newStreet(t)
+	for _, v := range s.Paths {
+		var headers []string
+		if v.Token != "" {
+			headers = append(headers, "X-Security-Token: "+s.Tokens[v.Token])
+		}
+		got, wire := s.send(get(v.Path, headers...), false)
+		if got.status != v.Status || (got.header.Get("X-Apptoken-Subject") != "") != (v.Status == http.StatusOK) {
+			t.Errorf("%s: want %d: %q", v.Name, v.Status, wire)
+		}
+	}
+	s.noLeak("the audit log", s.audit.text())
+	lines := s.audit.events(t, auditlog.EndpointMisconfigured)
+	if len(lines) == 0 || lines[0]["endpoint"] != "verify" || lines[0]["source"] != "127.0.0.1" || strings.Contains(s.audit.text(), "permission=") {
+		t.Errorf("a misspelt requirement is not in the audit log, or as it was written: %v", lines)
+	}
 }
 
 func TestVectorsThroughTokenReview(t *testing.T) {

@@ -129,7 +129,8 @@ func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
 			"there and back":                        {"nothing", "x/../search/all", 403},
 			"there and back, escaped":               {"nothing", "x/%2e%2e/search/all", 403},
 			"there and back, with an escaped slash": {"nothing", "x/..%2fsearch/all", 403},
-			"where nginx asks":                      {"indexer", "_verify/", 404},
+			"where nginx asks":                      {"indexer", "_verify", 404},
+			"where nginx asks, and a slash":         {"indexer", "_verify/", 404},
 			"where nginx asks, and what":            {"nothing", "_verify/permission=search.query", 404},
 		} {
 			got := p.do(ask{header: p.bearing(x.holder), path: x.path})

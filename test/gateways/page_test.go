@@ -16,17 +16,26 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 // config is the first block in a language on a page.
 func config(t *testing.T, page, language string) string {
 	t.Helper()
+	return blocks(t, page, language)[0]
+}
+
+// blocks returns the blocks in a language on a page, of which there is one at least.
+func blocks(t *testing.T, page, language string) []string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "doors", page))
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all []string
 	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
 		if m[1] == language {
-			return m[2]
+			all = append(all, m[2])
 		}
 	}
-	t.Fatalf("%s shows no %s", page, language)
-	return ""
+	if len(all) == 0 {
+		t.Fatalf("%s shows no %s", page, language)
+	}
+	return all
 }
 
 // with puts the second of each pair in place of the first, which must be there: a test that replaces nothing tests

@@ -50,6 +50,14 @@ type Vector struct {
 	ExpiresAt   time.Time `json:"expiresAt"`
 }
 
+// Path is a path at which a gateway asks, with the status of the answer.
+type Path struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	Token  string `json:"token"` // name of the token that is presented; empty: none
+	Status int    `json:"status"`
+}
+
 // BareVerdict is the verdict of a door that knows no source and no session, and requires nothing.
 func (v Vector) BareVerdict() string {
 	switch {
@@ -93,6 +101,7 @@ type World struct {
 	Now     time.Time
 	Index   *verify.Index
 	Vectors []Vector
+	Paths   []Path
 	Tokens  map[string]string // by name
 	Records map[string]record.Record
 	Users   map[string]verify.User

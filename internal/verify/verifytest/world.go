@@ -35,6 +35,7 @@ type file struct {
 	} `json:"users"`
 	Tokens  map[string]issued `json:"tokens"`
 	Vectors []Vector          `json:"vectors"`
+	Paths   []Path            `json:"paths"`
 }
 
 // grants is a grant of a client: of roles to namespaces, by name or by a label that they all have.
@@ -121,7 +122,7 @@ func Load(t testing.TB) *World {
 	}
 	w := &World{
 		Now: f.Now, Index: &verify.Index{}, Tokens: map[string]string{}, Records: map[string]record.Record{},
-		Users: map[string]verify.User{},
+		Users: map[string]verify.User{}, Paths: f.Paths,
 	}
 	for _, c := range f.Clients {
 		var roles []grant.Role
