@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -42,11 +44,34 @@ func grantsOfAnswer(s surroundings, refuse refuser) *plan.Grants {
 	}
 }
 
+// deliveredRecord returns the record that a token of delivery Response names; empty: none. Where another tool took the annotation
+// off, the status names the record. An attempt to make the token again says that nothing was delivered.
+func deliveredRecord(at *v1alpha1.ApplicationToken) string {
+	name := at.Annotations[v1alpha1.AnnotationRecord]
+	if name != "" || at.Annotations[v1alpha1.AnnotationAttempt] != "" || at.Status.Current == nil {
+		return name
+	}
+	return at.Status.Current.Record
+}
+
+// nameRecord puts back the annotation of a token of delivery Response.
+func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
+	before := at.DeepCopy()
+	if at.Annotations == nil {
+		at.Annotations = map[string]string{}
+	}
+	at.Annotations[v1alpha1.AnnotationRecord] = name
+	if err := r.patch(ctx, before, at); err != nil {
+		return fmt.Errorf("put back the annotation %s: %w", v1alpha1.AnnotationRecord, err)
+	}
+	return nil
+}
+
 // deriveAnswered says what the records of a token mean that is given in answers. It returns the uid of the owner that the
 // current one names.
 func (s *seen) deriveAnswered(at *v1alpha1.ApplicationToken) string {
 	s.Secret = plan.SecretAbsent
-	named, there := s.records[at.Annotations[v1alpha1.AnnotationRecord]]
+	named, there := s.records[deliveredRecord(at)]
 	if !there || !named.SupersededAt.IsZero() {
 		return string(at.UID)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/desk"
@@ -83,5 +84,29 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w.must(o.lookAfter())
 	if n := w.recordsLeft(); n != 0 {
 		t.Errorf("without an owner %d records are left", n)
+	}
+}
+
+// A tool that replaces the ApplicationToken takes the annotation off by which it names its record.
+func TestResponse_LostAnnotationIsPutBack(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	w.must(err)
+	o := w.start(api, api)
+	w.must(o.lookAfter())
+	at := w.made(made.Token)
+	named := at.Annotations[v1alpha1.AnnotationRecord]
+	delete(at.Annotations, v1alpha1.AnnotationRecord)
+	w.must(api.Update(w.ctx, at))
+	w.now = w.now.Add(2 * plan.LitterAge)
+	var obj v1alpha1.TokenRecord
+	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: named}, &obj))
+	_, err = o.records.Reconcile(w.ctx, &obj)
+	w.must(err)
+	w.must(o.lookAfter())
+	w.must(w.arrivedAt(made.Secret, 0))
+	if at := w.made(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
+		t.Errorf("it names record %q, not %q", at.Annotations[v1alpha1.AnnotationRecord], named)
 	}
 }

@@ -110,7 +110,8 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 }
 
 // observe reads what a token depends on and what there is of it. It restores what was lost beside the Secret and the records:
-// what a clone took over, and the finalizer, without which a deletion would leave the records behind.
+// what a clone took over, the finalizer, without which a deletion would leave the records behind, and the annotation by which a
+// token of delivery Response names its record.
 func (r *ApplicationTokens) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, wish, seen, error) {
 	resolver := lookout{r.Client, r.Live, r.Records}
 	around, err := resolver.around(ctx, at)
@@ -131,6 +132,9 @@ func (r *ApplicationTokens) observe(ctx context.Context, at *v1alpha1.Applicatio
 	}
 	if len(s.records) > 0 {
 		err = r.hold(ctx, at)
+	}
+	if err == nil && w.Answered && s.Current != nil && s.Current.Record != at.Annotations[v1alpha1.AnnotationRecord] {
+		err = r.nameRecord(ctx, at, s.Current.Record)
 	}
 	return around, w, s, err
 }

@@ -55,7 +55,7 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 		s.records[rec.Name()] = rec
 	}
 	if w.Answered {
-		err := r.confirmRecord(ctx, at, &s, at.Annotations[v1alpha1.AnnotationRecord])
+		err := r.confirmRecord(ctx, at, &s, deliveredRecord(at))
 		s.derive(at, w)
 		return s, err
 	}

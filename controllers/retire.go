@@ -82,12 +82,18 @@ func (r *ApplicationTokens) hold(ctx context.Context, at *v1alpha1.ApplicationTo
 	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
-	status := at.Status.DeepCopy() // of this pass, not yet written
-	if err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+	if err := r.patch(ctx, before, at); err != nil {
 		return fmt.Errorf("add the finalizer: %w", err)
 	}
-	at.Status = *status
 	return nil
+}
+
+// patch writes what has changed of a token since before. The status of this pass, which is not written yet, stays.
+func (r *ApplicationTokens) patch(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
+	status := at.Status.DeepCopy()
+	err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	at.Status = *status
+	return err
 }
 
 // release retires what the deleted token has, and lets it go.

@@ -86,7 +86,7 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	}
 	o := plan.Owner{Exists: true}
 	if byAnswer(at, r.Records.Namespace()) {
-		named := at.Annotations[v1alpha1.AnnotationRecord]
+		named := deliveredRecord(at)
 		if o.Delivered = named == rec.Name(); o.Delivered || named == "" {
 			return o, nil
 		}

@@ -39,7 +39,7 @@ func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
 
 // undelivered keeps the token of a version while its Secret is being written. Where the API server gives no answer, the
 // next attempt is with the same token, so that attempts leave no records behind that could be taken for versions which
-// somebody holds. A crash loses what is kept here; the sweep takes the one record that is then left. The zero value is
+// a client holds. A crash loses what is kept here; the sweep takes the one record that is then left. The zero value is
 // empty and ready.
 type undelivered struct{ tokenMemory }
 
