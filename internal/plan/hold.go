@@ -74,7 +74,7 @@ func overlapHold(why Why, want Desired, have Observed) hold {
 	var until time.Time
 	for _, v := range have.predecessors() {
 		if why == SelfRequested || !have.selfSuperseded(v) {
-			until = latest(until, earliest(v.SupersededAt.Add(want.Retire.Min), lastInstant(v, want.Retire)))
+			until = latest(until, earliest(have.supersededSince(v).Add(want.Retire.Min), lastInstant(v, want.Retire)))
 		}
 	}
 	return hold{
@@ -101,8 +101,7 @@ func rolloutHold(want Desired, have Observed) hold {
 
 // selfSuperseded reports whether the successor of v was made for a holder.
 func (o Observed) selfSuperseded(v Version) bool {
-	made := func(s Version) bool { return s.Predecessor == v.Record && s.selfRotated() }
-	return o.Current != nil && made(*o.Current) || slices.ContainsFunc(o.Others, made)
+	return slices.ContainsFunc(o.versions(), func(s Version) bool { return s.Predecessor == v.Record && s.selfRotated() })
 }
 
 func selfHold(now time.Time, want Desired, have Observed) hold {

@@ -42,25 +42,41 @@ func retirementOf(v Version, r Retire, have Observed) time.Time {
 	if r.When != Unused || len(have.usedSuccessors(v)) == 0 {
 		return last
 	}
-	known := latest(quietAt(v, r), have.UsesKnownFrom) // a use on its way to the record is a use
-	return earliest(last, latest(v.SupersededAt.Add(r.Min), known))
+	known := latest(quietAt(v, r, have), have.UsesKnownFrom) // a use on its way to the record is a use
+	return earliest(last, latest(have.supersededSince(v).Add(r.Min), known))
 }
 
 // quietAt returns when a predecessor has been out of use for quietPeriod. Quiet before its
 // supersession does not count: no consumer could have moved on then.
-func quietAt(v Version, r Retire) time.Time {
-	return latest(v.SupersededAt, v.LastUsedAt).Add(r.Quiet)
+func quietAt(v Version, r Retire, have Observed) time.Time {
+	return latest(have.supersededSince(v), v.LastUsedAt).Add(r.Quiet)
+}
+
+// supersededSince returns when v was superseded: by the clock of the API server, which dated the
+// successor, where that of the operator was behind. The overlap would be too short otherwise.
+func (o Observed) supersededSince(v Version) time.Time {
+	since := v.SupersededAt
+	for _, s := range o.versions() {
+		if s.Predecessor == v.Record && s.CreatedAt.After(since.Add(maxAhead)) {
+			since = s.CreatedAt
+		}
+	}
+	return since
+}
+
+// versions returns the current version, if there is one, and the others, the newest first.
+func (o Observed) versions() []Version {
+	if o.Current == nil {
+		return o.Others
+	}
+	return append([]Version{*o.Current}, o.Others...)
 }
 
 // usedSuccessors returns the versions after v that have been used, the newest first. Each is
 // evidence: a consumer that uses a later version has read the Secret after v had left it.
 func (o Observed) usedSuccessors(v Version) []Version {
-	versions := o.Others
-	if o.Current != nil {
-		versions = append([]Version{*o.Current}, versions...)
-	}
 	var used []Version
-	for _, s := range versions {
+	for _, s := range o.versions() {
 		if s.Number > v.Number && !s.LastUsedAt.IsZero() {
 			used = append(used, s)
 		}
@@ -102,11 +118,11 @@ func KeptPredecessor(now time.Time, want Desired, have Observed) (Kept, bool) {
 	}
 	var unproven Kept
 	for _, v := range have.predecessors() {
-		if now.Before(v.SupersededAt.Add(want.Retire.Min)) {
+		if now.Before(have.supersededSince(v).Add(want.Retire.Min)) {
 			continue
 		}
 		used := have.usedSuccessors(v)
-		if !v.LastUsedAt.IsZero() && now.Before(quietAt(v, want.Retire)) {
+		if !v.LastUsedAt.IsZero() && now.Before(quietAt(v, want.Retire, have)) {
 			return Kept{v, UsedRecently, used}, true
 		}
 		if len(used) == 0 && unproven.Why == "" {
@@ -123,7 +139,7 @@ func nextRetirement(now time.Time, want Desired, have Observed) time.Time {
 	is, _ := KeptPredecessor(now, want, have)
 	for _, v := range have.predecessors() {
 		wake = earliest(wake, after(now, retirementOf(v, want.Retire, have)))
-		for _, t := range []time.Time{v.SupersededAt.Add(want.Retire.Min), quietAt(v, want.Retire)} {
+		for _, t := range []time.Time{have.supersededSince(v).Add(want.Retire.Min), quietAt(v, want.Retire, have)} {
 			then, _ := KeptPredecessor(t, want, have)
 			if then.Why != is.Why || then.Version.Record != is.Version.Record {
 				wake = earliest(wake, after(now, t))

@@ -5,7 +5,8 @@ import "time"
 // MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
 const MaxSpread = time.Minute
 
-// maxAhead is how far ahead of the operator's clock the issue of a version may be, as clocks go.
+// maxAhead is how far ahead of the operator's clock the issue of a version may be, as clocks go, and how far ahead of its
+// issue its creation by the API server.
 const maxAhead = time.Minute
 
 // issuedAhead reports whether v was issued by a clock that was ahead. Whatever counts from its issue would come too late.

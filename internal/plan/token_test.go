@@ -175,6 +175,12 @@ func TestRotation(t *testing.T) {
 			at: noon.Add(10*time.Minute - 1), twist: both(triggered, crowd(1)),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)},
 		},
+		"minOverlap counts from the successor's creation where the clock was behind": {
+			at: noon.Add(time.Hour), twist: both(both(triggered, crowd(1)), func(s *scene) {
+				s.have.Others[0].Record, s.have.Current.CreatedAt = "at-1", noon.Add(time.Hour)
+			}),
+			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(70 * time.Minute)},
+		},
 		"two predecessors after that leave room": {
 			at: noon.Add(10 * time.Minute), twist: both(triggered, crowd(2)),
 			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife.Add(10 * time.Minute)},
