@@ -8,17 +8,15 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/open-policy-agent/cert-controller/pkg/rotator"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var (
@@ -109,8 +107,8 @@ func (c *certificates) ready() error {
 	return nil
 }
 
-// certify has the doors serve the certificate that the options name. Where it is ours to make, one replica makes it and
-// renews it in the Secret, from where it gets into the files of all: the kubelet does that.
+// certify has the endpoints serve the certificate that the options name. Where the operator makes it, the elected replica makes
+// and renews it in the Secret, and the kubelet brings it from there into the files of every replica.
 func (op *Operator) certify(o Options) (*certificates, error) {
 	d := o.Doors
 	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
@@ -118,20 +116,14 @@ func (op *Operator) certify(o Options) (*certificates, error) {
 		return nil, err // and not one that the operator is about to make
 	}
 	if d.Secret != "" {
-		err := rotator.AddRotator(op.Manager, &rotator.CertRotator{
-			SecretKey:             types.NamespacedName{Namespace: o.Namespace, Name: d.Secret},
-			CertDir:               filepath.Dir(d.CertFile),
-			CertName:              filepath.Base(d.CertFile),
-			KeyName:               filepath.Base(d.KeyFile),
-			CAName:                "apptoken-operator-ca",
-			CAOrganization:        "apptoken",
-			DNSName:               d.names(o.Namespace)[0],
-			ExtraDNSNames:         d.names(o.Namespace)[1:],
-			IsReady:               make(chan struct{}),
-			RequireLeaderElection: true, // two at a time would undo each other
-		})
+		mgr := op.Manager
+		direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 		if err != nil {
-			return nil, fmt.Errorf("keep the certificate of the doors: %w", err)
+			return nil, fmt.Errorf("keep the certificate of the endpoints: %w", err)
+		}
+		secret := newCertificateSecret(direct, o, time.Now)
+		if err := secret.SetupWithManager(mgr, op.passwords); err != nil {
+			return nil, fmt.Errorf("keep the certificate of the endpoints: %w", err)
 		}
 	}
 	op.ready["certificate"] = c.ready

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/freshness"
@@ -41,6 +42,11 @@ const (
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
 	return append(append(all, newCacheBytes(), &heartbeat{}), newDoorMetrics().collectors()...)
+}
+
+// NewCertificateSecret returns the reconciler of the Secret that the options name.
+func NewCertificateSecret(direct client.Client, o Options, now func() time.Time) reconcile.Reconciler {
+	return newCertificateSecret(direct, o, now)
 }
 
 // CacheOptions are those of the cache of an operator, and the metric of what it keeps.

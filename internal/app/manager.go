@@ -58,6 +58,8 @@ type Operator struct {
 	ready    map[string]check
 	complete check // whether the index is
 	watches  *freshness.Watches
+
+	passwords cache.Cache // of the Secrets in the operator's own namespace
 }
 
 // NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
@@ -93,11 +95,10 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{},
 		watches: inform.watches,
 	}
-	passwords, err := newPasswords(mgr, to, o.Namespace, inform)
-	if err != nil {
+	if op.passwords, err = newPasswords(mgr, to, o.Namespace, inform); err != nil {
 		return nil, err
 	}
-	if err := op.keepIndex(ctx, passwords, o.Namespace); err != nil {
+	if err := op.keepIndex(ctx, o.Namespace); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
@@ -107,7 +108,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	if err := addReconcilers(mgr, store, passwords, op.Quota, o, counters); err != nil {
+	if err := addReconcilers(mgr, store, op.passwords, op.Quota, o, counters); err != nil {
 		return nil, err
 	}
 	if err := op.openDoors(ctx, store, o); err != nil {
@@ -186,15 +187,6 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("look for the operator's own namespace: %w", err)
 	}
-	if name := o.Doors.Secret; name != "" {
-		var found corev1.SecretList
-		if err := live.List(ctx, &found, client.InNamespace(o.Namespace), client.MatchingFields{"metadata.name": name}); err != nil {
-			return fmt.Errorf("look for the Secret of the doors' certificate: %w", err)
-		}
-		if len(found.Items) == 0 {
-			return fmt.Errorf("there is no Secret %s in namespace %s for the certificate of the doors: create it, empty, as config/manager/certificate.yaml does, or give a certificate of your own and leave --tls-secret out", name, o.Namespace)
-		}
-	}
 	for _, kind := range []string{"Client", "User", "ApplicationToken", "TokenRecord"} {
 		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
 		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
@@ -207,7 +199,7 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 }
 
 // keepIndex feeds the index from watches, and makes readiness wait until it is complete.
-func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache, own string) error {
+func (op *Operator) keepIndex(ctx context.Context, own string) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	people := &controllers.People{Index: op.Index, Directory: op.People}
@@ -222,7 +214,7 @@ func (op *Operator) keepIndex(ctx context.Context, passwords cache.Cache, own st
 		{op.Manager.GetCache(), &v1alpha1.User{}, people.Users()},
 		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index, own)},
 		{op.Manager.GetCache(), namespaces, controllers.FeedNamespaces(op.Index)},
-		{passwords, &corev1.Secret{}, people.Passwords()},
+		{op.passwords, &corev1.Secret{}, people.Passwords()},
 	} {
 		registration, err := feed(ctx, w.from, w.of, w.to)
 		if err != nil {

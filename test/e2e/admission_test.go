@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -141,12 +142,16 @@ func deletes(o client.Object) func(context.Context, client.Client) error {
 // updates returns a write that changes an object as it is then.
 func updates[T client.Object](o T, change func(T)) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
-		now := o.DeepCopyObject().(T)
-		if err := admin.Get(ctx, client.ObjectKeyFromObject(o), now); err != nil {
-			return err
-		}
-		change(now)
-		return c.Update(ctx, now)
+		// Another test may change or delete the object meanwhile.
+		again := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
+		return retry.OnError(retry.DefaultBackoff, again, func() error {
+			now := o.DeepCopyObject().(T)
+			if err := admin.Get(ctx, client.ObjectKeyFromObject(o), now); err != nil {
+				return err
+			}
+			change(now)
+			return c.Update(ctx, now)
+		})
 	}
 }
 

@@ -110,7 +110,16 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 	w.must(admin.Patch(t.Context(), &s, client.RawPatch(types.MergePatchType, []byte(`{"data":null}`))))
 	w.eventually("it is made again, and served without a restart", func(ctx context.Context) bool {
 		nextCA, nextLeaf, ok := served(ctx)
-		return ok && !bytes.Equal(nextCA, ca) && !bytes.Equal(nextLeaf, leaf)
+		if !ok || bytes.Equal(nextCA, ca) || bytes.Equal(nextLeaf, leaf) {
+			return false
+		}
+		ca = nextCA
+		return true
+	})
+	w.must(admin.Delete(t.Context(), &s))
+	w.eventually("it is made again after a deletion, with the CA that callers trust", func(ctx context.Context) bool {
+		nextCA, _, ok := served(ctx)
+		return ok && bytes.Equal(nextCA, ca)
 	})
 	if strings.Contains(logged.String(), "PRIVATE KEY") {
 		t.Error("a private key is in the log")

@@ -113,6 +113,18 @@ func TestPolicy_RefusesTakeoverOfSecretsInOwnNamespace(t *testing.T) {
 		{"the password is deleted", deletes(password)},
 		{"another Secret of the certificate's name", updates(elsewhere, func(s *corev1.Secret) { s.Data = map[string][]byte{"tls.crt": nil} })},
 		{"the certificate is deleted", deletes(certificate)},
+		{"another Secret is made in the operator's namespace", creates(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "other"}})},
+		{"a Secret of the certificate's name is made elsewhere", creates(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "apptoken-operator-tls"}})},
+		{"the certificate is made with another key", creates(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "apptoken-operator-tls"}, Data: map[string][]byte{"password": []byte("of a thief")},
+		})},
+		{"the certificate is made with a label", creates(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "apptoken-operator-tls", Labels: map[string]string{v1alpha1.LabelManaged: "true"}},
+		})},
+		{"the certificate is made as a token of a service account", creates(&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "apptoken-operator-tls", Annotations: map[string]string{corev1.ServiceAccountNameKey: "default"}},
+			Type:       corev1.SecretTypeServiceAccountToken,
+		})},
 		{"the certificate gets another key", updates(certificate, func(s *corev1.Secret) { s.Data = map[string][]byte{"password": nil} })},
 		{"the certificate gets an annotation", updates(certificate, func(s *corev1.Secret) { s.Annotations = map[string]string{corev1.ServiceAccountNameKey: "default"} })},
 		{"the certificate gets a label", updates(certificate, func(s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManaged: "true"} })},

@@ -44,6 +44,7 @@ func TestOneCommandInstalls(t *testing.T) {
 			}
 			t.Run("its pods are admitted", func(t *testing.T) { podIsAdmitted(t, cs) })
 			t.Run("it has the rights it needs and no others", func(t *testing.T) { rightsHold(t, cs, mode) })
+			t.Run("replacing it keeps the certificate", func(t *testing.T) { replaceKeepsCertificate(t, cs, k, mode) })
 			t.Run("the samples follow", func(t *testing.T) {
 				k.serve(t)
 				k.apply(t, "samples")
@@ -63,6 +64,21 @@ func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	_, err := cs.CoreV1().Pods(d.Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// replaceKeepsCertificate makes the Secret of the certificate as the operator does, and replaces everything that was installed.
+func replaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, mode string) {
+	t.Helper()
+	secrets := cs.CoreV1().Secrets("apptoken-system")
+	made := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "apptoken-operator-tls"}, Data: map[string][]byte{"ca.crt": []byte("a CA")}}
+	if _, err := secrets.Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	k.run(t, "replace", "-k", config(mode))
+	kept, err := secrets.Get(t.Context(), made.Name, metav1.GetOptions{})
+	if err != nil || string(kept.Data["ca.crt"]) != "a CA" {
+		t.Errorf("the Secret of the certificate holds %d files, want the CA: %v", len(kept.Data), err)
 	}
 }
 

@@ -87,15 +87,21 @@ func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
 			t.Errorf("the Service leads to a port %s, which is not there", p.TargetPort.StrVal)
 		}
 	}
-	secret := find[*corev1.Secret](t, objects, d.Namespace, "apptoken-operator-tls")
-	if len(secret.Data)+len(secret.StringData) > 0 {
-		t.Error("to apply the manifests again would undo the certificate")
+	const secret = "apptoken-operator-tls"
+	for _, o := range objects {
+		if _, ok := o.(*corev1.Secret); ok {
+			t.Errorf("the operator makes its Secret itself: to replace %s would undo the certificate", o.GetName())
+		}
 	}
-	if v := d.Spec.Template.Spec.Volumes; len(v) != 1 || v[0].Secret == nil || v[0].Secret.SecretName != secret.Name || c.VolumeMounts[0].Name != v[0].Name {
+	v := d.Spec.Template.Spec.Volumes
+	if len(v) != 1 || v[0].Secret == nil || v[0].Secret.SecretName != secret || c.VolumeMounts[0].Name != v[0].Name {
 		t.Fatalf("the Secret is not mounted: %v", v)
 	}
+	if optional := v[0].Secret.Optional; optional == nil || !*optional {
+		t.Error("pods would wait for the Secret that one of them makes")
+	}
 	at := c.VolumeMounts[0].MountPath
-	for _, arg := range []string{"--tls-secret=" + secret.Name, "--tls-cert-file=" + at + "/tls.crt", "--tls-private-key-file=" + at + "/tls.key"} {
+	for _, arg := range []string{"--tls-secret=" + secret, "--tls-cert-file=" + at + "/tls.crt", "--tls-private-key-file=" + at + "/tls.key"} {
 		if !slices.Contains(c.Args, arg) {
 			t.Errorf("the operator is not told %s: %v", arg, c.Args)
 		}

@@ -42,7 +42,7 @@ var (
 		"apptoken.dev/applicationtokens/status": "update",
 		"apptoken.dev/tokenrecords":             "create delete get list patch watch",
 		"apptoken.dev/tokenrecords/status":      "patch",
-		"/secrets":                              "list watch",
+		"/secrets":                              "create list watch",
 		"/secrets apptoken-operator-tls":        "update",
 		"coordination.k8s.io/leases":            "create get update",
 		"events.k8s.io/events":                  "create patch",

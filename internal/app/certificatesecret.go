@@ -1,0 +1,190 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/open-policy-agent/cert-controller/pkg/rotator"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Lifetimes of what the operator makes. Each is renewed certificateRenewal before its end.
+const (
+	caLifetime          = 10 * 365 * 24 * time.Hour
+	certificateLifetime = 365 * 24 * time.Hour
+	certificateRenewal  = 90 * 24 * time.Hour
+	certificateCheck    = 12 * time.Hour
+	clockDifference     = time.Hour // how far the clock of a caller may be behind
+)
+
+// Keys of the CA in the Secret.
+const (
+	caName     = "apptoken-operator-ca"
+	caCertFile = "ca.crt"
+	caKeyFile  = "ca.key"
+)
+
+// certificateSecret reconciles the Secret with the certificate of the endpoints: it makes the CA
+// and the certificate, and renews them in time.
+//
+//	missing --made again, with the same CA where this replica knows it--> complete
+//	empty, or the CA is at its end --new CA--> complete --certificate is at its end--> complete
+type certificateSecret struct {
+	client            client.Client // without a cache: the Secret is read only when it has changed
+	key               types.NamespacedName
+	certFile, keyFile string // keys of the Secret
+	maker             rotator.CertRotator
+	now               func() time.Time
+	log               logr.Logger
+
+	known map[string][]byte // what was last in the Secret in this term of leadership, so that a deletion loses nothing
+}
+
+// newCertificateSecret returns the reconciler of the Secret that the options name. direct has no cache.
+func newCertificateSecret(direct client.Client, o Options, now func() time.Time) *certificateSecret {
+	names := o.Doors.names(o.Namespace)
+	return &certificateSecret{
+		client: direct, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Doors.Secret},
+		certFile: filepath.Base(o.Doors.CertFile), keyFile: filepath.Base(o.Doors.KeyFile),
+		maker: rotator.CertRotator{
+			CAName: caName, CAOrganization: "apptoken", DNSName: names[0], ExtraDNSNames: names[1:],
+			ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		},
+		now: now, log: ctrl.Log.WithName("certificates"),
+	}
+}
+
+// SetupWithManager reconciles at the start, whenever the Secret changes or goes, and every
+// certificateCheck.
+func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
+	c.known = nil // another replica may have led since, and an administrator may have discarded that CA
+	request := reconcile.Request{NamespacedName: c.key}
+	isIt := predicate.NewTypedPredicateFuncs(func(s *corev1.Secret) bool { return s.Name == c.key.Name })
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("certificate").
+		WatchesRawSource(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			q.Add(request) // also where there is no Secret
+			return nil
+		})).
+		WatchesRawSource(source.Kind(secrets, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{}, isIt)).
+		Complete(c)
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.Result, error) {
+	var found corev1.SecretList // a list of one: in its own namespace, the operator may not read others by name
+	if err := c.client.List(ctx, &found, client.InNamespace(c.key.Namespace), client.MatchingFields{"metadata.name": c.key.Name}); err != nil {
+		return ctrl.Result{}, fmt.Errorf("read the Secret of the certificate: %w", err)
+	}
+	done := ctrl.Result{RequeueAfter: certificateCheck}
+	if len(found.Items) == 0 {
+		return done, c.create(ctx)
+	}
+	secret := &found.Items[0]
+	data, err := c.renewed(secret.Data)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if data != nil {
+		secret.Data = data
+		if err := c.client.Update(ctx, secret); apierrors.IsConflict(err) {
+			return ctrl.Result{}, nil // its event brings the newer version
+		} else if err != nil {
+			return ctrl.Result{}, fmt.Errorf("write the Secret of the certificate: %w", err)
+		}
+		c.log.Info("made the certificate of the endpoints", "secret", c.key.Name)
+	}
+	c.known = maps.Clone(secret.Data)
+	return done, nil
+}
+
+// create makes the Secret again, with what was in it where this replica knows that.
+func (c *certificateSecret) create(ctx context.Context) error {
+	data := maps.Clone(c.known)
+	renewed, err := c.renewed(data)
+	if err != nil {
+		return err
+	}
+	if renewed != nil {
+		data = renewed
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.key.Namespace, Name: c.key.Name}, Type: corev1.SecretTypeOpaque, Data: data}
+	if err := c.client.Create(ctx, secret); apierrors.IsAlreadyExists(err) {
+		return nil // its event brings it
+	} else if err != nil {
+		return fmt.Errorf("the Secret %s of the certificate of the endpoints is missing in namespace %s and cannot be made: create it, empty, with \"kubectl create secret generic %s -n %s\": %w",
+			c.key.Name, c.key.Namespace, c.key.Name, c.key.Namespace, err)
+	}
+	c.log.Info("made the Secret of the certificate of the endpoints, which was missing", "secret", c.key.Name, "sameCA", c.known != nil)
+	c.known = maps.Clone(data)
+	return nil
+}
+
+// renewed returns what is to be in the Secret; nil: it is complete, and not near its end.
+func (c *certificateSecret) renewed(data map[string][]byte) (map[string][]byte, error) {
+	now := c.now()
+	soon := now.Add(certificateRenewal)
+	begin := now.Add(-clockDifference)
+	ca, err := parseCA(data[caCertFile], data[caKeyFile])
+	if err != nil || !isValid(data[caCertFile], data[caCertFile], data[caKeyFile], caName, nil, soon) {
+		if ca, err = c.maker.CreateCACert(begin, now.Add(caLifetime)); err != nil {
+			return nil, fmt.Errorf("make the CA of the endpoints: %w", err)
+		}
+	} else if isValid(data[caCertFile], data[c.certFile], data[c.keyFile], c.maker.DNSName, c.maker.ExtKeyUsages, soon) {
+		return nil, nil
+	}
+	cert, key, err := c.maker.CreateCertPEM(ca, begin, now.Add(certificateLifetime))
+	if err != nil {
+		return nil, fmt.Errorf("make the certificate of the endpoints: %w", err)
+	}
+	next := maps.Clone(data)
+	if next == nil {
+		next = map[string][]byte{}
+	}
+	next[caCertFile], next[caKeyFile], next[c.certFile], next[c.keyFile] = ca.CertPEM, ca.KeyPEM, cert, key
+	return next, nil
+}
+
+// isValid reports whether a certificate of a CA is for a name, has that key, and is valid at an
+// instant.
+func isValid(ca, cert, key []byte, name string, usages *[]x509.ExtKeyUsage, at time.Time) bool {
+	ok, err := rotator.ValidCert(ca, cert, key, name, usages, at)
+	return err == nil && ok
+}
+
+// parseCA parses a CA as CreateCACert makes it.
+func parseCA(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
+	certBlock, _ := pem.Decode(cert)
+	keyBlock, _ := pem.Decode(key)
+	if certBlock == nil || keyBlock == nil {
+		return nil, errors.New("the CA of the endpoints is not in PEM")
+	}
+	parsed, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("parse the CA of the endpoints: %w", err)
+	}
+	private, err := x509.ParsePKCS1PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return nil, errors.New("parse the key of the CA of the endpoints: it is not in PKCS #1")
+	}
+	return &rotator.KeyPairArtifacts{Cert: parsed, Key: private, CertPEM: cert, KeyPEM: key}, nil
+}

@@ -1,0 +1,171 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/apptoken/operator/internal/app"
+)
+
+// newNamespace makes a namespace for a test.
+func newNamespace(t *testing.T) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lease-"}}
+	if err := api.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// certificateKeeper is what replicas do with the Secret of the certificate in a namespace of its own.
+type certificateKeeper struct {
+	*testing.T
+	o   app.Options
+	now time.Time
+}
+
+func newCertificateKeeper(t *testing.T) *certificateKeeper {
+	t.Helper()
+	k := &certificateKeeper{T: t, o: defaults(), now: noon}
+	k.o.Namespace, k.o.Doors.Secret = newNamespace(t), "tls"
+	k.o.Doors.CertFile, k.o.Doors.KeyFile = "/tls/tls.crt", "/tls/tls.key"
+	return k
+}
+
+// replica returns the reconciler of one replica.
+func (k *certificateKeeper) replica(direct client.Client) reconcile.Reconciler {
+	return app.NewCertificateSecret(direct, k.o, func() time.Time { return k.now })
+}
+
+// reconcile lets replicas reconcile at once. Each is called again after an error, as a queue would do.
+func (k *certificateKeeper) reconcile(replicas ...reconcile.Reconciler) {
+	k.Helper()
+	var all sync.WaitGroup
+	for _, r := range replicas {
+		all.Go(func() {
+			eventually(k.T, "the Secret is reconciled", func(ctx context.Context) bool {
+				_, err := r.Reconcile(ctx, reconcile.Request{})
+				return err == nil
+			})
+		})
+	}
+	all.Wait()
+}
+
+// secret reads the Secret.
+func (k *certificateKeeper) secret() *corev1.Secret {
+	k.Helper()
+	var s corev1.Secret
+	if err := api.Get(k.Context(), types.NamespacedName{Namespace: k.o.Namespace, Name: k.o.Doors.Secret}, &s); err != nil {
+		k.Fatal(err)
+	}
+	return &s
+}
+
+func TestCertificateSecret_ReplicasMakeOne(t *testing.T) {
+	k := newCertificateKeeper(t)
+	var replicas []reconcile.Reconciler
+	for range 8 {
+		replicas = append(replicas, k.replica(api))
+	}
+	k.reconcile(replicas...)
+	made := k.secret()
+	if n := len(made.Data); n != 4 || made.Type != corev1.SecretTypeOpaque {
+		t.Errorf("the Secret is %s with %d files, want Opaque with 4", made.Type, n)
+	}
+	k.reconcile(replicas...)
+	if again := k.secret(); again.UID != made.UID || again.ResourceVersion != made.ResourceVersion {
+		t.Error("a Secret that is complete was written")
+	}
+}
+
+func TestCertificateSecret_IsRenewed(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		change       func(k *certificateKeeper, s *corev1.Secret) error
+		sameCA, same bool
+	}{
+		"a deleted one is made as it was": {func(k *certificateKeeper, s *corev1.Secret) error { return api.Delete(k.Context(), s) }, true, true},
+		"an emptied one gets a new CA": {func(k *certificateKeeper, s *corev1.Secret) error {
+			s.Data = nil
+			return api.Update(k.Context(), s)
+		}, false, false},
+		"a broken certificate is made by the same CA": {func(k *certificateKeeper, s *corev1.Secret) error {
+			s.Data["tls.crt"] = []byte("broken")
+			return api.Update(k.Context(), s)
+		}, true, false},
+		"a certificate near its end is made by the same CA": {func(k *certificateKeeper, _ *corev1.Secret) error {
+			k.now = k.now.AddDate(0, 10, 0)
+			return nil
+		}, true, false},
+		"a CA near its end is made anew": {func(k *certificateKeeper, _ *corev1.Secret) error {
+			k.now = k.now.AddDate(9, 10, 0)
+			return nil
+		}, false, false},
+		"what is foreign in it stays": {func(k *certificateKeeper, s *corev1.Secret) error {
+			s.Data["note"], s.Data["tls.key"] = []byte("of an administrator"), nil
+			return api.Update(k.Context(), s)
+		}, true, false},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			k := newCertificateKeeper(t)
+			r := k.replica(api)
+			k.reconcile(r)
+			before := k.secret()
+			if err := c.change(k, before.DeepCopy()); err != nil {
+				t.Fatal(err)
+			}
+			k.reconcile(r)
+			after := k.secret()
+			if got := bytes.Equal(after.Data["ca.crt"], before.Data["ca.crt"]) && bytes.Equal(after.Data["ca.key"], before.Data["ca.key"]); got != c.sameCA {
+				t.Errorf("the CA is the same: %t, want %t", got, c.sameCA)
+			}
+			if got := bytes.Equal(after.Data["tls.crt"], before.Data["tls.crt"]); got != c.same {
+				t.Errorf("the certificate is the same: %t, want %t", got, c.same)
+			}
+			if strings.HasPrefix(sentence, "what is foreign") && string(after.Data["note"]) != "of an administrator" {
+				t.Error("a foreign file is gone")
+			}
+		})
+	}
+}
+
+// An operator without the right to create the Secret logs the command that does.
+func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
+	k := newCertificateKeeper(t)
+	to := rest.CopyConfig(plane.Admin)
+	to.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + k.o.Namespace + ":lists-only"}
+	limited, err := client.New(to, client.Options{Scheme: app.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := metav1.ObjectMeta{Namespace: k.o.Namespace, Name: "lists-only"}
+	for _, o := range []client.Object{
+		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}}},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta,
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: meta.Namespace, Name: meta.Name}},
+		},
+	} {
+		if err := api.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `create it, empty, with "kubectl create secret generic tls -n ` + k.o.Namespace + `"`
+	eventually(t, "the error says "+want, func(ctx context.Context) bool { // once the API server has read the role
+		_, err := k.replica(limited).Reconcile(ctx, reconcile.Request{})
+		return err != nil && strings.Contains(err.Error(), want)
+	})
+}
