@@ -137,10 +137,11 @@ func nextNumber(at *v1alpha1.ApplicationToken, s *seen) int64 {
 // where several try. Whoever loses takes back the record, but only once it is sure to have lost: an answer can be lost,
 // or be one to a repetition of a write that has landed. Otherwise the next attempt is with the same token.
 func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret, rec record.Record) error {
+	there := secret.ResourceVersion != ""
 	err := r.put(ctx, secret)
 	if err == nil {
 		r.undelivered.forget(at)
-		s.secret = secret
+		s.secret, s.delivered, s.adopted = secret, true, there
 		return nil
 	}
 	if !answered(err) {
@@ -153,7 +154,7 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 	}
 	r.undelivered.forget(at)
 	if live != nil && holdsRecord(live, rec) {
-		s.secret = live
+		s.secret, s.delivered, s.adopted = live, true, there
 		return nil
 	}
 	if retireErr := r.Records.RetireAnyway(ctx, rec); retireErr != nil {

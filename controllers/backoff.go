@@ -29,8 +29,29 @@ func retryDelay(failures int) time.Duration {
 // restartRetries remembers which restarts failed and when each is tried again. A new version, or a changed spec, is tried at
 // once. The zero value is empty and ready; what a crash loses is tried once more.
 type restartRetries struct {
-	mu sync.Mutex
-	of map[types.UID]restartRetry
+	mu     sync.Mutex
+	of     map[types.UID]restartRetry
+	absent map[types.UID]map[v1alpha1.RestartTarget]string // the version that was current when a target was not there
+}
+
+// noteAbsent notes that a target is not there while record is current. Once it is made, its pods start with that version.
+func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.absent == nil {
+		m.absent = map[types.UID]map[v1alpha1.RestartTarget]string{}
+	}
+	if m.absent[at.UID] == nil {
+		m.absent[at.UID] = map[v1alpha1.RestartTarget]string{}
+	}
+	m.absent[at.UID][target] = record
+}
+
+// wasAbsent reports whether a target was not there while record was current.
+func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.absent[at.UID][target] == record
 }
 
 type restartRetry struct {
@@ -40,14 +61,17 @@ type restartRetry struct {
 	until      time.Time
 }
 
-func (m *restartRetries) failed(now time.Time, at *v1alpha1.ApplicationToken, record string) time.Time {
+// failed notes a failure, and returns when the restart is tried again: at the given instant, or after a delay if that is zero.
+func (m *restartRetries) failed(now time.Time, at *v1alpha1.ApplicationToken, record string, again time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := restartRetry{generation: at.Generation, record: record, failures: 1}
+	next := restartRetry{generation: at.Generation, record: record, failures: 1, until: again}
 	if was := m.of[at.UID]; was.generation == next.generation && was.record == record {
 		next.failures += was.failures
 	}
-	next.until = now.Add(retryDelay(next.failures))
+	if again.IsZero() {
+		next.until = now.Add(retryDelay(next.failures))
+	}
 	if m.of == nil {
 		m.of = map[types.UID]restartRetry{}
 	}
@@ -67,4 +91,5 @@ func (m *restartRetries) forget(at *v1alpha1.ApplicationToken) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.of, at.UID)
+	delete(m.absent, at.UID)
 }

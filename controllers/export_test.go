@@ -2,8 +2,14 @@ package controllers
 
 import (
 	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/quota"
 )
 
@@ -25,6 +31,24 @@ var (
 	ParseSchedule = parseSchedule
 	AsWritten     = asWritten
 )
+
+// FirstStart is what the operator knows of a Deployment that reads the Secret of a first version.
+type FirstStart struct {
+	Stored, Recorded, Made time.Time // the creation of the Secret, of the record and of the Deployment
+	Delivered, Adopted     bool
+	Ready                  int32
+}
+
+// IsSpared reports whether the Deployment is not restarted.
+func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
+	s := seen{delivered: f.Delivered, adopted: f.Adopted, secret: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Name: "indexer", CreationTimestamp: metav1.NewTime(f.Stored),
+	}}}
+	s.Current = &plan.Version{Number: 1, CreatedAt: f.Recorded}
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(f.Made)}, Status: appsv1.DeploymentStatus{ReadyReplicas: f.Ready}}
+	d.Spec.Template = pod
+	return startedWithFirst(&v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Name: "indexer"}}, s, workload{d, &d.Spec.Template})
+}
 
 // ReadPassword reads the password in a Secret.
 var ReadPassword = readPassword

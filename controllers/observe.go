@@ -32,6 +32,9 @@ type seen struct {
 	kept     token.Token    // that the Secret held last, of one that its owner offers; the zero value: not known
 	recalled bool           // kept stands for the token of a Secret that was written over
 	token    token.Token    // in the Secret, where Observed.Current is set
+
+	delivered bool // this pass put the current version into the Secret
+	adopted   bool // and that was there before
 }
 
 // ownerKind is what the records of ApplicationTokens say of their owner.

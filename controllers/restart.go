@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,64 +33,76 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 		Type: v1alpha1.ConditionRestarted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRestarted,
 		Message: "every restart target runs with the current version, or is on its way to",
 	}
-	failed := false
+	var first problem
 	for _, target := range at.Spec.Restart {
-		err := r.restartOne(ctx, at, target, s.Current.Record)
-		if err == nil || failed {
-			continue // the first that could not be had is told of; the others are restarted all the same
-		}
-		failed = true
-		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonRestartFailed
-		condition.Message = fmt.Sprintf("%s %s could not be restarted (%s); tried again at growing intervals", target.Kind, target.Name, apierrors.ReasonForError(err))
-		if apierrors.IsNotFound(err) {
-			condition.Reason = v1alpha1.ReasonRestartTargetMissing
-			condition.Message = fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace)
+		if found := r.restartOne(ctx, at, target, s); first.reason == "" {
+			first = found // the others are restarted all the same
 		}
 	}
+	if first.reason == v1alpha1.ReasonRestartTargetMissing && isApplying(now, at) { // the target may be about to be made
+		return r.restarts.failed(now, at, s.Current.Record, at.CreationTimestamp.Add(applyTime))
+	}
+	if first.reason != "" {
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, first.reason, first.message
+	}
 	setCondition(now, at, condition)
-	if failed {
-		return r.restarts.failed(now, at, s.Current.Record)
+	if first.reason != "" {
+		return r.restarts.failed(now, at, s.Current.Record, time.Time{})
 	}
 	r.restarts.forget(at)
 	at.Status.Restarted = s.Current.Record
 	return time.Time{}
 }
 
-// restartOne marks the pod template of one workload, which makes its controller replace the pods.
-func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, recordName string) error {
-	workload, template := workloadOf(target.Kind)
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, workload); err != nil {
-		return err
-	}
-	mark := v1alpha1.AnnotationRestartPrefix + at.Name
-	if template.Annotations[mark] == recordName {
-		return nil
-	}
-	before, ok := workload.DeepCopyObject().(client.Object)
-	if !ok {
-		return fmt.Errorf("no workload: %T", workload)
-	}
-	if template.Annotations == nil {
-		template.Annotations = map[string]string{}
-	}
-	template.Annotations[mark] = recordName
-	// Workloads are not watched, so no later read could wait for this write.
-	return r.Client.Patch(ctx, workload, client.MergeFrom(before), client.DisableReadYourWritesConsistency)
+// problem is why a restart target does not get to the current version. The zero value: it does.
+type problem struct{ reason, message string }
+
+// isApplying reports whether the apply that made a token may still be under way.
+func isApplying(now time.Time, at *v1alpha1.ApplicationToken) bool {
+	left := at.CreationTimestamp.Add(applyTime).Sub(now)
+	return left > 0 && left <= time.Minute // a clock that is far behind waits for nothing
 }
 
-// workloadOf is an empty workload of a kind, and the pod template in it.
-func workloadOf(kind v1alpha1.RestartKind) (client.Object, *corev1.PodTemplateSpec) {
-	switch kind {
-	case v1alpha1.RestartStatefulSet:
-		w := &appsv1.StatefulSet{}
-		return w, &w.Spec.Template
-	case v1alpha1.RestartDaemonSet:
-		w := &appsv1.DaemonSet{}
-		return w, &w.Spec.Template
-	case v1alpha1.RestartDeployment:
-		fallthrough
-	default:
-		w := &appsv1.Deployment{}
-		return w, &w.Spec.Template
+// restartOne marks the pod template of one workload, which makes its controller replace the pods. Pods that started with the
+// first version stay.
+func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, s seen) problem {
+	w, key := workloadOf(target.Kind), v1alpha1.AnnotationRestartPrefix+at.Name
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, w.object)
+	if err == nil && w.template.Annotations[key] != s.Current.Record {
+		if s.Current.Number == 1 && (r.restarts.wasAbsent(at, target, s.Current.Record) || startedWithFirst(at, s, w)) {
+			return problem{}
+		}
+		err = r.mark(ctx, w, key, s.Current.Record)
 	}
+	if apierrors.IsNotFound(err) {
+		r.restarts.noteAbsent(at, target, s.Current.Record)
+		return problem{
+			v1alpha1.ReasonRestartTargetMissing,
+			fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace),
+		}
+	}
+	if err != nil {
+		return problem{
+			v1alpha1.ReasonRestartFailed,
+			fmt.Sprintf("%s %s could not be restarted (%s); tried again at growing intervals", target.Kind, target.Name, apierrors.ReasonForError(err)),
+		}
+	}
+	if why := w.keepsPods(); why != "" {
+		return problem{v1alpha1.ReasonRestartFailed, fmt.Sprintf("%s %s %s", target.Kind, target.Name, why)}
+	}
+	return problem{}
+}
+
+// mark sets an annotation on the pod template of a workload.
+func (r *ApplicationTokens) mark(ctx context.Context, w workload, key, value string) error {
+	before, ok := w.object.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("no workload: %T", w.object)
+	}
+	if w.template.Annotations == nil {
+		w.template.Annotations = map[string]string{}
+	}
+	w.template.Annotations[key] = value
+	// Workloads are not watched, so no later read could wait for this write.
+	return r.Client.Patch(ctx, w.object, client.MergeFrom(before), client.DisableReadYourWritesConsistency)
 }

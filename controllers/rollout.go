@@ -24,14 +24,14 @@ func rolloutsMatter(p plan.Plan, o plan.Observed) bool {
 // What cannot be read counts as incomplete.
 func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.ApplicationToken, recordName string) string {
 	for _, target := range at.Spec.Restart {
-		workload, template := workloadOf(target.Kind)
-		err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, workload)
+		w := workloadOf(target.Kind)
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, w.object)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
 		// Another tool may have taken the mark off since, and replaced the pods once more.
-		restarted := at.Status.Restarted == recordName || template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
-		if err != nil || !restarted || !isRolledOut(workload) {
+		restarted := at.Status.Restarted == recordName || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
+		if err != nil || !restarted || !isRolledOut(w.object) {
 			return string(target.Kind) + " " + string(target.Name)
 		}
 	}
@@ -41,20 +41,25 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 // isRolledOut reports whether no pod of an earlier template is left. A workload of which no
 // controller has reported anything has no pods yet.
 func isRolledOut(workload client.Object) bool {
-	var observed int64
-	var updated bool
+	observed, updated := reportedRollout(workload)
+	return observed == 0 || observed >= workload.GetGeneration() && updated
+}
+
+// reportedRollout returns the generation that the controller of a workload has reported last, zero
+// for none, and whether all pods were of its template then.
+func reportedRollout(workload client.Object) (observed int64, updated bool) {
 	switch w := workload.(type) {
 	case *appsv1.Deployment:
 		s := w.Status
-		observed, updated = s.ObservedGeneration, s.UpdatedReplicas >= replicas(w.Spec.Replicas) && s.Replicas <= s.UpdatedReplicas
+		return s.ObservedGeneration, s.UpdatedReplicas >= replicas(w.Spec.Replicas) && s.Replicas <= s.UpdatedReplicas
 	case *appsv1.StatefulSet:
 		s := w.Status
-		observed, updated = s.ObservedGeneration, s.UpdateRevision == s.CurrentRevision || s.UpdatedReplicas >= replicas(w.Spec.Replicas)
+		return s.ObservedGeneration, s.UpdateRevision == s.CurrentRevision || s.UpdatedReplicas >= replicas(w.Spec.Replicas)
 	case *appsv1.DaemonSet:
 		s := w.Status
-		observed, updated = s.ObservedGeneration, s.UpdatedNumberScheduled >= s.DesiredNumberScheduled
+		return s.ObservedGeneration, s.UpdatedNumberScheduled >= s.DesiredNumberScheduled
 	}
-	return observed == 0 || observed >= workload.GetGeneration() && updated
+	return 0, false
 }
 
 // replicas returns how many pods a workload asks for. The default is one.

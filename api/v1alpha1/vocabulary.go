@@ -181,7 +181,8 @@ const (
 	ReasonRestarted = "Restarted"
 	// ReasonRestartTargetMissing reports that a restart target is not there.
 	ReasonRestartTargetMissing = "RestartTargetMissing"
-	// ReasonRestartFailed reports that a restart target could not be changed.
+	// ReasonRestartFailed reports that a restart target could not be changed, or keeps its pods: it is paused, or they have to be
+	// deleted.
 	ReasonRestartFailed = "RestartFailed"
 )
 
