@@ -25,6 +25,7 @@ type chapter struct {
 // story is the whole life of a token.
 var story = []chapter{
 	{"issue", (*world).declare, 1, 1},
+	{"what a crash left has had its minOverlap", later(10 * time.Minute), 1, 1}, // it may count as a predecessor
 	{"rotate", trigger("2"), 2, 2},
 	{"minOverlap passes", later(10 * time.Minute), 2, 2},
 	{"rotate again", trigger("3"), 3, 3},
@@ -35,7 +36,7 @@ var story = []chapter{
 	}, 4, 2},
 	{"the overlap passes", later(24 * time.Hour), 4, 1},
 	{"the record is deleted", deleteRecord, 5, 1},
-	{"litter has become old", later(24*time.Hour + 11*time.Minute), 5, 1}, // it may count as a predecessor
+	{"litter has become old", later(24*time.Hour + 11*time.Minute), 5, 1},
 }
 
 // endings are the two ways in which it ends.
