@@ -88,6 +88,12 @@ func (q *Quota) reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quo
 	return verdict
 }
 
+// EndTerm ends what the elected replica adds, once its reconcilers have ended. The replica may be elected again.
+func (q *Quota) EndTerm() {
+	q.elected.Store(nil)
+	q.index.Abandon()
+}
+
 // release returns the place that a token was given and does not use.
 func (q *Quota) release(at *v1alpha1.ApplicationToken) {
 	q.allocate(q.index.Release(quotaKey(at), observation(at, q.own))...)

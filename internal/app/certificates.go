@@ -122,9 +122,7 @@ func (op *Operator) certify(o Options) (*certificates, error) {
 			return nil, fmt.Errorf("keep the certificate of the endpoints: %w", err)
 		}
 		secret := newCertificateSecret(direct, o, time.Now)
-		if err := secret.SetupWithManager(mgr, op.passwords); err != nil {
-			return nil, fmt.Errorf("keep the certificate of the endpoints: %w", err)
-		}
+		op.perTerm = append(op.perTerm, func(t *term) error { return secret.SetupWithManager(t, t.sharing(op.passwords)) })
 	}
 	op.ready["certificate"] = c.ready
 	return c, op.Manager.Add(c)

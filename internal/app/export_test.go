@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -15,8 +18,8 @@ import (
 )
 
 // NewInventory is the collector of what is in the caches.
-func NewInventory(reader client.Reader, elected <-chan struct{}, index *verify.Index, now func() time.Time) prometheus.Collector {
-	return inventory{reader, elected, index, now}
+func NewInventory(reader client.Reader, leading func() bool, index *verify.Index, now func() time.Time) prometheus.Collector {
+	return inventory{reader, leading, index, now}
 }
 
 // NewScrapeHandler answers scrapes of a gatherer.
@@ -44,11 +47,6 @@ func NewMetrics() []prometheus.Collector {
 	return append(append(all, newCacheBytes(), &heartbeat{}), newDoorMetrics().collectors()...)
 }
 
-// NewCertificateSecret returns the reconciler of the Secret that the options name.
-func NewCertificateSecret(direct client.Client, o Options, now func() time.Time) reconcile.Reconciler {
-	return newCertificateSecret(direct, o, now)
-}
-
 // CacheOptions are those of the cache of an operator, and the metric of what it keeps.
 func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 	cached := newCacheBytes()
@@ -57,3 +55,32 @@ func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 	options.Scheme = Scheme()
 	return options, cached
 }
+
+// Term is the manager of one term of leadership.
+type Term = term
+
+// Sharing returns a view of a shared cache for a term.
+func (t *term) Sharing(c cache.Cache) cache.Cache { return t.sharing(c) }
+
+// NewCertificateSecret returns the reconciler of the Secret that the options name.
+func NewCertificateSecret(direct client.Client, o Options, now func() time.Time) reconcile.Reconciler {
+	return newCertificateSecret(direct, o, now)
+}
+
+// IsAway reports whether an error means that the API server is unreachable or out of order.
+func IsAway(err error) bool { return isAway(err) }
+
+// QueueDepth returns the metric of how many items wait in work queues.
+func QueueDepth() (*prometheus.GaugeVec, error) { return queueDepth() }
+
+// Leadership elects a replica.
+type Leadership = leadership
+
+// NewLeadership returns one that competes for the Lease in a namespace, and runs term while it leads.
+func NewLeadership(to *rest.Config, namespace string, term func(context.Context) error) (*Leadership, error) {
+	lock, err := newLease(to, namespace, nil, logr.Discard())
+	return &leadership{lock: lock, term: term, log: logr.Discard()}, err
+}
+
+// Leading reports whether the replica reconciles.
+func (l *leadership) Leading() bool { return l.leading.Load() }

@@ -66,6 +66,8 @@ func (i informers) ofOperator(lw toolscache.ListerWatcher, obj runtime.Object, r
 			family = v1alpha1.GroupVersion.Group
 		}
 		lw = i.watched(lw, list, kind, family)
+	} else {
+		lw = newReconnecting(lw, kind)
 	}
 	return i.counted(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
 }
@@ -89,9 +91,13 @@ func listOf(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
 
 func (i informers) watched(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *watched {
 	return &watched{
-		of: toolscache.ToListerWatcherWithContext(lw), list: list, kind: kind, notes: i.watches.Add(kind, family), log: ctrl.Log.WithName("freshness"),
+		reconnecting: newReconnecting(lw, kind), list: list, notes: i.watches.Add(kind, family),
 		lasts: i.lasts, prompted: i.prompted, now: time.Now,
 	}
+}
+
+func newReconnecting(lw toolscache.ListerWatcher, kind string) *reconnecting {
+	return &reconnecting{of: toolscache.ToListerWatcherWithContext(lw), kind: kind, log: ctrl.Log.WithName("freshness")}
 }
 
 func (i informers) counted(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {

@@ -2,56 +2,72 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// leaseName is that of the Lease that the replicas compete for.
+// leaseName is the name of the Lease that the replicas compete for.
 const leaseName = "apptoken-operator"
 
-// renewDeadline is for how long a leader tries to renew its Lease.
-const renewDeadline = 10 * time.Second
-
-// lease is the Lease of leader election, which its holder keeps while the API server does not answer. Without that, the process
-// of the elected replica would end in the tenth second of an outage, and could not verify from memory.
+// Times of the Lease. Losing it stops the reconcilers and nothing else, so these are shorter than
+// the defaults of Kubernetes components: after the leader was killed, another replica leads within
+// leaseDuration and the pauses between two attempts.
 //
-// In a partition another replica takes the Lease, and this one is told when it reaches the API server again. Until then it can
-// write nothing; and of two that reconcile, the API server accepts one write of each kind.
+// A leader gives up before its Lease expires: at the latest one answer to a request, leaseRetry and
+// renewDeadline after the API server has stored the last renewal. The rest is for the reconcilers
+// to end.
+const (
+	leaseDuration = 8 * time.Second
+	renewDeadline = 4 * time.Second
+	leaseRetry    = time.Second
+	leaseTimeout  = renewDeadline / 2 // of one request
+)
+
+// lease is the Lease of leader election. It reports at once that another replica holds it, where
+// the elector would go on trying until the deadline. And it logs once that the Lease cannot be read
+// or written, where the elector would log each attempt: in an outage, every second on every replica.
 type lease struct {
 	resourcelock.Interface
 
-	held bool // by this replica, as the API server last said
+	log  logr.Logger
+	lost func() // called where another replica holds the Lease that this one held
+
+	// The elector makes one request at a time.
+	held    bool // by this replica, as the API server last answered
+	failing bool
 }
 
-// newLease returns the Lease of a namespace. Events are recorded once the manager is there.
-func newLease(to *rest.Config, namespace string, events *lateEvents) (*lease, error) {
+// newLease returns the Lease in a namespace.
+func newLease(to *rest.Config, namespace string, events resourcelock.EventRecorder, log logr.Logger) (*lease, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("name this replica: %w", err)
 	}
 	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString(), EventRecorder: events}
-	inner, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaseName, identity, to, renewDeadline)
+	inner, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaseName, identity, to, 2*leaseTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("prepare leader election: %w", err)
 	}
-	return &lease{Interface: inner}, nil
+	return &lease{Interface: inner, log: log}, nil
 }
 
 // Get implements resourcelock.Interface.
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
-	if err == nil {
-		l.held = record.HolderIdentity == l.Identity()
+	l.note(ctx, err)
+	if err == nil && l.held && record.HolderIdentity != l.Identity() {
+		l.held = false
+		l.lost()
 	}
 	return record, raw, err //nolint:wrapcheck // the elector looks at it
 }
@@ -59,40 +75,52 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 // Create implements resourcelock.Interface.
 func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Create(ctx, record)
-	l.held = err == nil
+	l.note(ctx, err)
+	l.held = l.held || err == nil
 	return err //nolint:wrapcheck // the elector looks at it
 }
 
-// Update implements resourcelock.Interface. An API server that does not answer has given the Lease to nobody, as far as can be
-// told.
+// Update implements resourcelock.Interface.
 func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Update(ctx, record)
-	mine := record.HolderIdentity == l.Identity()
-	switch {
-	case err == nil:
-		l.held = mine
-	case l.held && mine && !rejected(err):
-		return nil
-	}
+	l.note(ctx, err)
+	l.held = l.held || err == nil
 	return err //nolint:wrapcheck // the elector looks at it
 }
 
-// rejected reports whether an API server has decided against a request, as opposed to being out of reach or out of order.
-func rejected(err error) bool {
-	status, ok := errors.AsType[*apierrors.StatusError](err)
-	if !ok {
-		return false
+// release gives the Lease up if this replica holds it, so that the next leader need not wait until
+// it expires. It is called once the elector and the reconcilers have ended, also when ctx is over.
+// The last renewal may reach the API server late: what counts is the holder that it answers.
+func (l *lease) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
+	defer cancel()
+	l.held = false
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		record, _, err := l.Interface.Get(ctx)
+		if err != nil || record.HolderIdentity != l.Identity() {
+			return client.IgnoreNotFound(err)
+		}
+		now := metav1.Now()
+		return l.Interface.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now, LeaderTransitions: record.LeaderTransitions,
+		})
+	})
+	if err != nil {
+		l.log.Info("cannot release the Lease: if this replica holds it, another one waits until it expires", "why", err.Error())
 	}
-	code := status.ErrStatus.Code
-	return code >= http.StatusBadRequest && code < http.StatusInternalServerError && code != http.StatusTooManyRequests
 }
 
-// lateEvents records events once there is a manager, which the Lease is made before.
-type lateEvents struct{ of manager.Manager }
-
-// Eventf implements resourcelock.EventRecorder.
-func (e *lateEvents) Eventf(obj runtime.Object, kind, reason, format string, args ...any) {
-	if e.of != nil {
-		e.of.GetEventRecorderFor(leaseName).Eventf(obj, kind, reason, format, args...) //nolint:staticcheck // leader election has no other recorder
+// note logs the first of several failures, and the end of them. That another replica was faster is
+// no failure.
+func (l *lease) note(ctx context.Context, err error) {
+	failed := err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err)
+	switch {
+	case ctx.Err() != nil || failed == l.failing:
+		return
+	case failed:
+		l.log.Info("cannot read or write the Lease; trying again every second", "why", err.Error())
+	default:
+		l.log.Info("the Lease can be read and written again")
 	}
+	l.failing = failed
 }

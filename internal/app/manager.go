@@ -9,12 +9,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/discovery"
@@ -47,7 +44,7 @@ func Scheme() *runtime.Scheme {
 
 // Operator is the operator, wired and ready to be started.
 type Operator struct {
-	Manager manager.Manager
+	Manager manager.Manager             // of what runs on every replica; leader election is beside it, since a lost Lease would end it
 	Doors   map[string]*server.Listener // those that are open, by the names of their flags
 	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
 	People  *login.Directory            // who may log in, and where
@@ -59,35 +56,42 @@ type Operator struct {
 	complete check // whether the index is
 	watches  *freshness.Watches
 
-	passwords cache.Cache // of the Secrets in the operator's own namespace
+	passwords  cache.Cache // of the Secrets in the operator's own namespace
+	leadership *leadership
+	perTerm    []func(*term) error // add the reconcilers of a term of leadership
 }
 
-// NewOperator wires an operator for a cluster. It reads from the cluster what it needs to know that it can work there.
+// NewOperator wires an operator for a cluster, once the API server answers and has what the operator needs.
 func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	to = rest.CopyConfig(to)
 	to.QPS = -1                  // the API server's own fairness bounds us
 	to.DisableCompression = true // it costs the API server more time than the network, as its own components think too
-	if err := preflight(ctx, to, o); err != nil {
-		return nil, err
+	for {
+		if err := awaitCluster(ctx, to, o); err != nil {
+			return nil, err
+		}
+		op, err := wire(ctx, to, o)
+		if err == nil || !isAway(err) {
+			return op, err
+		}
+		select { // it went away in between
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(reconnectEvery):
+		}
 	}
+}
+
+// wire makes everything that an operator consists of. It reads the kinds that the API server serves.
+func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	cached := newCacheBytes()
 	inform := informers{
 		cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness)), prompted: promptsBookmarks(to),
 	}
-	options := managerOptions(o, inform)
-	events := &lateEvents{}
-	if o.LeaderElect {
-		lock, err := newLease(to, o.Namespace, events)
-		if err != nil {
-			return nil, err
-		}
-		options.LeaderElectionResourceLockInterface = lock
-	}
-	mgr, err := ctrl.NewManager(to, options)
+	mgr, err := ctrl.NewManager(to, managerOptions(o, inform))
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	events.of = mgr
 	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
@@ -102,13 +106,14 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		return nil, err
 	}
 	counters, collectors := newMetrics()
-	collectors = append(collectors, cached)
-	collectors = append(collectors, inventory{mgr.GetCache(), mgr.Elected(), op.Index, time.Now})
-	if err := register(collectors...); err != nil {
+	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+	op.perTerm = append(op.perTerm, func(t *term) error { return addReconcilers(t, store, op.passwords, op.Quota, o, counters) })
+	if err := op.lead(to, o); err != nil {
 		return nil, err
 	}
-	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	if err := addReconcilers(mgr, store, op.passwords, op.Quota, o, counters); err != nil {
+	collectors = append(collectors, cached)
+	collectors = append(collectors, inventory{mgr.GetCache(), op.Leading, op.Index, time.Now})
+	if err := register(collectors...); err != nil {
 		return nil, err
 	}
 	if err := op.openDoors(ctx, store, o); err != nil {
@@ -117,6 +122,38 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	}
 	return op, nil
 }
+
+// lead adds what elects this replica, and runs the reconcilers while it leads.
+func (op *Operator) lead(to *rest.Config, o Options) error {
+	log := ctrl.Log.WithName("leadership")
+	waiting, err := queueDepth()
+	if err != nil {
+		return err
+	}
+	op.leadership = &leadership{log: log, term: func(ctx context.Context) error {
+		defer waiting.Reset()
+		defer op.Quota.EndTerm()
+		t := &term{Manager: op.Manager}
+		for _, add := range op.perTerm {
+			if err := add(t); err != nil {
+				return err
+			}
+		}
+		return t.Start(ctx)
+	}}
+	if o.LeaderElect {
+		events := op.Manager.GetEventRecorderFor(leaseName) //nolint:staticcheck // leader election has no other recorder
+		lock, err := newLease(to, o.Namespace, events, log)
+		if err != nil {
+			return err
+		}
+		op.leadership.lock = lock
+	}
+	return op.Manager.Add(op.leadership)
+}
+
+// Leading reports whether this replica reconciles.
+func (op *Operator) Leading() bool { return op.leadership.leading.Load() }
 
 // managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
 func managerOptions(o Options, inform informers) manager.Options {
@@ -145,16 +182,11 @@ func managerOptions(o Options, inform informers) manager.Options {
 			// Saves work that a stale cache would cause, no more. It cannot be had with caches of several namespaces.
 			EnableReadYourWritesConsistency: new(len(o.Namespaces) == 0),
 		}},
-		// Names are unique in one operator; only tests run several in one process.
-		Controller:                    config.Controller{SkipNameValidation: new(true)},
-		Metrics:                       metricsserver.Options{BindAddress: "0"}, // serveMetrics answers
-		HealthProbeBindAddress:        "0",                                     // probes answer
-		GracefulShutdownTimeout:       new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
-		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              leaseName,
-		RenewDeadline:                 new(renewDeadline),
-		LeaderElectionNamespace:       o.Namespace,
-		LeaderElectionReleaseOnCancel: true, // the next one need not wait for the lease to run out
+		// Names are unique in one term of leadership, of which there are several in one process.
+		Controller:              config.Controller{SkipNameValidation: new(true)},
+		Metrics:                 metricsserver.Options{BindAddress: "0"}, // serveMetrics answers
+		HealthProbeBindAddress:  "0",                                     // probes answer
+		GracefulShutdownTimeout: new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 	}
 }
 
@@ -171,31 +203,6 @@ func promptsBookmarks(to *rest.Config) bool {
 	}
 	is, err := version.ParseGeneric(found.GitVersion)
 	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
-}
-
-// preflight says what is missing in the cluster before anything fails for it, as a manager does already while it is made.
-func preflight(ctx context.Context, to *rest.Config, o Options) error {
-	live, err := client.New(to, client.Options{Scheme: Scheme()})
-	if err != nil {
-		return fmt.Errorf("reach the cluster: %w", err)
-	}
-	var ns corev1.Namespace
-	err = live.Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("namespace %s, the operator's own, is not there: create it with \"kubectl create namespace %s\", or name another one with --namespace", o.Namespace, o.Namespace)
-	}
-	if err != nil {
-		return fmt.Errorf("look for the operator's own namespace: %w", err)
-	}
-	for _, kind := range []string{"Client", "User", "ApplicationToken", "TokenRecord"} {
-		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
-		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
-			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
-		} else if err != nil {
-			return fmt.Errorf("look for the kind %s: %w", kind, err)
-		}
-	}
-	return nil
 }
 
 // keepIndex feeds the index from watches, and makes readiness wait until it is complete.
@@ -240,7 +247,8 @@ func (op *Operator) keepIndex(ctx context.Context, own string) error {
 	return nil
 }
 
-func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cache, quota *controllers.Quota, o Options, m *controllers.Metrics) error {
+// addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
+func addReconcilers(mgr *term, store *record.Kube, passwords cache.Cache, quota *controllers.Quota, o Options, m *controllers.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &controllers.ApplicationTokens{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
@@ -257,7 +265,7 @@ func addReconcilers(mgr manager.Manager, store *record.Kube, passwords cache.Cac
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),
 		clients.SetupWithManager(mgr),
-		users.SetupWithManager(mgr, passwords),
-		logins.SetupWithManager(mgr, passwords, o.Workers),
+		users.SetupWithManager(mgr, mgr.sharing(passwords)),
+		logins.SetupWithManager(mgr, mgr.sharing(passwords), o.Workers),
 	)
 }

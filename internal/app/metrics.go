@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -107,10 +108,28 @@ func register(collectors ...prometheus.Collector) error {
 	return nil
 }
 
+// queueDepth returns the metric of how many items wait in work queues. controller-runtime keeps it to itself, and expects no
+// queue to end: the items that wait at the end of a term would count for as long as the process lives.
+func queueDepth() (*prometheus.GaugeVec, error) {
+	same := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Subsystem: metrics.WorkQueueSubsystem, Name: metrics.DepthKey, Help: "Current depth of workqueue by workqueue and priority",
+	}, []string{"name", "controller", "priority"})
+	err := metrics.Registry.Register(same)
+	if registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if depth, ok := registered.ExistingCollector.(*prometheus.GaugeVec); ok {
+			return depth, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the metric of work queues: %w", err)
+	}
+	return same, nil
+}
+
 // inventory counts what is in the caches when it is asked, so that there is nothing to keep in step.
 type inventory struct {
 	reader  client.Reader
-	elected <-chan struct{} // what is true of tokens is said once, by the elected replica
+	leading func() bool // what is true of tokens is exported once, by the replica that reconciles
 	index   *verify.Index
 	now     func() time.Time
 }
@@ -125,9 +144,7 @@ func (inventory) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (v inventory) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(recordsDesc, prometheus.GaugeValue, float64(v.index.Len()))
-	select {
-	case <-v.elected:
-	default:
+	if !v.leading() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

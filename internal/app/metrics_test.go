@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
@@ -115,8 +116,8 @@ func TestMetrics_ClientLabelsExist(t *testing.T) {
 	}
 	slices.Sort(namespaces[:])
 	var index verify.Index
-	elected := make(chan struct{})
-	inventory := app.NewInventory(api, elected, &index, func() time.Time { return noon })
+	leads := false
+	inventory := app.NewInventory(api, func() bool { return leads }, &index, func() time.Time { return noon })
 	agree(t, "an empty cluster", samples(t, inventory), []string{"apptoken_records 0"})
 
 	for _, label := range []string{"a", "b", "c"} {
@@ -141,7 +142,7 @@ func TestMetrics_ClientLabelsExist(t *testing.T) {
 	declare(t, namespaces[1], "invented", "another-name", ready(metav1.ConditionFalse, "ClientMissing", 0))
 
 	agree(t, "a replica that was not elected", samples(t, inventory), []string{"apptoken_records 3"})
-	close(elected)
+	leads = true
 	agree(t, "the replica that was elected", samples(t, inventory), []string{
 		"apptoken_records 3",
 		`apptoken_token_expiry_seconds{name="over",namespace="` + namespaces[1] + `"} -3600`,
@@ -157,14 +158,28 @@ func TestMetrics_ClientLabelsExist(t *testing.T) {
 	})
 }
 
+func TestMetrics_QueuesOfEndedTermsDoNotCount(t *testing.T) {
+	depth, err := app.QueueDepth()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		q := priorityqueue.New[string]("ended")
+		q.Add("one")
+		eventually(t, "one item waits", func(context.Context) bool {
+			return slices.Contains(samples(t, depth), `workqueue_depth{controller="ended",name="ended",priority="0"} 1`)
+		})
+		q.ShutDown()
+		depth.Reset()
+	}
+}
+
 func TestAScrapeIsAnsweredWhenTheTokensCannotBeRead(t *testing.T) {
 	nowhere, err := client.New(&rest.Config{Host: "https://" + address(t)}, client.Options{Scheme: app.Scheme(), Mapper: api.RESTMapper()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	elected := make(chan struct{})
-	close(elected)
-	got := samples(t, app.NewInventory(nowhere, elected, &verify.Index{}, time.Now))
+	got := samples(t, app.NewInventory(nowhere, func() bool { return true }, &verify.Index{}, time.Now))
 	agree(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
 }
 

@@ -29,19 +29,28 @@ type probes struct {
 
 // serveProbes adds the probes to the manager: they answer before anything else begins, and until everything else has ended.
 func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) error {
+	s, err := newProbeServer(ctx, address, p)
+	if err != nil || s == nil {
+		return err
+	}
+	return op.Manager.Add(s)
+}
+
+// newProbeServer returns a server of probes that has its address already; nil: there is to be none.
+func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Server, error) {
 	if address == "0" {
-		return nil
+		return nil, nil
 	}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("--health-probe-bind-address=%s: %w", address, err)
+		return nil, fmt.Errorf("--health-probe-bind-address=%s: %w", address, err)
 	}
-	return op.Manager.Add(&manager.Server{
+	return &manager.Server{
 		Name:            "probes",
 		Listener:        server.Bound(socket, maxProbeConnections),
 		Server:          &http.Server{Handler: server.AnswersFirst(p), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
 		ShutdownTimeout: new(time.Second),
-	})
+	}, nil
 }
 
 // ServeHTTP answers /healthz, /readyz, and for a single check /readyz/name.

@@ -77,6 +77,9 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	op, err := NewOperator(ctx, config, o)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it was told to stop while it waited for the API server
+	}
 	if err != nil {
 		return err
 	}

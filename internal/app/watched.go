@@ -36,22 +36,56 @@ func watchTime(l freshness.Limits) time.Duration {
 	return max(min(l.Lost/3, 20*time.Second).Truncate(time.Second), shortestWatch)
 }
 
-// watched lists and watches, and notes what shows that the watch delivers.
-type watched struct {
-	of       toolscache.ListerWatcherWithContext
-	list     toolscache.ListWithContextFunc // as the API server answers, for a look at one object
-	kind     string
-	notes    *freshness.Watch
-	log      logr.Logger
-	lasts    time.Duration // one connection
-	prompted bool          // a read from the newest version brings the API server to send a bookmark
-	now      func() time.Time
+// reconnecting lists and watches, and tries again every second while the API server does not answer.
+type reconnecting struct {
+	of   toolscache.ListerWatcherWithContext
+	kind string
+	log  logr.Logger
 }
 
 // IsWatchListSemanticsUnSupported reports whether lists are to come as lists and not as streams of events.
-func (w *watched) IsWatchListSemanticsUnSupported() bool {
-	of, ok := w.of.(interface{ IsWatchListSemanticsUnSupported() bool })
+func (r *reconnecting) IsWatchListSemanticsUnSupported() bool {
+	of, ok := r.of.(interface{ IsWatchListSemanticsUnSupported() bool })
 	return ok && of.IsWatchListSemanticsUnSupported()
+}
+
+// List implements ListerWatcher.
+func (r *reconnecting) List(options metav1.ListOptions) (runtime.Object, error) {
+	return r.ListWithContext(context.Background(), options)
+}
+
+// Watch implements ListerWatcher.
+func (r *reconnecting) Watch(options metav1.ListOptions) (watch.Interface, error) {
+	return r.WatchWithContext(context.Background(), options)
+}
+
+// ListWithContext implements ListerWatcherWithContext.
+func (r *reconnecting) ListWithContext(ctx context.Context, options metav1.ListOptions) (list runtime.Object, err error) {
+	err = r.reach(ctx, unreachable, func() (err error) {
+		list, err = r.of.ListWithContext(ctx, options)
+		return err
+	})
+	return list, err
+}
+
+// WatchWithContext implements ListerWatcherWithContext.
+func (r *reconnecting) WatchWithContext(ctx context.Context, options metav1.ListOptions) (stream watch.Interface, err error) {
+	err = r.reach(ctx, unreachable, func() (err error) {
+		stream, err = r.of.WatchWithContext(ctx, options)
+		return err
+	})
+	return stream, err
+}
+
+// watched lists and watches, and notes what shows that the watch delivers.
+type watched struct {
+	*reconnecting
+
+	list     toolscache.ListWithContextFunc // as the API server answers, for a look at one object
+	notes    *freshness.Watch
+	lasts    time.Duration // one connection
+	prompted bool          // a read from the newest version brings the API server to send a bookmark
+	now      func() time.Time
 }
 
 // List implements ListerWatcher.
@@ -132,14 +166,14 @@ func passing(err error) bool {
 }
 
 // reach tries until there is no error, or one that does not pass. The first that passes is logged.
-func (w *watched) reach(ctx context.Context, passes func(error) bool, try func() error) error {
+func (r *reconnecting) reach(ctx context.Context, passes func(error) bool, try func() error) error {
 	for tries := 0; ; tries++ {
 		err := try()
 		if err == nil || !passes(err) || ctx.Err() != nil {
 			return err
 		}
 		if tries == 0 {
-			w.log.Error(err, "cannot list or watch; trying again every second", "kind", w.kind)
+			r.log.Error(err, "cannot list or watch; trying again every second", "kind", r.kind)
 		}
 		select {
 		case <-ctx.Done():

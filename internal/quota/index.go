@@ -89,6 +89,18 @@ func (x *Index) Release(key Key, o Observation) []string {
 	return x.queues(before)
 }
 
+// Abandon drops every reservation, once this replica no longer reconciles: another one decides from
+// now on, and may give the places to other tokens.
+func (x *Index) Abandon() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.tokens {
+		if e.reserved != (Claim{}) {
+			x.change(e, func() { e.reserved = Claim{} })
+		}
+	}
+}
+
 // Allocate gives the places of a client that are free to the tokens that wait, the oldest first, and returns these tokens.
 func (x *Index) Allocate(client string, limits Limits) []Key {
 	x.mu.Lock()

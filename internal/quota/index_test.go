@@ -56,6 +56,23 @@ func TestAllocate_GivesAsManyPlacesAsCameFree(t *testing.T) {
 	}
 }
 
+func TestAbandon_ReservedPlaceMayBeTakenElsewhere(t *testing.T) {
+	var x quota.Index
+	fill(&x, 1, 2)
+	if given := x.Allocate("acme", limits(2)); !slices.Equal(given, []quota.Key{key(1)}) {
+		t.Fatalf("given to %v", given)
+	}
+	x.Abandon()
+	x.Observe(key(2), holds(acme)) // as another replica decided
+	if v, _ := x.Reserve(key(1), acme, age(1), limits(2), noon); v.Granted {
+		t.Error("a third token got one of two places")
+	}
+	x.Forget(key(0))
+	if v, _ := x.Reserve(key(1), acme, age(1), limits(2), noon); !v.Granted {
+		t.Errorf("a free place: %+v", v)
+	}
+}
+
 func TestAllocate_RaisedLimitServesTheOldest(t *testing.T) {
 	var x quota.Index
 	fill(&x, 5, 20)

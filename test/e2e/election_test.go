@@ -71,14 +71,7 @@ func TestTheSecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
 	}
 }
 
-func elected(op *operator) bool {
-	select {
-	case <-op.Manager.Elected():
-		return true
-	default:
-		return false
-	}
-}
+func elected(op *operator) bool { return op.Leading() }
 
 func get(ctx context.Context, url string) int {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

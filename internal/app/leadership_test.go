@@ -1,0 +1,270 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/apptoken/operator/internal/app"
+)
+
+// leaseOf reads the Lease in a namespace; an empty one if there is none.
+func leaseOf(ctx context.Context, t *testing.T, namespace string) *coordinationv1.Lease {
+	t.Helper()
+	var lease coordinationv1.Lease
+	if err := api.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "apptoken-operator"}, &lease); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
+	return &lease
+}
+
+func holder(lease *coordinationv1.Lease) string {
+	if lease.Spec.HolderIdentity == nil {
+		return ""
+	}
+	return *lease.Spec.HolderIdentity
+}
+
+// give gives the Lease to another holder, who does not renew it; with "", to the first that takes it.
+func give(t *testing.T, namespace, to string) {
+	t.Helper()
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "apptoken-operator"}}
+	patch := fmt.Appendf(nil, `{"spec":{"holderIdentity":%q,"leaseDurationSeconds":3600}}`, to)
+	if err := api.Patch(t.Context(), lease, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// competitor is a replica that competes for a Lease.
+type competitor struct {
+	*app.Leadership
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// compete starts a replica. It ends with the test at the latest.
+func compete(t *testing.T, to *rest.Config, namespace string, term func(context.Context) error) competitor {
+	t.Helper()
+	l, err := app.NewLeadership(to, namespace, term)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.Start(ctx)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return competitor{l, stop, ended}
+}
+
+func TestLeadership_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
+	namespace := newNamespace(t)
+	stopped, end := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	first := compete(t, plane.Admin, namespace, func(ctx context.Context) error {
+		<-ctx.Done()
+		close(stopped)
+		<-end
+		over.Store(true)
+		return nil
+	})
+	eventually(t, "the first leads", func(context.Context) bool { return first.Leading() })
+	second := compete(t, plane.Admin, namespace, func(ctx context.Context) error {
+		if !over.Load() {
+			t.Error("the second reconciles before the first has ended")
+		}
+		<-ctx.Done()
+		return nil
+	})
+	first.stop()
+	<-stopped
+	held := leaseOf(t.Context(), t, namespace)
+	eventually(t, "the first renews the Lease while its reconcilers end", func(ctx context.Context) bool {
+		now := leaseOf(ctx, t, namespace)
+		return holder(now) == holder(held) && holder(now) != "" && now.Spec.RenewTime.After(held.Spec.RenewTime.Time)
+	})
+	close(end)
+	eventually(t, "the second leads", func(context.Context) bool { return second.Leading() })
+	second.stop()
+	<-second.ended
+	if name := holder(leaseOf(t.Context(), t, namespace)); name != "" {
+		t.Errorf("%s holds the Lease after the end of all", name)
+	}
+}
+
+func TestLeadership_OneReplicaReconcilesAtATime(t *testing.T) {
+	namespace := newNamespace(t)
+	var reconciling, terms atomic.Int32
+	term := func(ctx context.Context) error {
+		if n := reconciling.Add(1); n > 1 {
+			t.Errorf("%d replicas reconcile", n)
+		}
+		defer reconciling.Add(-1)
+		terms.Add(1)
+		<-ctx.Done()
+		return nil
+	}
+	for range 3 {
+		compete(t, plane.Admin, namespace, term)
+	}
+	for n := range int32(3) {
+		eventually(t, fmt.Sprintf("in term %d, one replica reconciles", n+1), func(context.Context) bool { return terms.Load() == n+1 && reconciling.Load() == 1 })
+		give(t, namespace, "another")
+		eventually(t, "none reconciles while another holds the Lease", func(context.Context) bool { return reconciling.Load() == 0 })
+		if name := holder(leaseOf(t.Context(), t, namespace)); name != "another" {
+			t.Errorf("%q holds the Lease, want the other one", name)
+		}
+		give(t, namespace, "")
+	}
+}
+
+// outage is a way to the API server that may be away.
+type outage struct{ away atomic.Bool }
+
+func (o *outage) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if o.away.Load() {
+			return nil, errors.New("the API server is away")
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestLeadership_OutageEndsTermAndNextOneFollows(t *testing.T) {
+	namespace := newNamespace(t)
+	var o outage
+	to := rest.CopyConfig(plane.Admin)
+	to.Wrap(o.wrap)
+	var terms atomic.Int32
+	c := compete(t, to, namespace, func(ctx context.Context) error {
+		terms.Add(1)
+		<-ctx.Done()
+		return nil
+	})
+	for n := range int32(2) {
+		eventually(t, "it leads", func(context.Context) bool { return c.Leading() && terms.Load() == n+1 })
+		o.away.Store(true)
+		eventually(t, "it does not lead", func(context.Context) bool { return !c.Leading() })
+		o.away.Store(false)
+	}
+	eventually(t, "it leads again", func(context.Context) bool { return c.Leading() })
+	o.away.Store(true)
+	c.stop()
+	if err := <-c.ended; err != nil { // though the Lease cannot be released
+		t.Error(err)
+	}
+}
+
+func TestLeadership_FailedTermIsStartedAgain(t *testing.T) {
+	var terms atomic.Int32
+	c := compete(t, plane.Admin, newNamespace(t), func(ctx context.Context) error {
+		if terms.Add(1) == 1 {
+			return errors.New("broken")
+		}
+		<-ctx.Done()
+		return nil
+	})
+	eventually(t, "it leads for a second term", func(context.Context) bool { return c.Leading() && terms.Load() == 2 })
+}
+
+// listeners returns how many goroutines deliver events to reconcilers, or work for their queues.
+func listeners(t *testing.T) (n int) {
+	t.Helper()
+	var stacks strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
+		t.Fatal(err)
+	}
+	of := regexp.MustCompile(`processorListener|workqueue|priorityqueue|fairqueue|internal/controller|internal/source`)
+	count := regexp.MustCompile(`(?m)^(\d+) @`)
+	for stack := range strings.SplitSeq(stacks.String(), "\n\n") {
+		found := count.FindStringSubmatch(stack)
+		if found == nil || !of.MatchString(stack) {
+			continue
+		}
+		same, err := strconv.Atoi(found[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += same
+	}
+	return n
+}
+
+// settled returns how many of these goroutines there are once their number stays the same.
+func settled(t *testing.T) (n int) {
+	t.Helper()
+	same := 0
+	eventually(t, "goroutines end", func(context.Context) bool {
+		before := n
+		if n = listeners(t); n != before {
+			same = 0
+		}
+		same++
+		return same > 50
+	})
+	return n
+}
+
+func TestLeadership_TermsLeaveNothingBehind(t *testing.T) {
+	o := defaults()
+	o.Namespace, o.MetricsAddress, o.HealthAddress, o.LeaderElect = newNamespace(t), "0", "0", true
+	lease := &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: "apptoken-operator"},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("another"), LeaseDurationSeconds: new(int32(3600))},
+	}
+	if err := api.Create(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	op, err := app.NewOperator(t.Context(), plane.Admin, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- op.Manager.Start(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	var atRest int // after the first term, so that every informer runs
+	for n := range 3 {
+		give(t, o.Namespace, "")
+		eventually(t, "it leads, and workers wait for work", func(context.Context) bool { return op.Leading() && listeners(t) > atRest+o.Workers })
+		give(t, o.Namespace, "another")
+		eventually(t, "it does not lead", func(context.Context) bool { return !op.Leading() })
+		if n == 0 {
+			atRest = settled(t)
+		}
+		eventually(t, "nothing of the term is left", func(context.Context) bool { return listeners(t) <= atRest })
+	}
+	if _, err := metrics.Registry.Gather(); err != nil {
+		t.Error(err)
+	}
+}

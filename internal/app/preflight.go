@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+const (
+	// attemptTimeout is how long one request of preflight takes at most, so that an API server that
+	// hangs is noticed.
+	attemptTimeout = 5 * time.Second
+	// settleTime is for how long an API server that was away may reject what it accepts later: it
+	// answers before it has read its roles and kinds.
+	settleTime = 30 * time.Second
+	// waitingLogEvery is the pause between two lines in the log of a replica that waits.
+	waitingLogEvery = 30 * time.Second
+)
+
+// awaitCluster returns nil once the API server answers and the cluster has what the operator needs.
+// While the API server is away, the process waits: it is alive and not ready. It returns an error
+// where the API server answers and something is missing, which an administrator has to add.
+func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
+	log := ctrl.Log.WithName("start")
+	var away, logged time.Time // when the API server was last away, and when that was last logged
+	for attempt := 0; ; attempt++ {
+		err := preflight(ctx, to, o)
+		if err == nil {
+			if attempt > 0 {
+				log.Info("the API server answers: starting")
+			}
+			return nil
+		}
+		now := time.Now()
+		if isAway(err) {
+			away = now
+		} else if now.Sub(away) > settleTime {
+			return err
+		}
+		if attempt == 0 {
+			stop, err := serveWaiting(ctx, o.HealthAddress)
+			if err != nil {
+				return err
+			}
+			defer stop()
+		}
+		if now.Sub(logged) >= waitingLogEvery {
+			logged = now
+			log.Info("waiting for the API server, not ready; trying again every second", "why", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("stopped while waiting for the API server: %w", err)
+		case <-time.After(reconnectEvery):
+		}
+	}
+}
+
+// serveWaiting answers the probes of a replica that waits: it is alive and not ready. stop gives
+// the address back.
+func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
+	server, err := newProbeServer(ctx, address, &probes{
+		ready: map[string]check{"store": func() error { return errors.New("waiting for the API server; the log says why") }},
+		store: func() string { return "the API server was not heard of yet" },
+	})
+	if err != nil || server == nil {
+		return func() {}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Start(ctx); err != nil {
+			ctrl.Log.WithName("start").Error(err, "the probes have ended")
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}, nil
+}
+
+// isAway reports whether an error means that the API server is unreachable or out of order. Any
+// other answer is a decision, and a server with a certificate of another CA is not the one that was
+// meant.
+func isAway(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		code := status.ErrStatus.Code
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+	}
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		return request.Op != "parse"
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) // of an answer that breaks off
+}
+
+// preflight returns an error that says what is missing in the cluster, and how to add it.
+func preflight(ctx context.Context, to *rest.Config, o Options) error {
+	to = rest.CopyConfig(to)
+	to.Timeout = attemptTimeout
+	live, err := client.New(to, client.Options{Scheme: Scheme()})
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	var ns corev1.Namespace
+	err = live.Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("namespace %s, the operator's own, is not there: create it with \"kubectl create namespace %s\", or name another one with --namespace", o.Namespace, o.Namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("look for the operator's own namespace: %w", err)
+	}
+	for _, kind := range []string{"Client", "User", "ApplicationToken", "TokenRecord"} {
+		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
+		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
+			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
+		} else if err != nil {
+			return fmt.Errorf("look for the kind %s: %w", kind, err)
+		}
+	}
+	return nil
+}

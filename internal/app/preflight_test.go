@@ -1,0 +1,174 @@
+package app_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// forward passes connections to an address on to another one, until the test ends.
+func forward(t *testing.T, from, to string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	go func() {
+		for {
+			caller, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				continue
+			}
+			server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", to)
+			if err != nil {
+				_ = caller.Close()
+				continue
+			}
+			go pipe(caller, server)
+			go pipe(server, caller)
+		}
+	}()
+}
+
+// throughAddress returns a kubeconfig with every right at another address, and the address of the API server.
+func throughAddress(t *testing.T, address string) (config []byte, server string) {
+	t.Helper()
+	all, err := clientcmd.Load(admin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all.Clusters {
+		at, err := url.Parse(c.Server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server, at.Host = at.Host, address
+		c.Server = at.String()
+	}
+	if config, err = clientcmd.Write(*all); err != nil {
+		t.Fatal(err)
+	}
+	return config, server
+}
+
+// pipe copies until one end is closed, and closes both.
+func pipe(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+// logs waits until the program has logged a text.
+func (p *process) logs(text string) {
+	p.t.Helper()
+	eventually(p.t, "it logs "+text, func(context.Context) bool { return strings.Contains(p.stderr(), text) })
+}
+
+// A replica that crashes here is started again later and later, and is not there when the API
+// server is back.
+func TestStart_WaitsForAPIServer(t *testing.T) {
+	away, health := address(t), address(t)
+	config, server := throughAddress(t, away)
+	p := start(t, environment{"KUBECONFIG": written(t, config)},
+		"--namespace=default", "--namespaces=apptoken-nobody", "--metrics-bind-address=0", "--health-probe-bind-address="+health)
+	p.answers("http://" + health + "/healthz")
+	p.logs("waiting for the API server, not ready")
+	p.logs("connection refused")
+	for _, path := range []string{"/readyz", "/readyz/store"} {
+		if status, said := get(t.Context(), "http://"+health+path); status != http.StatusServiceUnavailable || !strings.Contains(said, "waiting for the API server") {
+			t.Errorf("%s answers %d %s", path, status, said)
+		}
+	}
+	forward(t, away, server)
+	p.answers("http://" + health + "/readyz")
+	p.stop()
+	p.ends(0)
+}
+
+func TestStart_StopsWhileItWaits(t *testing.T) {
+	hanging := listener(t) // its connections are accepted by the kernel, and nothing answers
+	defer hanging.Close()
+	for sentence, c := range map[string]struct{ server, why string }{
+		"for an API server that refuses connections":   {address(t), "connection refused"},
+		"for an API server that accepts and is silent": {hanging.Addr().String(), "deadline exceeded"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			p := start(t, environment{"KUBECONFIG": written(t, kubeconfig("https://"+c.server))}, silent...)
+			p.logs("waiting for the API server, not ready")
+			p.logs(c.why)
+			p.stop()
+			p.ends(0)
+		})
+	}
+}
+
+func TestStart_WaitsForNoDecision(t *testing.T) {
+	request := func(err error) error {
+		return fmt.Errorf("look: %w", &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: err})
+	}
+	for sentence, c := range map[string]struct {
+		err  error
+		away bool
+	}{
+		"refused":              {request(syscall.ECONNREFUSED), true},
+		"too slow":             {request(context.DeadlineExceeded), true},
+		"broken off":           {fmt.Errorf("read the answer: %w", io.ErrUnexpectedEOF), true},
+		"overloaded":           {apierrors.NewTooManyRequests("later", 1), true},
+		"out of order":         {apierrors.NewInternalError(errors.New("etcd")), true},
+		"starting":             {apierrors.NewServiceUnavailable("not ready"), true},
+		"wrong credentials":    {apierrors.NewUnauthorized("who?"), false},
+		"missing right":        {apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New("no")), false},
+		"missing object":       {apierrors.NewNotFound(schema.GroupResource{}, "x"), false},
+		"missing kind":         {&meta.NoKindMatchError{}, false},
+		"wrong CA":             {request(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}), false},
+		"no address":           {&url.Error{Op: "parse", URL: "%", Err: errors.New("invalid")}, false},
+		"broken configuration": {errors.New("no such key"), false},
+		"missing file":         {&fs.PathError{Op: "open", Path: "tls.crt", Err: syscall.ENOENT}, false},
+		"taken port":           {&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, false},
+	} {
+		if got := app.IsAway(c.err); got != c.away {
+			t.Errorf("%s: away is %t, want %t", sentence, got, c.away)
+		}
+	}
+}
+
+// An API server that answers, but is another one or does not know the caller, is not waited for.
+func TestStart_WrongCAEndsIt(t *testing.T) {
+	config := fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
+clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wrong}}]}`, plane.Admin.Host)
+	start(t, environment{"KUBECONFIG": written(t, config)}, silent...).ends(1, "apptoken-operator: look for the operator's own namespace: ", "certificate signed by unknown authority")
+}
+
+func TestStart_TokenAsHostIsNotLogged(t *testing.T) { // [row 10]
+	plain := minted(t, token.Application)
+	p := start(t, environment{"KUBECONFIG": written(t, kubeconfig("https://"+plain+".invalid"))}, silent...)
+	p.logs("waiting for the API server, not ready")
+	tellsNothing(t, p.stderr(), plain)
+	p.stop()
+	p.ends(0)
+}
