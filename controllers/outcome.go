@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +32,22 @@ func (r *Refuse) Error() string { return r.Reason + ": " + r.Message }
 // stale says whether err means that what was read is out of date: reading again is all that helps.
 func stale(err error) bool {
 	return apierrors.IsConflict(err) || errors.Is(err, record.ErrStale)
+}
+
+// IsConflict reports whether err says nothing but that what was read is out of date. That is expected where two write, and the
+// next pass reads again.
+func IsConflict(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // each level of the tree counts
+	case nil:
+		return false
+	case interface{ Unwrap() []error }:
+		parts := e.Unwrap()
+		return len(parts) > 0 && !slices.ContainsFunc(parts, func(part error) bool { return !IsConflict(part) })
+	case interface{ Unwrap() error }:
+		return IsConflict(e.Unwrap())
+	default:
+		return stale(err)
+	}
 }
 
 // settle turns how a pass ended into what the queue is told. An unwritten status is always an error.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	uberzap "go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -51,9 +52,10 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitOK
 }
 
-// NewLogger is the operator's log: JSON, as much as o says, and no token in it.
+// NewLogger returns the operator's log: JSON, as much as o says, and no token in it. Expected conflicts are debug lines.
 func NewLogger(o Options, to io.Writer) logr.Logger {
-	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder(inWords))
+	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return expectedCore{c} })
+	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder(inWords), zap.RawZapOpts(expected))
 }
 
 // inWords writes instants as RFC 3339 does.
