@@ -1,0 +1,31 @@
+package manifests_test
+
+import (
+	"slices"
+	"testing"
+)
+
+// A default that the API server sets in a field which is owned as a whole differs from the manifest, so server-side apply after
+// client-side apply conflicts. The manifests write such defaults out.
+func TestApply_ClientAndServerSideInEitherOrder(t *testing.T) {
+	track(t)
+	client, server := []string{"apply", "--validate=strict"}, []string{"apply", "--validate=strict", "--server-side"}
+	for mode, folders := range map[string][]string{"default": {"default", "network", "samples"}, "namespaced": {"namespaced"}} {
+		for order, steps := range map[string][][]string{
+			"client-side first": {client, server, client},
+			"server-side first": {server, client, server},
+		} {
+			t.Run(mode+" "+order, func(t *testing.T) {
+				_, k := emptyCluster(t)
+				k.run(t, append(slices.Clone(steps[0]), "-f", config("samples/namespace.yaml"))...)
+				for _, folder := range folders {
+					for _, step := range steps {
+						k.run(t, append(slices.Clone(step), "-k", config(folder))...)
+					}
+					k.serve(t)
+					k.run(t, "diff", "-k", config(folder))
+				}
+			})
+		}
+	}
+}
