@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
 )
 
 // neighbours are two tenants: what the first refers to exists in the namespace of the second alone.
@@ -75,28 +76,32 @@ func TestARecordOfSomebodyElseVouchesForNothing(t *testing.T) { // the annotatio
 	theirs.declare("source", `{}`)
 	foreign := theirs.current("indexer")
 	before := theirs.records("indexer")[0]
-	for sentence, record := range map[string]string{
-		"of a namesake in another namespace": foreign.RecordName(),
-		"of another token of this namespace": "",
-	} {
-		name := "indexer"
-		if record == "" {
-			name = "second"
-			mine.declare("first", `{}`)
-			record = mine.current("first").RecordName()
-		}
-		mine.declare(name, `{}`)
-		d := mine.current(name)
-		s := mine.secret(name)
-		s.Annotations[v1alpha1.AnnotationRecord] = record
-		if name == "second" {
-			s.Data = mine.secret("first").Data
+	vouch := func(object string, record token.Digest, data map[string][]byte) {
+		s := mine.secret(object)
+		s.Annotations[v1alpha1.AnnotationRecord] = record.RecordName()
+		if data != nil {
+			s.Data = data
 		}
 		mine.must(admin.Update(t.Context(), s))
-		mine.version(name, 2)
-		if now := mine.current(name); now == d || now.RecordName() == record || !mine.accepted(now) {
-			t.Errorf("a record %s was taken for the token's own", sentence)
-		}
+	}
+
+	mine.declare("indexer", `{}`)
+	own := mine.current("indexer")
+	vouch("indexer", foreign, nil)
+	mine.until("indexer", "names its own record again", func(at *v1alpha1.ApplicationToken) bool {
+		return isReady(at) && mine.secret("indexer").Annotations[v1alpha1.AnnotationRecord] == own.RecordName()
+	})
+	if now := mine.current("indexer"); now != own || !mine.accepted(now) {
+		t.Error("a record of a namesake in another namespace was taken for that of the token in the Secret")
+	}
+
+	mine.declare("first", `{}`)
+	mine.declare("second", `{}`)
+	first, second := mine.current("first"), mine.current("second")
+	vouch("second", first, mine.secret("first").Data)
+	mine.version("second", 2)
+	if now := mine.current("second"); now == second || now == first || !mine.accepted(now) {
+		t.Error("a record of another token of this namespace was taken for the token's own")
 	}
 	if after := theirs.records("indexer"); len(after) != 1 || after[0].ResourceVersion != before.ResourceVersion || !theirs.accepted(foreign) {
 		t.Error("the record of the other namespace was touched")
