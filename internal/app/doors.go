@@ -43,7 +43,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		live: op.Manager.GetAPIReader(), namespace: o.Namespace, complete: op.complete, verifier: verifier, watches: op.watches,
 		limits: freshness.LimitsOf(d.MaxStaleness), log: ctrl.Log.WithName("freshness"), now: time.Now, closed: closed,
 	}
-	if err := register(append(m.collectors(), beats)...); err != nil {
+	if err := op.register(append(m.collectors(), beats)...); err != nil {
 		return err
 	}
 	doors := &server.Doors{

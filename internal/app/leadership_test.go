@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/apptoken/operator/internal/app"
 )
@@ -264,7 +263,7 @@ func TestLeadership_TermsLeaveNothingBehind(t *testing.T) {
 		}
 		eventually(t, "nothing of the term is left", func(context.Context) bool { return listeners(t) <= atRest })
 	}
-	if _, err := metrics.Registry.Gather(); err != nil {
+	if _, err := op.Metrics().Gather(); err != nil {
 		t.Error(err)
 	}
 }

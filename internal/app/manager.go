@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -55,6 +56,7 @@ type Operator struct {
 	ready    map[string]check
 	complete check // whether the index is
 	watches  *freshness.Watches
+	metrics  *prometheus.Registry // of this operator alone
 
 	passwords  cache.Cache // of the Secrets in the operator's own namespace
 	leadership *leadership
@@ -97,7 +99,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	}
 	op := &Operator{
 		Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{},
-		watches: inform.watches,
+		watches: inform.watches, metrics: prometheus.NewRegistry(),
 	}
 	if op.passwords, err = newPasswords(mgr, to, o.Namespace, inform); err != nil {
 		return nil, err
@@ -113,7 +115,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	}
 	collectors = append(collectors, cached)
 	collectors = append(collectors, inventory{mgr.GetCache(), op.Leading, op.Index, time.Now})
-	if err := register(collectors...); err != nil {
+	if err := op.register(collectors...); err != nil {
 		return nil, err
 	}
 	if err := op.openDoors(ctx, store, o); err != nil {

@@ -97,15 +97,21 @@ func newDoorMetrics() doorMetrics {
 	}
 }
 
-// register adds collectors, in place of those of an operator before this one in the same process.
-func register(collectors ...prometheus.Collector) error {
+// register adds collectors to those of this operator. The registry of controller-runtime is one for all operators of a
+// process: a later one would take the place of an earlier one that still runs.
+func (op *Operator) register(collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
-		metrics.Registry.Unregister(c)
-		if err := metrics.Registry.Register(c); err != nil {
+		if err := op.metrics.Register(c); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
 	return nil
+}
+
+// Metrics returns what a scrape of this operator answers with: its own metrics, and those that controller-runtime, client-go
+// and Go count for the whole process.
+func (op *Operator) Metrics() prometheus.Gatherer {
+	return prometheus.Gatherers{metrics.Registry, op.metrics}
 }
 
 // queueDepth returns the metric of how many items wait in work queues. controller-runtime keeps it to itself, and expects no

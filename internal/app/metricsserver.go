@@ -19,7 +19,6 @@ import (
 	"k8s.io/utils/lru"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 
 	"github.com/apptoken/operator/internal/server"
@@ -50,7 +49,7 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 	}
 	op.MetricsAddr = socket.Addr()
 	socket = server.Bound(socket, maxMetricsConnections)
-	handler, logger := scrapeHandler(metrics.Registry), ctrl.Log.WithName("metrics")
+	handler, logger := scrapeHandler(op.Metrics()), ctrl.Log.WithName("metrics")
 	if o.secureMetrics() {
 		if socket, handler, err = op.secure(socket, handler, certificate, logger); err != nil {
 			return err

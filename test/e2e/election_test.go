@@ -50,8 +50,11 @@ func TestTheSecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
 	if elected(second) || !elected(first) {
 		t.Fatalf("elected: the first %t, the second %t", elected(first), elected(second))
 	}
-	if found := samples("apptoken_tokens{"); len(found) > 0 {
+	if found := second.samples("apptoken_tokens{"); len(found) > 0 {
 		t.Errorf("a replica that does not reconcile counts tokens: %v", found)
+	}
+	if found := first.samples("apptoken_tokens{"); len(found) == 0 {
+		t.Error("beside one that does not reconcile, the replica that does counts no tokens")
 	}
 
 	w.must(first.halt())
@@ -111,14 +114,14 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	} {
 		name, _, _ := strings.Cut(want, " ")
 		w.eventually("the metrics say "+want, func(context.Context) bool {
-			found := samples(name)
+			found := op.samples(name)
 			return len(found) == 1 && found[0] == want
 		})
 	}
 	if left := w.expiry(); left <= 3500 || left > 3600 {
 		t.Errorf("a token of an hour has %f seconds left", left)
 	}
-	if got := len(samples("apptoken_records ")); got != 1 {
+	if got := len(op.samples("apptoken_records ")); got != 1 {
 		t.Errorf("there are %d samples of the number of records", got)
 	}
 	if status := w.scrape("prometheus"); status != http.StatusForbidden {

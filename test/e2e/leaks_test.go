@@ -16,7 +16,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
@@ -196,21 +195,23 @@ func dump(ctx context.Context) (map[string]string, error) {
 		bare.Write(s.Metadata)
 	}
 	places["the metadata of Secrets"] = bare.String()
-	places["metrics"] = exposition()
+	for i, op := range begun.all() {
+		places[fmt.Sprintf("the metrics of operator %d", i)] = op.exposition()
+	}
 	return places, nil
 }
 
-// exposition is what a scraper of /metrics sees.
-func exposition() string {
+// exposition is what a scraper of the operator's /metrics sees.
+func (op *operator) exposition() string {
 	answer := httptest.NewRecorder()
-	promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	promhttp.HandlerFor(op.Metrics(), promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	return answer.Body.String()
 }
 
-// samples are the lines of the metrics that begin with a name and hold each of the texts.
-func samples(name string, texts ...string) []string {
+// samples are the lines of the operator's metrics that begin with a name and hold each of the texts.
+func (op *operator) samples(name string, texts ...string) []string {
 	var found []string
-	for line := range strings.Lines(exposition()) {
+	for line := range strings.Lines(op.exposition()) {
 		if strings.HasPrefix(line, name) && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			found = append(found, strings.TrimSpace(line))
 		}

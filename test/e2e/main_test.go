@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -172,6 +173,7 @@ func beginAt(to *rest.Config, o app.Options) (*operator, error) {
 		return nil, err
 	}
 	op := &operator{Operator: wired, end: cancel, done: make(chan error, 1)}
+	begun.add(op)
 	go func() { op.done <- wired.Manager.Start(ctx) }()
 	synced, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
@@ -188,6 +190,26 @@ func (op *operator) halt() error {
 		op.err = <-op.done
 	})
 	return op.err
+}
+
+// started are operators that were started, in this order.
+type started struct {
+	mu  sync.Mutex
+	ops []*operator
+}
+
+var begun started
+
+func (s *started) add(op *operator) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ops = append(s.ops, op)
+}
+
+func (s *started) all() []*operator {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ops)
 }
 
 // shared is the operator of all tests that need none of their own. It is started for the first of them.

@@ -181,7 +181,7 @@ func (w *tenant) expiry() float64 {
 	w.Helper()
 	var left float64
 	w.eventually("the metrics have a sample of the token's expiry", func(context.Context) bool {
-		found := samples("apptoken_token_expiry_seconds", `name="indexer"`, `namespace="`+w.name+`"`)
+		found := w.op.samples("apptoken_token_expiry_seconds", `name="indexer"`, `namespace="`+w.name+`"`)
 		if len(found) != 1 {
 			return false
 		}
