@@ -7,6 +7,9 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
+// created has the API server date the creation of the current version.
+func created(at time.Time) twist { return func(s *scene) { s.have.Current.CreatedAt = at } }
+
 // ahead has the current version of the base scene issued by a clock that was ahead, for a life of 90 days from there.
 func ahead(d time.Duration) twist {
 	return func(s *scene) {
@@ -19,11 +22,16 @@ func TestRotate_VersionIssuedAheadIsDue(t *testing.T) {
 	due := plan.Plan{Do: plan.Issue, Why: plan.IssuedAhead, Version: of("at-2"), ExpiresAt: longLife}
 	noLifetime := func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }
 	rule(t, map[string]ruling{
-		"a minute ahead is as clocks go":      {twist: ahead(time.Minute), want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30*day + time.Minute)}},
-		"more than a minute is not":           {twist: ahead(time.Minute + 1), want: due},
-		"a year is not":                       {twist: ahead(year), want: due},
-		"though nothing else asks for it":     {twist: both(ahead(year), byHand), want: due},
-		"an interval without a lifetime":      {twist: both(ahead(year), noLifetime), want: plan.Plan{Do: plan.Issue, Why: plan.IssuedAhead, Version: of("at-2")}},
+		"a minute ahead is as clocks go":  {twist: ahead(time.Minute), want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30*day + time.Minute)}},
+		"more than a minute is not":       {twist: ahead(time.Minute + 1), want: due},
+		"a year is not":                   {twist: ahead(year), want: due},
+		"though nothing else asks for it": {twist: both(ahead(year), byHand), want: due},
+		"an interval without a lifetime":  {twist: both(ahead(year), noLifetime), want: plan.Plan{Do: plan.Issue, Why: plan.IssuedAhead, Version: of("at-2")}},
+		"created before its issue":        {twist: both(ahead(year), created(noon)), want: due},
+		"created at its issue, so that the clock of now is behind": {
+			twist: both(ahead(year), created(noon.Add(year))),
+			want:  plan.Plan{Why: plan.UpToDate, Wake: noon.Add(year + 30*day)},
+		},
 		"without either its age is no matter": {twist: both(ahead(year), both(noLifetime, byHand)), want: plan.Plan{Why: plan.UpToDate}},
 		"a trigger comes first": {
 			twist: both(ahead(year), func(s *scene) { s.want.Trigger = "2" }),
@@ -71,6 +79,13 @@ func TestSupersede_NeverCountsFromFuture(t *testing.T) {
 				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon.Add(9*day), noon.Add(10*day)
 			}),
 			want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)},
+		},
+		"a successor created at the supersession, so that the clock of now is behind": {
+			twist: both(both(aged, created(noon.Add(9*day))), func(s *scene) {
+				s.have.Current.Predecessor = "at-1"
+				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon.Add(9*day), noon.Add(10*day)
+			}),
+			want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(9*day + 10*time.Minute)},
 		},
 		"its own end stays": {
 			twist: both(aged, func(s *scene) {

@@ -55,13 +55,21 @@ func quietAt(v Version, r Retire, have Observed) time.Time {
 // supersededSince returns when v was superseded: by the clock of the API server, which dated the
 // successor, where that of the operator was behind. The overlap would be too short otherwise.
 func (o Observed) supersededSince(v Version) time.Time {
-	since := v.SupersededAt
+	if created := o.successorCreated(v); created.After(v.SupersededAt.Add(maxAhead)) {
+		return created
+	}
+	return v.SupersededAt
+}
+
+// successorCreated returns when the API server had the last successor of v. Zero: that is not known.
+func (o Observed) successorCreated(v Version) time.Time {
+	var created time.Time
 	for _, s := range o.versions() {
-		if s.Predecessor == v.Record && s.CreatedAt.After(since.Add(maxAhead)) {
-			since = s.CreatedAt
+		if s.Predecessor == v.Record {
+			created = latest(created, s.CreatedAt)
 		}
 	}
-	return since
+	return created
 }
 
 // versions returns the current version, if there is one, and the others, the newest first.

@@ -23,7 +23,6 @@ func TestRetirementDeadlines(t *testing.T) {
 	minute := func(n time.Duration) time.Time { return noon.Add(n * time.Minute) }
 	own := func(d time.Duration) twist { return func(s *scene) { s.have.Others[0].ExpiresAt = noon.Add(d) } }
 
-	created := func(at time.Time) twist { return func(s *scene) { s.have.Current.CreatedAt = at } }
 	unproven, proven := aged, both(aged, moved)
 	meet(t, map[string]deadline{
 		"never used, it goes once quiet since the rotation":                {at: minute(60), twist: proven, then: goes(plan.WentUnused)},

@@ -10,8 +10,14 @@ const MaxSpread = time.Minute
 const maxAhead = time.Minute
 
 // issuedAhead reports whether v was issued by a clock that was ahead. Whatever counts from its issue would come too late.
+// The API server's date of its creation says so too: where now alone does, the clock of now is behind.
 func issuedAhead(now time.Time, v Version) bool {
-	return v.lastIssue().After(now.Add(maxAhead))
+	return isAhead(v.lastIssue(), now, v.CreatedAt)
+}
+
+// isAhead reports whether t lies ahead of now, and of an instant that the API server dated after t. Zero: it dated none.
+func isAhead(t, now, dated time.Time) bool {
+	return t.After(now.Add(maxAhead)) && t.After(dated.Add(maxAhead))
 }
 
 func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedAt) }

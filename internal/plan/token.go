@@ -87,10 +87,11 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	return p, true
 }
 
-// supersededAhead counts the overlap of a predecessor from now where a clock that was ahead marked it.
+// supersededAhead counts the overlap of a predecessor from now where a clock that was ahead marked it. A predecessor is
+// superseded as of the issue of its successor, which the API server dated.
 func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
-		if v.SupersededAt.After(now.Add(maxAhead)) {
+		if isAhead(v.SupersededAt, now, have.successorCreated(v)) {
 			return supersede(v, now, want.Retire), true
 		}
 	}

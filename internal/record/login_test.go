@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -150,6 +152,54 @@ func TestARecordIsOverWhenNothingOfItCanBeGoodAgain(t *testing.T) {
 	} {
 		if got := c.record.Over(c.at); got != c.over {
 			t.Errorf("%s: %v", what, got)
+		}
+	}
+}
+
+// A login lives from its creation, as the API server dates it, where the clock of the replica that issued it was ahead.
+func TestLogin_IssuedAheadLivesNoLonger(t *testing.T) {
+	const ahead = 3 * time.Hour
+	issue := func(created, issued, authenticated time.Time) record.Record {
+		t.Helper()
+		r, err := record.FromObject(object("a", func(obj *v1alpha1.TokenRecord) {
+			obj.CreationTimestamp = metav1.NewTime(created)
+			later := func(d time.Duration) *metav1.Time { return new(metav1.NewTime(issued.Add(d))) }
+			s := &obj.Spec
+			s.Kind, s.IssuedAt, s.ExpiresAt = v1alpha1.RecordKindLogin, metav1.NewTime(issued), later(time.Hour)
+			s.AuthenticatedAt = new(metav1.NewTime(authenticated))
+			s.SessionEndsAt = new(metav1.NewTime(authenticated.Add(12 * time.Hour)))
+			s.Refresh = &v1alpha1.RefreshRecord{
+				Digest: s.Digest, PreviousUntil: later(30 * time.Second), ExpiresAt: later(8 * time.Hour),
+				Recent: []v1alpha1.RecentRefresh{{Digest: s.Digest, Until: *later(20 * time.Second)}},
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	right := issue(noon, noon, noon)
+	for what, c := range map[string]struct{ created, issued, authenticated time.Time }{
+		"hours ahead": {noon, noon.Add(ahead), noon.Add(ahead)},
+		"just ahead":  {noon, noon.Add(time.Minute + time.Second), noon.Add(time.Minute + time.Second)},
+	} {
+		got := issue(c.created, c.issued, c.authenticated)
+		if !got.IssuedAt.Equal(right.IssuedAt) || !got.ExpiresAt.Equal(right.ExpiresAt) || !got.AuthenticatedAt.Equal(right.AuthenticatedAt) ||
+			!got.SessionEndsAt.Equal(right.SessionEndsAt) || !got.Refresh.ExpiresAt.Equal(right.Refresh.ExpiresAt) ||
+			!got.Refresh.PreviousUntil.Equal(right.Refresh.PreviousUntil) || !got.Refresh.Recent[0].Until.Equal(right.Refresh.Recent[0].Until) {
+			t.Errorf("%s: %+v", what, got)
+		}
+	}
+	authenticated := noon.Add(-time.Hour)
+	if got := issue(noon, noon.Add(ahead), authenticated); !got.AuthenticatedAt.Equal(authenticated) || !got.SessionEndsAt.Equal(authenticated.Add(12*time.Hour)) ||
+		!got.ExpiresAt.Equal(right.ExpiresAt) {
+		t.Errorf("a session that another replica began is of %s, ends at %s, its login at %s", got.AuthenticatedAt, got.SessionEndsAt, got.ExpiresAt)
+	}
+	for what, created := range map[string]time.Time{
+		"a minute ahead, as clocks go": noon.Add(-time.Minute), "restored from a backup": noon.Add(24 * time.Hour), "behind": noon.Add(time.Hour),
+	} {
+		if got := issue(created, noon, noon); !got.IssuedAt.Equal(noon) || !got.ExpiresAt.Equal(right.ExpiresAt) || !got.SessionEndsAt.Equal(right.SessionEndsAt) {
+			t.Errorf("%s: of %s, ends at %s", what, got.IssuedAt, got.ExpiresAt)
 		}
 	}
 }

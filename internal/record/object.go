@@ -32,7 +32,7 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("read %s: %w", obj.Name, err)
 	}
-	return Record{
+	r := Record{
 		Kind:         kind,
 		Digest:       digest,
 		Hint:         s.Hint,
@@ -65,7 +65,39 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 		CreatedAt:    obj.CreationTimestamp.Time,
 		revision:     obj.ResourceVersion,
 		uid:          string(obj.UID),
-	}, nil
+	}
+	if s.Kind != v1alpha1.RecordKindApplication {
+		r.date()
+	}
+	return r, nil
+}
+
+// maxAhead is how much later than its creation by the API server the issue of a record may be, as clocks go.
+const maxAhead = time.Minute
+
+// date corrects the record of a login that was issued by a clock that was ahead: its life counts from its creation, which the
+// API server dated, and everything else moves along. A record of an ApplicationToken is the reconcilers' business, which
+// rotate it.
+func (r *Record) date() {
+	ahead := r.IssuedAt.Sub(r.CreatedAt)
+	if ahead <= maxAhead || r.CreatedAt.IsZero() { // which the API server never leaves out
+		return
+	}
+	instants := []*time.Time{&r.IssuedAt, &r.ExpiresAt}
+	if r.AuthenticatedAt.After(r.CreatedAt) { // else another clock dated the session
+		instants = append(instants, &r.AuthenticatedAt, &r.SessionEndsAt)
+	}
+	if r.Refresh != nil {
+		instants = append(instants, &r.Refresh.PreviousUntil, &r.Refresh.ExpiresAt)
+		for i := range r.Refresh.Recent {
+			instants = append(instants, &r.Refresh.Recent[i].Until)
+		}
+	}
+	for _, t := range instants {
+		if !t.IsZero() {
+			*t = t.Add(-ahead)
+		}
+	}
 }
 
 // object writes a Record as a TokenRecord of the store's namespace.
