@@ -147,9 +147,14 @@ func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationTo
 // eventually waits until something holds, and fails with a picture of the namespace.
 func (w *tenant) eventually(sentence string, holds func(context.Context) bool) {
 	w.Helper()
-	err := w.await(patience, holds)
-	if err != nil {
-		w.Fatalf("not within %s: %s\n%s", patience, sentence, w.picture())
+	w.within(patience, sentence, holds)
+}
+
+// within waits so long until something holds, and fails with a picture of the namespace.
+func (w *tenant) within(limit time.Duration, sentence string, holds func(context.Context) bool) {
+	w.Helper()
+	if err := w.await(limit, holds); err != nil {
+		w.Fatalf("not within %s: %s\n%s", limit, sentence, w.picture())
 	}
 }
 
