@@ -22,7 +22,7 @@ func TestEverySectionMeasures(t *testing.T) {
 	var table, progress bytes.Buffer
 	err := run(t.Context(), []string{
 		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
-		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-login-turn=100ms", "-holders=16", "-parallel=16",
+		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-takeovers=1", "-login-turn=100ms", "-holders=16", "-parallel=16",
 	}, &table, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)

@@ -10,7 +10,7 @@
 //	rotate  all tokens rotate at once, while new ones are declared
 //	neighbours  how long new tokens take beside a namespace that asks for as much work as it may, against without it
 //	logins  how many log in, refresh, log out and make tokens, against the bare hash and the same writes by plain clients
-//	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica
+//	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica, and how long a rotation waits for another leader
 //	start   many records in the store, until the operator is ready to serve
 //
 // Nothing here passes or fails by time: a goal that was missed is printed as missed. The operator is the program
@@ -59,24 +59,25 @@ var sections = []section{
 
 // options are the sizes. Their defaults are those of the goals.
 type options struct {
-	only     []string
-	json     string
-	page     string
-	manager  string
-	tokens   int
-	clients  int
-	maxCount int
-	idle     time.Duration
-	probe    time.Duration
-	hostile  int
-	schedule bool
-	records  int
-	index    []int
-	doors    []int
-	turn     time.Duration
-	turns    int
-	rounds   int
-	replicas int
+	only      []string
+	json      string
+	page      string
+	manager   string
+	tokens    int
+	clients   int
+	maxCount  int
+	idle      time.Duration
+	probe     time.Duration
+	hostile   int
+	schedule  bool
+	records   int
+	index     []int
+	doors     []int
+	turn      time.Duration
+	turns     int
+	rounds    int
+	replicas  int
+	takeovers int
 
 	loginTurn time.Duration
 	holders   int
@@ -111,6 +112,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.turns, "turns", 7, "doors, logins: how many times each has its turn")
 	fs.IntVar(&o.rounds, "rounds", 1000, "replicas: how many of each")
 	fs.IntVar(&o.replicas, "replicas", 3, "replicas: how many replicas")
+	fs.IntVar(&o.takeovers, "takeovers", 10, "replicas: how often the leader ends, in order and by force")
 	fs.DurationVar(&o.loginTurn, "login-turn", 5*time.Second, "logins: how long it is logged in at a time, and hashed bare")
 	fs.IntVar(&o.holders, "holders", 400, "logins: how many logins are refreshed and ended in each turn; as many tokens are made")
 	fs.IntVar(&o.parallel, "parallel", 500, "logins: how many come at once when the memory is looked at")
@@ -130,7 +132,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
-	least := min(o.tokens, o.clients, o.records, o.rounds, o.turns, o.replicas, o.holders, o.parallel, o.hostile)
+	least := min(o.tokens, o.clients, o.records, o.rounds, o.turns, o.replicas, o.takeovers, o.holders, o.parallel, o.hostile)
 	if fs.NArg() > 0 || least < 1 || o.probe <= 0 || o.loginTurn <= 0 || o.maxCount < 0 {
 		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
 	}

@@ -104,6 +104,15 @@ func (o *operator) stop() error {
 	}
 }
 
+// kill ends the operator at once, as the loss of its node does.
+func (o *operator) kill() error {
+	if err := o.command.Process.Kill(); err != nil {
+		return fmt.Errorf("kill the operator: %w", err)
+	}
+	<-o.gone
+	return nil
+}
+
 func (o *operator) alive() error {
 	select {
 	case <-o.gone:

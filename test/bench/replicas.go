@@ -46,11 +46,8 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 		if err != nil {
 			return err
 		}
-		o, err := s.launch(ctx, fmt.Sprintf("replica-%d", i), "--leader-elect", "--plain-http", "--bind-address="+door, "--shutdown-delay=0s")
-		if o != nil {
-			r.all, r.doors = append(r.all, o), append(r.doors, door)
-		}
-		if err != nil {
+		r.all, r.doors = append(r.all, nil), append(r.doors, door)
+		if err := r.begin(ctx, i); err != nil {
 			return err
 		}
 	}
@@ -77,7 +74,85 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 		c.goal(row.name+", p99", millis(percentile(took[row.name], 99)), "ms", atMost(row.most))
 		c.add(row.name+", longest", millis(percentile(took[row.name], 100)), "ms")
 	}
+	if len(r.all) == 1 {
+		return nil // none could take over
+	}
+	return r.takeovers(ctx, b)
+}
+
+// begin starts the replica of a number.
+func (r *replicas) begin(ctx context.Context, i int) (err error) {
+	r.all[i], err = r.launch(ctx, fmt.Sprintf("replica-%d", i), "--leader-elect", "--plain-http", "--bind-address="+r.doors[i], "--shutdown-delay=0s")
+	return err
+}
+
+// maxTakeover is the longest pause that docs/operations.md promises once a leader was killed.
+const maxTakeover = 13 * time.Second
+
+// takeovers ends the leader in order, and by force, and measures for how long a rotation that is triggered then waits.
+func (r *replicas) takeovers(ctx context.Context, b *bench) error {
+	ends := []struct {
+		name string
+		end  func(*operator) error
+		most time.Duration
+	}{{"leader ends in order", (*operator).stop, 4 * time.Second}, {"leader is killed", (*operator).kill, maxTakeover}}
+	c := b.report.in(fmt.Sprintf("takeovers, %d times each", b.options.takeovers))
+	for n, how := range ends {
+		var took []time.Duration
+		for i := range b.options.takeovers {
+			b.say("replicas: %s, %d of %d", how.name, i, b.options.takeovers)
+			d, err := r.takeover(ctx, fmt.Sprintf("takeover-%d-%d", n, i), how.end)
+			if err != nil {
+				return fmt.Errorf("%s, round %d: %w", how.name, i, err)
+			}
+			took = append(took, d)
+		}
+		c.add(how.name+": until a rotation triggered then is in the Secret, median", percentile(took, 50).Seconds(), "s")
+		c.goal(how.name+": longest", percentile(took, 100).Seconds(), "s", atMost(how.most.Seconds()))
+	}
 	return nil
+}
+
+func (r *replicas) takeover(ctx context.Context, name string, end func(*operator) error) (time.Duration, error) {
+	at := declare(newNamespace, name)
+	if err := r.clients[0].Create(ctx, at); err != nil {
+		return 0, err
+	}
+	key := client.ObjectKeyFromObject(at)
+	text, _, err := r.goods.after(ctx, key, "")
+	if err != nil {
+		return 0, err
+	}
+	leader, err := r.leader(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := end(r.all[leader]); err != nil {
+		return 0, err
+	}
+	ended := time.Now()
+	if err := r.clients[0].Patch(ctx, at, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rotation":{"trigger":"2"}}}`))); err != nil {
+		return 0, err
+	}
+	_, rotated, err := r.goods.after(ctx, key, text)
+	if err != nil {
+		return 0, err
+	}
+	return rotated.Sub(ended), r.begin(ctx, leader)
+}
+
+// leader finds the replica that reconciles: the one that counts tokens.
+func (r *replicas) leader(ctx context.Context) (int, error) {
+	for i, o := range r.all {
+		tokens, err := o.metric(ctx, "apptoken_tokens", "")
+		if err != nil {
+			return 0, err
+		}
+		if tokens > 0 {
+			return i, nil
+		}
+	}
+	return 0, errors.New("no replica leads")
 }
 
 // What is measured, from the answer of whoever was told until the last replica says so.
