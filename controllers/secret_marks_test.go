@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -338,31 +339,40 @@ func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
 	}
 }
 
-// Others can make the annotation name another record than that of the token in the Secret.
+// Others can make the annotation name another record than that of the token in the Secret, and take other marks off as well.
 func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
-	w := newWorld(t)
-	w.must(w.declare())
-	o := w.cached()
-	w.must(o.settle())
-	held := w.theRecord()
-	tok, err := token.Mint(token.Application, rand.Reader)
-	w.must(err)
-	r := w.newest()
-	orphan, err := record.NewKube(api, api, w.own).Add(w.ctx, record.Record{
-		Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
-	})
-	w.must(err)
-	w.editSecret(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = orphan.Name() })
-	w.now = w.now.Add(2 * plan.LitterAge)
-	var obj v1alpha1.TokenRecord
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj))
-	_, err = o.records.Reconcile(w.ctx, &obj)
-	w.must(err)
-	if err := api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj); err != nil {
-		t.Fatalf("the record of the token in the Secret: %v", err)
-	}
-	w.must(o.settle())
-	if !w.isMarkedWith(held) || w.recordsLeft() != 1 {
-		t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
+	for subset := range 1 << len(marks) {
+		if subset&(1<<slices.IndexFunc(marks, func(m mark) bool { return m.name == "annotation record" })) != 0 {
+			continue
+		}
+		names, _ := stripped(subset)
+		t.Run("without "+names, func(t *testing.T) {
+			w := newWorld(t)
+			w.must(w.declare())
+			o := w.cached()
+			w.must(o.settle())
+			held := w.theRecord()
+			tok, err := token.Mint(token.Application, rand.Reader)
+			w.must(err)
+			r := w.newest()
+			orphan, err := record.NewKube(api, api, w.own).Add(w.ctx, record.Record{
+				Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
+			})
+			w.must(err)
+			w.editSecret(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = orphan.Name() })
+			w.strip(subset)
+			w.now = w.now.Add(2 * plan.LitterAge)
+			var obj v1alpha1.TokenRecord
+			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj))
+			_, err = o.records.Reconcile(w.ctx, &obj)
+			w.must(err)
+			if err := api.Get(w.ctx, types.NamespacedName{Namespace: w.own, Name: held}, &obj); err != nil {
+				t.Fatalf("the record of the token in the Secret: %v", err)
+			}
+			w.must(o.settle())
+			if !w.isMarkedWith(held) || w.recordsLeft() != 1 {
+				t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
+			}
+		})
 	}
 }

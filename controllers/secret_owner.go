@@ -89,15 +89,19 @@ func namedRecords(secret *corev1.Secret) []string {
 // mayRead reports whether the operator may read the content of a Secret for a token. Any mark of the operator's suffices, and
 // where all were taken off, that the status names the Secret as the one that holds the token.
 func (s *seen) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool {
+	_, named := s.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
+	return mayRead(at, secret, len(s.records) > 0) || named && !isControlledByOther(secret, at)
+}
+
+// mayRead is the part of seen.mayRead that needs no records. hasRecords reports whether the token has any.
+func mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords bool) bool {
 	if secret.GetLabels()[v1alpha1.LabelManaged] == "true" || metav1.IsControlledBy(secret, at) {
 		return true
 	}
 	if isControlledByOther(secret, at) {
 		return false
 	}
-	_, named := s.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
-	labelled := secret.GetLabels()[v1alpha1.LabelToken] == at.Name && len(s.records) > 0
-	return named || labelled || at.Status.SecretName == secret.GetName()
+	return secret.GetLabels()[v1alpha1.LabelToken] == at.Name && hasRecords || at.Status.SecretName == secret.GetName()
 }
 
 // isControlledByOther reports whether the controller of a Secret is anything else than an ApplicationToken of this name. Such a

@@ -145,7 +145,7 @@ func (r *TokenRecords) named(ctx context.Context, at *v1alpha1.ApplicationToken,
 		return "", false, nil
 	}
 	named = secret.GetAnnotations()[v1alpha1.AnnotationRecord]
-	if !sure || named == rec.Name() || secret.GetLabels()[v1alpha1.LabelManaged] != "true" {
+	if !sure || named == rec.Name() || !mayRead(at, secret, true) {
 		return named, false, nil
 	}
 	var managed corev1.Secret

@@ -111,6 +111,7 @@ func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
 		{"update", "coordination.k8s.io", "leases", system, always},
 		{"update", "coordination.k8s.io", "leases", other, never},
 		{"create", "", "events", system, always},
+		{"patch", "", "events", system, always},
 		{"create", "events.k8s.io", "events", metav1.NamespaceDefault, always},
 		{"create", "events.k8s.io", "events", served, always},
 		{"create", "events.k8s.io", "events", other, everywhere},

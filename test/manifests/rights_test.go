@@ -46,7 +46,7 @@ var (
 		"/secrets apptoken-operator-tls":        "update",
 		"coordination.k8s.io/leases":            "create get update",
 		"events.k8s.io/events":                  "create patch",
-		"/events":                               "create",
+		"/events":                               "create patch",
 	}
 	// In the namespace default, where Kubernetes keeps events about Clients and Users.
 	telling = rights{"events.k8s.io/events": "create patch"}
