@@ -12,9 +12,10 @@ import (
 // byAnswer reports whether the versions of a token are delivered in responses of the HTTP API. Only
 // tokens in the operator's own namespace are.
 //
-// The token itself then has the part that a Secret has elsewhere. Its annotation names the record
-// of the current version and is written by resource version, so that of several attempts to make a
-// version one succeeds. No response is sent before the annotation is written.
+// For such a token the ApplicationToken decides a race, as the Secret does for others. Its
+// annotation names the record of the current version. The annotation is written by resource
+// version, so that one of several attempts to make a version succeeds. No response is sent before
+// it is written.
 func byAnswer(at *v1alpha1.ApplicationToken, own string) bool {
 	return at.Spec.Delivery == v1alpha1.DeliveryResponse && at.Namespace == own
 }

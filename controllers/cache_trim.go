@@ -106,8 +106,8 @@ func secretBytes(s *corev1.Secret) int {
 	return s.Size() + entryCost*(len(s.Data)+len(s.Labels)+len(s.Annotations)+len(s.OwnerReferences)+len(s.Finalizers))
 }
 
-// trimToken removes labels and foreign annotations, which no reconciler reads. Of an
-// ApplicationToken that is still larger than maxCached it keeps what is read of many tokens at
+// trimToken removes labels and foreign annotations, which no reconciler reads. If an
+// ApplicationToken is still larger than maxCached, trimToken keeps what is read of many tokens at
 // once: the client and user, the requested grants, the state and the status.
 func trimToken(at *v1alpha1.ApplicationToken) {
 	at.ManagedFields, at.Labels = nil, nil

@@ -59,9 +59,9 @@ type wish struct {
 	secret   secretWish
 }
 
-// understand builds the desired state from a spec and its references. What stands in the way
-// becomes a Refusal: the first that is found, from the widest to the narrowest. understand reads no
-// clock and no cluster.
+// understand builds the desired state from a spec and its references. An obstacle becomes a
+// Refusal: the first that is found, from the widest to the narrowest. understand reads no clock and
+// no cluster.
 func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 	w := wish{asked: s.asked, kind: kindFor(s.asked), quota: s.quota}
 	w.State = map[v1alpha1.TokenState]plan.State{

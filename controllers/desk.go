@@ -45,7 +45,7 @@ type Desk struct {
 	Now       func() time.Time
 	Entropy   io.Reader
 	Events    events.EventRecorder
-	Ended     func(token.Digest)      // called with each credential that Desk ended
+	Ended     func(token.Digest)      // called with each credential that was ended here
 	Used      func(token.Digest) bool // reports whether this replica has seen the credential in use
 }
 
@@ -61,8 +61,7 @@ func (d *Desk) lookout() lookout { return lookout{d.Client, d.Live, d.Records} }
 
 func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // records hold whole seconds
 
-// unavailable returns err if callers of Desk know it, and otherwise wraps it in
-// desk.ErrUnavailable.
+// unavailable returns err if callers know it, and otherwise wraps it in desk.ErrUnavailable.
 func unavailable(err error) error {
 	known := []error{nil, desk.ErrMissing, desk.ErrTaken, desk.ErrDone, desk.ErrSuperseded, desk.ErrUnavailable}
 	_, refused := errors.AsType[*desk.Refused](err)
@@ -78,8 +77,8 @@ func refused(field, format string, args ...any) error {
 	return &desk.Refused{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// declaredMark separates namespace and name of a token that was not created by Desk. No name that
-// Desk accepts for a new token contains it.
+// declaredMark separates namespace and name of a token that is declared in Kubernetes. No name that
+// the management API accepts for a new token contains it.
 const declaredMark = ":"
 
 var givenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
@@ -106,8 +105,8 @@ func scopeOf(at *v1alpha1.ApplicationToken) desk.Scope {
 	return desk.Scope{Client: clientOf(at), User: userOf(at)}
 }
 
-// madeHere reports whether Desk created a token, so that the token goes by the name that it was
-// given.
+// madeHere reports whether the management API created a token, so that the token goes by the name
+// that it was given.
 func (d *Desk) madeHere(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
 	return byAnswer(at, d.Namespace) && givenName.MatchString(given) && objectName(scopeOf(at), given) == at.Name

@@ -20,9 +20,9 @@ var errStopped error = &desk.Denied{
 }
 
 // suspendedHere reports whether the management API, and no other writer, set the present state of a
-// token. The API server records in metadata.managedFields who set each field, in the write that
-// sets it. So the result cannot outlive the state that it is about, as an annotation could. Where
-// managedFields do not tell, the state counts as set by another writer.
+// token. The API server records in metadata.managedFields which manager set each field, in the
+// write that sets it. So the result cannot outlive the state that it is about, as an annotation
+// could. Without such a record, the state counts as set by another writer.
 func suspendedHere(at *v1alpha1.ApplicationToken) bool {
 	owned := false
 	for i := range at.ManagedFields {

@@ -36,8 +36,8 @@ type successor struct {
 	tok token.Token
 }
 
-// succeed makes a version that takes over, and names it in the object by resource version. Of
-// several calls one succeeds, and the others decide again on the new state.
+// succeed makes a version that takes over, and names it in the object by resource version. One of
+// several calls succeeds, and the others decide again on the new state.
 func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (desk.Issued, error) {
 	var mine *successor
 	fail := func(err error) (desk.Issued, error) {
