@@ -23,7 +23,7 @@ import (
 // passedOn lists the labels and annotations that came from the spec.
 const passedOn = "apptoken.dev/passed-on"
 
-// mark is one thing by which the operator knows the Secret of a token.
+// mark is one of the marks by which the operator recognizes the Secret of a token.
 type mark struct {
 	name  string
 	finds bool // it suffices to find the Secret
@@ -38,7 +38,8 @@ var marks = []mark{
 	{"owner reference", true, func(s *corev1.Secret) { s.OwnerReferences = nil }},
 }
 
-// stripped returns the names of the marks of a subset, and whether one is left that finds the Secret.
+// stripped returns the names of the marks of a subset, and reports whether a mark is left that
+// finds the Secret.
 func stripped(subset int) (names string, found bool) {
 	var all []string
 	for i, m := range marks {
@@ -60,7 +61,7 @@ func (w *world) editSecret(change func(*corev1.Secret)) {
 	w.must(api.Update(w.ctx, &s))
 }
 
-// strip takes a subset of the marks off the token's Secret.
+// strip removes a subset of the marks from the token's Secret.
 func (w *world) strip(subset int) {
 	w.t.Helper()
 	w.editSecret(func(s *corev1.Secret) {
@@ -72,13 +73,13 @@ func (w *world) strip(subset int) {
 	})
 }
 
-// isMarked reports whether the token's Secret has every mark, of the newest record.
+// isMarked reports whether the token's Secret has every mark, and names the newest record.
 func (w *world) isMarked() bool {
 	w.t.Helper()
 	return w.isMarkedWith(w.theRecord())
 }
 
-// isMarkedWith reports whether the token's Secret has every mark, and names a record.
+// isMarkedWith reports whether the token's Secret has every mark, and names that record.
 func (w *world) isMarkedWith(name string) bool {
 	w.t.Helper()
 	var s corev1.Secret
@@ -87,7 +88,7 @@ func (w *world) isMarkedWith(name string) bool {
 		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.token())
 }
 
-// cached starts an operator whose reads of Secrets and tokens are as from the operator's cache.
+// cached starts an operator that reads Secrets and tokens as from the operator's cache.
 func (w *world) cached() *operator {
 	c := w.faults(0, mode{}).wrap(api)
 	return w.start(trimming(c), c)
@@ -115,7 +116,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 			for subset := 1; subset < 1<<len(marks); subset++ {
 				names, found := stripped(subset)
 				if c.statusLost && !found {
-					continue // nothing is left that tells of this Secret
+					continue // no mark is left that names this Secret
 				}
 				w.strip(subset)
 				if c.statusLost {
@@ -133,7 +134,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 	}
 }
 
-// Deletion finds the Secret before the marks are put back.
+// Deletion finds the Secret before the marks are restored.
 func TestMarks_DeletionFindsTheSecret(t *testing.T) {
 	for subset := 1; subset < 1<<len(marks); subset++ {
 		names, _ := stripped(subset)
@@ -186,7 +187,7 @@ func TestMarks_WrongOnesAreReplaced(t *testing.T) {
 	}
 }
 
-// A token whose record was deleted is dead, whatever names it.
+// A token whose record was deleted is invalid, whatever names it.
 func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declareLabelled("team"))
@@ -201,7 +202,7 @@ func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
 	}
 }
 
-// config/policy refuses the operator a Secret that another controller has taken.
+// config/policy denies the operator writes to a Secret that another controller has taken.
 func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declareLabelled("team"))
@@ -241,7 +242,8 @@ func TestMarks_RenameFindsTheFormerSecret(t *testing.T) {
 	}
 }
 
-// A mutating webhook that takes a mark off each write is reported, and the operator does not write again and again.
+// The operator reports a mutating webhook that removes a mark from each write, and does not write
+// again and again.
 func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		strips bool // from the first write on
@@ -302,8 +304,8 @@ func webhook(c client.WithWatch, change func(*corev1.Secret)) client.WithWatch {
 	})
 }
 
-// The cache does not see a Secret without the label. Reads that wait there for a write end at a deadline, and the deletion of such a
-// Secret must not be waited for at all.
+// The cache never shows a Secret without the label. Reads that wait there for a write end at a
+// deadline. No read must wait for the deletion of such a Secret.
 func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
 	w := newWorld(t)
 	counted := w.faults(0, mode{}).wrap(api)
@@ -338,7 +340,7 @@ func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
 	}
 }
 
-// Others can make the annotation name another record than that of the token in the Secret.
+// Other writers can make the annotation name a record that is not that of the token in the Secret.
 func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())
