@@ -182,7 +182,7 @@ func (r *ApplicationTokens) put(ctx context.Context, secret *corev1.Secret) erro
 }
 
 // answered reports whether the API server decided about a request, as opposed to being unreachable,
-// too slow or out of order.
+// too slow or failing.
 func answered(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)

@@ -230,9 +230,9 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 	}
 }
 
-// defaultMinRotationInterval is the minimum interval between rotations by interval, calendar or
-// lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant could slow
-// others down.
+// defaultMinRotationInterval is the default minimum interval between rotations by interval,
+// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
+// could slow others down.
 const defaultMinRotationInterval = 10 * time.Minute
 
 // pacedFrom is the instant from which calendars are sampled. It is fixed, so that the same spec

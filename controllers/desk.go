@@ -200,7 +200,8 @@ func (d *Desk) within(ctx context.Context, s desk.Scope) (func(*v1alpha1.Applica
 }
 
 // edit changes a token. As long as another writer comes first, it tries again on the token as it is
-// then. If nothing is left to change, the response to an earlier attempt was lost.
+// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
+// was lost.
 func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
 	unheard := 0

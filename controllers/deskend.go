@@ -46,7 +46,7 @@ func (d *Desk) Revoke(ctx context.Context, s desk.Scope, name string) error {
 	return nil
 }
 
-// release removes the finalizer of a deleted token that has no records left, so that its name is
+// release removes the finalizer of a deleted token whose records were ended, so that its name is
 // free. The reconciler would do the same.
 func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	var now v1alpha1.ApplicationToken

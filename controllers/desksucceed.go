@@ -90,8 +90,8 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 }
 
 // turn observes the state at the API server and decides. Like the planner, it makes room for
-// another predecessor first. After a crash behind the decision nothing else would, and more
-// predecessors would be left than are kept.
+// another predecessor first. If the process crashes after the decision, nothing else does, and more
+// predecessors are left than are allowed.
 func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (turn, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {

@@ -19,9 +19,9 @@ import (
 const maxExchange = 16
 
 // exchange returns the names of the other tokens of a cycle in which a token waits. Two tokens that
-// exchange the names of their Secrets form one. It follows the owner of the Secret that the token
-// asks for, then the owner of the Secret that this one asks for, until one waits for the token's
-// own. It returns nil if there is no cycle: the wait then ends when another token moves.
+// exchange the names of their Secrets form one. It starts at the owner of the Secret that the token
+// asks for. It goes on to the owner of the Secret that this one asks for, until one waits for the
+// token's own. It returns nil if there is no cycle: the wait then ends when another token moves.
 func (r *ApplicationTokens) exchange(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
 	var circle []string
 	name := secretNames(at)[0]

@@ -79,8 +79,8 @@ func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, wh
 	return time.Time{}, nil
 }
 
-// judge evaluates a record by what the cache shows. It asks the API server about what the reason
-// why rests on.
+// judge evaluates a record by what the cache shows. It asks the API server for what the reason why
+// depends on.
 func (r *Logins) judge(ctx context.Context, now time.Time, rec record.Record, why login.Why) (login.Why, time.Time, error) {
 	var users client.Reader = r.Client
 	password, predecessor := r.password, r.Records.Get

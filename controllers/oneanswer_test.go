@@ -12,8 +12,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// A namespace without a grant sees the same whether a client or user exists, is suspended, or has
-// what it asks for.
+// A namespace without a grant gets the same answer whether a client or user exists, is suspended,
+// or has what the namespace asks for.
 func TestErrors_OneAnswerUntilGranted(t *testing.T) {
 	type change = func(*world)
 	client := func(edit func(*v1alpha1.ClientSpec)) change {

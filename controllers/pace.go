@@ -25,7 +25,7 @@ type SweepPace struct {
 	notice  rate.Sometimes
 }
 
-// NewSweepPace returns a SweepPace of perSecond records a second, after a burst at once.
+// NewSweepPace returns a SweepPace of perSecond records a second, after burst records at once.
 func NewSweepPace(perSecond rate.Limit, burst int) *SweepPace {
 	return &SweepPace{limiter: rate.NewLimiter(perSecond, burst), notice: rate.Sometimes{Interval: time.Minute}}
 }

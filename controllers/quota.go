@@ -264,8 +264,9 @@ func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 	}
 }
 
-// evaluate decides whether a token gets quota, if nothing else stands in its way or if it has
-// versions already: without quota they are rejected. It returns the desired state that follows.
+// evaluate decides whether a token gets quota. It does so if nothing else stands in its way, if the
+// token has versions already, or if it is delivered in responses: without quota, versions are
+// rejected. It returns the desired state that follows.
 func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings, w wish, s seen) (wish, error) {
 	own := r.Quota.own
 	versions := s.Current != nil || len(s.Others) > 0

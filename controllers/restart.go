@@ -105,6 +105,6 @@ func (r *ApplicationTokens) mark(ctx context.Context, w workload, key, value str
 		w.template.Annotations = map[string]string{}
 	}
 	w.template.Annotations[key] = value
-	// Workloads are not watched, so that no later read could wait for this write.
+	// Workloads are not watched, so a later read could not wait for this write.
 	return r.Client.Patch(ctx, w.object, client.MergeFrom(before), client.DisableReadYourWritesConsistency)
 }

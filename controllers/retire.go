@@ -126,7 +126,8 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	return nil
 }
 
-// everything is look for the last time: it also reads the records that only the status names.
+// everything observes as look does, for the last time: it also reads the records that only the
+// status names.
 func (r *ApplicationTokens) everything(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
 	s, err := r.look(ctx, at, w)
 	if err != nil {

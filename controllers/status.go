@@ -105,7 +105,7 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
 }
 
-// issued returns a message that names the place of the token.
+// issued returns a message that names the Secret, or the response, that holds the token.
 func issued(w wish, s seen) string {
 	if w.Answered {
 		return fmt.Sprintf("given in the answer of the HTTP API, version %d (%s)", s.Current.Number, s.Current.Hint)

@@ -125,8 +125,9 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	return o, nil
 }
 
-// named returns the record that a Secret of the owner names; empty: none. If sure is set, it also
-// reports whether the Secret holds the token of rec: other writers can change the annotation.
+// named returns the record that a Secret of the owner names; empty: none. If sure is set and the
+// Secret is labelled as managed, it also reports whether the Secret holds the token of rec: other
+// writers can change the annotation.
 func (r *TokenRecords) named(ctx context.Context, at *v1alpha1.ApplicationToken, name string, rec record.Record, sure bool) (named string, holds bool, err error) {
 	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
 	var secret client.Object = &corev1.Secret{} // the cache has only managed Secrets
