@@ -17,10 +17,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// errLost says that somebody else wrote the Secret first: read again and decide again.
+// errLost reports that another writer changed the Secret first. The next pass reads and decides
+// again.
 var errLost = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
 
-// act does the one thing that p says, and notes in s what is there now.
+// act performs the action of p, and records its result in s.
 func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w wish, s *seen, p plan.Plan) error {
 	before := s.records[p.Version.Record]
 	switch p.Do {
@@ -72,8 +73,8 @@ func (r *ApplicationTokens) change(ctx context.Context, s *seen, before, after r
 	return nil
 }
 
-// issue makes a version: record first, Secret second. A crash between the two leaves a record whose plaintext nobody
-// has; the sweep takes it.
+// issue makes a version: record first, Secret second. A crash between the two leaves a record whose
+// plaintext no consumer has. Garbage collection deletes it.
 func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w wish, s *seen, p plan.Plan) error {
 	tok, again := r.undelivered.recall(at, s)
 	if !again {
@@ -119,7 +120,8 @@ func (r *ApplicationTokens) issue(ctx context.Context, now time.Time, at *v1alph
 	return nil
 }
 
-// nextNumber counts on from the highest version that anything remembers.
+// nextNumber returns the number after the highest version that the status or a record names. The
+// pending record does not count.
 func nextNumber(at *v1alpha1.ApplicationToken, s *seen) int64 {
 	var last int64
 	if at.Status.Current != nil {
@@ -133,9 +135,10 @@ func nextNumber(at *v1alpha1.ApplicationToken, s *seen) int64 {
 	return last + 1
 }
 
-// deliver writes the Secret that makes rec the current record. Creation, or the resource version, decides who wins
-// where several try. Whoever loses takes back the record, but only once it is sure to have lost: an answer can be lost,
-// or be one to a repetition of a write that has landed. Otherwise the next attempt is with the same token.
+// deliver writes the Secret that makes rec the current record. Where several passes try, the
+// Secret's creation or its resource version decides which of them wins. The loser deletes its
+// record, but only once it certainly lost: a response can be lost, or answer a repetition of a
+// write that was applied. Until then the next attempt uses the same token.
 func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret, rec record.Record) error {
 	there := secret.ResourceVersion != ""
 	err := r.put(ctx, secret)
@@ -163,7 +166,7 @@ func (r *ApplicationTokens) deliver(ctx context.Context, at *v1alpha1.Applicatio
 	switch {
 	case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !s.owns(at, live)):
 		s.secret, s.foreign = live, true
-		return nil // the planner says what follows
+		return nil // the planner decides what follows
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return errLost
 	default:
@@ -178,13 +181,15 @@ func (r *ApplicationTokens) put(ctx context.Context, secret *corev1.Secret) erro
 	return r.Client.Update(ctx, secret)
 }
 
-// answered says whether the API server took a decision, as opposed to being out of reach, out of time or out of order.
+// answered reports whether the API server decided about a request, as opposed to being unreachable,
+// too slow or failing.
 func answered(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
 }
 
-// render writes the token that the Secret holds anew, as the spec asks now; under a new name too, if that is what changed.
+// render writes the token that the Secret holds again, as the spec now asks. If the spec names
+// another Secret, render writes that one.
 func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen, rec record.Record) error {
 	secret := &corev1.Secret{}
 	if s.secret != nil {
@@ -214,13 +219,13 @@ func (r *ApplicationTokens) render(ctx context.Context, at *v1alpha1.Application
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
 	s.secret = secret
-	if !w.current(secret, at, rec, s.token) { // to write it again would be answered in the same way
+	if !w.current(secret, at, rec, s.token) { // writing it again would have the same result
 		return r.refusals.rewritten(r.Now(), at, secret)
 	}
 	return nil
 }
 
-// dropFormer deletes the Secret of the name that the spec asked for before, once the new one holds the token.
+// dropFormer deletes the Secret of the former name once the Secret of the new name holds the token.
 func (r *ApplicationTokens) dropFormer(ctx context.Context, s *seen) error {
 	if s.former == nil || s.secret == nil || s.Current == nil || s.Secret == plan.SecretForeign {
 		return nil

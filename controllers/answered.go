@@ -9,17 +9,18 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// byAnswer says whether the versions of a token are given in answers of the HTTP API: those alone that it makes, in the
-// operator's own namespace.
+// byAnswer reports whether the versions of a token are delivered in responses of the HTTP API. Only
+// tokens in the operator's own namespace are.
 //
-// What the Secret is to others, the token itself is to these: its annotation names the record of the current version, and
-// is written by its resource version, so that of many who make a version one succeeds. Until the annotation is there, no
-// answer was given.
+// For such a token the ApplicationToken decides a race, as the Secret does for others. Its
+// annotation names the record of the current version. The annotation is written by resource
+// version, so that one of several attempts to make a version succeeds. No response is sent before
+// it is written.
 func byAnswer(at *v1alpha1.ApplicationToken, own string) bool {
 	return at.Spec.Delivery == v1alpha1.DeliveryResponse && at.Namespace == own
 }
 
-// delivery refuses what does not go with delivery Response.
+// delivery refuses what cannot be combined with delivery Response.
 func delivery(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	r := at.Spec.Rotation
 	switch {
@@ -32,7 +33,8 @@ func delivery(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	}
 }
 
-// grantsOfAnswer cuts what is asked down to what the client has. Who writes in the operator's own namespace needs no grant.
+// grantsOfAnswer cuts the requested grants down to what the client has. A writer in the operator's
+// own namespace needs no grant.
 func grantsOfAnswer(s surroundings, refuse refuser) *plan.Grants {
 	held := ceiling(s.client).Cut(s.asked.roles, s.asked.permissions)
 	if held.Over() {
@@ -44,8 +46,9 @@ func grantsOfAnswer(s surroundings, refuse refuser) *plan.Grants {
 	}
 }
 
-// deliveredRecord returns the record that a token of delivery Response names; empty: none. Where another tool took the annotation
-// off, the status names the record. An attempt to make the token again says that nothing was delivered.
+// deliveredRecord returns the name of the record that a token of delivery Response names, or "" if
+// there is none. If another tool removed the annotation, the status names the record. An annotation
+// of an attempt to make the token again means that nothing was delivered.
 func deliveredRecord(at *v1alpha1.ApplicationToken) string {
 	name := at.Annotations[v1alpha1.AnnotationRecord]
 	if name != "" || at.Annotations[v1alpha1.AnnotationAttempt] != "" || at.Status.Current == nil {
@@ -54,7 +57,7 @@ func deliveredRecord(at *v1alpha1.ApplicationToken) string {
 	return at.Status.Current.Record
 }
 
-// nameRecord puts back the annotation of a token of delivery Response.
+// nameRecord restores the annotation by which a token of delivery Response names its record.
 func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
 	before := at.DeepCopy()
 	if at.Annotations == nil {
@@ -67,8 +70,8 @@ func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.Applica
 	return nil
 }
 
-// deriveAnswered says what the records of a token mean that is given in answers. It returns the uid of the owner that the
-// current one names.
+// deriveAnswered sets the observed state of a token that is delivered in responses. It returns the
+// uid of the owner that the current record names.
 func (s *seen) deriveAnswered(at *v1alpha1.ApplicationToken) string {
 	s.Secret = plan.SecretAbsent
 	named, there := s.records[deliveredRecord(at)]

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// What the API server is told of tokens that nobody gave in an answer.
+// A token that no response delivered is reported, but only after the time that a response takes.
 func TestAResponseThatNeverArrived(t *testing.T) {
 	w := newWorld(t)
 	at := &v1alpha1.ApplicationToken{
@@ -87,7 +87,7 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	}
 }
 
-// A tool that replaces the ApplicationToken takes the annotation off by which it names its record.
+// A tool that replaces the ApplicationToken removes the annotation that names its record.
 func TestResponse_LostAnnotationIsPutBack(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)

@@ -16,10 +16,12 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// mostSteps bounds the actions of one pass. Each brings the token closer to rest, and few need more than six.
+// mostSteps bounds the actions of one pass. Each action brings the token closer to the desired
+// state, and few passes need more than six.
 const mostSteps = 32
 
-// errRestless says that a pass took mostSteps actions and more were left: two rules undo each other.
+// errRestless reports that a pass took mostSteps actions and more were left: two rules undo each
+// other.
 var errRestless = errors.New("the token did not come to rest")
 
 // ApplicationTokens reconciles ApplicationTokens.
@@ -28,7 +30,7 @@ type ApplicationTokens struct {
 	Live    client.Reader // reads are from the API server
 	Records *record.Kube
 	Now     func() time.Time
-	Entropy io.Reader // crypto/rand, but for tests of what happens without
+	Entropy io.Reader // crypto/rand, except in tests of its failure
 	Events  events.EventRecorder
 	Metrics *Metrics
 	Quota   *Quota
@@ -38,12 +40,13 @@ type ApplicationTokens struct {
 	refusals    refusals
 	restarts    restartRetries
 	undelivered undelivered
-	offered     tokenMemory // what Secrets hold that their owners offer
+	offered     tokenMemory // tokens in Secrets that their owners offer for adoption
 }
 
-// Reconcile is one pass: observe, plan, act, until there is nothing to do, and say so.
+// Reconcile runs one pass: it observes, plans and acts until nothing is left to do, and then
+// updates the status.
 func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToken) (ctrl.Result, error) {
-	now := r.Now().Truncate(time.Second) // what records and statuses can hold
+	now := r.Now().Truncate(time.Second) // records and statuses hold whole seconds
 	if isTrimmed(at) {
 		at = &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}}
 		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(at), at); err != nil {
@@ -56,13 +59,13 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 	before := at.DeepCopy()
 	w, s, p, err := r.converge(ctx, now, at)
 	if ended(ctx) || stale(err) {
-		return settle(now, time.Time{}, err, nil) // what we know is not worth saying
+		return settle(now, time.Time{}, err, nil) // what was read is out of date or incomplete
 	}
 	if p.Why == plan.OnItsWay && err == nil {
-		return settle(r.Now(), p.Wake, nil, nil) // there is nothing to be said yet
+		return settle(r.Now(), p.Wake, nil, nil) // there is nothing to report yet
 	}
 	describe(now, at, w, s, p, err)
-	if _, refused := errors.AsType[*Refuse](err); err == nil || refused { // else the next pass uses the place
+	if _, refused := errors.AsType[*Refuse](err); err == nil || refused { // otherwise the next pass uses the reservation
 		r.Quota.release(at)
 	}
 	restarted := r.restart(ctx, now, at, s)
@@ -70,7 +73,8 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 	return settle(r.Now(), earliest(p.Wake, restarted), err, statusErr)
 }
 
-// converge plans and acts until the planner has nothing more to do. It returns the last plan, and what there is then.
+// converge plans and acts until the planner has nothing left to do. It returns the last plan, and
+// the desired and observed state at that time.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
 	s.UsesKnownFrom = r.usesKnownFrom
@@ -109,9 +113,10 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 	return w, s, plan.Plan{}, errRestless
 }
 
-// observe reads what a token depends on and what there is of it. It restores what was lost beside the Secret and the records:
-// what a clone took over, the finalizer, without which a deletion would leave the records behind, and the annotation by which a
-// token of delivery Response names its record.
+// observe reads what a token depends on and its observed state. It restores what was lost beside
+// the Secret and the records: the grants that a clone took over, the finalizer, and the annotation
+// by which a token of delivery Response names its record. Without the finalizer, a deletion would
+// leave the records behind.
 func (r *ApplicationTokens) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, wish, seen, error) {
 	resolver := lookout{r.Client, r.Live, r.Records}
 	around, err := resolver.around(ctx, at)

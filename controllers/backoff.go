@@ -9,15 +9,15 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// Delays after which the operator tries again what the cluster refuses and does not announce: a Secret that a quota or a policy
-// refuses, a restart target that is missing. The delay doubles with each failure, so that a tenant with thousands of such
-// tokens costs little.
+// Bounds of the delay before the operator retries what the cluster rejects without announcing a
+// change: a Secret that a quota or a policy rejects, or a restart target that is missing. The delay
+// doubles with each failure, so that a tenant with thousands of such tokens costs little.
 const (
 	minRetryDelay = time.Minute
 	maxRetryDelay = 32 * time.Minute // the sixth delay
 )
 
-// retryDelay returns the delay after so many failures in a row, from 1.
+// retryDelay returns the delay after that many failures in a row, counted from 1.
 func retryDelay(failures int) time.Duration {
 	delay := minRetryDelay
 	for ; failures > 1 && delay < maxRetryDelay; failures-- {
@@ -26,15 +26,17 @@ func retryDelay(failures int) time.Duration {
 	return min(delay, maxRetryDelay)
 }
 
-// restartRetries remembers which restarts failed and when each is tried again. A new version, or a changed spec, is tried at
-// once. The zero value is empty and ready; what a crash loses is tried once more.
+// restartRetries remembers which restarts failed and when each is retried. A new version or a
+// changed spec is tried at once. The zero value is empty and ready. After a crash, each restart is
+// tried once more.
 type restartRetries struct {
 	mu     sync.Mutex
 	of     map[types.UID]restartRetry
-	absent map[types.UID]map[v1alpha1.RestartTarget]string // the version that was current when a target was not there
+	absent map[types.UID]map[v1alpha1.RestartTarget]string // the version that was current when a target was missing
 }
 
-// noteAbsent notes that a target is not there while record is current. Once it is made, its pods start with that version.
+// noteAbsent records that a target is missing while record is current. Once the target is created,
+// its pods start with that version.
 func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -47,7 +49,7 @@ func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alph
 	m.absent[at.UID][target] = record
 }
 
-// wasAbsent reports whether a target was not there while record was current.
+// wasAbsent reports whether a target was missing while record was current.
 func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -61,7 +63,8 @@ type restartRetry struct {
 	until      time.Time
 }
 
-// failed notes a failure, and returns when the restart is tried again: at the given instant, or after a delay if that is zero.
+// failed records a failure and returns the time of the next attempt: again, or the end of a delay
+// if again is zero.
 func (m *restartRetries) failed(now time.Time, at *v1alpha1.ApplicationToken, record string, again time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,7 +82,7 @@ func (m *restartRetries) failed(now time.Time, at *v1alpha1.ApplicationToken, re
 	return next.until
 }
 
-// waitsUntil reports whether a restart for the record waits, and until when.
+// waitsUntil reports whether a restart for the record has to wait, and until when.
 func (m *restartRetries) waitsUntil(now time.Time, at *v1alpha1.ApplicationToken, record string) (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -23,7 +23,8 @@ func TestRetryDelay_DoublesUpToBound(t *testing.T) {
 	}
 }
 
-// restarting is a world whose token restarts a Deployment that is not there, and the minutes at which it is looked for.
+// restarting is a fixture whose token restarts a missing Deployment. It records the minutes at
+// which the operator reads the Deployment.
 type restarting struct {
 	*world
 	op    *operator
@@ -54,7 +55,7 @@ func (w *restarting) minutes(n int) {
 	w.t.Helper()
 	for range n {
 		w.must(w.op.pass())
-		w.must(w.op.pass()) // whatever else wakes the token
+		w.must(w.op.pass()) // as if another event enqueued the token
 		w.now = w.now.Add(time.Minute)
 	}
 }

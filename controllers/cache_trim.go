@@ -17,19 +17,20 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// Tenants write Secrets and ApplicationTokens of up to a megabyte each, and need no grant for it. Caches therefore keep an object
-// whole only while it is small, and else what finds it again. Reconcilers read a trimmed object from the API server before they
-// use the rest of it or write it.
+// Tenants write Secrets and ApplicationTokens of up to a megabyte each, and need no grant for it.
+// Caches therefore keep only small objects whole, and of a larger one what finds it again.
+// Reconcilers read a trimmed object from the API server before they use the rest of it or write it.
 const (
-	// annotationTrimmed, in caches alone, marks an object of which they keep a part.
+	// annotationTrimmed marks, in caches only, an object of which the cache keeps a part.
 	annotationTrimmed = "apptoken.dev/trimmed"
 	// maxCached bounds what caches keep of one object of a tenant, in bytes.
 	maxCached = 16 << 10
-	// entryCost is what a key or an element costs in memory beside its bytes.
+	// entryCost is the memory that a key or an element costs beside its bytes, in bytes.
 	entryCost = 64
-	// maxName is the longest name of an object, and the longest value that caches keep of an annotation of a trimmed object.
+	// maxName is the maximum length of the name of an object, and of a label or annotation value
+	// that caches keep of a trimmed object.
 	maxName = 253
-	// maxSecretKeys is how many keys of data the operator writes at most.
+	// maxSecretKeys is the maximum number of data keys that the operator writes.
 	maxSecretKeys = 32
 )
 
@@ -39,15 +40,15 @@ func isTrimmed(obj client.Object) bool {
 	return trimmed
 }
 
-// TrimForCache reduces an object to what the reconcilers need of it in memory. It changes the object in place, so that nothing
-// keeps the rest of it alive.
+// TrimForCache reduces an object to what the reconcilers need in memory. It changes the object in
+// place, so that no reference keeps the rest of it alive.
 func TrimForCache(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Secret:
 		trimSecret(o)
 	case *v1alpha1.ApplicationToken:
 		trimToken(o)
-	case *metav1.PartialObjectMetadata: // of a Namespace, which grants select by its labels
+	case *metav1.PartialObjectMetadata: // of a Namespace: grants select namespaces by label
 		o.ObjectMeta = metav1.ObjectMeta{Name: o.Name, UID: o.UID, ResourceVersion: o.ResourceVersion, Labels: o.Labels}
 	case client.Object:
 		o.SetManagedFields(nil)
@@ -60,8 +61,8 @@ func TrimForCache(obj any) (any, error) {
 	return obj, nil
 }
 
-// trimSecret keeps a Secret whole if it is a token's and no larger than maxCached. A tenant can give any Secret the marks of a
-// token's, so that the bound holds for those too.
+// trimSecret keeps a Secret whole if it is a token's and no larger than maxCached. A tenant can
+// give any Secret the marks of a token's, so the bound applies to those too.
 func trimSecret(s *corev1.Secret) {
 	s.ManagedFields = nil
 	owner := tokenOwner(s)
@@ -85,7 +86,8 @@ func trimSecret(s *corev1.Secret) {
 	*s = corev1.Secret{TypeMeta: s.TypeMeta, ObjectMeta: kept}
 }
 
-// tokenOwner returns the ApplicationToken that controls a Secret by its own word; nil: there is none.
+// tokenOwner returns the owner reference that names an ApplicationToken as the controller of a
+// Secret, or nil if there is none. The reference is only a claim.
 func tokenOwner(s *corev1.Secret) *metav1.OwnerReference {
 	o := metav1.GetControllerOf(s)
 	if o == nil || o.APIVersion != v1alpha1.GroupVersion.String() || o.Kind != ownerKind || len(o.Name) > maxName || len(o.UID) > maxName {
@@ -104,8 +106,9 @@ func secretBytes(s *corev1.Secret) int {
 	return s.Size() + entryCost*(len(s.Data)+len(s.Labels)+len(s.Annotations)+len(s.OwnerReferences)+len(s.Finalizers))
 }
 
-// trimToken drops labels and annotations of others, which nothing here reads. Of an ApplicationToken that is still larger than
-// maxCached it keeps what is read of many at once: whom it speaks for, what it asks for, its state and its status.
+// trimToken removes labels and foreign annotations, which no reconciler reads. If an
+// ApplicationToken is still larger than maxCached, trimToken keeps what is read of many tokens at
+// once: the client and user, the requested grants, the state and the status.
 func trimToken(at *v1alpha1.ApplicationToken) {
 	at.ManagedFields, at.Labels = nil, nil
 	maps.DeleteFunc(at.Annotations, func(key, _ string) bool { return !isWithin(domainOf(key), operatorDomain) })
@@ -116,7 +119,7 @@ func trimToken(at *v1alpha1.ApplicationToken) {
 	for _, key := range []string{v1alpha1.AnnotationRecord, v1alpha1.AnnotationName, v1alpha1.AnnotationAttempt, v1alpha1.AnnotationRotateSelf} {
 		keepShort(kept, at.Annotations, key)
 	}
-	if value, there := at.Annotations[v1alpha1.AnnotationRotate]; there { // whose changes are events
+	if value, there := at.Annotations[v1alpha1.AnnotationRotate]; there { // predicates compare its value
 		if sum := sha256.Sum256([]byte(value)); len(value) > hex.EncodedLen(len(sum)) {
 			value = hex.EncodeToString(sum[:])
 		}
@@ -144,13 +147,14 @@ func tokenBytes(at *v1alpha1.ApplicationToken) int {
 	return len(text)
 }
 
-// unreadable stands in for what is too long for a password. Every Secret shares it.
+// unreadable replaces data that is too long for a password. Every Secret shares it.
 var unreadable = bytes.Repeat([]byte{0}, maxStored+1)
 
-// maxStored is longer than any hash or password that can be read.
+// maxStored is longer than any valid password hash or password.
 const maxStored = max(4<<10, 2*password.MaxLength)
 
-// TrimPassword reduces a Secret of the operator's own namespace to what a password is read from, in place.
+// TrimPassword reduces a Secret of the operator's own namespace, in place, to the data that a
+// password is read from.
 func TrimPassword(obj any) (any, error) {
 	s, ok := obj.(*corev1.Secret)
 	if !ok {
@@ -178,14 +182,14 @@ func TrimPassword(obj any) (any, error) {
 	return s, nil
 }
 
-// CachedBytes estimates what a cache keeps of an object, in bytes.
+// CachedBytes estimates the memory that a cache uses for an object, in bytes.
 func CachedBytes(obj any) int {
 	switch o := obj.(type) {
 	case *corev1.Secret:
 		return secretBytes(o)
 	case *v1alpha1.ApplicationToken:
 		return tokenBytes(o)
-	case *v1alpha1.TokenRecord: // of which there are many
+	case *v1alpha1.TokenRecord: // there are many of them
 		s := &o.Spec
 		total := o.ObjectMeta.Size() + len(s.Digest) + len(s.Hint) + len(s.Client) + len(s.User) + len(s.Owner.Namespace) + len(s.Owner.Name) + len(s.Owner.UID) +
 			len(s.Session) + len(s.Trigger) + len(s.Predecessor) + len(s.Credential)

@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/controllers"
 )
 
-// trimming serves reads as a cache does.
+// trimming returns a client that serves reads as a cache does.
 func trimming(c client.WithWatch) client.WithWatch {
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
@@ -32,8 +32,8 @@ func trimming(c client.WithWatch) client.WithWatch {
 	})
 }
 
-// What a cache does not keep is read from the API server: a token lives as it does without a cache, and nothing that others put
-// on its objects is lost.
+// The operator reads from the API server what a cache does not keep. A token lives as it does
+// without a cache, and nothing is lost that other writers put on its objects.
 func TestTrim_LargeObjectsLiveAsSmallOnes(t *testing.T) {
 	bulk := strings.Repeat("x", 100<<10)
 	for name, grow := range map[string]func(w *world){

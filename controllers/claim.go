@@ -13,14 +13,16 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// claims are those to one account ID or username. Whoever has it says so in its status, and keeps it.
+// claims holds the claims to one account ID or username. The status of the holder records that it
+// holds the value, and the holder keeps it.
 type claims struct {
-	holder string   // the name of the object that has it
-	others []string // the names of the other objects that ask for it, sorted
+	holder string   // name of the object that holds the value
+	others []string // names of the other objects that ask for it, sorted
 }
 
-// resolveClaims decides who of an object and its rivals has what all ask for. Rivals are read from the API server: what the cache
-// does not know yet may be that one of them was given it a moment ago.
+// resolveClaims decides whether an object or one of its rivals holds what they all ask for. It
+// reads the rivals from the API server: the cache may not show yet that a rival became the holder a
+// moment ago.
 func resolveClaims[T client.Object](ctx context.Context, live client.Reader, own T, rivals []T, claim func(T) (login.Claim, bool)) (claims, error) {
 	first, asks := claim(own)
 	if !asks {
@@ -54,7 +56,8 @@ func resolveClaims[T client.Object](ctx context.Context, live client.Reader, own
 	return c, nil
 }
 
-// accountIDClaim returns the claim of a Client to an account ID.
+// accountIDClaim returns a function that returns the claim of a Client to an account ID, and
+// reports whether the Client asks for it.
 func accountIDClaim(id *int64) func(*v1alpha1.Client) (login.Claim, bool) {
 	return func(c *v1alpha1.Client) (login.Claim, bool) {
 		asks := id != nil && c.Spec.AccountID != nil && *c.Spec.AccountID == *id
@@ -62,7 +65,8 @@ func accountIDClaim(id *int64) func(*v1alpha1.Client) (login.Claim, bool) {
 	}
 }
 
-// heldAccountID returns the account ID that a Client asks for and has by its status; nil: there is none.
+// heldAccountID returns the account ID that a Client asks for and, by its status, holds. It returns
+// nil if there is none.
 func heldAccountID(c *v1alpha1.Client) *int64 {
 	if held := c.Status.AccountID; held != nil && c.Spec.AccountID != nil && *held == *c.Spec.AccountID {
 		return held
@@ -70,17 +74,18 @@ func heldAccountID(c *v1alpha1.Client) *int64 {
 	return nil
 }
 
-// usernameClaim returns the claim of a User to a username.
+// usernameClaim returns a function that returns the claim of a User to a username, and reports
+// whether the User asks for it.
 func usernameClaim(username string) func(*v1alpha1.User) (login.Claim, bool) {
 	return func(u *v1alpha1.User) (login.Claim, bool) {
 		return login.Claim{Name: u.Name, Since: u.CreationTimestamp.Time, Held: holdsUsername(u)}, usernameOf(u) == username
 	}
 }
 
-// holdsUsername reports whether a User has, by its status, the username that it asks for.
+// holdsUsername reports whether a User holds, by its status, the username that it asks for.
 func holdsUsername(u *v1alpha1.User) bool { return u.Status.Username == usernameOf(u) }
 
-// contested returns the condition of the holder that others ask for what it has.
+// contested returns the condition of a holder whose value other objects ask for.
 func (c claims) contested(kind, reason, what string) metav1.Condition {
 	return metav1.Condition{
 		Type: kind, Status: metav1.ConditionTrue, Reason: reason,
@@ -88,7 +93,8 @@ func (c claims) contested(kind, reason, what string) metav1.Condition {
 	}
 }
 
-// setContested sets the condition where there are other claims to what the object has, and else removes it.
+// setContested sets the condition if other objects ask for what the object holds. Otherwise it
+// removes the condition.
 func (c claims) setContested(conditions *[]metav1.Condition, name string, now metav1.Time, generation int64, condition metav1.Condition) {
 	if c.holder != name || len(c.others) == 0 {
 		meta.RemoveStatusCondition(conditions, condition.Type)

@@ -21,14 +21,14 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Two Clients, of which the older asks for the account ID when the younger has it.
+// The older of two Clients asks for the account ID when the younger holds it.
 func TestAccountID_FirstHolderKeepsIt(t *testing.T) {
 	w := newWorld(t)
-	id := time.Now().UnixNano() >> 10 // no other test's
+	id := time.Now().UnixNano() >> 10 // no other test uses it
 	young := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "young-" + w.client}, Spec: v1alpha1.ClientSpec{AccountID: &id}}
-	w.must(api.Create(w.ctx, young)) // after the world's own; of one second, the names decide: "acme" comes first
+	w.must(api.Create(w.ctx, young)) // after the fixture's own; within one second the names decide: "acme" comes first
 	told := events.NewFakeRecorder(32)
-	// The cache of a new leader does not know yet what the one before has written a moment ago.
+	// The cache of a new leader does not show yet what the previous leader wrote a moment ago.
 	stale := interceptor.NewClient(byIndexes(t, api), interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
 			err := c.List(ctx, list, o...)
@@ -82,7 +82,8 @@ func TestAccountID_FirstHolderKeepsIt(t *testing.T) {
 	expect("it asks no more", w.client, v1alpha1.ReasonActive, false, false)
 }
 
-// Each replica follows the statuses, with or without a leader, and shows nobody under the account ID or username of another.
+// Each replica follows the statuses, with or without a leader, and shows no object under the
+// account ID or username of another.
 func TestClaims_ReplicasShowTheHolderAlone(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	id := int64(7)

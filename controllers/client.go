@@ -20,7 +20,7 @@ import (
 // mostNamed bounds how many tokens a Client's status names.
 const mostNamed = 20
 
-// Clients reconciles Clients: it says whether they are served, and counts their tokens.
+// Clients reconciles Clients: it reports whether their tokens are accepted, and counts the tokens.
 type Clients struct {
 	Client client.Client // reads may be from a cache
 	Live   client.Reader // reads are from the API server
@@ -28,7 +28,7 @@ type Clients struct {
 	Events events.EventRecorder
 }
 
-// Reconcile counts, judges, and writes the status if it has changed.
+// Reconcile counts the tokens, evaluates the client, and updates the status if it has changed.
 func (r *Clients) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Result, error) {
 	if !c.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
@@ -67,7 +67,8 @@ func (r *Clients) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Resul
 	return ctrl.Result{}, nil
 }
 
-// count says how many tokens name the client, and which of them ask for too much.
+// count sets how many tokens name the client, how many of them are ready, and which of them ask for
+// too much.
 func count(c *v1alpha1.Client, tokens []v1alpha1.ApplicationToken) {
 	var ready int32
 	var over []string
@@ -89,7 +90,7 @@ func count(c *v1alpha1.Client, tokens []v1alpha1.ApplicationToken) {
 	}
 }
 
-// accountID decides who of the clients that ask for the account ID of one has it.
+// accountID decides which of the clients that ask for the account ID of c holds it.
 func (r *Clients) accountID(ctx context.Context, c *v1alpha1.Client) (claims, error) {
 	if c.Spec.AccountID == nil {
 		return claims{}, nil
@@ -108,12 +109,14 @@ func (r *Clients) accountID(ctx context.Context, c *v1alpha1.Client) (claims, er
 	return resolveClaims(ctx, r.Live, c, rivals, claim)
 }
 
-// accountIDContested returns the condition of a client that keeps an account ID which others ask for.
+// accountIDContested returns the condition of a client that keeps an account ID which others ask
+// for.
 func accountIDContested(c claims) metav1.Condition {
 	return c.contested(v1alpha1.ConditionAccountIDContested, v1alpha1.ReasonAccountIDClaimed, "its accountID")
 }
 
-// judge says whether the client's tokens are accepted, and whether it has the accountID that it asks for.
+// judge returns the Ready condition: whether the client's tokens are accepted, and whether it holds
+// the accountID that it asks for.
 func judge(c *v1alpha1.Client, accountID claims) metav1.Condition {
 	no := func(reason, format string, args ...any) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}
@@ -144,7 +147,7 @@ func judge(c *v1alpha1.Client, accountID claims) metav1.Condition {
 	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonActive, Message: "tokens of this client are accepted"}
 }
 
-// added reports whether a condition is true that was not before.
+// added reports whether a condition is true that was not true before.
 func added(before, after []metav1.Condition, kind string) bool {
 	return meta.IsStatusConditionTrue(after, kind) && !meta.IsStatusConditionTrue(before, kind)
 }

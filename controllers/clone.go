@@ -14,8 +14,9 @@ import (
 // longestChain bounds how many clones of clones are followed.
 const longestChain = 16
 
-// origin finds what a clone asks for: what it took over at its first issue, or else what its source asks for now,
-// following clones of clones. All are of one namespace, so that no reference leaves it.
+// origin returns what a clone asks for: the grants that it took over at its first issue, or
+// otherwise what its source asks for now. It follows clones of clones. All of them are in one
+// namespace, so that no reference leaves it.
 func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
 	if isCloned(at) {
 		return askedByClone(at.Status.Cloned), nil, nil
@@ -63,13 +64,15 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 	}, nil
 }
 
-// isCloned reports whether a clone has taken over what it asks for. A value without a client is incomplete and counts as none.
+// isCloned reports whether the status of a clone holds the grants that it took over. A value
+// without a client is incomplete and counts as none.
 func isCloned(at *v1alpha1.ApplicationToken) bool {
 	return at.Status.Cloned != nil && at.Status.Cloned.Client != ""
 }
 
-// recallClone takes what a clone took over from its current record, where the status does not know it: the status was lost, or
-// a restore brought the clone back before its source. It reports whether it did.
+// recallClone restores the grants that a clone took over from its current record, if the status
+// lacks them. That is so if the status was lost, or if a restore brought the clone back before its
+// source. recallClone reports whether it restored them.
 func recallClone(at *v1alpha1.ApplicationToken, s *seen) bool {
 	if at.Spec.CloneFrom == nil || isCloned(at) || s.Current == nil || s.Current.Grants.Client == "" || becameClone(at) {
 		return false
@@ -80,8 +83,8 @@ func recallClone(at *v1alpha1.ApplicationToken, s *seen) bool {
 	return true
 }
 
-// becameClone reports whether an edit gave cloneFrom to a token that had versions by a clientRef or userRef. Its record tells
-// nothing of the source.
+// becameClone reports whether an edit gave cloneFrom to a token that had versions by a clientRef or
+// userRef. The record of such a token shows nothing about the source.
 func becameClone(at *v1alpha1.ApplicationToken) bool {
 	if at.Status.Cloned != nil || !hasVersion(at) {
 		return false
@@ -94,7 +97,7 @@ func becameClone(at *v1alpha1.ApplicationToken) bool {
 	}
 }
 
-// clonedGrants returns what the status of a clone keeps of what it asks for.
+// clonedGrants returns the grants that the status of a clone keeps.
 func clonedGrants(at *v1alpha1.ApplicationToken, a asked) *v1alpha1.ClonedGrants {
 	return &v1alpha1.ClonedGrants{
 		From: string(at.Spec.CloneFrom.Name), Client: a.client, Roles: names[v1alpha1.RoleName](a.roles),

@@ -22,11 +22,12 @@ type cloneBackup struct {
 	source *v1alpha1.ApplicationToken
 	clone  *v1alpha1.ApplicationToken
 	secret *corev1.Secret
-	// records are the one of the current version and, where the token was rotated, the one of its predecessor.
+	// records holds the record of the current version and, if the token was rotated, that of its
+	// predecessor.
 	records map[string]*v1alpha1.TokenRecord
 }
 
-// declareClone declares the token as a clone of another, which these tests do not reconcile.
+// declareClone declares the token as a clone of a source, which these tests do not reconcile.
 func (w *world) declareClone() {
 	w.t.Helper()
 	spec := v1alpha1.ApplicationTokenSpec{
@@ -45,7 +46,7 @@ func (w *world) counting() *operator {
 	return w.start(c, c)
 }
 
-// backUpAndDelete takes a backup of the clone and deletes everything that is in it.
+// backUpAndDelete takes a backup of the clone and deletes everything in it.
 func (w *world) backUpAndDelete() *cloneBackup {
 	w.t.Helper()
 	b := &cloneBackup{
@@ -73,7 +74,8 @@ func (w *world) backUpAndDelete() *cloneBackup {
 	return b
 }
 
-// restore brings one object back as documented: Secrets without their owners, ApplicationTokens without their status.
+// restore restores one object as documented: Secrets without their owners, ApplicationTokens
+// without their status.
 func (b *cloneBackup) restore(object string) {
 	b.w.t.Helper()
 	switch object {
@@ -105,7 +107,7 @@ func (b *cloneBackup) restore(object string) {
 	}
 }
 
-// secretText returns what the token's Secret holds.
+// secretText returns the token in the Secret.
 func (w *world) secretText() string {
 	w.t.Helper()
 	var s corev1.Secret
@@ -126,8 +128,8 @@ func permutations(of []string) [][]string {
 	return all
 }
 
-// restoreOrders returns every order of what belongs to a clone. The record of its predecessor and the Client come at each position in
-// turn.
+// restoreOrders returns every order of the objects of a clone. The record of its predecessor and
+// the Client take each position in turn.
 func restoreOrders() [][]string {
 	orders := permutations([]string{"record", "secret", "clone", "source"})
 	for i, order := range orders {
@@ -136,8 +138,8 @@ func restoreOrders() [][]string {
 	return orders
 }
 
-// The operator runs while a backup is restored, one object after the other. Where the clone, its source and the Client are back first,
-// it issues a new token, and the Secret is restored over it.
+// The operator runs while a backup is restored, one object after the other. If the clone, its
+// source and the Client are back first, it issues a new token, and the Secret is restored over it.
 func TestRestore_CloneInEveryOrder(t *testing.T) {
 	for _, order := range restoreOrders() {
 		t.Run(strings.Join(order, " "), func(t *testing.T) {
@@ -184,7 +186,8 @@ func TestRestore_CloneInEveryOrder(t *testing.T) {
 	}
 }
 
-// A release before this one wrote status.cloned without a client, where a clone was restored before its source.
+// An earlier release wrote status.cloned without a client if a clone was restored before its
+// source.
 func TestRestore_CloneWithIncompleteStatus(t *testing.T) {
 	for name, sourceBack := range map[string]bool{"with its source": true, "without its source": false} {
 		t.Run(name, func(t *testing.T) {
@@ -219,7 +222,8 @@ func TestRestore_CloneWithIncompleteStatus(t *testing.T) {
 	}
 }
 
-// An edit that makes a clone of a token is no loss of the status: the record tells nothing of the source.
+// An edit that turns a token into a clone is no loss of the status: the record shows nothing about
+// the source.
 func TestClone_EditTakesGrantsOfTheSource(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())

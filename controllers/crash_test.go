@@ -14,15 +14,15 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// chapter is one thing that happens to a token, and what must be true once the operator has come to rest.
+// chapter is one event in the life of a token, and what must be true once the operator has settled.
 type chapter struct {
 	name      string
 	happens   func(*world) error
-	delivered int // tokens that the Secret has held since the beginning, each once
+	delivered int // tokens that the Secret has held since the start, each counted once
 	records   int
 }
 
-// story is the whole life of a token.
+// story lists the events in the life of a token.
 var story = []chapter{
 	{"issue", (*world).declare, 1, 1},
 	{"what a crash left has had its minOverlap", later(10 * time.Minute), 1, 1}, // it may count as a predecessor
@@ -39,7 +39,7 @@ var story = []chapter{
 	{"litter has become old", later(24*time.Hour + 11*time.Minute), 5, 1},
 }
 
-// endings are the two ways in which it ends.
+// endings are the two ways in which that life ends.
 var endings = map[string]chapter{
 	"revoke": {"revoke", func(w *world) error {
 		w.history.ending = true
@@ -81,12 +81,12 @@ func deleteRecord(w *world) error {
 	obj := &v1alpha1.TokenRecord{}
 	obj.Namespace, obj.Name = w.own, at.Status.Current.Record
 	w.history.revoked = obj.Name
-	w.history.ending = true // by intent: the token in the Secret is dead until the next pass
+	w.history.ending = true // intended: the token in the Secret is invalid until the next pass
 	return api.Delete(w.ctx, obj)
 }
 
-// live plays the story to the given end. Each chapter is settled by an operator that start makes; where that crashes, a
-// new one is started.
+// live runs the events of story up to the given ending. An operator from start settles each
+// chapter; after a crash, a new operator is started.
 func live(w *world, ending string, f *faults, start func() *operator) error {
 	for _, c := range append(append([]chapter{}, story...), endings[ending]) {
 		f.chapter()
@@ -108,7 +108,8 @@ func live(w *world, ending string, f *faults, start func() *operator) error {
 	return nil
 }
 
-// arrived says whether the chapter ended as it should. Litter of a crash may lie about until it is old.
+// arrived checks that the chapter ended as it should. Orphans of a crash may stay until they are
+// old enough.
 func (w *world) arrived(c chapter) error {
 	if n := len(w.history.delivered); n != c.delivered {
 		return fmt.Errorf("[4] the Secret has held %d tokens, not %d", n, c.delivered)
@@ -142,7 +143,7 @@ func TestTheStoryOfATokenWithoutFaults(t *testing.T) {
 	}
 }
 
-// alternate ends every second story in the one way, the others in the other.
+// alternate returns one ending for every second call, and the other for the rest.
 func alternate(at int) string {
 	if at%2 == 0 {
 		return "revoke"
@@ -150,8 +151,8 @@ func alternate(at int) string {
 	return "delete"
 }
 
-// Invariants 2 to 5, and threats rows 20 and 22: a crash, an error, a conflict or a lost answer at the first, second, ...
-// API call of every chapter of a token's life.
+// Invariants 2 to 5, and threats rows 20 and 22: a crash, an error, a conflict or a lost response
+// at each API call of every chapter of a token's life.
 func TestNoFaultAtAnyCallBreaksAnInvariant(t *testing.T) {
 	var points atomic.Int64
 	t.Cleanup(func() { t.Logf("%d points of failure were tried", points.Load()) })
@@ -172,7 +173,8 @@ func TestNoFaultAtAnyCallBreaksAnInvariant(t *testing.T) {
 	}
 }
 
-// Invariant 4: two leaders. Before the first, second, ... API call of the one, the other brings the world to rest.
+// Invariant 4: two leaders. Before the first, second, and each further API call of one leader, the
+// other settles.
 func TestTwoLeadersMakeOneSuccessor(t *testing.T) {
 	var points atomic.Int64
 	t.Cleanup(func() { t.Logf("%d points of interference were tried", points.Load()) })
@@ -200,8 +202,8 @@ func TestTwoLeadersMakeOneSuccessor(t *testing.T) {
 	}
 }
 
-// A cache from which events are withheld: for each chapter, what the operator reads is as it was before, of every
-// combination of kinds; then the events arrive.
+// A cache from which events are withheld. In each chapter, the operator reads an earlier state of
+// every combination of kinds; then the events arrive.
 func TestAStaleCacheMakesNoSecondSuccessor(t *testing.T) {
 	for kinds := 1; kinds < 1<<len(snapshotKinds); kinds++ {
 		t.Run(nameOf(kinds), func(t *testing.T) {
@@ -217,16 +219,17 @@ func TestAStaleCacheMakesNoSecondSuccessor(t *testing.T) {
 	}
 }
 
-// liveStale plays the story; in each chapter first with a stale cache, as often as an impatient queue would, then fresh.
+// liveStale runs the story. Each chapter runs first with a stale cache, as often as an impatient
+// queue would, and then with a fresh one.
 func liveStale(w *world, ending string, kinds int, f *faults) error {
 	held := &snapshot{kinds: kinds}
 	c := f.wrap(api)
 	return live(w, ending, f, func() *operator {
 		stale := w.start(held.over(c), c)
 		for range 3 {
-			_ = stale.pass() //nolint:errcheck // it may fail; the invariants are judged at each write
+			_ = stale.pass() //nolint:errcheck // it may fail; the invariants are checked at each write
 		}
-		// What the next chapter is not told of is all that happens from now on.
+		// The next chapter does not observe what happens from now on.
 		fresh := w.start(c, c)
 		w.must(fresh.settle())
 		w.must(held.take(w))

@@ -19,47 +19,49 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Defaults of rotation.retire; each is cut down to what the spec leaves room for.
+// Defaults of spec.rotation.retire. Each is cut down to what the rest of the spec leaves room for.
 const (
 	defaultMinOverlap  = 10 * time.Minute
 	defaultQuietPeriod = time.Hour
 	defaultMaxOverlap  = 24 * time.Hour
 )
 
-// asked is what a token asks for: its own words, or those that it took over from another.
+// asked holds what a token asks for, by its own spec or taken over from another token.
 type asked struct {
 	client       string
-	user         string // empty: it speaks for the client alone
+	user         string // empty: it acts for the client alone
 	roles        []string
 	permissions  []string
 	sourceRanges []string
 }
 
-// surroundings are the facts about others that a token depends on.
+// surroundings holds the objects that a token depends on, and the facts that follow from them.
 type surroundings struct {
 	asked     asked
-	client    *v1alpha1.Client // nil: there is none of that name
-	user      *v1alpha1.User   // nil: there is none of that name, where one is asked for
-	answered  bool             // the token is given in an answer of the HTTP API
+	client    *v1alpha1.Client // nil: there is no Client of that name
+	user      *v1alpha1.User   // nil: the spec names no user, or there is no User of that name
+	answered  bool             // the token is delivered in a response of the HTTP API
 	namespace map[string]string
 	refused   *plan.Refusal // a reference could not be resolved
-	quota     *plan.Refusal // the token has no place in the quota of its client
+	quota     *plan.Refusal // the quota of its client has no room for the token
 }
 
-// wish is a spec, understood.
+// wish holds the desired state that a spec and its references ask for.
 type wish struct {
 	plan.Desired
 	asked asked
-	kind  token.Kind // of its versions; 0: not known now
-	// entitled is false where the client grants nothing to the namespace, or the user does not list it.
+	kind  token.Kind // of its versions; 0: unknown now
+	// entitled is false where the client grants nothing to the namespace, or the user does not list
+	// it.
 	entitled bool
-	counted  bool          // it has a place in the quota
-	quota    *plan.Refusal // why it has none, where that is all that stands in its way
+	counted  bool          // it counts against the quota
+	quota    *plan.Refusal // why it does not; nil: it does, or the quota was not asked
 	secret   secretWish
 }
 
-// understand turns a spec and its surroundings into what is wanted. What stands in the way comes as a Refusal: the first
-// that is found, from the widest to the narrowest. It reads no clock and no cluster.
+// understand builds the desired state from a spec and its references. An obstacle becomes a
+// Refusal: the first that is found, from the widest to the narrowest. understand reads no clock and
+// no cluster.
 func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 	w := wish{asked: s.asked, kind: kindFor(s.asked), quota: s.quota}
 	w.State = map[v1alpha1.TokenState]plan.State{
@@ -84,8 +86,8 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 		problems = append(problems, *s.refused)
 	}
 	if s.refused == nil && !s.isGranted(at, s.client) {
-		// The answer is the same for a client that does not exist, is suspended or grants other namespaces alone: a tenant
-		// learns nothing about clients that were not granted to it.
+		// The message is the same for a client that does not exist, is suspended or grants only
+		// other namespaces: a tenant learns nothing about clients that were not granted to it.
 		refuse(v1alpha1.ReasonNamespaceNotGranted, "namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, s.asked.client)
 	}
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
@@ -115,7 +117,8 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 
 type refuser func(reason, format string, args ...any)
 
-// grants cuts what is asked down to what the client grants to the namespace.
+// grants cuts the requested grants down to what the client grants to the namespace. It reports
+// whether the client grants anything.
 func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *plan.Grants, entitled bool) {
 	if s.answered {
 		return grantsOfAnswer(s, refuse), true
@@ -146,7 +149,8 @@ func ceiling(c *v1alpha1.Client) grant.Ceiling {
 	return grant.NewCeiling(roles)
 }
 
-// drawable are the roles that a namespace may draw from a client, and whether it may draw any.
+// drawable returns the roles that a namespace may draw from a client, and reports whether it may
+// draw any.
 func drawable(c *v1alpha1.Client, namespace string, nsLabels map[string]string) (roles []string, granted bool) {
 	for _, g := range c.Spec.Grants {
 		if selects(g.Namespaces, namespace, nsLabels) {
@@ -157,17 +161,17 @@ func drawable(c *v1alpha1.Client, namespace string, nsLabels map[string]string) 
 	return roles, granted
 }
 
-// selects reports whether a selection holds a namespace. Labels that are not known are nil, and no selector matches them: one
-// of those that must be absent would match everything.
+// selects reports whether a selection includes a namespace. Unknown labels are nil, and no selector
+// matches them: a selector for labels that must be absent would match everything.
 func selects(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[string]string) bool {
 	if s.Selector == nil {
 		return slices.Contains(s.Names, namespace)
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s.Selector)
-	return nsLabels != nil && err == nil && selector.Matches(labels.Set(nsLabels)) // one that cannot be read selects nothing
+	return nsLabels != nil && err == nil && selector.Matches(labels.Set(nsLabels)) // an invalid selector selects nothing
 }
 
-// policy holds the token to what its client asks of every token.
+// policy checks the token against what its client requires of every token.
 func policy(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	p := s.client.Spec.Tokens
 	lifetime, limit := duration(at.Spec.Lifetime, 0), duration(p.MaxLifetime, 0)
@@ -185,7 +189,7 @@ func policy(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	}
 }
 
-// rhythm reads when the token ends and rotates.
+// rhythm parses when the token expires and rotates.
 func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 	r := at.Spec.Rotation
 	read := func(field, text string, otherwise time.Duration) time.Duration {
@@ -226,15 +230,18 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 	}
 }
 
-// defaultMinRotationInterval is how often tokens rotate by interval, calendar or lifetime at most. Each rotation costs six
-// writes and wakes every consumer, so a tenant could slow others down.
+// defaultMinRotationInterval is the default minimum interval between rotations by interval,
+// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
+// could slow others down.
 const defaultMinRotationInterval = 10 * time.Minute
 
-// pacedFrom is the instant from which calendars are sampled. It is fixed, so that the same spec always gets the same answer.
+// pacedFrom is the instant from which calendars are sampled. It is fixed, so that the same spec
+// always gets the same result.
 var pacedFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// asWritten returns d with its calendar in UTC. Two instants come closer than the spec asks where a clock is set forward or back;
-// plan.NextRotation skips the later one then, and the spec stays valid.
+// asWritten returns d with its calendar in UTC. Where a clock is set forward or back, two instants
+// come closer together than the spec asks. plan.NextRotation skips the later one then, and the spec
+// stays valid.
 func asWritten(d plan.Desired) plan.Desired {
 	if c, ok := d.Schedule.(schedule.Cron); ok {
 		d.Schedule = c.In(time.UTC)
@@ -242,7 +249,7 @@ func asWritten(d plan.Desired) plan.Desired {
 	return d
 }
 
-// pace holds the rotations of a token to the interval that its client allows.
+// pace refuses a token that rotates at shorter intervals than its client allows.
 func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 	d.MinInterval = defaultMinRotationInterval
 	if c == nil {
@@ -264,7 +271,7 @@ func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 	}
 }
 
-// parseDuration reads a length of time that is not negative; empty is otherwise.
+// parseDuration parses a duration that is not negative. It returns otherwise if text is empty.
 func parseDuration(text string, otherwise time.Duration) (time.Duration, error) {
 	if text == "" {
 		return otherwise, nil
@@ -276,7 +283,8 @@ func parseDuration(text string, otherwise time.Duration) (time.Duration, error) 
 	return v, nil
 }
 
-// duration is parseDuration of what was checked elsewhere.
+// duration parses a duration that was validated elsewhere. It returns otherwise if text is empty or
+// invalid.
 func duration[T ~string](text T, otherwise time.Duration) time.Duration {
 	v, err := parseDuration(string(text), otherwise)
 	if err != nil {
@@ -285,13 +293,14 @@ func duration[T ~string](text T, otherwise time.Duration) time.Duration {
 	return v
 }
 
-// spread is the token's place in [0, 1) among those that rotate at the same instant. It is the same after a restart.
+// spread returns the position of the token in [0, 1) among tokens that rotate at the same instant.
+// It is the same after a restart.
 func spread(at *v1alpha1.ApplicationToken) float64 {
 	sum := sha256.Sum256([]byte(at.Namespace + "/" + at.Name))
 	return float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32)
 }
 
-// askedBy is what a token with a clientRef asks for.
+// askedBy returns what a token with a clientRef asks for.
 func askedBy(at *v1alpha1.ApplicationToken) asked {
 	return asked{
 		client:       string(at.Spec.ClientRef.Name),
@@ -313,7 +322,7 @@ func sorted[T ~string](list []T) []string {
 	return slices.Compact(out)
 }
 
-// few names the first of a list, so that a message stays readable.
+// few returns the first entries of a list as text, so that a message stays readable.
 func few(list []string) string {
 	const most = 5
 	if len(list) <= most {
@@ -322,11 +331,11 @@ func few(list []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
 }
 
-// secretWish is the Secret that a spec asks for.
+// secretWish holds the Secret that a spec asks for.
 type secretWish struct {
 	name        string
 	templates   render.Templates
 	labels      map[string]string
 	annotations map[string]string
-	refusedKeys []string // of labels and annotations that the spec must not set, as passedOn lists them
+	refusedKeys []string // labels and annotations that the spec must not set, as passedOn lists them
 }

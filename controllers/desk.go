@@ -24,41 +24,44 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Desk makes, shows, changes and ends tokens for whoever asks through the HTTP API, on every replica at the same time.
+// Desk creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
+// the same time.
 //
-// A token that is made here is an ApplicationToken of delivery Response in the operator's own namespace. Its annotation
-// apptoken.dev/record names the record of its current version, and is written last, by the resource version of the object:
-// that decides who of many has made the version. Before, nobody was told of it; what is left of a crash is litter. After
-// it, the answer is given whatever else fails: what is still to be done is done by the reconciler too.
+// A token that Desk creates is an ApplicationToken of delivery Response in the operator's own
+// namespace. Its annotation apptoken.dev/record names the record of its current version. Desk
+// writes the annotation last, by the resource version of the object: that decides which of several
+// calls made the version. Before that write, no caller has received the version, and what a crash
+// leaves is an orphan. After it, the response is sent whatever else fails: the reconciler also does
+// what is left.
 //
-// A context says how long the API server is waited for. Who has one that ends with the connection of the caller leaves more
-// to the reconciler than is needed.
+// The context bounds how long Desk waits for the API server. A context that ends with the
+// connection of the caller leaves more work to the reconciler than is needed.
 type Desk struct {
 	Client    client.Client // reads may be from a cache
 	Live      client.Reader // reads are from the API server
 	Records   *record.Kube
 	Quota     *Quota
-	Namespace string // the operator's own, in which the records are
+	Namespace string // the operator's own, which holds the records
 	Now       func() time.Time
 	Entropy   io.Reader
 	Events    events.EventRecorder
-	Ended     func(token.Digest)      // is told of each credential that was ended here
-	Used      func(token.Digest) bool // says whether this replica has seen the credential in use
+	Ended     func(token.Digest)      // called with each credential that was ended here
+	Used      func(token.Digest) bool // reports whether this replica has seen the credential in use
 }
 
 var _ desk.Desk = (*Desk)(nil)
 
-// mostTries bounds how often a write is tried that somebody else came before.
+// mostTries bounds how often a write is tried while other writers come first.
 const mostTries = 32
 
-// mostUnheard bounds how often a write is repeated that there was no answer to.
+// mostUnheard bounds how often a write is repeated after it got no response.
 const mostUnheard = 2
 
 func (d *Desk) lookout() lookout { return lookout{d.Client, d.Live, d.Records} }
 
-func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // what records can hold
+func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // records hold whole seconds
 
-// unavailable is err where that is of those that a caller of the desk knows, or else says that it could not be done.
+// unavailable returns err if callers know it, and otherwise wraps it in desk.ErrUnavailable.
 func unavailable(err error) error {
 	known := []error{nil, desk.ErrMissing, desk.ErrTaken, desk.ErrDone, desk.ErrSuperseded, desk.ErrUnavailable}
 	_, refused := errors.AsType[*desk.Refused](err)
@@ -74,15 +77,17 @@ func refused(field, format string, args ...any) error {
 	return &desk.Refused{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// declaredMark is between namespace and name of a token that is not made here. No name that is given here has it.
+// declaredMark separates namespace and name of a token that is declared in Kubernetes. No name that
+// the management API accepts for a new token contains it.
 const declaredMark = ":"
 
 var givenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 
 var unfit = regexp.MustCompile(`[^a-z0-9]+`)
 
-// objectName is that of the object for a token which is given a name in a scope: readable, and another for each. Its 80 bits
-// of digest keep a caller from finding a name whose object is that of another.
+// objectName returns the name of the object for a token of that name in a scope: readable, and
+// different for each token. Its 80 bits of digest keep a caller from finding a name whose object is
+// that of another.
 func objectName(s desk.Scope, name string) string {
 	const longest, digits = 63, 20
 	kind, whose := "client", s.Client
@@ -95,12 +100,13 @@ func objectName(s desk.Scope, name string) string {
 	return slug + "-" + hex.EncodeToString(sum[:])[:digits]
 }
 
-// scopeOf is whose a token is.
+// scopeOf returns the scope that a token belongs to.
 func scopeOf(at *v1alpha1.ApplicationToken) desk.Scope {
 	return desk.Scope{Client: clientOf(at), User: userOf(at)}
 }
 
-// madeHere says whether a token was made here, and so goes by the name that it was given.
+// madeHere reports whether the management API created a token, so that the token goes by the name
+// that it was given.
 func (d *Desk) madeHere(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
 	return byAnswer(at, d.Namespace) && givenName.MatchString(given) && objectName(scopeOf(at), given) == at.Name
@@ -120,10 +126,12 @@ func (d *Desk) keyOf(s desk.Scope, name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: d.Namespace, Name: objectName(s, name)}
 }
 
-// Subject returns the subject of the credentials of a token, whether or not there is one of that name. It reads nothing.
+// Subject returns the subject of the credentials of a token, whether or not a token of that name
+// exists. It reads nothing.
 func (d *Desk) Subject(s desk.Scope, name string) string { return d.keyOf(s, name).String() }
 
-// find reads a token of a scope. One of another scope is as one that is not there. A token that is being deleted is found.
+// find reads a token of a scope. A token of another scope counts as missing. A token that is being
+// deleted is found.
 func (d *Desk) find(ctx context.Context, from client.Reader, s desk.Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	if !givenName.MatchString(name) && !strings.Contains(name, declaredMark) {
 		return nil, desk.ErrMissing
@@ -149,10 +157,12 @@ func (d *Desk) find(ctx context.Context, from client.Reader, s desk.Scope, name 
 	return &at, nil
 }
 
-// unserved is in what the cache says of a namespace that it does not watch. It has no type of its own.
+// unserved is part of the error that the cache returns for a namespace that it does not watch. The
+// error has no type of its own.
 const unserved = "unknown namespace for the cache"
 
-// serves says whether the namespace of a token is served here. In another there are none to us: we may have no rights there.
+// serves reports whether the operator serves the namespace of a token. Tokens in another namespace
+// count as missing: the operator may have no permissions there.
 func (d *Desk) serves(ctx context.Context, key types.NamespacedName) bool {
 	if key.Namespace == d.Namespace {
 		return true
@@ -161,7 +171,8 @@ func (d *Desk) serves(ctx context.Context, key types.NamespacedName) bool {
 	return err == nil || !strings.Contains(err.Error(), unserved)
 }
 
-// alive is find by the word of the API server, but for what is being deleted.
+// alive is like find, but reads from the API server and does not return a token that is being
+// deleted.
 func (d *Desk) alive(ctx context.Context, s desk.Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	at, err := d.find(ctx, d.Live, s, name)
 	if err == nil && !at.DeletionTimestamp.IsZero() {
@@ -170,8 +181,8 @@ func (d *Desk) alive(ctx context.Context, s desk.Scope, name string) (*v1alpha1.
 	return at, err
 }
 
-// within says of a token whether it is of the scope. A user's are those of this very user, not of one of the same name
-// before.
+// within returns a function that reports whether a token belongs to the scope. A user's tokens are
+// those of this very User, not those of an earlier User of the same name.
 func (d *Desk) within(ctx context.Context, s desk.Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
 	if s.User == "" {
 		return func(at *v1alpha1.ApplicationToken) bool { return at.Spec.UserRef == nil && clientOf(at) == s.Client }, nil
@@ -188,8 +199,9 @@ func (d *Desk) within(ctx context.Context, s desk.Scope) (func(*v1alpha1.Applica
 	return func(at *v1alpha1.ApplicationToken) bool { return there && userOf(at) == s.User && belongsTo(at, &u) }, nil
 }
 
-// edit changes a token as long as somebody else comes before, each time as it is then. Where nothing is left to be changed,
-// an answer was lost.
+// edit changes a token. As long as another writer comes first, it tries again on the token as it is
+// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
+// was lost.
 func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
 	unheard := 0
@@ -232,14 +244,16 @@ func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change f
 	return fmt.Errorf("%w: %s changes all the time", desk.ErrUnavailable, key)
 }
 
-// recordsOf reads the records of a token by the word of the API server, each by its name: those that the object names, those
-// that the cache knows, and what these took over from. No list of the API server is asked for, which would look at every record
-// of every token. What it may miss nobody has been told of, since a version is told of once the object names it.
+// recordsOf reads the records of a token from the API server, each by its name: those that the
+// object names, those that the cache knows, and their predecessors. It asks for no list, for which
+// the API server would read every record of every token. No caller has received a version that
+// recordsOf misses, since a version is delivered only once the object names it.
 func (d *Desk) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) ([]record.Record, error) {
 	return d.Records.ConfirmOf(ctx, owner(at), append(remembered(at), at.Annotations[v1alpha1.AnnotationRecord])...)
 }
 
-// end deletes records: from now on their credentials are refused here, and soon everywhere.
+// end deletes records: from then on their credentials are rejected on this replica, and soon on
+// every replica.
 func (d *Desk) end(ctx context.Context, records ...record.Record) error {
 	for _, r := range records {
 		if err := d.Records.RetireAnyway(ctx, r); err != nil {
@@ -250,7 +264,8 @@ func (d *Desk) end(ctx context.Context, records ...record.Record) error {
 	return nil
 }
 
-// drop takes back a record of which nobody was told. What it cannot delete is litter.
+// drop deletes a record whose version no caller has received. A record that it cannot delete is an
+// orphan.
 func (d *Desk) drop(ctx context.Context, r record.Record) {
-	_ = d.end(ctx, r) //nolint:errcheck // the sweep ends it then
+	_ = d.end(ctx, r) //nolint:errcheck // it is garbage-collected then
 }

@@ -47,7 +47,7 @@ func TestATokenIsMadeAndShownOnce(t *testing.T) {
 	}
 }
 
-// Threats row 17 and invariant 6: nothing is written for what is refused.
+// Threats row 17 and invariant 6: a refused request writes nothing.
 func TestWhatCannotBeIsRefusedByItsField(t *testing.T) {
 	w := newWorld(t)
 	w.user(nil)
@@ -173,7 +173,7 @@ func TestATokenOfAnotherScopeIsNotThere(t *testing.T) {
 	}{
 		{other, "CI_deploy"}, {user, "CI_deploy"}, {w.scope(), "laptop"}, {other, "laptop"}, {other, w.shop + ":indexer"}, {user, w.shop + ":indexer"},
 		{w.scope(), "nothing"}, {w.scope(), w.shop + ":nothing"}, {w.scope(), "a:b:c"}, {w.scope(), ":"}, {w.scope(), ""}, {w.scope(), "../x"},
-		{other, w.own + ":" + ofUser.Token.Object}, {user, w.own + ":" + ofUser.Token.Object}, // by its name alone
+		{other, w.own + ":" + ofUser.Token.Object}, {user, w.own + ":" + ofUser.Token.Object}, // by its object name alone
 	} {
 		_, got := k.Get(w.ctx, c.s, c.name)
 		_, changed := k.Change(w.ctx, root, c.s, c.name, desk.Change{})

@@ -16,8 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Nothing that is asked over HTTP has the API server look at every record, and all versions are found by a replica whose cache
-// knows of none.
+// No request over HTTP makes the API server read every record, and a replica with an empty cache
+// finds all versions.
 func TestConfirmOf_ReadsByNameAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -16,13 +16,14 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// errand is one thing that is asked for at the desk, and what must be true once it was asked for until it was done.
+// errand is one request to the management API, and what must be true once it was repeated until it
+// succeeded.
 type errand struct {
 	name   string
 	asks   func(w *world, k *counter, held token.Token) (desk.Issued, error)
-	before int  // versions that are superseded at the end
-	ends   bool // nothing is good then
-	fresh  bool // nothing is made before
+	before int  // superseded versions at the end
+	ends   bool // no version is valid then
+	fresh  bool // nothing is created before
 }
 
 var errands = []errand{
@@ -43,7 +44,8 @@ var errands = []errand{
 	}},
 }
 
-// run asks once with a fault at a call, and then, as whoever got no answer would, without. A leader looks after both.
+// run sends the request once with a fault at one call. If it fails, run repeats it without faults,
+// as a caller without a response would. A leader settles after both.
 func (e errand) run(w *world, f *faults) error {
 	sound, leader := w.counter(api), w.start(api, api)
 	var held desk.Issued
@@ -71,7 +73,7 @@ func (e errand) run(w *world, f *faults) error {
 	if err == nil && e.ends && w.good(held.Secret) {
 		return errors.New("[3] row 12: revoked, it is good")
 	}
-	if f.hits > 0 && f.at%2 == 0 { // the leader comes between, or it does not
+	if f.hits > 0 && f.at%2 == 0 { // the leader runs in between, or it does not
 		if err := leader.lookAfter(); err != nil {
 			return err
 		}
@@ -80,9 +82,9 @@ func (e errand) run(w *world, f *faults) error {
 	if err != nil {
 		answered, err = e.asks(w, sound, held.Secret)
 		switch {
-		case e.ends && errors.Is(err, desk.ErrMissing): // all is done
+		case e.ends && errors.Is(err, desk.ErrMissing): // everything is done
 		case e.name == "create" && errors.Is(err, desk.ErrTaken):
-			// It was made, and the answer was lost: whoever asked can start again.
+			// It was created, and the response was lost: the caller can start again.
 			if err := sound.Revoke(w.ctx, w.scope(), "CI_deploy"); err != nil {
 				return err
 			}
@@ -103,7 +105,7 @@ func (e errand) run(w *world, f *faults) error {
 	return e.rests(w, leader, answered)
 }
 
-// rests lets litter become old, and judges what is left.
+// rests waits until orphans are old enough to be deleted, and checks what is left.
 func (e errand) rests(w *world, leader *operator, answered desk.Issued) error {
 	if err := errors.Join(leader.lookAfter(), w.check()); err != nil {
 		return err
@@ -114,7 +116,7 @@ func (e errand) rests(w *world, leader *operator, answered desk.Issued) error {
 		}
 		return nil
 	}
-	// A predecessor stays, since nobody uses its successor; of a clone there is the source.
+	// A predecessor stays, since its successor is not used. A clone has its source beside it.
 	want := map[bool]int{false: 1, true: 2}[e.name == "clone"]
 	if current, before := w.standing(); current != want || before != e.before {
 		return fmt.Errorf("[4] %d versions stand and %d are superseded, not %d and %d", current, before, want, e.before)
@@ -147,7 +149,7 @@ func TestNoFaultAtAnyCallOfTheDeskBreaksAnInvariant(t *testing.T) {
 	}
 }
 
-// many asks at once, half of them at one replica and half at another.
+// many sends n requests at once, half of them to one replica and half to another.
 func (w *world) many(n int, ask func(k *counter) (desk.Issued, error)) (answered []desk.Issued, failed []error) {
 	replicas := []*counter{w.counter(api), w.counter(api)}
 	var mu sync.Mutex
@@ -211,7 +213,7 @@ func TestOfManyWhoRotateATokenOneSuccessorIsLeft(t *testing.T) {
 						case <-done:
 							return
 						default:
-							_ = o.lookAfter() //nolint:errcheck // it may fail; the end is judged
+							_ = o.lookAfter() //nolint:errcheck // it may fail; the end is checked
 						}
 					}
 				})
@@ -236,7 +238,8 @@ func TestOfManyWhoRotateATokenOneSuccessorIsLeft(t *testing.T) {
 	}
 }
 
-// Invariants 3 and 6: who ends a token, or takes from it, wins over who rotates it, though there is no leader.
+// Invariants 3 and 6: a caller that ends a token, or takes grants from it, wins over callers that
+// rotate it, even without a leader.
 func TestARotationSavesNothingFromWhoEndsOrNarrowsAToken(t *testing.T) {
 	for range 4 {
 		w := newWorld(t)

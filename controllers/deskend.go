@@ -16,7 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Revoke ends every version of a token. Asking again is no error as long as there is something of it.
+// Revoke ends every version of a token. A repeated call is no error as long as something of the
+// token is left.
 func (d *Desk) Revoke(ctx context.Context, s desk.Scope, name string) error {
 	at, err := d.find(ctx, d.Live, s, name)
 	if err != nil {
@@ -45,7 +46,8 @@ func (d *Desk) Revoke(ctx context.Context, s desk.Scope, name string) error {
 	return nil
 }
 
-// release lets the object of a token go that has nothing left, so that its name is free. The reconciler would too.
+// release removes the finalizer of a deleted token whose records were ended, so that its name is
+// free. The reconciler would do the same.
 func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	var now v1alpha1.ApplicationToken
 	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {
@@ -57,7 +59,8 @@ func (d *Desk) release(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	}
 }
 
-// Change changes what one may do, or suspends it. The records follow at once, whether or not there is a leader.
+// Change changes the grants or the state of a token. The records follow at once, whether or not
+// there is a leader.
 func (d *Desk) Change(ctx context.Context, by desk.Caller, s desk.Scope, name string, c desk.Change) (desk.Token, error) {
 	at, err := d.alive(ctx, s, name)
 	if err != nil {
@@ -80,7 +83,7 @@ func (d *Desk) Change(ctx context.Context, by desk.Caller, s desk.Scope, name st
 		if err != nil {
 			return err
 		}
-		if w.Refused != was.Refused { // what stood in the way before does not hold up less
+		if w.Refused != was.Refused { // a refusal that applied before does not block the change
 			if err := refusalFrom(w, around); err != nil {
 				return err
 			}
@@ -137,9 +140,9 @@ func apply(at *v1alpha1.ApplicationToken, c desk.Change) {
 	}
 }
 
-// follow gives the records the grants that the token has now. Afterwards it looks whether somebody has changed the token
-// meanwhile, and begins again if so: each who follows looks after the last write, so the last of all writes is of what the
-// token says then.
+// follow gives the records the grants that the token has now. Then it checks whether another writer
+// has changed the token meanwhile, and begins again if so. Each writer checks after its last write,
+// so the last of all writes agrees with what the token says at that time.
 func (d *Desk) follow(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	uid := at.UID
 	for range mostTries {
@@ -165,7 +168,7 @@ func (d *Desk) follow(ctx context.Context, at *v1alpha1.ApplicationToken) error 
 			return err
 		case now.UID != at.UID || now.Generation != at.Generation:
 		case now.UID != uid:
-			return desk.ErrMissing // a namesake, of which the records are right again
+			return desk.ErrMissing // another token of this name, whose records are right again
 		default:
 			return nil
 		}
@@ -187,8 +190,8 @@ func (d *Desk) match(ctx context.Context, r record.Record, g *plan.Grants) error
 	})
 }
 
-// rewrite changes a record, unless change says that there is nothing to change, as long as somebody else comes before. A
-// record that is gone needs no change.
+// rewrite changes a record, unless change reports that there is nothing to change. As long as
+// another writer comes first, it tries again. A record that is gone needs no change.
 func (d *Desk) rewrite(ctx context.Context, r record.Record, change func(*record.Record) bool) error {
 	var err error
 	for range mostTries {

@@ -92,7 +92,7 @@ func TestANarrowedTokenHasLessAtOnce(t *testing.T) {
 	}
 }
 
-// What stands in the way of a token already is no reason to let it have more than is asked for it.
+// A token that is already refused can still be reduced.
 func TestATokenThatIsRefusedCanStillBeNarrowed(t *testing.T) {
 	w := newWorld(t)
 	k := w.counter(api)

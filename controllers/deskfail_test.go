@@ -30,7 +30,7 @@ func TestARevocationThatFailedIsNoSuccess(t *testing.T) {
 		t.Errorf("it is shown as %+v, %v", got, err)
 	}
 	f.chapter()
-	f.at = 2 // the record, behind the object
+	f.at = 2 // the record, after the object
 	if err := failing.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, desk.ErrUnavailable) || len(failing.ended) > 0 {
 		t.Errorf("the end of its record failed: %v", err)
 	}
@@ -91,7 +91,7 @@ func TestNoObjectHoldsWhatWasAnswered(t *testing.T) {
 	}
 }
 
-// A record that was made a moment ago may not have come into the cache of the leader.
+// The leader's cache may not have a record that was created a moment ago.
 func TestAStaleCacheOfRecordsSaysNothingOfWhatWasAnswered(t *testing.T) {
 	w := newWorld(t)
 	stale := &snapshot{kinds: 4}

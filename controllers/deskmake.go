@@ -27,7 +27,8 @@ func (d *Desk) Create(ctx context.Context, by desk.Caller, s desk.Scope, w desk.
 	return d.make(ctx, by, at, "")
 }
 
-// make makes a token, and gives its place in the quota back where it does not come to be. Its version records the request.
+// make makes a token, and withdraws its quota reservation if that fails. The version records the
+// request.
 func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken, request string) (desk.Issued, error) {
 	made, err := d.attempt(ctx, by, draft, request)
 	if err != nil {
@@ -36,8 +37,9 @@ func (d *Desk) make(ctx context.Context, by desk.Caller, draft *v1alpha1.Applica
 	return made, err
 }
 
-// attempt makes the object, then the record of its first version, and then says in the object that this is the one. Whoever
-// finds the object without that may take it over: nobody was told of what it has.
+// attempt creates the object, then the record of its first version, and then names that record in
+// the object. A later attempt may take over an object that names no record: no caller has received
+// what it has.
 func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.ApplicationToken, request string) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, draft, true)
 	if err == nil {
@@ -61,22 +63,22 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	rec := d.recordOf(at, w, tok)
 	rec.Request = request
 	if at.Status.Rotations > 0 {
-		rec.Version = at.Status.Rotations + 2 // all that it had is gone
+		rec.Version = at.Status.Rotations + 2 // all its earlier records are gone
 	}
 	if rec, err = d.add(ctx, rec); err != nil {
 		return desk.Issued{}, err
 	}
 	err = d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) error {
 		if at.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
-			return nil // an answer was lost
+			return nil // the response to an earlier attempt was lost
 		}
 		if at.Annotations[v1alpha1.AnnotationAttempt] != attempt {
-			return desk.ErrTaken // somebody took it over
+			return desk.ErrTaken // another attempt took it over
 		}
-		if why := withheldBy(at); why != nil { // of those that several replicas made at once, it is one too many
+		if why := withheldBy(at); why != nil { // several replicas made tokens at once, and this one exceeds the quota
 			return &desk.Refused{Message: why.Message, Full: true}
 		}
-		now, _, err := d.understand(ctx, at, false) // somebody may have changed it since
+		now, _, err := d.understand(ctx, at, false) // another writer may have changed it since
 		if err == nil {
 			err = permit(by, authorityOf(now, rec.ExpiresAt))
 		}
@@ -100,12 +102,13 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 		d.drop(ctx, rec)
 	}
 	if err != nil {
-		return desk.Issued{}, err // it may be the one all the same: what is left is for whoever asks again
+		return desk.Issued{}, err // the write may have landed all the same: a later attempt takes over what is left
 	}
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
 }
 
-// discard deletes an object of which nobody was told. What it cannot delete waits for a place, and whoever asks again takes it over.
+// discard deletes an object whose token no caller has received. An object that it cannot delete
+// waits for quota, and a later attempt takes it over.
 func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
 	var now v1alpha1.ApplicationToken
 	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
@@ -116,7 +119,7 @@ func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attem
 	}
 }
 
-// mint makes the plaintext of a version, and the name of the attempt to give it.
+// mint makes the plaintext of a version, and a nonce that identifies the attempt to deliver it.
 func (d *Desk) mint(kind token.Kind) (token.Token, string, error) {
 	var nonce [16]byte
 	tok, err := token.Mint(kind, d.Entropy)
@@ -129,7 +132,7 @@ func (d *Desk) mint(kind token.Kind) (token.Token, string, error) {
 	return tok, hex.EncodeToString(nonce[:]), nil
 }
 
-// recordOf is the record of a first version.
+// recordOf returns the record of a first version.
 func (d *Desk) recordOf(at *v1alpha1.ApplicationToken, w wish, tok token.Token) record.Record {
 	now := d.now()
 	r := record.Record{
@@ -143,19 +146,21 @@ func (d *Desk) recordOf(at *v1alpha1.ApplicationToken, w wish, tok token.Token) 
 	return r
 }
 
-// add stores a record. Where the answer is lost, or one to a repetition, the record tells that it is there.
+// add stores a record. If the response is lost, or answers a repetition, the stored record shows
+// that the write landed.
 func (d *Desk) add(ctx context.Context, r record.Record) (record.Record, error) {
 	added, err := d.Records.Add(ctx, r)
 	if err == nil {
 		return added, nil
 	}
 	if there, findErr := d.Records.Find(ctx, r.Digest); findErr == nil {
-		return there, nil // nobody else has its digest
+		return there, nil // no other record has its digest
 	}
 	return record.Record{}, unavailable(err)
 }
 
-// open creates the object, or takes over one that was left half-made. ErrTaken if it is neither.
+// open creates the object, or takes over an object that an earlier attempt left incomplete. It
+// returns ErrTaken if it can do neither.
 func (d *Desk) open(ctx context.Context, draft *v1alpha1.ApplicationToken, attempt string) (*v1alpha1.ApplicationToken, error) {
 	at := draft.DeepCopy()
 	err := d.Client.Create(ctx, at, fieldOwner)
@@ -172,21 +177,22 @@ func (d *Desk) open(ctx context.Context, draft *v1alpha1.ApplicationToken, attem
 		return nil, unavailable(errors.Join(err, readErr))
 	}
 	if now.Annotations[v1alpha1.AnnotationAttempt] == attempt {
-		return &now, nil // the answer was lost
+		return &now, nil // the response was lost
 	}
 	return &now, d.takeOver(ctx, &now, draft)
 }
 
-// takeOver makes the object of an attempt that was given up that of a new one. What the former has left is ended.
+// takeOver gives the object of an abandoned attempt to a new attempt. It ends the records that the
+// former left.
 func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToken) error {
 	if !at.DeletionTimestamp.IsZero() {
 		return fmt.Errorf("%w: the token that had the name is about to go", desk.ErrUnavailable)
 	}
 	attempt := draft.Annotations[v1alpha1.AnnotationAttempt]
-	var left []record.Record // as it was before it was ours: later there may be one of who has it then
+	var left []record.Record // read before the takeover: later, the records may be those of the next attempt
 	err := d.edit(ctx, at, func(at *v1alpha1.ApplicationToken) (err error) {
 		if at.Annotations[v1alpha1.AnnotationAttempt] == attempt {
-			return nil // an answer was lost
+			return nil // the response to an earlier attempt was lost
 		}
 		if !byAnswer(at, d.Namespace) || at.Annotations[v1alpha1.AnnotationName] != draft.Annotations[v1alpha1.AnnotationName] ||
 			at.Spec.State == v1alpha1.TokenRevoked {

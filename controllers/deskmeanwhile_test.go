@@ -10,7 +10,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// agrees says whether the newest record has what its token says, though there is no leader.
+// agrees checks that the newest record has what its token says, even without a leader.
 func (w *world) agrees(k *counter) error {
 	shown, err := k.Get(w.ctx, w.scope(), "CI_deploy")
 	if err != nil {
@@ -27,7 +27,8 @@ func (w *world) agrees(k *counter) error {
 	return nil
 }
 
-// Invariants 6 and 7, and threats row 20: of two who change a token, who writes a record last may be who wrote the token first.
+// Invariants 6 and 7, and threats row 20: of two writers of a token, the one that writes a record
+// last may be the one that wrote the token first.
 func TestWhatIsTakenFromATokenMeanwhileDoesNotComeBack(t *testing.T) {
 	for name, meanwhile := range map[string]func(*world, *counter) error{
 		"it is narrowed": func(w *world, k *counter) error {

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// asked is what everything that is asked about a token of that name is answered.
+// asked returns the result of each request about a token of that name.
 func (w *world) asked(k *counter, name string) map[string]error {
 	_, got := k.Get(w.ctx, w.scope(), name)
 	_, changed := k.Change(w.ctx, root, w.scope(), name, desk.Change{State: new("Suspended")})
@@ -57,7 +57,8 @@ func TestANameThatNoTokenCanHaveIsNotThere(t *testing.T) {
 	}
 }
 
-// With --namespaces, the cache has no word for what is elsewhere, and we may have no rights there.
+// With --namespaces, the cache returns only an error for other namespaces, and the operator may
+// have no permissions there.
 func TestATokenOfANamespaceThatIsNotServedIsNotThere(t *testing.T) {
 	w, elsewhere := newWorld(t), newWorld(t)
 	w.must(w.declare())

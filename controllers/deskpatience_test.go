@@ -15,11 +15,12 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// patience ends at a call: from then on the API server does not answer, and whoever asked waits no longer.
+// patience ends at a call: from then on the API server does not respond, and the caller waits no
+// longer.
 type patience struct {
 	at, calls int
 	end       context.CancelFunc
-	endless   error // of a call that would have waited for ever
+	endless   error // set by a call that would have waited forever
 }
 
 func (p *patience) hold(ctx context.Context, do func() error) error {
@@ -55,7 +56,7 @@ func (p *patience) wrap(c client.WithWatch) client.WithWatch {
 	})
 }
 
-// What is left to be done when patience ends is left to the reconciler and the sweep. [row 12]
+// The reconciler and garbage collection do what is left when the caller stops waiting (row 12).
 func TestNoCallOfTheDeskOutlastsThePatienceOfWhoeverAsked(t *testing.T) {
 	asks := append([]errand{
 		{name: "rotate what was not received", before: 1, asks: func(w *world, k *counter, _ token.Token) (desk.Issued, error) {
@@ -85,7 +86,7 @@ func TestNoCallOfTheDeskOutlastsThePatienceOfWhoeverAsked(t *testing.T) {
 	}
 }
 
-// loses asks once, until patience ends.
+// loses sends the request once, and stops waiting when patience ends.
 func (e errand) loses(w *world, p *patience) error {
 	sound, leader := w.counter(api), w.start(api, api)
 	var held desk.Issued

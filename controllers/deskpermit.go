@@ -13,13 +13,13 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// authorityOf returns what a version of a token amounts to that ends at the instant end. It takes what the spec asks for, and
-// not what the client grants of that today: the client may grant more tomorrow.
+// authorityOf returns the authority of a version that expires at end. It uses what the spec asks
+// for, not what the client grants of that today: the client may grant more tomorrow.
 func authorityOf(w wish, end time.Time) grant.Authority {
 	return grant.Authority{Roles: w.asked.roles, Permissions: w.asked.permissions, Ranges: verify.Ranges(w.asked.sourceRanges), End: end}
 }
 
-// endOf returns when a version ends that is made now; zero: never.
+// endOf returns when a version expires that is made now; zero: never.
 func (d *Desk) endOf(w wish) time.Time {
 	if w.Lifetime == 0 {
 		return time.Time{}
@@ -27,16 +27,18 @@ func (d *Desk) endOf(w wish) time.Time {
 	return d.now().Add(w.Lifetime)
 }
 
-// audience decides whether a token of some authority may be shown to the one who asks for it.
+// audience returns an error if a token of the authority must not be delivered to the caller.
 type audience func(grant.Authority) error
 
 func shownTo(by desk.Caller) audience { return func(a grant.Authority) error { return permit(by, a) } }
 
-// toHolder is the audience of a token that rotates itself: the successor may do what the holder may do already.
+// toHolder is the audience of a token that rotates itself: the successor has the authority that the
+// holder has already.
 func toHolder(grant.Authority) error { return nil }
 
-// permit denies a caller a token that amounts to more than the caller holds. It is asked on the object as it is written, not
-// before: an object whose grants were raised meanwhile would be shown to a caller that was judged by the grants before.
+// permit denies a caller a token that has more authority than the caller holds. It is called on the
+// object as it is written, not before: otherwise an object whose grants were raised meanwhile would
+// be delivered to a caller that was checked against the earlier grants.
 func permit(by desk.Caller, a grant.Authority) error {
 	over, within := a.Within(by.Holds)
 	if within || by.Escalates {
@@ -57,8 +59,9 @@ func permit(by desk.Caller, a grant.Authority) error {
 	return denied
 }
 
-// permitChange permits what lowers the authority of a token, and any other change if the caller holds all that the token
-// amounts to afterwards. A suspended token amounts to nothing, so making it active is no lowering.
+// permitChange permits a change that lowers the authority of a token. It permits any other change
+// if the caller holds all that the token may do afterwards. A suspended token has no authority, so
+// activating it lowers nothing.
 func (d *Desk) permitChange(ctx context.Context, by desk.Caller, at *v1alpha1.ApplicationToken, activates bool, before, after wish) error {
 	if by.Escalates {
 		return nil

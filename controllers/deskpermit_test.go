@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/grant"
 )
 
-// developer is a caller that holds the role second and nothing else.
+// developer returns a caller that holds the role second and nothing else.
 func developer(change ...func(*desk.Caller)) desk.Caller {
 	by := desk.Caller{ID: "at-developer", Subject: "own/developer", Holds: grant.Authority{Roles: []string{"second"}}}
 	for _, c := range change {
@@ -20,7 +20,7 @@ func developer(change ...func(*desk.Caller)) desk.Caller {
 	return by
 }
 
-// deniedFor returns the field for which a caller was denied what it asked for; "-" if it was not denied.
+// deniedFor returns the field for which a caller was denied; "-" if it was not denied.
 func deniedFor(err error) string {
 	if denied, ok := errors.AsType[*desk.Denied](err); ok && denied.Permission == desk.PermissionEscalate {
 		return denied.Field
@@ -94,7 +94,7 @@ func TestManage_CallerNeverGivesMoreThanItHoldsOfRealToken(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	w.now = w.now.Add(time.Minute) // the end of a version stays where it was
+	w.now = w.now.Add(time.Minute) // the expiry of a version does not move
 	for _, state := range []string{"Suspended", "Active"} {
 		if err := change(ending, "ending", desk.Change{State: &state})(); err != nil {
 			t.Errorf("%s again, within its end: %v", state, err)
@@ -132,7 +132,7 @@ func TestChange_LoweringNeedsNothing(t *testing.T) {
 	}
 }
 
-// A crash left an object without a version: what there is of it can be lowered, and nothing can be raised.
+// A crash left an object without a version. Its grants can be lowered, and nothing can be raised.
 func TestChange_PermittedWithoutVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -151,7 +151,8 @@ func TestChange_PermittedWithoutVersion(t *testing.T) {
 	}
 }
 
-// A token is shown by what it may do when its answer is decided, and not by what it could do when the request came.
+// A token is delivered by what it may do when its response is decided, not by what it could do when
+// the request came.
 func TestManage_GrantsRaisedMeanwhileAreNotShown(t *testing.T) {
 	for name, ask := range map[string]func(*world, *counter) (desk.Issued, error){
 		"a rotation": func(w *world, k *counter) (desk.Issued, error) {
@@ -181,7 +182,7 @@ func TestManage_GrantsRaisedMeanwhileAreNotShown(t *testing.T) {
 					hit = true
 					shown, err := sound.Get(w.ctx, w.scope(), "CI_deploy")
 					if err != nil || w.made(shown).Annotations[v1alpha1.AnnotationRecord] != first {
-						return // it is not there yet, or the answer is decided
+						return // it does not exist yet, or the response is decided
 					}
 					_, err = sound.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"primary", "second"})})
 					w.must(err)

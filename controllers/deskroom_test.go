@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// Threats row 21: what may go goes before it is decided who comes. After a crash nobody else would
-// let it go.
+// Threats row 21: a predecessor that may go is retired before a new version is decided. After a
+// crash nothing else would retire it.
 func TestWhereThreePredecessorsAreKeptNoFaultLeavesAFourth(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {

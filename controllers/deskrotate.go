@@ -29,7 +29,7 @@ func (d *Desk) Rotate(ctx context.Context, by desk.Caller, s desk.Scope, name, k
 	if byAnswer(at, d.Namespace) {
 		return d.succeed(ctx, at, shownTo(by), plan.Request{ID: id})
 	}
-	if id == "" { // each such request is another one
+	if id == "" { // each request without a key is a new one
 		if _, id, err = d.mint(token.Application); err != nil {
 			return desk.Issued{}, err
 		}
@@ -37,7 +37,8 @@ func (d *Desk) Rotate(ctx context.Context, by desk.Caller, s desk.Scope, name, k
 	return d.request(ctx, at, plan.Request{ID: digested(id)}, v1alpha1.AnnotationRotate, id)
 }
 
-// RotateOwn makes a successor for the holder of a token. The key distinguishes its requests.
+// RotateOwn makes a successor for the holder of a token. The key distinguishes the requests of the
+// holder.
 func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest, key string) (desk.Issued, error) {
 	presented, at, err := d.presented(ctx, digest)
 	if err != nil {
@@ -49,7 +50,7 @@ func (d *Desk) RotateOwn(ctx context.Context, _ desk.Caller, digest token.Digest
 	return d.request(ctx, at, plan.Request{Holder: presented.Name()}, v1alpha1.AnnotationRotateSelf, presented.Name())
 }
 
-// presented finds the record of a digest and its owner, as the API server knows them.
+// presented returns the record of a digest and its owner, as the API server has them.
 func (d *Desk) presented(ctx context.Context, digest token.Digest) (record.Record, *v1alpha1.ApplicationToken, error) {
 	r, err := d.Records.Find(ctx, digest)
 	if errors.Is(err, record.ErrGone) || errors.Is(err, record.ErrAmbiguous) || err == nil && r.Owner.Kind != ownerKind {
@@ -72,10 +73,11 @@ func (d *Desk) presented(ctx context.Context, digest token.Digest) (record.Recor
 	return r, &at, nil
 }
 
-// request asks the reconciler for a rotation of a token that is in a Secret: by an annotation, since the Secret decides which
-// version is the current one. The same value asks for the same rotation. What a caller is told here is as of now; the
-// reconciler holds to the same rules when it rotates. The annotations of administrators and holders differ, so that neither
-// takes the request of the other away.
+// request asks the reconciler to rotate a token that is delivered to a Secret. It asks by an
+// annotation, since the Secret decides which version is the current one. The same value asks for
+// the same rotation. The response to the caller is of this moment; the reconciler applies the same
+// rules when it rotates. Administrators and holders have different annotations, so that neither
+// overwrites the request of the other.
 func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (desk.Issued, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {
@@ -112,8 +114,9 @@ func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, r pla
 	return desk.Issued{Token: d.view(at, nil)}, nil
 }
 
-// declared is what there is of a token that is in a Secret, without the Secret: its current version is that of the holder
-// who asks, unless that was superseded, or the one that the status knows.
+// declared returns the observed state of a token that is delivered to a Secret, without the Secret.
+// The current version is that of the holder who asks, unless that was superseded; otherwise it is
+// the version in the status.
 func declared(at *v1alpha1.ApplicationToken, list []record.Record, holder string) plan.Observed {
 	current := ""
 	if at.Status.Current != nil {
@@ -127,7 +130,7 @@ func declared(at *v1alpha1.ApplicationToken, list []record.Record, holder string
 	return observed(at, list, current)
 }
 
-// observed is what there is of a token, by its records and the name of the current one.
+// observed returns the observed state of a token, by its records and the name of the current one.
 func observed(at *v1alpha1.ApplicationToken, list []record.Record, current string) plan.Observed {
 	var o plan.Observed
 	for _, r := range list {
@@ -141,7 +144,8 @@ func observed(at *v1alpha1.ApplicationToken, list []record.Record, current strin
 	return o
 }
 
-// refusalOf returns what the caller of a request is told that p makes no version for; nil: it makes one.
+// refusalOf returns the error for the caller of a request for which p makes no version; nil: p
+// makes one.
 func (d *Desk) refusalOf(p plan.Plan, w wish) error {
 	if p.Do != plan.Nothing {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// inUse says that a replica has seen a token in use.
+// inUse records that a replica has seen a token in use.
 func (k *counter) inUse(tok token.Token) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -182,7 +182,8 @@ func TestACloneMayDoWhatItsSourceMay(t *testing.T) {
 	}
 }
 
-// Invariant 6: what a namespace was not granted, a clone in the operator's own does not have either.
+// Invariant 6: a clone in the operator's own namespace does not get what the namespace was not
+// granted either.
 func TestACloneOfATokenThatAsksForTooMuchIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())

@@ -10,17 +10,19 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// fieldOwner is the field manager of what the management API writes to ApplicationTokens. No other writer has this name.
+// fieldOwner is the field manager of the management API's writes to ApplicationTokens. No other
+// writer has this name.
 const fieldOwner = client.FieldOwner(v1alpha1.FieldManagerManagement)
 
-// errStopped reports that the state of a token was set to Suspended by a writer in Kubernetes.
+// errStopped reports that a writer in Kubernetes set the state of a token to Suspended.
 var errStopped error = &desk.Denied{
 	Field: "state", Message: "was set to Suspended in Kubernetes, and only there it is set to Active again: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
 }
 
-// suspendedHere reports whether the management API, and nobody else, set the state that a token has. The API server records
-// in metadata.managedFields who set each field, in the write that sets it: so the answer cannot outlive the state that it is
-// about, as an annotation could. Where that record is missing, the state counts as set by somebody else.
+// suspendedHere reports whether the management API, and no other writer, set the present state of a
+// token. The API server records in metadata.managedFields which manager set each field, in the
+// write that sets it. So the result cannot outlive the state that it is about, as an annotation
+// could. Without such a record, the state counts as set by another writer.
 func suspendedHere(at *v1alpha1.ApplicationToken) bool {
 	owned := false
 	for i := range at.ManagedFields {
@@ -36,7 +38,8 @@ func suspendedHere(at *v1alpha1.ApplicationToken) bool {
 	return owned
 }
 
-// ownsState reports whether an entry of the managed fields covers spec.state. One that cannot be read covers everything.
+// ownsState reports whether an entry of the managed fields covers spec.state. An entry that cannot
+// be parsed covers everything.
 func ownsState(m *metav1.ManagedFieldsEntry) bool {
 	if m.FieldsV1 == nil {
 		return false

@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// in writes the state of a token in Kubernetes, as kubectl patch does.
+// in sets the state of a token in Kubernetes, as kubectl patch does.
 func (w *world) in(t desk.Token, state v1alpha1.TokenState) {
 	w.t.Helper()
 	patch := []byte(`{"spec":{"state":"` + string(state) + `"}}`)
@@ -95,12 +95,13 @@ func TestSuspended_OnlyKubernetesLiftsItsStop(t *testing.T) {
 	}
 }
 
-// What a crash has left of a creation is taken over by the next one of that name, but not its stop.
+// The next creation of that name takes over what a crash left of one, but does not lift its
+// suspension.
 func TestSuspended_HalfMadeTokenIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	crash := modes[0]
-	f := w.faults(2, crash) // the object is there, its record is not
+	f := w.faults(2, crash) // the object exists, its record does not
 	if _, err := w.counter(f.wrap(api)).Create(w.ctx, root, w.scope(), ci()); err == nil {
 		t.Fatal("it was made")
 	}

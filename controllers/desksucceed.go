@@ -18,7 +18,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// turn is what a version is made after, as it was when that was decided.
+// turn holds the decision to make a version, and the state on which it was decided.
 type turn struct {
 	wish    wish
 	request plan.Request
@@ -26,17 +26,18 @@ type turn struct {
 	plan    plan.Plan
 }
 
-// subject is the record that the plan is about: of the version that a new one takes over from or replaces.
+// subject returns the record that the plan is about: that of the version which a new one supersedes
+// or replaces.
 func (t turn) subject() record.Record { return t.records[t.plan.Version.Record] }
 
-// successor is a version and its plaintext, of which nobody was told yet.
+// successor is a version and its plaintext, which no caller has received yet.
 type successor struct {
 	record.Record
 	tok token.Token
 }
 
-// succeed makes a version that takes over, and says so in the object by its resource version: of many who try, one
-// succeeds, and the others decide again on what there is then.
+// succeed makes a version that takes over, and names it in the object by resource version. One of
+// several calls succeeds, and the others decide again on the new state.
 func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (desk.Issued, error) {
 	var mine *successor
 	fail := func(err error) (desk.Issued, error) {
@@ -45,7 +46,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 		}
 		return desk.Issued{}, unavailable(err)
 	}
-	landed := func() bool { return mine != nil && at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() } // and the answer was lost
+	landed := func() bool { return mine != nil && at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() } // and the response was lost
 	unheard := 0
 	var t turn
 	for range mostTries {
@@ -73,7 +74,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 		}
 		var read v1alpha1.ApplicationToken
 		if readErr := d.Live.Get(ctx, client.ObjectKeyFromObject(before), &read); client.IgnoreNotFound(readErr) != nil {
-			return desk.Issued{}, unavailable(err) // it may be the one all the same: what is left is for whoever asks again
+			return desk.Issued{}, unavailable(err) // the write may have landed all the same: a later request deals with what is left
 		} else if readErr != nil || read.UID != before.UID || !read.DeletionTimestamp.IsZero() {
 			return fail(desk.ErrMissing)
 		}
@@ -88,8 +89,9 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 	return fail(fmt.Errorf("%s changes all the time", at.Name))
 }
 
-// turn looks at what there is, by the word of the API server, and decides. It makes room for another predecessor first, as
-// the planner does: after a crash behind the decision nothing would, and there would be more than are kept.
+// turn observes the state at the API server and decides. Like the planner, it makes room for
+// another predecessor first. If the process crashes after the decision, nothing else does, and more
+// predecessors are left than are allowed.
 func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audience, r plan.Request) (turn, error) {
 	w, around, err := d.understand(ctx, at, false)
 	if err == nil {
@@ -129,10 +131,10 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	return turn{}, errMoved
 }
 
-// errMoved says that another version has taken over since the object was read.
+// errMoved reports that another version has taken over since the object was read.
 var errMoved = errors.New("another version has taken over")
 
-// moved reads an object anew whose current version is gone.
+// moved reads an object again whose current version is gone.
 func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	var now v1alpha1.ApplicationToken
 	err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now)
@@ -148,7 +150,8 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	return errMoved
 }
 
-// prepare stores the record of the version that t asks for, unless the one that was stored for an earlier turn is the same.
+// prepare stores the record of the version that t asks for. It keeps the record that was stored for
+// an earlier turn if the two are alike.
 func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, mine *successor) (*successor, error) {
 	tok, _, err := d.mint(t.wish.kind)
 	if err != nil {
@@ -172,7 +175,7 @@ func (d *Desk) prepare(ctx context.Context, at *v1alpha1.ApplicationToken, t tur
 	return &successor{r, tok}, nil
 }
 
-// alike says whether a record that was stored will do in place of another that is wanted.
+// alike reports whether a stored record can serve in place of another.
 func alike(a, b record.Record) bool {
 	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Request == b.Request && a.Client == b.Client && a.User == b.User && a.UserUID == b.UserUID &&
 		a.Kind == b.Kind && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
@@ -180,8 +183,9 @@ func alike(a, b record.Record) bool {
 		a.IssuedAt.Equal(b.IssuedAt) && a.AuthorizedAt.Equal(b.AuthorizedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
-// succeeded ends what the version takes over from: the predecessor after its overlap, what it replaces at once. The answer
-// is given in any case; what cannot be written here, the reconciler and the sweep do.
+// succeeded ends what the version takes over from: the predecessor after its overlap, a replaced
+// version at once. The response is sent in any case: the reconciler and garbage collection do what
+// cannot be written here.
 func (d *Desk) succeeded(ctx context.Context, at *v1alpha1.ApplicationToken, t turn, mine *successor) desk.Issued {
 	before := t.subject()
 	if t.plan.Do == plan.Replace {
@@ -197,7 +201,8 @@ func (d *Desk) succeeded(ctx context.Context, at *v1alpha1.ApplicationToken, t t
 	return desk.Issued{Token: d.view(at, &mine.Record), Secret: mine.tok}
 }
 
-// supersede says of a version that another took over, and when it ends. It never lives longer for that.
+// supersede records that another version took over from a version, and when that version ends. It
+// never extends a life.
 func (d *Desk) supersede(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
 	_ = d.rewrite(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {

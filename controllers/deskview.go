@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// List lists the tokens of a scope by name.
+// List returns the tokens of a scope, sorted by name.
 func (d *Desk) List(ctx context.Context, s desk.Scope) ([]desk.Token, error) {
 	by := client.MatchingFields{IndexClient: s.Client}
 	if s.User != "" {
@@ -45,7 +45,8 @@ func (d *Desk) List(ctx context.Context, s desk.Scope) ([]desk.Token, error) {
 	return tokens, nil
 }
 
-// Get finds one. What the cache does not know may have been made a moment ago.
+// Get returns a token. It asks the API server for a token that the cache does not have: it may have
+// been made a moment ago.
 func (d *Desk) Get(ctx context.Context, s desk.Scope, name string) (desk.Token, error) {
 	at, err := d.find(ctx, d.Client, s, name)
 	if errors.Is(err, desk.ErrMissing) {
@@ -58,11 +59,13 @@ func (d *Desk) Get(ctx context.Context, s desk.Scope, name string) (desk.Token, 
 	return d.show(ctx, at, &reads)
 }
 
-// maxListReads bounds how many records of one list are read from the API server, for what the cache does not know yet.
+// maxListReads bounds how many records of one list are read from the API server because the cache
+// does not have them yet.
 const maxListReads = 16
 
-// show is a token as its status says, or where that is behind, its record: that is there already, or gone already. reads is how
-// many records may be read from the API server; where none is left, what the cache does not know counts as gone.
+// show returns a token as its status describes it, or as its record does where the status is
+// behind: the record is there already, or gone already. reads is the number of records that may
+// still be read from the API server. At zero, a record that the cache does not have counts as gone.
 func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (desk.Token, error) {
 	named := at.Annotations[v1alpha1.AnnotationRecord]
 	if !byAnswer(at, d.Namespace) || named == "" {
@@ -70,7 +73,7 @@ func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *i
 	}
 	t := d.view(at, nil)
 	r, err := d.Records.Get(ctx, named)
-	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) && *reads > 0 { // else nobody says that it is there
+	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) && *reads > 0 { // otherwise nothing claims that it is there
 		*reads--
 		r, err = d.Records.Confirm(ctx, named)
 	}
@@ -87,7 +90,8 @@ func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *i
 	}
 }
 
-// view is a token as its status says; or of a version that the status may not know yet, as its record does.
+// view returns a token as its status describes it. A version r that the status may not have yet is
+// described as its record does.
 func (d *Desk) view(at *v1alpha1.ApplicationToken, r *record.Record) desk.Token {
 	a := asked{
 		roles: sorted(at.Spec.Roles), permissions: sorted(at.Spec.Permissions), sourceRanges: sorted(at.Spec.SourceRanges),

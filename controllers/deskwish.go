@@ -20,7 +20,7 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// What an ApplicationToken has room for.
+// Limits of the fields of an ApplicationToken.
 const (
 	mostRoles       = 64
 	mostPermissions = 128
@@ -29,8 +29,8 @@ const (
 	longestLife     = 999_999 * time.Hour
 )
 
-// checkLists refuses what no ApplicationToken could hold. What is wrong is not repeated: it may be a secret in the wrong
-// place.
+// checkLists refuses lists that no ApplicationToken could hold. The error does not repeat the
+// invalid entry: it may be a secret in the wrong place.
 func checkLists(roles, permissions, ranges []string) error {
 	for _, l := range []struct {
 		field string
@@ -61,7 +61,7 @@ func checkLists(roles, permissions, ranges []string) error {
 	return nil
 }
 
-// checkLifetime refuses what is no lifetime. Nothing that is wrong becomes a token without an end.
+// checkLifetime refuses an invalid lifetime. No invalid value becomes a token without an end.
 func checkLifetime(l time.Duration) error {
 	switch {
 	case l < 0:
@@ -74,7 +74,7 @@ func checkLifetime(l time.Duration) error {
 	return nil
 }
 
-// spelled writes a length of time as a spec does; empty: there is none.
+// spelled formats a duration as a spec does; empty: it is zero.
 func spelled(d time.Duration) v1alpha1.PositiveDuration {
 	var text strings.Builder
 	for _, unit := range []struct {
@@ -89,7 +89,7 @@ func spelled(d time.Duration) v1alpha1.PositiveDuration {
 	return v1alpha1.PositiveDuration(text.String())
 }
 
-// draft is the object of a token that is to be made.
+// draft returns the object of a token that is to be created.
 func (d *Desk) draft(ctx context.Context, s desk.Scope, w desk.Wanted) (*v1alpha1.ApplicationToken, error) {
 	if !givenName.MatchString(w.Name) {
 		return nil, refused("name", "must be 1 to 63 letters, digits, ., _, ~ and -, the first a letter or digit")
@@ -143,7 +143,8 @@ func ofUserAlone(roles, permissions []string) string {
 	}
 }
 
-// understand is understand with what is around now; anew: a place in the quota is kept for it, until it is observed or withdrawn.
+// understand builds the desired state of a token and resolves its references. If anew is set, it
+// reserves quota for the token, until the token is observed or the reservation is withdrawn.
 func (d *Desk) understand(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (wish, surroundings, error) {
 	around, err := d.lookout().around(ctx, at)
 	switch {
@@ -159,7 +160,7 @@ func (d *Desk) understand(ctx context.Context, at *v1alpha1.ApplicationToken, an
 	return understand(at, around), around, nil
 }
 
-// promise keeps a place for a token that is about to be made; or says why there is none.
+// promise reserves quota for a token that is about to be created, or returns why there is none.
 func (d *Desk) promise(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings) (*plan.Refusal, error) {
 	claim := claimOf(at, d.Namespace, around.asked.client, around.asked.user)
 	limits, err := d.lookout().limits(ctx, around.client, d.Quota.index.Waiting(claim.Client)...)
@@ -172,7 +173,8 @@ func (d *Desk) promise(ctx context.Context, at *v1alpha1.ApplicationToken, aroun
 	return nil, nil
 }
 
-// refusalFrom puts what stands in the way into the words of whoever asks here; nil: nothing does.
+// refusalFrom converts what stands in the way of a token into an error for the caller; nil: nothing
+// does.
 func refusalFrom(w wish, s surroundings) error {
 	r := w.Refused
 	switch r.Reason {
@@ -194,7 +196,7 @@ func refusalFrom(w wish, s surroundings) error {
 	}
 }
 
-// standing refuses what has no new version as it is.
+// standing refuses a token that in its present state gets no new version.
 func standing(w wish, s surroundings) error {
 	switch w.State {
 	case plan.Revoked:
@@ -210,7 +212,8 @@ func standing(w wish, s surroundings) error {
 
 var inList = regexp.MustCompile(`\[.*$`)
 
-// invalid puts what the API server does not accept into words. Its own could repeat what it was given.
+// invalid returns an error for an object that the API server rejects as invalid. The message of the
+// API server could repeat what it was given.
 func invalid(err error) error {
 	field := ""
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {

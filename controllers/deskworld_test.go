@@ -18,10 +18,10 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// root is a caller that may make, change and be shown every token.
+// root is a caller that may create, change and receive every token.
 var root = desk.Caller{ID: "root", Subject: "root", Escalates: true}
 
-// counter is the desk of one replica, and what it was told.
+// counter is the management API of one replica, and what it reported.
 type counter struct {
 	*controllers.Desk
 	mu    sync.Mutex
@@ -43,7 +43,7 @@ func (w *world) counter(c client.WithWatch) *counter {
 
 func (w *world) scope() desk.Scope { return desk.Scope{Client: w.client} }
 
-// ci is the token that is asked for at the counter.
+// ci returns the token that tests create through the management API.
 func ci(change ...func(*desk.Wanted)) desk.Wanted {
 	wanted := desk.Wanted{Name: "CI_deploy", Roles: []string{"primary"}, Lifetime: time.Hour}
 	for _, c := range change {
@@ -52,7 +52,7 @@ func ci(change ...func(*desk.Wanted)) desk.Wanted {
 	return wanted
 }
 
-// made is an object that the desk made.
+// made returns the object of a token that the management API created.
 func (w *world) made(t desk.Token) *v1alpha1.ApplicationToken {
 	w.t.Helper()
 	var at v1alpha1.ApplicationToken
@@ -60,7 +60,7 @@ func (w *world) made(t desk.Token) *v1alpha1.ApplicationToken {
 	return &at
 }
 
-// lookAfter lets the leader bring everything in the operator's own namespace to rest.
+// lookAfter runs the leader until everything in the operator's own namespace has settled.
 func (o *operator) lookAfter() error {
 	for range 40 {
 		var list v1alpha1.ApplicationTokenList
@@ -80,7 +80,7 @@ func (o *operator) lookAfter() error {
 	return errors.New("40 passes did not bring what was made to rest")
 }
 
-// state is the resource versions of all that is in the operator's own namespace.
+// state returns the resource versions of all objects in the operator's own namespace.
 func (w *world) state() string {
 	var tokens v1alpha1.ApplicationTokenList
 	var records v1alpha1.TokenRecordList
@@ -96,13 +96,13 @@ func (w *world) state() string {
 	return text
 }
 
-// good says whether a plaintext would be accepted: a live record vouches for it.
+// good reports whether verification would accept a token: it has a live record.
 func (w *world) good(tok token.Token) bool {
 	r, err := record.NewKube(api, api, w.own).Find(w.ctx, tok.Digest())
 	return err == nil && !r.Suspended && !r.Over(w.now)
 }
 
-// standing counts the records of the world: those that no successor took over from, and the others.
+// standing counts the records of the fixture: those without a successor, and the others.
 func (w *world) standing() (current, before int) {
 	w.t.Helper()
 	var list v1alpha1.TokenRecordList
@@ -117,7 +117,8 @@ func (w *world) standing() (current, before int) {
 	return current, before
 }
 
-// arrivedAt judges the end of a story of the desk: of what was answered the last is good, and nothing else stands.
+// arrivedAt checks the end of a management test: the last token delivered is valid, and no other
+// current version exists.
 func (w *world) arrivedAt(last token.Token, before int) error {
 	current, predecessors := w.standing()
 	if current != 1 || predecessors != before {

@@ -1,19 +1,23 @@
-// Package controllers brings the cluster in line with what was declared. Each reconciler observes, asks internal/plan,
-// acts, and says what it did in the status; it holds no rule of its own.
+// Package controllers brings the cluster in line with what was declared. Each reconciler observes,
+// asks internal/plan, acts, and reports the result in the status. It holds no rule of its own.
 //
 //	ApplicationTokens  token -> record and Secret, rotation, retirement, restarts
 //	Clients            client -> state and counts
-//	TokenRecords       record -> swept, once nobody owns it
-//	Users              user -> whether they can log in, and how many logins they have
-//	Logins             record of a login -> swept, once it is over, or one too many
+//	TokenRecords       record -> garbage-collected, once it has no owner
+//	Users              user -> whether the user can log in, and the number of logins
+//	Logins             record of a login -> garbage-collected, once over or beyond the limit
 //
-// The file for each step of an ApplicationToken: desired.go understands the spec, clone.go resolves cloneFrom, observe.go
-// looks, act.go issues, retire.go ends, secret.go writes the Secret, restart.go restarts consumers, status.go says so. Of
-// those that speak for a user tells ofuser.go, of those that are given in answers of the HTTP API answered.go.
+// Each step of an ApplicationToken has a file. desired.go builds the desired state, clone.go
+// resolves cloneFrom, observe.go observes, act.go issues, and retire.go retires. secret.go writes
+// the Secret, restart.go restarts consumers, and status.go updates the status. ofuser.go holds what
+// is special about tokens of users, and answered.go what is special about tokens that are delivered
+// in responses of the HTTP API.
 //
-// The Desk is no reconciler: it makes and rotates those on every replica, as it is asked, and its files are desk*.go.
+// The management API is no reconciler: it makes and rotates the latter on every replica, as callers
+// ask. Its files are desk*.go.
 //
-// Nothing here is trusted to happen once, or alone: the Secret is the place where a race is decided, by creation or by its
-// resource version, and the record that it names is the current one. Of what is given in answers, the ApplicationToken itself
-// is that place. Whoever loses takes back the record that it made.
+// No code here relies on running once, or alone. The Secret decides a race, by its creation or its
+// resource version, and the record that it names is the current one. For a token that is delivered
+// in responses, the ApplicationToken itself decides. The loser of a race deletes the record that it
+// made.
 package controllers

@@ -18,9 +18,10 @@ import (
 // maxExchange bounds how many tokens that wait for each other's Secrets are followed.
 const maxExchange = 16
 
-// exchange returns the names of the tokens that a token waits for in a circle, as two do that exchange the names of their Secrets:
-// the owner of the Secret that it asks for, the owner of the Secret that this one asks for, up to one that waits for its own. Nil:
-// there is no circle, and the wait ends when another token moves.
+// exchange returns the names of the other tokens of a cycle in which a token waits. Two tokens that
+// exchange the names of their Secrets form one. It starts at the owner of the Secret that the token
+// asks for. It goes on to the owner of the Secret that this one asks for, until one waits for the
+// token's own. It returns nil if there is no cycle: the wait then ends when another token moves.
 func (r *ApplicationTokens) exchange(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
 	var circle []string
 	name := secretNames(at)[0]
@@ -42,7 +43,8 @@ func (r *ApplicationTokens) exchange(ctx context.Context, at *v1alpha1.Applicati
 	return nil, nil
 }
 
-// exchangeWith looks again at the other tokens of the circle that a change of a token closes, so that each says so at once.
+// exchangeWith returns requests for the other tokens of the cycle that a change of a token closes.
+// Each of them then reports the cycle at once.
 func (r *ApplicationTokens) exchangeWith(ctx context.Context, obj client.Object) []reconcile.Request {
 	at, is := obj.(*v1alpha1.ApplicationToken)
 	if !is || len(secretNames(at)) == 1 {
@@ -59,7 +61,8 @@ func (r *ApplicationTokens) exchangeWith(ctx context.Context, obj client.Object)
 	return requests
 }
 
-// ownerOfSecret returns the ApplicationToken that controls a Secret; nil: there is no such Secret, or none controls it.
+// ownerOfSecret returns the ApplicationToken that controls a Secret. It returns nil if there is no
+// such Secret, or if no ApplicationToken controls it.
 func (r *ApplicationTokens) ownerOfSecret(ctx context.Context, namespace, name string) (*v1alpha1.ApplicationToken, error) {
 	var secret corev1.Secret
 	if err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &secret, client.DisableReadYourWritesConsistency); err != nil {
@@ -85,7 +88,8 @@ func (r *ApplicationTokens) ownerOfSecret(ctx context.Context, namespace, name s
 	return &at, nil
 }
 
-// exchangeText returns what the condition of a token says of the circle in which it waits; empty: there is none.
+// exchangeText returns what the condition of a token says about the cycle in which it waits; empty:
+// there is none.
 func exchangeText(circle []string) string {
 	if len(circle) == 0 {
 		return ""

@@ -20,7 +20,7 @@ func (w *world) named(name string) *v1alpha1.ApplicationToken {
 	return &at
 }
 
-// reconcile lets the operator look at tokens of the namespace once, in order.
+// reconcile reconciles tokens of the namespace once, in order.
 func (o *operator) reconcile(names ...string) {
 	o.w.t.Helper()
 	for _, name := range names {

@@ -13,28 +13,29 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// Hurry is how ApplicationTokens get into the queue of those that cannot wait.
+// Hurry enqueues an ApplicationToken in the urgent queue.
 var Hurry = hurry
 
-// SpecChanged lets events of ApplicationTokens and Users through.
+// SpecChanged filters the events of ApplicationTokens and Users.
 var SpecChanged = specChanged
 
-// IsReserved, IsActedOn and IsAllowed decide about keys of labels and annotations of a Secret.
+// IsReserved, IsActedOn and IsAllowed check keys of labels and annotations of a Secret.
 var (
 	IsReserved = isReserved
 	IsActedOn  = isActedOn
 	IsAllowed  = isAllowed
 )
 
-// ParseSchedule parses a calendar, and AsWritten takes the time zone from it.
+// ParseSchedule parses a calendar, and AsWritten removes the time zone from it.
 var (
 	ParseSchedule = parseSchedule
 	AsWritten     = asWritten
 )
 
-// FirstStart is what the operator knows of a Deployment that reads the Secret of a first version.
+// FirstStart holds what the operator observes of a Deployment that reads the Secret of a first
+// version.
 type FirstStart struct {
-	Stored, Recorded, Made time.Time // the creation of the Secret, of the record and of the Deployment
+	Stored, Recorded, Made time.Time // creation times of the Secret, of the record and of the Deployment
 	Delivered, Adopted     bool
 	Ready                  int32
 }
@@ -53,10 +54,10 @@ func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
 // ReadPassword reads the password in a Secret.
 var ReadPassword = readPassword
 
-// RetryDelay is how long the operator waits after failures.
+// RetryDelay returns how long the operator waits after failures.
 var RetryDelay = retryDelay
 
-// Elect makes a Quota that of the elected replica, for clients that all have the same limits.
+// Elect makes q the Quota of the elected replica, with the same limits for all clients.
 func Elect(q *Quota, limits quota.Limits, wake func([]quota.Key)) {
 	q.elected.Store(&allocator{
 		limits: func(string, []string) (quota.Limits, bool) { return limits, true },
@@ -64,7 +65,7 @@ func Elect(q *Quota, limits quota.Limits, wake func([]quota.Key)) {
 	})
 }
 
-// LimitsOf are the limits of a client that names no selector.
+// LimitsOf returns the limits of a client that uses no selector.
 func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
 	limits, err := lookout{}.limits(context.Background(), c, namespaces...)
 	if err != nil {
@@ -73,5 +74,5 @@ func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
 	return limits
 }
 
-// Wait returns when the next record may be deleted.
+// Wait blocks until the next record may be deleted.
 func (p *SweepPace) Wait(ctx context.Context) error { return p.wait(ctx) }

@@ -10,16 +10,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// errCrash is what every call says once the process is dead.
+// errCrash is the error of every call after the simulated crash.
 var errCrash = errors.New("the operator has crashed")
 
-// mode is what happens at the call that fails.
+// mode describes what happens at the call that fails.
 type mode struct {
 	name   string
-	lands  bool  // the write reaches the store all the same
-	crash  bool  // nothing after it is carried out
-	reads  bool  // a read can be that call too; else writes alone are counted, since a crash at a read is one after a write
-	answer error // what the caller is told
+	lands  bool  // the write reaches the API server nevertheless
+	crash  bool  // no later call is carried out
+	reads  bool  // a read can be that call too; otherwise only writes are counted, since a crash at a read equals one after a write
+	answer error // the error that the caller gets
 }
 
 var (
@@ -39,8 +39,8 @@ var modes = []mode{
 	{"a repeated creation answered by AlreadyExists", true, false, false, exists},
 }
 
-// faults wraps the API server for one world: in each chapter the call number at fails in its mode, and after every write
-// the world is judged.
+// faults wraps the API server for one fixture. In each chapter the call number at fails in its
+// mode, and after every write the invariants are checked.
 type faults struct {
 	w       *world
 	at      int // from 1; 0: none fails
@@ -48,13 +48,13 @@ type faults struct {
 	calls   int // of this chapter
 	hits    int
 	dead    bool
-	verdict error          // of the judge
+	verdict error          // of the invariant checks
 	before  func(call int) // runs before each call, where set
 }
 
 func (w *world) faults(at int, m mode) *faults { return &faults{w: w, at: at, mode: m} }
 
-// chapter begins: calls are counted anew.
+// chapter starts a chapter: calls are counted from zero.
 func (f *faults) chapter() { f.calls = 0 }
 
 func (f *faults) wrap(c client.WithWatch) client.WithWatch {

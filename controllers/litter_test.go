@@ -16,8 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// withoutSecrets is an API server that does not answer when a Secret is created, as with an admission webhook that is
-// down; down says whether it is.
+// withoutSecrets returns an API server that fails to create Secrets while *down is true, as with an
+// admission webhook that is down.
 func withoutSecrets(down *bool) client.WithWatch {
 	return interceptor.NewClient(api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
@@ -29,7 +29,7 @@ func withoutSecrets(down *bool) client.WithWatch {
 	})
 }
 
-// Threats row 22: what pods hold does not go for the litter of attempts.
+// Threats row 22: a token that pods hold is not ended in favour of the orphans of failed attempts.
 func TestAttemptsThatFailLeaveNoLitter(t *testing.T) {
 	w := newWorld(t)
 	down := false
@@ -68,7 +68,7 @@ func TestAttemptsThatFailLeaveNoLitter(t *testing.T) {
 	}
 }
 
-// Invariant 3: what was kept for another attempt is not made again once it was revoked.
+// Invariant 3: a token that was kept for another attempt is not used again once it was revoked.
 func TestATokenThatWasRevokedOnItsWayIsNotDelivered(t *testing.T) {
 	w := newWorld(t)
 	down := true
@@ -93,7 +93,7 @@ func TestATokenThatWasRevokedOnItsWayIsNotDelivered(t *testing.T) {
 	}
 }
 
-// Threats row 22: what a Secret of another token says is nothing about the records of this one.
+// Threats row 22: the Secret of another token shows nothing about the records of this one.
 func TestASweepLeavesTheRecordOfATokenWhoseNewNameIsTaken(t *testing.T) {
 	w := newWorld(t)
 	o := w.start(api, api)

@@ -18,8 +18,9 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Logins sweeps the records of logins that are over: at their end, with the user, the password or the account, as litter of a
-// crash, and the oldest of those that are too many. Until then no door honours them, but for those too many.
+// Logins garbage-collects the records of logins that are over: at their end, or when the user, the
+// password or the account is gone. It also deletes orphans of a crash, and the oldest logins where
+// there are too many. Until then every endpoint rejects them, except where there are too many.
 type Logins struct {
 	Client    client.Client // reads may be from a cache, with the indexes of IndexFields
 	Live      client.Reader // reads are from the API server
@@ -29,7 +30,8 @@ type Logins struct {
 	Pace      *SweepPace // shared with TokenRecords
 }
 
-// Reconcile looks at one record, and deletes it if it is to go. What the cache says is confirmed first.
+// Reconcile evaluates one record, and deletes it if it is to go. It confirms at the API server what
+// the cache shows.
 func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl.Result, error) {
 	if obj.Spec.Owner.Kind != login.OwnerKind || !obj.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
@@ -44,13 +46,14 @@ func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl
 	case err != nil:
 	case why != login.Stays:
 		wake, err = r.sweep(ctx, now, rec, why)
-	case !now.Before(rec.CreatedAt.Add(login.Slack)): // until then, whoever stored it sees to those too many
+	case !now.Before(rec.CreatedAt.Add(login.Slack)): // until then, the replica that stored it enforces the limit
 		err = r.trim(ctx, now, rec)
 	}
 	return settle(now, wake, err, nil)
 }
 
-// sweep deletes a record, if what speaks against it is confirmed. It returns when to look again.
+// sweep deletes a record if the reason to delete it is confirmed. It returns when to evaluate the
+// record again.
 func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, why login.Why) (time.Time, error) {
 	if err := r.Pace.wait(ctx); err != nil {
 		return time.Time{}, err
@@ -67,16 +70,17 @@ func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, wh
 	case err != nil || sure == login.Stays:
 		return wake, err
 	case sure != why:
-		return now.Add(time.Second), nil // that is to be confirmed by itself
+		return now.Add(time.Second), nil // the new reason needs a confirmation of its own
 	}
-	if err := r.Records.Retire(ctx, rec); err != nil { // of one that was used meanwhile, that it is over was a rumour
+	if err := r.Records.Retire(ctx, rec); err != nil { // fails for a record that was used meanwhile, and so may not be over
 		return time.Time{}, err
 	}
 	logf.FromContext(ctx).V(1).Info("swept a login", "reason", why, "user", rec.Owner.Name)
 	return time.Time{}, nil
 }
 
-// judge decides about a record on what the cache says, but what the reason why rests on is asked of the API server.
+// judge evaluates a record by what the cache shows. It asks the API server for what the reason why
+// depends on.
 func (r *Logins) judge(ctx context.Context, now time.Time, rec record.Record, why login.Why) (login.Why, time.Time, error) {
 	var users client.Reader = r.Client
 	password, predecessor := r.password, r.Records.Get
@@ -101,7 +105,7 @@ func (r *Logins) judge(ctx context.Context, now time.Time, rec record.Record, wh
 			if err != nil {
 				return "", time.Time{}, err
 			}
-			_, a.User.Credential, _, _ = readPassword(secret) //nolint:errcheck // what is wrong with it is told of the user
+			_, a.User.Credential, _, _ = readPassword(secret) //nolint:errcheck // the status of the User reports what is wrong with it
 		}
 	}
 	if rec.Predecessor != "" {
@@ -119,9 +123,10 @@ func (r *Logins) password(ctx context.Context, name string) (*corev1.Secret, err
 	return cachedPassword(ctx, r.Passwords, r.Records.Namespace(), name)
 }
 
-// passwordForSure reads a Secret from the API server: the cache may be behind, and nobody who has just logged in with a new
-// password is to be logged out for that. It is a list that finds that Secret alone, since the operator may list and watch
-// the Secrets of its own namespace, and get none.
+// passwordForSure reads a Secret from the API server. The cache may be behind, and a user who has
+// just logged in with a new password must not be logged out for that. It lists that Secret alone by
+// its name, since the operator may list and watch the Secrets of its own namespace, but not get
+// them.
 func (r *Logins) passwordForSure(ctx context.Context, name string) (*corev1.Secret, error) {
 	var list corev1.SecretList
 	err := r.Live.List(ctx, &list, client.InNamespace(r.Records.Namespace()), client.MatchingFields{"metadata.name": name})
@@ -134,8 +139,9 @@ func (r *Logins) passwordForSure(ctx context.Context, name string) (*corev1.Secr
 	return &list.Items[0], nil
 }
 
-// trim ends the oldest logins of the user of a record at its client, if there are more than the client allows: since it
-// allowed more before, or since several replicas let somebody in at the same time.
+// trim ends the oldest logins of the user of a record at its client, if there are more than the
+// client allows. That is so if the client allowed more before, or if several replicas logged the
+// user in at the same time.
 func (r *Logins) trim(ctx context.Context, now time.Time, rec record.Record) error {
 	most, there, err := mostSessions(ctx, r.Client, rec.Client)
 	if err != nil || !there {
@@ -149,7 +155,7 @@ func (r *Logins) trim(ctx context.Context, now time.Time, rec record.Record) err
 	if len(login.Surplus(now, known, rec.Client, most)) == 0 {
 		return nil
 	}
-	// The cache may not know yet that some have ended, or that the client allows more again.
+	// The cache may not show yet that some logins have ended, or that the client allows more again.
 	if most, there, err = mostSessions(ctx, r.Live, rec.Client); err != nil || !there {
 		return err
 	}
@@ -174,7 +180,8 @@ func (r *Logins) trim(ctx context.Context, now time.Time, rec record.Record) err
 	return nil
 }
 
-// mostSessions is how many logins a user may have at a client; false if there is no such client.
+// mostSessions returns how many logins a user may have at a client, and reports whether the client
+// exists.
 func mostSessions(ctx context.Context, from client.Reader, name string) (int, bool, error) {
 	var c v1alpha1.Client
 	err := from.Get(ctx, types.NamespacedName{Name: name}, &c)

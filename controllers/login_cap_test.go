@@ -39,7 +39,7 @@ func TestALowerCapEndsTheOldest(t *testing.T) {
 	behind := w.freeze(api)
 	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: logins[5]}}))
 	w.now = w.now.Add(2 * login.Slack)
-	w.must(w.watchOver(behind, api).settle()) // who has not heard that one was ended does not end another for it
+	w.must(w.watchOver(behind, api).settle()) // a replica that has not observed the end of one login does not end another for it
 	if got := left(); !slices.Equal(got, []int{3, 4}) {
 		t.Errorf("%v are left, want the newest two", got)
 	}
@@ -67,7 +67,7 @@ func TestOfLoginsOfOneInstantTheOldestEnds(t *testing.T) {
 	}
 }
 
-// The cap of a client is kept although each of many replicas knows of its own logins alone.
+// The limit of a client is kept although each of several replicas knows only its own logins.
 func TestTheCapIsKeptWhereReplicasLetInTooMany(t *testing.T) {
 	w, o := withAlice(t)
 	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(3)) })
@@ -91,8 +91,8 @@ type lame struct{ *record.Kube }
 
 func (lame) Claim(context.Context, record.Record) error { return errCrash }
 
-// Invariant 4: what a refresh leaves in the middle is swept, and one that is under way is left alone and costs nobody else
-// a login, whatever the cap.
+// Invariant 4: garbage collection deletes what an interrupted refresh leaves. It leaves a refresh
+// in progress alone, which costs no other login, whatever the limit.
 func TestTheLitterOfARefreshIsSweptAndARunningOneLeft(t *testing.T) {
 	w, o := withAlice(t)
 	w.editItsClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(1)) })
@@ -105,7 +105,7 @@ func TestTheLitterOfARefreshIsSweptAndARunningOneLeft(t *testing.T) {
 	if n := w.recordsLeft(); n != 2 {
 		t.Fatalf("there are %d records, want the login and its litter", n)
 	}
-	// Between its two steps the world looks the same. The clock of its record is that of the API server.
+	// Between its two steps the state is the same. The record has the clock of the API server.
 	w.now = first.Record.CreatedAt.Add(login.Slack - time.Second)
 	w.must(o.settle())
 	if n := w.recordsLeft(); n != 2 {

@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// freeze is a cache that is told of nothing any more.
+// freeze returns a cache that receives no more events.
 func (w *world) freeze(c client.WithWatch) client.WithWatch {
 	w.t.Helper()
 	var users v1alpha1.UserList

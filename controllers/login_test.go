@@ -20,7 +20,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// withAlice is a world in which alice can log in.
+// withAlice returns a fixture in which alice can log in.
 func withAlice(t *testing.T) (*world, *warden) {
 	t.Helper()
 	w := newWorld(t)
@@ -32,7 +32,7 @@ func withAlice(t *testing.T) (*world, *warden) {
 	return w, o
 }
 
-// sweep looks once at a record, and says when to look again.
+// sweep reconciles a record once, and returns when to reconcile it again.
 func (o *warden) sweep(name string) time.Duration {
 	o.w.t.Helper()
 	var obj v1alpha1.TokenRecord
@@ -72,7 +72,7 @@ func TestASessionThatIsUsedElsewhereIsNotSwept(t *testing.T) {
 	w, _ := withAlice(t)
 	rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}).Record
 	w.now = w.now.Add(29 * time.Minute)
-	// What the sweeping replica has is from before another one wrote of the use.
+	// The replica that collects garbage has the state before another replica recorded the use.
 	stale := w.freeze(api)
 	w.must(record.NewKube(api, api, w.own).Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
 	w.now = w.now.Add(2 * time.Minute)
@@ -81,7 +81,7 @@ func TestASessionThatIsUsedElsewhereIsNotSwept(t *testing.T) {
 	}
 }
 
-// It is used between the last look at it and its deletion.
+// The session is used between the last check of it and its deletion.
 func TestASessionThatIsUsedAtTheLastMomentIsNotSwept(t *testing.T) {
 	w, _ := withAlice(t)
 	rec := w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}).Record
@@ -132,7 +132,7 @@ func TestLoginsEndWithWhatTheyRestOn(t *testing.T) {
 			w.must(o.settle())
 			stale := w.freeze(api)
 			c.happens(w)
-			w.must(w.watchOver(stale, api).settle()) // who is told of nothing does nothing wrong
+			w.must(w.watchOver(stale, api).settle()) // a replica that receives no events does nothing wrong
 			w.must(o.settle())
 			if got := w.hasRecord(rec); got != c.want {
 				t.Fatalf("the login is there: %t", got)
@@ -149,7 +149,8 @@ func TestLoginsEndWithWhatTheyRestOn(t *testing.T) {
 	}
 }
 
-// Whoever logs in on the word of what is new does so where that is known already; where it is not, nothing is swept for it.
+// A login that follows a change comes from a replica that has observed the change. A replica that
+// has not observed it deletes nothing for it.
 func TestALoginIsNotSweptByWhoIsBehind(t *testing.T) {
 	for name, c := range map[string]struct{ before, happens func(*world) }{
 		"a new password": {func(*world) {}, func(w *world) { w.setPassword("alice", "passwordHash", otherHash) }},
@@ -189,7 +190,8 @@ func TestANamesakeInheritsNothing(t *testing.T) {
 	w, o := withAlice(t)
 	s := w.replica(nil)
 	w.must(api.Delete(w.ctx, w.getPerson("alice")))
-	// The replica has not heard of it yet, and lets her in once more when the others have looked for the last time.
+	// The replica has not observed the deletion yet, and logs her in once more after the last pass
+	// of the others.
 	_, err := o.users.Reconcile(w.ctx, w.getPerson("alice"))
 	w.must(err)
 	rec := w.logIn(s, "alice", login.Terms{Kind: token.Login}).Record.Name()
@@ -210,7 +212,7 @@ func TestSweepsComeToTheirEndWhateverFails(t *testing.T) {
 			t.Parallel()
 			stride := 1
 			if m.reads {
-				stride = 7 // most of many calls are reads, and alike
+				stride = 7 // most calls are reads, and alike
 			}
 			for at, hit := 1, true; hit; at += stride {
 				w, _ := withAlice(t)
@@ -237,7 +239,7 @@ func TestSweepsComeToTheirEndWhateverFails(t *testing.T) {
 	}
 }
 
-// TokenRecords goes on to leave the records of logins alone.
+// TokenRecords leaves the records of logins alone.
 func TestTheSweeperOfTokensLeavesLogins(t *testing.T) {
 	w, _ := withAlice(t)
 	w.logIn(w.replica(nil), "alice", login.Terms{Kind: token.Login})

@@ -15,14 +15,14 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// lookout reads what is around a token.
+// lookout resolves the references of a token.
 type lookout struct {
 	Client  client.Client // reads may be from a cache
 	Live    client.Reader // reads are from the API server
 	Records *record.Kube
 }
 
-// around reads what a token depends on: its client, its user, its namespace, its source.
+// around reads what a token depends on: its client, its user, its namespace and its source.
 func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, error) {
 	s := surroundings{answered: byAnswer(at, l.Records.Namespace())}
 	var err error
@@ -55,9 +55,10 @@ func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (sur
 	return s, nil
 }
 
-// findClient reads a Client; nil: there is none. One that the cache does not have, or that does not suffice there, is read from
-// the API server: it may have been applied together with the token. Both cost the same, so that time does not tell a namespace
-// without a grant which of them it is.
+// findClient reads a Client; nil: there is none. If the cache does not have it, or has a version
+// that does not suffice, findClient reads it from the API server: it may have been applied together
+// with the token. Both cases cost the same, so that timing does not tell a namespace without a
+// grant which of them it is.
 func (l lookout) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
 	c, key := &v1alpha1.Client{}, types.NamespacedName{Name: name}
 	err := l.Client.Get(ctx, key, c)
@@ -74,13 +75,15 @@ func (l lookout) findClient(ctx context.Context, name string, suffices func(*v1a
 	return c, nil
 }
 
-// needsGrant reports whether the client has to grant something to the namespace of the token. A token of a user needs to be in
-// a namespace that the user lists, and one that is made over HTTP is in the operator's own.
+// needsGrant reports whether the client has to grant something to the namespace of the token. A
+// token of a user instead has to be in a namespace that the user lists. A token that is made over
+// HTTP is in the operator's own namespace.
 func (s surroundings) needsGrant() bool {
 	return s.asked.client != "" && s.asked.user == "" && !s.answered
 }
 
-// isGranted reports whether a client, nil where there is none, grants the token's namespace what it needs.
+// isGranted reports whether a client grants the token's namespace what it needs. c is nil if there
+// is no such client.
 func (s surroundings) isGranted(at *v1alpha1.ApplicationToken, c *v1alpha1.Client) bool {
 	if !s.needsGrant() {
 		return true
@@ -101,7 +104,7 @@ func (l lookout) namespaceLabels(ctx context.Context, name string) (map[string]s
 	return ns.Labels, nil
 }
 
-// whence is the field that names the client of a token.
+// whence returns the path of the field that names the client of a token.
 func whence(at *v1alpha1.ApplicationToken) string {
 	if at.Spec.UserRef != nil {
 		return "spec.userRef.client"

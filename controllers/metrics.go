@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// Metrics is what the reconcilers count. Names and help texts are in internal/app.
+// Metrics holds what the reconcilers count. Names and help texts are in internal/app.
 type Metrics struct {
 	Decisions   *prometheus.CounterVec // by action and reason
 	Rotations   *prometheus.CounterVec // by reason
@@ -36,7 +36,8 @@ func (m *Metrics) retired(p plan.Plan) {
 	m.Retirements.WithLabelValues(string(p.Why)).Inc()
 }
 
-// ready observes how long a token took from its declaration, the first time it is Ready.
+// ready observes the time from the creation of a token until it is Ready, if it had no Ready
+// condition before.
 func (m *Metrics) ready(took time.Duration, was *metav1.Condition) {
 	if was == nil {
 		m.ApplyReady.Observe(took.Seconds())

@@ -22,7 +22,8 @@ func (w *world) deleteUser() {
 	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
 }
 
-// A namesake who lists the namespace gets a version of their own; no holder of an old one speaks for them.
+// A User of the same name that lists the namespace gets a version of its own. No holder of an old
+// version acts for the new User.
 func TestUserReplaced_EndsVersionsOfNamesake(t *testing.T) {
 	w := newWorld(t)
 	w.user(nil)
@@ -82,7 +83,7 @@ func TestUserReplaced_RestoreKeepsTheToken(t *testing.T) {
 				t.Errorf("restored, %s of uid %q stands for %s; suspended %t", now.Name(), now.UserUID, issued.Name(), now.Suspended)
 			}
 
-			w.deleteUser() // the exception is over once it was made use of
+			w.deleteUser() // the exception ends once it was used
 			w.user(nil)
 			w.must(o.settle())
 			if now := w.newest(); now.Name() == issued.Name() || now.UserUID != w.userUID() {

@@ -58,7 +58,7 @@ func (w *world) verifying() *verify.Index {
 	return index
 }
 
-// Invariant 6 without a leader: no pass of a reconciler comes between the change and the refusal.
+// Invariant 6 without a leader: no reconciler runs between the change and the rejection.
 func TestVerify_WithdrawnGrantWithoutLeader(t *testing.T) {
 	team := func(w *world, name string) {
 		var ns corev1.Namespace

@@ -19,34 +19,35 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// seen is what there is of a token: its Secret, the records under its name, and what follows from the two.
+// seen holds the observed state of a token: its Secret, the records under its name, and what
+// follows from the two.
 type seen struct {
 	plan.Observed
 	secret   *corev1.Secret // of the name that the spec asks for; nil: none
-	former   *corev1.Secret // the token's, of the name that it asked for before
-	exchange []string       // the tokens that wait for each other's Secrets, where this one does too
-	foreign  bool           // there is a Secret of that name that the operator may not read
+	former   *corev1.Secret // the token's, of the name that the spec asked for before
+	exchange []string       // the tokens that wait for each other's Secrets, in a cycle with this one
+	foreign  bool           // a Secret of that name exists that the operator may not read
 	records  map[string]record.Record
-	held     *corev1.Secret // the one of the two that holds the token, where Observed.Current is set
-	pending  string         // the record among them whose Secret could not be written yet
-	kept     token.Token    // that the Secret held last, of one that its owner offers; the zero value: not known
-	recalled bool           // kept stands for the token of a Secret that was written over
-	token    token.Token    // in the Secret, where Observed.Current is set
+	held     *corev1.Secret // which of the two holds the token, where Observed.Current is set
+	pending  string         // name of the record whose Secret could not be written yet
+	kept     token.Token    // the token that an offered Secret held last; the zero value: unknown
+	recalled bool           // kept replaces the token of a Secret that was overwritten
+	token    token.Token    // the token in the Secret, where Observed.Current is set
 
 	delivered bool // this pass put the current version into the Secret
-	adopted   bool // and that was there before
+	adopted   bool // and the Secret existed before
 }
 
-// ownerKind is what the records of ApplicationTokens say of their owner.
+// ownerKind is the kind of the owner in the records of ApplicationTokens.
 const ownerKind = "ApplicationToken"
 
-// owner is by what the records of a token are found.
+// owner returns the owner by which the records of a token are found.
 func owner(at *v1alpha1.ApplicationToken) record.Owner {
 	return record.Owner{Kind: ownerKind, Namespace: at.Namespace, Name: at.Name, UID: string(at.UID)}
 }
 
-// look reads what there is. Where the cache says that something is gone or altered, the API server is asked as well,
-// since on that word a token would be replaced.
+// look reads the observed state. Where the cache shows that something is gone or altered, look asks
+// the API server as well: the planner would replace a token for it.
 func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
 	records, err := r.Records.Of(ctx, owner(at))
 	if err != nil {
@@ -79,9 +80,9 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	}
 	s.derive(at, w)
 	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && reasonOf(at) != v1alpha1.ReasonSecretTaken {
-		return s, nil // a first issue: creating the Secret will tell
+		return s, nil // a first issue: creating the Secret shows whether the name is taken
 	}
-	// Of a name that the spec asks for anew the cache does not know whether it is taken.
+	// The cache does not show whether a name that the spec newly asks for is taken.
 	renamed := s.secret == nil && s.former != nil
 	if renamed || s.recalled || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
 		if err := r.confirm(ctx, at, w, &s); err != nil {
@@ -92,11 +93,13 @@ func (r *ApplicationTokens) look(ctx context.Context, at *v1alpha1.ApplicationTo
 	return s, nil
 }
 
-// maxCacheWait bounds how long a read waits until the cache has seen the operator's own writes. It never sees a Secret of which an
-// admission webhook took the label by which Secrets are watched.
+// maxCacheWait bounds how long a read waits until the cache has observed the operator's own writes.
+// It never observes a Secret from which an admission webhook removed the label by which Secrets are
+// watched.
 const maxCacheWait = 5 * time.Second
 
-// getCached reads an object from a cache, and reports whether the cache is behind: it has not seen the operator's own writes in time.
+// getCached reads an object from a cache. It reports whether the cache is behind: it did not
+// observe the operator's own writes in time.
 func getCached(ctx context.Context, from client.Reader, key types.NamespacedName, obj client.Object) (behind bool, err error) {
 	wait, stop := context.WithTimeout(ctx, maxCacheWait)
 	defer stop()
@@ -104,8 +107,8 @@ func getCached(ctx context.Context, from client.Reader, key types.NamespacedName
 	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil, err
 }
 
-// cachedSecret reads a Secret from the cache, or from the API server where the cache keeps only a part of it or is behind; nil:
-// there is none.
+// cachedSecret reads a Secret from the cache, or from the API server if the cache keeps only a part
+// of it or is behind. It returns nil if there is none.
 func (r *ApplicationTokens) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, name string) (*corev1.Secret, error) {
 	var secret corev1.Secret
 	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
@@ -122,7 +125,8 @@ func (r *ApplicationTokens) cachedSecret(ctx context.Context, at *v1alpha1.Appli
 	return &secret, nil
 }
 
-// formerName is that of the Secret that the status knows of, if the spec asks for another; empty if it does not.
+// formerName returns the name of the Secret in the status if the spec asks for another name, and
+// otherwise "".
 func formerName(at *v1alpha1.ApplicationToken, w wish) string {
 	if at.Status.SecretName == w.secret.name {
 		return ""
@@ -136,8 +140,8 @@ func (s *seen) dropForeignFormer(at *v1alpha1.ApplicationToken) {
 	}
 }
 
-// confirm reads the Secret, and the records that it can be about, from the API server. Of a Secret without any mark it reads the
-// metadata alone.
+// confirm reads the Secret, and the records that it can be about, from the API server. It reads
+// only the metadata of a Secret that mayRead excludes.
 func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
 	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: w.secret.name})
 	if err != nil {
@@ -171,7 +175,7 @@ func (r *ApplicationTokens) confirm(ctx context.Context, at *v1alpha1.Applicatio
 
 // confirmRecord reads a record of the token from the API server.
 func (r *ApplicationTokens) confirmRecord(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, name string) error {
-	if !record.IsName(name) { // tenants write annotations
+	if !record.IsName(name) { // tenants can write annotations
 		return nil
 	}
 	rec, err := r.Records.Confirm(ctx, name)
@@ -186,7 +190,7 @@ func (r *ApplicationTokens) confirmRecord(ctx context.Context, at *v1alpha1.Appl
 	return nil
 }
 
-// readSecret reads a Secret from the API server, but not the content of a foreign one.
+// readSecret reads a Secret from the API server, but not the content of a foreign Secret.
 func (r *ApplicationTokens) readSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
 	var meta metav1.PartialObjectMetadata
 	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
@@ -209,7 +213,8 @@ func (r *ApplicationTokens) readSecret(ctx context.Context, at *v1alpha1.Applica
 	return secret, false, nil
 }
 
-// holder is the Secret that holds the token: the one that the spec asks for, or until that is ours the one before.
+// holder returns the Secret that holds the token: the one that the spec asks for, or the former one
+// until the token has the one that it asks for.
 func (s *seen) holder() *corev1.Secret {
 	if s.secret == nil || s.Secret == plan.SecretForeign {
 		return s.former
@@ -217,7 +222,8 @@ func (s *seen) holder() *corev1.Secret {
 	return s.secret
 }
 
-// derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
+// derive sets what follows from the Secret and the records. It is called again after each action,
+// on the state that the action left.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	s.Observed = plan.Observed{Rollout: s.Rollout, UsesKnownFrom: s.UsesKnownFrom}
 	s.token, s.held, s.recalled = token.Token{}, nil, false
@@ -230,12 +236,13 @@ func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
 	s.others(at, uid)
 }
 
-// deriveSecret says what the Secret means. It returns the uid of the owner that its record names.
+// deriveSecret sets what follows from the Secret. It returns the uid of the owner that the record
+// of the Secret names.
 func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
 	h := s.holding(at, s.secret)
 	taken := s.foreign || s.secret != nil && !h.belongs(s.secret, at)
 	secret := s.secret
-	unused := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" && !h.proves // such as one that is offered
+	unused := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" && !h.proves // such as an offered Secret
 	if secret == nil || taken || unused && s.former != nil {
 		secret = s.former
 		h = s.holding(at, secret)
@@ -255,8 +262,8 @@ func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
 	case !h.isCurrent() || w.kind != 0 && s.token.Kind() != w.kind:
 		s.Secret = plan.SecretAltered
 	default:
-		// The Secret proves that this is the owner of the record: where the uid says otherwise, both were restored, and
-		// what goes with them as well.
+		// The Secret proves that this token is the owner of the record. Where the uid differs, both
+		// were restored from a backup, and so were the other records of that uid.
 		current := version(h.record, at)
 		s.Current, s.held = &current, secret
 		uid = h.record.Owner.UID
@@ -272,9 +279,11 @@ func (s *seen) deriveSecret(at *v1alpha1.ApplicationToken, w wish) string {
 	return uid
 }
 
-// others are the records beside the current one, of an owner of that uid or of this very one.
+// others adds the records beside the current one that are of an owner of that uid or of this token
+// itself.
 func (s *seen) others(at *v1alpha1.ApplicationToken, uid string) {
-	// What the current record took over from is ours too: after a restore, the two may be seen one pass apart.
+	// The predecessors of the current record are the token's too: after a restore, they may be
+	// observed one pass apart.
 	line, before := map[string]bool{}, ""
 	if s.Current != nil {
 		before = s.Current.Predecessor
@@ -298,7 +307,7 @@ func newestFirst(a, b plan.Version) int {
 	return int(b.Number - a.Number)
 }
 
-// version is a record as the planner sees it.
+// version returns a record in the form that the planner uses.
 func version(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
 	return plan.Version{
 		Record: r.Name(), Number: r.Version, Hint: r.Hint, Trigger: r.Trigger, Request: r.Request, Predecessor: r.Predecessor,

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// kindFor is the kind of the versions of a token that asks so; 0: it is not known for whom it speaks.
+// kindFor returns the kind of the versions of a token; 0: its client and user are unknown.
 func kindFor(a asked) token.Kind {
 	switch {
 	case a.user != "":
@@ -27,11 +27,12 @@ func kindFor(a asked) token.Kind {
 	}
 }
 
-// ofUser finds the user whom a token speaks for, and what it asks for; nil: there is none for this namespace.
+// ofUser returns the user that a token acts for, and what the token asks for. The user is nil if
+// there is none for this namespace.
 func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, asked, error) {
 	a := asked{user: string(at.Spec.UserRef.Name), sourceRanges: sorted(at.Spec.SourceRanges)}
-	// A namesake inherits nothing, and one who does not list the namespace is as one who is not there: the namespace learns
-	// nothing of them, their usual account included.
+	// A later User of the same name inherits nothing. A User that does not list the namespace
+	// counts as missing: the namespace learns nothing about the user, the default account included.
 	serves := func(u *v1alpha1.User) bool {
 		return u.DeletionTimestamp.IsZero() && belongsTo(at, u) && (answered || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
 	}
@@ -47,7 +48,7 @@ func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answ
 	}
 	if err == nil && slices.ContainsFunc(records, func(r record.Record) bool { return r.User == a.user && r.UserUID != string(user.UID) }) {
 		user = &v1alpha1.User{}
-		err = l.Live.Get(ctx, key, user) // the credentials of a User end on this word, and the cache may know another one
+		err = l.Live.Get(ctx, key, user) // the credentials of a User end on this result, and the cache may have another User of this name
 	}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -61,7 +62,8 @@ func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answ
 	return user, a, nil
 }
 
-// belongsTo says whether a user is the one that a token was made for, if it was made for one and not for a name.
+// belongsTo reports whether a user is the one that a token was made for. A token without an owner
+// reference was made for a name, and any user of that name matches.
 func belongsTo(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	for _, o := range at.OwnerReferences {
 		if o.APIVersion == v1alpha1.GroupVersion.String() && o.Kind == login.OwnerKind && o.Name == u.Name {
@@ -71,8 +73,9 @@ func belongsTo(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	return true
 }
 
-// account is the client at which a token speaks for its user: the one that is named; or the one at which it was issued,
-// so that it stays there; or the usual one of a user who serves the namespace. Empty: there is none.
+// account returns the client at which a token acts for its user: the client that the spec names, or
+// otherwise that of the newest version, so that the token stays there. A token without versions
+// gets the default account of a user who serves the namespace. account returns "" if there is none.
 func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
 		return name
@@ -95,7 +98,8 @@ func account(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.R
 	return usualAccount(u)
 }
 
-// grantsOfUser are those of a token that speaks for a user: what the user has at each verification, where it may be used.
+// grantsOfUser returns the grants of a token that acts for a user, which has at each verification
+// what the user has then. It also reports whether the namespace may use the user.
 func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *plan.Grants, entitled bool) {
 	name := s.asked.user
 	switch {

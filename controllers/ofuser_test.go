@@ -13,10 +13,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// userName is that of the world's user.
+// userName returns the name of the fixture's user.
 func (w *world) userName() string { return strings.Replace(w.shop, "shop", "alice", 1) }
 
-// user makes the world's user: one account, at the world's client, and the token's namespace.
+// user creates the fixture's user, with one account at the fixture's client and the token's
+// namespace.
 func (w *world) user(change func(*v1alpha1.User)) {
 	w.t.Helper()
 	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}, Spec: v1alpha1.UserSpec{
@@ -29,7 +30,7 @@ func (w *world) user(change func(*v1alpha1.User)) {
 	w.must(api.Create(w.ctx, u))
 }
 
-// otherClient makes a second client, of that name behind the world's own.
+// otherClient creates a second client, whose name sorts after that of the fixture's client.
 func (w *world) otherClient() string {
 	w.t.Helper()
 	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.client + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
@@ -37,7 +38,7 @@ func (w *world) otherClient() string {
 	return c.Name
 }
 
-// declareOfUser declares a token that speaks for the world's user.
+// declareOfUser declares a token that acts for the fixture's user.
 func (w *world) declareOfUser(account string) error {
 	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "indexer"},
@@ -55,7 +56,7 @@ func (w *world) token() *v1alpha1.ApplicationToken {
 	return &at
 }
 
-// ready is the reason and message of the token's Ready condition.
+// readiness returns the reason and message of the token's Ready condition.
 func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
 	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
 		return c.Reason, c.Message
@@ -63,7 +64,7 @@ func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
 	return "", ""
 }
 
-// newest is the newest record of the world.
+// newest returns the newest record of the fixture.
 func (w *world) newest() record.Record {
 	w.t.Helper()
 	r, err := record.NewKube(api, api, w.own).Get(w.ctx, w.theRecord())
@@ -145,11 +146,11 @@ func TestATokenOfAUserStopsWithItsUser(t *testing.T) {
 	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{w.shop} })
 	expect("it is listed again", v1alpha1.ReasonIssued, false)
 	w.editPerson("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
-	expect("the user is suspended", v1alpha1.ReasonUserSuspended, false) // verification refuses it at once
+	expect("the user is suspended", v1alpha1.ReasonUserSuspended, false) // verification rejects it at once
 	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
 	expect("the user is gone", v1alpha1.ReasonNamespaceNotGranted, true)
 	w.user(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
-	expect("a namesake has not listed the namespace", v1alpha1.ReasonNamespaceNotGranted, true) // and is not told of
+	expect("a namesake has not listed the namespace", v1alpha1.ReasonNamespaceNotGranted, true) // and no message mentions that User
 }
 
 func TestATokenStaysAtTheAccountAtWhichItWasIssued(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// A namespace that was granted nothing sees the same whether a client or user exists, is suspended, or has what it asks for.
+// A namespace without a grant gets the same answer whether a client or user exists, is suspended,
+// or has what the namespace asks for.
 func TestErrors_OneAnswerUntilGranted(t *testing.T) {
 	type change = func(*world)
 	client := func(edit func(*v1alpha1.ClientSpec)) change {
@@ -101,7 +102,8 @@ func TestErrors_OneAnswerUntilGranted(t *testing.T) {
 	}
 }
 
-// answer is all that the namespace of the token is told, without the names that differ between worlds.
+// answer returns all that the namespace of the token is shown, without the names that differ
+// between fixtures.
 func (w *world) answer() string {
 	w.t.Helper()
 	o := w.start(api, api)
@@ -122,7 +124,7 @@ func (w *world) answer() string {
 	return strings.ReplaceAll(text, number, "N")
 }
 
-// What a grant once let a namespace see does not come back after the grant is gone.
+// After the grant is withdrawn, the namespace no longer sees what the grant let it see.
 func TestErrors_OneAnswerAfterGrantIsWithdrawn(t *testing.T) {
 	answers := map[string]bool{}
 	for _, end := range []func(*world){

@@ -14,16 +14,17 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// orphanSecret takes the owner reference off, as the garbage collector does of what is deleted with --cascade=orphan.
+// orphanSecret removes the owner reference, as the Kubernetes garbage collector does on deletion
+// with --cascade=orphan.
 func (w *world) orphanSecret() {
 	w.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
 }
 
-// The garbage collector and the operator work on the Secret at the same time.
+// The Kubernetes garbage collector and the operator write the Secret at the same time.
 func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 	for name, c := range map[string]struct {
-		before  func(*world)                       // the operator looks
-		instead func(w *world, deletion int) error // of the operator's deletion of the Secret; nil: it is carried out
+		before  func(*world)                       // runs before the operator observes the deletion
+		instead func(w *world, deletion int) error // replaces the operator's deletion of the Secret; nil: the deletion is carried out
 	}{
 		"before the operator looks": {before: (*world).orphanSecret},
 		"while the operator deletes": {instead: func(w *world, deletion int) error {
@@ -102,7 +103,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 	}
 }
 
-// A Secret that was left by an older version says nothing that a new token could trust.
+// A Secret that an older release left proves nothing that a new token could trust.
 func TestDelete_NamesakeIsToldOfTheSecretThatWasLeft(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())

@@ -12,30 +12,32 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Priorities of the work queues. Whatever ends a token comes before whoever waits for a first one, and what changed before
-// rotations and routine.
+// Priorities of the work queues. A pass that ends a token comes before a first issue. Changes come
+// before rotations and routine work.
 const (
 	priorityEnd     = 20
 	priorityNew     = 10
 	priorityRoutine = -10
 )
 
-// Refuse says that no retry helps until somebody edits something. Reason and Message become the Ready condition.
+// Refuse is the error of a pass that no retry helps until a user edits something. Reason and
+// Message become the Ready condition.
 type Refuse struct {
 	Reason  string
 	Message string
-	Again   time.Duration // look again after so long, since what is in the way is not watched; 0: it is
+	Again   time.Duration // retry after so long, since the obstacle is not watched; 0: it is watched
 }
 
 func (r *Refuse) Error() string { return r.Reason + ": " + r.Message }
 
-// stale says whether err means that what was read is out of date: reading again is all that helps.
+// stale reports whether err means that what was read is out of date, so that only another read
+// helps.
 func stale(err error) bool {
 	return apierrors.IsConflict(err) || errors.Is(err, record.ErrStale)
 }
 
-// IsConflict reports whether err says nothing but that what was read is out of date. That is expected where two write, and the
-// next pass reads again.
+// IsConflict reports whether err means only that what was read is out of date. That is expected
+// where two writers compete, and the next pass reads again.
 func IsConflict(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // each level of the tree counts
 	case nil:
@@ -50,7 +52,8 @@ func IsConflict(err error) bool {
 	}
 }
 
-// settle turns how a pass ended into what the queue is told. An unwritten status is always an error.
+// settle converts the outcome of a pass into a result for the work queue. An unwritten status is
+// always an error.
 func settle(now, wake time.Time, err, statusErr error) (ctrl.Result, error) {
 	routine := ctrl.Result{Priority: new(priorityRoutine)}
 	if refused, ok := errors.AsType[*Refuse](err); ok && statusErr == nil {
@@ -66,5 +69,5 @@ func settle(now, wake time.Time, err, statusErr error) (ctrl.Result, error) {
 	return routine, nil
 }
 
-// ended says whether the pass was cut off by the operator's own end.
+// ended reports whether the operator's own shutdown interrupted the pass.
 func ended(ctx context.Context) bool { return ctx.Err() != nil }

@@ -9,26 +9,28 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// How many records the garbage collection of an operator deletes: SweepBurst at once, and then SweepRate a second.
+// Bounds on how many records the operator's garbage collection deletes: SweepBurst at once, and
+// then SweepRate a second.
 const (
 	SweepRate  = 30
 	SweepBurst = 300
 )
 
-// SweepPace bounds how fast garbage collection deletes records. Each deletion is confirmed by the API server, but in a cluster that
-// was restored in parts, or with a clock that is ahead, the API server confirms that every record is to go. At this pace two thousand
-// of them go in a minute, and there is time to stop the operator. Safe for concurrent use.
+// SweepPace bounds how fast garbage collection deletes records. The API server confirms each
+// deletion. But in a cluster that was restored in parts, or with a clock that is ahead, it confirms
+// that every record is to go. At this pace two thousand records go in a minute, and there is time
+// to stop the operator. SweepPace is safe for concurrent use.
 type SweepPace struct {
 	limiter *rate.Limiter
 	notice  rate.Sometimes
 }
 
-// NewSweepPace returns a pace of so many records a second after so many at once.
+// NewSweepPace returns a SweepPace of perSecond records a second, after burst records at once.
 func NewSweepPace(perSecond rate.Limit, burst int) *SweepPace {
 	return &SweepPace{limiter: rate.NewLimiter(perSecond, burst), notice: rate.Sometimes{Interval: time.Minute}}
 }
 
-// wait returns when the next record may be deleted. The error is that of ctx.
+// wait blocks until the next record may be deleted. The error is that of ctx.
 func (p *SweepPace) wait(ctx context.Context) error {
 	if p.limiter.Allow() {
 		return nil

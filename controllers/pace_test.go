@@ -29,8 +29,8 @@ func TestSweepPace_MinuteDeletesTwoThousandAtMost(t *testing.T) {
 	})
 }
 
-// Whatever the reason is for which records are to be deleted, no more of them go than the pace allows: the owner is gone, or their
-// life is over by a clock that is ahead.
+// Garbage collection never deletes more records than the pace allows, whatever the reason: the
+// owner is gone, or the records are over by a clock that is ahead.
 func TestSweep_KeepsToItsPace(t *testing.T) {
 	const records, allowed = 6, 2
 	for name, doom := range map[string]func(w *world) func(context.Context) error{
@@ -69,7 +69,7 @@ func TestSweep_KeepsToItsPace(t *testing.T) {
 			if n := w.recordsLeft(); n != records {
 				t.Fatalf("there are %d records, want %d", n, records)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // beyond which nothing waits
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // no wait is longer
 			defer cancel()
 			for range 2 * records {
 				if err := pass(ctx); err == nil {

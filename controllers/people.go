@@ -23,11 +23,11 @@ import (
 // Keys of a Secret that holds a password.
 const (
 	KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
-	KeyPassword     = "password"     // as it is
+	KeyPassword     = "password"     // in plain text
 )
 
-// readPassword reads what a Secret says of a password, and a fingerprint by which its change is noticed; empty if there is
-// none that can be checked.
+// readPassword reads the password in a Secret, and a fingerprint that changes with it. The
+// fingerprint is empty if there is no password to check against.
 func readPassword(s *corev1.Secret) (stored password.Stored, fingerprint string, form v1alpha1.PasswordForm, problem error) {
 	if s == nil {
 		return password.Stored{}, "", v1alpha1.PasswordMissing, nil
@@ -44,21 +44,22 @@ func readPassword(s *corev1.Secret) (stored password.Stored, fingerprint string,
 		if err != nil {
 			return password.Stored{}, "", v1alpha1.PasswordUnreadable, err
 		}
-		// Of what people choose no fingerprint is made that could be guessed at: each change of the Secret counts.
+		// A fingerprint of a plain password could be guessed at, so none is made: each change of
+		// the Secret counts.
 		sum := sha256.Sum256([]byte("Secret " + string(s.UID) + " " + s.ResourceVersion))
 		return stored, hex.EncodeToString(sum[:16]), v1alpha1.PasswordPlain, nil
 	}
 	return password.Stored{}, "", v1alpha1.PasswordMissing, nil
 }
 
-// People tells the verifier and the directory of each user, and of each password, as it is.
+// People keeps the verifier and the directory up to date with each user and each password.
 type People struct {
 	Index     *verify.Index
 	Directory *login.Directory
 
 	mu      sync.Mutex
 	users   map[string]*v1alpha1.User // by name
-	secrets map[string]*corev1.Secret // by name, those that can be a password
+	secrets map[string]*corev1.Secret // by name, those that can hold a password
 	using   map[string]map[string]bool
 }
 
@@ -121,7 +122,8 @@ func (p *People) setUser(u *v1alpha1.User) {
 	p.tellRivals(u, was)
 }
 
-// tellRivals tells anew of the others that ask for the username of a user, as it is or was: who of them has it may have changed.
+// tellRivals updates the other users that ask for the username that a user has or had: the holder
+// may have changed.
 func (p *People) tellRivals(versions ...*v1alpha1.User) {
 	for _, u := range versions {
 		if u == nil {
@@ -135,7 +137,8 @@ func (p *People) tellRivals(versions ...*v1alpha1.User) {
 	}
 }
 
-// sameToPeople says whether nothing differs that tell looks at. A status does after each login.
+// sameToPeople reports whether two versions of a user agree in all that tell reads. The status
+// changes after each login.
 func sameToPeople(a, b *v1alpha1.User) bool {
 	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
 		holdsUsername(a) == holdsUsername(b) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
@@ -179,14 +182,14 @@ func (p *People) setSecret(name string, s *corev1.Secret) {
 	}
 }
 
-// tell says how a user is now.
+// tell sets the present state of a user in the index and the directory.
 func (p *People) tell(u *v1alpha1.User) {
 	suspended := u.Spec.State == v1alpha1.StateSuspended || !u.DeletionTimestamp.IsZero()
 	var secret *corev1.Secret
 	if ref := u.Spec.PasswordSecretRef; ref != nil {
 		secret = p.secrets[string(ref.Name)]
 	}
-	stored, fingerprint, _, _ := readPassword(secret) //nolint:errcheck // what is wrong is said in the status
+	stored, fingerprint, _, _ := readPassword(secret) //nolint:errcheck // the status reports what is wrong
 	seen := verify.User{
 		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Since: u.CreationTimestamp.Unix(), Suspended: suspended,
 		Credential: fingerprint, Accounts: map[string][]string{}, Namespaces: u.Spec.Namespaces.Names,
@@ -200,7 +203,7 @@ func (p *People) tell(u *v1alpha1.User) {
 	}
 	p.Directory.SetUser(may)
 	if now, _ := p.Directory.User(u.Name); now.Username == "" {
-		seen.Username = "" // it is that of another
+		seen.Username = "" // another user holds it
 	}
 	p.Index.SetUser(seen)
 	if suspended {
@@ -210,7 +213,7 @@ func (p *People) tell(u *v1alpha1.User) {
 	}
 }
 
-// loginAccounts are the accounts of a user, as logins know them.
+// loginAccounts returns the accounts of a user in the form that logins use.
 func loginAccounts(u *v1alpha1.User) []login.Account {
 	var all []login.Account
 	for _, a := range u.Spec.Accounts {
@@ -219,7 +222,7 @@ func loginAccounts(u *v1alpha1.User) []login.Account {
 	return all
 }
 
-// userOwner is by what the records of a user's logins are found.
+// userOwner returns the owner by which the records of a user's logins are found.
 func userOwner(u *v1alpha1.User) record.Owner {
 	return record.Owner{Kind: login.OwnerKind, Name: u.Name, UID: string(u.UID)}
 }
@@ -242,7 +245,7 @@ const (
 	defaultMaxSession    = 720 * time.Hour
 )
 
-// loginsOf is what a Client says of logins.
+// loginsOf returns what a Client sets for logins.
 func loginsOf(c *v1alpha1.Client) login.Client {
 	l := c.Spec.Logins
 	out := login.Client{
@@ -269,8 +272,8 @@ func loginsOf(c *v1alpha1.Client) login.Client {
 	return out
 }
 
-// TellReplay warns on a User that a refresh token of theirs was presented after it had been used up, so that somebody else has
-// it, and that its session was ended.
+// TellReplay records a warning event on a User: a refresh token was presented after it had been
+// used up, so that another party has it, and its session was ended.
 func TellReplay(to events.EventRecorder, u login.User) {
 	obj := &v1alpha1.User{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "User"},

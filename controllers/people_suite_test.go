@@ -28,7 +28,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Hashes of passwords; the marks are in the salts, and must be seen nowhere.
+// Hashes of passwords. The marks are in the salts, and must not appear anywhere.
 const (
 	markedHash    = "$argon2id$v=19$m=19456,t=2,p=1$TUFSS0VETUFSS0VE$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
 	otherHash     = "$argon2id$v=19$m=19456,t=2,p=1$T1RIRVJPVEhFUk9U$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
@@ -37,7 +37,7 @@ const (
 	usernameOfAll = "@example.com"
 )
 
-// fieldIndexes are the indexes of the cache, for a client that has none.
+// fieldIndexes holds the indexes of the cache, for a client without any.
 type fieldIndexes map[reflect.Type]map[string]client.IndexerFunc
 
 func (x fieldIndexes) IndexField(_ context.Context, obj client.Object, field string, by client.IndexerFunc) error {
@@ -49,7 +49,8 @@ func (x fieldIndexes) IndexField(_ context.Context, obj client.Object, field str
 	return nil
 }
 
-// byIndexes lists by the indexes of the operator's cache, as the API server cannot.
+// byIndexes returns a client that lists by the indexes of the operator's cache, which the API
+// server cannot do.
 func byIndexes(t *testing.T, c client.WithWatch) client.WithWatch {
 	t.Helper()
 	x := fieldIndexes{}
@@ -93,10 +94,11 @@ func byIndexes(t *testing.T, c client.WithWatch) client.WithWatch {
 	})
 }
 
-// person is the name of a user of this world.
+// person returns the name of a user of this fixture.
 func (w *world) person(name string) string { return strings.Replace(w.shop, "shop", name, 1) }
 
-// sign declares a user with an account at the client of this world, and a password in the Secret of the same name.
+// sign declares a user with an account at the fixture's client, and a password in the Secret of the
+// same name.
 func (w *world) sign(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
 	w.t.Helper()
 	u := &v1alpha1.User{
@@ -137,7 +139,7 @@ func (w *world) editPerson(name string, change func(*v1alpha1.User)) {
 	for {
 		u := w.getPerson(name)
 		change(u)
-		if err := api.Update(w.ctx, u); !apierrors.IsConflict(err) { // with a status that is written meanwhile
+		if err := api.Update(w.ctx, u); !apierrors.IsConflict(err) { // with a status update at the same time
 			w.must(err)
 			return
 		}
@@ -152,7 +154,7 @@ func (w *world) editItsClient(change func(*v1alpha1.Client)) {
 	w.must(api.Update(w.ctx, &c))
 }
 
-// warden is what of an operator sees to users.
+// warden runs the reconcilers of users and logins.
 type warden struct {
 	w      *world
 	c      client.Client
@@ -173,7 +175,7 @@ func (w *world) watchOver(c client.WithWatch, live client.Reader) *warden {
 	}
 }
 
-// pass lets each reconciler look once at what there is in this world.
+// pass runs each reconciler once on all objects of this fixture.
 func (o *warden) pass() error {
 	var users v1alpha1.UserList
 	if err := o.c.List(o.w.ctx, &users); err != nil {
@@ -199,7 +201,7 @@ func (o *warden) pass() error {
 	return nil
 }
 
-// settle passes until a pass succeeds and writes nothing. The writes are counted by faults.
+// settle runs passes until one succeeds and writes nothing. faults counts the writes.
 func (o *warden) settle() error {
 	for range 40 {
 		before := o.w.writes.Load()
@@ -211,7 +213,7 @@ func (o *warden) settle() error {
 	return errors.New("40 passes did not settle the users")
 }
 
-// told are the reasons of the events so far.
+// told returns the types and reasons of the events so far.
 func (o *warden) told() []string {
 	var reasons []string
 	for {
@@ -224,7 +226,8 @@ func (o *warden) told() []string {
 	}
 }
 
-// replica is another process of the operator, which lets people in. It knows what there is when it starts.
+// replica returns another process of the operator that accepts logins. It has the state of when it
+// starts.
 func (w *world) replica(twist func(*login.Options)) *login.Service {
 	w.t.Helper()
 	index, directory := &verify.Index{}, &login.Directory{}
@@ -254,7 +257,7 @@ func (w *world) replica(twist func(*login.Options)) *login.Service {
 	return login.NewService(options)
 }
 
-// logIn opens a login of a user at the client of this world.
+// logIn opens a login of a user at the client of this fixture.
 func (w *world) logIn(s *login.Service, name string, t login.Terms) login.Opened {
 	w.t.Helper()
 	u, ok := s.Directory.User(w.person(name))
@@ -274,7 +277,7 @@ func (w *world) hasRecord(name string) bool {
 	return err == nil
 }
 
-// conditionsOf are the reasons of the conditions of a user, Ready first.
+// conditionsOf returns the reasons of the conditions of a user, Ready first.
 func conditionsOf(u *v1alpha1.User) string {
 	var out []string
 	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionPasswordFound, v1alpha1.ConditionAccountsResolved} {

@@ -16,7 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Each login is counted in a status. Whoever verifies and lets in hears of a user only when that may matter.
+// Each login changes the count in the status. The verifier and the login directory are updated only
+// when the change can matter to them.
 func TestWhatPeopleAreToldOf(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	alice := &v1alpha1.User{
@@ -40,7 +41,7 @@ func TestWhatPeopleAreToldOf(t *testing.T) {
 	for name, x := range map[string]struct {
 		happens func(users, passwords cache.ResourceEventHandler)
 		told    bool
-		after   string // whether they are let in, and with which password; empty: as before
+		after   string // whether the user can log in, and with which password; empty: as before
 	}{
 		"not of a status": {happens: user(func(u *v1alpha1.User) { u.Status.Sessions = 7 })},
 		"nor of a label or a finalizer": {happens: user(func(u *v1alpha1.User) {
@@ -98,7 +99,7 @@ func TestWhatPeopleAreToldOf(t *testing.T) {
 	}
 }
 
-// What a Client does not say of logins has a bound all the same.
+// A login policy has limits even for what the Client leaves out.
 func TestLoginPolicy_HasBoundsByDefault(t *testing.T) {
 	for name, x := range map[string]struct {
 		policy        v1alpha1.LoginPolicy

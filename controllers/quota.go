@@ -19,32 +19,33 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// Limits of a client whose policy names none.
+// Limits of a client whose policy sets none.
 const (
 	defaultMaxCount        = 10_000
 	defaultMaxCountPerUser = 100
 )
 
-// Quota counts the tokens of every client, on every replica, as the watch on ApplicationTokens tells of them. The elected
-// replica gives each place that comes free to the oldest token that waits for it.
+// Quota counts the tokens of every client, on every replica, as the watch on ApplicationTokens
+// reports them. The elected replica gives quota that becomes free to the oldest token that waits
+// for it.
 type Quota struct {
-	Synced func() bool // reports whether the watch has told of every token that there was at the start; nil: there is no watch
+	Synced func() bool // reports whether the watch has reported every token of the initial list; nil: there is no watch
 
 	own     string // the operator's namespace
 	index   quota.Index
 	elected atomic.Pointer[allocator]
 }
 
-// allocator is what the elected replica adds.
+// allocator holds what the elected replica adds.
 type allocator struct {
 	limits func(client string, namespaces []string) (quota.Limits, bool)
 	wake   func([]quota.Key)
 }
 
-// NewQuota returns the Quota of an operator whose own namespace is that.
+// NewQuota returns the Quota of an operator in that namespace.
 func NewQuota(namespace string) *Quota { return &Quota{own: namespace} }
 
-// Feed returns the handler of a watch on ApplicationTokens.
+// Feed returns the event handler of a watch on ApplicationTokens.
 func (q *Quota) Feed() toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		if at, ok := obj.(*v1alpha1.ApplicationToken); ok {
@@ -62,7 +63,8 @@ func (q *Quota) Feed() toolscache.ResourceEventHandler {
 	}
 }
 
-// allocate gives the free places of clients to tokens that wait for them, and wakes these. Only the elected replica does.
+// allocate gives the free quota of clients to tokens that wait for it, and enqueues these tokens.
+// It does so only on the elected replica.
 func (q *Quota) allocate(clients ...string) {
 	a := q.elected.Load()
 	if a == nil {
@@ -79,7 +81,8 @@ func (q *Quota) allocate(clients ...string) {
 	}
 }
 
-// reserve decides whether a token has a place at its client. Tokens that come before it are woken.
+// reserve decides whether a token gets quota at its client. Tokens that come before it get quota
+// first, and are enqueued.
 func (q *Quota) reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quota.Limits, now time.Time) quota.Verdict {
 	verdict, given := q.index.Reserve(quotaKey(at), c, at.CreationTimestamp.Time, limits, now)
 	if a := q.elected.Load(); a != nil {
@@ -88,18 +91,19 @@ func (q *Quota) reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quo
 	return verdict
 }
 
-// EndTerm ends what the elected replica adds, once its reconcilers have ended. The replica may be elected again.
+// EndTerm stops allocation once the reconcilers of the elected replica have ended. The replica may
+// be elected again.
 func (q *Quota) EndTerm() {
 	q.elected.Store(nil)
 	q.index.Abandon()
 }
 
-// release returns the place that a token was given and does not use.
+// release returns the reservation that a token was given and does not use.
 func (q *Quota) release(at *v1alpha1.ApplicationToken) {
 	q.allocate(q.index.Release(quotaKey(at), observation(at, q.own))...)
 }
 
-// forget is for a token that is gone.
+// forget removes a token that is gone.
 func (q *Quota) forget(at *v1alpha1.ApplicationToken) {
 	q.allocate(q.index.Forget(quotaKey(at))...)
 }
@@ -108,8 +112,8 @@ func quotaKey(at *v1alpha1.ApplicationToken) quota.Key {
 	return quota.Key{Namespace: at.Namespace, Name: at.Name}
 }
 
-// claimOf is what a token counts for at a client. Those that are made over HTTP are all in the operator's own namespace, to
-// which nothing is granted.
+// claimOf returns what a token counts for at a client. Tokens that are made over HTTP are all in
+// the operator's own namespace, to which nothing is granted.
 func claimOf(at *v1alpha1.ApplicationToken, own, client, user string) quota.Claim {
 	c := quota.Claim{Client: client, Namespace: at.Namespace, User: user}
 	if byAnswer(at, own) {
@@ -118,7 +122,7 @@ func claimOf(at *v1alpha1.ApplicationToken, own, client, user string) quota.Clai
 	return c
 }
 
-// observation is what a token says of its place in the quota.
+// observation returns what a token shows about its quota.
 func observation(at *v1alpha1.ApplicationToken, own string) quota.Observation {
 	o := quota.Observation{Created: at.CreationTimestamp.Time}
 	if counted(at, own) {
@@ -139,18 +143,19 @@ func observation(at *v1alpha1.ApplicationToken, own string) quota.Observation {
 	return o
 }
 
-// counted reports whether a token has a place in the quota of the client and the user that its status names: it was issued,
-// or it is made over HTTP and was evaluated, and it is not withheld.
+// counted reports whether a token counts against the quota of the client and the user that its
+// status names. It does if it was issued, or is made over HTTP and was evaluated, and is not
+// withheld.
 func counted(at *v1alpha1.ApplicationToken, own string) bool {
 	return withheldBy(at) == nil && (hasVersion(at) || byAnswer(at, own) && at.Status.ObservedGeneration > 0)
 }
 
-// hasVersion reports whether a token was issued, and something of it is still valid.
+// hasVersion reports whether a token was issued, and a version of it is still valid.
 func hasVersion(at *v1alpha1.ApplicationToken) bool {
 	return at.Status.Current != nil || len(at.Status.Predecessors) > 0
 }
 
-// withheldBy is why a token is withheld; nil: it is not.
+// withheldBy returns why a token is withheld; nil: it is not.
 func withheldBy(at *v1alpha1.ApplicationToken) *plan.Refusal {
 	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionWithheld)
 	if c == nil || c.Status != metav1.ConditionTrue {
@@ -164,7 +169,8 @@ func awaitsQuota(at *v1alpha1.ApplicationToken) bool {
 	return w != nil && w.Reason == v1alpha1.ReasonTooManyTokens || reasonOf(at) == v1alpha1.ReasonTooManyTokens
 }
 
-// servedUser is the user for whom the versions of a token speak. Statuses of former releases do not name it.
+// servedUser returns the user for whom the versions of a token act. Statuses of former releases do
+// not name the user.
 func servedUser(at *v1alpha1.ApplicationToken) string {
 	if at.Status.User == "" && at.Status.ObservedGeneration == at.Generation {
 		return userOf(at)
@@ -172,7 +178,7 @@ func servedUser(at *v1alpha1.ApplicationToken) string {
 	return at.Status.User
 }
 
-// limits are those of a client, for some namespaces.
+// limits returns the limits of a client, for some namespaces.
 func (l lookout) limits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
 	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
 	if n := c.Spec.Tokens.MaxCount; n != nil {
@@ -196,7 +202,7 @@ func (l lookout) limits(ctx context.Context, c *v1alpha1.Client, namespaces ...s
 			var err error
 			if labels, err = l.namespaceLabels(ctx, name); err != nil {
 				if apierrors.IsNotFound(err) {
-					continue // it is going, and so are its tokens
+					continue // the namespace is being deleted, and so are its tokens
 				}
 				return limits, err
 			}
@@ -206,7 +212,8 @@ func (l lookout) limits(ctx context.Context, c *v1alpha1.Client, namespaces ...s
 	return limits, nil
 }
 
-// maxCountOf is the largest limit among the grants that select a namespace. A grant without a limit takes none away.
+// maxCountOf returns the largest limit among the grants that select a namespace. A grant without a
+// limit does not lift the limit of another.
 func maxCountOf(c *v1alpha1.Client, namespace string, nsLabels map[string]string) int {
 	largest := -1
 	for _, g := range c.Spec.Grants {
@@ -220,9 +227,9 @@ func maxCountOf(c *v1alpha1.Client, namespace string, nsLabels map[string]string
 	return largest
 }
 
-// cachedLimits are those of a client by its name; false: they cannot be told now.
+// cachedLimits returns the limits of a client by its name, and reports whether they are known now.
 func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quota.Limits, bool) {
-	ctx := context.Background() // a read of caches that are there
+	ctx := context.Background() // reads only from caches that are there
 	var c v1alpha1.Client
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return quota.Limits{}, false
@@ -231,14 +238,16 @@ func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quot
 	return limits, err == nil
 }
 
-// hasRecordedPlace reports whether the record of the current version shows that a token has a place: it is not suspended, and is
-// of the same client and user. The status, or a field of it, can be lost; another token would then take the place, and this one stop.
+// hasRecordedPlace reports whether the record of the current version shows that a token counts
+// against the quota: it is not suspended, and is of the same client and user. The status, or a
+// field of it, can be lost. Without this check, another token would take the quota, and this one
+// would stop working.
 func hasRecordedPlace(w wish, s seen) bool {
 	c := s.Current
 	return !w.Answered && c != nil && !c.Grants.Suspended && c.Grants.Client == w.asked.client && c.Grants.User == w.asked.user
 }
 
-// overQuota puts a verdict into words.
+// overQuota converts a verdict into a Refusal.
 func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 	whose, field := "", "spec.tokens.maxCount"
 	switch v.Scope {
@@ -255,8 +264,9 @@ func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 	}
 }
 
-// evaluate decides whether a token has a place in the quota, where nothing else stands in its way or it has versions already:
-// without a place they are refused. It returns the spec as it is understood then.
+// evaluate decides whether a token gets quota. It does so if nothing else stands in its way, if the
+// token has versions already, or if it is delivered in responses: without quota, versions are
+// rejected. It returns the desired state that follows.
 func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings, w wish, s seen) (wish, error) {
 	own := r.Quota.own
 	versions := s.Current != nil || len(s.Others) > 0

@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// elected is a Quota of the elected replica, and whom it has woken.
+// elected is the Quota of an elected replica, and the tokens that it has enqueued.
 type elected struct {
 	*controllers.Quota
 	woken []string
@@ -33,7 +33,8 @@ func electedAt(limits quota.Limits) *elected {
 	return e
 }
 
-// tokenAt is a token of Client acme whose last pass ended with that reason; empty: it was issued.
+// tokenAt returns a token of Client acme whose last pass ended with that reason; empty: it was
+// issued.
 func tokenAt(n int, reason string) *v1alpha1.ApplicationToken {
 	at := &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("t-%02d", n), Generation: 1, CreationTimestamp: metav1.Unix(int64(n), 0)},
@@ -123,7 +124,7 @@ func TestQuota_PlaceLeftBehindWakesTheOldest(t *testing.T) {
 	}
 }
 
-// Until its versions are moved, a token counts where they are valid.
+// Until its versions move, a token counts where they are valid.
 func TestQuota_EditThatWasNotServedFreesNoPlace(t *testing.T) {
 	q := electedAt(quota.Limits{Client: 1})
 	feed := q.Feed()
@@ -160,7 +161,7 @@ func TestQuota_HoldsForParallelRequests(t *testing.T) {
 	}
 }
 
-// inParallel has so many tokens made at once, each by the next of the replicas.
+// inParallel creates so many tokens at once, each through the next of the replicas.
 func (w *world) inParallel(n int, replicas []*counter) (made []desk.Issued, errs []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -197,8 +198,8 @@ func (w *world) setPolicy(p v1alpha1.TokenPolicy) {
 	w.must(api.Update(w.ctx, &c))
 }
 
-// What replicas that do not know of each other have made is decided by the one that reconciles, and a restart of that decides
-// the same.
+// The reconciling replica decides about tokens that independent replicas created at once. A restart
+// of it decides the same.
 func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 	w := newWorld(t)
 	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(5))})
@@ -207,7 +208,7 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 		t.Fatalf("%d were made by three replicas, each of which knows of five", len(made))
 	}
 	var valid []bool
-	for range 2 { // the second time it is a leader that has just started
+	for range 2 { // the second leader has just started
 		leader := w.start(api, api)
 		w.observe(leader)
 		w.must(leader.lookAfter())
@@ -227,7 +228,8 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 		}
 	}
 
-	// What has its answer stays when the limit is lowered; and what waits is served when there is a place.
+	// A delivered token stays when the limit is lowered. A waiting token is served when there is
+	// quota.
 	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
 	w.leads()
 	if n := w.valid(made); n != 5 {
@@ -240,7 +242,7 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 	}
 }
 
-// leads lets a leader that has just started bring everything to rest.
+// leads lets a leader that has just started settle everything.
 func (w *world) leads() {
 	w.t.Helper()
 	leader := w.start(api, api)
@@ -248,7 +250,7 @@ func (w *world) leads() {
 	w.must(leader.lookAfter())
 }
 
-// observe tells an operator of every token of the world, as its watch does at the start.
+// observe passes every token of the fixture to an operator, as its watch does at the start.
 func (w *world) observe(o *operator) {
 	w.t.Helper()
 	feed := o.tokens.Quota.Feed()
@@ -295,7 +297,8 @@ func TestQuota_UserHasALimitOfItsOwn(t *testing.T) {
 	w.must(err)
 }
 
-// A token that moves to a client without a place for it is refused there, and its place at the former client is free.
+// A token that moves to a client without quota for it is refused there, and its quota at the former
+// client is free.
 func TestQuota_MovedTokenNeedsAPlaceAtItsNewClient(t *testing.T) {
 	w := newWorld(t)
 	other := w.otherClient()
@@ -315,7 +318,7 @@ func TestQuota_MovedTokenNeedsAPlaceAtItsNewClient(t *testing.T) {
 	}
 }
 
-// grantFull has a client grant its role to the world's namespace, and serve no token.
+// grantFull lets a client grant its role to the fixture's namespace, with quota for no token.
 func (w *world) grantFull(name string) error {
 	var c v1alpha1.Client
 	if err := api.Get(w.ctx, types.NamespacedName{Name: name}, &c); err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// quotaSource is a source of a controller: no worker starts before every token was counted. Where limits is set, the tokens that
-// a place came free for are enqueued.
+// quotaSource is a source of a controller. No worker starts before every token was counted. If
+// limits is set, tokens that get quota which became free are enqueued.
 type quotaSource struct {
 	quota  *Quota
 	limits func(client string, namespaces []string) (quota.Limits, bool)
@@ -45,8 +45,8 @@ func (s quotaSource) WaitForSync(ctx context.Context) error {
 	return nil
 }
 
-// clientChanged looks again at the tokens of a client that has changed; where only its quota has, at those that wait and have a
-// place now.
+// clientChanged enqueues the tokens of a client that has changed. If only its quota has changed, it
+// enqueues those waiting tokens that get quota now.
 func (r *ApplicationTokens) clientChanged() handler.EventHandler {
 	all := lowPriority(r.tokensOfClient).(handler.Funcs)
 	every := all.UpdateFunc
@@ -62,7 +62,7 @@ func (r *ApplicationTokens) clientChanged() handler.EventHandler {
 	return all
 }
 
-// withoutQuota is the spec of a client but for its limits.
+// withoutQuota returns the spec of a client without its limits.
 func withoutQuota(c *v1alpha1.Client) *v1alpha1.ClientSpec {
 	spec := c.Spec.DeepCopy()
 	spec.Tokens.MaxCount, spec.Tokens.MaxCountPerUser = nil, nil

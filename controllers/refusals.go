@@ -12,8 +12,9 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// refusals remember which tokens' Secrets the API server refuses. Each attempt leaves a record that is taken back, and
-// both wake the token: without a memory it would try again at once, for ever. The zero value is empty and ready.
+// refusals remembers for which tokens the API server rejects the Secret. Each attempt writes a
+// record and deletes it, and both enqueue the token. Without this memory the operator would try
+// again at once, forever. The zero value is empty and ready.
 type refusals struct {
 	mu sync.Mutex
 	of map[types.UID]refusal
@@ -21,26 +22,26 @@ type refusals struct {
 
 type refusal struct {
 	generation int64
-	secret     string // its resource version: a Secret that was changed, or deleted, is another matter
-	failures   int    // attempts that were refused in a row
+	secret     string // its resource version: a Secret that was changed or deleted is tried at once
+	failures   int    // attempts in a row that were rejected
 	until      time.Time
 	why        *Refuse
 }
 
-// note remembers that the API server has refused what at asks for. The text of an admission webhook could quote what it
-// refused, so it goes nowhere.
+// note records that the API server rejected the Secret of at. The message of an admission webhook
+// could quote the Secret, so it is discarded.
 func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *Refuse {
 	return m.refuse(now, at, secret, fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it",
 		secret.Name, apierrors.ReasonForError(err)))
 }
 
-// rewritten remembers that the Secret of at is not as it was written.
+// rewritten records that the stored Secret of at differs from what the operator wrote.
 func (m *refusals) rewritten(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret) *Refuse {
 	return m.refuse(now, at, secret, fmt.Sprintf("Secret %s is not as the operator writes it: an admission webhook changes it; exempt Secrets with the label %s from it",
 		secret.Name, v1alpha1.LabelManaged))
 }
 
-// refuse remembers that a write of the Secret of at had no effect.
+// refuse records that a write of the Secret of at had no effect.
 func (m *refusals) refuse(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, message string) *Refuse {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,7 +59,7 @@ func (m *refusals) refuse(now time.Time, at *v1alpha1.ApplicationToken, secret *
 	return why
 }
 
-// still returns the refusal that would be repeated, or nil where an attempt is due.
+// still returns the refusal that an attempt would repeat, or nil if an attempt is due.
 func (m *refusals) still(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,7 +75,7 @@ func (m *refusals) still(now time.Time, at *v1alpha1.ApplicationToken, secret *c
 	return nil
 }
 
-// forget is for a token that goes.
+// forget removes a token that is being deleted.
 func (m *refusals) forget(at *v1alpha1.ApplicationToken) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,8 +14,9 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// restart restarts the consumers for the current version, each once: the mark on the pod template is the record's name,
-// so that repeating it changes nothing. It returns when to try again what could not be had; zero: nothing is left.
+// restart restarts the consumers for the current version, each once. The annotation on the pod
+// template is the record's name, so that repeating the restart changes nothing. restart returns
+// when to retry what failed; zero: nothing is left.
 func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s seen) time.Time {
 	if len(at.Spec.Restart) == 0 {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionRestarted)
@@ -36,10 +37,10 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	var first problem
 	for _, target := range at.Spec.Restart {
 		if found := r.restartOne(ctx, at, target, s); first.reason == "" {
-			first = found // the others are restarted all the same
+			first = found // the other targets are restarted all the same
 		}
 	}
-	if first.reason == v1alpha1.ReasonRestartTargetMissing && isApplying(now, at) { // the target may be about to be made
+	if first.reason == v1alpha1.ReasonRestartTargetMissing && isApplying(now, at) { // the target may be about to be created
 		return r.restarts.failed(now, at, s.Current.Record, at.CreationTimestamp.Add(applyTime))
 	}
 	if first.reason != "" {
@@ -54,17 +55,18 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	return time.Time{}
 }
 
-// problem is why a restart target does not get to the current version. The zero value: it does.
+// problem holds why a restart target does not get to the current version. The zero value means that
+// it does.
 type problem struct{ reason, message string }
 
-// isApplying reports whether the apply that made a token may still be under way.
+// isApplying reports whether the apply that created a token may still be in progress.
 func isApplying(now time.Time, at *v1alpha1.ApplicationToken) bool {
 	left := at.CreationTimestamp.Add(applyTime).Sub(now)
-	return left > 0 && left <= time.Minute // a clock that is far behind waits for nothing
+	return left > 0 && left <= time.Minute // with a clock that is far behind, nothing waits
 }
 
-// restartOne marks the pod template of one workload, which makes its controller replace the pods. Pods that started with the
-// first version stay.
+// restartOne annotates the pod template of one workload, which makes its controller replace the
+// pods. Pods that started with the first version stay.
 func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, s seen) problem {
 	w, key := workloadOf(target.Kind), v1alpha1.AnnotationRestartPrefix+at.Name
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, w.object)
@@ -103,6 +105,6 @@ func (r *ApplicationTokens) mark(ctx context.Context, w workload, key, value str
 		w.template.Annotations = map[string]string{}
 	}
 	w.template.Annotations[key] = value
-	// Workloads are not watched, so no later read could wait for this write.
+	// Workloads are not watched, so a later read could not wait for this write.
 	return r.Client.Patch(ctx, w.object, client.MergeFrom(before), client.DisableReadYourWritesConsistency)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// workload is a restart target and the pod template in it.
+// workload holds a restart target and the pod template in it.
 type workload struct {
 	object   client.Object
 	template *corev1.PodTemplateSpec
@@ -48,8 +48,9 @@ func (w workload) ready() int32 {
 	}
 }
 
-// keepsPods returns why the controller of a workload keeps pods that the template does not describe any more, and what to do;
-// empty: it replaces them, or all were replaced.
+// keepsPods returns why the controller of a workload keeps pods that the template does not describe
+// any more, and what to do. It returns "" if the controller replaces them, or has replaced them
+// all.
 func (w workload) keepsPods() string {
 	const onDelete = "has the updateStrategy OnDelete: delete its pods, so that they start with the current version"
 	if observed, updated := reportedRollout(w.object); updated && observed >= w.object.GetGeneration() {
@@ -76,12 +77,13 @@ func (w workload) keepsPods() string {
 	return ""
 }
 
-// applyTime is how long one apply takes at most from a workload to the token that it reads, or back.
+// applyTime bounds how long one apply takes from a workload to the token that it reads, or back.
 const applyTime = 5 * time.Second
 
-// startedWithFirst reports whether the pods of a workload have started with the current version, which is the first: the workload
-// was made after the Secret; or just before, and no container that reads the Secret starts without it. A Secret that was there
-// before the version may have been read with other content.
+// startedWithFirst reports whether the pods of a workload have started with the current version,
+// which is the first. They have if the workload was created after the Secret. They also have if it
+// was created just before, and no container that reads the Secret starts without it. A Secret that
+// existed before the version may have been read with other content.
 func startedWithFirst(at *v1alpha1.ApplicationToken, s seen, w workload) bool {
 	secret := s.holder()
 	if secret == nil || len(s.Others) > 0 {

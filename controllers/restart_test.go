@@ -15,7 +15,8 @@ import (
 	"github.com/apptoken/operator/controllers"
 )
 
-// consumerPod is the template of a workload; it reads the Secret of the token if source is not nil.
+// consumerPod returns the template of a workload. It reads the Secret of the token if source is not
+// nil.
 func consumerPod(source *corev1.EnvVarSource) corev1.PodTemplateSpec {
 	c := corev1.Container{Name: "reader", Image: "reader"}
 	if source != nil {
@@ -55,7 +56,7 @@ func (w *world) restartMark() string {
 	return d.Spec.Template.Annotations[v1alpha1.AnnotationRestartPrefix+"indexer"]
 }
 
-// restartedCondition returns the condition Restarted; of status Unknown where it is absent.
+// restartedCondition returns the condition Restarted, with status Unknown if it is absent.
 func (w *world) restartedCondition() metav1.Condition {
 	w.t.Helper()
 	var at v1alpha1.ApplicationToken

@@ -10,7 +10,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// Threats row 23: what a restore brings back comes into the cache one by one, in any order.
+// Threats row 23: restored objects arrive in the cache one by one, in any order.
 func TestARestoredPredecessorIsKeptThoughItIsSeenAPassLater(t *testing.T) {
 	w := newWorld(t)
 	late := &snapshot{kinds: 4}

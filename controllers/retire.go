@@ -15,9 +15,10 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// retireAll ends every version: the records first, since they are what is honoured.
+// retireAll ends every version. It deletes the records first, since a credential is valid by its
+// record.
 func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen) error {
-	var secrets []*corev1.Secret // those that were delivered: one that was offered and never taken over stays
+	var secrets []*corev1.Secret // Secrets that were delivered: an offered Secret that was never adopted stays
 	for _, secret := range []*corev1.Secret{s.secret, s.former} {
 		if secret != nil && s.holding(at, secret).isDelivered(secret, at) {
 			secrets = append(secrets, secret)
@@ -42,8 +43,9 @@ func (r *ApplicationTokens) retireAll(ctx context.Context, at *v1alpha1.Applicat
 // maxDeletions bounds how often the deletion of a Secret is tried within one pass.
 const maxDeletions = 5
 
-// endSecret deletes a Secret that was delivered. Where it has changed meanwhile, it is read again: deletion with orphans has the
-// garbage collector take the owner reference off at the same time, and once the records are gone little proves whose the Secret is.
+// endSecret deletes a Secret that was delivered. If it has changed meanwhile, endSecret reads it
+// again: on deletion with orphans, the garbage collector of Kubernetes removes the owner reference
+// at the same time. Once the records are gone, little proves whose the Secret is.
 func (r *ApplicationTokens) endSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *seen, secret *corev1.Secret) error {
 	for range maxDeletions {
 		err := r.deleteSecret(ctx, secret)
@@ -66,7 +68,7 @@ func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Sec
 	// A Secret that has changed since it was read can belong to another owner by now.
 	how := []client.DeleteOption{client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion}}
 	if secret.Labels[v1alpha1.LabelManaged] != "true" {
-		// It is not in the cache: reads of the name would wait for its deletion there for ever.
+		// It is not in the cache: reads of the name would wait forever for its deletion there.
 		how = append(how, client.DisableReadYourWritesConsistency)
 	}
 	err := r.Client.Delete(ctx, secret, how...)
@@ -76,7 +78,7 @@ func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Sec
 	return nil
 }
 
-// hold puts the finalizer on, before there is anything to retire.
+// hold adds the finalizer, before there is anything to retire.
 func (r *ApplicationTokens) hold(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	before := at.DeepCopy()
 	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
@@ -88,7 +90,8 @@ func (r *ApplicationTokens) hold(ctx context.Context, at *v1alpha1.ApplicationTo
 	return nil
 }
 
-// patch writes what has changed of a token since before. The status of this pass, which is not written yet, stays.
+// patch writes what has changed in a token since before. It keeps the status of this pass, which is
+// not written yet.
 func (r *ApplicationTokens) patch(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
 	status := at.Status.DeepCopy()
 	err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
@@ -96,7 +99,7 @@ func (r *ApplicationTokens) patch(ctx context.Context, before, at *v1alpha1.Appl
 	return err
 }
 
-// release retires what the deleted token has, and lets it go.
+// release retires what a deleted token has, and removes the finalizer.
 func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
 		return nil
@@ -123,7 +126,8 @@ func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.Applicatio
 	return nil
 }
 
-// everything is look for the last time: also what only the status remembers.
+// everything observes as look does, for the last time: it also reads the records that only the
+// status names.
 func (r *ApplicationTokens) everything(ctx context.Context, at *v1alpha1.ApplicationToken, w wish) (seen, error) {
 	s, err := r.look(ctx, at, w)
 	if err != nil {

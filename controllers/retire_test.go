@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// config/policy refuses the operator each write of a Secret that an object of another kind controls. A token that is deleted
-// must not wait for such a write.
+// config/policy denies the operator each write of a Secret that an object of another kind controls.
+// The deletion of a token must not wait for such a write.
 func TestDeletion_LeavesSecretThatAnotherKindControls(t *testing.T) {
 	w := newWorld(t)
 	o := w.start(api, api)

@@ -13,15 +13,15 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// rolloutsMatter reports whether p is a rotation while consumers may hold a predecessor. Only that is
-// worth the reads.
+// rolloutsMatter reports whether p is a rotation while consumers may hold a predecessor. Only then
+// are the reads worth their cost.
 func rolloutsMatter(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
 // incompleteRollout returns the first restart target whose pods may not run with the current
-// version yet, such as "Deployment indexer"; empty: none. A target that is not there has no pods.
-// What cannot be read counts as incomplete.
+// version yet, such as "Deployment indexer"; empty: none. A target that is missing has no pods. A
+// target that cannot be read counts as incomplete.
 func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.ApplicationToken, recordName string) string {
 	for _, target := range at.Spec.Restart {
 		w := workloadOf(target.Kind)
@@ -29,7 +29,7 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 		if apierrors.IsNotFound(err) {
 			continue
 		}
-		// Another tool may have taken the mark off since, and replaced the pods once more.
+		// Another tool may have removed the annotation since, and replaced the pods once more.
 		restarted := at.Status.Restarted == recordName || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
 		if err != nil || !restarted || !isRolledOut(w.object) {
 			return string(target.Kind) + " " + string(target.Name)
@@ -38,15 +38,15 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 	return ""
 }
 
-// isRolledOut reports whether no pod of an earlier template is left. A workload of which no
+// isRolledOut reports whether no pod of an earlier template is left. A workload about which no
 // controller has reported anything has no pods yet.
 func isRolledOut(workload client.Object) bool {
 	observed, updated := reportedRollout(workload)
 	return observed == 0 || observed >= workload.GetGeneration() && updated
 }
 
-// reportedRollout returns the generation that the controller of a workload has reported last, zero
-// for none, and whether all pods were of its template then.
+// reportedRollout returns the generation that the controller of a workload has reported last, or
+// zero for none. It reports whether all pods were of its template then.
 func reportedRollout(workload client.Object) (observed int64, updated bool) {
 	switch w := workload.(type) {
 	case *appsv1.Deployment:

@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// consumers are workloads of two pods, and how their controller reports how many of them are of the
+// consumers are workloads of two pods, each with a function that reports how many pods are of the
 // current template.
 var consumers = map[v1alpha1.RestartKind]struct {
 	create func(m metav1.ObjectMeta, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) client.Object
@@ -156,7 +156,7 @@ func TestRotate_DeferredWithinMinOverlap(t *testing.T) {
 		t.Errorf("then it is of trigger %s", r.Trigger)
 	}
 
-	// After a leak, the record is deleted, and its successor waits for nothing.
+	// After a leak, an administrator deletes the record, and its successor waits for nothing.
 	leaked := w.held()
 	w.must(trigger("6")(w))
 	pending(3, true)

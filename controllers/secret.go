@@ -17,10 +17,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// passedOn, an annotation, lists the labels and annotations that came from the spec, so that they can go with it.
+// passedOn is an annotation that lists the labels, annotations and data keys that came from the
+// spec, so that they can go with it.
 const passedOn = "apptoken.dev/passed-on"
 
-// secretOf reads what Secret a spec asks for, of a client that may be unknown.
+// secretOf returns the Secret that a spec asks for. c is nil if the client is unknown.
 func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser) secretWish {
 	t := at.Spec.Secret
 	w := secretWish{name: at.Name, labels: plain(t.Labels), annotations: plain(t.Annotations)}
@@ -44,7 +45,7 @@ func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser)
 	return w
 }
 
-// write puts a version into a Secret, in memory.
+// write sets the content of a Secret to a version, in memory.
 func (w wish) write(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
 	data, err := w.secret.templates.Render(values(at, r), tok)
 	if err != nil {
@@ -57,8 +58,9 @@ func (w wish) write(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r reco
 	return nil
 }
 
-// withOwnersKeys returns what a Secret holds once rendered keys are written. While its owner offers the Secret, such as by a manifest
-// in Git, the owner's other keys stay: the two would otherwise undo each other's writes for ever.
+// withOwnersKeys returns the data of a Secret once the rendered keys are written. While its owner
+// offers the Secret, such as by a manifest in Git, the owner's other keys stay. Otherwise the two
+// would undo each other's writes forever.
 func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rendered map[string][]byte) map[string][]byte {
 	if !adopts(secret, at) {
 		return rendered
@@ -74,7 +76,8 @@ func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, render
 	return data
 }
 
-// decorate sets the labels, annotations and owner of a Secret. What others have put there stays.
+// decorate sets the labels, annotations and owner of a Secret. It keeps what other writers have put
+// there.
 func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
@@ -94,7 +97,7 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 	for key := range w.secret.annotations {
 		passed = append(passed, passedKey("annotations", key))
 	}
-	if adopts(secret, at) { // which keys are the operator's is not known from the data
+	if adopts(secret, at) { // the data does not show which keys are the operator's
 		for key := range rendered {
 			passed = append(passed, passedKey("data", key))
 		}
@@ -104,8 +107,8 @@ func (w wish) decorate(secret *corev1.Secret, at *v1alpha1.ApplicationToken, rec
 	claimSecret(secret, at, recordName)
 }
 
-// claimSecret sets the marks of a token's Secret: the labels and the controller, without which config/policy refuses the operator
-// every write, and the name of the record that vouches for the token.
+// claimSecret sets the marks of a token's Secret: the labels and the controller reference, without
+// which config/policy denies the operator every write, and the name of the record of the token.
 func claimSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
@@ -117,7 +120,7 @@ func claimSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordNam
 	secret.Labels[v1alpha1.LabelManaged] = "true"
 	secret.Labels[v1alpha1.LabelToken] = at.Name
 	secret.OwnerReferences = slices.DeleteFunc(secret.OwnerReferences, func(o metav1.OwnerReference) bool {
-		return o.Controller != nil && *o.Controller // of its former life, or of who offered it
+		return o.Controller != nil && *o.Controller // of an earlier token, or of the owner that offered it
 	})
 	secret.OwnerReferences = append(secret.OwnerReferences, *metav1.NewControllerRef(at, v1alpha1.GroupVersion.WithKind("ApplicationToken")))
 }
@@ -128,17 +131,17 @@ func hasMarks(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName s
 		secret.Annotations[v1alpha1.AnnotationRecord] == recordName && metav1.IsControlledBy(secret, at)
 }
 
-// current says whether a Secret that holds the token is just as the spec asks.
+// current reports whether a Secret that holds the token is exactly as the spec asks.
 func (w wish) current(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
 	want := secret.DeepCopy()
 	if err := w.write(want, at, r, tok); err != nil {
-		return false // writing it will say what is wrong with the templates
+		return false // the write reports what is wrong with the templates
 	}
 	return want.Name == secret.Name && maps.EqualFunc(want.Data, secret.Data, bytes.Equal) && maps.Equal(want.Labels, secret.Labels) &&
 		maps.Equal(want.Annotations, secret.Annotations) && metav1.IsControlledBy(secret, at)
 }
 
-// values are what a template sees of a version.
+// values returns what a template sees of a version.
 func values(at *v1alpha1.ApplicationToken, r record.Record) render.Values {
 	v := render.Values{
 		Hint: r.Hint, Client: r.Client, Name: at.Name, Namespace: at.Namespace,

@@ -14,16 +14,19 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// Keys of labels and annotations that spec.secret may not set. A tenant who can declare a token, but cannot write Secrets,
-// would otherwise make another controller act with that controller's rights: register a cluster with Argo CD, copy the Secret
-// into other namespaces, or have Helm delete it.
+// Keys of labels and annotations that spec.secret must not set. Otherwise a tenant who can declare
+// a token, but cannot write Secrets, could make another controller act with that controller's
+// permissions. It could register a cluster with Argo CD, copy the Secret into other namespaces, or
+// have Helm delete it.
 var (
-	// operatorDomain and kubernetesDomains give meaning to a Secret itself. No Client can allow them.
+	// operatorDomain and kubernetesDomains give meaning to a Secret itself. No Client can allow
+	// them.
 	operatorDomain    = "apptoken.dev"
 	kubernetesDomains = []string{"kubernetes.io", "k8s.io"}
 
-	// controllerDomains belong to controllers that act on Secrets or on any object, each with every domain below it.
-	// kubernetes.io and k8s.io are here for the domains below them, such as app.kubernetes.io.
+	// controllerDomains belong to controllers that act on Secrets or on any object, each with every
+	// domain below it. kubernetes.io and k8s.io are listed for the domains below them, such as
+	// app.kubernetes.io.
 	controllerDomains = []string{
 		"1password.com", "1password.io", "admiralty.io", "akuity.io", "amazonaws.com", "appscode.com", "argoproj.io", "azure.com",
 		"backube.dev", "bank-vaults.dev", "banzaicloud.io", "bitnami.com", "cattle.io", "cert-manager.io", "cilium.io", "clastix.io",
@@ -37,10 +40,10 @@ var (
 		"terraform.io", "tigera.io", "projectcalico.org", "traefik.io", "velero.io", "x-k8s.io", "zalan.do", "zalando.org",
 	}
 
-	// controllerPrefixes begin the domains of controllers that are run under several domains.
+	// controllerPrefixes begin the domains of controllers that run under several domains.
 	controllerPrefixes = []string{"argocd.", "backup.", "reflector.", "reloader.", "replicator.", "sealedsecrets.", "secretgenerator.", "vault."}
 
-	// controllerKeys have no domain: a sidecar of Grafana loads every Secret that bears one.
+	// controllerKeys have no domain: a sidecar of Grafana loads every Secret with such a label.
 	controllerKeys = []string{"grafana_alert", "grafana_dashboard", "grafana_datasource", "grafana_notifier", "grafana_plugin"}
 )
 
@@ -61,15 +64,16 @@ func isActedOn(key, value string) bool {
 		slices.ContainsFunc(controllerPrefixes, func(p string) bool { return strings.HasPrefix(domain, p) })
 }
 
-// isAllowed reports whether a list of keys, and of domains that end in a slash, has the key.
+// isAllowed reports whether a list of keys, and of domains that end in a slash, includes the key.
 func isAllowed(key string, allowed []string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return key == a || strings.HasSuffix(a, "/") && strings.EqualFold(domainOf(key), domainOf(a))
 	})
 }
 
-// domainOf returns the part of a key before the slash in lower case, or nothing. The API server compares the domains of
-// annotations without case, and so may the controllers that read them.
+// domainOf returns the part of a key before the slash in lower case; empty: there is none. The API
+// server compares the domains of annotations without case, and so may the controllers that read
+// them.
 func domainOf(key string) string {
 	domain, _, found := strings.Cut(key, "/")
 	if !found {
@@ -82,7 +86,8 @@ func isWithin(domain, parent string) bool {
 	return domain == parent || strings.HasSuffix(domain, "."+parent)
 }
 
-// checkMetadata refuses labels and annotations that a Secret cannot have or must not have, and removes the latter from w.
+// checkMetadata refuses labels and annotations that a Secret cannot have or must not have. It
+// removes the latter from w.
 func (w *secretWish) checkMetadata(c *v1alpha1.Client, refuse refuser) {
 	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
 		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
@@ -115,17 +120,19 @@ func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1
 			continue
 		}
 		delete(set, key)
-		if c != nil || isReserved(key) { // what an absent Client allows is not known
+		if c != nil || isReserved(key) { // the keys that a missing Client allows are unknown
 			w.refusedKeys = append(w.refusedKeys, passedKey(field, key))
 		}
 	}
 }
 
-// passedKey is how the annotation passedOn lists a key of labels, annotations or data.
+// passedKey returns the form in which the annotation passedOn lists a key of labels, annotations or
+// data.
 func passedKey(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
-// withdraw removes from the Secret what the spec set while it was allowed, and puts back marks that others took off. A refused
-// spec is not rendered, so that the Secret would otherwise keep the one and miss the other.
+// withdraw removes from the Secret what the spec set while it was allowed, and restores marks that
+// other writers removed. A refused spec is not rendered, so that the Secret would otherwise keep
+// the former and lack the latter.
 func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
 	held := s.held
 	if held == nil {
@@ -149,7 +156,7 @@ func (r *ApplicationTokens) withdraw(ctx context.Context, at *v1alpha1.Applicati
 	}
 	switch err := r.Client.Update(ctx, secret); {
 	case answered(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
-		return r.refusals.note(r.Now(), at, secret, err) // whose text may quote the Secret
+		return r.refusals.note(r.Now(), at, secret, err) // its text may quote the Secret
 	case err != nil:
 		return fmt.Errorf("write labels and annotations of Secret %s: %w", secret.Name, err)
 	}
@@ -170,7 +177,7 @@ func unpass(secret *corev1.Secret, passed string) {
 	}
 }
 
-// setPassed writes passedOn.
+// setPassed writes the annotation passedOn, or removes it if nothing was passed.
 func setPassed(secret *corev1.Secret, passed []string) {
 	if delete(secret.Annotations, passedOn); len(passed) > 0 {
 		secret.Annotations[passedOn] = strings.Join(passed, " ")

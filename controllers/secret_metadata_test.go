@@ -87,7 +87,8 @@ func TestSecretMetadata_ClientAllowsKeysAndDomainsExactly(t *testing.T) {
 	}
 }
 
-// The Client's permission counts as it is now: what was written while it was given goes with it.
+// The Client's present permission counts: keys that were written under an earlier permission go
+// with it.
 func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	const label, annotation = "argocd.argoproj.io/secret-type", "app.kubernetes.io/part-of"
 	w := newWorld(t)
@@ -129,7 +130,8 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	expect("the Client is gone", v1alpha1.ReasonNamespaceNotGranted, true, true)
 }
 
-// config/policy lets the operator write no Secret without its labels and its controller, and a tenant may have removed them.
+// config/policy denies the operator writes to a Secret without its labels and its controller, and a
+// tenant may have removed them.
 func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newWorld(t)
@@ -149,7 +151,8 @@ func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 	}
 }
 
-// An admission webhook that refuses the write may quote the Secret: its text goes nowhere, and it is asked at growing intervals.
+// An admission webhook that rejects the write may quote the Secret. Its text is discarded, and the
+// write is retried at growing intervals.
 func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newWorld(t)

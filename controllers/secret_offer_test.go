@@ -13,7 +13,7 @@ import (
 
 var offerLabels, offerAnnotations = map[string]string{v1alpha1.LabelManaged: "true"}, map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
 
-// syncs are the ways in which tools bring a manifest in Git into the cluster.
+// syncs returns the ways in which tools apply a manifest from Git to the cluster.
 func (w *world) syncs() map[string]func(data map[string]string) {
 	return map[string]func(data map[string]string){
 		"server-side apply": func(data map[string]string) {
@@ -79,7 +79,7 @@ func TestOffer_ServerSideApplySeesNoDifference(t *testing.T) {
 	}
 }
 
-// A manifest with data for the operator's key writes over the token at each sync.
+// A manifest with data for the operator's key overwrites the token at each sync.
 func TestOffer_SyncsOfDataMakeNoNewToken(t *testing.T) {
 	for how := range (&world{}).syncs() {
 		t.Run(how, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOffer_SyncsOfDataMakeNoNewToken(t *testing.T) {
 	}
 }
 
-// A manifest can hold a former version, such as one that was made from the Secret itself.
+// A manifest can hold a former version, such as a manifest made from the Secret itself.
 func TestOffer_SyncsOfFormerTokenMakeNoNewToken(t *testing.T) {
 	w := newWorld(t)
 	sync := w.syncs()["replace"]
@@ -134,7 +134,7 @@ func TestOffer_SyncsOfFormerTokenMakeNoNewToken(t *testing.T) {
 	}
 }
 
-// What was revoked is not written again.
+// A revoked token is not written again.
 func TestOffer_RevokedTokenIsNotPutBack(t *testing.T) {
 	w := newWorld(t)
 	sync := w.syncs()["replace"]
@@ -152,7 +152,8 @@ func TestOffer_RevokedTokenIsNotPutBack(t *testing.T) {
 	}
 }
 
-// Keys that the operator wrote go when the spec does not have them any more; the owner's keys go with the offer.
+// Keys that the operator wrote go when the spec no longer has them. The owner's keys go with the
+// offer.
 func TestOffer_KeysAreToldApart(t *testing.T) {
 	w := newWorld(t)
 	w.syncs()["server-side apply"](map[string]string{"user": "indexer"})

@@ -16,20 +16,21 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Other tools take the operator's marks off a Secret: labels, annotations, owner references. None of them alone decides whose
-// the Secret is. Its controller does, or else the token in it, of which only the owner's record has the digest.
+// Other tools remove the operator's marks from a Secret: labels, annotations, owner references.
+// None of them alone decides to which token the Secret belongs. Its controller decides, or
+// otherwise the token in it, of which only the owner's record has the digest.
 
-// holding is what a Secret holds of a token.
+// holding describes the token that a Secret holds.
 type holding struct {
-	record record.Record // that the Secret names, or that vouches for the token in it
+	record record.Record // the record that the Secret names, or that of the token in it
 	token  token.Token   // set where holds is
-	known  bool          // the record is there, and of this owner or one of its name
+	known  bool          // the record exists, and is of this owner or of one of its name
 	holds  bool          // the token of that record is in the Secret
 	proves bool          // the token in the Secret proves that it was delivered, though its record may be gone
 }
 
-// holding finds the record that a Secret names and its token in the data. Where the name is lost or wrong, it finds the newest
-// record that was not superseded and whose token is in the data.
+// holding finds the record that a Secret names, and its token in the data. If the name is missing
+// or wrong, it finds the newest record that was not superseded and whose token is in the data.
 func (s *seen) holding(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h holding) {
 	if secret == nil {
 		return holding{}
@@ -55,10 +56,11 @@ func (s *seen) holding(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h 
 	return h
 }
 
-// isCurrent reports whether the Secret holds a token that no other has taken over from.
+// isCurrent reports whether the Secret holds a token that no other version has superseded.
 func (h holding) isCurrent() bool { return h.holds && h.record.SupersededAt.IsZero() }
 
-// holdsRecord reports whether the token of a record is in a Secret, or was there when the Secret was last written.
+// holdsRecord reports whether the token of a record is in a Secret, or was there when the Secret
+// was last written.
 func holdsRecord(secret *corev1.Secret, r record.Record) bool {
 	if secret.Annotations[v1alpha1.AnnotationRecord] == r.Name() {
 		return true
@@ -67,11 +69,11 @@ func holdsRecord(secret *corev1.Secret, r record.Record) bool {
 	return holds
 }
 
-// maxNamedRecords bounds how many records are read for one Secret: tenants write what is in it.
+// maxNamedRecords bounds how many records are read for one Secret: tenants write its content.
 const maxNamedRecords = 8
 
-// namedRecords returns the names of the records that a Secret can be about: the one in its annotation, and those of the tokens in
-// its data.
+// namedRecords returns the names of the records that a Secret can be about: the one in its
+// annotation, and those of the tokens in its data.
 func namedRecords(secret *corev1.Secret) []string {
 	var names []string
 	if name := secret.Annotations[v1alpha1.AnnotationRecord]; name != "" {
@@ -86,8 +88,9 @@ func namedRecords(secret *corev1.Secret) []string {
 	return names
 }
 
-// mayRead reports whether the operator may read the content of a Secret for a token. Any mark of the operator's suffices, and
-// where all were taken off, that the status names the Secret as the one that holds the token.
+// mayRead reports whether the operator may read the content of a Secret for a token. Any mark of
+// the operator suffices. If all were removed, it suffices that the status names the Secret as the
+// one that holds the token.
 func (s *seen) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool {
 	_, named := s.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
 	return mayRead(at, secret, len(s.records) > 0) || named && !isControlledByOther(secret, at)
@@ -104,9 +107,10 @@ func mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords boo
 	return secret.GetLabels()[v1alpha1.LabelToken] == at.Name && hasRecords || at.Status.SecretName == secret.GetName()
 }
 
-// isControlledByOther reports whether the controller of a Secret is anything else than an ApplicationToken of this name. Such a
-// Secret is not the token's merely because it holds it: config/policy refuses the operator to write it, and two controllers
-// would undo each other's writes.
+// isControlledByOther reports whether the controller of a Secret is anything but an
+// ApplicationToken of this name. Such a Secret does not belong to the token merely because it holds
+// it. config/policy denies the operator writes to it, and two controllers would undo each other's
+// writes.
 func isControlledByOther(secret metav1.Object, at *v1alpha1.ApplicationToken) bool {
 	o := metav1.GetControllerOf(secret)
 	return o != nil && (!isToken(o) || o.Name != at.Name)
@@ -117,7 +121,7 @@ func isToken(o *metav1.OwnerReference) bool {
 	return o.Kind == ownerKind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/")
 }
 
-// isOffered reports whether the owner of a Secret offers it to the token.
+// isOffered reports whether the owner of a Secret offers it to the token for adoption.
 func isOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Labels[v1alpha1.LabelManaged] == "true" && adopts(secret, at)
 }
@@ -127,20 +131,22 @@ func adopts(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }
 
-// isDelivered reports whether the operator has put the token into a Secret: the token controls the Secret, or the Secret holds a
-// token that a record of this namespace and name vouches for, or that the status names.
+// isDelivered reports whether the operator has delivered the token to a Secret: the token controls
+// the Secret, or the Secret holds a token that a record of this namespace and name, or the status,
+// names.
 func (h holding) isDelivered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Type == corev1.SecretTypeOpaque && (metav1.IsControlledBy(secret, at) || h.proves && !isControlledByOther(secret, at))
 }
 
-// belongs reports whether a Secret is the token's: it was delivered, or its owner offers it.
+// belongs reports whether a Secret belongs to the token: it was delivered, or its owner offers it.
 func (h holding) belongs(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return h.isDelivered(secret, at) || secret.Type == corev1.SecretTypeOpaque && isOffered(secret, at)
 }
 
-// overwritten returns the holding of a Secret whose owner offers it and has written over the token: the operator writes the same
-// token again. A sync of a manifest would otherwise make a new one each time, and the third would end the token in use. What is
-// returned is false where the Secret was not written over, or the token was revoked or rotated.
+// overwritten returns the holding of an offered Secret whose owner has overwritten the token: the
+// operator writes the same token again. Otherwise each sync of a manifest would make a new token,
+// and the third sync would end the token in use. It returns false if the Secret was not
+// overwritten, or if the token was revoked or rotated.
 func (s *seen) overwritten(at *v1alpha1.ApplicationToken, secret *corev1.Secret, h holding) (holding, bool) {
 	if secret == nil || h.isCurrent() || s.kept.Kind() == 0 || !isOffered(secret, at) {
 		return holding{}, false
@@ -152,7 +158,7 @@ func (s *seen) overwritten(at *v1alpha1.ApplicationToken, secret *corev1.Secret,
 	return holding{record: r, token: s.kept, known: true, holds: true, proves: true}, true
 }
 
-// remember keeps the token of a Secret whose owner offers it.
+// remember keeps the token of a Secret that its owner offers, and forgets that of any other.
 func (r *ApplicationTokens) remember(at *v1alpha1.ApplicationToken, s *seen) {
 	switch {
 	case s.held != nil && s.held == s.secret && isOffered(s.secret, at):
@@ -162,20 +168,20 @@ func (r *ApplicationTokens) remember(at *v1alpha1.ApplicationToken, s *seen) {
 	}
 }
 
-// owns reports whether a Secret is the token's.
+// owns reports whether a Secret belongs to the token.
 func (s *seen) owns(at *v1alpha1.ApplicationToken, secret *corev1.Secret) bool {
 	return s.holding(at, secret).belongs(secret, at)
 }
 
-// findFormer finds the Secret of a former name where the status does not name it, since it was lost: the one that is labelled for
-// the token and was delivered.
+// findFormer finds the Secret of a former name if the status was lost and does not name it: a
+// Secret that is labelled for the token and was delivered.
 func (r *ApplicationTokens) findFormer(ctx context.Context, at *v1alpha1.ApplicationToken, w wish, s *seen) error {
 	if at.Status.SecretName != "" || len(s.records) == 0 || s.secret != nil && s.holding(at, s.secret).isDelivered(s.secret, at) {
 		return nil
 	}
 	var list corev1.SecretList
 	err := r.Client.List(ctx, &list, client.InNamespace(at.Namespace), client.MatchingLabels{v1alpha1.LabelManaged: "true", v1alpha1.LabelToken: at.Name},
-		client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+		client.DisableReadYourWritesConsistency) // it would wait for the writes of all owners
 	if err != nil {
 		return fmt.Errorf("list the Secrets of the token: %w", err)
 	}

@@ -22,7 +22,7 @@ func (w *world) recordOf(tok token.Token) record.Record {
 	return r
 }
 
-// tooSoon reports how long a caller is told to wait.
+// tooSoon returns how long a caller has to wait, and reports whether it has to.
 func tooSoon(err error) (time.Duration, bool) {
 	soon, ok := errors.AsType[*desk.TooSoon](err)
 	if !ok {
@@ -51,7 +51,7 @@ func TestRotate_HolderNeverReplacesAdministratorsSuccessor(t *testing.T) {
 	}
 }
 
-// The successor may be one that Git asked for, and is not delivered in a response.
+// The successor may come from a change in Git, and is then not delivered in a response.
 func TestRotate_HolderOfPredecessorRotatesNoSecret(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())
@@ -64,7 +64,7 @@ func TestRotate_HolderOfPredecessorRotatesNoSecret(t *testing.T) {
 	if _, err := k.RotateOwn(w.ctx, root, stolen.Digest(), ""); !errors.Is(err, desk.ErrSuperseded) {
 		t.Errorf("after the trigger: %v", err)
 	}
-	// A request that was decided before the trigger, and is written after it.
+	// The request was decided before the trigger, and is written after it.
 	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
 		at.Annotations = map[string]string{v1alpha1.AnnotationRotateSelf: stolen.Digest().RecordName()}
 	}))
@@ -85,7 +85,7 @@ func TestRotate_HolderTakesNoRequestOfAnAdministratorAway(t *testing.T) {
 	w.now = w.now.Add(time.Hour)
 	_, err := k.Rotate(w.ctx, root, w.scope(), name, "a key")
 	w.must(err)
-	_, err = k.RotateOwn(w.ctx, root, w.held().Digest(), "") // before the reconciler has seen either
+	_, err = k.RotateOwn(w.ctx, root, w.held().Digest(), "") // before the reconciler has observed either
 	w.must(err)
 	w.must(o.settle())
 	w.must(w.check())
@@ -255,7 +255,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	}
 }
 
-// Of holders who present the token with different keys at the same time, one rotates it.
+// If holders present the token with different keys at the same time, one of them rotates it.
 func TestSelfRotation_OneOfManyWithDifferentKeys(t *testing.T) {
 	w := newWorld(t)
 	made, err := w.counter(api).Create(w.ctx, root, w.scope(), ci())

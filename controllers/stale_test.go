@@ -13,7 +13,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// snapshotKinds are the kinds that a stale cache can be stale about.
+// snapshotKinds are the kinds about which a cache can be stale.
 var snapshotKinds = []string{"tokens", "Secrets", "records"}
 
 func nameOf(kinds int) string {
@@ -30,7 +30,8 @@ func objectMeta(w *world) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: w.shop, Name: "indexer"}
 }
 
-// snapshot is a cache that stands still: what it says of its kinds is what there was when it was taken.
+// snapshot is a cache that receives no events: of its kinds it has the objects of the time when it
+// was taken.
 type snapshot struct {
 	kinds   int
 	taken   bool
@@ -60,7 +61,7 @@ func (s *snapshot) take(w *world) error {
 	return err
 }
 
-// over serves reads of its kinds from the snapshot, and everything else from c.
+// over serves reads of its kinds from the snapshot, and all others from c.
 func (s *snapshot) over(c client.WithWatch) client.WithWatch {
 	missing := func(name string) error { return apierrors.NewNotFound(corev1.Resource("objects"), name) }
 	return interceptor.NewClient(c, interceptor.Funcs{

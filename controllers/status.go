@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// describe puts into the status what there is and how the pass ended.
+// describe sets in the status what was observed, and how the pass ended.
 func describe(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan, err error) {
 	if err == nil || s.records != nil {
 		describeVersions(at, w, s)
@@ -37,7 +37,7 @@ func describe(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p pl
 func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 	st := &at.Status
 	st.Client, st.User = w.asked.client, w.asked.user
-	if v := newest(s); v != nil { // versions that were not moved speak for whom they did
+	if v := newest(s); v != nil { // versions that were not moved keep their client and user
 		st.Client, st.User = v.Grants.Client, v.Grants.User
 	}
 	st.Current, st.NextRotation, st.Predecessors = nil, nil, nil
@@ -75,7 +75,7 @@ func describeVersions(at *v1alpha1.ApplicationToken, w wish, s seen) {
 	}
 }
 
-// newest is the version that a token has; nil: none.
+// newest returns the newest version of a token; nil: none.
 func newest(s seen) *plan.Version {
 	if s.Current == nil && len(s.Others) > 0 {
 		return &s.Others[0]
@@ -83,10 +83,10 @@ func newest(s seen) *plan.Version {
 	return s.Current
 }
 
-// summarize sets Ready, and what kstatus reads beside it.
+// summarize sets Ready, and the conditions that kstatus reads beside it.
 func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
-	switch p.Why { //nolint:exhaustive // the others are told of as they are
+	switch p.Why { //nolint:exhaustive // the other reasons are reported as they are
 	case plan.UpToDate, plan.RotationPending:
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
 		ready.Message = issued(w, s)
@@ -105,7 +105,7 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
 }
 
-// issued says where the token is.
+// issued returns a message that names the Secret, or the response, that holds the token.
 func issued(w wish, s seen) string {
 	if w.Answered {
 		return fmt.Sprintf("given in the answer of the HTTP API, version %d (%s)", s.Current.Number, s.Current.Hint)
@@ -113,7 +113,8 @@ func issued(w wish, s seen) string {
 	return fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
 }
 
-// taken says whose the Secret is that the spec asks for, and what can be done about it.
+// taken returns a message that names the owner of the Secret that the spec asks for, and what can
+// be done about it.
 func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
 	text := fmt.Sprintf("Secret %s exists and is not ours; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
 		w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
@@ -136,7 +137,7 @@ func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
 	return text
 }
 
-// waiting says that something did not work which will be tried again. A token that is Ready stays so.
+// waiting sets the conditions after an error that is retried. A token that is Ready stays Ready.
 func waiting(now time.Time, at *v1alpha1.ApplicationToken) {
 	if meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady) {
 		return
@@ -152,7 +153,7 @@ func waiting(now time.Time, at *v1alpha1.ApplicationToken) {
 	}
 }
 
-// notice sets the conditions that are there only while they are true.
+// notice sets the conditions that exist only while they are true.
 func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 	if kept, ok := plan.KeptPredecessor(now, w.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
@@ -181,7 +182,7 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 	})
 }
 
-// keptMessage returns a message that names the evidence which is missing for the retirement of a
+// keptMessage returns a message that names the evidence that is missing for the retirement of a
 // predecessor.
 func keptMessage(k plan.Kept) string {
 	v := k.Version
@@ -208,7 +209,8 @@ func keptMessage(k plan.Kept) string {
 	return text
 }
 
-// withhold keeps the condition of a token without a place in the quota, by which the place is found again after a restart.
+// withhold sets or removes the condition of a token without quota. After a restart, the quota is
+// counted again by this condition.
 func withhold(now time.Time, at *v1alpha1.ApplicationToken, w wish) {
 	if w.counted || w.quota == nil && !w.Answered && !hasVersion(at) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
@@ -224,7 +226,7 @@ func withhold(now time.Time, at *v1alpha1.ApplicationToken, w wish) {
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }
 
-// noticePending sets the condition that is there while a due rotation waits.
+// noticePending sets the condition that exists while a due rotation waits.
 func noticePending(now time.Time, at *v1alpha1.ApplicationToken, p plan.Plan) {
 	if p.Why != plan.RotationPending {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionRotationPending)
@@ -241,7 +243,7 @@ func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Conditi
 	meta.SetStatusCondition(&at.Status.Conditions, c)
 }
 
-// say writes the status if it has changed, and then tells of the transitions.
+// say updates the status if it has changed, and then records events and metrics of the transitions.
 func (r *ApplicationTokens) say(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
 	if equality.Semantic.DeepEqual(before.Status, at.Status) {
 		return nil
@@ -283,7 +285,7 @@ func (r *ApplicationTokens) sayIssued(at *v1alpha1.ApplicationToken, p plan.Plan
 	}
 }
 
-// selfRotated is the note of an event: a rotation that a holder asked for.
+// selfRotated is the note of the event of a rotation that a holder asked for.
 const selfRotated = "Version %d (%s) takes over from %s: its holder rotated it"
 
 func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Plan) {
@@ -296,7 +298,8 @@ func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Pla
 		note = fmt.Sprintf("Version %d (%s) went although it was in use: last at %s from %s (%s)",
 			v.Number, v.Hint, v.LastUsedAt.UTC().Format(time.RFC3339), orUnknown(v.LastUsedFrom), p.Why)
 	}
-	// Events that are alike but for their note become a series with the first one's note; the record tells them apart.
+	// Events that differ only in their note become a series with the note of the first. The related
+	// record keeps them apart.
 	gone := &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: r.Records.Namespace(), Name: v.Record}}
 	r.Events.Eventf(at, gone, kind, reason, "Retire", "%s", note)
 }

@@ -74,7 +74,7 @@ func TestStatusLost_RenameKeepsTheToken(t *testing.T) {
 	}
 }
 
-// A copy of the Secret bears the same marks, and is no Secret of a former name.
+// A copy of the Secret has the same marks, but is not the Secret of a former name.
 func TestStatusLost_CopyOfTheSecretStays(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())
@@ -108,7 +108,8 @@ func TestStatusLost_DeletionFindsTheFormerSecret(t *testing.T) {
 	}
 }
 
-// A token that waits takes no place of one that has only lost its status, or a field of it.
+// A waiting token does not take the quota of a token that has only lost its status, or a field of
+// it.
 func TestStatusLost_PlaceInTheQuotaStays(t *testing.T) {
 	for name, lose := range map[string]func(*v1alpha1.ApplicationTokenStatus){
 		"all of it":    func(s *v1alpha1.ApplicationTokenStatus) { *s = v1alpha1.ApplicationTokenStatus{} },

@@ -32,14 +32,14 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// api reads and writes the real API server, with every right and no cache.
+// api reads and writes the real API server, with every permission and without a cache.
 var api client.WithWatch
 
-// admin may do everything, for those that want a cache.
+// admin is the configuration of an administrator, for tests that need a cache.
 var admin *rest.Config
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard()) // errors are what these tests are about
+	ctrl.SetLogger(logr.Discard()) // the tests check the errors themselves
 	os.Exit(func() int {
 		c, err := cluster.Start()
 		if err != nil {
@@ -65,8 +65,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// world is one token in namespaces of its own. Its passes happen when the test says so, and its clock stands still until
-// it is stepped.
+// world is the fixture of one token in namespaces of its own. A test starts each pass, and steps
+// the clock.
 type world struct {
 	t       *testing.T
 	ctx     context.Context
@@ -75,18 +75,18 @@ type world struct {
 	own     string // namespace of the operator
 	now     time.Time
 	pace    *controllers.SweepPace
-	writes  atomic.Int64 // of all operators of this world
+	writes  atomic.Int64 // of all operators of this fixture
 	history history
 }
 
-// history is what was seen of the world so far, by which the invariants are judged.
+// history holds what was observed of the fixture so far. The invariants are checked against it.
 type history struct {
-	alive     map[string]time.Time // superseded records, by name: the end of their life
-	seen      map[string]bool      // records that were there
-	gone      map[string]bool      // records that were there, and then were not
-	delivered []token.Digest       // what the Secret held, in this order
-	revoked   string               // the record that somebody deleted
-	ending    bool                 // revoked or deleted: nothing has to be accepted any more
+	alive     map[string]time.Time // superseded records by name, and when they expire
+	seen      map[string]bool      // records that were observed
+	gone      map[string]bool      // records that were observed, and later were gone
+	delivered []token.Digest       // tokens that the Secret held, in this order
+	revoked   string               // the record that a test deleted
+	ending    bool                 // revoked or deleted: no token has to be accepted any more
 }
 
 func newWorld(t *testing.T) *world {
@@ -128,7 +128,7 @@ func (w *world) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: w.shop, Name: "indexer"}
 }
 
-// declare creates the token; trigger and retirement are those that the story turns.
+// declare creates the token, with the trigger and the retirement that the story changes.
 func (w *world) declare() error {
 	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "indexer"},
@@ -156,7 +156,7 @@ func (w *world) edit(change func(*v1alpha1.ApplicationToken)) error {
 	}
 }
 
-// operator is a process of the operator: what it reads and writes goes through c, what it must know for sure through live.
+// operator is a process of the operator. It reads and writes through c, and confirms through live.
 type operator struct {
 	w       *world
 	c       client.Client
@@ -184,7 +184,7 @@ func (w *world) start(c client.Client, live client.Reader) *operator {
 	}
 }
 
-// pass lets each reconciler look once at what there is.
+// pass runs each reconciler once on all objects.
 func (o *operator) pass() error {
 	var at v1alpha1.ApplicationToken
 	err := o.c.Get(o.w.ctx, o.w.key(), &at)
@@ -206,7 +206,7 @@ func (o *operator) pass() error {
 	return nil
 }
 
-// settle passes until a pass succeeds and writes nothing.
+// settle runs passes until one succeeds and writes nothing.
 func (o *operator) settle() error {
 	for range 40 {
 		before := o.w.writes.Load()
@@ -221,7 +221,7 @@ func (o *operator) settle() error {
 	return errors.New("40 passes did not settle the world")
 }
 
-// check judges the world by the invariants of the design, at this very moment.
+// check checks the fixture against the invariants of the design, as it is at this moment.
 func (w *world) check() error {
 	var list v1alpha1.TokenRecordList
 	if err := api.List(w.ctx, &list, client.InNamespace(w.own)); err != nil {
@@ -260,7 +260,7 @@ func (w *world) check() error {
 	return w.checkSecret(live)
 }
 
-// checkSecret judges what a workload has: the token in the Secret, and the one before.
+// checkSecret checks what a workload has: the token in the Secret, and the one before.
 func (w *world) checkSecret(live map[string]record.Record) error {
 	var secret corev1.Secret
 	if err := api.Get(w.ctx, w.key(), &secret); err != nil {
@@ -297,14 +297,14 @@ func (w *world) checkSecret(live map[string]record.Record) error {
 	return nil
 }
 
-// recordsLeft counts the records of the world.
+// recordsLeft counts the records of the fixture.
 func (w *world) recordsLeft() int {
 	var list v1alpha1.TokenRecordList
 	w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
 	return len(list.Items)
 }
 
-// theRecord is the newest record of the world.
+// theRecord returns the name of the newest record of the fixture.
 func (w *world) theRecord() string {
 	w.t.Helper()
 	var list v1alpha1.TokenRecordList

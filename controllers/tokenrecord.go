@@ -19,7 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// TokenRecords sweeps the records that nobody owns: those of a token that is gone, and the litter of a crash.
+// TokenRecords garbage-collects records without an owner: those of a token that is gone, and
+// orphans of a crash.
 type TokenRecords struct {
 	Client  client.Client // reads may be from a cache
 	Live    client.Reader // reads are from the API server
@@ -29,7 +30,8 @@ type TokenRecords struct {
 	Pace    *SweepPace // shared with Logins
 }
 
-// Reconcile looks at one record, and deletes it if it is to go. What the cache says is confirmed first.
+// Reconcile evaluates one record, and deletes it if it is to go. It confirms at the API server what
+// the cache shows.
 func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl.Result, error) {
 	rec, err := record.FromObject(obj)
 	if err != nil {
@@ -57,7 +59,8 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	return settle(now, time.Time{}, err, nil)
 }
 
-// judge asks the planner about a record, on what the cache says of its owner, or, to be sure, the API server.
+// judge asks the planner about a record. It reads the owner from the cache or, if sure is set, from
+// the API server.
 func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Record, sure bool) (plan.Plan, error) {
 	var from client.Reader = r.Client
 	if sure {
@@ -78,7 +81,7 @@ func (r *TokenRecords) judge(ctx context.Context, now time.Time, rec record.Reco
 	return plan.ForRecord(now, rec.CreatedAt, v, o), nil
 }
 
-// ownership says what the owner's Secret says of a record.
+// ownership returns what the owner and its Secret show about a record.
 func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationToken, rec record.Record, sure bool) (plan.Owner, error) {
 	get := r.Records.Get
 	if sure {
@@ -115,17 +118,19 @@ func (r *TokenRecords) ownership(ctx context.Context, at *v1alpha1.ApplicationTo
 	if err != nil && !errors.Is(err, record.ErrGone) {
 		return o, err
 	}
-	// What the Secret names is gone, superseded, or of another token: its annotation does not tell which token it holds.
+	// The record that the Secret names is gone, superseded, or of another token: the annotation
+	// does not tell which token the Secret holds.
 	o.Pending = err != nil || !named.SupersededAt.IsZero() || named.Owner.Namespace != at.Namespace || named.Owner.Name != at.Name
 	o.PredecessorOfCurrent = err == nil && named.Predecessor == rec.Name()
 	return o, nil
 }
 
-// named returns the record that a Secret of the owner names; empty: none. To be sure, it reports whether the Secret holds the token
-// of rec as well: others can change the annotation.
+// named returns the record that a Secret of the owner names; empty: none. If sure is set and the
+// Secret is labelled as managed, it also reports whether the Secret holds the token of rec: other
+// writers can change the annotation.
 func (r *TokenRecords) named(ctx context.Context, at *v1alpha1.ApplicationToken, name string, rec record.Record, sure bool) (named string, holds bool, err error) {
 	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
-	var secret client.Object = &corev1.Secret{} // in the cache there are only managed ones
+	var secret client.Object = &corev1.Secret{} // the cache has only managed Secrets
 	if sure {
 		secret = &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
 		err = r.Live.Get(ctx, key, secret)
@@ -155,7 +160,8 @@ func (r *TokenRecords) named(ctx context.Context, at *v1alpha1.ApplicationToken,
 	return named, holdsRecord(&managed, rec), nil
 }
 
-// secretNames are the names under which the Secret of a token may be: as the spec says now, and as it was.
+// secretNames returns the names that the Secret of a token may have: the name in the spec and the
+// name in the status.
 func secretNames(at *v1alpha1.ApplicationToken) []string {
 	name := at.Name
 	if at.Spec.Secret.Name != "" {

@@ -9,7 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// asksFor puts into d what asks for a rotation: the trigger of the spec, and the annotations by which the HTTP API asks.
+// asksFor sets in d what asks for a rotation: the trigger of the spec, and the annotations by which
+// the HTTP API asks.
 func asksFor(at *v1alpha1.ApplicationToken, d *plan.Desired) {
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
 		return
@@ -20,15 +21,15 @@ func asksFor(at *v1alpha1.ApplicationToken, d *plan.Desired) {
 	}
 }
 
-// Kinds of requests, so that no request is a retry of one of another kind.
+// Kinds of requests. No request is a retry of a request of another kind.
 const (
 	requestRotate = "rotate"
 	requestSelf   = "self"
 	requestClone  = "clone"
 )
 
-// requestID returns how the record of a version keeps by which request it was made: a digest of who asks, how, and for
-// what. It holds nothing that a caller sent.
+// requestID returns the ID by which the record of a version remembers the request that made it: a
+// digest of the caller, the kind and the target. It holds nothing that a caller sent.
 func requestID(kind string, of ...string) string {
 	return digested(strings.Join(append([]string{kind}, of...), "\x00"))
 }

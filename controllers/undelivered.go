@@ -37,14 +37,15 @@ func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
 	return tok, kept
 }
 
-// undelivered keeps the token of a version while its Secret is being written. Where the API server gives no answer, the
-// next attempt is with the same token, so that attempts leave no records behind that could be taken for versions which
-// a client holds. A crash loses what is kept here; the sweep takes the one record that is then left. The zero value is
-// empty and ready.
+// undelivered keeps the token of a version while its Secret is being written. If the API server
+// gives no response, the next attempt uses the same token. Otherwise attempts would leave records
+// behind that could be taken for versions which a client holds. A crash loses what is kept here,
+// and garbage collection deletes the one record that is left. The zero value is empty and ready.
 type undelivered struct{ tokenMemory }
 
-// recall returns the token that was kept, if its record is there and no Secret has ever been seen to name it. A record
-// that is gone is never made again, and a token that was delivered is never given out as a new one.
+// recall returns the kept token if its record exists and no Secret has been observed to name it. A
+// record that is gone is never created again, and a token that was delivered is never delivered as
+// a new one.
 func (u *undelivered) recall(at *v1alpha1.ApplicationToken, s *seen) (token.Token, bool) {
 	tok, kept := u.get(at)
 	if !kept {

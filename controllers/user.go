@@ -21,7 +21,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Users reconciles Users: it says whether they can log in, counts their logins, and ends all when a user goes.
+// Users reconciles Users: it reports whether they can log in, counts their logins, and ends all
+// logins when a user is deleted.
 type Users struct {
 	Client    client.Client // reads may be from a cache, with the indexes of IndexFields
 	Live      client.Reader // reads are from the API server
@@ -31,13 +32,14 @@ type Users struct {
 	Events    events.EventRecorder
 }
 
-// Reconcile looks, judges, and writes the status if it has changed.
+// Reconcile observes a user, evaluates it, and updates the status if it has changed.
 func (r *Users) Reconcile(ctx context.Context, u *v1alpha1.User) (ctrl.Result, error) {
 	now := r.Now()
 	if !u.DeletionTimestamp.IsZero() {
 		return settle(now, time.Time{}, r.release(ctx, u), nil)
 	}
-	// At first sight, whether or not anybody can log in: other replicas let them in without asking here.
+	// The finalizer is added on the first pass, whether or not the user can log in: other replicas
+	// accept logins without asking this one.
 	if err := r.hold(ctx, u); err != nil {
 		return settle(now, time.Time{}, err, nil)
 	}
@@ -53,7 +55,7 @@ func (r *Users) Reconcile(ctx context.Context, u *v1alpha1.User) (ctrl.Result, e
 	return settle(now, s.wake, nil, r.say(ctx, before, u))
 }
 
-// look finds out what a user depends on.
+// look reads what a user depends on.
 func (r *Users) look(ctx context.Context, now time.Time, u *v1alpha1.User) (userSeen, error) {
 	s := userSeen{namespace: r.Records.Namespace(), clients: map[string]*v1alpha1.Client{}}
 	var err error
@@ -97,7 +99,7 @@ func (r *Users) look(ctx context.Context, now time.Time, u *v1alpha1.User) (user
 	return s, nil
 }
 
-// say writes the status if it has changed, and then tells of the transitions.
+// say updates the status if it has changed, and then records events of the transitions.
 func (r *Users) say(ctx context.Context, before, u *v1alpha1.User) error {
 	if equality.Semantic.DeepEqual(before.Status, u.Status) {
 		return nil
@@ -123,7 +125,7 @@ func (r *Users) say(ctx context.Context, before, u *v1alpha1.User) error {
 	return nil
 }
 
-// hold puts the finalizer on, before there is anything to end.
+// hold adds the finalizer, before there is anything to end.
 func (r *Users) hold(ctx context.Context, u *v1alpha1.User) error {
 	before := u.DeepCopy()
 	if !controllerutil.AddFinalizer(u, v1alpha1.FinalizerLogins) {
@@ -135,9 +137,11 @@ func (r *Users) hold(ctx context.Context, u *v1alpha1.User) error {
 	return nil
 }
 
-// release ends what a deleted user has, and lets the user go: the logins first, since they are what is honoured; then the
-// tokens that were given to the user in answers. Those that teams declare in namespaces stay where they were declared, and
-// speak for nobody. What is stored after this look is that of nobody, and Logins sweeps it.
+// release ends what a deleted user has, and removes the finalizer. It deletes the records of logins
+// first, since a credential is valid by its record. Then it deletes the tokens that were delivered
+// to the user in responses. Tokens that teams declare in namespaces stay where they were declared,
+// and act for no user. A record that is stored after this pass has no owner, and Logins
+// garbage-collects it.
 func (r *Users) release(ctx context.Context, u *v1alpha1.User) error {
 	if !controllerutil.ContainsFinalizer(u, v1alpha1.FinalizerLogins) {
 		return nil
@@ -174,7 +178,7 @@ func (r *Users) release(ctx context.Context, u *v1alpha1.User) error {
 	return nil
 }
 
-// cachedPassword finds the Secret of a password in a cache; nil: there is none.
+// cachedPassword reads the Secret of a password from a cache; nil: there is none.
 func cachedPassword(ctx context.Context, passwords client.Reader, namespace, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
 	err := passwords.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &s)
@@ -187,7 +191,8 @@ func cachedPassword(ctx context.Context, passwords client.Reader, namespace, nam
 	return &s, nil
 }
 
-// recordsOfUser lists the records of a user's logins, as a cache has them. One that cannot be read vouches for nothing.
+// recordsOfUser lists the records of a user's logins from a cache. It leaves out a record that
+// cannot be parsed, which makes no credential valid.
 func recordsOfUser(ctx context.Context, from client.Reader, namespace, name string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := from.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{

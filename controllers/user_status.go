@@ -13,17 +13,17 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// userSeen is what a user depends on.
+// userSeen holds the observed state of what a user depends on.
 type userSeen struct {
-	namespace string                      // of the operator, in which the passwords are
+	namespace string                      // of the operator, which holds the passwords
 	secret    *corev1.Secret              // nil: there is none
-	clients   map[string]*v1alpha1.Client // of the accounts, those that are there
+	clients   map[string]*v1alpha1.Client // of the accounts, those that exist
 	username  claims                      // of the Users that ask for the same one
 	sessions  int32
-	wake      time.Time // when the first of them ends
+	wake      time.Time // when the first of the sessions ends
 }
 
-// describeUser puts into the status what there is. It reads no clock and no cluster.
+// describeUser sets the status from the observed state. It reads no clock and no cluster.
 func describeUser(now time.Time, u *v1alpha1.User, s userSeen) {
 	st := &u.Status
 	st.ObservedGeneration = u.Generation
@@ -62,7 +62,7 @@ func no(kind, reason, format string, args ...any) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// accountsOf are the accounts that can be logged in at, with what the user has there.
+// accountsOf returns the accounts at which the user can log in, with the user's roles there.
 func accountsOf(u *v1alpha1.User, s userSeen) []v1alpha1.AccountStatus {
 	var out []v1alpha1.AccountStatus
 	for _, a := range u.Spec.Accounts {
@@ -85,8 +85,8 @@ func hasRole(c *v1alpha1.Client, name v1alpha1.RoleName) bool {
 	return slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name })
 }
 
-// judgeUser says whether the user can log in, with that password, at one of these accounts. The first that stands in the way is
-// told.
+// judgeUser returns the Ready condition: whether the user can log in with that password at one of
+// these accounts. It reports the first obstacle.
 func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts []v1alpha1.AccountStatus) metav1.Condition {
 	const ready = v1alpha1.ConditionReady
 	switch {
@@ -109,13 +109,14 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts
 	return yes(ready, v1alpha1.ReasonActive, "the user can log in")
 }
 
-// usualAccount is the client of a login that names none; empty if the user has no account.
+// usualAccount returns the client of a login that names none; empty: the user has no account.
 func usualAccount(u *v1alpha1.User) string {
 	a, _ := login.Usual(loginAccounts(u))
 	return a.Client
 }
 
-// judgePassword says whether there is a password to check against, and in which form. What it says repeats nothing of it.
+// judgePassword returns a condition that reports whether there is a password to check against, and
+// its form. The message repeats nothing of the password.
 func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.PasswordForm) {
 	const found = v1alpha1.ConditionPasswordFound
 	if u.Spec.PasswordSecretRef == nil {
@@ -141,7 +142,8 @@ func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.Pas
 	}
 }
 
-// judgeAccounts says whether the Client of each account is there, and has the roles that the account names.
+// judgeAccounts returns a condition that reports whether the Client of each account exists, and has
+// the roles that the account names.
 func judgeAccounts(u *v1alpha1.User, s userSeen) metav1.Condition {
 	const resolved = v1alpha1.ConditionAccountsResolved
 	if gone := missing(u, s); len(gone) > 0 {
@@ -156,7 +158,7 @@ func judgeAccounts(u *v1alpha1.User, s userSeen) metav1.Condition {
 	return yes(resolved, v1alpha1.ReasonAccountsResolved, "the Client of each account is there, and has its roles")
 }
 
-// missing are the clients of accounts that are not there.
+// missing returns the clients of accounts that do not exist.
 func missing(u *v1alpha1.User, s userSeen) []string {
 	var gone []string
 	for _, a := range u.Spec.Accounts {

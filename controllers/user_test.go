@@ -111,7 +111,7 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		if want := strings.Fields(step.event); len(want) > 0 && !slices.Equal(told, []string{step.event}) || len(want) == 0 && len(told) > 0 {
 			t.Errorf("%s: the events are %q, want %q", step.name, told, step.event)
 		}
-		// Invariant 1, of both forms and of what is wrong with one.
+		// Invariant 1, for both forms and for the error of an invalid one.
 		for _, obj := range []any{u, u.Status} {
 			text, err := json.Marshal(obj)
 			w.must(err)
@@ -132,7 +132,7 @@ func TestUsername_FirstHolderKeepsIt(t *testing.T) {
 	shared := func(u *v1alpha1.User) { u.Spec.Username = "shared" + w.shop }
 	w.setPassword("alice", "passwordHash", markedHash)
 	w.setPassword("bob", "passwordHash", markedHash)
-	w.sign("alice", shared) // of one second, names decide
+	w.sign("alice", shared) // created within one second: the names decide
 	w.sign("bob", shared)
 	w.must(o.settle())
 	if a, b := w.getPerson("alice"), w.getPerson("bob"); !strings.HasPrefix(conditionsOf(a), "+Active") || !strings.HasPrefix(conditionsOf(b), "-UsernameTaken") {
@@ -208,7 +208,7 @@ func TestWhatHasNotChangedIsNotWritten(t *testing.T) {
 	w.now = w.now.Add(login.Slack + 10*time.Second)
 	var reads int
 	f.before = func(int) { reads++ }
-	restarted := w.watchOver(byIndexes(t, api), c) // what it asks the API server itself is counted
+	restarted := w.watchOver(byIndexes(t, api), c) // only its requests past the cache are counted
 	for range 3 {
 		w.must(restarted.pass())
 	}
@@ -217,7 +217,7 @@ func TestWhatHasNotChangedIsNotWritten(t *testing.T) {
 	}
 }
 
-// dying is a user who is deleted while there are logins and tokens of theirs.
+// dying creates a user with logins and tokens, and deletes the user.
 func dying(w *world) (logins []string) {
 	w.setPassword("alice", "passwordHash", markedHash)
 	w.sign("alice", nil)
@@ -241,7 +241,7 @@ func dying(w *world) (logins []string) {
 	return logins
 }
 
-// dead says whether nothing is left of the user who was dying, and everything of others.
+// dead checks that nothing is left of the user from dying, and everything of other users.
 func dead(w *world, logins []string) error {
 	if err := api.Get(w.ctx, types.NamespacedName{Name: w.person("alice")}, &v1alpha1.User{}); !apierrors.IsNotFound(err) {
 		return fmt.Errorf("the user is still there: %w", err)
@@ -263,7 +263,8 @@ func dead(w *world, logins []string) error {
 	return nil
 }
 
-// Invariant 7, and threats row 2: a user does not go before the logins have, whatever fails at whichever call.
+// Invariant 7, and threats row 2: a user does not go before its logins have, whatever fails at
+// whichever call.
 func TestAUserGoesAfterEveryLoginWhateverFails(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
@@ -291,7 +292,7 @@ func TestAUserGoesAfterEveryLoginWhateverFails(t *testing.T) {
 	}
 }
 
-// The first sight of a user, and its first status, whatever fails.
+// The first pass for a user and its first status, whatever fails.
 func TestAUserIsHeldAndDescribedWhateverFails(t *testing.T) {
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {

@@ -47,12 +47,13 @@ func clientsOf(u *v1alpha1.User) []string {
 	return names
 }
 
-// sessionsEvery is how often the logins of a User are counted while they come and go.
+// sessionsEvery is the interval at which the logins of a User are counted while they come and go.
 const sessionsEvery = 5 * time.Second
 
-// SetupWithManager starts reconciling. The passwords are those of a cache that the manager starts.
+// SetupWithManager adds the controller to the manager. The passwords are read from a cache that the
+// manager starts.
 func (r *Users) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) error {
-	recount := func(q queue, obj client.Object) { // however many change until then
+	recount := func(q queue, obj client.Object) { // once, however many change until then
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: obj.(*v1alpha1.TokenRecord).Spec.Owner.Name}}, sessionsEvery)
 	}
 	return ctrl.NewControllerManagedBy(mgr).
@@ -77,7 +78,7 @@ func (r *Users) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) error 
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// accountIDChanged lets through a Client that was given its account ID, or lost it.
+// accountIDChanged accepts updates in which a Client was given its account ID, or lost it.
 var accountIDChanged = predicate.Funcs{
 	CreateFunc: func(event.CreateEvent) bool { return false },
 	DeleteFunc: func(event.DeleteEvent) bool { return false },
@@ -88,7 +89,7 @@ var accountIDChanged = predicate.Funcs{
 	},
 }
 
-// rivals looks again at the other Users of the usernames that one has, or had until now.
+// rivals enqueues the other Users that ask for the usernames which a User has or had.
 func (r *Users) rivals(ctx context.Context, q queue, versions ...client.Object) {
 	for _, obj := range versions {
 		u, ok := obj.(*v1alpha1.User)
@@ -103,7 +104,8 @@ func (r *Users) rivals(ctx context.Context, q queue, versions ...client.Object) 
 	}
 }
 
-// SetupWithManager starts sweeping. The passwords are those of a cache that the manager starts.
+// SetupWithManager adds the controller to the manager. The passwords are read from a cache that the
+// manager starts.
 func (r *Logins) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("login").
@@ -119,7 +121,7 @@ func (r *Logins) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, worke
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// ofUsers are the records of the logins of users.
+// ofUsers returns requests for the records of the logins of users.
 func (r *Logins) ofUsers(ctx context.Context, users ...reconcile.Request) []reconcile.Request {
 	var requests []reconcile.Request
 	for _, u := range users {
@@ -134,7 +136,7 @@ func (r *Logins) ofUsers(ctx context.Context, users ...reconcile.Request) []reco
 	return requests
 }
 
-// lowered looks again at the logins at a client that allows fewer from now on.
+// lowered enqueues the logins at a client that allows fewer from now on.
 func (r *Logins) lowered(ctx context.Context, e event.UpdateEvent, q queue) {
 	before, ok1 := e.ObjectOld.(*v1alpha1.Client)
 	now, ok2 := e.ObjectNew.(*v1alpha1.Client)
@@ -157,12 +159,12 @@ func (r *Logins) request(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: name}}
 }
 
-// ofLogins leaves out the records of what is not somebody's login.
+// ofLogins accepts only the records of users' logins.
 var ofLogins = predicate.NewPredicateFuncs(func(obj client.Object) bool {
 	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == login.OwnerKind
 })
 
-// usersBy are the Users that an index finds.
+// usersBy returns requests for the Users that an index finds.
 func usersBy(ctx context.Context, from client.Reader, index, value string) []reconcile.Request {
 	var list v1alpha1.UserList
 	err := from.List(ctx, &list, client.MatchingFields{index: value}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
@@ -176,8 +178,9 @@ func usersBy(ctx context.Context, from client.Reader, index, value string) []rec
 	return requests
 }
 
-// secretsOf enqueues what a Secret means that has come, changed or gone, behind everything else. What was there at the start
-// is looked at in any case.
+// secretsOf enqueues the requests that a Secret leads to when it is created, changed or deleted,
+// behind everything else. Secrets of the initial list are left out: their objects are reconciled
+// then in any case.
 func secretsOf(passwords cache.Cache, to func(ctx context.Context, name string) []reconcile.Request) source.Source {
 	enqueue := func(ctx context.Context, q queue, s *corev1.Secret) { add(q, priorityRoutine, to(ctx, s.Name)...) }
 	return source.Kind(passwords, &corev1.Secret{}, handler.TypedFuncs[*corev1.Secret, reconcile.Request]{
@@ -187,7 +190,7 @@ func secretsOf(passwords cache.Cache, to func(ctx context.Context, name string) 
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[*corev1.Secret], q queue) {
-			if e.ObjectOld.ResourceVersion != e.ObjectNew.ResourceVersion { // else it is a resync
+			if e.ObjectOld.ResourceVersion != e.ObjectNew.ResourceVersion { // otherwise it is a resync
 				enqueue(ctx, q, e.ObjectNew)
 			}
 		},

@@ -28,12 +28,12 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// running is an operator that is woken by watches alone, as it is in a cluster.
+// running is an operator whose work only watches enqueue, as in a cluster.
 type running struct {
 	w        *world
 	ahead    atomic.Int64 // of the real clock
 	requests atomic.Int64 // past the cache
-	statuses atomic.Int64 // of them, statuses of users
+	statuses atomic.Int64 // those of them that update the status of a user
 }
 
 func (o *running) now() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }
@@ -47,7 +47,7 @@ func (w *world) run() *running {
 		Scheme: api.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.TokenRecord{}: {Namespaces: own},
-			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.shop})}, // beside it run other worlds
+			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.shop})}, // other fixtures run beside it
 		}},
 	})
 	w.must(err)
@@ -84,7 +84,7 @@ func (w *world) run() *running {
 	return o
 }
 
-// counted is a client whose writes are counted.
+// counted is a client that counts its writes.
 type counted struct {
 	client.Client
 	o *running

@@ -15,7 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// FeedClients returns the handler of a watch on Clients that tells the verifier and the directory of each as it is.
+// FeedClients returns the event handler of a watch on Clients that keeps the verifier and the
+// directory up to date.
 func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHandler {
 	f := &clientFeed{index: x, directory: d, clients: map[string]verify.Client{}}
 	set := func(obj any) {
@@ -34,7 +35,7 @@ func FeedClients(x *verify.Index, d *login.Directory) toolscache.ResourceEventHa
 	}
 }
 
-// clientFeed tells of Clients. An informer calls it for one at a time.
+// clientFeed passes Clients on. An informer calls it for one Client at a time.
 type clientFeed struct {
 	index     *verify.Index
 	directory *login.Directory
@@ -68,7 +69,8 @@ func (f *clientFeed) remove(name string) {
 	f.showRivals(name, before)
 }
 
-// show tells the verifier of a client, with the account ID that it has: what it asks for may be that of another.
+// show sets a client in the verifier, with the account ID that it holds: the ID that it asks for
+// may be that of another client.
 func (f *clientFeed) show(name string) {
 	c := f.clients[name]
 	logins, _ := f.directory.Client(name)
@@ -86,9 +88,9 @@ func (f *clientFeed) showRivals(name string, ids ...int64) {
 	}
 }
 
-// FeedOwners returns the handler of a watch on ApplicationTokens that tells the verifier which of them let their credentials
-// be used, and whether their namespaces need a grant for it. It does not wait until their records say so, which is for the
-// one replica that reconciles to write.
+// FeedOwners returns the event handler of a watch on ApplicationTokens. It sets in the verifier
+// which of them allow their credentials to be used, and whether their namespaces need a grant for
+// it. It does not wait until the records show that: only the replica that reconciles writes them.
 func FeedOwners(x *verify.Index, own string) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		at, ok := obj.(*v1alpha1.ApplicationToken)
@@ -113,8 +115,8 @@ func FeedOwners(x *verify.Index, own string) toolscache.ResourceEventHandler {
 	}
 }
 
-// FeedNamespaces returns the handler of a watch on the metadata of namespaces that tells the verifier of their labels, by which
-// Clients grant.
+// FeedNamespaces returns the event handler of a watch on the metadata of namespaces. It sets their
+// labels in the verifier, by which Clients grant.
 func FeedNamespaces(x *verify.Index) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		if ns, ok := obj.(*metav1.PartialObjectMetadata); ok {
@@ -132,7 +134,7 @@ func FeedNamespaces(x *verify.Index) toolscache.ResourceEventHandler {
 	}
 }
 
-// last is what a watch last knew of an object that is gone.
+// last returns the last state that a watch had of a deleted object.
 func last(obj any) any {
 	if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		return gone.Obj
@@ -140,29 +142,31 @@ func last(obj any) any {
 	return obj
 }
 
-// writeEvery is how often last uses are written, within the budget.
+// writeEvery is the interval at which last uses are written, within the budget.
 const writeEvery = time.Second
 
 // useDelay is how long after an outage of the API server replicas write the uses that they noted
-// meanwhile. A leader that begins waits so long before it takes a predecessor for unused.
+// meanwhile. A new leader waits so long before it takes a predecessor for unused.
 const useDelay = 10 * time.Second
 
-// mostUses are looked at in one go. Where more wait, the next have their turn a second later.
+// mostUses bounds how many uses are looked at in one go. If more wait, the next have their turn a
+// second later.
 const mostUses = 100_000
 
-// Uses writes when and from where credentials were last used, as this replica saw it.
+// Uses writes when and from where credentials were last used, as this replica observed it.
 type Uses struct {
 	Index     *verify.Index
 	Records   *record.Kube
 	PerSecond int // writes, at most
 	Now       func() time.Time
-	Closed    <-chan struct{} // the doors, after which there are no more uses
+	Closed    <-chan struct{} // closed when the endpoints are, after which there are no more uses
 }
 
-// NeedLeaderElection says that every replica writes what it saw.
+// NeedLeaderElection returns false: every replica writes the uses that it observed.
 func (*Uses) NeedLeaderElection() bool { return false }
 
-// Start writes until ctx ends and the doors are closed.
+// Start writes uses until the endpoints are closed. The end of ctx does not stop it, since there
+// are uses until then.
 func (u *Uses) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	tick := time.NewTicker(writeEvery)

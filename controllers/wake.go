@@ -17,8 +17,8 @@ func itself(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
 }
 
-// tokensOfSecret looks again at the token that a Secret is labelled with, at the one that controls it, and at the one that it is
-// offered to.
+// tokensOfSecret returns requests for the token that a Secret is labelled with, the token that
+// controls it, and the token that it is offered to.
 func tokensOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
 	names := []string{obj.GetLabels()[v1alpha1.LabelToken], obj.GetAnnotations()[v1alpha1.AnnotationAdopt]}
 	if o := metav1.GetControllerOf(obj); o != nil && isToken(o) {
@@ -71,7 +71,7 @@ func (r *ApplicationTokens) requests(ctx context.Context, which ...client.ListOp
 	return requests
 }
 
-// replaced looks again at the record that a token which is given in answers named until now.
+// replaced enqueues the record that a token of delivery Response named until now.
 func (r *TokenRecords) replaced(_ context.Context, e event.UpdateEvent, q queue) {
 	was := e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord]
 	if was != "" && was != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRecord] {
@@ -79,7 +79,7 @@ func (r *TokenRecords) replaced(_ context.Context, e event.UpdateEvent, q queue)
 	}
 }
 
-// orphaned looks again at the records that a deleted token's status named.
+// orphaned enqueues the records of a deleted token.
 func (r *TokenRecords) orphaned(ctx context.Context, e event.DeleteEvent, q queue) {
 	at, ok := e.Object.(*v1alpha1.ApplicationToken)
 	if !ok {

@@ -31,11 +31,11 @@ import (
 
 // Indexes of the cache.
 const (
-	// IndexClient finds the ApplicationTokens that speak for a client.
+	// IndexClient finds the ApplicationTokens that act for a client.
 	IndexClient = "client"
 	// IndexSource finds the ApplicationTokens of a namespace that wait to clone another.
 	IndexSource = "source"
-	// IndexUser finds the ApplicationTokens that speak for a user.
+	// IndexUser finds the ApplicationTokens that act for a user.
 	IndexUser = "user"
 )
 
@@ -100,8 +100,8 @@ func some(s string) []string {
 	return []string{s}
 }
 
-// tokenLocks lets one pass at a time work on a token. Tokens share locks by a hash with a seed of this process: no tenant can
-// choose names that hold up another's.
+// tokenLocks lets one pass at a time work on a token. Tokens share locks by a hash with a seed of
+// this process, so that no tenant can choose names that block another's tokens.
 type tokenLocks struct {
 	seed  maphash.Seed
 	locks [1 << 10]sync.Mutex
@@ -113,11 +113,13 @@ func (l *tokenLocks) of(request reconcile.Request) *sync.Mutex {
 	return &l.locks[maphash.Comparable(l.seed, request)%uint64(len(l.locks))]
 }
 
-// SetupWithManager starts reconciling: each of the two queues has so many workers, and is fair between namespaces.
+// SetupWithManager adds two controllers to the manager. The first has that many workers, the second
+// urgentShare times as many. The queue of each is fair between namespaces.
 //
-// Thousands of tokens may be due at once, and the API server takes as much from each worker. So whatever ends a token, and
-// whoever waits for a first one, has a queue and workers of its own, and neither waits for the other. Every token is in
-// the first queue, which remembers when to look again; a pass of the second one is over when it is over.
+// Thousands of tokens may be due at once, and the API server accepts as much from each worker. So
+// passes that end a token, and first issues, have a queue and workers of their own, and neither
+// queue waits for the other. Every token is in the first queue, which remembers when to reconcile
+// it again. The second queue retries a token only after an error.
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	r.usesKnownFrom = r.Now().Add(useDelay)
 	namespaces := &metav1.PartialObjectMetadata{}
@@ -159,7 +161,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		}))
 }
 
-// SetupWithManager starts sweeping.
+// SetupWithManager adds the controller to the manager.
 func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tokenrecord").
@@ -169,20 +171,21 @@ func (r *TokenRecords) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// urgentShare is how many workers those that cannot wait have for each of the others.
+// urgentShare is the number of urgent workers for each of the other workers.
 const urgentShare = 4
 
-// The percentages of the workers that a namespace may have at a time. Of those that cannot wait they are more: people wait for first
-// tokens, beside thousands of others that rotate. A namespace with a backlog has less: see fairqueue.
+// Percentages of the workers that one namespace may have at a time. The percentage of urgent
+// workers is higher: users wait for first tokens, beside thousands of other tokens that rotate. A
+// namespace with a backlog has less: see fairqueue.
 const (
 	namespacePercent       = 25
 	urgentNamespacePercent = 75
 )
 
-// countEvery is how often a Client's counts are brought up to date while its tokens change.
+// countEvery is the interval at which a Client's counts are updated while its tokens change.
 const countEvery = time.Second
 
-// SetupWithManager starts counting.
+// SetupWithManager adds the controller to the manager.
 func (r *Clients) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("client").
@@ -196,8 +199,9 @@ func (r *Clients) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// rivals are the clients that wait for an accountID which another one has, or had until now, and those that keep one which
-// another asks for, or asked for until now.
+// rivals returns requests for the clients that wait for an accountID which another client has, or
+// had until now. It adds those that keep an accountID which another client asks for, or asked for
+// until now.
 func (r *Clients) rivals(ctx context.Context, obj client.Object) []reconcile.Request {
 	var list v1alpha1.ClientList
 	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
@@ -221,14 +225,16 @@ func (r *Clients) rivals(ctx context.Context, obj client.Object) []reconcile.Req
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// later counts a client's tokens within countEvery, however many of them change until then.
+// later enqueues a client, to count its tokens once after countEvery, however many of them change
+// until then.
 func later(q queue, obj client.Object) {
 	if name := clientOf(obj.(*v1alpha1.ApplicationToken)); name != "" {
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, countEvery)
 	}
 }
 
-// specChanged lets through what somebody else did to a token: our own finalizer and status say nothing new to us.
+// specChanged accepts changes that another writer made to a token. The operator's own finalizer and
+// status carry nothing new.
 var specChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
@@ -240,12 +246,12 @@ var specChanged = predicate.Funcs{
 	},
 }
 
-// ofTokens leaves out the records of logins, which nobody has to sweep here.
+// ofTokens accepts only the records of ApplicationTokens. Logins deletes the others.
 var ofTokens = predicate.NewPredicateFuncs(func(obj client.Object) bool {
 	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == ownerKind
 })
 
-// notInitial leaves out what was there at the start: every token is looked at then in any case.
+// notInitial leaves out objects of the initial list: every token is reconciled then in any case.
 var notInitial = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
 // hurry enqueues a token that cannot wait.
@@ -273,7 +279,8 @@ func add(q queue, priority int, requests ...reconcile.Request) {
 	}
 }
 
-// lowPriority enqueues what a change of one object means for many others behind everything else.
+// lowPriority enqueues the requests that a change of one object leads to for many others, behind
+// everything else.
 func lowPriority(to handler.MapFunc) handler.EventHandler {
 	enqueue := func(ctx context.Context, q queue, obj client.Object) { add(q, priorityRoutine, to(ctx, obj)...) }
 	return handler.Funcs{

@@ -13,7 +13,8 @@ import (
 	"github.com/apptoken/operator/controllers"
 )
 
-// With thousands that rotate at once, whoever is to be cut off must not wait for them, nor whoever has no token yet.
+// Tokens to be ended, and tokens without a first version, must not wait for thousands that rotate
+// at once.
 func TestWhatEndsATokenComesBeforeFirstTokensAndNothingElseIsUrgent(t *testing.T) {
 	type tokens = v1alpha1.ApplicationToken
 	at := func(name string, change func(*tokens)) *tokens {
