@@ -12,7 +12,7 @@
 //	/account/v1/login     programs for Funnelback       200 with a login in a header
 //	/auth/…               programs for TeleTracker      200 with a login in JSON
 //	/security/rest/…      programs for Spectrum         200 with a token in JSON
-//	/application-tokens/  administrators and holders    200 with the token, or its description
+//	/application-tokens/  administrators and holders    200 with a token once, or its description
 //	/openapi.json, /ui/   users                         200 with a description of the above
 //
 // Introspection requires sec.token.introspect of its caller. Revocation requires the token itself,
