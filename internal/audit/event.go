@@ -54,7 +54,7 @@ const (
 // common are the keys of every line.
 var common = []string{"time", "logger", "event"}
 
-// schema lists the keys of each event beside the common ones. A key without a value is omitted.
+// schema lists the keys of each event beside the common keys. A key without a value is omitted.
 var schema = map[Event][]string{
 	CredentialRefused:        {"endpoint", "verdict", "source", "peer", "sourceUnknown", "token", "kind", "subject", "client", "user", "count"},
 	CredentialRevokedUse:     {"endpoint", "verdict", "source", "peer", "sourceUnknown", "token", "kind", "subject", "client", "user", "count"},
@@ -88,5 +88,5 @@ func Events() []Event {
 	return all
 }
 
-// Keys returns the keys that a line of an event may have, the common ones first.
+// Keys returns the keys that a line of an event may have, the common keys first.
 func Keys(e Event) []string { return append(slices.Clone(common), schema[e]...) }

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// strangeRefresh is a refresh token that was never issued.
+// strangeRefresh returns a refresh token that was never issued.
 func strangeRefresh(t *testing.T) string {
 	t.Helper()
 	minted, err := token.Mint(token.Refresh, rand.Reader)
