@@ -13,12 +13,12 @@ import (
 type Line struct {
 	Event    Event      `json:"event"`
 	Of       Event      `json:"of,omitempty"`       // event of the lines that a summary counts
-	Endpoint string     `json:"endpoint,omitempty"` // endpoint that verified a credential, as in the metrics
+	Endpoint string     `json:"endpoint,omitempty"` // endpoint that verified, as in the metrics
 	Protocol string     `json:"protocol,omitempty"` // login protocol
 	Verdict  string     `json:"verdict,omitempty"`  // reason of a refusal
 	Reason   string     `json:"reason,omitempty"`   // the verdict in words, which may change
 	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, if it is known
-	Peer     netip.Addr `json:"peer,omitzero"`      // address of the connection, if the caller's is unknown
+	Peer     netip.Addr `json:"peer,omitzero"`      // of the connection, if Source is unknown
 	// SourceUnknown is the reason why the address of the caller is unknown.
 	SourceUnknown string `json:"sourceUnknown,omitempty"`
 	Token         string `json:"token,omitempty"` // ID of the record
@@ -28,10 +28,10 @@ type Line struct {
 	Subject       string `json:"subject,omitempty"`
 	Client        string `json:"client,omitempty"`
 	From          string `json:"from,omitempty"` // client of the login that was exchanged
-	User          string `json:"user,omitempty"` // name of the User object, never a username that a caller sent
+	User          string `json:"user,omitempty"` // User object's name, never what a caller sent
 	By            string `json:"by,omitempty"`   // ID of the caller's credential, or "user NAME"
 	RetryAfter    string `json:"retryAfter,omitempty"`
-	Count         int    `json:"count,omitempty"` // how many lines this one stands for, if more than itself
+	Count         int    `json:"count,omitempty"` // lines that this one stands for, if several
 }
 
 // maxValue is the maximum length of a value in bytes: two of the longest Kubernetes names, and a
@@ -57,7 +57,7 @@ func (l *Line) bounded() {
 // written is a line with its time and logger.
 type written struct {
 	Time   string `json:"time"`
-	Logger string `json:"logger"` // separates audit lines from those of the operator's log in the same stream
+	Logger string `json:"logger"` // tells audit lines from the operator's log in one stream
 	Line
 }
 

@@ -8,11 +8,12 @@ import (
 
 // Header values that responses share. They must not be modified.
 var (
-	noStore      = []string{"no-store"}
-	isJSON       = []string{"application/json"}
-	challenge    = []string{`Bearer realm="apptoken"`}
-	invalid      = []string{`Bearer realm="apptoken", error="invalid_token"`}
-	basic        = []string{`Basic realm="apptoken", charset="UTF-8"`} // RFC 7617, section 2.1: without charset, clients send Latin-1
+	noStore   = []string{"no-store"}
+	isJSON    = []string{"application/json"}
+	challenge = []string{`Bearer realm="apptoken"`}
+	invalid   = []string{`Bearer realm="apptoken", error="invalid_token"`}
+	// basic has a charset (RFC 7617, section 2.1): without it, clients send Latin-1.
+	basic        = []string{`Basic realm="apptoken", charset="UTF-8"`}
 	insufficient = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
 	soon         = []string{"5"}
 	nosniff      = []string{"nosniff"}

@@ -94,7 +94,8 @@ func TestAudit_JunkNeverHidesRevokedUse(t *testing.T) {
 	if lines := h.audit.events(t, auditlog.CredentialRevokedUse); len(lines) != 1 {
 		t.Errorf("%d lines of the revoked credential, want 1", len(lines))
 	}
-	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) == 0 || len(lines) > 20 { // Unknown and Undecided
+	// The lines have the verdicts Unknown and Undecided.
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) == 0 || len(lines) > 20 {
 		t.Errorf("%d lines of junk, want ten of each verdict at most", len(lines))
 	}
 }

@@ -13,7 +13,7 @@ import (
 type BudgetOptions struct {
 	PerCaller int // requests a second of one caller; default 10
 	PerClient int // requests a second of all callers of one client; default four times PerCaller
-	InFlight  int // concurrent requests of all callers; default 64. One client has a quarter of them
+	InFlight  int // concurrent requests of all callers; default 64. One client has a quarter
 }
 
 // Budget limits the requests that read from the API server, or write to it, on behalf of callers.

@@ -89,7 +89,8 @@ func TestListener_BoundsConnections(t *testing.T) {
 	for _, c := range open[:2] {
 		c.Close()
 	}
-	for !isServed(connect(t, l, "127.0.0.1")) { // until the listener has noticed the closed connections
+	// The listener may take a moment to notice the closed connections.
+	for !isServed(connect(t, l, "127.0.0.1")) {
 		if t.Context().Err() != nil {
 			t.Fatal("a connection that was closed still counts")
 		}
@@ -120,7 +121,8 @@ func TestListener_NewSourceDisplacesTheOldestOfTheLargest(t *testing.T) {
 			open = append(open, c)
 		}
 	}
-	for _, from := range []string{"127.0.0.5", "127.0.0.6", "127.0.0.7"} { // such as the kubelet, or a gateway that restarts
+	// New sources are, for example, the kubelet or a gateway that restarts.
+	for _, from := range []string{"127.0.0.5", "127.0.0.6", "127.0.0.7"} {
 		if !isServed(connect(t, l, from)) {
 			t.Errorf("sources that have more keep %s out", from)
 		}
@@ -276,7 +278,8 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 	l := listenWith(t, &server.Listener{Handler: h.Handler()})
 	begun := "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: " + urlencoded + "\r\nContent-Length: 100\r\n\r\ntoken="
 	var slow []net.Conn
-	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} { // each waits for the rest of its form
+	// Each request waits for the rest of its form.
+	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} {
 		c := connect(t, l, from)
 		if _, err := io.WriteString(c, begun); err != nil {
 			t.Fatal(err)
@@ -296,7 +299,8 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 		return res.StatusCode, res.Header
 	}
 	status, header := ask()
-	for ; status != http.StatusServiceUnavailable; status, header = ask() { // until all three have arrived
+	// The server is full once all three have arrived.
+	for ; status != http.StatusServiceUnavailable; status, header = ask() {
 		if t.Context().Err() != nil {
 			t.Fatal("requests in flight have no bound")
 		}

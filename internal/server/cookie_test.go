@@ -36,14 +36,15 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"NUL behind it":                       {[]string{"Cookie: " + good + "\x00"}, 400},
 		"a comma for a semicolon":             {[]string{"Cookie: a=b," + good}, 401},
 		"an older form":                       {[]string{"Cookie: $Version=1; " + credentialCookie + `"` + s.Tokens["indexer"] + `"; $Path="/"`}, 401},
-		"a semicolon in quotes":               {[]string{`Cookie: a="; ` + good + `; b="`}, 200}, // quotes have no meaning, RFC 6265
-		"a name with a space behind it":       {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
-		"a name with an escape":               {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
-		"Set-Cookie":                          {[]string{"Set-Cookie: " + good}, 401},
-		"Cookie2":                             {[]string{"Cookie2: " + good}, 401},
-		"one that is good, and Basic":         {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
-		"a session that is no UTF-8":          {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
-		"a session of 36 quotes":              {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
+		// Quotes have no meaning (RFC 6265).
+		"a semicolon in quotes":         {[]string{`Cookie: a="; ` + good + `; b="`}, 200},
+		"a name with a space behind it": {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
+		"a name with an escape":         {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
+		"Set-Cookie":                    {[]string{"Set-Cookie: " + good}, 401},
+		"Cookie2":                       {[]string{"Cookie2: " + good}, 401},
+		"one that is good, and Basic":   {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
+		"a session that is no UTF-8":    {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
+		"a session of 36 quotes":        {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
 	} {
 		if got, wire := s.send(get("/verify", x.headers...), false); got.status != x.status {
 			t.Errorf("%s: %d, want %d: %q", name, got.status, x.status, wire)
@@ -82,7 +83,8 @@ func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
 			header.Set("Content-Type", urlencoded)
 			before := len(h.store.held)
 			got := h.do(http.MethodPost, path, header, form(h.Tokens["unlisted"]).Encode())
-			own := path == "/oauth2/revoke" && name == "its token" // as without a caller: the cookie does not count
+			// The cookie does not count, so this is a revocation without a caller.
+			own := path == "/oauth2/revoke" && name == "its token"
 			if own != (got.status == http.StatusOK) || !own && got.status != http.StatusUnauthorized || len(h.store.held) != before {
 				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}

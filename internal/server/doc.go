@@ -17,8 +17,9 @@
 //
 // Introspection requires sec.token.introspect of its caller. Revocation requires the token itself,
 // or sec.token.revoke. Logins require a name and a password, or a token from an earlier login.
-// Management requires a token, or a name and a password, and a permission at that client. The other
-// endpoints require nothing of their callers.
+// Management requires a token, or a name and a password. It also requires a permission at that
+// client, except where users list, read and revoke their own tokens. The other endpoints require
+// nothing of their callers.
 //
 // A browser sends cookies, and a name and password that it has stored, with requests that pages of
 // other sites make. Such a request changes nothing.

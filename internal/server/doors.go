@@ -32,7 +32,7 @@ type Doors struct {
 	Trusted   []netip.Prefix // proxies whose headers name the address of a caller
 	Forwarded bool           // the proxies send Forwarded (RFC 7239) instead of X-Forwarded-For
 	Audiences []string       // audiences of the operator's tokens in TokenReviews; empty means none
-	Issuer    string         // URL under which callers reach the operator, for metadata; for empty see issuer
+	Issuer    string         // URL under which callers reach the operator; for empty see issuer
 	InFlight  *InFlight      // nil means no limit
 	// IsOwnName reports whether the serving certificate names exactly this host. nil means it names
 	// none.
@@ -44,7 +44,7 @@ type Doors struct {
 
 	Logins  *login.Service                // nil disables logins
 	Desk    desk.Desk                     // nil disables the management API
-	Budget  *Budget                       // limits requests that use the API server for callers; nil means default limits
+	Budget  *Budget                       // for use of the API server; nil means default limits
 	Counted func(protocol, result string) // called with the result of a login; may be nil
 }
 

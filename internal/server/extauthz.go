@@ -25,7 +25,8 @@ const (
 	extensionRole       = "apptoken.role"
 	extensionClient     = "apptoken.client"
 	extensionCredential = "apptoken.credential"
-	removeCredential    = "remove" // the only value: Envoy removes the credential before the upstream sees it
+	// removeCredential is the only value: Envoy drops the credential before the upstream.
+	removeCredential = "remove"
 )
 
 // maxCheck is the maximum size of a CheckRequest in bytes: it holds headers and no body.
@@ -190,7 +191,8 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 func refuse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
 		Status: &typev3.HttpStatus{Code: status},
-		Headers: []*corev3.HeaderValueOption{ // without Strict-Transport-Security: the gateway terminates TLS
+		// Strict-Transport-Security is missing: the gateway terminates TLS and may set it.
+		Headers: []*corev3.HeaderValueOption{
 			header("Content-Type", isJSON[0]), header("Cache-Control", noStore[0]),
 			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", noContent[0]),
 		},

@@ -41,7 +41,8 @@ var identityHeaders = [...]string{
 func valuesOf(who verify.Identity) [len(identityHeaders)]string {
 	user := ""
 	if who.User != nil {
-		user = who.User.Name // name of the User object; a username may hold characters that no header may
+		// A username may hold characters that no header may; the name of a User may not.
+		user = who.User.Name
 	}
 	return [...]string{
 		who.Subject, who.Client.Name, user, bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
@@ -119,7 +120,8 @@ func (d *Doors) answerGateway(w http.ResponseWriter, r *http.Request, facts veri
 	overTLS(header, r)
 	switch {
 	case verdict == verify.Stale:
-		unavailable(w) // Stale concerns all credentials; Undecided concerns one unknown token, and is a 401
+		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
+		unavailable(w)
 	case verdict.Forbidden():
 		header["Www-Authenticate"] = insufficient
 		problem(w, http.StatusForbidden, "insufficient_scope", "the token is good, and does not hold what is required here")

@@ -36,7 +36,8 @@ func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
 func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-			source := peerOf(gatewayOf(ctx)) // the address of the gateway's caller is in the message, which is not read yet
+			// The address of the gateway's caller is in the message, which is not read yet.
+			source := peerOf(gatewayOf(ctx))
 			if trusts(d.Trusted, source) {
 				source = netip.Addr{}
 			}
@@ -44,13 +45,15 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 				return nil, status.Error(codes.Unavailable, "too many requests are being answered; ask again")
 			}
 			ctx, cancel := context.WithTimeout(ctx, slowest)
-			context.AfterFunc(ctx, func() { // at the timeout, or earlier at the end of the call, which cancels ctx
+			// This runs at the timeout, or earlier at the end of the call, which cancels ctx.
+			context.AfterFunc(ctx, func() {
 				cancel()
 				d.InFlight.leave(source)
 			})
 			return ctx, nil
 		}),
-		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { // with a constant message, which does not echo the service name
+		// The message is constant, so that it does not echo the service name.
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.Unimplemented, "there is nothing by this name")
 		}),
 		grpc.MaxRecvMsgSize(maxCheck),

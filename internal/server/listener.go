@@ -51,7 +51,7 @@ type Listener struct {
 	Linger time.Duration
 	Log    logr.Logger
 
-	MaxConnections int            // concurrent connections; 0 means no limit. One address has at most a quarter
+	MaxConnections int            // concurrent; 0 means no limit. One address has at most a quarter
 	Trusted        []netip.Prefix // proxies that may have all connections
 	Refused        func()         // called for each connection beyond the limit; may be nil
 

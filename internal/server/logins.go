@@ -247,7 +247,8 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	}
 	if denied, isKnown := errors.AsType[*login.Denied](err); isKnown {
 		line.Token, line.Client, line.User = denied.Record.Name(), denied.Record.Client, denied.Record.User
-	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive { // a live session has deleted records too, one for each refresh
+	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive {
+		// A live session has deleted records too, one for each refresh.
 		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
 	} else if k, ok := d.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
 		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, doors[doorLogin], ""

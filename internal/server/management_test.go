@@ -88,14 +88,16 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 		tok := h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "own"})
 		h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "other"})
 		first := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
-		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data") // the first response was lost [row 20]
+		// The first response was lost. [row 20]
+		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
 		if h.books.written() != [2]int{5, 3} || h.good(first) {
 			t.Errorf("%s: after a retry there are %v", name, h.books.written())
 		}
 		if !h.good(tok) || !h.good(second) {
 			t.Errorf("%s: the old one or the new one is not good", name)
 		}
-		if got := h.call(http.MethodPost, x.path, bearer(tok)); got.status != 409 { // the first response arrived: its token was used
+		// The first response arrived: its token was used.
+		if got := h.call(http.MethodPost, x.path, bearer(tok)); got.status != 409 {
 			t.Errorf("%s: once more: %d %s", name, got.status, got.body)
 		}
 		if got := h.call(http.MethodPost, strings.ReplaceAll(x.path, "own", "other"), bearer(second)); strings.Contains(x.path, "own") && got.status != 403 {

@@ -19,8 +19,8 @@ const (
 )
 
 // maxForm is the maximum size of a form in bytes: a token, a hint, a client's name and secret. It
-// is as large as a CheckRequest. So a resource server can introspect any token that ext_authz has
-// received, and learns that an overlong one is not active.
+// is as large as a CheckRequest. So a resource server can introspect even the overlong tokens that
+// ext_authz receives, and learns that they are not active.
 const maxForm = maxCheck
 
 // form parses the parameters of a request by RFC 6749: in the body alone, and each at most once.

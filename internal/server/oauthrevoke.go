@@ -65,7 +65,8 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 		c.unauthenticated(w)
 	default:
 		client := digest.RecordName()
-		if k, ok := d.Verifier.Known(f.Get("token")); ok { // a tenant may hold many tokens, each with a budget of its own
+		// A tenant may hold many tokens, each with a budget of its own.
+		if k, ok := d.Verifier.Known(f.Get("token")); ok {
 			client = k.Client
 		}
 		d.budgetedRevocation(w, digest.RecordName(), client, func() {

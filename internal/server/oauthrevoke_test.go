@@ -31,7 +31,8 @@ func TestStrangersWhoRevokeDoNotFillTheLog(t *testing.T) {
 	if answers[http.StatusOK] == 0 || answers[http.StatusTooManyRequests] == 0 || len(answers) != 2 {
 		t.Errorf("the answers are %v, want success while their source has reads left, and none afterwards", answers)
 	}
-	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 { // the clock stands still
+	// The clock stands still.
+	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 {
 		t.Errorf("%d lines of what nobody knows, want 10", n)
 	}
 	h.clean()

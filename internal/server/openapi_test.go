@@ -152,7 +152,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		if method == "" {
 			method = http.MethodGet // /verify serves every method alike
 		}
-		if rest, second := strings.CutPrefix(path, "/admin-api"); second { // the same operation at the path of existing programs
+		// Existing programs know the same operation by this path.
+		if rest, second := strings.CutPrefix(path, "/admin-api"); second {
 			if !slices.Contains(routes, method+" "+rest) {
 				t.Errorf("%s has no twin", route)
 			}

@@ -60,7 +60,8 @@ func (d *Doors) operations() []operation {
 			query: []param{{name: "permission", text: "A permission that must be held"}, {name: "role", text: "A role that must be held"}, {name: "client", text: "The client that the token must be of"}},
 			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{400, 401, 403, 503},
 		}},
-		{"", "/verify/{requirements}/-/{path}", d.forwardAuthByPath, description{ // for the document: routes.verifyByPath serves other numbers of segments
+		// This pattern is for the document: routes.verifyByPath serves any number of segments.
+		{"", "/verify/{requirements}/-/{path}", d.forwardAuthByPath, description{
 			id: "verifyByPath", tag: tagVerify, summary: "The same, with what is required in the path, for a gateway that appends the path of the request",
 			path: []param{
 				{name: "requirements", text: "As many segments as needed, each permission=…, role=… or client=…; none is fine"},
@@ -128,7 +129,8 @@ func (d *Doors) loginOperations() []operation {
 		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
 			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, acts: true, answer: success{}, fails: []int{401, 403, 503},
 		}},
-		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot}, // without a description: its document is WADL, not JSON
+		// It has no description: its document is WADL, not JSON.
+		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot},
 	}
 	return append(all, bothPrefixes(operation{http.MethodPost, "/account/v1/login", d.formLogin, description{
 		id: "formLogin", tag: tagFunnelback, summary: "Log in, for a token in the header X-Security-Token",

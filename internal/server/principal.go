@@ -25,9 +25,9 @@ type named struct {
 
 // namedIn returns the name and password in the Authorization header, by RFC 7617 or by the scheme
 // Integrator, which has the same format. there reports whether the request has such a header. ok
-// reports whether it is accepted. It is not beside a second Authorization header, which may
-// contradict it. It is not in a request of another site's page, to which the browser adds stored
-// credentials.
+// reports whether the header counts. A header beside a second one does not, since the two may
+// differ. In a request of another site's page it does not either: browsers add stored credentials
+// there.
 func namedIn(r *http.Request) (n named, there, ok bool) {
 	values := r.Header["Authorization"]
 	credentials := ""

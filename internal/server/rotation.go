@@ -20,7 +20,8 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err != nil {
 		return err
 	}
-	if m.Subject == d.Desk.Subject(m.scope, m.name) { // compares with the caller's credential, and reads nothing
+	// The comparison is with the caller's credential alone, and reads nothing.
+	if m.Subject == d.Desk.Subject(m.scope, m.name) {
 		return d.rotateOwn(w, r, m)
 	}
 	if !m.holds(permissionTokens) {

@@ -11,7 +11,8 @@ import (
 
 func TestAPathHasOneSpelling(t *testing.T) {
 	routes := []string{" /any", "GET /a/b", "POST /a/b", "GET /a/{x}", "PUT /a/{x}/c/{y}", "DELETE /a/{x}/c/{y}", "GET /{x}"}
-	for request, want := range map[string]string{ // the route and its path values, or the status and Allow
+	// The values are the route with its path values, or the status and Allow.
+	for request, want := range map[string]string{
 		"GET /any": "/any", "POST /any": "/any", "PROPFIND /any": "/any", "GET /any?a/b": "/any",
 		"GET /a/b": "GET /a/b", "POST /a/b": "POST /a/b", "GET /a/bb": "GET /a/{x} bb", "GET /a/b%20b": "GET /a/{x} b b", "GET /a/b%3Ab": "GET /a/{x} b:b", "GET /a/b:b": "GET /a/{x} b:b",
 		"GET /a/%C3%BC": "GET /a/{x} ü", "GET /a/%00": "GET /a/{x} \x00", "GET /a/%25": "GET /a/{x} %", "GET /a/%252F": "GET /a/{x} %2F", "GET /a/{x}": "GET /a/{x} {x}", "GET /a/...": "GET /a/{x} ...",

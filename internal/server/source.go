@@ -26,8 +26,8 @@ const (
 	headerMissing                 // a trusted proxy sends no header
 	headerEmpty                   // a line of the header has no element
 	headerMalformed               // a line of the header cannot be parsed
-	notAnAddress                  // an element has no address, but a name such as "unknown", or nothing
-	notTold                       // the request does not name the address from which the credential was presented
+	notAnAddress                  // an element has a name such as "unknown", or nothing
+	notTold                       // the request names no source for the credential
 )
 
 // String returns the value in the audit log.

@@ -135,7 +135,8 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		d.unsuccessful(w, err, challenge)
 		return
 	}
-	p := credentialOf(r.Header) // without cookies, which a browser sends with requests that any page makes
+	// Cookies do not count: a browser sends them with requests that any page makes.
+	p := credentialOf(r.Header)
 	who, verdict := d.ask(r.Context(), doorLogin, p.text, verify.Facts{}, d.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {

@@ -148,7 +148,8 @@ func TestARefreshGivesANewPairAndEndsTheOldOne(t *testing.T) {
 		if h.keys(second) != pairKeys || h.read(second)["guid"] == h.read(first)["guid"] || !h.good(h.token(second, "token")) {
 			t.Errorf("%s: %d %s", name, second.status, second.body)
 		}
-		again := h.call(http.MethodPost, "/auth/refresh", encode("refresh_token", refresh)) // the first response was lost [row 18]
+		// The first response was lost. [row 18]
+		again := h.call(http.MethodPost, "/auth/refresh", encode("refresh_token", refresh))
 		if !h.good(h.token(again, "token")) || h.good(h.token(second, "token")) {
 			t.Errorf("%s: a retry: %d %s", name, again.status, again.body)
 		}

@@ -32,7 +32,8 @@ func AnswersFirst(next http.Handler) http.Handler {
 			return
 		}
 		out := http.NewResponseController(w)
-		if err := out.EnableFullDuplex(); err != nil { // a ResponseWriter that cannot write before the body is read
+		// An error means that the ResponseWriter cannot write before the body is read.
+		if err := out.EnableFullDuplex(); err != nil {
 			next.ServeHTTP(w, r)
 			return
 		}

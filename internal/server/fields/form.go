@@ -19,7 +19,8 @@ func (v values) readForm(known names, text string) error {
 		name, value, _ := strings.Cut(pair, "=")
 		name, err1 := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
-		if err1 != nil || err2 != nil || strings.Contains(pair, ";") { // a semicolon was a separator once
+		// A semicolon was a separator once.
+		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
 			return bad("the fields are not written as those of a form")
 		}
 		if err := v.write(known, name, value); err != nil {
@@ -35,7 +36,8 @@ var errMultipart = bad("the body is not written as multipart/form-data, or ends 
 // the first delimiter, follow the last, or share a line with one: other parsers could find parts
 // there, or miss some.
 func (v values) readMultipart(known names, text, boundary string) error {
-	text = "\r\n" + strings.TrimPrefix(text, "\r\n") // some programs write CRLF before the first delimiter too
+	// Some programs write CRLF before the first delimiter too.
+	text = "\r\n" + strings.TrimPrefix(text, "\r\n")
 	parts := strings.SplitN(text, "\r\n--"+boundary, mostFields+3)
 	last := len(parts) - 1
 	if parts[0] != "" || last == 0 {
