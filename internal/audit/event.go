@@ -2,18 +2,19 @@ package audit
 
 import "slices"
 
-// Event names what happened. The names are stable: alerts are written against them.
+// Event is the name of an event. Names are stable: alerts depend on them.
 type Event string
 
-// The events.
+// Events.
 const (
-	// CredentialRefused is a credential that was not accepted, or that does not hold what was required.
+	// CredentialRefused is a credential that was not accepted, or that does not hold what was
+	// required.
 	CredentialRefused Event = "credential.refused"
-	// CredentialRevokedUse is the use of a credential whose record was deleted before its end.
+	// CredentialRevokedUse is the use of a credential whose record was deleted before it expired.
 	CredentialRevokedUse Event = "credential.revoked_use"
 	// LoginSucceeded is a login that was opened.
 	LoginSucceeded Event = "login.succeeded"
-	// LoginChecked is a password that was right, where no login was asked for.
+	// LoginChecked is a correct password in a request that opens no login.
 	LoginChecked Event = "login.checked"
 	// LoginFailed is a login that was not opened.
 	LoginFailed Event = "login.failed"
@@ -37,22 +38,23 @@ const (
 	TokenSelfRotated Event = "token.self_rotated"
 	// TokenSelfRotationRefused is a rotation by a holder that was refused.
 	TokenSelfRotationRefused Event = "token.self_rotation_refused"
-	// TokenChanged is a token whose grants, state or lifetime were changed over HTTP.
+	// TokenChanged is a token whose grants, source ranges or state were changed over HTTP.
 	TokenChanged Event = "token.changed"
 	// TokenRevoked is a credential that was revoked over HTTP.
 	TokenRevoked Event = "token.revoked"
-	// TokenRevocationFailed is a revocation that the API server did not take. The credential is still accepted.
+	// TokenRevocationFailed is a revocation that the API server did not accept. The credential is
+	// still valid.
 	TokenRevocationFailed Event = "token.revocation_failed"
-	// EndpointMisconfigured is a request of a gateway that requires something unknown. It was refused.
+	// EndpointMisconfigured is a request of a gateway with an unknown requirement. It was refused.
 	EndpointMisconfigured Event = "endpoint.misconfigured"
-	// Suppressed is a summary of lines that were left out since the last one.
+	// Suppressed is a summary of the lines that were suppressed since the last summary.
 	Suppressed Event = "audit.suppressed"
 )
 
 // common are the keys of every line.
 var common = []string{"time", "logger", "event"}
 
-// schema lists the keys that the lines of an event may have beside the common ones. A key without a value is left out.
+// schema lists the keys of each event beside the common keys. A key without a value is omitted.
 var schema = map[Event][]string{
 	CredentialRefused:        {"endpoint", "verdict", "source", "peer", "sourceUnknown", "token", "kind", "subject", "client", "user", "count"},
 	CredentialRevokedUse:     {"endpoint", "verdict", "source", "peer", "sourceUnknown", "token", "kind", "subject", "client", "user", "count"},
@@ -86,5 +88,5 @@ func Events() []Event {
 	return all
 }
 
-// Keys returns the keys that a line of an event may have, the common ones first.
+// Keys returns the keys that a line of an event may have, the common keys first.
 func Keys(e Event) []string { return append(slices.Clone(common), schema[e]...) }

@@ -11,29 +11,32 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Limits of the lines that callers can bring about.
+// Rate limits of the lines that callers can cause.
 const (
-	// A credential whose record is known has a line a minute for each event, endpoint and verdict.
+	// A credential with a known record has a line a minute for each event, endpoint and verdict.
 	tokenInterval = time.Minute
-	// A known user has a line every ten seconds from each source, and five at first.
+	// A known user has a line every ten seconds from each source, and a burst of five.
 	userInterval, userBurst = 10 * time.Second, 5
-	// A source has a line a second about what is not known, and ten at first.
+	// A source has a line a second without a known credential or user, and a burst of ten.
 	sourceInterval, sourceBurst = time.Second, 10
-	// All callers together have ten lines a second for each event, endpoint and verdict, and a hundred at first.
+	// All callers together have ten lines a second for each event, endpoint and verdict, and a
+	// burst of a hundred.
 	groupInterval, groupBurst = time.Second / 10, 100
 
-	// maxKeys is how many credentials, users and sources are remembered. One that is forgotten has a line again.
+	// maxKeys is how many credentials, users and sources have a limit. An evicted one starts with a
+	// full burst.
 	maxKeys = 1 << 13
-	// maxRevoked is how many revoked credentials are remembered.
+	// maxRevoked is how many revoked credentials have a limit.
 	maxRevoked = 1 << 16
 )
 
-// limits decide which lines are written. A caller spends from the limit of the credential, else of the user, else of the
-// source, and only then from the one that is common to all: so that a single caller cannot use that up. The use of a
-// revoked credential has a limit of its own and no common one, so that nothing else hides it.
+// limits decides which lines are written. A line spends from the limit of its credential, else of
+// its user, else of its source, and only then from the common limit. So a single caller cannot use
+// up the common one. The use of a revoked credential has a limit of its own and no common one, so
+// that no flood hides it.
 type limits struct {
 	mu                              sync.Mutex
-	tokens, revoked, users, sources *lru.Cache // of *bucket, by key
+	tokens, revoked, users, sources *lru.Cache // *bucket by key
 	groups                          map[group]*bucket
 	leftOut                         map[group]int
 }
@@ -45,26 +48,29 @@ func newLimits() *limits {
 	}
 }
 
-// group is what the lines of a summary have in common. There are few, since none of it is the caller's.
+// group identifies the lines that a summary counts together. Groups are few, since no part of a
+// group is chosen by a caller.
 type group struct {
 	event             Event
 	endpoint, verdict string
 }
 
-// key is whose lines are limited together.
+// key identifies the lines that share a limit.
 type key struct {
 	group
 	name    string
 	network netip.Prefix
 }
 
-// bucket is a limit, and how many lines were left out by it since the last one that was not.
+// bucket is a limit, with the number of lines that it has suppressed since the last line it
+// admitted.
 type bucket struct {
 	limit   *rate.Limiter
 	leftOut int
 }
 
-// admit decides whether a line is written, and for how many lines it stands, itself among them.
+// admit reports whether a line is written, and returns how many lines it stands for, itself
+// included.
 func (m *limits) admit(now time.Time, line Line) (stands int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -96,7 +102,7 @@ func (m *limits) bucketOf(g group, line Line) *bucket {
 
 func bucketIn(c *lru.Cache, k key, every time.Duration, burst int) *bucket {
 	if b, ok := c.Get(k); ok {
-		return b.(*bucket) //nolint:forcetypeassert // nothing else is put there
+		return b.(*bucket) //nolint:forcetypeassert // the cache holds nothing else
 	}
 	b := &bucket{limit: rate.NewLimiter(rate.Every(every), burst)}
 	c.Add(k, b)
@@ -112,7 +118,8 @@ func (m *limits) common(g group) *bucket {
 	return b
 }
 
-// networkOf returns the network of the caller of a line. Where the caller's address is unknown, it is the connection's.
+// networkOf returns the network of the caller of a line. If the caller's address is unknown, it is
+// the network of the connection.
 func networkOf(line Line) netip.Prefix {
 	if line.Source.IsValid() {
 		return verify.SourceNetwork(line.Source)

@@ -9,35 +9,37 @@ import (
 	"time"
 )
 
-// Line is one line of the audit log. Fields without a value are left out.
+// Line is a line of the audit log. Fields without a value are omitted.
 type Line struct {
 	Event    Event      `json:"event"`
-	Of       Event      `json:"of,omitempty"`       // the event of the lines that a summary counts
-	Endpoint string     `json:"endpoint,omitempty"` // at which a credential was verified, as in the metrics
-	Protocol string     `json:"protocol,omitempty"` // the login protocol
-	Verdict  string     `json:"verdict,omitempty"`  // why it was refused
-	Reason   string     `json:"reason,omitempty"`   // the same in words, which may change
-	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, where it can be told
-	Peer     netip.Addr `json:"peer,omitzero"`      // address of the connection, where the caller's is unknown
-	// SourceUnknown is why the address of the caller is unknown.
+	Of       Event      `json:"of,omitempty"`       // event of the lines that a summary counts
+	Endpoint string     `json:"endpoint,omitempty"` // endpoint that verified, as in the metrics
+	Protocol string     `json:"protocol,omitempty"` // login protocol
+	Verdict  string     `json:"verdict,omitempty"`  // reason of a refusal
+	Reason   string     `json:"reason,omitempty"`   // the verdict in words, which may change
+	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, if it is known
+	Peer     netip.Addr `json:"peer,omitzero"`      // of the connection, if Source is unknown
+	// SourceUnknown is the reason why the address of the caller is unknown.
 	SourceUnknown string `json:"sourceUnknown,omitempty"`
-	Token         string `json:"token,omitempty"` // id of the record
+	Token         string `json:"token,omitempty"` // ID of the record
 	Predecessor   string `json:"predecessor,omitempty"`
 	Kind          string `json:"kind,omitempty"`
 	Object        string `json:"object,omitempty"` // namespace/name of the ApplicationToken
 	Subject       string `json:"subject,omitempty"`
 	Client        string `json:"client,omitempty"`
 	From          string `json:"from,omitempty"` // client of the login that was exchanged
-	User          string `json:"user,omitempty"` // name of the User object, never what somebody typed
-	By            string `json:"by,omitempty"`   // id of the credential that did it, or "user NAME"
+	User          string `json:"user,omitempty"` // User object's name, never what a caller sent
+	By            string `json:"by,omitempty"`   // ID of the caller's credential, or "user NAME"
 	RetryAfter    string `json:"retryAfter,omitempty"`
-	Count         int    `json:"count,omitempty"` // how many lines this one stands for, where it is more than itself
+	Count         int    `json:"count,omitempty"` // lines that this one stands for, if several
 }
 
-// maxValue is how many bytes a value may have: the longest name of Kubernetes, twice and a slash.
+// maxValue is the maximum length of a value in bytes: two of the longest Kubernetes names, and a
+// slash.
 const maxValue = 512
 
-// bounded cuts the values that are texts, and leaves out what is told where the address of the caller is unknown.
+// bounded truncates text values. It drops Peer and SourceUnknown if the address of the caller is
+// known.
 func (l *Line) bounded() {
 	if l.Source.IsValid() {
 		l.Peer, l.SourceUnknown = netip.Addr{}, ""
@@ -52,14 +54,14 @@ func (l *Line) bounded() {
 	}
 }
 
-// written is a line as it is written.
+// written is a line with its time and logger.
 type written struct {
 	Time   string `json:"time"`
-	Logger string `json:"logger"` // tells the line from those of the operator's log, which are in the same stream
+	Logger string `json:"logger"` // tells audit lines from the operator's log in one stream
 	Line
 }
 
-// encode returns a line and its end.
+// encode returns a line with its newline.
 func (l Line) encode(now time.Time) ([]byte, error) {
 	l.bounded()
 	text, err := json.Marshal(written{now.UTC().Format(time.RFC3339Nano), "audit", l})
@@ -69,7 +71,8 @@ func (l Line) encode(now time.Time) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// Check reports what is wrong with a line that was written: nil if it has the keys that its event may have, and no others.
+// Check reports the first schema violation of a written line, or nil. A line must have the common
+// keys, and may have those of its event and no others.
 func Check(line []byte) error {
 	var got map[string]any
 	if err := json.Unmarshal(line, &got); err != nil {

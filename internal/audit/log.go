@@ -8,28 +8,29 @@ import (
 	"time"
 )
 
-// Log writes audit lines. Safe for use by many. A nil Log writes nothing.
+// Log writes audit lines. It is safe for concurrent use. A nil Log writes nothing.
 type Log struct {
 	now func() time.Time
 
-	writing sync.Mutex // of lines, so that none is within another
+	writing sync.Mutex // serializes lines, so that they do not interleave
 	to      io.Writer
 	limits  *limits
 }
 
-// New returns a Log that writes each line to a writer at once, by one call.
+// New returns a Log that writes each line to a writer at once, in one call.
 func New(to io.Writer, now func() time.Time) *Log {
 	return &Log{now: now, to: to, limits: newLimits()}
 }
 
-// Write writes a line, whatever was written before.
+// Write writes a line regardless of limits.
 func (l *Log) Write(line Line) {
 	if l != nil {
 		l.write(l.now(), line)
 	}
 }
 
-// Limited writes a line that callers can bring about without end, unless there were too many like it. See limits.
+// Limited writes a line that callers can cause without end, unless its limits suppress it. See
+// limits.
 func (l *Log) Limited(line Line) {
 	if l == nil {
 		return
@@ -43,7 +44,8 @@ func (l *Log) Limited(line Line) {
 	}
 }
 
-// Flush writes a summary of the lines that were left out since the last one: a line for each event, endpoint and verdict.
+// Flush writes a summary of the lines that were suppressed since the last one: a line for each
+// event, endpoint and verdict.
 func (l *Log) Flush() {
 	if l == nil {
 		return
@@ -57,17 +59,17 @@ func (l *Log) Flush() {
 func (l *Log) write(now time.Time, line Line) {
 	text, err := line.encode(now)
 	if err != nil {
-		return // of types that are fixed: no caller can bring it about
+		return // unreachable: the types always marshal
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	_, _ = l.to.Write(text) //nolint:errcheck // there is no other place to report it
+	_, _ = l.to.Write(text) //nolint:errcheck // there is no other place to report the error
 }
 
-// summaryInterval is how often a summary is written, where lines were left out.
+// summaryInterval is the time between summaries, if lines were suppressed.
 const summaryInterval = 10 * time.Second
 
-// WriteSummaries writes summaries until done is closed, and then the last one.
+// WriteSummaries writes summaries until done is closed, and then a last one.
 func (l *Log) WriteSummaries(done <-chan struct{}) {
 	tick := time.NewTicker(summaryInterval)
 	defer tick.Stop()
@@ -82,7 +84,7 @@ func (l *Log) WriteSummaries(done <-chan struct{}) {
 	}
 }
 
-// suppressed returns a line for each group of lines that were left out, and counts anew.
+// suppressed returns a summary line for each group with suppressed lines, and resets the counts.
 func (m *limits) suppressed() []Line {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/audit"
 )
 
-// fixture is an audit log that is kept, with a clock that is moved by hand.
+// fixture is an audit log in memory, with a clock that tests move.
 type fixture struct {
 	*audit.Log
 	t   *testing.T
@@ -30,7 +30,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// read returns the lines since the last read, each by its keys.
+// read returns the lines since the last read, decoded.
 func (f *fixture) read() []map[string]any {
 	f.t.Helper()
 	var all []map[string]any
@@ -87,7 +87,7 @@ func TestAudit_ValuesAreBounded(t *testing.T) {
 	f.read()
 }
 
-// An alert that is written against the page must find what it looks for.
+// Alerts are written against the page, so every key that it names must exist.
 func TestAudit_SchemaIsDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/audit.md")
 	if err != nil {
@@ -133,7 +133,7 @@ func TestAudit_SourceHasItsOwnLimit(t *testing.T) {
 	if lines := f.read(); len(lines) != 11 || lines[10]["source"] != "198.51.100.1" {
 		t.Errorf("%d lines, want ten of the flooder and one of the other: %v", len(lines), lines)
 	}
-	for i := range 1000 { // of a network that is one caller's
+	for i := range 1000 { // a network of one caller
 		f.Limited(refused("Unknown", fmt.Sprintf("2001:db8::%x", i)))
 	}
 	if lines := f.read(); len(lines) != 10 {
@@ -198,7 +198,7 @@ func TestAudit_HolderHasALineAMinuteForEachVerdict(t *testing.T) {
 
 func TestAudit_RevokedUseIsAlwaysWritten(t *testing.T) {
 	f := newFixture(t)
-	for i := range 10000 { // each at once, however many there are
+	for i := range 10000 { // each is written, however many there are
 		f.Limited(revokedUse(fmt.Sprintf("at-%d", i)))
 	}
 	if n := len(f.read()); n != 10000 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// paths are the keys of a JSON answer, with those that they stand below.
+// paths returns the keys of a JSON response, each with its path.
 func paths(prefix string, v any) []string {
 	var all []string
 	if object, ok := v.(map[string]any); ok {
@@ -20,7 +20,7 @@ func paths(prefix string, v any) []string {
 	return all
 }
 
-// Threats row 8: what an answer may say is written down here, and a key that is added shows.
+// Threats row 8: this list holds every key that a response may have, so that an added key shows.
 func TestAnswersHaveTheseKeysAndNoOthers(t *testing.T) {
 	h := newHouse(t)
 	review := func(name string) reply {

@@ -13,29 +13,31 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// The application tokens of a user (Funnelback 15) and of a client (Funnelback 16), over HTTP: docs/dialects/funnelback.md
-// and docs/dialects/squiz-dxp.md.
+// This file serves the application tokens of a user (Funnelback 15) and of a client (Funnelback 16)
+// over HTTP: docs/dialects/funnelback.md and docs/dialects/squiz-dxp.md.
 
-// permissionTokens administers application tokens: all of a client, or those that a user makes for themselves.
+// permissionTokens lets a caller manage application tokens: all of a client, or a user's own.
 const permissionTokens = "sec.application-token.non-expiring.create"
 
-// mostManaged is how many bytes the body of a request to the management API may have.
+// mostManaged is the maximum body size of a management request, in bytes.
 const mostManaged = 64 << 10
 
-// mostKey is how many bytes an Idempotency-Key may have.
+// mostKey is the maximum length of an Idempotency-Key, in bytes.
 const mostKey = 255
 
-// managed is a request about application tokens, of somebody who is known.
+// managed is a management request of an authenticated caller.
 type managed struct {
 	principal
 	scope desk.Scope
-	name  string // of the token; empty: it is about all
+	name  string // of the token; empty for requests about all tokens
 }
 
-// manager answers one, unless it returns an error, which is answered for it.
+// manager serves a management request. If it returns an error, the caller writes the error
+// response.
 type manager func(http.ResponseWriter, *http.Request, managed) error
 
-// manage lets those in who are of the client in the path, or, without one, are users, whose own tokens it is about.
+// manage authenticates the caller and sets the scope of the request: the client in the path, or the
+// user's own tokens where the path names no client. It refuses callers of other clients.
 func (d *Doors) manage(serve manager) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client := r.PathValue("client")
@@ -44,13 +46,13 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 		defer cancel()
 		m := managed{principal: p, scope: desk.Scope{Client: client}, name: r.PathValue("name")}
 		switch {
-		case err != nil: // it was answered
+		case err != nil: // principalOf has written the response
 		case client == "" && p.User == nil:
 			problem(w, http.StatusForbidden, "access_denied", "this is about the tokens of a user, and the token that calls is of a client; its tokens are at /application-tokens/v1/clients/{client}")
 		case client == "":
 			m.scope = desk.Scope{Client: p.Client.Name, User: p.User.Name}
 			d.finishFor(w, r, m, serve(w, r, m))
-		case client != p.Client.Name: // somebody else's is as one that is not there
+		case client != p.Client.Name: // another client's tokens look like tokens that do not exist
 			nothingHere(w)
 		default:
 			d.finishFor(w, r, m, serve(w, r, m))
@@ -58,8 +60,9 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 	}
 }
 
-// finishFor is finish for a known caller, whom the audit log names if they lack a permission, or ask for more than they hold.
-// A rotation by a holder that is denied is about no field, and has an event of its own.
+// finishFor is finish for an authenticated caller. It writes an audit event that names a caller who
+// lacks a permission or asks for more than it holds. A denied rotation by a holder has no field,
+// and selfRotationRefused writes its event.
 func (d *Doors) finishFor(w http.ResponseWriter, r *http.Request, m managed, err error) {
 	denied, isDenied := errors.AsType[*desk.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
@@ -68,13 +71,15 @@ func (d *Doors) finishFor(w http.ResponseWriter, r *http.Request, m managed, err
 	d.finish(w, err)
 }
 
-// patient is a request that waits for the API server, but not for ever, and though whoever sent it has gone: what was begun is ended.
+// patient returns a request that waits for the API server for at most mostPatience. It goes on when
+// the client disconnects, so that a write that was started is completed.
 func patient(r *http.Request) (*http.Request, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mostPatience)
 	return r.WithContext(ctx), cancel
 }
 
-// permitted lets those in who hold the permission. It is asked for before anything is read.
+// permitted requires permissionTokens. It checks the permission before anything is read, so that a
+// caller without it does not learn whether a token exists.
 func permitted(serve manager) manager {
 	return func(w http.ResponseWriter, r *http.Request, m managed) error {
 		if !m.holds(permissionTokens) {
@@ -84,8 +89,8 @@ func permitted(serve manager) manager {
 	}
 }
 
-// found finds the token that a request is about. Whoever is at one client has no business with the tokens that the same user has
-// at another: what they may do there is not what they may do here.
+// found returns the token that a request is about. A caller at one client has no access to the same
+// user's tokens at another client: its permissions there differ from those here.
 func (d *Doors) found(r *http.Request, m managed) (desk.Token, error) {
 	t, err := d.Desk.Get(r.Context(), m.scope, m.name)
 	if err == nil && t.Client != m.scope.Client {
@@ -97,7 +102,7 @@ func (d *Doors) found(r *http.Request, m managed) (desk.Token, error) {
 	return t, nil
 }
 
-// finish writes the answer to an error.
+// finish writes the response to an error.
 func (d *Doors) finish(w http.ResponseWriter, err error) {
 	refused, isRefused := errors.AsType[*desk.Refused](err)
 	used, isSpent := errors.AsType[*spent](err)
@@ -143,7 +148,7 @@ func (p principal) holds(permission string) bool {
 	return verify.Require(p.Held, verify.Facts{Permissions: []string{permission}}) == verify.Good
 }
 
-// listTokens is GET of a collection.
+// listTokens serves GET of the collection.
 func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managed) error {
 	end, err := d.begin(m.principal)
 	if err != nil {
@@ -164,7 +169,7 @@ func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managed) er
 	return nil
 }
 
-// getToken is GET of one.
+// getToken serves GET of a token.
 func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	end, err := d.begin(m.principal)
 	if err != nil {
@@ -179,7 +184,7 @@ func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managed) erro
 	return nil
 }
 
-// putToken is PUT of one: it makes it.
+// putToken serves PUT of a token, which creates it.
 func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadInto[tokenWanted](w, r, mostManaged)
 	if err != nil {
@@ -204,7 +209,7 @@ func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managed) erro
 	return nil
 }
 
-// lifetimeIn reads a length of time: whole seconds, more than none.
+// lifetimeIn parses a lifetime of at least one second, in whole seconds.
 func lifetimeIn(text string) (time.Duration, error) {
 	v, err := time.ParseDuration(text)
 	if err != nil || v < time.Second || v%time.Second != 0 || strings.ContainsAny(text, "+-.") {
@@ -216,27 +221,27 @@ func lifetimeIn(text string) (time.Duration, error) {
 	return v, nil
 }
 
-// made answers with a token, and tells the audit log.
+// made writes an audit event and the response that carries the new token.
 func (d *Doors) made(w http.ResponseWriter, r *http.Request, m managed, what audit.Event, made desk.Issued) {
 	d.Audit.Write(d.from(r, audit.Line{
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
 		Client: made.Token.Client, User: made.Token.User, By: m.by(),
 	}))
 	status := http.StatusOK
-	if made.Secret.Kind() == 0 { // it goes into a Secret, soon
+	if made.Secret.Kind() == 0 { // the operator writes the token into a Secret later
 		status = http.StatusAccepted
 	}
 	answer(w, status, tokenMade{Data: made.Secret.Reveal(), Token: viewOf(made.Token)})
 }
 
-// changed tells the audit log of what was done to a token without a new one.
+// changed writes an audit event for a change that issues no new token.
 func (d *Doors) changed(r *http.Request, m managed, what audit.Event, t desk.Token) {
 	d.Audit.Write(d.from(r, audit.Line{
 		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User, By: m.by(),
 	}))
 }
 
-// patchToken is PATCH of one.
+// patchToken serves PATCH of a token.
 func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadInto[tokenChange](w, r, mostManaged)
 	if err != nil {
@@ -259,7 +264,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managed) er
 	return nil
 }
 
-// deleteToken is DELETE of one: it is revoked.
+// deleteToken serves DELETE of a token, which revokes it.
 func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	end, err := d.begin(m.principal)
 	if err != nil {
@@ -278,7 +283,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managed) e
 	return nil
 }
 
-// cloneToken is POST …/clone.
+// cloneToken serves POST …/clone.
 func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	body, err := fields.ReadInto[cloneWanted](w, r, mostManaged)
 	if err != nil {

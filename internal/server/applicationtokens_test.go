@@ -28,7 +28,7 @@ var (
 	nobody = `{"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
 )
 
-// A client's tokens, from the first to the last, by whoever may, under both prefixes.
+// The whole life of a client's tokens, for each caller with the permission, under both prefixes.
 func TestTheTokensOfAClient(t *testing.T) {
 	for _, prefix := range []string{"", "/admin-api"} {
 		h := newOpenInn(t)
@@ -90,7 +90,7 @@ func TestTheTokensOfAClient(t *testing.T) {
 	}
 }
 
-// sorted adds words to sorted ones.
+// sorted returns sorted words with more words added.
 func sorted(words string, more ...string) string {
 	all := append(strings.Fields(words), more...)
 	slices.Sort(all)
@@ -114,7 +114,7 @@ func TestATokenWithoutAnythingHasNoPermissionAndNoEnd(t *testing.T) {
 	}
 }
 
-// A user's own: with the permission they make them, and whatever they hold they see and end them.
+// With the permission, a user creates tokens of its own. Without any, it lists and revokes them.
 func TestTheTokensOfAUser(t *testing.T) {
 	for _, prefix := range []string{"", "/admin-api"} {
 		h := newOpenInn(t)
@@ -145,7 +145,7 @@ func TestTheTokensOfAUser(t *testing.T) {
 		if all, _ := h.read(h.call(http.MethodGet, at, security(tok)))["data"].([]any); len(all) != 2 {
 			t.Errorf("listed by one of them: %v", all)
 		}
-		// dave holds no permission, and has one that somebody made for him
+		// dave holds no permission, and an administrator has made a token for him
 		h.make(desk.Scope{Client: "acme", User: "dave"}, desk.Wanted{Name: "his"})
 		dave := h.login("dave")
 		for call, status := range map[string]int{

@@ -7,12 +7,13 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// verdictRevoked is the verdict in the audit log on a credential whose record was deleted before its end. To the caller, and
-// in the metrics, it is one that never was.
+// verdictRevoked is the audit verdict of a credential whose record was deleted before it expired.
+// Callers and metrics see such a credential as unknown.
 const verdictRevoked = "Revoked"
 
-// refused writes the refusal of a credential to the audit log, and names its record where that is or was known. What is no
-// credential at all is in the metrics alone: anybody can send it without end, and it says nothing of a token.
+// refused writes an audit event for a refused credential. It names the record where this replica
+// knows it or knew it before its deletion. Malformed credentials are counted in the metrics alone:
+// any caller can send them without end, and they tell nothing about a token.
 func (d *Doors) refused(at door, credential string, v verify.Verdict, from origin) {
 	if v == verify.Malformed || d.Audit == nil {
 		return
@@ -23,7 +24,8 @@ func (d *Doors) refused(at door, credential string, v verify.Verdict, from origi
 	}
 	if k, ok := d.Verifier.Known(credential); ok {
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
-		// Undecided is a credential that the API server was to be asked about, and was not.
+		// An Undecided credential is one that required a read of the API server that did not
+		// happen.
 		if k.Revoked && (v == verify.Unknown || v == verify.Undecided) {
 			line.Event, line.Verdict = audit.CredentialRevokedUse, verdictRevoked
 		}
@@ -31,12 +33,12 @@ func (d *Doors) refused(at door, credential string, v verify.Verdict, from origi
 	d.Audit.Limited(line)
 }
 
-// forbidden writes the refusal of a caller who is known to the audit log.
+// forbidden writes an audit event for an authenticated caller that was refused.
 func (d *Doors) forbidden(r *http.Request, at door, v verify.Verdict, who verify.Identity) {
 	line := d.from(r, audit.Line{
 		Event: audit.CredentialRefused, Endpoint: doors[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})
-	if who.ID != (verify.ID{}) { // and not by name and password
+	if who.ID != (verify.ID{}) { // zero for a caller with a name and password
 		line.Token, line.Kind = who.ID.String(), who.Kind.String()
 	}
 	if who.User != nil {

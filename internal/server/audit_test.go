@@ -13,7 +13,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// refuse presents a token to a gateway, and returns the answer.
+// refuse presents a token to /verify and returns the response.
 func (h *house) refuse(t *testing.T, text string) reply {
 	t.Helper()
 	got := h.do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + text}, "X-Forwarded-For": {"203.0.113.7"}}, "")
@@ -84,7 +84,7 @@ func TestAudit_JunkNeverHidesRevokedUse(t *testing.T) {
 	delete(h.store.held, h.World.Records["indexer"].Digest)
 	h.Index.Remove(h.World.Records["indexer"].Digest)
 	handler := h.Handler()
-	for i := range 3000 { // more than there are reads of the API server, and lines, in a second
+	for i := range 3000 { // more than the API server reads, and the log lines, of a second
 		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		r.RemoteAddr = "192.0.2.1:1"
 		r.Header.Set("Authorization", "Bearer "+verifytest.Mint(t, token.Application, "junk "+string(rune('a'+i%26))+strings.Repeat("x", i/26)).Reveal())
@@ -94,7 +94,8 @@ func TestAudit_JunkNeverHidesRevokedUse(t *testing.T) {
 	if lines := h.audit.events(t, auditlog.CredentialRevokedUse); len(lines) != 1 {
 		t.Errorf("%d lines of the revoked credential, want 1", len(lines))
 	}
-	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) == 0 || len(lines) > 20 { // Unknown and Undecided
+	// The lines have the verdicts Unknown and Undecided.
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) == 0 || len(lines) > 20 {
 		t.Errorf("%d lines of junk, want ten of each verdict at most", len(lines))
 	}
 }
@@ -159,7 +160,7 @@ func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
 	tok, refresh, rec := h.openSession(t)
 	h.call(http.MethodPost, "/auth/logout", bearer(tok))
 	h.index.Removed(rec) // as the watch does
-	for range 100 {      // junk
+	for range 100 {      // not a token
 		h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", strangeRefresh(t)))
 	}
 	h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh))
@@ -170,7 +171,8 @@ func TestAudit_RefreshOfAnEndedSessionIsAlwaysWritten(t *testing.T) {
 	h.clean()
 }
 
-// Each refresh deletes the record before it. That makes no later refusal of the same session the use of a revoked credential.
+// Each refresh deletes the record before it. A later refusal in the same session is still no use of
+// a revoked credential.
 func TestAudit_RefusedRefreshOfALiveSessionIsNoRevokedUse(t *testing.T) {
 	h := newOpenInn(t)
 	_, refresh, rec := h.openSession(t)

@@ -10,14 +10,14 @@ import (
 	"testing"
 )
 
-// field is one of a protocol: what makes it whole, and what kind it is.
+// field is a field of a protocol, with a valid value and its kind.
 type field struct {
 	name, good string
 	kind       string // text, secret, number or flag
 	optional   bool
 }
 
-// protocols are the requests of which each field is tried in each bad way. Those that are good, together, log in.
+// protocols returns requests whose fields the tests spoil one by one. Unspoiled, they log in.
 func (h *inn) protocols() map[string]struct {
 	path   string
 	by     part
@@ -40,8 +40,8 @@ func (h *inn) protocols() map[string]struct {
 	}
 }
 
-// bad are ways in which a value can be wrong, by the kind of the field: of those with a star, an error cannot name the field in
-// every encoding.
+// bad holds invalid values by the kind of the field. Where the key has a star, an error cannot name
+// the field in every encoding.
 var bad = map[string]map[string]string{
 	"text":   {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
 	"secret": {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
@@ -53,7 +53,7 @@ var bad = map[string]map[string]string{
 	"flag": {"empty": "", "a word": marker, "a number": "2", "negative": "-1", "a space before it": " true", "not UTF-8*": "true\xff", "NUL*": "true\x00"},
 }
 
-// mistyped are values in JSON, by the kind of the field.
+// mistyped holds JSON values of the wrong type, by the kind of the field.
 var mistyped = map[string][]string{
 	"text":   {"1", "true", "[]", "{}", `["` + marker + `"]`, `{"` + marker + `":1}`, "null", `"\ud800"`, strings.Repeat("[", 9) + strings.Repeat("]", 9), "1" + strings.Repeat("0", 9000)},
 	"secret": {"1", "true", "[]", "{}", `["` + marker + `"]`, `{"` + marker + `":1}`, "null", `"\ud800"`, strings.Repeat("[", 9) + strings.Repeat("]", 9)},
@@ -61,7 +61,7 @@ var mistyped = map[string][]string{
 	"flag":   {"[]", "{}", "2", "1.0", `"` + marker + `"`, "[true]"},
 }
 
-// written writes fields in each encoding, where it can.
+// written returns a body with fields in an encoding.
 func written(encoding string, pairs []string) part {
 	switch encoding {
 	case "form":
@@ -72,7 +72,7 @@ func written(encoding string, pairs []string) part {
 	var text []string
 	for i := 0; i < len(pairs); i += 2 {
 		value, _ := json.Marshal(pairs[i+1])
-		if strings.Contains(pairs[i+1], "\xff") { // which Marshal would mend
+		if strings.Contains(pairs[i+1], "\xff") { // Marshal would replace it
 			value = []byte(`"` + pairs[i+1] + `"`)
 		}
 		text = append(text, `"`+pairs[i]+`":`+string(value))

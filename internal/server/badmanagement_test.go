@@ -40,7 +40,9 @@ func TestBadBodiesOfTheManagementAreRefused(t *testing.T) {
 	list := map[string]string{
 		`"` + marker + `"`: "", `1`: "", `{}`: "", `[1]`: "", `["a",{"b":1}]`: "", `[["a"]]`: "", `[null]`: "?", `["` + marker + `"]`: "", `[""]`: "", many: "", `["` + strings.Repeat("a", 9000) + `"]`: "",
 	}
-	tables := map[string]map[string]map[string]string{ // by request, member and value: the field that is named, if it is another; ? is none
+	// tables holds, by request, member and value, the field in the error if it is another. ? means
+	// none.
+	tables := map[string]map[string]map[string]string{
 		"PUT " + ofAcme + "/new": {
 			"roles": list, "permissions": list, "sourceRanges": list,
 			"lifetime": {

@@ -9,36 +9,38 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// BudgetOptions of a Budget. What is not set has its default.
+// BudgetOptions configures a Budget. A field that is not positive has its default.
 type BudgetOptions struct {
-	PerCaller int // requests of one caller a second; 10 by default
-	PerClient int // requests of all callers of one client a second; four times as many by default
-	InFlight  int // requests of all callers at once; 64 by default, a quarter of them of one client
+	PerCaller int // requests a second of one caller; default 10
+	PerClient int // requests a second of all callers of one client; default four times PerCaller
+	InFlight  int // concurrent requests of all callers; default 64. One client has a quarter
 }
 
-// Budget bounds the requests that read from the API server, or write to it, on behalf of callers: of one caller, so that one
-// stolen credential does not use up what the others need; of one client, so that many credentials of one tenant do not either;
-// and of all at once, so that the API server is not asked for more while it is slow. Safe for use by many.
+// Budget limits the requests that read from the API server, or write to it, on behalf of callers.
+// The limit of a caller keeps one stolen credential from using up the share of others. The limit of
+// a client keeps many credentials of one tenant from doing so. The limit of concurrent requests
+// keeps load off an API server that is slow. A Budget is safe for concurrent use.
 type Budget struct {
 	perCaller, perClient, inFlight int
 
 	mu      sync.Mutex
-	callers *lru.Cache // of *rate.Limiter by caller
-	clients *lru.Cache // of *rate.Limiter by client
+	callers *lru.Cache // *rate.Limiter by caller
+	clients *lru.Cache // *rate.Limiter by client
 	running map[string]int
 	total   int
 }
 
 const (
-	// maxBudgetKeys bounds how many callers, and how many clients, are remembered. One that is forgotten has its burst again.
+	// maxBudgetKeys is how many callers, and how many clients, a Budget keeps limiters for. An
+	// evicted one starts with a full burst.
 	maxBudgetKeys = 1 << 14
-	// budgetBurst is for how many seconds a budget can be saved up.
+	// budgetBurst is the burst of a limiter, in seconds of its rate.
 	budgetBurst = 4
-	// clientShare is the part of the requests in flight that one client may have.
+	// clientShare is the divisor of the concurrent requests that one client may have.
 	clientShare = 4
 )
 
-// NewBudget returns a Budget of which nothing is used.
+// NewBudget returns a Budget with full limits.
 func NewBudget(o BudgetOptions) *Budget {
 	def := func(n, otherwise int) int {
 		if n > 0 {
@@ -52,8 +54,10 @@ func NewBudget(o BudgetOptions) *Budget {
 	return b
 }
 
-// begin takes a request of a caller, of a client, at the instant now. The request is over once end is called. Where end is nil
-// there was none left, and after is how long it takes until there is.
+// begin takes a request of a caller and its client from the budget at the instant now. The caller
+// of begin must call end when the request is over. If end is nil, the budget is used up, and after
+// is the time to wait: until the rate allows a request, or one second if too many requests are in
+// flight.
 func (b *Budget) begin(now time.Time, caller, client string) (end func(), after time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,7 +86,7 @@ func (b *Budget) end(client string) {
 	}
 }
 
-// limiterOf returns the limiter of a key, and makes one if there is none.
+// limiterOf returns the limiter of a key, and creates it if there is none.
 func limiterOf(all *lru.Cache, key string, perSecond int) *rate.Limiter {
 	if found, known := all.Get(key); known {
 		if l, is := found.(*rate.Limiter); is {
@@ -99,7 +103,8 @@ type spent struct{ after time.Duration }
 
 func (*spent) Error() string { return "the budget of the caller, or of its client, is used up" }
 
-// begin takes a request from the budget of a principal, before anything is read from the API server for it.
+// begin takes a request from the budget of a principal. It is called before any read from the API
+// server.
 func (d *Doors) begin(p principal) (end func(), err error) {
 	return d.beginAs(p.payer(), p.Client.Name)
 }
@@ -112,7 +117,7 @@ func (d *Doors) beginAs(caller, client string) (end func(), err error) {
 	return end, nil
 }
 
-// tooMany refuses a caller whose budget is used up.
+// tooMany writes a 429 to a caller whose budget is used up.
 func tooMany(w http.ResponseWriter, after time.Duration) {
 	w.Header()["Retry-After"] = []string{seconds(after)}
 	problem(w, http.StatusTooManyRequests, "too_many_requests", "this caller, or its client, asks too often; wait, and ask again")

@@ -10,12 +10,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// described is the OpenAPI document of an inn, with what is needed to check answers by it.
+// described is the OpenAPI document of a test server, with the compiler of its schemas.
 type described struct {
 	document map[string]any
 	compiler *jsonschema.Compiler
 	mu       sync.Mutex
-	schemas  map[string]*jsonschema.Schema // by where they are
+	schemas  map[string]*jsonschema.Schema // by JSON pointer
 }
 
 var description = sync.OnceValue(func() *described {
@@ -39,7 +39,7 @@ func (d *described) load(text string) error {
 	return d.compiler.AddResource("openapi.json", document)
 }
 
-// template finds the path of an operation as the document has it.
+// template returns the document's path template for a path, and its operations.
 func (d *described) template(path string) (string, map[string]any) {
 	path = strings.TrimPrefix(path, "/admin-api")
 	all, _ := d.document["paths"].(map[string]any)
@@ -63,7 +63,7 @@ func (d *described) template(path string) (string, map[string]any) {
 	return "", nil
 }
 
-// schema compiles the one at a pointer.
+// schema compiles the schema at a JSON pointer.
 func (d *described) schema(at string) (*jsonschema.Schema, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -79,7 +79,8 @@ func (d *described) schema(at string) (*jsonschema.Schema, error) {
 
 var pointed = strings.NewReplacer("~", "~0", "/", "~1")
 
-// conforms looks whether the document foretells an answer. Of what it does not describe, errors are faults.
+// conforms checks that a response is as the document describes it. Errors of operations that the
+// document does not describe must be faults.
 func (h *inn) conforms(method, path string, got reply) {
 	h.t.Helper()
 	d := description()
@@ -88,7 +89,7 @@ func (h *inn) conforms(method, path string, got reply) {
 	}
 	template, at := d.template(path)
 	operation, _ := at[strings.ToLower(method)].(map[string]any)
-	if strings.ToUpper(method) != method || got.body == nobody && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is none, nor is an escaped slash one
+	if strings.ToUpper(method) != method || got.body == nobody && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is no method, and a path with an escaped slash is not described
 		operation = nil
 	}
 	where := "/components/schemas/Fault"
@@ -124,7 +125,7 @@ func (h *inn) conforms(method, path string, got reply) {
 	}
 }
 
-// document is the OpenAPI document.
+// document returns the OpenAPI document.
 func (h *inn) document() string {
 	h.t.Helper()
 	if h.openAPI == "" {

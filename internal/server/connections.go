@@ -14,32 +14,33 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Shares of the connections of a listener. A stranger cannot have all of them, and neither can all strangers together where
-// gateways are known.
+// Divisors of a listener's connection limit. No untrusted source can take all connections. Where
+// trusted proxies are configured, neither can all untrusted sources together.
 const (
-	sourceShare    = 4 // one address that is no trusted proxy has a quarter
-	strangersShare = 4 // trusted proxies have a quarter for themselves
+	sourceShare    = 4 // an address that is no trusted proxy has at most a quarter
+	strangersShare = 4 // a quarter is reserved for trusted proxies
 )
 
-// strangerIdle is how long a connection may be silent on which no credential was accepted yet.
+// strangerIdle is the idle timeout of a connection on which no credential was accepted yet.
 const strangerIdle = 30 * time.Second
 
-// boundedSocket is a socket that closes connections beyond its bounds at once, rather than let them wait. At the bound, a new
-// connection displaces one of a source that has more: a few sources cannot keep gateways and probes out.
+// boundedSocket is a listener that closes connections beyond its limits at once instead of queueing
+// them. At the limit, a new connection displaces one of a source that has more. So a few sources
+// cannot lock out gateways and probes.
 type boundedSocket struct {
 	net.Listener
-	max     int // 0: no bound
+	max     int // 0 means no limit
 	trusted []netip.Prefix
 	idle    time.Duration
-	refused func() // is called for each connection that was refused or displaced; may be nil
+	refused func() // called for each connection that is refused or displaced; may be nil
 
 	mu        sync.Mutex
 	all       int
 	strangers int
-	bySource  map[netip.Prefix][]*conn // of strangers, the oldest first
+	bySource  map[netip.Prefix][]*conn // of untrusted sources, oldest first
 }
 
-// Accept returns the next connection within the bounds.
+// Accept returns the next connection within the limits.
 func (b *boundedSocket) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
@@ -63,10 +64,11 @@ func (b *boundedSocket) refuse(c *conn) {
 	if b.refused != nil {
 		b.refused()
 	}
-	_ = c.Close() //nolint:errcheck // it is not served anyway
+	_ = c.Close() //nolint:errcheck // the connection is not served
 }
 
-// enter counts a connection, if it is within the bounds, and returns the one that it displaces; nil: none.
+// enter counts a connection if it is within the limits. It returns the connection that it
+// displaces, or nil.
 func (b *boundedSocket) enter(c *conn) (displaced *conn, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,8 +95,9 @@ func (b *boundedSocket) enter(c *conn) (displaced *conn, ok bool) {
 	return displaced, true
 }
 
-// displaceable returns the connection that makes room for one of a source that has own: the oldest of the source that has the
-// most, of those on which no credential was accepted. It is nil where that source would then have less than the other one.
+// displaceable returns the connection to close for a new one of a source that has own connections.
+// It is the oldest without an accepted credential, of the source that has most of those. It is nil
+// if that source would then have fewer than the new connection's source.
 func (b *boundedSocket) displaceable(own int) *conn {
 	var oldest *conn
 	most := own + 1
@@ -151,8 +154,8 @@ func (b *boundedSocket) remove(c *conn) {
 	}
 }
 
-// conn is a connection that is closed when it is silent for too long, until a credential was accepted on it. From then on it
-// has the deadlines that its server sets, and takes no lock.
+// conn is a connection that is closed when it is idle for too long, until a credential is accepted
+// on it. From then on its server's deadlines apply, and reads take no lock.
 type conn struct {
 	net.Conn
 	idle time.Duration
@@ -160,13 +163,13 @@ type conn struct {
 	left func()
 	once sync.Once
 
-	stranger bool // these belong to the socket, and its lock guards them
+	stranger bool // these fields are guarded by the lock of the boundedSocket
 	source   netip.Prefix
 	counted  bool
 
 	known atomic.Bool
 	mu    sync.Mutex
-	asked time.Time // the deadline that the server has set; zero: none
+	asked time.Time // the deadline that the server set; zero means none
 }
 
 // Read implements net.Conn.
@@ -179,14 +182,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// bound sets the deadline of a read by a stranger.
+// bound sets the read deadline of a connection without an accepted credential.
 func (c *conn) bound() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known.Load() {
 		return nil
 	}
-	latest := time.Now().Add(c.idle) //nolint:forbidigo // deadlines of the network are of the real clock
+	latest := time.Now().Add(c.idle) //nolint:forbidigo // network deadlines need the real clock
 	if !c.asked.IsZero() && c.asked.Before(latest) {
 		latest = c.asked
 	}
@@ -215,7 +218,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// accepted notes that a credential was accepted.
+// accepted records that a credential was accepted.
 func (c *conn) accepted() {
 	if c.known.Load() {
 		return
@@ -223,19 +226,20 @@ func (c *conn) accepted() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.known.Store(true)
-	_ = c.Conn.SetReadDeadline(c.asked) //nolint:errcheck // of a connection that has gone
+	_ = c.Conn.SetReadDeadline(c.asked) //nolint:errcheck // it fails only on a closed connection
 }
 
-// RemoteAddr implements net.Conn. What it returns leads back to the connection.
+// RemoteAddr implements net.Conn. The address it returns refers to the connection.
 func (c *conn) RemoteAddr() net.Addr { return address{c.Conn.RemoteAddr(), c} }
 
-// address is the other end of a connection.
+// address is the remote address of a connection, with the connection.
 type address struct {
 	net.Addr
 	of *conn
 }
 
-// CloseWrite lets net/http tell the other end that nothing more comes, and still read what is on its way.
+// CloseWrite half-closes the connection: net/http signals the end of its response and still reads
+// what the peer has sent.
 func (c *conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -251,7 +255,7 @@ func (c *conn) Close() error {
 
 type connKey struct{}
 
-// withConn notes in the context of a connection which one it is.
+// withConn stores a connection in its context.
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if at, ok := c.RemoteAddr().(address); ok {
 		return context.WithValue(ctx, connKey{}, at.of)
@@ -259,7 +263,7 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// acceptedOn notes that a credential was accepted on the connection of a request.
+// acceptedOn records that a credential was accepted on the connection of a request.
 func acceptedOn(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(*conn); ok {
 		c.accepted()
@@ -272,8 +276,9 @@ func acceptedOn(ctx context.Context) {
 	}
 }
 
-// Bound returns a socket with so many connections at most, and of one address a quarter of them, for servers that verify no
-// credentials: a connection is closed when it is silent for half a minute, or displaced.
+// Bound returns a listener of at most most connections, a quarter of them from one address. It is
+// for servers that verify no credentials: every connection is closed after half a minute without
+// data, and may be displaced.
 func Bound(socket net.Listener, most int) net.Listener {
 	return &boundedSocket{Listener: socket, max: most, idle: strangerIdle}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// listenWith starts a listener on loopback that is set up before.
+// listenWith starts a prepared listener on loopback.
 func listenWith(t *testing.T, l *server.Listener) *server.Listener {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -38,7 +38,7 @@ func listenWith(t *testing.T, l *server.Listener) *server.Listener {
 	return l
 }
 
-// connect opens a connection from an address of loopback.
+// connect opens a connection from a loopback address.
 func connect(t *testing.T, l *server.Listener, from string) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -53,7 +53,7 @@ func connect(t *testing.T, l *server.Listener, from string) net.Conn {
 	return c
 }
 
-// isServed reports whether a request on a connection is answered.
+// isServed reports whether a request on a connection gets a response.
 func isServed(c net.Conn, headers ...string) bool {
 	if _, err := io.WriteString(c, "GET /verify HTTP/1.1\r\nHost: x\r\n"+strings.Join(append(headers, "\r\n"), "\r\n")); err != nil {
 		return false
@@ -89,7 +89,8 @@ func TestListener_BoundsConnections(t *testing.T) {
 	for _, c := range open[:2] {
 		c.Close()
 	}
-	for !isServed(connect(t, l, "127.0.0.1")) { // once the listener has noticed
+	// The listener may take a moment to notice the closed connections.
+	for !isServed(connect(t, l, "127.0.0.1")) {
 		if t.Context().Err() != nil {
 			t.Fatal("a connection that was closed still counts")
 		}
@@ -120,7 +121,8 @@ func TestListener_NewSourceDisplacesTheOldestOfTheLargest(t *testing.T) {
 			open = append(open, c)
 		}
 	}
-	for _, from := range []string{"127.0.0.5", "127.0.0.6", "127.0.0.7"} { // such as the kubelet, or a gateway that restarts
+	// New sources are, for example, the kubelet or a gateway that restarts.
+	for _, from := range []string{"127.0.0.5", "127.0.0.6", "127.0.0.7"} {
 		if !isServed(connect(t, l, from)) {
 			t.Errorf("sources that have more keep %s out", from)
 		}
@@ -154,7 +156,7 @@ func TestListener_GatewayHasConnectionsOfItsOwn(t *testing.T) {
 	}
 }
 
-// closed waits until the other end closes a connection.
+// isClosed waits for the peer to close a connection, and reports whether it did.
 func isClosed(c net.Conn) bool {
 	_, err := io.Copy(io.Discard, c)
 	timeout, ok := errors.AsType[net.Error](err)
@@ -183,7 +185,7 @@ func TestListener_IdleBeforeCredential(t *testing.T) {
 	if c := connect(t, l, "127.0.0.1"); !isClosed(c) {
 		t.Error("a connection that says nothing stays open")
 	}
-	if !isServed(known, good) { // all the time it was silent
+	if !isServed(known, good) { // it was idle all the time
 		t.Error("a connection with a credential was closed")
 	}
 }
@@ -218,7 +220,7 @@ func TestListener_IdleBeforeCredentialOverHTTP2(t *testing.T) {
 	defer without.CloseIdleConnections()
 	call("with", h.Tokens["indexer"], with)
 	call("without", h.Tokens["ended"], without)
-	for range 2 { // that long it is silent
+	for range 2 { // how long it is idle
 		if !isClosed(connect(t, l, "127.0.0.1")) {
 			t.Error("a connection that says nothing stays open")
 		}
@@ -276,7 +278,8 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 	l := listenWith(t, &server.Listener{Handler: h.Handler()})
 	begun := "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: " + urlencoded + "\r\nContent-Length: 100\r\n\r\ntoken="
 	var slow []net.Conn
-	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} { // each waits for the rest of its form
+	// Each request waits for the rest of its form.
+	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} {
 		c := connect(t, l, from)
 		if _, err := io.WriteString(c, begun); err != nil {
 			t.Fatal(err)
@@ -296,7 +299,8 @@ func TestInFlight_IsBoundedAndKeepsPlaceForVerification(t *testing.T) {
 		return res.StatusCode, res.Header
 	}
 	status, header := ask()
-	for ; status != http.StatusServiceUnavailable; status, header = ask() { // until all three have arrived
+	// The server is full once all three have arrived.
+	for ; status != http.StatusServiceUnavailable; status, header = ask() {
 		if t.Context().Err() != nil {
 			t.Fatal("requests in flight have no bound")
 		}
@@ -363,7 +367,7 @@ func TestInFlight_BoundsGRPC(t *testing.T) {
 	}
 	defer conn.Close()
 	client := authv3.NewAuthorizationClient(conn)
-	for range 3 { // one after the other is one at a time
+	for range 3 { // requests in sequence count as one
 		for {
 			_, err := client.Check(t.Context(), checked(nil))
 			if err == nil {

@@ -7,14 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// Cookies in which a request may present a credential, and the session that goes with it. Each has one spelling.
+// Cookies in which a request may present a credential, and the session ID that goes with it. The
+// names are case-sensitive.
 const (
 	cookieCredential = "spectrum.authentication.token"
 	cookieSession    = "SESSION"
 )
 
-// presentedIn takes the credential out of a request's headers, or out of a cookie, and the session id out of another. A
-// browser sends cookies whoever had it send the request: by a credential that is in one, nothing is done but told, or ended.
+// presentedIn returns the credential in a request's headers or in a cookie, and the session ID in
+// another cookie. A browser sends cookies with requests that any page makes. So a credential from a
+// cookie is only ever verified or logged out; it authorizes no other action.
 func presentedIn(h http.Header) presented {
 	p := credentialOf(h)
 	if len(h["Cookie"]) == 0 {
@@ -33,12 +35,12 @@ func presentedIn(h http.Header) presented {
 		}
 	}
 	if sessions > 1 {
-		p.session = "" // which one is meant?
+		p.session = "" // ambiguous
 	}
 	return p
 }
 
-// pairs are the cookies of a request as they are spelt: no quotes are taken off, and nothing else is made of them.
+// pairs returns the cookies of a request as they are spelled. It neither unquotes nor decodes them.
 func pairs(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -51,8 +53,9 @@ func pairs(lines []string) iter.Seq[string] {
 	}
 }
 
-// withoutCredential are the cookies of a request without its credential, if that is among them. Empty: none is left, or
-// they cannot be told as they are.
+// withoutCredential returns the cookies of a request without the credential, and reports whether
+// the credential was among them. rest is empty if no cookie is left, or if the others are not valid
+// UTF-8.
 func withoutCredential(lines []string) (rest string, there bool) {
 	var others []string
 	for pair := range pairs(lines) {

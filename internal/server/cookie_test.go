@@ -36,14 +36,15 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"NUL behind it":                       {[]string{"Cookie: " + good + "\x00"}, 400},
 		"a comma for a semicolon":             {[]string{"Cookie: a=b," + good}, 401},
 		"an older form":                       {[]string{"Cookie: $Version=1; " + credentialCookie + `"` + s.Tokens["indexer"] + `"; $Path="/"`}, 401},
-		"a semicolon in quotes":               {[]string{`Cookie: a="; ` + good + `; b="`}, 200}, // no quotes count, RFC 6265
-		"a name with a space behind it":       {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
-		"a name with an escape":               {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
-		"Set-Cookie":                          {[]string{"Set-Cookie: " + good}, 401},
-		"Cookie2":                             {[]string{"Cookie2: " + good}, 401},
-		"one that is good, and Basic":         {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
-		"a session that is no UTF-8":          {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
-		"a session of 36 quotes":              {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
+		// Quotes have no meaning (RFC 6265).
+		"a semicolon in quotes":         {[]string{`Cookie: a="; ` + good + `; b="`}, 200},
+		"a name with a space behind it": {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
+		"a name with an escape":         {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
+		"Set-Cookie":                    {[]string{"Set-Cookie: " + good}, 401},
+		"Cookie2":                       {[]string{"Cookie2: " + good}, 401},
+		"one that is good, and Basic":   {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
+		"a session that is no UTF-8":    {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
+		"a session of 36 quotes":        {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
 	} {
 		if got, wire := s.send(get("/verify", x.headers...), false); got.status != x.status {
 			t.Errorf("%s: %d, want %d: %q", name, got.status, x.status, wire)
@@ -71,7 +72,7 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 	s.noLeak("the log", s.audit.text())
 }
 
-// A browser sends cookies whoever had it send the request: where something is done, they are nobody's word.
+// A browser sends cookies with requests that any page makes. So a cookie authorizes no action.
 func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
 	h := newHouse(t)
 	for path, by := range map[string]string{"/oauth2/introspect": "introspector", "/oauth2/revoke": "root"} {
@@ -82,7 +83,8 @@ func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
 			header.Set("Content-Type", urlencoded)
 			before := len(h.store.held)
 			got := h.do(http.MethodPost, path, header, form(h.Tokens["unlisted"]).Encode())
-			own := path == "/oauth2/revoke" && name == "its token" // as if nobody asked: what is presented is not there
+			// The cookie does not count, so this is a revocation without a caller.
+			own := path == "/oauth2/revoke" && name == "its token"
 			if own != (got.status == http.StatusOK) || !own && got.status != http.StatusUnauthorized || len(h.store.held) != before {
 				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}
@@ -90,7 +92,8 @@ func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
 	}
 }
 
-// Where a credential is not to get to the upstream, neither is the cookie that it is in; all others are.
+// Where the credential must not reach the upstream, its cookie must not either. All other cookies
+// must.
 func TestTheCredentialIsTakenOutOfTheCookies(t *testing.T) {
 	h := newHouse(t)
 	gateway := h.gateway()
@@ -151,8 +154,8 @@ func TestARequestWithoutCookiesCostsNothingMore(t *testing.T) {
 	}
 }
 
-// What net/http reads as a cookie of these names, and no quotes or strange letters in it, is what we read; and of whatever
-// else is there, nothing is made that is not written there.
+// A credential or session in plain cookies is what net/http reads there. Nothing is returned that
+// the cookies do not hold.
 func FuzzCookies(f *testing.F) {
 	for _, seed := range []string{
 		"", ";", "SESSION", "SESSION=", "SESSION=a", "SESSION=a; SESSION=a", credentialCookie + "a", credentialCookie + "a;" + credentialCookie + "a",
@@ -189,7 +192,8 @@ func FuzzCookies(f *testing.F) {
 	})
 }
 
-// Whatever the cookies are, the good token passes if it is there once, whole and alone.
+// Whatever the cookies are, the valid token passes if it is whole and the only credential. A
+// request without it never passes.
 func FuzzForwardAuthCookies(f *testing.F) {
 	w := verifytest.Load(f)
 	marked := mark(f)

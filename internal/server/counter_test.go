@@ -20,7 +20,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// counter is a desk in memory, which does what internal/desk says. What it makes is in the ledger.
+// counter is a fake management service in memory, with the contract of the real one. Its tokens are
+// records of the fake store.
 type counter struct {
 	mu       sync.Mutex
 	t        testing.TB
@@ -29,18 +30,18 @@ type counter struct {
 	ceilings map[string]grant.Ceiling
 	drawer   map[string]*kept // by namespace and name of the object
 	used     map[verify.ID]bool
-	last     desk.Scope // that was asked about
+	last     desk.Scope // scope of the last call
 
-	refusesSelf error // every rotation by a holder
+	refusesSelf error // result of every rotation by a holder
 }
 
-// kept is a token, its versions, and by which keys which was made.
+// kept is a token with its versions, and the keys of the requests that made them.
 type kept struct {
 	desk.Token
 	kind     token.Kind
 	current  record.Record
 	before   []record.Record
-	keys     map[string]token.Digest // of the request that made it: of this version
+	keys     map[string]token.Digest // version by the key of the request that made it
 	ofClone  string
 	declared bool
 }
@@ -93,10 +94,10 @@ func (c *counter) check(s desk.Scope, roles, permissions, ranges []string) error
 	return nil
 }
 
-// oneTooMany is a name for which the quota has no place.
+// oneTooMany is a name that exceeds the quota.
 const oneTooMany = "one-too-many"
 
-// permit denies a caller a token that amounts to more than the caller holds.
+// permit denies a token that goes beyond what the caller holds.
 func (c *counter) permit(by desk.Caller, t desk.Token) error {
 	a := grant.Authority{Roles: t.Roles, Permissions: t.Permissions, Ranges: verify.Ranges(t.SourceRanges)}
 	if t.Lifetime > 0 {
@@ -148,7 +149,7 @@ func (c *counter) create(ctx context.Context, by desk.Caller, s desk.Scope, w de
 	return issued, err
 }
 
-// version makes a version of a token.
+// version issues a version of a token.
 func (c *counter) version(ctx context.Context, k *kept) (desk.Issued, error) {
 	minted, err := token.Mint(k.kind, rand.Reader)
 	if err != nil {
@@ -256,7 +257,7 @@ func (c *counter) Clone(ctx context.Context, by desk.Caller, s desk.Scope, name,
 	return issued, err
 }
 
-// replace puts another version in the place of one that nobody has used.
+// replace replaces a version that was never used.
 func (c *counter) replace(ctx context.Context, k *kept, key string) (desk.Issued, error) {
 	for _, u := range c.books.index.Used(1000) {
 		c.used[u.ID] = true

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// credentialHeaders are those in which a request may present a credential.
+// credentialHeaders are the headers in which a request may present a credential.
 var credentialHeaders = []string{"Authorization", "X-Security-Token", "Authentication"}
 
-// presented is what a request shows of credentials.
+// presented holds the credentials that a request presents.
 type presented struct {
 	text    string
-	many    bool   // more than one: whose request would it be?
-	session string // the session id that goes with it
+	many    bool   // the request presents several, so that its caller is ambiguous
+	session string // session ID that goes with the credential
 }
 
-// take notes a credential that is there. The same one twice is two.
+// take adds a credential. The same credential twice counts as two.
 func (p *presented) take(text string) {
 	if p.text != "" || p.many {
 		p.text, p.many = "", true
@@ -24,8 +24,9 @@ func (p *presented) take(text string) {
 	p.text = text
 }
 
-// credentialOf takes the bearer credential out of a request's headers: Authorization, X-Security-Token, or
-// Authentication, which is how some programs spell the first. Credentials of other schemes are none of ours.
+// credentialOf returns the bearer credential in a request's headers: Authorization,
+// X-Security-Token, or Authentication, which some programs send in place of Authorization. It
+// ignores credentials of other schemes.
 func credentialOf(h http.Header) presented {
 	var p presented
 	for _, v := range h["Authorization"] {
@@ -46,7 +47,8 @@ func credentialOf(h http.Header) presented {
 	return p
 }
 
-// bearer takes the text out of "Bearer text"; the scheme's case does not matter (RFC 9110, 11.1).
+// bearer returns the credential in "Bearer credential". The scheme is case-insensitive (RFC 9110,
+// section 11.1).
 func bearer(value string) (text string, ok bool) {
 	const scheme = "bearer "
 	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {

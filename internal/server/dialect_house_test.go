@@ -22,8 +22,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// inn is a house where people log in, and where tokens are made over a counter. Its clock stands still unless it is moved. It is
-// behind a proxy, which says where callers come from.
+// inn is a test server with logins and management. Its clock moves only when a test moves it. It is
+// behind a proxy that names the address of the caller.
 type inn struct {
 	*server.Doors
 	t       testing.TB
@@ -36,7 +36,7 @@ type inn struct {
 	ended   *results
 	url     string
 	openAPI string
-	secrets []string // that were given out or are in use: none may be where it does not belong
+	secrets []string // issued or in use: no log may hold them
 }
 
 type clock struct {
@@ -56,7 +56,7 @@ func (c *clock) goes(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// results are how logins ended.
+// results records the results of logins.
 type results struct {
 	mu  sync.Mutex
 	all []string
@@ -68,7 +68,7 @@ func (r *results) note(protocol, result string) {
 	r.all = append(r.all, protocol+" "+result)
 }
 
-// count is how many ended so.
+// count returns how many logins had a result.
 func (r *results) count(result string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -80,20 +80,21 @@ func (r *results) count(result string) (n int) {
 	return n
 }
 
-// opened is when the clocks stand still.
+// opened is the time of the fixture's clock at first.
 var opened = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// passwords have a mark that must be nowhere.
+// marker is part of every password, and must show up nowhere.
 const marker = "MARKED"
 
 var passwords = map[string]string{
 	"alice": "alice's pass:word, " + marker, "bob": "bob's, " + marker, "carol": "carol's, " + marker, "dave": "dave's, " + marker, "erin": "erin's ü, " + marker,
 }
 
-// usernames are what they log in with.
+// usernames are the names that users log in with.
 var usernames = map[string]string{"alice": "alice@example.com", "bob": "bob", "carol": "carol", "dave": "dave", "erin": "erin ü"}
 
-// accounts of the users, the usual first. Bob is suspended, and Dave's password is stored as it is.
+// accounts are the users' accounts, the default first. Bob is suspended, and Dave's password is
+// stored in plain text.
 var accounts = map[string][]string{
 	"alice": {"acme", "umbrella", "hushed", "frozen"}, "bob": {"acme"}, "dave": {"acme"}, "erin": {"umbrella"},
 }
@@ -108,19 +109,19 @@ var roles = map[string][]grant.Role{
 	"frozen":   {{Name: "reader", Permissions: []string{"search.query"}}},
 }
 
-// has are the roles of the users.
+// has are the roles of the users at each client.
 var has = map[string]map[string][]string{
 	"alice": {"acme": {"developer", "client~primary"}, "umbrella": {"reader"}, "hushed": {"reader"}, "frozen": {"reader"}},
 	"bob":   {"acme": {"developer"}}, "carol": {}, "dave": {"acme": {"reader"}}, "erin": {"umbrella": {"developer"}},
 }
 
-// clients are where they log in.
+// clients are the clients that users log in at.
 var clients = []login.Client{
 	{Name: "acme", AccountID: 1001, Open: login.OpenExpiring}, {Name: "umbrella", AccountID: 2002, Open: login.OpenAllowed, Lifetime: 4 * 24 * time.Hour},
 	{Name: "hushed", AccountID: 3003, Open: login.OpenForbidden}, {Name: "frozen", AccountID: 4004, Suspended: true},
 }
 
-// stored are the passwords as they are stored. To hash them takes a while.
+// stored returns the stored passwords. Hashing takes a while, so it is done once.
 var stored = sync.OnceValue(func() map[string]password.Stored {
 	all := map[string]password.Stored{}
 	for name, text := range passwords {
@@ -185,19 +186,19 @@ func newInn(t testing.TB) *inn {
 	return h
 }
 
-// tellIndex lets the index know of a user.
+// tellIndex adds a user to the index.
 func (h *inn) tellIndex(u login.User) {
 	h.index.SetUser(verify.User{Name: u.Name, Username: u.Username, UID: u.UID, Suspended: u.Suspended, Credential: u.Credential, Accounts: has[u.Name]})
 }
 
-// open lets people come over the network.
+// open serves the endpoints over the network.
 func (h *inn) open(over func(http.Handler) *httptest.Server) {
 	s := over(h.Handler())
 	h.t.Cleanup(s.Close)
 	h.url = s.URL
 }
 
-// newOpenInn is an inn that is open, in the clear.
+// newOpenInn returns a fixture that serves HTTP without TLS.
 func newOpenInn(t testing.TB) *inn {
 	t.Helper()
 	h := newInn(t)

@@ -1,28 +1,31 @@
-// Package server is the doors: it asks the verifier in the protocols of those who ask. It is the protocols in which people
-// log in, too, and those in which application tokens are managed.
+// Package server serves the HTTP and gRPC endpoints: verification, OAuth 2.0, login protocols, and
+// the management API for application tokens.
 //
-//	door                 called by                       who they must be            answers
-//	/verify              gateways (forward auth)         anybody                     200 with the identity in headers, 401, 403
-//	/oauth2/introspect   resource servers (RFC 7662)     holds sec.token.introspect  200 with the identity in JSON
-//	/oauth2/revoke       holders (RFC 7009)              the holder itself, or       200
-//	                                                     holds sec.token.revoke
-//	/.well-known/oauth-authorization-server (RFC 8414)   anybody                     200
-//	/tokenreview         kube-apiserver                  anybody                     200 with a TokenReview
-//	ext_authz (gRPC)     Envoy                           anybody                     OK with headers, 401, 403
-//	/oauth2/token        OAuth clients (RFC 6749)        name and password,          200 with a login in JSON
-//	                                                     or a refresh token
-//	/account/v1/login    programs for Funnelback         name and password           200 with a login in a header
-//	/auth/…              programs for TeleTracker        name and password,          200 with a login in JSON
-//	                                                     or what that gave
-//	/security/rest/…     programs for Spectrum           name and password,          200 with a session or open token in JSON
-//	                                                     or what that gave
-//	/application-tokens/ administrators and holders      a token, or name and        200 with the token once, or what is known of it
-//	                                                     password, and the permission
-//	                                                     at that client
-//	/openapi.json, /ui/  people                          anybody                     200 with what is above, described
+//	endpoint              callers                       answer
+//	/verify               gateways (forward auth)       200 with the identity in headers, 401, 403
+//	ext_authz (gRPC)      Envoy                         OK with the identity in headers, 401, 403
+//	/tokenreview          kube-apiserver                200 with a TokenReview
+//	/oauth2/introspect    resource servers (RFC 7662)   200 with the identity in JSON
+//	/oauth2/revoke        holders (RFC 7009)            200
+//	/oauth2/token         OAuth clients (RFC 6749)      200 with a login in JSON
+//	/.well-known/…        OAuth clients (RFC 8414)      200 with the URLs of the above
+//	/account/v1/login     programs for Funnelback       200 with a login in a header
+//	/auth/…               programs for TeleTracker      200 with a login in JSON
+//	/security/rest/…      programs for Spectrum         200 with a token in JSON
+//	/application-tokens/  administrators and holders    200 with a token once, or its description
+//	/openapi.json, /ui/   users                         200 with a description of the above
 //
-// What a browser sends by itself, cookies and the name and password that it kept, changes nothing for a page of another site.
-// Anybody may ask about a credential that they can present: they learn what they could do with it anyway. Whatever is
-// wrong with a credential, the answer is one and the same; only the audit log and the metrics tell. A door never decides.
-// It runs on every replica.
+// Introspection requires sec.token.introspect of its caller. Revocation requires the token itself,
+// or sec.token.revoke. Logins require a name and a password, or a token from an earlier login.
+// Management requires a token, or a name and a password. It also requires a permission at that
+// client, except where users list, read and revoke their own tokens. The other endpoints require
+// nothing of their callers.
+//
+// A browser sends cookies, and a name and password that it has stored, with requests that pages of
+// other sites make. Such a request changes nothing.
+//
+// Any caller may ask about a credential that it can present: it learns only what it could do with
+// that credential anyway. A refused credential gets the same response whatever is wrong with it;
+// only the audit log and the metrics hold the reason. An endpoint never decides by itself: the
+// verifier, the login service and the management service do. The server runs on every replica.
 package server

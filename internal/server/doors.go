@@ -17,37 +17,38 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// store is what revocation needs of the records.
+// store is the part of the record store that revocation needs.
 type store interface {
-	// Find reads the record of a digest. record.ErrGone if there is none.
+	// Find returns the record of a digest, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
 	// RetireAnyway deletes a record.
 	RetireAnyway(ctx context.Context, r record.Record) error
 }
 
-// Doors answer questions about credentials.
+// Doors serves the verification, login and management endpoints.
 type Doors struct {
 	Verifier  *verify.Verifier
 	Records   store
-	Trusted   []netip.Prefix // proxies whose word about the address of a caller is taken
-	Forwarded bool           // they name it in Forwarded (RFC 7239), and not in X-Forwarded-For
-	Audiences []string       // of our tokens at kube-apiservers; empty: they have none
-	Issuer    string         // URL under which callers reach us, for metadata; empty: see issuer
-	InFlight  *InFlight      // nil: there is no bound
-	// IsOwnName reports whether the serving certificate is for a host by exactly that name; nil: it is for none.
+	Trusted   []netip.Prefix // proxies whose headers name the address of a caller
+	Forwarded bool           // the proxies send Forwarded (RFC 7239) instead of X-Forwarded-For
+	Audiences []string       // audiences of the operator's tokens in TokenReviews; empty means none
+	Issuer    string         // URL under which callers reach the operator; for empty see issuer
+	InFlight  *InFlight      // nil means no limit
+	// IsOwnName reports whether the serving certificate names exactly this host. nil means it names
+	// none.
 	IsOwnName func(host string) bool
-	Audit     *audit.Log  // of refusals and changes
-	Log       logr.Logger // of requests that failed here
+	Audit     *audit.Log  // receives refusals and changes
+	Log       logr.Logger // receives requests that failed because of the operator
 	Metrics   *Metrics
 	Now       func() time.Time
 
-	Logins  *login.Service                // nil: nobody logs in here
-	Desk    desk.Desk                     // nil: no application tokens are made here
-	Budget  *Budget                       // of what callers have read from the API server, or written to it; nil: that of the defaults
-	Counted func(protocol, result string) // is told how each login ended; nil: nobody is
+	Logins  *login.Service                // nil disables logins
+	Desk    desk.Desk                     // nil disables the management API
+	Budget  *Budget                       // for use of the API server; nil means default limits
+	Counted func(protocol, result string) // called with the result of a login; may be nil
 }
 
-// Handler serves the doors that gateways, resource servers and holders ask.
+// Handler returns the handler of all HTTP endpoints but the TokenReview webhook.
 func (d *Doors) Handler() http.Handler {
 	if d.Budget == nil {
 		d.Budget = NewBudget(BudgetOptions{})
@@ -60,14 +61,14 @@ func (d *Doors) Handler() http.Handler {
 	return d.within(all, isVerify)
 }
 
-// WebhookHandler serves the door that kube-apiservers ask.
+// WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.
 func (d *Doors) WebhookHandler() http.Handler {
 	all := newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
 	return d.within(all, func(string) bool { return true })
 }
 
-// ask verifies for a door a credential that was presented from somewhere. It counts the answer, and writes refusals to the
-// audit log.
+// ask verifies a credential that was presented to an endpoint from an origin. It records the
+// verdict and the duration in the metrics, and writes refusals to the audit log.
 func (d *Doors) ask(ctx context.Context, at door, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
 	began := d.Now()
 	f.Source, f.Caller = from.source, from.limited

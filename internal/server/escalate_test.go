@@ -16,14 +16,14 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// What a caller holds goes along with each request that makes, changes or shows a token.
+// Each request that makes, changes or shows a token passes on the authority of its caller.
 func TestManage_CallerNeverGivesMoreThanItHolds(t *testing.T) {
 	const over = `{"roles":["client~primary"]}`
 	h := newOpenInn(t)
 	h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "strong", Roles: []string{"client~primary"}})
 	h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "weak"})
 	developer := h.appToken("developer")
-	// "*" is the one wildcard that covers the permission; no role of acme has it
+	// "*" is the only wildcard that covers the permission; no role of acme has it
 	ceiling := grant.NewCeiling(append(slices.Clone(roles["acme"]), grant.Role{Name: "escalator", Permissions: []string{desk.PermissionEscalate}}))
 	h.index.SetClient(verify.Client{Name: "acme", AccountID: 1001, Ceiling: ceiling})
 	h.desk.ceilings["acme"] = ceiling
@@ -66,8 +66,8 @@ func TestManage_CallerNeverGivesMoreThanItHolds(t *testing.T) {
 	h.clean()
 }
 
-// A login ends within the hour and makes tokens that live on; an application token makes none that outlives it, nor one that is
-// accepted from elsewhere.
+// A login ends within the hour, and the tokens that it makes live on. An application token makes
+// none that outlives it, or that is accepted from other addresses.
 func TestManage_ApplicationTokenGivesNoLongerLifeThanItsOwn(t *testing.T) {
 	h := newOpenInn(t)
 	caller := h.make(desk.Scope{Client: "acme"}, desk.Wanted{
@@ -123,7 +123,7 @@ func TestIntrospect_OtherClientsTokenIsInactive(t *testing.T) {
 	}
 }
 
-// What a stranger asks about does not count as in use: it would keep a predecessor from going.
+// An introspection by another client's server is no use: it would keep a predecessor from retiring.
 func TestIntrospect_OtherClientsTokenIsNotUsed(t *testing.T) {
 	h := newHouse(t)
 	h.Index.Used(1 << 20)
@@ -135,7 +135,8 @@ func TestIntrospect_OtherClientsTokenIsNotUsed(t *testing.T) {
 	}
 }
 
-// The answer, and the reads behind it, are the same for a token of another client as for one that never was.
+// The response, and the reads for it, are the same for another client's token as for an unknown
+// one.
 func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	h := newOpenInn(t)
 	revoker := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "revoker", Roles: []string{"revoker"}})
@@ -148,7 +149,8 @@ func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	h.clean()
 }
 
-// Nothing is asked of the desk for a caller without the permission: not even whether there is such a token.
+// A caller without the permission is refused before any lookup, which would tell whether a token
+// exists.
 func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h := newOpenInn(t)
 	h.appToken("client~primary")
@@ -172,7 +174,7 @@ func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h.clean()
 }
 
-// untouched is a desk at which nothing may be asked.
+// untouched is a management service that passes every call on.
 type untouched struct {
 	desk.Desk
 	t *testing.T
@@ -187,7 +189,7 @@ func TestManage_BudgetPerCaller(t *testing.T) {
 	other := h.make(desk.Scope{Client: "acme", User: "dave"}, desk.Wanted{Name: "other"})
 	statuses := map[int]int{}
 	for i := range 20 {
-		by := []string{weak, other, h.login("dave")}[i%3] // the same user, whichever credential
+		by := []string{weak, other, h.login("dave")}[i%3] // one user, with several credentials
 		got := h.call(http.MethodGet, ofUser+"/none", bearer(by))
 		if statuses[got.status]++; got.status == 429 && (got.header.Get("Retry-After") != "1" || h.read(got)["error"] != "too_many_requests") {
 			t.Errorf("%v %s", got.header, got.body)
@@ -216,7 +218,7 @@ func TestManage_BudgetPerCaller(t *testing.T) {
 	h.clean()
 }
 
-// A tenant holds many tokens. Each that ends itself is taken from the budget of their client too.
+// A tenant holds many tokens. A token that ends itself takes from the budget of its client too.
 func TestRevoke_BudgetPerClient(t *testing.T) {
 	h := newOpenInn(t)
 	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 10, PerClient: 1})
@@ -255,7 +257,7 @@ func TestManage_BudgetCoversRevocationAndIntrospection(t *testing.T) {
 	statuses := map[int]int{}
 	for range 6 {
 		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {h.stranger()}}).status]++
-		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {hs.Tokens["introspector"]}}).status]++ // from memory
+		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {hs.Tokens["introspector"]}}).status]++ // decided from memory
 	}
 	if statuses[429] != 2 || statuses[200] != 10 {
 		t.Errorf("introspections: %v", statuses)

@@ -17,26 +17,28 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Names in the context extensions of a route, by which Envoy says what is required there. Several are separated by commas.
+// Keys in the context extensions of an Envoy route, which hold the requirements of the route.
+// Values are separated by commas.
 const (
 	extensionPrefix     = "apptoken."
 	extensionPermission = "apptoken.permission"
 	extensionRole       = "apptoken.role"
 	extensionClient     = "apptoken.client"
 	extensionCredential = "apptoken.credential"
-	removeCredential    = "remove" // its only value: the credential does not get to the upstream
+	// removeCredential is the only value: Envoy drops the credential before the upstream.
+	removeCredential = "remove"
 )
 
-// maxCheck is how many bytes a check may have: headers, and no body.
+// maxCheck is the maximum size of a CheckRequest in bytes: it holds headers and no body.
 const maxCheck = 128 << 10
 
-// extAuthz answers Envoy (envoy.service.auth.v3.Authorization).
+// extAuthz implements envoy.service.auth.v3.Authorization.
 type extAuthz struct {
 	authv3.UnimplementedAuthorizationServer
 	*Doors
 }
 
-// Check decides about a request that Envoy holds back.
+// Check decides whether Envoy may forward a request.
 func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
@@ -70,8 +72,10 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	}
 }
 
-// misspelt says whether an extension means to say something to us and does not. To ignore it could be to ask for less than
-// is meant. It is not repeated, since whoever can call can write anything there.
+// misspelt reports whether an extension with the operator's prefix is unknown or has an unknown
+// value. To ignore such an extension could be to require less than its author meant. The extension
+// is not repeated in responses or logs: every caller of the gRPC port can write arbitrary text
+// there.
 func misspelt(extensions map[string]string) bool {
 	for name, value := range extensions {
 		switch {
@@ -84,8 +88,8 @@ func misspelt(extensions map[string]string) bool {
 	return false
 }
 
-// checkHeaders are the headers of a checked request, by their canonical names. Envoy joins those of
-// one name by commas, or where it is told to sends them one by one.
+// checkHeaders returns the headers of a checked request by their canonical names. Envoy joins
+// headers of one name with commas, or sends them one by one if it is configured so.
 func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	h := http.Header{}
 	for name, value := range request.GetHeaders() {
@@ -101,7 +105,7 @@ func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	return h
 }
 
-// gatewayOf returns the address and port of the gateway that calls.
+// gatewayOf returns the address and port of the calling gateway.
 func gatewayOf(ctx context.Context) string {
 	gateway, ok := peer.FromContext(ctx)
 	if !ok || gateway.Addr == nil {
@@ -110,7 +114,7 @@ func gatewayOf(ctx context.Context) string {
 	return gateway.Addr.String()
 }
 
-// originOfCheck is where Envoy was called from, if Envoy is one of the proxies that are trusted.
+// originOfCheck returns the address from which Envoy was called, if Envoy is a trusted proxy.
 func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) origin {
 	gateway := peerOf(gatewayOf(ctx))
 	o := origin{peer: gateway, limited: gateway}
@@ -128,7 +132,8 @@ func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext)
 	return o
 }
 
-// listed reads what an extension requires. One that is there and empty requires what nobody has: it is a mistake.
+// listed returns the values that an extension requires. An extension that is present and empty is a
+// mistake: it requires the empty value, which no credential has.
 func listed(extensions map[string]string, name string) []string {
 	text, there := extensions[name]
 	if !there {
@@ -141,7 +146,8 @@ func listed(extensions map[string]string, name string) []string {
 	return list
 }
 
-// pass lets a request through with our word about who it is, in place of whatever it says of itself.
+// pass allows a request. It replaces identity headers of the request with those of the verified
+// identity, so that a caller cannot forge them.
 func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{}
 	said := map[string]bool{}
@@ -160,7 +166,7 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 		}
 	}
 	for name := range request {
-		// To some upstreams x_apptoken_user is X-Apptoken-User.
+		// Some upstreams treat x_apptoken_user as X-Apptoken-User.
 		if strings.HasPrefix(http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")), headerPrefix) {
 			remove(name)
 		}
@@ -185,7 +191,8 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 func refuse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
 		Status: &typev3.HttpStatus{Code: status},
-		Headers: []*corev3.HeaderValueOption{ // and not that of TLS, which is the gateway's to say
+		// Strict-Transport-Security is missing: the gateway terminates TLS and may set it.
+		Headers: []*corev3.HeaderValueOption{
 			header("Content-Type", isJSON[0]), header("Cache-Control", noStore[0]),
 			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", noContent[0]),
 		},
@@ -195,12 +202,12 @@ func refuse(code codes.Code, status typev3.StatusCode, body, challenge string) *
 		denied.Headers = append(denied.Headers, header("WWW-Authenticate", challenge))
 	}
 	return &authv3.CheckResponse{
-		Status:       &rpcstatus.Status{Code: int32(code)}, //nolint:gosec // codes are few
+		Status:       &rpcstatus.Status{Code: int32(code)}, //nolint:gosec // gRPC codes are small
 		HttpResponse: &authv3.CheckResponse_DeniedResponse{DeniedResponse: denied},
 	}
 }
 
-// header sets a header in place of all of that name that are there.
+// header sets a header and overwrites all headers of that name.
 func header(name, value string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
 		Header:       &corev3.HeaderValue{Key: name, Value: value},

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// gateway is a client of the real protocol, over a real connection.
+// gateway returns a gRPC client of the ext_authz endpoint over a real connection.
 func (h *house) gateway() authv3.AuthorizationClient {
 	h.t.Helper()
 	l, _, _ := listen(h.t, h.GRPC(), h.audit.logger())
@@ -27,7 +27,8 @@ func (h *house) gateway() authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// check is what Envoy sends of a request: headers by name, and one by one those that are there more than once.
+// check returns the CheckRequest of a vector. A header that is there more than once is in the
+// header map.
 func check(v verifytest.Vector) *authv3.CheckRequest {
 	headers, lines := map[string]string{}, &corev3.HeaderMap{}
 	for name, values := range v.HTTPHeaders() {
@@ -118,7 +119,7 @@ func TestTheCallersOwnIdentityHeadersAreRemovedWhateverTheyAreCalled(t *testing.
 	}
 }
 
-// To ignore a name that is not known could be to ask for less than was meant.
+// To ignore an unknown name could be to require less than was meant.
 func TestAMisspeltRequirementIsRefused(t *testing.T) {
 	h := newHouse(t)
 	gateway := h.gateway()

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// successBurst is how often a name succeeds in a row.
+// successBurst is how many logins of one name may succeed in a row.
 const successBurst = 60
 
-// A user sends the correct password without end, to have it checked alone. Their flood is told to wait; other logins, from the
-// same address, go on.
+// A user sends its correct password without end, only to have it checked. That flood is rate
+// limited; other logins from the same address are not.
 func TestLoginLimits_FloodOfAuthOnlyLeavesOthers(t *testing.T) {
 	h := newOpenInn(t)
 	statuses, mu := map[int]int{}, sync.Mutex{}

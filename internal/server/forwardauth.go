@@ -10,7 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Headers of the identity that a gateway passes on. A gateway must drop those that its own callers send.
+// Headers with the identity that a gateway forwards. A gateway must drop headers of these names
+// that its own callers send.
 const (
 	headerPrefix      = "X-Apptoken-"
 	headerSubject     = "X-Apptoken-Subject"
@@ -22,24 +23,26 @@ const (
 	headerKind        = "X-Apptoken-Kind"
 )
 
-// mostList is how many bytes a list in a header may have. Gateways take a few kilobytes of headers in all; a longer list is
-// left empty, which lets nobody do anything.
+// mostList is the maximum size of a list in a header, in bytes. Gateways accept a few kilobytes of
+// headers in all. A longer list is replaced by an empty one, which grants nothing.
 const mostList = 4 << 10
 
-// identityHeaders are the names, in the order of valuesOf. With Cache-Control they are as many as a map of Go holds before
-// it grows, which costs each answer as much as the verification does. So an answer that lets a request pass has none of the
-// headers that restrain browsers: it has no body, and goes to a gateway. Those that refuse have them.
+// identityHeaders are the header names, in the order of valuesOf. With Cache-Control they are
+// eight, as many as a Go map holds before it grows. Growth would cost each response as much as the
+// verification. So a 200 carries none of the headers that restrain browsers: it has no body, and
+// goes to a gateway. Refusals carry them.
 var identityHeaders = [...]string{
 	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
 
-// valuesOf are the values of the headers of an identity. Those that say nothing are empty, so that whatever a caller wrote
-// there does not stay. All are always there: in place of one that is not, Caddy 2.6 tells the upstream the name of its own
-// variable.
+// valuesOf returns the values of the identity headers. A header without a value is sent empty, so
+// that it replaces what a caller sent. All headers are always present: for an absent one, Caddy 2.6
+// sends the upstream the name of its own variable.
 func valuesOf(who verify.Identity) [len(identityHeaders)]string {
 	user := ""
 	if who.User != nil {
-		user = who.User.Name // the object's: what people log in with may hold what no header may
+		// A username may hold characters that no header may; the name of a User may not.
+		user = who.User.Name
 	}
 	return [...]string{
 		who.Subject, who.Client.Name, user, bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
@@ -53,7 +56,8 @@ func bounded(list string) string {
 	return list
 }
 
-// Paths at which gateways ask: what they require is in the query of the first, or in segments below the second.
+// Paths that gateways call. Requirements are in the query of the first, or in segments below the
+// second.
 const (
 	pathVerify  = "/verify"
 	belowVerify = pathVerify + "/"
@@ -61,11 +65,12 @@ const (
 	endOfRequirements = "-"
 )
 
-// isVerify reports whether a path is one at which gateways ask.
+// isVerify reports whether gateways call a path.
 func isVerify(path string) bool { return path == pathVerify || strings.HasPrefix(path, belowVerify) }
 
-// forwardAuth answers a gateway that names what it requires in the query: may the request that it holds back pass? Some
-// gateways append the query of that request, so parameters of other names are ignored, a misspelt requirement among them.
+// forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
+// Some gateways append the query of the original request, so parameters of other names are ignored,
+// and a misspelled requirement with them.
 func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	facts, err := required(r.URL.RawQuery)
 	if err != nil {
@@ -76,8 +81,9 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	d.answerGateway(w, r, facts)
 }
 
-// forwardAuthByPath answers a gateway that names what it requires in the path. A requirement of an unknown name is refused: to
-// ignore it could be to ask for less than is meant.
+// forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
+// path. A requirement of an unknown name is refused: to ignore it could be to require less than was
+// meant.
 func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 	facts, err := requiredInPath(r.URL.EscapedPath())
 	switch {
@@ -114,7 +120,8 @@ func (d *Doors) answerGateway(w http.ResponseWriter, r *http.Request, facts veri
 	overTLS(header, r)
 	switch {
 	case verdict == verify.Stale:
-		unavailable(w) // of all; what is Undecided is one token that nobody knows
+		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
+		unavailable(w)
 	case verdict.Forbidden():
 		header["Www-Authenticate"] = insufficient
 		problem(w, http.StatusForbidden, "insufficient_scope", "the token is good, and does not hold what is required here")
@@ -133,7 +140,8 @@ var (
 	errRequirement = errors.New("a requirement in the path is not known")
 )
 
-// required reads what is required from the query, as url.ParseQuery does. Parameters of other names are somebody else's.
+// required parses the requirements in a query, by the rules of url.ParseQuery. It ignores
+// parameters of other names.
 func required(query string) (verify.Facts, error) {
 	var f verify.Facts
 	for pair := range strings.SplitSeq(query, "&") {
@@ -148,12 +156,12 @@ func required(query string) (verify.Facts, error) {
 	return f, nil
 }
 
-// requiredInPath reads what is required from a path as it is escaped:
+// requiredInPath parses the requirements in an escaped path:
 //
 //	/verify/permission=search.query/role=primary/-/search/all
 //
-// Each segment up to the one that is "-" is a requirement. What follows is the path of the request that the gateway holds
-// back, and is not read.
+// Each segment before the first "-" is a requirement. The rest is the path of the request that the
+// gateway holds back, and is not parsed.
 func requiredInPath(path string) (verify.Facts, error) {
 	var f verify.Facts
 	isKnown := true
@@ -175,7 +183,7 @@ func requiredInPath(path string) (verify.Facts, error) {
 	return verify.Facts{}, errNoEnd
 }
 
-// require adds a requirement. It reports whether there are requirements of that name.
+// require adds a requirement. It reports whether requirements of that name exist.
 func require(f *verify.Facts, name, value string) bool {
 	switch name {
 	case "permission":

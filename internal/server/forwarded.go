@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// readForwarded is readXForwardedFor for a line of Forwarded (RFC 7239). A line is read from its
-// beginning, since what a comma means depends on the quotes before it: a caller who leaves a quote
-// open makes the line malformed, and hides no proxy.
+// readForwarded is readXForwardedFor for a line of Forwarded (RFC 7239). It reads a line from the
+// start, since the meaning of a comma depends on the quotes before it. A caller that leaves a quote
+// open makes the line malformed; it cannot hide a proxy.
 func readForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
 	source, why := netip.Addr{}, headerEmpty
 	for line != "" {
@@ -33,14 +33,14 @@ func readForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSour
 	return source, why
 }
 
-// element is what one proxy writes into Forwarded.
+// element is the part of Forwarded that one proxy adds.
 type element struct {
 	node  string // value of the parameter "for"
-	nodes int    // how many of those there are
-	pairs int    // how many parameters there are
+	nodes int    // number of parameters named "for"
+	pairs int    // number of parameters
 }
 
-// cutElement takes the first element off a line. ok is false where that is malformed.
+// cutElement cuts the first element off a line. ok is false if the element is malformed.
 func cutElement(line string) (e element, rest string, ok bool) {
 	for {
 		line = strings.TrimLeft(line, " \t")
@@ -67,8 +67,8 @@ func cutElement(line string) (e element, rest string, ok bool) {
 	}
 }
 
-// cutPair takes a name and a value off a line. An address in quotes has no escapes, so they are
-// left as they are.
+// cutPair cuts a name and a value off a line. An address in quotes has no escapes, so escapes are
+// kept.
 func cutPair(line string) (name, value, rest string, ok bool) {
 	name, rest, ok = strings.Cut(line, "=")
 	if !ok || name == "" || rest == "" || strings.ContainsAny(name, " \t,;\"") {

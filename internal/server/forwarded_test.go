@@ -32,7 +32,7 @@ func TestSource_FormsOfXForwardedFor(t *testing.T) {
 	}
 }
 
-// known returns an address as text. It is empty where that is unknown.
+// known returns an address as text, or an empty string if it is unknown.
 func known(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
@@ -51,7 +51,7 @@ func TestSource_FormsOfForwarded(t *testing.T) {
 		"": "", ",": "", ";": "", "for=unknown": "", "for=_hidden": "", "for=192.0.2.5, for=unknown": "", "for=unknown, for=127.0.0.2": "", "proto=https": "",
 		"for=192.0.2.5, proto=https": "", "for=192.0.2.5;for=192.0.2.5": "", "for=": "", `for=""`: "", "for": "", "=192.0.2.5": "", "192.0.2.5": "",
 		`for="192.0.2.5`: "", `for=192.0.2.5"`: "", `for="192.0.2.5"x`: "", "for=192.0.2.5 x": "", "for =192.0.2.5": "", "for= 192.0.2.5": "",
-		// A caller leaves a quote open, so that what its proxy adds would be within it.
+		// A caller leaves a quote open, so that the address its proxy adds would be inside of it.
 		`for=192.0.2.5;x=", for=198.51.100.1`: "", `for=192.0.2.5;x=", for="[2001:db8:1::1]"`: "", `for=192.0.2.5;x="\, for="198.51.100.1"`: "",
 	} {
 		if got := server.SourceOf("127.0.0.1:1234", []string{value}, proxies, true); known(got) != want {
@@ -77,7 +77,7 @@ func TestSource_IsFoundWithoutAllocation(t *testing.T) {
 }
 
 // The token in this test is accepted from 192.0.2.0/24 alone. Trusted proxies write one of the two
-// headers, and pass on what callers write into the other.
+// headers, and forward what callers write into the other.
 func TestSource_OneHeaderIsBelieved(t *testing.T) {
 	w := verifytest.Load(t)
 	for _, x := range []struct {
@@ -145,7 +145,7 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 }
 
 // A peer that is no trusted proxy cannot name the address of a caller. The header that is not the
-// one of the option is ignored from any peer.
+// configured one is ignored from any peer.
 func TestSource_UntrustedPeerIsNotBelieved(t *testing.T) {
 	w := verifytest.Load(t)
 	for _, x := range []struct {
@@ -178,8 +178,8 @@ func TestSource_UntrustedPeerIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Whatever a caller writes before it, the address that its proxy adds is found, empty elements or
-// not. In Forwarded the caller can leave a quote open, and the address is unknown then.
+// Whatever a caller writes before it, the address that its proxy adds is found, with or without
+// empty elements. In Forwarded the caller can leave a quote open; the address is unknown then.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{
 		"", "for=192.0.2.5", `for="192.0.2.5`, `x="\`, "for", "for=", ";", ",", `for="[::1]";x="a;b,c"`, "for=unknown;by=_x", `a="";b=`,

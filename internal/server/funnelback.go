@@ -8,13 +8,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// The login of Funnelback 15: a form, and the token in a header of the answer (docs/dialects/funnelback.md). The tokens of
-// programs that its users make are in applicationtokens.go.
+// This file serves the login of Funnelback 15: a form, and a response with the token in a header
+// (docs/dialects/funnelback.md). Application tokens of its users are in applicationtokens.go.
 
-// headerSecurityToken carries a token both ways.
+// headerSecurityToken carries a token in requests and in responses.
 const headerSecurityToken = "X-Security-Token"
 
-// loggedIn is the body beside the header. The token is not in it.
+// loggedIn is the response body of a login. The token is in the header, not here.
 type loggedIn struct {
 	Username  string `json:"username" doc:"The name that was logged in with"`
 	Client    string `json:"client" doc:"The client that the login is of"`
@@ -22,7 +22,7 @@ type loggedIn struct {
 	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is refused" format:"date-time"`
 }
 
-// formLogin logs in by form, and answers with the header X-Security-Token.
+// formLogin serves a login by form. The response has the token in X-Security-Token.
 func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
 	o, err := d.openForm(w, r)
 	if err != nil {

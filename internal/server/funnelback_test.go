@@ -8,7 +8,7 @@ import (
 
 const formLogin = "/admin-api/account/v1/login"
 
-// What programs for Funnelback 15 send, and what they find in the answer.
+// The requests of programs for Funnelback 15, and the responses that they expect.
 func TestFunnelbackLogsInByFormAndAnswersInAHeader(t *testing.T) {
 	h := newOpenInn(t)
 	alice := credentials("alice")
@@ -79,13 +79,13 @@ func TestALoginEndsAtItsAgeAndWhenThePasswordChanges(t *testing.T) {
 	}
 }
 
-// Who may not log in is told no more than that, whatever the reason.
+// A user who may not log in gets the same response, whatever the reason.
 func TestWhoMayNotLogIn(t *testing.T) {
 	const unknown = `{"error":"unauthorized","error_description":"the name, the password or the token is not accepted"}` + "\n"
 	for name, x := range map[string]struct {
 		fields []string
 		status int
-		body   string // empty: whatever
+		body   string // empty: any body
 	}{
 		"a wrong password":                  {[]string{"username", "alice@example.com", "password", "wrong"}, 401, unknown},
 		"a name that nobody has":            {[]string{"username", "mallory", "password", "wrong"}, 401, unknown},
@@ -134,7 +134,7 @@ func TestPeopleOfEveryKindLogIn(t *testing.T) {
 	}
 }
 
-// repassword gives a user another password, whatever it is.
+// repassword changes the password of a user.
 func (h *inn) repassword(user string) {
 	u, _ := h.people.User(user)
 	u.Credential = "two"

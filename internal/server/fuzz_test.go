@@ -44,7 +44,8 @@ func (h *hut) passed() string {
 
 var scheme = regexp.MustCompile(`^(?i:bearer) +`)
 
-// Whatever is in the headers and in the query, the good token passes if it is there once, whole and alone.
+// Whatever the headers and the query are, the valid token passes if it is whole and the only
+// credential. A request without it never passes.
 func FuzzForwardAuth(f *testing.F) {
 	w := verifytest.Load(f)
 	marked := mark(f)
@@ -87,7 +88,7 @@ func FuzzForwardAuth(f *testing.F) {
 	})
 }
 
-// The good token is accepted from 192.0.2.0/24 alone.
+// The valid token is accepted from 192.0.2.0/24 alone.
 func FuzzSource(f *testing.F) {
 	w := verifytest.Load(f)
 	for _, remote := range []string{"127.0.0.1:1", "192.0.2.5:1", "[::1]:1", "", "@", "[::ffff:127.0.0.1]:1", "[fe80::1%eth0]:1"} {
@@ -115,11 +116,11 @@ func FuzzSource(f *testing.F) {
 	})
 }
 
-// among says whether what trusted proxies say leads to an address in 192.0.2.0/24.
+// among reports whether the lines of trusted proxies lead to an address in 192.0.2.0/24.
 func among(remote string, lines ...string) bool {
 	proxies, good := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")
 	if peer, err := netip.ParseAddrPort(remote); err != nil || !proxies.Contains(peer.Addr().Unmap()) {
-		return false // there is a header, and whoever wrote it is a stranger
+		return false // an untrusted peer sends the header
 	}
 	if len(lines) == 2 && lines[1] == "" {
 		lines = lines[:1] // there is no second header then
@@ -163,7 +164,7 @@ func addressIn(s string) (netip.Addr, error) {
 	return a.Unmap().WithZone(""), err
 }
 
-// Who introspects or revokes must present the good token itself, by whatever way; and nothing but a good token is active.
+// Only a caller with the valid token introspects or revokes, and only the valid token is active.
 func FuzzForms(f *testing.F) {
 	w := verifytest.Load(f)
 	marked := mark(f)
@@ -239,7 +240,7 @@ func FuzzTokenReview(f *testing.F) {
 	})
 }
 
-// The bytes go through the decoder of gRPC, whose panics nobody but this test would see before they end the process.
+// The bytes go through the decoder of gRPC. A panic there would end the process.
 func FuzzExtAuthz(f *testing.F) {
 	w := verifytest.Load(f)
 	marked := mark(f)
@@ -266,7 +267,7 @@ func FuzzExtAuthz(f *testing.F) {
 		filled := h.fill(string(message))
 		got, code := h.check(filled)
 		if code != "0" {
-			if code != "13" && code != "8" { // what cannot be decoded, and what is too much
+			if code != "13" && code != "8" { // cannot be decoded, or is too large
 				t.Errorf("gRPC status %s", code)
 			}
 			return
@@ -282,7 +283,7 @@ func FuzzExtAuthz(f *testing.F) {
 	})
 }
 
-// check sends the bytes of a message to the handler of gRPC.
+// check sends the bytes of a message to the gRPC server.
 func (h *hut) check(message string) (*authv3.CheckResponse, string) {
 	h.t.Helper()
 	frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))

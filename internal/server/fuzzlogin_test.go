@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// where stand, in what a fuzzer writes, for the password of alice and for a live login of hers.
+// Placeholders in fuzzed input, for alice's password and a live login of hers.
 const (
 	herPassword = "{her password}"
 	herToken    = "{her token}"
@@ -25,8 +25,9 @@ const (
 
 var sayable = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"[a-z._]+"(,"[a-zA-Z]+":("[ -!#-~]*"|\d+))*\}$`)
 
-// Whatever is asked, with the right password and a live token in it or not: no panic, no 5xx but 503, no password in an answer or in
-// the audit log, no token in the audit log, and an answer in JSON or in one of the documents that are not.
+// Whatever a request holds, with or without the right password and a live token: no panic, no 5xx
+// but 503, and no password in a response. The audit log has neither password nor token. The
+// response is JSON, or one of the documents in other formats.
 func FuzzLoginRequest(f *testing.F) {
 	for _, route := range server.Routes(newInn(f).Doors) {
 		method, path, _ := strings.Cut(route, " ")
@@ -42,7 +43,7 @@ func FuzzLoginRequest(f *testing.F) {
 		f.Add(method, path+"/", "remember-me=2", "Authorization: Basic "+herPassword+"\nContent-Type: multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\n"+herPassword+"\r\n--x--")
 	}
 	h := newInn(f)
-	handler := h.Handler() // and not anew for each: to describe it takes longer than to ask it
+	handler := h.Handler() // built once: to describe the operations takes longer than a request
 	f.Fuzz(func(t *testing.T, method, path, query, headers, body string) {
 		h.freshen(t)
 		first := direct(handler, http.MethodPost, "/auth/login", "", http.Header{"Content-Type": {urlencoded}}, "username=alice%40example.com&password="+url.QueryEscape(passwords["alice"]))
@@ -78,7 +79,7 @@ func FuzzLoginRequest(f *testing.F) {
 	})
 }
 
-// direct hands a request to the doors, without what net/http would refuse before.
+// direct passes a request to a handler, past the checks of net/http.
 func direct(handler http.Handler, method, path, query string, header http.Header, body string) reply {
 	r := httptest.NewRequest(http.MethodGet, "/", io.NopCloser(strings.NewReader(body)))
 	r.Method, r.URL.Path, r.URL.RawQuery, r.RemoteAddr, r.Header = method, path, query, "192.0.2.7:1", header
@@ -87,7 +88,7 @@ func direct(handler http.Handler, method, path, query string, header http.Header
 	return reply{w.Code, w.Header(), w.Body.String()}
 }
 
-// freshen forgets what was said and made, and lets a minute pass, after which nobody is limited.
+// freshen clears the log and the tokens, and moves the clock by a minute, which ends rate limits.
 func (h *inn) freshen(t *testing.T) {
 	h.t, h.audit.lines, h.secrets = t, nil, nil
 	h.clock.goes(time.Minute)

@@ -19,22 +19,25 @@ import (
 )
 
 const (
-	// mostStreams are the questions that one connection may have open.
+	// mostStreams is the maximum number of concurrent streams of a connection, over gRPC and
+	// HTTP/2.
 	mostStreams = 1 << 8
-	// maxCallHeader is how many bytes the headers of a call may have. Those of the request that Envoy asks about are in the message.
+	// maxCallHeader is the maximum size of the headers of a call, in bytes. The headers of the
+	// request that Envoy checks are in the message.
 	maxCallHeader = 16 << 10
-	// longestConnection is how long one lasts, so that a gateway finds replicas that are new.
+	// longestConnection is the maximum age of a connection, so that a gateway finds new replicas.
 	longestConnection = 5 * time.Minute
 )
 
-// GRPC serves the door that Envoy asks.
+// GRPC returns the server of the ext_authz endpoint, which Envoy calls.
 func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
 
-// grpc serves the door for those who say what they have to within a time.
+// grpc is GRPC with the time that a call may take.
 func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
-			source := peerOf(gatewayOf(ctx)) // the address of the gateway's own caller is in the message, which is not read yet
+			// The address of the gateway's caller is in the message, which is not read yet.
+			source := peerOf(gatewayOf(ctx))
 			if trusts(d.Trusted, source) {
 				source = netip.Addr{}
 			}
@@ -42,13 +45,15 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 				return nil, status.Error(codes.Unavailable, "too many requests are being answered; ask again")
 			}
 			ctx, cancel := context.WithTimeout(ctx, slowest)
-			context.AfterFunc(ctx, func() { // at the end of the question at the latest, which ends its context
+			// This runs at the timeout, or earlier at the end of the call, which cancels ctx.
+			context.AfterFunc(ctx, func() {
 				cancel()
 				d.InFlight.leave(source)
 			})
 			return ctx, nil
 		}),
-		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { // in words that repeat nothing
+		// The message is constant, so that it does not echo the service name.
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.Unimplemented, "there is nothing by this name")
 		}),
 		grpc.MaxRecvMsgSize(maxCheck),
@@ -66,7 +71,7 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 	return s
 }
 
-// contain makes a panic a failure of one request.
+// contain recovers a panic, so that it fails one request and not the process.
 func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -77,7 +82,7 @@ func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	return next(ctx, req)
 }
 
-// careful makes a panic over a message a failure of that one: messages are read before contain is asked.
+// careful recovers a panic while a message is decoded, which happens before contain is called.
 type careful struct{ encoding.CodecV2 }
 
 func (c careful) Unmarshal(data mem.BufferSlice, to any) (err error) {

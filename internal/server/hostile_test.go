@@ -21,7 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Row 10, 15 and 16.
+// Rows 10, 15 and 16.
 func TestHostileRequestsAreRefusedAndLeaveNothingBehind(t *testing.T) {
 	s := newStreet(t)
 	secret := s.Tokens["indexer"]
@@ -54,7 +54,7 @@ func TestHostileRequestsAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"the token in the query":              {get("/verify?access_token=" + secret), 401},
 		"HTTP/1.0 with a host":                {"GET /verify HTTP/1.0\r\nHost: x\r\n" + auth + "\r\n\r\n", 200},
 		"HTTP/3.0":                            {"GET /verify HTTP/3.0\r\nHost: x\r\n" + auth + "\r\n\r\n", 505},
-		"another length and chunks":           {strings.Replace(chunked("/oauth2/revoke", urlencoded, "token=x"), "\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n", 1), 200}, // chunks count, RFC 9112, 6.3
+		"another length and chunks":           {strings.Replace(chunked("/oauth2/revoke", urlencoded, "token=x"), "\r\n\r\n", "\r\nContent-Length: 3\r\n\r\n", 1), 200}, // chunks win, RFC 9112, section 6.3
 		"chunks in chunks":                    {get("/verify", "Transfer-Encoding: chunked, chunked", auth), 501},
 	}
 	for _, path := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
@@ -143,7 +143,8 @@ func TestWhoSendsSlowlyIsLetGo(t *testing.T) { // [row 16]
 	}
 }
 
-// What is wrong with a credential is nobody's business: at each door the refusals are the same, byte for byte.
+// Callers must not learn what is wrong with a credential: the refusals of an endpoint are equal,
+// byte for byte.
 func TestRefusalsOfACredentialAreOneAnswer(t *testing.T) {
 	world := newHouse(t)
 	good := world.Tokens["indexer"]
@@ -209,7 +210,7 @@ func TestRefusalsOfACredentialAreOneAnswer(t *testing.T) {
 	}
 }
 
-// Of a key that is there twice the last one counts, whatever its case: the same at each time, and for everybody.
+// The last of two equal keys counts, whatever its case. That holds each time and for every caller.
 func TestHostileReviewsAreRefusedOrAnsweredForWhatTheySayLast(t *testing.T) {
 	s := newStreet(t)
 	good, bad := `"`+s.Tokens["indexer"]+`"`, `"`+s.Tokens["ended"]+`"`
@@ -283,7 +284,7 @@ func TestHostileChecksAreRefused(t *testing.T) {
 	s.noLeak("the log", s.audit.text())
 }
 
-// The clock fails once at each door, since it is what every door asks.
+// The clock panics once for each endpoint, since every endpoint reads it.
 func TestAPanicBehindADoorIsAFailureOfThatRequest(t *testing.T) {
 	s := newStreet(t)
 	client, now := s.dial(), s.World.Now

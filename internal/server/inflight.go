@@ -9,27 +9,28 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Shares of the requests in flight.
+// Divisors of the requests in flight.
 const (
-	// verifyShare is the part that is for verification alone: a quarter. Requests that wait for passwords or for the API server
-	// cannot take it.
+	// verifyShare is the divisor of the part that is reserved for verification: a quarter. Requests
+	// that wait for password checks or for the API server cannot take it.
 	verifyShare = 4
-	// inFlightShare is the part that one source has at most: a quarter. So a source that sends or reads slowly leaves the rest
-	// to others.
+	// inFlightShare is the divisor of the part that one source may have: a quarter. So a source
+	// that sends or reads slowly leaves the rest to others.
 	inFlightShare = 4
 )
 
-// InFlight bounds how many requests a replica answers at once, in all and of each source. The zero InFlight, and nil, have no
-// bound. It takes no lock, allocates nothing and never grows. Two sources may share one slot; each process draws the slots anew.
+// InFlight limits how many requests a replica serves at once, in total and for each source. The
+// zero InFlight and nil have no limit. It takes no lock, allocates nothing and never grows. Two
+// sources may share a slot; the seed of the slots changes with each process.
 type InFlight struct {
 	max     int64
 	refused func()
 	now     atomic.Int64
 	seed    maphash.Seed
-	slots   [1 << 12]atomic.Int64 // of sources
+	slots   [1 << 12]atomic.Int64 // counts by source
 }
 
-// NewInFlight returns a bound, and tells refused of each request beyond it.
+// NewInFlight returns a limit of most requests. It calls refused for each request beyond the limit.
 func NewInFlight(most int, refused func()) *InFlight {
 	return &InFlight{max: int64(most), refused: refused, seed: maphash.MakeSeed()}
 }
@@ -38,8 +39,9 @@ func (f *InFlight) slot(source netip.Addr) *atomic.Int64 {
 	return &f.slots[maphash.Comparable(f.seed, verify.SourceNetwork(source))%uint64(len(f.slots))]
 }
 
-// enter counts a request of a source, if it is within the bounds. One that is counted must leave. The zero Addr
-// stands for a trusted gateway, which asks on behalf of many callers: it has no bound of its own.
+// enter counts a request of a source and reports whether it is within the limits. A counted request
+// must leave. The zero Addr stands for a trusted gateway, which has no limit of its own: it calls
+// on behalf of many callers.
 func (f *InFlight) enter(isVerification bool, source netip.Addr) bool {
 	if f == nil || f.max == 0 {
 		return true
@@ -73,7 +75,8 @@ func (f *InFlight) leave(source netip.Addr) {
 	}
 }
 
-// within answers requests within the bounds, and refuses others at once.
+// within returns a handler that serves requests within the limits, and refuses others at once with
+// a 503.
 func (d *Doors) within(next *routes, isVerification func(path string) bool) http.Handler {
 	if d.InFlight == nil || d.InFlight.max == 0 {
 		return next

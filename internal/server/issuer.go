@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// issuer returns the URL under which callers reach the operator. Without --issuer, it is the host that the request names, if
-// that is the operator's: whoever writes a Host header, such as a cache that is being poisoned, does not make programs send
-// tokens elsewhere. X-Forwarded-Host never counts. Without an issuer the answer was written.
+// issuer returns the URL under which callers reach the operator. Without --issuer, that is the host
+// in the request, if it is one of the operator's own. A forged Host header, such as one that
+// poisons a cache, must not make programs send tokens elsewhere. X-Forwarded-Host is ignored. If ok
+// is false, issuer has written the response.
 func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	switch {
 	case d.Issuer != "":
@@ -29,11 +30,12 @@ func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	}
 }
 
-// isOwnHost reports whether the host of a request is one that the operator is known by: a name in its certificate, at the port
-// of HTTPS or the one that it listens at; or, over loopback, a name of that.
+// isOwnHost reports whether the Host of a request is the operator's own. It is a name in the
+// serving certificate, at port 443 or the port of the listener. Over loopback it is a loopback
+// name.
 func (d *Doors) isOwnHost(r *http.Request) bool {
 	host, text, err := net.SplitHostPort(r.Host)
-	if err != nil { // it names no port
+	if err != nil { // no port in Host
 		host, text, err = net.SplitHostPort(r.Host + ":443")
 	}
 	port, parseErr := strconv.ParseUint(text, 10, 16)
@@ -47,13 +49,14 @@ func (d *Doors) isOwnHost(r *http.Request) bool {
 	return r.TLS != nil && (port == 443 || port == uint64(local.Port())) && d.IsOwnName != nil && d.IsOwnName(host)
 }
 
-// isLoopback reports whether a host is this one, seen from itself.
+// isLoopback reports whether a host is localhost or a loopback address.
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// localOf returns the address at which a request arrived; the zero AddrPort if that is unknown.
+// localOf returns the local address of a request's connection, or the zero AddrPort if it is
+// unknown.
 func localOf(r *http.Request) netip.AddrPort {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {

@@ -10,7 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// ledger is a store of records in memory, from which the index hears of each at once. It fails when it is told to.
+// ledger is a fake record store in memory, which updates the index at once. It fails with a set
+// error.
 type ledger struct {
 	mu     sync.Mutex
 	index  *verify.Index
@@ -104,7 +105,7 @@ func (l *ledger) remove(d token.Digest) error {
 	return nil
 }
 
-// written is how often something was, and how much there is.
+// written returns the number of writes and the number of records.
 func (l *ledger) written() [2]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -123,7 +124,7 @@ func (l *ledger) away() bool {
 	return l.fail != nil
 }
 
-// of is the record of a token.
+// of returns the record of a token.
 func (l *ledger) of(tok string) record.Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()

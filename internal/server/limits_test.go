@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// logInFrom logs in over a connection from an address, with what the request says of forwarding.
+// logInFrom logs in over a connection from an address, with lines of X-Forwarded-For.
 func (h *inn) logInFrom(remote string, forwarded []string, username, secret string) int {
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", nil)
 	fielded("username", username, "password", secret)(r)
@@ -19,10 +19,10 @@ func (h *inn) logInFrom(remote string, forwarded []string, username, secret stri
 	return w.Code
 }
 
-// A stranger whose address cannot be told is counted by their connection, and nobody else is.
+// A caller whose address is unknown is counted by its connection, and no other caller is.
 func TestLoginLimits_UnknownSourceIsCountedByItsConnection(t *testing.T) {
 	for name, x := range map[string]struct {
-		stranger, said string // with % for a number that grows
+		stranger, said string // % stands for a growing number
 		other          string
 		saidOfOther    []string
 	}{

@@ -20,48 +20,52 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// LongestAnswer is how long an answer may take from the end of the request's headers, and how long a listener that is told to
-// stop waits for those that were begun. It is as long as the rest of a request, a wait for the check of a password and the
-// patience with the API server together: nothing is written for an answer that cannot arrive.
+// LongestAnswer is the maximum time of a response, from the end of the request's headers. A
+// listener that stops waits as long for requests in progress. It is the sum of the time to read a
+// request, the wait for a password check, and the wait for the API server. So nothing is written
+// for a response that cannot arrive.
 const LongestAnswer = 25 * time.Second
 
-// Bounds of every listener: a peer that is slow, or says too much, is let go.
+// Timeouts and limits of every listener. They end connections of peers that are slow or send too
+// much.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-	// maxHeader is how many bytes the headers of a request may have, over HTTP/1 and HTTP/2. Gateways let callers send up to
-	// 60 KiB, and turn any answer of this server but 200, 401 and 403 into an error of their own. HTTP/2 counts 32 bytes more
-	// for each header (RFC 9113, section 6.5.2).
+	// maxHeader is the maximum size of a request's headers in bytes, over HTTP/1 and HTTP/2.
+	// Gateways let callers send up to 60 KiB. They turn any response of this server but 200, 401
+	// and 403 into an error of their own. HTTP/2 counts 32 bytes more for each header (RFC 9113,
+	// section 6.5.2).
 	maxHeader = maxCheck + 8<<10
 )
 
-// Listener serves one address, on every replica, until it is told to stop and those who were being served are done.
+// Listener serves one address on every replica. It stops when its context ends and the requests in
+// progress are done.
 type Listener struct {
 	Address string
 	Handler http.Handler
-	GRPC    *grpc.Server // in place of Handler
-	TLS     *tls.Config  // nil: in the clear
-	// Linger is how long new requests are still taken after the order to stop, until those who ask have noticed that we
-	// are not ready any more.
+	GRPC    *grpc.Server // replaces Handler if it is set
+	TLS     *tls.Config  // nil means no TLS
+	// Linger is the shutdown delay: how long new requests are still accepted after the context
+	// ends. In that time, callers notice that the replica is not ready any more.
 	Linger time.Duration
 	Log    logr.Logger
 
-	MaxConnections int            // at once; 0: there is no bound. One address has a quarter of them at most
-	Trusted        []netip.Prefix // proxies that may have all of them
-	Refused        func()         // is told of each connection beyond the bound; nil: nobody is
+	MaxConnections int            // concurrent; 0 means no limit. One address has at most a quarter
+	Trusted        []netip.Prefix // proxies that may have all connections
+	Refused        func()         // called for each connection beyond the limit; may be nil
 
-	slowest  time.Duration // of what is sent, in tests; 0: as above
-	idle     time.Duration // of strangers, in tests; 0: as above
+	slowest  time.Duration // replaces readTimeout and headerTimeout in tests if it is positive
+	idle     time.Duration // replaces strangerIdle in tests if it is positive
 	socket   net.Listener
 	stopping atomic.Bool
 	bound    atomic.Pointer[net.Addr]
 }
 
-// NeedLeaderElection says that every replica serves.
+// NeedLeaderElection returns false: every replica serves.
 func (*Listener) NeedLeaderElection() bool { return false }
 
-// Addr is where it listens; nil until it does.
+// Addr returns the local address, or nil before Start.
 func (l *Listener) Addr() net.Addr {
 	if a := l.bound.Load(); a != nil {
 		return *a
@@ -69,7 +73,7 @@ func (l *Listener) Addr() net.Addr {
 	return nil
 }
 
-// Ready fails until it listens, and from the order to stop on.
+// Ready returns an error before Start, and from the end of its context on.
 func (l *Listener) Ready() error {
 	if l.bound.Load() == nil || l.stopping.Load() {
 		return errors.New("not listening")
@@ -77,14 +81,14 @@ func (l *Listener) Ready() error {
 	return nil
 }
 
-// acceptor is what serves the connections of a socket.
+// acceptor serves the connections of a listening socket.
 type acceptor interface {
 	Serve(socket net.Listener) error
-	// Shutdown takes nothing new, and waits for what was begun until ctx ends.
+	// Shutdown accepts no new requests, and waits for those in progress until ctx ends.
 	Shutdown(ctx context.Context) error
 }
 
-// Listen takes the address, so that Start cannot fail for that. Connections wait until Start.
+// Listen binds the address, so that Start cannot fail to. Connections are queued until Start.
 func (l *Listener) Listen(ctx context.Context) error {
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 	if err != nil {
@@ -94,7 +98,7 @@ func (l *Listener) Listen(ctx context.Context) error {
 	return nil
 }
 
-// Close gives the address back, if it was taken and Start was never called.
+// Close releases the address if Listen has bound it and Start is never called.
 func (l *Listener) Close() error {
 	if l.socket == nil {
 		return nil
@@ -102,7 +106,7 @@ func (l *Listener) Close() error {
 	return l.socket.Close()
 }
 
-// Start serves until ctx ends, and a little longer.
+// Start serves until ctx ends and the shutdown delay and the requests in progress are over.
 func (l *Listener) Start(ctx context.Context) error {
 	if l.socket == nil {
 		if err := l.Listen(ctx); err != nil {
@@ -135,7 +139,7 @@ func (l *Listener) Start(ctx context.Context) error {
 	return nil
 }
 
-// overHTTP serves HTTP/1 and HTTP/2.
+// overHTTP returns a server of HTTP/1 and HTTP/2.
 func (l *Listener) overHTTP(ctx context.Context) acceptor {
 	headers, body := headerTimeout, readTimeout
 	if l.slowest > 0 {
@@ -149,7 +153,7 @@ func (l *Listener) overHTTP(ctx context.Context) acceptor {
 		WriteTimeout:                 LongestAnswer,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader,
-		TLSConfig:                    l.TLS.Clone(), // it is completed
+		TLSConfig:                    l.TLS.Clone(), // the server completes its copy
 		ErrorLog:                     log.New(quiet{l.Log}, "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		ConnContext:                  withConn,
@@ -179,7 +183,8 @@ func (s webServer) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// overGRPC serves gRPC with its own transport: that of net/http answers half as many questions.
+// overGRPC serves gRPC with grpc-go's own transport. The handler for net/http serves half as many
+// calls.
 type overGRPC struct {
 	server *grpc.Server
 	tls    *tls.Config
@@ -209,7 +214,7 @@ func (s overGRPC) Shutdown(ctx context.Context) error {
 	}
 }
 
-// guarded makes a panic a failure of one request.
+// guarded recovers a panic, so that it fails one request and not the process.
 func guarded(next http.Handler, log logr.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -222,7 +227,8 @@ func guarded(next http.Handler, log logr.Logger) http.Handler {
 	})
 }
 
-// quiet takes what net/http logs: broken connections and handshakes, which are the peers' affair.
+// quiet logs what net/http reports at verbosity 1: broken connections and failed handshakes, which
+// peers cause.
 type quiet struct{ log logr.Logger }
 
 func (q quiet) Write(line []byte) (int, error) {

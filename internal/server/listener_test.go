@@ -22,7 +22,8 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// listen starts a listener on a free port of loopback, and returns how to end it and what became of it.
+// listen starts a listener on a free loopback port. It returns the function that stops it, and the
+// channel with the result of Start.
 func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.Listener, stop context.CancelFunc, ended chan error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -41,7 +42,7 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	return l, stop, ended
 }
 
-// await waits until a listener is ready, or is not any more. It must not end before.
+// await waits until a listener is ready, or no longer ready. It fails if the listener ends before.
 func await(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -117,7 +118,7 @@ func TestAPanicIsAFailureOfOneRequest(t *testing.T) {
 	}
 }
 
-// What comes over the wire is whatever it is. Each of these gets an answer or is let go, and the doors go on.
+// Each of these arbitrary inputs gets a response or a closed connection, and the server goes on.
 func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
 	h := newHouse(t)
 	l, _, _ := listen(t, h.Handler(), h.audit.logger())
@@ -153,7 +154,7 @@ func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
 	h.noLeak("the log", h.audit.text())
 }
 
-// A question that is begun and never asked to its end is let go, and nobody waits for it at the end.
+// An unfinished request is dropped, and the shutdown does not wait for it.
 func TestAQuestionThatNeverEndsIsLetGo(t *testing.T) { // [row 16]
 	h := newHouse(t)
 	l, stop, ended := listen(t, h.GRPCWithin(200*time.Millisecond), h.audit.logger())

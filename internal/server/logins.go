@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Fields of the login protocols.
+// Field names of the login protocols.
 const (
 	fieldUsername   = "username"
 	fieldPassword   = "password"
@@ -30,24 +30,25 @@ const (
 	fieldClientSecret = "client_secret"
 )
 
-// mostLogin is how many bytes the body of a login may have.
+// mostLogin is the maximum body size of a login, in bytes.
 const mostLogin = 16 << 10
 
-// loginFields reads the fields of a login. A name and what is secret are in the body alone: addresses get into logs.
+// loginFields reads the fields of a login. Usernames and secrets are accepted in the body alone,
+// since URLs end up in access logs.
 func loginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
 	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
 	if err != nil {
 		return fields.Fields{}, err
 	}
 	for _, name := range []string{fieldUsername, fieldPassword, fieldRefresh, fieldClientSecret} {
-		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // of a query everything is text
+		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // a query field is always text
 			return fields.Fields{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
 	}
 	return fields.Read(w, r, mostLogin, fields.Query|fields.Body, known...)
 }
 
-// namedBy takes the name and the password out of fields.
+// namedBy returns the name and the password in fields.
 func namedBy(f fields.Fields) (named, error) {
 	username, err := f.Required(fieldUsername)
 	if err != nil {
@@ -67,7 +68,8 @@ func namedBy(f fields.Fields) (named, error) {
 	return named{username: login.NormalizeUsername(username), secret: secret}, nil
 }
 
-// nameOf takes the name and the password out of the fields of a login, or out of its Authorization header.
+// nameOf returns the name and the password in the fields of a login, or in its Authorization
+// header.
 func nameOf(r *http.Request, f fields.Fields) (named, error) {
 	n, there, readable := namedIn(r)
 	if !there {
@@ -84,7 +86,7 @@ func nameOf(r *http.Request, f fields.Fields) (named, error) {
 	return n, nil
 }
 
-// accountIDIn is the account that a login is to be of; nil: it does not say.
+// accountIDIn returns the account_id in fields, or nil if there is none.
 func accountIDIn(f fields.Fields, required bool) (*int64, error) {
 	id, there, err := f.Integer(fieldAccountID, 1, 1<<53-1)
 	switch {
@@ -95,13 +97,13 @@ func accountIDIn(f fields.Fields, required bool) (*int64, error) {
 	case required:
 		return nil, &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required of an integrator"}
 	default:
-		return nil, nil //nolint:nilnil // none is an answer
+		return nil, nil //nolint:nilnil // nil is a valid result
 	}
 }
 
-// enter says who has that name and password, and of which client their login is: of the one whose account_id is in the fields,
-// which an integrator must name; or else of the preferred one, by its name, if they have an account there; or else of
-// their usual one.
+// enter authenticates a user and chooses the client of the login. An account_id in the fields
+// decides, and an integrator must send one. Next comes the client named preferred, if the user has
+// an account there, and last the user's default account.
 func (d *Doors) enter(r *http.Request, n named, f fields.Fields, preferred string) (login.User, login.Client, error) {
 	id, err := accountIDIn(f, n.integrator)
 	if err != nil {
@@ -121,9 +123,10 @@ func (d *Doors) enter(r *http.Request, n named, f fields.Fields, preferred strin
 	return u, c, err
 }
 
-// authenticate says who has that name and password, and puts it into the audit log if it is nobody.
+// authenticate returns the user of a name and a password. It writes an audit event if the login is
+// denied or rate limited.
 func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
-	if !d.Verifier.Open() { // what is known of users may be as old
+	if !d.Verifier.Open() { // the directory of users may be as stale as the index
 		return login.User{}, login.ErrUnavailable
 	}
 	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: d.caller(r)})
@@ -143,14 +146,14 @@ func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 	return u, err
 }
 
-// counted counts how a login ended.
+// counted reports the result of a login.
 func (d *Doors) counted(r *http.Request, result string) {
 	if d.Counted != nil {
 		d.Counted(protocolOf(r), result)
 	}
 }
 
-// protocolOf names the protocol that a path belongs to.
+// protocolOf returns the name of the login protocol that a path belongs to.
 func protocolOf(r *http.Request) string {
 	for prefix, name := range map[string]string{"/auth/": "teletracker", "/security/": "spectrum", "/oauth2/": "oauth"} {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -160,16 +163,17 @@ func protocolOf(r *http.Request) string {
 	return "funnelback"
 }
 
-// isLogin says whether a credential is that of somebody who logged in.
+// isLogin reports whether a credential of this kind comes from a login.
 func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
-// loginFailed writes a login that was not opened to the audit log.
+// loginFailed writes an audit event for a failed login.
 func (d *Doors) loginFailed(r *http.Request, line audit.Line) {
 	line.Event, line.Protocol = audit.LoginFailed, protocolOf(r)
 	d.Audit.Limited(d.from(r, line))
 }
 
-// knownAs is the name of the user who is tried. A name that nobody has is not told: it may be a password in the wrong field.
+// knownAs returns the name of the User that a login tried, or an empty string if none exists. An
+// unknown username is not logged: it may be a password in the wrong field.
 func (d *Doors) knownAs(n named) string {
 	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
 		return u.Name
@@ -177,7 +181,7 @@ func (d *Doors) knownAs(n named) string {
 	return ""
 }
 
-// open opens a login, and puts it into the audit log.
+// open opens a login, and writes an audit event.
 func (d *Doors) open(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
 	o, err := d.Logins.Open(r.Context(), u, c, t)
 	if err != nil {
@@ -189,7 +193,7 @@ func (d *Doors) open(r *http.Request, u login.User, c login.Client, t login.Term
 	return o, nil
 }
 
-// turnedAway counts a login of somebody who is known and may not, and puts it into the audit log.
+// turnedAway reports a login that an authenticated user may not open, and writes an audit event.
 func (d *Doors) turnedAway(r *http.Request, u login.User, err error) {
 	if errors.Is(err, login.ErrUnavailable) {
 		d.counted(r, "Unavailable")
@@ -199,14 +203,15 @@ func (d *Doors) turnedAway(r *http.Request, u login.User, err error) {
 	d.loginFailed(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: u.Name})
 }
 
-// tell puts what was opened into the audit log.
+// tell writes an audit event for an opened login.
 func (d *Doors) tell(r *http.Request, line audit.Line, o login.Opened) {
 	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
 	line.Protocol = protocolOf(r)
 	d.Audit.Write(d.from(r, line))
 }
 
-// refresh exchanges a refresh token of a login at a client, at any if that is empty, and puts what came of it into the audit log.
+// refresh exchanges a refresh token and writes an audit event. If client is not empty, the session
+// must be at that client.
 func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
 	arrived := d.Now()
 	text, err := f.Required(fieldRefresh)
@@ -230,8 +235,8 @@ func (d *Doors) refresh(r *http.Request, f fields.Fields, client string) (login.
 	return o, nil
 }
 
-// refreshFailed writes a refresh token that was not accepted to the audit log, and names a record of its session where there is
-// one, or was until that was ended.
+// refreshFailed writes an audit event for a refused refresh token. It names a record of the
+// session, if the session exists or this replica knew it before it ended.
 func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error) {
 	line := d.from(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
 	if errors.Is(err, login.ErrUnavailable) {
@@ -242,7 +247,8 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	}
 	if denied, isKnown := errors.AsType[*login.Denied](err); isKnown {
 		line.Token, line.Client, line.User = denied.Record.Name(), denied.Record.Client, denied.Record.User
-	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive { // a live session has deleted records too, one for each refresh
+	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive {
+		// A live session has deleted records too, one for each refresh.
 		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
 	} else if k, ok := d.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
 		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, doors[doorLogin], ""
@@ -252,7 +258,7 @@ func (d *Doors) refreshFailed(r *http.Request, presented token.Token, err error)
 	d.Audit.Limited(line)
 }
 
-// failed writes the answer to an error of a login, or of the fields of one.
+// failed writes the response to an error of a login or of its fields.
 func (d *Doors) failed(w http.ResponseWriter, err error, how []string) {
 	status, f := refusal(w, err)
 	if status == http.StatusUnauthorized && how != nil {
@@ -261,7 +267,8 @@ func (d *Doors) failed(w http.ResponseWriter, err error, how []string) {
 	answer(w, status, f)
 }
 
-// refusal says how an error is answered, in the words that all protocols share. It sets the headers that go with it.
+// refusal returns the status and the fault of an error, which all protocols share. It sets
+// Retry-After where the caller may retry.
 func refusal(w http.ResponseWriter, err error) (int, fault) {
 	field, isField := errors.AsType[*fields.Error](err)
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
@@ -290,15 +297,15 @@ func refusal(w http.ResponseWriter, err error) (int, fault) {
 	}
 }
 
-// seconds are whole ones, rounded up, for a header.
+// seconds returns a duration in whole seconds, rounded up and at least 1, for a header.
 func seconds(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
 
-// endLogin ends the login that a request presents, in a header or in a cookie. A credential of another kind stays: who would
-// log out with it does not know what it is.
+// endLogin ends the login that a request presents in a header or a cookie. It refuses other kinds
+// of credentials: a caller that logs out with one has mistaken it for a login.
 func (d *Doors) endLogin(r *http.Request) error {
-	if fromElsewhere(r) { // a browser sends cookies along with what any page has it load
+	if fromElsewhere(r) { // a browser sends cookies with requests that pages of other sites make
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
 	p := presentedIn(r.Header)

@@ -68,7 +68,7 @@ func TestAPageOfAnotherSiteDoesNotUseAPasswordThatABrowserRemembers(t *testing.T
 	}
 }
 
-// A browser sends the cookies of a login along with what a page of another site has it load, or links to.
+// A browser sends the cookies of a login with requests that another site's page makes or links to.
 func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
 	for what, x := range map[string]struct {
 		headers []part

@@ -28,7 +28,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// house is the world of the vectors with doors in it. Its clock stands still.
+// house is a test server over the data of the verification vectors. Its clock stands still.
 type house struct {
 	*verifytest.World
 	*server.Doors
@@ -38,14 +38,14 @@ type house struct {
 	url   string
 }
 
-// audit keeps what was said, in the audit log and in the log.
+// audit records the lines of the audit log and of the operator's log.
 type audit struct {
 	mu    sync.Mutex
 	lines []string
-	wrong error // of the lines of the audit log
+	wrong error // schema violations of the audit log
 }
 
-// log is an audit log whose lines are kept, each as it is in the schema.
+// log returns an audit log whose lines are recorded and checked against the schema.
 func (a *audit) log(t testing.TB, now func() time.Time) *auditlog.Log {
 	t.Helper()
 	t.Cleanup(func() {
@@ -67,7 +67,7 @@ func (a *audit) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// events returns the lines of an event, each as what is in it.
+// events returns the lines of an event, decoded.
 func (a *audit) events(t testing.TB, of auditlog.Event) []map[string]any {
 	t.Helper()
 	var all []map[string]any
@@ -94,7 +94,7 @@ func (a *audit) text() string {
 	return strings.Join(a.lines, "\n")
 }
 
-// records is a store that fails when it is told to.
+// records is a fake record store that fails with a set error.
 type records struct {
 	mu   sync.Mutex
 	held map[token.Digest]record.Record
@@ -124,7 +124,7 @@ func (s *records) RetireAnyway(_ context.Context, r record.Record) error {
 	return nil
 }
 
-// newHouse opens the doors of the vectors' world. The test itself is a proxy that they trust.
+// newHouse starts a test server. It trusts the test as a proxy.
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{World: verifytest.Load(t), t: t, audit: &audit{}, store: &records{held: map[token.Digest]record.Record{}}}
@@ -156,7 +156,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// reply is an answer, read to its end.
+// reply is a response with its whole body.
 type reply struct {
 	status int
 	header http.Header
@@ -185,7 +185,7 @@ func (h *house) do(method, path string, header http.Header, body string) reply {
 	return reply{res.StatusCode, res.Header, string(text)}
 }
 
-// post sends a form, as the holder of a token: by name, or nobody.
+// post sends a form with the token of that name, or without a token if by is empty.
 func (h *house) post(path, by string, form url.Values) reply {
 	h.t.Helper()
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
@@ -195,7 +195,7 @@ func (h *house) post(path, by string, form url.Values) reply {
 	return h.do(http.MethodPost, path, header, form.Encode())
 }
 
-// json reads a body into what it holds, by name.
+// json decodes the body.
 func (r reply) json(t *testing.T) map[string]any {
 	t.Helper()
 	var got map[string]any
@@ -205,13 +205,13 @@ func (r reply) json(t *testing.T) map[string]any {
 	return got
 }
 
-// query writes what a vector requires.
+// query returns the requirements of a vector as a query.
 func query(v verifytest.Vector) string {
 	q := url.Values{"permission": v.Requires.Permissions, "role": v.Requires.Roles, "client": v.Requires.Clients}
 	return q.Encode()
 }
 
-// noLeak looks for every token of the world, in a text that somebody else may read.
+// noLeak fails if a text holds a token or a digest of the vectors.
 func (h *house) noLeak(where, text string) {
 	h.t.Helper()
 	for name, tok := range h.Tokens {

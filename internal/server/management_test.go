@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// Who a caller of the management is, and at which client.
+// The caller of a management request, and its client.
 func TestWhoManages(t *testing.T) {
 	h := newOpenInn(t)
 	login, app := h.login("alice"), h.appToken("developer")
@@ -24,7 +24,7 @@ func TestWhoManages(t *testing.T) {
 		path   string
 		parts  []part
 		status int
-		scope  desk.Scope // that was asked about, if it was
+		scope  desk.Scope // scope of the call, if there was one
 	}{
 		"a login":                                    {ofAcme, []part{bearer(login)}, 200, desk.Scope{Client: "acme"}},
 		"a login, by X-Security-Token":               {ofAcme, []part{security(login)}, 200, desk.Scope{Client: "acme"}},
@@ -88,14 +88,16 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 		tok := h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "own"})
 		h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "other"})
 		first := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
-		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data") // the answer was lost [row 20]
+		// The first response was lost. [row 20]
+		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
 		if h.books.written() != [2]int{5, 3} || h.good(first) {
 			t.Errorf("%s: after a retry there are %v", name, h.books.written())
 		}
 		if !h.good(tok) || !h.good(second) {
 			t.Errorf("%s: the old one or the new one is not good", name)
 		}
-		if got := h.call(http.MethodPost, x.path, bearer(tok)); got.status != 409 { // it has arrived: it was used
+		// The first response arrived: its token was used.
+		if got := h.call(http.MethodPost, x.path, bearer(tok)); got.status != 409 {
 			t.Errorf("%s: once more: %d %s", name, got.status, got.body)
 		}
 		if got := h.call(http.MethodPost, strings.ReplaceAll(x.path, "own", "other"), bearer(second)); strings.Contains(x.path, "own") && got.status != 403 {
@@ -190,7 +192,8 @@ func TestSelfRotation_RefusalSaysWhenOrWho(t *testing.T) {
 	h.clean()
 }
 
-// A key is that of who sends it: what one administrator was given is not taken back because another has the same key.
+// Callers have keys of their own. The token of one administrator is not replaced because another
+// sends the same key.
 func TestTheSameKeyOfAnotherCallerIsAnotherOne(t *testing.T) {
 	h := newOpenInn(t)
 	h.appToken("client~primary")
@@ -203,7 +206,7 @@ func TestTheSameKeyOfAnotherCallerIsAnotherOne(t *testing.T) {
 	h.clean()
 }
 
-// Nothing in a body is heeded there, and nothing is taken for a restriction that is none.
+// A body has no effect there, and a caller must not take it for a restriction.
 func TestARotationSaysNothingInItsBody(t *testing.T) {
 	h := newOpenInn(t)
 	tok := h.appToken("reader")
@@ -256,7 +259,7 @@ func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 	h.clean()
 }
 
-// What is declared in a manifest has its token in a Secret, and in no answer.
+// The token of a manifest is in its Secret, and in no response.
 func TestWhatIsDeclaredIsRotatedIntoItsSecret(t *testing.T) {
 	h := newOpenInn(t)
 	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "indexer"})

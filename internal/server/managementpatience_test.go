@@ -14,7 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// stuck is a desk behind which the API server does not answer: what is written never is, nor what is read, unless shows says so.
+// stuck is a management service whose API server never responds. With shows, reads of one token
+// succeed.
 type stuck struct {
 	desk.Desk
 	shows bool
@@ -56,7 +57,7 @@ func (s stuck) RotateOwn(ctx context.Context, _ desk.Caller, _ token.Digest, _ s
 
 func (s stuck) Revoke(ctx context.Context, _ desk.Scope, _ string) error { return wait(ctx) }
 
-// ask hands a request to the doors without a network between, and says how long the answer took.
+// ask passes a request to the handler without a network, and returns the response and its duration.
 func (h *inn) ask(ctx context.Context, request string, parts ...part) (*httptest.ResponseRecorder, time.Duration) {
 	method, path, _ := strings.Cut(request, " ")
 	r := httptest.NewRequest(method, path, nil).WithContext(ctx)
@@ -69,7 +70,7 @@ func (h *inn) ask(ctx context.Context, request string, parts ...part) (*httptest
 	return w, time.Since(began)
 }
 
-// What docs/security.md says of how long a request waits. Whoever has gone is waited for all the same.
+// The wait that docs/security.md promises. It applies even if the caller is gone.
 func TestTheManagementWaitsFiveSecondsForTheAPIServer(t *testing.T) {
 	requests := map[string]part{
 		"GET " + ofAcme:                                   nil,
@@ -79,7 +80,7 @@ func TestTheManagementWaitsFiveSecondsForTheAPIServer(t *testing.T) {
 		"DELETE " + ofAcme + "/appdeveloper":              nil,
 		"POST " + ofAcme + "/appdeveloper/clone":          object(`{"name":"copy"}`),
 		"POST " + ofAcme + "/other/rotate":                nil,
-		"POST " + ofAcme + "/appdeveloper/rotate":         nil, // its own
+		"POST " + ofAcme + "/appdeveloper/rotate":         nil, // the caller's own
 		"POST /application-tokens/v1/rotate":              nil,
 		"DELETE /admin-api" + ofAcme + "/appdeveloper":    nil,
 		"POST /admin-api/application-tokens/v1/rotate":    nil,
@@ -88,7 +89,7 @@ func TestTheManagementWaitsFiveSecondsForTheAPIServer(t *testing.T) {
 	for request, body := range requests {
 		for _, shows := range []bool{true, false} {
 			if shows && strings.HasPrefix(request, "GET") && strings.HasSuffix(request, "appdeveloper") {
-				continue // nothing is in the way
+				continue // nothing waits here
 			}
 			for name, gone := range map[string]bool{"whoever asked waits": false, "whoever asked has gone": true} {
 				synctest.Test(t, func(t *testing.T) {

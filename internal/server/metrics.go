@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// door is one of the protocols in which we are asked.
+// door is an endpoint, or a group of endpoints, as metrics and audit log name it.
 type door int
 
 const (
@@ -27,13 +27,14 @@ var doors = [...]string{
 	doorLogin: "login", doorLogout: "logout", doorManage: "manage",
 }
 
-// Metrics of the doors.
+// Metrics holds the metrics of the endpoints.
 type Metrics struct {
-	answer   [len(doors)][]prometheus.Counter // looked up once, since it is on the path of every request
+	answer   [len(doors)][]prometheus.Counter // looked up once, since every request counts
 	duration [len(doors)]prometheus.Observer
 }
 
-// NewMetrics counts answers by door and result, and observes by door how many seconds each took.
+// NewMetrics returns metrics that count answers by endpoint and verdict, and observe the duration
+// of each in seconds by endpoint.
 func NewMetrics(answers *prometheus.CounterVec, durations *prometheus.HistogramVec) *Metrics {
 	m := &Metrics{}
 	for d, name := range doors {

@@ -8,21 +8,22 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Permissions that these doors ask of their callers.
+// Permissions that introspection and revocation require of their callers.
 const (
 	permissionIntrospect = "sec.token.introspect"
 	permissionRevoke     = "sec.token.revoke"
 
-	// permissionIntrospectAll lets a resource server introspect tokens of other clients than its own. "sec.token.*" does not
-	// cover it.
+	// permissionIntrospectAll lets a resource server introspect tokens of clients other than its
+	// own. "sec.token.*" does not cover it.
 	permissionIntrospectAll = "sec.escalate.introspect"
 )
 
-// maxForm is how many bytes a form may have: a token, a hint, a client's name and secret. It holds the longest token that is in
-// the headers of a request, so that a resource server learns of that, too, that it is not active.
+// maxForm is the maximum size of a form in bytes: a token, a hint, a client's name and secret. It
+// is as large as a CheckRequest. So a resource server can introspect even the overlong tokens that
+// ext_authz receives, and learns that they are not active.
 const maxForm = maxCheck
 
-// form reads the parameters of a request by RFC 6749: each at most once, in the body, and nowhere else.
+// form parses the parameters of a request by RFC 6749: in the body alone, and each at most once.
 func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
 		problem(w, http.StatusUnsupportedMediaType, "invalid_request", "send application/x-www-form-urlencoded")
@@ -52,15 +53,16 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	return r.PostForm, true
 }
 
-// caller is who calls, by a credential of its own.
+// caller is the caller of an endpoint, with the credential of its own that it presents.
 type caller struct {
 	presented
-	client  string // the name that goes with it, where it comes as the secret of an OAuth client
+	client  string // client name, if the credential is the secret of an OAuth client
 	byName  bool
 	isBasic bool
 }
 
-// callerOf takes the caller's own credential: a bearer token, or a token as the secret of a client (RFC 6749, 2.3.1).
+// callerOf returns the caller's own credential: a bearer token, or a token as the secret of an
+// OAuth client (RFC 6749, section 2.3.1).
 func callerOf(r *http.Request, f url.Values) caller {
 	c := caller{presented: credentialOf(r.Header)}
 	if name, secret, basic := r.BasicAuth(); basic {
@@ -80,7 +82,8 @@ func callerOf(r *http.Request, f url.Values) caller {
 	return c
 }
 
-// facts of the caller's own credential: where a name goes with it, it is that of its client.
+// facts returns the facts to verify the caller's credential by. A client name that goes with it
+// must be the name of its client.
 func (c caller) facts() verify.Facts {
 	if !c.byName {
 		return verify.Facts{}
@@ -88,7 +91,7 @@ func (c caller) facts() verify.Facts {
 	return verify.Facts{Clients: []string{c.client}}
 }
 
-// unauthenticated refuses a caller, in the scheme that it tried.
+// unauthenticated writes a 401 with the challenge of the scheme that the caller used.
 func (c caller) unauthenticated(w http.ResponseWriter) {
 	switch {
 	case c.isBasic:
@@ -101,7 +104,8 @@ func (c caller) unauthenticated(w http.ResponseWriter) {
 	problem(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
 }
 
-// authenticated says who calls, if the caller holds the permission.
+// authenticated returns the identity of a caller that holds the permission. If ok is false, it has
+// written the response.
 func (d *Doors) authenticated(w http.ResponseWriter, r *http.Request, c caller, at door, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}
@@ -124,7 +128,8 @@ func (d *Doors) authenticated(w http.ResponseWriter, r *http.Request, c caller, 
 	return verify.Identity{}, false
 }
 
-// introspection is the answer of RFC 7662, 2.2. Of a token that is not good it says that alone.
+// introspection is the response of RFC 7662, section 2.2. For a token that is not valid, only
+// active is set.
 type introspection struct {
 	Active      bool     `json:"active"`
 	Scope       string   `json:"scope,omitempty"` // permissions, separated by spaces
@@ -141,7 +146,7 @@ type introspection struct {
 	Permissions []string `json:"apptoken_permissions,omitempty"`
 }
 
-// introspect answers a resource server (RFC 7662).
+// introspect serves token introspection for resource servers (RFC 7662).
 func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
@@ -152,12 +157,13 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	asks := principal{Identity: by}
-	// A token of another client is required to be of this one, and so is not active, and its use is not noted.
+	// A token of another client fails this requirement. So it is not active, and its use is not
+	// recorded.
 	facts := verify.Facts{Clients: []string{by.Client.Name}}
 	if asks.holds(permissionIntrospectAll) {
 		facts.Clients = nil
 	}
-	if !d.Verifier.Knows(f.Get("token")) { // it is looked for in the API server
+	if !d.Verifier.Knows(f.Get("token")) { // the verifier reads it from the API server
 		end, err := d.begin(asks)
 		if err != nil {
 			d.finish(w, err)
@@ -165,8 +171,9 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 		}
 		defer end()
 	}
-	// The resource server does not say where it was presented, nor with which session: a token with ranges is not known to
-	// be in them, nor one of a session to be in that.
+	// A resource server sends neither the address from which a token was presented nor its session
+	// ID. So a token with source ranges is outside of them, and a session token is without its
+	// session.
 	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), facts, d.origin(r).untold())
 	switch {
 	case verdict == verify.Good:
@@ -193,7 +200,7 @@ func introspected(who verify.Identity) introspection {
 	return in
 }
 
-// serverMetadata is the document of RFC 8414, 2.
+// serverMetadata is the document of RFC 8414, section 2.
 type serverMetadata struct {
 	Issuer            string   `json:"issuer"`
 	Token             string   `json:"token_endpoint,omitempty"`
@@ -206,7 +213,7 @@ type serverMetadata struct {
 	RevocationAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
 }
 
-// metadata says where the doors of OAuth are.
+// metadata serves the URLs of the OAuth endpoints (RFC 8414).
 func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
 	issuer, ok := d.issuer(w, r)
 	if !ok {

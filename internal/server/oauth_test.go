@@ -38,7 +38,7 @@ func TestOnlyWhoMayIntrospectIsAnswered(t *testing.T) {
 func TestACallerMayAuthenticateAsAnOAuthClientToo(t *testing.T) {
 	h := newHouse(t)
 	basic := func(user, password string) http.Header {
-		req, _ := http.NewRequest(http.MethodPost, "/", nil) //nolint:noctx // for its header alone
+		req, _ := http.NewRequest(http.MethodPost, "/", nil) //nolint:noctx // used for its header alone
 		req.SetBasicAuth(user, password)
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return req.Header
@@ -115,7 +115,7 @@ func TestBadFormsAreRefusedAndSaidNothingOf(t *testing.T) {
 	h.noLeak("the audit log", h.audit.text())
 }
 
-// A stranger learns nothing by revoking, and ends nothing.
+// A caller without the token and the permission learns nothing by a revocation, and ends nothing.
 func TestWhoMayRevokeWhat(t *testing.T) {
 	for name, x := range map[string]struct {
 		by, what string
@@ -165,7 +165,7 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 	}
 }
 
-// Row 12: a revocation that was not stored is not claimed.
+// Row 12: a revocation that was not stored is not reported as done.
 func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
 	h := newHouse(t)
 	h.store.fail = errors.New("the store is away")
@@ -181,7 +181,8 @@ func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
 	}
 }
 
-// The store is away, and the token is not in the index: whether it is gone, nobody can tell.
+// The store is unreachable and the token is not in the index, so the server cannot tell whether it
+// is gone.
 func TestWhatCannotBeLookedUpIsNotSaidToBeRevoked(t *testing.T) {
 	h := newHouse(t)
 	h.store.fail = errors.New("the store is away")

@@ -14,14 +14,16 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// byHolder is how the audit log calls a caller who ended a login by a credential of that login.
+// byHolder is the audit log's name for a caller that ended a login with a credential of that login.
 const byHolder = "holder"
 
-// mostPatience is how long a revocation waits for the API server.
+// mostPatience is how long a revocation or a management request waits for the API server.
 const mostPatience = 5 * time.Second
 
-// revoke ends a token (RFC 7009). Whoever presents a token may end it, whatever else it is good for; whoever holds
-// sec.token.revoke any of its own client. What is no token, is gone, or is of somebody else is answered alike.
+// revoke serves token revocation (RFC 7009). A caller that presents a token may end it, whatever
+// else the token permits. A caller that holds sec.token.revoke may end any token of its own client.
+// A text that is no token, a token that is gone, and a token of another client get the same
+// response.
 func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
@@ -57,13 +59,14 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	switch _, verdict := d.ask(r.Context(), doorRevoke, f.Get("token"), c.facts(), d.origin(r)); {
 	case verdict.Open():
 		unavailable(w)
-	case verdict == verify.Unknown: // the store was asked, so it is gone
+	case verdict == verify.Unknown: // the verifier has asked the API server: the record is gone
 		done(w)
 	case verdict == verify.ClientRefused:
 		c.unauthenticated(w)
 	default:
 		client := digest.RecordName()
-		if k, ok := d.Verifier.Known(f.Get("token")); ok { // a tenant may hold many tokens, each with a budget of its own
+		// A tenant may hold many tokens, each with a budget of its own.
+		if k, ok := d.Verifier.Known(f.Get("token")); ok {
 			client = k.Client
 		}
 		d.budgetedRevocation(w, digest.RecordName(), client, func() {
@@ -72,7 +75,8 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// budgetedRevocation takes a revocation from the budget of its caller, which for a token that ends itself is its own.
+// budgetedRevocation takes a revocation from the budget of its caller. A token that ends itself is
+// its own caller.
 func (d *Doors) budgetedRevocation(w http.ResponseWriter, caller, client string, revoke func()) {
 	end, err := d.beginAs(caller, client)
 	if err != nil {
@@ -83,16 +87,17 @@ func (d *Doors) budgetedRevocation(w http.ResponseWriter, caller, client string,
 	revoke()
 }
 
-// endRefresh ends the session of a refresh token, if it is at the client; at any, if that is empty.
+// endRefresh ends the session of a refresh token. If client is not empty, the session must be at
+// that client.
 func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client, by string) {
 	presented, err := token.Parse(text)
-	if err != nil || d.Logins == nil { // nobody logs in here: there is none
+	if err != nil || d.Logins == nil { // without logins there are no refresh tokens
 		done(w)
 		return
 	}
 	switch err := d.Logins.EndRefreshOf(r.Context(), presented, client, d.caller(r)); {
 	case isLimited(err), errors.Is(err, login.ErrUnavailable):
-		// Once there are no reads left, a token that does not exist is in the log, too.
+		// A source that has no reads left gets here even for a token that does not exist.
 		d.Audit.Limited(d.from(r, audit.Line{Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by}))
 		status, f := refusal(w, err)
 		answer(w, status, f)
@@ -103,18 +108,19 @@ func (d *Doors) endRefresh(w http.ResponseWriter, r *http.Request, text, client,
 	done(w)
 }
 
-// isLimited reports whether a caller asks too often.
+// isLimited reports whether a login error is a rate limit.
 func isLimited(err error) bool {
 	_, limited := errors.AsType[*login.Limited](err)
 	return limited
 }
 
-// done is the answer to every revocation after which the token is good for nothing, or never was.
+// done writes the response to every revocation after which the token is not valid, or never was.
 func done(w http.ResponseWriter) { answer(w, http.StatusOK, struct{}{}) }
 
-// end deletes the record of a token, if it is of the client; of any, if that is empty. Success is said only of what is
-// done. A token at the end of its life is as good as gone, and its record stays as the reason; a login is not, as long as it
-// can be refreshed, and ends with all that there is of its session.
+// end deletes the record of a token. If client is not empty, the token must be one of that client.
+// It reports success only after the deletion. An expired token is not valid anyway, and its record
+// stays as the reason. A login is different: as long as it can be refreshed, it ends with all
+// records of its session.
 func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), mostPatience)
 	defer cancel()
@@ -127,7 +133,7 @@ func (d *Doors) end(w http.ResponseWriter, r *http.Request, digest token.Digest,
 		return
 	case err == nil && isLogin(rec.Kind) && d.Logins != nil:
 		if err = d.Logins.End(ctx, digest); errors.Is(err, login.ErrDenied) {
-			err = nil // somebody else has ended it
+			err = nil // another request has ended it
 		}
 	case err == nil:
 		err = d.Records.RetireAnyway(ctx, rec)

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// strangeRefresh is a refresh token that was never issued.
+// strangeRefresh returns a refresh token that was never issued.
 func strangeRefresh(t *testing.T) string {
 	t.Helper()
 	minted, err := token.Mint(token.Refresh, rand.Reader)
@@ -31,7 +31,8 @@ func TestStrangersWhoRevokeDoNotFillTheLog(t *testing.T) {
 	if answers[http.StatusOK] == 0 || answers[http.StatusTooManyRequests] == 0 || len(answers) != 2 {
 		t.Errorf("the answers are %v, want success while their source has reads left, and none afterwards", answers)
 	}
-	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 { // the clock stands still
+	// The clock stands still.
+	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 {
 		t.Errorf("%d lines of what nobody knows, want 10", n)
 	}
 	h.clean()

@@ -13,13 +13,13 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// grants of the token endpoint (RFC 6749).
+// Grants of the token endpoint (RFC 6749).
 const (
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
 )
 
-// tokenAnswer is the answer of RFC 6749, 5.1.
+// tokenAnswer is the response of RFC 6749, section 5.1.
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" doc:"Always Bearer"`
@@ -28,7 +28,7 @@ type tokenAnswer struct {
 	Scope        string `json:"scope,omitempty" doc:"The permissions of the user at the client, separated by spaces"`
 }
 
-// oauthToken is the token endpoint of RFC 6749.
+// oauthToken serves the token endpoint of RFC 6749.
 func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 	o, err := d.grant(w, r)
 	switch {
@@ -45,7 +45,7 @@ func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 	if who, verdict := d.Verifier.As(o.User.Name, o.Client.Name, d.source(r)); verdict == verify.Good {
 		res.Scope = strings.Join(who.Permissions, " ")
 	}
-	w.Header()["Pragma"] = []string{"no-cache"} // as RFC 6749 wants it
+	w.Header()["Pragma"] = []string{"no-cache"} // required by RFC 6749, section 5.1
 	answer(w, http.StatusOK, res)
 }
 
@@ -74,10 +74,11 @@ func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, err
 	}
 }
 
-// errClient says that a program which has shown whose it is asks for a login at another client.
+// errClient reports that a program with a client's token asks for a login at another client.
 var errClient = errors.New("the program is of another client")
 
-// grantPassword logs in. Where the program goes by the name of a client at which the user has an account, the login is of that.
+// grantPassword opens a login. If the program's name is that of a client at which the user has an
+// account, the login is at that client.
 func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p program) (login.Opened, error) {
 	n, err := namedBy(f)
 	if err != nil {
@@ -94,13 +95,13 @@ func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p program) (logi
 	return d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
 
-// program is what asks for a login.
+// program is the OAuth client that asks for a login.
 type program struct {
-	name  string // of a client, or any other that programs know themselves by; empty: it does not say
-	shown bool   // by a token of the client of that name
+	name  string // client_id: the name of a client, or any other text; may be empty
+	shown bool   // the program has sent a token of the client of that name
 }
 
-// proven is the client that a program has shown to be of; empty: none.
+// proven returns the client whose token the program has sent, or an empty string.
 func (p program) proven() string {
 	if !p.shown {
 		return ""
@@ -108,8 +109,9 @@ func (p program) proven() string {
 	return p.name
 }
 
-// programOf takes the client_id out of the body or out of the Authorization header. A program is a public client and needs no
-// secret (RFC 6749, 2.4); one that sends a secret must send a token of that client, and has to do with logins of that alone.
+// programOf returns the program in the body or in the Authorization header. A program is a public
+// client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client named
+// client_id, and limits the program to logins at that client.
 func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (program, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {
@@ -142,13 +144,14 @@ func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Field
 	case verdict.Open():
 		unavailable(w)
 	default:
-		c.isBasic = true // bearers have no business here
+		c.isBasic = true // the challenge is Basic, since a bearer token is not accepted here
 		c.unauthenticated(w)
 	}
 	return program{}, errRefused
 }
 
-// grantRefused writes the answer to an error as RFC 6749, 5.2 has it: what is not accepted as a grant is a bad request.
+// grantRefused writes the response to an error. By RFC 6749, section 5.2, a grant that is not
+// accepted is a 400.
 func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
@@ -166,7 +169,7 @@ func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
 	switch status {
 	case http.StatusUnauthorized:
 		status, f.Error, f.Description = http.StatusBadRequest, "invalid_grant", "the name, the password or the refresh token is not accepted"
-	case http.StatusForbidden: // of somebody who has no account to log in at
+	case http.StatusForbidden: // the user has no account to log in at
 		status, f.Error = http.StatusBadRequest, "invalid_grant"
 	}
 	answer(w, status, f)

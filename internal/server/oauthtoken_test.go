@@ -12,7 +12,7 @@ import (
 
 const tokenKeys = "access_token expires_in refresh_token scope token_type"
 
-// granting are the fields of the grant password.
+// granting returns the fields of the password grant.
 func granting(user string, more ...string) []string {
 	return with(with(credentials(user), "grant_type", "password"), more...)
 }
@@ -77,7 +77,7 @@ func TestTheTokenEndpointRefreshes(t *testing.T) {
 	h.clean()
 }
 
-// What RFC 6749, 5.2, calls each fault.
+// The error codes of RFC 6749, section 5.2.
 func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 	h := newOpenInn(t)
 	app := h.appToken("reader")
@@ -129,7 +129,7 @@ func TestFaultsOfTheTokenEndpoint(t *testing.T) {
 	h.clean()
 }
 
-// RFC 6749, 6: a program that has shown whose it is refreshes logins of that client, and no others.
+// RFC 6749, section 6: a program that sends a client's token refreshes logins of that client alone.
 func TestAProgramWithASecretRefreshesItsOwnLoginsAlone(t *testing.T) {
 	h := newOpenInn(t)
 	app := h.appToken("reader")

@@ -11,33 +11,34 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// description is what the OpenAPI document says of an operation; one without an id is not in it.
+// description describes an operation in the OpenAPI document. The document omits operations without
+// an id.
 type description struct {
 	id, tag, summary string
 	path             []param
 	query            []param
 	headers          []param
-	body             any       // nil: there is none
+	body             any       // nil: no body
 	in               encodings // of the body
-	optional         bool      // the body is
+	optional         bool      // the body may be absent
 	by               who
-	answer           any    // in JSON; nil: there is no body
-	or               any    // what the answer may be instead; nil: nothing
-	says             string // of the answer; empty: OK
-	acts             bool   // although it is a GET: no HEAD does that
-	later            bool   // the answer may also be that it will be done
-	header           string // of the answer, that carries a token
-	fails            []int  // beside those that follow from the body, and from who may call
-	fault            any    // what the answer is then; nil: a fault
+	answer           any    // in JSON; nil: no body
+	or               any    // alternative to answer; nil: none
+	says             string // description of the response; empty: OK
+	acts             bool   // a GET that changes something, so it does not serve HEAD
+	later            bool   // the response may also be a 202
+	header           string // response header that carries a token
+	fails            []int  // statuses, beside those that body and by imply
+	fault            any    // body of errors; nil: a fault
 }
 
 // param is a parameter.
 type param struct {
 	name, text string
-	number     bool // and not text
+	number     bool // an integer; otherwise a string
 }
 
-// encodings of a body.
+// encodings are the media types of a request body.
 type encodings []string
 
 const (
@@ -51,17 +52,17 @@ var (
 	anyEncoding = encodings{inForm, inMultipart, inJSON}
 )
 
-// who may call.
+// who is the set of callers that an operation accepts.
 type who int
 
 const (
 	byAnybody   who = iota
-	byToken         // with a token
-	byName          // with a name and a password
-	byPrincipal     // with either
+	byToken         // callers with a token
+	byName          // callers with a name and a password
+	byPrincipal     // callers with either
 )
 
-// Names of the ways to authorise in the document.
+// Names of the security schemes in the document.
 const (
 	schemeOAuth    = "login"
 	schemeBearer   = "token"
@@ -76,7 +77,8 @@ var schemes = map[who][]map[string][]string{
 	byPrincipal: {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
 }
 
-// openAPI describes operations in OpenAPI 3.1. It panics on types that cannot be described, which are ours.
+// openAPI returns the OpenAPI 3.1 document of operations. It panics on a type that cannot be
+// described: all types are this package's own, so tests find it.
 func openAPI(all []operation) []byte {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := huma.OpenAPI{
@@ -108,7 +110,7 @@ func openAPI(all []operation) []byte {
 	return append(text, '\n')
 }
 
-// schemaName is that of a type of ours, in the form that such names have.
+// schemaName returns the schema name of a type.
 func schemaName(t reflect.Type, hint string) string {
 	if t.Name() == "" {
 		return "Empty"

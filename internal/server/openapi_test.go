@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// members goes into a document by names.
+// members returns the value at a path of member names.
 func members(in any, names ...string) any {
 	for _, name := range names {
 		object, _ := in.(map[string]any)
@@ -35,7 +35,7 @@ func loaded(t *testing.T) map[string]any {
 	return description().document
 }
 
-// operationsIn are those of the document: method and path.
+// operationsIn returns the operations of the document by method and path.
 func operationsIn(doc map[string]any) map[string]map[string]any {
 	all := map[string]map[string]any{}
 	for path, at := range asObject(doc["paths"]) {
@@ -138,7 +138,7 @@ func TestEveryOperationIsWhole(t *testing.T) {
 	}
 }
 
-// Every route is in the document, or here with the reason.
+// Every route is in the document, or in this list with the reason why it is not.
 func TestEveryRouteIsDescribed(t *testing.T) {
 	without := map[string]string{
 		"GET /security/rest": "its answer is WADL",
@@ -150,9 +150,10 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	for _, route := range routes {
 		method, path, _ := strings.Cut(route, " ")
 		if method == "" {
-			method = http.MethodGet // /verify answers to every method alike
+			method = http.MethodGet // /verify serves every method alike
 		}
-		if rest, second := strings.CutPrefix(path, "/admin-api"); second { // the same under the name that programs know
+		// Existing programs know the same operation by this path.
+		if rest, second := strings.CutPrefix(path, "/admin-api"); second {
 			if !slices.Contains(routes, method+" "+rest) {
 				t.Errorf("%s has no twin", route)
 			}
@@ -200,7 +201,8 @@ func TestTheDocumentSaysHowToAuthoriseAsSwaggerUINeedsIt(t *testing.T) {
 	}
 }
 
-// What is made in an answer has its token there. A rotation may be one of what is declared, whose token goes into a Secret.
+// A token that is made in a request is in its response. A rotation may be one of a declared token,
+// whose new version goes into a Secret.
 func TestRotationsAloneMayBeDoneLater(t *testing.T) {
 	for name, operation := range operationsIn(loaded(t)) {
 		if later := members(operation, "responses", "202") != nil; later != strings.HasSuffix(name, "/rotate") {
@@ -224,7 +226,7 @@ func TestTheDocumentHoldsNoSecret(t *testing.T) {
 	}
 }
 
-// The bodies that the tests send are those that the document describes.
+// The bodies that the tests send match the document.
 func TestRequestsThatAreGoodAreAsTheDocumentSays(t *testing.T) {
 	loaded(t)
 	for at, bodies := range map[string][]string{

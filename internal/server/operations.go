@@ -4,7 +4,8 @@ import (
 	"net/http"
 )
 
-// Bodies of the login protocols, as they are described. They are read field by field, in each encoding: see logins.go.
+// Bodies of the login protocols, for the OpenAPI document. Handlers read them field by field, in
+// each encoding: see logins.go.
 type (
 	loginBody struct {
 		Username  string `json:"username"`
@@ -40,7 +41,7 @@ type (
 	}
 )
 
-// Tags of operations, in the order in which they are shown.
+// Tags of operations, in the order of the document.
 const (
 	tagOAuth      = "OAuth 2.0"
 	tagClient     = "Application tokens of a client"
@@ -51,7 +52,7 @@ const (
 	tagVerify     = "Verification"
 )
 
-// operations are all that the doors and protocols answer to.
+// operations returns every operation of the HTTP endpoints.
 func (d *Doors) operations() []operation {
 	all := []operation{
 		{"", pathVerify, d.forwardAuth, description{
@@ -59,7 +60,8 @@ func (d *Doors) operations() []operation {
 			query: []param{{name: "permission", text: "A permission that must be held"}, {name: "role", text: "A role that must be held"}, {name: "client", text: "The client that the token must be of"}},
 			by:    byToken, says: "The token is good: headers X-Apptoken-… say whose it is.", fails: []int{400, 401, 403, 503},
 		}},
-		{"", "/verify/{requirements}/-/{path}", d.forwardAuthByPath, description{ // routes.verifyByPath answers the others of its form
+		// This pattern is for the document: routes.verifyByPath serves any number of segments.
+		{"", "/verify/{requirements}/-/{path}", d.forwardAuthByPath, description{
 			id: "verifyByPath", tag: tagVerify, summary: "The same, with what is required in the path, for a gateway that appends the path of the request",
 			path: []param{
 				{name: "requirements", text: "As many segments as needed, each permission=…, role=… or client=…; none is fine"},
@@ -90,7 +92,7 @@ func (d *Doors) operations() []operation {
 		header := w.Header()
 		header["Content-Type"] = isJSON
 		restrain(header)
-		_, _ = w.Write(document) //nolint:errcheck // whoever asked has gone
+		_, _ = w.Write(document) //nolint:errcheck // the caller is gone
 	}})
 }
 
@@ -127,7 +129,8 @@ func (d *Doors) loginOperations() []operation {
 		{http.MethodGet, "/security/rest/token/logout", d.spectrumLogout, description{
 			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login that calls", by: byToken, acts: true, answer: success{}, fails: []int{401, 403, 503},
 		}},
-		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot}, // no JSON: its document is WADL
+		// It has no description: its document is WADL, not JSON.
+		{method: http.MethodGet, path: "/security/rest", serve: d.spectrumRoot},
 	}
 	return append(all, bothPrefixes(operation{http.MethodPost, "/account/v1/login", d.formLogin, description{
 		id: "formLogin", tag: tagFunnelback, summary: "Log in, for a token in the header X-Security-Token",
@@ -136,7 +139,8 @@ func (d *Doors) loginOperations() []operation {
 	}})...)
 }
 
-// deskOperations are those of application tokens: of the user who calls, and of a client.
+// deskOperations returns the operations on application tokens: of the calling user, and of a
+// client.
 func (d *Doors) deskOperations() []operation {
 	key := []param{{name: "Idempotency-Key", text: "A text of your choice: the same request of the same caller with the same text is a retry, for five minutes"}}
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCaller, description{
@@ -147,7 +151,7 @@ func (d *Doors) deskOperations() []operation {
 	for _, of := range []struct {
 		at, suffix, tag string
 		path            []param
-		lists           func(manager) manager // lets in who may see them
+		lists           func(manager) manager // who may list, get and delete tokens
 	}{
 		{"/application-tokens/v1/clients/{client}/application-token", "OfClient", tagClient, []param{{name: "client", text: "The name of the client"}}, permitted},
 		{"/application-tokens/v1/application-token", "OfUser", tagUser, nil, anybody},
@@ -186,11 +190,11 @@ func (d *Doors) deskOperations() []operation {
 	return all
 }
 
-// anybody lets in whoever got as far.
+// anybody returns serve unchanged: an authenticated caller needs no permission.
 func anybody(serve manager) manager { return serve }
 
-// bothPrefixes are the operations at their paths and at those that begin with /admin-api, under which programs know them. The
-// document has the shorter ones.
+// bothPrefixes returns operations at their paths and below /admin-api, which existing programs use.
+// The document has the shorter paths alone.
 func bothPrefixes(ops ...operation) []operation {
 	all := ops
 	for _, op := range ops {

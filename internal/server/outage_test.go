@@ -89,7 +89,7 @@ func TestWhileTheStoreIsAwayNothingIsClaimedAndTokensGoOn(t *testing.T) {
 	h.clean()
 }
 
-// Nobody has heard of the API server: who people are cannot be told either.
+// Before the first contact with the API server, users cannot be authenticated either.
 func TestBeforeTheStoreWasHeardOfNobodyLogsIn(t *testing.T) {
 	h := newInn(t)
 	h.Verifier = closed(h)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Parts of requests.
+// Options for test requests.
 
 func header(name string, values ...string) part {
 	return func(r *http.Request) { r.Header[name] = append(r.Header[name], values...) }
@@ -24,12 +24,12 @@ func from(address string) part {
 	return func(r *http.Request) { r.Header.Set("X-Forwarded-For", address) }
 }
 
-// encoded is a name and a password as the Authorization header has them.
+// encoded returns a name and a password as in the Authorization header.
 func encoded(name, text string) string {
 	return base64.StdEncoding.EncodeToString([]byte(name + ":" + text))
 }
 
-// basic and integrator are a user by name and password.
+// basic and integrator authenticate a user by name and password.
 func basic(user string) part {
 	return header("Authorization", "Basic "+encoded(usernames[user], passwords[user]))
 }
@@ -38,17 +38,17 @@ func integrator(user string) part {
 	return header("Authorization", "Integrator "+encoded(usernames[user], passwords[user]))
 }
 
-// credentials are the fields that name a user.
+// credentials returns the fields with a user's name and password.
 func credentials(user string) []string {
 	return []string{"username", usernames[user], "password", passwords[user]}
 }
 
-// with adds fields.
+// with returns fields with more fields added.
 func with(fields []string, more ...string) []string {
 	return append(append([]string{}, fields...), more...)
 }
 
-// raw is a body of a type.
+// raw sets a body and its Content-Type.
 func raw(kind, text string) part {
 	return func(r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
@@ -58,7 +58,7 @@ func raw(kind, text string) part {
 	}
 }
 
-// fielded is a form of names and values, in pairs.
+// fielded sets a form of names and values, in pairs.
 func fielded(pairs ...string) part {
 	var written []string
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -67,7 +67,7 @@ func fielded(pairs ...string) part {
 	return raw(urlencoded, strings.Join(written, "&"))
 }
 
-// parted is the same in parts.
+// parted sets the same as a multipart form.
 func parted(pairs ...string) part {
 	var text strings.Builder
 	w := multipart.NewWriter(&text)
@@ -84,10 +84,10 @@ func parted(pairs ...string) part {
 
 func object(text string) part { return raw("application/json", text) }
 
-// addressed is the query.
+// addressed sets the query.
 func addressed(query string) part { return func(r *http.Request) { r.URL.RawQuery = query } }
 
-// both are two parts.
+// both applies two options.
 func both(first, second part) part {
 	return func(r *http.Request) {
 		first(r)

@@ -16,16 +16,18 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// named is a user's name and password, as a request has them.
+// named is a name and a password that a request presents.
 type named struct {
 	username   string
 	secret     password.Secret
-	integrator bool // a user of several accounts, who must say which
+	integrator bool // a user of several accounts, who must choose one
 }
 
-// namedIn takes a name and a password out of the Authorization header (RFC 7617, and the scheme Integrator that is like it).
-// there is true where somebody tries, and ok where it counts: not beside a second such header, which may say something else, and
-// not where a browser adds it to what another site had it send.
+// namedIn returns the name and password in the Authorization header, by RFC 7617 or by the scheme
+// Integrator, which has the same format. there reports whether the request has such a header. ok
+// reports whether the header counts. A header beside a second one does not, since the two may
+// differ. In a request of another site's page it does not either: browsers add stored credentials
+// there.
 func namedIn(r *http.Request) (n named, there, ok bool) {
 	values := r.Header["Authorization"]
 	credentials := ""
@@ -49,16 +51,16 @@ func namedIn(r *http.Request) (n named, there, ok bool) {
 	return n, true, err == nil
 }
 
-// mostUsername is how many bytes the name of a user may have: 254 characters of up to four.
+// mostUsername is the maximum length of a username: 254 characters of up to four bytes.
 const mostUsername = 4 * 254
 
-// principal is who calls: by a token of theirs, or by name and password.
+// principal is an authenticated caller, by a token or by name and password.
 type principal struct {
 	verify.Identity
-	digest token.Digest // of the token; zero if there is none
+	digest token.Digest // of the token; zero for a caller by name and password
 }
 
-// by is how the audit log calls a principal.
+// by returns the name of a principal in the audit log.
 func (p principal) by() string {
 	if p.digest != (token.Digest{}) {
 		return p.ID.String()
@@ -66,8 +68,9 @@ func (p principal) by() string {
 	return "user " + p.Subject
 }
 
-// asCaller returns the principal as the management API knows it. A login ends soon, but that is no end of what the user may
-// make: they log in again. An application token speaks for a program, and for no longer than it lives.
+// asCaller returns the principal as a caller of the management service. The end of a login does not
+// limit the lifetime of tokens that its user makes, since the user can log in again. An application
+// token speaks for a program, and what it makes ends no later than the token itself.
 func (p principal) asCaller() desk.Caller {
 	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
 	if p.Kind == token.Application || p.Kind == token.UserApplication {
@@ -76,8 +79,8 @@ func (p principal) asCaller() desk.Caller {
 	return desk.Caller{ID: p.by(), Subject: p.Subject, Holds: holds, Escalates: p.holds(desk.PermissionEscalate)}
 }
 
-// payer returns whose budget a request is taken from: a user's, whichever of their credentials they come with, since they may
-// have many; or that of an ApplicationToken, whichever its version.
+// payer returns the key of the budget that pays for a request. It is the user, since a user may
+// have many credentials. Without a user it is the ApplicationToken, whichever version is presented.
 func (p principal) payer() string {
 	if p.User != nil {
 		return "user " + p.User.Name
@@ -85,12 +88,13 @@ func (p principal) payer() string {
 	return "token " + p.Subject
 }
 
-// errRefused says that the answer was written.
+// errRefused reports that the response was written.
 var errRefused = errors.New("refused")
 
-// principalOf says who calls, by whatever they present: a token in a header, or a name and a password. A cookie is not
-// enough, since a browser sends it along with whatever any page asks it to. Where client is not empty, a user who comes by
-// name is taken to be there. The error is errRefused, and then the answer was written.
+// principalOf authenticates a caller: by a token in a header, or by a name and a password. A cookie
+// is not enough, since a browser sends it with requests that any page makes. If client is not
+// empty, a user with name and password is authenticated at that client. The only error is
+// errRefused.
 func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
 	n, byName, readable := namedIn(r)
 	p := credentialOf(r.Header)
@@ -116,7 +120,7 @@ func (d *Doors) principalOf(w http.ResponseWriter, r *http.Request, client strin
 	return principal{}, errRefused
 }
 
-// byName checks a name and a password, for one request.
+// byName authenticates a user by name and password, for one request.
 func (d *Doors) byName(w http.ResponseWriter, r *http.Request, n named, client string) (principal, error) {
 	u, c, err := d.enterAt(w, r, n, client)
 	if err != nil {
@@ -136,7 +140,8 @@ func (d *Doors) byName(w http.ResponseWriter, r *http.Request, n named, client s
 	return principal{}, errRefused
 }
 
-// enterAt is enter with the account_id in the query, if there is one. Where client is not empty, it must be that.
+// enterAt is enter with the account_id in the query. If client is not empty, the account must be at
+// that client.
 func (d *Doors) enterAt(w http.ResponseWriter, r *http.Request, n named, client string) (login.User, login.Client, error) {
 	f, err := fields.Read(w, r, 0, fields.Query, fieldAccountID)
 	if err != nil {
@@ -149,12 +154,14 @@ func (d *Doors) enterAt(w http.ResponseWriter, r *http.Request, n named, client 
 	return u, c, err
 }
 
-// errElsewhere says that the caller is known and has no business there, which is answered as if there was nothing.
+// errElsewhere reports that an authenticated user has no account at the client of a request. The
+// response is a 404.
 var errElsewhere = errors.New("the user has no such account")
 
-// fromElsewhere reports whether a browser sends a request for a page of another host: as it says itself, or, if it is an
-// old one, by where the page is from. An old browser sends no Origin with a GET that follows a link or loads an image, but
-// it sends a Referer. Programs send none of the three.
+// fromElsewhere reports whether a browser sends a request for a page of another host. It goes by
+// Sec-Fetch-Site, or in older browsers by Origin and Referer. An older browser sends no Origin with
+// a GET that follows a link or loads an image, but it sends a Referer. Programs send none of the
+// three.
 func fromElsewhere(r *http.Request) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return slices.ContainsFunc(site, func(s string) bool { return s != "same-origin" && s != "none" })
@@ -167,7 +174,7 @@ func fromElsewhere(r *http.Request) bool {
 	return false
 }
 
-// hostOf returns the host and port of the URL of a page; empty if it has none.
+// hostOf returns the host and port of a page's URL, or an empty string.
 func hostOf(page string) string {
 	_, host, _ := strings.Cut(page, "://")
 	if end := strings.IndexAny(host, "/?#"); end >= 0 {
@@ -176,7 +183,8 @@ func hostOf(page string) string {
 	return host
 }
 
-// basicFor asks for a name and a password: a page that asks by itself not in a way at which the browser would, and keep the answer.
+// basicFor returns the challenge for a name and a password. A script of a page gets a Bearer
+// challenge instead: on a Basic challenge, the browser would prompt for a password and store it.
 func basicFor(r *http.Request) []string {
 	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || fromElsewhere(r) {
 		return challenge
@@ -184,7 +192,7 @@ func basicFor(r *http.Request) []string {
 	return basic
 }
 
-// unauthorized refuses somebody whom nobody knows, and says how to become known.
+// unauthorized writes a 401 with a challenge.
 func unauthorized(w http.ResponseWriter, how []string) {
 	w.Header()["Www-Authenticate"] = how
 	problem(w, http.StatusUnauthorized, "unauthorized", "a token, or a name and a password, is required and was not accepted")

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// rotateToken is POST …/rotate: by an administrator, or by whoever holds the token.
+// rotateToken serves POST …/rotate, for administrators and for the holder of the token.
 func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) error {
 	if err := saysNothing(w, r); err != nil {
 		return err
@@ -20,7 +20,8 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if err != nil {
 		return err
 	}
-	if m.Subject == d.Desk.Subject(m.scope, m.name) { // told by the credential that calls, and by no look-up
+	// The comparison is with the caller's credential alone, and reads nothing.
+	if m.Subject == d.Desk.Subject(m.scope, m.name) {
 		return d.rotateOwn(w, r, m)
 	}
 	if !m.holds(permissionTokens) {
@@ -42,7 +43,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	return nil
 }
 
-// rotateOwn makes the successor of the token that calls.
+// rotateOwn issues the successor of the token that calls.
 func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
@@ -65,7 +66,8 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) err
 	return nil
 }
 
-// selfRotationRefused tells the audit log of a holder that was refused: it may be a thief, of whom the owner has to know.
+// selfRotationRefused writes an audit event for a refused rotation by a holder. The holder may be a
+// thief, and the owner has to learn of it.
 func (d *Doors) selfRotationRefused(r *http.Request, m managed, err error) {
 	verdict := ""
 	switch {
@@ -80,7 +82,7 @@ func (d *Doors) selfRotationRefused(r *http.Request, m managed, err error) {
 	case isA[*desk.Refused](err):
 		verdict = "NotServed"
 	default:
-		return // nothing was decided
+		return // no decision was made
 	}
 	line := d.from(r, audit.Line{
 		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(),
@@ -97,7 +99,8 @@ func isA[T error](err error) bool {
 	return ok
 }
 
-// rotateCaller is POST /application-tokens/v1/rotate, for a holder who knows nothing but the token.
+// rotateCaller serves POST /application-tokens/v1/rotate, for a holder that knows nothing but its
+// token.
 func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
 	if p, err := d.principalOf(w, r, ""); err == nil {
 		r, cancel := patient(r)
@@ -109,13 +112,14 @@ func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// saysNothing refuses a body: nothing in it would be heeded, and nothing is to be taken for a restriction that is none.
+// saysNothing refuses a body with fields. They would have no effect, and a caller must not take
+// them for a restriction that is in force.
 func saysNothing(w http.ResponseWriter, r *http.Request) error {
 	_, err := fields.ReadInto[struct{}](w, r, mostManaged)
 	return err
 }
 
-// key is by what a request that the caller sent before is known again. Another caller's is another one.
+// key returns the key that identifies a retry of a request. Each caller has keys of its own.
 func (m managed) key(r *http.Request) (string, error) {
 	keys := r.Header["Idempotency-Key"]
 	if len(keys) == 0 {

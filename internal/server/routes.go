@@ -7,24 +7,26 @@ import (
 	"strings"
 )
 
-// operation is one method at one path. Segments in braces stand for any text, which r.PathValue has.
+// operation is one method at one path. A segment in braces matches any text, which r.PathValue
+// returns.
 type operation struct {
-	method string // empty: any
+	method string // empty: any method
 	path   string
 	serve  http.HandlerFunc
 	doc    description
 }
 
-// routes are operations by their paths. A path is not brought into another form, as http.ServeMux does: its redirections repeat
-// what the caller wrote. Nor is a slash that is escaped taken for one: a proxy in front may see another path then.
+// routes routes requests to operations by path. It does not clean paths as http.ServeMux does,
+// whose redirects repeat text of the caller. It does not decode an escaped slash either: a proxy in
+// front may see another path then.
 type routes struct {
 	exact        map[string][]operation
 	patterns     []pattern
-	pages        http.Handler     // of the API UI; nil: there is none
-	verifyByPath http.HandlerFunc // of what is below /verify/, however it goes on; nil: there is none
+	pages        http.Handler     // serves the API UI; nil: there is none
+	verifyByPath http.HandlerFunc // serves all paths below /verify/; nil: there is none
 }
 
-// pattern is a path with segments that stand for any text.
+// pattern is a path with segments that match any text.
 type pattern struct {
 	segments []string
 	at       []operation
@@ -55,7 +57,7 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		all.verifyByPath(w, r)
 		return
 	}
-	if r.URL.Path != pathVerify { // which does it by itself, where it refuses
+	if r.URL.Path != pathVerify { // /verify sets it itself, on refusals alone
 		overTLS(w.Header(), r)
 	}
 	if r.URL.RawPath != "" && escapedSlash.MatchString(r.URL.RawPath) {
@@ -89,12 +91,14 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
 }
 
-// answers says whether an operation is for that method. Whatever tells something to GET tells it to HEAD, without the body.
+// answers reports whether an operation serves a method. HEAD is served like GET, unless the GET
+// changes something.
 func (op *operation) answers(method string) bool {
 	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.acts
 }
 
-// match finds the operations of a path with segments that stand for any text, and notes what they stand for.
+// match returns the operations of the pattern that matches a path, and sets the path values of the
+// request.
 func (all *routes) match(r *http.Request) []operation {
 	got := strings.Split(r.URL.Path, "/")
 	for _, p := range all.patterns {
@@ -125,7 +129,7 @@ func variable(segment string) (string, bool) {
 	return "", false
 }
 
-// nothingHere is the answer for what is not there, and for what the caller may not know of.
+// nothingHere writes a 404: for what does not exist, and for what the caller may not know of.
 func nothingHere(w http.ResponseWriter) {
 	problem(w, http.StatusNotFound, "not_found", "there is nothing at this path")
 }

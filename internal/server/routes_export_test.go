@@ -2,7 +2,7 @@ package server
 
 import "net/http"
 
-// Routes are the methods and paths that the doors answer to; of any method, without one.
+// Routes returns the method and path of every operation; the method is empty for any.
 func Routes(d *Doors) []string {
 	var all []string
 	for _, op := range d.operations() {
@@ -11,7 +11,8 @@ func Routes(d *Doors) []string {
 	return all
 }
 
-// Routing routes requests to these methods and paths, and tells what each of them got.
+// Routing returns a handler that routes to these methods and paths, and reports the route of each
+// request.
 func Routing(routes []string, got func(route string, r *http.Request)) http.Handler {
 	var all []operation
 	for _, route := range routes {

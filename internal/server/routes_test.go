@@ -11,7 +11,8 @@ import (
 
 func TestAPathHasOneSpelling(t *testing.T) {
 	routes := []string{" /any", "GET /a/b", "POST /a/b", "GET /a/{x}", "PUT /a/{x}/c/{y}", "DELETE /a/{x}/c/{y}", "GET /{x}"}
-	for request, want := range map[string]string{ // the route and what stands for its variables, or the status and Allow
+	// The values are the route with its path values, or the status and Allow.
+	for request, want := range map[string]string{
 		"GET /any": "/any", "POST /any": "/any", "PROPFIND /any": "/any", "GET /any?a/b": "/any",
 		"GET /a/b": "GET /a/b", "POST /a/b": "POST /a/b", "GET /a/bb": "GET /a/{x} bb", "GET /a/b%20b": "GET /a/{x} b b", "GET /a/b%3Ab": "GET /a/{x} b:b", "GET /a/b:b": "GET /a/{x} b:b",
 		"GET /a/%C3%BC": "GET /a/{x} ü", "GET /a/%00": "GET /a/{x} \x00", "GET /a/%25": "GET /a/{x} %", "GET /a/%252F": "GET /a/{x} %2F", "GET /a/{x}": "GET /a/{x} {x}", "GET /a/...": "GET /a/{x} ...",
@@ -46,7 +47,7 @@ func TestAPathHasOneSpelling(t *testing.T) {
 	}
 }
 
-// The first of the paths that fit has the request, so no two may fit the same.
+// The first matching pattern gets the request, so no two may match the same path.
 func TestNoRouteStandsInTheWayOfAnother(t *testing.T) {
 	all := server.Routes(newInn(t).Doors)
 	path := func(route string) string { return route[strings.IndexByte(route, ' ')+1:] }
@@ -67,7 +68,7 @@ func TestNoRouteStandsInTheWayOfAnother(t *testing.T) {
 	}
 }
 
-// Nothing of what is asked for comes back.
+// A 404 does not echo the request.
 func TestWhatIsNotThereIsNotRepeated(t *testing.T) {
 	h := newOpenInn(t)
 	for _, path := range []string{"/" + marker, "/auth/" + marker, "/auth/login/" + marker, "/ui/" + marker, "/security/rest/" + marker + "?_wadl", "/application-tokens/v1/" + marker, "/admin-api/" + marker, "/admin-api/auth/login", "/admin-api/oauth2/token"} {

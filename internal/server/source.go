@@ -9,14 +9,14 @@ import (
 	"github.com/apptoken/operator/internal/audit"
 )
 
-// Headers in which a proxy names the address that called it. Trusted proxies are believed in one of
-// them alone: most proxies write one, and pass on what callers write into the other.
+// Headers in which a proxy names the address of its caller. Trusted proxies are believed in one of
+// them alone: most proxies write one, and forward what callers write into the other.
 const (
 	headerXForwardedFor = "X-Forwarded-For"
 	headerForwarded     = "Forwarded"
 )
 
-// unknownSource is why the address of a caller is unknown. The zero unknownSource: it is known.
+// unknownSource is the reason why the address of a caller is unknown.
 type unknownSource uint8
 
 const (
@@ -26,21 +26,21 @@ const (
 	headerMissing                 // a trusted proxy sends no header
 	headerEmpty                   // a line of the header has no element
 	headerMalformed               // a line of the header cannot be parsed
-	notAnAddress                  // an element has no address, but a name such as "unknown", or nothing
-	notTold                       // the endpoint is not told where a credential was presented
+	notAnAddress                  // an element has a name such as "unknown", or nothing
+	notTold                       // the request names no source for the credential
 )
 
-// String returns the word of the audit log.
+// String returns the value in the audit log.
 func (u unknownSource) String() string {
 	return [...]string{"", "NoPeer", "UntrustedPeer", "HeaderMissing", "HeaderEmpty", "HeaderMalformed", "NotAnAddress", "NotTold"}[u]
 }
 
 // origin is where a request came from.
 type origin struct {
-	source  netip.Addr    // of the caller; zero: unknown
+	source  netip.Addr    // of the caller; zero if it is unknown
 	unknown unknownSource // why the source is unknown
-	peer    netip.Addr    // of the connection; zero: it has none
-	limited netip.Addr    // that limits count the request under
+	peer    netip.Addr    // of the connection; zero if it has none
+	limited netip.Addr    // address that limits count the request under
 }
 
 // origin returns where a request came from.
@@ -51,21 +51,21 @@ func (d *Doors) origin(r *http.Request) origin {
 	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], d.Trusted, readXForwardedFor)
 }
 
-// source returns the address of the caller. It is zero where that is unknown.
+// source returns the address of the caller, or the zero Addr if it is unknown.
 func (d *Doors) source(r *http.Request) netip.Addr { return d.origin(r).source }
 
 // caller returns the address that limits count a request under.
 func (d *Doors) caller(r *http.Request) netip.Addr { return d.origin(r).limited }
 
-// from sets where a line of the audit log came from.
+// from sets the origin of a request in an audit event.
 func (d *Doors) from(r *http.Request, line audit.Line) audit.Line {
 	o := d.origin(r)
 	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
 	return line
 }
 
-// untold returns the origin of a request that does not tell where the credential was presented that
-// it is about.
+// untold returns the origin of a request about a credential, where the request does not name the
+// address from which the credential was presented.
 func (o origin) untold() origin {
 	o.source, o.unknown = netip.Addr{}, notTold
 	return o
@@ -74,11 +74,11 @@ func (o origin) untold() origin {
 // lineReader returns the address of a caller in a line of a header.
 type lineReader func(line string, trusted []netip.Prefix) (netip.Addr, unknownSource)
 
-// originOf returns where a request came from. Its source is the address of the connection, or,
-// where that is a trusted proxy, the last one in the lines of a header that is none. The source is
-// unknown where an untrusted peer sends the header, or a trusted proxy sends none, or one without
-// an address. The address of the proxy would then be believed to be that of each of its callers,
-// and ranges that hold the proxy would let all of them in.
+// originOf returns where a request came from. Its source is the address of the connection, if that
+// is no trusted proxy. Otherwise it is the last address in the lines of a header that is no trusted
+// proxy. The source is unknown where an untrusted peer sends the header, or a trusted proxy sends
+// none, or one without an address. Otherwise the address of the proxy would count as that of each
+// of its callers. Source ranges that contain the proxy would then admit all of them.
 //
 // Limits count a request whose source is unknown under the address of the connection. Otherwise all
 // of them would share one key, and one caller would use up the limits of all.
@@ -105,8 +105,9 @@ func originOf(remote string, lines []string, trusted []netip.Prefix, read lineRe
 	return o
 }
 
-// readXForwardedFor returns the last address of a line that is of no trusted proxy, or the first if
-// all are. Empty elements are ignored (RFC 9110, section 5.6.1.2), but not a line of nothing else.
+// readXForwardedFor returns the last address of a line that is no trusted proxy, or the first if
+// all are. It ignores empty elements (RFC 9110, section 5.6.1.2), but not a line that has nothing
+// else.
 func readXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
 	source, why := netip.Addr{}, headerEmpty
 	for more := true; more; {
@@ -134,9 +135,9 @@ func cutLast(list string) (rest, last string, more bool) {
 	return "", list, false
 }
 
-// parseNode parses an address with or without a port, as Azure's gateways write it. IPv6 with a
-// port is in brackets, and without may be. The port may be an obfuscated one, which begins with "_"
-// (RFC 7239, section 6).
+// parseNode parses an address with or without a port, as Azure's gateways write it. An IPv6 address
+// with a port is in brackets, and one without may be. The port may be an obfuscated one, which
+// begins with "_" (RFC 7239, section 6).
 func parseNode(text string) (netip.Addr, bool) {
 	host, port := text, ""
 	switch {
@@ -153,7 +154,7 @@ func parseNode(text string) (netip.Addr, bool) {
 	if port != "" && (port[0] != ':' || !isPort(port[1:])) {
 		return netip.Addr{}, false
 	}
-	address, _ := netip.ParseAddr(host) //nolint:errcheck // zero then
+	address, _ := netip.ParseAddr(host) //nolint:errcheck // zero on an error
 	return address.Unmap().WithZone(""), address.IsValid()
 }
 
@@ -165,7 +166,7 @@ func isPort(text string) bool {
 	return err == nil
 }
 
-// peerOf is the address at the other end of a connection. Zero if it has none.
+// peerOf returns the address of a connection's remote end, or the zero Addr if it has none.
 func peerOf(remote string) netip.Addr {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {

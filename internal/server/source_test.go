@@ -11,7 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// The token in this test is accepted from 192.0.2.0/24 alone, so the status tells which address was believed.
+// The token in this test is accepted from 192.0.2.0/24 alone, so the status shows which address
+// counted.
 func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
 	h := newHouse(t) // trusts 127.0.0.0/8
 	for name, x := range map[string]struct {
@@ -57,8 +58,9 @@ func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
 	}
 }
 
-// The token in this test is accepted from 127.0.0.0/8 alone, where the trusted proxies are. A proxy that says nothing about its
-// caller does not lend the caller its own address. Beside an address, an empty element means nothing (RFC 9110, 5.6.1.2).
+// The token in this test is accepted from 127.0.0.0/8 alone, where the trusted proxies are. A proxy
+// that names no caller does not lend it its own address. Beside an address, an empty element has no
+// meaning (RFC 9110, section 5.6.1.2).
 func TestSource_EmptyForwardedForIsUnknown(t *testing.T) {
 	w := verifytest.Load(t)
 	for name, x := range map[string]struct {
@@ -110,7 +112,8 @@ func FuzzRequired(f *testing.F) {
 	})
 }
 
-// What follows the end of the requirements changes nothing, and what is read was written.
+// Text after the end of the requirements has no effect, and every parsed requirement was in the
+// path.
 func FuzzRequiredInPath(f *testing.F) {
 	for _, seed := range []string{
 		"/verify/-", "/verify/permission=a/-/b", "/verify/permission=%61/role=b/client=c/-/", "/verify//-/", "/verify/permission=%zz/-/", "/verify/permission/-",

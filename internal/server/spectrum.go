@@ -11,24 +11,25 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// The protocol of the Spectrum Technology Platform: session and open tokens (docs/dialects/spectrum.md).
+// This file serves the protocol of the Spectrum Technology Platform: session and open tokens
+// (docs/dialects/spectrum.md).
 
-// mostMinutes is the longest time-to-live that can be asked for: ten years.
+// mostMinutes is the maximum time-to-live that a caller may ask for: ten years.
 const mostMinutes = 10 * 366 * 24 * 60
 
-// access is the answer of the token resources.
+// access is the response of the token resources.
 type access struct {
 	AccessToken string `json:"access_token" doc:"To be sent as Authorization: Bearer"`
 	Session     string `json:"session,omitempty" doc:"To be sent as the cookie SESSION beside it" format:"uuid"`
 	Username    string `json:"username"`
 }
 
-// sessionToken is GET /security/rest/token/access/session/{ttlInMinutes}.
+// sessionToken serves GET /security/rest/token/access/session/{ttlInMinutes}.
 func (d *Doors) sessionToken(w http.ResponseWriter, r *http.Request) {
 	d.spectrumToken(w, r, token.Session)
 }
 
-// openToken is GET /security/rest/token/access/{ttlInMinutes}.
+// openToken serves GET /security/rest/token/access/{ttlInMinutes}.
 func (d *Doors) openToken(w http.ResponseWriter, r *http.Request) { d.spectrumToken(w, r, token.Open) }
 
 func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
@@ -59,7 +60,7 @@ func (d *Doors) openSpectrum(w http.ResponseWriter, r *http.Request, kind token.
 	return d.open(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: d.source(r)})
 }
 
-// minutesIn reads a time-to-live: digits alone. 0 is no limit.
+// minutesIn parses a time-to-live of digits alone. 0 means no limit.
 func minutesIn(text string) (time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > mostMinutes {
@@ -71,14 +72,14 @@ func minutesIn(text string) (time.Duration, error) {
 	return time.Duration(n) * time.Minute, nil
 }
 
-// setSession gives a browser the session id, or takes it away if age is negative.
+// setSession sets the session cookie, or deletes it if age is negative.
 func setSession(w http.ResponseWriter, r *http.Request, id string, age int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // in the clear, which is on loopback alone, a browser would not keep a Secure one
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback alone, a browser would drop a Secure cookie
 		Name: cookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 	})
 }
 
-// spectrumLogout is GET /security/rest/token/logout.
+// spectrumLogout serves GET /security/rest/token/logout.
 func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
 		d.failed(w, err, challenge)
@@ -88,10 +89,10 @@ func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, success{true})
 }
 
-// wadl is a description of resources in the Web Application Description Language (W3C submission, 31 August 2009).
+// wadl is a Web Application Description Language document (W3C submission, 31 August 2009).
 type wadl struct {
 	XMLName   xml.Name      `xml:"http://wadl.dev.java.net/2009/02 application"`
-	Types     string        `xml:"xmlns:xs,attr"` // by which those of parameters are known
+	Types     string        `xml:"xmlns:xs,attr"` // namespace of the parameters' types
 	Resources wadlResources `xml:"resources"`
 }
 
@@ -123,7 +124,7 @@ type wadlType struct {
 	MediaType string `xml:"mediaType,attr"`
 }
 
-// spectrumRoot is GET /security/rest?_wadl: the document of the resources above.
+// spectrumRoot serves GET /security/rest?_wadl: the WADL document of the resources above.
 func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
 		nothingHere(w)
@@ -144,12 +145,12 @@ func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
 			{Path: "/logout", Method: get("logout")},
 		}},
 	}}}, "", "  ")
-	if err != nil { // of types that are ours: no caller can bring it about
+	if err != nil { // unreachable: this package's types marshal, whatever a caller sends
 		problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
 		return
 	}
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, noStore
 	restrain(header)
-	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // whoever asked has gone
+	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // the caller is gone
 }

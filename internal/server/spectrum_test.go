@@ -16,7 +16,7 @@ const (
 	logoutPath  = "/security/rest/token/logout"
 )
 
-// session gets a session token, and the id that goes with it.
+// session returns a session token and its session ID.
 func (h *inn) session(minutes string) (tok, id string) {
 	h.t.Helper()
 	got := h.call(http.MethodGet, sessionPath+minutes, basic("alice"))
@@ -120,7 +120,8 @@ func TestSpectrumTokensEndAsTheyWereAskedFor(t *testing.T) {
 	}
 }
 
-// alice has accounts at acme, which gives open tokens that end, at umbrella, which gives any, and at hushed, which gives none.
+// alice has accounts at acme, which allows open tokens that expire, at umbrella, which allows all,
+// and at hushed, which allows none.
 func TestOpenTokensAreGivenAsTheClientAllows(t *testing.T) {
 	for name, x := range map[string]struct {
 		path   string
@@ -294,7 +295,7 @@ func TestTheResourcesAreDescribedInWADL(t *testing.T) {
 
 func TestOpenToken_TooLongIsForbidden(t *testing.T) {
 	h := newOpenInn(t)
-	for client, most := range map[string]time.Duration{"acme": 24 * time.Hour, "umbrella": 2 * time.Hour} { // umbrella gives those without an end
+	for client, most := range map[string]time.Duration{"acme": 24 * time.Hour, "umbrella": 2 * time.Hour} { // umbrella allows open tokens without an end
 		c, _ := h.people.Client(client)
 		c.MaxOpen = most
 		h.people.SetClient(c)

@@ -29,12 +29,12 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// place stands for the good token in what a fuzzer writes: so it cannot write one itself. It is as long as a token, for the
-// sake of lengths in front of it.
+// place stands for the valid token in fuzzed input, so that the fuzzer cannot write one itself. It
+// has the length of a token, since some inputs hold lengths.
 const place = "{here goes the good token, which no fuzzer may know.}"
 
-// hut is a house with one good token of the client all, which may search and introspect. Another token is well-formed and
-// nobody's: it is a mark that must not be found anywhere.
+// hut is a test server for fuzzing, with one valid token of the client all, which may search and
+// introspect. A second token is well-formed and was never issued: it must not show up anywhere.
 type hut struct {
 	*server.Doors
 	t            testing.TB
@@ -57,7 +57,7 @@ func newHut(t testing.TB, w *verifytest.World, ranges ...string) *hut {
 	for _, other := range w.Records {
 		w.Index.Remove(other.Digest)
 	}
-	w.Index.Remove(r.Digest) // it was ended, maybe
+	w.Index.Remove(r.Digest) // the last input may have revoked it
 	w.Index.Set(r)
 	w.Index.Resume(r.Owner)
 	now := func() time.Time { return time.Unix(1768478400, 0) }
@@ -77,10 +77,10 @@ func newHut(t testing.TB, w *verifytest.World, ranges ...string) *hut {
 
 func mark(t testing.TB) string { return verifytest.Mint(t, token.Application, "marked").Reveal() }
 
-// fill puts the good token in its place.
+// fill puts the valid token in place of its placeholder.
 func (h *hut) fill(s string) string { return strings.ReplaceAll(s, place, h.good) }
 
-// ask hands a request to a handler as it is, without what net/http would refuse before.
+// ask passes a request to a handler, past the checks of net/http.
 func (h *hut) ask(handler http.Handler, method, path, query string, header http.Header, body string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, path, io.NopCloser(strings.NewReader(body)))
@@ -93,10 +93,10 @@ func (h *hut) ask(handler http.Handler, method, path, query string, header http.
 	return got
 }
 
-// said is all that the audit log may hold. None of it is taken from a request, save for the address.
+// said matches the lines that the audit log may have. Only addresses are taken from a request.
 var said = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"(credential\.(refused|revoked_use)|token\.revoked)"(,"(endpoint|verdict|kind|sourceUnknown)":"\w+"|,"(source|peer)":"[0-9a-f.:]+"|,"(token|by)":"at-[0-9a-f]{32}"|,"subject":"shop/indexer"|,"client":"all"|,"count":\d+)*\}$`)
 
-// clean looks for tokens where none may be.
+// clean fails if the audit log or a response holds a token.
 func (h *hut) clean(got reply) {
 	h.t.Helper()
 	for line := range strings.Lines(h.audit.text()) {
@@ -112,7 +112,7 @@ func (h *hut) clean(got reply) {
 	}
 }
 
-// known fails unless the answer is one of these, byte for byte: so nothing of the request is in it.
+// known fails unless a response equals one of answers, byte for byte, and so echoes nothing.
 func (h *hut) known(got reply, answers ...string) {
 	h.t.Helper()
 	if text := spell(got); !slices.Contains(answers, text) {
@@ -120,7 +120,7 @@ func (h *hut) known(got reply, answers ...string) {
 	}
 }
 
-// spell writes an answer in one line.
+// spell returns a response in one line.
 func spell(r reply) string {
 	var names []string
 	for name, values := range r.header {
@@ -130,11 +130,11 @@ func spell(r reply) string {
 	return fmt.Sprintf("%d %s %s", r.status, strings.Join(names, ";"), strings.TrimSpace(r.body))
 }
 
-// street is a house whose doors stand where anybody comes by: the listeners of the product.
+// street is a test server on the product's own listeners.
 type street struct {
 	*house
 	doors, review, gateway string // addresses
-	stop                   func() // ends them
+	stop                   func() // stops them
 }
 
 func newStreet(t *testing.T) *street {
@@ -161,8 +161,8 @@ func newStreet(t *testing.T) *street {
 
 var date = regexp.MustCompile(`Date: [^\r]*\r\n`)
 
-// send writes bytes to the door of a path over a connection of its own, and returns what comes until the other end closes
-// it, less the date. Of half a conversation the other end is told that there is no more.
+// send writes bytes over a connection of its own, and returns what the server sends until it closes
+// the connection, without the date. If half is set, it closes its own side of the connection.
 func (s *street) send(request string, half bool) (reply, string) {
 	s.t.Helper()
 	address := s.doors
@@ -178,7 +178,7 @@ func (s *street) send(request string, half bool) (reply, string) {
 		s.t.Fatal(err)
 	}
 	go func() {
-		_, _ = io.WriteString(conn, request) // a bad one is cut off
+		_, _ = io.WriteString(conn, request) // a bad request is cut off
 		if half {
 			conn.(*net.TCPConn).CloseWrite()
 		}
@@ -187,7 +187,7 @@ func (s *street) send(request string, half bool) (reply, string) {
 	s.noLeak("the answer", string(wire))
 	res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(string(wire))), nil)
 	if err != nil {
-		return reply{}, string(wire) // let go
+		return reply{}, string(wire) // the connection was closed without a response
 	}
 	defer res.Body.Close()
 	text, _ := io.ReadAll(res.Body)
@@ -196,14 +196,14 @@ func (s *street) send(request string, half bool) (reply, string) {
 			s.t.Errorf("an answer has %s: %s", name, res.Header.Get(name))
 		}
 	}
-	// What is text says net/http and no door. It is about the request as such.
+	// net/http itself writes errors in text/plain, about requests that it cannot parse.
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") && res.Header.Get("Cache-Control") != "no-store" {
 		s.t.Errorf("an answer may be stored: %s", wire)
 	}
 	return reply{res.StatusCode, res.Header, string(text)}, date.ReplaceAllString(string(wire), "")
 }
 
-// get and post write requests, with more headers; chunked is a post that does not say how long it is.
+// get and post return requests with more headers. chunked returns a post without a Content-Length.
 func get(target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, "\r\n"), "\r\n")
 }
@@ -224,7 +224,7 @@ func reviewOf(spec string) string {
 	return `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{` + spec + `}}`
 }
 
-// dial is a client at the door for Envoy.
+// dial returns a client of the ext_authz endpoint.
 func (s *street) dial() authv3.AuthorizationClient {
 	s.t.Helper()
 	conn, err := grpc.NewClient(s.gateway, grpc.WithTransportCredentials(insecure.NewCredentials()))

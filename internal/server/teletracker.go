@@ -12,12 +12,14 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// The protocol of TeleTracker: bearer and refresh tokens in JSON (docs/dialects/teletracker.md).
+// This file serves the protocol of TeleTracker: bearer and refresh tokens in JSON
+// (docs/dialects/teletracker.md).
 
-// offset is how times are written: ISO 8601 with a numeric offset, where RFC 3339 would have a Z.
+// offset is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
+// a Z.
 const offset = "2006-01-02T15:04:05-07:00"
 
-// pair is the answer to a login, a refresh and a change of the account.
+// pair is the response to a login, a refresh and a change of account.
 type pair struct {
 	Success                bool   `json:"success" doc:"Always true"`
 	GUID                   string `json:"guid" doc:"Names the login; a new one with each refresh" format:"uuid"`
@@ -28,12 +30,12 @@ type pair struct {
 	RefreshTokenExpiration string `json:"refreshTokenExpiration,omitempty" format:"date-time"`
 }
 
-// success is an answer that says nothing else.
+// success is a response without other content.
 type success struct {
 	Success bool `json:"success" doc:"Always true"`
 }
 
-// failure is a fault in the words of this protocol.
+// failure is a fault in the format of this protocol.
 type failure struct {
 	Success     bool   `json:"success" doc:"Always false"`
 	Error       string `json:"error"`
@@ -53,7 +55,7 @@ func paired(o login.Opened) pair {
 	return p
 }
 
-// unsuccessful writes the answer to an error; to somebody whom nobody knows, with how to become known.
+// unsuccessful writes the response to an error, with a challenge if it is a 401.
 func (d *Doors) unsuccessful(w http.ResponseWriter, err error, how []string) {
 	status, f := refusal(w, err)
 	if status == http.StatusUnauthorized {
@@ -62,7 +64,7 @@ func (d *Doors) unsuccessful(w http.ResponseWriter, err error, how []string) {
 	answer(w, status, failure{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
-// authLogin is POST /auth/login.
+// authLogin serves POST /auth/login.
 func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
 	if err != nil {
@@ -80,7 +82,7 @@ func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logInOrCheck logs in; or, if only the password is to be checked, opens nothing.
+// logInOrCheck opens a login, or only checks the password if auth_only is set.
 func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
@@ -102,7 +104,7 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 	return o, only, err
 }
 
-// authRefresh is POST /auth/refresh.
+// authRefresh serves POST /auth/refresh.
 func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldRefresh)
 	if err != nil {
@@ -117,7 +119,8 @@ func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, paired(o))
 }
 
-// authMasquerade is POST /auth/masquerade: the same user at another account.
+// authMasquerade serves POST /auth/masquerade, which exchanges a login for one at another account
+// of the same user.
 func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	f, err := loginFields(w, r, fieldAccountID)
 	if err != nil {
@@ -132,7 +135,8 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		d.unsuccessful(w, err, challenge)
 		return
 	}
-	p := credentialOf(r.Header) // and no cookie: a browser sends it whoever had it send the request
+	// Cookies do not count: a browser sends them with requests that any page makes.
+	p := credentialOf(r.Header)
 	who, verdict := d.ask(r.Context(), doorLogin, p.text, verify.Facts{}, d.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
@@ -155,7 +159,8 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, paired(o))
 }
 
-// masquerade exchanges a login, within the budget of its holder: each attempt reads from the API server, a refused one too.
+// masquerade exchanges a login within the budget of its holder. Each attempt reads from the API
+// server, even one that is refused.
 func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
 	end, err := d.begin(principal{Identity: who})
 	if err != nil {
@@ -165,7 +170,7 @@ func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Di
 	return d.Logins.Masquerade(r.Context(), digest, account)
 }
 
-// authLogout is POST /auth/logout.
+// authLogout serves POST /auth/logout.
 func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
 		d.unsuccessful(w, err, challenge)

@@ -140,7 +140,7 @@ func TestARefreshGivesANewPairAndEndsTheOldOne(t *testing.T) {
 		h := newOpenInn(t)
 		first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
 		tok, refresh := h.token(first, "token"), h.token(first, "refreshToken")
-		h.clock.goes(2 * time.Hour) // the token is over, the session is not
+		h.clock.goes(2 * time.Hour) // the token has expired, its session has not
 		if h.good(tok) {
 			t.Errorf("%s: the token is good after its end", name)
 		}
@@ -148,7 +148,8 @@ func TestARefreshGivesANewPairAndEndsTheOldOne(t *testing.T) {
 		if h.keys(second) != pairKeys || h.read(second)["guid"] == h.read(first)["guid"] || !h.good(h.token(second, "token")) {
 			t.Errorf("%s: %d %s", name, second.status, second.body)
 		}
-		again := h.call(http.MethodPost, "/auth/refresh", encode("refresh_token", refresh)) // the answer was lost [row 18]
+		// The first response was lost. [row 18]
+		again := h.call(http.MethodPost, "/auth/refresh", encode("refresh_token", refresh))
 		if !h.good(h.token(again, "token")) || h.good(h.token(second, "token")) {
 			t.Errorf("%s: a retry: %d %s", name, again.status, again.body)
 		}
@@ -203,7 +204,7 @@ func TestALiveSessionGoesToAnotherAccount(t *testing.T) {
 	h.clean()
 }
 
-// A login of another protocol has no refresh token, and gets none by changing its account.
+// A login of another protocol has no refresh token, and gets none by a change of account.
 func TestALoginWithoutARefreshTokenGoesToAnotherAccountToo(t *testing.T) {
 	h := newOpenInn(t)
 	tok := h.token(h.call(http.MethodPost, formLogin, fielded(credentials("alice")...)))

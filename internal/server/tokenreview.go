@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// maxReview is how many bytes of a TokenReview are kept. A longer one holds a token that is longer than any valid one.
+	// maxReview is how many bytes of a TokenReview are kept. A longer one has a token that is
+	// longer than any valid token.
 	maxReview = 64 << 10
-	// maxReviewBody is how many bytes a TokenReview may have. A kube-apiserver takes headers of 1 MiB, and JSON writes
-	// some bytes as six.
+	// maxReviewBody is the maximum size of a TokenReview in bytes. A kube-apiserver accepts headers
+	// of 1 MiB, and JSON encodes some bytes as six.
 	maxReviewBody = 8 << 20
 )
 
-// Names that a Kubernetes API server knows a credential by. None begins with "system:", whatever a client is called.
+// Prefixes of the names in a TokenReview. No name begins with "system:", whatever the name of a
+// client.
 const (
 	userPrefix   = "apptoken:"
 	groupClients = "apptoken:client:"
@@ -30,8 +32,9 @@ const (
 	extraPrefix  = "apptoken.dev/"
 )
 
-// tokenReview answers a kube-apiserver (authentication.k8s.io/v1). An answer other than 200 counts there as a failure of the
-// webhook, so a token that is too long is answered like any other that is not valid.
+// tokenReview serves the TokenReview webhook (authentication.k8s.io/v1). A kube-apiserver counts
+// any status but 200 as a failure of the webhook. So a token that is too long gets the answer of
+// any other invalid token.
 func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
@@ -42,8 +45,9 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
-	// Where the credential was presented, and with which session, an API server does not say: one with ranges is not known
-	// to be in them, nor one of a session to be in that.
+	// A kube-apiserver sends neither the address from which a credential was presented nor its
+	// session ID. So a credential with source ranges is outside of them, and a session token is
+	// without its session.
 	who, verdict := d.ask(r.Context(), doorReview, review.Spec.Token, verify.Facts{}, d.origin(r).untold())
 	if verdict == verify.Stale {
 		unavailable(w)
@@ -61,7 +65,8 @@ var reviewType = metav1.TypeMeta{Kind: "TokenReview", APIVersion: authentication
 // errNotReview reports that a body is no TokenReview.
 var errNotReview = errors.New("this is no TokenReview")
 
-// readReview reads a TokenReview to its end. It returns one without a token where the body has more than maxReview bytes.
+// readReview reads a TokenReview to its end. If the body exceeds maxReview bytes, the result has no
+// token.
 func readReview(body io.Reader) (authenticationv1.TokenReview, error) {
 	text, err := io.ReadAll(io.LimitReader(body, maxReview+1))
 	if err != nil {
@@ -78,8 +83,9 @@ func readReview(body io.Reader) (authenticationv1.TokenReview, error) {
 	return review, nil
 }
 
-// reviewed says who it is in the words of Kubernetes. Where our tokens have audiences, one of them must be asked for. Where
-// they have none, none is claimed, and the API server takes the token to be for itself alone.
+// reviewed returns the status of a TokenReview. If the operator's tokens have audiences, the
+// request must name one of them. If they have none, the status names none either, and the API
+// server takes the token to be for itself alone.
 func reviewed(who verify.Identity, v verify.Verdict, asked, ours []string) authenticationv1.TokenReviewStatus {
 	var audiences []string
 	for _, a := range asked {
@@ -107,8 +113,8 @@ func reviewed(who verify.Identity, v verify.Verdict, asked, ours []string) authe
 		Authenticated: true,
 		Audiences:     audiences,
 		User: authenticationv1.UserInfo{
-			// An ApplicationToken has a namespace, and a User none. No name of either holds a colon: neither is taken for the
-			// other.
+			// The subject of an ApplicationToken has a namespace, that of a User has none. No name
+			// of either holds a colon, so neither can be taken for the other.
 			Username: userPrefix + strings.ReplaceAll(who.Subject, "/", ":"),
 			UID:      who.UID,
 			Groups:   groups,

@@ -7,9 +7,9 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// What is sent to and fro about application tokens.
+// Request and response bodies of the management API.
 
-// tokenView is an application token, as its administrators see it.
+// tokenView describes an application token.
 type tokenView struct {
 	Name         string   `json:"name" doc:"By which it is addressed here; namespace:name of one that is declared in a manifest"`
 	Namespace    string   `json:"namespace" doc:"Of the ApplicationToken"`
@@ -55,7 +55,7 @@ func viewOf(t desk.Token) tokenView {
 	return v
 }
 
-// spelled is a length of time without the parts that are nothing.
+// spelled returns a duration without trailing zero units, such as 720h.
 func spelled(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -67,23 +67,23 @@ func spelled(d time.Duration) string {
 	return text
 }
 
-// tokenMade is the answer that carries a token, once.
+// tokenMade is the response that carries a token, once.
 type tokenMade struct {
 	Data  string    `json:"data,omitempty" doc:"The token. It cannot be had again. Absent where it goes into a Secret"`
 	Token tokenView `json:"applicationToken"`
 }
 
-// oneToken is the answer that describes a token.
+// oneToken is the response that describes a token.
 type oneToken struct {
 	Data tokenView `json:"data"`
 }
 
-// manyTokens is the answer that lists tokens.
+// manyTokens is the response that lists tokens.
 type manyTokens struct {
 	Data []tokenView `json:"data"`
 }
 
-// tokenWanted is the body of a request that makes a token.
+// tokenWanted is the body of a request that creates a token.
 type tokenWanted struct {
 	Roles        []string `json:"roles,omitempty" doc:"Of those that the client has; none without"`
 	Permissions  []string `json:"permissions,omitempty" doc:"Single ones, of those that the client's roles hold"`
@@ -91,7 +91,7 @@ type tokenWanted struct {
 	Lifetime     *string  `json:"lifetime,omitempty" doc:"Such as 720h; it does not expire without" example:"720h"`
 }
 
-// tokenChange is the body of a request that changes a token. What is not there stays.
+// tokenChange is the body of a request that changes a token. Absent members stay unchanged.
 type tokenChange struct {
 	Roles        *[]string `json:"roles,omitempty"`
 	Permissions  *[]string `json:"permissions,omitempty"`

@@ -10,18 +10,19 @@ import (
 )
 
 // maxUnreadBody is how many bytes of a body that no handler has read are discarded, so that the
-// connection can be used again. It is what net/http discards: of a body that is known to be longer,
-// net/http reads nothing, answers and closes.
+// connection can be reused. It is the limit of net/http. For a body that is known to be longer,
+// net/http reads nothing, answers and closes the connection.
 const maxUnreadBody = 256 << 10
 
 // closeDelay is how long the rest of a body is discarded on a connection that its caller wants
-// closed. To close it at once could make the caller's network drop an answer that is not read yet.
+// closed. If it were closed at once, the caller's network could drop a response that is not read
+// yet.
 const closeDelay = 200 * time.Millisecond
 
-// AnswersFirst writes each answer before it waits for what is left of the request's body. By itself
-// net/http reads the body first: a caller that promises a body and never sends it would get its
-// answer at the end of readTimeout, and a gateway that waits for less would report an error. Over
-// HTTP/2 an answer never waits for a body.
+// AnswersFirst returns a handler that writes each response before it waits for the rest of the
+// request's body. net/http itself reads the body first. A caller that promises a body and never
+// sends it would get its response only at readTimeout. A gateway with a shorter timeout would
+// report an error. Over HTTP/2 a response never waits for a body.
 func AnswersFirst(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A caller that expects 100 Continue sends its body only if it is asked to.
@@ -31,21 +32,22 @@ func AnswersFirst(next http.Handler) http.Handler {
 			return
 		}
 		out := http.NewResponseController(w)
-		if err := out.EnableFullDuplex(); err != nil { // of a server that cannot write before it has read
+		// An error means that the ResponseWriter cannot write before the body is read.
+		if err := out.EnableFullDuplex(); err != nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body := r.Body // a handler may put a bounded one in its place
+		body := r.Body // a handler may replace it by a bounded one
 		whole := &wholeAnswer{ResponseWriter: w}
 		next.ServeHTTP(whole, r)
 		if err := whole.send(); err != nil {
 			panic(http.ErrAbortHandler)
 		}
 		if r.Close {
-			latest := time.Now().Add(closeDelay) //nolint:forbidigo // deadlines of the network are of the real clock
+			latest := time.Now().Add(closeDelay) //nolint:forbidigo // network deadlines need the real clock
 			_ = out.SetReadDeadline(latest)      //nolint:errcheck // the connection is closed in any case
 		}
-		// What stays on the wire must never be taken for the next request.
+		// Bytes left on the wire must never be taken for the next request.
 		_, err := io.CopyN(io.Discard, body, maxUnreadBody)
 		if err != nil && !errors.Is(err, io.EOF) && !r.Close {
 			panic(http.ErrAbortHandler)
@@ -53,8 +55,8 @@ func AnswersFirst(next http.Handler) http.Handler {
 	})
 }
 
-// wholeAnswer keeps an answer until it is complete, so that its length is known when it is sent:
-// without its length, it would end only with the handler.
+// wholeAnswer buffers a response until it is complete, so that its Content-Length is known. Without
+// it, the response would end only with the handler.
 type wholeAnswer struct {
 	http.ResponseWriter
 	status int
@@ -74,7 +76,7 @@ func (a *wholeAnswer) Write(text []byte) (int, error) {
 	return a.body.Write(text)
 }
 
-// send writes the answer to the network.
+// send writes the response to the network.
 func (a *wholeAnswer) send() error {
 	a.WriteHeader(http.StatusOK)
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified && a.Header().Get("Content-Length") == "" {

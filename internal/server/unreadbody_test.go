@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// promise opens a connection, sends the headers of a request whose body is promised, and returns
-// the status of the answer.
+// promise opens a connection and sends the headers of a request without its body. It returns the
+// status of the response.
 func (s *street) promise(method, path string, headers ...string) (net.Conn, *bufio.Reader, int) {
 	s.t.Helper()
 	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.doors)
@@ -31,7 +31,7 @@ func (s *street) promise(method, path string, headers ...string) (net.Conn, *buf
 	return conn, in, s.status(in)
 }
 
-// status reads an answer to its end.
+// status reads a response to its end, and returns its status.
 func (s *street) status(in *bufio.Reader) int {
 	s.t.Helper()
 	res, err := http.ReadResponse(in, nil)
@@ -45,8 +45,7 @@ func (s *street) status(in *bufio.Reader) int {
 	return res.StatusCode
 }
 
-// An answer that waited for the body would come at the end of the time for it, and close the
-// connection.
+// A response that waited for the body would come at the body's timeout, and close the connection.
 func TestUnreadBody_AnswerComesFirst(t *testing.T) {
 	s := newStreet(t)
 	promised := map[string][2]string{
@@ -110,7 +109,7 @@ func TestUnreadBody_AnswerComesFirstOverHTTP2(t *testing.T) {
 	}
 }
 
-// Gateways let up to 60 KiB of headers through, and turn a 431 into an error of their own.
+// Gateways accept up to 60 KiB of headers, and turn a 431 into an error of their own.
 func TestHeaders_AsLargeAsThoseOfACheck(t *testing.T) {
 	s := newStreet(t)
 	plain := &http.Transport{}

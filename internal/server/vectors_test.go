@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// statusOf is how forward auth and ext_authz answer a verdict.
+// statusOf returns the status of forward auth and ext_authz for a verdict.
 func statusOf(verdict string) int {
 	switch verdict {
 	case verify.Good.String():
@@ -28,7 +28,7 @@ func statusOf(verdict string) int {
 	}
 }
 
-// identityOf is what a gateway is told of a vector.
+// identityOf returns the identity headers that a gateway gets for a vector.
 func identityOf(h *house, v verifytest.Vector) map[string]string {
 	want := map[string]string{
 		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
@@ -41,7 +41,7 @@ func identityOf(h *house, v verifytest.Vector) map[string]string {
 	return want
 }
 
-// inQuery and inPath return what a gateway calls that requires what a vector does.
+// inQuery and inPath return the path that a gateway calls with the requirements of a vector.
 func inQuery(v verifytest.Vector) string { return "/verify?" + query(v) }
 
 func inPath(v verifytest.Vector) string {
@@ -71,7 +71,7 @@ func TestVectors_ThroughForwardAuthByPath(t *testing.T) {
 	})
 }
 
-// forwardAuth asks about every vector as a gateway does.
+// forwardAuth verifies every vector as a gateway does.
 func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status func(verifytest.Vector) int) {
 	t.Helper()
 	h := newHouse(t)
@@ -161,7 +161,7 @@ func TestVectorsThroughTokenReview(t *testing.T) {
 				return
 			}
 			if v.Verdict != verify.Good.String() {
-				return // the vector says nothing of who it is
+				return // the vector names no identity
 			}
 			groups := []string{"apptoken:client:" + v.Client}
 			for _, role := range v.Roles {

@@ -14,12 +14,12 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// What visitors of an inn do, and what is looked at when they have been there.
+// Requests to the test server, and checks of its responses.
 
-// part is a part of a request.
+// part is an option of a test request.
 type part func(*http.Request)
 
-// call is visit, and looks whether what comes back is what the OpenAPI document says.
+// call is visit, and checks the response against the OpenAPI document.
 func (h *inn) call(method, path string, parts ...part) reply {
 	h.t.Helper()
 	got := h.visit(method, path, parts...)
@@ -58,10 +58,10 @@ func (h *inn) visit(method, path string, parts ...part) reply {
 	return got
 }
 
-// client follows nothing, unpacks nothing and trusts anybody.
+// client follows no redirect, decompresses nothing and accepts any certificate.
 var client = &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 
-// clean looks for secrets, and for what is marked, in the audit log.
+// clean fails if the audit log holds a secret or the marker.
 func (h *inn) clean() {
 	h.t.Helper()
 	said := h.audit.text()
@@ -72,13 +72,13 @@ func (h *inn) clean() {
 	}
 }
 
-// good says whether a token is, at the door of a gateway.
+// good reports whether /verify accepts a token.
 func (h *inn) good(tok string, parts ...part) bool {
 	h.t.Helper()
 	return h.call(http.MethodGet, "/verify", append([]part{bearer(tok)}, parts...)...).status == http.StatusOK
 }
 
-// read is what a body holds, by name.
+// read decodes the members of a body.
 func (h *inn) read(r reply) (members map[string]any) {
 	h.t.Helper()
 	if err := json.Unmarshal([]byte(r.body), &members); err != nil {
@@ -87,7 +87,7 @@ func (h *inn) read(r reply) (members map[string]any) {
 	return members
 }
 
-// keys are those of a body, with those that they stand below; of a list, those of what is in it.
+// keys returns the keys of a body with their paths; for a list, those of its first element.
 func (h *inn) keys(r reply) string {
 	h.t.Helper()
 	members := h.read(r)
@@ -97,7 +97,7 @@ func (h *inn) keys(r reply) string {
 	return strings.Join(paths("", members), " ")
 }
 
-// token takes a token out of an answer, and remembers that nobody may say it again.
+// token returns the token in a response, and remembers it as a secret.
 func (h *inn) token(r reply, keys ...string) string {
 	h.t.Helper()
 	text := r.header.Get("X-Security-Token")
@@ -111,7 +111,7 @@ func (h *inn) token(r reply, keys ...string) string {
 	return text
 }
 
-// login is a token of a user at an account; 0: at the usual one.
+// login returns a token of a user, at an account or at the user's default one.
 func (h *inn) login(user string, account ...string) string {
 	h.t.Helper()
 	fields := credentials(user)
@@ -121,7 +121,7 @@ func (h *inn) login(user string, account ...string) string {
 	return h.token(h.call(http.MethodPost, "/auth/login", fielded(fields...)), "token")
 }
 
-// make makes a token of a client over the counter.
+// make creates a token with the management service.
 func (h *inn) make(s desk.Scope, w desk.Wanted) string {
 	h.t.Helper()
 	issued, err := h.desk.Create(h.t.Context(), desk.Caller{Escalates: true}, s, w)
@@ -132,7 +132,8 @@ func (h *inn) make(s desk.Scope, w desk.Wanted) string {
 	return issued.Secret.Reveal()
 }
 
-// appToken is a token of the client acme, with roles, or permissions if they have a dot.
+// appToken returns a token of the client acme, with roles, or with permissions where a name has a
+// dot.
 func (h *inn) appToken(grants ...string) string {
 	h.t.Helper()
 	w := desk.Wanted{Name: "app" + strings.Join(grants, "")}
@@ -146,7 +147,7 @@ func (h *inn) appToken(grants ...string) string {
 	return h.make(desk.Scope{Client: "acme"}, w)
 }
 
-// stranger is a token that was never given out.
+// stranger returns a token that was never issued.
 func (h *inn) stranger() string {
 	minted, err := token.Mint(token.Login, rand.Reader)
 	if err != nil {
@@ -155,7 +156,7 @@ func (h *inn) stranger() string {
 	return minted.Reveal()
 }
 
-// closed is a verifier that has not heard of the store.
+// closed returns a verifier that has had no contact with the store.
 func closed(h *inn) *verify.Verifier {
 	return verify.NewVerifier(h.index, h.books, verify.Options{Reads: 1000, Now: h.clock.read, Lookups: func(verify.Lookup) {}})
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// Old libraries say of each form that it is of ISO-8859-1, though nearly all are ASCII, which is the same in UTF-8.
+// Old libraries declare ISO-8859-1 for every form. Nearly all forms are ASCII, which is the same in
+// UTF-8.
 func TestAFormOfAnOldCharsetIsReadIfItIsASCII(t *testing.T) {
 	for body, ok := range map[string]bool{
 		"username=anna&password=p%26q": true, "username=anna&password=p+q%7e": true,

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Error is why a request is not read. Nothing in it is taken from the request.
+// Error is the reason why a request is not accepted. No text in it is taken from the request.
 type Error struct {
-	Status  int    // of the answer: 400, 413 or 415
-	Field   string // a name that our code asked for; empty if it is about no field, or about one that a stranger named
-	Message string // what is wrong; of a field, it goes on after the name
+	Status  int    // of the response: 400, 413 or 415
+	Field   string // a known name; empty if the error concerns no field, or an unknown one
+	Message string // the problem; it continues a sentence that starts with Field
 }
 
 func (e *Error) Error() string {
@@ -19,23 +19,23 @@ func (e *Error) Error() string {
 	return e.Field + " " + e.Message
 }
 
-// bad refuses a request as a whole.
+// bad returns an error about a request as a whole.
 func bad(message string) error { return &Error{Status: http.StatusBadRequest, Message: message} }
 
-// unsupported refuses the way in which a body is written.
+// unsupported returns an error about the encoding of a body.
 func unsupported(message string) error {
 	return &Error{Status: http.StatusUnsupportedMediaType, Message: message}
 }
 
-// wrong refuses a field that our code asked for.
+// wrong returns an error about a field that the caller asked for.
 func wrong(name, message string) error {
 	return &Error{Status: http.StatusBadRequest, Field: name, Message: message}
 }
 
-// names are those that errors may repeat, because they are ours.
+// names are the known field names, which errors may repeat.
 type names []string
 
-// wrong refuses a field that the request named.
+// wrong returns an error about a field of the request. It has the name only if that is known.
 func (known names) wrong(name, message string) error {
 	if slices.Contains(known, name) {
 		return wrong(name, message)

@@ -9,25 +9,26 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what one request may say.
+// Limits of one request.
 const (
-	mostFields = 64      // in all places together, and in each object of JSON
+	mostFields = 64      // in all places together, and in each JSON object
 	mostName   = 128     // bytes
-	mostValue  = 8 << 10 // bytes, of a text or of a number
-	mostDepth  = 8       // objects and arrays within one another
+	mostValue  = 8 << 10 // bytes, of a text or a number
+	mostDepth  = 8       // nested objects and arrays
 )
 
-// Fields are what a request says, by name. Every method returns false for a name that is not there, or is null; each error
-// is an *Error that names the field.
+// Fields are the fields of a request by name. Every method returns false for a name that is absent
+// or null. Each error is an *Error that names the field.
 type Fields struct{ values values }
 
-// values are the fields: written, from forms and queries; from JSON what json.Decoder makes of it.
+// values holds the fields: those of forms and queries as written, those of JSON as json.Decoder
+// returns them.
 type values map[string]any
 
-// written is a value that came without a type.
+// written is a value of a form or a query, which has no type.
 type written string
 
-// put adds a field, if it is the first of its name.
+// put adds a field, within the limits and once for each name.
 func (v values) put(known names, name string, value any) error {
 	switch _, twice := v[name]; {
 	case twice:
@@ -43,12 +44,12 @@ func (v values) put(known names, name string, value any) error {
 	return nil
 }
 
-// notText is said of a value; errName, of a name that is none either.
+// notText is the message for a value that is not text; errName is the error for such a name.
 const notText = "is not UTF-8, or has a NUL in it"
 
 var errName = bad("a field has a name that " + notText)
 
-// write adds a field of a form or of a query.
+// write adds a field of a form or a query.
 func (v values) write(known names, name, text string) error {
 	switch {
 	case !plain(name):
@@ -61,12 +62,12 @@ func (v values) write(known names, name, text string) error {
 	return v.put(known, name, written(text))
 }
 
-// plain says whether it is text.
+// plain reports whether text is UTF-8 without NUL.
 func plain(text string) bool {
 	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
-// Text is a field as it was written; in JSON it must be a string.
+// Text returns a field as it was written. In JSON it must be a string.
 func (f Fields) Text(name string) (string, bool, error) {
 	switch v := f.values[name].(type) {
 	case nil:
@@ -79,7 +80,7 @@ func (f Fields) Text(name string) (string, bool, error) {
 	return "", false, wrong(name, "must be text")
 }
 
-// Required is a text that must be there, and not be empty.
+// Required returns a text field that must be present and not empty.
 func (f Fields) Required(name string) (string, error) {
 	text, _, err := f.Text(name)
 	if err == nil && text == "" {
@@ -88,8 +89,8 @@ func (f Fields) Required(name string) (string, error) {
 	return text, err
 }
 
-// Integer is a whole number between two others, or one of them. It has one spelling: digits, and what is below zero a minus
-// before them.
+// Integer returns a whole number from least to most. A number has one spelling: digits, after a
+// minus if it is negative.
 func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 	var text string
 	switch v := f.values[name].(type) {
@@ -109,7 +110,8 @@ func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 	return n, true, nil
 }
 
-// Flag is true, on, yes or 1, or else false, off, no or 0, in whatever letters: on is what a box that is ticked in a page sends.
+// Flag returns true for true, on, yes and 1, and false for false, off, no and 0, in upper or lower
+// case. Browsers send on for a ticked box.
 func (f Fields) Flag(name string) (value, there bool, err error) {
 	var text string
 	switch v := f.values[name].(type) {
@@ -124,7 +126,7 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 	case json.Number:
 		text = v.String()
 	}
-	switch strings.ToLower(text) { // EqualFold would take ſ for an s
+	switch strings.ToLower(text) { // EqualFold would match ſ with s
 	case "true", "on", "yes", "1":
 		return true, true, nil
 	case "false", "off", "no", "0":
@@ -133,8 +135,8 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 	return false, false, wrong(name, "must be true or false")
 }
 
-// List is an array of texts in JSON. Elsewhere it is one value with commas; without a letter, the list with nothing in it.
-// No element is empty.
+// List returns a list of text. In JSON it is an array of strings. Elsewhere it is one value with
+// commas, and the empty value is the empty list. No element may be empty.
 func (f Fields) List(name string) ([]string, bool, error) {
 	list := []string{}
 	switch v := f.values[name].(type) {
@@ -146,7 +148,7 @@ func (f Fields) List(name string) ([]string, bool, error) {
 		}
 	case []any:
 		for _, each := range v {
-			text, _ := each.(string) // what is none is as bad as an empty one
+			text, _ := each.(string) // the empty string for any other type, which is refused below
 			list = append(list, text)
 		}
 	default:

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// readForm adds the fields of a form or of a query.
+// readForm adds the fields of a form or a query.
 func (v values) readForm(known names, text string) error {
 	for pair := range strings.SplitSeq(text, "&") {
 		if pair == "" {
@@ -19,7 +19,8 @@ func (v values) readForm(known names, text string) error {
 		name, value, _ := strings.Cut(pair, "=")
 		name, err1 := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
-		if err1 != nil || err2 != nil || strings.Contains(pair, ";") { // which was a separator once
+		// A semicolon was a separator once.
+		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
 			return bad("the fields are not written as those of a form")
 		}
 		if err := v.write(known, name, value); err != nil {
@@ -31,10 +32,12 @@ func (v values) readForm(known names, text string) error {
 
 var errMultipart = bad("the body is not written as multipart/form-data, or ends too early")
 
-// readMultipart adds the fields of a body in parts. Lines end as they must, and nothing is before the first delimiter or
-// behind the last, nor in a line with one: other readers may find parts there, or miss some.
+// readMultipart adds the fields of a multipart body. Lines must end with CRLF. Nothing may precede
+// the first delimiter, follow the last, or share a line with one: other parsers could find parts
+// there, or miss some.
 func (v values) readMultipart(known names, text, boundary string) error {
-	text = "\r\n" + strings.TrimPrefix(text, "\r\n") // some programs write it before each delimiter
+	// Some programs write CRLF before the first delimiter too.
+	text = "\r\n" + strings.TrimPrefix(text, "\r\n")
 	parts := strings.SplitN(text, "\r\n--"+boundary, mostFields+3)
 	last := len(parts) - 1
 	if parts[0] != "" || last == 0 {
@@ -51,7 +54,7 @@ func (v values) readMultipart(known names, text, boundary string) error {
 		if err != nil {
 			return err
 		}
-		if plain(name) && !plain(head) { // of a name, write says so
+		if plain(name) && !plain(head) { // write refuses a name that is not text
 			return errMultipart
 		}
 		if ascii && strings.ContainsFunc(value, func(r rune) bool { return r >= utf8.RuneSelf }) {
@@ -69,8 +72,8 @@ func (v values) readMultipart(known names, text, boundary string) error {
 
 const notUTF8 = "must be in UTF-8, and say so"
 
-// partOf reads the headers of a part: which field it is, and whether it must be in ASCII, since it says that it is in a
-// character set that has no more in common with UTF-8.
+// partOf parses the headers of a part. name is its field. ascii reports whether its value must be
+// ASCII, because its character set shares no more than ASCII with UTF-8.
 func partOf(known names, header textproto.MIMEHeader) (name string, ascii bool, err error) {
 	disposition, err := once(header, "Content-Disposition", "form-data")
 	if err != nil || disposition["name"] == "" {
@@ -88,14 +91,15 @@ func partOf(known names, header textproto.MIMEHeader) (name string, ascii bool, 
 	switch strings.ToLower(kind["charset"]) {
 	case "", "utf-8":
 		return name, false, nil
-	case "us-ascii", "iso-8859-1": // some libraries say so of every text
+	case "us-ascii", "iso-8859-1": // some libraries declare it for every text
 		return name, true, nil
 	}
 	return "", false, known.wrong(name, notUTF8)
 }
 
-// once reads the parameters of a header of a part, which has one of some values or is not there. Parameters with a star
-// (RFC 2231) are not those of a form (RFC 7578, 4.2), and say what others see elsewhere.
+// once returns the parameters of a part's header, which is absent or has one of the accepted
+// values. It refuses parameters with a star (RFC 2231): forms must not use them (RFC 7578, section
+// 4.2), and parsers that do would read another value.
 func once(header textproto.MIMEHeader, name string, accepted ...string) (map[string]string, error) {
 	all := header[name]
 	if len(all) == 0 {

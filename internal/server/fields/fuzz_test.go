@@ -17,10 +17,10 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// pieces of text that are worth a thought in any encoding.
+// pieces of text that are special in some encoding.
 var pieces = []string{"", "a", "ü", "\xff", "\x00", `\u0000`, `\ud800`, "\ufffd", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
 
-// calm fails for an error that is not ours, or names what nobody asked for.
+// calm fails for an error that is no *fields.Error, or that names an unknown field.
 func calm(t *testing.T, err error) {
 	t.Helper()
 	e, is := errors.AsType[*fields.Error](err)
@@ -29,10 +29,10 @@ func calm(t *testing.T, err error) {
 	}
 }
 
-// text says whether it is UTF-8 without a NUL.
+// text reports whether s is UTF-8 without a NUL.
 func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// asked asks for everything as everything, for the sake of panics.
+// asked reads every field as every type, to find panics.
 func asked(t *testing.T, f fields.Fields) {
 	t.Helper()
 	for _, name := range known {
@@ -51,7 +51,7 @@ func asked(t *testing.T, f fields.Fields) {
 	}
 }
 
-// texts fails unless all is text, within the bounds.
+// texts fails unless all fields are text within the limits.
 func texts(t *testing.T, all map[string]string) {
 	t.Helper()
 	if len(all) > 64 {
@@ -108,7 +108,7 @@ func FuzzMultipart(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body, boundary string) {
 		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") || !text(boundary) {
-			return // no header says so
+			return // no header declares it
 		}
 		got, err := fields.Multipart(body, boundary, known...)
 		if err != nil {

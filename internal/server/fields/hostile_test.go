@@ -16,7 +16,7 @@ const (
 	kind         = "the header Content-Type must be there once, and say application/x-www-form-urlencoded, multipart/form-data or application/json"
 )
 
-// fieldsOf writes that many fields.
+// fieldsOf returns n fields.
 func fieldsOf(n int, pattern, separator string) string {
 	all := make([]string, n)
 	for i := range all {
@@ -25,7 +25,8 @@ func fieldsOf(n int, pattern, separator string) string {
 	return strings.Join(all, separator)
 }
 
-// Each of these is refused before anybody asks for a field. The secret stands for whatever a stranger may write.
+// refused are requests that fail before a field is read. The secret stands for any text of a
+// client.
 var refused = map[string]struct {
 	query, kind, body string
 	status            int
@@ -184,7 +185,7 @@ func TestHostileRequestsAreRefusedAndNotRepeated(t *testing.T) {
 	}
 }
 
-// A form that is JSON is a form with one field, whose name is none that anybody asks for.
+// JSON that is declared as a form is a form with one field, whose name no caller asks for.
 func TestJSONThatIsSaidToBeAFormHasNoFieldsOfOurs(t *testing.T) {
 	f, err := read(request("", form, `{"username":"`+secret+`"}`))
 	if err == nil {

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// ReadInto reads a body of ours into a T, in whichever encoding it comes: of JSON one object, and of a form the fields that are
-// named as members of T, each of which is a text, a list of texts, or a pointer to one of these. All are spelled as T spells
-// them, and what T does not have is refused, since a word that is misspelt is one that was meant. The zero T if there is no
-// body. Errors, each of which is an *Error, name members of T alone.
+// ReadInto reads a body of the project's own APIs into a T, in any of the encodings. JSON must be
+// one object. The fields of a form must be members of T. Each of those members is a string, a list
+// of strings, or a pointer to one of these. Names must be spelled as in T. Unknown names are
+// refused, since a misspelled field was meant to have an effect. Without a body, ReadInto returns
+// the zero T. Each error is an *Error and names members of T alone.
 func ReadInto[T any](w http.ResponseWriter, r *http.Request, most int64) (T, error) {
 	var into, zero T
 	b, err := receive(w, r, most)
@@ -43,7 +44,7 @@ func ReadInto[T any](w http.ResponseWriter, r *http.Request, most int64) (T, err
 	return into, nil
 }
 
-// fill puts a field into a member.
+// fill sets a member to the value of a field.
 func (f Fields) fill(to reflect.Value, name string) error {
 	if to.Kind() == reflect.Pointer {
 		to.Set(reflect.New(to.Type().Elem()))

@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// wish is a body of ours that can come as a form.
+// wish is a body that may come as a form.
 type wish struct {
 	Name  string    `json:"name"`
 	Roles []string  `json:"roles,omitempty"`

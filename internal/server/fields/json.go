@@ -10,7 +10,7 @@ import (
 
 var errNotJSON = bad("the body is not one object in JSON")
 
-// parseJSON reads an object. Numbers are kept as they are written.
+// parseJSON parses an object. Numbers keep their spelling.
 func parseJSON(known names, text []byte) (map[string]any, error) {
 	if !json.Valid(text) {
 		return nil, errNotJSON
@@ -23,7 +23,8 @@ func parseJSON(known names, text []byte) (map[string]any, error) {
 	return r.object(1)
 }
 
-// escapesText says whether the escapes in valid JSON stand for text: for no NUL, and no half of a surrogate pair.
+// escapesText reports whether the escapes in valid JSON stand for text: no NUL, and no half of a
+// surrogate pair.
 func escapesText(text []byte) bool {
 	for {
 		at := bytes.IndexByte(text, '\\')
@@ -49,7 +50,8 @@ func escapesText(text []byte) bool {
 	}
 }
 
-// escaped is what \uXXXX stands for, if the text begins with that; otherwise NUL.
+// escaped returns the UTF-16 unit of a leading \uXXXX escape, or NUL if text does not begin with
+// one.
 func escaped(text []byte) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0
@@ -61,16 +63,17 @@ func escaped(text []byte) rune {
 	return rune(unit)
 }
 
-// reader reads values that are valid, and bounds them.
+// reader reads values of valid JSON within limits.
 type reader struct {
 	*json.Decoder
 	known names
-	field string // the one that is read
-	text  []byte // all of it
+	field string // the top-level field that is being read
+	text  []byte // the whole body
 }
 
-// next reads a token, and says whether it is text as it is written. Of what is none encoding/json would make U+FFFD, so that
-// different passwords were the same. What is between tokens is ASCII, and a NUL that is no escape is not valid.
+// next returns the next token, and reports whether it is text as it is written. encoding/json
+// replaces invalid text by U+FFFD, so that different passwords would be equal. Between tokens there
+// is only ASCII, and an unescaped NUL is not valid JSON.
 func (r *reader) next() (token json.Token, isText bool, err error) {
 	from := r.InputOffset()
 	token, err = r.Token()
@@ -150,7 +153,7 @@ func (r *reader) array(depth int) (any, error) {
 	return list, r.end()
 }
 
-// end reads the bracket behind an object or an array.
+// end reads the closing bracket of an object or array.
 func (r *reader) end() error {
 	if _, err := r.Token(); err != nil {
 		return errNotJSON

@@ -12,23 +12,23 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// The headers of bodies.
+// Content types of bodies.
 const (
 	form  = "application/x-www-form-urlencoded"
 	parts = "multipart/form-data; boundary=b0undary"
 	jason = "application/json"
 )
 
-// most is how large the bodies of these tests may be.
+// most is the maximum body size in these tests.
 const most = 64 << 10
 
-// secret is what a stranger writes; no error may repeat it.
+// secret is text of a client; no error may repeat it.
 const secret = "s3cr3t"
 
-// known are the names that the code of these tests asks for.
+// known are the field names that these tests ask for.
 var known = []string{"username", "password", "account_id", "remember-me", "roles"}
 
-// request is one that reaches a handler, without what net/http would refuse before.
+// request returns a request as a handler gets it, past the checks of net/http.
 func request(query, kind, body string, header ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/login", io.NopCloser(strings.NewReader(body)))
 	r.URL.RawQuery = query
@@ -42,12 +42,12 @@ func request(query, kind, body string, header ...string) *http.Request {
 	return r
 }
 
-// read reads all that may be read.
+// read reads the query and the body.
 func read(r *http.Request) (fields.Fields, error) {
 	return fields.Read(httptest.NewRecorder(), r, most, fields.Query|fields.Body, known...)
 }
 
-// login is what a protocol asks for.
+// login is the set of fields that a protocol asks for.
 type login struct {
 	user, password string
 	account        int64
@@ -55,7 +55,7 @@ type login struct {
 	roles          []string
 }
 
-// loginOf asks for every field, and gives the first error.
+// loginOf reads every field, and returns the first error.
 func loginOf(f fields.Fields) (l login, err error) {
 	var errs [5]error
 	l.user, errs[0] = f.Required("username")
@@ -71,13 +71,14 @@ func loginOf(f fields.Fields) (l login, err error) {
 	return l, nil
 }
 
-// refusal is what an error says: its status, and its text.
+// refusal is the status and the text of an error.
 type refusal struct {
 	status int
 	text   string
 }
 
-// refusalOf fails for errors of other types, and for those that repeat what nobody but a stranger wrote.
+// refusalOf returns the refusal of an error. It fails for errors of other types, and for those that
+// repeat text of a client.
 func refusalOf(t testing.TB, err error, asked ...string) refusal {
 	t.Helper()
 	if err == nil {
@@ -99,11 +100,11 @@ func refusalOf(t testing.TB, err error, asked ...string) refusal {
 	return refusal{e.Status, err.Error()}
 }
 
-// part writes a part of a body, with further headers.
+// part returns a part of a body, with more headers.
 func part(name, value string, header ...string) string {
 	head := append([]string{`Content-Disposition: form-data; name="` + name + `"`}, header...)
 	return "--b0undary\r\n" + strings.Join(head, "\r\n") + "\r\n\r\n" + value + "\r\n"
 }
 
-// whole writes a body of parts.
+// whole returns a body of parts.
 func whole(all ...string) string { return strings.Join(all, "") + "--b0undary--\r\n" }

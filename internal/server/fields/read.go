@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// Places are where the fields of a request may be.
+// Places are the parts of a request that may have fields.
 type Places uint8
 
-// The places.
+// Values of Places.
 const (
 	Query Places = 1 << iota
 	Body
 )
 
-// The types of bodies.
+// Media types of bodies.
 const (
 	urlencoded = "application/x-www-form-urlencoded"
 	multiparts = "multipart/form-data"
@@ -28,8 +28,8 @@ const (
 	kinds = urlencoded + ", " + multiparts + " or " + object
 )
 
-// Read reads the fields of a request, whose body may have at most so many bytes. Errors, each of which is an *Error, name
-// a field only if its name is among those that are known.
+// Read reads the fields of a request, whose body may have at most most bytes. Each error is an
+// *Error, and names a field only if its name is among known.
 func Read(w http.ResponseWriter, r *http.Request, most int64, from Places, known ...string) (Fields, error) {
 	all := values{}
 	if from&Query != 0 {
@@ -78,15 +78,15 @@ func (v values) readBody(known names, b body) error {
 
 var errKind = unsupported("the body must be " + kinds)
 
-// body is a body, and what it says that it is.
+// body is a request body with its media type.
 type body struct {
 	text     []byte
-	kind     string // empty if there is no byte of it
+	kind     string // empty if the body is empty
 	boundary string // of multipart
-	narrow   bool   // it says that it is of a charset of which ASCII alone is the same in UTF-8
+	narrow   bool   // the declared charset shares only ASCII with UTF-8
 }
 
-// narrow says whether a form is of ASCII alone, as it is written and as it is meant.
+// narrow reports whether a form is ASCII, both as it is written and after unescaping.
 func narrow(text string) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 || text[i] == '%' && i+1 < len(text) && strings.IndexByte("89abcdefABCDEF", text[i+1]) >= 0 {
@@ -118,8 +118,9 @@ func receive(w http.ResponseWriter, r *http.Request, most int64) (body, error) {
 	return b, err
 }
 
-// kindOf reads the header Content-Type. A parameter that is not expected may change what the body means, and one with a
-// star (RFC 2231) what another parameter means; so neither is accepted.
+// kindOf parses the header Content-Type. An unexpected parameter may change the meaning of the
+// body. A parameter with a star (RFC 2231) may change the meaning of another parameter. So neither
+// is accepted.
 func kindOf(header []string) (b body, err error) {
 	if len(header) != 1 || strings.Contains(header[0], "*") {
 		return body{}, unsupported("the header Content-Type must be there once, and say " + kinds)
@@ -131,10 +132,10 @@ func kindOf(header []string) (b body, err error) {
 	for name, value := range parameters {
 		switch {
 		case name == "charset" && strings.EqualFold(value, "utf-8"):
-		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70 && plain(value): // RFC 2046, 5.1.1
+		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70 && plain(value): // RFC 2046, section 5.1.1
 			b.boundary = value
 		case name == "charset" && kind == urlencoded && (strings.EqualFold(value, "us-ascii") || strings.EqualFold(value, "iso-8859-1")):
-			b.narrow = true // some libraries say so of every form
+			b.narrow = true // some libraries declare it for every form
 		default:
 			return body{}, unsupported("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
 		}

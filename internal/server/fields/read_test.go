@@ -105,7 +105,8 @@ func TestAPlaceThatIsNotAllowedIsNotRead(t *testing.T) {
 func TestTypedFieldsAreReadStrictly(t *testing.T) {
 	const number, flag, list = "account_id must be a whole number from 1 to 9007199254740992", "remember-me must be true or false", "roles must be a list of texts"
 	const good = `"username":"anna","password":"x"`
-	for value, want := range map[string]string{ // of JSON; in quotes, it is tried in the other encodings too
+	// Values are JSON. Those in quotes are tried in the other encodings too.
+	for value, want := range map[string]string{
 		`"account_id":"9007199254740992"`: "", `"account_id":"9007199254740993"`: number, `"account_id":9007199254740993`: number,
 		`"account_id":"1"`: "", `"account_id":"0"`: number, `"account_id":""`: number, `"account_id":"-1"`: number, `"account_id":-1`: number,
 		`"account_id":"9223372036854775808"`: number, `"account_id":9223372036854775808`: number, `"account_id":"99999999999999999999999"`: number,

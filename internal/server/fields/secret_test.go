@@ -7,7 +7,7 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// Whatever breaks at the place where the secret is, the error does not show it.
+// Whatever is malformed at the place of the secret, the error does not show the secret.
 func TestASecretInAnyPlaceIsInNoError(t *testing.T) {
 	for name, x := range map[string][3]string{
 		"form":      {"", form, "username=a&password=b&account_id=1&remember-me=1&roles=c,d&x=y"},

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// decode reads a body of JSON.
+// decode reads a JSON body.
 func decode[T any](b body) (T, error) {
 	var into, zero T
 	if b.kind != object {
@@ -34,7 +34,8 @@ func decode[T any](b body) (T, error) {
 	return into, nil
 }
 
-// mistyped says which member cannot be decoded, if it is known. Anything else that a decoder says may repeat the body.
+// mistyped returns an error that names the member that cannot be decoded, if it is known. Other
+// messages of a decoder may repeat the body, and are dropped.
 func mistyped(shape reflect.Type, err error) error {
 	if of, is := errors.AsType[*json.UnmarshalTypeError](err); is && owns(shape, of.Field) {
 		return wrong(of.Field, "has a value of the wrong type")
@@ -42,7 +43,8 @@ func mistyped(shape reflect.Type, err error) error {
 	return bad("the body has a member whose value is not accepted")
 }
 
-// owns says whether a path is made of the names of a type: none of them is a key of a map, which a stranger wrote.
+// owns reports whether a path consists of member names of a type. Then no part of it is a key of a
+// map, which the client chose.
 func owns(shape reflect.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		of, known := membersOf(shape)[name]
@@ -57,8 +59,9 @@ func owns(shape reflect.Type, path string) bool {
 	return true
 }
 
-// fits refuses members that are not those of a type, which encoding/json would take in other letters too, so that one
-// could come twice; and nulls in lists, of which it would make elements.
+// fits refuses members that a type does not have. encoding/json ignores case and would accept them,
+// so that one member could be there twice. fits also refuses nulls in lists, which encoding/json
+// would turn into elements.
 func fits(shape reflect.Type, value any) error {
 	shape = direct(shape)
 	if own := reflect.PointerTo(shape); own.Implements(reflect.TypeFor[json.Unmarshaler]()) || own.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
@@ -93,7 +96,7 @@ func fits(shape reflect.Type, value any) error {
 	return nil
 }
 
-// membersOf are the members of a struct, as encoding/json names them.
+// membersOf returns the members of a struct by their JSON names.
 func membersOf(shape reflect.Type) map[string]reflect.Type {
 	shape = direct(shape)
 	if shape.Kind() != reflect.Struct {
@@ -108,7 +111,7 @@ func membersOf(shape reflect.Type) map[string]reflect.Type {
 	return members
 }
 
-// nameOf is how encoding/json names a member; empty: not at all.
+// nameOf returns the JSON name of a member, or an empty string if it has none.
 func nameOf(f reflect.StructField) string {
 	tag := f.Tag.Get("json")
 	name, _, _ := strings.Cut(tag, ",")
@@ -122,7 +125,7 @@ func nameOf(f reflect.StructField) string {
 	}
 }
 
-// direct is what a pointer points to.
+// direct returns the type that a pointer points to, or the type itself if it is no pointer.
 func direct(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// application is a body of ours, with every kind of member.
+// application is a body with every kind of member.
 type application struct {
 	common
 	Name    string            `json:"name"`

@@ -14,7 +14,8 @@ const (
 	noName = "a field has a name that" + noText
 )
 
-// Of most of these encoding/json would make U+FFFD. The error names the member of the body in which they are, if it is ours.
+// encoding/json would replace most of these by U+FFFD. The error names the member that holds them,
+// if it is known.
 func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
 	for junk, is := range map[string]string{
 		"\xff": "no UTF-8", "\xed\xa0\x80": "a surrogate as it is", "\xc0\x80": "a NUL in two bytes", "ü\xc3": "half of a letter", `\u0000`: "NUL",
@@ -52,7 +53,7 @@ func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
 	}
 }
 
-// What looks like the above, and is text.
+// Text that resembles the cases above, and is valid.
 func TestAStringOfJSONThatIsTextIsReadAsItIs(t *testing.T) {
 	for written, want := range map[string]string{
 		"\ufffd": "\ufffd", `\ufffd`: "\ufffd", `\\u0000`: `\u0000`, `\\\\ud800`: `\\ud800`, `\ud83d\ude00`: "😀", `\\\ud83d\uDE00\"`: `\😀"`, `\u0001`: "\x01", "\u2028\x7f": "\u2028\x7f",
@@ -87,7 +88,7 @@ func TestAPartThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
 			"in the last delimiter":     {part("roles", secret) + "--b0undary" + junk + "--", notMultipart},
 		} {
 			head, _, _ := strings.Cut(x.body, "\r\n\r\n")
-			if junk == "\x00" && strings.Contains(head, junk) { // which no header may have
+			if junk == "\x00" && strings.Contains(head, junk) { // no header may hold it
 				x.want = notMultipart
 			}
 			f, err := read(request("", parts, x.body))

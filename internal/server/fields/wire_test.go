@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// chunks writes a body in chunks, without the last one.
+// chunks returns a body in chunks, without the last chunk.
 func chunks(body string) string {
 	var all strings.Builder
 	for len(body) > 0 {
@@ -25,7 +25,7 @@ func chunks(body string) string {
 	return all.String()
 }
 
-// The status is that of the error, or 200; the text that of the error, or the user's name.
+// The status is that of the error, or 200. The text is that of the error, or the user's name.
 func TestBodiesAreReadFromTheWireToTheirEnd(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, err := fields.Read(w, r, most, fields.Body, known...)
@@ -72,8 +72,8 @@ func TestBodiesAreReadFromTheWireToTheirEnd(t *testing.T) {
 	}
 }
 
-// send writes a request as it is, says that no more will come, and reads the answer. Whoever refuses early may not read all
-// that is written.
+// send writes a request as it is, closes its side of the connection, and reads the response. A
+// server that refuses early may not read all of the request.
 func send(t *testing.T, address, text string) (int, string) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)

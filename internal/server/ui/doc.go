@@ -1,15 +1,15 @@
-// Package ui is the page on which people read what the doors answer, and try them out: Swagger UI, on the OpenAPI document
-// that this server has at /openapi.json.
+// Package ui serves Swagger UI, on which users read and try out the operations of the OpenAPI
+// document at /openapi.json.
 //
-//	/ui                        leads to /ui/
-//	/ui/                       the page
-//	/ui/page.css               ours: what surrounds Swagger UI
-//	/ui/init.js                ours: what Swagger UI is told
+//	/ui                        redirects to /ui/
+//	/ui/                       the page, managed here
+//	/ui/page.css               style around Swagger UI, managed here
+//	/ui/init.js                configuration of Swagger UI, managed here
 //	/ui/swagger-ui.css         Swagger UI
 //	/ui/swagger-ui-bundle.js   Swagger UI
 //	/ui/favicon.png            Swagger UI
 //
-// All of it is in the binary, and the browser is told to ask no other origin for anything. Nobody has to log in to read it:
-// it holds no secret, and what is entered into it stays in the memory of the tab. It knows no door: what it shows is the
-// document's affair, and who may do what is that of the doors.
+// All files are in the binary, and the Content-Security-Policy forbids requests to other origins.
+// The page needs no login: it holds no secret, and input stays in the memory of the browser tab. It
+// knows no endpoint. The document lists them, and each endpoint decides who may call it.
 package ui

@@ -13,16 +13,17 @@ import (
 //go:embed index.html page.css init.js
 var ours embed.FS
 
-// file is one that a browser may ask for, ready to be sent.
+// file is a static file, ready to be sent.
 type file struct {
 	body     string
 	kind     []string // Content-Type
-	encoding []string // Content-Encoding; empty: none
-	tag      []string // ETag: it changes with the body, and with nothing else
+	encoding []string // Content-Encoding; empty means none
+	tag      []string // ETag, which is derived from the body
 }
 
-// content is all there is, by its path. A file that is compressed is sent so, whatever the browser says that it
-// understands: there is none that does not, and otherwise a stranger could have us decompress megabytes for a line.
+// content returns all files by path. A compressed file is sent compressed, whatever the browser
+// accepts: every browser accepts gzip. Otherwise one short request could make the server decompress
+// megabytes.
 func content() map[string]file {
 	return map[string]file{
 		"/ui/":                     load(ours, "index.html", "text/html; charset=utf-8"),
@@ -36,7 +37,7 @@ func content() map[string]file {
 
 func load(from fs.FS, name, kind string, encoding ...string) file {
 	body, err := fs.ReadFile(from, name)
-	if err != nil { // it was compiled in: either every build has it, or none
+	if err != nil { // unreachable: the file was embedded at build time
 		panic(fmt.Sprintf("the API UI lacks a file: %v", err))
 	}
 	sum := sha256.Sum256(body)

@@ -7,23 +7,24 @@ import (
 	"time"
 )
 
-// policy lets the page load what is served beside it, and ask this origin alone. Nothing inline is run or applied, nobody
-// may frame it, and its forms lead nowhere. Images may be data: Swagger UI's style sheet holds its arrows so.
+// policy lets the page load files beside it and call its own origin, and nothing else. No inline
+// script or style applies, no site may frame the page, and its forms submit nowhere. Images may be
+// data URLs, which the style sheet of Swagger UI has for its arrows.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 
-// What is answered in place of a file. The texts are constants, so that nothing of a request comes back.
+// Bodies of error responses. They are constants, so that they never echo a request.
 const (
 	nothing   = `{"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
 	readsOnly = `{"error":"invalid_request","error_description":"the methods are GET and HEAD"}` + "\n"
 )
 
-// Values of headers that answers share. They are never changed.
+// Header values that responses share. They must not be modified.
 var (
 	policies = []string{policy}
 	nosniff  = []string{"nosniff"}
 	noRefer  = []string{"no-referrer"}
-	recheck  = []string{"no-cache"} // a browser may keep it, but asks each time whether it is still the same
+	recheck  = []string{"no-cache"} // browsers may cache a file, but must revalidate it
 	noStore  = []string{"no-store"}
 	isJSON   = []string{"application/json"}
 	allowed  = []string{"GET, HEAD"}
@@ -37,7 +38,8 @@ func Handler() http.Handler {
 
 type site map[string]file
 
-// ServeHTTP finds a file by its path as it was written: each has one spelling, whatever else a path could be decoded to.
+// ServeHTTP serves a file by its escaped path. Each path has one spelling, whatever it could be
+// decoded to.
 func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Content-Security-Policy"], header["X-Content-Type-Options"], header["Referrer-Policy"] = policies, nosniff, noRefer
@@ -70,5 +72,5 @@ func refuse(w http.ResponseWriter, status int, body string) {
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = isJSON, noStore
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body) //nolint:errcheck // whoever asked has gone
+	_, _ = io.WriteString(w, body) //nolint:errcheck // the caller is gone
 }

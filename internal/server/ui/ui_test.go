@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/server/ui"
 )
 
-// reference is what a page refers to.
+// reference matches a reference of a page.
 var reference = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
 
 var types = map[string]string{
@@ -34,7 +34,7 @@ func TestEveryFileThatThePageRefersToIsServedWithItsType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at.Path != "/openapi.json" { // not of this room
+		if at.Path != "/openapi.json" { // not a file of this package
 			wanted[at.Path] = true
 		}
 	}
@@ -217,7 +217,7 @@ type answer struct {
 	body   string // as it was sent
 }
 
-// ask goes over the network once, and follows nothing. Headers come in pairs.
+// ask sends one request, and follows no redirect. Headers come in pairs.
 func ask(t *testing.T, method, path string, headers ...string) answer {
 	t.Helper()
 	server := httptest.NewServer(ui.Handler())
@@ -241,7 +241,7 @@ func ask(t *testing.T, method, path string, headers ...string) answer {
 	return answer{got.StatusCode, got.Header, string(body)}
 }
 
-// unzipped is a file that is sent compressed, and says so.
+// unzipped returns a file that is sent with gzip.
 func unzipped(t *testing.T, path string) string {
 	t.Helper()
 	a := ask(t, http.MethodGet, path)
