@@ -57,7 +57,7 @@ type Owner struct {
 	UID     string
 }
 
-// Held is what a credential may do: what it was given, within what its client holds now. A
+// Held is the authority of a credential: what it was given, within what its client holds now. A
 // credential that speaks for a user has what the user has at that client now.
 type Held struct {
 	Client *Client
@@ -103,8 +103,8 @@ type Client struct {
 	// MaxSession is how long after the password a login is rejected; 0: never.
 	MaxSession time.Duration
 	// Draw returns the roles that a namespace with these labels may draw, and whether it may draw
-	// any. Nil labels are unknown ones, and only grants that name the namespace count. A nil Draw
-	// means that no namespace may draw any.
+	// any. Nil labels mean that the labels are unknown, and only grants that name the namespace
+	// count. A nil Draw means that no namespace may draw any.
 	Draw func(namespace string, labels map[string]string) (roles []string, granted bool)
 }
 
