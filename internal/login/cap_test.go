@@ -39,7 +39,8 @@ func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
 				w.clock.step(x.every)
 				opened = append(opened, replicas[x.replica(n)].open("acme", login.Terms{Kind: token.Login}))
 				peak = max(peak, w.peak())
-				for _, o := range opened[max(0, n+1-most):] { // the newest are valid, as far as the order is known
+				// The newest logins are valid, as far as their order is known.
+				for _, o := range opened[max(0, n+1-most):] {
 					if !w.holds(o) && x.every == time.Second {
 						t.Fatalf("after %d logins, one of the last %d has ended", n+1, most)
 					}

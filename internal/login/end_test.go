@@ -80,8 +80,8 @@ func TestALoginThatIsBeingRefreshedEndsWithAllThatItWasRefreshedTo(t *testing.T)
 	}
 }
 
-// A record that was stored although the response was lost has no owner: after a logout no refresh
-// token leads to it.
+// No client has the credential of a record that was stored although the response was lost. After a
+// logout no refresh token leads to it.
 func TestALogoutAfterARefreshWhoseAnswerWasLostIsFinal(t *testing.T) {
 	w := newWorld(t)
 	s, there := w.replica(nil), w.replica(func() int { return 100 })
@@ -122,7 +122,8 @@ func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	}
 	first = s.pair()
 	last = s.good(first)
-	if err := s.EndRefresh(t.Context(), first.Refresh, home); err != nil || w.holds(last) { // RFC 7009: a client that has it had the session
+	// RFC 7009: a client that has the token had the session.
+	if err := s.EndRefresh(t.Context(), first.Refresh, home); err != nil || w.holds(last) {
 		t.Errorf("one that was used up: %v", err)
 	}
 }

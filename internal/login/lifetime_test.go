@@ -183,7 +183,8 @@ func TestSession_ExchangesKeepItsEnd(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s, exchange %d at %s: %v", what, n, w.clock.now(), err)
 			}
-			if endOf(o.Record).After(end) && n > 0 { // the first exchange after the change may not know the policy of another client
+			// The first exchange after the change may not know the policy of another client.
+			if endOf(o.Record).After(end) && n > 0 {
 				t.Errorf("%s, exchange %d: it ends at %s, want %s", what, n, endOf(o.Record), end)
 			}
 			if !o.Record.AuthenticatedAt.Equal(noon) {

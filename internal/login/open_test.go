@@ -210,7 +210,7 @@ func TestALoginIsNamedByAUUID(t *testing.T) {
 }
 
 // If the store fails to add the record, no login was opened. If it fails to count logins, or to end
-// the excess ones, the login was opened all the same.
+// the excess logins, the login was opened all the same.
 func TestALoginIsOpenIfItsRecordIsStored(t *testing.T) {
 	for name, want := range map[string]bool{"Add": false, "Of": true, "RetireAnyway": true} {
 		w := newWorld(t)

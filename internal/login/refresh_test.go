@@ -292,7 +292,7 @@ func TestRefresh_OneUserExchangesWithinABudget(t *testing.T) {
 }
 
 // Reads from the API server are bounded, and requests about unknown sessions do not use up the
-// reads for known ones.
+// reads for known sessions.
 func TestStrangersDoNotKeepOthersFromTheirRetries(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

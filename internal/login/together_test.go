@@ -38,8 +38,8 @@ func together(t *testing.T, each int, tok token.Token, arrived time.Time, replic
 }
 
 // isLimited reports whether a caller has to try again later. On a replica whose cache lacks the
-// session, each of many requests reads from the API server, and their source has a limited number
-// of reads at one instant.
+// session, each request reads from the API server. Their source has a limited number of reads at
+// one instant.
 func isLimited(err error) bool {
 	_, ok := errors.AsType[*login.Limited](err)
 	return ok
@@ -101,8 +101,8 @@ func (s *one) holdAt(name string) turns {
 	return at
 }
 
-// Requests that arrive while the first one is served belong to its burst, for a while. Later ones
-// come from clients that gave up waiting; they get ErrUnavailable.
+// Requests that arrive while the first one is served belong to its burst, for a while. Later
+// requests come from clients that gave up waiting; they get ErrUnavailable.
 func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -30,7 +30,8 @@ func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 		"18 letters of 36 bytes": {strings.Repeat("é", 18), verify.SessionRefused},
 	} {
 		w := newUserTwist(t, token.Session)
-		for i, ask := range []string{x.session, x.session, sessionID, sessionID, x.session} { // an earlier success must not help another ID
+		// An earlier success must not help another session ID.
+		for i, ask := range []string{x.session, x.session, sessionID, sessionID, x.session} {
 			if _, verdict := w.ask(verify.Facts{Session: ask}); verdict != x.want && ask == x.session || verdict != verify.Good && ask == sessionID {
 				t.Errorf("%s, question %d: %s", name, i, verdict)
 			}

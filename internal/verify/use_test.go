@@ -222,8 +222,8 @@ func TestWhatIsWrittenFirst(t *testing.T) {
 }
 
 // Two thousand tokens rotate at once and are all in use. The API server must get the use of each
-// before its minOverlap of ten minutes is over, at one write a second and however busy all others
-// are.
+// before its minOverlap of ten minutes is over. There is one write a second, however busy all
+// others are.
 func TestNoPredecessorInUseIsRetiredBecauseWritesAreFew(t *testing.T) {
 	var uses []verify.Use
 	for i := range 4_000 {

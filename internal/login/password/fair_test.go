@@ -161,7 +161,7 @@ func TestChecker_ForgetsNamesAndSources(t *testing.T) {
 	})
 }
 
-// A check that needs more slots than are free keeps its turn: smaller ones do not overtake it for
+// A check that needs more slots than are free keeps its turn: smaller checks do not overtake it for
 // ever.
 func TestChecker_BigCheckKeepsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// Parts of valid hashes, to be combined into invalid ones.
+// Parts of valid hashes, to be combined into invalid hashes.
 const (
 	salt   = "c2FsdHNhbHRzYWx0c2FsdA"
 	tag    = "hrv8JyHFn7EQQ//q/FZCAg"
@@ -208,7 +208,8 @@ func TestAFingerprintChangesWithTheHashAlone(t *testing.T) {
 		}
 		seen[got] = v.Made
 	}
-	if got := hash(t, argon2).Fingerprint(); got != "bf5d667ca89ee5d0dc028322f20e2d2f" { // stored fingerprints must stay valid
+	// Stored fingerprints must stay valid.
+	if got := hash(t, argon2).Fingerprint(); got != "bf5d667ca89ee5d0dc028322f20e2d2f" {
 		t.Errorf("the fingerprint of a known hash has become %s", got)
 	}
 	if (password.Stored{}).Fingerprint() != "" || (password.Stored{}).Plain() || (password.Stored{}).Memory() != 19<<20 {

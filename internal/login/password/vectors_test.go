@@ -176,7 +176,7 @@ func TestWhatPresentedRefusesMatchesNothing(t *testing.T) {
 	for how, text := range map[string]string{
 		"nothing": "", "NUL": v.Password + "\x00", "NUL alone": "\x00", "not UTF-8": "\xff", "too long": strings.Repeat("x", 1025), "far too long": strings.Repeat("x", 10<<20),
 	} {
-		if secret, err := password.Presented(text); err != password.ErrMalformed { //nolint:errorlint // a constant, not an error that wraps it
+		if secret, err := password.Presented(text); err != password.ErrMalformed { //nolint:errorlint // a constant, not wrapped
 			t.Errorf("%s gives %v", how, err)
 		} else if _, err := password.Hash(secret, strings.NewReader(strings.Repeat("s", 16))); !errors.Is(err, password.ErrMalformed) {
 			t.Errorf("the hash of %s gives %v", how, err)
