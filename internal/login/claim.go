@@ -10,7 +10,7 @@ import (
 type Claim struct {
 	Name  string
 	Since time.Time // when the object was created
-	Held  bool      // the object's status records that it holds the value
+	Held  bool      // the status of the object marks it as the holder
 }
 
 // CompareClaims orders claims to the same value: held claims first, then the oldest, then by name.

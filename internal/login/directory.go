@@ -15,7 +15,7 @@ type User struct {
 	Name      string // of the object
 	UID       string
 	Username  string // the name to log in with
-	Holds     bool   // the status records that the user holds the username
+	Holds     bool   // the status marks the user as the holder of the username
 	Since     time.Time
 	Suspended bool
 	Password  password.Stored
@@ -56,7 +56,7 @@ const (
 type Client struct {
 	Name        string
 	AccountID   int64 // 0: none
-	Holds       bool  // the status records that the client holds the account ID
+	Holds       bool  // the status marks the client as the holder of the account ID
 	Since       time.Time
 	Suspended   bool
 	Lifetime    time.Duration // of a login token

@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// A thief is noticed however often they refresh. A used-up token is excused for half a minute, even
-// if another one was used up since.
+// A thief is noticed however often they refresh. A used-up token is excused for half a minute and
+// no longer, even if other tokens were used up since.
 func TestAThiefWhoRefreshesAllTheTimeIsNoticed(t *testing.T) {
 	for _, every := range []time.Duration{time.Second, 5 * time.Second, 29 * time.Second} {
 		w := newWorld(t)

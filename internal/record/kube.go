@@ -89,7 +89,7 @@ func (k *Kube) Renew(ctx context.Context, stored, r Record) (Record, error) {
 }
 
 // Retire deletes the record: from now on its credential is rejected. A record that is gone is no
-// error. It returns ErrStale if the record has changed since it was read.
+// error. Retire returns ErrStale if the record has changed since it was read.
 func (k *Kube) Retire(ctx context.Context, r Record) error {
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
 		UID:             new(types.UID(r.uid)),
