@@ -46,8 +46,8 @@ func (w *world) actors(r *rand.Rand, do ...func(*one) (login.Opened, error)) (al
 	return all
 }
 
-// interleave lets one actor after the other make a call, until all have ended. On average one call
-// wrong calls fails; 0: no call does.
+// interleave lets one actor after the other make a call, until all have ended. One call in wrong
+// fails at random; 0: no call does.
 func interleave(r *rand.Rand, wrong int, all []*actor) {
 	for {
 		synctest.Wait()
