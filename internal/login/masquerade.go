@@ -85,7 +85,7 @@ func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record
 	if err := s.replace(ctx, o, before, family); err != nil {
 		again, cancel := patiently(ctx) // the deadline of the request may have passed
 		defer cancel()
-		_ = s.retire(again, o.Record) //nolint:errcheck // no client has it, and none can ask for it
+		_ = s.retire(again, o.Record) //nolint:errcheck // no client has it
 		if errors.Is(err, errOvertaken) {
 			return Opened{}, ErrDenied
 		}
