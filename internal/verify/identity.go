@@ -78,7 +78,7 @@ type Held struct {
 	// read the User: there may be many thousands of those.
 	stopped    bool
 	credential fingerprint
-	since      int64 // a record that was issued before is not that of the user; 0: it is
+	since      int64 // a record that was issued before then is not that of the user; 0: it is
 
 	ungranted bool // the namespace of the owner is granted nothing
 }
