@@ -8,7 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// at is what becomes of a user who asks for an account: the name of the client, or how it is refused.
+// at returns the result of a request for an account: the name of the client, or the kind of the
+// error.
 func at(c login.Client, err error) string {
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	_, isForbidden := errors.AsType[*login.Forbidden](err)
@@ -100,7 +101,7 @@ func TestAClientIsChosenByNameIfTheUserHasAnAccountThere(t *testing.T) {
 	}
 }
 
-// hasAccountID has the status of a client say that it has its account ID.
+// hasAccountID sets the status of a client to record that it holds its account ID.
 func (w *world) hasAccountID(name string) {
 	c := w.client(name)
 	c.Holds = true

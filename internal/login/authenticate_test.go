@@ -19,7 +19,7 @@ func (s *one) attempt(username, secret string) error {
 	return err
 }
 
-// Threats row 27: whoever is refused learns nothing else. Rows 1 and 21: and nothing is written.
+// Threats row 27: a rejected caller learns nothing else. Rows 1 and 21: nothing is written.
 func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
 	w := newWorld(t)
 	argon, err := password.Hash(password.Take(right), rand.Reader)
@@ -115,13 +115,14 @@ func TestUsername_HolderAloneIsLetIn(t *testing.T) {
 	}
 }
 
-// from is an attempt from an address.
+// from makes an attempt from an address.
 func (s *one) from(address netip.Addr, name, secret string) error {
 	_, err := s.Authenticate(s.w.t.Context(), login.Attempt{Username: name, Password: password.Take(secret), Source: address})
 	return err
 }
 
-// Many guesses that are let in together are each looked at again when their turn comes, and counted before the next.
+// Many guesses that were admitted together are each checked against the limits again when their
+// turn comes, and counted before the next.
 func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -156,7 +157,8 @@ func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
 	})
 }
 
-// Two checks of one name run or wait, whether or not a user has the name, and wherever the attempts come from.
+// Two checks of one name run or wait, whether or not a user has the name, and from whatever address
+// the attempts come.
 func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 	for name, x := range map[string]struct {
 		secret string
@@ -187,8 +189,8 @@ func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 	}
 }
 
-// A user who knows the password sends it without end, to log in or to have it checked alone. Everybody else logs in meanwhile: each
-// waits for two checks of the flood at most, from whatever address.
+// A client that knows a password sends it without end. All other users log in meanwhile: each waits
+// for two checks of the flood at most, from whatever address.
 func TestAuthenticate_FloodOfOneLeavesOthers(t *testing.T) {
 	for what, address := range map[string]netip.Addr{"from the same address": home, "from another": netip.MustParseAddr("192.0.2.8")} {
 		synctest.Test(t, func(t *testing.T) {
@@ -230,7 +232,7 @@ func TestAuthenticate_FloodOfOneLeavesOthers(t *testing.T) {
 	}
 }
 
-// A source has its share of what waits, whatever names it sends.
+// A source has a share of the waiting checks, whatever names it sends.
 func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -238,7 +240,7 @@ func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 		release := s.HoldChecks()
 		flood, others := make(chan error, 10_000), make(chan error, 1)
 		for n := range 10_000 {
-			from := [16]byte{0: 0x20, 1: 0x01, 14: byte(n >> 8), 15: byte(n)} // of one customer
+			from := [16]byte{0: 0x20, 1: 0x01, 14: byte(n >> 8), 15: byte(n)} // of one subscriber
 			go func() { flood <- s.from(netip.AddrFrom16(from), fmt.Sprint("name ", n), "a guess") }()
 		}
 		synctest.Wait()
@@ -257,15 +259,15 @@ func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 	})
 }
 
-// Threats row 14: what waits is bounded.
+// Threats row 14: the number of waiting checks is bounded.
 func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		s := w.replica(nil)
 		release := s.HoldChecks()
-		const fit = 1 + login.WaitingFor // one has its turn
+		const fit = 1 + login.WaitingFor // one check runs
 		said := make(chan error, fit)
-		come := func(n int) error { // each from somewhere else, so that none has to make room for another
+		come := func(n int) error { // each from another address, so that none has to make room for another
 			return s.from(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), fmt.Sprint("name ", n), "a guess")
 		}
 		for n := range fit {
@@ -286,7 +288,7 @@ func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
 	})
 }
 
-// Whoever waits in vain is not said to be wrong, nor does it count.
+// A check that waited in vain is not reported as a wrong password, and does not count as a failure.
 func TestWhoeverWaitsTooLongIsToldToComeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -326,7 +328,7 @@ func TestNothingIsSaidOfThePasswordToWhoeverHasGone(t *testing.T) {
 	}
 }
 
-// What was taken from somebody while their password waited to be checked counts.
+// A change to a user while their password waits to be checked takes effect.
 func TestWhoeverIsSentAwayWhileTheyWaitIsNotLetIn(t *testing.T) { // [3.7] [row 2]
 	for what, change := range map[string]func(*world){
 		"suspended":        func(w *world) { u := w.alice(); u.Suspended = true; w.directory.SetUser(u) },

@@ -11,9 +11,10 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Threats row 21: however often somebody logs in, wherever, the store holds so many of their logins and no more: at one client
-// its cap, the one that is being opened, and what other replicas stored that is not known yet; and never more than the cap for
-// each replica.
+// Threats row 21: however often a user logs in, on whatever replica, the store holds a bounded
+// number of their logins. At one client these are the session limit, the login that is being
+// opened, and the logins of other replicas that are not known yet. There are never more than the
+// limit for each replica.
 func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
 	const most = 20
 	for what, x := range map[string]struct {
@@ -38,7 +39,8 @@ func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
 				w.clock.step(x.every)
 				opened = append(opened, replicas[x.replica(n)].open("acme", login.Terms{Kind: token.Login}))
 				peak = max(peak, w.peak())
-				for _, o := range opened[max(0, n+1-most):] { // the newest are good, as far as they can be told apart
+				// The newest logins are valid, as far as their order is known.
+				for _, o := range opened[max(0, n+1-most):] {
 					if !w.holds(o) && x.every == time.Second {
 						t.Fatalf("after %d logins, one of the last %d has ended", n+1, most)
 					}
@@ -48,7 +50,7 @@ func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
 				t.Errorf("there were %d at a time, want at most %d", peak, x.atMost)
 			}
 			t.Logf("there were at most %d", peak)
-			for _, r := range login.Surplus(w.clock.now(), w.all(), "acme", most) { // as whoever reconciles does
+			for _, r := range login.Surplus(w.clock.now(), w.all(), "acme", most) { // as the reconciler does
 				w.delete(r.Digest)
 			}
 			if n := len(w.all()); n != most {
@@ -63,7 +65,7 @@ func TestTenThousandLoginsOfOneUserStayWithinTheCap(t *testing.T) {
 	}
 }
 
-// Of those of one second the one that is just being opened is the newest, whatever its name.
+// Among logins of one second, the one that is being opened counts as the newest, whatever its name.
 func TestALoginIsNotTooManyItself(t *testing.T) {
 	w := newWorld(t)
 	c := w.client("acme")
@@ -96,7 +98,8 @@ func TestLoginsAtAnotherClientAreNotCounted(t *testing.T) {
 	}
 }
 
-// What was stored here, and ended elsewhere before it was ever seen here, counts no more.
+// A login that was stored here, and ended elsewhere before this replica's cache showed it, does not
+// count.
 func TestNoLoginEndsForOneThatHasEndedElsewhere(t *testing.T) {
 	w := newWorld(t)
 	c := w.client("acme")
@@ -107,7 +110,7 @@ func TestNoLoginEndsForOneThatHasEndedElsewhere(t *testing.T) {
 	good := []login.Opened{here.open("acme", login.Terms{Kind: token.Login}), here.open("acme", login.Terms{Kind: token.Login})}
 	for range 10 {
 		w.clock.step(time.Second)
-		behind = 1 // its own
+		behind = 1 // its own change
 		brief := here.open("acme", login.Terms{Kind: token.Login})
 		behind = 0
 		if err := there.End(t.Context(), brief.Token.Digest()); err != nil {
@@ -125,7 +128,7 @@ func TestNoLoginEndsForOneThatHasEndedElsewhere(t *testing.T) {
 	}
 }
 
-// A refresh that is under way, or was left in the middle, is one login and not two.
+// A refresh that is under way, or was interrupted, counts as one login and not as two.
 func TestALoginThatIsBeingRefreshedIsCountedOnce(t *testing.T) {
 	w := newWorld(t)
 	c := w.client("acme")
@@ -151,7 +154,7 @@ func TestALoginThatIsBeingRefreshedIsCountedOnce(t *testing.T) {
 	}
 }
 
-// Whoever logs in at one client and goes on to another is counted there.
+// A login that moves to another client counts there.
 func TestWhoeverComesFromAnotherClientIsCounted(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -184,7 +187,8 @@ func TestManyAtOnceStayWithinTheCap(t *testing.T) {
 	}
 }
 
-// What is waited for is forgotten after a while, whether or not anybody asks.
+// A stored login that does not show up in the cache is forgotten after a while, whether or not its
+// user logs in again.
 func TestWhatIsNotSeenInTimeIsNotWaitedForAnyLonger(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(func() int { return 1 << 20 })

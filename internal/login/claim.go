@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Claim is what one of several Clients or Users asks for that only one can have: an account ID, or a username.
+// Claim is the claim of one Client or User to a value that only one of them can have: an account
+// ID, or a username.
 type Claim struct {
 	Name  string
 	Since time.Time // when the object was created
-	Held  bool      // its status says that it has what it asks for
+	Held  bool      // the status of the object marks it as the holder
 }
 
-// CompareClaims orders claims to the same value: those held come first, then the oldest, then by name. Whoever had it first
-// therefore keeps it, whatever the age of those that ask for it later. Only after a restore, which brings no status back, age
-// decides.
+// CompareClaims orders claims to the same value: held claims first, then the oldest, then by name.
+// The first holder therefore keeps the value, whatever the age of objects that claim it later.
+// After a restore, which brings no status back, age decides.
 func CompareClaims(a, b Claim) int {
 	if a.Held != b.Held {
 		if a.Held {
@@ -25,8 +26,9 @@ func CompareClaims(a, b Claim) int {
 	return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Name, b.Name))
 }
 
-// has reports whether the first of the claimants has what it asks for. Of several, one has it only by its status: until the
-// reconciler has decided, nobody does, so that nobody is taken for another.
+// has reports whether name holds the value that the claimants ask for. One of several claimants
+// holds it only by its status. Until the reconciler has decided, none of them does, so no user or
+// client is taken for another.
 func has(claimants []string, name string, held bool) bool {
 	return len(claimants) > 0 && claimants[0] == name && (held || len(claimants) == 1)
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// faulty is what can become of a call.
+// faulty lists the faults of a call.
 var faulty = map[string]fault{"fails": fails, "is lost": lost, "dies before": dies, "dies after": dead}
 
-// breaks does something with a fault at one call of the store, and says whether there was such a call, and what came of it.
+// breaks runs do with a fault at one call of the store. It reports whether there was such a call,
+// and what do returned.
 func (s *one) breaks(at int, how fault, do func() error) (there bool, err error) {
 	before := s.store.calls
 	s.store.fail = func(call int, _ string) fault {
@@ -37,8 +38,8 @@ func (s *one) breaks(at int, how fault, do func() error) (there bool, err error)
 	return there, err
 }
 
-// Invariant 3.4, threats row 18: wherever a refresh breaks, whoever tries again with the same refresh token gets a good pair, on
-// whatever replica, and it is the only one.
+// Invariant 3.4, threats row 18: wherever a refresh breaks, a retry with the same refresh token
+// gets a valid pair, on any replica, and it is the only valid one.
 func TestWhereverARefreshBreaksItCanBeTriedAgain(t *testing.T) {
 	for name, how := range faulty {
 		for _, retry := range []bool{false, true} {
@@ -87,8 +88,9 @@ func TestWhereverARefreshBreaksItCanBeTriedAgain(t *testing.T) {
 	}
 }
 
-// A change of the account is done or it is not. Where its answer is lost, the login may be lost too: a retry would be by a login
-// that has ended, which nobody may use again [3.3]. But no two pairs are good.
+// A change of the account happens completely or not at all. If its response is lost, the login may
+// be lost too: a retry would use a login that has ended, which must not be used again [3.3]. But
+// never are two pairs valid.
 func TestWhereverAChangeOfTheAccountBreaksThereAreNoTwoGoodPairs(t *testing.T) {
 	for name, how := range faulty {
 		there, committed := true, false
@@ -129,7 +131,7 @@ func TestWhereverAChangeOfTheAccountBreaksThereAreNoTwoGoodPairs(t *testing.T) {
 	}
 }
 
-// What a crash leaves takes the place of something that is there still, says so, and is swept.
+// A record that a crash leaves names a predecessor that still exists, and is garbage-collected.
 func TestWhatACrashLeavesIsLitter(t *testing.T) {
 	for what, do := range map[string]func(*one, login.Opened) error{
 		"a refresh": func(s *one, o login.Opened) error { _, err := s.refresh(o); return err },
@@ -161,11 +163,11 @@ func TestWhatACrashLeavesIsLitter(t *testing.T) {
 			t.Errorf("%s leaves %v", what, why)
 		}
 		s.store.fail = nil
-		s.good(o) // the replica that broke is none the worse for it
+		s.good(o) // the fault has no lasting effect on the replica
 	}
 }
 
-// Invariant 3.3: what a crash left does not come to life when the login is ended.
+// Invariant 3.3: a record that a crash left does not become valid when the login ends.
 func TestWhatACrashLeftEndsWithTheLogin(t *testing.T) {
 	for what, end := range map[string]func(*one, login.Opened) error{
 		"by its token":         func(s *one, o login.Opened) error { return s.End(t.Context(), o.Token.Digest()) },
@@ -192,7 +194,8 @@ func TestWhatACrashLeftEndsWithTheLogin(t *testing.T) {
 	}
 }
 
-// A request is bounded, and what it began is ended even if whoever asked has gone.
+// A request is bounded, and an operation that has begun runs to its end even if the caller has
+// gone.
 func TestWhatWasBegunIsEndedForWhoeverHasGone(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// crowd are many users in the order of nobody, as a watch tells of them.
+// crowd returns many users in no particular order, as a watch reports them.
 func crowd(n int) []login.User {
 	users := make([]login.User, n)
 	for i := range users {
@@ -19,9 +19,10 @@ func crowd(n int) []login.User {
 	return users
 }
 
-// When an operator starts, each user is told of more than once: as they are, and with the password that comes later.
+// When an operator starts, it gets each user more than once: first without the password, which
+// comes later.
 func TestHearingOfAUserCopiesNothingOfTheOthers(t *testing.T) {
-	const most = 4 << 10 // bytes for each; a list of all names has 160,000
+	const most = 4 << 10 // bytes for each; a list of all names takes 160,000
 	users := crowd(10_000)
 	var d login.Directory
 	for _, step := range []struct{ name, credential string }{

@@ -10,16 +10,17 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// User is somebody who may log in, as they are now.
+// User is a user that may log in, in its current state.
 type User struct {
 	Name      string // of the object
 	UID       string
-	Username  string // what they log in with
-	Holds     bool   // their status says that they have the username
+	Username  string // the name to log in with
+	Holds     bool   // the status marks the user as the holder of the username
 	Since     time.Time
 	Suspended bool
 	Password  password.Stored
-	// Credential is a fingerprint of the password. Empty: there is none that can be checked, and nobody logs in with it.
+	// Credential is a fingerprint of the password. If it is empty, there is no password to check,
+	// and the user cannot log in.
 	Credential string
 	Accounts   []Account
 }
@@ -30,7 +31,7 @@ type Account struct {
 	Default bool
 }
 
-// Usual is the account of a login that names none; false if there is no account.
+// Usual returns the account of a login that names none, and false if there is no account.
 func Usual(accounts []Account) (Account, bool) {
 	if i := slices.IndexFunc(accounts, func(a Account) bool { return a.Default }); i >= 0 {
 		return accounts[i], true
@@ -41,44 +42,47 @@ func Usual(accounts []Account) (Account, bool) {
 	return accounts[0], true
 }
 
-// OpenTokens says which open tokens may be had.
+// OpenTokens is a client's policy for open tokens.
 type OpenTokens int
 
-// What a client allows of open tokens.
+// The policies for open tokens.
 const (
-	OpenExpiring OpenTokens = iota // those that end
+	OpenExpiring OpenTokens = iota // only those with an end
 	OpenAllowed                    // those without an end too
 	OpenForbidden
 )
 
-// Client is a client at which people log in, as it is now.
+// Client is a client at which users log in, in its current state.
 type Client struct {
 	Name        string
 	AccountID   int64 // 0: none
-	Holds       bool  // its status says that it has the account ID
+	Holds       bool  // the status marks the client as the holder of the account ID
 	Since       time.Time
 	Suspended   bool
 	Lifetime    time.Duration // of a login token
-	Remembered  time.Duration // of a login token of somebody who asked to be remembered
+	Remembered  time.Duration // of a login token with Terms.Remember
 	Refresh     time.Duration // of a refresh token
 	Idle        time.Duration // of a session token
 	MaxSessions int           // of each user
 	Open        OpenTokens
 	MaxOpen     time.Duration // of an open token; 0: no limit
-	MaxSession  time.Duration // from the password to the end of all logins that came of it, but for open tokens; 0: no limit
+	// MaxSession bounds the time from the password to the end of all logins that come of it, except
+	// open tokens; 0: no limit.
+	MaxSession time.Duration
 }
 
-// Directory is who may log in and where. Safe for use by many. The zero Directory is empty and ready.
+// Directory holds the users that may log in, and the clients at which they may. It is safe for
+// concurrent use. The zero Directory is empty and ready.
 type Directory struct {
 	mu       sync.RWMutex
 	users    map[string]User     // by the name of the object
-	named    map[string][]string // their names by username, in the order of CompareClaims
-	standIns []string            // the users with a password, sorted, for whom is unknown
+	named    map[string][]string // names of users by username, in the order of CompareClaims
+	standIns []string            // names of the users with a password, sorted: decoys for unknown usernames
 	clients  map[string]Client
-	accounts map[int64][]string // their names by account id, in the order of CompareClaims
+	accounts map[int64][]string // names of clients by account ID, in the order of CompareClaims
 }
 
-// SetUser takes in a user as they are now.
+// SetUser stores the current state of a user.
 func (d *Directory) SetUser(u User) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,7 +103,7 @@ func (d *Directory) RemoveUser(name string) {
 	d.standsIn(name, false)
 }
 
-// forgetUser leaves the stand-ins as they are.
+// forgetUser removes a user, but not from the decoys.
 func (d *Directory) forgetUser(name string) {
 	u, ok := d.users[name]
 	if !ok {
@@ -112,8 +116,8 @@ func (d *Directory) forgetUser(name string) {
 	}
 }
 
-// standsIn puts a user among the stand-ins, or takes them out. All users may be in that list, so it is changed in place, and
-// not where nothing changes; nobody keeps it after the lock is given back.
+// standsIn adds a user to the decoys, or removes it. The list may hold all users, so it is changed
+// in place, and only if something changes. No caller keeps it after it has released the lock.
 func (d *Directory) standsIn(name string, will bool) {
 	switch i, does := slices.BinarySearch(d.standIns, name); {
 	case will && !does:
@@ -123,7 +127,7 @@ func (d *Directory) standsIn(name string, will bool) {
 	}
 }
 
-// SetClient takes in a client as it is now.
+// SetClient stores the current state of a client.
 func (d *Directory) SetClient(c Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -164,7 +168,7 @@ func (d *Directory) clientClaim(name string) Claim {
 	return Claim{Name: name, Since: d.clients[name].Since, Held: d.clients[name].Holds}
 }
 
-// insert puts a name among those that claim the same.
+// insert adds a name to the names that claim the same value.
 func insert(names []string, name string, claim func(string) Claim) []string {
 	i, _ := slices.BinarySearchFunc(names, name, func(a, b string) int { return CompareClaims(claim(a), claim(b)) })
 	return slices.Insert(slices.Clone(names), i, name)
@@ -174,7 +178,8 @@ func without(names []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 }
 
-// ByUsername finds who logs in with that name: of several, the one that has it by its status.
+// ByUsername returns the user that logs in with a name: of several, the one that holds it by
+// status.
 func (d *Directory) ByUsername(username string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -189,7 +194,8 @@ func (d *Directory) ByUsername(username string) (User, bool) {
 	return u, true
 }
 
-// User finds a user by the name of the object. One who asks for the username of another has none.
+// User returns a user by the name of the object. If the user does not hold its username, the result
+// has none.
 func (d *Directory) User(name string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -200,14 +206,15 @@ func (d *Directory) User(name string) (User, bool) {
 	return u, ok
 }
 
-// UsersOf are the names of those who ask for a username.
+// UsersOf returns the names of the users that claim a username.
 func (d *Directory) UsersOf(username string) []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.named[username]
 }
 
-// Client finds a client by its name. One that asks for the account ID of another has none.
+// Client returns a client by its name. If the client does not hold its account ID, the result has
+// none.
 func (d *Directory) Client(name string) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -218,7 +225,7 @@ func (d *Directory) Client(name string) (Client, bool) {
 	return c, ok
 }
 
-// ByAccountID finds the client of an account ID: of several, the one that has it by its status.
+// ByAccountID returns the client of an account ID: of several, the one that holds it by status.
 func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -233,15 +240,15 @@ func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	return c, true
 }
 
-// ClientsOf are the names of the clients that ask for an account ID.
+// ClientsOf returns the names of the clients that claim an account ID.
 func (d *Directory) ClientsOf(id int64) []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return d.accounts[id]
 }
 
-// standIn is the password that one is checked against in place of that of nobody, so that names which nobody has take the
-// times that others take. The same name always has the same one, on every replica.
+// standIn returns the decoy to check in place of the password of an unknown user. Unknown names
+// then take as long as known names. A name always has the same decoy, on every replica.
 func (d *Directory) standIn(username string) password.Stored {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -23,7 +23,7 @@ func TestWhoIsFoundByAUsername(t *testing.T) {
 	}
 	for what, x := range map[string]struct {
 		do   func(*login.Directory)
-		want string // whom "alice" finds
+		want string // the user that "alice" finds
 	}{
 		"nobody of none":                {func(*login.Directory) {}, ""},
 		"the one":                       {func(d *login.Directory) { d.SetUser(user("a", "alice", 1)) }, "a"},
@@ -127,7 +127,7 @@ func TestClaims_FirstHolderComesFirst(t *testing.T) {
 	}
 }
 
-// In whatever order things become known, what is found is as if all were looked at.
+// For every order of events, the result is the same as that of a full scan.
 func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
 	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -163,7 +163,7 @@ func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
 	}
 }
 
-// asked is all that can be asked of a Directory, and what it says.
+// asked returns all answers of a Directory.
 func asked(d *login.Directory) map[string]any {
 	return answers(d.User, d.Client, d.ByUsername, d.ByAccountID, d.StandIns())
 }

@@ -1,12 +1,17 @@
-// Package login lets people, and programs that speak for them, exchange a name and a password for short-lived credentials.
+// Package login lets users, and programs that act for them, exchange a user name and a password for
+// short-lived credentials.
 //
-//	name and password ──Authenticate──> User ──Open──> live ──Refresh──> live … ──End, idleness, expiry, the cap──> gone
+//	name and password ──Authenticate──> User ──Open──> live ──Refresh──> live … ──> gone
 //	                                                     └──Masquerade──> live at another client
 //
-// It decides who somebody is, which of their accounts a login is of, how long it lasts, and what becomes of a refresh token
-// that is presented: once it is good, a little later it is a retry, and after that a theft. Each login is one record. A
-// failure writes nothing.
+// A login is gone after End, at its idle timeout, at its expiry, or when the session limit ends it.
 //
-// In which protocol somebody asks is not known here, nor where users, clients and records come from. Verifying what was
-// opened is not done here either: that is for internal/verify, on every replica, without a write.
+// The package decides which user logs in, at which of the user's accounts, and how long the login
+// lasts. It also decides what a presented refresh token means: valid once, a retry for RetryWindow
+// afterwards, and after that a replay, which ends the session. Each login is one record. A failed
+// login writes nothing.
+//
+// The package knows neither the login protocol of a request nor the source of users, clients and
+// records. It does not verify the credentials that it issues: internal/verify does that on every
+// replica, without a write.
 package login

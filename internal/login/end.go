@@ -10,12 +10,14 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// End ends the credential of a digest, and its refresh token with it: ErrDenied if there is none.
+// End ends the credential of a digest, and its refresh token with it. It returns ErrDenied if there
+// is none.
 func (s *Service) End(ctx context.Context, d token.Digest) error {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	r, err := s.Records.Get(ctx, d.RecordName())
-	if errors.Is(err, record.ErrGone) || err == nil && r.Digest != d { // what this replica knows may be behind
+	// The cache of this replica may be behind.
+	if errors.Is(err, record.ErrGone) || err == nil && r.Digest != d {
 		r, err = s.Records.Find(ctx, d)
 	}
 	if errors.Is(err, record.ErrGone) {
@@ -25,13 +27,13 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 		return unavailable(err)
 	}
 	var family []record.Record
-	if r.Refresh != nil { // what a crash has left is seen by now; what is under way withdraws
+	if r.Refresh != nil { // what a crash left is in the cache by now; a refresh under way withdraws
 		if family, err = s.Records.Family(ctx, r.Refresh.Family, false); err != nil {
 			return unavailable(err)
 		}
 	}
 	others := slices.DeleteFunc(family, func(other record.Record) bool { return other.Digest == r.Digest })
-	for _, other := range others { // before r: by that they are found, should this end in the middle
+	for _, other := range others { // before r, which leads to them if this stops halfway
 		if err := s.retire(ctx, other); err != nil {
 			return err
 		}
@@ -40,14 +42,15 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 	switch {
 	case !errors.Is(err, errOvertaken):
 		return err
-	case len(others) > 0: // what it was refreshed to has ended, or what that was refreshed to goes on
+	case len(others) > 0: // its replacement has ended, or was replaced in turn and goes on
 		return s.endFamily(ctx, others)
 	default:
-		return ErrDenied // somebody ended it, or refreshed it, since this replica heard of it
+		return ErrDenied // it was ended or refreshed since this replica's cache was updated
 	}
 }
 
-// relatives are the records of the session of a login: that, and what a refresh that crashed has left of it.
+// relatives returns the records of the session of a login: its own, and those that a crashed
+// refresh left.
 func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Record, error) {
 	if r.Refresh == nil {
 		return nil, nil
@@ -59,13 +62,14 @@ func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Reco
 	return rs, nil
 }
 
-// EndRefresh ends the session of a refresh token: ErrDenied if there is none.
+// EndRefresh ends the session of a refresh token. It returns ErrDenied if there is none.
 func (s *Service) EndRefresh(ctx context.Context, presented token.Token, source netip.Addr) error {
 	return s.EndRefreshOf(ctx, presented, "", source)
 }
 
-// EndRefreshOf is EndRefresh of a session at a client alone: of one at another it is as if there was none. Empty: at any.
-// *Limited if the source has asked for too many that this replica does not know.
+// EndRefreshOf is EndRefresh for a session at one client: a session at another client is treated as
+// none. If client is empty, any client matches. It returns *Limited if the source has presented too
+// many tokens that this replica does not know.
 func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, client string, source netip.Addr) error {
 	if presented.Kind() != token.Refresh {
 		return ErrDenied
@@ -77,7 +81,8 @@ func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, clien
 	if err != nil {
 		return unavailable(err)
 	}
-	if found, _ := judge(s.Now(), presented.Digest(), rs); found != good { // what took its place meanwhile is found below
+	// A record that replaced it meanwhile is found below.
+	if found, _ := judge(s.Now(), presented.Digest(), rs); found != good {
 		if rs, err = s.family(ctx, family, source, len(rs) > 0); err != nil {
 			return err
 		}
@@ -88,7 +93,8 @@ func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, clien
 	return s.endFamily(ctx, rs)
 }
 
-// endFamily ends a session, according to the store itself: with what takes the place of its records meanwhile.
+// endFamily ends a session, with the records that replace its records meanwhile. It reads them from
+// the API server.
 func (s *Service) endFamily(ctx context.Context, rs []record.Record) error {
 	for range mostEnds {
 		for _, r := range rs {
@@ -107,7 +113,8 @@ func (s *Service) endFamily(ctx context.Context, rs []record.Record) error {
 	return unavailable(errors.New("the session is refreshed faster than it can be ended"))
 }
 
-// mostEnds is how often the records of a session are ended, of which each may have been refreshed meanwhile.
+// mostEnds is how many times endFamily ends the records of a session. Each of them may have been
+// refreshed meanwhile.
 const mostEnds = 5
 
 func (s *Service) retire(ctx context.Context, r record.Record) error {
@@ -118,7 +125,7 @@ func (s *Service) retire(ctx context.Context, r record.Record) error {
 	return nil
 }
 
-// forget lets nobody use what was deleted, before a watch tells of it.
+// forget rejects a deleted credential on this replica, before a watch reports the deletion.
 func (s *Service) forget(r record.Record) {
 	s.fresh.remove(r)
 	s.Ended(r.Digest)

@@ -38,7 +38,8 @@ func TestALoginEndsAloneAndOnce(t *testing.T) {
 	}
 }
 
-// What a replica knows may be behind: a login that was refreshed elsewhere is not the one that has ended.
+// The cache of a replica may be behind: a login that was refreshed elsewhere is not the one that
+// has ended.
 func TestALoginThatWasRefreshedElsewhereIsNotSaidToHaveEnded(t *testing.T) {
 	w := newWorld(t)
 	behind := 0
@@ -53,7 +54,8 @@ func TestALoginThatWasRefreshedElsewhereIsNotSaidToHaveEnded(t *testing.T) {
 	s.good(next)
 }
 
-// A replica that knows what a login was refreshed to, and not yet that the one before is gone, ends the session or nothing.
+// A replica may know the new login of a refresh, but not yet that the previous one is gone. It ends
+// the session or nothing.
 func TestALoginThatIsBeingRefreshedEndsWithAllThatItWasRefreshedTo(t *testing.T) {
 	for refreshes := range 3 {
 		w := newWorld(t)
@@ -78,7 +80,8 @@ func TestALoginThatIsBeingRefreshedEndsWithAllThatItWasRefreshedTo(t *testing.T)
 	}
 }
 
-// What is stored although the answer was lost is nobody's: no refresh token leads to it after a logout.
+// No client has the credential of a record that was stored although the response was lost. After a
+// logout no refresh token leads to it.
 func TestALogoutAfterARefreshWhoseAnswerWasLostIsFinal(t *testing.T) {
 	w := newWorld(t)
 	s, there := w.replica(nil), w.replica(func() int { return 100 })
@@ -119,12 +122,13 @@ func TestARefreshTokenEndsItsSessionAlone(t *testing.T) {
 	}
 	first = s.pair()
 	last = s.good(first)
-	if err := s.EndRefresh(t.Context(), first.Refresh, home); err != nil || w.holds(last) { // RFC 7009: whoever has it had the session
+	// RFC 7009: a client that has the token had the session.
+	if err := s.EndRefresh(t.Context(), first.Refresh, home); err != nil || w.holds(last) {
 		t.Errorf("one that was used up: %v", err)
 	}
 }
 
-// Threats row 12: a store that fails has ended nothing, and nobody is told otherwise.
+// Threats row 12: a store that fails has ended nothing, and the caller gets an error.
 func TestAnEndThatCannotBeWrittenIsNone(t *testing.T) {
 	for what, end := range map[string]func(*one, login.Opened) error{
 		"by its token":         func(s *one, o login.Opened) error { return s.End(t.Context(), o.Token.Digest()) },
@@ -164,7 +168,8 @@ func TestAnEndThatCannotBeWrittenIsNone(t *testing.T) {
 	}
 }
 
-// Threats row 12, and the doors say 503: what the store does not tell is neither good nor gone.
+// Threats row 12, and the endpoints answer 503: without an answer from the store a login is neither
+// valid nor gone.
 func TestAStoreThatDoesNotAnswerIsUnavailableToAll(t *testing.T) {
 	for what, do := range map[string]func(*one, login.Opened) error{
 		"open": func(s *one, _ login.Opened) error {
@@ -180,7 +185,7 @@ func TestAStoreThatDoesNotAnswerIsUnavailableToAll(t *testing.T) {
 		"end refresh": func(s *one, o login.Opened) error { return s.EndRefresh(t.Context(), o.Refresh, home) },
 	} {
 		for _, how := range []fault{fails, silent} {
-			synctest.Test(t, func(t *testing.T) { // in which waiting takes no time
+			synctest.Test(t, func(t *testing.T) { // waiting takes no time here
 				w := newWorld(t)
 				s := w.replica(nil)
 				o := s.pair()
@@ -202,7 +207,7 @@ func TestAStoreThatDoesNotAnswerIsUnavailableToAll(t *testing.T) {
 	}
 }
 
-// What takes the place of a record while its session is ended ends too.
+// A record that replaces another while the session ends ends too.
 func TestASessionThatIsRefreshedWhileItEndsHasEnded(t *testing.T) {
 	w := newWorld(t)
 	s, there := w.replica(nil), w.replica(nil)
@@ -219,7 +224,7 @@ func TestASessionThatIsRefreshedWhileItEndsHasEnded(t *testing.T) {
 	}
 }
 
-// A session that is refreshed as fast as it is ended is not said to have ended.
+// A session that is refreshed as fast as it is ended is not reported as ended.
 func TestASessionThatIsAlwaysRefreshedIsNotSaidToHaveEnded(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

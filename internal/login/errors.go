@@ -9,14 +9,16 @@ import (
 )
 
 var (
-	// ErrDenied says that whoever asks is not who they say: the name is unknown, the password wrong, the user suspended, the
-	// refresh token used up. It never says which.
+	// ErrDenied reports that the caller is not authenticated: the name is unknown, the password
+	// wrong, the user suspended, or the refresh token used up. It never says which.
 	ErrDenied = errors.New("the name or the password is wrong")
-	// ErrUnavailable says that it cannot be told, or not be written, at the moment. Asking again can help.
+	// ErrUnavailable reports that the operation cannot be decided, or not be written, at the
+	// moment. A retry may help.
 	ErrUnavailable = errors.New("it cannot be done at the moment")
 )
 
-// Denied is ErrDenied of a refresh token whose session is known. The record is for the audit log alone.
+// Denied is ErrDenied for a refresh token whose session is known. The record is for the audit log
+// alone.
 type Denied struct{ Record record.Record }
 
 func (*Denied) Error() string { return ErrDenied.Error() }
@@ -24,24 +26,24 @@ func (*Denied) Error() string { return ErrDenied.Error() }
 // Is reports whether a target is ErrDenied.
 func (*Denied) Is(target error) bool { return target == ErrDenied }
 
-// Limited says that a name, a source or a user asks too often.
+// Limited reports that a name, a source or a user asks too often.
 type Limited struct {
-	After time.Duration // when it is worth while to try again
+	After time.Duration // how long until a retry is worthwhile
 }
 
 func (l *Limited) Error() string {
 	return fmt.Sprintf("too many attempts; try again in %s", l.After)
 }
 
-// Invalid says that a field of the request cannot be as it is, although its form is right.
+// Invalid reports that a field of the request has an unusable value, although its form is right.
 type Invalid struct{ Field, Message string }
 
 func (i *Invalid) Error() string { return i.Field + " " + i.Message }
 
-// Forbidden says that whoever asks is known, and may not.
+// Forbidden reports that the caller is authenticated, but not allowed to do this.
 type Forbidden struct{ Message string }
 
 func (f *Forbidden) Error() string { return f.Message }
 
-// unavailable is what the store said, as ErrUnavailable.
+// unavailable wraps an error of the API server in ErrUnavailable.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

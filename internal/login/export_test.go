@@ -2,10 +2,10 @@ package login
 
 import "slices"
 
-// What the tests see of the rule by which refresh tokens live.
+// Judge exports the rule for refresh tokens.
 var Judge = judge
 
-// Finding is what it finds.
+// Finding is the result of Judge.
 type Finding = finding
 
 const (
@@ -16,7 +16,7 @@ const (
 	Early    = early
 )
 
-// Bounds.
+// Limits.
 const (
 	NameBurst, NameEvery       = nameBurst, nameEvery
 	AddressBurst, AddressEvery = addressBurst, addressEvery
@@ -30,7 +30,7 @@ const (
 	RushHour                   = rushHour
 )
 
-// HoldChecks lets no password be checked until release.
+// HoldChecks blocks all password checks until release is called.
 func (s *Service) HoldChecks() (release func()) {
 	for range cap(s.uncounted) {
 		s.uncounted <- struct{}{}
@@ -42,7 +42,7 @@ func (s *Service) HoldChecks() (release func()) {
 	}
 }
 
-// Unseen is how many logins this replica stored and does not see yet.
+// Unseen returns how many stored logins this replica's cache does not show yet.
 func (s *Service) Unseen() (n int) {
 	s.fresh.mu.Lock()
 	defer s.fresh.mu.Unlock()
@@ -52,7 +52,7 @@ func (s *Service) Unseen() (n int) {
 	return n
 }
 
-// StandIns are the names of the users whom unknown names are checked against.
+// StandIns returns the names of the users whose passwords are decoys for unknown names.
 func (d *Directory) StandIns() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -9,10 +9,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// notSeen is how long a record that was just stored may take to be seen in a list.
+// notSeen is how long a stored record may take to appear in a list.
 const notSeen = 30 * time.Second
 
-// fresh remembers logins that this replica stored and does not see yet, so that many in a row do not go past the cap.
+// fresh remembers logins that this replica stored and that its cache does not show yet. Without it,
+// many logins in a row would exceed the session limit.
 type fresh struct {
 	mu    sync.Mutex
 	of    map[string][]record.Record // by the name of the user, the oldest first
@@ -30,14 +31,14 @@ func (f *fresh) add(now time.Time, r record.Record) {
 		return
 	}
 	f.swept = now
-	for name, rs := range f.of { // those of users who are not asked about
+	for name, rs := range f.of { // removes the entries of users that no call asks about
 		if now.Sub(rs[len(rs)-1].IssuedAt) > notSeen {
 			delete(f.of, name)
 		}
 	}
 }
 
-// unseen are those of an owner that a list does not have yet.
+// unseen returns the remembered records of an owner that are not in the list known.
 func (f *fresh) unseen(now time.Time, owner record.Owner, known []record.Record) []record.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,7 +57,7 @@ func (f *fresh) remove(r record.Record) {
 	f.keep(r.Owner.Name, func(x record.Record) bool { return x.Digest != r.Digest })
 }
 
-// keep forgets all others of a user.
+// keep forgets the records of a user that do not match, and returns the rest.
 func (f *fresh) keep(user string, which func(record.Record) bool) []record.Record {
 	left := slices.DeleteFunc(f.of[user], func(r record.Record) bool { return !which(r) })
 	if len(left) == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// actor does something on a replica of its own, one call of the store at a time.
+// actor runs one operation on a replica of its own, one call of the store at a time.
 type actor struct {
 	*one
 	waits atomic.Bool
@@ -22,7 +22,7 @@ type actor struct {
 	err error
 }
 
-// actors do each of these, on replicas that are behind by some changes.
+// actors starts these operations, on replicas that are behind by some changes.
 func (w *world) actors(r *rand.Rand, do ...func(*one) (login.Opened, error)) (all []*actor) {
 	for _, does := range do {
 		behind := r.IntN(5)
@@ -46,7 +46,8 @@ func (w *world) actors(r *rand.Rand, do ...func(*one) (login.Opened, error)) (al
 	return all
 }
 
-// interleave lets one after the other make a call, until all have ended. One call in so many goes wrong; 0: none does.
+// interleave lets one actor after the other make a call, until all have ended. One call in wrong
+// fails at random; 0: no call does.
 func interleave(r *rand.Rand, wrong int, all []*actor) {
 	for {
 		synctest.Wait()
@@ -67,8 +68,8 @@ func interleave(r *rand.Rand, wrong int, all []*actor) {
 	}
 }
 
-// In whatever order replicas call the store, and wherever they fail or die: not two pairs of a session are good, and the session
-// is not lost, unless it was ended.
+// For every order of calls to the store, and for all faults and crashes: never are two pairs of a
+// session valid, and the session is not lost, unless it was ended.
 func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 	type doing = func(*one) (login.Opened, error)
 	present := func(o login.Opened) doing { return func(s *one) (login.Opened, error) { return s.refresh(o) } }
@@ -85,8 +86,8 @@ func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 	}
 	for what, x := range map[string]struct {
 		do   func(before, last login.Opened) []doing
-		ends bool // the session may be over then
-		over bool // if the last of them has success, it is
+		ends bool // the session may have ended afterwards
+		over bool // if the last operation succeeds, it has
 	}{
 		"two refresh":                    {func(_, l login.Opened) []doing { return []doing{present(l), present(l)} }, false, false},
 		"three refresh":                  {func(_, l login.Opened) []doing { return []doing{present(l), present(l), present(l)} }, false, false},
@@ -112,7 +113,7 @@ func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 						s := w.replica(nil)
 						before := s.pair()
 						last := s.good(before)
-						w.clock.step(2 * time.Second) // who comes now comes later
+						w.clock.step(2 * time.Second) // requests that come now are no part of the burst
 						all := w.actors(r, x.do(before, last)...)
 						interleave(r, wrong, all)
 						if err := w.check(s, before, last, all, x.ends); err != nil {
@@ -132,7 +133,7 @@ func TestInWhateverOrderTheStoreIsCalledOnePairOfASessionIsGood(t *testing.T) {
 	}
 }
 
-// check looks at what all that was done has left of a session.
+// check verifies the state of a session after all operations.
 func (w *world) check(s *one, before, last login.Opened, all []*actor, ends bool) error {
 	given := []login.Opened{before, last}
 	for _, a := range all {
@@ -171,7 +172,7 @@ func (w *world) check(s *one, before, last login.Opened, all []*actor, ends bool
 	return nil
 }
 
-// family is how many records a session has.
+// family returns how many records a session has.
 func (w *world) family(o login.Opened) (n int) {
 	for _, r := range w.all() {
 		if r.Refresh != nil && r.Refresh.Family == o.Record.Refresh.Family {

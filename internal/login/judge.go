@@ -8,23 +8,25 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// RetryWindow is how long after a refresh the token that was used up may be presented once more, as is done by whoever did
-// not get the answer. From then on presenting it is a theft (RFC 9700, 4.14.2).
+// RetryWindow is how long after a refresh the used-up token may be presented once more. A client
+// does so if it did not get the response. From then on, presenting it is a replay (RFC 9700,
+// section 4.14.2).
 const RetryWindow = 30 * time.Second
 
-// finding is what a presented refresh token turns out to be.
+// finding is the state of a presented refresh token.
 type finding int
 
 const (
-	nothing  finding = iota // of no session that there is, or at its end
-	good                    // the one that is to be used next
-	retried                 // the one before, and whoever presents it may not have got the answer
+	nothing  finding = iota // the session does not exist, or has ended
+	good                    // the current token
+	retried                 // the previous token; the client that presents it may not have got the response
 	replayed                // used up long ago
-	early                   // used up or replaced just now, and not the one before
+	early                   // used up or replaced just now, and not the previous token
 )
 
-// judge says what a refresh token is, among the records of its session, and the record that one which may be exchanged is
-// about. It is the rule by which refresh tokens live. A session whose refresh tokens are all at their end is none.
+// judge returns the state of a refresh token among the records of its session. For a token that may
+// be exchanged it also returns the record to exchange. A session whose refresh tokens have all
+// expired counts as none.
 func judge(now time.Time, d token.Digest, family []record.Record) (finding, record.Record) {
 	found, about := nothing, record.Record{}
 	for _, r := range family {
@@ -48,12 +50,13 @@ func judge(now time.Time, d token.Digest, family []record.Record) (finding, reco
 	return found, about
 }
 
-// carryOn says in a new refresh token what came before it: the one that was presented, which may be retried, and what is
-// excused beside it of the session whose place it takes. r is the record that the one that was presented is about.
+// carryOn notes in a new refresh token what came before it. That is the presented token, which may
+// be retried, and the tokens of the replaced session that are still excused. r is the record that
+// judge returned for the presented token.
 func carryOn(now time.Time, next *record.Refresh, presented token.Digest, r record.Record, family []record.Record) {
 	until := now.Add(RetryWindow)
 	next.Previous, next.PreviousUntil = presented, until
-	if presented != r.Refresh.Digest { // once more: what it may be presented until does not move
+	if presented != r.Refresh.Digest { // a retry: its window does not move
 		next.PreviousUntil = r.Refresh.PreviousUntil
 	}
 	var excused []record.Recent

@@ -13,7 +13,7 @@ import (
 
 func TestWhatARefreshTokenIs(t *testing.T) {
 	const window, life = login.RetryWindow, time.Hour
-	// link is a record of a session, with its refresh token and the one before it.
+	// link returns a record of a session, with its refresh token and the previous one.
 	link := func(name, is, was byte) record.Record {
 		return record.Record{Digest: token.Digest{name}, IssuedAt: noon, Refresh: &record.Refresh{
 			Digest: token.Digest{is}, Previous: token.Digest{was}, PreviousUntil: noon.Add(window), ExpiresAt: noon.Add(life),
@@ -25,7 +25,7 @@ func TestWhatARefreshTokenIs(t *testing.T) {
 	sooner.Refresh.PreviousUntil = noon.Add(window - time.Second)
 	over := link(9, 9, 8)
 	over.Refresh.ExpiresAt = noon
-	brief := link(2, 2, 1) // at its end before the window is
+	brief := link(2, 2, 1) // ends before the window does
 	brief.Refresh.ExpiresAt = noon.Add(window / 2)
 	excusing := link(4, 4, 3)
 	excusing.Refresh.Recent = []record.Recent{{Digest: token.Digest{1}, Until: noon.Add(window / 3)}, {Digest: token.Digest{2}, Until: noon.Add(window / 2)}}

@@ -8,8 +8,9 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// bounds are what the tokens of a login do not outlive. They are fixed when the password is presented, and each login that
-// takes the place of another inherits them: no exchange makes a session longer. A zero end is none.
+// bounds are the instants that the tokens of a login do not outlive. They are fixed when the
+// password is presented, and each login that replaces another inherits them: no exchange makes a
+// session longer. A zero instant is no bound.
 type bounds struct {
 	authenticated time.Time // when the password was presented
 	session       time.Time // the end of every token of the session
@@ -17,15 +18,15 @@ type bounds struct {
 	refresh       time.Time // the end of the refresh token
 }
 
-// inherited returns the bounds of what takes the place of a login at a client: those that the login has, or, if its record
-// was written before there were any, those that it would have had. A policy that was lowered meanwhile counts at once, and
-// one that was raised does not count.
+// inherited returns the bounds for the login that replaces r at a client: those that r has. If r
+// was written before records held bounds, they are those that it would have had. A policy that was
+// lowered since applies at once; one that was raised does not apply.
 func inherited(r record.Record, c Client) bounds {
 	b := bounds{authenticated: r.Authenticated(), session: r.SessionEndsAt}
 	return b.under(c)
 }
 
-// under returns bounds that are cut to the policy of a client.
+// under returns the bounds, cut to the policy of a client.
 func (b bounds) under(c Client) bounds {
 	if c.MaxSession > 0 {
 		b.session = earliest(b.session, b.authenticated.Add(c.MaxSession))
@@ -33,7 +34,8 @@ func (b bounds) under(c Client) bounds {
 	return b
 }
 
-// within returns bounds that are cut to what is left of a login: what takes its place at another client lives no longer.
+// within returns the bounds, cut to what is left of a login. Its replacement at another client
+// lives no longer.
 func (b bounds) within(r record.Record) bounds {
 	b.login = r.ExpiresAt
 	if r.Refresh == nil {
@@ -49,10 +51,10 @@ func (b bounds) within(r record.Record) bounds {
 	return b
 }
 
-// over reports whether the session is at its end.
+// over reports whether the session has ended.
 func (b bounds) over(now time.Time) bool { return !b.session.IsZero() && !now.Before(b.session) }
 
-// earliest returns the first of several ends. A zero one is none.
+// earliest returns the first of several ends. A zero time is no end.
 func earliest(ends ...time.Time) (first time.Time) {
 	for _, end := range ends {
 		if first.IsZero() || !end.IsZero() && end.Before(first) {
@@ -62,7 +64,7 @@ func earliest(ends ...time.Time) (first time.Time) {
 	return first
 }
 
-// allows reports, as an error, whether a client lets a user log in on these terms.
+// allows returns an error if a client does not let a user log in on these terms.
 func (c Client) allows(t Terms) error {
 	switch {
 	case t.Kind == token.Open && c.Open == OpenForbidden:

@@ -13,21 +13,21 @@ import (
 
 const day = 24 * time.Hour
 
-// policy changes what a client says of logins.
+// policy changes the login policy of a client.
 func (w *world) policy(client string, change func(*login.Client)) {
 	c := w.client(client)
 	change(&c)
 	w.directory.SetClient(c)
 }
 
-// lasts changes how long the sessions of all clients last at most.
+// lasts sets the maximum session lifetime of all clients.
 func (w *world) lasts(most time.Duration) {
 	for _, name := range []string{"acme", "globex"} {
 		w.policy(name, func(c *login.Client) { c.MaxSession = most })
 	}
 }
 
-// endOf is when nothing of a login is accepted any more.
+// endOf returns the instant at which the last credential of a login expires.
 func endOf(r record.Record) time.Time {
 	if r.Refresh != nil && r.Refresh.ExpiresAt.After(r.ExpiresAt) {
 		return r.Refresh.ExpiresAt
@@ -56,7 +56,8 @@ func TestMasquerade_SameAccountIsRefused(t *testing.T) {
 	}
 }
 
-// Whatever the policy of the other client, nothing that comes of a change of the account outlives what there was before.
+// Whatever the policy of the other client, no login that comes of a change of the account outlives
+// the previous one.
 func TestMasquerade_NeverOutlivesLogin(t *testing.T) {
 	generous := func(c *login.Client) {
 		c.Lifetime, c.Remembered, c.Refresh, c.MaxSession = 100*day, 200*day, 300*day, 0
@@ -91,7 +92,7 @@ func TestMasquerade_NeverOutlivesLogin(t *testing.T) {
 			denied(t, what+", at the end of the first", err)
 			continue
 		}
-		for n := range 400 { // nor does a refresh take it any further
+		for n := range 400 { // a refresh does not extend it either
 			w.clock.step(day)
 			next, err := s.refresh(at)
 			if err != nil {
@@ -114,7 +115,7 @@ func TestMasquerade_UsedUpRefreshTokenIsNotRevived(t *testing.T) {
 	w.policy("acme", func(c *login.Client) { c.Lifetime, c.Refresh = 2*time.Hour, time.Hour })
 	s := w.replica(nil)
 	o := s.pair()
-	w.clock.step(time.Hour) // the refresh token is at its end
+	w.clock.step(time.Hour) // the refresh token expires
 	got, err := s.Masquerade(t.Context(), o.Token.Digest(), 1002)
 	if err != nil || got.Refresh.Kind() != 0 || got.Record.Refresh != nil || !got.Record.ExpiresAt.Equal(noon.Add(2*time.Hour)) {
 		t.Errorf("%v, %+v", err, got.Record)
@@ -129,7 +130,7 @@ func TestSession_EndsAtMaxSessionLifetime(t *testing.T) {
 		want  time.Time
 	}{
 		"a login that ends before":          {login.Terms{Kind: token.Login}, noon.Add(time.Hour)},
-		"one that is for long":              {login.Terms{Kind: token.Login, Remember: true}, end}, // by itself 14 days
+		"one that is for long":              {login.Terms{Kind: token.Login, Remember: true}, end}, // its own lifetime would be 14 days
 		"its refresh token":                 {login.Terms{Kind: token.Login, Refreshable: true}, end},
 		"a session that ends before":        {login.Terms{Kind: token.Session, Source: home, Lifetime: time.Hour}, noon.Add(time.Hour)},
 		"a session without an end":          {login.Terms{Kind: token.Session, Source: home}, end},
@@ -148,8 +149,8 @@ func TestSession_EndsAtMaxSessionLifetime(t *testing.T) {
 	}
 }
 
-// A session ends as long after the password was presented as was the policy then, or is now, whichever is less. Refreshing it
-// and changing its account do not move that.
+// A session ends a fixed time after its password was presented: by the policy at that time, or by
+// the current one, whichever is less. Refreshing it and changing its account do not move that.
 func TestSession_ExchangesKeepItsEnd(t *testing.T) {
 	const most = 10 * day
 	for what, x := range map[string]struct {
@@ -182,7 +183,8 @@ func TestSession_ExchangesKeepItsEnd(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s, exchange %d at %s: %v", what, n, w.clock.now(), err)
 			}
-			if endOf(o.Record).After(end) && n > 0 { // which the first exchange after the change cannot know if it concerns another client
+			// The first exchange after the change may not know the policy of another client.
+			if endOf(o.Record).After(end) && n > 0 {
 				t.Errorf("%s, exchange %d: it ends at %s, want %s", what, n, endOf(o.Record), end)
 			}
 			if !o.Record.AuthenticatedAt.Equal(noon) {
@@ -197,7 +199,8 @@ func TestSession_ExchangesKeepItsEnd(t *testing.T) {
 	}
 }
 
-// Records of a release before this one say neither when the password was presented nor when the session ends.
+// Records of an earlier release hold neither the instant of the password nor the end of the
+// session.
 func TestSession_OldRecordsCountFromTheirIssue(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -220,7 +223,7 @@ func TestOpenToken_LongestLifetime(t *testing.T) {
 		open     login.OpenTokens
 		most     time.Duration
 		lifetime time.Duration
-		says     string // empty: it is given
+		says     string // empty: it is issued
 	}{
 		"as long as may be":                        {login.OpenExpiring, day, day, ""},
 		"a minute more":                            {login.OpenExpiring, day, day + time.Minute, "1440 minutes, by its logins.maxOpenLifetime"},

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// limited wants *Limited, and when it is worth while to try again.
+// limited asserts that err is *Limited with that wait.
 func limited(t *testing.T, what string, err error, after time.Duration) {
 	t.Helper()
 	l, ok := errors.AsType[*login.Limited](err)
@@ -26,7 +26,7 @@ func limited(t *testing.T, what string, err error, after time.Duration) {
 }
 
 func TestANameCanBeTriedInVainSoOften(t *testing.T) {
-	for _, name := range []string{"alice", "nobody"} { // row 27: the limit does not tell who there is
+	for _, name := range []string{"alice", "nobody"} { // row 27: the limit does not reveal which names exist
 		w := newWorld(t)
 		s := w.replica(nil)
 		for n := range login.NameBurst {
@@ -87,7 +87,7 @@ func TestAnAddressCanTryInVainSoOften(t *testing.T) {
 	}
 }
 
-// Whoever does not know where somebody is must not let them guess for ever.
+// Callers with unknown addresses must not be able to guess for ever.
 func TestThoseWhoseAddressIsNotKnownAreLimitedTogether(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -114,7 +114,7 @@ func TestTheLongerOfTwoWaitsIsTold(t *testing.T) {
 	limited(t, "the address is", s.attempt("bob", right), login.AddressEvery)
 }
 
-// A name succeeds so often that no program is kept from its work, and not without limit.
+// A name may succeed so often that no program is kept from its work, but not without limit.
 func TestAuthenticate_SuccessesHaveAGenerousLimit(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -142,7 +142,7 @@ func TestAuthenticate_SuccessesHaveAGenerousLimit(t *testing.T) {
 	}
 }
 
-// Success counts for no limit of failures, and takes nothing back of what failed.
+// A success counts for no limit of failures, and takes no failure back.
 func TestASuccessCountsForNoLimitOfFailures(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

@@ -17,13 +17,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// clock is stepped by hand.
+// clock is advanced by hand.
 type clock struct{ at atomic.Int64 }
 
 func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()).UTC() }
 func (c *clock) step(by time.Duration) { c.at.Add(int64(by)) }
 
-// world is people, clients and a store. It begins at noon.
+// world is a test fixture of users, clients and a store. Its clock starts at noon.
 type world struct {
 	*truth
 	t         *testing.T
@@ -31,20 +31,20 @@ type world struct {
 	replayed  atomic.Int64
 
 	mu    sync.Mutex
-	ended map[token.Digest]bool // on whichever replica
+	ended map[token.Digest]bool // on any replica
 }
 
-// one is a replica: it logs in, and has a view of the store.
+// one is a replica: a login service with its own view of the store.
 type one struct {
 	*login.Service
 	store *replica
 	w     *world
 }
 
-// home is an address of somebody.
+// home is the address of a user.
 var home = netip.MustParseAddr("192.0.2.7")
 
-// right is the password of everybody.
+// right is the password of every user.
 const right = "correct horse battery staple"
 
 var rightHash = sync.OnceValue(func() string {
@@ -64,7 +64,8 @@ func stored(t testing.TB, hash string) password.Stored {
 	return s
 }
 
-// newWorld has alice with accounts at acme and globex, bob at globex, and initech where nobody is.
+// newWorld returns a fixture with alice at acme and globex, bob at globex, and initech without
+// users.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, directory: &login.Directory{}, ended: map[token.Digest]bool{}}
@@ -81,7 +82,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// user may log in at clients.
+// user returns a user with accounts at clients.
 func (w *world) user(name string, clients ...string) login.User {
 	s := stored(w.t, rightHash())
 	u := login.User{Name: name, UID: "uid of " + name, Username: name, Since: noon, Password: s, Credential: s.Fingerprint()}
@@ -91,7 +92,7 @@ func (w *world) user(name string, clients ...string) login.User {
 	return u
 }
 
-// replica is one more, whose cache is so many changes behind; nil: never.
+// replica adds a replica whose cache is behind by that many changes. A nil behind means never.
 func (w *world) replica(behind func() int) *one {
 	r := &replica{truth: w.truth, behind: behind, cache: map[token.Digest]record.Record{}, own: map[token.Digest]bool{}}
 	return &one{login.NewService(login.Options{
@@ -130,7 +131,7 @@ func (s *one) open(client string, t login.Terms) login.Opened {
 	return o
 }
 
-// refresh presents the refresh token of a pair, just now.
+// refresh presents the refresh token of a pair now.
 func (s *one) refresh(o login.Opened) (login.Opened, error) {
 	return s.present(o.Refresh)
 }
@@ -139,7 +140,7 @@ func (s *one) present(tok token.Token) (login.Opened, error) {
 	return s.Refresh(s.w.t.Context(), tok, "", home, s.w.clock.now())
 }
 
-// good wants a pair that can be used.
+// good asserts that a refresh succeeds, and returns the valid new pair.
 func (s *one) good(o login.Opened) login.Opened {
 	s.w.t.Helper()
 	next, err := s.refresh(o)
@@ -152,7 +153,7 @@ func (s *one) good(o login.Opened) login.Opened {
 	return next
 }
 
-// denied wants ErrDenied, and nothing else.
+// denied asserts that err is ErrDenied and says nothing else.
 func denied(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, login.ErrDenied) || err.Error() != login.ErrDenied.Error() {
@@ -160,7 +161,7 @@ func denied(t *testing.T, what string, err error) {
 	}
 }
 
-// asRead is that token as somebody reads it from the wire.
+// asRead parses a token as a server reads it from a request.
 func asRead(t *testing.T, text string) token.Token {
 	t.Helper()
 	tok, err := token.Parse(text)

@@ -8,12 +8,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Masquerade exchanges a live login for one of the same user at another client. The one before ends, with its refresh token:
-// the new one begins a family of its own, since whoever presents a login does not show the secret of its family. Neither the
-// new login nor anything that comes of it outlives the one before and its refresh token. *Invalid if it is at that client
-// already.
+// Masquerade exchanges a live login for one of the same user at another client. The previous login
+// ends, with its refresh token. The new one begins a family of its own, because a login token does
+// not reveal the secret of its family. Neither the new login nor its successors outlive the
+// previous login and its refresh token. It returns *Invalid if the login is at that client already.
 //
-// Where the answer is lost, the login may be too. Nothing then tells a retry from somebody who logged out.
+// If the response is lost, the login may be lost too. Nothing then tells a retry from a user who
+// logged out.
 func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
 	ctx, cancel := patiently(ctx)
 	defer cancel()
@@ -31,14 +32,14 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if err != nil {
 		return Opened{}, err
 	}
-	if !s.Now().Before(r.ExpiresAt) { // its refresh token may be good still, and is what is to be presented then
+	if !s.Now().Before(r.ExpiresAt) { // its refresh token may still be valid, and is the one to present then
 		return Opened{}, ErrDenied
 	}
 	c, err := s.Account(u, &account)
 	if err != nil {
 		return Opened{}, err
 	}
-	if c.Name == r.Client { // to exchange it for its like would renew it, again and again
+	if c.Name == r.Client { // an exchange at the same client would renew the login, again and again
 		return Opened{}, &Invalid{"account_id", "is that of the account at which this login is already; name another one, or refresh the login"}
 	}
 	b := inherited(r, at).under(c).within(r)
@@ -64,8 +65,8 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	return s.changeOver(ctx, o, r, family)
 }
 
-// exchangeOf counts that a user exchanges a login: each time the store writes a record and deletes one. *Limited if the user
-// does so too often.
+// exchangeOf counts an exchange of a login by a user: each one makes the API server write a record
+// and delete one. It returns *Limited if the user exchanges logins too often.
 func (s *Service) exchangeOf(u User) error {
 	now := s.Now()
 	if after, ok := s.exchanges.Allowed(now, u.Name); !ok {
@@ -82,16 +83,16 @@ func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record
 		return Opened{}, err
 	}
 	if err := s.replace(ctx, o, before, family); err != nil {
-		again, cancel := patiently(ctx) // the time for the rest may be over
+		again, cancel := patiently(ctx) // the deadline of the request may have passed
 		defer cancel()
-		_ = s.retire(again, o.Record) //nolint:errcheck // nobody has it, nor can it be asked for once more
+		_ = s.retire(again, o.Record) //nolint:errcheck // no client has it
 		if errors.Is(err, errOvertaken) {
 			return Opened{}, ErrDenied
 		}
 		return Opened{}, err
 	}
 	s.turns.LockKey(o.User.Name)
-	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // of a hashed one it never fails
+	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // a hashed key mutex never fails
 	s.trim(ctx, o)
 	return o, nil
 }

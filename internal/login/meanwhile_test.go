@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// That a login is used while it is refreshed does not matter to the refresh, however often.
+// A use that is noted during a refresh does not affect the refresh, however often it happens.
 func TestAUseThatIsNotedMeanwhileDoesNotMatter(t *testing.T) {
 	for _, uses := range []int{1, 2, 10} {
 		w := newWorld(t)
@@ -29,7 +29,7 @@ func TestAUseThatIsNotedMeanwhileDoesNotMatter(t *testing.T) {
 	}
 }
 
-// Whoever ends a login that is being refreshed has ended it, whatever else has become of it.
+// A request that ends a login during its refresh has ended it, whatever else happens.
 func TestALoginThatEndsWhileItIsRefreshedIsNotRefreshed(t *testing.T) {
 	for what, meanwhile := range map[string]func(*one, login.Opened) fault{
 		"it ends":                         func(s *one, o login.Opened) fault { s.w.end(o); return works },

@@ -58,7 +58,7 @@ func TestWhatIsRememberedOfALogin(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
-			w.clock.step(999 * time.Millisecond) // records hold seconds
+			w.clock.step(999 * time.Millisecond) // records hold whole seconds
 			o, err := w.replica(nil).Open(t.Context(), w.alice(), w.client("acme"), x.terms)
 			if err != nil {
 				t.Fatal(err)
@@ -85,7 +85,8 @@ func TestWhatIsRememberedOfALogin(t *testing.T) {
 	}
 }
 
-// secretsOf looks for the secrets of a login where they must not be [3.1]: in its record, whole, in part, or as they are printed.
+// secretsOf asserts that the secrets of a login are not in its record or in printed values [3.1],
+// whole or in part.
 func secretsOf(t *testing.T, o login.Opened, r record.Record) {
 	t.Helper()
 	written := fmt.Sprintf("%+v %#v", r, r)
@@ -108,7 +109,8 @@ func secretsOf(t *testing.T, o login.Opened, r record.Record) {
 	}
 }
 
-// What a client forbids is refused before anything is written; so is what could not be good.
+// Terms that a client forbids are rejected before anything is written, and so are terms for a
+// credential that could never be valid.
 func TestTermsThatAClientForbidsWriteNothing(t *testing.T) {
 	end := 5 * time.Minute
 	for what, x := range map[string]struct {
@@ -144,7 +146,7 @@ func TestTermsThatAClientForbidsWriteNothing(t *testing.T) {
 	}
 }
 
-// Threats row 17: a length of time that is wrong never means for ever.
+// Threats row 17: an invalid duration never means for ever.
 func TestALengthOfTimeThatIsWrongDoesNotMakeALoginForEver(t *testing.T) {
 	for what, x := range map[string]struct {
 		but   func(*login.Client)
@@ -207,7 +209,8 @@ func TestALoginIsNamedByAUUID(t *testing.T) {
 	}
 }
 
-// A store that fails has opened nothing that anybody has; one that cannot count, or end what is too many, has.
+// If the store fails to add the record, no login was opened. If it fails to count logins, or to end
+// the excess logins, the login was opened all the same.
 func TestALoginIsOpenIfItsRecordIsStored(t *testing.T) {
 	for name, want := range map[string]bool{"Add": false, "Of": true, "RetireAnyway": true} {
 		w := newWorld(t)

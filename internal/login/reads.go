@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// reads bounds how often the store itself is asked: in all, and for each source, so that no source uses up the reads of the
-// others.
+// reads limits how often the API server is asked: in total, and for each source, so that no source
+// uses up the reads of the others.
 type reads struct {
 	total    *rate.Limiter
 	bySource *password.Limits
@@ -24,7 +24,8 @@ func newReads() *reads {
 	}
 }
 
-// take takes a read for a source. *Limited if it has none left, ErrUnavailable if nobody has.
+// take takes a read for a source. It returns *Limited if the source has none left, and
+// ErrUnavailable if no reads are left at all.
 func (r *reads) take(now time.Time, source netip.Addr) error {
 	if after, ok := r.bySource.Allowed(now, address(source)); !ok {
 		return &Limited{after}

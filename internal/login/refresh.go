@@ -10,12 +10,14 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// errOvertaken says that somebody else used the refresh token first.
+// errOvertaken reports that another request used the refresh token first.
 var errOvertaken = errors.New("the refresh token was used by somebody else just now")
 
-// Refresh exchanges a refresh token for a new pair. Of those who present the same one at the same time, one has success. Who
-// presents it again within RetryWindow gets another pair, in place of the one before. After that it ends the session, and no
-// other. Where client is not empty, a login at another one is not exchanged (RFC 6749, 6). arrived is when the request came.
+// Refresh exchanges a refresh token for a new pair. One of several concurrent requests with the
+// same token succeeds. A request that presents it again within RetryWindow gets another pair, which
+// takes the place of the previous pair. After that, presenting it ends the session, and no other
+// session. If client is not empty, a login at another client is not exchanged (RFC 6749, section
+// 6). arrived is when the request came in.
 func (s *Service) Refresh(ctx context.Context, presented token.Token, client string, source netip.Addr, arrived time.Time) (Opened, error) {
 	if presented.Kind() != token.Refresh {
 		return Opened{}, ErrDenied
@@ -26,12 +28,12 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 		return Opened{}, err
 	}
 	x := &exchange{presented: presented, client: client, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, again: again}
-	served := false // nor is it if this panics
+	served := false // also if this panics
 	defer func() { s.refreshing.end(d, s.Now(), x.tried, served) }()
 	ctx, cancel := patiently(ctx)
 	defer cancel()
 	o, err := s.refresh(ctx, x)
-	served = err == nil || errors.Is(err, errOvertaken) // by somebody else, elsewhere
+	served = err == nil || errors.Is(err, errOvertaken) // errOvertaken: another replica served the token
 	if errors.Is(err, errOvertaken) {
 		err = ErrDenied
 	}
@@ -41,7 +43,8 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 	return o, err
 }
 
-// Session returns a record of the session of a refresh token, as far as this replica knows. It is for the audit log alone.
+// Session returns a record of the session of a refresh token from this replica's cache. It is for
+// the audit log alone.
 func (s *Service) Session(ctx context.Context, presented token.Token) (record.Record, bool) {
 	rs, err := s.Records.Family(ctx, presented.Family().Digest(), false)
 	if err != nil || len(rs) == 0 {
@@ -50,21 +53,21 @@ func (s *Service) Session(ctx context.Context, presented token.Token) (record.Re
 	return rs[0], true
 }
 
-// exchange is what is asked of Refresh.
+// exchange is one call of Refresh.
 type exchange struct {
 	presented token.Token
-	client    string // empty: any
+	client    string // empty: any client
 	digest    token.Digest
 	family    token.Digest
 	source    netip.Addr
 	arrived   time.Time
-	again     bool // this replica may have exchanged it already, and its cache may not show it yet
-	tried     bool // it began to write
+	again     bool // this replica may have exchanged it already, and its cache may not show that yet
+	tried     bool // a write has begun
 
-	known *record.Record // one of the session, or the one that the token is of; nil: the session has none
+	known *record.Record // the record of the token, or else one of its session; nil: the session has none
 }
 
-// names notes a record of the session: the one that the token is of, where that is known.
+// names sets known to a record of the session: that of the token itself, if it was found.
 func (x *exchange) names(found finding, r record.Record, family []record.Record) {
 	switch {
 	case found == good, found == retried:
@@ -89,7 +92,7 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 		}
 		overtaken = true
 	}
-	// What this replica knows may be behind.
+	// The cache of this replica may be behind.
 	if rs, err = s.family(ctx, x.family, x.source, x.again || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
@@ -98,7 +101,9 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	switch {
 	case found == retried && !x.again && (overtaken || s.refreshing.crowded(x.digest)) &&
 		x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds
-		return Opened{}, errOvertaken // this is no retry: it came together with one that was first, elsewhere
+		// This is not a retry: it arrived together with the request that was first, on another
+		// replica.
+		return Opened{}, errOvertaken
 	case found == good, found == retried:
 		return s.succeed(ctx, x, r, rs)
 	case found == replayed:
@@ -108,9 +113,10 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 	}
 }
 
-// family reads the records of a session from the store itself. How often that is done for strangers does not depend on how
-// often it is done for those who present, or once had, a refresh token of a session that this replica knows, and of those no
-// session, and no source, has more than its share.
+// family reads the records of a session from the API server. Unknown sessions have a budget of
+// reads of their own. It does not depend on the reads for known sessions, whose refresh tokens a
+// client has or once had. In either budget no source has more than its share, and no known session
+// has more than its share.
 func (s *Service) family(ctx context.Context, family token.Digest, source netip.Addr, known bool) ([]record.Record, error) {
 	now, reads := s.Now(), s.strangers
 	if known {
@@ -132,8 +138,9 @@ func (s *Service) family(ctx context.Context, family token.Digest, source netip.
 	return rs, nil
 }
 
-// succeed opens the login that takes the place of r. The new one is stored before, so that a crash in between leaves one
-// that nobody has. errOvertaken if somebody else took that place, and then nothing is left of the new one.
+// succeed opens the login that replaces r. It stores the new login first, so a crash in between
+// leaves only a login that no client has. It returns errOvertaken if another request replaced r,
+// and then nothing is left of the new login.
 func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, family []record.Record) (Opened, error) {
 	u, c, err := s.still(r)
 	if err != nil {
@@ -168,26 +175,28 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 	}
 	err = replace(ctx, o, r, family)
 	if errors.Is(err, errOvertaken) {
-		again, cancel := patiently(ctx) // the time for the rest may be over
+		again, cancel := patiently(ctx) // the deadline of the request may have passed
 		defer cancel()
-		if gone := s.retire(again, o.Record); gone != nil { // it could be taken for the one that was first
+		// The record could be mistaken for that of the first request.
+		if gone := s.retire(again, o.Record); gone != nil {
 			return Opened{}, gone
 		}
 	}
-	if err != nil { // any other leaves the new one: it may be all that there is of the session, for whoever tries again
+	if err != nil { // any other error keeps the new login: a retry may find nothing else of the session
 		return Opened{}, err
 	}
 	return o, nil
 }
 
-// add stores a login that is to take the place of another.
+// add stores a login that is about to replace another.
 func (s *Service) add(ctx context.Context, o Opened, before record.Record) (Opened, error) {
 	o.Record.Predecessor = before.Name()
 	return s.write(ctx, o)
 }
 
-// replace puts a login that was stored in the place of one that somebody has. Whoever ends that is the one who succeeds. What
-// else there is of its session is what crashes left, or what others are about to withdraw.
+// replace ends the login before in favor of a login that was stored. A client has before, so the
+// request that ends it is the one that succeeds. The other records of the session are left from
+// crashes, or their writers are about to withdraw them.
 func (s *Service) replace(ctx context.Context, o Opened, before record.Record, family []record.Record) error {
 	if err := s.claim(ctx, before); err != nil {
 		return err
@@ -196,7 +205,8 @@ func (s *Service) replace(ctx context.Context, o Opened, before record.Record, f
 		if r.Digest == before.Digest {
 			continue
 		}
-		if err := s.retire(ctx, r); err != nil { // it could come to life beside the new one, by the refresh token before
+		// The previous refresh token could revive it beside the new login.
+		if err := s.retire(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -204,9 +214,10 @@ func (s *Service) replace(ctx context.Context, o Opened, before record.Record, f
 	return nil
 }
 
-// replaceAll puts a login that was stored in the place of all that there was of its session, according to the store itself.
-// Which of them somebody has is not known, and whoever ends them all has ended that one; so that of two who do this at the
-// same time not both succeed. Who ends some alone may try again.
+// replaceAll ends all records of a session, as the API server lists them, in favor of a login that
+// was stored. It is not known which of them a client has. A request that ends all of them has ended
+// that one, so two concurrent requests cannot both succeed. A request that ends only some of them
+// may try again.
 func (s *Service) replaceAll(ctx context.Context, o Opened, _ record.Record, family []record.Record) error {
 	mine := 0
 	for _, r := range family {
@@ -229,7 +240,8 @@ func (s *Service) replaceAll(ctx context.Context, o Opened, _ record.Record, fam
 	}
 }
 
-// claim deletes a record, and fails if somebody else did. That its use was noted meanwhile does not matter.
+// claim deletes a record, and returns errOvertaken if another request deleted it. A change since
+// the record was read, such as a noted use, does not matter.
 func (s *Service) claim(ctx context.Context, r record.Record) error {
 	for {
 		err := s.Records.Claim(ctx, r)
@@ -253,7 +265,7 @@ func (s *Service) claim(ctx context.Context, r record.Record) error {
 	}
 }
 
-// still says for whom a login was opened, if they could open it now.
+// still returns the user and the client of a login, if the user could open it now.
 func (s *Service) still(r record.Record) (User, Client, error) {
 	u, ok := s.Directory.User(r.User)
 	if !ok || u.Suspended || u.UID != r.Owner.UID || u.Credential == "" || u.Credential != r.Credential || !u.has(r.Client) || r.Suspended {
@@ -266,7 +278,7 @@ func (s *Service) still(r record.Record) (User, Client, error) {
 	return u, c, nil
 }
 
-// endReplayed ends a session whose refresh token is in two hands.
+// endReplayed ends a session whose refresh token two parties hold.
 func (s *Service) endReplayed(ctx context.Context, family []record.Record, source netip.Addr) error {
 	if err := s.endFamily(ctx, family); err != nil {
 		return err

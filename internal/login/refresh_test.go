@@ -37,11 +37,12 @@ func TestARefreshTokenIsExchangedForANewPair(t *testing.T) {
 	secretsOf(t, second, w.all()[0])
 }
 
-// Threats row 18: whoever did not get the answer asks again, as often as that happens, and is not taken for a thief.
+// Threats row 18: a client that did not get the response tries again, as often as that happens, and
+// does not count as a thief.
 func TestWhoeverDidNotGetTheAnswerAsksAgain(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
-	other := w.replica(func() int { return 3 }) // in whose cache the first is good for long
+	other := w.replica(func() int { return 3 }) // its cache shows the first as valid for long
 	first := s.pair()
 	last := s.good(first)
 	until := last.Record.Refresh.PreviousUntil
@@ -67,8 +68,8 @@ func TestWhoeverDidNotGetTheAnswerAsksAgain(t *testing.T) {
 	}
 }
 
-// A retry just after the answer is one too: connections break at once. The replica that gave the answer knows that it did,
-// even if its cache is behind.
+// A retry right after the response counts as one too: connections break at once. The replica that
+// sent the response knows that it did, even if its cache is behind.
 func TestARetryAtOnceIsARetry(t *testing.T) {
 	for behind := range 6 {
 		w := newWorld(t)
@@ -79,7 +80,8 @@ func TestARetryAtOnceIsARetry(t *testing.T) {
 	}
 }
 
-// The pair that a retry took the place of is dead. Whoever presents it soon got two answers late, and is no thief.
+// The pair that a retry replaced is dead. A client that presents it soon got two responses late,
+// and is no thief.
 func TestAPairThatWasReplacedIsRefusedAndNoTheftWhileTheWindowIsOpen(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -101,7 +103,8 @@ func TestAPairThatWasReplacedIsRefusedAndNoTheftWhileTheWindowIsOpen(t *testing.
 	}
 }
 
-// Threats rows 18 and 19: a refresh token that was used up, of whatever age, ends its session, that alone, and is told once.
+// Threats rows 18 and 19: a used-up refresh token, however old, ends its session and no other, and
+// is reported once.
 func TestAReplayEndsItsSessionAndNoOther(t *testing.T) {
 	for age := range 4 {
 		for _, behind := range []int{0, 1000} {
@@ -140,7 +143,8 @@ func TestAReplayEndsItsSessionAndNoOther(t *testing.T) {
 	}
 }
 
-// A refresh token of which only the first half is known ends the session too: nobody else has that half.
+// A refresh token of which only the first half is right ends the session too: no other client has
+// that half.
 func TestARefreshTokenThatWasTamperedWithIsAReplay(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -156,7 +160,8 @@ func TestARefreshTokenThatWasTamperedWithIsAReplay(t *testing.T) {
 	}
 }
 
-// What a replica does not know yet is no theft: the store is asked before anything ends.
+// A token that a replica does not know yet is no replay: it asks the API server before it ends
+// anything.
 func TestAGoodRefreshTokenNeverEndsItsSessionWhereItIsNotKnownYet(t *testing.T) {
 	for behind := range 12 {
 		w := newWorld(t)
@@ -214,7 +219,7 @@ func TestARefreshTokenEndsInTime(t *testing.T) {
 	}
 }
 
-// strange is a refresh token of no session.
+// strange returns a refresh token of no session.
 func strange(t *testing.T) token.Token {
 	t.Helper()
 	family, err := token.NewFamily(rand.Reader)
@@ -228,7 +233,8 @@ func strange(t *testing.T) token.Token {
 	return tok
 }
 
-// One source uses up its own share of what is asked of the store itself, by whatever it presents, and no more.
+// One source uses up its own share of the reads from the API server, whatever it presents, and no
+// more.
 func TestRefresh_OneStrangerHasAShareOfReads(t *testing.T) {
 	flooder, neighbour := netip.MustParseAddr("2001:db8::"), netip.MustParseAddr("2001:db8:0:1::")
 	for what, present := range map[string]func(*one, token.Token, netip.Addr) error{
@@ -242,7 +248,7 @@ func TestRefresh_OneStrangerHasAShareOfReads(t *testing.T) {
 		s := w.replica(nil)
 		for n := range 10 * login.SureReads {
 			from := flooder.As16()
-			from[15] = byte(n) // another address of one customer
+			from[15] = byte(n) // another address of one subscriber
 			err := present(s, strange(t), netip.AddrFrom16(from))
 			if n < login.ReadBurst {
 				denied(t, what, err)
@@ -256,7 +262,8 @@ func TestRefresh_OneStrangerHasAShareOfReads(t *testing.T) {
 	}
 }
 
-// Each exchange has the store write and delete a record. However many logins a user has, they are so many.
+// Each exchange makes the API server write and delete a record. Their number is bounded for each
+// user, however many logins the user has.
 func TestRefresh_OneUserExchangesWithinABudget(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -284,14 +291,15 @@ func TestRefresh_OneUserExchangesWithinABudget(t *testing.T) {
 	s.good(at)
 }
 
-// What is asked of the store itself is bounded, and strangers do not use up what is meant for those who have a session.
+// Reads from the API server are bounded, and requests about unknown sessions do not use up the
+// reads for known sessions.
 func TestStrangersDoNotKeepOthersFromTheirRetries(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
 	first := s.pair()
 	last := s.good(first)
 	strangers := 0
-	unknown := func() error { // each time from somewhere else
+	unknown := func() error { // each time from another address
 		strangers++
 		_, err := s.Refresh(t.Context(), strange(t), "", netip.AddrFrom4([4]byte{198, 51, 100, byte(strangers)}), w.clock.now())
 		return err
@@ -317,8 +325,8 @@ func TestStrangersDoNotKeepOthersFromTheirRetries(t *testing.T) {
 	denied(t, "unknown, a second later", unknown())
 }
 
-// Whoever presents what is not the last refresh token of their session, over and over, has the store asked for that session
-// seldom, and no other session waits for it.
+// A client that keeps presenting refresh tokens other than the current one causes few reads for its
+// session, and no other session waits for it.
 func TestOneSessionDoesNotKeepOthersFromTheirRetries(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

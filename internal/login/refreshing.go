@@ -10,32 +10,38 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// refreshing keeps those apart who present the same refresh token at the same time from those who present it again since
-// they did not get the answer. Only the store can do that for all replicas; this is what one replica sees of it.
+// refreshing tells concurrent requests with one refresh token from retries by a client that did not
+// get the response. Only the API server can do so for all replicas; this holds what one replica
+// sees.
 type refreshing struct {
 	mu    sync.Mutex
-	under map[token.Digest]rush // way, by the refresh token that is presented
+	under map[token.Digest]rush // exchanges under way, by the presented refresh token
 	last  *lru.Cache            // rush by the refresh token that was, or may have been, exchanged
 }
 
-// rush is those who present one refresh token at once.
+// rush is the set of concurrent requests with one refresh token.
 type rush struct {
-	began  time.Time // when the first of them came
-	ended  time.Time // when that was answered
-	many   bool      // others came meanwhile
-	served bool      // the first had success, or somebody elsewhere; otherwise it is not known what it came to
+	began time.Time // when the first request arrived
+	ended time.Time // when the first request was answered
+	many  bool      // more requests arrived meanwhile
+	// served reports that the first request succeeded, or one on another replica did. Otherwise the
+	// outcome is not known.
+	served bool
 }
 
-// rushHour is how long after the first somebody who comes while it is served is taken to belong to its rush, and how long after
-// the end of a rush of many. Who comes later may have lost patience with the answer, and comes again.
+// rushHour is the burst window. A request that arrives this soon after the first, while that is
+// served, belongs to its burst. After the end of a burst of several requests the window applies
+// once more. A later request may come from a client that gave up waiting for the response and tries
+// again.
 const rushHour = time.Second
 
 func newRefreshing(most int) *refreshing {
 	return &refreshing{under: map[token.Digest]rush{}, last: lru.New(most)}
 }
 
-// begin lets one of those pass who present a refresh token at a time, and none that was there already when the one before it
-// was served: ErrDenied. ErrUnavailable if it is too early to come again. It says whether this one does come again.
+// begin admits one request with a refresh token at a time. It returns ErrDenied for a request that
+// had arrived already when the previous one was served. It returns ErrUnavailable if a retry comes
+// too early. again reports whether this replica may have exchanged the token before.
 func (f *refreshing) begin(presented token.Digest, arrived time.Time) (again bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,14 +64,14 @@ func (f *refreshing) begin(presented token.Digest, arrived time.Time) (again boo
 	return again, nil
 }
 
-// crowded says whether others have come while the one is served who passed.
+// crowded reports whether more requests arrived while the admitted one is served.
 func (f *refreshing) crowded(presented token.Digest) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.under[presented].many
 }
 
-// end lets the next one pass. tried says that something was written.
+// end lets the next request pass. tried reports whether a write had begun.
 func (f *refreshing) end(presented token.Digest, now time.Time, tried, served bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,72 +15,81 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// store is what logging in needs of the records.
+// store is the part of the record store that logins need.
 type store interface {
 	// Add stores a new record.
 	Add(ctx context.Context, r record.Record) (record.Record, error)
-	// Get reads the record of a name, as far as this replica knows. record.ErrGone if there is none.
+	// Get returns the record of a name from this replica's cache, or record.ErrGone.
 	Get(ctx context.Context, name string) (record.Record, error)
-	// Find reads the record of a digest. record.ErrGone if there is none.
+	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// Of lists the records of an owner, as far as this replica knows.
+	// Of lists the records of an owner from this replica's cache.
 	Of(ctx context.Context, owner record.Owner) ([]record.Record, error)
-	// Family lists the records of a session, as far as this replica knows, or to be sure as the store does.
+	// Family lists the records of a session from this replica's cache, or from the API server if
+	// sure is set.
 	Family(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
-	// Claim deletes a record, once for all who try.
+	// Claim deletes a record. It succeeds for exactly one of all concurrent callers.
 	Claim(ctx context.Context, r record.Record) error
-	// RetireAnyway deletes a record.
+	// RetireAnyway deletes a record, whatever has changed about it since it was read.
 	RetireAnyway(ctx context.Context, r record.Record) error
 }
 
-// Bounds of what strangers can make us do.
+// Bounds on the work that unauthenticated callers can cause.
 const (
-	// How often one name can be tried in vain, and one address: so many times at once, and then once in every so long.
+	// A name, and an address, may fail this many times in a row (burst), and then once in every
+	// interval.
 	nameBurst, nameEvery       = 10, 6 * time.Second
 	addressBurst, addressEvery = 50, time.Second
 	mostKeys                   = 20_000 // names, addresses and sessions that are remembered
-	// How often one name succeeds: so many times at once, and then once in every so long. It is far more than a program needs
-	// that logs in for each of its jobs, and far less than a flood of correct passwords.
+	// A name may succeed this many times in a row, and then once in every interval. That is far
+	// more than a program needs that logs in for each of its jobs. It is far less than a flood of
+	// correct passwords.
 	successBurst, successEvery = 60, 100 * time.Millisecond
-	// waitingFor each password check that runs, so many requests may wait. More are told to come again.
+	// waitingFor is how many requests may wait for each password check that runs. Further requests
+	// are rejected and have to try again.
 	waitingFor = 250
-	// One source has one in sourceShare of all that run or wait. When there is no room left, the source with the most makes
+	// sourceShare is the divisor for the share of one source: it may have 1/sourceShare of all
+	// checks that run or wait. When no room is left, the source with the most waiting checks makes
 	// room for others.
 	sourceShare = 2
-	// again is how long a name or a source waits that has as many checks as may run or wait.
+	// again is how long a name or a source must wait once it has as many checks as may run or wait.
 	again = time.Second
-	// longestWait is how long a request waits for its password to be checked. Later its answer would not arrive.
+	// longestWait is how long a request waits for its password check. A later response would not
+	// reach the caller.
 	longestWait = 10 * time.Second
-	// sureReads is how often a second the store itself is asked about refresh tokens that this replica does not know, and
-	// again so often about those of sessions that it does.
+	// sureReads is how many reads a second the API server gets about refresh tokens of unknown
+	// sessions, which this replica does not know. Known sessions have the same number of reads for
+	// themselves.
 	sureReads = 20
-	// One source has half of either at once, and then a quarter.
+	// One source may take half of the reads of a second at once, and then a quarter of the rate, of
+	// either budget.
 	readBurst, readEvery = sureReads / 2, 4 * time.Second / sureReads
-	// One known session has so many of its own at once, and then one in every so long.
+	// A known session has this many reads of its own at once, and then one in every interval.
 	sessionBurst, sessionEvery = 5, 2 * time.Second
-	// How often one user exchanges a login for another, by a refresh or a change of the account: so many times at once, and
-	// then once in every so long.
+	// One user may exchange a login for another this many times in a row, and then once in every
+	// interval. An exchange is a refresh or a change of the account.
 	exchangeBurst, exchangeEvery = 60, 100 * time.Millisecond
-	// mostPatience is how long one request waits for the store.
+	// mostPatience is how long one request waits for the API server.
 	mostPatience = 5 * time.Second
-	// mostRefreshing are the sessions whose last refresh is remembered.
+	// mostRefreshing is the number of refresh tokens whose last exchange is remembered.
 	mostRefreshing = 10_000
 )
 
-// Options of a Service. All are required.
+// Options configures a Service. All fields are required.
 type Options struct {
 	Directory *Directory
 	Records   store
-	// Ended is told of each credential whose record was deleted, before a watch can tell.
+	// Ended is called for each credential whose record was deleted, before a watch can report it.
 	Ended func(token.Digest)
-	// Replayed is told of each session that ended since a used-up refresh token was presented, and of its record.
+	// Replayed is called for each session that ended because a used-up refresh token was presented.
+	// It gets a record of that session.
 	Replayed func(u User, of record.Record, source netip.Addr)
-	Checks   int // passwords that are checked at once, each on one core and in its own memory
+	Checks   int // password checks that run at once, each on one core and in memory of its own
 	Entropy  io.Reader
 	Now      func() time.Time
 }
 
-// Service logs people in. Safe for use by many.
+// Service logs users in. It is safe for concurrent use.
 type Service struct {
 	Options
 	checker    *password.Checker
@@ -89,15 +98,15 @@ type Service struct {
 	successes  *password.Limits  // by name
 	exchanges  *password.Limits  // by user
 	uncounted  chan struct{}     // held from the check of a password until its failure is counted
-	strangers  *reads            // of sessions that this replica does not know
-	acquainted *reads            // of those that it knows, for refresh tokens that are not the good one
-	bySession  *password.Limits  // of acquainted, what is one session's
-	turns      keymutex.KeyMutex // of users, who log in one at a time
+	strangers  *reads            // of unknown sessions: those that this replica does not know
+	acquainted *reads            // of known sessions, for refresh tokens other than the current one
+	bySession  *password.Limits  // limits what one session may take of acquainted
+	turns      keymutex.KeyMutex // by user: the logins of one user are opened one at a time
 	fresh      fresh
 	refreshing *refreshing
 }
 
-// NewService returns one.
+// NewService returns a Service without any history.
 func NewService(o Options) *Service {
 	checks := max(o.Checks, 1)
 	return &Service{
@@ -118,16 +127,18 @@ func NewService(o Options) *Service {
 	}
 }
 
-// Attempt is a name and a password, and where they came from.
+// Attempt is a user name and a password, and the address that they came from.
 type Attempt struct {
 	Username string
 	Password password.Secret
-	Source   netip.Addr // that limits count it under
+	Source   netip.Addr // the limits count the attempt under this address
 }
 
-// Authenticate returns who logs in. ErrDenied if it is nobody who may; *Limited if the name or the source failed too often,
-// the name succeeded too often, or either has too many checks under way; ErrUnavailable if too many wait. The bounds on
-// checks and failures hold for unknown names too, so that they do not tell which names exist.
+// Authenticate returns the user who logs in. It returns ErrDenied if no user may log in with this
+// name and password. It returns *Limited if the name or the source failed too often, the name
+// succeeded too often, or either has too many checks under way. It returns ErrUnavailable if too
+// many checks wait. The bounds on checks and failures hold for unknown names too, so they do not
+// reveal which names exist.
 func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if err := s.limited(a); err != nil {
 		return User{}, err
@@ -163,17 +174,18 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 		s.byAddress.Spend(now, address(a.Source))
 		return User{}, ErrDenied
 	}
-	if !s.successes.Take(s.Now(), a.Username) { // checks that ran together may all have seen the last one
+	// Concurrent checks may all have seen the last attempt that was left.
+	if !s.successes.Take(s.Now(), a.Username) {
 		return User{}, &Limited{successEvery}
 	}
-	now, there := s.Directory.User(u.Name) // while it was waited, much may have changed
+	now, there := s.Directory.User(u.Name) // the user may have changed while the check waited
 	if !there || now.Username != u.Username || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
 		return User{}, ErrDenied
 	}
 	return now, nil
 }
 
-// unchecked returns the error of a password that was not checked.
+// unchecked returns the error for a password that was not checked.
 func unchecked(err error) error {
 	if _, limited := errors.AsType[*Limited](err); limited {
 		return err
@@ -195,10 +207,11 @@ func (s *Service) limited(a Attempt) error {
 	return nil
 }
 
-// address is what is limited together.
+// address returns the key under which the limits count an address.
 func address(a netip.Addr) string { return verify.SourceNetwork(a).String() }
 
-// Account chooses the client of a login: the one of that account id, or that of the user's usual account if it is nil.
+// Account returns the client of a login: the client with that account ID, or the client of the
+// user's usual account if id is nil.
 func (s *Service) Account(u User, id *int64) (Client, error) {
 	if id == nil {
 		a, ok := Usual(u.Accounts)
@@ -211,14 +224,15 @@ func (s *Service) Account(u User, id *int64) (Client, error) {
 		}
 		return c, nil
 	}
-	// An account of somebody else is as one that is not there.
+	// An account of another user gets the same error as an account that does not exist.
 	if c, ok := s.Directory.ByAccountID(*id); ok && u.has(c.Name) && !c.Suspended {
 		return c, nil
 	}
 	return Client{}, &Invalid{"account_id", "is that of no account at which this user can log in"}
 }
 
-// At chooses the client of that name, if the user has an account there.
+// At returns the client of that name, and whether the user can log in there: the user has an
+// account there, and the client is not suspended.
 func (s *Service) At(u User, client string) (Client, bool) {
 	c, ok := s.Directory.Client(client)
 	return c, ok && u.has(client) && !c.Suspended
@@ -233,7 +247,8 @@ func (u User) has(client string) bool {
 	return false
 }
 
-// patiently bounds how long a request waits for the store. What was begun is ended, even if whoever asked has gone.
+// patiently bounds how long a request waits for the API server. An operation that has begun runs to
+// its end, even if the caller has gone.
 func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), mostPatience)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Surplus are the logins of a user at a client that are more than so many: the oldest, the oldest first. What is over by
-// itself does not count.
+// Surplus returns the logins of a user at a client that exceed a limit: those beyond the newest
+// most, oldest first. Logins that have ended do not count.
 func Surplus(now time.Time, rs []record.Record, client string, most int) []record.Record {
 	var live []record.Record
 	for _, r := range rs {
@@ -26,13 +26,14 @@ func Surplus(now time.Time, rs []record.Record, client string, most int) []recor
 	return live[:len(live)-most]
 }
 
-// IsLogin says whether a record is that of somebody who logged in.
+// IsLogin reports whether a record is that of a login.
 func IsLogin(r record.Record) bool {
 	return r.Kind == token.Login || r.Kind == token.Session || r.Kind == token.Open
 }
 
-// trim ends the oldest logins of a user at a client if a new one makes them too many; never the new one itself, which of
-// those of one second may be taken for the oldest. An error is none: the new one is good, and whoever reconciles counts again.
+// trim ends the oldest logins of a user at a client if a new one exceeds the limit. It never ends
+// the new login itself, which may sort as the oldest among those of the same second. It ignores
+// errors: the new login is valid, and the reconciler enforces the limit again.
 func (s *Service) trim(ctx context.Context, o Opened) {
 	known, err := s.Records.Of(ctx, o.Record.Owner)
 	if err != nil {
@@ -42,7 +43,8 @@ func (s *Service) trim(ctx context.Context, o Opened) {
 	if len(surplus) == 0 {
 		return
 	}
-	// What was stored here and is not seen may have ended elsewhere since. No other login ends for one that did.
+	// A login that was stored here and is not in the cache may have ended on another replica since.
+	// No other login ends for one that has ended.
 	for _, r := range s.fresh.unseen(s.Now(), o.Record.Owner, known) {
 		if _, err := s.Records.Find(ctx, r.Digest); errors.Is(err, record.ErrGone) {
 			s.fresh.remove(r)
@@ -55,7 +57,8 @@ func (s *Service) trim(ctx context.Context, o Opened) {
 	}
 }
 
-// beside are the logins of a user that are too many beside a new one, as far as is known.
+// beside returns the logins of a user that exceed the limit beside a new one, as far as this
+// replica knows.
 func (s *Service) beside(o Opened, known []record.Record) []record.Record {
 	all := slices.Concat(known, s.fresh.unseen(s.Now(), o.Record.Owner, known))
 	others := slices.DeleteFunc(Settled(all), func(r record.Record) bool { return r.Digest == o.Record.Digest })

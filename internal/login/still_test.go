@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Invariants 3.3 and 3.7, threats row 2: what has changed since a login was opened counts, and nothing is written for whoever may
-// not any more.
+// Invariants 3.3 and 3.7, threats row 2: changes since a login was opened take effect. Nothing is
+// written for a user that may not log in any more.
 func TestWhoMayNotLogInAnyMoreIsNotRefreshedNorLetElsewhere(t *testing.T) {
 	user := func(but func(*login.User)) func(*world) {
 		return func(w *world) {
@@ -74,7 +74,7 @@ func TestWhoMayNotLogInAnyMoreIsNotRefreshedNorLetElsewhere(t *testing.T) {
 	}
 }
 
-// change changes all that the store holds.
+// change changes all records in the store.
 func (s *truth) change(but func(*record.Record)) {
 	for _, r := range s.all() {
 		s.mu.Lock()

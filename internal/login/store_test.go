@@ -12,13 +12,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// truth is what the store holds. It keeps each change, so that replicas can be behind.
+// truth is the content of the store. It keeps each change, so that replicas can be behind.
 type truth struct {
 	mu       sync.Mutex
 	held     map[token.Digest]record.Record
 	changes  []change
 	revision int64
-	largest  int // number of records there were at once
+	largest  int // largest number of records at once
 	clock    *clock
 }
 
@@ -28,36 +28,37 @@ type change struct {
 	deleted bool
 }
 
-// errAway is what a store says that does not answer.
+// errAway is the error of a store that does not answer.
 var errAway = errors.New("away")
 
-// replica is the store as one replica knows it, with the semantics of record.Kube. Where that tells records of one name apart by
-// revision, this uses Version, which logins have no use for.
+// replica is the store as one replica knows it, with the semantics of record.Kube. Kube
+// distinguishes records of one name by resourceVersion; this uses Version, which logins do not
+// need.
 type replica struct {
 	*truth
-	behind func() int // how many changes its cache is; nil: none
+	behind func() int // how many changes the cache is behind; nil: none
 
 	cache   map[token.Digest]record.Record
 	applied int
-	own     map[token.Digest]bool // what it deleted itself, and so knows to be gone
+	own     map[token.Digest]bool // records that it deleted itself, so it knows that they are gone
 
 	calls int
-	fail  func(call int, name string) fault // of the calls from 1 on; nil: none
+	fail  func(call int, name string) fault // for calls from 1 on; nil: no faults
 }
 
-// fault is what becomes of a call.
+// fault is the outcome of a call.
 type fault int
 
 const (
 	works  fault = iota
-	fails        // before it took effect
-	lost         // the answer is: it took effect
-	dies         // the process does, before it took effect
-	dead         // and after
-	silent       // it waits for its end
+	fails        // before the call took effect
+	lost         // the response is lost, but the call took effect
+	dies         // the process dies before the call took effect
+	dead         // the process dies after the call took effect
+	silent       // waits until the deadline
 )
 
-// death is what a process that dies panics with.
+// death is the value that a dying process panics with.
 type death struct{}
 
 func (s *replica) begin(ctx context.Context, name string) (after func() error, err error) {
@@ -162,7 +163,7 @@ func (s *replica) Family(ctx context.Context, family token.Digest, sure bool) ([
 	return rs, after()
 }
 
-// list lists in no particular order, that of a map.
+// list lists records in map order, which is random.
 func (s *replica) list(sure bool, which func(record.Record) bool) (rs []record.Record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -247,7 +248,7 @@ func (s *truth) used(d token.Digest) {
 	}
 }
 
-// rewrite changes a record, as another release would have written it.
+// rewrite changes a record to what another release would have written.
 func (s *truth) rewrite(d token.Digest, change func(*record.Record)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,14 +257,14 @@ func (s *truth) rewrite(d token.Digest, change func(*record.Record)) {
 	s.put(r)
 }
 
-// all is what is held.
+// all returns all records.
 func (s *truth) all() []record.Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.held))
 }
 
-// live are the logins of a user at a client that can still be used.
+// live returns the logins of a user at a client that can still be used.
 func (s *truth) live(user, client string) (rs []record.Record) {
 	for _, r := range s.all() {
 		if r.User == user && r.Client == client && !r.Over(s.clock.now()) {
@@ -273,14 +274,14 @@ func (s *truth) live(user, client string) (rs []record.Record) {
 	return rs
 }
 
-// peak is how many records there were at once.
+// peak returns the largest number of records at once.
 func (s *truth) peak() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.largest
 }
 
-// holds says whether what somebody was given is good: the login, and the refresh token beside it.
+// holds reports whether a login is valid, with the refresh token beside it.
 func (s *truth) holds(o login.Opened) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// The store of the tests must not be kinder than the real one.
+// The fake store must not be more lenient than the real one.
 func TestTheStoreOfTheTestsIsLikeTheRealOne(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.replica(nil), w.replica(func() int { return 1 })

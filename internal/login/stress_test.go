@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Everything at once, for the race detector. Each of many has a session of their own, on three replicas that are behind, and
-// does with it whatever there is; at the end it is theirs.
+// All operations at once, for the race detector. Each user has a session of their own, on three
+// replicas that are behind, and runs random operations on it. At the end the user still has it.
 func TestEverythingAtOnce(t *testing.T) {
 	const people, steps = 12, 60
 	w := newWorld(t)
@@ -42,7 +42,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					if next, err = at().Masquerade(t.Context(), mine.Token.Digest(), 2003-account); err == nil {
 						account = 2003 - account
 					}
-				case 1: // and out, and in again
+				case 1: // log out and in again
 					if err = at().End(t.Context(), mine.Token.Digest()); err == nil {
 						account = 1001
 						next, err = at().Open(t.Context(), w.alice(), w.client("acme"), login.Terms{Kind: token.Login, Refreshable: true})
@@ -50,13 +50,13 @@ func TestEverythingAtOnce(t *testing.T) {
 				case 2:
 					_, err = at().Authenticate(t.Context(), login.Attempt{Username: "alice", Password: password.Take(right), Source: netip.AddrFrom4([4]byte{10, 0, 0, byte(p)})})
 					next = mine
-				case 3: // users and clients change, to what they were
+				case 3: // users and clients are set again, unchanged
 					u, c := w.alice(), w.client("acme")
 					w.directory.SetUser(u)
 					w.directory.SetClient(c)
 					w.used(mine.Token.Digest())
 					next = mine
-				case 4: // the answer is lost
+				case 4: // the response is lost
 					here := at()
 					var unread login.Opened
 					if unread, err = here.refresh(mine); err == nil {
@@ -69,7 +69,8 @@ func TestEverythingAtOnce(t *testing.T) {
 				}
 				if err != nil {
 					_, limited := errors.AsType[*login.Limited](err)
-					if !limited && !errors.Is(err, login.ErrUnavailable) { // replicas ask the store so often, and no more
+					// The number of reads from the API server is limited.
+					if !limited && !errors.Is(err, login.ErrUnavailable) {
 						t.Errorf("%v", err)
 						return
 					}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestWhichLoginsAreTooMany(t *testing.T) {
-	// opened is a login at acme, named by a number, so many seconds after noon.
+	// opened returns a login at acme, named by a number, a number of seconds after noon.
 	opened := func(n byte, after time.Duration) record.Record {
 		at := noon.Add(after * time.Second)
 		return record.Record{

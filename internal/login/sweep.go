@@ -7,32 +7,34 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Slack is how long a record is left that is over or out of place: another replica may know of a later use, or be about to
-// put it in its place.
+// Slack is how long a record is kept after it is over or out of place. Another replica may know of
+// a later use, or be about to complete a replacement.
 const Slack = time.Minute
 
-// Why says why the record of a login is to go.
+// Why is the reason for deleting the record of a login.
 type Why string
 
-// Reasons of Sweep.
+// The reasons that Sweep returns.
 const (
 	Stays           Why = ""
-	UserGone        Why = "UserMissing" // or another one has the name now
-	IsOver          Why = "Expired"     // by its end, or for want of use
+	UserGone        Why = "UserMissing" // or another user has the name now
+	IsOver          Why = "Expired"     // at its end, or by its idle timeout
 	PasswordChanged Why = "PasswordChanged"
 	AccountGone     Why = "AccountMissing"
-	Litter          Why = "Litter" // meant to take the place of one that is still there: nobody has it
+	// Litter is an orphan: it was to replace a login that still exists, so no client has it.
+	Litter Why = "Litter"
 )
 
-// Around is what there is beside the record of a login.
+// Around is the observed state that Sweep needs beside the record of a login.
 type Around struct {
-	User        *User // of the name of its owner; nil: there is none
-	Predecessor bool  // it is there still
+	User        *User // the user with the owner's name; nil: there is none
+	Predecessor bool  // the predecessor still exists
 }
 
-// Sweep decides what becomes of the record of a login: it goes, and why, or it stays, and when to look again; never, if that
-// is zero. One that goes for its password or its account is refused already, and would be good again if the one before came
-// back; but a login has ended then.
+// Sweep decides whether the record of a login is deleted, and why, or when to look at it again. A
+// zero time means never. A login with an old password or without its account is rejected already,
+// and would be valid again if the former state came back. It is deleted so that the login has ended
+// for good.
 func Sweep(now time.Time, r record.Record, a Around) (Why, time.Time) {
 	inPlace := r.CreatedAt.Add(Slack)
 	switch {
@@ -57,7 +59,8 @@ func Sweep(now time.Time, r record.Record, a Around) (Why, time.Time) {
 	return Stays, wake
 }
 
-// Ends is the first instant at which a record is over, as far as is known; zero: it never is.
+// Ends returns the first instant at which a record is over, as far as is known. A zero time means
+// never.
 func Ends(r record.Record) time.Time {
 	end := r.ExpiresAt
 	if !end.IsZero() && r.Refresh != nil && r.Refresh.ExpiresAt.After(end) {
@@ -71,8 +74,8 @@ func Ends(r record.Record) time.Time {
 	return end
 }
 
-// Settled leaves out of the records of a user those that are about to take the place of another one: together they are one
-// login, and whether the new one is that of anybody is only known once the other is gone.
+// Settled returns the records of a user without those that are about to replace another. The two
+// are one login. Only once the other is gone is it known whether a client has the new one.
 func Settled(rs []record.Record) []record.Record {
 	there := make(map[string]bool, len(rs))
 	for _, r := range rs {

@@ -13,7 +13,7 @@ import (
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// sweepable is a login of an hour that was opened at noon, and of whom.
+// sweepable returns a login of an hour that was opened at noon, and its observed state.
 func sweepable() (record.Record, login.Around) {
 	r := record.Record{
 		Kind: token.Login, Digest: token.Digest{1}, Owner: record.Owner{Kind: login.OwnerKind, Name: "alice", UID: "u1"},

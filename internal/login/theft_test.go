@@ -8,7 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// A thief is noticed however often they refresh: what was used up is excused for half a minute, and not as long as something was.
+// A thief is noticed however often they refresh. A used-up token is excused for half a minute and
+// no longer, even if other tokens were used up since.
 func TestAThiefWhoRefreshesAllTheTimeIsNoticed(t *testing.T) {
 	for _, every := range []time.Duration{time.Second, 5 * time.Second, 29 * time.Second} {
 		w := newWorld(t)
@@ -28,7 +29,7 @@ func TestAThiefWhoRefreshesAllTheTimeIsNoticed(t *testing.T) {
 	}
 }
 
-// Whoever refreshes twice within a moment, and is late with what they had before, loses nothing.
+// A client that refreshes twice within a moment, and presents an old token late, loses nothing.
 func TestWhatWasUsedUpJustNowEndsNothing(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Threats row 27: whether a name is that of a user does not show in how long its refusal takes. The factor is generous, since
-// machines are busy; what this is to find, a check that was skipped or one of another cost, is far beyond it.
+// Threats row 27: the time of a rejection does not reveal whether a user has the name. The factor
+// is generous, because machines are busy. A check that was skipped, or one of another cost, is far
+// beyond it.
 func TestANameThatNobodyHasTakesAsLongAsOneThatSomebodyHas(t *testing.T) {
-	const cost = 6 // a few milliseconds, and a stand-in with the defaults of argon2id takes several times as long
+	const cost = 6 // a few milliseconds; a decoy with the argon2id defaults takes several times as long
 	h, err := bcrypt.GenerateFromPassword([]byte(right), cost)
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestANameThatNobodyHasTakesAsLongAsOneThatSomebodyHas(t *testing.T) {
 	for range 10 {
 		for range 5 {
 			for name, try := range tries {
-				w.clock.step(time.Hour) // no limit holds
+				w.clock.step(time.Hour) // no limit applies
 				began := time.Now()
 				denied(t, name, try())
 				took[name] = append(took[name], time.Since(began))

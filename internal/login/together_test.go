@@ -12,8 +12,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// together lets so many present one refresh token on each of the replicas, all of whom came at the instant arrived, and
-// returns the pairs that they got.
+// together presents one refresh token each times on each of the replicas, with the same arrival
+// time. It returns the pairs that the requests got.
 func together(t *testing.T, each int, tok token.Token, arrived time.Time, replicas ...*one) (got []login.Opened) {
 	t.Helper()
 	var mu sync.Mutex
@@ -37,8 +37,9 @@ func together(t *testing.T, each int, tok token.Token, arrived time.Time, replic
 	return got
 }
 
-// isLimited reports whether a caller is told to try again later: at a replica whose cache lacks the session, each of many reads the
-// store, and their source has so many reads at one instant.
+// isLimited reports whether a caller has to try again later. On a replica whose cache lacks the
+// session, each request reads from the API server. Their source has a limited number of reads at
+// one instant.
 func isLimited(err error) bool {
 	_, ok := errors.AsType[*login.Limited](err)
 	return ok
@@ -61,8 +62,8 @@ func TestOfManyWhoPresentOneRefreshTokenTogetherOneHasSuccess(t *testing.T) {
 	}
 }
 
-// Only the store is common to replicas, and what they know of it is behind. More than one may have success there, but one after
-// the other, and each takes the place of the one before.
+// Replicas have only the API server in common, and their caches are behind. Several requests may
+// succeed there, but one after the other, and each new pair replaces the previous one.
 func TestOfManyWhoPresentOneRefreshTokenToSeveralReplicasOnePairIsGood(t *testing.T) {
 	for round := range 60 {
 		w := newWorld(t)
@@ -81,13 +82,13 @@ func TestOfManyWhoPresentOneRefreshTokenToSeveralReplicasOnePairIsGood(t *testin
 	}
 }
 
-// turns lets a store be called step by step.
+// turns lets a test step through the calls of a store.
 type turns struct {
 	reached chan string
 	goOn    chan struct{}
 }
 
-// holdAt stops a replica before it calls the store by that name.
+// holdAt stops a replica before it calls the store method of that name.
 func (s *one) holdAt(name string) turns {
 	at := turns{make(chan string), make(chan struct{})}
 	s.store.fail = func(_ int, call string) fault {
@@ -100,7 +101,8 @@ func (s *one) holdAt(name string) turns {
 	return at
 }
 
-// Those who come while one is served belong to its rush, for a while; later, they have lost patience, and are told to come again.
+// Requests that arrive while the first one is served belong to its burst, for a while. Later
+// requests come from clients that gave up waiting; they get ErrUnavailable.
 func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -127,14 +129,15 @@ func TestWhoeverComesAgainWhileTheFirstIsServedIsToldSo(t *testing.T) {
 		s.store.fail = nil
 		_, err = s.Refresh(t.Context(), first.Refresh, "", home, noon.Add(login.RushHour-1))
 		denied(t, "one that came at the same time, and is looked at now", err)
-		_, err = s.refresh(first) // there were many
+		_, err = s.refresh(first) // several requests arrived
 		denied(t, "one that comes now", err)
 		w.clock.step(login.RushHour)
 		s.good(first)
 	})
 }
 
-// Whoever lost patience, and came again before the first was answered, is not of its rush.
+// A retry by a client that gave up waiting, before the first request was answered, is no part of
+// its burst.
 func TestWhoeverCameAgainBeforeTheAnswerIsNotOfTheRush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -158,7 +161,7 @@ func TestWhoeverCameAgainBeforeTheAnswerIsNotOfTheRush(t *testing.T) {
 	})
 }
 
-// Where the first of many had no success, none of them is of a rush.
+// If the first of several requests fails, none of them belongs to a burst.
 func TestAfterARushOfWhichNobodyHadSuccessOneHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -183,7 +186,7 @@ func TestAfterARushOfWhichNobodyHadSuccessOneHas(t *testing.T) {
 	})
 }
 
-// Of two who try again, the one that comes too late to end anything leaves nothing.
+// If two retries compete, the later one leaves no record.
 func TestARetryThatIsOvertakenLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -207,7 +210,8 @@ func TestARetryThatIsOvertakenLeavesNothing(t *testing.T) {
 	})
 }
 
-// A rush that another replica has decided is known by those who come at once; whoever comes alone did not get the answer.
+// If another replica served the first request of a burst, the concurrent requests are rejected. A
+// single request comes from a client that did not get the response.
 func TestARushThatWasDecidedElsewhereHasNoSecondSuccess(t *testing.T) {
 	for others := range 3 {
 		synctest.Test(t, func(t *testing.T) {
@@ -228,7 +232,7 @@ func TestARushThatWasDecidedElsewhereHasNoSecondSuccess(t *testing.T) {
 				denied(t, "at the same time", err)
 			}
 			at.goOn <- struct{}{}
-			<-at.reached // to be sure
+			<-at.reached // the read from the API server
 			at.goOn <- struct{}{}
 			if err := <-said; (err == nil) != (others == 0) || w.holds(last) != (others > 0) {
 				t.Errorf("beside %d others: %v; the first pair is good: %t", others, err, w.holds(last))
@@ -237,7 +241,7 @@ func TestARushThatWasDecidedElsewhereHasNoSecondSuccess(t *testing.T) {
 	}
 }
 
-// The refresh token that a rush ended with is not part of it.
+// The refresh token that a burst ended with is no part of it.
 func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica(nil)
@@ -247,8 +251,8 @@ func TestTheNextRefreshTokenIsGoodAtOnceAfterARush(t *testing.T) {
 	s.good(s.good(last))
 }
 
-// Who presents it where it is still taken to be good, is not of the rush if it was used up long before. When it was, is known to
-// the second.
+// A replica whose cache is behind may take a token for the current one. A request that presents it
+// is no part of the burst if the token was used up long before. The instant is known to the second.
 func TestWhoeverComesLaterToAReplicaThatIsBehindIsNotOfTheRush(t *testing.T) {
 	for _, fraction := range []time.Duration{0, 990 * time.Millisecond} {
 		for after, want := range map[time.Duration]bool{

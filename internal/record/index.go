@@ -8,13 +8,14 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Index holds items by the digest of a credential, in memory. Any number of readers take no lock and allocate nothing;
-// writers exclude each other. The zero Index is empty and ready.
+// Index holds items by the digest of a credential, in memory. Readers take no lock and allocate
+// nothing, whatever their number; writers exclude each other. The zero Index is empty and ready.
 //
-// It is a hash table with linear probing. Digests are evenly spread already, so their first bytes are the hash. A reader
-// touches one line of the table and, if there is something, the item itself.
+// It is a hash table with linear probing. Digests are evenly distributed already, so their first
+// bytes are the hash. A reader touches one cache line of the table and, if there is an item, the
+// item itself.
 type Index[V any] struct {
-	mu  sync.Mutex // of writers
+	mu  sync.Mutex // held by writers
 	now atomic.Pointer[table[V]]
 }
 
@@ -24,12 +25,12 @@ type Item[V any] struct {
 	Value  V
 }
 
-// table is what readers look into. A slot that was taken stays so in this table: readers who are under way must not miss
-// what is behind it.
+// table is the part that readers see. A slot that was taken stays taken in this table: concurrent
+// readers must not miss the items behind it.
 type table[V any] struct {
-	slots []slot[V] // a power of two of them, so that a mask takes the place of a division
-	gone  *Item[V]  // stands in for what was removed
-	taken int       // by items that are there, and by those that are gone
+	slots []slot[V] // a power of two of them, so that a mask replaces a division
+	gone  *Item[V]  // takes the slot of a removed item
+	taken int       // slots of items, present or removed
 	size  atomic.Int64
 }
 
@@ -38,7 +39,7 @@ type slot[V any] struct {
 	item atomic.Pointer[Item[V]]
 }
 
-// fewest slots of a table.
+// fewest is the minimum number of slots of a table.
 const fewest = 16
 
 // Find returns the item of a digest, or nil.
@@ -51,7 +52,8 @@ func (x *Index[V]) Find(d token.Digest) *Item[V] {
 	return item
 }
 
-// find returns the slot and the item of a digest. Without one, the slot is that where it would be, and is free.
+// find returns the slot and the item of a digest. Without an item, it returns the free slot where
+// the item would go.
 func (t *table[V]) find(d *token.Digest) (*slot[V], *Item[V]) {
 	hash := hashOf(d)
 	mask := uint64(len(t.slots)) - 1
@@ -69,7 +71,7 @@ func (t *table[V]) find(d *token.Digest) (*slot[V], *Item[V]) {
 
 func hashOf(d *token.Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
 
-// Len is the number of items.
+// Len returns the number of items.
 func (x *Index[V]) Len() int {
 	if t := x.now.Load(); t != nil {
 		return int(t.size.Load())
@@ -77,7 +79,8 @@ func (x *Index[V]) Len() int {
 	return 0
 }
 
-// Set puts in an item, in place of the one that has its digest, if there is one. Its digest must not change any more.
+// Set adds an item, and replaces an item with the same digest. The caller must not change the
+// digest of the item afterwards.
 func (x *Index[V]) Set(item *Item[V]) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -99,7 +102,7 @@ func (x *Index[V]) Set(item *Item[V]) {
 	t.take(s, item)
 }
 
-// Remove forgets the item of a digest.
+// Remove removes the item of a digest.
 func (x *Index[V]) Remove(d token.Digest) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -113,7 +116,7 @@ func (x *Index[V]) Remove(d token.Digest) {
 	}
 }
 
-// newTable returns an empty one that so many items fill to three eighths at most.
+// newTable returns an empty table of which the given number of items fills at most three eighths.
 func newTable[V any](items int) *table[V] {
 	slots := fewest
 	for 3*slots < 8*items {
@@ -122,7 +125,8 @@ func newTable[V any](items int) *table[V] {
 	return &table[V]{slots: make([]slot[V], slots), gone: new(Item[V])}
 }
 
-// renewed is a copy without what is gone. As many slots are free again as make the copying small beside the writes to come.
+// renewed returns a copy without the removed items. It frees so many slots that the cost of copying
+// is small beside that of the writes to come.
 func (t *table[V]) renewed() *table[V] {
 	next := newTable[V](int(t.size.Load()) + 1)
 	for i := range t.slots {

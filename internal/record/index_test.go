@@ -13,17 +13,17 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// digestOf is the digest of the credential of that number.
+// digestOf returns the digest of the credential with that number.
 func digestOf(i int) token.Digest {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
 }
 
-// numbered is a record of which two fields say the same, so that half a record can be told.
+// numbered returns a record of which two fields hold the same number, so that a torn read shows.
 func numbered(d token.Digest, n int) record.Record {
 	return record.Record{Kind: token.Application, Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
 }
 
-// says asserts what the index says of a digest; 0: nothing.
+// says asserts the version that the index holds for a digest; 0: none.
 func says(t *testing.T, x *index, d token.Digest, want int) {
 	t.Helper()
 	switch got := x.Find(d); {
@@ -108,7 +108,7 @@ func TestWhatWasFoundStaysAsItWas(t *testing.T) {
 func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	const writers, readers, each, rounds = 4, 4, 50, 40
 	var x index
-	// All begin in one place, where a writer that does not see another would undo it.
+	// All digests begin in one place, where a writer that does not see another would undo its work.
 	at := func(i int) token.Digest {
 		d := digestOf(i)
 		copy(d[:7], "crowded")
@@ -247,5 +247,5 @@ func (x *index) Find(d token.Digest) *record.Record {
 	return nil
 }
 
-// Removed implements what Feed tells of.
+// Removed implements the callback of Feed.
 func (*index) Removed(record.Record) {}

@@ -19,17 +19,18 @@ import (
 )
 
 var (
-	// ErrExists says that the store has a record of that name already.
+	// ErrExists reports that the store has a record of that name already.
 	ErrExists = errors.New("the record exists already")
-	// ErrGone says that the record is not in the store any more. It never comes back.
+	// ErrGone reports that the record is not in the store any more. It never comes back.
 	ErrGone = errors.New("the record is gone")
-	// ErrStale says that the record has changed since it was read: read it again and decide again.
+	// ErrStale reports that the record has changed since it was read: read it and decide again.
 	ErrStale = errors.New("the record has changed meanwhile")
-	// ErrAmbiguous says that two credentials share the first half of their digests, or that a record was tampered with.
+	// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
+	// record was tampered with.
 	ErrAmbiguous = errors.New("the record is of another credential")
 )
 
-// Fields by which records are listed, from the API server as from a cache.
+// Fields by which records are listed, from the API server as well as from a cache.
 const (
 	FieldOwnerNamespace = "spec.owner.namespace"
 	FieldOwnerName      = "spec.owner.name"
@@ -43,15 +44,17 @@ type Kube struct {
 	namespace string
 }
 
-// NewKube returns a store over the TokenRecords of a namespace. Its reads come from client, but for Confirm.
+// NewKube returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmOf and a sure
+// Family read from live; all other reads come from c.
 func NewKube(c client.Client, live client.Reader, namespace string) *Kube {
 	return &Kube{client: c, live: live, namespace: namespace}
 }
 
-// Namespace in which the records are.
+// Namespace returns the namespace of the records.
 func (k *Kube) Namespace() string { return k.namespace }
 
-// Add stores a new record. ErrExists if there is one of that name. After any other error it may be stored or not.
+// Add stores a new record. It returns ErrExists if a record of that name exists. After any other
+// error the record may or may not be stored.
 func (k *Kube) Add(ctx context.Context, r Record) (Record, error) {
 	obj := k.object(r)
 	if err := k.client.Create(ctx, obj); err != nil {
@@ -63,10 +66,10 @@ func (k *Kube) Add(ctx context.Context, r Record) (Record, error) {
 	return FromObject(obj)
 }
 
-// Change turns the record before into after; the digest stays. ErrStale if the store holds another version than before,
-// ErrGone if it holds none.
+// Change turns the record before into after; the digest stays. It returns ErrStale if the store
+// holds another version than before, and ErrGone if it holds none.
 func (k *Kube) Change(ctx context.Context, before, after Record) (Record, error) {
-	if before.revision == "" { // it was not read from a store, so it is no version of anything
+	if before.revision == "" { // not read from a store, so it is no version of a stored record
 		return Record{}, fmt.Errorf("change %s: %w", before.Name(), ErrStale)
 	}
 	old := k.object(before)
@@ -78,14 +81,15 @@ func (k *Kube) Change(ctx context.Context, before, after Record) (Record, error)
 	return FromObject(obj)
 }
 
-// Renew gives a record that was added but never delivered what it would have if it were added now.
+// Renew gives a record that was added but never delivered the content that it would have if it were
+// added now.
 func (k *Kube) Renew(ctx context.Context, stored, r Record) (Record, error) {
 	r.revision, r.uid = stored.revision, stored.uid
 	return k.Change(ctx, stored, r)
 }
 
-// Retire deletes the record: from now on its credential is refused. A record that is gone is no error. ErrStale if it
-// has changed since it was read.
+// Retire deletes the record: from now on its credential is rejected. A record that is gone is no
+// error. Retire returns ErrStale if the record has changed since it was read.
 func (k *Kube) Retire(ctx context.Context, r Record) error {
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
 		UID:             new(types.UID(r.uid)),
@@ -97,8 +101,8 @@ func (k *Kube) Retire(ctx context.Context, r Record) error {
 	return nil
 }
 
-// Claim deletes the record, once for all who try: whoever gets no error was the one. ErrGone if somebody else was, ErrStale if it
-// has changed since it was read.
+// Claim deletes the record. It succeeds for exactly one of all callers. It returns ErrGone if
+// another caller was first, and ErrStale if the record has changed since it was read.
 func (k *Kube) Claim(ctx context.Context, r Record) error {
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
 		UID:             new(types.UID(r.uid)),
@@ -112,11 +116,12 @@ func (k *Kube) Claim(ctx context.Context, r Record) error {
 
 // RetireAnyway deletes the record, whatever has changed about it since it was read.
 func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
-	if r.uid == "" { // it was not read from a store, so nothing tells whether the one that is there is meant
+	if r.uid == "" { // not read from a store: the stored record may be another one
 		return fmt.Errorf("retire %s: %w", r.Name(), ErrStale)
 	}
 	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.uid))})
-	if apierrors.IsConflict(err) { // it should be that of another uid, which says that ours is gone
+	// The name should now belong to a record of another UID, which means that this one is gone.
+	if apierrors.IsConflict(err) {
 		now, readErr := k.Confirm(ctx, r.Name())
 		if errors.Is(readErr, ErrGone) || readErr == nil && now.uid != r.uid {
 			return nil
@@ -128,10 +133,11 @@ func (k *Kube) RetireAnyway(ctx context.Context, r Record) error {
 	return nil
 }
 
-// Use notes in the status of a record when and from where it was last used; from nowhere that is known, if that is empty.
-// ErrGone if there is none of that name.
+// Use writes to the status of a record when and from which address it was last used. An empty from
+// means an unknown address. It returns ErrGone if there is no record of that name.
 func (k *Kube) Use(ctx context.Context, name string, at time.Time, from string) error {
-	status := map[string]any{"lastUsedAt": metav1.NewTime(at), "lastUsedFrom": nil} // not the address of another use
+	// Setting lastUsedFrom to nil clears the address of an earlier use.
+	status := map[string]any{"lastUsedAt": metav1.NewTime(at), "lastUsedFrom": nil}
 	if from != "" {
 		status["lastUsedFrom"] = from
 	}
@@ -146,17 +152,18 @@ func (k *Kube) Use(ctx context.Context, name string, at time.Time, from string) 
 	return nil
 }
 
-// Get reads the record of that name. ErrGone if there is none.
+// Get returns the record of that name, from the cache if there is one. It returns ErrGone if there
+// is none.
 func (k *Kube) Get(ctx context.Context, name string) (Record, error) {
 	return k.get(ctx, k.client, name)
 }
 
-// Confirm reads the record of that name from the API server itself, since a cached "gone" is a rumour.
+// Confirm returns the record of that name from the API server, because a cached "gone" is a rumor.
 func (k *Kube) Confirm(ctx context.Context, name string) (Record, error) {
 	return k.get(ctx, k.live, name)
 }
 
-// Find reads the record of a digest from the API server. ErrGone if there is none.
+// Find returns the record of a digest from the API server. It returns ErrGone if there is none.
 func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	r, err := k.Confirm(ctx, d.RecordName())
 	if err != nil {
@@ -168,7 +175,8 @@ func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	return r, nil
 }
 
-// Of lists the records of an owner, by its namespace and name alone, in no particular order.
+// Of lists the records of an owner, in no particular order. It matches kind, namespace and name,
+// and ignores the UID.
 func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
@@ -180,7 +188,7 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	}
 	rs := make([]Record, 0, len(list.Items))
 	for i := range list.Items {
-		// Each by itself, so that at least our own writes to it are seen.
+		// Get each record by itself, so that at least this replica's own writes to it are seen.
 		r, err := k.Get(ctx, list.Items[i].Name)
 		if errors.Is(err, ErrGone) {
 			continue
@@ -195,15 +203,17 @@ func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	return rs, nil
 }
 
-// recordName is what Record.Name returns.
+// recordName matches the names that Record.Name returns.
 var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
 
-// IsName reports whether a record can have the name. Tenants write some of what names records.
+// IsName reports whether a record can have the name. Users of the namespace can write some of the
+// fields that name records.
 func IsName(name string) bool { return recordName.MatchString(name) }
 
-// ConfirmOf reads records of an owner from the API server, each by its name: those that the cache knows, those that are named,
-// and those that any of them took over from. Each read has the same cost, however many records there are; a list by field or by
-// label is served by a look at every one.
+// ConfirmOf reads records of an owner from the API server, each by its name. It reads the records
+// in the cache, the records in named, and those that any of them took over from. Each read has the
+// same cost, however many records there are. The API server would serve a list by field or by label
+// by looking at every record.
 func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
@@ -240,8 +250,8 @@ func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]R
 	return rs, nil
 }
 
-// Family lists the records of a session that can be refreshed: one, or more where a refresh is under way or was left in the
-// middle. To be sure of them, they are read from the API server itself.
+// Family lists the records of a session that can be refreshed. There is one, or more if a refresh
+// is under way or was interrupted. If sure is set, they are read from the API server.
 func (k *Kube) Family(ctx context.Context, family token.Digest, sure bool) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
 	var from client.Reader = k.client
@@ -279,8 +289,9 @@ func (k *Kube) get(ctx context.Context, from client.Reader, name string) (Record
 	return FromObject(&obj)
 }
 
-// deleted says that a TokenRecord vouches for nothing any more. Deleting it is a revocation, and a finalizer, that of a
-// foreground deletion for one, holds back the object and not that.
+// deleted reports whether a TokenRecord no longer vouches for anything. Deleting it is a
+// revocation. A finalizer, such as that of a foreground deletion, delays the removal of the object
+// but not the revocation.
 func deleted(obj *v1alpha1.TokenRecord) bool { return !obj.DeletionTimestamp.IsZero() }
 
 func classify(err error) error {

@@ -33,7 +33,8 @@ func TestKubeIsAStore(t *testing.T) {
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// sample is the record of a credential which nobody has: its digest is of that label.
+// sample returns the record of a credential that no client has. Its digest is derived from the
+// label.
 func sample(label string) record.Record {
 	return record.Record{
 		Kind:   token.Application,
@@ -43,14 +44,15 @@ func sample(label string) record.Record {
 	}
 }
 
-// shelf is a store of TokenRecords in a namespace, and a record in it that others write to as well.
+// shelf is a store of TokenRecords in a namespace, with a record that other clients write to as
+// well.
 type shelf struct {
 	*testing.T
 	*record.Kube
 	first record.Record
 }
 
-// patch does to the record what somebody else does with kubectl.
+// patch changes the record as a user of kubectl would.
 func (s shelf) patch(patch string, subresource ...string) {
 	s.Helper()
 	obj, by := s.object(), client.RawPatch(types.MergePatchType, []byte(patch))
@@ -61,7 +63,7 @@ func (s shelf) patch(patch string, subresource ...string) {
 	must(s.T, api.Patch(s.Context(), obj, by))
 }
 
-// object is the TokenRecord as it is now.
+// object returns the current TokenRecord.
 func (s shelf) object() *v1alpha1.TokenRecord {
 	s.Helper()
 	var obj v1alpha1.TokenRecord
@@ -69,7 +71,7 @@ func (s shelf) object() *v1alpha1.TokenRecord {
 	return &obj
 }
 
-// suspended suspends the record as it is now, and returns what it is then.
+// suspended suspends the current record, and returns its new state.
 func (s shelf) suspended() record.Record {
 	s.Helper()
 	before, err := s.Confirm(s.Context(), s.first.Name())
@@ -81,7 +83,7 @@ func (s shelf) suspended() record.Record {
 	return after
 }
 
-// kubeSentences are what holds of TokenRecords in particular, since others than the store can write to them.
+// kubeSentences are subtests about TokenRecords, which clients other than the store can write to.
 var kubeSentences = map[string]func(s shelf){
 	"what an administrator put on a record survives a change": func(s shelf) {
 		s.patch(`{"metadata": {"labels": {"team": "shop"}, "annotations": {"why": "audit"}, "finalizers": ["example.com/archive"]}}`)
@@ -222,7 +224,7 @@ var kubeSentences = map[string]func(s shelf){
 	},
 }
 
-// errors of all ways to the record.
+// errors returns the errors of all ways to read the record.
 func (s shelf) errors() map[string]error {
 	_, get := s.Get(s.Context(), s.first.Name())
 	_, confirm := s.Confirm(s.Context(), s.first.Name())

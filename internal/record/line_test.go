@@ -8,13 +8,14 @@ import (
 	"sync/atomic"
 )
 
-// line is a way to the API server that can be cut. While it is, watches end and requests wait.
+// line is a connection to the API server that can be cut. While it is cut, watches end and requests
+// wait.
 type line struct {
 	to http.RoundTripper
 
 	mu      sync.Mutex
 	whole   chan struct{} // closed unless the line is cut
-	expired bool          // the next watch begins too long ago
+	expired bool          // the next watch starts from a resourceVersion that is too old
 	watches []*body
 }
 
@@ -35,8 +36,8 @@ func (l *line) cut() {
 	l.watches = nil
 }
 
-// mend makes the line whole. If so much time has passed that the API server has forgotten what it was like, it answers
-// the next watch as it does then.
+// mend restores the connection. If expired is set, the API server has forgotten the old
+// resourceVersion, and answers the next watch with 410 Gone.
 func (l *line) mend(expired bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -83,7 +84,7 @@ func (l *line) tooLongAgo() bool {
 	return was
 }
 
-// body of a watch, which ends as those of API servers do: as if that were all.
+// body is the body of a watch. After a cut it ends like that of an API server, with a regular EOF.
 type body struct {
 	io.ReadCloser
 	over atomic.Bool

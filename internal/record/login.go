@@ -10,7 +10,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// readLogin reads what only the records of logins have.
+// readLogin parses the fields that only the records of logins have.
 func readLogin(s *v1alpha1.TokenRecordSpec) (r Record, err error) {
 	if s.Session != "" {
 		if r.Session, err = token.ParseDigest(string(s.Session)); err != nil {
@@ -75,7 +75,8 @@ func durationText(d time.Duration) v1alpha1.PositiveDuration {
 	return v1alpha1.PositiveDuration(fmt.Sprintf("%ds", int64(d/time.Second)))
 }
 
-// recordKind is the kind that a record states. Whose token of a program it is says the user.
+// recordKind returns the kind in a TokenRecord. It is the same for the application tokens of
+// clients and of users, which differ in the field user.
 func recordKind(k token.Kind) v1alpha1.RecordKind {
 	if k == token.UserApplication {
 		k = token.Application

@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// loginSentences are what holds of the records of logins.
+// loginSentences are subtests about the records of logins.
 var loginSentences = map[string]func(s shelf){
 	"of many who claim a record one succeeds": func(s shelf) {
 		now, err := s.Confirm(s.Context(), s.first.Name())
@@ -156,7 +156,8 @@ func TestARecordIsOverWhenNothingOfItCanBeGoodAgain(t *testing.T) {
 	}
 }
 
-// A login lives from its creation, as the API server dates it, where the clock of the replica that issued it was ahead.
+// A login lives from its creation, as the API server dates it, if the clock of the issuing replica
+// was ahead.
 func TestLogin_IssuedAheadLivesNoLonger(t *testing.T) {
 	const ahead = 3 * time.Hour
 	issue := func(created, issued, authenticated time.Time) record.Record {

@@ -26,7 +26,7 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// The one control plane of this package's tests, and the ways into it.
+// The one control plane of this package's tests, and the clients for it.
 var (
 	admin  *rest.Config
 	scheme = runtime.NewScheme()
@@ -67,7 +67,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// namespace makes one for records.
+// namespace creates a namespace for records.
 func namespace(t *testing.T) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "own-"}}
@@ -75,7 +75,7 @@ func namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// stores are the ways in which the operator uses Kube: each with a client to read and write in a namespace.
+// stores are the ways in which the operator uses Kube: each returns a client for a namespace.
 var stores = map[string]func(t *testing.T, namespace string) client.Client{
 	"over the API server": func(*testing.T, string) client.Client { return api },
 	"over a cache that waits for our own writes": func(t *testing.T, namespace string) client.Client {
@@ -88,13 +88,14 @@ var stores = map[string]func(t *testing.T, namespace string) client.Client{
 	},
 }
 
-// cached is a cache of the records of a namespace, as the operator has it; prepare is called before it starts, if it is not nil.
+// cached returns a cache of the records of a namespace, configured as in the operator. If prepare
+// is not nil, it is called before the cache starts.
 func cached(t *testing.T, namespace string, prepare func(cache.Cache)) cache.Cache {
 	t.Helper()
 	return cachedOver(t, nil, namespace, prepare)
 }
 
-// cachedOver is a cache whose requests go a certain way.
+// cachedOver is cached with an HTTP client.
 func cachedOver(t *testing.T, way *http.Client, namespace string, prepare func(cache.Cache)) cache.Cache {
 	t.Helper()
 	c, err := cache.New(admin, cache.Options{
@@ -142,7 +143,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// await waits until something is so.
+// await waits until a condition holds.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {

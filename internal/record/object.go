@@ -11,7 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// FromObject reads a TokenRecord. It fails on one that the API server would not have accepted.
+// FromObject parses a TokenRecord. It returns an error for one that the API server would not have
+// accepted.
 func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 	s := &obj.Spec
 	digest, err := token.ParseDigest(string(s.Digest))
@@ -40,7 +41,7 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 		Client:       s.Client,
 		User:         s.User,
 		UserUID:      string(s.UserUID),
-		Suspended:    s.State != v1alpha1.StateActive && s.State != "", // which is Active by default
+		Suspended:    s.State != v1alpha1.StateActive && s.State != "", // Active is the default
 		Roles:        texts(s.Roles),
 		Permissions:  texts(s.Permissions),
 		SourceRanges: texts(s.SourceRanges),
@@ -72,19 +73,20 @@ func FromObject(obj *v1alpha1.TokenRecord) (Record, error) {
 	return r, nil
 }
 
-// maxAhead is how much later than its creation by the API server the issue of a record may be, as clocks go.
+// maxAhead is how much later than the creation by the API server the issue of a record may be, to
+// allow for clock differences.
 const maxAhead = time.Minute
 
-// date corrects the record of a login that was issued by a clock that was ahead: its life counts from its creation, which the
-// API server dated, and everything else moves along. A record of an ApplicationToken is the reconcilers' business, which
-// rotate it.
+// date corrects the record of a login that was issued by a clock that ran ahead. Its life counts
+// from its creation, which the API server dated, and all other instants move along. The reconcilers
+// deal with records of an ApplicationToken: they rotate it.
 func (r *Record) date() {
 	ahead := r.IssuedAt.Sub(r.CreatedAt)
-	if ahead <= maxAhead || r.CreatedAt.IsZero() { // which the API server never leaves out
+	if ahead <= maxAhead || r.CreatedAt.IsZero() { // the API server always sets it
 		return
 	}
 	instants := []*time.Time{&r.IssuedAt, &r.ExpiresAt}
-	if r.AuthenticatedAt.After(r.CreatedAt) { // else another clock dated the session
+	if r.AuthenticatedAt.After(r.CreatedAt) { // otherwise another clock dated the session
 		instants = append(instants, &r.AuthenticatedAt, &r.SessionEndsAt)
 	}
 	if r.Refresh != nil {
@@ -100,7 +102,7 @@ func (r *Record) date() {
 	}
 }
 
-// object writes a Record as a TokenRecord of the store's namespace.
+// object returns the TokenRecord of a Record in the store's namespace.
 func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 	state := v1alpha1.StateActive
 	if r.Suspended {
@@ -141,7 +143,7 @@ func (k *Kube) object(r Record) *v1alpha1.TokenRecord {
 	}
 }
 
-// kindOf reads the kind of a record.
+// kindOf parses the kind of a record.
 func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
 	for _, k := range []token.Kind{token.Application, token.Login, token.Session, token.Open} {
 		if k.String() == string(name) {
@@ -151,7 +153,8 @@ func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
 	return 0, fmt.Errorf("no credential of kind %q is known here", name)
 }
 
-// instant reads a time, and lets none that is there pass for one that is absent: an end in the year 1 is not no end.
+// instant converts a time. It never returns the zero time, which means absent, for a time that is
+// set: an end in the year 1 is not the same as no end.
 func instant(t *metav1.Time) time.Time {
 	switch {
 	case t == nil:

@@ -8,7 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Owner is the object that a credential belongs to. Namespace and name find it; the uid tells a namesake.
+// Owner is the object that a credential belongs to. It is found by namespace and name; the UID
+// distinguishes objects of the same name.
 type Owner struct {
 	Kind      string // ApplicationToken or User
 	Namespace string
@@ -16,33 +17,35 @@ type Owner struct {
 	UID       string
 }
 
-// Record vouches for one credential. Times have the precision of a second; zero times are absent.
+// Record vouches for one credential. Times have a precision of one second; zero times are absent.
 type Record struct {
 	Kind   token.Kind
 	Digest token.Digest
-	Hint   string // what people may see of the credential
+	Hint   string // the part of the credential that users may see
 	Owner  Owner
 
 	Client       string
-	User         string // on whose behalf the credential speaks; empty: the client's alone
+	User         string // on whose behalf the credential speaks; empty: the client alone
 	UserUID      string // of that User, where the owner is not the User itself; empty: not known
 	Suspended    bool
 	Roles        []string // sorted
 	Permissions  []string // sorted
 	SourceRanges []string // sorted, in CIDR notation
 
-	IssuedAt     time.Time
-	ExpiresAt    time.Time // the first instant at which it is refused
-	Version      int64     // counts the credentials of the owner, from 1
-	Trigger      string    // rotation.trigger at its issue
-	Request      string    // digest of who asked for it and by which request; empty: the spec of its owner alone
-	AuthorizedAt time.Time // of a rotation by a holder: the instant that its lifetime counts from; zero: IssuedAt
-	Predecessor  string    // name of the record that it took over from
+	IssuedAt  time.Time
+	ExpiresAt time.Time // the first instant at which it is rejected
+	Version   int64     // counts the credentials of the owner, from 1
+	Trigger   string    // rotation.trigger when it was issued
+	Request   string    // digest of the caller and the request; empty: issued for the owner's spec
+	// AuthorizedAt is the instant from which the lifetime counts if a holder of the token rotated
+	// it; zero: IssuedAt.
+	AuthorizedAt time.Time
+	Predecessor  string // name of the record that it took over from
 	SupersededAt time.Time
 
 	Refresh     *Refresh
-	Session     token.Digest  // of the session id without which the credential is refused; zero: it needs none
-	IdleTimeout time.Duration // without use for so long, the credential is refused; 0: never
+	Session     token.Digest  // digest of the session ID that must be presented too; zero: none
+	IdleTimeout time.Duration // the credential is rejected if unused for this long; 0: never
 	Credential  string        // fingerprint of the password that opened a login
 
 	AuthenticatedAt time.Time // when the password of a login was presented; zero in old records
@@ -51,8 +54,8 @@ type Record struct {
 	LastUsedAt   time.Time
 	LastUsedFrom string
 
-	CreatedAt time.Time // when the store got it, which after a restore is later than IssuedAt
-	revision  string    // of the store, so that a change of what has changed meanwhile is refused
+	CreatedAt time.Time // when the API server stored it; after a restore, later than IssuedAt
+	revision  string    // resourceVersion: an outdated one makes the API server reject a change
 	uid       string
 }
 
@@ -60,32 +63,32 @@ type Record struct {
 type Refresh struct {
 	Digest        token.Digest
 	Family        token.Digest // shared by all refresh tokens of the session
-	Previous      token.Digest // the refresh token before; zero: there was none
-	PreviousUntil time.Time    // from then on presenting the one before is a replay
+	Previous      token.Digest // the previous refresh token; zero: there was none
+	PreviousUntil time.Time    // from then on, presenting the previous one is a replay
 	Recent        []Recent     // others that were used up or replaced a moment ago; at most MaxRecent
-	ExpiresAt     time.Time    // the first instant at which the refresh token is refused
+	ExpiresAt     time.Time    // the first instant at which the refresh token is rejected
 }
 
 // Recent is a refresh token that was used up or replaced a moment ago.
 type Recent struct {
 	Digest token.Digest
-	Until  time.Time // from then on presenting it is a replay
+	Until  time.Time // from then on, presenting it is a replay
 }
 
-// MaxRecent is how many a record has room for.
+// MaxRecent is how many Recent entries a Refresh has room for.
 const MaxRecent = 8
 
-// ByAge compares two records, for sorting: the older is less. Instants are whole seconds; of those of one second, the store's
-// revisions tell which came first, unless one was changed since.
+// ByAge compares two records for sorting; the older one is less. Instants are whole seconds. Within
+// one second the resourceVersions order the records, unless one of them was changed since.
 func ByAge(a, b Record) int {
 	return cmp.Or(
 		a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt),
-		cmp.Compare(len(a.revision), len(b.revision)), cmp.Compare(a.revision, b.revision), // which are decimal numbers
+		cmp.Compare(len(a.revision), len(b.revision)), cmp.Compare(a.revision, b.revision), // decimal numbers
 		bytes.Compare(a.Digest[:], b.Digest[:]),
 	)
 }
 
-// Over says whether nothing of the record is good at the instant now, nor ever will be.
+// Over reports whether nothing of the record is valid at the instant now, or ever will be again.
 func (r Record) Over(now time.Time) bool {
 	ended := !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
 	if r.Refresh != nil {
@@ -94,7 +97,7 @@ func (r Record) Over(now time.Time) bool {
 	return ended || r.IdleTimeout > 0 && !now.Before(r.LastActive().Add(r.IdleTimeout))
 }
 
-// LastActive is the last use that the store knows of, or else the issue.
+// LastActive returns the last use in the API server, or the issue if there is none.
 func (r Record) LastActive() time.Time {
 	if r.LastUsedAt.After(r.IssuedAt) {
 		return r.LastUsedAt
@@ -102,7 +105,8 @@ func (r Record) LastActive() time.Time {
 	return r.IssuedAt
 }
 
-// Authenticated returns when the password of a login was presented. For records that do not say so it is their issue.
+// Authenticated returns when the password of a login was presented. For records without that
+// instant it returns the instant of issue.
 func (r Record) Authenticated() time.Time {
 	if r.AuthenticatedAt.IsZero() {
 		return r.IssuedAt
@@ -110,5 +114,5 @@ func (r Record) Authenticated() time.Time {
 	return r.AuthenticatedAt
 }
 
-// Name of the record, which follows from the digest.
+// Name returns the name of the record, which follows from the digest.
 func (r Record) Name() string { return r.Digest.RecordName() }

@@ -7,16 +7,17 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// keeper is told of records, and of those that are gone.
+// keeper receives records, and the digests of those that are gone.
 type keeper interface {
 	Set(r Record)
 	Remove(d token.Digest)
-	// Removed is told of the whole record of a digest that Remove was called with.
+	// Removed receives the whole record of a digest that Remove was called with.
 	Removed(r Record)
 }
 
-// Feed returns the handler of a watch on TokenRecords that tells of each record as it is. A TokenRecord that cannot be read is not
-// told of: what nobody understands vouches for nothing. Nor is one that was deleted, whatever holds it back.
+// Feed returns the handler of a watch on TokenRecords. It passes on each record in its current
+// state. It leaves out a TokenRecord that cannot be parsed, because it vouches for nothing. It also
+// leaves out one that was deleted, even if a finalizer still holds it.
 func Feed(x keeper) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
@@ -26,7 +27,7 @@ func Feed(x keeper) toolscache.ResourceEventHandler {
 		},
 		UpdateFunc: func(before, obj any) {
 			r, ok := vouched(obj)
-			// After a gap in the watch, what comes as a change of a record can be another one under the same name.
+			// After a gap in the watch, an update can be about another record under the same name.
 			if was, known := read(before); known && (!ok || was.Digest != r.Digest) {
 				x.Remove(was.Digest)
 				x.Removed(was)
@@ -47,7 +48,7 @@ func Feed(x keeper) toolscache.ResourceEventHandler {
 	}
 }
 
-// vouched reads a TokenRecord that vouches for something.
+// vouched parses a TokenRecord that vouches for a credential.
 func vouched(obj any) (Record, bool) {
 	r, ok := read(obj)
 	return r, ok && !deleted(obj.(*v1alpha1.TokenRecord))

@@ -17,13 +17,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// fed is an index that a watch on the real API server feeds, over a line that can be cut.
+// fed is an index that is fed by a watch on the real API server, over a line that can be cut.
 type fed struct {
 	*testing.T
-	*record.Kube // another replica's, say
+	*record.Kube // writes as another replica would
 	index        index
 	line         *line
-	gaps         atomic.Int64 // deletions that the watch did not see
+	gaps         atomic.Int64 // deletions that the watch did not report
 }
 
 func feed(t *testing.T, before ...record.Record) *fed {
@@ -49,7 +49,7 @@ func feed(t *testing.T, before ...record.Record) *fed {
 	return f
 }
 
-// OnAdd, OnUpdate and OnDelete are those of Feed; what comes is counted on the way.
+// OnAdd, OnUpdate and OnDelete call the handler of Feed, and count gaps.
 func (f *fed) OnAdd(obj any, initial bool) { record.Feed(&f.index).OnAdd(obj, initial) }
 func (f *fed) OnUpdate(before, obj any)    { record.Feed(&f.index).OnUpdate(before, obj) }
 func (f *fed) OnDelete(obj any) {
@@ -79,7 +79,7 @@ func (f *fed) retire(r record.Record) {
 	must(f.T, f.RetireAnyway(f.Context(), r))
 }
 
-// sees waits until the index says of a record that it lives, is suspended, or is not there.
+// sees waits until the index holds a record as live or suspended, or does not hold it.
 func (f *fed) sees(d token.Digest, what string) {
 	f.Helper()
 	await(f.T, "the record is "+what, func() bool {
@@ -158,7 +158,7 @@ func TestAnIndexIsFedByAWatch(t *testing.T) {
 			again.Suspended = true
 			f.add(again)
 			added := f.add(sample("added"))
-			f.sees(retired.Digest, "live") // still: that is how stale it may be
+			f.sees(retired.Digest, "live") // that is how stale the index may be
 			f.line.mend(expired)
 
 			f.sees(retired.Digest, "gone")
@@ -196,7 +196,7 @@ func TestAnIndexIsFedByAWatch(t *testing.T) {
 	})
 }
 
-// object is a TokenRecord as a watch brings it.
+// object returns a TokenRecord as a watch reports it.
 func object(label string, twists ...func(*v1alpha1.TokenRecord)) *v1alpha1.TokenRecord {
 	r := sample(label)
 	obj := &v1alpha1.TokenRecord{
@@ -218,7 +218,8 @@ func twin(obj *v1alpha1.TokenRecord) {
 	obj.Spec.Digest = obj.Spec.Digest[:63] + map[bool]v1alpha1.Digest{true: "1", false: "0"}[obj.Spec.Digest[63:] == "0"]
 }
 
-// What no API server sends, or only after a gap at the wrong moment, is brought by hand.
+// These subtests pass events by hand that an API server never sends, or only after an ill-timed
+// gap.
 func TestWhatNobodyUnderstandsVouchesForNothing(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		bring func(toolscache.ResourceEventHandler)

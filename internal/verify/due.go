@@ -6,16 +6,18 @@ import (
 	"time"
 )
 
-// How far the store may be behind the last use. A superseded credential is retired by what the store says.
+// How far the last use in the API server may be behind. A superseded credential is retired by what
+// the API server holds.
 const (
 	behind           = 5 * time.Minute
 	behindSuperseded = 5 * time.Second
 )
 
-// idleShare of an idle time-out is how far the store may be behind where other replicas end the credential on its word.
+// idleShare is the divisor for the share of an idle timeout by which the API server may be behind.
+// Other replicas end the credential by what the API server holds.
 const idleShare = 10
 
-// known is the last sign of life that the store has.
+// known returns the last sign of life that the API server has.
 func (u Use) known() time.Time {
 	if u.Idle > 0 && u.StoredAt.Before(u.IssuedAt) {
 		return u.IssuedAt
@@ -23,8 +25,8 @@ func (u Use) known() time.Time {
 	return u.StoredAt
 }
 
-// unheard says that on the word of the store the credential would end: it knows of no use since a successor took over, or
-// of none for a good part of the idle time-out.
+// unheard reports whether a use has to be written because the credential would end without it. The
+// API server holds no use since a successor took over, or none for a good part of the idle timeout.
 func (u Use) unheard(now time.Time) bool {
 	if u.Idle > 0 {
 		return u.waits() && now.Sub(u.known()) >= u.Idle/idleShare
@@ -32,7 +34,8 @@ func (u Use) unheard(now time.Time) bool {
 	return !u.SupersededAt.IsZero() && u.StoredAt.Before(u.SupersededAt) && !u.At.Before(u.SupersededAt)
 }
 
-// urgency is 1 where the store is as far behind as it may be, and more where it is further.
+// urgency is 1 when the API server is as far behind as it may be, and more when it is further
+// behind.
 func (u Use) urgency() float64 {
 	allowed := behind
 	if !u.SupersededAt.IsZero() {
@@ -44,19 +47,21 @@ func (u Use) urgency() float64 {
 	return float64(u.At.Sub(u.known())) / float64(allowed)
 }
 
-// Due says whether a use is worth a write at the instant now.
+// Due reports whether a use is worth a write at the instant now.
 func (u Use) Due(now time.Time) bool { return u.unheard(now) || u.Idle == 0 && u.urgency() >= 1 }
 
-// waits says that a use is not worth a write yet, and will be although nothing more happens: what ends by idleness must be
-// known everywhere when that time comes.
+// waits reports whether a use will be worth a write later, although nothing more happens. All
+// replicas must know the last use of a credential when its idle timeout ends.
 func (u Use) waits() bool { return u.Idle > 0 && u.At.After(u.known()) }
 
-// unheardShare is how many writes of credentials that would end on the word of the store are allowed for one of the others.
-// There is one such write for each rotation, and few in each idle time-out, and it keeps a workload from being refused.
+// unheardShare is how many writes for credentials that would otherwise end are allowed for each
+// other write. There is one such write for each rotation, and few in each idle timeout. Such a
+// write keeps a workload from being rejected.
 const unheardShare = 10
 
-// Next divides uses into those to be written at the instant now, and those that have to wait: of each sort those first that
-// the store is furthest behind with. Of most there are so many, and unheardShare times as many of those that would end.
+// Next divides uses into those to write at the instant at, and those that have to wait. It chooses
+// first the uses by which the API server is furthest behind. It chooses up to most uses, and beside
+// them up to unheardShare times as many for credentials that would otherwise end.
 func Next(at time.Time, uses []Use, most int) (now, later []Use) {
 	uses = slices.DeleteFunc(uses, func(u Use) bool {
 		if u.Due(at) {

@@ -6,27 +6,28 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Remembered counts what the index holds beside entries.
+// Remembered returns how many values the index holds beside entries.
 func (x *Index) Remembered() int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return len(x.grants) + len(x.alike) + len(x.owners) + len(x.tenants) + len(x.people) + len(x.ended) + len(x.namespaces)
 }
 
-// ItemSize is how many bytes of memory a record has in the index, beside its slot and its owner.
+// ItemSize is how many bytes of memory a record takes in the index, beside its slot and its owner.
 const ItemSize = unsafe.Sizeof(item{})
 
-// LoginSize is how many bytes of memory the record of a login has beside that.
+// LoginSize is how many more bytes of memory the record of a login takes.
 const LoginSize = unsafe.Sizeof(login{})
 
-// RememberRemoved makes the index remember so many deleted records.
+// RememberRemoved sets how many deleted records the index remembers.
 func (x *Index) RememberRemoved(most int) {
 	x.removed.mu.Lock()
 	defer x.removed.mu.Unlock()
 	x.removed.max = most
 }
 
-// RememberedRemoved counts the deleted records that are remembered, and those that are kept for their order.
+// RememberedRemoved returns how many deleted records are remembered, and how many are queued for
+// their order.
 func (x *Index) RememberedRemoved() (all, queued int) {
 	x.removed.mu.Lock()
 	defer x.removed.mu.Unlock()

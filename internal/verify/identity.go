@@ -10,17 +10,19 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Facts are what a door knows of a request beside the credential.
+// Facts are what an endpoint knows of a request beside the credential.
 type Facts struct {
-	// Source is the address that the credential was presented from. The zero Addr is an unknown one, which is within no
-	// range.
+	// Source is the address that the credential was presented from. The zero Addr means unknown,
+	// and is within no range.
 	Source netip.Addr
-	// Caller is the address that look-ups in the store are limited by. The zero Addr: it is the Source.
+	// Caller is the address that look-ups are limited by. If it is the zero Addr, the Source is
+	// used.
 	Caller netip.Addr
-	// Permissions, Roles and Clients are required, all of them. A credential has one client: of two, it lacks one. That
-	// a longer list never lets more through matters, since gateways append to it what strangers write into addresses.
+	// Permissions, Roles and Clients are all required. A credential has one client, so it lacks one
+	// of two. A longer list never accepts more credentials. That matters, because gateways append
+	// to it what unauthenticated callers write into URLs.
 	Permissions, Roles, Clients []string
-	// Session is the session id that the request names, without which a session token is refused.
+	// Session is the session ID that the request names. A session token is rejected without it.
 	Session string
 }
 
@@ -31,45 +33,49 @@ func (f Facts) caller() netip.Addr {
 	return f.Source
 }
 
-// Identity is for whom a good credential speaks, and what it may do. It holds neither the credential nor its digest.
-// What it points at is shared and never changes.
+// Identity is for whom a valid credential speaks, and what it may do. It holds neither the
+// credential nor its digest. The values it points at are shared and never change.
 type Identity struct {
 	*Held
 	*Owner
-	// ID names the credential, as its record does.
+	// ID identifies the credential, as the name of its record does.
 	ID ID
-	// Kind of the credential.
+	// Kind is the kind of the credential.
 	Kind token.Kind
-	// IssuedAt has the precision of a second.
+	// IssuedAt has a precision of one second.
 	IssuedAt time.Time
-	// ExpiresAt is the first instant at which the credential is refused; zero if it does not expire.
+	// ExpiresAt is the first instant at which the credential is rejected; zero if it does not
+	// expire.
 	ExpiresAt time.Time
 }
 
 // Owner is the object that a credential belongs to.
 type Owner struct {
-	// Subject is the namespace and the name of an ApplicationToken, joined by a slash; or the name of a User.
+	// Subject is the namespace and the name of an ApplicationToken, joined by a slash, or the name
+	// of a User.
 	Subject string
 	UID     string
 }
 
-// Held is what a credential may do: what it was given, within what its client holds now. One that speaks for a user has
-// what the user has at that client now.
+// Held is the authority of a credential: what it was given, within what its client holds now. A
+// credential that speaks for a user has what the user has at that client now.
 type Held struct {
 	Client *Client
-	// User is for whom the credential speaks beside the client; nil: nobody.
+	// User is the user that the credential speaks for beside the client; nil: no user.
 	User *User
 	// Roles are bare names, sorted.
 	Roles []string
-	// Permissions are patterns: those of the roles and single ones, sorted.
+	// Permissions are patterns, sorted: those of the roles, and single permissions.
 	Permissions []string
-	// Ranges are the addresses that the credential itself is bound to; empty: to none. Those of the client come on top.
+	// Ranges are the addresses that the credential itself is bound to; empty: to none. Those of the
+	// client apply in addition.
 	Ranges []netip.Prefix
 	// RoleList and PermissionList are the same, joined by commas.
 	RoleList, PermissionList string
 
-	// Of the user, if there is one: whether any credential is accepted, and the password that a login must have been opened with.
-	// They are here so that nobody has to go to the user for them, of whom there may be many thousands.
+	// State of the user, if there is one: whether its credentials are rejected, and the password
+	// that a login must have been opened with. They are copied here so that a verification does not
+	// read the User: there may be many thousands of those.
 	stopped    bool
 	credential fingerprint
 	since      int64 // a record that was issued before then is not that of the user; 0: it is
@@ -77,31 +83,32 @@ type Held struct {
 	ungranted bool // the namespace of the owner is granted nothing
 }
 
-// ID names a credential without helping anybody to present it.
+// ID names a credential, but does not help to present it.
 type ID [16]byte
 
-// String is the name of the record that vouches for the credential.
+// String returns the name of the record that vouches for the credential.
 func (id ID) String() string {
 	var name [len("at-") + 2*len(id)]byte
 	hex.Encode(name[copy(name[:], "at-"):], id[:])
 	return string(name[:])
 }
 
-// Client is a client as it is now.
+// Client is a client in its current state.
 type Client struct {
 	Name      string
 	AccountID int64 // 0: none
 	Suspended bool
 	Ceiling   grant.Ceiling
 	Ranges    []netip.Prefix // empty: accepted from everywhere
-	// MaxSession is how long after the password a login is refused; 0: never.
+	// MaxSession is how long after the password a login is rejected; 0: never.
 	MaxSession time.Duration
-	// Draw returns the roles that a namespace of these labels may draw, and whether it may draw any. Where the labels are not
-	// known, they are nil, and only grants that name the namespace count. Nil: no namespace may draw any.
+	// Draw returns the roles that a namespace with these labels may draw, and whether it may draw
+	// any. Nil labels mean that the labels are unknown, and only grants that name the namespace
+	// count. A nil Draw means that no namespace may draw any.
 	Draw func(namespace string, labels map[string]string) (roles []string, granted bool)
 }
 
-// hold cuts what was given down to what the client holds.
+// hold returns what was given, cut down to what the client holds.
 func hold(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix) *Held {
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
@@ -117,8 +124,8 @@ func hold(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix
 	return h
 }
 
-// Ranges reads addresses in CIDR notation. One that cannot be read becomes one that holds no address, so that a list
-// never widens by an error in it.
+// Ranges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that holds
+// no address, so an error in a list never widens it.
 func Ranges(cidrs []string) []netip.Prefix {
 	if len(cidrs) == 0 {
 		return nil
@@ -137,7 +144,7 @@ func Ranges(cidrs []string) []netip.Prefix {
 	return ranges
 }
 
-// within says whether an address is in one of the ranges, or there are none.
+// within reports whether an address is in one of the ranges, or there are no ranges.
 func within(ranges []netip.Prefix, a netip.Addr) bool {
 	if len(ranges) == 0 {
 		return true

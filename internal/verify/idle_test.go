@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// idleUse is a use of a session that was issued at noon; of what never happened, the times are zero.
+// idleUse returns a use of a session that was issued at noon. A stored of 0 means no stored use.
 func idleUse(idle, used, stored time.Duration) verify.Use {
 	u := verify.Use{IssuedAt: noon, At: noon.Add(used), Idle: idle}
 	if stored > 0 {
@@ -20,8 +20,8 @@ func idleUse(idle, used, stored time.Duration) verify.Use {
 	return u
 }
 
-// Where other replicas end a session on the word of the store, the store hears of its use when a tenth of the time-out
-// has passed since the last sign of life that it has.
+// Other replicas end a session by what the API server holds. Its use is therefore written when a
+// tenth of the idle timeout has passed since the last stored sign of life.
 func TestTheUseOfASessionIsWrittenAtATenthOfItsTimeOut(t *testing.T) {
 	const never = 0
 	for name, x := range map[string]struct {
@@ -50,8 +50,8 @@ func TestTheUseOfASessionIsWrittenAtATenthOfItsTimeOut(t *testing.T) {
 	}
 }
 
-// A session that is used once and falls silent is written when its time has come, although nothing more happens, and then
-// it is done with.
+// A session that is used once and then stays unused is written when a tenth of its timeout has
+// passed, although nothing more happens. Then it is done with.
 func TestASessionThatFellSilentIsStillWritten(t *testing.T) {
 	w, c, v := lying(t)
 	used(c, v, t, w, noon.Add(time.Second))
@@ -75,8 +75,8 @@ func TestASessionThatFellSilentIsStillWritten(t *testing.T) {
 	t.Error("it was never written")
 }
 
-// Who is furthest ahead of what the store knows loses the most, and comes first. The never stored are not first for that
-// alone: of those, the store knows the issue.
+// The session whose use is furthest ahead of the stored one loses the most, and comes first.
+// Sessions without a stored use are not first for that alone: the API server holds their issue.
 func TestOfSessionsTheFurthestBehindIsWrittenFirst(t *testing.T) {
 	name := func(u verify.Use, first byte) verify.Use { u.ID[0] = first; return u }
 	uses := []verify.Use{
@@ -85,7 +85,7 @@ func TestOfSessionsTheFurthestBehindIsWrittenFirst(t *testing.T) {
 		name(idleUse(time.Minute, 20*time.Minute, 15*time.Minute), 'a'),
 		name(idleUse(30*time.Minute, 20*time.Minute, 10*time.Minute), 'c'),
 	}
-	for i := range 10 { // others, which have no share in these
+	for i := range 10 { // other uses, which do not share the budget of sessions
 		uses = append(uses, name(verify.Use{At: noon.Add(20 * time.Minute)}, byte(i)))
 	}
 	var order []byte
@@ -103,8 +103,8 @@ func TestOfSessionsTheFurthestBehindIsWrittenFirst(t *testing.T) {
 	}
 }
 
-// A thousand sessions in use at once, one write a second, and a thousand other tokens that are busy too: no session gets
-// further behind than a sixth of its time-out.
+// A thousand sessions are in use at once with one write a second, beside a thousand busy other
+// tokens. No session gets further behind than a sixth of its timeout.
 func TestSessionsAreWrittenInTimeHoweverBusyOthersAre(t *testing.T) {
 	const most = idleFor / 6
 	stored := map[verify.ID]time.Time{}
@@ -133,8 +133,9 @@ func TestSessionsAreWrittenInTimeHoweverBusyOthersAre(t *testing.T) {
 	}
 }
 
-// A model of two replicas: one sees a session in use, at any intervals, and writes each second what is due; the other knows
-// what the store says alone. Who comes back in the last two seconds of the time-out may be refused there until it is written.
+// This is a model of two replicas. One sees a session in use, at any intervals, and writes each
+// second what is due. The other knows only what the API server holds. A use in the last two seconds
+// of the timeout may be rejected there until it is written.
 func TestNoReplicaEndsASessionThatIsInUse(t *testing.T) {
 	for _, idle := range []time.Duration{10 * time.Second, time.Minute, idleFor} {
 		random := rand.New(rand.NewPCG(1, uint64(idle)))
@@ -147,7 +148,7 @@ func TestNoReplicaEndsASessionThatIsInUse(t *testing.T) {
 				case 0:
 					gap = idle + time.Duration(random.Int64N(int64(2*time.Second))) // too late
 				case 1, 2, 3:
-					gap = idle - 2*time.Second - time.Duration(random.Int64N(int64(time.Second))) // just so
+					gap = idle - 2*time.Second - time.Duration(random.Int64N(int64(time.Second))) // just in time
 				case 4, 5, 6:
 					gap = time.Duration(random.Int64N(int64(idle - 2*time.Second)))
 				default:
@@ -170,7 +171,7 @@ type model struct {
 	*testing.T
 	idle  time.Duration
 	here  *twist
-	there *twist // knows the store alone
+	there *twist // knows the stored state alone
 	clock *clock
 	v     *verify.Verifier
 	last  time.Time
@@ -186,7 +187,8 @@ func newModel(t *testing.T, idle time.Duration) *model {
 	return m
 }
 
-// after lets time pass, a quarter of a second at a time, and then the session be used, if it still can be.
+// after lets time pass, a quarter of a second at a time. Then the session is used, if it still can
+// be.
 func (m *model) after(gap time.Duration) bool {
 	next := m.clock.now().Add(gap)
 	for m.clock.now().Add(250 * time.Millisecond).Before(next) {
@@ -209,7 +211,7 @@ func (m *model) after(gap time.Duration) bool {
 	return verdict == verify.Good
 }
 
-// look asks the other replica, which notes nothing.
+// look verifies the session on the other replica, which notes nothing.
 func (m *model) look() {
 	m.Helper()
 	_, verdict := m.there.Verify(m.clock.now(), m.here.tok.Reveal(), verify.Facts{Session: sessionID})
@@ -228,7 +230,7 @@ func (m *model) write() {
 	}
 	for _, u := range now {
 		u.Stored()
-		for _, w := range []*twist{m.here, m.there} { // the watch tells both
+		for _, w := range []*twist{m.here, m.there} { // the watch reports to both
 			w.Set(func() record.Record { r := m.here.rec; r.LastUsedAt = u.At; return r }())
 		}
 	}

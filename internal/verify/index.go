@@ -13,16 +13,16 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Index is what is known of credentials, their owners and their clients. Any number of readers take no lock; writers
-// exclude each other. The zero Index is empty and ready.
+// Index holds what is known of credentials, their owners and their clients. Readers take no lock,
+// whatever their number; writers exclude each other. The zero Index is empty and ready.
 type Index struct {
 	entries record.Index[entry]
 	used    stack
-	telling *item // of those that were taken from the stack, the next; for who calls Used
+	telling *item // the next of those taken from the stack; for the caller of Used
 
-	mu         sync.Mutex // of writers, and of what follows
+	mu         sync.Mutex // held by writers, and guards the fields below
 	removed    removed    // records, by their digests
-	sessions   removed    // sessions, by what their refresh tokens have in common
+	sessions   removed    // sessions, by the digest that their refresh tokens share
 	ended      map[token.Digest]bool
 	grants     map[string]*grants
 	alike      map[string]*alike
@@ -32,9 +32,10 @@ type Index struct {
 	namespaces map[string]*namespaceEntry
 }
 
-// item is what verification needs of a record: with its digest and its last use in one piece of memory, since at a million
-// records it is the way to memory that takes the time. It has 128 bytes, which the allocator aligns to lines of the cache;
-// the first of the two lines is what decides. What is not atomic never changes once readers can see it.
+// item holds what verification needs of a record, with its digest and its last use in one piece of
+// memory. At a million records, the access to memory takes most of the time. An item has 128 bytes,
+// which the allocator aligns to cache lines; the first of the two lines is enough for the decision.
+// Fields that are not atomic never change once readers can see them.
 type item = record.Item[entry]
 
 type entry struct {
@@ -43,54 +44,54 @@ type entry struct {
 	expiresAt int64 // Unix seconds, as all times here; never: it does not expire
 	kind      token.Kind
 	suspended bool
-	owner     atomic.Uint32 // how the owner is: running, exempt, both or neither
+	owner     atomic.Uint32 // state of the owner: running, exempt, both or neither
 
-	home  *item  // whose use is that of this credential: this one, or the one that it took the place of
-	login *login // nil: of a program
+	home  *item  // holds the use of this credential: this item, or the first one that it replaced
+	login *login // nil: a credential of a program
 	use
 }
 
 const never = math.MaxInt64
 
-// How the owner of an entry is.
+// The states of the owner of an entry.
 const (
-	ownerRunning uint32 = 1 << iota // it is there and lets its credentials be used
+	ownerRunning uint32 = 1 << iota // it exists and enables its credentials
 	ownerExempt                     // its namespace needs no grant
 )
 
-// grants are what records were given. Records that were given the same share one, and so the join with their client. What
-// verification reads comes first, so that it is together in the processor's cache.
+// grants are what records were given. Records with equal grants share one value, and so the join
+// with their client. Fields that verification reads come first, so that they share cache lines.
 type grants struct {
 	tenant    *tenant
 	person    *person              // nil: the credential speaks for the client alone
 	namespace *namespaceEntry      // nil: the owner has none
-	held      atomic.Pointer[Held] // as the namespace is granted
-	exempt    atomic.Pointer[Held] // where it needs no grant
+	held      atomic.Pointer[Held] // within the grants to the namespace
+	exempt    atomic.Pointer[Held] // where the namespace needs no grant
 	ranges    []netip.Prefix
 
 	key                string
 	userUID            string // of the person at issue; empty: not known, or the person is the owner
 	roles, permissions []string
-	alike              *alike // nil where there is no namespace
+	alike              *alike // nil if there is no namespace
 	users              int
 }
 
-// alike are grants that differ in nothing but the namespace.
+// alike is shared by grants that differ only in the namespace.
 type alike struct {
 	key   string
-	held  atomic.Pointer[Held] // what one of them amounted to
+	held  atomic.Pointer[Held] // the result for one of them
 	users int
 }
 
-// tenant is a client by its name, whether or not there is one at the time.
+// tenant is a client by its name, whether or not it exists at the time.
 type tenant struct {
 	name  string
 	now   atomic.Pointer[Client]
 	users int
 }
 
-// under returns what the grants amount to under the client, the user and the namespace as they are now. The cut is made
-// once for each state of the three.
+// under returns what the grants amount to under the current client, user and namespace. The cut is
+// made once for each state of the three.
 func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 	kept, n := &g.held, g.namespace
 	if exempt {
@@ -104,8 +105,9 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 		case h == nil || !h.void():
 			kept.CompareAndSwap(h, &Held{})
 		default:
-			// The namespace stores other labels first and puts another void Held here second, and labels are read after this one
-			// was. So while this one is in its place, what is cut is of the labels as they are.
+			// The namespace stores new labels first and a new void Held second, and labels are read
+			// after this Held was loaded. So while this one is still in place, the cut is made with
+			// the current labels.
 			cut := g.alike.share(g.cut(c, u, n))
 			kept.CompareAndSwap(h, cut)
 			return cut
@@ -113,16 +115,18 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 	}
 }
 
-// void reports whether h stands for what has yet to be cut. Each void Held is put in one place once.
+// void reports whether h is the placeholder for a cut that is yet to be made. Each void Held is
+// stored in one place once.
 func (h *Held) void() bool { return h.Client == nil }
 
-// share returns what is equal to h and already there, or h. The tokens of a client in a thousand namespaces mostly hold the same,
-// and one Held stays in the processor's cache where a thousand do not.
+// share returns an equal Held that is already there, or h. The tokens of a client in a thousand
+// namespaces mostly hold the same. One Held stays in the processor's cache where a thousand do not.
 func (a *alike) share(h *Held) *Held {
 	if a == nil {
 		return h
 	}
-	// What points to another client or user would be evaluated again at each verification, however equal it is.
+	// A Held with another client or user would be evaluated again at each verification, however
+	// equal it is.
 	if same := a.held.Load(); same != nil && same.Client == h.Client && same.User == h.User && reflect.DeepEqual(same, h) {
 		return same
 	}
@@ -130,15 +134,15 @@ func (a *alike) share(h *Held) *Held {
 	return h
 }
 
-// Len is the number of records.
+// Len returns the number of records.
 func (x *Index) Len() int { return x.entries.Len() }
 
-// Set takes in a record, in place of what was known of its credential.
+// Set stores a record, in place of the former state of its credential.
 func (x *Index) Set(r record.Record) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ended[r.Digest] {
-		return // what the watch tells of was before its end
+		return // the watch reports a state before its end
 	}
 	x.removed.drop(r.Digest)
 	o := x.owner(subject(r.Owner), r.Owner.UID)
@@ -172,7 +176,8 @@ func newItem(r record.Record, g *grants, o *owner) *item {
 	return it
 }
 
-// outside is an item for a record that does not get into the index: it may be deleted by now, and nobody would tell.
+// outside returns an item for a record that does not get into the index. The record may be deleted
+// by now, and no event would report that.
 func (x *Index) outside(r record.Record) *item {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -203,7 +208,7 @@ func (x *Index) outside(r record.Record) *item {
 	return it
 }
 
-// Remove forgets a record: from now on its credential is refused.
+// Remove forgets a record: from now on its credential is rejected.
 func (x *Index) Remove(d token.Digest) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -211,7 +216,8 @@ func (x *Index) Remove(d token.Digest) {
 	x.remove(d)
 }
 
-// End refuses a credential whose record was deleted just now. What Set still tells of it is older than that, until Remove.
+// End rejects a credential whose record was deleted just now. If the index holds the credential,
+// later calls of Set for it are older than that, and have no effect until Remove.
 func (x *Index) End(d token.Digest) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -235,14 +241,14 @@ func (x *Index) remove(d token.Digest) bool {
 	return true
 }
 
-// SetClient takes in a client as it is now.
+// SetClient stores the current state of a client.
 func (x *Index) SetClient(c Client) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.tenant(c.Name).now.Store(&c)
 }
 
-// RemoveClient forgets a client: from now on every credential of it is refused.
+// RemoveClient forgets a client: from now on every credential of it is rejected.
 func (x *Index) RemoveClient(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -254,7 +260,7 @@ func (x *Index) RemoveClient(name string) {
 
 func id(d token.Digest) ID { return ID(d[:len(ID{})]) }
 
-// grantsOf are the grants of a record, shared with others.
+// grantsOf returns the grants of a record, shared with other records.
 func (x *Index) grantsOf(r record.Record) *grants {
 	key := grantsKey(r)
 	if g := x.grants[key]; g != nil {
@@ -284,7 +290,8 @@ func newGrants(r record.Record, t *tenant, p *person, n *namespaceEntry) *grants
 	}
 }
 
-// alikeOf are the grants of a record, shared with other namespaces; nil if it has none.
+// alikeOf returns the part of a record's grants that other namespaces share; nil if the record has
+// no namespace.
 func (x *Index) alikeOf(r record.Record) *alike {
 	if r.Owner.Namespace == "" {
 		return nil
@@ -302,7 +309,8 @@ func (x *Index) alikeOf(r record.Record) *alike {
 	return a
 }
 
-// grantsKey is the same for the same grants: no name in it has a space or a newline.
+// grantsKey returns equal keys for equal grants. It is unambiguous because no name in it has a
+// space or a newline.
 func grantsKey(r record.Record) string {
 	return strings.Join([]string{
 		r.Client, r.User, r.UserUID, r.Owner.Namespace, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
@@ -321,7 +329,7 @@ func (x *Index) tenant(name string) *tenant {
 	return t
 }
 
-// leave lets go of what an item shared with others.
+// leave releases the values that an item shared with others.
 func (x *Index) leave(it *item) {
 	who := x.owners[it.Value.who.Subject]
 	who.remove(it)

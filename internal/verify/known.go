@@ -10,20 +10,22 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Known describes the record of a credential that was refused. It is for the audit log alone: no endpoint decides by it, so
-// that a credential that was revoked is answered like one that never was.
+// Known describes the record of a credential that was rejected. It is for the audit log alone. No
+// endpoint decides by it, so a revoked credential gets the same response as one that never existed.
 type Known struct {
 	ID      ID
 	Kind    token.Kind
 	Subject string
 	Client  string
 	User    string // empty: the credential speaks for its client alone
-	// Revoked reports whether the record was deleted before its end: it was revoked or retired, or its owner was deleted.
+	// Revoked reports whether the record was deleted before its end. It was revoked or retired, or
+	// its owner was deleted.
 	Revoked bool
 }
 
-// Known returns what this replica knows of the record of a credential, or knew before the record was deleted. It reads from
-// memory alone, and is for credentials that were refused: it may lock and allocate.
+// Known returns what this replica knows of the record of a credential, or knew before the record
+// was deleted. It reads from memory alone. It may lock and allocate, because it is for rejected
+// credentials only.
 func (v *Verifier) Known(presented string) (Known, bool) {
 	_, d, err := token.DigestOf(presented)
 	if err != nil {
@@ -50,13 +52,14 @@ func knownOf(it *item) Known {
 	return k
 }
 
-// KnownSession returns what this replica knew of the records of a session that has ended, by the digest that its refresh tokens
-// have in common.
+// KnownSession returns what this replica knew of the records of a session that has ended. family is
+// the digest that its refresh tokens share.
 func (v *Verifier) KnownSession(family token.Digest) (Known, bool) {
 	return v.index.sessions.find(family)
 }
 
-// Removed remembers a record that was deleted, where its refresh token is another credential that may still be used.
+// Removed remembers a record that was deleted, if its refresh token is another credential that may
+// still be used.
 func (x *Index) Removed(r record.Record) {
 	if r.Refresh != nil {
 		k := Known{ID: id(r.Digest), Kind: token.Refresh, Subject: subject(r.Owner), Client: r.Client, User: r.User}
@@ -70,18 +73,20 @@ const maxSessions = 1 << 14
 // maxRemoved is how many deleted records a replica remembers.
 const maxRemoved = 1 << 16
 
-// removed remembers deleted records, so that the use of a revoked credential can be told from that of one that never was. It
-// is bounded and shared fairly: once it is full, the client that has the most of it loses its oldest. So no client that
-// creates and deletes tokens, or logs in and out, makes the records of another be forgotten.
+// removed remembers deleted records, so that the use of a revoked credential can be told from that
+// of one that never existed. It is bounded and shared fairly: once it is full, the client with the
+// most records loses its oldest. A client that creates and deletes tokens, or logs in and out,
+// therefore cannot displace the records of another.
 type removed struct {
 	mu     sync.Mutex
-	now    func() time.Time // nil: nothing is remembered
+	now    func() time.Time // nil: it remembers nothing
 	max    int
 	all    map[token.Digest]*removal
 	shares map[share]*removals
 }
 
-// share is what is forgotten together: the logins of a client apart from its tokens, since they end so often.
+// share is the unit that loses records together: the logins of a client are apart from its tokens,
+// since they end so often.
 type share struct {
 	client string
 	logins bool
@@ -90,16 +95,16 @@ type share struct {
 type removal struct {
 	Known
 	digest token.Digest
-	back   bool // the record is there again
+	back   bool // the record exists again
 }
 
-// removals are those of a share, the oldest first.
+// removals are the removals of a share, oldest first.
 type removals struct {
 	queue []*removal
-	live  int // of them, those that are not back
+	live  int // those that are not back
 }
 
-// push adds a removal. Those that are back are let go of before they are more than the others.
+// push adds a removal. It drops the removals that are back before they outnumber the others.
 func (q *removals) push(r *removal) {
 	if len(q.queue) > 2*q.live+16 {
 		q.queue = slices.DeleteFunc(q.queue, func(r *removal) bool { return r.back })
@@ -108,7 +113,7 @@ func (q *removals) push(r *removal) {
 	q.live++
 }
 
-// remember makes removals be remembered from now on.
+// remember starts remembering removals.
 func (m *removed) remember(now func() time.Time, most int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -125,7 +130,8 @@ func (m *removed) find(d token.Digest) (Known, bool) {
 	return Known{}, false
 }
 
-// add remembers a record that was deleted just now, by a digest, and when it would have ended, in Unix seconds.
+// add remembers a record that was deleted just now, by a digest. end is when the record would have
+// ended, in Unix seconds.
 func (m *removed) add(k Known, d token.Digest, end int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -134,7 +140,7 @@ func (m *removed) add(k Known, d token.Digest, end int64) {
 	}
 	r := &removal{Known: k, digest: d}
 	r.Revoked = m.now().Unix() < end
-	r.Subject = strings.Clone(r.Subject) // it is a part of something longer
+	r.Subject = strings.Clone(r.Subject) // it is a part of a longer string
 	if m.all == nil {
 		m.all, m.shares = map[token.Digest]*removal{}, map[share]*removals{}
 	}
@@ -149,7 +155,7 @@ func (m *removed) add(k Known, d token.Digest, end int64) {
 	}
 }
 
-// drop forgets a record that is there again.
+// drop forgets a record that exists again.
 func (m *removed) drop(d token.Digest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -184,7 +190,7 @@ func (m *removed) forgetOldest() {
 	}
 }
 
-// leave takes one off a share.
+// leave counts one removal less in a share.
 func (m *removed) leave(s share) {
 	q := m.shares[s]
 	if q.live--; q.live == 0 {

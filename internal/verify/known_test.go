@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// recordOf returns a record of a client with a digest that a number makes.
+// recordOf returns a record of a client with a digest that is derived from a number.
 func recordOf(client string, n int) record.Record {
 	r := record.Record{Kind: token.Application, Client: client, Owner: record.Owner{Kind: "ApplicationToken", Namespace: client, Name: "a", UID: "uid"}}
 	copy(r.Digest[:], client)
@@ -44,12 +44,12 @@ func TestKnown_RemovedRecordIsNamed(t *testing.T) {
 				t.Errorf("before: %+v, want %+v", got, want)
 			}
 			x.remove(index, v)
-			at = now.Add(48 * time.Hour) // when it is used does not matter
+			at = now.Add(48 * time.Hour) // the time of its use does not matter
 			want.Revoked = x.revoked
 			if got, ok := v.Known(minted.Reveal()); !ok || got != want {
 				t.Errorf("after: %+v, want %+v", got, want)
 			}
-			if x.removed.Equal(now) && sentence == "deleted before its end" { // a backup brings it back
+			if x.removed.Equal(now) && sentence == "deleted before its end" { // a restore from a backup
 				index.Set(r)
 				want.Revoked = false
 				if got, ok := v.Known(minted.Reveal()); !ok || got != want {

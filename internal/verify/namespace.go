@@ -7,14 +7,15 @@ import (
 	"sync/atomic"
 )
 
-// namespaceEntry is a namespace by its name, whether or not one exists at the time.
+// namespaceEntry is a namespace by its name, whether or not it exists at the time.
 type namespaceEntry struct {
 	name   string
 	labels atomic.Pointer[map[string]string] // nil: no namespace of that name is known
 	grants []*grants                         // of records in it
 }
 
-// relabel takes in other labels; nil: there is no such namespace. What its grants amounted to no longer counts.
+// relabel sets new labels, or nil if the namespace does not exist. It invalidates the authority
+// that the grants in it were cut to.
 func (n *namespaceEntry) relabel(labels *map[string]string) {
 	n.labels.Store(labels)
 	for _, g := range n.grants {
@@ -29,8 +30,8 @@ func (n *namespaceEntry) leave(g *grants) {
 	n.grants = n.grants[:last]
 }
 
-// cut returns what the grants amount to: what was asked for, within what the client holds, and unless n is nil within what
-// the client or the user lets namespace n have.
+// cut returns the authority that the grants amount to: what was asked for, within what the client
+// holds. Unless n is nil, it is also cut to what the client or the user grants to the namespace.
 func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	if n == nil {
 		h := hold(c, u, g.roles, g.permissions, g.ranges)
@@ -57,7 +58,8 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	return h
 }
 
-// bind makes h speak for the user of that uid alone. Where the record names no uid, the user must have been there at issue.
+// bind limits h to the user with that UID. If the record names no UID, the user must have existed
+// when it was issued.
 func (h *Held) bind(uid string) {
 	switch {
 	case h.User == nil:
@@ -68,16 +70,16 @@ func (h *Held) bind(uid string) {
 	}
 }
 
-// SetNamespace takes in a namespace as it is now.
+// SetNamespace stores the current labels of a namespace.
 func (x *Index) SetNamespace(name string, labels map[string]string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	n := x.namespace(name)
 	if before := n.labels.Load(); before != nil && maps.Equal(*before, labels) {
-		return // a new cut of everything in it would come to the same
+		return // a new cut of every grant in it would have the same result
 	}
 	if labels == nil {
-		labels = map[string]string{} // known to have none, as opposed to not known
+		labels = map[string]string{} // known to have none, as opposed to unknown
 	}
 	n.relabel(&labels)
 }
@@ -92,14 +94,14 @@ func (x *Index) RemoveNamespace(name string) {
 	}
 }
 
-// namespace returns the entry of a name; nil if it is empty.
+// namespace returns the entry of a name, or nil if the name is empty.
 func (x *Index) namespace(name string) *namespaceEntry {
 	if name == "" {
 		return nil
 	}
 	n := x.namespaces[name]
 	if n == nil {
-		n = &namespaceEntry{name: strings.Clone(name)} // what it came from may be much longer
+		n = &namespaceEntry{name: strings.Clone(name)} // the string may be a part of a much longer one
 		if x.namespaces == nil {
 			x.namespaces = map[string]*namespaceEntry{}
 		}

@@ -23,7 +23,7 @@ func byLabel(c *verify.Client) {
 	}
 }
 
-// Invariant 6: what is withdrawn counts from the next verification on, whatever the record still says.
+// Invariant 6: a withdrawal counts from the next verification on, whatever the record still says.
 func TestVerify_WithdrawnGrant(t *testing.T) {
 	search, other := map[string]string{"team": "search"}, map[string]string{"team": "other"}
 	for name, x := range map[string]struct {
@@ -90,7 +90,7 @@ func TestVerify_WithdrawnGrant(t *testing.T) {
 	}
 }
 
-// ofAlice is a twist whose token speaks for the user alice of uid 1.
+// ofAlice returns a twist whose token speaks for the user alice with the UID 1.
 func ofAlice(t *testing.T, uid string) (*twist, verify.User) {
 	t.Helper()
 	w := newTwist(t)
@@ -133,7 +133,7 @@ func TestVerify_NamesakeOfUserIsRefused(t *testing.T) {
 	}
 }
 
-// The labels of a namespace are compared by identity at each verification, so an equal set must not make a new cut.
+// New labels invalidate the cuts of a namespace, so an equal set of labels must not make a new cut.
 func TestVerify_SameLabelsKeepTheCut(t *testing.T) {
 	w, drawn := newTwist(t), 0
 	w.SetClient(acme(func(c *verify.Client) {
@@ -153,9 +153,10 @@ func byLabels(_ string, labels map[string]string) ([]string, bool) {
 	return slices.Collect(maps.Keys(labels)), len(labels) > 0
 }
 
-// drawn is what a model of the index knows: a token for each combination of namespace and roles, and what they may draw.
+// drawn is a model of the index: a token for each combination of client, namespace and roles, and
+// what they may draw.
 type drawn struct {
-	clients    [2]verify.Client // as they were set last
+	clients    [2]verify.Client // as last set
 	namespaces map[string]map[string]string
 	tokens     []token.Token
 	records    []record.Record
@@ -194,7 +195,7 @@ func (d *drawn) index() *verify.Index {
 	return x
 }
 
-// change does something at random, to an index and to what the model knows.
+// change makes a random change to an index and to the model.
 func (d *drawn) change(x *verify.Index, r *rand.Rand) {
 	if r.IntN(4) == 0 {
 		c := &d.clients[r.IntN(len(d.clients))]
@@ -221,7 +222,8 @@ func (d *drawn) change(x *verify.Index, r *rand.Rand) {
 	x.SetNamespace(name, labels)
 }
 
-// Invariant 6, where namespaces share what their tokens hold: what one of them may draw never counts for another.
+// Invariant 6, where namespaces share what their tokens hold: the roles that one of them may draw
+// never count for another.
 func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
 	d, r := newDrawn(t), rand.New(rand.NewPCG(1, 2))
 	lived := d.index()
@@ -250,7 +252,8 @@ func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
 	}
 }
 
-// Invariant 6, while others verify: an evaluation that began before a label was taken away must not outlast it.
+// Invariant 6, during concurrent verifications: an evaluation that began before a label was removed
+// must not outlast it.
 func TestVerify_ChangedLabelsCountWhileOthersVerify(t *testing.T) {
 	w := newTwist(t)
 	w.SetClient(acme(byLabel))

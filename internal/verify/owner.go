@@ -6,25 +6,27 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// owner is the object that records belong to, by its name, whether or not there is one at the time. Most have one record:
-// what there is a million times has few parts, since the garbage collector looks at each.
+// owner is the object that records belong to, by its name, whether or not it exists at the time.
+// Most owners have one record. There may be a million owners, so the type has few parts: the
+// garbage collector visits each of them.
 type owner struct {
-	Owner          // as was first heard of it
-	last    *Owner // as was last heard of it: that, or one of another uid
+	Owner          // as first observed
+	last    *Owner // as last observed: the same, or one with another UID
 	first   *item
 	others  []*item
-	running bool // it is there and lets its credentials be used
+	running bool // it exists and enables its credentials
 	exempt  bool // its namespace needs no grant
 }
 
-// lets says whether the owner, and not one of the same name before it, lets its credentials be used.
+// lets reports whether the owner with this UID, and not one of the same name before it, enables its
+// credentials.
 func (o *owner) lets(who *Owner) bool { return o.running && o.last.UID == who.UID }
 
-// Resume says that an owner is there and lets its credentials be used, as far as its namespace is granted. Until then they are
-// refused.
+// Resume enables the credentials of an owner, as far as its namespace is granted. Until then they
+// are rejected.
 func (x *Index) Resume(o record.Owner) { x.resume(o, false) }
 
-// ResumeExempt is Resume of an owner whose namespace needs no grant.
+// ResumeExempt is Resume for an owner whose namespace needs no grant.
 func (x *Index) ResumeExempt(o record.Owner) { x.resume(o, true) }
 
 func (x *Index) resume(o record.Owner, exempt bool) {
@@ -38,7 +40,7 @@ func (x *Index) resume(o record.Owner, exempt bool) {
 	who.tell()
 }
 
-// Stop refuses every credential of an owner from now on, whatever their records say, until Resume.
+// Stop rejects every credential of an owner from now on, whatever its record says, until Resume.
 func (x *Index) Stop(o record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -49,7 +51,7 @@ func (x *Index) Stop(o record.Owner) {
 	}
 }
 
-// tell lets readers know.
+// tell publishes the owner's state to readers.
 func (o *owner) tell() {
 	if o.first == nil {
 		return
@@ -60,7 +62,7 @@ func (o *owner) tell() {
 	}
 }
 
-// follow takes over how the owner is now.
+// follow takes over the current state of the owner.
 func (e *entry) follow(o *owner) {
 	var state uint32
 	if o.lets(e.who) {
@@ -92,7 +94,8 @@ func (o *owner) remove(it *item) {
 	}
 }
 
-// subject is how an owner is called: one of no namespace by its name, which has no slash.
+// subject returns the namespace and name of an owner, joined by a slash. Without a namespace it
+// returns the name alone, which has no slash.
 func subject(o record.Owner) string {
 	if o.Namespace == "" {
 		return o.Name

@@ -10,7 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// A session token is good with the session that it was issued with, as that was written: it has one spelling.
+// A session token is valid only with the session ID that it was issued with, which has one
+// spelling.
 func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 	for name, x := range map[string]struct {
 		session string
@@ -29,7 +30,8 @@ func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 		"18 letters of 36 bytes": {strings.Repeat("é", 18), verify.SessionRefused},
 	} {
 		w := newUserTwist(t, token.Session)
-		for i, ask := range []string{x.session, x.session, sessionID, sessionID, x.session} { // what was good before helps nobody else
+		// An earlier success must not help another session ID.
+		for i, ask := range []string{x.session, x.session, sessionID, sessionID, x.session} {
 			if _, verdict := w.ask(verify.Facts{Session: ask}); verdict != x.want && ask == x.session || verdict != verify.Good && ask == sessionID {
 				t.Errorf("%s, question %d: %s", name, i, verdict)
 			}
@@ -37,7 +39,7 @@ func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 	}
 }
 
-// When in doubt, deny [3.8]: what a session token would have to be presented with is not known.
+// When in doubt, deny [3.8]: it is not known what the session token must be presented with.
 func TestASessionTokenWithoutASessionIsNeverGood(t *testing.T) {
 	w := newUserTwist(t, token.Session)
 	r := w.rec
@@ -61,7 +63,7 @@ func TestOnlyTextsAsLongAsASessionIDHaveADigest(t *testing.T) {
 	}
 }
 
-// Other logins need no session, and are none the worse for one; but where a record asks for one, it is asked for.
+// Other logins need no session ID and ignore one. But if a record asks for one, it is required.
 func TestALoginIsBoundToASessionWhereItsRecordSaysSo(t *testing.T) {
 	for _, kind := range []token.Kind{token.Login, token.Open} {
 		w := newUserTwist(t, kind)
@@ -82,10 +84,11 @@ func TestALoginIsBoundToASessionWhereItsRecordSaysSo(t *testing.T) {
 	}
 }
 
-// idleFor is how long the sessions of the tests may lie idle.
+// idleFor is the idle timeout of the sessions in the tests.
 const idleFor = 30 * time.Minute
 
-// lying is a world of one session that may lie idle, was issued at noon, and is looked at from a verifier.
+// lying returns a fixture with one session that has an idle timeout and was issued at noon, and a
+// verifier.
 func lying(t *testing.T) (*twist, *clock, *verify.Verifier) {
 	w, c := newUserTwist(t, token.Session), startAt(noon)
 	w.rec.IdleTimeout = idleFor
@@ -100,7 +103,8 @@ func used(c *clock, v *verify.Verifier, t *testing.T, w *twist, at time.Time) ve
 	return verdict
 }
 
-// The idle time-out counts from the last sign of life, whoever knows of it: this replica, the store, or the issue itself.
+// The idle timeout counts from the last sign of life, whichever source knows it: this replica, the
+// API server, or the issue itself.
 func TestASessionEndsAnIdleTimeOutAfterItsLastSignOfLife(t *testing.T) {
 	in20 := noon.Add(20 * time.Minute)
 	stored := func(at time.Time) func(*testing.T, *twist, *clock, *verify.Verifier) {
@@ -156,7 +160,8 @@ func TestASessionEndsAnIdleTimeOutAfterItsLastSignOfLife(t *testing.T) {
 	}
 }
 
-// Another replica saw it in use: as soon as the watch tells, it is good here too, and not before.
+// If another replica saw the session in use, it is valid here as soon as the watch reports that,
+// and not before.
 func TestAUseByAnotherReplicaKeepsASessionAlive(t *testing.T) {
 	w, c, v := lying(t)
 	if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Idle {
@@ -169,7 +174,8 @@ func TestAUseByAnotherReplicaKeepsASessionAlive(t *testing.T) {
 	}
 }
 
-// Whoever has the token alone cannot keep it alive, nor can who is told that it may not.
+// A client that has the token alone cannot keep the session alive, and neither can one that is
+// denied.
 func TestWhatIsRefusedDoesNotKeepASessionAlive(t *testing.T) {
 	for name, f := range map[string]verify.Facts{
 		"no session":              {},
@@ -197,7 +203,7 @@ func TestWhatIsRefusedDoesNotKeepASessionAlive(t *testing.T) {
 	}
 }
 
-// No length of time that can be written down means never, but that which is not there.
+// Every duration that can be written means a timeout; only an absent one means never.
 func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
 	for idle, want := range map[time.Duration]verify.Verdict{
 		0: verify.Good, -time.Hour: verify.Idle, time.Nanosecond: verify.Idle, 500 * time.Millisecond: verify.Idle,
@@ -214,15 +220,15 @@ func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
 	}
 }
 
-// A client ends the logins at it so long after their password was presented, whatever their records say: those were written
-// under another policy, or by a release that knew none.
+// A client's policy ends its logins a fixed time after their password was presented, whatever their
+// records hold. Those may be from another policy, or from a release that knew none.
 func TestSession_ClientPolicyEndsItAtOnce(t *testing.T) {
 	policy := func(most time.Duration) func(*verify.Client) {
 		return func(c *verify.Client) { c.MaxSession = most }
 	}
 	for name, x := range map[string]struct {
 		kind          token.Kind
-		authenticated time.Duration // before noon; 0: the record does not say
+		authenticated time.Duration // before noon; 0: not set in the record
 		most          time.Duration
 		after         time.Duration
 		want          verify.Verdict

@@ -7,20 +7,21 @@ import (
 	"time"
 )
 
-// SourceNetwork returns what limits count as one source: an IPv4 address, or the IPv6 network of 64 bits that one customer
-// has. It is the zero Prefix for the zero Addr.
+// SourceNetwork returns the network that limits count as one source. It is an IPv4 address, or the
+// IPv6 network of 64 bits that one subscriber has. It is the zero Prefix for the zero Addr.
 func SourceNetwork(a netip.Addr) netip.Prefix {
-	a = a.Unmap() // all of IPv4 is in one network of IPv6
+	a = a.Unmap() // all of IPv4 is in one IPv6 network
 	bits := a.BitLen()
 	if a.Is6() {
 		bits = 64
 	}
-	p, _ := a.Prefix(bits) //nolint:errcheck // of the zero Addr alone, whose Prefix is the zero one
+	p, _ := a.Prefix(bits) //nolint:errcheck // it fails for the zero Addr alone, whose Prefix is the zero one
 	return p
 }
 
-// shares limits how many look-ups one source causes, so that one stranger does not use up the look-ups of all. It takes no
-// lock, allocates nothing and never grows: two sources may have one slot, and which they are changes with each process.
+// shares limits how many look-ups one source causes, so that one unauthenticated source does not
+// use up the look-ups of all. It takes no lock, allocates nothing and never grows. Two sources may
+// share a slot, and which two changes with each process.
 type shares struct {
 	seed  maphash.Seed
 	every time.Duration // until one look-up is given back
@@ -31,14 +32,15 @@ type shares struct {
 }
 
 const (
-	// shareOf is the part of all look-ups that one source may cause.
+	// shareOf is the divisor for the share of all look-ups that one source may cause.
 	shareOf = 4
-	// maxWaiting is how many requests of one source wait for look-ups at once, for the same token or for several. While the API
-	// server is slow, each waits for seconds, and a source with one unknown token would take the place of all others.
+	// maxWaiting is how many requests of one source wait for look-ups at once, for the same token
+	// or for several. While the API server is slow, each waits for seconds. A source with one
+	// unknown token would otherwise take the place of all others.
 	maxWaiting = 128
 )
 
-// newShares returns shares of so many look-ups a second.
+// newShares returns shares of that many look-ups a second.
 func newShares(reads int) *shares {
 	burst := max(reads/shareOf, 1)
 	return &shares{seed: maphash.MakeSeed(), every: time.Second / time.Duration(burst), burst: int64(burst)}
@@ -50,7 +52,8 @@ func (s *shares) index(source netip.Addr) uint64 {
 
 func (s *shares) slot(source netip.Addr) *atomic.Int64 { return &s.slots[s.index(source)] }
 
-// wait counts a request of a source that waits, and reports whether it may. One that is counted must leave.
+// wait counts a waiting request of a source, and reports whether it may wait. A request that was
+// counted must call leave.
 func (s *shares) wait(source netip.Addr) bool {
 	waiting := &s.waiting[s.index(source)]
 	if waiting.Add(1) <= maxWaiting {

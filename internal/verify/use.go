@@ -12,19 +12,20 @@ import (
 
 // use is when and from where a credential was last accepted. It outlives changes of its record.
 type use struct {
-	seq    atomic.Uint32 // odd while somebody writes at, high and low
+	seq    atomic.Uint32 // odd during a write of at, high and low
 	at     atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
 	high   atomic.Uint64 // of the address, as IPv6
 	low    atomic.Uint64
 	queued atomic.Bool
 
 	supersededAt atomic.Uint32 // Unix seconds; 0: it is the current one
-	storedAt     atomic.Uint32 // what the store says
-	issuedAt     uint32        // of the credential, which has room here
+	storedAt     atomic.Uint32 // in the API server
+	issuedAt     uint32        // of the credential; kept here because there is room
 	behind       *item         // in the stack that it is queued in
 }
 
-// note remembers a use. Once a second is enough, and where two note the same second, one of them is: nobody waits.
+// note remembers a use. One use a second is enough. If two calls note the same second, one takes
+// effect and neither waits.
 func (x *Index) note(home *item, instant int64, from netip.Addr) {
 	u, now := &home.Value.use, seconds(instant)
 	if now <= u.at.Load() {
@@ -34,7 +35,7 @@ func (x *Index) note(home *item, instant int64, from netip.Addr) {
 	if seq%2 == 1 || !u.seq.CompareAndSwap(seq, seq+1) {
 		return
 	}
-	if now <= u.at.Load() { // somebody was here since
+	if now <= u.at.Load() { // another call was faster
 		u.seq.Store(seq + 2)
 		return
 	}
@@ -60,16 +61,19 @@ type Use struct {
 	ID           ID
 	At           time.Time
 	From         netip.Addr // zero: unknown
-	StoredAt     time.Time  // the last use that the store knows of; zero: none
+	StoredAt     time.Time  // the last use in the API server; zero: none
 	SupersededAt time.Time  // from then on it is retired as soon as it is out of use; zero: it is the current one
 	IssuedAt     time.Time
-	Idle         time.Duration // without use for so long it is refused, on the word of the store; 0: never
+	// Idle is how long the credential may be unused, by what the API server holds, before it is
+	// rejected; 0: for ever.
+	Idle time.Duration
 
 	home *item
 }
 
-// lastUse is a Use that is whole: not the time of one and the address of another. What else it says is of the record as it
-// is now, whose use is kept where that of the first was. False: there is none any more.
+// lastUse returns a consistent Use: not the time of one use and the address of another. Its other
+// fields describe the current record, whose use is kept in the item of the first one. It returns
+// false if the record is gone.
 func (x *Index) lastUse(home *item) (Use, bool) {
 	now := x.entries.Find(home.Digest)
 	if now == nil {
@@ -106,12 +110,13 @@ func unix(seconds uint32) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// seconds is an instant as it is kept: what is before 1970, or after 2106, is taken for the first or the last that can be.
+// seconds returns an instant as it is stored: instants before 1970 or after 2106 become the first
+// or the last one possible.
 func seconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
-// Used returns credentials that were used since it last told of them, so many at most; the others have their turn at the
-// next call. One whose use was not written is handed to Again, or it is told of only when it is used again. It is for one
-// caller at a time.
+// Used returns up to most credentials that were used since it last returned them. The others are
+// returned by the next calls. If a use was not written, the caller hands it to Again; otherwise
+// Used returns it only after the next use. Used must not be called concurrently.
 func (x *Index) Used(most int) []Use {
 	var list []Use
 	for len(list) < most {
@@ -131,24 +136,24 @@ func (x *Index) Used(most int) []Use {
 	return list
 }
 
-// Stored says that the store knows of the use.
+// Stored records that the API server holds the use.
 func (u Use) Stored() { u.home.Value.storedAt.Store(seconds(u.At.Unix())) }
 
-// Again lets Used tell of a use once more.
+// Again makes Used return a use once more.
 func (x *Index) Again(u Use) { x.queue(u.home) }
 
-// stored takes in what the store says of the last use.
+// stored takes over the last use from the API server.
 func (x *Index) stored(home *item, r record.Record) {
 	u := &home.Value.use
 	if !r.LastUsedAt.IsZero() {
 		u.storedAt.Store(seconds(r.LastUsedAt.Unix()))
 	}
 	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(seconds(r.SupersededAt.Unix())) == 0 && u.at.Load() > u.storedAt.Load() {
-		x.queue(home) // now it matters
+		x.queue(home) // the use matters now
 	}
 }
 
-// stack holds what was pushed until it is taken, all at once. Nobody waits for anybody.
+// stack holds pushed items until all of them are taken at once. It is lock-free.
 type stack struct{ top atomic.Pointer[item] }
 
 func (s *stack) push(it *item) {

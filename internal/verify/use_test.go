@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// store is a store of records that counts who asks it.
+// store is a fake record store that counts its calls.
 type store struct {
 	find  func(token.Digest) (record.Record, error)
 	asked atomic.Int64
@@ -31,7 +31,7 @@ func (s *store) Find(_ context.Context, d token.Digest) (record.Record, error) {
 	return s.find(d)
 }
 
-// clock stands still until it is stepped.
+// clock stands still until it is advanced.
 type clock struct{ at atomic.Int64 }
 
 func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()) }
@@ -93,7 +93,7 @@ func TestNobodyIsToldOfTheUseOfWhatIsGone(t *testing.T) {
 	if uses := w.uses(); len(uses) != 0 {
 		t.Errorf("gone: %v", uses)
 	}
-	w.Set(w.rec) // it was a rumour
+	w.Set(w.rec) // the removal was a mistake
 	c.step(time.Second)
 	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
 	if uses := w.uses(); len(uses) != 1 {
@@ -112,7 +112,8 @@ func TestAUseOutlivesAChangeOfItsRecord(t *testing.T) {
 	}
 }
 
-// A predecessor is retired by what the store knows of its use, so once it is one, what is only in memory must get there.
+// A predecessor is retired by its last use in the API server. Once a credential is superseded, a
+// use that is only in memory must get there.
 func TestTheUseOfWhatIsSupersededIsToldOfAgain(t *testing.T) {
 	w, c := newTwist(t), startAt(noon)
 	v := w.verifier(c, &store{})
@@ -142,7 +143,7 @@ func TestUsesByManyAtOnceAreWhole(t *testing.T) {
 	stop := make(chan struct{})
 	for i := range 4 {
 		users.Go(func() {
-			// Each address is the same byte all over, so that one which is put together of two shows.
+			// Each address repeats one byte, so that a mix of two addresses shows.
 			var b [16]byte
 			for j := range b {
 				b[j] = byte(i + 1)
@@ -220,8 +221,9 @@ func TestWhatIsWrittenFirst(t *testing.T) {
 	}
 }
 
-// Two thousand rotate at once and are all in use: the store must hear of each before its minOverlap of ten minutes is over,
-// at one write a second and however busy all others are.
+// Two thousand tokens rotate at once and are all in use. The API server must get the use of each
+// before its minOverlap of ten minutes is over. There is one write a second, however busy all
+// others are.
 func TestNoPredecessorInUseIsRetiredBecauseWritesAreFew(t *testing.T) {
 	var uses []verify.Use
 	for i := range 4_000 {

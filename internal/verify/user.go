@@ -12,37 +12,37 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// User is somebody who logs in, as they are now.
+// User is a user that logs in, in its current state.
 type User struct {
 	Name      string
 	Username  string
 	UID       string
-	Since     int64 // its creation, in Unix seconds
+	Since     int64 // creation, in Unix seconds
 	Suspended bool
-	// Credential is a fingerprint of the password. A login that was opened with another one is refused. Empty: the user
-	// cannot log in.
+	// Credential is a fingerprint of the password. A login that was opened with another password is
+	// rejected. If it is empty, the user cannot log in.
 	Credential string
-	// Accounts are the roles of the user by client.
+	// Accounts holds the roles of the user by client.
 	Accounts map[string][]string
-	// Namespaces may have ApplicationTokens that speak for the user.
+	// Namespaces lists the namespaces whose ApplicationTokens may speak for the user.
 	Namespaces []string
 }
 
-// person is a user by name, whether or not there is one at the time.
+// person is a user by name, whether or not it exists at the time.
 type person struct {
 	name  string
 	now   atomic.Pointer[User]
 	users int
 }
 
-// login is what only the credentials of somebody who logged in have.
+// login holds the state that only the credentials of logins have.
 type login struct {
 	credential    fingerprint
 	bound         bool          // to a session
-	idle          uint32        // seconds without use after which it is refused; 0: never
+	idle          uint32        // seconds without use after which it is rejected; 0: never
 	authenticated uint32        // when the password was presented, in Unix seconds; 0: the client's MaxSession does not bound it
-	session       token.Digest  // zero: it has none, so that one that is bound is never accepted
-	presented     atomic.Uint64 // a short hash of the session id that was accepted; 0: none was yet
+	session       token.Digest  // zero: none, so a credential that is bound is never accepted
+	presented     atomic.Uint64 // a short hash of the accepted session ID; 0: none yet
 }
 
 func newLogin(r record.Record) *login {
@@ -51,7 +51,7 @@ func newLogin(r record.Record) *login {
 	}
 	l := &login{credential: fingerprintOf(r.Credential), session: r.Session, bound: r.Kind == token.Session || r.Session != token.Digest{}}
 	if r.IdleTimeout != 0 {
-		l.idle = seconds(int64(r.IdleTimeout / time.Second)) // a part of a second is not never
+		l.idle = seconds(int64(r.IdleTimeout / time.Second)) // a fraction of a second is not never
 	}
 	if r.Kind != token.Open {
 		l.authenticated = seconds(r.Authenticated().Unix())
@@ -59,8 +59,8 @@ func newLogin(r record.Record) *login {
 	return l
 }
 
-// endsAt returns the first instant, in Unix seconds, at which a client refuses the login, whatever its record says: its
-// policy may have been lowered since.
+// endsAt returns the first instant, in Unix seconds, at which a client rejects the login, whatever
+// its record says. The client's policy may have been lowered since.
 func (l *login) endsAt(c *Client) int64 {
 	if l.authenticated == 0 || c.MaxSession <= 0 {
 		return never
@@ -68,7 +68,8 @@ func (l *login) endsAt(c *Client) int64 {
 	return int64(l.authenticated) + int64(c.MaxSession/time.Second)
 }
 
-// fingerprint of a password, which is compared without a way to its text; the zero fingerprint is that of none.
+// fingerprint identifies a password. It can be compared without access to its text; the zero
+// fingerprint means no password.
 type fingerprint = unique.Handle[string]
 
 func fingerprintOf(credential string) fingerprint {
@@ -78,11 +79,12 @@ func fingerprintOf(credential string) fingerprint {
 	return unique.Make(credential)
 }
 
-// SessionLength is the number of bytes of a session id: a UUID as RFC 9562 writes it.
+// SessionLength is the number of bytes of a session ID: a UUID as RFC 9562 writes it.
 const SessionLength = 36
 
-// SessionDigest is what a record keeps of a session id, which has one spelling: the one in which it was issued. Ids of
-// another length have the zero Digest, which is that of none.
+// SessionDigest returns the digest of a session ID that a record stores. A session ID has one
+// spelling, the one in which it was issued. An ID of another length gets the zero Digest, which
+// means no session.
 func SessionDigest(id string) token.Digest {
 	var text [SessionLength]byte
 	if len(id) != len(text) {
@@ -92,13 +94,13 @@ func SessionDigest(id string) token.Digest {
 	return sha256.Sum256(text[:])
 }
 
-// welcome says whether the user lets a credential of theirs be used at a client, whichever it is.
+// welcome reports whether the user can use its credentials at a client.
 func (u *User) welcome(client string) bool {
 	_, there := u.Accounts[client]
 	return there && !u.Suspended
 }
 
-// fits says whether a login is presented as it must be: with its session, and not after it lay idle.
+// fits checks that a login is presented with its session, and before its idle timeout.
 func (l *login) fits(now time.Time, e *entry, f Facts) Verdict {
 	if l.bound && !l.opens(f.Session) {
 		return SessionRefused
@@ -113,12 +115,12 @@ func (l *login) fits(now time.Time, e *entry, f Facts) Verdict {
 	return Good
 }
 
-// short is the key of short hashes of session ids. Nobody outside of this process has it, so that whoever does not have the id
-// has one chance in 2^64 to present another of the same hash.
+// short is the seed for the short hashes of session IDs. It never leaves this process. A client
+// without the ID has one chance in 2^64 to present another ID with the same hash.
 var short = maphash.MakeSeed()
 
-// opens says whether an id is that of the session. The second time it does so without SHA-256, which takes as long as a third of
-// all that there is to be verified.
+// opens reports whether an ID is that of the session. From the second time on it needs no SHA-256,
+// which takes as long as a third of a whole verification.
 func (l *login) opens(id string) bool {
 	if len(id) != SessionLength || l.session == (token.Digest{}) {
 		return false
@@ -134,14 +136,14 @@ func (l *login) opens(id string) bool {
 	return true
 }
 
-// SetUser takes in a user as they are now.
+// SetUser stores the current state of a user.
 func (x *Index) SetUser(u User) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.person(u.Name).now.Store(&u)
 }
 
-// RemoveUser forgets a user: from now on every credential that speaks for them is refused.
+// RemoveUser forgets a user: from now on every credential that speaks for the user is rejected.
 func (x *Index) RemoveUser(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -151,7 +153,7 @@ func (x *Index) RemoveUser(name string) {
 	}
 }
 
-// person of a name; nil if it is empty.
+// person returns the entry of a name, or nil if the name is empty.
 func (x *Index) person(name string) *person {
 	if name == "" {
 		return nil
@@ -173,8 +175,9 @@ func (x *Index) dismiss(p *person) {
 	}
 }
 
-// As is the Identity of a user at a client who came without a credential of ours: by their name and password, just now, from
-// that address.
+// As returns the Identity of a user at a client who presented a user name and a password just now,
+// from that address. There is no credential of this operator. from must be unmapped and without a
+// zone.
 func (v *Verifier) As(user, client string, from netip.Addr) (Identity, Verdict) {
 	if !v.Open() {
 		return Identity{}, Stale

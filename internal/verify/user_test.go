@@ -28,7 +28,7 @@ func alice(change func(*verify.User)) verify.User {
 
 const sessionID = "5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"
 
-// newUserTwist is a world of one good token of alice. Sessions have their id.
+// newUserTwist returns a fixture with one valid token of alice. Sessions get sessionID.
 func newUserTwist(t *testing.T, kind token.Kind) *twist {
 	w := &twist{tok: verifytest.Mint(t, kind, t.Name()+kind.String())}
 	w.rec = record.Record{
@@ -48,7 +48,8 @@ func newUserTwist(t *testing.T, kind token.Kind) *twist {
 	return w
 }
 
-// What is taken away from a user counts from the next verification on [3.6] [3.7], in credentials of every kind.
+// A withdrawal from a user counts from the next verification on [3.6] [3.7], for credentials of
+// every kind.
 func TestWhatIsTakenFromAUserCountsAtOnce(t *testing.T) {
 	set := func(change func(*verify.User)) func(*twist) {
 		return func(w *twist) { w.SetUser(alice(change)) }
@@ -133,7 +134,8 @@ func TestWhatIsTakenFromAUserCountsAtOnce(t *testing.T) {
 	}
 }
 
-// A login ends with the password that opened it, and with nothing less: to set the old one again is to trust it again.
+// A login ends when the password that opened it changes, and at nothing less. Setting the old
+// password again means trusting it again.
 func TestAChangedPasswordEndsLoginsAndNothingElse(t *testing.T) {
 	for _, kind := range ofUsers {
 		for name, x := range map[string]struct {
@@ -169,7 +171,8 @@ func TestAChangedPasswordEndsLoginsAndNothingElse(t *testing.T) {
 	}
 }
 
-// What a token of a user holds is the user's account within the client's ceiling [3.6], whatever its record says.
+// A token of a user holds the roles of the user's account within the client's ceiling [3.6],
+// whatever its record says.
 func TestAUserHoldsAnAccountWithinTheCeiling(t *testing.T) {
 	for _, kind := range ofUsers {
 		w := newUserTwist(t, kind)
@@ -189,7 +192,7 @@ func TestAUserHoldsAnAccountWithinTheCeiling(t *testing.T) {
 	}
 }
 
-// A program's token speaks for its client alone, though there be a user of the name in its record.
+// A program's token speaks for its client alone, even if its record names a user.
 func TestAProgramSpeaksForNoUser(t *testing.T) {
 	w := newTwist(t)
 	w.SetUser(alice(func(u *verify.User) { u.Accounts = map[string][]string{"acme": {"other"}} }))
@@ -201,7 +204,7 @@ func TestAProgramSpeaksForNoUser(t *testing.T) {
 	}
 }
 
-// An identity that was given out stays what it was.
+// An identity that was returned does not change afterwards.
 func TestWhatWasSaidOfAUserDoesNotChange(t *testing.T) {
 	w := newUserTwist(t, token.Login)
 	who, _ := w.ask(verify.Facts{})

@@ -1,47 +1,53 @@
 package verify
 
-// Verdict says how a verification ended. Only logs and metrics tell the refusals apart; doors answer by Good and Forbidden.
+// Verdict is the result of a verification. Only logs and metrics tell the rejections apart;
+// endpoints answer by Good, Forbidden and Open.
 type Verdict uint8
 
-// The verdicts. Up to SourceRefused nobody is known; from PermissionMissing on the credential is good, but not for this.
+// The verdicts. Up to Stale the caller is not authenticated. From PermissionMissing to
+// ClientRefused the credential is valid, but does not hold what was required.
 const (
-	// Malformed is the zero Verdict: what was presented is no credential of ours, or nothing was.
+	// Malformed is the zero Verdict: the text is no credential of this operator, or is empty.
 	Malformed Verdict = iota
-	// Unknown credentials have no record: they were never issued, are retired or revoked, or are not known here yet.
+	// Unknown means that there is no record: it was never issued, was retired or revoked, or is not
+	// known here yet.
 	Unknown
-	// Expired says that the lifetime or the overlap is over.
+	// Expired means that the lifetime or the overlap is over.
 	Expired
-	// Suspended says that the record is suspended: the owner's state, or a grant that was withdrawn.
+	// Suspended means that the record is suspended, by the owner's state or by a withdrawn grant.
 	Suspended
-	// OwnerStopped says that the owner is suspended, revoked, deleted, or not known at all.
+	// OwnerStopped means that the owner is suspended, revoked, deleted, or not known at all.
 	OwnerStopped
-	// ClientMissing says that there is no such client.
+	// ClientMissing means that the client does not exist.
 	ClientMissing
-	// ClientSuspended says that the client is suspended.
+	// ClientSuspended means that the client is suspended.
 	ClientSuspended
-	// UserStopped says that there is no such user, that they are suspended, or have no account at the client any more.
+	// UserStopped means that the user does not exist, is suspended, or has no account at the client
+	// any more.
 	UserStopped
-	// NamespaceNotGranted says that the client, or the user, grants the owner's namespace nothing any more.
+	// NamespaceNotGranted means that the client, or the user, grants nothing to the owner's
+	// namespace any more.
 	NamespaceNotGranted
-	// PasswordChanged says that the password that the login was opened with is not the user's any more.
+	// PasswordChanged means that the login was opened with a password that is no longer the user's.
 	PasswordChanged
-	// Idle says that the login was not used for too long.
+	// Idle means that the login was not used for too long.
 	Idle
-	// SessionRefused says that the session id that goes with the credential was not presented with it.
+	// SessionRefused means that the session ID of the credential was not presented with it.
 	SessionRefused
-	// SourceRefused says that the credential, or its client, is not accepted from this address.
+	// SourceRefused means that the credential, or its client, is not accepted from this address.
 	SourceRefused
-	// Undecided says that the store had to be asked, and did not answer, or was asked too often.
+	// Undecided means that the API server had to be asked, and did not answer or was asked too
+	// often.
 	Undecided
-	// Stale says that too much time has passed since the index was known to be up to date, or that it never was.
+	// Stale means that the index has not been known to be up to date for too long, or never was.
 	Stale
-	// PermissionMissing says that a required permission is not held.
+	// PermissionMissing means that a required permission is not held.
 	PermissionMissing
-	// RoleMissing says that a required role is not held.
+	// RoleMissing means that a required role is not held.
 	RoleMissing
-	// ClientRefused says that the credential is of another client than those asked for.
+	// ClientRefused means that the credential belongs to another client than the required one.
 	ClientRefused
-	// Good credentials are what they claim to be, and hold what was required.
+	// Good means that the credential is valid and holds what was required.
 	Good
 )
 
@@ -54,7 +60,7 @@ var verdicts = [...]string{
 	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Good",
 }
 
-// String is the name of the verdict, as logs and metrics call it.
+// String returns the name of the verdict in logs and metrics.
 func (v Verdict) String() string {
 	if int(v) >= len(verdicts) {
 		v = Malformed
@@ -62,7 +68,7 @@ func (v Verdict) String() string {
 	return verdicts[v]
 }
 
-// Verdicts are all there are, in order.
+// Verdicts returns all verdicts, in order.
 func Verdicts() []Verdict {
 	all := make([]Verdict, len(verdicts))
 	for i := range all {
@@ -71,10 +77,10 @@ func Verdicts() []Verdict {
 	return all
 }
 
-// Open says that it could not be decided, so that asking again can help.
+// Open reports whether the verification could not be decided, so that a retry may help.
 func (v Verdict) Open() bool { return v == Undecided || v == Stale }
 
-// Forbidden says that the credential is good, but does not hold what was required.
+// Forbidden reports whether the credential is valid, but does not hold what was required.
 func (v Verdict) Forbidden() bool {
 	return v == PermissionMissing || v == RoleMissing || v == ClientRefused
 }

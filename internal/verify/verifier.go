@@ -17,60 +17,65 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// finder is what the Verifier needs of the store.
+// finder is the part of the record store that the Verifier needs.
 type finder interface {
-	// Find reads the record of a digest from the store itself. record.ErrGone if there is none.
+	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
 }
 
 const (
 	// mostPatience is how long a look-up may take.
 	mostPatience = 2 * time.Second
-	// absence is how long a digest that the store did not know is taken to be unknown. A token is shown to somebody only
-	// after its record was stored, so this makes nothing good late.
+	// absence is how long a digest is taken to be unknown after the API server did not find it. A
+	// token is delivered only after its record was stored, so this delays no valid token.
 	absence = 5 * time.Second
-	// presence is how long a record that the store knew is taken to be there, until the watch tells of it. If it is deleted
-	// in this time, the watch tells nobody: so it is short.
+	// presence is how long a record that the API server returned is taken to exist, until the watch
+	// reports it. It is short, because a deletion that the watch reports in this time may have no
+	// effect on it.
 	presence = 200 * time.Millisecond
 )
 
-// Verifier verifies for doors: with the index, and for what that does not know yet with the store. Safe for use by many.
+// Verifier verifies credentials for endpoints, with the index and, for credentials that the index
+// does not know, with the API server. It is safe for concurrent use.
 type Verifier struct {
 	index   *Index
 	store   finder
 	reads   *rate.Limiter
-	shares  *shares // of reads
+	shares  *shares // of reads, by source
 	now     func() time.Time
 	lookups func(Lookup)
 	oldest  time.Duration // 0: there is no limit
 
-	start   time.Time    // by which the instants of until are counted: the time of day may be set
+	start   time.Time    // until counts from here, because the time of day may be set
 	until   atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
 	flights singleflight.Group
 	recent  recent
-	spent   atomic.Int64 // until then, in Unix nanoseconds, there is no read left: a flood costs no more than looking here
+	// spent is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
+	// costs no more than a comparison with it.
+	spent atomic.Int64
 }
 
-// Lookup says how a look-up in the store ended.
+// Lookup is the result of a look-up in the API server.
 type Lookup string
 
-// The ends of look-ups.
+// The results of look-ups.
 const (
 	LookupFound   Lookup = "Found"
 	LookupAbsent  Lookup = "Absent"
 	LookupFailed  Lookup = "Failed"
-	LookupLimited Lookup = "Limited" // it did not happen
+	LookupLimited Lookup = "Limited" // no read was left
 )
 
-// Options of a Verifier. All are required.
+// Options configures a Verifier. All fields are required.
 type Options struct {
 	Reads   int              // how many look-ups a second, at most
-	Oldest  time.Duration    // since when the store must have been heard of; 0: it does not matter
+	Oldest  time.Duration    // maximum age of the last contact with the API server; 0: no maximum
 	Now     func() time.Time // the clock
-	Lookups func(Lookup)     // is told of each look-up
+	Lookups func(Lookup)     // called with the result of each look-up
 }
 
-// NewVerifier returns one that asks the index, and the store for what the index does not know.
+// NewVerifier returns a Verifier that asks the index, and the API server for credentials that the
+// index does not know.
 func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest, start: o.Now()}
 	v.Close()
@@ -81,7 +86,8 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	return v
 }
 
-// Heard says that the store answers at this moment, and that the index is complete and up to date. Until then nothing is Good.
+// Heard records that the API server answers now, and that the index is complete and up to date.
+// Until the first call no credential is Good.
 func (v *Verifier) Heard() {
 	until := int64(math.MaxInt64)
 	if v.oldest != 0 {
@@ -90,15 +96,17 @@ func (v *Verifier) Heard() {
 	v.until.Store(until)
 }
 
-// Close makes everything Stale until the store is Heard: changes happen that the index is not told of.
+// Close makes every verdict Stale until the next call of Heard. Callers use it when changes may
+// happen that the index does not receive.
 func (v *Verifier) Close() { v.until.Store(math.MinInt64) }
 
-// Open says whether anything can be Good now, as opposed to Stale.
+// Open reports whether any credential can be Good now. Otherwise all are Stale.
 func (v *Verifier) Open() bool { return v.fresh(v.now()) }
 
 func (v *Verifier) fresh(now time.Time) bool { return int64(now.Sub(v.start)) <= v.until.Load() }
 
-// Verify decides about a presented text, and notes the use of what is Good.
+// Verify decides about a presented text. It notes the use of a Good credential that the index
+// holds.
 func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
 	if err != nil {
@@ -119,26 +127,28 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	return who, verdict
 }
 
-// Knows reports whether Verify decides about a presented text without asking the store.
+// Knows reports whether Verify decides about a presented text without a read from the API server.
 func (v *Verifier) Knows(presented string) bool {
 	_, digest, err := token.DigestOf(presented)
 	return err != nil || v.index.entries.Find(digest) != nil || v.recent.of(digest, v.now()) != nil
 }
 
-// Seen says whether this replica accepted a credential since it started.
+// Seen reports whether this replica accepted a credential since it started.
 func (v *Verifier) Seen(d token.Digest) bool {
 	it := v.index.entries.Find(d)
 	return it != nil && it.Value.home.Value.use.at.Load() != 0
 }
 
-// End refuses a credential whose record was deleted just now, before the watch tells of it.
+// End rejects a credential whose record was deleted just now, before the watch reports the
+// deletion.
 func (v *Verifier) End(d token.Digest) {
 	v.recent.slot(d).Store(&found{d, nil, v.now().Add(absence)})
 	v.index.End(d)
 }
 
-// lookUp asks the store, once for all who ask at about the same time. What it says does not get into the index: of a
-// deletion that comes right after it, the watch may have told before.
+// lookUp asks the API server, once for all concurrent requests about a digest. It does not put the
+// result into the index. The record may be deleted right after the read, and the watch may have
+// reported that deletion before lookUp returns.
 func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
 	if known := v.recent.of(d, now); known != nil {
 		return v.judge(now, kind, known.record, f)
@@ -161,21 +171,22 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	}
 }
 
-// errLimited says that the store was not asked, since it was asked so often.
+// errLimited reports that the API server was not asked, because the limit of reads was reached.
 var errLimited = errors.New("no read of the store is left")
 
-// find reads a record from the store, and remembers for a while what came of it; nil: there is none.
+// find reads a record from the API server, and caches the result for a while. It returns nil if
+// there is no record.
 func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d token.Digest) (r *record.Record, err error) {
 	defer func() {
-		if p := recover(); p != nil { // it would end the process, since nobody above could recover
+		if p := recover(); p != nil { // no caller could recover, so it would end the process
 			r, err = nil, fmt.Errorf("the look-up failed: %v", p)
 		}
 	}()
-	if !v.shares.take(now, caller) { // before it takes one of all
+	if !v.shares.take(now, caller) { // before it takes one of the total
 		v.lookups(LookupLimited)
 		return nil, errLimited
 	}
-	if known := v.recent.of(d, now); known != nil { // another look-up ended since this one was asked for
+	if known := v.recent.of(d, now); known != nil { // another look-up ended since this one was requested
 		return known.record, nil
 	}
 	if !v.reads.AllowN(now, 1) {
@@ -183,7 +194,7 @@ func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d
 		v.lookups(LookupLimited)
 		return nil, errLimited
 	}
-	ctx, cancel := context.WithTimeout(ctx, mostPatience) // others wait for it too
+	ctx, cancel := context.WithTimeout(ctx, mostPatience) // other requests wait for it too
 	defer cancel()
 	slot := v.recent.slot(d)
 	before := slot.Load()
@@ -191,12 +202,13 @@ func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d
 	switch {
 	case err == nil:
 		v.lookups(LookupFound)
-		slot.CompareAndSwap(before, &found{d, &rec, now.Add(presence)}) // not over an End that came meanwhile
+		// Do not replace an End that came meanwhile.
+		slot.CompareAndSwap(before, &found{d, &rec, now.Add(presence)})
 		return &rec, nil
 	case errors.Is(err, record.ErrGone):
 		v.lookups(LookupAbsent)
 		slot.CompareAndSwap(before, &found{d, nil, now.Add(absence)})
-		return nil, nil //nolint:nilnil // there is none, and that is an answer
+		return nil, nil //nolint:nilnil // there is none, and that is a result
 	default:
 		v.lookups(LookupFailed)
 		return nil, err
@@ -210,12 +222,13 @@ func (v *Verifier) judge(now time.Time, kind token.Kind, r *record.Record, f Fac
 	return judge(v.index.outside(*r), now, kind, f)
 }
 
-// recent remembers what was looked up. It forgets one for another, so it never grows.
+// recent caches the results of look-ups. It has a fixed number of slots: a new result replaces an
+// old one, and it never grows.
 type recent struct {
 	slots [1 << 12]atomic.Pointer[found]
 }
 
-// found is what the store said of a digest.
+// found is the API server's result for a digest.
 type found struct {
 	digest token.Digest
 	record *record.Record // nil: there is none

@@ -23,7 +23,7 @@ func TestATokenJustMadeIsLookedUpOnceForAllWhoAsk(t *testing.T) {
 	w.Remove(w.rec.Digest)
 	asking, hold := make(chan struct{}), make(chan struct{})
 	s := &store{find: func(d token.Digest) (record.Record, error) {
-		close(asking) // a second time, it would panic
+		close(asking) // a second call would panic
 		<-hold
 		if d != w.rec.Digest {
 			return record.Record{}, fmt.Errorf("asked for another")
@@ -72,7 +72,7 @@ func TestWhatIsLookedUpIsJudgedLikeWhatIsThere(t *testing.T) {
 		"of nobody": {func(r *record.Record) { r.Client = "nobody" }, verify.ClientMissing},
 		"of a kind": {func(r *record.Record) { r.Kind = token.Login }, verify.Unknown},
 	} {
-		c.step(time.Minute) // what was looked up before is forgotten
+		c.step(time.Minute) // the previous look-up is forgotten
 		stored = w.rec
 		x.change(&stored)
 		if got := ask(); got != x.want {
@@ -87,7 +87,7 @@ func TestWhatIsLookedUpIsJudgedLikeWhatIsThere(t *testing.T) {
 	}
 }
 
-// Each unknown token costs a read at most, and a flood of them the reads that are set.
+// Each unknown token costs at most one read, and a flood of them at most the configured reads.
 func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
 	w, c := newTwist(t), startAt(noon)
 	s := &store{}
@@ -122,8 +122,7 @@ func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
 	}
 }
 
-// What the store could not tell is no answer: neither good nor gone.
-// One source uses up its own share of the look-ups and no more, whatever part of the answer it is limited by.
+// One source uses up its own share of the look-ups and no more, whichever address it is limited by.
 func TestLookUp_OneSourceHasAShare(t *testing.T) {
 	flooder, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:0:1::1")
 	for name, x := range map[string]struct {
@@ -159,7 +158,7 @@ func TestLookUp_OneSourceHasAShare(t *testing.T) {
 	}
 }
 
-// While the API server is slow, requests with one and the same token wait for its answer together.
+// While the API server is slow, requests with the same token wait for its answer together.
 func TestLookUp_FewRequestsOfOneSourceWait(t *testing.T) {
 	const most = 128
 	w, c := newTwist(t), startAt(noon)
@@ -202,6 +201,7 @@ func TestSourceNetwork_IsWhatOneCustomerHas(t *testing.T) {
 	}
 }
 
+// Without an answer from the store a credential is neither valid nor gone.
 func TestWhatCannotBeLookedUpIsUndecided(t *testing.T) {
 	for name, find := range map[string]func(token.Digest) (record.Record, error){
 		"it does not answer": func(token.Digest) (record.Record, error) { return record.Record{}, errors.New("away") },
@@ -276,10 +276,10 @@ func TestDoorsCloseWhenTheStoreWasSilentForTooLong(t *testing.T) {
 	}
 }
 
-// Threats row 11: what was looked up is remembered by the whole digest.
+// Threats row 11: a look-up is remembered by the whole digest.
 func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
 	w, c := newTwist(t), startAt(noon)
-	first, second := neighbours(t) // remembered in one place
+	first, second := neighbours(t) // they share a slot
 	known := w.rec
 	known.Digest = first.Digest()
 	v := w.verifier(c, &store{find: func(d token.Digest) (record.Record, error) {
@@ -299,7 +299,7 @@ func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
 	}
 }
 
-// neighbours are two tokens of which the verifier remembers one at a time.
+// neighbours returns two tokens that share a slot of the verifier's memory.
 func neighbours(t *testing.T) (a, b token.Token) {
 	t.Helper()
 	seen := map[uint16]token.Token{}
@@ -317,7 +317,7 @@ func neighbours(t *testing.T) (a, b token.Token) {
 	}
 }
 
-// A lost watch hides changes, however long ago the store was heard of, and with no limit to that too.
+// A lost watch hides changes, however recent the last contact is, and also if its age has no limit.
 func TestVerifier_ClosedRefusesUntilHeard(t *testing.T) {
 	for _, oldest := range []time.Duration{0, time.Hour} {
 		w, c := newTwist(t), startAt(noon)

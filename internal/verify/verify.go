@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Verify decides at the instant now whether the presented text is a good credential that holds what the facts require.
-// The Identity means something if the Verdict is Good or Forbidden.
+// Verify decides at the instant now whether the presented text is a valid credential that holds
+// what the facts require. The Identity is set if the Verdict is Good or Forbidden.
 func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
 	if err != nil {
@@ -18,7 +18,7 @@ func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verd
 	return x.VerifyDigest(now, kind, digest, f)
 }
 
-// VerifyDigest is Verify of a text that was digested before.
+// VerifyDigest is Verify for a text that was digested before.
 func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
 	it := x.entries.Find(d)
 	if it == nil {
@@ -27,7 +27,8 @@ func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f F
 	return judge(it, now, kind, f)
 }
 
-// judge asks first whether the credential is good at all, and only then whether it is good for this.
+// judge checks first whether the credential is valid at all, and then whether it holds what is
+// required.
 func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict) {
 	e := &it.Value
 	owner := e.owner.Load()
@@ -83,7 +84,7 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 	return who, Require(who.Held, f)
 }
 
-// endsAt returns the first instant, in Unix seconds, at which a credential is refused at a client.
+// endsAt returns the first instant, in Unix seconds, at which a credential is rejected at a client.
 func (e *entry) endsAt(c *Client) int64 {
 	if e.login == nil {
 		return e.expiresAt
@@ -91,7 +92,8 @@ func (e *entry) endsAt(c *Client) int64 {
 	return min(e.expiresAt, e.login.endsAt(c))
 }
 
-// Require asks whether all is held that the facts require.
+// Require returns Good if h holds all that the facts require, and otherwise the Verdict for what is
+// missing.
 func Require(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {
 		if client != h.Client.Name {

@@ -40,7 +40,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// twist is a world of one good token, and what is done to it.
+// twist is a fixture with one valid token, which a test changes.
 type twist struct {
 	verify.Index
 	tok token.Token
@@ -49,7 +49,7 @@ type twist struct {
 
 var noon = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
-// grantTo grants the role primary to a namespace.
+// grantTo returns a Draw function that grants the role primary to a namespace.
 func grantTo(name string) func(string, map[string]string) ([]string, bool) {
 	return func(namespace string, _ map[string]string) ([]string, bool) {
 		return []string{"primary"}, namespace == name
@@ -80,7 +80,7 @@ func (w *twist) ask(f verify.Facts) (verify.Identity, verify.Verdict) {
 	return w.Verify(noon, w.tok.Reveal(), f)
 }
 
-// What is taken away counts from the next verification on [3.6] [3.7], whatever came before it and in whatever order.
+// A withdrawal counts from the next verification on [3.6] [3.7], in any order of events.
 func TestWhatIsTakenAwayCountsAtOnce(t *testing.T) {
 	for name, x := range map[string]struct {
 		away, back func(*twist)
@@ -174,7 +174,8 @@ func TestWhatIsTakenAwayCountsAtOnce(t *testing.T) {
 	}
 }
 
-// An owner that went leaves nothing behind, or the index would grow with every token that ever was.
+// An owner that is gone leaves nothing behind. Otherwise the index would grow with every token that
+// ever existed.
 func TestWhatIsGoneIsForgotten(t *testing.T) {
 	w := newTwist(t)
 	w.Stop(w.rec.Owner)

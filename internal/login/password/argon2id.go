@@ -12,24 +12,26 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// MaxMemory is how many bytes one check takes at most. In a Checker such a check has several slots: see SlotMemory.
+// MaxMemory is how many bytes one check takes at most. In a Checker such a check takes several
+// slots: see SlotMemory.
 const MaxMemory = 256 << 20
 
-// Bounds of an argon2id hash; memory in KiB, as the parameter m has it, the rest in bytes.
+// Bounds of an argon2id hash. Memory is in KiB, as in the parameter m; the rest is in bytes.
 const (
 	maxKiB             = MaxMemory >> 10
-	maxKiBTimesPasses  = 1 << 20 // m times t is what the time goes with
+	maxKiBTimesPasses  = 1 << 20 // the time of a check grows with m times t
 	maxPasses          = 16
 	maxLanes           = 16
-	minSalt, maxSalt   = 8, 64  // RFC 9106 §3.1 asks for 8 and recommends 16
+	minSalt, maxSalt   = 8, 64  // RFC 9106 §3.1 requires 8 and recommends 16
 	minTag, maxTag     = 16, 64 // below 16, guessing the tag gets in reach of guessing the password
 	kiBOfLane          = 8      // RFC 9106 §3.1: m is at least 8p
 	defaultSaltLength  = 16
 	defaultTagLength   = 32
-	argon2VersionField = "v=19" // 0x13, the one of RFC 9106
+	argon2VersionField = "v=19" // 0x13, the version of RFC 9106
 )
 
-// defaults cost what the OWASP Password Storage Cheat Sheet sets as the least for argon2id: 19 MiB, two passes, one lane.
+// defaults are the minimum for argon2id in the OWASP Password Storage Cheat Sheet: 19 MiB, two
+// passes, one lane.
 // https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
 var defaults = argon2id{kiB: 19 << 10, passes: 2, lanes: 1, salt: string(make([]byte, defaultSaltLength))}
 
@@ -50,12 +52,12 @@ func (a argon2id) matches(presented string) bool {
 	return subtle.ConstantTimeCompare(a.of(presented, len(a.tag)), []byte(a.tag)) == 1
 }
 
-// of returns a tag of presented.
+// of returns the tag of a presented password.
 func (a argon2id) of(presented string, length int) []byte {
 	return argon2.IDKey([]byte(presented), []byte(a.salt), a.passes, a.kiB, a.lanes, uint32(length)) //nolint:gosec // at most maxTag
 }
 
-// Errors of readArgon2id. Those about numbers and base64 are made where they are found.
+// The errors of readArgon2id. Errors about numbers and base64 are made where they are found.
 var (
 	errParts   = errors.New("password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
 	errVersion = errors.New("password hash must say v=19: make it anew with Argon2 version 1.3")
@@ -63,7 +65,7 @@ var (
 	errWork    = fmt.Errorf("password hash takes too long to check: make it anew with m times t at most %d KiB", maxKiBTimesPasses)
 )
 
-// readArgon2id reads a PHC string whose scheme is argon2id.
+// readArgon2id parses a PHC string whose scheme is argon2id.
 func readArgon2id(text string) (a argon2id, err error) {
 	parts := strings.Split(text, "$") // "", argon2id, v, parameters, salt, tag
 	if len(parts) != 6 {
@@ -101,7 +103,7 @@ func readArgon2id(text string) (a argon2id, err error) {
 	return a, nil
 }
 
-// number reads "name=123", in the one way to write 123.
+// number parses "name=123", and accepts one spelling of 123.
 func number[N uint8 | uint32](text, name string, low, high N) (N, error) {
 	digits, named := strings.CutPrefix(text, name+"=")
 	n, err := strconv.ParseUint(digits, 10, 32)
@@ -111,7 +113,8 @@ func number[N uint8 | uint32](text, name string, low, high N) (N, error) {
 	return N(n), nil
 }
 
-// octets reads base64 in its one spelling. Strict is not enough for that: it skips newlines.
+// octets parses base64, and accepts one spelling. A strict decoder is not enough: it skips
+// newlines.
 func octets(text, name string, low, high int) (string, error) {
 	encoding := base64.RawStdEncoding.Strict()
 	raw, err := encoding.DecodeString(text)
@@ -124,10 +127,11 @@ func octets(text, name string, low, high int) (string, error) {
 	return string(raw), nil
 }
 
-// Hash makes a PHC argon2id hash of a password with the default costs (19 MiB, two passes, one lane; see Stored.Memory of the
-// zero Stored) and 16 bytes of salt from entropy, which is crypto/rand.Reader everywhere but in tests. The operator itself
-// hashes nothing: this is for tests, for the demo and for whoever needs a text that ReadHash reads. It waits for no slot of a
-// Checker. What Presented refuses is ErrMalformed.
+// Hash returns a PHC argon2id hash of a password, with 16 bytes of salt from entropy. entropy is
+// crypto/rand.Reader except in tests. The costs are the defaults: 19 MiB, two passes, one lane (see
+// Stored.Memory of the zero Stored). The operator itself hashes no passwords: Hash is for tests,
+// for the demo and for callers that need a text that ReadHash accepts. It waits for no slot of a
+// Checker. It returns ErrMalformed for a password that Presented would reject.
 func Hash(presented Secret, entropy io.Reader) (string, error) {
 	text, ok := presented.judged()
 	if !ok {

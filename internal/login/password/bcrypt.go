@@ -7,41 +7,42 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Bounds and shape of a bcrypt hash: $2y$ 05 $ 22 characters of salt and 31 of hash.
+// Bounds and layout of a bcrypt hash: $2y$ 05 $, then 22 characters of salt and 31 of hash.
 const (
 	minCost, maxCost = bcrypt.MinCost, 14
 	bcryptLength     = 60
 	bcryptCost       = 4
 	bcryptSalt       = 7
 	bcryptTag        = bcryptSalt + 22
-	bcryptReads      = 72      // bytes of a password, and no more
-	bcryptMemory     = 8 << 10 // Blowfish's tables take 4 KiB, and what stands around them less than that again
+	bcryptReads      = 72      // bytes of a password that bcrypt reads
+	bcryptMemory     = 8 << 10 // Blowfish's tables take 4 KiB, and the values around them less than 4 KiB more
 )
 
-// bcryptEncoding is base64 in the order of crypt(5).
+// bcryptEncoding is base64 in the alphabet of crypt(5).
 var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789").WithPadding(base64.NoPadding).Strict()
 
-// Errors of readBcrypt.
+// The errors that readBcrypt returns.
 var (
 	errBcrypt = fmt.Errorf("password hash is not as bcrypt writes it: want %d characters such as $2y$10$ and 53 of ./A-Za-z0-9; copy it anew", bcryptLength)
 	errCost   = fmt.Errorf("password hash must have a bcrypt cost of two digits from %02d to %d: make it anew, as with htpasswd -B -C 10", minCost, maxCost)
 )
 
-// bcryptHash is a hash in crypt form. What tells $2a$, $2b$ and $2y$ apart are mistakes of old implementations; all that are in
-// use compute the same.
+// bcryptHash is a hash in crypt form. The prefixes $2a$, $2b$ and $2y$ differ only by bugs of old
+// implementations; all implementations in use compute the same hash.
 type bcryptHash string
 
 func (b bcryptHash) text() string { return string(b) }
 func (bcryptHash) memory() int64  { return bcryptMemory }
 
-// matches refuses what bcrypt would only have read the beginning of: whoever sets a longer password was promised all of it.
+// matches rejects a password of which bcrypt would read only the beginning. A user who sets a
+// longer password expects all of it to count.
 func (b bcryptHash) matches(presented string) bool {
 	read := presented[:min(len(presented), bcryptReads)]
 	same := bcrypt.CompareHashAndPassword([]byte(b), []byte(read)) == nil // in constant time
 	return same && len(presented) <= bcryptReads
 }
 
-// readBcrypt reads a text that starts with $2a$, $2b$ or $2y$.
+// readBcrypt parses a text that starts with $2a$, $2b$ or $2y$.
 func readBcrypt(text string) (bcryptHash, error) {
 	if len(text) != bcryptLength || text[bcryptSalt-1] != '$' {
 		return "", errBcrypt
@@ -52,7 +53,8 @@ func readBcrypt(text string) (bcryptHash, error) {
 	}
 	for _, part := range []string{text[bcryptSalt:bcryptTag], text[bcryptTag:]} {
 		raw, err := bcryptEncoding.DecodeString(part)
-		if err != nil || bcryptEncoding.EncodeToString(raw) != part { // it skips newlines, strict as it is
+		// The decoder skips newlines, even a strict one.
+		if err != nil || bcryptEncoding.EncodeToString(raw) != part {
 			return "", errBcrypt
 		}
 	}

@@ -28,7 +28,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkBare is what the hashes alone take, to compare with BenchmarkCheck.
+// BenchmarkBare measures the hashes alone, for comparison with BenchmarkCheck.
 func BenchmarkBare(b *testing.B) {
 	b.Run("argon2id/m=19456,t=2,p=1", func(b *testing.B) {
 		b.ReportAllocs()

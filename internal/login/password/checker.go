@@ -10,46 +10,49 @@ import (
 )
 
 var (
-	// ErrBusy says that so many checks wait already that one more is not let in. Nothing was checked: a caller answers that it
-	// is overloaded, and counts no failure.
+	// ErrBusy reports that the number of waiting checks has reached its limit. No password was
+	// checked: the caller answers that it is overloaded, and counts no failure.
 	ErrBusy = errors.New("too many password checks wait")
-	// ErrTooMany says that as many checks of the name, or of the source, run or wait as may. Nothing was checked: a caller
-	// answers that this one asks too often.
+	// ErrTooMany reports that the checks of the name, or of the source, have reached their limit.
+	// No password was checked: the caller answers that this client asks too often.
 	ErrTooMany = errors.New("too many password checks of this name or source run or wait")
 )
 
 // PerName is how many checks of one name run or wait at most, whether or not a user has the name.
 const PerName = 2
 
-// Options of a Checker.
+// Options configures a Checker.
 type Options struct {
-	// Slots is how many checks run at once; less than one counts as one. Each is for SlotMemory: a check that takes more has
-	// several, or all that there are. So what runs holds at most Slots times that, or one check's Stored.Memory.
+	// Slots is how many checks run at once; less than one counts as one. Each slot stands for
+	// SlotMemory. A check that takes more memory takes several slots, or all of them. Running
+	// checks therefore hold at most Slots times SlotMemory, or the Stored.Memory of one check.
 	Slots int
-	// Waiting is how many checks wait for a slot at most; less than none counts as none.
+	// Waiting is how many checks wait for a slot at most; a negative number counts as none.
 	Waiting int
 	// PerSource is how many checks of one source run or wait at most; less than one counts as one.
 	PerSource int
 }
 
-// SlotMemory is the memory that each slot is for, in bytes: that of the second recommended option of RFC 9106.
+// SlotMemory is the memory that each slot stands for, in bytes: that of the second recommended
+// option of RFC 9106.
 const SlotMemory = 64 << 20
 
-// Checker checks passwords, so many at once. It is safe for many goroutines, has none of its own, and needs no closing.
+// Checker checks passwords, a bounded number at once. It is safe for concurrent use, starts no
+// goroutines, and needs no Close.
 //
-// The checks of one name and of one source are bounded, and sources take turns. So a flood of one source, of right or wrong
-// passwords, delays a check of another source by one of its own.
+// The checks of one name and of one source are bounded, and sources take turns. A flood from one
+// source, of right or wrong passwords, delays a check of another source by one of its own checks.
 type Checker struct {
 	most      int64 // slots
 	waiting   int
 	perSource int
 	weigh     func(Stored, Secret) bool
 
-	mu      sync.Mutex // of what follows
+	mu      sync.Mutex // guards the fields below
 	free    int64      // slots
 	queue   queue
-	names   map[[sha256.Size]byte]int // how many run or wait, by the digest of the name
-	sources map[netip.Prefix]int      // how many run or wait
+	names   map[[sha256.Size]byte]int // running or waiting checks, by the digest of the name
+	sources map[netip.Prefix]int      // running or waiting checks
 }
 
 // NewChecker returns a Checker with all its slots free.
@@ -61,22 +64,24 @@ func NewChecker(o Options) *Checker {
 	}
 }
 
-// Check is what is to be checked, and for whom.
+// Check is a password to check, with the name and the source that it is checked for.
 type Check struct {
 	Name      string
-	Source    netip.Prefix // that takes turns with others; the zero Prefix is one too
+	Source    netip.Prefix // takes turns with other sources; the zero Prefix counts as a source too
 	Stored    Stored
 	Presented Secret
-	// Still is asked once there is a slot; nil: nobody is. The check happens only if it says nil: while it waited, others may
-	// have used up what is allowed.
+	// Still is called once the check has a slot, unless it is nil. The check runs only if Still
+	// returns nil: while it waited, other checks may have used up what is allowed.
 	Still func() error
 }
 
-// Check reports whether the presented password is the one that is stored. It works on the goroutine of its caller. It takes as
-// long for a wrong password as for the right one, and for one that Presented would refuse, which matches nothing.
+// Check reports whether the presented password is the stored one. It works on the goroutine of its
+// caller. It takes as long for a wrong password as for the right one. A password that Presented
+// would reject matches nothing and takes as long too.
 //
-// An error means that nothing was checked: ErrBusy, ErrTooMany, that of Still, or that of ctx, wrapped, when it ended before
-// a slot was free. A check that runs is not interrupted; the bounds of ReadHash keep it short.
+// An error means that no password was checked. It is ErrBusy, ErrTooMany, the error of Still, or
+// the wrapped error of ctx if that ended before a slot was free. A running check is not
+// interrupted; the bounds of ReadHash keep it short.
 func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {
 	slots := min(max((x.Stored.Memory()+SlotMemory-1)/SlotMemory, 1), c.most)
 	name := digest(x.Name)
@@ -96,7 +101,8 @@ func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {
 	return c.weigh(x.Stored, x.Presented), nil
 }
 
-// enter takes a place for a check, which has its slots at once if they are free and nobody waits.
+// enter registers a check. The check gets its slots at once if they are free and no other check
+// waits.
 func (c *Checker) enter(ctx context.Context, name [sha256.Size]byte, source netip.Prefix, slots int64) (*waiter, error) {
 	if err := ctx.Err(); err != nil { // a free slot would hide it
 		return nil, fmt.Errorf("wait for a password check: %w", err)
@@ -121,7 +127,7 @@ func (c *Checker) enter(ctx context.Context, name [sha256.Size]byte, source neti
 	return w, nil
 }
 
-// makeRoom lets one more wait.
+// makeRoom makes room for one more waiting check.
 func (c *Checker) makeRoom(source netip.Prefix) error {
 	if c.queue.size < c.waiting {
 		return nil
@@ -140,7 +146,7 @@ func (c *Checker) await(ctx context.Context, w *waiter) error {
 	select {
 	case w.running = <-w.turn:
 		if !w.running {
-			return ErrTooMany // no source has more that wait
+			return ErrTooMany // its source had the most waiting checks
 		}
 		return nil
 	case <-ctx.Done():
@@ -149,13 +155,13 @@ func (c *Checker) await(ctx context.Context, w *waiter) error {
 	defer c.mu.Unlock()
 	if w.queued {
 		c.queue.remove(w)
-	} else { // its turn came meanwhile, and is given back by leave
+	} else { // its turn came meanwhile, and leave gives it back
 		w.running = <-w.turn
 	}
 	return fmt.Errorf("wait for a password check: %w", ctx.Err())
 }
 
-// leave gives back what a check had.
+// leave gives back the slots of a check.
 func (c *Checker) leave(name [sha256.Size]byte, w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,7 +173,8 @@ func (c *Checker) leave(name [sha256.Size]byte, w *waiter) {
 	c.serve()
 }
 
-// serve gives slots to those whose turn it is. One that needs more than are free keeps its turn, or it would never have it.
+// serve gives slots to the checks whose turn it is. A check that needs more slots than are free
+// keeps its turn; otherwise it would never get them.
 func (c *Checker) serve() {
 	for w := c.queue.next(); w != nil && w.slots <= c.free; w = c.queue.next() {
 		c.queue.pop()
@@ -176,14 +183,15 @@ func (c *Checker) serve() {
 	}
 }
 
-// release counts one less of a key.
+// release decrements the count of a key.
 func release[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}
 }
 
-// weigh does the work before it looks whether there was anything to check.
+// weigh compares the passwords before it looks at whether there was anything to check, so that both
+// cases take as long.
 func weigh(stored Stored, presented Secret) bool {
 	text, ok := presented.judged()
 	return stored.scheme().matches(text) && ok

@@ -12,15 +12,15 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// crowd is a Checker whose checks run until they are let go.
+// crowd is a Checker whose checks run until the test releases them.
 type crowd struct {
 	*password.Checker
 	ctx     context.Context
 	stored  password.Stored
-	names   int           // that have asked, each once
-	let     chan bool     // a check ends with what is sent
-	started chan struct{} // one for each check that runs, or ran
-	ended   chan error    // one for each that was answered
+	names   int           // number of names used, each once
+	let     chan bool     // a check ends with the value that is sent
+	started chan struct{} // one value for each check that runs, or ran
+	ended   chan error    // one value for each check that returned
 }
 
 func crowded(t *testing.T, slots, waiting int) *crowd {
@@ -35,7 +35,7 @@ func crowded(t *testing.T, slots, waiting int) *crowd {
 	return c
 }
 
-// come lets n more ask, and waits until nobody gets any further.
+// come starts n more checks, and waits until none makes progress.
 func (c *crowd) come(ctx context.Context, n int) {
 	for range n {
 		c.names++
@@ -48,7 +48,7 @@ func (c *crowd) come(ctx context.Context, n int) {
 	synctest.Wait()
 }
 
-// expect says how many were begun and answered in all.
+// expect asserts how many checks began and returned in total.
 func (c *crowd) expect(t *testing.T, when string, started, ended int) {
 	t.Helper()
 	synctest.Wait()
@@ -94,7 +94,7 @@ func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
 	}
 }
 
-// The memory of what runs is bounded, whatever the hashes ask for.
+// The memory of the running checks is bounded, whatever the hashes ask for.
 func TestACheckThatTakesMoreMemoryHasMoreSlots(t *testing.T) {
 	const mebibyte = 1 << 10 // in KiB, as m is written
 	for what, c := range map[string]struct{ m, slots, run int }{
@@ -189,7 +189,8 @@ func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
 	}
 }
 
-// Many guesses that wait together are allowed together: each is asked once more when its turn comes.
+// Many guesses that wait together were allowed together: each is checked once more when its turn
+// comes.
 func TestWhatIsNotAllowedAnyMoreIsNotChecked(t *testing.T) {
 	c := password.NewChecker(password.Options{Slots: 1})
 	c.Weigh(func() bool { t.Error("it was checked"); return true })

@@ -1,21 +1,25 @@
-// Package password decides whether a presented password is the one that is stored, at a bounded price.
+// Package password decides whether a presented password is the stored one, at a bounded cost.
 //
-//	stored as            one check costs                           read by
+//	stored as            one check costs                           parsed by
 //	PHC argon2id         what m, t and p say, within bounds        ReadHash
 //	bcrypt               what its cost says, within bounds         ReadHash
 //	plain                what an argon2id with the defaults costs  ReadPlain
-//	nothing (the zero    what the defaults cost                    nobody
+//	nothing (the zero    what the defaults cost                    -
 //	Stored)
 //
-// Checks are slow on purpose, so that a stolen hash is worth little. Three things keep the slowness from being used against
-// the server: ReadHash refuses a hash whose check would take too much. A Checker bounds how many checks run and wait, of one
-// name and of one source too, and lets sources take turns. Limits bounds how often a name or an address fails, and how often a
-// name succeeds: so generously that a program that logs in for each of its jobs is not limited.
+// Checks are slow on purpose, so that a stolen hash is worth little. Three things keep an attacker
+// from using that slowness against the server. ReadHash rejects a hash whose check would take too
+// much. A Checker bounds how many checks run and wait, also those of one name and of one source,
+// and lets sources take turns. Limits bounds how often a name or an address fails, and how often a
+// name succeeds. The limits are so generous that a program that logs in for each of its jobs is not
+// limited.
 //
-// Passwords are compared as bytes. What looks the same and is spelled otherwise (composed and decomposed letters, say) is
-// another password, as it is to the tools that make the hashes.
+// Take and ReadPlain turn a password into Unicode's composed form (NFC) before it is compared. A
+// hash is compared with the bytes of the composed form. A hash that a tool made from decomposed
+// letters therefore matches no password.
 //
-// Who the users are, which name was given, where a stored text was read, what a match is worth and what the caller says to
-// whom is unknown here. Neither a presented nor a stored password can be printed, marshalled or compared with ==, no error
-// repeats a part of one, and none can be had back: nothing outside this package needs it.
+// The package does not know the users, where a stored text comes from, or what a match is worth.
+// Neither a presented nor a stored password can be printed, marshalled or compared with ==. No
+// error repeats a part of a password, and no caller can get one back: code outside this package has
+// no need for it.
 package password

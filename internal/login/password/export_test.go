@@ -5,7 +5,7 @@ func (c *Checker) Weigh(work func() bool) {
 	c.weigh = func(Stored, Secret) bool { return work() }
 }
 
-// Remembered is how many keys have failed.
+// Remembered returns how many keys have failed.
 func (l *Limits) Remembered() int { return l.limiters.Len() }
 
 // Held returns how many names and sources are counted, and how many checks wait.

@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// order notes which checks were begun, and lets one go at a time.
+// order records which checks began, and lets one at a time finish.
 type order struct {
 	*password.Checker
 	mu    sync.Mutex
@@ -29,7 +29,7 @@ func newOrder(o password.Options) *order {
 	return x
 }
 
-// come has a check come from a source, and waits until it runs, waits or is answered.
+// come starts a check from a source, and waits until it runs, waits or returns.
 func (x *order) come(ctx context.Context, name string, source byte) {
 	go func() {
 		_, err := x.Check(ctx, password.Check{
@@ -46,7 +46,7 @@ func (x *order) come(ctx context.Context, name string, source byte) {
 	synctest.Wait()
 }
 
-// finish lets all that run and wait go, one after the other, and returns the order in which they began.
+// finish lets n checks finish, one after the other, and returns the order in which they began.
 func (x *order) finish(n int) string {
 	for range n {
 		x.let <- true
@@ -55,8 +55,8 @@ func (x *order) finish(n int) string {
 	return strings.Join(x.begun, " ")
 }
 
-// The order of service is what makes others wait for a flood no longer than for one check of it, and one that runs: three times
-// as long as without it at most.
+// Because of the order of service, other checks wait for one check of a flood and one that runs,
+// and no longer. They take three times as long as without the flood at most.
 func TestChecker_FloodDelaysOthersByOneCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newOrder(password.Options{Slots: 1, Waiting: 100, PerSource: 60})
@@ -79,7 +79,7 @@ func TestChecker_AtMostTwoOfAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newOrder(password.Options{Slots: 8, Waiting: 100, PerSource: 100})
 		for n := range byte(password.PerName) {
-			x.come(t.Context(), "alice", n) // from wherever
+			x.come(t.Context(), "alice", n) // from any source
 		}
 		for n := range byte(20) {
 			x.come(t.Context(), "alice", n)
@@ -120,7 +120,7 @@ func TestChecker_SourceHasAShare(t *testing.T) {
 	})
 }
 
-// When no more may wait, the source that has the most makes room for another one.
+// When no more checks may wait, the source that has the most makes room for another source.
 func TestChecker_FullQueueMakesRoomForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newOrder(password.Options{Slots: 1, Waiting: 4, PerSource: 100})
@@ -161,7 +161,8 @@ func TestChecker_ForgetsNamesAndSources(t *testing.T) {
 	})
 }
 
-// A check that needs more slots than are free keeps its turn: smaller ones do not overtake it for ever.
+// A check that needs more slots than are free keeps its turn: smaller checks do not overtake it for
+// ever.
 func TestChecker_BigCheckKeepsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		big, err := password.ReadHash("$argon2id$v=19$m=262144,t=1,p=1$c2FsdHNhbHQ$" + strings.Repeat("A", 43)) // four slots

@@ -13,13 +13,15 @@ var (
 	cryptForm  = regexp.MustCompile(`^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$`)
 )
 
-// No text crashes ReadHash, none is repeated by its error, and what it accepts has the form and the bounds that it promises
-// and can be checked.
+// ReadHash crashes on no text, and its errors repeat none. A hash that it accepts has the promised
+// form and bounds, and can be checked.
 func FuzzReadHash(f *testing.F) {
 	for _, v := range vectors(f) {
 		f.Add(v.Hash)
 	}
-	said := map[string]bool{} // by errors, all of them: none depends on more of a text than which mistake it is
+	// said holds all error texts. An error depends on the kind of mistake, and on nothing else of a
+	// text.
+	said := map[string]bool{}
 	for _, text := range hostile() {
 		if _, err := password.ReadHash(text); err != nil {
 			said[err.Error()] = true

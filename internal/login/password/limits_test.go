@@ -37,7 +37,7 @@ func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
 		for range c.failures {
 			l.Spend(noon, "alice")
 		}
-		for range 2 { // asking takes nothing
+		for range 2 { // a call of Allowed takes nothing
 			if after, ok := l.Allowed(noon.Add(c.at), "alice"); after != c.after || ok != (c.after == 0) {
 				t.Errorf("%s: %v, %v, want %v", how, after, ok, c.after)
 			}
@@ -84,7 +84,7 @@ func TestAtMostKeysAreRemembered(t *testing.T) {
 	for _, key := range []string{"a", "b", "c", "d"} {
 		l.Spend(noon, key)
 	}
-	if allowed("a") { // and so it is the one that was asked for last
+	if allowed("a") { // it is then the most recently used key
 		t.Error("a key is forgotten though there is room")
 	}
 	l.Spend(noon, "e")

@@ -11,15 +11,16 @@ type plain string
 func (plain) text() string  { return "" }
 func (plain) memory() int64 { return defaults.memory() }
 
-// matches hashes for nothing: a comparison alone would answer in a microsecond, and so tell which users are stored plain and,
-// beside a decoy, which names are users. Digests are compared, because how long the password is may not show either.
+// matches also computes a hash that it does not need. A comparison alone would answer in a
+// microsecond. That would reveal which users have a plain password and, beside a decoy, which names
+// are users. It compares digests, because the length of the password must not show either.
 func (p plain) matches(presented string) bool {
 	decoy(presented)
 	want, got := sha256.Sum256([]byte(p)), sha256.Sum256([]byte(presented))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// nobody is what an unknown name has stored.
+// nobody is the stored password of an unknown name.
 type nobody struct{}
 
 func (nobody) text() string  { return "" }
@@ -30,5 +31,5 @@ func (nobody) matches(presented string) bool {
 	return false
 }
 
-// decoy costs what a check against a hash with the defaults costs.
+// decoy costs as much as a check against a hash with the defaults.
 func decoy(presented string) { defaults.of(presented, defaultTagLength) }

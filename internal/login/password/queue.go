@@ -5,30 +5,32 @@ import (
 	"slices"
 )
 
-// waiter is a check that waits for slots, or has them.
+// waiter is a check that waits for slots, or holds them.
 type waiter struct {
-	source  netip.Prefix
-	slots   int64
-	queued  bool
-	turn    chan bool // gets true when the check has its slots, false when it is sent away; it has room for one
-	running bool      // for the goroutine of the check alone
+	source netip.Prefix
+	slots  int64
+	queued bool
+	// turn receives true when the check has its slots, and false when it is displaced. It has room
+	// for one value.
+	turn    chan bool
+	running bool // for the goroutine of the check alone
 }
 
-// queue orders checks that wait. Sources take turns: each time it serves the oldest check of the source that was served
-// longest ago. So a source that sends many delays the check of another source by one of its own. It is not safe for
-// concurrent use.
+// queue orders waiting checks. Sources take turns: it always serves the oldest check of the source
+// that was served longest ago. A source that sends many checks therefore delays the check of
+// another source by one of its own. It is not safe for concurrent use.
 type queue struct {
-	lines []*line // the next turn first; none is empty
+	lines []*line // in the order of their turns; none is empty
 	size  int
 }
 
-// line holds the checks of one source that wait, the oldest first.
+// line holds the waiting checks of one source, the oldest first.
 type line struct {
 	source  netip.Prefix
 	waiters []*waiter
 }
 
-// of returns the line of a source; nil: none of it waits.
+// of returns the line of a source, or nil if none of its checks waits.
 func (q *queue) of(source netip.Prefix) *line {
 	for _, l := range q.lines {
 		if l.source == source {
@@ -38,7 +40,7 @@ func (q *queue) of(source netip.Prefix) *line {
 	return nil
 }
 
-// push adds a check behind those of its source. A source that had none gets its turn after all others.
+// push adds a check behind those of its source. A new source gets its turn after all others.
 func (q *queue) push(w *waiter) {
 	l := q.of(w.source)
 	if l == nil {
@@ -50,7 +52,7 @@ func (q *queue) push(w *waiter) {
 	q.size++
 }
 
-// next returns the check whose turn it is, and leaves it there; nil: none waits.
+// next returns the check whose turn it is, without removing it, or nil if none waits.
 func (q *queue) next() *waiter {
 	if len(q.lines) == 0 {
 		return nil
@@ -58,7 +60,7 @@ func (q *queue) next() *waiter {
 	return q.lines[0].waiters[0]
 }
 
-// pop removes the check whose turn it is. Its source has its next turn after all others.
+// pop removes the check whose turn it is. Its source gets its next turn after all others.
 func (q *queue) pop() *waiter {
 	w := q.next()
 	if w == nil {
@@ -69,7 +71,7 @@ func (q *queue) pop() *waiter {
 	return w
 }
 
-// remove removes a check that waits.
+// remove removes a waiting check.
 func (q *queue) remove(w *waiter) {
 	l := q.of(w.source)
 	l.waiters = slices.DeleteFunc(l.waiters, func(x *waiter) bool { return x == w })
@@ -80,8 +82,9 @@ func (q *queue) remove(w *waiter) {
 	q.size--
 }
 
-// displaced returns the check that has to go for one of another source when no more may wait: the youngest of the source
-// that has the most. It is nil where that source would then have less than the other one.
+// displaced returns the check to remove for a check of another source when no more may wait. It is
+// the youngest check of the source that has the most. It is nil if that source would then have less
+// than the other one.
 func (q *queue) displaced(by netip.Prefix) *waiter {
 	most, own := 0, 0
 	var longest *line

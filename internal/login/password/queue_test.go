@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// source is one of several.
+// source returns the source with that number.
 func source(name byte) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, name}), 32)
 }
 
-// filled is a queue of checks that came in that order; each letter is the source of one.
+// filled returns a queue of checks in order of arrival; each letter is the source of one check.
 func filled(came string) (q *queue, all []*waiter) {
 	q = &queue{}
 	for i := range len(came) {
-		w := &waiter{source: source(came[i]), slots: int64(i)} // slots number them
+		w := &waiter{source: source(came[i]), slots: int64(i)} // slots number the checks
 		q.push(w)
 		all = append(all, w)
 	}
@@ -65,7 +65,7 @@ func TestQueue_SourceIsServedInOrder(t *testing.T) {
 	}
 }
 
-// A source that comes back after its turn has its next one after all others that wait.
+// A source that comes back after its turn gets its next turn after all other waiting sources.
 func TestQueue_ReturningSourceGoesBehindOthers(t *testing.T) {
 	q, _ := filled("ab")
 	for range 3 {
@@ -108,7 +108,7 @@ func TestQueue_LongestLineMakesRoom(t *testing.T) {
 	for name, x := range map[string]struct {
 		came string
 		by   byte
-		want int // number of the one that goes; -1: none
+		want int // number of the check that is displaced; -1: none
 	}{
 		"nobody waits":                      {"", 'x', -1},
 		"one each":                          {"abc", 'x', -1},
@@ -126,13 +126,13 @@ func TestQueue_LongestLineMakesRoom(t *testing.T) {
 	}
 }
 
-// Whatever comes and leaves, nobody is lost, and between two checks of one source that waits each other one is served once at
-// most.
+// For every order of arrivals and departures no check is lost. Between two checks of one waiting
+// source, each other source is served at most once.
 func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		q, waiting := &queue{}, []*waiter{}
-		passed := map[netip.Prefix]map[netip.Prefix]int{} // by a source that waits: how often others were served meanwhile
+		passed := map[netip.Prefix]map[netip.Prefix]int{} // by waiting source: how often other sources were served meanwhile
 		for range 300 {
 			switch n := random.IntN(3); {
 			case n == 0 || len(waiting) == 0:

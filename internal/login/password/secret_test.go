@@ -16,10 +16,10 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// marked stands in every secret of these tests.
+// marked is part of every secret in these tests.
 const marked = "Zx7marked9qW"
 
-// leaks says whether out holds the mark in a common encoding.
+// leaks reports whether out holds the mark in a common encoding.
 func leaks(out string) bool {
 	decimal := strings.Trim(fmt.Sprint([]byte(marked)), "[]")
 	for _, form := range []string{
@@ -33,7 +33,7 @@ func leaks(out string) bool {
 	return false
 }
 
-// secrets are values that hold the mark, as they get into what is printed.
+// secrets returns values that hold the mark, in the forms in which code may print them.
 func secrets(t *testing.T) map[string]any {
 	secret := presented(t, marked)
 	filed := plain(t, marked)
@@ -89,7 +89,7 @@ func TestNoEncoderWritesASecret(t *testing.T) {
 	for how, value := range secrets(t) {
 		for encoder, encode := range encoders {
 			var out bytes.Buffer
-			err := encode(&out, value) // a refusal is as good as an empty answer
+			err := encode(&out, value) // an error is as good as an empty output
 			if leaks(out.String()) || err != nil && leaks(err.Error()) {
 				t.Errorf("%s of %s writes %q, %v", encoder, how, out.String(), err)
 			}
@@ -127,7 +127,7 @@ func TestNoErrorRepeatsWhatItIsAbout(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range vectors(t) { // the mark in place of each part of a good hash
+	for _, v := range vectors(t) { // the mark in place of each part of a valid hash
 		for _, between := range []string{"$", ",", "="} {
 			parts := strings.Split(v.Hash, between)
 			for i := range parts {

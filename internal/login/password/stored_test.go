@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// Parts of good hashes, to be put together badly.
+// Parts of valid hashes, to be combined into invalid hashes.
 const (
 	salt   = "c2FsdHNhbHRzYWx0c2FsdA"
 	tag    = "hrv8JyHFn7EQQ//q/FZCAg"
@@ -17,12 +17,12 @@ const (
 	argon2 = "$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + tag
 )
 
-// with is argon2id with these costs.
+// with returns an argon2id hash with these costs.
 func with(costs string) string { return "$argon2id$v=19$" + costs + "$" + salt + "$" + tag }
 
 func of(salt, tag string) string { return "$argon2id$v=19$m=64,t=1,p=1$" + salt + "$" + tag }
 
-// hostile are texts that ReadHash refuses.
+// hostile returns texts that ReadHash must reject.
 func hostile() map[string]string {
 	return map[string]string{
 		"nothing":                       "",
@@ -208,7 +208,8 @@ func TestAFingerprintChangesWithTheHashAlone(t *testing.T) {
 		}
 		seen[got] = v.Made
 	}
-	if got := hash(t, argon2).Fingerprint(); got != "bf5d667ca89ee5d0dc028322f20e2d2f" { // what is written in records must stay
+	// Stored fingerprints must stay valid.
+	if got := hash(t, argon2).Fingerprint(); got != "bf5d667ca89ee5d0dc028322f20e2d2f" {
 		t.Errorf("the fingerprint of a known hash has become %s", got)
 	}
 	if (password.Stored{}).Fingerprint() != "" || (password.Stored{}).Plain() || (password.Stored{}).Memory() != 19<<20 {

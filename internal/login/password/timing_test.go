@@ -8,11 +8,12 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// race is what two things took so far, run by turns.
+// race holds the durations of two alternating functions so far.
 type race [2][]time.Duration
 
-// run lets both run so many times more, and compares the medians of all that they took. Each is the first of a turn as often
-// as the other, or it would always be the same one that meets the garbage collector.
+// run runs both functions so many times more, and returns the ratio of the medians of all
+// durations. Each function is first equally often; otherwise always the same one would meet the
+// garbage collector.
 func (r *race) run(runs int, both [2]func()) float64 {
 	for n := range 2 * runs {
 		i := (n + n/2) % 2 // 0 1 1 0
@@ -25,8 +26,9 @@ func (r *race) run(runs int, both [2]func()) float64 {
 	return float64(r[0][len(r[0])/2]) / float64(r[1][len(r[1])/2])
 }
 
-// An answer that comes sooner would say which names are users, and how near a password is. The factor is generous, because
-// machines are busy; what it is meant to find, a check that was skipped, is a thousand times as fast.
+// A faster response would reveal which names are users, and how close a password is. The factor is
+// generous, because machines are busy. The test is meant to find a skipped check, which is a
+// thousand times as fast.
 func TestNoAnswerComesSoonerThanAWrongPassword(t *testing.T) {
 	right, wrong := presented(t, "correct horse battery staple"), presented(t, "wrong")
 	argon, cryptOf5 := hash(t, vectors(t)[1].Hash), hash(t, vectors(t)[6].Hash)

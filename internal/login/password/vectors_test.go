@@ -18,12 +18,12 @@ type vector struct {
 	Memory               int64
 }
 
-// slow says that one check of it is enough for a test.
+// slow reports whether one check of the vector is enough for a test.
 func (v vector) slow() bool {
 	return v.Memory > 1<<20 || strings.Contains(v.Hash, "p=16") || strings.HasPrefix(v.Hash, "$2y$10$")
 }
 
-// vectors are what other programs made of passwords; testdata/vectors.json says which.
+// vectors returns hashes that other programs made of passwords; testdata/vectors.json names them.
 func vectors(tb testing.TB) []vector {
 	tb.Helper()
 	raw, err := os.ReadFile("testdata/vectors.json")
@@ -67,7 +67,7 @@ func presented(tb testing.TB, text string) password.Secret {
 	return secret
 }
 
-// matches asks a Checker with nothing else to do.
+// matches runs a check on an idle Checker.
 func matches(tb testing.TB, stored password.Stored, secret password.Secret) bool {
 	tb.Helper()
 	ok, err := password.NewChecker(password.Options{}).Check(tb.Context(), password.Check{Stored: stored, Presented: secret})
@@ -112,7 +112,7 @@ func TestBcryptMatchesNothingThatItReadsTheBeginningOf(t *testing.T) {
 func TestAnythingChangedInAHashIsRefusedOrMatchesNoLonger(t *testing.T) {
 	for _, v := range vectors(t) {
 		if v.Memory > 64<<10 || strings.HasPrefix(v.Hash, "$2") && !strings.HasPrefix(v.Hash, "$2b$04$") {
-			continue // as the others, and slower
+			continue // like the others, but slower
 		}
 		for at := range v.Hash {
 			changed := []byte(v.Hash)
@@ -176,7 +176,7 @@ func TestWhatPresentedRefusesMatchesNothing(t *testing.T) {
 	for how, text := range map[string]string{
 		"nothing": "", "NUL": v.Password + "\x00", "NUL alone": "\x00", "not UTF-8": "\xff", "too long": strings.Repeat("x", 1025), "far too long": strings.Repeat("x", 10<<20),
 	} {
-		if secret, err := password.Presented(text); err != password.ErrMalformed { //nolint:errorlint // a constant, not one that wraps it
+		if secret, err := password.Presented(text); err != password.ErrMalformed { //nolint:errorlint // a constant, not wrapped
 			t.Errorf("%s gives %v", how, err)
 		} else if _, err := password.Hash(secret, strings.NewReader(strings.Repeat("s", 16))); !errors.Is(err, password.ErrMalformed) {
 			t.Errorf("the hash of %s gives %v", how, err)
@@ -222,7 +222,7 @@ func TestACheckTakesTheMemoryThatItSays(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		matches(t, stored, secret)
 		runtime.ReadMemStats(&after)
-		const other = 256 << 10 // the lanes' goroutines, the Checker, and whatever else runs
+		const other = 256 << 10 // the goroutines of the lanes, the Checker, and other allocations
 		if took := int64(after.TotalAlloc - before.TotalAlloc); took > stored.Memory()+other || took < stored.Memory()/2 {
 			t.Errorf("%s took %d bytes and said %d", how, took, stored.Memory())
 		}

@@ -1,12 +1,13 @@
-// Package recordtest is the one suite that every store of records must pass. Each sentence in it is something that the
-// operator relies on; each gets a store of its own, empty.
+// Package recordtest is the one conformance suite that every store of records must pass. Each
+// subtest is a sentence about something that the operator relies on, and gets an empty store of its
+// own.
 //
-//	adding.go    a record is what was added, and there is one of a name
-//	changing.go  what has changed meanwhile is changed by nobody
-//	retiring.go  what is gone is gone
-//	listing.go   whose a record is
-//	racing.go    all this where many try at once
+//	adding.go    a record equals the one that was added, and a name has one record
+//	changing.go  a change based on an outdated record is rejected
+//	retiring.go  a retired record is gone
+//	listing.go   which owner a record belongs to
+//	racing.go    the same under concurrent callers
 //
-// What is not here is not promised. Above all, a list may be behind: it is waited for, while a record that is read by its
-// name is as the same store wrote it last.
+// The suite promises nothing else. In particular, a list may be behind, so the suite waits for it.
+// A record that is read by its name is as the same store wrote it last.
 package recordtest

@@ -2,7 +2,7 @@ package recordtest
 
 import "github.com/apptoken/operator/internal/record"
 
-// of is a sample that another owner has.
+// of returns a sample with another owner.
 func of(label string, twist func(*record.Owner)) record.Record {
 	r := sample(label)
 	twist(&r.Owner)

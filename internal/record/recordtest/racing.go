@@ -7,10 +7,10 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// racers try the same thing at once.
+// racers is the number of concurrent callers.
 const racers = 8
 
-// race lets all racers go at once, and returns their errors when the last has ended.
+// race runs try in all racers at once, and returns their errors when the last one has ended.
 func race(try func(racer int) error) []error {
 	errs := make([]error, racers)
 	var ready, ended sync.WaitGroup
@@ -26,7 +26,7 @@ func race(try func(racer int) error) []error {
 	return errs
 }
 
-// one asserts that one racer won and that all others got that error, and returns the winner.
+// one asserts that one racer succeeded and that all others got that error, and returns the winner.
 func (s trial) one(errs []error, others error) int {
 	s.Helper()
 	winner := -1

@@ -6,7 +6,7 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// ways to retire, both of which these sentences are about.
+// retirements returns the ways to retire a record, both of which the subtests cover.
 func (s trial) retirements() map[string]func(context.Context, record.Record) error {
 	return map[string]func(context.Context, record.Record) error{"Retire": s.Retire, "RetireAnyway": s.RetireAnyway}
 }
@@ -30,7 +30,9 @@ var retiring = map[string]func(s trial){
 			for second, again := range s.retirements() {
 				r := s.added(sample(first + second))
 				s.done(first, retire(s.Context(), r))
-				s.lacks(r) // before: a deletion that comes too late undoes what the client knows of the one that it waits for
+				// Read before retiring again: a deletion of a record that is gone already undoes
+				// what the client knows of the deletion that it waits for.
+				s.lacks(r)
 				s.done(second+" after "+first, again(s.Context(), r))
 				s.lacks(r)
 			}
@@ -93,7 +95,7 @@ var retiring = map[string]func(s trial){
 				s.Errorf("%s: no error once the context is over", how)
 			}
 			s.holds(added)
-			// One that was built and not read says nothing of which version is meant.
+			// A record that was built and not read does not name the version that it means.
 			if err := retire(s.Context(), sample(how)); err == nil {
 				s.Errorf("%s: no error of a record that was not read from the store", how)
 			}

@@ -10,13 +10,14 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// noon is when every sample was issued.
+// noon is the instant at which every sample was issued.
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
 // indexer owns every sample.
 var indexer = record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "0d6c1a52-1"}
 
-// sample is the record of a credential which nobody has: its digest is of that label.
+// sample returns the record of a credential that no client has. Its digest is derived from the
+// label.
 func sample(label string) record.Record {
 	return record.Record{
 		Kind: token.Application, Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: indexer,
@@ -24,7 +25,7 @@ func sample(label string) record.Record {
 	}
 }
 
-// full is a sample of which every field says something that a store keeps.
+// full returns a sample in which every field that a store keeps is set.
 func full(label string) record.Record {
 	return twisted(sample(label), func(r *record.Record) {
 		r.Suspended = true
@@ -49,20 +50,23 @@ func full(label string) record.Record {
 	})
 }
 
-// twisted is a record with one twist. What the twist does to a list is done to a copy.
+// twisted returns a copy of a record that twist has modified. A twist that changes a list must
+// change a copy of it.
 func twisted(r record.Record, twist func(*record.Record)) record.Record {
 	twist(&r)
 	return r
 }
 
-// twin is the digest of another credential under the same name: the half that names do not show differs.
+// twin returns the digest of another credential under the same name: the half that names do not
+// contain differs.
 func twin(d token.Digest) token.Digest {
 	d[len(d)-1] ^= 1
 	return d
 }
 
-// kept are the fields that a store keeps as they were added. Of the others, LastUsedAt and LastUsedFrom come from whoever
-// sees the credential used, and CreatedAt from the store.
+// kept returns the fields that a store keeps as they were added. The others are LastUsedAt and
+// LastUsedFrom, which come from the replica that saw the use, and CreatedAt, which comes from the
+// store.
 func kept() []reflect.StructField {
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[record.Record]()) {
@@ -77,13 +81,14 @@ func kept() []reflect.StructField {
 	return fields
 }
 
-// equal asserts that two records agree in every field that a store keeps. Where there is no list, there is nil.
+// equal asserts that two records agree in every field that a store keeps. An absent list must be
+// nil.
 func (s trial) equal(what string, got, want record.Record) {
 	s.Helper()
 	for _, f := range kept() {
 		g, w := reflect.ValueOf(got).FieldByIndex(f.Index).Interface(), reflect.ValueOf(want).FieldByIndex(f.Index).Interface()
 		if at, ok := g.(time.Time); ok && at.Equal(w.(time.Time)) {
-			continue // in whatever zone
+			continue // in any zone
 		}
 		if !reflect.DeepEqual(inUTC(g), inUTC(w)) {
 			s.Errorf("%s: %s is %v, want %v", what, f.Name, g, w)
@@ -91,7 +96,7 @@ func (s trial) equal(what string, got, want record.Record) {
 	}
 }
 
-// inUTC is a value whose times are compared as instants.
+// inUTC returns a value with all times in UTC, so that they compare as instants.
 func inUTC(v any) any {
 	r, ok := v.(*record.Refresh)
 	if !ok || r == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// Store is what a store of records does. Its errors are those of package record.
+// Store is a store of records. Its errors are those of package record.
 type Store interface {
 	Add(ctx context.Context, r record.Record) (record.Record, error)
 	Change(ctx context.Context, before, after record.Record) (record.Record, error)
@@ -27,7 +27,7 @@ type Store interface {
 	Of(ctx context.Context, owner record.Owner) ([]record.Record, error)
 }
 
-// Run shows that what open opens is a store. Each call of open must return an empty one.
+// Run runs the suite against a store. Each call of open must return an empty one.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	for _, part := range []map[string]func(s trial){adding, changing, retiring, listing, racing} {
 		for _, sentence := range slices.Sorted(maps.Keys(part)) {
@@ -39,7 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	}
 }
 
-// trial is a store on trial.
+// trial is a store under test.
 type trial struct {
 	*testing.T
 	Store
@@ -59,7 +59,7 @@ func (s trial) added(r record.Record) record.Record {
 	return s.must(s.Add(s.Context(), r))
 }
 
-// changed changes a record, and returns how it is then.
+// changed changes a record, and returns its new state.
 func (s trial) changed(before record.Record, twist func(*record.Record)) record.Record {
 	s.Helper()
 	return s.must(s.Change(s.Context(), before, twisted(before, twist)))
@@ -73,7 +73,7 @@ func (s trial) done(what string, err error) {
 	}
 }
 
-// fails asserts that the error is that one.
+// fails asserts that err is want.
 func (s trial) fails(what string, err, want error) {
 	s.Helper()
 	if !errors.Is(err, want) {
@@ -81,7 +81,7 @@ func (s trial) fails(what string, err, want error) {
 	}
 }
 
-// holds asserts that the store has this record, by whichever way it is asked for.
+// holds asserts that the store returns this record, by each way to read it.
 func (s trial) holds(want record.Record) {
 	s.Helper()
 	for way, got := range s.ways(want) {
@@ -93,7 +93,7 @@ func (s trial) holds(want record.Record) {
 	}
 }
 
-// lacks asserts that the store has no such record, by whichever way it is asked for.
+// lacks asserts that the store has no such record, by each way to read it.
 func (s trial) lacks(r record.Record) {
 	s.Helper()
 	for way, got := range s.ways(r) {
@@ -116,7 +116,7 @@ func (s trial) ways(r record.Record) map[string]answer {
 	}
 }
 
-// lists waits until the records of an owner are those, and no others.
+// lists waits until the store lists exactly these records for an owner.
 func (s trial) lists(owner record.Owner, want ...record.Record) {
 	s.Helper()
 	var got []string

@@ -1,5 +1,6 @@
-// Package verifytest holds the vectors that every door answers alike: credentials, what is known of them, and what
-// becomes of them. They are in vectors.json, for other implementations too.
+// Package verifytest holds the vectors to which every verification endpoint responds alike:
+// credentials, the observed state, and the verdicts. They are in vectors.json, for other
+// implementations too.
 package verifytest
 
 import (
@@ -23,21 +24,21 @@ import (
 //go:embed vectors.json
 var text []byte
 
-// Vector is a credential, or the headers that it comes in, with what follows.
+// Vector is a credential, or the headers that carry it, with the expected result.
 type Vector struct {
 	Name       string              `json:"name"`
 	Credential *string             `json:"credential"` // {name} stands for the token of that name
 	Headers    map[string][]string `json:"headers"`    // in place of a credential
 	Source     string              `json:"source"`     // address; empty: unknown
-	Session    string              `json:"session"`    // session id that goes with the credential
+	Session    string              `json:"session"`    // session ID that goes with the credential
 	Requires   struct {
 		Permissions []string `json:"permissions"`
 		Roles       []string `json:"roles"`
 		Clients     []string `json:"clients"`
 	} `json:"requires"`
 	Verdict string `json:"verdict"`
-	// Bare is the verdict where neither source nor session is known, nor anything required. Empty: the same, or Good where
-	// something was missing.
+	// Bare is the verdict if neither source nor session is known, and nothing is required. If it is
+	// empty, it is the same verdict, or Good if something was missing.
 	Bare string `json:"bare"`
 
 	Kind        string    `json:"kind"` // empty: Application
@@ -50,15 +51,16 @@ type Vector struct {
 	ExpiresAt   time.Time `json:"expiresAt"`
 }
 
-// Path is a path at which a gateway asks, with the status of the answer.
+// Path is a path that a gateway asks about, with the status of the response.
 type Path struct {
 	Name   string `json:"name"`
 	Path   string `json:"path"`
-	Token  string `json:"token"` // name of the token that is presented; empty: none
+	Token  string `json:"token"` // name of the token to present; empty: none
 	Status int    `json:"status"`
 }
 
-// BareVerdict is the verdict of a door that knows no source and no session, and requires nothing.
+// BareVerdict returns the verdict of an endpoint that knows no source and no session, and requires
+// nothing.
 func (v Vector) BareVerdict() string {
 	switch {
 	case v.Bare != "":
@@ -70,7 +72,7 @@ func (v Vector) BareVerdict() string {
 	}
 }
 
-// Facts are what a door knows that sees all.
+// Facts returns the facts that an endpoint knows if it sees the whole request.
 func (v Vector) Facts() verify.Facts {
 	f := verify.Facts{
 		Permissions: v.Requires.Permissions, Roles: v.Requires.Roles, Clients: v.Requires.Clients, Session: v.Session,
@@ -81,7 +83,7 @@ func (v Vector) Facts() verify.Facts {
 	return f
 }
 
-// HTTPHeaders are those of a request that presents what the vector does.
+// HTTPHeaders returns the headers of a request that presents the vector's credential.
 func (v Vector) HTTPHeaders() http.Header {
 	h := http.Header{}
 	if v.Session != "" {
@@ -96,7 +98,7 @@ func (v Vector) HTTPHeaders() http.Header {
 	return h
 }
 
-// World is what the vectors are about.
+// World is the state that the vectors refer to.
 type World struct {
 	Now     time.Time
 	Index   *verify.Index
@@ -107,7 +109,7 @@ type World struct {
 	Users   map[string]verify.User
 }
 
-// fill puts tokens, and padding, in the places that are kept for them.
+// fill replaces the placeholders for tokens and for padding.
 func (w *World) fill(s string) string {
 	for name, tok := range w.Tokens {
 		s = strings.ReplaceAll(s, "{"+name+"}", tok)
@@ -138,7 +140,7 @@ func kindOf(t testing.TB, name string) token.Kind {
 	return 0
 }
 
-// Mint makes the token that belongs to a seed, the same each time. Nothing outside of tests would take it.
+// Mint returns the token that belongs to a seed, the same each time. Only tests accept it.
 func Mint(t testing.TB, kind token.Kind, seed string) token.Token {
 	t.Helper()
 	minted, err := token.Mint(kind, entropy(seed))
@@ -150,7 +152,7 @@ func Mint(t testing.TB, kind token.Kind, seed string) token.Token {
 
 func entropy(seed string) io.Reader { return rand.NewChaCha8(sha256.Sum256([]byte(seed))) }
 
-// Same says how an identity differs from what the vector says; nil if it does not.
+// Same returns how an identity differs from the vector's, or nil if it does not.
 func (v Vector) Same(who verify.Identity) error {
 	kind := v.Kind
 	if kind == "" {

@@ -38,7 +38,7 @@ type file struct {
 	Paths   []Path            `json:"paths"`
 }
 
-// grants is a grant of a client: of roles to namespaces, by name or by a label that they all have.
+// grants is a grant of a client: of roles to namespaces, by name or by a common label.
 type grants struct {
 	Namespaces []string          `json:"namespaces"`
 	Labels     map[string]string `json:"labels"`
@@ -61,7 +61,7 @@ func draw(all []grants) func(namespace string, labels map[string]string) ([]stri
 	}
 }
 
-// issued is a token as its record knows it. It was issued an hour ago.
+// issued is a token with the fields of its record. It was issued an hour ago.
 type issued struct {
 	Kind         string    `json:"kind"` // empty: Application
 	Unstored     bool      `json:"unstored"`
@@ -79,12 +79,12 @@ type issued struct {
 	SupersededAt time.Time `json:"supersededAt"`
 	ExpiresAt    time.Time `json:"expiresAt"`
 	Credential   string    `json:"credential"` // fingerprint of the password that opened it
-	Session      string    `json:"session"`    // session id, of which the record keeps a digest
+	Session      string    `json:"session"`    // session ID, of which the record stores a digest
 	Idle         string    `json:"idle"`
-	LastUsedAt   time.Time `json:"lastUsedAt"` // as the store knows it
+	LastUsedAt   time.Time `json:"lastUsedAt"` // in the API server
 }
 
-// record of a token.
+// record returns the record of a token.
 func (i issued) record(t testing.TB, minted token.Token, now time.Time) record.Record {
 	t.Helper()
 	owner := record.Owner{Kind: "ApplicationToken", Name: i.Owner, UID: "uid-of-" + i.Owner}
@@ -111,7 +111,7 @@ func (i issued) record(t testing.TB, minted token.Token, now time.Time) record.R
 	return r
 }
 
-// Load builds the world of the vectors.
+// Load builds the state that the vectors refer to.
 func Load(t testing.TB) *World {
 	t.Helper()
 	var f file
