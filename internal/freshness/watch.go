@@ -51,7 +51,7 @@ func (w *Watches) Signs() []Sign {
 
 // Watch is one watch, across its connections. It is safe for concurrent use.
 //
-// Its signs are events, bookmarks, and a connection that begins at the newest version. A new
+// Its signs are events, bookmarks, lists, and a connection that begins at the newest version. A new
 // connection alone is no sign, because a proxy may hold back its data. A list is no sign after a
 // connection has failed, because it may be the last for long.
 type Watch struct {
