@@ -50,7 +50,7 @@ type Token struct {
 	Object       string // its name
 	Client       string
 	User         string // empty: the token belongs to the client
-	Declared     bool   // declared by a manifest outside the operator's own namespace; its token is in a Secret
+	Declared     bool   // by a manifest outside the operator's namespace; its token is in a Secret
 	ID           string // of the current version, as verification returns it; empty if there is none
 	Hint         string
 	State        string // Active, Suspended or Revoked

@@ -109,8 +109,8 @@ type order struct {
 	mu     sync.Mutex
 	wakes  bool // wake is waiting
 	turns  *turns
-	asked  map[reconcile.Request]int // the highest priority since an item was last handed out; absent: none was given
-	handed map[reconcile.Request]int // the priorities of items that were handed out, until GetWithPriority reads them
+	asked  map[reconcile.Request]int // highest priority since an item was last handed out; absent: none given
+	handed map[reconcile.Request]int // priorities of handed-out items, until GetWithPriority reads them
 }
 
 func (o *order) ask(item reconcile.Request, priority int) {

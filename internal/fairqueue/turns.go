@@ -27,13 +27,13 @@ const (
 // turns orders items. It is not safe for concurrent use. The zero value is not ready to use; call
 // newTurns.
 type turns struct {
-	share      int                             // maximum number of items of one namespace that are handed out at a time
+	share      int                             // maximum number of handed-out items of one namespace
 	out        map[reconcile.Request]time.Time // items that are handed out, and since when
 	light      [2]served                       // the last two namespaces without a backlog, the latest first
 	items      map[reconcile.Request]*entry
 	namespaces map[string]*namespace
 	ring       *list.List         // of *namespace: those that are eligible, the next turn first
-	classes    map[int]*list.List // of *namespace by priority: those in the ring that have items of it, the next turn first
+	classes    map[int]*list.List // of *namespace by priority: those in the ring with items of it, the next turn first
 	eligible   int                // number of waiting items of the namespaces in the ring
 	byRing     bool               // the next pop follows the ring, not the priority
 }

@@ -11,7 +11,7 @@ const maxLost = time.Minute
 // Limits are the times for which a replica continues to verify.
 type Limits struct {
 	Lost   time.Duration // with a broken watch, while the API server answers
-	Silent time.Duration // with a connected watch that shows no sign, while the API server answers; at least Lost
+	Silent time.Duration // with a connected watch without a sign, while the API server answers; at least Lost
 	Outage time.Duration // without an answer of the API server; 0: no limit
 }
 
@@ -39,8 +39,8 @@ type Finding struct {
 	Open    bool      // the replica may continue to verify, unless Limits.Outage has passed since Contact
 	Fresh   bool      // the replica is open, and the API server answered since the beat before
 	Contact time.Time // when the API server last answered
-	Lost    []string  // kinds whose watches are lost, in alphabetical order
-	Behind  []string  // kinds whose watches have shown no sign since an outage longer than Limits.Outage, in alphabetical order
+	Lost    []string  // kinds whose watches are lost, sorted
+	Behind  []string  // kinds whose watches show no sign since an outage longer than Limits.Outage, sorted
 }
 
 // Monitor evaluates the watches at each beat. The zero Monitor with Limits is ready to use. It is
@@ -50,8 +50,8 @@ type Monitor struct {
 
 	last    time.Time                // the beat before
 	contact time.Time                // when the API server last answered
-	resumed time.Time                // the end of the last outage longer than Limits.Outage; zero: none, or every watch has shown a sign since
-	unseen  map[string]time.Duration // how long the API server answered while the watch on a kind showed no sign
+	resumed time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
+	unseen  map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
 
 // Beat evaluates the watches at the instant now. It gets whether the API server answered a read,

@@ -84,7 +84,7 @@ type Desired struct {
 	// SelfForbidden rejects such requests.
 	SelfRequest   string
 	SelfForbidden bool
-	Answered      bool      // each version is delivered in a response of the HTTP API, and none is issued here
+	Answered      bool      // delivered in responses of the HTTP API; nothing is issued here
 	Since         time.Time // when the token was declared
 	Retire        Retire
 	Spread        float64 // in [0, 1): the position among tokens that rotate at the same instant
@@ -165,7 +165,7 @@ type Observed struct {
 	Former  bool // a managed Secret exists under a name that the spec asked for before
 	Current *Version
 	Others  []Version
-	Rollout string // a consumer whose rollout for the current version is incomplete; empty: none, or not observed
+	Rollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
 	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
 	// outage of the API server. The zero time means that the records are complete.
 	UsesKnownFrom time.Time
@@ -187,10 +187,10 @@ type Action int
 
 const (
 	Nothing   Action = iota
-	Issue            // mint a version, record it, write it to the Secret; Plan.Version is its predecessor, if set
+	Issue            // mint a version, record it, write it to the Secret; its predecessor is Plan.Version
 	Replace          // mint Plan.Version again, in its place: the caller did not receive it
 	Supersede        // mark Plan.Version as superseded at Plan.SupersededAt, with its end at Plan.ExpiresAt
-	Change           // set the owner, the desired grants, Plan.IssuedAt and Plan.ExpiresAt on the record of Plan.Version
+	Change           // set owner, desired grants, Plan.IssuedAt and Plan.ExpiresAt on the record of Plan.Version
 	RetireOne        // delete the record of Plan.Version
 	RetireAll        // delete every record, and the Secret if the operator manages it
 	Render           // write the Secret again with the token that it holds
