@@ -51,8 +51,8 @@ type TokenState string
 const (
 	// TokenActive accepts the token.
 	TokenActive TokenState = "Active"
-	// TokenSuspended rejects the token until the state is Active again. Its versions and its Secret
-	// stay.
+	// TokenSuspended rejects the token until the state is Active again. Its current version and its
+	// Secret stay.
 	TokenSuspended TokenState = "Suspended"
 	// TokenRevoked ends every version of the token for good and deletes its Secret.
 	TokenRevoked TokenState = "Revoked"
@@ -151,9 +151,9 @@ type Rotation struct {
 	// later by up to a tenth of the interval, at most one minute.
 	// +optional
 	Every PositiveDuration `json:"every,omitempty"`
-	// schedule rotates the token at the instants of a cron expression of five fields, such as "0 3
-	// * * 1". It may also be @hourly, @daily, @weekly, @monthly or @yearly. Rotations are spread:
-	// each comes up to one minute later.
+	// schedule rotates the token at the instants of a cron expression of five fields, such as
+	// "0 3 * * 1". It may also be @hourly, @daily, @weekly, @monthly or @yearly. Rotations are
+	// spread: each comes up to one minute later.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -216,8 +216,8 @@ type SecretTemplate struct {
 	Name ObjectName `json:"name,omitempty"`
 	// data holds a template for each key of the Secret. Templates may use the values {{ .Token }},
 	// {{ .Hint }}, {{ .Client }}, {{ .Name }}, {{ .Namespace }}, {{ .Roles }}, {{ .Permissions }},
-	// {{ .Version }}, {{ .IssuedAt }}, {{ .ExpiresAt }}. Defaults to the single key token with {{
-	// .Token }}.
+	// {{ .Version }}, {{ .IssuedAt }}, {{ .ExpiresAt }}. Defaults to the single key token with
+	// {{ .Token }}.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=32

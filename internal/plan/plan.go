@@ -24,8 +24,8 @@ const (
 	AfterOverlap             // at Max only
 )
 
-// Retire holds the deadlines of predecessors. All three durations count from the supersession.
-// Quiet counts from the last use if that was later.
+// Retire is the rule by which predecessors are retired. All three durations count from the
+// supersession. Quiet counts from the last use if that was later.
 type Retire struct {
 	When  When
 	Min   time.Duration

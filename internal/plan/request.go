@@ -32,7 +32,7 @@ func (r Request) why() Why {
 const (
 	Requested           Why = "Requested"
 	RequestRetried      Why = "RequestRetried"
-	RequestDone         Why = "RequestDone"      // the time for a retry is over
+	RequestDone         Why = "RequestDone"      // too late for a retry: used, rotated, or RetryTime is over
 	RequestUnknown      Why = "RequestUnknown"   // the version was made for another request
 	HolderSuperseded    Why = "HolderSuperseded" // the holder's version has a successor
 	SelfForbidden       Why = "SelfRotationForbidden"
