@@ -2,8 +2,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ApplicationToken is a long-lived credential that one program presents to another. The operator issues it into a
-// Secret, vouches for it with a TokenRecord, and rotates it by cloning: the predecessor stays good for an overlap.
+// ApplicationToken is a long-lived credential that one program presents to another. The operator
+// issues it into a Secret, records its digest in a TokenRecord, and rotates it by cloning: the
+// predecessor stays valid for an overlap.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -27,10 +28,10 @@ type ApplicationToken struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	// spec is the token that is wanted.
+	// spec is the desired state of the token.
 	// +required
 	Spec ApplicationTokenSpec `json:"spec,omitzero"`
-	// status is the token that there is.
+	// status is the observed state of the token.
 	// +optional
 	Status ApplicationTokenStatus `json:"status,omitzero"`
 }
@@ -43,87 +44,96 @@ type ApplicationTokenList struct {
 	Items           []ApplicationToken `json:"items"`
 }
 
-// TokenState switches an ApplicationToken.
+// TokenState is the desired state of an ApplicationToken as a whole.
 // +kubebuilder:validation:Enum=Active;Suspended;Revoked
 type TokenState string
 
 const (
-	// TokenActive lets the token be used.
+	// TokenActive accepts the token.
 	TokenActive TokenState = "Active"
-	// TokenSuspended refuses it until the state is Active again; nothing is lost meanwhile.
+	// TokenSuspended rejects the token until the state is Active again. Its current version and its
+	// Secret stay.
 	TokenSuspended TokenState = "Suspended"
-	// TokenRevoked ends every version of it for good, and deletes its Secret.
+	// TokenRevoked ends every version of the token for good and deletes its Secret.
 	TokenRevoked TokenState = "Revoked"
 )
 
-// Delivery says how the plaintext reaches whoever uses the token.
+// Delivery is the way in which the plaintext reaches the consumer of the token.
 // +kubebuilder:validation:Enum=Secret;Response
 type Delivery string
 
 const (
-	// DeliverySecret writes it to a Secret.
+	// DeliverySecret writes the token to a Secret.
 	DeliverySecret Delivery = "Secret"
-	// DeliveryResponse shows it once, in the answer of the HTTP API that made it.
+	// DeliveryResponse returns the token once, in the response of the HTTP API that made it.
 	DeliveryResponse Delivery = "Response"
 )
 
-// ApplicationTokenSpec is the token that is wanted.
+// ApplicationTokenSpec is the desired state of an ApplicationToken.
 // +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="give exactly one of clientRef, userRef and cloneFrom"
 // +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
 // +kubebuilder:validation:XValidation:rule="!has(self.userRef) || (!has(self.roles) && !has(self.permissions))",message="a token of a user has what the user has; leave roles and permissions out"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",fieldPath=".state",message="a revoked token stays revoked; delete it and declare a new one"
 type ApplicationTokenSpec struct {
-	// clientRef names the Client that the token speaks for.
+	// clientRef names the Client that the token acts for.
 	// +optional
 	ClientRef *Reference `json:"clientRef,omitempty"`
-	// userRef names the User that the token speaks for, whose permissions it shares as they are at each verification.
+	// userRef names the User that the token acts for. The token has the permissions that the User
+	// has at each verification.
 	// +optional
 	UserRef *UserReference `json:"userRef,omitempty"`
-	// cloneFrom names an ApplicationToken of this namespace whose grants the new token takes over at its first issue.
-	// From then on the two live their own lives.
+	// cloneFrom names an ApplicationToken of this namespace. The new token copies its grants at the
+	// first issue. From then on the two tokens are independent.
 	// +optional
 	CloneFrom *Reference `json:"cloneFrom,omitempty"`
 
-	// roles of the token, out of those that the client grants to this namespace. A token has what is listed and no more.
+	// roles of the token, out of those that the client grants to this namespace. The token has the
+	// listed roles and no others.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// permissions beside the roles, each held by one of the roles that the client grants to this namespace.
+	// permissions of the token besides its roles. Each must be held by one of the roles that the
+	// client grants to this namespace.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
 	Permissions []Permission `json:"permissions,omitempty"`
 
-	// state Suspended refuses the token until it is Active again; Revoked ends it for good. Defaults to Active.
+	// state Suspended rejects the token until it is Active again. Revoked ends it for good.
+	// Defaults to Active.
 	// +optional
 	// +kubebuilder:default=Active
 	State TokenState `json:"state,omitempty"`
 
-	// lifetime of each version of the token. Absent: a version does not expire.
+	// lifetime of each version of the token. If absent, versions do not expire.
 	// +optional
 	Lifetime PositiveDuration `json:"lifetime,omitempty"`
 
-	// rotation says when a new version takes over. Absent: never.
+	// rotation sets when a new version replaces the current one. If absent, the token is not
+	// rotated on a schedule.
 	// +optional
 	Rotation Rotation `json:"rotation,omitzero"`
 
-	// sourceRanges are the addresses from which the token is accepted. Empty: from everywhere.
+	// sourceRanges are the addresses from which the token is accepted. If empty, it is accepted
+	// from everywhere.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
 
-	// delivery Secret writes the token to a Secret. Response is for tokens made through the HTTP API. Defaults to Secret.
+	// delivery Secret writes the token to a Secret. Response is for tokens that are made through
+	// the HTTP API. Defaults to Secret.
 	// +optional
 	// +kubebuilder:default=Secret
 	Delivery Delivery `json:"delivery,omitempty"`
 
-	// secret is the Secret that holds the token.
+	// secret describes the Secret that holds the token.
 	// +optional
 	Secret SecretTemplate `json:"secret,omitzero"`
 
-	// restart names the consumers that read the token once, at their start: each is restarted once per version.
+	// restart names the consumers that read the token only at their start. Each is restarted once
+	// per version.
 	// +optional
 	// +listType=map
 	// +listMapKey=kind
@@ -132,17 +142,18 @@ type ApplicationTokenSpec struct {
 	Restart []RestartTarget `json:"restart,omitempty"`
 }
 
-// Rotation says when a new version takes over, and when the one before goes.
+// Rotation sets when a new version replaces the current one, and when its predecessor is retired.
 // +kubebuilder:validation:XValidation:rule="!(has(self.every) && has(self.schedule))",message="give every or schedule, not both"
 // +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",fieldPath=".timeZone",message="goes with schedule; leave it out, or give a schedule"
 // +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || [self.every, self.retire.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.retire.maxOverlap) <= duration(self.every)",fieldPath=".retire.maxOverlap",message="is longer than every; shorten the overlap or lengthen the interval"
 type Rotation struct {
-	// every is how long a version serves before it is cloned. Tokens are spread: each rotates up to a tenth of the
-	// interval, one minute at most, later.
+	// every is the interval after which a version is replaced. Rotations are spread: each comes
+	// later by up to a tenth of the interval, at most one minute.
 	// +optional
 	Every PositiveDuration `json:"every,omitempty"`
-	// schedule rotates at the instants of a cron expression of five fields, such as "0 3 * * 1", or of @hourly, @daily,
-	// @weekly, @monthly, @yearly; up to one minute later, so that tokens are spread.
+	// schedule rotates the token at the instants of a cron expression of five fields, such as
+	// "0 3 * * 1". It may also be @hourly, @daily, @weekly, @monthly or @yearly. Rotations are
+	// spread: each comes up to one minute later.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -152,44 +163,48 @@ type Rotation struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`
 	TimeZone string `json:"timeZone,omitempty"`
-	// trigger rotates once, now, whenever its value changes. Any text will do: a number, a date, a ticket.
+	// trigger rotates the token once, now, whenever its value changes. Any text is valid: a number,
+	// a date, a ticket.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Trigger string `json:"trigger,omitempty"`
-	// retire says when the version before goes.
+	// retire sets when a predecessor is retired.
 	// +optional
 	Retire *Retire `json:"retire,omitempty"`
 }
 
-// RetireWhen says what ends a predecessor.
+// RetireWhen is the rule that ends a predecessor.
 // +kubebuilder:validation:Enum=Unused;AfterOverlap
 type RetireWhen string
 
 const (
-	// RetireUnused ends it when its successor is used and it has gone out of use itself, and at
-	// maxOverlap in any case.
+	// RetireUnused ends a predecessor once its successor is used and it is out of use itself, and
+	// at maxOverlap in any case.
 	RetireUnused RetireWhen = "Unused"
-	// RetireAfterOverlap ends it at maxOverlap.
+	// RetireAfterOverlap ends a predecessor at maxOverlap.
 	RetireAfterOverlap RetireWhen = "AfterOverlap"
 )
 
-// Retire says when a predecessor goes. At most three predecessors are kept, whatever it says.
+// Retire sets when a predecessor is retired. At most three predecessors are kept, whatever it sets.
 // +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || [self.minOverlap, self.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.minOverlap) <= duration(self.maxOverlap)",fieldPath=".minOverlap",message="is longer than maxOverlap; shorten the one or lengthen the other"
 type Retire struct {
-	// when Unused: minOverlap has passed, a successor has been used, and the predecessor was not
-	// used for quietPeriod since the rotation; without that evidence it stays until maxOverlap.
-	// AfterOverlap: at maxOverlap. Defaults to Unused.
+	// when sets what ends a predecessor. With Unused, it ends once minOverlap has passed, a
+	// successor has been used, and the predecessor was unused for quietPeriod since the rotation.
+	// Without that evidence it stays until maxOverlap. With AfterOverlap, it ends at maxOverlap.
+	// Defaults to Unused.
 	// +optional
 	// +kubebuilder:default=Unused
 	When RetireWhen `json:"when,omitempty"`
-	// minOverlap is how long a predecessor stays in any case. Defaults to 10m, or to maxOverlap where that is shorter.
+	// minOverlap is how long a predecessor stays valid in any case. Defaults to 10m, or to
+	// maxOverlap where that is shorter.
 	// +optional
 	MinOverlap Duration `json:"minOverlap,omitempty"`
-	// quietPeriod is how long a predecessor must go without use before it may go, counted from the
+	// quietPeriod is how long a predecessor must be unused before it may end, counted from the
 	// rotation at the earliest. Defaults to 1h.
 	// +optional
 	QuietPeriod Duration `json:"quietPeriod,omitempty"`
-	// maxOverlap is how long a predecessor stays at most, used or not. Defaults to 24h, or to every where that is shorter.
+	// maxOverlap is how long a predecessor stays valid at most, used or not. Defaults to 24h, or to
+	// every where that is shorter.
 	// +optional
 	MaxOverlap PositiveDuration `json:"maxOverlap,omitempty"`
 }
@@ -199,20 +214,21 @@ type SecretTemplate struct {
 	// name of the Secret, in the token's namespace. Defaults to the token's name.
 	// +optional
 	Name ObjectName `json:"name,omitempty"`
-	// data holds a template for each key, over the token's own values: {{ .Token }}, {{ .Hint }}, {{ .Client }},
-	// {{ .Name }}, {{ .Namespace }}, {{ .Roles }}, {{ .Permissions }}, {{ .Version }}, {{ .IssuedAt }}, {{ .ExpiresAt }}.
-	// Defaults to the one key token with {{ .Token }}.
+	// data holds a template for each key of the Secret. Templates may use the values {{ .Token }},
+	// {{ .Hint }}, {{ .Client }}, {{ .Name }}, {{ .Namespace }}, {{ .Roles }}, {{ .Permissions }},
+	// {{ .Version }}, {{ .IssuedAt }}, {{ .ExpiresAt }}. Defaults to the single key token with
+	// {{ .Token }}.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[-._a-zA-Z0-9]{1,253}$') && !k.matches('^[.]([.].*)?$'))",message="each key must be one that a Secret can have: at most 253 letters, digits, -, _ and ."
 	Data map[string]Template `json:"data,omitempty"`
-	// labels of the Secret, beside the operator's own.
+	// labels of the Secret, besides those of the operator.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="each key must be one that a label can have, such as team or example.com/team"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
-	// annotations of the Secret, beside the operator's own.
+	// annotations of the Secret, besides those of the operator.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !format.qualifiedName().validate(k).hasValue())",message="each key must be one that an annotation can have, such as team or example.com/team"
@@ -245,7 +261,7 @@ const (
 	RestartDaemonSet RestartKind = "DaemonSet"
 )
 
-// RestartTarget is a workload of the token's namespace.
+// RestartTarget is a workload in the token's namespace.
 type RestartTarget struct {
 	// kind of the workload.
 	// +required
@@ -255,52 +271,54 @@ type RestartTarget struct {
 	Name ObjectName `json:"name,omitempty"`
 }
 
-// ApplicationTokenStatus is the token that there is.
+// ApplicationTokenStatus is the observed state of an ApplicationToken.
 type ApplicationTokenStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions of the token; Ready sums up.
+	// conditions of the token. Ready summarizes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// client that the token speaks for; of a user's, the account, which stays once the token is issued.
+	// client that the token acts for. For a token of a user it is the account, which stays the same
+	// once the token is issued.
 	// +optional
 	Client string `json:"client,omitempty"`
-	// user that the token speaks for; empty: it speaks for the client alone.
+	// user that the token acts for. If empty, the token acts for the client alone.
 	// +optional
 	User string `json:"user,omitempty"`
-	// cloned is what was taken over from the source that cloneFrom names.
+	// cloned holds the grants that were copied from the token that cloneFrom names.
 	// +optional
 	Cloned *ClonedGrants `json:"cloned,omitempty"`
-	// current is the version in the Secret.
+	// current is the version in the Secret, or the version that was delivered in a response.
 	// +optional
 	Current *CurrentVersion `json:"current,omitempty"`
-	// predecessors are the versions before it that are still good, the newest first.
+	// predecessors are the earlier versions that are still valid, newest first.
 	// +optional
 	// +listType=atomic
 	Predecessors []PredecessorVersion `json:"predecessors,omitempty"`
-	// nextRotation is when the next version takes over.
+	// nextRotation is when the next version is due.
 	// +optional
 	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
-	// rotations counts the versions that took over from another.
+	// rotations counts the versions that replaced another version.
 	// +optional
 	Rotations int64 `json:"rotations"`
 	// secretName is the Secret that holds the token.
 	// +optional
 	SecretName string `json:"secretName,omitempty"`
-	// restarted is the record of the version that the restart targets were last restarted for.
+	// restarted is the record of the version for which the restart targets were last restarted.
 	// +optional
 	Restarted string `json:"restarted,omitempty"`
 }
 
-// ClonedGrants is what a token took over from its source. It stays when the source changes or goes.
+// ClonedGrants holds the grants that a token copied from its source. They stay when the source
+// changes or is deleted.
 type ClonedGrants struct {
 	// from is the name of the source.
 	// +required
 	From string `json:"from"`
-	// client that the source spoke for.
+	// client that the source acted for.
 	// +required
 	Client string `json:"client"`
 	// roles of the source.
@@ -308,7 +326,7 @@ type ClonedGrants struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// permissions of the source beside its roles.
+	// permissions of the source besides its roles.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
@@ -320,43 +338,44 @@ type ClonedGrants struct {
 	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
 }
 
-// CurrentVersion is the version in the Secret.
+// CurrentVersion is the version in the Secret, or the version that was delivered in a response.
 type CurrentVersion struct {
-	// record is the name of the TokenRecord that vouches for it.
+	// record is the name of its TokenRecord.
 	// +required
 	Record string `json:"record"`
-	// hint is what people may see of it.
+	// hint is the part of the version that may be shown: an ellipsis and four of its characters.
 	// +required
 	Hint string `json:"hint"`
-	// issuedAt is when it was made.
+	// issuedAt is when the version was issued.
 	// +required
 	IssuedAt metav1.Time `json:"issuedAt"`
-	// expiresAt is the first instant at which it is refused. Absent: it does not expire.
+	// expiresAt is the first instant at which the version is rejected. If absent, it does not
+	// expire.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
-	// lastUsedAt is when it was last accepted, as far as it has been written.
+	// lastUsedAt is when the version was last accepted, as far as recorded. It lags behind use.
 	// +optional
 	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
-	// lastUsedFrom is the address that it was last accepted from.
+	// lastUsedFrom is the address from which the version was last accepted.
 	// +optional
 	LastUsedFrom string `json:"lastUsedFrom,omitempty"`
 }
 
-// PredecessorVersion is a version that a successor took over from.
+// PredecessorVersion is an earlier version that has a successor and is still valid.
 type PredecessorVersion struct {
-	// record is the name of the TokenRecord that vouches for it.
+	// record is the name of its TokenRecord.
 	// +required
 	Record string `json:"record"`
-	// hint is what people may see of it.
+	// hint is the part of the version that may be shown: an ellipsis and four of its characters.
 	// +required
 	Hint string `json:"hint"`
-	// retiresAt is when it goes at the latest.
+	// retiresAt is when the version ends at the latest.
 	// +optional
 	RetiresAt *metav1.Time `json:"retiresAt,omitempty"`
-	// lastUsedAt is when it was last accepted, as far as it has been written.
+	// lastUsedAt is when the version was last accepted, as far as recorded. It lags behind use.
 	// +optional
 	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
-	// lastUsedFrom is the address that it was last accepted from.
+	// lastUsedFrom is the address from which the version was last accepted.
 	// +optional
 	LastUsedFrom string `json:"lastUsedFrom,omitempty"`
 }

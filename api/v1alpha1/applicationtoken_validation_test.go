@@ -127,7 +127,7 @@ func tokenSecretRules() table {
 		}
 		return m
 	}
-	// keyed is the table of the keys that a map may have, and of those that it may not.
+	// keyed returns the table of the keys that a map may have, and of those that it may not have.
 	keyed := func(at, says string, good, bad []string) table {
 		t := table{fmt.Sprintf("%s has at most 32 entries", at): {
 			good: set(at, keys(32)), bad: set(at, keys(33)), at: at, says: "must have at most 32 items",
@@ -168,7 +168,7 @@ func tokenSecretRules() table {
 	)
 }
 
-// applicationTokenChanges are the rules about what a token was before.
+// applicationTokenChanges are the rules about transitions of a token.
 func applicationTokenChanges() changes {
 	const stays = "a revoked token stays revoked; delete it and declare a new one"
 	revoked := set("spec.state", "Revoked")

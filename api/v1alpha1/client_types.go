@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Client is a tenant: somebody on whose behalf tokens are issued. It sets the ceiling, which namespaces may draw from
-// it, and the policy that every token of it obeys.
+// Client is a tenant on whose behalf tokens are issued. It sets the ceiling of roles, the
+// namespaces that may use them, and the policy for all of its tokens.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -21,10 +21,10 @@ type Client struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	// spec is what the platform team grants.
+	// spec holds what the platform team grants to the client.
 	// +optional
 	Spec ClientSpec `json:"spec,omitzero"`
-	// status is what the operator sees.
+	// status is the observed state of the client.
 	// +optional
 	Status ClientStatus `json:"status,omitzero"`
 }
@@ -37,20 +37,22 @@ type ClientList struct {
 	Items           []Client `json:"items"`
 }
 
-// ClientSpec is what the platform team grants to a client.
+// ClientSpec holds what the platform team grants to a client.
 type ClientSpec struct {
-	// displayName is how people call the client.
+	// displayName is a readable name of the client.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	DisplayName string `json:"displayName,omitempty"`
 
-	// accountID is the integer by which some login protocols name the client. No two Clients share one.
+	// accountID is the integer by which some login protocols name the client. No two Clients share
+	// one.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=9007199254740991
 	AccountID *int64 `json:"accountID,omitempty"`
 
-	// state Suspended stops every credential of this client, at every door, at once. Defaults to Active.
+	// state Suspended rejects every credential of this client, at every endpoint, at once. Defaults
+	// to Active.
 	// +optional
 	// +kubebuilder:default=Active
 	State State `json:"state,omitempty"`
@@ -62,47 +64,48 @@ type ClientSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Roles []Role `json:"roles,omitempty"`
 
-	// grants say which namespaces may draw which roles. A namespace without a grant has no ApplicationToken of this client.
+	// grants set which namespaces may use which roles. A namespace without a grant cannot have an
+	// ApplicationToken of this client.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Grants []Grant `json:"grants,omitempty"`
 
-	// tokens is what every token of this client must obey.
+	// tokens is the policy for every token of this client.
 	// +optional
 	Tokens TokenPolicy `json:"tokens,omitzero"`
 
-	// logins is what every login at this client must obey.
+	// logins is the policy for every login at this client.
 	// +optional
 	Logins LoginPolicy `json:"logins,omitzero"`
 }
 
 // Role is a named set of permissions.
 type Role struct {
-	// name of the role, unique within the client. It may hold a tilde, as in client~primary.
+	// name of the role, unique within the client. It may contain a tilde, as in client~primary.
 	// +required
 	Name RoleName `json:"name"`
-	// permissions that the role carries. Empty: the role is a name alone.
+	// permissions that the role carries. If empty, the role is only a name.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
 	Permissions []Permission `json:"permissions,omitempty"`
 }
 
-// Grant lets namespaces draw roles.
+// Grant allows namespaces to use roles.
 type Grant struct {
-	// namespaces that may draw the roles.
+	// namespaces that may use the roles.
 	// +required
 	Namespaces NamespaceSelection `json:"namespaces,omitzero"`
-	// roles that may be drawn; each is one of the client's roles.
+	// roles that may be used. Each is one of the client's roles.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// maxCount limits how many ApplicationTokens of each selected namespace are served at this client, the oldest first. Where
-	// several grants select a namespace, the largest limit counts; a grant without one sets none and lifts none. Absent: only
-	// the limits of spec.tokens apply.
+	// maxCount limits how many ApplicationTokens of each selected namespace are served at this
+	// client, oldest first. If several grants select a namespace, the largest limit counts. A grant
+	// without a limit neither sets nor lifts one. If absent, only the limits of spec.tokens apply.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
@@ -124,16 +127,17 @@ type NamespaceSelection struct {
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
-// NonExpiring says whether a token may be declared without a lifetime.
+// NonExpiring sets whether a token may be declared without a lifetime.
 // +kubebuilder:validation:Enum=Allow;WithRotation;Forbid
 type NonExpiring string
 
 const (
 	// NonExpiringAllow permits tokens without a lifetime.
 	NonExpiringAllow NonExpiring = "Allow"
-	// NonExpiringWithRotation permits them where rotation.every or rotation.schedule is set.
+	// NonExpiringWithRotation permits tokens without a lifetime where rotation.every or
+	// rotation.schedule is set.
 	NonExpiringWithRotation NonExpiring = "WithRotation"
-	// NonExpiringForbid wants a lifetime on every token.
+	// NonExpiringForbid requires a lifetime on every token.
 	NonExpiringForbid NonExpiring = "Forbid"
 )
 
@@ -144,69 +148,75 @@ type SelfRotation string
 const (
 	// SelfRotationAllow permits it, at most once in each minOverlap.
 	SelfRotationAllow SelfRotation = "Allow"
-	// SelfRotationForbid leaves rotation to administrators and to spec.rotation.
+	// SelfRotationForbid permits rotation only by administrators and by spec.rotation.
 	SelfRotationForbid SelfRotation = "Forbid"
 )
 
-// TokenPolicy is what every token of a client must obey.
+// TokenPolicy is the policy for every token of a client.
 type TokenPolicy struct {
-	// maxLifetime is the longest lifetime that a token may ask for. Absent: no limit. Tokens without a lifetime are the
-	// matter of nonExpiring.
+	// maxLifetime is the longest lifetime that a token may ask for. If absent, there is no limit.
+	// For tokens without a lifetime, see nonExpiring.
 	// +optional
 	MaxLifetime PositiveDuration `json:"maxLifetime,omitempty"`
-	// nonExpiring says whether a token may do without a lifetime. Defaults to Allow.
+	// nonExpiring sets whether a token may be declared without a lifetime. Defaults to Allow.
 	// +optional
 	// +kubebuilder:default=Allow
 	NonExpiring NonExpiring `json:"nonExpiring,omitempty"`
-	// maxCount limits how many ApplicationTokens of this client are served, the oldest first. Tokens that are already issued
-	// stay when it is lowered. Defaults to 10000.
+	// maxCount limits how many ApplicationTokens of this client are served, oldest first. Tokens
+	// that are already issued stay when it is lowered. Defaults to 10000.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	MaxCount *int32 `json:"maxCount,omitempty"`
-	// maxCountPerUser limits how many ApplicationTokens speak for one user at this client, the oldest first. Defaults to 100.
+	// maxCountPerUser limits how many ApplicationTokens act for one user at this client, oldest
+	// first. Defaults to 100.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000000
 	MaxCountPerUser *int32 `json:"maxCountPerUser,omitempty"`
-	// minRotationInterval is the shortest interval at which tokens of this client rotate by rotation.every, by
-	// rotation.schedule, or because their lifetime is about to end. A token that asks for more is refused. Defaults to 10m.
+	// minRotationInterval is the shortest interval at which tokens of this client rotate by
+	// rotation.every, by rotation.schedule, or because their lifetime is about to end. A token that
+	// asks for a shorter interval is refused. Defaults to 10m.
 	// +optional
 	MinRotationInterval PositiveDuration `json:"minRotationInterval,omitempty"`
-	// selfRotation Forbid refuses the rotation of a token by its holder; administrators still rotate it. Defaults to Allow.
+	// selfRotation Forbid rejects the rotation of a token by its holder. Administrators can still
+	// rotate it. Defaults to Allow.
 	// +optional
 	// +kubebuilder:default=Allow
 	SelfRotation SelfRotation `json:"selfRotation,omitempty"`
-	// allowedSecretMetadata lists keys of labels and annotations that spec.secret may set although other controllers act on
-	// them, such as argocd.argoproj.io/secret-type. A key that ends in a slash allows every key of that domain. Keys of
-	// Kubernetes itself, those of kubernetes.io and k8s.io without a further label in front, stay refused.
+	// allowedSecretMetadata lists keys of labels and annotations that spec.secret may set although
+	// other controllers act on them, such as argocd.argoproj.io/secret-type. A key that ends in a
+	// slash allows every key of that domain. Keys of Kubernetes itself, which are those of
+	// kubernetes.io and k8s.io without a further label in front, are always refused.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=317
 	AllowedSecretMetadata []string `json:"allowedSecretMetadata,omitempty"`
-	// sourceRanges are the addresses from which tokens of this client are accepted. Empty: from everywhere.
+	// sourceRanges are the addresses from which tokens of this client are accepted. If empty, they
+	// are accepted from everywhere.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
 }
 
-// OpenTokens says which open tokens may be had: bearer tokens tied to no session and no address.
+// OpenTokens sets which open tokens may be issued. An open token is a bearer token that is tied to
+// no session and no address.
 // +kubebuilder:validation:Enum=Allow;Expiring;Forbid
 type OpenTokens string
 
 const (
-	// OpenTokensAllow permits open tokens, those without an end included.
+	// OpenTokensAllow permits open tokens, including those without an end.
 	OpenTokensAllow OpenTokens = "Allow"
-	// OpenTokensExpiring permits open tokens that end.
+	// OpenTokensExpiring permits open tokens that expire.
 	OpenTokensExpiring OpenTokens = "Expiring"
-	// OpenTokensForbid permits none.
+	// OpenTokensForbid permits no open tokens.
 	OpenTokensForbid OpenTokens = "Forbid"
 )
 
-// LoginPolicy is what every login at a client must obey.
+// LoginPolicy is the policy for every login at a client.
 type LoginPolicy struct {
 	// lifetime of a login token. Defaults to 1h.
 	// +optional
@@ -217,50 +227,55 @@ type LoginPolicy struct {
 	// refreshLifetime is how long after its issue a refresh token is accepted. Defaults to 720h.
 	// +optional
 	RefreshLifetime PositiveDuration `json:"refreshLifetime,omitempty"`
-	// idleTimeout ends a session token that was not used for so long. Defaults to 30m.
+	// idleTimeout ends a session token that was unused for this long. Defaults to 30m.
 	// +optional
 	IdleTimeout PositiveDuration `json:"idleTimeout,omitempty"`
-	// maxSessionsPerUser is how many logins a user has at once; the oldest ends for a new one. Defaults to 20.
+	// maxSessionsPerUser is the maximum number of concurrent logins of a user. A new login ends the
+	// oldest one. Defaults to 20.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MaxSessionsPerUser *int32 `json:"maxSessionsPerUser,omitempty"`
-	// openTokens says which open tokens may be had. Defaults to Expiring.
+	// openTokens sets which open tokens may be issued. Defaults to Expiring.
 	// +optional
 	OpenTokens OpenTokens `json:"openTokens,omitempty"`
-	// maxOpenLifetime is the longest lifetime of an open token. Defaults to 24h; where openTokens is Allow, to no limit.
+	// maxOpenLifetime is the longest lifetime of an open token. Defaults to 24h, or to no limit
+	// where openTokens is Allow.
 	// +optional
 	MaxOpenLifetime PositiveDuration `json:"maxOpenLifetime,omitempty"`
-	// maxSessionLifetime is how long after the password was presented a login ends, however often it is refreshed or changes
-	// its account. It bounds login, refresh and session tokens. Defaults to 720h.
+	// maxSessionLifetime is how long after the password was presented a login ends, however often
+	// it is refreshed or changes its account. It bounds login, refresh and session tokens. Defaults
+	// to 720h.
 	// +optional
 	MaxSessionLifetime PositiveDuration `json:"maxSessionLifetime,omitempty"`
 }
 
-// ClientStatus is what the operator sees of a client.
+// ClientStatus is the observed state of a client.
 type ClientStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions of the client; Ready sums up.
+	// conditions of the client. Ready summarizes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// accountID is the account ID that the client has. Absent while another Client has the one that spec.accountID asks for.
-	// Whoever has it first keeps it.
+	// accountID is the account ID that the client has. It is absent while another Client has the
+	// one that spec.accountID asks for. The Client that had it first keeps it.
 	// +optional
 	AccountID *int64 `json:"accountID,omitempty"`
 	// tokens is the number of ApplicationTokens that name this client.
 	// +optional
 	Tokens int32 `json:"tokens"`
-	// tokensReady is how many of them are Ready.
+	// tokensReady is the number of those ApplicationTokens that are Ready.
 	// +optional
 	TokensReady int32 `json:"tokensReady"`
-	// tokensOverCeiling is how many of them ask for more than they may have.
+	// tokensOverCeiling is the number of those ApplicationTokens that ask for more than they may
+	// have.
 	// +optional
 	TokensOverCeiling int32 `json:"tokensOverCeiling"`
-	// overCeiling names those tokens, the first 20 in alphabetical order, as namespace/name.
+	// overCeiling names the tokens over the ceiling as namespace/name: the first 20 in alphabetical
+	// order.
 	// +optional
 	// +listType=set
 	OverCeiling []string `json:"overCeiling,omitempty"`

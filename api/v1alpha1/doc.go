@@ -1,10 +1,11 @@
-// Package v1alpha1 is what users and the operator say to each other: the kinds of apptoken.dev, their conditions,
-// reasons, labels and annotations. It holds no behaviour and imports nothing of ours.
+// Package v1alpha1 contains the API types of apptoken.dev: the kinds, and their conditions,
+// reasons, labels and annotations. It has no behaviour and imports nothing else of the project. The
+// parentheses name who writes a kind.
 //
-//	Client            who may hold tokens, and at most with which rights     written by the platform team
-//	User              who logs in with a password, and at which Clients      written by the platform team
-//	ApplicationToken  a token that an application wants, and how it rotates  written by the application team
-//	TokenRecord       the hash of one credential and what it is good for     written by the operator alone
+//	Client            who may hold tokens, and with which rights at most   (platform team)
+//	User              who logs in with a password, and at which Clients    (platform team)
+//	ApplicationToken  a token of an application, and how it rotates        (application team)
+//	TokenRecord       the digest and the validity of one credential        (operator only)
 //
 // +kubebuilder:object:generate=true
 // +groupName=apptoken.dev

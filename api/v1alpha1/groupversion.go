@@ -9,7 +9,7 @@ import (
 // GroupVersion is the group and version of every kind in this package.
 var GroupVersion = schema.GroupVersion{Group: "apptoken.dev", Version: "v1alpha1"}
 
-// AddToScheme teaches a scheme these kinds.
+// AddToScheme registers the kinds of this package in a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&Client{}, &ClientList{},

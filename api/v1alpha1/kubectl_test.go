@@ -19,7 +19,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// kubectl runs the program that users run, and returns what it prints.
+// kubectl runs kubectl and returns its output.
 func kubectl(t *testing.T, stdin []byte, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// The rules that many fields share, each as the table for one field.
+// Rules that many fields share, each as the table for one field.
 
 func chars(n int) string { return strings.Repeat("a", n) }
 
-// takes is a table of values that a field may have.
+// takes returns a table of values that a field may have.
 func takes(at string, values ...any) table {
 	t := table{}
 	for _, v := range values {
@@ -18,7 +18,7 @@ func takes(at string, values ...any) table {
 	return t
 }
 
-// refuses is a table of values that a field may not have, with what the user is told.
+// refuses returns a table of values that a field may not have, with the message that the user gets.
 func refuses(at, says string, values ...any) table {
 	t := table{}
 	for _, v := range values {
@@ -61,7 +61,8 @@ func atMost(at string, n int) table {
 	}}
 }
 
-// list is the table of a list without duplicates, of at most n entries of which entry(i) is the i-th.
+// list returns the table of a list without duplicates, of at most n entries. entry(i) is the i-th
+// entry.
 func list(at string, n int, entry func(i int) any) table {
 	entries := func(n int) []any {
 		all := make([]any, n)
@@ -84,14 +85,15 @@ func numbered(format string) func(int) any {
 	return func(i int) any { return fmt.Sprintf(format, i) }
 }
 
-// lengths are the durations that are wrong in every field, with what is wrong about them.
+// lengths are the durations that are invalid in every field, with the reason.
 var lengths = []any{
 	"-1h", "-0s", "+1h", "1.5h", ".5h", "1,5h", "1e3h", "1000000h", "99999999999h", "10000000m", "1000000000s",
 	"90", "0", "h", "1d", "1w", "1y", "1ms", "1us", "1ns", "1H", "1 h", " 1h", "1h ", "1h\n", "30m1h", "1h1h", "1h30", "٣h",
 	"soon", "PT1H", "1h garbage", "{{ .Values.every }}", "999999h9999999m999999999s9",
 }
 
-// duration is the table of a length of time that may be zero, positive of one that may not.
+// duration returns the table of a duration that may be zero, and positive the table of one that may
+// not.
 func duration(at string) table {
 	return merge(
 		takes(at, "0s", "0h0m0s", "1s", "90m", "1h30m", "00h01m"),
@@ -127,7 +129,8 @@ func objectName(at string) table {
 	)
 }
 
-// clientName is the table of a name that a Client can have, which is shorter than those of other objects.
+// clientName returns the table of a name that a Client can have, which is shorter than those of
+// other objects.
 func clientName(at string) table {
 	return merge(
 		atMost(at, 63),

@@ -14,10 +14,10 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// schema is one place of the schema in a CRD.
+// schema is a node of the schema in a CRD.
 type schema = map[string]any
 
-// boundless are the places that need no bound, or whose bound we cannot set.
+// boundless lists the nodes that need no bound, or whose bound the project cannot set.
 var boundless = []struct{ below, why string }{
 	{"apiVersion", "checked by the API server before it looks at any schema"},
 	{"kind", "checked by the API server before it looks at any schema"},
@@ -29,13 +29,14 @@ func unbounded(path string) bool {
 	return slices.ContainsFunc(boundless, func(b struct{ below, why string }) bool { return within(path, b.below) })
 }
 
-// within tells whether path is above or below it.
+// within reports whether path equals above or is a node below it.
 func within(path, above string) bool {
 	rest, ok := strings.CutPrefix(path, above)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// root reads the schema of a kind from the CRD that is installed in the cluster, and in every user's.
+// root returns the schema of a kind from its CRD manifest, which the test cluster and users
+// install.
 func root(t *testing.T, plural string) schema {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(cluster.Root(), "config", "crd", "bases", "apptoken.dev_"+plural+".yaml"))
@@ -60,7 +61,7 @@ func root(t *testing.T, plural string) schema {
 	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema
 }
 
-// walk visits every place of a kind's schema. Entries of lists and maps are called [*].
+// walk visits every node of a kind's schema. Entries of lists and maps are called [*].
 func walk(t *testing.T, plural string, visit func(path string, n schema)) {
 	t.Helper()
 	var below func(path string, n schema)
@@ -80,7 +81,7 @@ func walk(t *testing.T, plural string, visit func(path string, n schema)) {
 	below("", root(t, plural))
 }
 
-// schemaPath is what walk calls the place.
+// schemaPath returns the path that walk uses for the place.
 func schemaPath(t *testing.T, plural string, p place) string {
 	t.Helper()
 	path, n := "", root(t, plural)
@@ -126,7 +127,7 @@ func TestEveryStringListAndMapIsBounded(t *testing.T) {
 	}
 }
 
-// unboundedness says which bound a place lacks, if it lacks one.
+// unboundedness returns the bound that a node lacks, if it lacks one.
 func unboundedness(n schema) string {
 	has := func(keyword string) bool { _, ok := n[keyword]; return ok }
 	switch {
@@ -152,8 +153,9 @@ func TestEveryListSaysHowItMerges(t *testing.T) {
 	}
 }
 
-// The words of a refusal were seen by TestEveryRuleHoldsOnTheAPIServer and TestEveryChangeIsJudgedByWhatWasThereBefore.
-// This test sees to it that nothing in a schema goes without such a refusal.
+// TestEveryConstraintHasACaseThatItRefuses checks that each constraint of a schema has a case that
+// it rejects. TestEveryRuleHoldsOnTheAPIServer and TestEveryChangeIsJudgedByWhatWasThereBefore
+// check the messages of those cases.
 func TestEveryConstraintHasACaseThatItRefuses(t *testing.T) {
 	for _, k := range kinds() {
 		said := map[string][]string{}
@@ -181,7 +183,8 @@ func TestEveryConstraintHasACaseThatItRefuses(t *testing.T) {
 	}
 }
 
-// unmistakable tells whether a case that says so speaks of this constraint and of no other at the same place.
+// unmistakable reports whether the message of a case fits this constraint and no other constraint
+// at the same place.
 func unmistakable(says, text string, texts []string) bool {
 	for _, other := range texts {
 		if strings.Contains(other, says) != (other == text) {
@@ -191,7 +194,8 @@ func unmistakable(says, text string, texts []string) bool {
 	return true
 }
 
-// constraints lists what the API server says when a constraint of ours is broken, by the place where it says so.
+// constraints returns the messages of the API server for violations of the project's constraints,
+// by the place of the violation.
 func constraints(t *testing.T, plural string) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -245,7 +249,7 @@ func constraints(t *testing.T, plural string) map[string][]string {
 	return all
 }
 
-// number undoes the exponent that JSON gives to large numbers.
+// number removes the exponent that JSON gives to large numbers.
 func number(bound any) any {
 	if f, ok := bound.(float64); ok {
 		return int64(f)

@@ -23,7 +23,7 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// The one control plane of this package's tests, and a client that may do everything there.
+// The control plane of this package's tests, and a client with all rights.
 var (
 	plane *cluster.Cluster
 	api   client.Client
@@ -57,13 +57,13 @@ func run(m *testing.M) int {
 // table holds rules of the API, keyed by sentences.
 type table map[string]rule
 
-// rule is one rule seen from both sides: what the API server takes, and what it refuses.
+// rule is one rule from both sides: what the API server accepts, and what it rejects.
 type rule struct {
-	on   string // the manifest that is twisted; the kind's first, where it is empty
+	on   string // the manifest that is changed; empty: the first one of the kind
 	good twist  // nil: the manifest as it is
-	bad  twist  // nil: nothing is refused
-	at   string // the field that the user is pointed to
-	says string // what the user is told to change
+	bad  twist  // nil: nothing is rejected
+	at   string // the field that the error names
+	says string // the text that tells the user what to change
 }
 
 // twist changes a manifest.
@@ -91,7 +91,7 @@ func both(twists ...twist) twist {
 	}
 }
 
-// merge makes one table of several. A sentence stands for one rule.
+// merge merges tables. It panics if two rules have the same sentence.
 func merge(tables ...table) table {
 	all := table{}
 	for _, t := range tables {
@@ -105,7 +105,7 @@ func merge(tables ...table) table {
 	return all
 }
 
-// on makes the rules of t twist another manifest than the kind's first.
+// on applies the rules of t to another manifest than the first one of the kind.
 func on(manifest string, t table) table {
 	for sentence, r := range t {
 		r.on = manifest
@@ -114,7 +114,7 @@ func on(manifest string, t table) table {
 	return t
 }
 
-// after makes the rules of t twist the manifest further than tw does.
+// after applies tw before the change of each rule of t.
 func after(tw twist, t table) table {
 	for sentence, r := range t {
 		r.good = both(tw, r.good)
@@ -126,10 +126,10 @@ func after(tw twist, t table) table {
 	return t
 }
 
-// absent, put at a place, takes away what is there.
+// absent, put at a place, removes the value there.
 type absent struct{}
 
-// place is where a value stands: keys and indexes, from the root.
+// place is the position of a value: keys and indexes, from the root.
 type place []any
 
 func (p place) String() string {
@@ -150,7 +150,7 @@ func (p place) String() string {
 
 var step = regexp.MustCompile(`[^.\[\]]+`)
 
-// parse reads what String writes, where no key holds a dot.
+// parse parses the output of String, where no key holds a dot.
 func parse(path string) place {
 	var p place
 	for _, s := range step.FindAllString(path, -1) {
@@ -163,7 +163,7 @@ func parse(path string) place {
 	return p
 }
 
-// put sets the value at p below in, and makes the maps and list entries that are missing on the way.
+// put sets the value at p in in, and makes the maps and list entries that are missing on the way.
 func put(in any, p place, value any) any {
 	if len(p) == 0 {
 		return value
@@ -188,7 +188,7 @@ func put(in any, p place, value any) any {
 	return m
 }
 
-// read returns the manifest of that name, fresh from testdata, after a twist.
+// read returns the manifest of that name from testdata, changed by tw.
 func read(t *testing.T, manifest string, tw twist) *unstructured.Unstructured {
 	t.Helper()
 	return decode(t, text(t, manifest), tw)
@@ -213,7 +213,7 @@ func decode(t *testing.T, data []byte, tw twist) *unstructured.Unstructured {
 	return o
 }
 
-// create makes the object for real, until the test ends.
+// create creates the object in the cluster, and deletes it when the test ends.
 func create(t *testing.T, o *unstructured.Unstructured) {
 	t.Helper()
 	if err := api.Create(t.Context(), o, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
@@ -224,21 +224,21 @@ func create(t *testing.T, o *unstructured.Unstructured) {
 
 func deleteAfter(t *testing.T, o client.Object) {
 	t.Cleanup(func() {
-		if err := api.Delete(context.Background(), o); err != nil { // the test's own context is over by now
+		if err := api.Delete(context.Background(), o); err != nil { // the test's own context has ended
 			t.Error(err)
 		}
 	})
 }
 
-// try asks the API server whether it would take a new object. A field that no kind has is refused too, so that no case
-// passes for a slip of the pen.
+// try returns the error of the API server for creating an object, as a dry run. It also rejects
+// unknown fields, so that no case passes because of a misspelling.
 func try(t *testing.T, o *unstructured.Unstructured) error {
 	t.Helper()
 	return api.Create(t.Context(), o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 }
 
-// refused asserts that err points the user to a field and says what to change there, and that it says nothing about
-// rules which the API server could not evaluate: nobody can act on that.
+// refused checks that err names a field and says what to change there. It also checks that err does
+// not mention rules that the API server could not evaluate, because users cannot act on that.
 func refused(t *testing.T, err error, at, says string) {
 	t.Helper()
 	refusal, ok := errors.AsType[*apierrors.StatusError](err)

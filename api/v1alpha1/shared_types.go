@@ -1,18 +1,18 @@
 package v1alpha1
 
-// State switches a Client, a User or a TokenRecord on and off.
+// State enables or disables a Client, a User or a TokenRecord.
 // +kubebuilder:validation:Enum=Active;Suspended
 type State string
 
 const (
-	// StateActive lets credentials be used.
+	// StateActive accepts credentials.
 	StateActive State = "Active"
-	// StateSuspended refuses every credential until the state is Active again.
+	// StateSuspended rejects every credential until the state is Active again.
 	StateSuspended State = "Suspended"
 )
 
-// Duration is a length of time in whole hours, minutes and seconds, such as 720h, 90m or 1h30m. It is a string, so that
-// what stands in Git is what stands in the cluster.
+// Duration is a length of time in whole hours, minutes and seconds, such as 720h, 90m or 1h30m. It
+// is a string, so that the manifest in Git and the object in the cluster are the same.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=26
 // +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$')",message="must be whole hours, minutes and seconds, such as 720h or 1h30m: not negative, at most 999999h"
@@ -29,8 +29,8 @@ type PositiveDuration string
 // +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~-]*$`
 type RoleName string
 
-// Permission is a right in dotted segments, such as search.query. A last segment of * stands for everything below:
-// search.* holds search.query. The single * holds everything.
+// Permission is a right in dotted segments, such as search.query. A last segment of * stands for
+// everything below: search.* covers search.query. A single * covers everything.
 // +kubebuilder:validation:MaxLength=128
 // +kubebuilder:validation:Pattern=`^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$`
 type Permission string

@@ -5,8 +5,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TokenRecord vouches for one credential: a hash of it, and what it is good for. Records live in the operator's own
-// namespace and only the operator writes them. Deleting a TokenRecord revokes that one credential.
+// TokenRecord records one valid credential: its digest, and what it is valid for. Records are in
+// the operator's namespace, and only the operator writes them. Deleting a TokenRecord revokes that
+// credential.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -31,10 +32,10 @@ type TokenRecord struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	// spec is what the credential is good for.
+	// spec describes what the credential is valid for.
 	// +required
 	Spec TokenRecordSpec `json:"spec,omitzero"`
-	// status is how the credential is used.
+	// status describes how the credential is used.
 	// +optional
 	Status TokenRecordStatus `json:"status,omitzero"`
 }
@@ -47,18 +48,18 @@ type TokenRecordList struct {
 	Items           []TokenRecord `json:"items"`
 }
 
-// RecordKind says what sort of credential a record vouches for.
+// RecordKind is the kind of credential of a record.
 // +kubebuilder:validation:Enum=Application;Login;Session;Open
 type RecordKind string
 
 const (
-	// RecordKindApplication is a token that a program holds for long.
+	// RecordKindApplication is a long-lived token of a program.
 	RecordKindApplication RecordKind = "Application"
-	// RecordKindLogin is a token that somebody got for a password.
+	// RecordKindLogin is a token that a user received for a password.
 	RecordKindLogin RecordKind = "Login"
-	// RecordKindSession is a login that is good with its session and from its address alone.
+	// RecordKindSession is a login that is valid only with its session and from its address.
 	RecordKindSession RecordKind = "Session"
-	// RecordKindOpen is a login that is tied to neither.
+	// RecordKindOpen is a login that is tied to neither session nor address.
 	RecordKindOpen RecordKind = "Open"
 )
 
@@ -67,8 +68,9 @@ const (
 // +kubebuilder:validation:MaxLength=64
 type Digest string
 
-// TokenRecordSpec is what one credential is good for. Its digest never changes. It is one piece to whoever applies it: to
-// keep account of who owns which field would take the API server as much room and time as the record itself.
+// TokenRecordSpec describes what one credential is valid for. Its digest never changes. Server-side
+// apply treats it as atomic: tracking the owner of each field would cost the API server as much
+// space and time as the record itself.
 // +structType=atomic
 // +kubebuilder:validation:XValidation:rule="self.digest == oldSelf.digest",fieldPath=".digest",message="is what the record is about and never changes"
 type TokenRecordSpec struct {
@@ -78,125 +80,137 @@ type TokenRecordSpec struct {
 	// digest of the whole credential.
 	// +required
 	Digest Digest `json:"digest,omitempty"`
-	// hint is what people may see of the credential: an ellipsis and four of its characters.
+	// hint is the part of the credential that may be shown: an ellipsis and four of its characters.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8
 	Hint string `json:"hint,omitempty"`
-	// refresh vouches for the refresh token of a login that can be refreshed.
+	// refresh records the refresh token of a login that can be refreshed.
 	// +optional
 	Refresh *RefreshRecord `json:"refresh,omitempty"`
 	// owner is the object that this credential belongs to.
 	// +required
 	Owner RecordOwner `json:"owner,omitzero"`
-	// client on whose behalf the credential speaks.
+	// client for which the credential acts.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Client string `json:"client,omitempty"`
-	// user on whose behalf the credential speaks, if it does.
+	// user for which the credential acts, if any.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	User string `json:"user,omitempty"`
-	// userUID is the uid of that User, so that a later User of the same name does not inherit the credential. Logins leave it
-	// out: their owner is the User.
+	// userUID is the uid of that User, so that a later User of the same name does not inherit the
+	// credential. Logins leave it out, because their owner is the User.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=64
 	UserUID types.UID `json:"userUID,omitempty"`
-	// state Suspended refuses the credential until it is Active again. Defaults to Active.
+	// state Suspended rejects the credential until it is Active again. Defaults to Active.
 	// +optional
 	// +kubebuilder:default=Active
 	State State `json:"state,omitempty"`
-	// roles that the credential asks for; verification cuts them down to what the client holds at that moment.
+	// roles that the credential asks for. Verification cuts them down to the roles that the client
+	// holds at that moment.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// permissions that the credential asks for beside its roles, cut down in the same way.
+	// permissions that the credential asks for besides its roles. Verification cuts them down in
+	// the same way.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
 	Permissions []Permission `json:"permissions,omitempty"`
-	// sourceRanges are the addresses from which the credential is accepted. Empty: from everywhere.
+	// sourceRanges are the addresses from which the credential is accepted. If empty, it is
+	// accepted from everywhere.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
 	SourceRanges []SourceRange `json:"sourceRanges,omitempty"`
-	// issuedAt is when the credential was made.
+	// issuedAt is when the credential was issued.
 	// +required
 	IssuedAt metav1.Time `json:"issuedAt,omitzero"`
-	// expiresAt is the first instant at which the credential is refused. Absent: it does not expire.
+	// expiresAt is the first instant at which the credential is rejected. If absent, it does not
+	// expire.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
-	// session is the SHA-256 of the session id without which the credential is refused.
+	// session is the SHA-256 of the session id that must accompany the credential.
 	// +optional
 	Session Digest `json:"session,omitempty"`
-	// idleTimeout ends the credential when it was not used for so long.
+	// idleTimeout ends the credential when it was unused for this long.
 	// +optional
 	IdleTimeout PositiveDuration `json:"idleTimeout,omitempty"`
 	// version counts the credentials that the owner has had, from 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	Version int64 `json:"version,omitempty"`
-	// trigger is the value of rotation.trigger that the owner had when the credential was made.
+	// trigger is the value of rotation.trigger of the owner when the credential was issued.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Trigger string `json:"trigger,omitempty"`
-	// request is a digest of who asked for the credential and by which request, by which a retry of that request is known.
-	// Absent: nobody but the spec of the owner asked for it.
+	// request is a digest of the caller and of the request that asked for the credential. It
+	// identifies a retry of that request. If absent, only the spec of the owner asked for the
+	// credential.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Request string `json:"request,omitempty"`
-	// authorizedAt is set where a holder asked for the credential: when the declaration, or the rotation by an administrator,
-	// that it descends from was made. Its lifetime counts from there, so that no chain of rotations by holders outlives it.
-	// Absent: issuedAt.
+	// authorizedAt is set where a holder asked for the credential. It is the issue of the version,
+	// asked for by the spec or an administrator, from which this one descends. The lifetime counts
+	// from there, so that no chain of rotations by holders outlives it. If absent, the lifetime
+	// counts from issuedAt.
 	// +optional
 	AuthorizedAt *metav1.Time `json:"authorizedAt,omitempty"`
-	// predecessor is the record whose credential this one took over from.
+	// predecessor is the record that this one superseded.
 	// +optional
 	// +kubebuilder:validation:MaxLength=35
 	Predecessor string `json:"predecessor,omitempty"`
-	// supersededAt is when a successor took over. Absent on the current credential. It is set once.
+	// supersededAt is when a successor took over. It is absent on the current credential, and set
+	// only once.
 	// +optional
 	SupersededAt *metav1.Time `json:"supersededAt,omitempty"`
-	// credential is a fingerprint of the password that opened a login.
+	// credential is a fingerprint of the password with which a login was made.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Credential string `json:"credential,omitempty"`
-	// authenticatedAt is when the password of a login was presented, which may have been refreshed since. Absent: issuedAt.
+	// authenticatedAt is when the password of a login was presented. The login may have been
+	// refreshed since. If absent, the password was presented at issuedAt.
 	// +optional
 	AuthenticatedAt *metav1.Time `json:"authenticatedAt,omitempty"`
-	// sessionEndsAt is the first instant at which a login is refused for good, however often it is refreshed or changes its
-	// account. Absent: logins.maxSessionLifetime of the client alone counts.
+	// sessionEndsAt is the first instant at which a login is rejected for good, however often it is
+	// refreshed or changes its account. If absent, only logins.maxSessionLifetime of the client
+	// applies.
 	// +optional
 	SessionEndsAt *metav1.Time `json:"sessionEndsAt,omitempty"`
 }
 
-// RefreshRecord vouches for the refresh token of a login.
+// RefreshRecord records the refresh token of a login.
 type RefreshRecord struct {
 	// digest of the refresh token.
 	// +required
 	Digest Digest `json:"digest,omitempty"`
-	// family is a digest of what all refresh tokens of one session have in common, so that each of them is known again.
+	// family is a digest of the part that all refresh tokens of one session share. It identifies
+	// each of them after its use.
 	// +required
 	Family Digest `json:"family,omitempty"`
-	// previousDigest is that of the refresh token before, which a retry may still present.
+	// previousDigest is the digest of the refresh token before, which a retry may still present.
 	// +optional
 	PreviousDigest Digest `json:"previousDigest,omitempty"`
-	// previousUntil is the first instant at which presenting the one before counts as a replay.
+	// previousUntil is the first instant at which presenting the previous refresh token counts as a
+	// replay.
 	// +optional
 	PreviousUntil *metav1.Time `json:"previousUntil,omitempty"`
-	// recent are others that were used up or replaced a moment ago. To present one of them is neither a retry nor a replay.
+	// recent are other refresh tokens that were used or replaced a moment ago. Presenting one of
+	// them is neither a retry nor a replay.
 	// +optional
 	// +listType=map
 	// +listMapKey=digest
 	// +kubebuilder:validation:MaxItems=8
 	Recent []RecentRefresh `json:"recent,omitempty"`
-	// expiresAt is the first instant at which the refresh token is refused.
+	// expiresAt is the first instant at which the refresh token is rejected.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 }
 
-// RecentRefresh is a refresh token that was used up or replaced a moment ago.
+// RecentRefresh is a refresh token that was used or replaced a moment ago.
 type RecentRefresh struct {
 	// digest of the refresh token.
 	// +required
@@ -206,8 +220,8 @@ type RecentRefresh struct {
 	Until metav1.Time `json:"until,omitzero"`
 }
 
-// RecordOwner is the object that a credential belongs to. It is found by namespace and name; the uid keeps a namesake
-// from inheriting.
+// RecordOwner is the object that a credential belongs to. The operator finds it by namespace and
+// name. The uid prevents a later object of the same name from inheriting the credential.
 type RecordOwner struct {
 	// kind of the object: ApplicationToken or User.
 	// +required
@@ -228,13 +242,13 @@ type RecordOwner struct {
 	UID types.UID `json:"uid,omitempty"`
 }
 
-// TokenRecordStatus is how a credential is used.
+// TokenRecordStatus describes how a credential is used.
 // +structType=atomic
 type TokenRecordStatus struct {
-	// lastUsedAt is when the credential was last accepted, as far as it has been written.
+	// lastUsedAt is when the credential was last accepted, as far as recorded. It lags behind use.
 	// +optional
 	LastUsedAt *metav1.Time `json:"lastUsedAt,omitempty"`
-	// lastUsedFrom is the address that it was last accepted from.
+	// lastUsedFrom is the address from which the credential was last accepted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	LastUsedFrom string `json:"lastUsedFrom,omitempty"`

@@ -60,7 +60,7 @@ func tokenRecordRules() table {
 	)
 }
 
-// tokenRecordChanges are the rules about what a record was before.
+// tokenRecordChanges are the rules about transitions of a record.
 func tokenRecordChanges() changes {
 	return changes{
 		"a record's digest never changes, not even where its name says nothing of it": {

@@ -2,7 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// User is somebody who logs in with a name and a password, for short-lived credentials at one client at a time.
+// User is a person or program that logs in with a name and a password, for short-lived credentials
+// at one client at a time.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -20,10 +21,10 @@ type User struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	// spec is who logs in, and where.
+	// spec describes who logs in, and where.
 	// +optional
 	Spec UserSpec `json:"spec,omitzero"`
-	// status is what the operator sees.
+	// status is the observed state of the user.
 	// +optional
 	Status UserStatus `json:"status,omitzero"`
 }
@@ -36,11 +37,12 @@ type UserList struct {
 	Items           []User `json:"items"`
 }
 
-// UserSpec is who logs in, and where.
+// UserSpec describes who logs in, and where.
 // +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="have more than one default; keep default: true on one account"
 type UserSpec struct {
-	// username is what the user logs in with. Case counts; letters with accents are compared in their composed form (NFC).
-	// No two Users share one: who has it first keeps it. Defaults to the name of the object.
+	// username is the name with which the user logs in. It is case-sensitive, and compared in its
+	// composed form (NFC). No two Users share one: the User that had it first keeps it. Defaults to
+	// the name of the object.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=254
@@ -49,31 +51,33 @@ type UserSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[\\\\s\\\\p{Z}]|[\\\\s\\\\p{Z}]$')",message="must not begin or end with a space"
 	Username string `json:"username,omitempty"`
 
-	// state Suspended stops every credential of this user, at every door, at once. Defaults to Active.
+	// state Suspended rejects every credential of this user, at every endpoint, at once. Defaults
+	// to Active.
 	// +optional
 	// +kubebuilder:default=Active
 	State State `json:"state,omitempty"`
 
-	// passwordSecretRef names a Secret in the operator's own namespace. Its key passwordHash holds a hash of the password
-	// (argon2id in PHC form, or bcrypt), or its key password the password itself, as some other tools deliver it; with
-	// both, the hash counts. The operator never writes to it. Absent: the user cannot log in.
+	// passwordSecretRef names a Secret in the operator's namespace. Its key passwordHash holds a
+	// hash of the password (argon2id in PHC form, or bcrypt). Alternatively its key password holds
+	// the password itself, as some other tools deliver it. If both are there, the hash counts. The
+	// operator never writes to the Secret. If absent, the user cannot log in.
 	// +optional
 	PasswordSecretRef *Reference `json:"passwordSecretRef,omitempty"`
 
-	// accounts are the clients at which the user may log in. A login that names none is one at the default account, or
-	// else at the first.
+	// accounts are the clients at which the user may log in. A login that names no account uses the
+	// default account, or the first one if none is the default.
 	// +optional
 	// +listType=map
 	// +listMapKey=client
 	// +kubebuilder:validation:MaxItems=256
 	Accounts []Account `json:"accounts,omitempty"`
 
-	// namespaces are those whose ApplicationTokens may name this user. None by default.
+	// namespaces are those whose ApplicationTokens may name this user. Defaults to none.
 	// +optional
 	Namespaces UserNamespaces `json:"namespaces,omitzero"`
 }
 
-// Account is a client at which a user may log in, and what the user may do there.
+// Account is a client at which a user may log in, with the roles of the user there.
 type Account struct {
 	// client is the name of the Client.
 	// +required
@@ -81,12 +85,12 @@ type Account struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Client: lower case letters, digits, - and ."
 	Client string `json:"client"`
-	// roles of the user there, out of those of the client.
+	// roles of the user at the client, out of those of the client.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
-	// default says that a login which names no account is one at this. Defaults to false.
+	// default makes a login that names no account use this account. Defaults to false.
 	// +optional
 	Default bool `json:"default,omitempty"`
 }
@@ -102,12 +106,13 @@ type UserNamespaces struct {
 	Names []string `json:"names,omitempty"`
 }
 
-// UserReference names a User, and one of the user's accounts.
+// UserReference names a User and one of the user's accounts.
 type UserReference struct {
 	// name of the User.
 	// +required
 	Name ObjectName `json:"name"`
-	// client is the account of the user that the token speaks for. Defaults to the user's default account at the first issue.
+	// client is the account of the user for which the token acts. Defaults to the user's default
+	// account at the first issue.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -115,56 +120,59 @@ type UserReference struct {
 	Client string `json:"client,omitempty"`
 }
 
-// PasswordForm says in which form a password was found.
+// PasswordForm is the form in which a password was found.
 // +kubebuilder:validation:Enum=Hashed;Plain;Missing;Unreadable
 type PasswordForm string
 
 const (
-	// PasswordHashed is a hash that the operator can check passwords against.
+	// PasswordHashed is a hash that the operator can verify passwords against.
 	PasswordHashed PasswordForm = "Hashed"
 	// PasswordPlain is the password itself.
 	PasswordPlain PasswordForm = "Plain"
-	// PasswordMissing says that there is no Secret, or neither key in it.
+	// PasswordMissing means that there is no Secret, or that the Secret has neither key.
 	PasswordMissing PasswordForm = "Missing"
-	// PasswordUnreadable says that the hash, or the password itself, is none that can be checked.
+	// PasswordUnreadable means that the hash, or the password itself, cannot be used to verify
+	// passwords.
 	PasswordUnreadable PasswordForm = "Unreadable"
 )
 
-// UserStatus is what the operator sees of a user.
+// UserStatus is the observed state of a user.
 type UserStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions of the user; Ready sums up.
+	// conditions of the user. Ready summarizes them.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// username is what the user logs in with. Absent while another User has the one that this one asks for.
+	// username is the name with which the user logs in. It is absent while another User has the
+	// name that this one asks for.
 	// +optional
 	Username string `json:"username,omitempty"`
-	// password says in which form the password was found.
+	// password is the form in which the password was found.
 	// +optional
 	Password PasswordForm `json:"password,omitempty"`
-	// accounts are those that can be logged in at, with what the user holds there now.
+	// accounts are those at which the user can log in, with the roles that the user holds there
+	// now.
 	// +optional
 	// +listType=map
 	// +listMapKey=client
 	Accounts []AccountStatus `json:"accounts,omitempty"`
-	// sessions is the number of logins that the user has.
+	// sessions is the number of logins of the user.
 	// +optional
 	Sessions int32 `json:"sessions"`
 }
 
-// AccountStatus is an account as it can be logged in at.
+// AccountStatus is an account at which the user can log in.
 type AccountStatus struct {
 	// client is the name of the Client.
 	// +required
 	Client string `json:"client"`
-	// accountID is the integer by which some login protocols name it.
+	// accountID is the integer by which some login protocols name the account.
 	// +optional
 	AccountID *int64 `json:"accountID,omitempty"`
-	// roles that the user holds there: those of the account that the client has.
+	// roles that the user holds there: those roles of the account that the client has.
 	// +optional
 	// +listType=set
 	Roles []RoleName `json:"roles,omitempty"`

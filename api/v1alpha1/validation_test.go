@@ -7,10 +7,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// kind is one of our kinds, as its tests see it.
+// kind is a kind of the API, as its tests see it.
 type kind struct {
 	plural    string
-	manifests []string // between them they have every field of the spec
+	manifests []string // together they have every field of the spec
 	rules     table
 	changes   changes
 }
@@ -27,7 +27,7 @@ func kinds() []kind {
 // changes holds rules about updates, keyed by sentences.
 type changes map[string]change
 
-// change is an update. Where says is empty, it is accepted.
+// change is an update. If says is empty, it is accepted.
 type change struct {
 	from, to twist
 	at, says string
@@ -72,7 +72,7 @@ func TestEveryChangeIsJudgedByWhatWasThereBefore(t *testing.T) {
 }
 
 func TestARevokedTokenCanBeDeclaredAnewOnceDeleted(t *testing.T) {
-	t.Run("revoked", func(t *testing.T) { create(t, read(t, "token", set("spec.state", "Revoked"))) }) // deleted at its end
+	t.Run("revoked", func(t *testing.T) { create(t, read(t, "token", set("spec.state", "Revoked"))) }) // deleted when the subtest ends
 	create(t, read(t, "token", set("spec.state", "Active")))
 }
 
@@ -99,7 +99,7 @@ func TestTenThousandCharactersAreRefusedInEveryString(t *testing.T) {
 	}
 }
 
-// stringsIn lists the places below in where a string stands.
+// stringsIn lists the places below in that hold a string.
 func stringsIn(in any, here place) []place {
 	var found []place
 	step := func(s any, v any) {

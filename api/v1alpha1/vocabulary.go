@@ -1,33 +1,41 @@
 package v1alpha1
 
-// Labels, annotations and finalizers that the operator puts on objects.
+// Labels, annotations, finalizers and field managers of the operator.
 const (
-	// LabelManaged marks the Secrets that the operator watches. It reads no other Secret.
+	// LabelManaged marks the Secrets that the operator watches. Without this label, the operator
+	// reads the content of a Secret only if another mark of its own, or the token's status, names
+	// it.
 	LabelManaged = "apptoken.dev/managed"
 	// LabelToken names the ApplicationToken that a Secret belongs to.
 	LabelToken = "apptoken.dev/token"
-	// AnnotationRecord names the TokenRecord that vouches for the token in a Secret. On an ApplicationToken that the HTTP API
-	// made, it names that of the version which was last given in an answer.
+	// AnnotationRecord names the TokenRecord of the token in a Secret. On an ApplicationToken that
+	// the HTTP API made, it names the record of the version that was last delivered in a response.
 	AnnotationRecord = "apptoken.dev/record"
-	// AnnotationRotate, on an ApplicationToken whose token goes into a Secret, asks for a rotation: any change of its value
-	// rotates once, now, beside spec.rotation.trigger, which is Git's. Taking it away does nothing.
+	// AnnotationRotate, on an ApplicationToken whose token goes into a Secret, asks for a rotation.
+	// Any change of its value rotates once, now, besides spec.rotation.trigger, which belongs to
+	// Git. Removing it does nothing.
 	AnnotationRotate = "apptoken.dev/rotate"
-	// AnnotationName holds on an ApplicationToken that the HTTP API made the name that it was given there.
+	// AnnotationName holds the name that a token was given in the HTTP API, on an ApplicationToken
+	// that the HTTP API made.
 	AnnotationName = "apptoken.dev/name"
-	// AnnotationRotateSelf, on an ApplicationToken whose token goes into a Secret, asks for a rotation on behalf of the holder
-	// of the TokenRecord that it names. It counts only while that is the record of the current version.
+	// AnnotationRotateSelf, on an ApplicationToken whose token goes into a Secret, asks for a
+	// rotation on behalf of the holder of the TokenRecord that it names. It counts only while that
+	// is the record of the current version.
 	AnnotationRotateSelf = "apptoken.dev/rotate-self"
-	// AnnotationAttempt holds on an ApplicationToken that the HTTP API is about to make by whom, until it is made.
+	// AnnotationAttempt identifies the request that is making an ApplicationToken through the HTTP
+	// API. It is removed when the token is made.
 	AnnotationAttempt = "apptoken.dev/attempt"
-	// AnnotationAdopt, set on a Secret by its owner to the name of an ApplicationToken, together with the label
-	// apptoken.dev/managed: "true", lets that token take the Secret over. Both may stay on the Secret. The keys of
-	// spec.secret.data are the operator's; while the annotation is there, the other keys are the owner's.
+	// AnnotationAdopt lets an ApplicationToken take over a Secret. The owner of the Secret sets it
+	// to the name of the token, together with the label apptoken.dev/managed: "true". Both may stay
+	// on the Secret. The keys of spec.secret.data belong to the operator. While the annotation is
+	// there, the other keys belong to the owner.
 	AnnotationAdopt = "apptoken.dev/adopt"
-	// AnnotationRestartPrefix, with the name of an ApplicationToken behind it, holds on the pod template of a restart
-	// target the record of the version that it was restarted for.
+	// AnnotationRestartPrefix, followed by the name of an ApplicationToken, is set on the pod
+	// template of a restart target. Its value is the record of the version for which the target was
+	// restarted.
 	AnnotationRestartPrefix = "restart.apptoken.dev/"
-	// FieldManagerManagement is the field manager of what the HTTP API writes to ApplicationTokens. A token whose state was set
-	// to Suspended by any other field manager is not made Active again over HTTP.
+	// FieldManagerManagement is the field manager of the HTTP API for ApplicationTokens. The HTTP
+	// API does not reactivate a token that another field manager set to Suspended.
 	FieldManagerManagement = "apptoken-management-api"
 	// FinalizerRecords keeps an ApplicationToken until its records are retired.
 	FinalizerRecords = "apptoken.dev/records"
@@ -37,42 +45,45 @@ const (
 
 // Conditions.
 const (
-	// ConditionReady sums up. On an ApplicationToken it is true while the Secret holds a token that a live record vouches
-	// for and the spec is obeyed. On a Client it is true while its tokens are accepted. On a User it is true while the
-	// user can log in.
+	// ConditionReady summarizes the other conditions. On an ApplicationToken it is true while the
+	// Secret holds a token with a live record and the spec is followed. On a Client it is true
+	// while its tokens are accepted. On a User it is true while the user can log in.
 	ConditionReady = "Ready"
-	// ConditionStalled is there, and true, while nothing will change until somebody edits something.
-	// Its reason is that of Ready.
+	// ConditionStalled is present, and true, while the operator cannot continue until a user edits
+	// an object. It has the reason of Ready.
 	ConditionStalled = "Stalled"
-	// ConditionReconciling is there, and true, while the operator waits for something that will come by itself.
+	// ConditionReconciling is present, and true, while the operator waits for something that needs
+	// no edit.
 	ConditionReconciling = "Reconciling"
-	// ConditionPredecessorInUse is there, and true, while a predecessor stays after its minOverlap
-	// since it is in use, or since nothing shows that its consumers use a successor. Reasons:
-	// UsedRecently, SuccessorUnused.
+	// ConditionPredecessorInUse is present, and true, while a predecessor stays after its
+	// minOverlap. Either it is in use, or there is no evidence that its consumers use a successor.
+	// Reasons: UsedRecently, SuccessorUnused.
 	ConditionPredecessorInUse = "PredecessorInUse"
-	// ConditionWithheld is there, and true, while an ApplicationToken takes no place in the quota of its client and so every
-	// version of it is refused. Reason TooManyTokens: it waits for a place.
+	// ConditionWithheld is present, and true, while an ApplicationToken has no quota at its client,
+	// so that every version of it is rejected. Reason: TooManyTokens, it waits for quota.
 	ConditionWithheld = "Withheld"
-	// ConditionRotationPending is there, and true, while a rotation is due and waits, so that no
-	// predecessor ends for it and consumers have the time to move on. Reasons: MinOverlap,
+	// ConditionRotationPending is present, and true, while a rotation is due and deferred, so that
+	// it ends no predecessor and consumers have time to move on. Reasons: MinOverlap,
 	// RolloutIncomplete, PredecessorsKept.
 	ConditionRotationPending = "RotationPending"
-	// ConditionExpiringSoon is there, and true, while the last third of the lifetime runs (seven days at most) and nothing
-	// asks for rotation.
+	// ConditionExpiringSoon is present, and true, during the last third of the lifetime, at most
+	// seven days, while no rotation will come. Either nothing asks for one, or the spec is refused
+	// or suspended. Reason: NoRotation.
 	ConditionExpiringSoon = "ExpiringSoon"
-	// ConditionRestarted is there where the spec names restart targets, and true once each was restarted for the current
-	// version. Reasons when false: RestartTargetMissing, RestartFailed.
+	// ConditionRestarted is present where the spec names restart targets, and true once each was
+	// restarted for the current version. Reasons when false: RestartTargetMissing, RestartFailed.
 	ConditionRestarted = "Restarted"
-	// ConditionPasswordFound is always there on a User, and true while there is a password to check against.
-	// Reasons when false: PasswordMissing, PasswordUnreadable.
+	// ConditionPasswordFound is always present on a User, and true while there is a password to
+	// verify against. Reasons when false: PasswordMissing, PasswordUnreadable.
 	ConditionPasswordFound = "PasswordFound"
-	// ConditionAccountsResolved is always there on a User, and true while each of its accounts names a Client that is
-	// there. Reason when false: AccountMissing.
+	// ConditionAccountsResolved is always present on a User, and true while each of its accounts
+	// names an existing Client. Reason when false: AccountMissing.
 	ConditionAccountsResolved = "AccountsResolved"
-	// ConditionAccountIDContested is there on a Client, and true, while another Client asks for the accountID that this one
-	// keeps.
+	// ConditionAccountIDContested is present on a Client, and true, while another Client asks for
+	// the accountID that this one keeps.
 	ConditionAccountIDContested = "AccountIDContested"
-	// ConditionUsernameContested is there on a User, and true, while another User asks for the username that this one keeps.
+	// ConditionUsernameContested is present on a User, and true, while another User asks for the
+	// username that this one keeps.
 	ConditionUsernameContested = "UsernameContested"
 )
 
@@ -80,50 +91,56 @@ const (
 const (
 	// ReasonIssued reports that the Secret holds the token.
 	ReasonIssued = "Issued"
-	// ReasonDelivered reports that the token was given in the answer of the HTTP API.
+	// ReasonDelivered reports that the token was delivered in a response of the HTTP API.
 	ReasonDelivered = "Delivered"
 	// ReasonActive reports that the client's tokens are accepted, or that the user can log in.
 	ReasonActive = "Active"
 )
 
-// Reasons of Ready=False, with Stalled=True: somebody must edit something.
+// Reasons of Ready=False with Stalled=True: a user must edit an object.
 const (
-	// ReasonInvalidSpec reports that a field cannot be understood; the message names it.
+	// ReasonInvalidSpec reports that a field cannot be parsed; the message names it.
 	ReasonInvalidSpec = "InvalidSpec"
-	// ReasonClientMissing reports that a user's account is at a Client that does not exist. A namespace that names such a Client
-	// itself gets NamespaceNotGranted.
+	// ReasonClientMissing reports that a user's account is at a Client that does not exist. A
+	// namespace that names such a Client itself gets NamespaceNotGranted.
 	ReasonClientMissing = "ClientMissing"
-	// ReasonUserMissing reports that there is no User of that name, of a token made through the HTTP API. Others get
-	// NamespaceNotGranted.
+	// ReasonUserMissing reports that a token made through the HTTP API names a User that does not
+	// exist. Other tokens get NamespaceNotGranted.
 	ReasonUserMissing = "UserMissing"
 	// ReasonUserSuspended reports that the user is suspended, and with it every token.
 	ReasonUserSuspended = "UserSuspended"
 	// ReasonClientSuspended reports that the client is suspended, and with it every token.
 	ReasonClientSuspended = "ClientSuspended"
-	// ReasonNamespaceNotGranted reports that this namespace may not use the client or user: it does not exist, grants nothing to
-	// the namespace, or does not list it. It is the one answer until the namespace is granted, so that it tells nothing more.
+	// ReasonNamespaceNotGranted reports that this namespace may not use the client or user: it does
+	// not exist, grants nothing to the namespace, or does not list it. The reason is the same in
+	// all cases, so that a namespace without a grant learns nothing about Clients and Users.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
-	// ReasonOverCeiling reports that a role or permission is more than the client grants to this namespace, or than it has.
+	// ReasonOverCeiling reports a role or permission beyond what the client grants to this
+	// namespace, or beyond what the client has.
 	ReasonOverCeiling = "OverCeiling"
-	// ReasonLifetimeTooLong reports that the client's policy wants a shorter lifetime.
+	// ReasonLifetimeTooLong reports that the client's policy requires a shorter lifetime.
 	ReasonLifetimeTooLong = "LifetimeTooLong"
-	// ReasonNonExpiringForbidden reports that the client's policy wants a lifetime, or rotation.
+	// ReasonNonExpiringForbidden reports that the client's policy requires a lifetime, or rotation.
 	ReasonNonExpiringForbidden = "NonExpiringForbidden"
 	// ReasonTooManyTokens reports that the client has as many tokens as its policy allows.
 	ReasonTooManyTokens = "TooManyTokens"
-	// ReasonSourceMissing reports that cloneFrom names a token that is not there.
+	// ReasonSourceMissing reports that cloneFrom names a token that does not exist.
 	ReasonSourceMissing = "SourceMissing"
-	// ReasonSourceNotUsable reports that cloneFrom names a token that is suspended, revoked or being deleted, or speaks for a user.
+	// ReasonSourceNotUsable reports that cloneFrom names a token that is suspended, revoked or
+	// being deleted, or that acts for a user.
 	ReasonSourceNotUsable = "SourceNotUsable"
-	// ReasonCloneLoop reports that following cloneFrom comes back to this token.
+	// ReasonCloneLoop reports that following cloneFrom leads back to this token.
 	ReasonCloneLoop = "CloneLoop"
-	// ReasonSecretTaken reports that a Secret of that name exists and is not ours.
+	// ReasonSecretTaken reports that a Secret of that name exists and is not managed by the
+	// operator.
 	ReasonSecretTaken = "SecretTaken"
-	// ReasonSecretRefused reports that the API server refuses the Secret: a quota, an admission policy, an immutable Secret.
+	// ReasonSecretRefused reports that the API server rejects the Secret: a quota, an admission
+	// policy, an immutable Secret.
 	ReasonSecretRefused = "SecretRefused"
 	// ReasonDeliveryUnavailable reports that the token cannot be delivered as the spec asks.
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
-	// ReasonUndelivered reports that no answer of the HTTP API has given the token.
+	// ReasonUndelivered reports that no response of the HTTP API has delivered a valid version of
+	// the token.
 	ReasonUndelivered = "Undelivered"
 	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
@@ -135,69 +152,77 @@ const (
 	ReasonAccountIDTaken = "AccountIDTaken"
 	// ReasonUsernameTaken reports that another User had the same username first.
 	ReasonUsernameTaken = "UsernameTaken"
-	// ReasonAccountIDClaimed reports that another Client asks for the accountID that this one keeps.
+	// ReasonAccountIDClaimed reports that another Client asks for the accountID that this one
+	// keeps.
 	ReasonAccountIDClaimed = "AccountIDClaimed"
 	// ReasonUsernameClaimed reports that another User asks for the username that this one keeps.
 	ReasonUsernameClaimed = "UsernameClaimed"
-	// ReasonPasswordMissing reports that the user has no password: no passwordSecretRef, no such Secret, or neither key in it.
+	// ReasonPasswordMissing reports that the user has no password: no passwordSecretRef, no such
+	// Secret, or neither key in it.
 	ReasonPasswordMissing = "PasswordMissing"
-	// ReasonPasswordUnreadable reports that the hash, or the password itself, is none that can be checked; the message says why.
+	// ReasonPasswordUnreadable reports that the hash, or the password itself, cannot be used to
+	// verify passwords; the message says why.
 	ReasonPasswordUnreadable = "PasswordUnreadable"
 	// ReasonNoAccount reports that there is no account at which the user can log in.
 	ReasonNoAccount = "NoAccount"
 )
 
-// Reasons of Ready=False, with Reconciling=True: it comes by itself.
+// Reasons of Ready=False with Reconciling=True: no edit is needed.
 const (
-	// ReasonStoreUnavailable reports that the API server did not answer; the operator tries again.
+	// ReasonStoreUnavailable reports that the API server did not respond; the operator retries.
 	ReasonStoreUnavailable = "StoreUnavailable"
 )
 
-// Reasons of the conditions beside Ready.
+// Reasons of the other conditions.
 const (
-	// ReasonPasswordFound reports that there is a password to check against; status.password says in which form.
+	// ReasonPasswordFound reports that there is a password to verify against; status.password names
+	// its form.
 	ReasonPasswordFound = "PasswordFound"
-	// ReasonAccountsResolved reports that each account names a Client that is there.
+	// ReasonAccountsResolved reports that each account names an existing Client.
 	ReasonAccountsResolved = "AccountsResolved"
-	// ReasonAccountMissing reports that an account names a Client that is not there.
+	// ReasonAccountMissing reports that an account names a Client that does not exist.
 	ReasonAccountMissing = "AccountMissing"
-	// ReasonUsedRecently reports that a predecessor was used and has not been quiet for quietPeriod
-	// since, counted from the rotation at the earliest.
+	// ReasonUsedRecently reports that a predecessor has not been unused for quietPeriod since its
+	// last use, or since the rotation if that was later.
 	ReasonUsedRecently = "UsedRecently"
 	// ReasonSuccessorUnused reports that no successor of a predecessor has been used: its consumers
 	// may not have moved on.
 	ReasonSuccessorUnused = "SuccessorUnused"
-	// ReasonMinOverlap reports that a rotation waits until a predecessor has had its minOverlap.
+	// ReasonMinOverlap reports that a rotation is deferred until a predecessor has had its
+	// minOverlap.
 	ReasonMinOverlap = "MinOverlap"
-	// ReasonPredecessorsKept reports that a rotation waits until one of three predecessors has gone
-	// by itself.
+	// ReasonPredecessorsKept reports that a rotation is deferred until there is room for another
+	// predecessor. At most three are kept, and a rotation by a holder leaves room for one more.
 	ReasonPredecessorsKept = "PredecessorsKept"
-	// ReasonRolloutIncomplete reports that a rotation waits until a restart target runs with the
-	// current version.
+	// ReasonRolloutIncomplete reports that a rotation is deferred until a restart target runs with
+	// the current version.
 	ReasonRolloutIncomplete = "RolloutIncomplete"
 	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.
 	ReasonNoRotation = "NoRotation"
 	// ReasonRestarted reports that every restart target was restarted for the current version.
 	ReasonRestarted = "Restarted"
-	// ReasonRestartTargetMissing reports that a restart target is not there.
+	// ReasonRestartTargetMissing reports that a restart target does not exist.
 	ReasonRestartTargetMissing = "RestartTargetMissing"
-	// ReasonRestartFailed reports that a restart target could not be changed, or keeps its pods: it is paused, or they have to be
-	// deleted.
+	// ReasonRestartFailed reports that a restart target could not be changed, or keeps its pods: it
+	// is paused, or its pods must be deleted.
 	ReasonRestartFailed = "RestartFailed"
 )
 
-// Reasons of events that are no conditions.
+// Reasons of events that are not reasons of conditions.
 const (
 	// EventRotated reports that a successor took over.
 	EventRotated = "Rotated"
-	// EventSelfRotated reports that a successor took over because a holder of the version before asked for it.
+	// EventSelfRotated reports that a successor took over because a holder of the predecessor asked
+	// for it.
 	EventSelfRotated = "SelfRotated"
-	// EventReissued reports that a new version was made since the Secret or the record was gone or altered.
+	// EventReissued reports that a new version was issued because the Secret or the record was
+	// deleted or altered.
 	EventReissued = "Reissued"
-	// EventRetired reports that a predecessor went.
+	// EventRetired reports that a predecessor ended.
 	EventRetired = "Retired"
-	// EventRefreshTokenReplayed warns, on a User, that a used-up refresh token was presented and its session ended.
+	// EventRefreshTokenReplayed warns, on a User, that a used refresh token was presented again and
+	// that its session was ended.
 	EventRefreshTokenReplayed = "RefreshTokenReplayed"
-	// EventRetiredInUse warns that a predecessor went although it was in use.
+	// EventRetiredInUse warns that a predecessor ended although it was in use.
 	EventRetiredInUse = "RetiredInUse"
 )

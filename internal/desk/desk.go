@@ -1,8 +1,10 @@
-// Package desk says what can be asked for over the counter: application tokens that are made, listed, changed, cloned,
-// rotated and revoked by requests of programs and people, beside those that are declared in Git.
+// Package desk declares the management API. Through it, programs and users make, list, change,
+// clone, rotate and revoke application tokens by request, besides the tokens that are declared in
+// Git.
 //
-// It is the words of both sides: of the protocols, which know nothing of Kubernetes, and of controllers, which does what is
-// asked. Whether the caller may ask is decided before, by whoever knows the caller.
+// It holds the types that both sides share: the HTTP endpoints, which know nothing of Kubernetes,
+// and the controllers package, which does what is asked. The endpoints decide before whether the
+// caller may ask at all.
 package desk
 
 import (
@@ -14,40 +16,42 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// PermissionEscalate lets a caller make, change and be shown tokens that may do more than the caller may. No wildcard that is
-// in use to administer tokens covers it: "sec.application-token.*" does not.
+// PermissionEscalate lets a caller make, change and see tokens that may do more than the caller
+// may. No wildcard that is used to administer tokens covers it: "sec.application-token.*" does not.
 const PermissionEscalate = "sec.escalate.application-token"
 
-// Caller is the principal that a request is made by. The zero Caller holds nothing.
+// Caller is the principal that makes a request. The zero Caller holds nothing.
 type Caller struct {
-	// ID names the credential that calls, as its record does: "at-..."; or "user NAME" for a user who comes with a name and
-	// a password. Two requests of one caller have the same ID.
+	// ID names the caller's credential, as its record does: "at-...". For a user who presents a
+	// name and a password it is "user NAME". Two requests of one caller have the same ID.
 	ID string
-	// Subject is whom the credential is of: the namespace and the name of an ApplicationToken, or the name of a User.
+	// Subject is the owner of the credential: the namespace and the name of an ApplicationToken, or
+	// the name of a User.
 	Subject string
-	// Holds is the most that a token may have that this caller makes, changes, or is shown.
+	// Holds is the upper bound of the tokens that this caller may make, change, or see.
 	Holds grant.Authority
 	// Escalates reports whether the caller may go beyond what it holds.
 	Escalates bool
 }
 
-// Scope is whose tokens are asked about: those of a client, or those of a user.
+// Scope selects the tokens of a client, or the tokens of a user.
 type Scope struct {
-	Client string // of a user's: the account at which a new one is made
-	User   string // empty: the client's own
+	Client string // for the tokens of a user: the account at which a new one is made
+	User   string // empty: the client's own tokens
 }
 
-// Token is an application token as its administrators see it. It never has the plaintext.
+// Token is an application token as its administrators see it. It never holds the plaintext.
 type Token struct {
-	// Name is by what it is addressed here: that which it was given here, or, of one that is declared in another namespace,
-	// the namespace and the name joined by a colon.
+	// Name is the name of the token in the management API. For a token that was made here, it is
+	// the name that the caller gave. For a token that is declared in another namespace, it is the
+	// namespace and the name joined by a colon.
 	Name         string
 	Namespace    string // of the ApplicationToken
 	Object       string // its name
 	Client       string
-	User         string // empty: it is the client's
-	Declared     bool   // in another namespace than the operator's own, by somebody's manifest: its token goes into a Secret
-	ID           string // of the current version, as verification tells it; empty if there is none
+	User         string // empty: the token belongs to the client
+	Declared     bool   // by a manifest outside the operator's namespace; its token is in a Secret
+	ID           string // of the current version, as verification returns it; empty if there is none
 	Hint         string
 	State        string // Active, Suspended or Revoked
 	Ready        bool
@@ -55,25 +59,25 @@ type Token struct {
 	Roles        []string
 	Permissions  []string
 	SourceRanges []string
-	Lifetime     time.Duration // 0: it does not expire
+	Lifetime     time.Duration // 0: without end
 	IssuedAt     time.Time     // of the current version
-	ExpiresAt    time.Time     // zero: it does not expire
+	ExpiresAt    time.Time     // zero: never
 	LastUsedAt   time.Time
 	LastUsedFrom string
 	Rotations    int64
-	Predecessors int // that are still good
+	Predecessors int // number of valid predecessors
 }
 
-// Wanted is a token that is to be made.
+// Wanted is the spec of a new token.
 type Wanted struct {
 	Name         string
 	Roles        []string
 	Permissions  []string
 	SourceRanges []string
-	Lifetime     time.Duration // 0: it does not expire
+	Lifetime     time.Duration // 0: without end
 }
 
-// Change is what is to be changed of a token; nil: it stays. The token itself stays the same.
+// Change is a change of a token; nil fields stay. The plaintext stays the same.
 type Change struct {
 	Roles        *[]string
 	Permissions  *[]string
@@ -81,31 +85,32 @@ type Change struct {
 	State        *string // Active or Suspended
 }
 
-// Issued is a token that was made, and once its plaintext: the zero token.Token where it goes into a Secret instead.
+// Issued is a token that was made, with its plaintext. Secret is the zero token.Token where the
+// plaintext goes into a Secret instead.
 type Issued struct {
 	Token  Token
 	Secret token.Token
 }
 
 var (
-	// ErrMissing says that there is no such token in the scope.
+	// ErrMissing reports that the scope has no token of that name.
 	ErrMissing = errors.New("there is no such token")
-	// ErrTaken says that there is one of that name.
+	// ErrTaken reports that a token of that name exists.
 	ErrTaken = errors.New("there is a token of that name")
-	// ErrDone says that a retry comes too late: the token that the first answer carried is in use or was rotated, or the time
-	// for retries is over.
+	// ErrDone reports that a retry comes too late. The token of the first response is in use or was
+	// rotated, or the time for retries is over.
 	ErrDone = errors.New("the same request was served before, and it is too late to serve it again")
-	// ErrSuperseded says that another version took over from that of the holder who asks.
+	// ErrSuperseded reports that the caller's version has been superseded by another version.
 	ErrSuperseded = errors.New("a newer version has taken over from this one")
-	// ErrUnavailable says that it cannot be told, or not be written, at the moment.
+	// ErrUnavailable reports that the state cannot be read or written at the moment.
 	ErrUnavailable = errors.New("it cannot be done at the moment")
 )
 
-// Refused says what stands in the way, in words that can be acted on.
+// Refused reports what prevents a request, in words that the user can act on.
 type Refused struct {
-	Field   string // of what was wanted; empty: none in particular
+	Field   string // of the request; empty: no particular field
 	Message string
-	Full    bool // a quota is used up: there is nothing wrong with what was wanted
+	Full    bool // a quota is exhausted; the request itself is valid
 }
 
 func (r *Refused) Error() string {
@@ -117,9 +122,9 @@ func (r *Refused) Error() string {
 
 // Denied reports that this caller may not do what it asks for, although others may.
 type Denied struct {
-	Field      string // of what was asked for; empty: none in particular
+	Field      string // of the request; empty: no particular field
 	Message    string
-	Permission string // with which the caller might; empty: with none
+	Permission string // that would allow it; empty: none would
 }
 
 func (e *Denied) Error() string {
@@ -129,7 +134,7 @@ func (e *Denied) Error() string {
 	return e.Field + " " + e.Message
 }
 
-// TooSoon refuses what may be asked for again later.
+// TooSoon reports that the caller must ask again later.
 type TooSoon struct {
 	After   time.Duration
 	Message string
@@ -137,26 +142,30 @@ type TooSoon struct {
 
 func (t *TooSoon) Error() string { return t.Message }
 
-// Desk does what is asked. Safe for use by many, on every replica.
+// Desk executes requests for application tokens. It is safe for concurrent use, on every replica.
 type Desk interface {
-	// Subject returns the subject of the credentials of a token, whether or not there is one of that name. It reads nothing.
+	// Subject returns the subject of the credentials of a token, whether or not the token exists.
+	// It reads nothing.
 	Subject(s Scope, name string) string
-	// Create makes a token. ErrTaken if the scope has one of that name.
+	// Create makes a token. It returns ErrTaken if the scope has a token of that name.
 	Create(ctx context.Context, by Caller, s Scope, w Wanted) (Issued, error)
-	// List lists the tokens of a scope by name.
+	// List returns the tokens of a scope, ordered by name.
 	List(ctx context.Context, s Scope) ([]Token, error)
-	// Get finds one.
+	// Get returns one token.
 	Get(ctx context.Context, s Scope, name string) (Token, error)
-	// Change changes what one may do, or suspends it.
+	// Change changes what a token may do, or suspends it.
 	Change(ctx context.Context, by Caller, s Scope, name string, c Change) (Token, error)
-	// Clone makes a token that may do what another may. A second call of the same caller under the same key is a retry for a
-	// few minutes: it replaces what the first made, if that was not used.
+	// Clone makes a token with the grants of another. A second call of the same caller with the
+	// same key within a few minutes is a retry. It replaces the token of the first call if that is
+	// unused.
 	Clone(ctx context.Context, by Caller, s Scope, name, as, key string) (Issued, error)
-	// Rotate makes a successor under the same name; the predecessor stays valid for its overlap. For the key see Clone.
+	// Rotate makes a successor under the same name. The predecessor stays valid for its overlap.
+	// See Clone for the key.
 	Rotate(ctx context.Context, by Caller, s Scope, name, key string) (Issued, error)
-	// RotateOwn is Rotate for the holder of the token of the digest, at most once in each minOverlap and as far as the client
-	// lets holders. A second call with the same token and key is a retry; it never replaces what another caller asked for.
-	// The successor ends no later than the version that an administrator or the declaration gave.
+	// RotateOwn is Rotate for the holder of the token with the digest. It is allowed at most once
+	// in each minOverlap, and only where the client permits holders to rotate. A second call with
+	// the same token and key is a retry, and never replaces what another caller asked for. The
+	// successor ends no later than the version that an administrator or the spec asked for.
 	RotateOwn(ctx context.Context, by Caller, d token.Digest, key string) (Issued, error)
 	// Revoke ends every version of a token.
 	Revoke(ctx context.Context, s Scope, name string) error

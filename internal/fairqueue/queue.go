@@ -9,21 +9,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// queue is a work queue of client-go whose order is that of turns.
+// queue is a client-go work queue whose order turns decides.
 type queue struct {
 	workqueue.TypedRateLimitingInterface[reconcile.Request]
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
 	order   *order
 }
 
-// wake is an item that no caller added: the worker that gets it looks for another one. The work queue of client-go wakes a worker when
-// an item is added, and does not know that a namespace may be served again.
+// wake is an item that no caller added. The worker that gets it looks for another item. The
+// client-go work queue wakes a worker when an item is added, and does not know that a namespace is
+// eligible again.
 var wake = reconcile.Request{}
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
-// New returns what controller.Options.NewQueue asks for: a function that makes a work queue. A namespace has share workers at a
-// time at most, and at least one. Failed items come back when limiter lets them. The clock is now; rests are timed by the runtime.
+// New returns a constructor for controller.Options.NewQueue. A namespace has at most share workers
+// at a time; share is at least one. Failed items come back when limiter allows it. The argument now
+// is the clock; the Go runtime times the rests.
 func New(share int, now func() time.Time) func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 	return func(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
 		return newQueue(name, limiter, share, now)
@@ -38,7 +40,8 @@ func newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request]
 	return &queue{TypedRateLimitingInterface: limited, limiter: limiter, order: o}
 }
 
-// AddWithOpts adds items with a priority, after a delay. An item that waits already keeps the higher priority of the two.
+// AddWithOpts adds items with a priority, after a delay. An item that is waiting already keeps the
+// higher of the two priorities. With RateLimited and After, the shorter delay counts.
 func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request) {
 	priority := 0
 	if o.Priority != nil {
@@ -64,7 +67,7 @@ func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 func (q *queue) Get() (item reconcile.Request, shutdown bool) {
 	for {
 		item, shutdown = q.TypedRateLimitingInterface.Get()
-		if shutdown || q.ShuttingDown() { // what is left is for the next process
+		if shutdown || q.ShuttingDown() { // the remaining items are for the next process
 			return item, true
 		}
 		if item != wake {
@@ -83,8 +86,8 @@ func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdow
 	return item, q.order.priorityOf(item), false
 }
 
-// Done gives back an item. The worker comes for another one, which may be of the same namespace: another worker is woken
-// only where there is more to do, or when a rest is over.
+// Done returns an item. The worker then asks for another item, which may be of the same namespace.
+// Done wakes another worker only if there is more to do, or when a rest is over.
 func (q *queue) Done(item reconcile.Request) {
 	rest, another := q.order.release(item)
 	q.TypedRateLimitingInterface.Done(item)
@@ -99,15 +102,15 @@ func (q *queue) Done(item reconcile.Request) {
 	}
 }
 
-// order is what client-go stores items in. It calls Touch, Push, Len and Pop under a lock of its own; ask and priorityOf come
-// from elsewhere.
+// order is the storage of the client-go work queue, which calls Touch, Push, Len and Pop under its
+// own lock. The queue calls ask, priorityOf, release and resume without that lock.
 type order struct {
 	now    func() time.Time
 	mu     sync.Mutex
-	wakes  bool // wake waits
+	wakes  bool // wake is waiting
 	turns  *turns
-	asked  map[reconcile.Request]int // the highest priority since an item was last handed out; absent: none was given
-	handed map[reconcile.Request]int // of items that were handed out a moment ago
+	asked  map[reconcile.Request]int // highest priority since an item was last handed out; absent: none given
+	handed map[reconcile.Request]int // priorities of handed-out items, until GetWithPriority reads them
 }
 
 func (o *order) ask(item reconcile.Request, priority int) {
@@ -138,7 +141,7 @@ func (o *order) resume(namespace string) {
 	o.turns.resume(namespace, o.now())
 }
 
-// Touch raises the priority of an item that waits.
+// Touch raises the priority of an item that is waiting.
 func (o *order) Touch(item reconcile.Request) { o.Push(item) }
 
 // Push adds an item.
@@ -152,7 +155,7 @@ func (o *order) Push(item reconcile.Request) {
 	o.turns.push(item, o.asked[item], o.now())
 }
 
-// Len returns how many items wait and may be handed out.
+// Len returns the number of items that wait and are eligible.
 func (o *order) Len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -162,7 +165,7 @@ func (o *order) Len() int {
 	return o.turns.len()
 }
 
-// Pop returns the item whose turn it is.
+// Pop returns the next item in order.
 func (o *order) Pop() reconcile.Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// at is a limiter by which every item comes back after the same delay.
+// at is a rate limiter that returns the same delay for every item.
 type at time.Duration
 
 func (d at) When(reconcile.Request) time.Duration { return time.Duration(d) }
@@ -147,7 +147,8 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 	})
 }
 
-// One worker at a time served a namespace while it yielded. Once it does not have to, it has its share of them again.
+// TestQueue_NamespaceGetsItsShareBack checks a namespace that had one worker at a time while it
+// yielded. It gets its share of workers again once it no longer yields.
 func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := began
@@ -167,7 +168,7 @@ func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 			r, _, _ := q.GetWithPriority()
 			next <- r
 		}()
-		synctest.Wait() // the worker waits
+		synctest.Wait() // the worker is waiting
 		now = now.Add(2 * busyFor)
 		q.Done(first)
 		own, _ := get(t, q)
@@ -179,7 +180,8 @@ func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 	})
 }
 
-// Many workers empty a queue to which others add: no item is lost, and none waits for a signal that never comes.
+// TestQueue_WorkersEmptyIt checks that many workers empty a queue to which others add. No item is
+// lost, and none waits for a signal that never comes.
 func TestQueue_WorkersEmptyIt(t *testing.T) {
 	q := startQueue(t)
 	const namespaces, items, workers = 3, 300, 16

@@ -8,40 +8,43 @@ import (
 )
 
 const (
-	// backlog is how many items a namespace has waiting that asks for more than is done for it.
+	// backlog is the number of waiting items from which a namespace counts as having a backlog.
 	backlog = 16
-	// crowd is how many items a namespace has waiting that takes more than a few seconds. It has a crowdShare-th of its share, although
-	// no other namespace has work: the next item of one that comes finds an API server that answers.
+	// crowd is the number of waiting items that take more than a few seconds to process. From there
+	// on a namespace gets share/crowdShare workers, although no other namespace has work: the next
+	// item of another namespace must find an API server that responds.
 	crowd      = 128
 	crowdShare = 3
-	// busyFor is how long a namespace without a backlog counts as at work after an item of it was handed out.
+	// busyFor is the time for which a namespace without a backlog counts as active after an item of
+	// it was handed out.
 	busyFor = 5 * time.Second
-	// restFactor is how long a namespace that yields rests, as a multiple of the time that its last item took.
+	// restFactor is the duration of a rest, as a multiple of the time that the last item took.
 	restFactor = 2
-	// maxRest bounds a rest: an item that takes long mostly waits, and holds up no other.
+	// maxRest bounds a rest. An item that takes long mostly waits, and delays no other.
 	maxRest = time.Second
 )
 
-// turns orders items. It is not safe for concurrent use. The zero value is not ready; use newTurns.
+// turns orders items. It is not safe for concurrent use. The zero value is not ready to use; call
+// newTurns.
 type turns struct {
-	share      int                             // how many items of one namespace are handed out and not given back at a time
+	share      int                             // maximum number of handed-out items of one namespace
 	out        map[reconcile.Request]time.Time // items that are handed out, and since when
-	light      [2]served                       // the last two namespaces without a backlog, the later first
+	light      [2]served                       // the last two namespaces without a backlog, the latest first
 	items      map[reconcile.Request]*entry
 	namespaces map[string]*namespace
-	ring       *list.List         // of *namespace, those that may be served, the next turn first
-	classes    map[int]*list.List // of *namespace by priority, those of the ring that have items of it, the next turn first
-	eligible   int                // items of the namespaces in the ring
-	byRing     bool               // whose turn the next pop is
+	ring       *list.List         // of *namespace: those that are eligible, the next turn first
+	classes    map[int]*list.List // of *namespace by priority: those in the ring with items of it, the next turn first
+	eligible   int                // number of waiting items of the namespaces in the ring
+	byRing     bool               // the next pop follows the ring, not the priority
 }
 
-// served is when an item of a namespace was handed out.
+// served is the last instant at which an item of a namespace was handed out.
 type served struct {
 	namespace string
 	at        time.Time
 }
 
-// entry is an item that waits.
+// entry is a waiting item.
 type entry struct {
 	request  reconcile.Request
 	priority int
@@ -52,11 +55,11 @@ type entry struct {
 type namespace struct {
 	name    string
 	out     int                   // items that are handed out
-	rests   int                   // how many resume are to come; it may be served when there is none
-	count   int                   // items that wait
+	rests   int                   // number of rests that resume has yet to end; eligible only at 0
+	count   int                   // items that are waiting
 	waiting map[int]*list.List    // of *entry by priority, the oldest first
-	inClass map[int]*list.Element // in turns.classes, where it may be served
-	inRing  *list.Element         // in turns.ring; nil: it may not be served, or has nothing
+	inClass map[int]*list.Element // in turns.classes, while eligible
+	inRing  *list.Element         // in turns.ring; nil: not eligible, or no items
 }
 
 func newTurns(share int) *turns {
@@ -67,10 +70,11 @@ func newTurns(share int) *turns {
 	}
 }
 
-// len returns how many items could be handed out, if not all at once.
+// len returns the number of waiting items of eligible namespaces. Their shares may not allow all of
+// them at once.
 func (t *turns) len() int { return t.eligible }
 
-// push adds an item, or raises the priority of one that waits already.
+// push adds an item, or raises the priority of one that is waiting already.
 func (t *turns) push(request reconcile.Request, priority int, now time.Time) {
 	if e := t.items[request]; e != nil {
 		if priority <= e.priority {
@@ -92,7 +96,8 @@ func (t *turns) push(request reconcile.Request, priority int, now time.Time) {
 	t.admit(ns, now)
 }
 
-// pop hands out the item whose turn it is, and its priority. There must be one. It counts until release.
+// pop hands out the next item and returns its priority. There must be an eligible item. The item
+// counts against the share until release.
 func (t *turns) pop(now time.Time) (reconcile.Request, int) {
 	var ns *namespace
 	var priority int
@@ -126,8 +131,9 @@ func (t *turns) pop(now time.Time) (reconcile.Request, int) {
 	return e.request, e.priority
 }
 
-// release gives back an item that was handed out. The namespace is not served again until resume is called, after the rest;
-// none: it may be served at once. And it reports whether another worker is wanted beside the one that gave it back.
+// release returns an item that was handed out. If it returns a rest, the namespace is not eligible
+// until the caller calls resume after that time. Without a rest it is eligible at once. It also
+// reports whether another worker is needed besides the one that returned the item.
 func (t *turns) release(request reconcile.Request, now time.Time) (rest time.Duration, another bool) {
 	ns := t.namespace(request.Namespace)
 	ns.out = max(ns.out-1, 0)
@@ -154,7 +160,7 @@ func (t *turns) resume(name string, now time.Time) {
 	t.forget(ns)
 }
 
-// yields reports whether a namespace has a backlog while another one without works.
+// yields reports whether a namespace has a backlog while another one without a backlog is active.
 func (t *turns) yields(ns *namespace, now time.Time) bool {
 	last := t.light[0]
 	if last.namespace == ns.name {
@@ -163,7 +169,7 @@ func (t *turns) yields(ns *namespace, now time.Time) bool {
 	return ns.count >= backlog && last.namespace != "" && now.Sub(last.at) < busyFor
 }
 
-// shareOf is how many items of a namespace may be handed out at a time.
+// shareOf returns the maximum number of items of a namespace that may be handed out now.
 func (t *turns) shareOf(ns *namespace, now time.Time) int {
 	switch {
 	case t.yields(ns, now):
@@ -184,13 +190,15 @@ func (t *turns) namespace(name string) *namespace {
 	return ns
 }
 
+// forget deletes a namespace without items and rests.
 func (t *turns) forget(ns *namespace) {
 	if ns.out == 0 && ns.count == 0 && ns.rests == 0 {
 		delete(t.namespaces, ns.name)
 	}
 }
 
-// admit lets a namespace be served that has items, less than its share, and no rest, and no other.
+// admit makes a namespace eligible if it has items, less than its share handed out, and no rest.
+// Otherwise it suspends the namespace.
 func (t *turns) admit(ns *namespace, now time.Time) {
 	if ns.count == 0 || ns.rests > 0 || ns.out >= t.shareOf(ns, now) {
 		t.suspend(ns)
@@ -211,7 +219,7 @@ func (t *turns) admit(ns *namespace, now time.Time) {
 	}
 }
 
-// suspend keeps a namespace from being served.
+// suspend makes a namespace ineligible.
 func (t *turns) suspend(ns *namespace) {
 	if ns.inRing == nil {
 		return
@@ -224,7 +232,7 @@ func (t *turns) suspend(ns *namespace) {
 	}
 }
 
-// take removes an item that waits.
+// take removes a waiting item.
 func (t *turns) take(e *entry) {
 	delete(t.items, e.request)
 	ns := t.namespaces[e.request.Namespace]
@@ -255,7 +263,7 @@ func (t *turns) leaveClass(ns *namespace, priority int) {
 	}
 }
 
-// highest returns the highest priority of those that have something. There are few.
+// highest returns the highest priority in a map. Maps have few priorities.
 func highest(of map[int]*list.List) int {
 	first := true
 	var most int

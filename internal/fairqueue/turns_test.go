@@ -73,9 +73,10 @@ func TestTurns_PriorityRisesAndNeverFalls(t *testing.T) {
 	}
 }
 
-// Random pushes, pops and releases: no item is lost or handed out twice, those of one namespace and priority come in the order
-// in which they got there, and no namespace has more than its share. With every second seed, time stands still, so that
-// namespaces with a backlog yield.
+// TestTurns_KeepEveryItemInOrderWithinShare runs random pushes, pops and releases. No item is lost
+// or handed out twice, and items of one namespace and priority keep their order. No namespace has
+// more than its share. With every second seed, time stands still, so that namespaces with a backlog
+// yield.
 func TestTurns_KeepEveryItemInOrderWithinShare(t *testing.T) {
 	for seed := range uint64(200) {
 		now, stands := began, seed%2 == 1
@@ -209,7 +210,8 @@ func TestTurns_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 	}
 }
 
-// A namespace that has all workers for minutes would delay the next item of a neighbour by what all of them are about.
+// TestTurns_CrowdAloneHasAThirdOfTheShare checks that a namespace does not occupy all workers for
+// minutes, which would delay the next item of a neighbour.
 func TestTurns_CrowdAloneHasAThirdOfTheShare(t *testing.T) {
 	q := newTurns(9)
 	for n := range crowd + 9 {
@@ -223,7 +225,7 @@ func TestTurns_CrowdAloneHasAThirdOfTheShare(t *testing.T) {
 	if len(held) != 3 {
 		t.Errorf("%d items are handed out of a crowd, want a third of 9", len(held))
 	}
-	for q.items[item("crowded", crowd+8)] != nil { // until the crowd is gone
+	for q.items[item("crowded", crowd+8)] != nil { // until the namespace has few items
 		q.release(held[0], began)
 		held = held[1:]
 		for q.len() > 0 {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// maxLost is how long a watch may be lost at most while the API server answers.
+// maxLost is the longest time for which a watch may be lost while the API server answers.
 const maxLost = time.Minute
 
-// Limits are how long a replica goes on verifying.
+// Limits are the times for which a replica continues to verify.
 type Limits struct {
-	Lost   time.Duration // with a watch that is broken, while the API server answers
-	Silent time.Duration // with a watch that is connected and shows no sign, while the API server answers; at least Lost
-	Outage time.Duration // without an answer of the API server; 0: for ever
+	Lost   time.Duration // with a broken watch, while the API server answers
+	Silent time.Duration // with a connected watch without a sign, while the API server answers; at least Lost
+	Outage time.Duration // without an answer of the API server; 0: no limit
 }
 
-// minSilent is the least time without a sign that is more than the pause between two signs.
+// minSilent is the least time without a sign that exceeds the interval between two signs.
 const minSilent = 12 * time.Second
 
 // LimitsOf returns the limits that follow from --max-staleness.
@@ -31,33 +31,34 @@ func LimitsOf(maxStaleness time.Duration) Limits {
 type Sign struct {
 	Kind   string
 	At     time.Time
-	Broken bool // it has no connection since
+	Broken bool // it has had no connection since
 }
 
-// Finding is what a beat has found out.
+// Finding is the result of a beat.
 type Finding struct {
-	Open    bool      // the replica may go on verifying, unless Limits.Outage has passed since Contact
-	Fresh   bool      // the API server answered since the beat before, and what is known is up to date within Limits.Lost
+	Open    bool      // the replica may continue to verify, unless Limits.Outage has passed since Contact
+	Fresh   bool      // the replica is open, and the API server answered since the beat before
 	Contact time.Time // when the API server last answered
-	Lost    []string  // kinds whose watches are lost, in order
-	Behind  []string  // kinds whose watches have shown no sign since an outage that was too long, in order
+	Lost    []string  // kinds whose watches are lost, sorted
+	Behind  []string  // kinds whose watches show no sign since an outage longer than Limits.Outage, sorted
 }
 
-// Monitor follows the watches from beat to beat. The zero Monitor with Limits is ready; it is not for concurrent use.
+// Monitor evaluates the watches at each beat. The zero Monitor with Limits is ready to use. It is
+// not safe for concurrent use.
 type Monitor struct {
 	Limits Limits
 
 	last    time.Time                // the beat before
 	contact time.Time                // when the API server last answered
-	resumed time.Time                // the end of an outage that was too long; zero: there was none, or every watch has shown a sign since
-	unseen  map[string]time.Duration // for how long the API server answered and the watch on a kind showed no sign
+	resumed time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
+	unseen  map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
 
-// Beat takes in whether the API server answered a read at the instant now, and the last sign of the watch on each kind. A sign
-// is an answer too.
+// Beat evaluates the watches at the instant now. It gets whether the API server answered a read,
+// and the last sign of the watch on each kind. A sign is an answer too.
 //
-// The time without a sign counts while the API server answers, and no other: an outage takes all watches along, and they
-// need a moment after it.
+// The time without a sign counts only while the API server answers. An outage breaks all watches,
+// and they need a moment to recover from it.
 func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	contact := m.contact
 	if answered {

@@ -10,7 +10,7 @@ import (
 
 var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 
-// replica is a Monitor whose beats come every two seconds.
+// replica is a Monitor with a beat every two seconds.
 type replica struct {
 	freshness.Monitor
 	now   time.Time
@@ -34,7 +34,7 @@ func (r *replica) beat(answered bool) freshness.Finding {
 	return r.Beat(r.now, answered, signs)
 }
 
-// pass lets time pass, with signs of these kinds at each beat, and returns the last finding.
+// pass advances the clock by d, with signs of the kinds at each beat, and returns the last finding.
 func (r *replica) pass(d time.Duration, answered bool, kinds ...string) freshness.Finding {
 	var f freshness.Finding
 	for end := r.now.Add(d); r.now.Before(end); {
@@ -95,7 +95,8 @@ func TestStaleness_OutageIsNoLostWatch(t *testing.T) {
 	}
 }
 
-// An API server that answers now and then must not lend a lost watch a minute each time.
+// TestStaleness_InterruptedAnswersAddUp checks that an API server that answers intermittently does
+// not give a lost watch a new minute each time.
 func TestStaleness_InterruptedAnswersAddUp(t *testing.T) {
 	r := newReplica(0)
 	for range 20 {

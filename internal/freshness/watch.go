@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// proofLasts is for how long a bookmark on one watch shows that the API server still sends bookmarks on others. It is less than
-// maxLost, so that an API server that sends none any more closes nothing.
+// proofLasts is the time for which a bookmark on one watch proves that the API server still sends
+// bookmarks on others. It is less than maxLost, so that an API server that stops sending bookmarks
+// does not close the replica.
 const proofLasts = 45 * time.Second
 
-// Watches are the watches that keep a replica up to date. Safe for concurrent use.
+// Watches are the watches that keep a replica up to date. They are safe for concurrent use.
 type Watches struct {
 	mu         sync.Mutex
 	all        []*Watch
-	bookmarked time.Time       // when a bookmark last came unprompted by a change, on any of them
-	proven     map[string]bool // families of which one has had such a bookmark
+	bookmarked time.Time       // the last bookmark on any watch that no change had prompted
+	proven     map[string]bool // families with such a bookmark
 }
 
-// Add returns a new watch on a kind. There are several on a kind that is watched in each namespace by itself. An API server sends
-// bookmarks for all kinds of a family, or for none.
+// Add returns a new watch on a kind. A kind that is watched in each namespace separately has
+// several. An API server sends bookmarks for all kinds of a family, or for none.
 func (w *Watches) Add(kind, family string) *Watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -27,7 +28,8 @@ func (w *Watches) Add(kind, family string) *Watch {
 	return added
 }
 
-// Signs returns the last sign of each kind: of several watches on it, the one that is furthest behind.
+// Signs returns the last sign of each kind. For a kind with several watches it is the sign of the
+// watch that is furthest behind.
 func (w *Watches) Signs() []Sign {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -47,36 +49,36 @@ func (w *Watches) Signs() []Sign {
 	return signs
 }
 
-// Watch is one watch, through all of its connections. Safe for concurrent use.
+// Watch is one watch, across its connections. It is safe for concurrent use.
 //
-// Events and bookmarks are its signs, and that a connection begins at the newest version there is. That a connection was made is
-// none by itself, since a proxy may keep back what comes over it. Nor is a list once a connection has failed: it may be the last
-// for long.
+// Its signs are events, bookmarks, lists, and a connection that begins at the newest version. A new
+// connection alone is no sign, because a proxy may hold back its data. A list is no sign after a
+// connection has failed, because it may be the last for long.
 type Watch struct {
 	kind   string
 	family string
-	among  *Watches // whose mutex guards what follows
+	among  *Watches // its mutex guards the fields below
 
 	at     time.Time // the last sign
-	failed bool      // a connection, and none has shown a sign since
+	failed bool      // a connection failed, and none has shown a sign since
 	broken bool      // a connection failed, and none was made since
 }
 
-// Connected notes that a connection was made.
+// Connected records that a connection was made.
 func (w *Watch) Connected() {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()
 	w.broken = false
 }
 
-// Failing reports whether a connection has failed, and none has shown a sign since.
+// Failing reports whether a connection has failed and none has shown a sign since.
 func (w *Watch) Failing() bool {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()
 	return w.failed
 }
 
-// Listed notes that all objects were listed.
+// Listed records that all objects were listed.
 func (w *Watch) Listed(now time.Time) {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()
@@ -85,8 +87,9 @@ func (w *Watch) Listed(now time.Time) {
 	}
 }
 
-// Delivered notes an event or a bookmark, or at which instant a connection began at the newest version. A bookmark that
-// came although nothing of the kind had changed shows that the API server always sends one.
+// Delivered records an event or a bookmark, or the instant at which a connection began at the
+// newest version. A bookmark that no change of the kind prompted shows that the API server always
+// sends one.
 func (w *Watch) Delivered(at time.Time, unprompted bool) {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()
@@ -99,8 +102,9 @@ func (w *Watch) Delivered(at time.Time, unprompted bool) {
 	}
 }
 
-// Ended notes that the API server ended a connection in order when its time was over, without a bookmark perhaps. That is a sign
-// unless one should have come: watches of the family have had them, and others have them still.
+// Ended records that the API server ended a connection after its regular time, perhaps without a
+// bookmark. That is a sign, unless a bookmark was due: watches of the family have had bookmarks,
+// and others still get them.
 func (w *Watch) Ended(now time.Time) {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()
@@ -109,7 +113,7 @@ func (w *Watch) Ended(now time.Time) {
 	}
 }
 
-// Failed notes that a connection was not made, or broke.
+// Failed records that a connection could not be made, or broke.
 func (w *Watch) Failed() {
 	w.among.mu.Lock()
 	defer w.among.mu.Unlock()

@@ -69,7 +69,8 @@ func TestWatch_BrokenUntilConnected(t *testing.T) {
 	}
 }
 
-// What a kind has no bookmarks for, or an API server ceases to send, must not close a replica.
+// TestWatch_EndsAreSignsWhereNoBookmarksCome checks that missing bookmarks do not close a replica,
+// where the API server sends none for a kind or stops sending them.
 func TestWatch_EndsAreSignsWhereNoBookmarksCome(t *testing.T) {
 	for name, x := range map[string]struct {
 		family    string

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Authority is what a credential amounts to: what it may do, from where, and until when. The zero Authority may do nothing,
-// from everywhere and for ever.
+// Authority holds the rights of a credential, the addresses from which it is accepted, and its end.
+// The zero Authority may do nothing, from every address and without end.
 type Authority struct {
 	Roles       []string       // by name
 	Permissions []string       // patterns
 	Ranges      []netip.Prefix // the addresses from which it is accepted; empty: all
-	End         time.Time      // the first instant at which it is refused; zero: none
+	End         time.Time      // the first instant at which it is rejected; zero: none
 }
 
-// Part names what of an Authority another does not hold.
+// Part names the part of an Authority that exceeds another.
 type Part string
 
 // Parts of an Authority.
@@ -26,8 +26,9 @@ const (
 	PartEnd         Part = "lifetime"
 )
 
-// Within reports whether limit holds all of a, and otherwise which part it does not hold. A role is held by its name alone:
-// services ask for names of roles, so holding the permissions of a role is not holding the role.
+// Within reports whether limit holds all of a. If not, it returns the first part that limit does
+// not hold. A role is held by its name alone: services ask for names of roles, so holding the
+// permissions of a role is not holding the role.
 func (a Authority) Within(limit Authority) (over Part, ok bool) {
 	switch {
 	case slices.ContainsFunc(a.Roles, func(role string) bool { return !slices.Contains(limit.Roles, role) }):
@@ -43,7 +44,8 @@ func (a Authority) Within(limit Authority) (over Part, ok bool) {
 	}
 }
 
-// narrower reports whether each address of ranges is in limit. Of ranges that only together cover another, it says no.
+// narrower reports whether each address of ranges is in limit. It returns false where a range is
+// covered only by several ranges of limit together.
 func narrower(ranges, limit []netip.Prefix) bool {
 	if len(limit) == 0 {
 		return true

@@ -5,22 +5,21 @@ import (
 	"strings"
 )
 
-// Role is a name for permissions, such as "primary" or "client~primary". Names
-// are bare: they mean something under one client only.
+// Role is a name for permissions, such as "primary" or "client~primary". Names are local to one
+// client.
 type Role struct {
 	Name        string
 	Permissions []string // patterns; the order does not matter
 }
 
-// Ceiling is what nothing under it may exceed. It is a value that never changes
-// and may be shared; the zero Ceiling covers nothing.
+// Ceiling is the upper bound of roles and permissions. It is immutable and may be shared. The zero
+// Ceiling covers nothing.
 type Ceiling struct {
 	roles []Role // sorted by name, names unique, permissions sorted and unique
 }
 
-// NewCeiling makes the ceiling of a client out of its roles, which it copies.
-// Roles of one name are one role that holds the permissions of all. Malformed
-// names and permissions are left out.
+// NewCeiling returns the ceiling of a client with these roles, which it copies. Roles of one name
+// are merged. Malformed names and permissions are dropped.
 func NewCeiling(roles []Role) Ceiling {
 	byName := make(map[string][]string, len(roles))
 	for _, r := range roles {
@@ -37,9 +36,9 @@ func NewCeiling(roles []Role) Ceiling {
 	return c
 }
 
-// Restrict returns the ceiling that holds the named roles only: what a
-// namespace was granted, or what an account of a user has. Names that the
-// ceiling does not know are ignored: no role comes into being by being named.
+// Restrict returns the ceiling that holds the named roles only: those granted to a namespace, or
+// those of a user's account. Names that the ceiling does not hold are ignored: naming a role does
+// not create it.
 func (c Ceiling) Restrict(roleNames []string) Ceiling {
 	var low Ceiling
 	for _, r := range c.roles {
@@ -50,8 +49,8 @@ func (c Ceiling) Restrict(roleNames []string) Ceiling {
 	return low
 }
 
-// Covers reports whether some role of the ceiling holds a pattern that covers
-// the permission. It allocates nothing.
+// Covers reports whether some role of the ceiling holds a pattern that covers the permission. It
+// does not allocate.
 func (c Ceiling) Covers(permission string) bool {
 	for _, r := range c.roles {
 		if Covers(r.Permissions, permission) {
@@ -61,9 +60,9 @@ func (c Ceiling) Covers(permission string) bool {
 	return false
 }
 
-// Cut divides wanted roles and single permissions into those within the ceiling
-// and those over it. A permission is within it or not: a wildcard that is only
-// partly covered is over it as a whole. Malformed ones are over it.
+// Cut divides the requested roles and single permissions into those within the ceiling and those
+// over it. A permission is within it as a whole or not at all: a wildcard that is only partly
+// covered is over it. Malformed names and permissions are over it.
 func (c Ceiling) Cut(roles, permissions []string) Holding {
 	var h Holding
 	for _, name := range roles {
@@ -98,8 +97,8 @@ func (c Ceiling) role(name string) (Role, bool) {
 
 func byRoleName(a, b Role) int { return strings.Compare(a.Name, b.Name) }
 
-// tidy sorts a list that is ours and drops what it holds twice, so that the
-// same set is always the same list. Of nothing it makes nil.
+// tidy sorts a list that the caller owns and removes duplicates, so that the same set is always the
+// same list. It returns nil for an empty list.
 func tidy(list []string) []string {
 	if len(list) == 0 {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/grant"
 )
 
-// roles are those of the design's example, and one whose name holds a tilde.
+// roles returns the roles of the design's example, and one whose name holds a tilde.
 func roles() []grant.Role {
 	return []grant.Role{
 		{Name: "primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
@@ -107,8 +107,8 @@ func TestACeilingSharesNoMemoryWithAnybody(t *testing.T) {
 	}
 }
 
-// world makes small random inputs of which many touch: few names, short paths,
-// and something malformed now and then.
+// world makes small random inputs that often overlap: few names, short paths, and sometimes
+// something malformed.
 type world struct{ *rand.Rand }
 
 func (w world) some(of func() string) []string {
@@ -143,8 +143,7 @@ func (w world) roles() []grant.Role {
 	return list
 }
 
-// lower takes something away from roles: one of them, a permission of one, or
-// the breadth of a wildcard.
+// lower removes something from roles: a role, a permission of a role, or the breadth of a wildcard.
 func (w world) lower(from []grant.Role) []grant.Role {
 	low := make([]grant.Role, len(from))
 	for i, r := range from {
@@ -166,7 +165,7 @@ func (w world) lower(from []grant.Role) []grant.Role {
 	return low
 }
 
-// within fails the test if one holding has anything that the other has not.
+// within fails the test if small has anything that big does not have.
 func within(t *testing.T, what string, small, big grant.Holding) {
 	t.Helper()
 	for _, r := range small.Roles {
@@ -181,8 +180,8 @@ func within(t *testing.T, what string, small, big grant.Holding) {
 	}
 }
 
-// Design §3.6: nothing can be granted that was not granted. Each law holds for
-// every ceiling and every wish.
+// TestLawsOfTheCeiling checks section 3.6 of the design: nothing can be granted that was not
+// granted. Each law holds for every ceiling and every request.
 func TestLawsOfTheCeiling(t *testing.T) {
 	kept, cut := 0, 0
 	for seed := range uint64(20000) {

@@ -3,23 +3,23 @@ package grant
 import "strings"
 
 const (
-	// MaxPermission is the number of bytes that a permission may have.
+	// MaxPermission is the maximum number of bytes of a permission.
 	MaxPermission = 253
-	// MaxRoleName is the number of bytes that the name of a role may have.
+	// MaxRoleName is the maximum number of bytes of the name of a role.
 	MaxRoleName = 63
 
-	// PermissionPattern (RE2) and MaxPermission are the grammar of permissions,
-	// for the schemas of others; ValidPermission is the same without the cost.
+	// PermissionPattern (RE2) and MaxPermission are the grammar of permissions, for schemas outside
+	// this package. ValidPermission checks the same at lower cost.
 	PermissionPattern = `^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$`
-	// RoleNamePattern (RE2) is the grammar of role names, bound included.
+	// RoleNamePattern (RE2) is the grammar of role names, length included.
 	RoleNamePattern = `^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`
 
 	wildcard = "*"
 )
 
-// ValidPermission reports whether s is a permission: segments of ASCII letters,
-// digits, '-' and '_', joined by single dots, at most MaxPermission bytes, of
-// which the last may be "*"; or "*" alone.
+// ValidPermission reports whether s is a permission: segments of ASCII letters, digits, '-' and
+// '_', joined by single dots, at most MaxPermission bytes. The last segment may be "*". "*" alone
+// is valid too.
 func ValidPermission(s string) bool {
 	if s == wildcard {
 		return true
@@ -61,10 +61,10 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// Covers reports whether one of the held permissions covers the wanted one. A
-// wanted wildcard is covered only by a pattern that covers all of it: "search.*"
-// covers "search.query.*", but any number of single permissions do not add up to
-// "search.*". It allocates nothing, for it runs on every request.
+// Covers reports whether one of the held permissions covers the wanted one. A wanted wildcard is
+// covered only by a pattern that covers all of it. "search.*" covers "search.query.*", but no
+// number of single permissions adds up to "search.*". It does not allocate, because it runs on
+// every request.
 func Covers(held []string, wanted string) bool {
 	if !ValidPermission(wanted) {
 		return false
@@ -77,9 +77,8 @@ func Covers(held []string, wanted string) bool {
 	return false
 }
 
-// covers compares with a wanted permission that is valid. The pattern needs no
-// check: if it is malformed, no valid permission equals it or begins with its
-// stem.
+// covers compares a pattern with a valid wanted permission. The pattern needs no check: if it is
+// malformed, no valid permission equals it or begins with its stem.
 func covers(pattern, wanted string) bool {
 	if pattern == wildcard {
 		return true

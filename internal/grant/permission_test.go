@@ -158,9 +158,8 @@ func TestMatchingAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzCovers compares with the grammar as a regular expression, and with what
-// covering means: a pattern covers a wildcard if it covers a segment that
-// nobody can have thought of.
+// FuzzCovers compares Covers with the grammar as a regular expression, and with the definition: a
+// pattern covers a wildcard if it covers a segment that no input contains.
 func FuzzCovers(f *testing.F) {
 	for _, held := range []string{"*", "a.*", "a.b", "a.b.*", "", "a*", "*.*", ".*", "a..*", strings.Repeat("a", 252) + ".*"} {
 		for _, wanted := range []string{"*", "a", "a.*", "a.b.c", "", "a.", "*.b", strings.Repeat("a", 253)} {

@@ -7,10 +7,11 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// created has the API server date the creation of the current version.
+// created sets the API server's creation date of the current version.
 func created(at time.Time) twist { return func(s *scene) { s.have.Current.CreatedAt = at } }
 
-// ahead has the current version of the base scene issued by a clock that was ahead, for a life of 90 days from there.
+// ahead makes a clock that was ahead by d issue the current version. Its lifetime is 90 days from
+// there.
 func ahead(d time.Duration) twist {
 	return func(s *scene) {
 		s.have.Current.IssuedAt, s.have.Current.ExpiresAt = noon.Add(d), noon.Add(90*day+d)

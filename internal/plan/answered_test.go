@@ -7,13 +7,13 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// answered is the base scene of a token that is given in answers, which rotates when it is asked to.
+// answered makes the base fixture a token that is delivered in responses and rotates on request.
 func answered(s *scene) {
 	s.want.Answered, s.want.Since = true, noon
 	s.want.Every, s.want.Trigger, s.have.Current.Trigger = 0, "", ""
 }
 
-// unanswered takes its current version away.
+// unanswered also removes its current version.
 func unanswered(s *scene) {
 	answered(s)
 	s.have.Secret, s.have.Current = plan.SecretAbsent, nil

@@ -7,6 +7,7 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
+// changed returns the plan that changes a record for the reason why.
 func changed(why plan.Why, record string, expires time.Time) plan.Plan {
 	return plan.Plan{Do: plan.Change, Why: why, Version: of(record), ExpiresAt: expires}
 }

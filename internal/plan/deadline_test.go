@@ -7,8 +7,9 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// deadline is an instant at which the plan changes: one before, it is Nothing for the reason before (UpToDate where none
-// is given) and wakes exactly then; from that instant on it is what then says.
+// deadline is an instant at which the plan changes. One instant before, the plan is Nothing for the
+// reason before, UpToDate by default, and wakes exactly at that instant. From that instant on, the
+// plan is the result of then.
 type deadline struct {
 	at     time.Time
 	twist  twist
@@ -16,6 +17,7 @@ type deadline struct {
 	then   func(now time.Time) plan.Plan
 }
 
+// meet checks the plan one instant before each deadline, at it, and one instant after it.
 func meet(t *testing.T, cases map[string]deadline) {
 	t.Helper()
 	for name, c := range cases {
@@ -31,7 +33,7 @@ func meet(t *testing.T, cases map[string]deadline) {
 	}
 }
 
-// clone is the successor of the current version, for the given reason.
+// clone returns a function that returns the plan for a successor of the current version.
 func clone(why plan.Why, lifetime time.Duration) func(time.Time) plan.Plan {
 	return func(now time.Time) plan.Plan {
 		p := plan.Plan{Do: plan.Issue, Why: why, Version: of("at-2")}
@@ -42,10 +44,12 @@ func clone(why plan.Why, lifetime time.Duration) func(time.Time) plan.Plan {
 	}
 }
 
+// rotate sets the interval, the calendar and the spread of the spec.
 func rotate(every time.Duration, on plan.Schedule, spread float64) twist {
 	return func(s *scene) { s.want.Every, s.want.Schedule, s.want.Spread = every, on, spread }
 }
 
+// live sets the lifetime of the spec and of the current version; 0 means without end.
 func live(d time.Duration) twist {
 	return func(s *scene) {
 		s.want.Lifetime, s.have.Current.ExpiresAt = d, time.Time{}
@@ -89,7 +93,7 @@ func TestRotationDeadlines(t *testing.T) {
 		"a clone without room waits from when it is due": {
 			at: noon.Add(5 * time.Minute),
 			twist: both(rotate(5*time.Minute, nil, 0), func(s *scene) {
-				oldest := predecessor(-1, 6*time.Minute) // which has had its minOverlap, and is in use
+				oldest := predecessor(-1, 6*time.Minute) // past its minOverlap, and in use
 				oldest.LastUsedAt = noon
 				s.have.Others = []plan.Version{predecessor(1, 0), predecessor(0, 0), oldest}
 			}),

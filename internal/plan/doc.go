@@ -1,12 +1,20 @@
-// Package plan decides what should happen to a token. It is given the instant, what is wanted and what is seen, all as
-// plain values, and names one action; whoever asked acts, looks again, and asks again until the answer is Nothing.
+// Package plan decides what should happen to a token. Its functions get the instant, the desired
+// state and the observed state as plain values, and return one action. The caller executes the
+// action, observes again, and repeats until the action is Nothing.
 //
-//	        Issue               Issue (rotation)            Retire
-//	absent ───────> current ──────────────────> ageing ──────────────> gone
+//	        Issue               Issue (rotation)                 Retire
+//	absent ───────> current ──────────────────> predecessor ──────────────> gone
 //	                   │  its record was deleted   │  successor used and quiet, or maxOverlap
-//	                   └──── Issue, no overlap     └─ Supersede gives it its last instant
+//	                   └──── Issue, no overlap     └─ Supersede sets its end
 //
-// It knows no API, clock, entropy, logger or context, and imports the standard library alone. Files: plan.go has the
-// nouns, token.go the rules in their order, rotation.go and retirement.go the deadlines, hold.go what a rotation waits
-// for, record.go the sweep.
+// The package knows no API, clock, entropy, logger or context, and imports the standard library
+// only.
+//
+//	plan.go                      types
+//	token.go                     rules for an ApplicationToken, in their order
+//	request.go                   rules for a request of the HTTP API, in their order
+//	user.go                      a User that was replaced
+//	rotation.go, retirement.go   deadlines
+//	hold.go                      what defers a rotation
+//	record.go                    garbage collection of records
 package plan

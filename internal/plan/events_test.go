@@ -9,7 +9,7 @@ import (
 
 func pick[T any](w *world, from ...T) T { return from[w.rng.IntN(len(from))] }
 
-// events are what happens to a token, each as often as its weight.
+// events are the events of a token's life, with their relative frequencies.
 var events = []struct {
 	weight int
 	happen func(*world)
@@ -53,6 +53,7 @@ var events = []struct {
 	{8, func(w *world) { w.note("nothing; a Git sync") }},
 }
 
+// anything makes one random event happen.
 func (w *world) anything() {
 	total := 0
 	for _, e := range events {
@@ -79,7 +80,7 @@ func timePasses(w *world) {
 	w.note("%s pass", step)
 }
 
-// someoneUses a version that was delivered and is not refused.
+// someoneUses uses some of the versions that were delivered and are valid.
 func someoneUses(w *world) {
 	for _, name := range w.names() {
 		if v := w.records[name]; w.delivered[name] && w.want.State == plan.Active && !v.ExpiredAt(w.now) && w.rng.IntN(2) == 0 {
@@ -89,7 +90,7 @@ func someoneUses(w *world) {
 	}
 }
 
-// rollBack puts a Secret of before back, with the token of a predecessor.
+// rollBack restores an earlier Secret, with the token of a predecessor.
 func rollBack(w *world) {
 	for _, name := range w.names() {
 		if v := w.records[name]; w.delivered[name] && !v.SupersededAt.IsZero() && !w.secret.foreign {
@@ -122,7 +123,8 @@ func editTrigger(w *world) {
 	w.note("trigger %q", w.want.Trigger)
 }
 
-// holderAsks for a rotation with any version that is not refused, current or not, unless the client forbids it.
+// holderAsks requests a rotation for the holder of any existing version, current or not. In one of
+// four cases the client forbids it.
 func holderAsks(w *world) {
 	w.want.SelfForbidden = w.rng.IntN(4) == 0
 	if names := w.names(); len(names) > 0 {
@@ -165,7 +167,7 @@ func editGrants(w *world) {
 	w.note("grants %+v", g)
 }
 
-// editState is one way once Revoked, which comes seldom.
+// editState never leaves Revoked, which it seldom sets.
 func editState(w *world) {
 	if w.want.State == plan.Revoked || w.want.Grants == nil {
 		return
@@ -178,7 +180,7 @@ func editState(w *world) {
 	w.note("state %d", w.want.State)
 }
 
-// editRefusal cuts the grants while the spec is refused, or no longer knows them.
+// editRefusal cuts down the grants while the spec is refused, or makes them unknown.
 func editRefusal(w *world) {
 	g := grants()
 	w.want.Refused, w.want.Grants = plan.Refusal{}, &g

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Reasons for which a rotation waits.
+// Reasons why a rotation is deferred.
 const (
 	MinOverlap        Why = "MinOverlap"
 	PredecessorsKept  Why = "PredecessorsKept"
 	RolloutIncomplete Why = "RolloutIncomplete"
 )
 
-// hold is what a rotation waits for. Its zero value holds nothing.
+// hold is the reason why a rotation is deferred, and until when. The zero hold defers nothing.
 type hold struct {
-	until  time.Time // at the latest
+	until  time.Time // the latest end of the deferral
 	reason Why
 	text   string
 }
@@ -28,14 +28,15 @@ func (h hold) longer(other hold) hold {
 	return h
 }
 
-// message returns what a rotation for a reason waits for, and what to do where that is too late.
+// message returns the text for a rotation that is due for the reason why and deferred by h. It
+// names the remedy for an administrator who cannot wait.
 func (h hold) message(why Why) string {
 	return fmt.Sprintf("a rotation is due (%s) and waits until %s at the latest: %s; after a leak, delete the TokenRecord of the version that leaked",
 		why, h.until.UTC().Format(time.RFC3339), h.text)
 }
 
-// rotationHold returns what a rotation for a reason waits for. No rotation ends a predecessor, and
-// a rotation follows another only once consumers have had the time to move on.
+// rotationHold returns what defers a rotation for the reason why. A rotation never ends a
+// predecessor, and it follows another rotation only after consumers have had time to move on.
 func rotationHold(now time.Time, why Why, want Desired, have Observed) hold {
 	h := overlapHold(why, want, have).longer(rolloutHold(want, have))
 	if near := nearExpiry(want, *have.Current); !near.IsZero() && near.Before(h.until) {
@@ -47,9 +48,10 @@ func rotationHold(now time.Time, why Why, want Desired, have Observed) hold {
 	return h.longer(roomHold(want, have, 1)).longer(selfHold(now, want, have))
 }
 
-// roomHold keeps a rotation waiting until there is room for another predecessor, if nothing is used
-// from now on. A consumer may hold any of those that are there. A holder may be a thief: it leaves
-// spare places, so that it does not put off the rotations of others.
+// roomHold defers a rotation until there is room for another predecessor, assuming that no version
+// is used from now on. A consumer may hold any of the existing predecessors. The holder of a token
+// may be a thief. A rotation by a holder therefore leaves spare predecessors free, so that it does
+// not defer the rotations of others.
 func roomHold(want Desired, have Observed, spare int) hold {
 	n := excess(have) + spare
 	if n <= 0 {
@@ -67,9 +69,9 @@ func roomHold(want Desired, have Observed, spare int) hold {
 	return hold{until: ends[n-1], reason: PredecessorsKept, text: text + "; one goes then, or when its TokenRecord is deleted"}
 }
 
-// overlapHold keeps a rotation waiting until every predecessor has had its minOverlap: its
-// consumers may not have read the current version yet. A rotation by a holder puts off holders
-// alone.
+// overlapHold defers a rotation until every predecessor has had its minOverlap, because its
+// consumers may not have read the current version yet. A predecessor whose successor was made for a
+// holder defers only the rotations by holders.
 func overlapHold(why Why, want Desired, have Observed) hold {
 	var until time.Time
 	for _, v := range have.predecessors() {
@@ -83,8 +85,8 @@ func overlapHold(why Why, want Desired, have Observed) hold {
 	}
 }
 
-// rolloutHold keeps a rotation waiting while pods may hold a predecessor: until the last one has
-// ended.
+// rolloutHold defers a rotation while a rollout is incomplete, because pods may hold a predecessor.
+// It ends with the last predecessor.
 func rolloutHold(want Desired, have Observed) hold {
 	if have.Rollout == "" {
 		return hold{}
@@ -104,6 +106,7 @@ func (o Observed) selfSuperseded(v Version) bool {
 	return slices.ContainsFunc(o.versions(), func(s Version) bool { return s.Predecessor == v.Record && s.selfRotated() })
 }
 
+// selfHold defers a rotation by a holder until minOverlap after the last one.
 func selfHold(now time.Time, want Desired, have Observed) hold {
 	return hold{
 		until: selfRotationFrom(now, want, have), reason: MinOverlap,
@@ -111,8 +114,10 @@ func selfHold(now time.Time, want Desired, have Observed) hold {
 	}
 }
 
-// selfRotationFrom returns from when on a holder may rotate: minOverlap after the last rotation by a holder. Zero: at once.
-// A record of which no caller was told is no rotation, and one of a clock that was ahead would forbid the next for too long.
+// selfRotationFrom returns the first instant at which a holder may rotate: minOverlap after the
+// last rotation by a holder. The zero time means at once. It ignores records that were never
+// delivered to a caller, because they are no rotation. It also ignores versions from a clock that
+// was ahead, because they would forbid the next rotation for too long.
 func selfRotationFrom(now time.Time, want Desired, have Observed) time.Time {
 	var last time.Time
 	note := func(v Version) {

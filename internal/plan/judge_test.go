@@ -6,7 +6,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// judge says of each plan whether it may be, by what the design says and not by how the rules say it.
+// judge checks that each plan is allowed by the design. It does not follow the implementation of
+// the rules.
 func (w *world) judge(p plan.Plan, have plan.Observed) {
 	if p.Version.Record != "" {
 		w.must(w.records[p.Version.Record] != nil && seen(have, p.Version), "§3.3", "%s: there is no such version", p)
@@ -38,7 +39,7 @@ func (w *world) judge(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// judgeIssue wants a cause for every version: edits, syncs and restarts are none.
+// judgeIssue requires a cause for every version: edits, syncs and restarts are no cause.
 func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 	w.must(w.want.Refused.Reason == "", "§3.6", "%s: the spec is refused", p)
 	w.must(w.want.State == plan.Active, "§3.7", "%s: it is not active", p)
@@ -59,7 +60,7 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 		}
 	}
 	if have.Current == nil && p.Version.Record != "" {
-		kept-- // it is one of the others as well
+		kept-- // it is also in Others
 	}
 	w.must(kept <= plan.MaxPredecessors, "row 21", "%s: %d predecessors", p, kept)
 
@@ -101,8 +102,8 @@ func (w *world) judgeIssue(p plan.Plan, have plan.Observed) {
 	w.judgeDeferral(p, have)
 }
 
-// judgeDeferral wants consumers to have had the time to move on before another rotation, unless the
-// current version is about to expire.
+// judgeDeferral requires that consumers have had time to move on before another rotation, unless
+// the current version is about to expire.
 func (w *world) judgeDeferral(p plan.Plan, have plan.Observed) {
 	c, r := have.Current, w.want.Retire
 	if !c.ExpiresAt.IsZero() && !w.now.Before(c.ExpiresAt.Add(-min(r.Max, c.ExpiresAt.Sub(authorized(*c))/3))) {
@@ -131,7 +132,7 @@ func (w *world) madeForHolder(v plan.Version) bool {
 	return false
 }
 
-// authorized is what the lifetime of a version counts from.
+// authorized returns the instant that the lifetime of a version counts from.
 func authorized(v plan.Version) time.Time {
 	if v.AuthorizedAt.IsZero() {
 		return v.IssuedAt
@@ -139,7 +140,7 @@ func authorized(v plan.Version) time.Time {
 	return v.AuthorizedAt
 }
 
-// judgeHolder wants minOverlap between two rotations by holders.
+// judgeHolder requires minOverlap between two rotations by holders.
 func (w *world) judgeHolder(p plan.Plan, have plan.Observed) {
 	for _, v := range append(have.Others, *have.Current) {
 		delivered := !v.SupersededAt.IsZero() || v.Record == have.Current.Record
@@ -147,8 +148,8 @@ func (w *world) judgeHolder(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// judgeRetire wants a predecessor to have had its overlap. Only where there are too many and nobody
-// new has a valid token, that counts for more.
+// judgeRetire requires that a predecessor has had its overlap. The exception is a token with too
+// many predecessors whose new consumers have no valid token.
 func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
 	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
@@ -182,8 +183,8 @@ func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// judgeKept wants a reason for each predecessor that stays after its minOverlap: no successor was
-// used, or its own use.
+// judgeKept requires a reason for each predecessor that stays after its minOverlap: its own use, or
+// that no successor was used.
 func (w *world) judgeKept(have plan.Observed) {
 	kept, found := plan.KeptPredecessor(w.now, w.want, have)
 	for _, v := range have.Others {
@@ -207,7 +208,7 @@ func (w *world) usedAfter(v plan.Version) bool {
 	return false
 }
 
-// facts are what somebody sees of a token at an instant, beside when to ask again.
+// facts are the observable facts about a token at an instant, without the next wake-up.
 type facts struct {
 	do          plan.Action
 	why         plan.Why
@@ -228,8 +229,9 @@ func factsAt(t time.Time, want plan.Desired, have plan.Observed) facts {
 	return f
 }
 
-// sleepsSoundly tries the instants between now and the Wake of a plan that says Nothing: none of them brings news, and
-// Wake itself does, unless it is to look for what nobody tells us of. Where nothing wakes us, nothing ever comes.
+// sleepsSoundly tries instants between now and the Wake of a plan that does Nothing. No fact may
+// change before Wake, and at Wake one must change, unless Wake is only for another observation.
+// Without a Wake, no fact may ever change.
 func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	end := p.Wake
 	if end.IsZero() {
@@ -256,13 +258,13 @@ func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// looksAgain reports whether p wakes only to look at what nobody tells of.
+// looksAgain reports whether p wakes only to observe something that is not watched.
 func looksAgain(now time.Time, p plan.Plan) bool {
 	return p.Why == plan.SecretTaken && p.Wake.Equal(now.Add(plan.LookAgain)) ||
 		p.Held == plan.RolloutIncomplete && !p.Wake.Before(now.Add(plan.RolloutInterval))
 }
 
-// around are the instants at which anything about v could change.
+// around returns the instants at which a fact about v could change.
 func (w *world) around(v plan.Version) []time.Time {
 	r := w.want.Retire
 	var ts []time.Time

@@ -13,8 +13,8 @@ const (
 	settles   = 32
 )
 
-// Whatever happens to a token, in whatever order and wherever the edge stops, what must always hold holds. To see one life
-// again: go test -run 'TestAnyLife/seed=17$'.
+// TestAnyLife checks the invariants after any sequence of events and crashes. To repeat one life,
+// run go test -run 'TestAnyLife/seed=17$'.
 func TestAnyLife(t *testing.T) {
 	lived, heard := 0, map[plan.Why]int{}
 	for seed := range uint64(lives) {
@@ -48,7 +48,8 @@ func TestAnyLife(t *testing.T) {
 	}
 }
 
-// work is a pass that stops after some steps, or in the middle of its first Issue. It says whether nothing was left to do.
+// work runs a pass that stops after some steps, or in the middle of its first Issue. It reports
+// whether nothing was left to do.
 func (w *world) work(steps int, c crash) bool {
 	for range steps {
 		p, have := w.ask()
@@ -65,7 +66,8 @@ func (w *world) work(steps int, c crash) bool {
 	return false
 }
 
-// settle asks and acts until the answer is Nothing, and checks what holds then.
+// settle asks for a plan and executes it until the plan is Nothing, and checks the invariants of
+// that state.
 func (w *world) settle() {
 	w.must(w.work(settles, noCrash), "§3.4", "not settled after %d steps", settles)
 	p, have := w.ask()
@@ -76,7 +78,7 @@ func (w *world) settle() {
 	w.rests(p, have)
 }
 
-// rests is what holds of a token for which there is nothing to do.
+// rests checks what must hold for a token that needs nothing.
 func (w *world) rests(p plan.Plan, have plan.Observed) {
 	switch {
 	case w.want.State == plan.Revoked:
@@ -119,7 +121,8 @@ func (w *world) rests(p plan.Plan, have plan.Observed) {
 	w.must(w.triggered <= 1, "§3.4", "%d successors of one trigger", w.triggered)
 }
 
-// retireInPeace leaves the token alone: in the end its predecessors and its litter are gone, and nothing else is.
+// retireInPeace leaves the token alone. In the end its predecessors and orphans must be gone, and
+// nothing else.
 func (w *world) retireInPeace() {
 	w.note("and was left alone")
 	w.want.Every, w.want.Schedule, w.rollout = 0, nil, ""

@@ -7,12 +7,13 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// voices are the rules in their order, each with what makes it speak in a scene that is at rest 100 days after noon.
+// voices lists rules in their order, each with a change that makes it apply to a fixture that is at
+// rest 100 days after noon.
 var voices = []struct {
 	name  string
 	why   plan.Why
-	slot  string // voices that set the same thing cannot be heard together
-	needs bool   // silent without a current version
+	slot  string // two voices with one slot set the same field and cannot be combined
+	needs bool   // does not apply without a current version
 	twist twist
 }{
 	{"revoked", plan.IsRevoked, "state", false, state(plan.Revoked)},
@@ -43,7 +44,7 @@ var voices = []struct {
 
 var late = noon.Add(100 * day)
 
-// lateRest is at rest at late: nothing rotates it, and it does not expire.
+// lateRest makes the base fixture be at rest at late: no rotation is due, and it does not expire.
 func lateRest(s *scene) { s.want.Every, s.want.Lifetime, s.have.Current.ExpiresAt = 0, 0, time.Time{} }
 
 func TestEachRuleSpeaksAlone(t *testing.T) {
@@ -63,7 +64,7 @@ func TestTheFirstRuleThatSpeaksWins(t *testing.T) {
 	pairs := 0
 	for i, first := range voices {
 		for _, second := range voices[i+1:] {
-			takes := second.slot == "secret" && second.name != "templateChanged" // takes the current version away
+			takes := second.slot == "secret" && second.name != "templateChanged" // leaves no current version
 			if first.slot != "" && first.slot == second.slot || first.needs && takes {
 				continue
 			}
@@ -85,7 +86,8 @@ func TestTheFirstRuleThatSpeaksWins(t *testing.T) {
 	}
 }
 
-// What the pairs cannot show, since one fact speaks to both rules.
+// TestNeighboursThatShareAFact checks rules that one fact makes apply together, which pairs of
+// facts cannot show.
 func TestNeighboursThatShareAFact(t *testing.T) {
 	due := func(s *scene) { s.want.Trigger = "2" }
 	clone := func(why plan.Why) plan.Plan {

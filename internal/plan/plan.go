@@ -2,30 +2,30 @@ package plan
 
 import "time"
 
-// MaxPredecessors is how many predecessors are kept beside the current version.
+// MaxPredecessors is the maximum number of predecessors beside the current version.
 const MaxPredecessors = 3
 
-// State is what the owner wants of a token as a whole.
+// State is the desired state of a token as a whole.
 type State int
 
 // States of a token.
 const (
 	Active    State = iota
-	Suspended       // refused until it is Active again
+	Suspended       // rejected until it is Active again
 	Revoked         // ended for good
 )
 
-// When says what ends a predecessor.
+// When is the rule that ends a predecessor.
 type When int
 
-// What ends a predecessor.
+// Rules that end a predecessor.
 const (
-	Unused       When = iota // out of use while a successor is used, and Max in any case
-	AfterOverlap             // Max alone
+	Unused       When = iota // once it is unused and a successor is used, and at Max in any case
+	AfterOverlap             // at Max only
 )
 
-// Retire is the rule by which predecessors go. All three lengths count from the instant of supersession, Quiet from the
-// last use if that was later.
+// Retire is the rule by which predecessors are retired. All three durations count from the
+// supersession. Quiet counts from the last use if that was later.
 type Retire struct {
 	When  When
 	Min   time.Duration
@@ -33,84 +33,90 @@ type Retire struct {
 	Max   time.Duration
 }
 
-// Schedule names the instants of a calendar, in whole seconds, as records keep them. Next is strictly after its argument;
-// zero means never.
+// Schedule is a calendar of instants in whole seconds, the precision of records. Next returns the
+// first instant strictly after its argument; the zero time means never.
 type Schedule interface {
 	Next(after time.Time) time.Time
 }
 
-// Grants is what a version carries.
+// Grants lists the rights of a version, the client and user that it acts for, and its source
+// ranges.
 type Grants struct {
 	Client       string
-	User         string   // empty: it speaks for the client alone
+	User         string   // empty: the token acts for the client alone
 	Roles        []string // sorted
 	Permissions  []string // sorted
 	SourceRanges []string // sorted
 	Suspended    bool
 }
 
-// User is the User whom a token speaks for. The zero value says that there is none, or that it is not known now.
+// User is the User that a token acts for. The zero value means that there is none, or that it is
+// not known now.
 type User struct {
 	UID   string
 	Since time.Time // its creation
 }
 
-// Refusal says why the spec cannot be served, and what to change. Its zero value refuses nothing.
+// Refusal is the reason why a spec cannot be served, and what to change. The zero value refuses
+// nothing.
 type Refusal struct {
 	Reason  string
 	Message string
 }
 
-// Desired is a spec, understood: references resolved, grants cut down to what the namespace may have, durations parsed.
+// Desired is the parsed spec of a token: references are resolved, grants are cut down to what the
+// namespace may have, and durations are parsed.
 type Desired struct {
 	State   State
 	Refused Refusal
-	Grants  *Grants // what every live version should carry now; nil: not known now, so what they carry stays
-	User    User    // whom Grants.User names
+	Grants  *Grants // for every live version; nil: not known now, so versions keep their grants
+	User    User    // the User that Grants.User names
 
 	Lifetime time.Duration // 0: versions do not expire
 	Every    time.Duration // 0: no interval
-	// MinInterval bounds how often Every and Schedule rotate. A spec that asks for more is refused; this holds where it is not.
+	// MinInterval bounds how often Every and Schedule rotate. A spec that rotates more often is
+	// refused; this bound holds where the refusal missed it.
 	MinInterval time.Duration
 	Schedule    Schedule // nil: no calendar
 	Trigger     string
-	Request     string // asks for one rotation beside the trigger, as a change of it does; empty: nothing does
-	// SelfRequest is the record whose holder asks for a rotation; empty: no holder does. SelfForbidden refuses holders.
+	Request     string // asks for one rotation when it changes, like Trigger; empty: none
+	// SelfRequest is the record whose holder asks for a rotation; empty: no holder asks.
+	// SelfForbidden rejects such requests.
 	SelfRequest   string
 	SelfForbidden bool
-	Answered      bool      // each version is given in an answer of the HTTP API, and nothing is issued here
+	Answered      bool      // delivered in responses of the HTTP API; nothing is issued here
 	Since         time.Time // when the token was declared
 	Retire        Retire
-	Spread        float64 // in [0, 1): this token's place among those that rotate at the same instant
+	Spread        float64 // in [0, 1): the position among tokens that rotate at the same instant
 }
 
-// triggers says whether a rotation was asked for that v did not come from.
+// triggers reports whether Trigger or Request asks for a rotation that did not produce v.
 func (d Desired) triggers(v Version) bool {
 	return v.Trigger != d.Trigger || d.Request != "" && v.Request != d.Request
 }
 
-// selfRequests reports whether the holder of v asks for its rotation, and may.
+// selfRequests reports whether the holder of v asks for its rotation and is allowed to.
 func (d Desired) selfRequests(v Version) bool {
 	return d.SelfRequest != "" && d.SelfRequest == v.Record && !d.SelfForbidden
 }
 
-// rotates says whether rotation was asked for, beside the trigger.
+// rotates reports whether the spec schedules rotations, by interval or by calendar.
 func (d Desired) rotates() bool { return d.Every > 0 || d.Schedule != nil }
 
-// Version is one credential and the record that vouches for it. Zero times are absent.
+// Version is one credential and its record. Zero times mean absent.
 type Version struct {
 	Record       string
 	Number       int64
 	Hint         string
 	Trigger      string // rotation.trigger at its issue
-	Request      string // what else had asked for it
+	Request      string // Desired.Request at its issue, or the ID of a Request
 	Predecessor  string
 	Grants       Grants
-	UserUID      string // of the User in Grants; empty: not known
-	Restored     bool   // its record names a former life of the owner, which came back from a backup together with it
+	UserUID      string // uid of the User in Grants; empty: not known
+	Restored     bool   // the record names an earlier uid of the owner, because both were restored from a backup
 	IssuedAt     time.Time
 	AuthorizedAt time.Time // set where a holder asked for it: the issue that its lifetime counts from
-	CreatedAt    time.Time // when the API server got the record
+	CreatedAt    time.Time // when the API server created the record
 	ExpiresAt    time.Time
 	SupersededAt time.Time
 	LastUsedAt   time.Time
@@ -122,8 +128,9 @@ func (v Version) superseded() bool { return !v.SupersededAt.IsZero() }
 // selfRotated reports whether a holder asked for v.
 func (v Version) selfRotated() bool { return !v.AuthorizedAt.IsZero() }
 
-// authorized returns the instant that the lifetime of v counts from: its issue, or for a rotation by a holder the issue of
-// the version that the declaration or an administrator asked for. Holders cannot lengthen what they were given.
+// authorized returns the instant that the lifetime of v counts from. That is its issue. For a
+// rotation by a holder it is the issue of the version that the spec or an administrator asked for.
+// Holders therefore cannot lengthen the lifetime that they were given.
 func (v Version) authorized() time.Time {
 	if v.selfRotated() {
 		return v.AuthorizedAt
@@ -131,38 +138,40 @@ func (v Version) authorized() time.Time {
 	return v.IssuedAt
 }
 
-// ExpiredAt says whether v is refused at the instant now. The instant ExpiresAt itself is too late.
+// ExpiredAt reports whether v is rejected at the instant now. At ExpiresAt itself it is already
+// rejected.
 func (v Version) ExpiredAt(now time.Time) bool {
 	return !v.ExpiresAt.IsZero() && !now.Before(v.ExpiresAt)
 }
 
-// Secret is what was found under the Secret's name.
+// Secret is the observed state of the Secret that the spec names.
 type Secret int
 
-// What can be found under the Secret's name.
+// States of a Secret.
 const (
 	SecretAbsent    Secret = iota
-	SecretForeign          // there, and not ours
-	SecretAltered          // ours, but what it names is not in it, or is superseded
-	SecretUnvouched        // ours, and it names a record that is gone
+	SecretForeign          // exists and is not managed by the operator
+	SecretAltered          // managed, but the token that it names is not in it, or is superseded
+	SecretUnvouched        // managed, and it names a record that was deleted
 	SecretOutdated         // holds the current token; template, labels or annotations differ
 	SecretIntact           // holds the current token as the spec asks
 )
 
-// Observed is what there is. Current is the version in the Secret, or that was given in an answer, where a live record
-// vouches for it, else nil; Others are all further records of the token, the newest first.
+// Observed is the observed state of a token. Current is the version in the Secret, or the version
+// that was delivered in a response. It is nil without a live record. Others are all other records
+// of the token, newest first.
 type Observed struct {
 	Secret  Secret
-	Former  bool // there is a Secret of ours too, of a name that the spec asked for before
+	Former  bool // a managed Secret exists under a name that the spec asked for before
 	Current *Version
 	Others  []Version
-	Rollout string // a consumer whose rollout for the current version is not complete; empty: none, or not looked at
-	// UsesKnownFrom is when the records have the uses that replicas noted while the API server was
-	// away. Zero: they have.
+	Rollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
+	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
+	// outage of the API server. The zero time means that the records are complete.
 	UsesKnownFrom time.Time
 }
 
-// predecessors are the versions that a successor took over from, the newest first.
+// predecessors returns the superseded versions, newest first.
 func (o Observed) predecessors() []Version {
 	var ps []Version
 	for _, v := range o.Others {
@@ -176,30 +185,29 @@ func (o Observed) predecessors() []Version {
 // Action is one thing to do.
 type Action int
 
-// The actions.
 const (
 	Nothing   Action = iota
-	Issue            // mint a version, record it, put it into the Secret; it takes over from Plan.Version, if that is set
-	Replace          // mint Plan.Version once more, in its place: whoever asked for it did not get it
-	Supersede        // mark Plan.Version as taken over at Plan.SupersededAt, to end at Plan.ExpiresAt
-	Change           // give the record of Plan.Version its owner, the wanted grants, Plan.IssuedAt and Plan.ExpiresAt
+	Issue            // mint a version, record it, write it to the Secret; its predecessor is Plan.Version
+	Replace          // mint Plan.Version again, in its place: the caller did not receive it
+	Supersede        // mark Plan.Version as superseded at Plan.SupersededAt, with its end at Plan.ExpiresAt
+	Change           // set owner, desired grants, Plan.IssuedAt and Plan.ExpiresAt on the record of Plan.Version
 	RetireOne        // delete the record of Plan.Version
-	RetireAll        // delete every record, and the Secret if it is ours
-	Render           // write the Secret anew with the token that it holds
+	RetireAll        // delete every record, and the Secret if the operator manages it
+	Render           // write the Secret again with the token that it holds
 )
 
 // Plan is one action and its reason.
 type Plan struct {
 	Do      Action
 	Why     Why
-	Message string // for people, where Why alone does not say it
+	Message string // for users, where Why alone does not suffice
 
-	Version      Version   // the one that the action is about; for Issue, the predecessor or the zero value
+	Version      Version   // the subject of the action; for Issue, the predecessor or the zero value
 	SupersededAt time.Time // for Supersede
 	IssuedAt     time.Time // for Change, where the record has a wrong one; zero: it stays
 	AuthorizedAt time.Time // for Issue on behalf of a holder
 	ExpiresAt    time.Time // for Issue, Replace, Supersede, Change; zero: never
-	UserUID      string    // for Issue and Change: of the User whom the version speaks for
-	Held         Why       // for RotationPending: what it waits for
-	Wake         time.Time // for Nothing: when to ask again; zero: when something changes
+	UserUID      string    // for Issue and Change: uid of the User that the version acts for
+	Held         Why       // for RotationPending: what defers the rotation
+	Wake         time.Time // for Nothing: when to evaluate again; zero: when something changes
 }

@@ -2,34 +2,37 @@ package plan
 
 import "time"
 
-// LitterAge is how old a record must be before its being out of place counts. It is longer than any pass that could
-// still be about to put it in its place, and than a restore takes from the record to its owner.
+// LitterAge is the age from which a record may be an orphan. It is longer than any pass that could
+// still deliver the record, and longer than a restore takes from the record to its owner.
 const LitterAge = 10 * time.Minute
 
-// atIssue is how much later than its issue a record reaches the store at most, as clocks go. One that came later came
-// from a backup.
+// atIssue is the longest time between the issue of a version and the creation of its record, clock
+// skew included. A record that was created later was restored from a backup.
 const atIssue = 2 * time.Second
 
-// Owner is what is known of the ApplicationToken that a record names as its owner.
+// Owner is the observed state of the ApplicationToken that a record names as its owner.
 type Owner struct {
 	Exists bool
-	// Delivered says that the owner's Secret, or of one that is given in answers the owner itself, names this record.
+	// Delivered reports whether the owner's Secret names this record. For a token that is delivered
+	// in responses, the owner itself names the record.
 	Delivered bool
-	// Pending says that the owner has no Secret, or one that names no current record: the next pass decides what is what.
+	// Pending reports whether the owner has no Secret, or a Secret that names no current record.
+	// The next pass of the owner decides.
 	Pending bool
-	// PredecessorOfCurrent says that the record in the Secret took over from this one.
+	// PredecessorOfCurrent reports whether the record in the Secret is the successor of this one.
 	PredecessorOfCurrent bool
 }
 
-// Reasons of ForRecord.
+// Reasons returned by ForRecord.
 const (
 	OwnerGone Why = "OwnerMissing"
 	Litter    Why = "Litter" // minted, and never delivered
 	LifeOver  Why = "Expired"
 )
 
-// ForRecord decides what becomes of a record that was created at the instant created: RetireOne it, or look again at Wake.
-// A record that its owner delivered, or that a successor took over from, is the owner's business while it lives.
+// ForRecord decides whether the record of v, which was created at the instant created, is garbage.
+// It returns RetireOne, or Nothing with the instant to evaluate again in Wake. A record that its
+// owner delivered, or that has a successor, is retired by its owner while the owner exists.
 func ForRecord(now, created time.Time, v Version, owner Owner) Plan {
 	old := created.Add(LitterAge)
 	var why Why
@@ -37,10 +40,11 @@ func ForRecord(now, created time.Time, v Version, owner Owner) Plan {
 	case !owner.Exists:
 		why = OwnerGone
 		if created.Sub(v.IssuedAt) <= atIssue {
-			old = created // its owner was there, and will not come back
+			old = created // the owner existed, and will not come back
 		}
 	case v.superseded():
-		// Its owner retires it at the end of its life, and says so. Where the owner cannot, we do.
+		// The owner retires it at the end of its life and reports that. Where the owner cannot,
+		// garbage collection does.
 		if v.ExpiresAt.IsZero() {
 			return Plan{Why: UpToDate}
 		}

@@ -7,7 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// A record is judged by its age: created at noon, it is old at noon and LitterAge; a superseded one, by its end.
+// TestForRecord creates each record at noon. A record is old at noon plus LitterAge, a superseded
+// record at LitterAge after its end.
 func TestForRecord(t *testing.T) {
 	young, old := noon.Add(plan.LitterAge-1), noon.Add(plan.LitterAge)
 	fresh, aged, endless := version(2, 0), predecessor(1, 0), predecessor(1, 0)

@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// RetryTime bounds how long after its first attempt a request is taken for a retry.
+// RetryTime is the time after its first attempt in which a request counts as a retry.
 const RetryTime = 5 * time.Minute
 
-// Request asks for a version of a token through the HTTP API.
+// Request is a request for a version of a token through the HTTP API.
 type Request struct {
-	// ID is a digest of who asks and for what, recorded on the version that was made for it. Empty: no request is a retry of
-	// this one.
+	// ID is a digest of the caller and of the request. It is recorded on the version that was made
+	// for it. A request with an empty ID is no retry and has none.
 	ID string
-	// Holder is the record of the credential that asks for its own rotation. Empty: an administrator asks.
+	// Holder is the record of the credential that asks for its own rotation. It is empty where an
+	// administrator asks.
 	Holder string
 	// RetryOnly accepts nothing but a retry: the first attempt makes the token itself.
 	RetryOnly bool
 }
 
-// why returns the reason of the version that r asks for.
+// why returns the reason of a version that is issued for r.
 func (r Request) why() Why {
 	if r.Holder != "" {
 		return SelfRequested
@@ -27,33 +28,36 @@ func (r Request) why() Why {
 	return Requested
 }
 
-// Reasons of ForRequest, beside those of ForToken.
+// Reasons returned by ForRequest, besides those of ForToken.
 const (
 	Requested           Why = "Requested"
 	RequestRetried      Why = "RequestRetried"
-	RequestDone         Why = "RequestDone"      // it is no retry any more
+	RequestDone         Why = "RequestDone"      // too late for a retry: used, rotated, or RetryTime is over
 	RequestUnknown      Why = "RequestUnknown"   // the version was made for another request
-	HolderSuperseded    Why = "HolderSuperseded" // another version took over from that of the holder
+	HolderSuperseded    Why = "HolderSuperseded" // the holder's version has a successor
 	SelfForbidden       Why = "SelfRotationForbidden"
 	SelfRotationTooSoon Why = "SelfRotationTooSoon"
 )
 
+// requestRule returns a plan and true where it applies to a request.
 type requestRule func(now time.Time, want Desired, have Observed, r Request) (Plan, bool)
 
-// requestRules in their order: first what the policy says; then whether the request was seen before, which must not depend
-// on what came later; then what stands in the way of a successor.
+// requestRules are evaluated in order. First comes the policy of the client. Then follows whether
+// the request is a retry, which must not depend on anything that happened later. The rest finds
+// what prevents a successor.
 var requestRules = []requestRule{
 	selfForbidden,
-	retried, // the same caller made the same request: nobody else replaces a version
+	retried, // the same caller repeats a request: no other caller replaces a version
 	requestUnknown,
-	holderSuperseded, // never a rotation by anyone else than the holder of the current version
+	holderSuperseded, // only the holder of the current version may rotate it
 	currentExpired,
 	selfTooSoon,
-	rotationPending, // no predecessor ends for a rotation
+	rotationPending, // no rotation ends a predecessor
 }
 
-// ForRequest decides what becomes of a request for a version at the instant now: Issue a successor, RetireOne to make room
-// for it, Replace the one that was made for the request before, or Nothing, and then Wake is when to ask again.
+// ForRequest decides on a request for a version at the instant now. It returns Issue for a
+// successor, RetireOne to make room for it, or Replace for the version that an earlier attempt
+// made. Otherwise it returns Nothing, and Wake is the instant to ask again.
 func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	have = have.marked(now, want.Retire)
 	for _, rule := range requestRules {
@@ -68,7 +72,8 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	return issue(now, r.why(), last, want, have)
 }
 
-// marked is o where the current version took over from a version that a crash left unmarked.
+// marked returns o with the predecessor of the current version superseded, where a crash left it
+// unmarked.
 func (o Observed) marked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
@@ -86,8 +91,9 @@ func selfForbidden(_ time.Time, want Desired, _ Observed, r Request) (Plan, bool
 	return Plan{Why: SelfForbidden}, r.Holder != "" && want.SelfForbidden
 }
 
-// retried replaces the version that was made for the same request, for a bounded time and while nobody uses it. The new
-// version counts from the first attempt in everything, so that no number of retries lengthens a life or the time to retry.
+// retried replaces the version that was made for the same request, within RetryTime and while it is
+// unused. The lifetime and the time for retries of the new version count from the first attempt, so
+// that repeated retries lengthen neither.
 func retried(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if r.ID == "" {
 		return Plan{}, false
@@ -119,7 +125,8 @@ func holderSuperseded(_ time.Time, _ Desired, have Observed, r Request) (Plan, b
 	return Plan{Why: HolderSuperseded}, r.Holder != "" && (have.Current == nil || have.Current.Record != r.Holder)
 }
 
-// currentExpired refuses what has no valid version, and a holder whose lifetime would be over at once.
+// currentExpired rejects a request for an expired version. It also rejects a holder whose successor
+// would have expired at once.
 func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	c := have.Current
 	if c == nil {

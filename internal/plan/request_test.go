@@ -8,7 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// full gives the base scene as many predecessors as are kept, the oldest superseded since before noon and in use.
+// full gives the base fixture the maximum number of predecessors. The oldest was superseded since
+// before noon and is in use.
 func full(since time.Duration) twist {
 	return func(s *scene) {
 		oldest := predecessor(-1, since)
@@ -24,7 +25,7 @@ func TestRotate_EndsNoPredecessor(t *testing.T) {
 	retired := func(why plan.Why, record string) plan.Plan {
 		return plan.Plan{Do: plan.RetireOne, Why: why, Version: of(record)}
 	}
-	const end = day - time.Minute // of the oldest
+	const end = day - time.Minute // end of the oldest predecessor
 	for cause, asks := range map[string]twist{
 		"the trigger":  func(s *scene) { s.want.Trigger = "2" },
 		"a request":    func(s *scene) { s.want.Request = "a" },
@@ -108,7 +109,8 @@ func TestRotate_WaitsForRollout(t *testing.T) {
 	}
 }
 
-// asks is a request of an administrator, of the holder of at-2 and of the holder of its predecessor.
+// Requests of an administrator, of the holder of at-2, of the holder of its predecessor, and a
+// retry; and the plans for them.
 var (
 	asks        = plan.Request{ID: "admin"}
 	asksSelf    = plan.Request{ID: "self of at-2", Holder: "at-2"}
@@ -118,7 +120,8 @@ var (
 	replacement = plan.Plan{Do: plan.Replace, Why: plan.RequestRetried, Version: of("at-2"), ExpiresAt: noon.Add(90 * day)}
 )
 
-// madeFor gives the current version of a token that is delivered in responses the request that it was made for.
+// madeFor makes the token delivered in responses, with a current version that was made for the
+// request id.
 func madeFor(id string) twist {
 	return both(answered, both(aged, func(s *scene) { s.have.Current.Request = id }))
 }
@@ -171,7 +174,7 @@ func TestRequest_ReplacesOnlyWhatTheSameRequestMade(t *testing.T) {
 	}
 }
 
-// unmarked takes the mark from the predecessor of the current version, as a crash does.
+// unmarked removes the supersession from the predecessor of the current version, as a crash would.
 func unmarked(s *scene) {
 	s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = time.Time{}, noon.Add(60*day)
 }
@@ -180,7 +183,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	made := func(s *scene) {
 		s.have.Current.AuthorizedAt, s.have.Current.ExpiresAt = noon.Add(-day), noon.Add(89*day)
 	}
-	before := func(s *scene) { // the one before was made by a holder, and an administrator's rotation came since
+	before := func(s *scene) { // a holder made the version before the current one, and an administrator rotated since
 		v := predecessor(1, time.Minute)
 		v.AuthorizedAt, v.IssuedAt = noon.Add(-day), noon.Add(-time.Minute)
 		s.have.Others = []plan.Version{v}
@@ -194,7 +197,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		twist twist
 		want  plan.Why
-		from  time.Duration // the first instant at which it may
+		from  time.Duration // first instant at which a holder may rotate
 	}{
 		"at once, where no holder did":                    {nil, plan.SelfRequested, 0},
 		"minOverlap after it was made by a holder":        {made, plan.SelfRotationTooSoon, 10 * time.Minute},

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Reasons for which a predecessor stays after its minOverlap.
+// Reasons why a predecessor stays after its minOverlap.
 const (
 	UsedRecently    Why = "UsedRecently"
 	SuccessorUnused Why = "SuccessorUnused"
 )
 
-// predecessorMayGo retires a predecessor at the end of its maxOverlap. Where use decides, it
-// retires one earlier once there is evidence that its consumers have moved on.
+// predecessorMayGo retires a predecessor at the end of its maxOverlap. With Unused, it retires a
+// predecessor earlier once there is evidence that its consumers have moved on.
 func predecessorMayGo(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
 		switch {
@@ -29,31 +29,33 @@ func predecessorMayGo(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// lastInstant is when a predecessor goes, used or not. It never lies after the end of its own life.
+// lastInstant returns the instant at which a predecessor is retired, used or not. It is never after
+// the predecessor's own expiry.
 func lastInstant(v Version, r Retire) time.Time {
 	return earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
 }
 
-// retirementOf returns when a predecessor goes if nothing is used from now on. The use of a
-// successor is the evidence that consumers have moved on. Quiet alone is none: a consumer may call
-// once a day.
+// retirementOf returns when a predecessor is retired if no version is used from now on. The use of
+// a successor is the evidence that consumers have moved on. Quiet alone is no evidence, because a
+// consumer may call once a day.
 func retirementOf(v Version, r Retire, have Observed) time.Time {
 	last := lastInstant(v, r)
 	if r.When != Unused || len(have.usedSuccessors(v)) == 0 {
 		return last
 	}
-	known := latest(quietAt(v, r, have), have.UsesKnownFrom) // a use on its way to the record is a use
+	known := latest(quietAt(v, r, have), have.UsesKnownFrom) // a use that is not recorded yet counts too
 	return earliest(last, latest(have.supersededSince(v).Add(r.Min), known))
 }
 
-// quietAt returns when a predecessor has been out of use for quietPeriod. Quiet before its
-// supersession does not count: no consumer could have moved on then.
+// quietAt returns when a predecessor has been unused for quietPeriod. Quiet before its supersession
+// does not count, because no consumer could have moved on then.
 func quietAt(v Version, r Retire, have Observed) time.Time {
 	return latest(have.supersededSince(v), v.LastUsedAt).Add(r.Quiet)
 }
 
-// supersededSince returns when v was superseded: by the clock of the API server, which dated the
-// successor, where that of the operator was behind. The overlap would be too short otherwise.
+// supersededSince returns when v was superseded. Where the operator's clock was behind, it returns
+// the creation of the successor by the clock of the API server. The overlap would be too short
+// otherwise.
 func (o Observed) supersededSince(v Version) time.Time {
 	if created := o.successorCreated(v); created.After(v.SupersededAt.Add(maxAhead)) {
 		return created
@@ -61,7 +63,8 @@ func (o Observed) supersededSince(v Version) time.Time {
 	return v.SupersededAt
 }
 
-// successorCreated returns when the API server had the last successor of v. Zero: that is not known.
+// successorCreated returns when the API server created the record of the last successor of v. The
+// zero time means that this is not known.
 func (o Observed) successorCreated(v Version) time.Time {
 	var created time.Time
 	for _, s := range o.versions() {
@@ -72,7 +75,7 @@ func (o Observed) successorCreated(v Version) time.Time {
 	return created
 }
 
-// versions returns the current version, if there is one, and the others, the newest first.
+// versions returns the current version, if there is one, and the others, newest first.
 func (o Observed) versions() []Version {
 	if o.Current == nil {
 		return o.Others
@@ -80,8 +83,8 @@ func (o Observed) versions() []Version {
 	return append([]Version{*o.Current}, o.Others...)
 }
 
-// usedSuccessors returns the versions after v that have been used, the newest first. Each is
-// evidence: a consumer that uses a later version has read the Secret after v had left it.
+// usedSuccessors returns the versions after v that have been used, newest first. Each is evidence:
+// a consumer that uses a later version has read the Secret after v was replaced in it.
 func (o Observed) usedSuccessors(v Version) []Version {
 	var used []Version
 	for _, s := range o.versions() {
@@ -92,8 +95,9 @@ func (o Observed) usedSuccessors(v Version) []Version {
 	return used
 }
 
-// endsInUse reports whether v is still in use at its last instant: it was used within quietPeriod,
-// or it was used after its supersession and no successor was.
+// endsInUse reports whether v is still in use at its last instant. It is in use if it was used
+// within quietPeriod. It is also in use if it was used after its supersession and no successor was
+// used.
 func endsInUse(now time.Time, v Version, r Retire, have Observed) bool {
 	if v.LastUsedAt.IsZero() {
 		return false
@@ -101,16 +105,16 @@ func endsInUse(now time.Time, v Version, r Retire, have Observed) bool {
 	return now.Before(v.LastUsedAt.Add(r.Quiet)) || v.LastUsedAt.After(v.SupersededAt) && len(have.usedSuccessors(v)) == 0
 }
 
-// Kept is a predecessor that stays after its minOverlap because evidence is missing that its
+// Kept is a predecessor that stays after its minOverlap because there is no evidence that its
 // consumers have moved on.
 type Kept struct {
 	Version    Version
 	Why        Why
-	Successors []Version // that have been used, the newest first
+	Successors []Version // those that have been used, newest first
 }
 
-// UnseenSource reports whether v was last used from an address that no successor was last used
-// from.
+// UnseenSource reports whether v was last used from an address that is not the last address of any
+// used successor.
 func (k Kept) UnseenSource() bool {
 	from := k.Version.LastUsedFrom
 	return from != "" && len(k.Successors) > 0 &&
@@ -118,8 +122,8 @@ func (k Kept) UnseenSource() bool {
 }
 
 // KeptPredecessor returns the newest predecessor that stays after its minOverlap because it was
-// used. Where there is none, it returns the newest one that stays because no successor was used.
-// False: none stays for lack of evidence.
+// used recently. Where there is none, it returns the newest predecessor that stays because no
+// successor was used. It returns false if no predecessor stays for lack of evidence.
 func KeptPredecessor(now time.Time, want Desired, have Observed) (Kept, bool) {
 	if want.Retire.When != Unused {
 		return Kept{}, false
@@ -140,8 +144,8 @@ func KeptPredecessor(now time.Time, want Desired, have Observed) (Kept, bool) {
 	return unproven, unproven.Why != ""
 }
 
-// nextRetirement is the first instant after now at which a predecessor goes, or another reason
-// keeps one.
+// nextRetirement returns the first instant after now at which a predecessor is retired, or at which
+// KeptPredecessor changes.
 func nextRetirement(now time.Time, want Desired, have Observed) time.Time {
 	var wake time.Time
 	is, _ := KeptPredecessor(now, want, have)

@@ -2,34 +2,39 @@ package plan
 
 import "time"
 
-// MaxSpread is how much later than asked a token rotates at most, so that those of one instant do not all come at once.
+// MaxSpread is the maximum delay of a rotation after its due instant. It spreads tokens that are
+// due at the same instant.
 const MaxSpread = time.Minute
 
-// maxAhead is how far ahead of the operator's clock the issue of a version may be, as clocks go, and how far ahead of its
-// issue its creation by the API server.
+// maxAhead is the tolerated clock skew: how far the issue of a version may lie ahead of the
+// operator's clock, or of the creation of its record by the API server.
 const maxAhead = time.Minute
 
-// issuedAhead reports whether v was issued by a clock that was ahead. Whatever counts from its issue would come too late.
-// The API server's date of its creation says so too: where now alone does, the clock of now is behind.
+// issuedAhead reports whether v was issued by a clock that was ahead. Every deadline that counts
+// from such an issue would come too late. The API server's creation date must agree. If only now is
+// earlier than the issue, the clock of now is behind.
 func issuedAhead(now time.Time, v Version) bool {
 	return isAhead(v.lastIssue(), now, v.CreatedAt)
 }
 
-// isAhead reports whether t lies ahead of now, and of an instant that the API server dated after t. Zero: it dated none.
+// isAhead reports whether t lies ahead of now and of dated, a later event that the API server
+// dated. A zero dated is not compared.
 func isAhead(t, now, dated time.Time) bool {
 	return t.After(now.Add(maxAhead)) && t.After(dated.Add(maxAhead))
 }
 
+// lastIssue returns the later of the issue and the authorization of v.
 func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedAt) }
 
-// issueCounts reports whether the current version ends or rotates by its age.
+// issueCounts reports whether the current version expires or rotates by its age.
 func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
 
-// RolloutInterval is how soon a rotation that waits for the rollout of a consumer looks at it
-// again, at the earliest. Workloads are not watched.
+// RolloutInterval is the minimum interval between two observations of a rollout that a rotation
+// waits for. Workloads are not watched.
 const RolloutInterval = 10 * time.Second
 
-// rotationDue clones the current version. It ends no predecessor for that: it waits instead.
+// rotationDue issues the successor of the current version once the rotation is due and no longer
+// deferred. It ends no predecessor to make room for it.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, h := dueRotation(now, want, have)
 	if why == "" || now.Before(h.until) {
@@ -38,6 +43,7 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return issue(now, why, *have.Current, want, have), true
 }
 
+// rotationWaits reports a rotation that is due and deferred.
 func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, h := dueRotation(now, want, have)
 	if why == "" {
@@ -45,10 +51,10 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}
 	wake := nextEnd(now, want, have)
 	if why == SelfRequested {
-		wake = nextDeadline(now, want, have) // something else may ask meanwhile
+		wake = nextDeadline(now, want, have) // another cause may come up meanwhile
 	}
 	if why == IssuedAhead {
-		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // then the clock has caught up
+		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
 	}
 	if h.reason == RolloutIncomplete {
 		wake = earliest(wake, nextLook(now, have))
@@ -56,7 +62,8 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{Why: RotationPending, Held: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// nextLook returns when to look again at a rollout: the longer it takes, the less often.
+// nextLook returns when to observe a rollout again. The longer the rollout takes, the longer the
+// interval.
 func nextLook(now time.Time, have Observed) time.Time {
 	var began time.Time
 	for _, v := range have.predecessors() {
@@ -65,9 +72,9 @@ func nextLook(now time.Time, have Observed) time.Time {
 	return now.Add(max(RolloutInterval, now.Sub(began)/10))
 }
 
-// dueRotation returns why the current version is to be replaced, and what that waits for. An empty
-// reason: nothing asks for it. A holder comes last: what else asks gives the successor a lifetime
-// of its own.
+// dueRotation returns why the current version must be replaced, and what defers that. The reason is
+// empty if no rotation is due. A holder's request comes last, because any other cause gives the
+// successor a full lifetime.
 func dueRotation(now time.Time, want Desired, have Observed) (Why, hold) {
 	c := have.Current
 	if c == nil {
@@ -85,14 +92,14 @@ func dueRotation(now time.Time, want Desired, have Observed) (Why, hold) {
 	case why == "" && want.selfRequests(*c):
 		why = SelfRequested
 	}
-	if why == "" || c.ExpiredAt(now) { // then, like with a lost Secret, new consumers have no valid token
+	if why == "" || c.ExpiredAt(now) { // new consumers have no valid token, as with a deleted Secret
 		return why, hold{}
 	}
 	return why, rotationHold(now, why, want, have)
 }
 
-// crowdedOut returns the oldest predecessor, where one has to end before the current version
-// becomes one too.
+// crowdedOut returns the oldest predecessor, if one must end before the current version can become
+// a predecessor.
 func crowdedOut(have Observed) (v Version, full bool) {
 	ps := have.predecessors()
 	if excess(have) <= 0 {
@@ -101,7 +108,7 @@ func crowdedOut(have Observed) (v Version, full bool) {
 	return ps[len(ps)-1], true
 }
 
-// excess returns how many predecessors have to end before there is another one.
+// excess returns how many predecessors must end before another one fits.
 func excess(have Observed) int {
 	keep := MaxPredecessors
 	if have.Current != nil {
@@ -110,8 +117,9 @@ func excess(have Observed) int {
 	return len(have.predecessors()) - keep
 }
 
-// NextRotation is when the successor of current is due, and why: by interval, by calendar, or since its expiry is near.
-// Zero: never by itself. A rotation by a holder does not postpone it.
+// NextRotation returns when the successor of current is due, and why: by interval, by calendar, or
+// because its expiry is near. The zero time means that no rotation is scheduled. A rotation by a
+// holder does not postpone the next one.
 func NextRotation(want Desired, current Version) (time.Time, Why) {
 	if !want.rotates() {
 		return time.Time{}, ""
@@ -136,8 +144,8 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	return due, RotationDue
 }
 
-// nearExpiry returns when the expiry of current is so near that its successor is due. Zero: it does
-// not expire.
+// nearExpiry returns when the successor of current is due because its expiry is near. The zero time
+// means that current does not expire.
 func nearExpiry(want Desired, current Version) time.Time {
 	if current.ExpiresAt.IsZero() {
 		return time.Time{}
@@ -145,18 +153,19 @@ func nearExpiry(want Desired, current Version) time.Time {
 	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.authorized())))
 }
 
-// earliestNext returns the instant after which the calendar may name the next rotation. A version is issued up to MaxSpread
-// after the instant that asked for it, so that much of MinInterval may have passed before.
+// earliestNext returns the instant after which the calendar may name the next rotation. A version
+// is issued up to MaxSpread after its due instant, so MinInterval is shortened by that much.
 func earliestNext(want Desired, current Version) time.Time {
 	return current.authorized().Add(max(0, want.MinInterval-MaxSpread-time.Second))
 }
 
-// maxSamples is how many instants of a calendar ShortestInterval looks at.
+// maxSamples is the number of instants of a calendar that ShortestInterval samples.
 const maxSamples = 32
 
-// ShortestInterval returns the shortest time between two rotations that the interval, the calendar or the lifetime asks for,
-// and zero where nothing does. Of the calendar it samples the instants that follow from; NextRotation holds MinInterval where
-// a rarer pattern is denser than the samples.
+// ShortestInterval returns the shortest time between two rotations that the interval, the calendar
+// or the lifetime asks for. It returns zero if none of them asks for rotation. It samples the
+// calendar from the instant from. NextRotation enforces MinInterval where a rare pattern is denser
+// than the samples.
 func ShortestInterval(d Desired, from time.Time) time.Duration {
 	if !d.rotates() {
 		return 0
@@ -184,13 +193,14 @@ func ShortestInterval(d Desired, from time.Time) time.Duration {
 	return shortest
 }
 
-// expiryMargin returns how long before its expiry a version of that lifetime is rotated: early enough that the predecessor
-// still has its overlap, or the last third of a short life.
+// expiryMargin returns how long before its expiry a version of that lifetime is rotated. The
+// predecessor must still have its overlap. The margin is at most the last third of the lifetime.
 func expiryMargin(d Desired, lifetime time.Duration) time.Duration {
 	return min(d.Retire.Max, lifetime/3)
 }
 
-// share is a part of a whole, in whole seconds where the whole has them: the instants shown to people are the true ones.
+// share returns the fraction part of whole. For a whole of ten seconds or more it returns whole
+// seconds, so that the instants shown to users are exact.
 func share(part float64, whole time.Duration) time.Duration {
 	d := time.Duration(part * float64(whole))
 	if whole >= 10*time.Second {
@@ -199,11 +209,12 @@ func share(part float64, whole time.Duration) time.Duration {
 	return d
 }
 
-// MaxNotice is how long before the end of a lifetime its owner is warned at most.
+// MaxNotice is the maximum time before its expiry at which the owner of a version is warned.
 const MaxNotice = 7 * 24 * time.Hour
 
-// ExpiryNotice is the instant from which the owner of current is warned that it will expire: the last third of its
-// life, MaxNotice at most. Zero: it does not expire, or rotation will come before.
+// ExpiryNotice returns the instant from which the owner of current is warned of its expiry: the
+// last third of its lifetime, at most MaxNotice. The zero time means that current does not expire,
+// or that a rotation comes first.
 func ExpiryNotice(want Desired, current Version) time.Time {
 	heldUp := want.Refused.Reason != "" || want.State != Active
 	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {
@@ -212,7 +223,8 @@ func ExpiryNotice(want Desired, current Version) time.Time {
 	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.authorized())/3))
 }
 
-// nextDeadline is the first instant after now at which a rule could speak, or at which there is something to be said.
+// nextDeadline returns the first instant after now at which a rule could apply or a condition could
+// change.
 func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextEnd(now, want, have)
 	if c := have.Current; c != nil {
@@ -222,7 +234,8 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 	return wake
 }
 
-// nextEnd is nextDeadline where nothing new is made: what there is still ends, and is warned of.
+// nextEnd returns nextDeadline without rotations: the instants at which existing versions end, or
+// at which their expiry is announced.
 func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextRetirement(now, want, have)
 	if c := have.Current; c != nil {
@@ -231,7 +244,7 @@ func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 	return wake
 }
 
-// earliest of two instants, where zero is none.
+// earliest returns the earlier of two instants, where zero means none.
 func earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -239,7 +252,7 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// latest of two instants, where zero is none.
+// latest returns the later of two instants, where zero means none.
 func latest(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
@@ -247,7 +260,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// after is t where it lies after now, else none.
+// after returns t if it is after now, and zero otherwise.
 func after(now, t time.Time) time.Time {
 	if t.After(now) {
 		return t

@@ -11,23 +11,24 @@ import (
 
 const day = 24 * time.Hour
 
-// noon is when the current version of the base scene was issued. It is a Monday.
+// noon is when the current version of the base fixture was issued. It is a Monday.
 var noon = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 
-// scene is all that a planner gets beside the instant.
+// scene holds the arguments of a planner, except for the instant.
 type scene struct {
 	want plan.Desired
 	have plan.Observed
 }
 
-// twist is what one case changes of the base scene.
+// twist is the difference between a case and the base fixture.
 type twist func(*scene)
 
 func grants() plan.Grants {
 	return plan.Grants{Client: "acme", Roles: []string{"primary"}, SourceRanges: []string{"10.0.0.0/8"}}
 }
 
-// base is a token at rest: issued at noon, good for 90 days, rotated every 30, its predecessor long gone.
+// base returns a token at rest: issued at noon, valid for 90 days, rotated every 30 days, without
+// predecessors.
 func base(twists ...twist) scene {
 	g := grants()
 	s := scene{
@@ -54,7 +55,7 @@ func base(twists ...twist) scene {
 	return s
 }
 
-// version is an older one, in force since age before noon and not superseded.
+// version returns an older version that was issued at age before noon and is not superseded.
 func version(number int64, age time.Duration) plan.Version {
 	return plan.Version{
 		Record: fmt.Sprintf("at-%d", number), Number: number, Trigger: "1", Grants: grants(),
@@ -62,7 +63,8 @@ func version(number int64, age time.Duration) plan.Version {
 	}
 }
 
-// predecessor is an older version, superseded since before noon under the base rule.
+// predecessor returns an older version that was superseded at since before noon under the base
+// rule.
 func predecessor(number int64, since time.Duration) plan.Version {
 	v := version(number, 30*day)
 	v.SupersededAt = noon.Add(-since)
@@ -70,18 +72,18 @@ func predecessor(number int64, since time.Duration) plan.Version {
 	return v
 }
 
-// aged gives the base scene the predecessor of its current version, superseded at noon and never used.
+// aged adds the predecessor of the current version, superseded at noon and never used.
 func aged(s *scene) { s.have.Others = append(s.have.Others, predecessor(1, 0)) }
 
-// used says when the predecessor of aged was last used.
+// used sets when the predecessor of aged was last used.
 func used(at time.Time) twist {
 	return func(s *scene) { s.have.Others[0].LastUsedAt, s.have.Others[0].LastUsedFrom = at, "10.1.2.3" }
 }
 
-// moved has the successor of every predecessor used, from the address of used.
+// moved marks the current version as used, from the same address as used.
 func moved(s *scene) { s.have.Current.LastUsedAt, s.have.Current.LastUsedFrom = noon, "10.1.2.3" }
 
-// lost takes the current version out of the Secret; its record lives on among the others.
+// lost removes the current version from the Secret. Its record remains among the others.
 func lost(found plan.Secret) twist {
 	return func(s *scene) {
 		s.have.Secret = found
@@ -99,15 +101,16 @@ func refusal(s *scene) {
 
 func state(st plan.State) twist { return func(s *scene) { s.want.State = st } }
 
-// byHand asks for no rotation beside the trigger.
+// byHand turns off scheduled rotation.
 func byHand(s *scene) { s.want.Every = 0 }
 
 func both(a, b twist) twist { return func(s *scene) { a(s); b(s) } }
 
-// of names the version that a wanted plan is about.
+// of returns the version that an expected plan is about.
 func of(record string) plan.Version { return plan.Version{Record: record} }
 
-// check compares everything but the message, and the version by its record: the rest of it must be as it was seen.
+// check compares everything but the message. It compares the version by its record, and requires
+// that the rest of the version is as observed.
 func check(t *testing.T, now time.Time, s scene, want plan.Plan) {
 	t.Helper()
 	got := plan.ForToken(now, s.want, s.have)
@@ -139,7 +142,7 @@ var verbs = map[plan.Action]string{
 	plan.Replace: "Replace", plan.RetireOne: "RetireOne", plan.RetireAll: "RetireAll", plan.Render: "Render",
 }
 
-// say tells a plan in words, its instants as people count them from noon.
+// say formats a plan, with instants relative to noon.
 func say(p plan.Plan) string {
 	return fmt.Sprintf("%s: %s of %q, superseded %s, expires %s, wake %s",
 		verbs[p.Do], p.Why, p.Version.Record, when(p.SupersededAt), when(p.ExpiresAt), when(p.Wake))
@@ -152,7 +155,7 @@ func when(t time.Time) string {
 	return "noon+" + t.Sub(noon).String()
 }
 
-// calendar names the multiples of a duration since the start of time.
+// calendar names the multiples of a duration since the zero time.
 type calendar time.Duration
 
 func (c calendar) Next(after time.Time) time.Time {

@@ -9,7 +9,7 @@ import (
 // Why is the reason of a plan: a word in CamelCase, for conditions, events and metrics.
 type Why string
 
-// Reasons of ForToken, beside those of a Refusal.
+// Reasons returned by ForToken, besides those of a Refusal.
 const (
 	FirstIssue          Why = "Issued"
 	SecretGone          Why = "SecretMissing"
@@ -33,39 +33,41 @@ const (
 	IsSuspended         Why = "Suspended"
 	IsRevoked           Why = "Revoked"
 	IsExpired           Why = "Expired"
-	OnItsWay            Why = "OnItsWay" // the answer that gives it is about to be
+	OnItsWay            Why = "OnItsWay" // the response that delivers it is about to be sent
 	Undelivered         Why = "Undelivered"
 	UpToDate            Why = "UpToDate"
 	SelfRequested       Why = "SelfRequested"
 	RotationPending     Why = "RotationPending"
 )
 
-// rule speaks when it has something to say of what it notices.
+// rule returns a plan and true where it applies.
 type rule func(now time.Time, want Desired, have Observed) (Plan, bool)
 
-// tokenRules in their order: first what ends or lessens a credential, which no refusal may hold up; then what stands in
-// the way of a new one; then what makes one.
+// tokenRules are evaluated in order. First come the rules that end or restrict a credential, which
+// no refusal may delay. Then follow the rules that prevent a new credential, and last the rules
+// that make one.
 var tokenRules = []rule{
 	revoked,         // end everything
-	userReplaced,    // a namesake of the User inherits nothing
-	supersededAhead, // by a clock that was ahead: its overlap would be too long
+	userReplaced,    // a new User of the same name inherits nothing
+	supersededAhead, // superseded by a clock that was ahead: the overlap would be too long
 	predecessorMayGo,
-	redated,         // the same of the current version, where nothing new can take its place
+	redated,         // the same for the current version, where it can have no successor
 	tookOver,        // a crash came between the successor and the end of its predecessor
 	grantsChanged,   // in place; the token stays the same
 	refused,         // the spec cannot be served
 	suspended,       // nothing new while suspended
-	undelivered,     // whoever asks makes one, and nobody else
-	secretForeign,   // not ours, not touched
+	undelivered,     // only the HTTP API issues it
+	secretForeign,   // not managed by the operator, not changed
 	secretMissing,   // never issued, deleted or altered
-	recordMissing,   // somebody revoked it: replace it, never vouch again
-	expired,         // stays dead until somebody triggers it
+	recordMissing,   // the record was deleted to revoke it: replace the token, never recreate the record
+	expired,         // stays expired until a trigger changes
 	rotationDue,     // clone
-	templateChanged, // write the same token anew
-	rotationWaits,   // due, and not yet done: no predecessor ends for it
+	templateChanged, // write the same token again
+	rotationWaits,   // due and deferred: no predecessor ends for it
 }
 
-// ForToken decides what an ApplicationToken needs at the instant now. The first rule that speaks wins.
+// ForToken decides what an ApplicationToken needs at the instant now. The first rule that applies
+// wins.
 func ForToken(now time.Time, want Desired, have Observed) Plan {
 	for _, r := range tokenRules {
 		if p, ok := r(now, want, have); ok {
@@ -87,8 +89,9 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	return p, true
 }
 
-// supersededAhead counts the overlap of a predecessor from now where a clock that was ahead marked it. A predecessor is
-// superseded as of the issue of its successor, which the API server dated.
+// supersededAhead counts the overlap of a predecessor from now where a clock that was ahead marked
+// it. A predecessor counts as superseded from the issue of its successor, which the API server
+// dated.
 func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
 		if isAhead(v.SupersededAt, now, have.successorCreated(v)) {
@@ -98,8 +101,9 @@ func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// redated corrects the issue of a version that was issued by a clock that was ahead, and its end with it, where the operator
-// cannot make a successor: the version was delivered in a response, or the spec is refused.
+// redated corrects the issue of a version that was issued by a clock that was ahead, and its expiry
+// with it. It applies where the operator cannot make a successor: the version was delivered in a
+// response, or the spec is refused.
 func redated(now time.Time, want Desired, have Observed) (Plan, bool) {
 	c := have.Current
 	if c == nil || !want.Answered && want.Refused.Reason == "" || !issuedAhead(now, *c) {
@@ -112,8 +116,8 @@ func redated(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{Do: Change, Why: IssuedAhead, Version: *c, IssuedAt: now, ExpiresAt: end, UserUID: c.userUID(want)}, true
 }
 
-// tookOver ends the life of a predecessor whose successor was delivered. The successor's issue is the instant, so that
-// a crash in between does not lengthen it.
+// tookOver supersedes a predecessor whose successor was delivered. Its overlap counts from the
+// issue of the successor, so that a crash in between does not lengthen it.
 func tookOver(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
@@ -130,17 +134,17 @@ func supersede(v Version, at time.Time, r Retire) Plan {
 	return Plan{Do: Supersede, Why: TookOver, Version: v, SupersededAt: at, ExpiresAt: earliest(v.ExpiresAt, at.Add(r.Max))}
 }
 
-// grantsChanged brings the records in line with the spec. A refused spec only lessens: the grants are already cut, and
-// no expiry is moved on its word.
+// grantsChanged updates the records to match the spec. A refused spec only reduces: the grants are
+// already cut down, and no expiry moves because of it.
 func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.Others {
-		if v.Restored { // while the current one still says whose they were
+		if v.Restored { // while the current version still names the owner
 			return change(v, want, v.ExpiresAt)
 		}
 	}
 	if c := have.Current; c != nil {
 		expiry := c.ExpiresAt
-		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // what has expired never lives again
+		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // an expired version never becomes valid again
 			expiry = lifeFrom(c.authorized(), want.Lifetime)
 		}
 		if p, ok := change(*c, want, expiry); ok {
@@ -195,8 +199,8 @@ func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}, true
 }
 
-// AnswerTime is how long after its declaration a token may be without a version before anything is said of it: whoever
-// makes it in an answer of the HTTP API is about to.
+// AnswerTime is how long after its declaration a token may be without a version before that is
+// reported. The HTTP request that declared it is about to make the version.
 const AnswerTime = 10 * time.Second
 
 func undelivered(now time.Time, want Desired, have Observed) (Plan, bool) {
@@ -212,7 +216,8 @@ func undelivered(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}, true
 }
 
-// LookAgain is when to look again for what nobody tells us of: a Secret that is not ours is not watched.
+// LookAgain is the interval at which the operator observes again what it does not watch: a Secret
+// that it does not manage.
 const LookAgain = time.Minute
 
 func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
@@ -222,8 +227,10 @@ func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(LookAgain))}, true
 }
 
-// secretMissing makes a new version, and waits for no minOverlap: nobody new has a valid token until then. Running pods may still hold the version before, so it keeps its overlap: every
-// record that could be it is superseded first: the Secret no longer gives it to anybody new.
+// secretMissing issues a new version without waiting for minOverlap, because new consumers have no
+// valid token until then. Running pods may still hold the version before, so that version keeps its
+// overlap. Every record that could be that version is superseded first, because the Secret no
+// longer gives it to new consumers.
 func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretAbsent && have.Secret != SecretAltered {
 		return Plan{}, false
@@ -245,7 +252,8 @@ func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return issue(now, why, last, want, have), true
 }
 
-// recordMissing replaces what somebody revoked. What the crash of an earlier pass left unmarked still has its overlap.
+// recordMissing replaces a version whose record was deleted to revoke it. A version that the crash
+// of an earlier pass left unmarked still gets its overlap.
 func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretUnvouched {
 		return Plan{}, false
@@ -256,7 +264,8 @@ func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return issue(now, RecordGone, Version{}, want, have), true
 }
 
-// supersedeRest marks the versions that a new one takes over from where no current one is left to say so.
+// supersedeRest supersedes the predecessors of a new version where no current version names its
+// predecessor.
 func supersedeRest(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.Others {
 		if !v.superseded() {
@@ -288,8 +297,9 @@ func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
 	return Plan{Do: Render, Why: TemplateChanged, Version: *have.Current}, true
 }
 
-// issue makes room first: a new version turns the current one into a predecessor. A rotation waits
-// for room. Where new consumers have no valid token, the oldest predecessor ends instead.
+// issue makes room first, because a new version turns the current one into a predecessor. A
+// rotation waits for room. Where new consumers have no valid token, the oldest predecessor ends
+// instead.
 func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
 	if v, full := crowdedOut(have); full {
 		if p, ok := predecessorMayGo(now, want, have); ok {

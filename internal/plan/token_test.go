@@ -8,13 +8,14 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// ruling is one question to ForToken, asked at noon unless it says when.
+// ruling is a case for ForToken, evaluated at noon by default.
 type ruling struct {
 	at    time.Time
 	twist twist
 	want  plan.Plan
 }
 
+// rule checks the plan of ForToken for each case.
 func rule(t *testing.T, cases map[string]ruling) {
 	t.Helper()
 	for name, c := range cases {

@@ -2,9 +2,9 @@ package plan
 
 import "time"
 
-// userReplaced ends the versions that were issued for a User who is gone, once another User has the name. The spec names a
-// User by name, and the User lists the namespace: so a new version for the new User follows, but no holder of an old one
-// speaks for them.
+// userReplaced ends the versions that were issued for a deleted User once another User has the same
+// name. The spec names a User by name, and the User lists the namespace. So a new version is issued
+// for the new User, but the holder of an old version must not act for the new User.
 func userReplaced(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	versions := have.Others
 	if have.Current != nil {
@@ -18,18 +18,19 @@ func userReplaced(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// speaksFor reports whether v names the User whom the spec names.
+// speaksFor reports whether v names the same User as the spec.
 func (v Version) speaksFor(want Desired) bool {
 	return want.Grants != nil && want.Grants.User != "" && v.Grants.User == want.Grants.User
 }
 
-// mayFollow reports whether v was issued for u although its record does not name the uid of u. A record that names no uid
-// was written before records named any: u was there at its issue. A record that came from a backup, with its owner, names
-// a uid of its former life: u came from the backup too, at about the same time. Both hold only until the record names a uid.
+// mayFollow reports whether v was issued for u although its record does not name the uid of u. A
+// record without a uid was written before records had one: u must have existed at its issue. A
+// record that was restored with its owner names an earlier uid: u must have been restored at about
+// the same time. Both exceptions end once the record names the uid of u.
 func (v Version) mayFollow(u User) bool {
 	fromBackup := v.fromBackup() && !u.Since.After(v.CreatedAt.Add(LitterAge))
 	if v.UserUID == "" {
-		return fromBackup || !u.Since.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of its issue may have been ahead
+		return fromBackup || !u.Since.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of the issue may have been ahead
 	}
 	return v.Restored && fromBackup
 }
@@ -42,7 +43,7 @@ func (v Version) userUID(want Desired) string {
 	switch {
 	case want.Grants == nil:
 		return v.UserUID
-	case !v.speaksFor(want), want.User.UID != "": // userReplaced has ended what may not follow
+	case !v.speaksFor(want), want.User.UID != "": // userReplaced has ended the versions that may not follow
 		return want.User.UID
 	case v.Restored && v.fromBackup():
 		return "" // the User may be restored after the record

@@ -13,28 +13,28 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// world is what a correct edge would make of plans: records by name, one Secret, and a spec. It remembers what no planner
-// sees, so that what must always hold can be checked from outside.
+// world is a simulated operator that executes plans on records by name, one Secret and a spec. It
+// also remembers what no planner observes, so that invariants can be checked from outside.
 type world struct {
 	t       *testing.T
 	rng     *rand.Rand
 	now     time.Time
 	coarse  bool // records keep whole seconds, as the API does
 	want    plan.Desired
-	rollout string // of consumers, that is not complete
+	rollout string // consumer whose rollout is incomplete
 	secret  slot
 	records map[string]*entry
 	number  int64
 
-	delivered map[string]bool      // had been in the Secret
-	dead      map[string]bool      // was once refused for good
+	delivered map[string]bool      // versions that have been in the Secret
+	dead      map[string]bool      // versions that were once expired or revoked
 	ends      map[string]time.Time // last ExpiresAt of each superseded version
 	triggered int                  // successors since the trigger changed
-	heard     map[plan.Why]int     // how often each reason was given
+	heard     map[plan.Why]int     // how often each reason was returned
 	history   []line
 }
 
-// line is one of the history, put into words only where a test fails.
+// line is a history entry, formatted only when a test fails.
 type line struct {
 	at     time.Time
 	format string
@@ -43,7 +43,7 @@ type line struct {
 
 func (l line) String() string { return when(l.at) + "  " + tell(l.format, l.args) }
 
-// tell is Sprintf that speaks of plans and instants as this package does.
+// tell formats like Sprintf, with plans and instants in the notation of this package.
 func tell(format string, args []any) string {
 	told := slices.Clone(args)
 	for i, a := range told {
@@ -62,13 +62,13 @@ type entry struct {
 	created time.Time
 }
 
-// slot is what is under the Secret's name.
+// slot is the observed state under the Secret's name.
 type slot struct {
 	there, foreign, altered, outdated bool
 	record                            string
 }
 
-// crash says where an edge stops in the middle of Issue.
+// crash is the step of Issue at which the simulated operator stops.
 type crash int
 
 const (
@@ -93,7 +93,8 @@ func (w *world) note(format string, args ...any) {
 	w.history = append(w.history, line{w.now, format, args})
 }
 
-// must ends the test with all that led here where ok is false. The rule is a number of §3 or a row of the threats.
+// must fails the test with the whole history if ok is false. The rule is a section number of the
+// design or a row of the threat model.
 func (w *world) must(ok bool, rule, format string, args ...any) {
 	if !ok {
 		w.t.Helper()
@@ -105,6 +106,7 @@ func (w *world) must(ok bool, rule, format string, args ...any) {
 	}
 }
 
+// kept returns t with the precision of a record.
 func (w *world) kept(t time.Time) time.Time {
 	if w.coarse && !t.IsZero() {
 		return t.Truncate(time.Second)
@@ -112,7 +114,7 @@ func (w *world) kept(t time.Time) time.Time {
 	return t
 }
 
-// understand derives the grants from state and refusal, as an edge does.
+// understand derives the grants from the state, as the callers of the planner do.
 func (w *world) understand() {
 	w.want.Grants.Suspended = w.want.State == plan.Suspended
 }
@@ -162,7 +164,7 @@ func copyOf(g plan.Grants) plan.Grants {
 	return g
 }
 
-// act does what p says, and nothing else.
+// act executes p and nothing else.
 func (w *world) act(p plan.Plan, c crash) {
 	w.note("  %s", p)
 	v := w.records[p.Version.Record]
@@ -207,7 +209,8 @@ func (w *world) issue(p plan.Plan, c crash) {
 	}
 }
 
-// remember checks what holds at every instant, settled or not, and keeps what it must be compared with later.
+// remember checks what must hold at every instant, settled or not, and keeps what later checks
+// compare with.
 func (w *world) remember() {
 	for _, name := range w.names() {
 		v := w.records[name]
@@ -229,7 +232,7 @@ func (w *world) remember() {
 	}
 }
 
-// sweep judges every record as the sweeper does.
+// sweep evaluates every record like the garbage collection of the operator.
 func (w *world) sweep() {
 	named := ""
 	if w.secret.there && !w.secret.foreign {

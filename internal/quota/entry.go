@@ -9,50 +9,52 @@ import (
 // Key names an ApplicationToken.
 type Key struct{ Namespace, Name string }
 
-// Claim is what a token counts for. The zero Claim counts for nothing.
+// Claim is the client, namespace and user whose quotas a token counts against. The zero Claim
+// counts against none.
 type Claim struct {
 	Client    string
 	Namespace string // empty: no grant limits it
-	User      string // empty: the token speaks for the client alone
+	User      string // empty: the token acts for the client alone
 }
 
-// Observation is what an ApplicationToken says of itself.
+// Observation is the observed state of an ApplicationToken.
 type Observation struct {
 	Created time.Time
-	Holds   Claim // where the token has a place
-	Wants   Claim // where it waits for one
-	// Unevaluated is set while nobody has evaluated what Wants rests on. Such a token may have no right to a place: it holds up
-	// the younger ones of its own namespace and user, and nobody else.
+	Holds   Claim // the quotas that the token counts against
+	Wants   Claim // the quotas that it waits for
+	// Unevaluated is set until the spec behind Wants has been evaluated. Such a token may have no
+	// right to the quota. It therefore delays only younger tokens of its own namespace and user.
 	Unevaluated bool
 }
 
-// entry is what is known of a token.
+// entry is the state of one token.
 type entry struct {
 	Observation
 	key      Key
 	observed bool
-	reserved Claim     // the place that Reserve or Allocate gave it
-	promised Claim     // the place that Promise gave it
-	promises int       // how many requests were promised that place, and have not withdrawn
-	until    time.Time // when claims of what is never observed lapse
+	reserved Claim     // the reservation by Reserve or Allocate
+	promised Claim     // the reservation by Promise
+	promises int       // number of requests that were promised it and have not withdrawn
+	until    time.Time // when the claims of a token that is never observed lapse
 }
 
-// before reports whether a was declared before b. Names decide among those of one second.
+// before reports whether a was declared before b. Namespaces and names order tokens of the same
+// second.
 func (a *entry) before(b *entry) bool { return a.compare(b) < 0 }
 
 func (a *entry) compare(b *entry) int {
 	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Name, b.key.Name))
 }
 
-// waits reports whether the token wants a place that it was not given yet.
+// waits reports whether the token wants a quota that is not reserved for it yet.
 func (a *entry) waits() bool { return a.Wants.Client != "" && a.Wants != a.reserved }
 
-// empty reports whether nothing is known that would have to be kept.
+// empty reports whether the entry can be deleted.
 func (a *entry) empty() bool {
 	return !a.observed && a.Wants == Claim{} && a.reserved == Claim{} && a.promised == Claim{}
 }
 
-// own is what the token itself contributes to the usage of a claim.
+// own returns what the token itself contributes to the usage of a claim.
 func (a *entry) own(c Claim) usage {
 	var u usage
 	for _, mine := range []Claim{a.Holds, a.reserved} {
@@ -70,15 +72,17 @@ func (a *entry) own(c Claim) usage {
 	return u
 }
 
-// class is whose tokens of one client come one after another: those of a namespace and a user.
+// class groups the tokens of one client that are served in order of age: those of one namespace and
+// user.
 type class struct{ namespace, user string }
 
-// line is the tokens of a class without a place, the oldest first.
+// line holds the tokens of a class that have no reservation, oldest first.
 type line struct {
 	waiting     []*entry
 	unevaluated []*entry
 }
 
+// of returns the list that e belongs to.
 func (l *line) of(e *entry) *[]*entry {
 	if e.Unevaluated {
 		return &l.unevaluated
@@ -97,7 +101,7 @@ func remove(list *[]*entry, e *entry) {
 	}
 }
 
-// older counts the unevaluated tokens of the class that were declared before e.
+// older returns the number of unevaluated tokens of the class that were declared before e.
 func (l *line) older(e *entry) int {
 	if l == nil {
 		return 0

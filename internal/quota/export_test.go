@@ -1,4 +1,4 @@
 package quota
 
-// Size is how many tokens and accounts an index keeps.
+// Size returns the number of tokens and ledgers in an index.
 func Size(x *Index) (tokens, ledgers int) { return len(x.tokens), len(x.ledgers) }

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// unobservedFor is how long a place is kept for a token that no watch has told of. It is longer than any watch should be
-// behind, and than an HTTP request takes.
+// unobservedFor is how long a reservation is kept for a token that no watch has delivered. It is
+// longer than a watch should lag, and longer than an HTTP request takes.
 const unobservedFor = time.Minute
 
-// Index counts the tokens of all clients. It is safe for concurrent use. The zero Index is empty and ready.
+// Index counts the tokens of all clients. It is safe for concurrent use. The zero Index is empty
+// and ready to use.
 type Index struct {
 	mu      sync.Mutex
 	tokens  map[Key]*entry
 	ledgers map[string]*ledger
 }
 
-// Observe takes in what a token says of itself now. It returns the clients at which a token that waits may have come
-// closer to a place.
+// Observe records the observed state of a token. It returns the clients at which a waiting token
+// may now have advanced.
 func (x *Index) Observe(key Key, o Observation) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -31,13 +32,14 @@ func (x *Index) Observe(key Key, o Observation) []string {
 	x.change(e, func() {
 		e.Observation, e.observed, e.promised, e.promises = o, true, Claim{}, 0
 		if e.reserved == o.Holds {
-			e.reserved = Claim{} // it is used
+			e.reserved = Claim{} // used up
 		}
 	})
 	return x.queues(append(before, e.clients()...))
 }
 
-// Forget drops a token that is gone. It returns the clients at which a token that waits may have come closer to a place.
+// Forget removes a deleted token. It returns the clients at which a waiting token may now have
+// advanced.
 func (x *Index) Forget(key Key) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -46,12 +48,13 @@ func (x *Index) Forget(key Key) []string {
 		return nil
 	}
 	before := e.clients()
-	x.change(e, func() { *e = entry{key: key, promised: e.promised, promises: e.promises, until: e.until} }) // a namesake may be about to be made
+	x.change(e, func() { *e = entry{key: key, promised: e.promised, promises: e.promises, until: e.until} }) // a token of the same name may be about to be made
 	return x.queues(before)
 }
 
-// Reserve gives a token the place that it claims, unless others come before it. The tokens that had to come first were given
-// theirs, and are returned. A place that is not used must be returned by Release.
+// Reserve reserves the quota that a token claims, unless older tokens come first. It reserves quota
+// for those older tokens too, and returns them. A reservation that is not used must be returned by
+// Release.
 func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now time.Time) (Verdict, []Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -69,19 +72,19 @@ func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now 
 		return Verdict{Granted: true}, slices.Delete(given, at, at+1)
 	}
 	verdict := evaluate(c, x.ledger(c.Client).usage(e, c), limits)
-	if verdict.Granted { // an older one of its class cannot have a place, and so it cannot either
+	if verdict.Granted { // an older token of its class cannot be served, and so this one cannot either
 		verdict = Verdict{Scope: OfClient, Limit: limits.Client, Before: x.ledger(c.Client).used}
 	}
 	return verdict, given
 }
 
-// Release returns the place that a token was given and did not use, and takes in what the token wants now. It returns the
-// clients at which a token that waits may have come closer to a place.
+// Release returns an unused reservation and records the observed state of its token. It returns the
+// clients at which a waiting token may now have advanced.
 func (x *Index) Release(key Key, o Observation) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.tokens[key]
-	if e == nil || e.reserved == (Claim{}) || e.reserved == o.Holds { // it is used, and the watch will tell
+	if e == nil || e.reserved == (Claim{}) || e.reserved == o.Holds { // it is used, and the watch will deliver that
 		return nil
 	}
 	before := e.clients()
@@ -89,8 +92,8 @@ func (x *Index) Release(key Key, o Observation) []string {
 	return x.queues(before)
 }
 
-// Abandon drops every reservation, once this replica no longer reconciles: another one decides from
-// now on, and may give the places to other tokens.
+// Abandon drops every reservation, because this replica no longer reconciles. Another replica
+// decides from now on, and may reserve the quota for other tokens.
 func (x *Index) Abandon() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -101,7 +104,8 @@ func (x *Index) Abandon() {
 	}
 }
 
-// Allocate gives the places of a client that are free to the tokens that wait, the oldest first, and returns these tokens.
+// Allocate reserves the free quota of a client for the waiting tokens, oldest first, and returns
+// these tokens.
 func (x *Index) Allocate(client string, limits Limits) []Key {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -116,12 +120,13 @@ func (x *Index) allocate(client string, limits Limits) []Key {
 	return given
 }
 
-// gift is a place that a token was given, and what it had before.
+// gift is a reservation that a token was given, and the reservation that it had before.
 type gift struct {
 	to  *entry
 	was Claim
 }
 
+// give reserves the free quota of a client and returns the reservations.
 func (x *Index) give(client string, limits Limits) []gift {
 	var given []gift
 	l := x.ledger(client)
@@ -133,9 +138,10 @@ func (x *Index) give(client string, limits Limits) []gift {
 	return given
 }
 
-// Promise keeps a place for a token that is about to be made, unless the client has none left beside those that wait. It is
-// kept until the token is observed, or each request that was promised it has called Withdraw: of two requests for one name, the
-// one that comes too late must not take the place from the other.
+// Promise reserves quota for a token that is about to be made, unless the waiting tokens need all
+// that is left. The promise lasts until the token is observed, or until each request that was
+// promised it has called Withdraw. If two requests ask for one name, the later one must not cancel
+// the promise to the other.
 func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -143,7 +149,7 @@ func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict 
 	e := x.entry(key)
 	was := e.Observation
 	x.change(e, func() { e.Wants = Claim{} })
-	given := x.give(c.Client, limits) // to those that wait, to see what they leave
+	given := x.give(c.Client, limits) // to the waiting tokens, to compute what they leave
 	l := x.ledger(c.Client)
 	taken, promised, own := usage{l.used, l.namespaces[c.Namespace], l.users[c.User]}, l.promises(e, c), e.own(c)
 	verdict := evaluate(c, usage{
@@ -163,7 +169,7 @@ func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict 
 	return verdict
 }
 
-// Withdraw takes back the promise of one request.
+// Withdraw cancels the promise to one request.
 func (x *Index) Withdraw(key Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -178,7 +184,8 @@ func (x *Index) Withdraw(key Key) {
 	})
 }
 
-// Waiting returns the namespaces from which tokens wait for a place at a client; none: no token waits.
+// Waiting returns the namespaces with tokens that wait for the quota of a client; nil if no token
+// waits.
 func (x *Index) Waiting(client string) []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -22,7 +22,7 @@ var acme = quota.Claim{Client: "acme", Namespace: "shop"}
 
 func limits(n int) quota.Limits { return quota.Limits{Client: n, User: 1 << 20} }
 
-// fill has tokens hold the first places, and later ones wait.
+// fill makes tokens hold the first reservations, and makes later tokens wait.
 func fill(x *quota.Index, held, waiting int) {
 	for n := range held + waiting {
 		o := quota.Observation{Created: age(n), Holds: acme}
@@ -63,7 +63,7 @@ func TestAbandon_ReservedPlaceMayBeTakenElsewhere(t *testing.T) {
 		t.Fatalf("given to %v", given)
 	}
 	x.Abandon()
-	x.Observe(key(2), holds(acme)) // as another replica decided
+	x.Observe(key(2), holds(acme)) // by a decision of another replica
 	if v, _ := x.Reserve(key(1), acme, age(1), limits(2), noon); v.Granted {
 		t.Error("a third token got one of two places")
 	}
@@ -175,7 +175,7 @@ func TestPromise_OutlivesRequestThatComesTooLate(t *testing.T) {
 			t.Fatal("two requests for one token need one place")
 		}
 	}
-	x.Withdraw(key(0)) // the second finds that there is a token of the name
+	x.Withdraw(key(0)) // the second request finds that a token of the name exists
 	if promise(1) {
 		t.Error("the place of the first request was given away")
 	}
@@ -212,7 +212,8 @@ func TestIndex_EmptiedKeepsNothing(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order, the index decides as a model that looks at every token each time.
+// TestIndex_DecidesAsTheModel checks random steps against a model that counts every token each
+// time.
 func TestIndex_DecidesAsTheModel(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))

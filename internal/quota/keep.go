@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// entry returns that of a token, a new one where there is none.
+// entry returns the entry of a token, and creates it if there is none.
 func (x *Index) entry(key Key) *entry {
 	e := x.tokens[key]
 	if e == nil {
@@ -18,6 +18,7 @@ func (x *Index) entry(key Key) *entry {
 	return e
 }
 
+// ledger returns the ledger of a client, and creates it if there is none.
 func (x *Index) ledger(client string) *ledger {
 	l := x.ledgers[client]
 	if l == nil {
@@ -30,7 +31,7 @@ func (x *Index) ledger(client string) *ledger {
 	return l
 }
 
-// clients are those at which the token counts or waits.
+// clients returns the clients at which the token counts or waits.
 func (a *entry) clients() []string {
 	var list []string
 	for _, c := range []Claim{a.Holds, a.reserved, a.Wants} {
@@ -41,7 +42,7 @@ func (a *entry) clients() []string {
 	return list
 }
 
-// queues are those of the clients at which tokens wait.
+// queues returns those of the clients at which tokens wait.
 func (x *Index) queues(clients []string) []string {
 	var list []string
 	for _, name := range clients {
@@ -59,7 +60,7 @@ func (x *Index) queues(clients []string) []string {
 	return list
 }
 
-// change takes the token out of every account, changes it, and puts it back.
+// change removes the token from every ledger, changes it, and adds it again.
 func (x *Index) change(e *entry, how func()) {
 	touched := append(e.clients(), e.promised.Client)
 	x.book(e, -1)
@@ -75,7 +76,7 @@ func (x *Index) change(e *entry, how func()) {
 	}
 }
 
-// book puts what a token claims into the accounts, or with -1 takes it out of them.
+// book adds the claims of a token to the ledgers, or subtracts them if n is -1.
 func (x *Index) book(e *entry, n int) {
 	if e.Holds.Client != "" {
 		x.ledger(e.Holds.Client).count(e.Holds, Claim{}, n)
@@ -110,14 +111,15 @@ func mark(set map[Key]*entry, e *entry, n int) {
 	}
 }
 
-// tidy drops an account in which nothing is left.
+// tidy deletes a ledger that is empty.
 func (x *Index) tidy(client string) {
 	if l := x.ledgers[client]; l != nil && l.empty() {
 		delete(x.ledgers, client)
 	}
 }
 
-// lapse drops the tokens with claims at a client that no watch has told of: they were never made, or are gone.
+// lapse deletes the claims at a client of tokens that no watch has delivered in time. They were
+// never made, or are gone.
 func (x *Index) lapse(client string, now time.Time) {
 	l := x.ledgers[client]
 	if l == nil {

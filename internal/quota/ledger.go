@@ -2,14 +2,14 @@ package quota
 
 import "time"
 
-// ledger is the account of one client.
+// ledger counts the tokens of one client.
 type ledger struct {
 	used       int
 	namespaces map[string]int
 	users      map[string]int
 	lines      map[class]*line
 	promised   map[Key]*entry
-	unobserved map[Key]*entry // those with claims that lapse
+	unobserved map[Key]*entry // tokens whose claims lapse
 }
 
 func newLedger() *ledger {
@@ -23,8 +23,9 @@ func (l *ledger) empty() bool {
 	return l.used == 0 && len(l.lines) == 0 && len(l.promised) == 0 && len(l.unobserved) == 0
 }
 
-// count adds a place to the account, or with -1 takes it off. What other is part of counts already: a token that moves from
-// one user of a client to another counts once for the client, and for both users.
+// count adds a claim to the ledger, or subtracts it if n is -1. The part that it shares with other
+// is counted already. A token that moves from one user of a client to another counts once for the
+// client, and for both users.
 func (l *ledger) count(c, other Claim, n int) {
 	same := c.Client == other.Client
 	if !same {
@@ -61,8 +62,8 @@ func (l *ledger) unline(e *entry) {
 	}
 }
 
-// usage is what comes before e where it claims c: the places of others, and the older tokens of its class that nobody has
-// evaluated.
+// usage returns what comes before e where it claims c: the tokens of others, and older tokens of
+// its class that nothing has evaluated yet.
 func (l *ledger) usage(e *entry, c Claim) usage {
 	own, older := e.own(c), l.lines[class{c.Namespace, c.User}].older(e)
 	return usage{
@@ -72,14 +73,14 @@ func (l *ledger) usage(e *entry, c Claim) usage {
 	}
 }
 
-// next returns the oldest token that waits and may have a place; nil: there is none.
+// next returns the oldest waiting token that may be served; nil if there is none.
 func (l *ledger) next(limits Limits) *entry {
 	var oldest *entry
 	for _, line := range l.lines {
 		if len(line.waiting) == 0 {
 			continue
 		}
-		head := line.waiting[0] // those behind it are no better placed
+		head := line.waiting[0] // the younger tokens of its class cannot be served before it
 		if (oldest == nil || head.before(oldest)) && evaluate(head.Wants, l.usage(head, head.Wants), limits).Granted {
 			oldest = head
 		}
@@ -87,7 +88,7 @@ func (l *ledger) next(limits Limits) *entry {
 	return oldest
 }
 
-// promises counts the places that were promised to others.
+// promises returns the promises to other tokens.
 func (l *ledger) promises(e *entry, c Claim) usage {
 	var u usage
 	for _, other := range l.promised {
@@ -105,7 +106,7 @@ func (l *ledger) promises(e *entry, c Claim) usage {
 	return u
 }
 
-// lapsed returns the tokens with claims that nobody has observed for too long.
+// lapsed returns the tokens whose claims have lapsed because they were not observed in time.
 func (l *ledger) lapsed(now time.Time) []*entry {
 	var out []*entry
 	for _, e := range l.unobserved {

@@ -1,13 +1,13 @@
 package quota
 
-// Limits are those of one client.
+// Limits are the limits of one client.
 type Limits struct {
 	Client     int            // tokens of the client
 	User       int            // tokens of each of its users
-	Namespaces map[string]int // tokens of each namespace; nil: none has a limit. One that is absent has no place.
+	Namespaces map[string]int // tokens of each namespace; nil: no limits. A namespace that is absent may have none.
 }
 
-// Scope is what a limit is about.
+// Scope is the subject of a limit.
 type Scope int
 
 // The scopes, from the widest to the narrowest.
@@ -17,10 +17,10 @@ const (
 	OfUser
 )
 
-// Verdict is the answer to whoever asks for a place.
+// Verdict is the decision on a claim.
 type Verdict struct {
 	Granted bool
-	Scope   Scope // of the limit that is reached, where the place is not granted
+	Scope   Scope // of the limit that is reached, if not granted
 	Limit   int
 	Before  int // tokens that come before this one
 }
@@ -28,7 +28,7 @@ type Verdict struct {
 // usage is how many tokens come before another one: of its client, its namespace and its user.
 type usage struct{ client, namespace, user int }
 
-// evaluate compares usage with the limits. It is the one rule for all tokens.
+// evaluate compares usage with the limits. All decisions use it.
 func evaluate(c Claim, u usage, l Limits) Verdict {
 	if u.client >= l.Client {
 		return Verdict{Scope: OfClient, Limit: l.Client, Before: u.client}

@@ -9,14 +9,14 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// fact is what the model knows of a token.
+// fact is the state of one token in the model.
 type fact struct {
 	quota.Observation
 	key      quota.Key
 	reserved quota.Claim
 }
 
-// model decides as the index is to decide, in the simplest way.
+// model makes the decisions of an Index in the simplest way.
 type model map[quota.Key]*fact
 
 var none quota.Claim
@@ -32,7 +32,8 @@ func (m model) sorted() []*fact {
 	return all
 }
 
-// fits reports whether there is a place for f beside all others, and beside the older ones of its class that nobody evaluated.
+// fits reports whether f fits beside all others, and beside the older unevaluated tokens of its
+// class.
 func (m model) fits(f *fact, c quota.Claim, l quota.Limits) bool {
 	client, namespace, user, older := 0, 0, 0, true
 	for _, o := range m.sorted() {
@@ -79,7 +80,7 @@ func (m model) allocate(client string, l quota.Limits) (given []quota.Key) {
 
 func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 
-// step does one thing to both, and returns what they disagree about.
+// step does one random operation on both, and returns how they differ.
 func (m model) step(x *quota.Index, r *rand.Rand) string {
 	n := r.IntN(12)
 	k := quota.Key{Namespace: pick(r, "shop", "desk"), Name: fmt.Sprint(n)}

@@ -1,7 +1,8 @@
-// Package render turns the templates of an ApplicationToken into the data of its Secret, and finds the token again in
-// data that it once made.
+// Package render executes the templates of an ApplicationToken to make the data of its Secret. It
+// also finds the token in data that it rendered before.
 //
-// Templates are written by tenants and run inside the operator, so they can do little: they see the token's own values,
-// call functions of a short list, and may not loop over anything but those values, define templates or call themselves.
-// What they make is bounded by MaxSize, and has to hold the token.
+// Tenants write the templates, and they run inside the operator, so they can do little. They see
+// the token's own values and call functions of a short list. They may loop only over those values,
+// and may neither define templates nor call themselves. The result is bounded by MaxSize and must
+// hold the token.
 package render

@@ -8,10 +8,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// encoded finds runs of base64 that are long enough to hold a token.
+// encoded matches runs of base64 that are long enough to hold a token.
 var encoded = regexp.MustCompile(`[A-Za-z0-9+/]{60,}={0,2}`)
 
-// Find looks for the token of the digest want in the data of a Secret, plain or in base64.
+// Find returns the token with the digest want from the data of a Secret, plain or in base64. It
+// reports whether the token is there.
 func Find(data map[string][]byte, want token.Digest) (token.Token, bool) {
 	for tok := range Tokens(data) {
 		if want.Matches(tok) {
@@ -32,7 +33,7 @@ func Tokens(data map[string][]byte) iter.Seq[token.Token] {
 	}
 }
 
-// yieldTokens yields the tokens of one value, and reports whether more are wanted.
+// yieldTokens yields the tokens of one value, and reports whether the caller wants more.
 func yieldTokens(value []byte, yield func(token.Token) bool) bool {
 	for tok := range token.Find(value) {
 		if !yield(tok) {

@@ -13,7 +13,8 @@ import (
 	"text/template/parse"
 )
 
-// functions are ours, and those of text/template that would let a few lines double a text over and over.
+// functions holds the functions of this package. Some replace functions of text/template that would
+// let a few lines double a text over and over.
 var functions = template.FuncMap{
 	"b64enc": func(s string) (string, error) {
 		return bound(func() string { return base64.StdEncoding.EncodeToString([]byte(s)) }, s)
@@ -31,13 +32,13 @@ func toJSON(v any) (string, error) {
 	return bound(func() string {
 		out, err := json.Marshal(v)
 		if err != nil {
-			return "" // a value of ours always has a form in JSON
+			return "" // the values of a template always have a form in JSON
 		}
 		return string(out)
 	}, v)
 }
 
-// bound calls make only where the texts that it is given are within MaxSize together.
+// bound calls make only if the texts in args together are within MaxSize.
 func bound(make func() string, args ...any) (string, error) {
 	total := 0
 	for _, a := range args {
@@ -51,24 +52,26 @@ func bound(make func() string, args ...any) (string, error) {
 	return make(), nil
 }
 
-// allowed are the functions that a template may call: ours, and those of text/template that take bounded time and memory
-// and call no others.
+// allowed holds the functions that a template may call: those of this package, and those of
+// text/template that take bounded time and memory and call no others.
 var allowed = map[string]bool{
 	"b64enc": true, "quote": true, "toJson": true, "join": true,
 	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
 	"len": true, "index": true, "slice": true, "print": true, "urlquery": true,
 }
 
-// Functions are the names that a template may call, in alphabetical order.
+// Functions returns the names of the functions that a template may call, in alphabetical order.
 func Functions() []string { return slices.Sorted(maps.Keys(allowed)) }
 
-// carries are the functions that the token may go through: what comes out goes into the Secret, and nothing is decided by it.
-// Whatever else it went into could fail, or not, by what the token is, and that would be told.
+// carries holds the functions that the token may pass through: their output goes into the Secret,
+// and nothing depends on it. Any other function could fail or succeed depending on the token, and
+// the error would reveal that.
 var carries = map[string]bool{"b64enc": true, "quote": true, "toJson": true, "urlquery": true, "print": true}
 
 var errDecides = errors.New("decides by the token, or takes a part of it; .Token may stand by itself, and go through b64enc, print, quote, toJson and urlquery")
 
-// harmless walks what was parsed and refuses what it does not know to be harmless.
+// harmless walks a parsed template and rejects every construct that it does not know to be
+// harmless.
 func harmless(t *template.Template) error {
 	if len(t.Templates()) > 1 {
 		return errors.New("defines another template; write it out in place")
@@ -79,9 +82,9 @@ func harmless(t *template.Template) error {
 	return walk(t.Root, scope{root: true})
 }
 
-// scope is where in a template a node stands.
+// scope is the position of a node in a template.
 type scope struct {
-	root    bool // the dot is all values
+	root    bool // the dot holds all values
 	looping bool
 }
 
@@ -125,7 +128,7 @@ func walk(n parse.Node, in scope) error {
 	}
 }
 
-// branch walks a condition and what depends on it.
+// branch walks a condition and the nodes that depend on it.
 func branch(n parse.BranchNode, in, inside scope) error {
 	if holdsToken(n.Pipe, in) {
 		return errDecides
@@ -133,7 +136,7 @@ func branch(n parse.BranchNode, in, inside scope) error {
 	return errors.Join(walk(n.Pipe, in), walk(n.List, inside), walk(n.ElseList, in))
 }
 
-// pipe walks commands of which each gets what the one before made.
+// pipe walks commands where each gets the result of the one before.
 func pipe(n *parse.PipeNode, in scope) error {
 	secret := false
 	for _, c := range n.Cmds {
@@ -150,7 +153,7 @@ func pipe(n *parse.PipeNode, in scope) error {
 	return each(n.Cmds, in)
 }
 
-// holdsToken says whether what a node stands for is the token, or holds it.
+// holdsToken reports whether the value of a node is the token or holds it.
 func holdsToken(n parse.Node, in scope) bool {
 	among := func(nodes []parse.Node) bool {
 		return slices.ContainsFunc(nodes, func(n parse.Node) bool { return holdsToken(n, in) })

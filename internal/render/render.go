@@ -12,13 +12,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// MaxSize bounds what all templates of one Secret make together, in bytes.
+// MaxSize is the maximum size of the rendered data of one Secret, in bytes.
 const MaxSize = 256 << 10
 
-// ErrNoToken says that no key holds the token in a form in which it can be found again.
+// ErrNoToken reports that no key holds the token in a form that Find recognises.
 var ErrNoToken = errors.New("no key holds the token, plain or in base64: add one such as token: '{{ .Token }}'")
 
-// Values are what a template sees, beside the token.
+// Values are the values that a template sees, besides the token.
 type Values struct {
 	Hint        string
 	Client      string
@@ -31,12 +31,13 @@ type Values struct {
 	ExpiresAt   string // RFC 3339, in UTC; empty where the token does not expire
 }
 
-// Templates are the templates of one Secret, found to be harmless.
+// Templates are the compiled templates of one Secret. Compile has checked that they are harmless.
 type Templates struct {
 	byKey map[string]*template.Template
 }
 
-// Compile reads the templates, by the key of the Secret that each fills. An error names the key and what to change.
+// Compile parses the templates, keyed by the key of the Secret. An error names the key and what to
+// change.
 func Compile(texts map[string]string) (Templates, error) {
 	ts := Templates{byKey: make(map[string]*template.Template, len(texts))}
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
@@ -52,7 +53,7 @@ func Compile(texts map[string]string) (Templates, error) {
 	return ts, nil
 }
 
-// Render fills the templates in. Its errors never hold a value, so that none can hold the token.
+// Render executes the templates. Its errors never hold a value, so that none can hold the token.
 func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error) {
 	scope := map[string]any{
 		"Token": tok.Reveal(), "Hint": v.Hint, "Client": v.Client, "Name": v.Name, "Namespace": v.Namespace,
@@ -77,14 +78,14 @@ func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error)
 	return data, nil
 }
 
-// plainly cuts the template's machinery off an error of text/template.
+// plainly removes the prefix of text/template from an error.
 func plainly(err error, key string) string {
 	return strings.TrimPrefix(err.Error(), "template: "+key+":")
 }
 
 var errTooBig = errors.New("too big")
 
-// bounded is a buffer that refuses to grow past its room.
+// bounded is a buffer that rejects writes beyond its room.
 type bounded struct {
 	bytes.Buffer
 	room int

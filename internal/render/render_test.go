@@ -51,7 +51,7 @@ func TestATemplateSeesTheTokensOwnValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(data["key"]) != c.want {
-				t.Errorf("the template made another text than it says") // the text holds the token
+				t.Errorf("the template made another text than it says") // without the text, which holds the token
 			}
 			if found, ok := render.Find(data, tok.Digest()); !ok || !tok.Digest().Matches(found) {
 				t.Error("the token is not found again in what was made of it")
@@ -60,7 +60,8 @@ func TestATemplateSeesTheTokensOwnValues(t *testing.T) {
 	}
 }
 
-// Threats row 5: template functions that read the cluster. Here also: loops and recursion that would not end.
+// TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns checks row 5 of the threat model: template
+// functions that read the cluster. It also checks loops and recursion that would not end.
 func TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns(t *testing.T) {
 	deep := "{{ .Token }}{{ with .Client }}" + strings.Repeat("{{ with print . . }}", 60) + strings.Repeat("{{ end }}", 61)
 	for name, c := range map[string]struct{ text, says string }{
@@ -142,7 +143,8 @@ func TestTheSameValuesMakeTheSameData(t *testing.T) {
 	}
 }
 
-// Threats row 4, the list itself: whoever adds a function adds it here, and thinks.
+// TestTheFunctionsAreThese pins the list of row 4 of the threat model. A developer who adds a
+// function must add it here, and consider what it reveals.
 func TestTheFunctionsAreThese(t *testing.T) {
 	want := "and b64enc eq ge gt index join le len lt ne not or print quote slice toJson urlquery"
 	if got := strings.Join(render.Functions(), " "); got != want {
@@ -205,6 +207,6 @@ func TestTokens_FindsPlainAndEncoded(t *testing.T) {
 		t.Errorf("%d tokens are found", len(found))
 	}
 	for range render.Tokens(data) {
-		break // none is yielded after that, or this would panic
+		break // nothing is yielded after that, or this would panic
 	}
 }

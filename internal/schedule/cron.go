@@ -10,7 +10,7 @@ import (
 
 var parser = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 
-// What the parser accepts and Parse does not.
+// Expressions that the parser accepts and Parse does not.
 var (
 	errTimeZone = errors.New("a time zone is no part of an expression")
 	errEvery    = errors.New("@every does not depend on the clock")
@@ -20,10 +20,11 @@ var (
 type Cron struct {
 	wall     *cron.SpecSchedule
 	where    *time.Location
-	interval bool // the clock decides, however often it shows a time
+	interval bool // runs whenever the clock shows a match, however often that is
 }
 
-// Parse returns the schedule of a cron expression of five fields, or of a descriptor such as @daily.
+// Parse returns the schedule of a cron expression of five fields, or of a descriptor such as
+// @daily.
 func Parse(text string, where *time.Location) (Cron, error) {
 	if strings.Contains(text, "=") {
 		return Cron{}, errTimeZone
@@ -46,7 +47,8 @@ func (c Cron) In(where *time.Location) Cron {
 	return c
 }
 
-// isInterval reports whether the minute or the hour begins with a star. Cron daemons tell intervals from fixed times by that.
+// isInterval reports whether the minute or the hour begins with a star. Cron daemons distinguish
+// intervals from fixed times by that.
 func isInterval(text string) bool {
 	fields := strings.Fields(text)
 	if len(fields) == 1 {
@@ -55,7 +57,8 @@ func isInterval(text string) bool {
 	return strings.ContainsAny(fields[0][:1]+fields[1][:1], "*?")
 }
 
-// Next returns the first instant after the argument that the schedule names, in whole seconds; zero: there is none.
+// Next returns the first instant of the schedule after the argument, in whole seconds. It returns
+// the zero time if there is none.
 func (c Cron) Next(after time.Time) time.Time {
 	after = after.In(c.where)
 	if c.interval {
@@ -68,8 +71,8 @@ func (c Cron) Next(after time.Time) time.Time {
 	return c.firstReached(next)
 }
 
-// nextWall returns the first match after a wall-clock time. The library searches five years, and two 29 February may be eight
-// years apart.
+// nextWall returns the first match after a wall-clock time. The library searches five years, but
+// two leap days may be eight years apart.
 func (c Cron) nextWall(after time.Time) time.Time {
 	if next := c.wall.Next(after); !next.IsZero() {
 		return next
@@ -77,7 +80,7 @@ func (c Cron) nextWall(after time.Time) time.Time {
 	return c.wall.Next(after.AddDate(5, 0, 0))
 }
 
-// maxPeriods bounds how many periods of one offset nextShown searches. There are up to six in a year.
+// maxPeriods bounds how many periods of one offset nextShown searches. A year has up to six.
 const maxPeriods = 64
 
 // nextShown returns the first instant after the argument at which the clock shows a match.
@@ -98,11 +101,11 @@ func (c Cron) nextShown(after time.Time) time.Time {
 	return time.Time{}
 }
 
-// maxShift is more than any clock was ever set forward or back.
+// maxShift is longer than any change of a clock ever was.
 const maxShift = 48 * time.Hour
 
-// latestShown returns the latest time that the clock has shown up to t. It is later than what the clock shows at t where the
-// clock was set back.
+// latestShown returns the latest time that the clock has shown up to t. Where the clock was set
+// back, that is later than what it shows at t.
 func latestShown(t time.Time) time.Time {
 	latest := wallClock(t)
 	for since := t.Add(-maxShift); ; {
@@ -132,8 +135,9 @@ func (c Cron) firstReached(wall time.Time) time.Time {
 	}
 }
 
-// periodEnd returns until when the offset at t holds at least; zero: for ever. The standard library ends the last period of a
-// year with the year, but in a leap year a day too early, at an instant that is not after those of its 31 December.
+// periodEnd returns the end of the period in which the offset at t is known to hold, or zero for no
+// end. The standard library ends the last period of a year at the end of the year. In a leap year
+// it ends it a day too early, at an instant that is not after those of 31 December.
 func periodEnd(t time.Time) time.Time {
 	_, end := t.ZoneBounds()
 	if end.IsZero() || end.After(t) {

@@ -1,10 +1,12 @@
-// Package schedule evaluates cron expressions in a time zone, as the cron daemons of Debian and Fedora do where a clock is
-// set forward or back.
+// Package schedule evaluates cron expressions in a time zone. Where a clock is set forward or back,
+// it follows the cron daemons of Debian and Fedora.
 //
-//	fixed time (30 2 * * *)       in the missing hour: once, right after it; in the repeated hour: once, the first time
-//	interval   (*/15 * * * *)     by what the clock shows: not in the missing hour, each time in the repeated hour
+//	                            in the missing hour    in the repeated hour
+//	fixed time (30 2 * * *)     once, right after it   once, the first time
+//	interval   (*/15 * * * *)   never                  each time the clock shows it
 //
-// github.com/robfig/cron parses expressions and evaluates them on wall-clock time written as UTC, where every minute exists
-// once. Its own evaluation in a time zone skips what falls into the missing hour and repeats what falls into the repeated
-// one, so this package maps wall-clock time to instants. It knows no clock.
+// The library github.com/robfig/cron parses expressions and evaluates them on wall-clock time
+// written as UTC, where every minute exists once. Its own evaluation in a time zone skips matches
+// in the missing hour and repeats matches in the repeated hour. This package therefore maps
+// wall-clock time to instants. It does not read a clock.
 package schedule

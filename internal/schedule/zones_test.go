@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// expression is a cron expression, and an independent statement of what it matches.
+// expression is a cron expression, with an independent statement of what it matches.
 type expression struct {
 	text     string
 	interval bool
@@ -35,11 +35,12 @@ var everywhere = []expression{
 	{"0 0 1 * *", false, func(w time.Time) bool { return w.Day() == 1 && w.Hour() == 0 && w.Minute() == 0 }},
 }
 
-// margin is how far from a change of the offset schedules are compared. The model starts as long before.
+// margin is the time around a change of the offset in which schedules are compared. The model
+// starts this long before the change.
 const margin = 26 * time.Hour
 
-// TestNext_AllZonesAgreeWithMinuteByMinuteModel compares, around every kind of change of an offset in the time zone database,
-// the instants of Next with those of a daemon that reads the clock each minute.
+// TestNext_AllZonesAgreeWithMinuteByMinuteModel compares Next with a daemon that reads the clock
+// each minute. It does so around every kind of offset change in the time zone database.
 func TestNext_AllZonesAgreeWithMinuteByMinuteModel(t *testing.T) {
 	kinds := map[kind]bool{}
 	for name, where := range zones(t) {
@@ -116,7 +117,7 @@ func changes(where *time.Location) []time.Time {
 	}
 }
 
-// kind is what distinguishes a change of the offset from others: by how much, at which time of day, and what is near.
+// kind distinguishes changes of the offset: by size, time of day, and other changes nearby.
 type kind struct {
 	before, after, clock time.Duration
 	previous, next       time.Duration
@@ -135,7 +136,7 @@ func kindOf(change time.Time) kind {
 	return k
 }
 
-// middle returns the wall-clock time in the middle of what is missing or repeated.
+// middle returns the wall-clock time in the middle of the missing or repeated time.
 func (k kind) middle(change time.Time) time.Time {
 	return wall(change).Add((k.before - k.after) / 2)
 }
@@ -148,7 +149,8 @@ func offset(t time.Time) time.Duration {
 // wall returns what the clock shows at t, written as UTC.
 func wall(t time.Time) time.Time { return t.UTC().Add(offset(t)) }
 
-// model is the clock around a change of the offset: the instants at which it shows a whole minute, and the change itself.
+// model is a clock around a change of the offset. It holds the instants at which the clock shows a
+// whole minute, and the change itself.
 type model struct {
 	change time.Time
 	ticks  []time.Time
@@ -168,8 +170,8 @@ func newModel(change time.Time) model {
 	return m
 }
 
-// instants returns when a daemon runs e. A fixed time is run once the clock shows it or a later time for the first time, an
-// interval whenever the clock shows it.
+// instants returns when a daemon runs e. It runs a fixed time when the clock first shows it or a
+// later time, and an interval whenever the clock shows it.
 func (m model) instants(e expression) []time.Time {
 	var list []time.Time
 	latest := m.shown[0]

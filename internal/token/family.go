@@ -8,16 +8,18 @@ import (
 	"math/bits"
 )
 
-// Family is what all refresh tokens of one session have in common: the first half of their random bits. By it each of
-// them is known again long after it was used up, so that presenting it ends the session (RFC 9700, 4.14.2), and nothing
-// has to be kept of it. The other half is new in each; 128 bits that nobody guesses even who holds the half in common.
+// Family is the part that all refresh tokens of one session share: the first half of their random
+// bits. It identifies a refresh token long after its use, without storing used tokens, so that a
+// replay ends the session (RFC 9700, section 4.14.2). The other half is new in each token. Its 128
+// bits cannot be guessed, even by an attacker who has the shared half.
 //
-// A Family is a secret like the tokens that it is in. The zero Family is that of no token.
+// A Family is a secret like the tokens that it is part of. The zero Family belongs to no token.
 type Family struct{ reveal func() half }
 
 type half [16]byte
 
-// NewFamily makes one out of the next 16 bytes of entropy, which must be unpredictable as for Mint.
+// NewFamily makes a Family from the next 16 bytes of entropy, which must be unpredictable as for
+// Mint.
 func NewFamily(entropy io.Reader) (Family, error) {
 	var h half
 	if _, err := io.ReadFull(entropy, h[:]); err != nil {
@@ -26,7 +28,8 @@ func NewFamily(entropy io.Reader) (Family, error) {
 	return Family{func() half { return h }}, nil
 }
 
-// Mint makes the next refresh token of the family out of the next 16 bytes of entropy. It fails for the zero Family.
+// Mint makes the next refresh token of the family from the next 16 bytes of entropy. It fails for
+// the zero Family.
 func (f Family) Mint(entropy io.Reader) (Token, error) {
 	if f.reveal == nil {
 		return Token{}, fmt.Errorf("mint token: there is no family")
@@ -40,7 +43,8 @@ func (f Family) Mint(entropy io.Reader) (Token, error) {
 	return Token{Secret: keep(spell(Refresh, seed)), kind: Refresh}, nil
 }
 
-// Digest is by what a record names the family. The digest of a whole token says nothing about it.
+// Digest returns the name of the family in records. The digest of a whole token reveals nothing
+// about it.
 func (f Family) Digest() Digest {
 	if f.reveal == nil {
 		return Digest{}
@@ -49,7 +53,7 @@ func (f Family) Digest() Digest {
 	return sha256.Sum256(append([]byte("family of refresh tokens\x00"), h[:]...))
 }
 
-// Family is that of a refresh token, and the zero Family of any other.
+// Family returns the family of a refresh token, and the zero Family for any other kind.
 func (t Token) Family() Family {
 	if t.kind != Refresh {
 		return Family{}

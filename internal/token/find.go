@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// redactFrom is the number of digits from which Redact takes a run for (a part
-// of) a secret. A shorter run of a real token leaves 160 bits to guess.
+// redactFrom is the number of digits from which Redact treats a run as a secret or part of one. A
+// shorter run of a real token leaves at least 160 bits to guess.
 const redactFrom = 16
 
-// Find yields every well-formed token of a text, in order: that is how a leak
-// scanner sees one, and how one is recognised in a Secret. A token is a whole
-// word: directly beside a base62 digit or an underscore it is none. s is
-// only read, and the tokens hold copies.
+// Find yields every well-formed token of a text, in order. Leak scanners find tokens in the same
+// way, and the operator finds the token in a Secret with it. A token is a whole word: it has no
+// base62 digit and no underscore directly beside it. Find only reads s, and the tokens hold copies.
 func Find(s []byte) iter.Seq[Token] {
 	return func(yield func(Token) bool) {
 		for at := 0; ; {
@@ -35,16 +34,16 @@ func Find(s []byte) iter.Seq[Token] {
 	}
 }
 
-// beside reports whether the byte at i, if there is one, belongs to a word.
+// beside reports whether there is a byte at i that belongs to a word.
 func beside(text []byte, i int) bool {
 	return i >= 0 && i < len(text) && (text[i] == '_' || value[text[i]] != noDigit)
 }
 
-// Redact returns s with "<prefix>_[redacted]" in place of each token. It is the
-// last net under texts of others, such as the errors of a library, and no
-// licence to log what was presented. It errs on the safe side: in "%3Data_…",
-// or in a token with a typing error, the secret is there all the same, so a
-// prefix and 16 digits are enough, and all digits that follow go.
+// Redact returns s with "<prefix>_[redacted]" in place of each token. It is the last safeguard for
+// texts from elsewhere, such as errors of a library, and does not permit logging what a client
+// presented. It errs on the safe side: in "%3Data_…", or in a token with a typing error, the secret
+// is present all the same. So a prefix and 16 digits suffice, and all digits that follow are
+// removed.
 func Redact(s string) string {
 	var out strings.Builder
 	done := 0 // s[:done] is in out or redacted
@@ -65,7 +64,7 @@ func Redact(s string) string {
 			continue
 		}
 		if end < len(s) && s[end] == '_' && kindOf(s[end-prefixLen:end]) != 0 {
-			end -= prefixLen // the prefix of a token glued to this one
+			end -= prefixLen // the prefix of a token that follows directly
 		}
 		out.WriteString(s[done:at])
 		out.WriteString("[redacted]")

@@ -7,18 +7,16 @@ import (
 )
 
 const (
-	// Length is the number of bytes of every token, whatever its kind. A text
-	// of any other length is refused before its first byte is looked at.
+	// Length is the number of bytes of every token, whatever its kind. A text of any other length
+	// is rejected before its first byte is read.
 	Length = sumAt + sumLen
 
-	// MaxLength is the number of bytes beyond which a door refuses what it was
-	// given as a credential, of whatever sort, before any other work. Length
-	// is the tighter bound of the two, and Parse holds it.
+	// MaxLength is the maximum number of bytes of a credential of any kind. Endpoints reject a
+	// longer one before any other work. Length is the tighter bound, and Parse enforces it.
 	MaxLength = 512
 
-	// Pattern is the regular expression (RE2; PCRE reads it alike) that finds
-	// tokens in text. It does not know the checksum, which is right in one of
-	// 5·10^10 random texts that match.
+	// Pattern is the regular expression (RE2; PCRE reads it alike) that finds tokens in text. It
+	// does not check the checksum, which is right in one of 5·10^10 random texts that match.
 	Pattern = `\bat[aulsor]_[0-9A-Za-z]{49}\b`
 
 	prefixLen = 3
@@ -30,26 +28,26 @@ const (
 	base   = 62
 	digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-	// largest spells 2^256-1. The digits ascend as their bytes do, so texts of
-	// one length compare as the numbers they spell.
+	// largest spells 2^256-1. The digits ascend as their bytes do, so texts of one length compare
+	// like the numbers that they spell.
 	largest = "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1"
 )
 
-// ErrMalformed says that a text is not a token. It is always this very value
-// and never repeats the text, which may be a good token with a typing error.
+// ErrMalformed reports that a text is not a token. Parsers return it unwrapped. It never repeats
+// the text, which may be a valid token with a typing error.
 var ErrMalformed = errors.New("malformed token")
 
-// Kind is a sort of credential. Its zero value is none of them.
+// Kind is a kind of credential. Its zero value is none of them.
 type Kind uint8
 
 // The kinds and their prefixes.
 const (
-	Application     Kind = iota + 1 // ata: of a program, under a client
-	UserApplication                 // atu: of a program, sharing the permissions of a user
-	Login                           // atl: of somebody who logged in with a password
+	Application     Kind = iota + 1 // ata: of a program, for a client
+	UserApplication                 // atu: of a program, with the permissions of a user
+	Login                           // atl: of a user who logged in with a password
 	Session                         // ats: a login tied to a session id and an address
 	Open                            // ato: a login tied to neither
-	Refresh                         // atr: good for nothing but a new pair
+	Refresh                         // atr: valid only for a new pair
 )
 
 // kinds is indexed by Kind.
@@ -63,11 +61,11 @@ var kinds = [...]struct{ prefix, name string }{
 	Refresh:         {"atr", "Refresh"},
 }
 
-// known reports whether k is one of the six.
+// known reports whether k is one of the six kinds.
 func (k Kind) known() bool { return k != 0 && int(k) < len(kinds) }
 
-// String returns the name of the kind, such as "Application"; "Unknown" if k
-// is none of the six.
+// String returns the name of the kind, such as "Application". It returns "Unknown" if k is none of
+// the six.
 func (k Kind) String() string {
 	if !k.known() {
 		k = 0
@@ -75,8 +73,8 @@ func (k Kind) String() string {
 	return kinds[k].name
 }
 
-// Prefix returns the three letters before the underscore, such as "ata"; "" if
-// k is none of the six.
+// Prefix returns the three letters before the underscore, such as "ata". It returns "" if k is none
+// of the six.
 func (k Kind) Prefix() string {
 	if !k.known() {
 		k = 0
@@ -84,9 +82,8 @@ func (k Kind) Prefix() string {
 	return kinds[k].prefix
 }
 
-// Parse accepts exactly the texts that Reveal produces: no surrounding space,
-// no second spelling of a number, no wrong checksum. Its only error is
-// ErrMalformed.
+// Parse accepts exactly the texts that Reveal produces: no surrounding space, no second spelling of
+// a number, no wrong checksum. Its only error is ErrMalformed.
 func Parse(s string) (Token, error) {
 	var t text
 	kind := read(&t, s)
@@ -96,8 +93,8 @@ func Parse(s string) (Token, error) {
 	return Token{Secret: keep(t), kind: kind}, nil
 }
 
-// read is the one door for texts from outside: every parser goes through it.
-// It returns the kind of s, which t then holds, and 0 if s is no token.
+// read copies s into t and returns its kind, or 0 if s is no token. Every parser of text from
+// outside calls it.
 func read[T string | []byte](t *text, s T) Kind {
 	if len(s) != Length {
 		return 0
@@ -106,9 +103,8 @@ func read[T string | []byte](t *text, s T) Kind {
 	return t.check()
 }
 
-// check returns the kind of a well-formed text and 0 of any other. It compares
-// the number instead of decoding it: a text of 43 digits that is not above
-// largest has no other spelling.
+// check returns the kind of a well-formed text, and 0 for any other. It compares the number instead
+// of decoding it: a text of 43 digits that is not above largest has no other spelling.
 func (t *text) check() Kind {
 	kind := kindOf(t[:prefixLen])
 	if kind == 0 || t[prefixLen] != '_' {
@@ -124,8 +120,8 @@ func (t *text) check() Kind {
 	return kind
 }
 
-// sum is the number that the last digits spell. It is more than any checksum
-// if they spell one that has no place in 32 bits.
+// sum returns the number that the last digits spell. It is larger than any checksum if they spell a
+// number of more than 32 bits.
 func (t *text) sum() uint64 {
 	d := t[sumAt:]
 	return ((uint64(value[d[0]])*base+uint64(value[d[1]]))*base+uint64(value[d[2]]))*base*base*base +
@@ -142,13 +138,12 @@ func kindOf[T string | []byte](prefix T) Kind {
 	return 0
 }
 
-// checksum is the CRC-32 (IEEE) of all that stands before it. The tables are
-// walked here because crc32.ChecksumIEEE would move every presented text to
-// the heap.
+// checksum returns the CRC-32 (IEEE) of all that stands before it. It computes the CRC itself
+// because crc32.ChecksumIEEE would move every presented text to the heap.
 //
-// The register begins with ones, which is as if it began with zeros and the
-// first four bytes were complemented; and zeros in front of the text do not
-// move a register of zeros. One such byte makes the length a multiple of eight.
+// The register begins with all bits set, which is as if it began with zeros and the first four
+// bytes were complemented. Zeros in front of the text do not change a register of zeros. One such
+// byte makes the length a multiple of eight.
 func checksum(t *text) uint32 {
 	const head = sumAt % 8
 	var first [8]byte
@@ -160,14 +155,14 @@ func checksum(t *text) uint32 {
 	return ^crc
 }
 
-// step takes the next eight bytes into the register.
+// step feeds the next eight bytes into the register.
 func step(crc uint32, next uint64) uint32 {
 	next ^= uint64(crc)
 	return slices8[7][next&0xFF] ^ slices8[6][next>>8&0xFF] ^ slices8[5][next>>16&0xFF] ^ slices8[4][next>>24&0xFF] ^
 		slices8[3][next>>32&0xFF] ^ slices8[2][next>>40&0xFF] ^ slices8[1][next>>48&0xFF] ^ slices8[0][next>>56]
 }
 
-// spellSum writes a checksum in the digits that stand behind the text.
+// spellSum returns the digits of a checksum.
 func spellSum(crc uint32) (sum [sumLen]byte) {
 	for i := sumLen - 1; i >= 0; i-- {
 		sum[i] = digits[crc%base]
@@ -176,9 +171,11 @@ func spellSum(crc uint32) (sum [sumLen]byte) {
 	return sum
 }
 
-// slices8 hold, at [k][b], the CRC of the byte b with k zero bytes behind it, so that eight bytes are taken in one step.
+// slices8 holds, at [k][b], the CRC of the byte b followed by k zero bytes, so that one step takes
+// eight bytes.
 //
-// M. E. Kounavis, F. L. Berry: A Systematic Approach to Building High Performance Software-Based CRC Generators (2005).
+// M. E. Kounavis, F. L. Berry: A Systematic Approach to Building High Performance Software-Based
+// CRC Generators (2005).
 var slices8 = func() (t [8][256]uint32) {
 	t[0] = *crc32.IEEETable
 	for b := range t[0] {
@@ -189,10 +186,10 @@ var slices8 = func() (t [8][256]uint32) {
 	return t
 }()
 
-// noDigit marks, in value, a byte that is no base62 digit.
+// noDigit marks, in value, a byte that is not a base62 digit.
 const noDigit = 1 << 7
 
-// value is that of each base62 digit, and noDigit of all other bytes.
+// value holds the value of each base62 digit, and noDigit for all other bytes.
 var value = func() (v [256]uint8) {
 	for i := range v {
 		v[i] = noDigit

@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// seeded yields the same numbers on every run.
+// seeded returns a source that yields the same numbers on every run.
 func seeded() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{31: 1}) }
 
 func random(t testing.TB, from *rand.ChaCha8) []byte {
@@ -61,7 +61,7 @@ func TestEveryNumberHasTheSpellingOfTheOracle(t *testing.T) {
 		check(random(t, from))
 	}
 	one := big.NewInt(1)
-	for _, b := range []int64{2, 62} { // both sides of every power that a carry could miss
+	for _, b := range []int64{2, 62} { // both sides of every power where a carry could be lost
 		for n := big.NewInt(1); n.BitLen() <= 256; n = new(big.Int).Mul(n, big.NewInt(b)) {
 			check(n.FillBytes(make([]byte, 32)))
 			check(new(big.Int).Sub(n, one).FillBytes(make([]byte, 32)))
@@ -71,7 +71,7 @@ func TestEveryNumberHasTheSpellingOfTheOracle(t *testing.T) {
 
 func TestANumberHasNoSecondSpelling(t *testing.T) {
 	limit := new(big.Int).Lsh(big.NewInt(1), 256)
-	for _, k := range []int64{0, 1, 2, 61, 62, 1 << 40} { // what a decoder that overflows would take for k
+	for _, k := range []int64{0, 1, 2, 61, 62, 1 << 40} { // what a decoder that overflows would read as k
 		over := new(big.Int).Add(limit, big.NewInt(k))
 		refused(t, summed("ata_"+base62(over, 43)))
 	}
@@ -83,8 +83,8 @@ func TestANumberHasNoSecondSpelling(t *testing.T) {
 	}
 }
 
-// Threats 16: the length is looked at before anything else, so a huge text
-// costs what an empty one costs.
+// TestATextOfAnyOtherLengthIsRefused checks threat 16: the length is checked before anything else,
+// so that a huge text costs no more than an empty one.
 func TestATextOfAnyOtherLengthIsRefused(t *testing.T) {
 	good := golden(t).Valid[0].Token
 	for n := range 2 * token.MaxLength {
@@ -202,7 +202,7 @@ func TestThePageForUsersTellsTheTruth(t *testing.T) {
 	for _, v := range g.Valid {
 		known[v.Token], known[v.Digest], known[v.Record] = true, true, true
 	}
-	for _, v := range g.Hostile { // the page shows a false alarm too
+	for _, v := range g.Hostile { // the page shows a false positive too
 		known[v.Text] = true
 	}
 	for _, need := range []string{"\n" + token.Pattern + "\n", g.Valid[0].Token, g.Valid[0].Digest, g.Valid[0].Record, g.Valid[0].Hint} {

@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// seed gives a fuzzer every vector, good and hostile.
+// seed adds every valid and hostile vector to the corpus.
 func seed(f *testing.F) {
 	g := golden(f)
 	for _, v := range g.Valid {
@@ -22,8 +22,8 @@ func seed(f *testing.F) {
 	f.Add(strings.Repeat("ata_", 200))
 }
 
-// Threats 10, 15 and 16: no text crashes the parser, none is repeated by its
-// error, and what it accepts has one spelling.
+// FuzzParse checks threats 10, 15 and 16: no text crashes the parser, no error repeats the text,
+// and an accepted text has one spelling.
 func FuzzParse(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, s string) {
@@ -42,8 +42,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzDigestOf starts from texts that are right but for what the fuzzer put
-// among the digits, which chance alone would never sum rightly.
+// FuzzDigestOf appends the right checksum to each fuzzed text, because the fuzzer would hardly ever
+// find one by chance.
 func FuzzDigestOf(f *testing.F) {
 	f.Add("ata_", strings.Repeat("0", 43))
 	f.Add("ats_", strings.Repeat("z", 43))
@@ -59,8 +59,8 @@ func FuzzDigestOf(f *testing.F) {
 	})
 }
 
-// FuzzFind compares with the regular expression that we give to others, and
-// checks that nothing found survives Redact.
+// FuzzFind compares Find with the published regular expression, and checks that nothing found
+// survives Redact.
 func FuzzFind(f *testing.F) {
 	seed(f)
 	re := regexp.MustCompile(token.Pattern)
@@ -91,7 +91,7 @@ func FuzzFind(f *testing.F) {
 	})
 }
 
-// FuzzParseDigest: a digest is accepted if and only if String writes it so.
+// FuzzParseDigest checks that ParseDigest accepts exactly what String returns.
 func FuzzParseDigest(f *testing.F) {
 	for _, v := range golden(f).Valid {
 		f.Add(v.Digest)

@@ -35,8 +35,7 @@ type goldenFile struct {
 	Hostile []struct{ Name, Text string }
 }
 
-// golden reads the vectors, which were computed by another program in another
-// language.
+// golden reads the vectors. Another program in another language computed them.
 func golden(t testing.TB) goldenFile {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/golden.json")
@@ -57,13 +56,13 @@ func golden(t testing.TB) goldenFile {
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// spelled is the oracle: the format of the design by way of big.Int and
+// spelled is the oracle for spelling. It implements the format of the design with big.Int and
 // hash/crc32, which the package itself does not use.
 func spelled(prefix string, number []byte) string {
 	return summed(prefix + "_" + base62(new(big.Int).SetBytes(number), 43))
 }
 
-// summed puts the right checksum behind whatever it is given.
+// summed appends the right checksum to s.
 func summed(s string) string {
 	return s + base62(big.NewInt(int64(crc32.ChecksumIEEE([]byte(s)))), 6)
 }
@@ -78,8 +77,8 @@ func base62(n *big.Int, width int) string {
 	return string(out)
 }
 
-// wellFormed is the oracle for parsing: it decodes and spells again, where the
-// package compares texts.
+// wellFormed is the oracle for parsing. It decodes and spells again, where the package compares
+// texts.
 func wellFormed(s string) bool {
 	prefix, rest, _ := strings.Cut(s, "_")
 	if len(rest) != 49 || !strings.Contains(" ata atu atl ats ato atr ", " "+prefix+" ") {
@@ -147,8 +146,8 @@ func TestGoldenHostileTextsAreRefused(t *testing.T) {
 	}
 }
 
-// refused checks that both doors refuse s with the one error that says nothing
-// about it (threats 10).
+// refused checks that Parse and DigestOf reject s with the one error that reveals nothing about it
+// (threat 10).
 func refused(t *testing.T, s string) {
 	t.Helper()
 	if wellFormed(s) {

@@ -7,10 +7,9 @@ import (
 	"math/bits"
 )
 
-// Mint makes a token of a kind out of the next 32 bytes of entropy, which must
-// be unpredictable: in production crypto/rand.Reader, and nothing else. It
-// fails if the kind is none of the six or if entropy yields fewer bytes; a
-// token of less than 256 random bits is never made.
+// Mint makes a token of a kind from the next 32 bytes of entropy, which must be unpredictable. In
+// production that is crypto/rand.Reader and nothing else. Mint fails if the kind is none of the six
+// or if entropy yields fewer bytes. It never makes a token of less than 256 random bits.
 func Mint(kind Kind, entropy io.Reader) (Token, error) {
 	if !kind.known() {
 		return Token{}, fmt.Errorf("mint token: kind %d is not known", uint8(kind))
@@ -22,7 +21,7 @@ func Mint(kind Kind, entropy io.Reader) (Token, error) {
 	return Token{Secret: keep(spell(kind, seed)), kind: kind}, nil
 }
 
-// spell writes the one text of a kind and a number. Parse reads what it wrote.
+// spell returns the one text of a kind and a number. Parse reads it back.
 func spell(kind Kind, seed [32]byte) text {
 	var t text
 	copy(t[:], kind.Prefix())
@@ -33,9 +32,8 @@ func spell(kind Kind, seed [32]byte) text {
 	return t
 }
 
-// encode writes a big-endian number in base62, padded with '0'. It divides by
-// 62^10, the largest power of the base that fits a limb, so that five long
-// divisions give all digits.
+// encode writes a big-endian number in base62, padded with '0'. It divides by 62^10, the largest
+// power of the base that fits a limb, so that five long divisions give all digits.
 func encode(dst *[randomLen]byte, number [32]byte) {
 	const (
 		perLimb = 10

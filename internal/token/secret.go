@@ -1,24 +1,23 @@
 package token
 
-// text is the whole spelling of a token, from the prefix to the checksum. It
-// is an array so that copying it neither allocates nor pins the request or the
-// file that it was read from.
+// text is the whole spelling of a token, from the prefix to the checksum. It is an array, so that
+// copying it neither allocates nor pins the request or the file that it was read from.
 type text [Length]byte
 
-// Secret is the text of a token, which nobody may print. The closure keeps it
-// out of fmt, of every encoder and of reflection, and makes == a compile
-// error. The zero Secret holds nothing and matches nothing.
+// Secret is the text of a token and cannot be printed. The closure keeps it out of fmt, of every
+// encoder and of reflection, and makes == a compile error. The zero Secret holds nothing and
+// matches nothing.
 type Secret struct{ reveal func() text }
 
-// keep takes t by value and never changes it, so the closure holds the text
-// itself and a token costs one allocation.
+// keep takes t by value and never changes it, so the closure holds the text itself and a token
+// costs one allocation.
 func keep(t text) Secret {
 	return Secret{reveal: func() text { return t }}
 }
 
-// Reveal returns the plaintext: Length bytes of ASCII, or "" of the zero
-// Secret. It is the only door. What passes through it may go into the
-// consumer's Secret or into one HTTP response, and nowhere else.
+// Reveal returns the plaintext: Length bytes of ASCII, or "" for the zero Secret. It is the only
+// access to the text. Its result may go into the consumer's Secret or into one HTTP response, and
+// nowhere else.
 func (s Secret) Reveal() string {
 	if s.reveal == nil {
 		return ""
@@ -27,10 +26,9 @@ func (s Secret) Reveal() string {
 	return string(t[:])
 }
 
-// Hint returns "…" and the last four random digits, by which people tell one
-// token of theirs from another; "" of the zero Secret. It may be shown: it
-// gives away 24 of the 256 bits. The checksum stays out of it, for that would
-// be a second hint, about the digits before.
+// Hint returns "…" and the last four random digits, by which users distinguish their tokens. It
+// returns "" for the zero Secret. It may be shown: it reveals 24 of the 256 bits. The checksum
+// stays out of it, because it would be a second hint, about the digits before.
 func (s Secret) Hint() string {
 	if s.reveal == nil {
 		return ""
@@ -39,13 +37,13 @@ func (s Secret) Hint() string {
 	return "…" + string(t[sumAt-4:sumAt])
 }
 
-// Token is a secret and its kind. Only Mint, Parse and Find join the two; the zero
-// Token has no kind and matches no digest.
+// Token is a secret and its kind. Only the functions of this package that mint, parse or find
+// tokens join the two. The zero Token has no kind and matches no digest.
 type Token struct {
 	Secret
 	kind Kind
 }
 
-// Kind returns what the prefix says. Whoever forges a text chooses its prefix:
-// it is proved by nothing but a record whose digest matches.
+// Kind returns the kind that the prefix names. An attacker who forges a text chooses its prefix:
+// only a record whose digest matches proves the kind.
 func (t Token) Kind() Kind { return t.kind }

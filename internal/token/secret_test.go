@@ -18,8 +18,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// leaks reports whether out holds the plaintext of v, a part of it that would
-// do, or a common encoding of either (design §3.1, threats 1).
+// leaks reports whether out holds the plaintext of v, a part that suffices, or a common encoding of
+// either. See section 3.1 of the design, and threat 1.
 func leaks(out string, v vector) bool {
 	for _, secret := range []string{v.Token, v.Token[4:], v.Token[4:47]} {
 		decimal := strings.Trim(fmt.Sprint([]byte(secret)), "[]")
@@ -42,7 +42,7 @@ func leaks(out string, v vector) bool {
 	return false
 }
 
-// carriers are the ways in which a token gets into a value that is printed.
+// carriers returns values that hold a token in every way in which it may reach a printer.
 func carriers(tok token.Token) map[string]any {
 	type inside struct {
 		Public  token.Token
@@ -119,7 +119,7 @@ func TestNoEncoderWritesASecret(t *testing.T) {
 	for how, value := range carriers(tok) {
 		for encoder, encode := range encoders {
 			var out bytes.Buffer
-			err := encode(&out, value) // a refusal is as good as an empty answer
+			err := encode(&out, value) // an error is as good as an empty output
 			if leaks(out.String(), v) || err != nil && leaks(err.Error(), v) {
 				t.Errorf("%s of %s writes %q, %v", encoder, how, out.String(), err)
 			}
