@@ -1,2 +1,3 @@
-// Package docs holds the tests of the documentation: what it shows is accepted, what it names exists, and what exists is named.
+// Package docs holds the tests of the documentation: the examples are accepted, each name exists,
+// and each name of the program is documented.
 package docs

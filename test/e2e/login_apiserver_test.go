@@ -33,7 +33,7 @@ func TestAnAPIServerTakesALoginForItsUserUntilTheUserIsSuspended(t *testing.T) {
 			t.Errorf("whoami does not say %s:\n%s", want, who)
 		}
 	}
-	w.eventually("she may read pods", func(ctx context.Context) bool { // once the API server has heard of the binding
+	w.eventually("she may read pods", func(ctx context.Context) bool { // once the API server has observed the binding
 		said, err := kubectl(ctx, "get", "pods")
 		return err == nil && strings.Contains(said, "No resources found")
 	})
