@@ -70,7 +70,7 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 	}()
 
 	o := options()
-	o.Namespaces = []string{w.name} // an operator beside the shared one, in a namespace of its own
+	o.Namespaces = []string{w.name} // it runs beside the operator that the other tests share
 	o.Doors.PlainHTTP, o.Doors.Secret = false, key.Name
 	o.Doors.CertFile, o.Doors.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	op, err := begin(o)
