@@ -87,12 +87,13 @@ func (s *stage) startOperator(ctx context.Context, program string) error {
 		return err
 	}
 	defer log.Close()
-	s.operator = exec.Command(program, //nolint:gosec,noctx // the program that the reader built; it is ended by teardown
+	s.operator = exec.Command(program, //nolint:gosec,noctx // built by the reader; teardown ends it
 		"--namespace="+ownNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address="+s.health,
 		"--plain-http", "--bind-address="+s.doors, "--webhook-bind-address="+s.webhook, "--shutdown-delay=0s")
 	s.operator.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	s.operator.Stdout, s.operator.Stderr = log, log
-	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the demo, which ends the operator in order
+	// Ctrl-C is for the demo, which ends the operator in order.
+	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.operator.Start(); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
@@ -153,7 +154,8 @@ func (s *stage) kubectl(ctx context.Context, line string) error {
 // kubectlWith runs a command line in which $TOKEN stands for a token, which is not shown.
 func (s *stage) kubectlWith(ctx context.Context, line, text string) error {
 	fmt.Println("  $ kubectl", line)
-	line = strings.ReplaceAll(strings.ReplaceAll(line, "'", ""), "$TOKEN", text) // the quotes are for the reader's shell
+	// The quotes are for the reader's shell.
+	line = strings.ReplaceAll(strings.ReplaceAll(line, "'", ""), "$TOKEN", text)
 	out, err := s.run(ctx, strings.Fields(line)...)
 	for l := range strings.Lines(out) {
 		fmt.Print("    ", l)

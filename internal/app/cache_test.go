@@ -169,7 +169,7 @@ func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	options, kept := app.CacheOptions(app.Options{Namespace: "default"})
 	if inner := options.NewInformer; old {
 		options.NewInformer = func(lw toolscache.ListerWatcher, obj apiruntime.Object, d time.Duration, x toolscache.Indexers) toolscache.SharedIndexInformer {
-			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // controller-runtime passes this type
+			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // controller-runtime's type
 			watches := plain.WatchFuncWithContext
 			plain.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				if o.SendInitialEvents != nil {
@@ -310,7 +310,8 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		name := at.Name // all that is kept of it here
 		t.Cleanup(func() {
 			at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
-			if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+			// The test's own context is over by now.
+			if err := api.Delete(context.Background(), at); err != nil {
 				t.Error(err)
 			}
 		})

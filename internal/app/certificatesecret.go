@@ -57,7 +57,9 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	known map[string][]byte // the last content of the Secret in this term of leadership, so that a deletion loses nothing
+	// known is the last content of the Secret in this term of leadership, so that a deletion loses
+	// nothing.
+	known map[string][]byte
 }
 
 // newCertificateSecret returns the reconciler of the Secret that the options name. direct has no
@@ -78,7 +80,8 @@ func newCertificateSecret(direct client.Client, o Options, now func() time.Time)
 // SetupWithManager reconciles at the start, whenever the Secret changes or is deleted, and every
 // certificateCheck.
 func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
-	c.known = nil // another replica may have led since, and an administrator may have discarded that CA
+	// Another replica may have led since, and an administrator may have discarded that CA.
+	c.known = nil
 	request := reconcile.Request{NamespacedName: c.key}
 	isIt := predicate.NewTypedPredicateFuncs(func(s *corev1.Secret) bool { return s.Name == c.key.Name })
 	return ctrl.NewControllerManagedBy(mgr).
@@ -93,7 +96,8 @@ func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.
 
 // Reconcile implements reconcile.Reconciler.
 func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.Result, error) {
-	var found corev1.SecretList // a list of one: in its own namespace, the operator may not get other Secrets by name
+	// A list of one: in its own namespace, the operator may not get other Secrets by name.
+	var found corev1.SecretList
 	if err := c.client.List(ctx, &found, client.InNamespace(c.key.Namespace), client.MatchingFields{"metadata.name": c.key.Name}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the Secret of the certificate: %w", err)
 	}

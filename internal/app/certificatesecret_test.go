@@ -166,7 +166,8 @@ func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 		}
 	}
 	want := `create it, empty, with "kubectl create secret generic tls -n ` + k.o.Namespace + `"`
-	eventually(t, "the error says "+want, func(ctx context.Context) bool { // once the API server has read the role
+	// The API server has to read the role first.
+	eventually(t, "the error says "+want, func(ctx context.Context) bool {
 		_, err := k.replica(limited).Reconcile(ctx, reconcile.Request{})
 		return err != nil && strings.Contains(err.Error(), want)
 	})

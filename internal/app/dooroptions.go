@@ -24,26 +24,26 @@ const minStaleness = 5 * time.Second
 // DoorOptions holds the options of the endpoints: where they listen, and how they verify
 // credentials.
 type DoorOptions struct {
-	Address        string // forward auth, OAuth, logins and the management API; host:port, or 0 for none
+	Address        string // forward auth, OAuth, logins, management API; host:port, or 0 for none
 	WebhookAddress string // TokenReview
 	GRPCAddress    string // ext_authz
 	PlainHTTP      bool
 	CertFile       string
 	KeyFile        string
-	Secret         string   // the Secret in which the operator creates and renews that certificate; empty: it does not manage it
-	DNSNames       []string // names in the certificate that the operator creates; empty: the name of the Service
-	ClientCAFile   string   // CAs of the certificates that clients of the webhook and ext_authz must present; empty: none needed
+	Secret         string   // in which the operator keeps that certificate; empty: unmanaged
+	DNSNames       []string // in the operator's certificate; empty: the name of the Service
+	ClientCAFile   string   // CAs of clients of the webhook and ext_authz; empty: none needed
 	TrustedProxies []netip.Prefix
-	Forwarded      bool // trusted proxies name the client's address in Forwarded, and not in X-Forwarded-For
+	Forwarded      bool // proxies name the client in Forwarded, not in X-Forwarded-For
 	Audiences      []string
 	Issuer         string
-	MaxStaleness   time.Duration // 0: an outage of the API server never stops verification, but a lost watch does
-	Lookups        int           // reads of the API server per second, for tokens that are not in the index
+	MaxStaleness   time.Duration // 0: verification survives any outage, but no lost watch
+	Lookups        int           // reads per second of tokens that are not in the index
 	UseWrites      int           // last uses written per second
 	MaxConnections int           // of each listener; 0: no bound
 	MaxInFlight    int           // requests in flight; 0: no bound
-	PasswordChecks int           // passwords checked at once; 0: the number of processors, at most four
-	Linger         time.Duration // delay between the signal to stop and the end of accepting requests
+	PasswordChecks int           // at once; 0: the number of processors, at most four
+	Linger         time.Duration // from the signal to stop until no request is accepted
 }
 
 // flags adds the flags of the endpoints. It returns a function that parses the lists among them,

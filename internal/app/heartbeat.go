@@ -28,7 +28,7 @@ type heartbeat struct {
 	limits    freshness.Limits
 	log       logr.Logger
 	now       func() time.Time
-	closed    <-chan struct{} // closed once the endpoints are; until then they depend on the heartbeat
+	closed    <-chan struct{} // once the endpoints are, which depend on the heartbeat
 
 	found atomic.Pointer[freshness.Finding] // by the last beat; nil: there was none
 }

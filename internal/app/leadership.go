@@ -17,7 +17,7 @@ import (
 //	competing --Lease acquired--> leading --Lease lost, or a reconciler failed--> competing
 type leadership struct {
 	lock *lease                          // nil: this is the only replica, and it always leads
-	term func(ctx context.Context) error // runs the reconcilers, and returns once all of them have ended
+	term func(ctx context.Context) error // runs the reconcilers until all of them have ended
 	log  logr.Logger
 
 	leading atomic.Bool
@@ -53,7 +53,8 @@ func (l *leadership) compete(ctx context.Context) error {
 	won := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: l.lock, Name: leaseName, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: leaseRetry,
-		ReleaseOnCancel: false, // the elector would release a Lease that it could not renew while reconcilers still run
+		// The elector would release a Lease that it could not renew while reconcilers still run.
+		ReleaseOnCancel: false,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) {
 				context.AfterFunc(leading, lose)

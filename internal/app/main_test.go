@@ -84,7 +84,8 @@ func (p *process) stderr() string {
 // start runs the operator. Its environment holds nothing but env and an empty home.
 func start(t *testing.T, env environment, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // the test's own context ends it too early to see its end
+	// The test's own context ends the process too early to see its end.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...)}
 	p.cmd.Env = []string{actAsOperator + "=1", "HOME=" + t.TempDir()}

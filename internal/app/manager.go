@@ -43,11 +43,12 @@ func Scheme() *runtime.Scheme {
 	return s
 }
 
-// Operator is a wired operator, ready to start.
+// Operator is a wired operator, ready to start. It does not use the manager's own leader election,
+// with which a lost Lease would end the manager.
 type Operator struct {
-	Manager manager.Manager             // of the parts that run on every replica; leader election is separate, since a lost Lease would end the manager
+	Manager manager.Manager             // of the parts that run on every replica
 	Doors   map[string]*server.Listener // the open listeners, keyed by flag
-	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
+	Index   *verify.Index               // of records, owners, users and clients, in memory
 	People  *login.Directory            // the users that may log in, and their accounts
 	Quota   *controllers.Quota          // the number of tokens of each client
 
@@ -67,8 +68,11 @@ type Operator struct {
 // what the operator needs.
 func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	to = rest.CopyConfig(to)
-	to.QPS = -1                  // the API server's priority and fairness limits the operator
-	to.DisableCompression = true // compression costs the API server more time than the network; its own components disable it too
+	// The API server's priority and fairness limits the operator.
+	to.QPS = -1
+	// Compression costs the API server more time than the network; its own components disable it
+	// too.
+	to.DisableCompression = true
 	for {
 		if err := awaitCluster(ctx, to, o); err != nil {
 			return nil, err
@@ -163,7 +167,8 @@ func (op *Operator) Leading() bool { return op.leadership.leading.Load() }
 func managerOptions(o Options, inform informers) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
-		served = map[string]cache.Config{o.Namespace: {}} // tokens that are created over HTTP are in the operator's own namespace
+		// Tokens that are created over HTTP are in the operator's own namespace.
+		served = map[string]cache.Config{o.Namespace: {}}
 	}
 	for _, name := range o.Namespaces {
 		served[name] = cache.Config{}

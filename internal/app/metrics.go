@@ -140,7 +140,7 @@ func queueDepth() (*prometheus.GaugeVec, error) {
 // consistent with them.
 type inventory struct {
 	reader  client.Reader
-	leading func() bool // only the replica that reconciles exports the metrics of tokens, so that each token counts once
+	leading func() bool // only the leader exports the metrics of tokens: each counts once
 	index   *verify.Index
 	now     func() time.Time
 }

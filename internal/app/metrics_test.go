@@ -66,7 +66,8 @@ func declare(t *testing.T, namespace, name, of string, status v1alpha1.Applicati
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+		// The test's own context is over by now.
+		if err := api.Delete(context.Background(), at); err != nil {
 			t.Error(err)
 		}
 	})
@@ -99,7 +100,8 @@ func exists(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := api.Delete(context.Background(), c); err != nil { // the test's own context is over by now
+		// The test's own context is over by now.
+		if err := api.Delete(context.Background(), c); err != nil {
 			t.Error(err)
 		}
 	})

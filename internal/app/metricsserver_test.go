@@ -203,7 +203,8 @@ func accountToken(t *testing.T, name string, allowed bool) string {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := api.Delete(context.Background(), o); err != nil { // the test's own context is over by now
+			// The test's own context is over by now.
+			if err := api.Delete(context.Background(), o); err != nil {
 				t.Error(err)
 			}
 		})

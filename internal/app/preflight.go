@@ -38,7 +38,7 @@ const (
 // to add.
 func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("start")
-	var away, logged time.Time // when the API server was last unavailable, and when that was last logged
+	var away, logged time.Time // when the API server was last away, and when that was logged
 	for attempt := 0; ; attempt++ {
 		err := preflight(ctx, to, o)
 		if err == nil {

@@ -25,7 +25,7 @@ type check func() error
 // controller-runtime withhold.
 type probes struct {
 	ready map[string]check
-	store func() string // reports the last contact with the API server; an old one is no failure by itself
+	store func() string // reports the last contact, which fails no probe however old
 }
 
 // serveProbes adds the probes to the manager. They answer before anything else starts, and until

@@ -167,7 +167,8 @@ func TestTheLogSaysEverythingElse(t *testing.T) {
 }
 
 func TestEachLevelOfTheLogSaysSoMuch(t *testing.T) {
-	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} { // from 6 on, client-go logs requests
+	// From 6 on, client-go logs requests.
+	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} {
 		var out bytes.Buffer
 		log := app.NewLogger(app.Options{LogLevel: level}, &out)
 		log.Error(errors.New("broken"), "an error")

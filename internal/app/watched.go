@@ -194,7 +194,7 @@ type connection struct {
 	*watched
 
 	inner   watch.Interface
-	within  context.Context //nolint:containedctx // of the connection itself: it ends the stream at the timeout
+	within  context.Context //nolint:containedctx // ends the stream at the timeout
 	cancel  context.CancelFunc
 	silent  *time.Timer // cancels when the connection has lasted too long
 	streams bool        // all objects come first
@@ -255,7 +255,9 @@ func (c *connection) forward() {
 	defer close(c.out)
 	defer c.cancel()
 	defer c.silent.Stop()
-	last := "" // version of the last event; a bookmark with another version proves more than events do
+	// last is the version of the last event; a bookmark with another version proves more than
+	// events do.
+	last := ""
 	for event := range c.inner.ResultChan() {
 		version := versionOf(event) // before the informer changes the object
 		c.streamed(event)

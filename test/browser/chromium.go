@@ -27,7 +27,8 @@ func chromium(t *testing.T) context.Context {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // root cannot have a sandbox; the browser opens the test's own pages only
+		// Root cannot have a sandbox; the browser opens the test's own pages only.
+		options = append(options, chromedp.NoSandbox)
 	}
 	// This is not the context of the test, which ends before the cleanup, in which the browser is
 	// asked to close.

@@ -99,7 +99,8 @@ func (p *Tab) watch(event any) {
 	case *runtime.EventExceptionThrown:
 		p.complain("exception", e.ExceptionDetails)
 	case *log.EventEntryAdded:
-		if e.Entry.Source != "network" && e.Entry.Level != "verbose" { // refusals, and advice on forms
+		// Network entries are refusals, verbose ones advice on forms.
+		if e.Entry.Source != "network" && e.Entry.Level != "verbose" {
 			p.complain("log", e.Entry)
 		}
 	case *audits.EventIssueAdded:

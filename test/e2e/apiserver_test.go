@@ -51,7 +51,8 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 			t.Errorf("whoami does not say %s:\n%s", want, who)
 		}
 	}
-	w.eventually("it may read pods", func(ctx context.Context) bool { // once the API server has observed the binding
+	// The API server has to observe the binding first.
+	w.eventually("it may read pods", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err == nil && strings.Contains(said, "No resources found")
 	})
@@ -74,7 +75,8 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 	t.Logf("the API server took it for %s after its revocation: it remembers for ten seconds, whatever we answer", time.Since(began).Round(time.Second))
 }
 
-func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) { // the API server does not pass on the address of its client
+// An API server does not pass on the address of its client.
+func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{roles: [primary], sourceRanges: ["127.0.0.0/8"]}`)
 	w.ready("indexer")

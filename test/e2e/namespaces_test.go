@@ -66,7 +66,8 @@ func TestWithNamespacesNamedNothingElseIsAskedFor(t *testing.T) { // [3.10] [row
 	for _, r := range sent.since(mark, func(request) bool { return true }) {
 		tenants := strings.HasPrefix(r.resource, "secrets") || strings.HasPrefix(r.resource, "applicationtokens") || r.group == "apps"
 		reads := r.verb == "get" || r.verb == "list" || r.verb == "watch"
-		own := r.namespace == system && reads && r.group != "apps" // passwords, and tokens that are created over HTTP
+		// Passwords, and tokens that are created over HTTP.
+		own := r.namespace == system && reads && r.group != "apps"
 		if r.refused || tenants && r.namespace != "shop" && !own {
 			t.Errorf("the operator went further than its rights: %v", r)
 		}

@@ -22,7 +22,8 @@ type unstructuredObject = unstructured.Unstructured
 
 // picture returns everything of the tenant but the tokens themselves, to explain a failure.
 func (w *tenant) picture() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own context may be over
+	// The test's own context may be over.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	var out strings.Builder
 	show := func(title string, v any) {

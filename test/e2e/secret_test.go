@@ -84,7 +84,8 @@ func TestTheStrangersGoingHeals(t *testing.T) {
 	w.declare("indexer", `{}`)
 	w.refused("indexer", v1alpha1.ReasonSecretTaken)
 	w.must(admin.Delete(t.Context(), s))
-	w.edit("indexer", `{rotation: {trigger: "1"}}`) // foreign Secrets are not watched, so the token has to change
+	// Foreign Secrets are not watched, so the token has to change.
+	w.edit("indexer", `{rotation: {trigger: "1"}}`)
 	w.ready("indexer")
 }
 
@@ -203,6 +204,7 @@ func TestAQuotaInTheWayIsSaidAndNotRunAgainst(t *testing.T) {
 		t.Errorf("there are %d records of a token that could not be delivered", len(records))
 	}
 	w.must(admin.Delete(t.Context(), full))
-	w.edit("indexer", `{rotation: {trigger: "1"}}`) // so that the test need not wait for the retry after a minute
+	// So the test need not wait for the retry after a minute.
+	w.edit("indexer", `{rotation: {trigger: "1"}}`)
 	w.ready("indexer")
 }

@@ -131,7 +131,8 @@ func TestPolicy_RefusesTakeoverOfSecretsInOwnNamespace(t *testing.T) {
 		{"the certificate gets a label", updates(certificate, func(s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManaged: "true"} })},
 	})
 	renewal := updates(certificate, func(s *corev1.Secret) { s.Data = map[string][]byte{"tls.crt": nil} })
-	if err := renewal(t.Context(), client.NewDryRunClient(w.thief())); err != nil { // dry, since another test uses it
+	// Another test uses the certificate, so the renewal is dry.
+	if err := renewal(t.Context(), client.NewDryRunClient(w.thief())); err != nil {
 		t.Errorf("the certificate cannot be renewed: %v", err)
 	}
 }

@@ -256,7 +256,8 @@ func (w *tenant) records(name string) []v1alpha1.TokenRecord {
 // accepted reports whether a credential is valid at this instant, by the operator's index.
 func (w *tenant) accepted(d token.Digest) bool {
 	_, verdict := w.verify(d)
-	return verdict == verify.Good || verdict == verify.SourceRefused // it is valid, from another address
+	// SourceRefused is a valid credential at another address.
+	return verdict == verify.Good || verdict == verify.SourceRefused
 }
 
 // verify asks the operator's own index, for a client at 192.0.2.1.

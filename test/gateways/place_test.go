@@ -171,7 +171,8 @@ func (p *place) do(a ask) reply {
 	}
 	req.URL.Opaque = "/" + a.path // sent with its spelling
 	if strings.HasPrefix(a.path, "/") {
-		req.URL.Opaque = "//" + p.at.gateway + req.URL.Opaque // sent with the host before it, as requests to proxies are
+		// Sent with the host before the path, as requests to proxies are.
+		req.URL.Opaque = "//" + p.at.gateway + req.URL.Opaque
 	}
 	if a.header != nil {
 		req.Header = a.header

@@ -17,7 +17,8 @@ var spellings = []string{
 func TestWhatTheCallerSaysOfItselfDoesNotReachTheUpstream(t *testing.T) {
 	const lie = "a lie"
 	eachGateway(t, func(p *place) {
-		for _, holder := range []string{"", "indexer", "betaprimary", "nothing"} { // some have few values of their own
+		// Some holders have few values of their own.
+		for _, holder := range []string{"", "indexer", "betaprimary", "nothing"} {
 			for _, name := range append(slices.Clone(spellings), "all") {
 				header := http.Header{}
 				if holder != "" {

@@ -17,7 +17,8 @@ import (
 )
 
 func TestARequestReachesTheUpstreamWhole(t *testing.T) {
-	long := bytes.Repeat([]byte("0123456789abcdef"), 32<<10) // half a megabyte: more than any gateway holds in memory by default
+	// Half a megabyte is more than any gateway holds in memory by default.
+	long := bytes.Repeat([]byte("0123456789abcdef"), 32<<10)
 	eachGateway(t, func(p *place) {
 		for name, x := range map[string]struct {
 			method string

@@ -114,7 +114,8 @@ func TestTheDeploymentAsksForLittle(t *testing.T) {
 	if cpu, memory, most := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory(), c.Resources.Limits.Memory(); cpu.String() != "100m" || memory.String() != "256Mi" || most.String() != "1Gi" {
 		t.Errorf("it asks for %s of a processor and %s of memory, at most %s", cpu, memory, most)
 	}
-	if e := c.Env[1]; e.Name != "GOMEMLIMIT" || e.Value != "900MiB" { // about nine tenths of the limit, in Go's spelling
+	// About nine tenths of the limit, in Go's spelling.
+	if e := c.Env[1]; e.Name != "GOMEMLIMIT" || e.Value != "900MiB" {
 		t.Errorf("garbage is not collected before the limit is reached: %v", e)
 	}
 	if !c.Resources.Limits.Cpu().IsZero() {
