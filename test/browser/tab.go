@@ -99,7 +99,7 @@ func (p *Tab) watch(event any) {
 	case *runtime.EventExceptionThrown:
 		p.complain("exception", e.ExceptionDetails)
 	case *log.EventEntryAdded:
-		// Network entries are refusals, verbose ones advice on forms.
+		// Network entries are refusals, verbose entries advice on forms.
 		if e.Entry.Source != "network" && e.Entry.Level != "verbose" {
 			p.complain("log", e.Entry)
 		}

@@ -1,3 +1,3 @@
-// Package docs holds the tests of the documentation: the examples are accepted, each name exists,
-// and each name of the program is documented.
+// Package docs holds the tests of the documentation: the examples are accepted, the names in it
+// exist, and flags, metrics, reasons and fields are documented.
 package docs

@@ -28,7 +28,8 @@ const (
 	swallowed disturbance = "swallowed" // the connection stays, and nothing is delivered on it
 )
 
-// valve is a proxy to the API server that can disturb watches, or refuse everything.
+// valve is a proxy to the API server that can disturb the watches on a resource, or abort every
+// request.
 type valve struct {
 	*httptest.Server
 	to http.Handler
