@@ -25,8 +25,7 @@ import (
 )
 
 // Bounds of /metrics. A scrape walks every token and Client in the caches. A credential that is not
-// known yet costs the API server a TokenReview and a SubjectAccessReview, whether it is valid or
-// not.
+// known yet costs the API server a TokenReview and, if it is valid, a SubjectAccessReview.
 const (
 	maxScrapes         = 2  // answered at once
 	maxMetricsRequests = 16 // in flight, including unauthenticated requests

@@ -22,7 +22,7 @@ const (
 	// API server has not ended.
 	watchGrace = 5 * time.Second
 	// shortestWatch is the shortest timeout of a connection. In a shorter one, the bookmark could
-	// come before confirm has caused a newer version.
+	// come before confirm has brought the watch cache to a newer version.
 	shortestWatch = 4 * time.Second
 	// reconnectEvery is the pause between attempts to reach an API server that does not answer.
 	// Informers alone would pause for up to a minute, in which a change goes unobserved.
@@ -203,7 +203,7 @@ type connection struct {
 	out     chan watch.Event
 	stopped chan struct{}
 	newer   atomic.Bool // there is a newer version than the one at which the connection began
-	over    atomic.Bool // the operator has ended the connection, at its timeout
+	over    atomic.Bool // ended by the operator, streamRest after the last initial object
 }
 
 // confirm reads the current resource version of the API server. If that is the version at which the
