@@ -83,7 +83,7 @@ if ! download; then
 	build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$stamp"
 	build kubernetes k8s.io/kubernetes/cmd/kubectl kubectl "$stamp"
 fi
-# One rename makes it visible, whole. Whoever lost a race against another clone uses the winner's.
+# One rename makes it visible, whole. A run that loses a race against another uses the winner's.
 complete "$assets" || mv "$work/bin" "$assets"
 complete "$assets"
 echo "$assets"

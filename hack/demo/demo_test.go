@@ -16,7 +16,8 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// theatre is where the story is told: programs that were built for it, and a folder for everything that it leaves behind.
+// theatre holds the programs that were built for a run of the demo, and a folder for all files that
+// it leaves behind.
 type theatre struct {
 	*testing.T
 	demo, manager, folder string
@@ -44,7 +45,8 @@ func (h *theatre) tell(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// empty asserts that nothing is left: no file, and no process that was given one.
+// empty asserts that the demo left no file, and no process with a file of the folder in its
+// arguments.
 func (h *theatre) empty() {
 	h.Helper()
 	left, err := os.ReadDir(h.folder)

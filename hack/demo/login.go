@@ -12,18 +12,18 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// The user of the samples, and the password that config/samples tells everybody.
+// The user of the samples, with the password that config/samples publishes.
 const (
 	username = "alice@example.com"
 	password = "please-replace-me"
 )
 
-// loginLine logs that user in.
+// loginLine returns the command that logs the user in.
 func (s *stage) loginLine() string {
 	return fmt.Sprintf("curl -s http://%s/oauth2/token -d grant_type=password -d username=%s -d password=%s", s.doors, username, password)
 }
 
-// loggedIn shows what a person does who has a name and a password.
+// loggedIn shows the login of a user with a name and a password.
 func loggedIn(s *stage, ctx context.Context) error {
 	fmt.Println("\n8. A person logs in, for a token that lasts an hour and one to refresh it with:")
 	fmt.Println("  $ " + s.loginLine())

@@ -1,5 +1,6 @@
-// Demo shows the operator at work on a real kube-apiserver and etcd, as a short story on the screen, and then stays for
-// whoever wants to try things from another terminal. With --once it ends by itself.
+// Demo shows the operator at work on a real kube-apiserver and etcd, as a short story on the
+// screen. It then stays, so that a user can try commands from another terminal. With --once it ends
+// after the story.
 package main
 
 import (

@@ -21,10 +21,11 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// ownNamespace is where the operator's records are.
+// ownNamespace is the namespace of the operator's records.
 const ownNamespace = "apptoken-system"
 
-// stage is what the story plays on: a control plane, the operator as a process of its own, kubectl.
+// stage holds what the demo runs on: a control plane, the operator as a process of its own, and
+// kubectl.
 type stage struct {
 	client     client.WithWatch
 	folder     string // of this run alone; removed at its end
@@ -33,13 +34,13 @@ type stage struct {
 	health     string
 	doors      string
 	webhook    string
-	nobody     string // a kubeconfig file with no right at all
+	nobody     string // a kubeconfig file without a credential
 	operator   *exec.Cmd
-	ended      chan error // of the operator
+	ended      chan error // receives the end of the operator
 	cluster    *cluster.Cluster
 }
 
-// build starts everything. What it returns must be torn down, also when there is an error.
+// build starts everything. The caller must tear the stage down, also after an error.
 func build(ctx context.Context, operator string) (*stage, error) {
 	s := &stage{ended: make(chan error, 1)}
 	var err error
@@ -86,12 +87,13 @@ func (s *stage) startOperator(ctx context.Context, program string) error {
 		return err
 	}
 	defer log.Close()
-	s.operator = exec.Command(program, //nolint:gosec,noctx // the program that the reader built; it is ended by teardown
+	s.operator = exec.Command(program, //nolint:gosec,noctx // built by the reader; teardown ends it
 		"--namespace="+ownNamespace, "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address="+s.health,
 		"--plain-http", "--bind-address="+s.doors, "--webhook-bind-address="+s.webhook, "--shutdown-delay=0s")
 	s.operator.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	s.operator.Stdout, s.operator.Stderr = log, log
-	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
+	// Ctrl-C is for the demo, which ends the operator in order.
+	s.operator.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.operator.Start(); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
@@ -109,7 +111,7 @@ func (s *stage) startOperator(ctx context.Context, program string) error {
 	})
 }
 
-// until waits for a condition, or for the operator to end, or for two minutes.
+// until waits for a condition. It returns an error if the operator ends, or after two minutes.
 func (s *stage) until(ctx context.Context, what string, holds func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("waited two minutes for %s", what))
 	defer cancel()
@@ -134,17 +136,17 @@ func (s *stage) until(ctx context.Context, what string, holds func() (bool, erro
 	}
 }
 
-// ending tells of the end of an operator that nobody told to end.
+// ending returns the error of an operator that ended by itself.
 func (s *stage) ending(err error) error {
 	how := "in good order"
 	if err != nil {
 		how = err.Error()
 	}
-	said, _ := os.ReadFile(s.log) //nolint:errcheck // what it said is a help, no more
+	said, _ := os.ReadFile(s.log) //nolint:errcheck // its log is a help, no more
 	return fmt.Errorf("the operator ended, %s; the last that it said:\n%s", how, said[max(0, len(said)-2000):])
 }
 
-// kubectl runs a command line, shows it, and shows what it prints.
+// kubectl runs a command line, and prints it with its output.
 func (s *stage) kubectl(ctx context.Context, line string) error {
 	return s.kubectlWith(ctx, line, "")
 }
@@ -152,7 +154,8 @@ func (s *stage) kubectl(ctx context.Context, line string) error {
 // kubectlWith runs a command line in which $TOKEN stands for a token, which is not shown.
 func (s *stage) kubectlWith(ctx context.Context, line, text string) error {
 	fmt.Println("  $ kubectl", line)
-	line = strings.ReplaceAll(strings.ReplaceAll(line, "'", ""), "$TOKEN", text) // the quotes are for the reader's shell
+	// The quotes are for the reader's shell.
+	line = strings.ReplaceAll(strings.ReplaceAll(line, "'", ""), "$TOKEN", text)
 	out, err := s.run(ctx, strings.Fields(line)...)
 	for l := range strings.Lines(out) {
 		fmt.Print("    ", l)

@@ -24,7 +24,7 @@ var (
 	secretKey = types.NamespacedName{Namespace: "shop", Name: "indexer-token"}
 )
 
-// tell plays the story from beginning to end.
+// tell runs the demo from beginning to end.
 func tell(ctx context.Context, operator string, once bool) (err error) {
 	began := time.Now()
 	fmt.Println("Starting a real kube-apiserver and etcd, and the operator beside them ...")
@@ -221,7 +221,7 @@ func refused(s *stage, ctx context.Context) error {
 	})
 }
 
-// verify asks the door as a gateway does, and shows the question and the answer.
+// verify calls the endpoint as a gateway does, and prints the request and the response.
 func (s *stage) verify(ctx context.Context, tok token.Token, called, query string) (int, error) {
 	fmt.Printf("  $ curl -i -H \"Authorization: Bearer $%s\" 'http://%s/verify%s'\n", called, s.doors, query)
 	status, header, err := s.ask(ctx, tok, query)
@@ -237,7 +237,7 @@ func (s *stage) verify(ctx context.Context, tok token.Token, called, query strin
 	return status, nil
 }
 
-// ask asks the door about a token.
+// ask calls /verify with a token.
 func (s *stage) ask(ctx context.Context, tok token.Token, query string) (status int, header http.Header, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.doors+"/verify"+query, http.NoBody)
 	if err != nil {
@@ -251,7 +251,7 @@ func (s *stage) ask(ctx context.Context, tok token.Token, query string) (status 
 	return answer.StatusCode, answer.Header, answer.Body.Close()
 }
 
-// await waits until the token indexer is as wanted.
+// await waits until the token indexer satisfies a condition.
 func (s *stage) await(ctx context.Context, what string, wanted func(*v1alpha1.ApplicationToken) bool) (*v1alpha1.ApplicationToken, error) {
 	at := &v1alpha1.ApplicationToken{}
 	err := s.until(ctx, what, func() (bool, error) {

@@ -35,7 +35,8 @@ const (
 	maxGrowth      = 64 << 20
 )
 
-// hostile are the disguises of a Secret that is made to fill the operator's memory, each of about a megabyte but the last.
+// hostile holds the disguises of a Secret that is made to fill the operator's memory. Most are
+// about a megabyte; "annotations" is a quarter of that, and the last as large as the cache keeps.
 var hostile = map[string]func(*corev1.Secret){
 	"bare":            func(s *corev1.Secret) { s.OwnerReferences, s.Data = nil, bulk(1) },
 	"of a token":      func(s *corev1.Secret) { s.Data = bulk(1) },
@@ -65,7 +66,7 @@ var hostile = map[string]func(*corev1.Secret){
 
 var megabyte = []byte(strings.Repeat("x", 1_000_000))
 
-// bulk is a megabyte of data in so many keys.
+// bulk returns a megabyte of data in a number of keys.
 func bulk(keys int) map[string][]byte {
 	data := map[string][]byte{}
 	for i := range keys {
@@ -80,7 +81,7 @@ func bulk(keys int) map[string][]byte {
 }
 
 func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
-	c, err := cluster.Start() // of its own: the gigabyte goes with it
+	c, err := cluster.Start() // a cluster of its own: the gigabyte goes with it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func createHostile(t *testing.T, to client.Client) {
 	workers.Wait()
 }
 
-// hostileSecret bears the marks of a token's Secret. Its owner does not exist.
+// hostileSecret returns a Secret with the marks of a token's Secret. Its owner does not exist.
 func hostileSecret(name string, disguise func(*corev1.Secret)) *corev1.Secret {
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "default", Name: name,
@@ -155,20 +156,20 @@ func hostileSecret(name string, disguise func(*corev1.Secret)) *corev1.Secret {
 	return s
 }
 
-// testCache is the cache of an operator, with the metric of what it keeps.
+// testCache is the cache of an operator, with the metric of the bytes that it keeps.
 type testCache struct {
 	cache.Cache
 	kept *prometheus.GaugeVec
 	stop context.CancelFunc
 }
 
-// startCache starts the cache of an operator on an API server, which is made one that streams no lists where old is set.
+// startCache starts the cache of an operator. If old is set, its API server does not stream lists.
 func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	t.Helper()
 	options, kept := app.CacheOptions(app.Options{Namespace: "default"})
 	if inner := options.NewInformer; old {
 		options.NewInformer = func(lw toolscache.ListerWatcher, obj apiruntime.Object, d time.Duration, x toolscache.Indexers) toolscache.SharedIndexInformer {
-			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // it is what controller-runtime gives
+			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // controller-runtime's type
 			watches := plain.WatchFuncWithContext
 			plain.WatchFuncWithContext = func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				if o.SendInitialEvents != nil {
@@ -199,7 +200,7 @@ func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	return tc
 }
 
-// bytes is what the metric counts for Secrets.
+// bytes returns the bytes that the metric counts for Secrets.
 func (c *testCache) bytes(t *testing.T) float64 {
 	t.Helper()
 	for _, line := range samples(t, c.kept) {
@@ -214,7 +215,7 @@ func (c *testCache) bytes(t *testing.T) float64 {
 	return 0
 }
 
-// holds waits until the cache has so many Secrets, and returns the largest heap until then.
+// holds waits until the cache has n Secrets, and returns the largest heap until then.
 func (c *testCache) holds(t *testing.T, n int) (peak uint64) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
@@ -233,7 +234,7 @@ func (c *testCache) holds(t *testing.T, n int) (peak uint64) {
 	return peak
 }
 
-// heap is what is in use on the heap.
+// heap returns the bytes in use on the heap.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -250,7 +251,8 @@ func within(t *testing.T, what string, before, after uint64) {
 	}
 }
 
-// What a cache keeps whole is read from it, so that it must be just as the operator wrote it.
+// The operator reads from the cache what the cache keeps whole, so it must be as the operator wrote
+// it.
 func TestCache_CountsWhatItKeepsUntilItGoes(t *testing.T) {
 	c := startCache(t, plane.Admin, false)
 	await := func(what string, ok func(float64) bool) {
@@ -308,7 +310,8 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		name := at.Name // all that is kept of it here
 		t.Cleanup(func() {
 			at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
-			if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+			// The test's own context is over by now.
+			if err := api.Delete(context.Background(), at); err != nil {
 				t.Error(err)
 			}
 		})
@@ -327,7 +330,7 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		}
 	}
 	list = v1alpha1.ApplicationTokenList{}
-	var growth int64 // what other goroutines still hold of the writes and events is let go of soon
+	var growth int64 // other goroutines soon release what they hold of the writes and events
 	err = wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		growth = int64(heap()) - int64(base)
 		return growth <= tokens*each, nil

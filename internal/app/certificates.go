@@ -20,23 +20,25 @@ import (
 )
 
 var (
-	// errNoCertificate says that the files of the certificate are not there yet.
+	// errNoCertificate reports that no certificate has been loaded: the files do not exist yet, or
+	// the certificate in them had expired at the start.
 	errNoCertificate = errors.New("there is no certificate yet")
-	// errExpired says that the certificate in the files is at its end.
+	// errExpired reports that the certificate in the files has expired.
 	errExpired = errors.New("the certificate has expired")
 )
 
-// certificates are those of the doors: read from files, and again whenever these change.
+// certificates holds the certificate of the endpoints. It is loaded from files, and again whenever
+// these change.
 type certificates struct {
 	certFile, keyFile string
 	log               logr.Logger
 	read              atomic.Pointer[certwatcher.CertWatcher]
 }
 
-// NeedLeaderElection says that every replica serves.
+// NeedLeaderElection returns false: every replica serves.
 func (*certificates) NeedLeaderElection() bool { return false }
 
-// Start reads the files whenever they change, until ctx ends.
+// Start loads the files and reloads them whenever they change, until ctx ends.
 func (c *certificates) Start(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -56,7 +58,7 @@ func (c *certificates) Start(ctx context.Context) error {
 	}
 }
 
-// load reads the files for the first time.
+// load loads the files unless they have been loaded.
 func (c *certificates) load() error {
 	if c.read.Load() != nil {
 		return nil
@@ -76,7 +78,7 @@ func (c *certificates) load() error {
 	return nil
 }
 
-// get is for tls.Config.
+// get implements tls.Config.GetCertificate.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if w := c.read.Load(); w != nil {
 		return w.GetCertificate(hello)
@@ -84,8 +86,8 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 	return nil, errNoCertificate
 }
 
-// isFor reports whether the certificate has a host by exactly that name. One that stands for many names makes none of them the
-// operator's.
+// isFor reports whether the certificate names host exactly. A wildcard name does not count: it
+// covers many names, and makes none of them a name of the operator.
 func (c *certificates) isFor(host string) bool {
 	cert, err := c.get(nil)
 	if err != nil {
@@ -99,7 +101,8 @@ func (c *certificates) isFor(host string) bool {
 	})
 }
 
-// ready fails as long as nobody could be served.
+// ready returns an error as long as no certificate has been loaded, so that no client could be
+// served.
 func (c *certificates) ready() error {
 	if c.read.Load() == nil {
 		return errNoCertificate
@@ -107,13 +110,14 @@ func (c *certificates) ready() error {
 	return nil
 }
 
-// certify has the endpoints serve the certificate that the options name. Where the operator makes it, the elected replica makes
-// and renews it in the Secret, and the kubelet brings it from there into the files of every replica.
+// certify makes the endpoints serve the certificate that the options name. If the operator manages
+// that certificate, the elected replica creates and renews it in the Secret. From there the kubelet
+// copies it into the files of every replica.
 func (op *Operator) certify(o Options) (*certificates, error) {
 	d := o.Doors
 	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
 	if err := c.load(); err != nil && (d.Secret == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errExpired)) {
-		return nil, err // and not one that the operator is about to make
+		return nil, err // unless the operator is about to create the certificate
 	}
 	if d.Secret != "" {
 		mgr := op.Manager

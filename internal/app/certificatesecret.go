@@ -27,13 +27,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// Lifetimes of what the operator makes. Each is renewed certificateRenewal before its end.
+// Lifetimes of the certificates that the operator creates. Each is renewed certificateRenewal
+// before it expires.
 const (
 	caLifetime          = 10 * 365 * 24 * time.Hour
 	certificateLifetime = 365 * 24 * time.Hour
 	certificateRenewal  = 90 * 24 * time.Hour
 	certificateCheck    = 12 * time.Hour
-	clockDifference     = time.Hour // how far the clock of a caller may be behind
+	clockDifference     = time.Hour // how far the clock of a client may be behind
 )
 
 // Keys of the CA in the Secret.
@@ -43,8 +44,8 @@ const (
 	caKeyFile  = "ca.key"
 )
 
-// certificateSecret reconciles the Secret with the certificate of the endpoints: it makes the CA
-// and the certificate, and renews them in time.
+// certificateSecret reconciles the Secret with the certificate of the endpoints. It creates the CA
+// and the certificate, and renews them before they expire.
 //
 //	missing --made again, with the same CA where this replica knows it--> complete
 //	empty, or the CA is at its end --new CA--> complete --certificate is at its end--> complete
@@ -56,10 +57,13 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	known map[string][]byte // what was last in the Secret in this term of leadership, so that a deletion loses nothing
+	// known is the last content of the Secret in this term of leadership, so that a deletion loses
+	// nothing.
+	known map[string][]byte
 }
 
-// newCertificateSecret returns the reconciler of the Secret that the options name. direct has no cache.
+// newCertificateSecret returns the reconciler of the Secret that the options name. direct has no
+// cache.
 func newCertificateSecret(direct client.Client, o Options, now func() time.Time) *certificateSecret {
 	names := o.Doors.names(o.Namespace)
 	return &certificateSecret{
@@ -73,16 +77,17 @@ func newCertificateSecret(direct client.Client, o Options, now func() time.Time)
 	}
 }
 
-// SetupWithManager reconciles at the start, whenever the Secret changes or goes, and every
+// SetupWithManager reconciles at the start, whenever the Secret changes or is deleted, and every
 // certificateCheck.
 func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
-	c.known = nil // another replica may have led since, and an administrator may have discarded that CA
+	// Another replica may have led since, and an administrator may have discarded that CA.
+	c.known = nil
 	request := reconcile.Request{NamespacedName: c.key}
 	isIt := predicate.NewTypedPredicateFuncs(func(s *corev1.Secret) bool { return s.Name == c.key.Name })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("certificate").
 		WatchesRawSource(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			q.Add(request) // also where there is no Secret
+			q.Add(request) // also if there is no Secret
 			return nil
 		})).
 		WatchesRawSource(source.Kind(secrets, &corev1.Secret{}, &handler.TypedEnqueueRequestForObject[*corev1.Secret]{}, isIt)).
@@ -91,7 +96,8 @@ func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.
 
 // Reconcile implements reconcile.Reconciler.
 func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.Result, error) {
-	var found corev1.SecretList // a list of one: in its own namespace, the operator may not read others by name
+	// A list of one: in its own namespace, the operator may not get other Secrets by name.
+	var found corev1.SecretList
 	if err := c.client.List(ctx, &found, client.InNamespace(c.key.Namespace), client.MatchingFields{"metadata.name": c.key.Name}); err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the Secret of the certificate: %w", err)
 	}
@@ -107,7 +113,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 	if data != nil {
 		secret.Data = data
 		if err := c.client.Update(ctx, secret); apierrors.IsConflict(err) {
-			return ctrl.Result{}, nil // its event brings the newer version
+			return ctrl.Result{}, nil // the event of the conflicting write brings the newer version
 		} else if err != nil {
 			return ctrl.Result{}, fmt.Errorf("write the Secret of the certificate: %w", err)
 		}
@@ -117,7 +123,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 	return done, nil
 }
 
-// create makes the Secret again, with what was in it where this replica knows that.
+// create creates the missing Secret, with its last content if this replica knows that.
 func (c *certificateSecret) create(ctx context.Context) error {
 	data := maps.Clone(c.known)
 	renewed, err := c.renewed(data)
@@ -139,7 +145,8 @@ func (c *certificateSecret) create(ctx context.Context) error {
 	return nil
 }
 
-// renewed returns what is to be in the Secret; nil: it is complete, and not near its end.
+// renewed returns the new content of the Secret, or nil if the content is complete and not about to
+// expire.
 func (c *certificateSecret) renewed(data map[string][]byte) (map[string][]byte, error) {
 	now := c.now()
 	soon := now.Add(certificateRenewal)
@@ -164,14 +171,14 @@ func (c *certificateSecret) renewed(data map[string][]byte) (map[string][]byte, 
 	return next, nil
 }
 
-// isValid reports whether a certificate of a CA is for a name, has that key, and is valid at an
-// instant.
+// isValid reports whether a certificate is signed by the CA, is for the name, has the key, and is
+// valid at an instant.
 func isValid(ca, cert, key []byte, name string, usages *[]x509.ExtKeyUsage, at time.Time) bool {
 	ok, err := rotator.ValidCert(ca, cert, key, name, usages, at)
 	return err == nil && ok
 }
 
-// parseCA parses a CA as CreateCACert makes it.
+// parseCA parses a CA in the form that CreateCACert returns.
 func parseCA(cert, key []byte) (*rotator.KeyPairArtifacts, error) {
 	certBlock, _ := pem.Decode(cert)
 	keyBlock, _ := pem.Decode(key)

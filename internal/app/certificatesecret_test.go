@@ -19,7 +19,7 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// newNamespace makes a namespace for a test.
+// newNamespace creates a namespace for a test.
 func newNamespace(t *testing.T) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lease-"}}
@@ -29,7 +29,8 @@ func newNamespace(t *testing.T) string {
 	return ns.Name
 }
 
-// certificateKeeper is what replicas do with the Secret of the certificate in a namespace of its own.
+// certificateKeeper reconciles the Secret of the certificate in a namespace of its own, as replicas
+// do.
 type certificateKeeper struct {
 	*testing.T
 	o   app.Options
@@ -49,7 +50,8 @@ func (k *certificateKeeper) replica(direct client.Client) reconcile.Reconciler {
 	return app.NewCertificateSecret(direct, k.o, func() time.Time { return k.now })
 }
 
-// reconcile lets replicas reconcile at once. Each is called again after an error, as a queue would do.
+// reconcile runs the reconcilers of replicas at once. Each is called again after an error, as a
+// queue would do.
 func (k *certificateKeeper) reconcile(replicas ...reconcile.Reconciler) {
 	k.Helper()
 	var all sync.WaitGroup
@@ -141,7 +143,7 @@ func TestCertificateSecret_IsRenewed(t *testing.T) {
 	}
 }
 
-// An operator without the right to create the Secret logs the command that does.
+// An operator without the right to create the Secret logs the command that creates it.
 func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 	k := newCertificateKeeper(t)
 	to := rest.CopyConfig(plane.Admin)
@@ -164,7 +166,8 @@ func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 		}
 	}
 	want := `create it, empty, with "kubectl create secret generic tls -n ` + k.o.Namespace + `"`
-	eventually(t, "the error says "+want, func(ctx context.Context) bool { // once the API server has read the role
+	// The API server has to read the role first.
+	eventually(t, "the error says "+want, func(ctx context.Context) bool {
 		_, err := k.replica(limited).Reconcile(ctx, reconcile.Request{})
 		return err != nil && strings.Contains(err.Error(), want)
 	})

@@ -13,7 +13,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// clientCAs verifies the certificates of callers against the CAs in a file, which is read again when it changes.
+// clientCAs verifies the certificates of clients against the CAs in a file. It reads the file again
+// when that changes.
 type clientCAs struct {
 	file string
 	log  logr.Logger
@@ -25,10 +26,10 @@ type clientCAs struct {
 	pool    *x509.CertPool
 }
 
-// rereadInterval is how often the file is read at most.
+// rereadInterval is the shortest pause between two reads of the file.
 const rereadInterval = time.Second
 
-// newClientCAs reads the file for the first time.
+// newClientCAs returns clientCAs after a first read of the file.
 func newClientCAs(file string, log logr.Logger) (*clientCAs, error) {
 	c := &clientCAs{file: file, log: log, now: time.Now}
 	if err := c.load(); err != nil {
@@ -37,7 +38,7 @@ func newClientCAs(file string, log logr.Logger) (*clientCAs, error) {
 	return c, nil
 }
 
-// load reads the file, if it changed.
+// load parses the file if its content has changed.
 func (c *clientCAs) load() error {
 	content, err := os.ReadFile(c.file)
 	if err != nil {
@@ -54,7 +55,8 @@ func (c *clientCAs) load() error {
 	return nil
 }
 
-// current returns the CAs in the file. Where it cannot be read any more, those that were in it go on.
+// current returns the CAs in the file. If the file cannot be read any more, it returns the CAs that
+// were last read.
 func (c *clientCAs) current() *x509.CertPool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,8 +69,9 @@ func (c *clientCAs) current() *x509.CertPool {
 	return c.pool
 }
 
-// require returns a configuration under which a caller must present a certificate of one of the CAs. It is checked on each
-// connection, one that resumes a session among them, since a CA may have been taken out of the file meanwhile.
+// require returns a configuration under which a client must present a certificate of one of the
+// CAs. The certificate is checked on each connection, including one that resumes a session, since a
+// CA may have been removed from the file meanwhile.
 func (c *clientCAs) require(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.ClientAuth = tls.RequireAnyClientCert

@@ -28,7 +28,7 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// authority signs certificates.
+// authority is a CA.
 type authority struct {
 	t    *testing.T
 	key  *ecdsa.PrivateKey
@@ -69,7 +69,7 @@ func (a *authority) sign(template *x509.Certificate) (*ecdsa.PrivateKey, []byte)
 	return key, der
 }
 
-// files writes a certificate that is for so long, and its key, and returns their names.
+// files writes a certificate that is valid for a time, and its key, and returns their paths.
 func (a *authority) files(until time.Duration, usage x509.ExtKeyUsage) (cert, key string) {
 	a.t.Helper()
 	private, der := a.sign(&x509.Certificate{
@@ -85,7 +85,7 @@ func (a *authority) files(until time.Duration, usage x509.ExtKeyUsage) (cert, ke
 	return cert, written(a.t, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
 }
 
-// running starts an operator in this process, and waits until it is served by all its listeners.
+// running starts an operator in this process, and waits until all its listeners serve.
 func running(t *testing.T, o app.Options) *app.Operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -123,7 +123,8 @@ func eventually(t *testing.T, what string, holds func(context.Context) bool) {
 	}
 }
 
-// isAnswered asks the webhook with a kubeconfig like the one that an API server reads, and reports whether it is answered.
+// isAnswered calls the webhook with a kubeconfig like the one that an API server reads, and reports
+// whether it is answered.
 func isAnswered(t *testing.T, address string, ca []byte, cert, key string) bool {
 	t.Helper()
 	text := "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}]," +
@@ -154,7 +155,7 @@ func isAnswered(t *testing.T, address string, ca []byte, cert, key string) bool 
 	return res.StatusCode == http.StatusOK || res.StatusCode == http.StatusServiceUnavailable
 }
 
-// isChecked asks ext_authz, and reports whether it is answered.
+// isChecked calls ext_authz, and reports whether it is answered.
 func isChecked(t *testing.T, address string, config *tls.Config) bool {
 	t.Helper()
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
@@ -206,7 +207,7 @@ func TestClientCA_CallersMustPresentACertificate(t *testing.T) {
 			t.Errorf("%s: the webhook answers: %t, ext_authz: %t", sentence, w, g)
 		}
 	}
-	// Those who verify by /verify, and people, need none.
+	// Clients of /verify and of the login protocols need no certificate.
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(own.pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}

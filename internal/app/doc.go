@@ -1,5 +1,6 @@
-// Package app wires the operator: options.go reads flags and the environment, manager.go joins caches, stores and
-// reconcilers, metrics.go names every metric, run.go starts and ends it all, redact.go is the net under what it says.
+// Package app wires the operator. options.go parses flags and the environment. manager.go connects
+// caches, stores and reconcilers. metrics.go defines every metric. run.go starts and stops the
+// process. redact.go removes tokens from everything that the operator logs.
 //
-// Every replica keeps the caches and the index of records; only the elected one reconciles.
+// Every replica keeps the caches and the index of records; only the elected replica reconciles.
 package app

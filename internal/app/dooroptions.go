@@ -18,34 +18,36 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// minStaleness is the least of --max-staleness.
+// minStaleness is the lowest --max-staleness other than 0.
 const minStaleness = 5 * time.Second
 
-// DoorOptions say where and how credentials are verified.
+// DoorOptions holds the options of the endpoints: where they listen, and how they verify
+// credentials.
 type DoorOptions struct {
-	Address        string // forward auth and OAuth; host:port, or 0 for none
+	Address        string // forward auth, OAuth, logins, management API; host:port, or 0 for none
 	WebhookAddress string // TokenReview
 	GRPCAddress    string // ext_authz
 	PlainHTTP      bool
 	CertFile       string
 	KeyFile        string
-	Secret         string   // where the certificate in those files is made and renewed; empty: somebody else makes it
-	DNSNames       []string // of the certificate that we make; empty: those of the Service
-	ClientCAFile   string   // those who call the webhook and ext_authz show a certificate of these; empty: they need none
+	Secret         string   // in which the operator keeps that certificate; empty: unmanaged
+	DNSNames       []string // in the operator's certificate; empty: the name of the Service
+	ClientCAFile   string   // CAs of clients of the webhook and ext_authz; empty: none needed
 	TrustedProxies []netip.Prefix
-	Forwarded      bool // those name the address that called them in Forwarded, and not in X-Forwarded-For
+	Forwarded      bool // proxies name the client in Forwarded, not in X-Forwarded-For
 	Audiences      []string
 	Issuer         string
-	MaxStaleness   time.Duration // 0: the doors never close
-	Lookups        int           // reads of the API server a second, for tokens that are not known yet
-	UseWrites      int           // last uses written a second
-	MaxConnections int           // of each listener; 0: there is no bound
-	MaxInFlight    int           // requests answered at once; 0: there is no bound
-	PasswordChecks int           // passwords checked at once; 0: as many as there are processors, four at most
-	Linger         time.Duration // from the order to stop until nothing new is taken
+	MaxStaleness   time.Duration // 0: verification survives any outage, but no lost watch
+	Lookups        int           // reads per second of tokens that are not in the index
+	UseWrites      int           // last uses written per second
+	MaxConnections int           // of each listener; 0: no bound
+	MaxInFlight    int           // requests in flight; 0: no bound
+	PasswordChecks int           // at once; 0: the number of processors, at most four
+	Linger         time.Duration // from the signal to stop until no request is accepted
 }
 
-// flags adds those of the doors. What it returns reads the lists among them, once they are set.
+// flags adds the flags of the endpoints. It returns a function that parses the lists among them,
+// for the caller to call once the flags are parsed.
 func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	var proxies, audiences, names, header string
 	fs.StringVar(&d.Address, "bind-address", "0", "`address` of the doors, of logins, and of the API with its page at /ui/; 0 for none")
@@ -84,7 +86,7 @@ func (d *DoorOptions) flags(fs *pflag.FlagSet) func() error {
 	}
 }
 
-// names are those of the certificate that is made for an operator in a namespace.
+// names returns the DNS names in the certificate of an operator in a namespace.
 func (d DoorOptions) names(namespace string) []string {
 	if len(d.DNSNames) > 0 {
 		return d.DNSNames
@@ -92,14 +94,14 @@ func (d DoorOptions) names(namespace string) []string {
 	return []string{"apptoken-operator." + namespace + ".svc"}
 }
 
-// open are the addresses that are set, by their flags.
+// open returns the addresses that are set, keyed by flag.
 func (d DoorOptions) open() map[string]string {
 	all := map[string]string{"bind-address": d.Address, "webhook-bind-address": d.WebhookAddress, "grpc-bind-address": d.GRPCAddress}
 	maps.DeleteFunc(all, func(_, address string) bool { return address == "0" })
 	return all
 }
 
-// isLoopback reports whether an address, as host:port, is one that only this host can connect to.
+// isLoopback reports whether an address, as host:port, accepts connections from this host only.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -143,7 +145,7 @@ func (d DoorOptions) validate() error {
 	return errors.Join(errs...)
 }
 
-// validateTLS checks what is said of certificates.
+// validateTLS validates the options about certificates.
 func (d DoorOptions) validateTLS(isOpen bool) error {
 	var errs []error
 	switch tls := d.CertFile != "" || d.KeyFile != ""; {

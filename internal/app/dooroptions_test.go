@@ -9,10 +9,10 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// together are the flags that mean something with others alone.
+// together holds the flags that have an effect with other flags only.
 var together = []string{"tls-cert-file", "tls-private-key-file", "tls-secret", "client-ca-file"}
 
-// doorFlags are the flags of the doors, as in flags.
+// doorFlags holds the flags of the endpoints, as in flags.
 var doorFlags = map[string]struct {
 	one, two       string
 	first, second  func(*app.Options)
@@ -91,7 +91,7 @@ var doorFlags = map[string]struct {
 	},
 }
 
-// closed is an address of doors that by itself can only be closed.
+// closed returns the row of an address that is invalid without a certificate.
 func closed(flag string) (row struct {
 	one, two       string
 	first, second  func(*app.Options)

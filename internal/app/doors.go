@@ -25,12 +25,12 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// defaultChecks is how many passwords are checked at once on a machine with more processors: what they take in memory does
-// not follow from that.
+// defaultChecks is the default for the number of passwords checked at once, on machines with at
+// least as many processors. The memory that checks need does not grow with the processors.
 const defaultChecks = 4
 
-// openDoors adds to the manager what verifies, on every replica: the listeners, the writing of last uses, and the look at
-// whether the API server is there.
+// openDoors adds to the manager the parts that verify, on every replica: the listeners, the writer
+// of last uses, and the heartbeat that checks the API server.
 func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options) error {
 	d := o.Doors
 	m := newDoorMetrics()
@@ -86,13 +86,14 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	)
 }
 
-// summaries are those of the audit log, on every replica, until no endpoint brings about a line any more.
+// summaries writes the summaries of the audit log, on every replica, until the endpoints are closed
+// and cause no more lines.
 type summaries struct {
 	of     *audit.Log
 	closed <-chan struct{}
 }
 
-// NeedLeaderElection reports that every replica writes its own audit log.
+// NeedLeaderElection returns false: every replica writes its own audit log.
 func (summaries) NeedLeaderElection() bool { return false }
 
 // Start writes summaries until the endpoints are closed.
@@ -101,8 +102,8 @@ func (s summaries) Start(context.Context) error {
 	return nil
 }
 
-// listeners returns those whose addresses are set, by the names of their flags. Each has its address already: a port that is
-// taken ends the operator before it has done anything.
+// listeners returns a listener for each address that is set, keyed by flag. Each is bound already:
+// a port that is taken ends the operator before it has done anything.
 func (op *Operator) listeners(ctx context.Context, doors *server.Doors, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
 	open := o.Doors.open()
 	all := map[string]*server.Listener{}
@@ -128,20 +129,20 @@ func (op *Operator) listeners(ctx context.Context, doors *server.Doors, o Option
 	return all, nil
 }
 
-// closeAll gives back the addresses of an operator that will not start.
+// closeAll closes the listeners of an operator that does not start.
 func closeAll(all map[string]*server.Listener) {
 	for _, l := range all {
-		_ = l.Close() //nolint:errcheck // there is another error to report
+		_ = l.Close() //nolint:errcheck // the caller reports another error
 	}
 }
 
-// tlsConfigs are how listeners serve; nil: in the clear.
+// tlsConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
 type tlsConfigs struct {
 	all     *tls.Config
-	callers *tls.Config // of those that may ask their callers for a certificate
+	callers *tls.Config // of the listeners that may require a certificate from their clients
 }
 
-// tlsConfigs reads the certificates.
+// tlsConfigs loads the certificates and returns the configurations.
 func (op *Operator) tlsConfigs(doors *server.Doors, o Options) (tlsConfigs, error) {
 	if o.Doors.CertFile == "" || len(o.Doors.open()) == 0 && !o.secureMetrics() {
 		return tlsConfigs{}, nil
@@ -162,16 +163,17 @@ func (op *Operator) tlsConfigs(doors *server.Doors, o Options) (tlsConfigs, erro
 	return tlsConfigs{all, cas.require(all)}, nil
 }
 
-// serving is all listeners.
+// serving runs all listeners.
 type serving struct {
 	doors  map[string]*server.Listener
-	closed chan struct{} // when the last of them has ended
+	closed chan struct{} // closed when the last listener has ended
 }
 
-// NeedLeaderElection says that every replica serves.
+// NeedLeaderElection returns false: every replica serves.
 func (*serving) NeedLeaderElection() bool { return false }
 
-// Start serves until ctx ends and what was begun is answered. If one listener ends by itself, the others end too.
+// Start serves until ctx ends and every request that was begun is answered. If one listener ends by
+// itself, the others end too.
 func (s *serving) Start(ctx context.Context) error {
 	defer close(s.closed)
 	group, together := errgroup.WithContext(ctx)
@@ -180,7 +182,7 @@ func (s *serving) Start(ctx context.Context) error {
 	}
 	err := group.Wait()
 	if err == nil {
-		<-ctx.Done() // where no door is open, there was nothing to wait for
+		<-ctx.Done() // with no listener, group.Wait returns at once
 	}
 	return err
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/apptoken/operator/controllers"
 )
 
-// expectedCore writes what is expected, and resolves itself, as debug lines without a stack: conflicts of two writes, which are
-// tried again on the newer object.
+// expectedCore logs conflicts as debug lines without a stack. A conflict of two writes is expected
+// and resolves itself: the write is retried on the newer object.
 type expectedCore struct{ zapcore.Core }
 
 func (c expectedCore) With(fields []zapcore.Field) zapcore.Core {

@@ -17,20 +17,20 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// NewInventory is the collector of what is in the caches.
+// NewInventory returns the collector of the objects in the caches.
 func NewInventory(reader client.Reader, leading func() bool, index *verify.Index, now func() time.Time) prometheus.Collector {
 	return inventory{reader, leading, index, now}
 }
 
-// NewScrapeHandler answers scrapes of a gatherer.
+// NewScrapeHandler returns a handler of scrapes.
 func NewScrapeHandler(from prometheus.Gatherer) http.Handler { return scrapeHandler(from) }
 
-// SoonestToExpire are the tokens whose expiry is a series.
+// SoonestToExpire returns the tokens whose expiry is a series.
 func SoonestToExpire(tokens []v1alpha1.ApplicationToken) []*v1alpha1.ApplicationToken {
 	return soonestToExpire(tokens)
 }
 
-// NewGate bounds the requests for metrics.
+// NewGate returns a handler that limits the requests for metrics.
 func NewGate(next http.Handler, now func() time.Time) http.Handler { return newGate(next, now) }
 
 // Bounds of /metrics.
@@ -41,13 +41,14 @@ const (
 	MaxExpirySeries    = maxExpirySeries
 )
 
-// NewMetrics are the collectors of what the reconcilers and the doors count.
+// NewMetrics returns the collectors of the reconcilers and the endpoints.
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
 	return append(append(all, newCacheBytes(), &heartbeat{}), newDoorMetrics().collectors()...)
 }
 
-// CacheOptions are those of the cache of an operator, and the metric of what it keeps.
+// CacheOptions returns the options of the operator's cache, and the metric of the bytes that it
+// keeps.
 func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 	cached := newCacheBytes()
 	inform := informers{cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness))}
@@ -76,7 +77,8 @@ func QueueDepth() (*prometheus.GaugeVec, error) { return queueDepth() }
 // Leadership elects a replica.
 type Leadership = leadership
 
-// NewLeadership returns one that competes for the Lease in a namespace, and runs term while it leads.
+// NewLeadership returns a replica that competes for the Lease in a namespace, and runs term while
+// it leads.
 func NewLeadership(to *rest.Config, namespace string, term func(context.Context) error) (*Leadership, error) {
 	lock, err := newLease(to, namespace, nil, logr.Discard())
 	return &leadership{lock: lock, term: term, log: logr.Discard()}, err

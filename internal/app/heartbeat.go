@@ -17,8 +17,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// heartbeat asks every so often whether the API server is there and whether the watches deliver, once the index is complete.
-// What it finds out opens and closes the verifier.
+// heartbeat checks at intervals whether the API server answers and whether the watches deliver,
+// once the index is complete. Its findings open and close the verifier.
 type heartbeat struct {
 	live      client.Reader
 	namespace string
@@ -28,18 +28,19 @@ type heartbeat struct {
 	limits    freshness.Limits
 	log       logr.Logger
 	now       func() time.Time
-	closed    <-chan struct{} // the doors: while they are open, somebody relies on it
+	closed    <-chan struct{} // once the endpoints are, which depend on the heartbeat
 
 	found atomic.Pointer[freshness.Finding] // by the last beat; nil: there was none
 }
 
-// heartbeatEvery is how often at most.
+// heartbeatEvery is the longest interval between two beats, and the timeout of their request.
 const heartbeatEvery = 2 * time.Second
 
-// NeedLeaderElection says that every replica listens for itself.
+// NeedLeaderElection returns false: every replica has its own heartbeat.
 func (*heartbeat) NeedLeaderElection() bool { return false }
 
-// Start asks until ctx ends and the doors are closed.
+// Start beats until the endpoints are closed. It outlives ctx, since the endpoints serve for some
+// time after ctx has ended.
 func (h *heartbeat) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	monitor := &freshness.Monitor{Limits: h.limits}
@@ -62,7 +63,7 @@ func (h *heartbeat) Start(ctx context.Context) error {
 	}
 }
 
-// beat looks once.
+// beat checks the API server and the watches once.
 func (h *heartbeat) beat(ctx context.Context, monitor *freshness.Monitor) {
 	answered := h.read(ctx)
 	now := h.now()
@@ -80,7 +81,7 @@ func (h *heartbeat) beat(ctx context.Context, monitor *freshness.Monitor) {
 	h.tell(before, &f)
 }
 
-// tell logs what is not as it was at the beat before.
+// tell logs which watches were lost, or deliver again, since the beat before.
 func (h *heartbeat) tell(before, now *freshness.Finding) {
 	was, is := strings.Join(before.Lost, ", "), strings.Join(now.Lost, ", ")
 	switch {
@@ -92,7 +93,7 @@ func (h *heartbeat) tell(before, now *freshness.Finding) {
 	}
 }
 
-// read reads from the API server and not from a cache.
+// read reads one record from the API server, not from a cache, and reports whether it answered.
 func (h *heartbeat) read(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatEvery)
 	defer cancel()
@@ -100,7 +101,7 @@ func (h *heartbeat) read(ctx context.Context) bool {
 	return h.live.List(ctx, &records, client.InNamespace(h.namespace), client.Limit(1)) == nil
 }
 
-// ready reports why this replica does not verify; nil if it does.
+// ready returns the reason why this replica does not verify; nil if it does.
 func (h *heartbeat) ready() error {
 	f := h.found.Load()
 	switch {
@@ -116,7 +117,7 @@ func (h *heartbeat) ready() error {
 	return nil
 }
 
-// sinceContact returns for how long the API server has not answered; 0 if it never has.
+// sinceContact returns the time since the API server last answered. ever is false if it never has.
 func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 	f := h.found.Load()
 	if f == nil || f.Contact.IsZero() {
@@ -125,7 +126,7 @@ func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 	return h.now().Sub(f.Contact), true
 }
 
-// lastContact returns when the API server last answered, in words.
+// lastContact returns a sentence about when the API server last answered.
 func (h *heartbeat) lastContact() string {
 	since, ever := h.sinceContact()
 	if !ever {

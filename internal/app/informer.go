@@ -20,35 +20,39 @@ import (
 	"github.com/apptoken/operator/internal/freshness"
 )
 
-// listPage is how many objects of tenants a list reads at once. Each may have a megabyte until it is trimmed.
+// listPage is the page size of lists of tenants' objects. Each object may take a megabyte until it
+// is trimmed.
 const listPage = 8
 
-// listed is a client whose lists come as lists.
+// listed is a client that does not support streamed lists.
 type listed struct{}
 
-// IsWatchListSemanticsUnSupported keeps lists from being streamed as events.
+// IsWatchListSemanticsUnSupported returns true, so that reflectors do not stream lists as events.
 func (listed) IsWatchListSemanticsUnSupported() bool { return true }
 
-// verifiedFrom are the kinds of the operator's cache whose watches keep what verification knows up to date. The Secrets of
-// passwords come beside them.
+// verifiedFrom holds the kinds in the operator's cache whose watches keep the state for
+// verification up to date. The Secrets of passwords are in another cache.
 var verifiedFrom = append([]string{"Namespace"}, custom...)
 
-// custom are our own kinds. Of those, an API server has a watch cache for all or for none; of each other kind, by itself.
+// custom holds the operator's custom kinds. An API server has a watch cache for all of them or for
+// none; for built-in kinds it decides by kind.
 var custom = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
 
-// informers makes the informers of caches. They count the bytes that they keep, and note whether their watches deliver.
+// informers creates the informers of caches. They count the bytes that they keep, and observe
+// whether their watches deliver.
 //
-// The records come as one list at the start. As a stream of events, which is the default, a hundred thousand of them take
-// three times the time to read, and until they are read this replica is not ready. Objects of tenants come as a stream, and
-// page by page from an API server that streams no lists, so that each is trimmed before many of them are in memory.
+// The initial records come as one list. As a stream of events, which is the default, a hundred
+// thousand records take three times as long. Until they are read the replica is not ready. Objects
+// of tenants come as a stream, or in pages from an API server that does not stream lists. So each
+// is trimmed before many of them are in memory.
 type informers struct {
 	cached   *prometheus.GaugeVec
 	watches  *freshness.Watches
-	lasts    time.Duration // one connection of a watch
-	prompted bool          // a read brings the API server to send a bookmark
+	lasts    time.Duration // how long one connection of a watch lasts
+	prompted bool          // a read makes the API server send a bookmark
 }
 
-// ofOperator makes those of the operator's cache.
+// ofOperator returns an informer for the operator's cache.
 func (i informers) ofOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	kind := kindOf(obj)
 	list := listOf(lw)
@@ -72,7 +76,7 @@ func (i informers) ofOperator(lw toolscache.ListerWatcher, obj runtime.Object, r
 	return i.counted(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
 }
 
-// ofPasswords makes those of the cache of passwords.
+// ofPasswords returns an informer for the cache of passwords.
 func (i informers) ofPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	list := listOf(lw)
 	if plain, ok := lw.(*toolscache.ListWatch); ok {
@@ -81,7 +85,7 @@ func (i informers) ofPasswords(lw toolscache.ListerWatcher, obj runtime.Object, 
 	return i.counted("Password", toolscache.NewSharedIndexInformer(i.watched(lw, list, "Secret", "Secret"), obj, resync, indexers))
 }
 
-// listOf returns what lists as the API server answers, before it is made to list in pages.
+// listOf returns the list function of lw before it is made to list in pages.
 func listOf(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
 	if plain, ok := lw.(*toolscache.ListWatch); ok && plain.ListWithContextFunc != nil {
 		return plain.ListWithContextFunc
@@ -105,10 +109,11 @@ func (i informers) counted(kind string, informer toolscache.SharedIndexInformer)
 	return informer
 }
 
-// inPages returns a function that lists page by page and trims each page before it reads the next.
+// inPages returns a function that lists page by page, and trims each page before it reads the next.
 func inPages(list toolscache.ListWithContextFunc, trim toolscache.TransformFunc) toolscache.ListWithContextFunc {
 	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-		// The watch cache of older API servers ignores the limit where a version is asked for.
+		// The watch cache of older API servers ignores the limit if the request has a resource
+		// version.
 		o.Limit, o.Continue, o.ResourceVersion, o.ResourceVersionMatch = listPage, "", "", ""
 		var all []runtime.Object
 		for {
@@ -136,7 +141,7 @@ func inPages(list toolscache.ListWithContextFunc, trim toolscache.TransformFunc)
 	}
 }
 
-// kindOf names the kind of an object.
+// kindOf returns the kind of an object.
 func kindOf(obj runtime.Object) string {
 	if kind := obj.GetObjectKind().GroupVersionKind().Kind; kind != "" {
 		return kind
@@ -144,7 +149,7 @@ func kindOf(obj runtime.Object) string {
 	return reflect.TypeOf(obj).Elem().Name()
 }
 
-// countBytes adds to a gauge what an informer keeps.
+// countBytes adds the bytes that an informer keeps to a gauge.
 func countBytes(informer toolscache.SharedIndexInformer, kept prometheus.Gauge) {
 	add := func(sign int, obj any) {
 		if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {

@@ -10,24 +10,24 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 )
 
-// leadership has this replica reconcile while it holds the Lease. A term ends when the Lease is
-// lost or a reconciler fails; the replica goes on verifying, and competes for the next term in the
-// same process.
+// leadership runs the reconcilers while this replica holds the Lease. A term ends when the Lease is
+// lost or a reconciler fails. The replica continues to verify, and competes for the next term in
+// the same process.
 //
 //	competing --Lease acquired--> leading --Lease lost, or a reconciler failed--> competing
 type leadership struct {
 	lock *lease                          // nil: this is the only replica, and it always leads
-	term func(ctx context.Context) error // runs the reconcilers, and returns once all of them have ended
+	term func(ctx context.Context) error // runs the reconcilers until all of them have ended
 	log  logr.Logger
 
 	leading atomic.Bool
 }
 
-// NeedLeaderElection reports that every replica competes.
+// NeedLeaderElection returns false: every replica competes.
 func (*leadership) NeedLeaderElection() bool { return false }
 
-// Start competes and leads until ctx ends. No failure of a term ends the process, which would close
-// the endpoints.
+// Start competes and leads until ctx ends. A failed term does not end the process, which would
+// close the endpoints.
 func (l *leadership) Start(ctx context.Context) error {
 	for {
 		if err := l.compete(ctx); err != nil {
@@ -41,7 +41,7 @@ func (l *leadership) Start(ctx context.Context) error {
 	}
 }
 
-// compete waits for the Lease, leads for one term, and gives the Lease up once the reconcilers have
+// compete waits for the Lease, leads for one term, and releases the Lease once the reconcilers have
 // ended.
 func (l *leadership) compete(ctx context.Context) error {
 	if l.lock == nil {
@@ -53,7 +53,8 @@ func (l *leadership) compete(ctx context.Context) error {
 	won := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: l.lock, Name: leaseName, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: leaseRetry,
-		ReleaseOnCancel: false, // the elector would release a Lease that it could not renew while reconcilers still run
+		// The elector would release a Lease that it could not renew while reconcilers still run.
+		ReleaseOnCancel: false,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(leading context.Context) {
 				context.AfterFunc(leading, lose)
@@ -66,8 +67,8 @@ func (l *leadership) compete(ctx context.Context) error {
 		return fmt.Errorf("prepare leader election: %w", err)
 	}
 	// The election ends after the reconcilers, not with ctx, so that the Lease is held until the
-	// last write. Its own log says the same at each attempt: the Lease and this type log what
-	// changes.
+	// last write. The elector's log is discarded: it repeats itself at each attempt. The Lease and
+	// this type log the changes.
 	electing, stop := context.WithCancel(logr.NewContext(context.WithoutCancel(ctx), logr.Discard()))
 	ended := make(chan struct{})
 	go func() {

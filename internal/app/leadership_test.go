@@ -21,7 +21,7 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// leaseOf reads the Lease in a namespace; an empty one if there is none.
+// leaseOf returns the Lease in a namespace; an empty one if there is none.
 func leaseOf(ctx context.Context, t *testing.T, namespace string) *coordinationv1.Lease {
 	t.Helper()
 	var lease coordinationv1.Lease
@@ -38,7 +38,8 @@ func holder(lease *coordinationv1.Lease) string {
 	return *lease.Spec.HolderIdentity
 }
 
-// give gives the Lease to another holder, who does not renew it; with "", to the first that takes it.
+// give gives the Lease to another holder, which does not renew it; with "", to the first replica
+// that takes it.
 func give(t *testing.T, namespace, to string) {
 	t.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "apptoken-operator"}}
@@ -138,7 +139,7 @@ func TestLeadership_OneReplicaReconcilesAtATime(t *testing.T) {
 	}
 }
 
-// outage is a way to the API server that may be away.
+// outage makes the API server unreachable for a client.
 type outage struct{ away atomic.Bool }
 
 func (o *outage) wrap(next http.RoundTripper) http.RoundTripper {
@@ -191,7 +192,8 @@ func TestLeadership_FailedTermIsStartedAgain(t *testing.T) {
 	eventually(t, "it leads for a second term", func(context.Context) bool { return c.Leading() && terms.Load() == 2 })
 }
 
-// listeners returns how many goroutines deliver events to reconcilers, or work for their queues.
+// listeners returns the number of goroutines that deliver events to reconcilers, or work for their
+// queues.
 func listeners(t *testing.T) (n int) {
 	t.Helper()
 	var stacks strings.Builder
@@ -214,7 +216,7 @@ func listeners(t *testing.T) (n int) {
 	return n
 }
 
-// settled returns how many of these goroutines there are once their number stays the same.
+// settled returns the number of these goroutines once it no longer changes.
 func settled(t *testing.T) (n int) {
 	t.Helper()
 	same := 0

@@ -20,12 +20,12 @@ import (
 const leaseName = "apptoken-operator"
 
 // Times of the Lease. Losing it stops the reconcilers and nothing else, so these are shorter than
-// the defaults of Kubernetes components: after the leader was killed, another replica leads within
+// the defaults of Kubernetes components. After the leader was killed, another replica leads within
 // leaseDuration and the pauses between two attempts.
 //
-// A leader gives up before its Lease expires: at the latest one answer to a request, leaseRetry and
-// renewDeadline after the API server has stored the last renewal. The rest is for the reconcilers
-// to end.
+// A leader gives up before its Lease expires: after the last renewal is stored, at most one
+// response time, leaseRetry and renewDeadline pass. The rest of leaseDuration is for the
+// reconcilers to end.
 const (
 	leaseDuration = 8 * time.Second
 	renewDeadline = 4 * time.Second
@@ -33,14 +33,15 @@ const (
 	leaseTimeout  = renewDeadline / 2 // of one request
 )
 
-// lease is the Lease of leader election. It reports at once that another replica holds it, where
-// the elector would go on trying until the deadline. And it logs once that the Lease cannot be read
-// or written, where the elector would log each attempt: in an outage, every second on every replica.
+// lease is the Lease of leader election. If another replica holds it, lease reports that at once,
+// while the elector alone would retry until the deadline. If the Lease cannot be read or written,
+// lease logs that once, while the elector alone would log each attempt: in an outage, every second
+// on every replica.
 type lease struct {
 	resourcelock.Interface
 
 	log  logr.Logger
-	lost func() // called where another replica holds the Lease that this one held
+	lost func() // called if another replica holds the Lease that this one held
 
 	// The elector makes one request at a time.
 	held    bool // by this replica, as the API server last answered
@@ -69,7 +70,7 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 		l.held = false
 		l.lost()
 	}
-	return record, raw, err //nolint:wrapcheck // the elector looks at it
+	return record, raw, err //nolint:wrapcheck // the elector inspects it
 }
 
 // Create implements resourcelock.Interface.
@@ -77,7 +78,7 @@ func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 	err := l.Interface.Create(ctx, record)
 	l.note(ctx, err)
 	l.held = l.held || err == nil
-	return err //nolint:wrapcheck // the elector looks at it
+	return err //nolint:wrapcheck // the elector inspects it
 }
 
 // Update implements resourcelock.Interface.
@@ -85,12 +86,13 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	err := l.Interface.Update(ctx, record)
 	l.note(ctx, err)
 	l.held = l.held || err == nil
-	return err //nolint:wrapcheck // the elector looks at it
+	return err //nolint:wrapcheck // the elector inspects it
 }
 
-// release gives the Lease up if this replica holds it, so that the next leader need not wait until
+// release releases the Lease if this replica holds it, so that the next leader need not wait until
 // it expires. It is called once the elector and the reconcilers have ended, also when ctx is over.
-// The last renewal may reach the API server late: what counts is the holder that it answers.
+// The last renewal may reach the API server late, so release asks the API server which replica is
+// the holder.
 func (l *lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
 	defer cancel()
@@ -110,8 +112,8 @@ func (l *lease) release(ctx context.Context) {
 	}
 }
 
-// note logs the first of several failures, and the end of them. That another replica was faster is
-// no failure.
+// note logs the first of consecutive failures, and their end. It is no failure that another replica
+// was faster.
 func (l *lease) note(ctx context.Context, err error) {
 	failed := err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err)
 	switch {

@@ -25,13 +25,14 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// What the tests share that need a cluster with the kinds installed.
+// Fixtures of the tests that need a cluster with the kinds installed.
 var (
 	plane *cluster.Cluster
 	api   client.Client // with every right, and no cache
 )
 
-// actAsOperator makes this program the operator, so that its exit code and what its user sees are real.
+// actAsOperator is the variable that makes this program the operator, so that its exit code and
+// output are real.
 const actAsOperator = "ACT_AS_OPERATOR"
 
 func TestMain(m *testing.M) {
@@ -58,7 +59,7 @@ func run(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// process is the operator as its user has it: a program with arguments, an environment, a stderr and an exit code.
+// process is the operator as a process, with arguments, an environment, a stderr and an exit code.
 type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -67,7 +68,7 @@ type process struct {
 	said bytes.Buffer
 }
 
-// Write implements io.Writer for the program's output.
+// Write implements io.Writer for the output of the process.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +84,8 @@ func (p *process) stderr() string {
 // start runs the operator. Its environment holds nothing but env and an empty home.
 func start(t *testing.T, env environment, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // the test's own context ends it too early to see its end
+	// The test's own context ends the process too early to see its end.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...)}
 	p.cmd.Env = []string{actAsOperator + "=1", "HOME=" + t.TempDir()}
@@ -97,8 +99,9 @@ func start(t *testing.T, env environment, args ...string) *process {
 	return p
 }
 
-// ends waits for the end of the program, and asserts its exit code and the last that its user sees of it. What it says
-// must be for users: no stack, and no line that is neither JSON nor ours.
+// ends waits for the end of the process, and asserts its exit code and its final output. The output
+// must be for users: no stack, and no line that is neither JSON nor an error message of the
+// operator.
 func (p *process) ends(code int, last ...string) {
 	p.t.Helper()
 	err := p.cmd.Wait()
@@ -121,7 +124,7 @@ func (p *process) ends(code int, last ...string) {
 	}
 }
 
-// conclusion is what the program said at last, behind its log.
+// conclusion returns the output that is no log line.
 func (p *process) conclusion() string {
 	var text strings.Builder
 	for line := range strings.Lines(p.stderr()) {
@@ -132,7 +135,7 @@ func (p *process) conclusion() string {
 	return text.String()
 }
 
-// stop asks the program to end, as the kubelet does.
+// stop sends SIGTERM to the process, as the kubelet does.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -140,7 +143,7 @@ func (p *process) stop() {
 	}
 }
 
-// answers waits until the program answers OK at an address.
+// answers waits until the process answers 200 at a URL, and returns the body.
 func (p *process) answers(url string) string {
 	p.t.Helper()
 	var body string
@@ -155,7 +158,7 @@ func (p *process) answers(url string) string {
 	return body
 }
 
-// get returns status 0 where there is no answer.
+// get returns the status and the body at a URL; status 0 if there is no response.
 func get(ctx context.Context, url string) (int, string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -173,7 +176,7 @@ func get(ctx context.Context, url string) (int, string) {
 	return answer.StatusCode, body.String()
 }
 
-// address is one on which nobody listens.
+// address returns a loopback address on which nothing listens.
 func address(t *testing.T) string {
 	t.Helper()
 	l := listener(t)
@@ -190,7 +193,7 @@ func listener(t *testing.T) net.Listener {
 	return l
 }
 
-// written is the path of a new file with that content.
+// written returns the path of a new file with that content.
 func written(t *testing.T, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")

@@ -35,7 +35,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Scheme knows the kinds of Kubernetes and ours.
+// Scheme returns a scheme of the Kubernetes kinds and the operator's.
 func Scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
@@ -43,18 +43,19 @@ func Scheme() *runtime.Scheme {
 	return s
 }
 
-// Operator is the operator, wired and ready to be started.
+// Operator is a wired operator, ready to start. It does not use the manager's own leader election,
+// with which a lost Lease would end the manager.
 type Operator struct {
-	Manager manager.Manager             // of what runs on every replica; leader election is beside it, since a lost Lease would end it
-	Doors   map[string]*server.Listener // those that are open, by the names of their flags
-	Index   *verify.Index               // of every record, owner, user and client, in memory, on every replica
-	People  *login.Directory            // who may log in, and where
-	Quota   *controllers.Quota          // how many tokens each client has
+	Manager manager.Manager             // of the parts that run on every replica
+	Doors   map[string]*server.Listener // the open listeners, keyed by flag
+	Index   *verify.Index               // of records, owners, users and clients, in memory
+	People  *login.Directory            // the users that may log in, and their accounts
+	Quota   *controllers.Quota          // the number of tokens of each client
 
-	MetricsAddr net.Addr // where /metrics is served; nil: nowhere
+	MetricsAddr net.Addr // of /metrics; nil: not served
 
 	ready    map[string]check
-	complete check // whether the index is
+	complete check // returns an error until the index is complete
 	watches  *freshness.Watches
 	metrics  *prometheus.Registry // of this operator alone
 
@@ -63,11 +64,15 @@ type Operator struct {
 	perTerm    []func(*term) error // add the reconcilers of a term of leadership
 }
 
-// NewOperator wires an operator for a cluster, once the API server answers and has what the operator needs.
+// NewOperator returns an operator for a cluster, once the API server answers and the cluster has
+// what the operator needs.
 func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	to = rest.CopyConfig(to)
-	to.QPS = -1                  // the API server's own fairness bounds us
-	to.DisableCompression = true // it costs the API server more time than the network, as its own components think too
+	// The API server's priority and fairness limits the operator.
+	to.QPS = -1
+	// Compression costs the API server more time than the network; its own components disable it
+	// too.
+	to.DisableCompression = true
 	for {
 		if err := awaitCluster(ctx, to, o); err != nil {
 			return nil, err
@@ -76,7 +81,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 		if err == nil || !isAway(err) {
 			return op, err
 		}
-		select { // it went away in between
+		select { // the API server became unavailable in between
 		case <-ctx.Done():
 			return nil, err
 		case <-time.After(reconnectEvery):
@@ -84,7 +89,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	}
 }
 
-// wire makes everything that an operator consists of. It reads the kinds that the API server serves.
+// wire creates all parts of an operator. It discovers the kinds that the API server serves.
 func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	cached := newCacheBytes()
 	inform := informers{
@@ -125,7 +130,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	return op, nil
 }
 
-// lead adds what elects this replica, and runs the reconcilers while it leads.
+// lead adds leader election, which runs the reconcilers while this replica leads.
 func (op *Operator) lead(to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("leadership")
 	waiting, err := queueDepth()
@@ -157,11 +162,13 @@ func (op *Operator) lead(to *rest.Config, o Options) error {
 // Leading reports whether this replica reconciles.
 func (op *Operator) Leading() bool { return op.leadership.leading.Load() }
 
-// managerOptions keep the caches to what is needed: Secrets that bear our label, records of our own namespace.
+// managerOptions returns options that limit the caches to what the operator needs: Secrets with the
+// operator's label, and records in its own namespace.
 func managerOptions(o Options, inform informers) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
-		served = map[string]cache.Config{o.Namespace: {}} // tokens that are made over HTTP are in our own
+		// Tokens that are created over HTTP are in the operator's own namespace.
+		served = map[string]cache.Config{o.Namespace: {}}
 	}
 	for _, name := range o.Namespaces {
 		served[name] = cache.Config{}
@@ -181,19 +188,21 @@ func managerOptions(o Options, inform informers) manager.Options {
 			},
 		},
 		Client: client.Options{Cache: &client.CacheOptions{
-			// Saves work that a stale cache would cause, no more. It cannot be had with caches of several namespaces.
+			// This saves work that a stale cache would cause, and nothing depends on it. It is not
+			// available with caches of several namespaces.
 			EnableReadYourWritesConsistency: new(len(o.Namespaces) == 0),
 		}},
-		// Names are unique in one term of leadership, of which there are several in one process.
+		// Names are unique in one term of leadership; one process has several terms.
 		Controller:              config.Controller{SkipNameValidation: new(true)},
-		Metrics:                 metricsserver.Options{BindAddress: "0"}, // serveMetrics answers
-		HealthProbeBindAddress:  "0",                                     // probes answer
+		Metrics:                 metricsserver.Options{BindAddress: "0"}, // served by serveMetrics
+		HealthProbeBindAddress:  "0",                                     // served by probes
 		GracefulShutdownTimeout: new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
 	}
 }
 
-// promptsBookmarks reports whether the API server answers reads of a few objects from its watch cache, which brings that up to
-// date, so that watches on kinds that do not change get bookmarks too. Kubernetes does from 1.34 on.
+// promptsBookmarks reports whether the API server answers reads of a few objects from its watch
+// cache, as Kubernetes does since 1.34. Such a read brings the watch cache up to date, so that
+// watches on kinds that do not change get bookmarks too.
 func promptsBookmarks(to *rest.Config) bool {
 	d, err := discovery.NewDiscoveryClientForConfig(to)
 	if err != nil {
@@ -207,7 +216,8 @@ func promptsBookmarks(to *rest.Config) bool {
 	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }
 
-// keepIndex feeds the index from watches, and makes readiness wait until it is complete.
+// keepIndex adds the event handlers that keep the index up to date, and makes readiness wait until
+// the index is complete.
 func (op *Operator) keepIndex(ctx context.Context, own string) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))

@@ -19,7 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Every metric of ours. Those of controller-runtime, client-go and Go come beside them.
+// Every metric that is computed at a scrape. The counters follow below; controller-runtime,
+// client-go and Go have their own.
 var (
 	tokensDesc = prometheus.NewDesc("apptoken_tokens",
 		"ApplicationTokens by client and state: Ready, or the reason why not. The client is empty for tokens that name none that exists.", []string{"client", "state"}, nil)
@@ -56,14 +57,15 @@ func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
 	return m, []prometheus.Collector{m.Decisions, m.Rotations, m.Retirements, applyReady}
 }
 
-// newCacheBytes returns the metric of what caches keep. Informers add to it as objects come and go, so that a scrape costs nothing.
+// newCacheBytes returns the metric of the bytes that caches keep. Informers update it as objects
+// come and go, so that a scrape costs nothing.
 func newCacheBytes() *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "apptoken_cache_bytes", Help: "Estimated bytes that the caches of this replica keep, by kind.",
 	}, []string{"kind"})
 }
 
-// doorMetrics are what the doors count.
+// doorMetrics holds the metrics of the endpoints.
 type doorMetrics struct {
 	answers   *prometheus.CounterVec
 	durations *prometheus.HistogramVec
@@ -97,8 +99,9 @@ func newDoorMetrics() doorMetrics {
 	}
 }
 
-// register adds collectors to those of this operator. The registry of controller-runtime is one for all operators of a
-// process: a later one would take the place of an earlier one that still runs.
+// register registers collectors with the registry of this operator. The registry of
+// controller-runtime is shared by all operators of a process: a later operator would replace the
+// collectors of an earlier one that still runs.
 func (op *Operator) register(collectors ...prometheus.Collector) error {
 	for _, c := range collectors {
 		if err := op.metrics.Register(c); err != nil {
@@ -108,14 +111,15 @@ func (op *Operator) register(collectors ...prometheus.Collector) error {
 	return nil
 }
 
-// Metrics returns what a scrape of this operator answers with: its own metrics, and those that controller-runtime, client-go
-// and Go count for the whole process.
+// Metrics returns the gatherer of a scrape: the metrics of this operator, and those that
+// controller-runtime, client-go and Go count for the whole process.
 func (op *Operator) Metrics() prometheus.Gatherer {
 	return prometheus.Gatherers{metrics.Registry, op.metrics}
 }
 
-// queueDepth returns the metric of how many items wait in work queues. controller-runtime keeps it to itself, and expects no
-// queue to end: the items that wait at the end of a term would count for as long as the process lives.
+// queueDepth returns the metric of how many items wait in work queues. controller-runtime does not
+// export it, and expects no queue to end: the items that wait at the end of a term would count as
+// long as the process lives.
 func queueDepth() (*prometheus.GaugeVec, error) {
 	same := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Subsystem: metrics.WorkQueueSubsystem, Name: metrics.DepthKey, Help: "Current depth of workqueue by workqueue and priority",
@@ -132,10 +136,11 @@ func queueDepth() (*prometheus.GaugeVec, error) {
 	return same, nil
 }
 
-// inventory counts what is in the caches when it is asked, so that there is nothing to keep in step.
+// inventory counts the objects in the caches at each scrape, so that no counter has to be kept
+// consistent with them.
 type inventory struct {
 	reader  client.Reader
-	leading func() bool // what is true of tokens is exported once, by the replica that reconciles
+	leading func() bool // only the leader exports the metrics of tokens: each counts once
 	index   *verify.Index
 	now     func() time.Time
 }
@@ -159,7 +164,7 @@ func (v inventory) Collect(out chan<- prometheus.Metric) {
 	var tokens v1alpha1.ApplicationTokenList
 	for _, list := range []client.ObjectList{&clients, &tokens} {
 		if err := v.reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-			return // the cache is starting or stopping; the next scrape will tell
+			return // the cache starts or stops; a later scrape has the metrics
 		}
 	}
 	for k, n := range countByClient(clients.Items, tokens.Items) {
@@ -171,11 +176,11 @@ func (v inventory) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// tokenCount names a series of tokensDesc.
+// tokenCount holds the labels of a series of tokensDesc.
 type tokenCount struct{ client, state string }
 
-// countByClient counts tokens. A name that a tenant made up is no label: tokens of clients that do not exist are counted
-// together, without a name.
+// countByClient counts tokens by client and state. A name that a tenant made up does not become a
+// label: tokens of clients that do not exist are counted together, under an empty name.
 func countByClient(clients []v1alpha1.Client, tokens []v1alpha1.ApplicationToken) map[tokenCount]int {
 	exists := make(map[string]bool, len(clients))
 	for i := range clients {
@@ -192,11 +197,12 @@ func countByClient(clients []v1alpha1.Client, tokens []v1alpha1.ApplicationToken
 	return counts
 }
 
-// maxExpirySeries bounds the samples of expiryDesc.
+// maxExpirySeries limits the series of expiryDesc.
 const maxExpirySeries = 100
 
-// soonestToExpire returns the tokens that expire first, at most maxExpirySeries. The first of each namespace comes before
-// the second of any, so that a namespace of many short-lived tokens hides none of another.
+// soonestToExpire returns the tokens that expire first, at most maxExpirySeries. The first token of
+// each namespace precedes the second of any other. So a namespace of many short-lived tokens does
+// not hide the tokens of another.
 func soonestToExpire(tokens []v1alpha1.ApplicationToken) []*v1alpha1.ApplicationToken {
 	byNamespace := map[string][]*v1alpha1.ApplicationToken{}
 	for i := range tokens {

@@ -29,7 +29,7 @@ import (
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// samples are what a scraper sees of collectors, comments aside.
+// samples returns the lines of a scrape of collectors, without comments.
 func samples(t *testing.T, collectors ...prometheus.Collector) []string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -53,7 +53,7 @@ func agree(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// declare makes a token of a client, or where that is empty one that waits to clone another.
+// declare creates a token of a client. If the client is empty, the token waits to clone another.
 func declare(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
 	t.Helper()
 	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
@@ -66,7 +66,8 @@ func declare(t *testing.T, namespace, name, of string, status v1alpha1.Applicati
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := api.Delete(context.Background(), at); err != nil { // the test's own context is over by now
+		// The test's own context is over by now.
+		if err := api.Delete(context.Background(), at); err != nil {
 			t.Error(err)
 		}
 	})
@@ -76,7 +77,7 @@ func declare(t *testing.T, namespace, name, of string, status v1alpha1.Applicati
 	}
 }
 
-// ready is a status with that condition. It expires so long after noon; 0: never.
+// ready returns a status with that condition. It expires so long after noon; 0: never.
 func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1alpha1.ApplicationTokenStatus {
 	status := v1alpha1.ApplicationTokenStatus{
 		Conditions: []metav1.Condition{
@@ -91,7 +92,7 @@ func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1al
 	return status
 }
 
-// exists makes a Client.
+// exists creates a Client.
 func exists(t *testing.T, name string) {
 	t.Helper()
 	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -99,7 +100,8 @@ func exists(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := api.Delete(context.Background(), c); err != nil { // the test's own context is over by now
+		// The test's own context is over by now.
+		if err := api.Delete(context.Background(), c); err != nil {
 			t.Error(err)
 		}
 	})

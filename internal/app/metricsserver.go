@@ -24,21 +24,22 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// Bounds of /metrics. A scrape walks every token and Client in the caches; a credential that is not known yet costs the
-// API server a TokenReview and a SubjectAccessReview, whoever presents it.
+// Bounds of /metrics. A scrape walks every token and Client in the caches. A credential that is not
+// known yet costs the API server a TokenReview and, if it is valid, a SubjectAccessReview.
 const (
 	maxScrapes         = 2  // answered at once
-	maxMetricsRequests = 16 // in hand at once, with those of strangers
+	maxMetricsRequests = 16 // in flight, including unauthenticated requests
 
-	maxMetricsConnections = 64 // at once, a quarter of one source at most
+	maxMetricsConnections = 64 // at once, at most a quarter from one source
 
-	metricsRate, metricsBurst             = 50, 100 // requests a second
-	metricsSourceRate, metricsSourceBurst = 5, 20   // of one source
+	metricsRate, metricsBurst             = 50, 100 // requests per second
+	metricsSourceRate, metricsSourceBurst = 5, 20   // from one source
 	maxMetricsSources                     = 1024    // remembered
 )
 
-// serveMetrics adds /metrics to the manager, on every replica: over TLS, to callers whom the API server lets get /metrics;
-// on a loopback address in the clear, to everybody there. The port is bound when serveMetrics returns.
+// serveMetrics adds /metrics to the manager, on every replica. It is served over TLS to clients
+// that the API server authorizes to get /metrics. On a loopback address it is served over plain
+// HTTP to every client there. The port is bound when serveMetrics returns.
 func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tls.Config) error {
 	if o.MetricsAddress == "0" {
 		return nil
@@ -68,8 +69,9 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 	})
 }
 
-// secure returns the socket under TLS, and the handler behind authentication and authorization by the API server. Without
-// a certificate it makes one that nobody can check, as other components of Kubernetes do.
+// secure returns the socket under TLS, and the handler behind authentication and authorization by
+// the API server. Without a certificate it creates a self-signed one, which no client can verify,
+// as other components of Kubernetes do.
 func (op *Operator) secure(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
 	filter, err := filters.WithAuthenticationAndAuthorization(op.Manager.GetConfig(), op.Manager.GetHTTPClient())
 	if err != nil {
@@ -95,13 +97,14 @@ func (op *Operator) secure(socket net.Listener, next http.Handler, certificate *
 	return tls.NewListener(socket, config), handler, nil
 }
 
-// scrapeHandler answers with what gatherer has, to maxScrapes callers at once; it tells others to come again.
+// scrapeHandler returns a handler that serves gatherer to maxScrapes clients at once, and answers
+// 503 to others.
 func scrapeHandler(gatherer prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes})
 }
 
-// gate bounds the requests that reach the next handler, which may ask the API server about each. A source that floods it
-// is turned away before it hinders the others.
+// gate limits the requests that reach the next handler, which may ask the API server about each. A
+// source that floods it is rejected before it affects other sources.
 type gate struct {
 	next   http.Handler
 	inHand chan struct{}
@@ -119,7 +122,8 @@ func newGate(next http.Handler, now func() time.Time) *gate {
 	}
 }
 
-// ServeHTTP answers 429 to a source that asks too often, and 503 while too many requests are in hand.
+// ServeHTTP answers 429 to a source that sends too many requests, and 503 while too many requests
+// are in flight.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -138,7 +142,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allows reports whether a request may pass. A source that is over its own bound takes nothing of the common one.
+// allows reports whether a request may pass. A source over its own limit does not use up the common
+// limit.
 func (g *gate) allows(remote string) bool {
 	source, now := sourcePrefix(remote), g.now()
 	g.mu.Lock()
@@ -152,8 +157,8 @@ func (g *gate) allows(remote string) bool {
 	return ok && limiter.AllowN(now, 1) && g.all.AllowN(now, 1)
 }
 
-// sourcePrefix returns what counts as one source: an IPv4 address, or the /64 of an IPv6 address. It is zero for what is
-// no address.
+// sourcePrefix returns the prefix that counts as one source: an IPv4 address, or the /64 of an IPv6
+// address. It is the zero Prefix if remote is no address.
 func sourcePrefix(remote string) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -167,15 +172,17 @@ func sourcePrefix(remote string) netip.Prefix {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
-// withoutErrors logs errors for those who debug. To the filter, a credential that is none is an error, and a stranger may
-// send it any number of those; it answers 500 then, as it does where the API server cannot be asked.
+// withoutErrors logs errors at debug level. The filter logs an invalid credential as an error, and
+// an unauthenticated client may send any number of those. The filter answers 500 to them, as it
+// does if the API server cannot be asked.
 type withoutErrors struct{ logr.LogSink }
 
 func (s withoutErrors) Error(err error, message string, more ...any) {
 	s.Info(1, message, append(more, "why", err.Error())...)
 }
 
-// peerErrors logs what net/http reports of connections and handshakes that broke, which peers can bring about without end.
+// peerErrors logs, at debug level, what net/http reports of broken connections and handshakes.
+// Peers can cause those without limit.
 type peerErrors struct{ log logr.Logger }
 
 func (p peerErrors) Write(line []byte) (int, error) {

@@ -23,7 +23,7 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// slowGatherer reports each scrape that begins, and holds it until it is released.
+// slowGatherer reports each scrape that begins, and blocks it until it is released.
 type slowGatherer struct{ begun, release chan struct{} }
 
 func (g slowGatherer) Gather() ([]*dto.MetricFamily, error) {
@@ -180,10 +180,11 @@ func fetch(t *testing.T, url, credential string) (status int, body string) {
 	return answer.StatusCode, string(text)
 }
 
-// unchecked accepts the certificate that an operator without one makes for itself.
+// unchecked accepts the certificate that an operator without one creates for itself.
 var unchecked = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
-// accountToken returns the credential of a new service account, which may get /metrics or not.
+// accountToken returns the credential of a new service account. allowed grants it the right to get
+// /metrics.
 func accountToken(t *testing.T, name string, allowed bool) string {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: name}}
@@ -202,7 +203,8 @@ func accountToken(t *testing.T, name string, allowed bool) string {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := api.Delete(context.Background(), o); err != nil { // the test's own context is over by now
+			// The test's own context is over by now.
+			if err := api.Delete(context.Background(), o); err != nil {
 				t.Error(err)
 			}
 		})

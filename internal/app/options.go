@@ -12,18 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Options is what can be set from outside.
+// Options holds the options of the operator.
 type Options struct {
 	MetricsAddress string   // host:port, or 0 for none
 	HealthAddress  string   // host:port, or 0 for none
-	LeaderElect    bool     // needed where there are several replicas
-	Namespace      string   // the operator's own: records and leases are in it
-	Namespaces     []string // those that are served; empty: all
+	LeaderElect    bool     // needed with several replicas
+	Namespace      string   // the operator's own namespace, of records and leases
+	Namespaces     []string // the namespaces that are served; empty: all
 	Workers        int      // tokens reconciled at once
 	LogLevel       string   // error, info or debug
 	Doors          DoorOptions
 
-	AuditLog io.Writer // where audit lines go; nil: standard error
+	AuditLog io.Writer // destination of the audit log; nil: standard error
 }
 
 const usage = `The operator for application tokens: it brings the kinds of apptoken.dev to life.
@@ -35,12 +35,13 @@ by ~/.kube/config. Each flag can be set by an environment variable too:
 Usage:
 `
 
-// Help is a request for the text that it holds, as an error.
+// Help is a request for help as an error. It holds the text of the help.
 type Help string
 
 func (h Help) Error() string { return string(h) }
 
-// ParseOptions reads the flags in args, and for those that are not there the environment. The error of --help is Help.
+// ParseOptions parses the flags in args, and takes the flags that args do not set from the
+// environment. The error of --help is Help.
 func ParseOptions(args []string, env func(string) string) (Options, error) {
 	var o Options
 	var namespaces string
@@ -84,7 +85,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	return o, nil
 }
 
-// list reads what is separated by commas, each once.
+// list splits text at commas, trims the items, and omits empty and duplicate items.
 func list(text string) []string {
 	var all []string
 	for item := range strings.SplitSeq(text, ",") {
@@ -95,7 +96,7 @@ func list(text string) []string {
 	return all
 }
 
-// fromEnvironment sets the flags that were not given from APPTOKEN_ variables.
+// fromEnvironment sets the flags that args did not set from APPTOKEN_ variables.
 func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
 	var errs []error
 	fs.VisitAll(func(f *pflag.Flag) {
@@ -109,7 +110,8 @@ func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
 	return errors.Join(errs...)
 }
 
-// secureMetrics reports whether /metrics is served over TLS, to callers that the API server authorizes.
+// secureMetrics reports whether /metrics is served over TLS, to clients that the API server
+// authorizes.
 func (o Options) secureMetrics() bool {
 	return o.MetricsAddress != "0" && !isLoopback(o.MetricsAddress)
 }

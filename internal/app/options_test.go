@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// environment is one in which these variables are set, and no others.
+// environment is an environment in which only these variables are set.
 type environment map[string]string
 
 func (e environment) get(name string) string { return e[name] }
@@ -31,12 +31,13 @@ func defaults() app.Options {
 	}
 }
 
-// flags are all flags: two good values, the options that each makes of the defaults, and a bad one with what it leads to.
+// flags holds all flags: two valid values, the options that each makes of the defaults, and an
+// invalid value with its error.
 var flags = map[string]struct {
 	one, two       string
 	first, second  func(*app.Options)
 	bad, complaint string // of the flag
-	variable       string // what is said of the variable instead; the same, where it is empty
+	variable       string // error of the variable; empty: the same
 }{
 	"metrics-bind-address": {
 		one: "127.0.0.1:9090", first: func(o *app.Options) { o.MetricsAddress = "127.0.0.1:9090" },
@@ -83,7 +84,7 @@ func variable(flag string) string {
 	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// parses asserts what is made of arguments and variables.
+// parses asserts the options that follow from arguments and variables.
 func parses(t *testing.T, args []string, env environment, twists ...func(*app.Options)) {
 	t.Helper()
 	want := defaults()
@@ -96,7 +97,7 @@ func parses(t *testing.T, args []string, env environment, twists ...func(*app.Op
 	}
 }
 
-// complains asserts what is said of arguments and variables that are wrong.
+// complains asserts the error of arguments and variables that are invalid.
 func complains(t *testing.T, args []string, env environment, want string) {
 	t.Helper()
 	got, err := app.ParseOptions(args, env.get)
@@ -127,7 +128,7 @@ func TestEachOptionIsSetByAFlagElseByAVariable(t *testing.T) {
 			parses(t, []string{one}, environment{name: c.bad}, c.first)
 
 			if c.complaint == "" {
-				return // whatever it is set to
+				return // any value is valid
 			}
 			complains(t, []string{"--" + flag + "=" + c.bad}, nil, c.complaint)
 			if c.variable == "" {
@@ -199,7 +200,7 @@ APPTOKEN_WORKERS="x": strconv.ParseInt: parsing "x": invalid syntax`,
 	}
 }
 
-// help is what --help says.
+// help returns the output of --help.
 func help(t *testing.T, env environment) string {
 	t.Helper()
 	_, err := app.ParseOptions([]string{"--help"}, env.get)
@@ -230,7 +231,7 @@ func TestHelpTellsEveryFlag(t *testing.T) {
 	if got := help(t, environment{"POD_NAMESPACE": "pod"}); !strings.Contains(got, `(default "pod")`) {
 		t.Errorf("it does not tell the namespace of the pod:\n%s", got)
 	}
-	// Whoever asks for help gets it, whatever else is wrong.
+	// Help is printed whatever else is wrong.
 	for _, args := range [][]string{{"-h"}, {"--workers=0", "--help"}, {"run", "--help"}} {
 		_, err := app.ParseOptions(args, environment{"APPTOKEN_WORKERS": "x"}.get)
 		if _, ok := errors.AsType[app.Help](err); !ok {

@@ -14,8 +14,9 @@ import (
 	"github.com/apptoken/operator/controllers"
 )
 
-// newPasswords is a cache of what can be a password among the Secrets of the operator's own namespace. It is another one than
-// that of the Secrets that hold tokens, which bear our label and are in the namespaces of tenants.
+// newPasswords returns a cache of the Secrets in the operator's own namespace that may hold
+// passwords. It is separate from the cache of the Secrets that hold tokens, which bear the
+// operator's label and are in the namespaces of tenants.
 func newPasswords(mgr manager.Manager, to *rest.Config, namespace string, inform informers) (cache.Cache, error) {
 	c, err := cache.New(to, cache.Options{
 		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
@@ -33,13 +34,14 @@ func newPasswords(mgr manager.Manager, to *rest.Config, namespace string, inform
 	return c, nil
 }
 
-// everywhere is a cache that the manager starts with its own, on every replica and before anything else.
+// everywhere is a cache that the manager starts with its own cache, on every replica and before
+// anything else.
 type everywhere struct{ cache.Cache }
 
-// GetCache is by what the manager knows a cache.
+// GetCache returns the cache. The manager recognizes caches by this method.
 func (e everywhere) GetCache() cache.Cache { return e.Cache }
 
-// feed adds a handler to the informer of a cache.
+// feed adds an event handler to the informer of a cache.
 func feed(ctx context.Context, c cache.Cache, of client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
 	informer, err := c.GetInformer(ctx, of, cache.BlockUntilSynced(false))
 	if err != nil {

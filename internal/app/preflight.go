@@ -22,22 +22,23 @@ import (
 )
 
 const (
-	// attemptTimeout is how long one request of preflight takes at most, so that an API server that
-	// hangs is noticed.
+	// attemptTimeout is the timeout of one request of preflight, so that an API server that hangs
+	// is detected.
 	attemptTimeout = 5 * time.Second
-	// settleTime is for how long an API server that was away may reject what it accepts later: it
-	// answers before it has read its roles and kinds.
+	// settleTime is how long an API server that was unavailable may reject what it accepts later:
+	// it answers before it has read its roles and kinds.
 	settleTime = 30 * time.Second
-	// waitingLogEvery is the pause between two lines in the log of a replica that waits.
+	// waitingLogEvery is the pause between two log lines of a replica that waits.
 	waitingLogEvery = 30 * time.Second
 )
 
 // awaitCluster returns nil once the API server answers and the cluster has what the operator needs.
-// While the API server is away, the process waits: it is alive and not ready. It returns an error
-// where the API server answers and something is missing, which an administrator has to add.
+// While the API server is unavailable, the process waits: it is alive and not ready. awaitCluster
+// returns an error if the API server answers and something is missing, which an administrator has
+// to add.
 func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("start")
-	var away, logged time.Time // when the API server was last away, and when that was last logged
+	var away, logged time.Time // when the API server was last away, and when that was logged
 	for attempt := 0; ; attempt++ {
 		err := preflight(ctx, to, o)
 		if err == nil {
@@ -71,8 +72,8 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 	}
 }
 
-// serveWaiting answers the probes of a replica that waits: it is alive and not ready. stop gives
-// the address back.
+// serveWaiting answers the probes of a replica that waits: it is alive and not ready. stop closes
+// the listener.
 func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
 	server, err := newProbeServer(ctx, address, &probes{
 		ready: map[string]check{"store": func() error { return errors.New("waiting for the API server; the log says why") }},
@@ -96,8 +97,8 @@ func serveWaiting(ctx context.Context, address string) (stop func(), err error) 
 }
 
 // isAway reports whether an error means that the API server is unreachable or out of order. Any
-// other answer is a decision, and a server with a certificate of another CA is not the one that was
-// meant.
+// other answer is a decision. A server with a certificate of another CA is not the intended API
+// server.
 func isAway(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
@@ -109,10 +110,10 @@ func isAway(err error) bool {
 	if request, ok := errors.AsType[*url.Error](err); ok {
 		return request.Op != "parse"
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) // of an answer that breaks off
+	return errors.Is(err, io.ErrUnexpectedEOF) // a response that breaks off
 }
 
-// preflight returns an error that says what is missing in the cluster, and how to add it.
+// preflight returns an error that states what is missing in the cluster, and how to add it.
 func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	to = rest.CopyConfig(to)
 	to.Timeout = attemptTimeout

@@ -23,7 +23,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// forward passes connections to an address on to another one, until the test ends.
+// forward forwards connections from one address to another, until the test ends.
 func forward(t *testing.T, from, to string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", from)
@@ -55,7 +55,8 @@ func forward(t *testing.T, from, to string) {
 	}()
 }
 
-// throughAddress returns a kubeconfig with every right at another address, and the address of the API server.
+// throughAddress returns a kubeconfig with every right at another address, and the address of the
+// API server.
 func throughAddress(t *testing.T, address string) (config []byte, server string) {
 	t.Helper()
 	all, err := clientcmd.Load(admin(t))
@@ -83,14 +84,14 @@ func pipe(to, from net.Conn) {
 	_ = from.Close()
 }
 
-// logs waits until the program has logged a text.
+// logs waits until the process has logged a text.
 func (p *process) logs(text string) {
 	p.t.Helper()
 	eventually(p.t, "it logs "+text, func(context.Context) bool { return strings.Contains(p.stderr(), text) })
 }
 
-// A replica that crashes here is started again later and later, and is not there when the API
-// server is back.
+// If a replica crashed here, the kubelet would restart it with a growing backoff. It would not run
+// yet when the API server is back.
 func TestStart_WaitsForAPIServer(t *testing.T) {
 	away, health := address(t), address(t)
 	config, server := throughAddress(t, away)
@@ -157,7 +158,8 @@ func TestStart_WaitsForNoDecision(t *testing.T) {
 	}
 }
 
-// An API server that answers, but is another one or does not know the caller, is not waited for.
+// The operator does not wait for an API server that answers, but is another one or does not know
+// the caller.
 func TestStart_WrongCAEndsIt(t *testing.T) {
 	config := fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wrong}}]}`, plane.Admin.Host)

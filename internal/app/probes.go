@@ -15,19 +15,21 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// maxProbeConnections is how many connections the probes have at most: a kubelet has one for each.
+// maxProbeConnections limits the connections to the probes: a kubelet opens one for each probe.
 const maxProbeConnections = 64
 
-// check is something that must be in order before this replica is asked anything.
+// check returns an error while this replica is not ready to serve.
 type check func() error
 
-// probes answer /healthz and /readyz with what they found. Those of controller-runtime withhold it.
+// probes answers /healthz and /readyz with the results of the checks, which the probes of
+// controller-runtime withhold.
 type probes struct {
 	ready map[string]check
-	store func() string // since when nothing was heard of the API server, which is no failure by itself
+	store func() string // reports the last contact, which fails no probe however old
 }
 
-// serveProbes adds the probes to the manager: they answer before anything else begins, and until everything else has ended.
+// serveProbes adds the probes to the manager. They answer before anything else starts, and until
+// everything else has ended.
 func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) error {
 	s, err := newProbeServer(ctx, address, p)
 	if err != nil || s == nil {
@@ -36,7 +38,7 @@ func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) 
 	return op.Manager.Add(s)
 }
 
-// newProbeServer returns a server of probes that has its address already; nil: there is to be none.
+// newProbeServer returns a bound server of probes; nil if the address is 0.
 func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Server, error) {
 	if address == "0" {
 		return nil, nil
@@ -53,7 +55,7 @@ func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Se
 	}, nil
 }
 
-// ServeHTTP answers /healthz, /readyz, and for a single check /readyz/name.
+// ServeHTTP answers /healthz, /readyz, and /readyz/name for a single check.
 func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -70,10 +72,10 @@ func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status, text = p.look([]string{name})
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text)) //nolint:errcheck // whoever asked has gone
+	_, _ = w.Write([]byte(text)) //nolint:errcheck // the client has gone
 }
 
-// look asks the checks, and says what they answer.
+// look runs the checks, and returns their results.
 func (p *probes) look(names []string) (status int, text string) {
 	status, text = http.StatusOK, "ok\n"
 	var lines strings.Builder

@@ -9,11 +9,12 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// redactor is the last net under the log: no token passes it, whoever's error it was in, nor the base64 of one, which is
-// how bytes are logged.
+// redactor is the last defense of the log. It lets no token pass, whichever error holds it, nor the
+// base64 of a token, which is how bytes are logged.
 type redactor struct{ to io.Writer }
 
-// Write implements io.Writer. What belongs together must be written at once, as loggers do.
+// Write implements io.Writer. A token must not be split between two calls; loggers write a line at
+// once.
 func (r redactor) Write(line []byte) (int, error) {
 	safe := encoded.ReplaceAllStringFunc(token.Redact(string(line)), redactEncoded)
 	if _, err := io.WriteString(r.to, safe); err != nil {
@@ -22,13 +23,15 @@ func (r redactor) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// encoded finds what is long enough to be the base64, of either alphabet, of what token.Redact takes for a token.
+// encoded matches text that is long enough to be the base64, in either alphabet, of what
+// token.Redact takes for a token.
 var encoded = regexp.MustCompile(`[0-9A-Za-z+/_-]{27,}`)
 
 var standard = strings.NewReplacer("-", "+", "_", "/")
 
-// redactEncoded cuts digits off where the secret of a token begins in what they stand for. The encoding can have begun at
-// any of them, since what stands before it, such as the n of \n, can look like one.
+// redactEncoded cuts digits off where the secret of a token begins in what they decode to. The
+// encoding may begin at any of the first four digits: text before it, such as the n of \n, can look
+// like a digit.
 func redactEncoded(digits string) string {
 	for start := range min(4, len(digits)) {
 		whole := start + (len(digits)-start)/4*4

@@ -20,7 +20,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// piece is how much of a token, in a row, is too much.
+// piece is the length of the shortest part of a token that counts as a leak.
 const piece = 16
 
 // minted returns the plaintext of a new token of a kind.
@@ -33,7 +33,8 @@ func minted(t *testing.T, kind token.Kind) string {
 	return tok.Reveal()
 }
 
-// tellsNothing asserts that no piece of the token, nor of its base64 wherever that began, is in a text.
+// tellsNothing asserts that a text contains no piece of the token, nor of its base64 from any
+// offset.
 func tellsNothing(t *testing.T, text, plain string) {
 	t.Helper()
 	forms := []string{plain}
@@ -62,7 +63,7 @@ type request struct {
 	Body   []byte
 }
 
-// mishaps are ways in which a token gets into a log.
+// mishaps holds ways in which a token gets into a log.
 var mishaps = map[string]func(log logr.Logger, plain string){
 	"as the message":             func(log logr.Logger, plain string) { log.Info(plain) },
 	"within the message":         func(log logr.Logger, plain string) { log.Info("presented: " + plain + ", refused") },
@@ -166,7 +167,8 @@ func TestTheLogSaysEverythingElse(t *testing.T) {
 }
 
 func TestEachLevelOfTheLogSaysSoMuch(t *testing.T) {
-	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} { // from 6 on, client-go shows requests
+	// From 6 on, client-go logs requests.
+	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} {
 		var out bytes.Buffer
 		log := app.NewLogger(app.Options{LogLevel: level}, &out)
 		log.Error(errors.New("broken"), "an error")

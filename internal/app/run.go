@@ -22,17 +22,18 @@ import (
 // Exit codes of Main.
 const (
 	exitOK    = 0
-	exitError = 1 // it could not start, or ended by itself
-	exitUsage = 2 // a flag or a variable is wrong
+	exitError = 1 // the operator could not start, or ended by itself
+	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// levels of the log, by the names of --log-level. Debug stops short of 6: from there on client-go logs requests, and from
-// 8 on what is in them, Secrets among it, in forms that no redactor knows.
+// levels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6: from
+// 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms that
+// no redactor recognizes.
 var levels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
-	terminal := redactor{stderr} // a token that was typed in the wrong place does not come back
+	terminal := redactor{stderr} // a token typed in the wrong place is not printed
 	o, err := ParseOptions(args, os.Getenv)
 	if help, ok := errors.AsType[Help](err); ok {
 		fmt.Fprint(terminal, help)
@@ -52,16 +53,18 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitOK
 }
 
-// NewLogger returns the operator's log: JSON, as much as o says, and no token in it. Expected conflicts are debug lines.
+// NewLogger returns the operator's log: JSON, at the level in o, without tokens. Expected conflicts
+// are debug lines.
 func NewLogger(o Options, to io.Writer) logr.Logger {
 	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return expectedCore{c} })
 	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder(inWords), zap.RawZapOpts(expected))
 }
 
-// inWords writes instants as RFC 3339 does.
+// inWords sets the format of times to RFC 3339.
 func inWords(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
 
-// NewAuditLog returns the operator's audit log. It is beside the log at every level of that, and no token is in it.
+// NewAuditLog returns the operator's audit log. It is separate from the log and independent of its
+// level, and contains no token.
 func NewAuditLog(to io.Writer) *audit.Log {
 	if to == nil {
 		to = os.Stderr
@@ -72,7 +75,7 @@ func NewAuditLog(to io.Writer) *audit.Log {
 // Run finds the cluster, and runs the operator in it until ctx ends.
 func Run(ctx context.Context, o Options) error {
 	config, err := ctrl.GetConfig()
-	if clientcmd.IsEmptyConfig(err) { // its own words advise a variable that nothing reads any more
+	if clientcmd.IsEmptyConfig(err) { // the original error recommends an obsolete variable
 		return errors.New("find the cluster: this is no pod, and there is none in the file that KUBECONFIG names, nor in ~/.kube/config")
 	}
 	if err != nil {
@@ -80,7 +83,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	op, err := NewOperator(ctx, config, o)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // it was told to stop while it waited for the API server
+		return nil //nolint:nilerr // the operator was stopped while it waited for the API server
 	}
 	if err != nil {
 		return err

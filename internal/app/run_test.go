@@ -18,7 +18,7 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// admin is a kubeconfig with every right in the cluster that has the kinds.
+// admin returns a kubeconfig with every right in the cluster that has the kinds.
 func admin(t *testing.T) []byte {
 	t.Helper()
 	content, err := plane.Kubeconfig()
@@ -28,7 +28,7 @@ func admin(t *testing.T) []byte {
 	return content
 }
 
-// silent keeps the program off the ports that everybody uses.
+// silent keeps the process off the default ports.
 var silent = []string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}
 
 func TestWhoeverAsksForHelpGetsIt(t *testing.T) {
@@ -89,7 +89,7 @@ func TestATokenInTheWrongPlaceIsNotRepeated(t *testing.T) { // [row 10]
 	}
 }
 
-// kubeconfig is one of a server, of which nothing is known but its address.
+// kubeconfig returns a kubeconfig of a server, with a wrong token and no CA.
 func kubeconfig(server string) []byte {
 	return fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: wrong}}]}`, server)
@@ -136,9 +136,10 @@ func TestWhatKeepsItFromStartingIsSaidAndTheExitCodeIsOne(t *testing.T) {
 	}
 }
 
-// Each message tells what to do. Whoever does so, to the letter, gets to the next one, and in the end to an operator.
+// Each message names a command. A user who runs these commands, to the letter, gets to the next
+// message, and in the end to a running operator.
 func TestFollowingWhatItSaysLeadsToAnOperatorThatRuns(t *testing.T) {
-	bare := &envtest.Environment{} // a cluster as it is before anybody installed anything
+	bare := &envtest.Environment{} // a new cluster, with nothing installed
 	if _, err := bare.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +185,7 @@ func TestFollowingWhatItSaysLeadsToAnOperatorThatRuns(t *testing.T) {
 	}
 }
 
-// follow asserts that the program advised a command, and runs it.
+// follow asserts that the process recommended a command, and runs it.
 func (p *process) follow(command string, env environment) {
 	p.t.Helper()
 	advice := regexp.MustCompile(`"(kubectl [^"]*)"`).FindStringSubmatch(p.conclusion())
@@ -194,7 +195,7 @@ func (p *process) follow(command string, env environment) {
 	kubectl(p.t, env, strings.Fields(command)[1:]...)
 }
 
-// kubectl runs kubectl at the root of the module, and returns what it says.
+// kubectl runs kubectl at the root of the module, and returns its output.
 func kubectl(t *testing.T, env environment, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
@@ -208,7 +209,7 @@ func kubectl(t *testing.T, env environment, args ...string) string {
 }
 
 func TestAProcessCanHaveOneOperatorAfterAnother(t *testing.T) {
-	for range 2 { // tests do so, and no metric may be there twice
+	for range 2 { // tests do so, and a metric must not be registered twice
 		o := defaults()
 		o.Namespace, o.MetricsAddress, o.HealthAddress = "default", "0", "0"
 		if _, err := app.NewOperator(context.Background(), plane.Admin, o); err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// A token that was issued by a replica that is about to end is in no backup, and nobody waits for it.
+// A token that is issued by a replica that is about to end is in no backup, and no workload waits
+// for it.
 func TestStart_TakenPortIssuesNothing(t *testing.T) {
 	const namespace = "taken"
 	for _, obj := range []client.Object{

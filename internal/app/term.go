@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// term is the manager of the reconcilers of one term of leadership. It starts and ends them
-// together. Clients, caches and everything else are those of the manager of the process; at its
-// end, a term takes its event handlers off the shared caches, so that the next term begins as the
-// first one did: with an event for each object that there is.
+// term is the manager of the reconcilers of one term of leadership. It starts and stops them
+// together. Clients, caches and everything else belong to the manager of the process. At its end, a
+// term removes its event handlers from the shared caches. So the next term begins as the first one
+// did: with an event for each existing object.
 type term struct {
 	manager.Manager
 
@@ -24,10 +24,10 @@ type term struct {
 
 	mu     sync.Mutex
 	over   bool
-	remove []func() error // takes off the event handlers
+	remove []func() error // removes the event handlers
 }
 
-// Add implements manager.Manager. What is added starts with the term.
+// Add implements manager.Manager. The runnable starts with the term.
 func (t *term) Add(r manager.Runnable) error {
 	t.runnables = append(t.runnables, r)
 	return nil
@@ -36,11 +36,12 @@ func (t *term) Add(r manager.Runnable) error {
 // GetCache implements cluster.Cluster.
 func (t *term) GetCache() cache.Cache { return t.sharing(t.Manager.GetCache()) }
 
-// sharing returns a view of a shared cache whose event handlers the term takes off at its end.
+// sharing returns a view of a shared cache. The term removes the event handlers added through the
+// view at its end.
 func (t *term) sharing(c cache.Cache) cache.Cache { return termCache{c, t} }
 
-// Start implements manager.Manager. It returns once everything that was added has ended, and
-// whatever fails ends the rest.
+// Start implements manager.Manager. It returns once every runnable has ended; a runnable that fails
+// ends the others.
 func (t *term) Start(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, r := range t.runnables {
@@ -49,7 +50,7 @@ func (t *term) Start(ctx context.Context) error {
 	return errors.Join(group.Wait(), t.leave())
 }
 
-// leave takes the event handlers off.
+// leave removes the event handlers.
 func (t *term) leave() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -62,7 +63,7 @@ func (t *term) leave() error {
 	return errors.Join(errs...)
 }
 
-// atEnd takes an event handler off at the end of the term; at once, if the term is over.
+// atEnd calls remove at the end of the term, or at once if the term is over.
 func (t *term) atEnd(remove func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -73,13 +74,13 @@ func (t *term) atEnd(remove func() error) error {
 	return nil
 }
 
-// termCache is a shared cache as the reconcilers of a term see it.
+// termCache is the view that the reconcilers of a term have of a shared cache.
 type termCache struct {
 	cache.Cache
 	term *term
 }
 
-// GetInformer implements cache.Informers. Sources of events get their informers here.
+// GetInformer implements cache.Informers. Event sources get their informers here.
 func (c termCache) GetInformer(ctx context.Context, obj client.Object, opts ...cache.InformerGetOption) (cache.Informer, error) {
 	informer, err := c.Cache.GetInformer(ctx, obj, opts...)
 	if err != nil {
@@ -88,13 +89,13 @@ func (c termCache) GetInformer(ctx context.Context, obj client.Object, opts ...c
 	return termInformer{informer, c.term}, nil
 }
 
-// termInformer is a shared informer as the reconcilers of a term see it.
+// termInformer is the view that the reconcilers of a term have of a shared informer.
 type termInformer struct {
 	cache.Informer
 	term *term
 }
 
-// AddEventHandlerWithOptions implements cache.Informer. Sources of events add their handlers here.
+// AddEventHandlerWithOptions implements cache.Informer. Event sources add their handlers here.
 func (i termInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, options toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
 	registration, err := i.Informer.AddEventHandlerWithOptions(handler, options)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// namespacesCache is a running cache of namespaces, which several terms share.
+// namespacesCache returns a running cache of namespaces, which several terms share.
 func namespacesCache(t *testing.T) cache.Cache {
 	t.Helper()
 	c, err := cache.New(plane.Admin, cache.Options{Scheme: app.Scheme()})

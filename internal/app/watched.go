@@ -18,32 +18,35 @@ import (
 )
 
 const (
-	// watchGrace is how much later than its time a connection of a watch is cut here, if the API server has not ended it.
+	// watchGrace is how long after its timeout the operator ends a connection of a watch that the
+	// API server has not ended.
 	watchGrace = 5 * time.Second
-	// shortestWatch is the least time of a connection. In less, the bookmark could come before confirm has made something to tell.
+	// shortestWatch is the shortest timeout of a connection. In a shorter one, the bookmark could
+	// come before confirm has brought the watch cache to a newer version.
 	shortestWatch = 4 * time.Second
-	// reconnectEvery is the pause between attempts to reach an API server that does not answer. Informers wait for up to a
-	// minute, in which a change stays unseen.
+	// reconnectEvery is the pause between attempts to reach an API server that does not answer.
+	// Informers alone would pause for up to a minute, in which a change goes unobserved.
 	reconnectEvery = time.Second
-	// streamRest is how long a connection that began with all objects lasts after the last of them. Informers take less than a
-	// second for a failure.
+	// streamRest is how long a connection that began with all objects lasts after the last of them.
+	// Informers take a connection of less than a second for a failure.
 	streamRest = 2 * time.Second
 )
 
-// watchTime returns how long one connection of a watch may last. An API server sends a bookmark two seconds before it ends a
-// connection, so that the time bounds how long a watch can be lost unnoticed.
+// watchTime returns the timeout of one connection of a watch. An API server sends a bookmark two
+// seconds before it ends a connection, so the timeout bounds how long a lost watch goes undetected.
 func watchTime(l freshness.Limits) time.Duration {
 	return max(min(l.Lost/3, 20*time.Second).Truncate(time.Second), shortestWatch)
 }
 
-// reconnecting lists and watches, and tries again every second while the API server does not answer.
+// reconnecting lists and watches, and retries every second while the API server does not answer.
 type reconnecting struct {
 	of   toolscache.ListerWatcherWithContext
 	kind string
 	log  logr.Logger
 }
 
-// IsWatchListSemanticsUnSupported reports whether lists are to come as lists and not as streams of events.
+// IsWatchListSemanticsUnSupported reports whether the reflector must list instead of streaming the
+// list as events.
 func (r *reconnecting) IsWatchListSemanticsUnSupported() bool {
 	of, ok := r.of.(interface{ IsWatchListSemanticsUnSupported() bool })
 	return ok && of.IsWatchListSemanticsUnSupported()
@@ -77,14 +80,14 @@ func (r *reconnecting) WatchWithContext(ctx context.Context, options metav1.List
 	return stream, err
 }
 
-// watched lists and watches, and notes what shows that the watch delivers.
+// watched lists and watches, and records the evidence that the watch delivers.
 type watched struct {
 	*reconnecting
 
-	list     toolscache.ListWithContextFunc // as the API server answers, for a look at one object
+	list     toolscache.ListWithContextFunc // without pages, to list one object
 	notes    *freshness.Watch
-	lasts    time.Duration // one connection
-	prompted bool          // a read from the newest version brings the API server to send a bookmark
+	lasts    time.Duration // timeout of one connection
+	prompted bool          // a read of the newest version makes the API server send a bookmark
 	now      func() time.Time
 }
 
@@ -113,15 +116,16 @@ func (w *watched) ListWithContext(ctx context.Context, options metav1.ListOption
 	return list, err
 }
 
-// WatchWithContext implements ListerWatcherWithContext. A watch that begins with all objects may take longer for these than a
-// connection lasts: it ends soon after they are complete, and the next one goes on from there.
+// WatchWithContext implements ListerWatcherWithContext. A watch that begins with all objects may
+// need more time for these than the timeout of a connection. It ends soon after they are complete,
+// and the next connection continues from there.
 func (w *watched) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	streams := options.SendInitialEvents != nil && *options.SendInitialEvents
 	var c *connection
 	err := w.reach(ctx, passing, func() error {
 		lasts := w.lasts
 		if w.notes.Failing() {
-			lasts = shortestWatch // so that it soon shows whether this one delivers
+			lasts = shortestWatch // so that it soon shows whether this connection delivers
 		}
 		if !streams {
 			options.TimeoutSeconds = new(int64(lasts / time.Second))
@@ -153,19 +157,21 @@ func (w *watched) WatchWithContext(ctx context.Context, options metav1.ListOptio
 	return c, nil
 }
 
-// unreachable reports whether an error is none of the API server's own.
+// unreachable reports whether an error is not a response of the API server.
 func unreachable(err error) bool {
 	_, ok := errors.AsType[*apierrors.StatusError](err)
 	return !ok
 }
 
-// passing reports whether the same watch may be accepted a moment later. Of other errors the informer knows what to do.
+// passing reports whether the API server may accept the same watch a moment later. The informer
+// handles other errors.
 func passing(err error) bool {
 	return unreachable(err) || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsUnexpectedServerError(err)
 }
 
-// reach tries until there is no error, or one that does not pass. The first that passes is logged.
+// reach calls try until it succeeds, or fails with an error that is not transient. It logs the
+// first transient error.
 func (r *reconnecting) reach(ctx context.Context, passes func(error) bool, try func() error) error {
 	for tries := 0; ; tries++ {
 		err := try()
@@ -188,7 +194,7 @@ type connection struct {
 	*watched
 
 	inner   watch.Interface
-	within  context.Context //nolint:containedctx // of the connection itself: it ends the stream when the time is over
+	within  context.Context //nolint:containedctx // ends the stream at the timeout
 	cancel  context.CancelFunc
 	silent  *time.Timer // cancels when the connection has lasted too long
 	streams bool        // all objects come first
@@ -197,12 +203,13 @@ type connection struct {
 	out     chan watch.Event
 	stopped chan struct{}
 	newer   atomic.Bool // there is a newer version than the one at which the connection began
-	over    atomic.Bool // we have ended the connection, since its time was over
+	over    atomic.Bool // ended by the operator, streamRest after the last initial object
 }
 
-// confirm reads at which version the API server is. Where that is the one at which the connection began, the watch is up to date.
-// Else the read has brought the API server's own cache to that version, if it was behind: so there is something to tell, and a
-// bookmark comes although nothing of the kind has changed.
+// confirm reads the current resource version of the API server. If that is the version at which the
+// connection began, the watch is up to date. Otherwise the read has brought the API server's watch
+// cache to that version, if it was behind. The watch cache then has a newer version to send, so a
+// bookmark comes although no object of the kind has changed.
 func (c *connection) confirm(from string) {
 	asked := c.now()
 	list, err := c.list(c.within, metav1.ListOptions{Limit: 1})
@@ -243,16 +250,18 @@ func versionOf(e watch.Event) string {
 	return object.GetResourceVersion()
 }
 
-// forward hands the events on, and notes each that was taken.
+// forward forwards the events, and records the delivery of each.
 func (c *connection) forward() {
 	defer close(c.out)
 	defer c.cancel()
 	defer c.silent.Stop()
-	last := "" // version of the last event; a bookmark of another tells more than events do
+	// last is the version of the last event; a bookmark with another version proves more than
+	// events do.
+	last := ""
 	for event := range c.inner.ResultChan() {
 		version := versionOf(event) // before the informer changes the object
 		c.streamed(event)
-		if c.within.Err() != nil && event.Type == watch.Error { // of our own making
+		if c.within.Err() != nil && event.Type == watch.Error { // the operator's own cancellation
 			break
 		}
 		select {
@@ -273,7 +282,7 @@ func (c *connection) forward() {
 	default:
 	}
 	switch {
-	case c.over.Load(): // what it has delivered says enough
+	case c.over.Load(): // the events that it delivered suffice
 	case c.within.Err() == nil && c.now().Sub(c.begun) >= c.lasts-time.Second:
 		c.notes.Ended(c.now())
 	default:
@@ -281,7 +290,8 @@ func (c *connection) forward() {
 	}
 }
 
-// streamed gives a connection that begins with all objects the time for the next of them, and ends it soon after the last.
+// streamed restarts the timer of a connection that begins with all objects at each of them, and
+// ends the connection soon after the last.
 func (c *connection) streamed(event watch.Event) {
 	if !c.streams {
 		return

@@ -11,10 +11,10 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// slowest is how long a browser may take for one step.
+// slowest is the timeout of one step of a browser.
 const slowest = 20 * time.Second
 
-// chromium starts a browser that reaches this machine alone, and ends it with the test.
+// chromium starts a browser that can reach this machine only, and closes it with the test.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
 	programs.Need(t, "chromium")
@@ -27,9 +27,11 @@ func chromium(t *testing.T) context.Context {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 	)
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // root can have none; what it opens is ours
+		// Root cannot have a sandbox; the browser opens the test's own pages only.
+		options = append(options, chromedp.NoSandbox)
 	}
-	// Not the context of the test: that ends before the cleanup, in which the browser is asked to close.
+	// This is not the context of the test, which ends before the cleanup, in which the browser is
+	// asked to close.
 	ctx, kill := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(kill)
 	ctx, _ = chromedp.NewContext(ctx)

@@ -1,4 +1,5 @@
-// Package browser lets tests see the API UI in a real browser: Chromium opens the page, logs in and tries operations out,
-// as a person would, and whatever it complains of fails the test. Its own tests are of the page alone, beside a small server;
-// those of the page beside the operator are in test/e2e.
+// Package browser lets tests use the API UI in a real browser. Chromium opens the page, logs in and
+// tries operations out, as a user would; any error or warning of the browser fails the test. The
+// package's own tests run the page with a small server. Tests of the page with the operator are in
+// test/e2e.
 package browser

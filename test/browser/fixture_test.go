@@ -15,14 +15,14 @@ import (
 //go:embed testdata/openapi.json
 var document []byte
 
-// The one person whom the fixture knows, and the token that they log in for.
+// The one user of the fixture, and the token that a login returns.
 const (
 	person   = "ada"
 	password = "correct horse"
 	issued   = "token-of-ada"
 )
 
-// fixture is a server with the API UI and two operations, and remembers how it was asked for a token.
+// fixture is a server with the API UI and two operations. It records the requests for a token.
 type fixture struct {
 	url string
 
@@ -78,7 +78,8 @@ func (f *fixture) token(w http.ResponseWriter, r *http.Request) {
 	say(w, 200, map[string]any{"access_token": issued, "token_type": "Bearer", "expires_in": 3600})
 }
 
-// known answers whoever shows a credential, in any of the ways that the document tells.
+// known answers a request that presents a credential, in any of the ways that the document
+// describes.
 func (f *fixture) known(w http.ResponseWriter, r *http.Request, status int, body any) {
 	name, secret, _ := r.BasicAuth()
 	switch {

@@ -8,7 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The fields of the dialog in which a person gives a credential, by the kind of scheme.
+// Fields of the dialog in which a user enters a credential, by the kind of scheme.
 const (
 	NameField         = "oauth_username"
 	PasswordField     = "oauth_password"
@@ -20,15 +20,15 @@ const (
 	HeaderField       = "api_key_value"
 )
 
-// Authorize gives a credential, by the name that a scheme has in the document. It returns what the page complains of, and
-// leaves the dialog open.
+// Authorize enters a credential for a scheme of the document. It returns the error that the page
+// shows, and leaves the dialog open.
 func (p *Tab) Authorize(scheme string, fields map[string]string) string {
 	p.t.Helper()
 	p.Dialog()
 	for field, value := range fields {
 		p.enter("#"+field, value)
 	}
-	// Either it is offered to log out again, or something was wrong.
+	// Either the button offers to log out again, or an error is shown.
 	done := part(scheme) + "//*[self::button[.='Logout'] or contains(@class, 'errors')]"
 	p.Do("authorize by "+scheme, chromedp.Click(part(scheme)+"//button[.='Authorize']"), chromedp.WaitVisible(done))
 	if said := Read(p, "how it went", chromedp.TextContent(done)); said != "Logout" {
@@ -37,25 +37,25 @@ func (p *Tab) Authorize(scheme string, fields map[string]string) string {
 	return ""
 }
 
-// LogIn is the password flow. It returns what the page complains of.
+// LogIn logs in by the password flow. It returns the error that the page shows.
 func (p *Tab) LogIn(scheme, name, password string) string {
 	p.t.Helper()
 	return p.Authorize(scheme, map[string]string{NameField: name, PasswordField: password})
 }
 
-// LogOut forgets a credential.
+// LogOut makes the page forget a credential.
 func (p *Tab) LogOut(scheme string) {
 	p.t.Helper()
 	p.Dialog()
 	p.Do("log out", chromedp.Click(part(scheme)+"//button[.='Logout']"), chromedp.WaitVisible(part(scheme)+"//button[.='Authorize']"))
 }
 
-// part is the part of the dialog for a scheme.
+// part returns the path of the part of the dialog for a scheme.
 func part(scheme string) string {
 	return fmt.Sprintf("//div[@class='auth-container'][starts-with(.//h4, %q)]", scheme)
 }
 
-// Dialog opens the dialog, unless it is.
+// Dialog opens the dialog, unless it is open.
 func (p *Tab) Dialog() {
 	p.t.Helper()
 	if !p.has(".modal-ux") {
@@ -63,20 +63,20 @@ func (p *Tab) Dialog() {
 	}
 }
 
-// CloseDialog goes back to the page.
+// CloseDialog closes the dialog.
 func (p *Tab) CloseDialog() {
 	p.t.Helper()
 	p.Do("close the dialog", chromedp.Click(chromedp.CSS(".close-modal")), chromedp.WaitNotPresent(chromedp.CSS(".modal-ux")))
 }
 
-// Answer is what the page shows of one.
+// Answer is a response as the page shows it.
 type Answer struct {
 	Status int
 	Body   string
 }
 
-// Execute tries an operation out, with parameters by their names, and with a body, which is left as the page suggests it if it is
-// empty here.
+// Execute tries an operation out, with parameters by name. An empty body leaves the body as the
+// page suggests it.
 func (p *Tab) Execute(tag, operation string, parameters map[string]string, body string) Answer {
 	p.t.Helper()
 	if p.has(".modal-ux") {
@@ -108,7 +108,7 @@ func (p *Tab) Execute(tag, operation string, parameters map[string]string, body 
 	return Answer{status, Read(p, "the body", chromedp.TextContent(chromedp.CSS(live+".highlight-code code")))}
 }
 
-// enter types over what a field holds.
+// enter replaces the text of a field.
 func (p *Tab) enter(css, value string) {
 	p.t.Helper()
 	p.Do("find "+css, chromedp.WaitVisible(chromedp.CSS(css)))
@@ -116,7 +116,7 @@ func (p *Tab) enter(css, value string) {
 	p.Do("enter "+css, chromedp.SendKeys(chromedp.CSS(css), value))
 }
 
-// has tells whether there is something on the page now.
+// has reports whether the page has an element now.
 func (p *Tab) has(css string) bool {
 	p.t.Helper()
 	return Read(p, css, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q) !== null", css)))

@@ -20,18 +20,18 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Tab is a page that a browser shows, with all that it asked for and complained of.
+// Tab is a page in a browser, with the requests that it made and the errors that it caused.
 type Tab struct {
 	t   *testing.T
 	ctx context.Context
 
 	mu       sync.Mutex
-	origins  []string // that it asked for anything
-	refusals []string // answers that say no, as "400 /path"
-	troubles []string // errors, warnings, and breaches of the content security policy
+	origins  []string // of all requests
+	refusals []string // responses of 400 and above, as "400 /path"
+	troubles []string // errors, warnings, and violations of the content security policy
 }
 
-// Open has a browser show a page. Its Swagger UI has read the document when it returns.
+// Open shows a page in a browser. When it returns, Swagger UI has loaded the document.
 func Open(t *testing.T, address string) *Tab {
 	t.Helper()
 	p := &Tab{t: t, ctx: chromium(t)}
@@ -48,7 +48,7 @@ func Open(t *testing.T, address string) *Tab {
 	return p
 }
 
-// Do takes a person's next step.
+// Do performs the next step of a user.
 func (p *Tab) Do(step string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, expire := context.WithTimeout(p.ctx, slowest)
@@ -58,7 +58,7 @@ func (p *Tab) Do(step string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Read is what an action finds on the page.
+// Read returns the result of an action on the page.
 func Read[T any](p *Tab, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
 	ctx, expire := context.WithTimeout(p.ctx, slowest)
@@ -77,7 +77,7 @@ func (p *Tab) stuck(step string, err error) {
 	p.t.Fatalf("%s: %v; troubles: %q, refusals: %q", step, err, p.troubles, p.refusals)
 }
 
-// watch notes what happens on the page, before the step that brings it about returns.
+// watch records what happens on the page, before the step that causes it returns.
 func (p *Tab) watch(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +99,8 @@ func (p *Tab) watch(event any) {
 	case *runtime.EventExceptionThrown:
 		p.complain("exception", e.ExceptionDetails)
 	case *log.EventEntryAdded:
-		if e.Entry.Source != "network" && e.Entry.Level != "verbose" { // refusals, and advice on forms
+		// Network entries are refusals, verbose entries advice on forms.
+		if e.Entry.Source != "network" && e.Entry.Level != "verbose" {
 			p.complain("log", e.Entry)
 		}
 	case *audits.EventIssueAdded:
@@ -117,8 +118,9 @@ func (p *Tab) complain(of string, what any) {
 	p.troubles = append(p.troubles, of+": "+string(text))
 }
 
-// MustBeQuiet fails the test if the page complained of anything, asked another origin than its own, was refused anything
-// but what is expected, or keeps something that outlives it.
+// MustBeQuiet fails the test if the page caused an error or warning, or made a request to another
+// origin. It also fails the test if the page got other refusals than expected, or stored anything
+// that outlives it.
 func (p *Tab) MustBeQuiet(refusals ...string) {
 	p.t.Helper()
 	at := Read(p, "where it is", chromedp.Location())
@@ -141,7 +143,7 @@ func (p *Tab) MustBeQuiet(refusals ...string) {
 	}
 }
 
-// Picture saves what a person sees, where the environment says so.
+// Picture saves a screenshot, if the environment names a folder for it.
 func (p *Tab) Picture(name string) {
 	p.t.Helper()
 	folder := os.Getenv("APPTOKEN_TEST_SCREENSHOTS")

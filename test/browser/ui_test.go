@@ -123,7 +123,7 @@ func mustBe(t *testing.T, a browser.Answer, status int, body map[string]any) {
 	}
 }
 
-// mustHaveBeenAsked takes the first request for a token out of those that there were.
+// mustHaveBeenAsked asserts the first recorded request for a token, and removes it from the record.
 func (f *fixture) mustHaveBeenAsked(t *testing.T, authorization string, form url.Values) {
 	t.Helper()
 	f.mu.Lock()

@@ -1,7 +1,8 @@
-// Package cluster starts a real kube-apiserver and etcd on loopback, with the kinds installed, for tests, for the
-// benchmark and for the story that "make run" tells.
+// Package cluster starts a real kube-apiserver and etcd on loopback, with the kinds installed.
+// Tests, the benchmark and the demo of "make run" use it.
 //
-// The programs are those of KUBEBUILDER_ASSETS; the Makefile sets it to what hack/controlplane/controlplane.sh found.
+// The programs are those of KUBEBUILDER_ASSETS. The Makefile sets it to the folder that
+// hack/controlplane/controlplane.sh prints.
 package cluster
 
 import (
@@ -16,15 +17,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// Cluster is a control plane that runs.
+// Cluster is a running control plane.
 type Cluster struct {
-	// Admin may do everything.
+	// Admin has every right.
 	Admin *rest.Config
 	env   *envtest.Environment
 }
 
-// Root is the folder of the module: CRDs and samples are found below it. A program that does not know where its source was, since
-// that was trimmed away, is run in it.
+// Root returns the folder of the module, which holds CRDs and samples. A program that was built
+// with -trimpath does not know where its source was, and must run in that folder.
 func Root() string {
 	_, here, _, _ := runtime.Caller(0)
 	if !filepath.IsAbs(here) {
@@ -36,7 +37,7 @@ func Root() string {
 // Option changes how a control plane is started.
 type Option func(*envtest.Environment) error
 
-// kubeconfig is a file that leads to a server, with no credential.
+// kubeconfig returns a kubeconfig file of a server, without a credential.
 func kubeconfig(server string, ca []byte) []byte {
 	return fmt.Appendf(nil, `apiVersion: v1
 kind: Config
@@ -50,11 +51,12 @@ current-context: apptoken
 `, server, base64.StdEncoding.EncodeToString(ca))
 }
 
-// Nobody is the content of a kubeconfig file with no right at all, for somebody who has a token.
+// Nobody returns a kubeconfig file without a credential, for a user who has a token.
 func (c *Cluster) Nobody() []byte { return kubeconfig(c.Admin.Host, c.Admin.CAData) }
 
-// AskAboutTokens has the API server ask a webhook about bearer tokens that are not its own, and remember a success for
-// a second on top of the ten that it always does. The file that names the webhook is written into the folder.
+// AskAboutTokens makes the API server ask a webhook about bearer tokens that are not its own. It
+// caches a success for a second, in addition to the ten seconds that it always does. The file that
+// names the webhook is written into the folder.
 func AskAboutTokens(url, folder string) Option {
 	return func(env *envtest.Environment) error {
 		file := filepath.Join(folder, "tokenreview.conf")
@@ -66,13 +68,14 @@ func AskAboutTokens(url, folder string) Option {
 	}
 }
 
-// Bare leaves the kinds out: it is a cluster before anybody installed anything.
+// Bare omits the kinds: the cluster is as it was before any installation.
 func Bare(env *envtest.Environment) error {
 	env.CRDDirectoryPaths = nil
 	return nil
 }
 
-// Start starts a control plane on free ports and installs the kinds from config/crd. It is ready when Start returns.
+// Start starts a control plane on free ports and installs the kinds from config/crd. It is ready
+// when Start returns.
 func Start(options ...Option) (*Cluster, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, errors.New("KUBEBUILDER_ASSETS is not set: use the Makefile, or export KUBEBUILDER_ASSETS=$(make -s controlplane | tail -n 1)")
@@ -90,7 +93,7 @@ func Start(options ...Option) (*Cluster, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd: %w", err), env.Stop())
 	}
-	admin.QPS = -1 // the API server's own fairness bounds us
+	admin.QPS = -1 // the API server's priority and fairness limits the client
 	return &Cluster{Admin: admin, env: env}, nil
 }
 
@@ -99,7 +102,7 @@ func (c *Cluster) Stop() error {
 	return c.env.Stop()
 }
 
-// Kubeconfig is the content of a kubeconfig file with every right.
+// Kubeconfig returns a kubeconfig file with every right.
 func (c *Cluster) Kubeconfig() ([]byte, error) {
 	user, err := c.env.AddUser(envtest.User{Name: "apptoken-admin", Groups: []string{"system:masters"}}, nil)
 	if err != nil {

@@ -1,2 +1,3 @@
-// Package docs holds the tests of the documentation: what it shows is accepted, what it names exists, and what exists is named.
+// Package docs holds the tests of the documentation: the examples are accepted, the names in it
+// exist, and flags, metrics, reasons and fields are documented.
 package docs

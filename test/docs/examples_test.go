@@ -23,7 +23,7 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// documents are those of a block that Kubernetes knows a kind of.
+// documents returns the documents in a block whose kind is in the operator's scheme.
 func documents(t *testing.T, where, block string) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured

@@ -53,7 +53,7 @@ func TestEveryRelativeLinkLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// anchors are those that the headings of a page have.
+// anchors returns the anchors of the headings of a page.
 func anchors(t *testing.T, path string) []string {
 	t.Helper()
 	var all []string
@@ -113,7 +113,7 @@ func TestTheFlagsAreThoseOfHelp(t *testing.T) {
 		}
 		want[m[1]] = strings.Trim(m[4], `"`) + " | " + m[3]
 		if m[2] == "" {
-			want[m[1]] = "false | " + m[3] // the default of a switch is not shown
+			want[m[1]] = "false | " + m[3] // the default of a boolean flag is not shown
 		}
 	}
 	got := map[string]string{}
@@ -211,7 +211,7 @@ func TestEveryTableHasTheColumnsOfItsKind(t *testing.T) {
 	}
 }
 
-// version is what we read of a kind's definition.
+// version holds the parts of a CRD version that the tests read.
 type version struct {
 	AdditionalPrinterColumns []struct {
 		Name     string `json:"name"`
@@ -242,7 +242,7 @@ func versionOf(t *testing.T, plural string) version {
 	return crd.Spec.Versions[0]
 }
 
-// columns are the headers of kubectl get, with and without -o wide, and the kind of each.
+// columns returns the headers of kubectl get, with and without -o wide, and the kind of each.
 func columns(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

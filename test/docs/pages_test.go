@@ -11,13 +11,13 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// page is a file that users read.
+// page is a Markdown file of the documentation.
 type page struct {
 	path string // from the root of the module
 	text string
 }
 
-// pages are README.md and everything below docs/.
+// pages returns README.md and everything below docs/.
 func pages(t *testing.T) []page {
 	t.Helper()
 	all := []page{{"README.md", file(t, "README.md")}}
@@ -35,7 +35,7 @@ func pages(t *testing.T) []page {
 	return all
 }
 
-// below are the pages of one folder together.
+// below returns the text of all pages of one folder.
 func below(t *testing.T, folder string) string {
 	t.Helper()
 	var text strings.Builder
@@ -47,7 +47,7 @@ func below(t *testing.T, folder string) string {
 	return text.String()
 }
 
-// file is the content of a file of the module.
+// file returns the content of a file of the module.
 func file(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(cluster.Root(), path))
@@ -59,7 +59,7 @@ func file(t *testing.T, path string) string {
 
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-// blocks are the fenced blocks of a page in a language.
+// blocks returns the fenced blocks of a page in a language.
 func (p page) blocks(language string) []string {
 	var found []string
 	for _, m := range fence.FindAllStringSubmatch(p.text, -1) {
@@ -70,5 +70,5 @@ func (p page) blocks(language string) []string {
 	return found
 }
 
-// prose is a page without its fenced blocks.
+// prose returns the page without its fenced blocks.
 func (p page) prose() string { return fence.ReplaceAllString(p.text, "") }

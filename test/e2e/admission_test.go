@@ -25,20 +25,21 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// admissionPolicy is in every message of a refusal by config/policy.
+// admissionPolicy is in every message of a rejection by config/policy.
 const admissionPolicy = "ValidatingAdmissionPolicy 'apptoken-operator-"
 
-// isPolicyRefusal reports whether a rule of config/policy refused a write, as opposed to a rule that failed.
+// isPolicyRefusal reports whether a rule of config/policy rejected a write, as opposed to a rule
+// that failed.
 func isPolicyRefusal(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), admissionPolicy) && !strings.Contains(err.Error(), "resulted in error")
 }
 
-// hasPolicyRefusal reports whether an answer of the API server is such a refusal.
+// hasPolicyRefusal reports whether a response of the API server is such a rejection.
 func hasPolicyRefusal(answer *http.Response, body []byte) bool {
 	return answer.StatusCode == http.StatusForbidden && bytes.Contains(body, []byte(admissionPolicy))
 }
 
-// noPolicyRefusals lists the writes of the operators that a policy refused. There must be none.
+// noPolicyRefusals returns the writes of the operators that a policy rejected. There must be none.
 func noPolicyRefusals(context.Context) ([]string, error) {
 	var problems []string
 	for _, r := range sent.since(0, func(r request) bool { return r.byPolicy }) {
@@ -47,7 +48,8 @@ func noPolicyRefusals(context.Context) ([]string, error) {
 	return problems, nil
 }
 
-// omnipotent returns a client with the operator's name and every right, so that only policies stand in its way.
+// omnipotent returns a client with the operator's user name and every right, so that only policies
+// limit it.
 func omnipotent() (client.Client, error) {
 	to := rest.CopyConfig(plane.Admin)
 	to.Impersonate = rest.ImpersonationConfig{
@@ -56,7 +58,8 @@ func omnipotent() (client.Client, error) {
 	return client.New(to, client.Options{Scheme: app.Scheme()})
 }
 
-// policiesHold waits until the API server enforces config/policy, which it does a moment after it has accepted it.
+// policiesHold waits until the API server enforces config/policy, which it does a moment after it
+// has accepted it.
 func policiesHold(ctx context.Context) error {
 	c, err := omnipotent()
 	if err != nil {
@@ -86,7 +89,7 @@ func policiesHold(ctx context.Context) error {
 	return nil
 }
 
-// thief returns a client that holds the credential of the operator's service account.
+// thief returns a client with the credential of the operator's service account.
 func (w *tenant) thief() client.Client {
 	w.Helper()
 	var of authenticationv1.TokenRequest
@@ -100,14 +103,15 @@ func (w *tenant) thief() client.Client {
 	return c
 }
 
-// takeover is a write that would give a thief of the operator's credential more than the operator needs.
+// takeover is a write that would give a thief of the operator's credential more than the operator
+// needs.
 type takeover struct {
 	sentence string
 	write    func(ctx context.Context, c client.Client) error
 }
 
-// refuses tries each takeover with the operator's own credential, and with every right of RBAC beside: then only the
-// policy is left.
+// refuses asserts that each takeover is rejected. It tries with the operator's own credential, and
+// with every right of RBAC: then only the policy is left.
 func (w *tenant) refuses(all []takeover) {
 	w.Helper()
 	own := w.thief()
@@ -139,7 +143,7 @@ func deletes(o client.Object) func(context.Context, client.Client) error {
 	}
 }
 
-// updates returns a write that changes an object as it is then.
+// updates returns a write that reads an object, changes it and updates it.
 func updates[T client.Object](o T, change func(T)) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		// Another test may change or delete the object meanwhile.
@@ -168,7 +172,8 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	w := aTenant(t)
 	k, scope := w.counter(), desk.Scope{Client: w.name}
 
-	// A declared token: restarts, a rotation of each kind, a new name of the Secret, a Secret that is offered, the end.
+	// A declared token: restarts, each way of rotation, a new name of the Secret, an offered
+	// Secret, the end.
 	var targets []string
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
 		w.workload(kind, "reader")
@@ -203,11 +208,11 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	w.must(admin.Delete(t.Context(), w.manifest("indexer", `{}`)))
 	w.gone("indexer")
 
-	// A label that the Client does not allow any more is taken off a Secret whose marks somebody has removed.
+	// A label that the Client no longer allows is removed from a Secret that has lost its marks.
 	w.editClient(`{tokens: {allowedSecretMetadata: [argoproj.io/x]}}`)
 	w.declare("labelled", `{secret: {labels: {argoproj.io/x: a}}}`)
 	w.ready("labelled")
-	w.edit("labelled", `{state: Suspended}`) // else the Secret is rendered anew
+	w.edit("labelled", `{state: Suspended}`) // otherwise the Secret is rendered anew
 	w.refused("labelled", v1alpha1.ReasonSuspended)
 	unmarked := w.secret("labelled")
 	delete(unmarked.Labels, v1alpha1.LabelToken)
@@ -219,7 +224,7 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 		return now["argoproj.io/x"] == "" && now[v1alpha1.LabelToken] == "labelled"
 	})
 
-	// A token that is delivered in responses: made, changed, rotated, cloned, revoked.
+	// A token delivered in responses: created, changed, rotated, cloned, revoked.
 	_, err = k.Create(t.Context(), root, scope, desk.Wanted{Name: "ci", Roles: []string{"primary"}, Lifetime: time.Hour})
 	w.must(err)
 	_, err = k.Change(t.Context(), root, scope, "ci", desk.Change{Roles: &[]string{"writer"}})
@@ -231,7 +236,7 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	w.must(k.Revoke(t.Context(), scope, "ci"))
 	w.must(k.Revoke(t.Context(), scope, "ci-clone"))
 
-	// A user: a login, a token of the user's own, the end of all.
+	// A user: a login, a token of the user's own, the deletion of the user.
 	p := w.person("alice")
 	p.logsIn()
 	_, err = k.Create(t.Context(), root, desk.Scope{User: p.user}, desk.Wanted{Name: "own"})

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// bearing is a kubectl that has nothing but a token.
+// bearing returns a kubectl whose only credential is a token.
 func (w *tenant) bearing(text string) func(ctx context.Context, args ...string) (string, error) {
 	w.Helper()
 	bare := filepath.Join(w.TempDir(), "kubeconfig")
@@ -51,7 +51,8 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 			t.Errorf("whoami does not say %s:\n%s", want, who)
 		}
 	}
-	w.eventually("it may read pods", func(ctx context.Context) bool { // once the API server has heard of the binding
+	// The API server has to observe the binding first.
+	w.eventually("it may read pods", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err == nil && strings.Contains(said, "No resources found")
 	})
@@ -74,7 +75,8 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 	t.Logf("the API server took it for %s after its revocation: it remembers for ten seconds, whatever we answer", time.Since(began).Round(time.Second))
 }
 
-func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) { // it does not say where it came from
+// An API server does not pass on the address of its client.
+func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{roles: [primary], sourceRanges: ["127.0.0.0/8"]}`)
 	w.ready("indexer")

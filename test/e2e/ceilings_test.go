@@ -7,7 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// neighbours are two tenants: what the first refers to exists in the namespace of the second alone.
+// neighbours returns two tenants. The objects that the first refers to exist only in the namespace
+// of the second.
 func neighbours(t *testing.T) (mine, theirs *tenant) {
 	t.Helper()
 	mine = aTenant(t)
@@ -19,7 +20,7 @@ func TestAClientOfSomebodyElseIsNotSpokenFor(t *testing.T) { // clientRef [3.6] 
 	mine.declare("indexer", `{clientRef: {name: `+theirs.name+`}}`)
 	mine.refused("indexer", v1alpha1.ReasonNamespaceNotGranted)
 	mine.nothingMinted("indexer")
-	// Nor by a token that was issued, and is then pointed at them.
+	// The same holds for a token that was issued, and then refers to the foreign client.
 	mine.edit("indexer", `{clientRef: {name: `+mine.name+`}}`)
 	d := mine.current("indexer")
 	mine.edit("indexer", `{clientRef: {name: `+theirs.name+`}}`)

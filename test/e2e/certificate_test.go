@@ -19,7 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// mount keeps files as a Secret has them, all changed at once, as the kubelet does with a volume.
+// mount keeps files in step with a Secret, and replaces all of them at once, as the kubelet does
+// with a volume.
 func mount(ctx context.Context, key types.NamespacedName, at string) error {
 	var shown string
 	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
@@ -69,14 +70,15 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 	}()
 
 	o := options()
-	o.Namespaces = []string{w.name} // it is one beside that which the other tests share
+	o.Namespaces = []string{w.name} // it runs beside the operator that the other tests share
 	o.Doors.PlainHTTP, o.Doors.Secret = false, key.Name
 	o.Doors.CertFile, o.Doors.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	op, err := begin(o)
 	w.must(err)
 	defer func() { w.must(op.halt()) }()
 
-	// served says which certificate is served, to somebody who trusts the CA of the Secret and knows the Service's name.
+	// served returns the certificate that is served to a client that trusts the CA of the Secret
+	// and calls the Service by its name.
 	served := func(ctx context.Context) (ca, leaf []byte, ok bool) {
 		var s corev1.Secret
 		if admin.Get(ctx, key, &s) != nil || len(s.Data["ca.crt"]) == 0 || op.Doors["bind-address"].Addr() == nil {

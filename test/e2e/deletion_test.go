@@ -82,7 +82,8 @@ func reason(want string) func(*v1alpha1.ApplicationToken) bool {
 	return func(at *v1alpha1.ApplicationToken) bool { return condition(at, v1alpha1.ConditionReady).Reason == want }
 }
 
-// collect is the part of the garbage collector that is missing here: it takes its own finalizers off what is deleted.
+// collect stands in for the garbage collector, which does not run here: it removes its finalizers
+// from a deleted object.
 func (w *tenant) collect() {
 	w.Helper()
 	w.eventually("deletion is past the garbage collector", func(ctx context.Context) bool {
@@ -147,7 +148,7 @@ func TestANamespaceWithTokensInItGoes(t *testing.T) { // [row 24]
 	}
 }
 
-// finalize is what the namespace controller does once it has found a namespace empty.
+// finalize finalizes the namespace, as the namespace controller does once the namespace is empty.
 func (w *tenant) finalize() {
 	w.Helper()
 	cs, err := kubernetes.NewForConfig(plane.Admin)
@@ -175,7 +176,8 @@ func TestAFinalizerTakenAwayByForceLeavesNothingAlive(t *testing.T) { // [3.3]
 	w.version("indexer", 2)
 	second := w.current("indexer")
 	at := w.ready("indexer")
-	// The operator may see it in time and put the finalizer back; both ways nothing may stay.
+	// The operator may observe it in time and add the finalizer again; in both cases nothing may be
+	// left.
 	w.must(admin.Patch(t.Context(), at, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
 	w.must(admin.Delete(t.Context(), at))
 	w.eventually("its records are swept", func(context.Context) bool { return len(w.records("indexer")) == 0 })
@@ -212,7 +214,8 @@ func TestANamesakeNeverInherits(t *testing.T) { // [3.3] [3.6]
 		t.Errorf("the namesake has %d records; the token of its predecessor is accepted: %t", len(records), w.accepted(d))
 	}
 
-	// Nor where only the Secret of the one before is left, since nobody collects garbage here.
+	// The same holds if only the Secret of the predecessor is left, since no garbage collector runs
+	// here.
 	old := w.secret("indexer")
 	w.kubectl("delete", "at", "indexer")
 	w.gone("indexer", now)

@@ -15,10 +15,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// root is a caller that may make, change and be shown every token.
+// root is a caller that may create, change and reveal every token.
 var root = desk.Caller{ID: "root", Subject: "root", Escalates: true}
 
-// counter is the desk of a second replica, with the operator's rights, over the caches of the first.
+// counter returns the management service of a second replica, with the operator's rights, on the
+// caches of the first.
 func (w *tenant) counter() *controllers.Desk {
 	mgr := w.op.Manager
 	return &controllers.Desk{

@@ -22,16 +22,18 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// fence is a block of a page, in a language.
+// fence matches a fenced block of a page, with its language.
 var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-// exchange is what a page has its readers paste, and what it says is printed then.
+// exchange is a command that a page tells its readers to paste, and the output that the page shows
+// for it.
 type exchange struct {
 	line             int // of the page
 	command, printed string
 }
 
-// dialect reads a page about a login protocol: its exchanges, and the objects that it declares.
+// dialect reads a page about a login protocol, and returns its exchanges and the objects that it
+// declares.
 func dialect(t *testing.T, page string) (exchanges []exchange, objects string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "dialects", page))
@@ -58,10 +60,10 @@ func dialect(t *testing.T, page string) (exchanges []exchange, objects string) {
 	return exchanges, objects
 }
 
-// varies is how the pages write what differs each time: text without quotes, within a line.
+// varies is how the pages write a part that differs each time: text without quotes, within a line.
 const varies = "…"
 
-// shape is what is printed, as a page writes it.
+// shape returns the pattern of an output that a page shows.
 func shape(printed string) *regexp.Regexp {
 	var all []string
 	for line := range strings.Lines(printed) {
@@ -74,10 +76,10 @@ func shape(printed string) *regexp.Regexp {
 	return regexp.MustCompile(`^` + strings.Join(all, "") + `$`)
 }
 
-// reader is somebody who pastes what a page says into a shell.
+// reader is a user who pastes the commands of a page into a shell.
 type reader struct{ url, ca, password string }
 
-// first is the block with which each page begins, and with what the test replaces what is in it.
+// first returns the first block of a page, with its example values replaced by those of the test.
 func (r reader) first(t *testing.T, command string) string {
 	t.Helper()
 	for was, is := range map[string]string{
@@ -92,7 +94,7 @@ func (r reader) first(t *testing.T, command string) string {
 	return command
 }
 
-// paste runs what a page says, all in one shell, and returns what each block has printed.
+// paste runs the commands of a page in one shell, and returns the output of each block.
 func (r reader) paste(t *testing.T, exchanges []exchange) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -130,10 +132,10 @@ func (r reader) paste(t *testing.T, exchanges []exchange) []string {
 	return printed[:at+1]
 }
 
-// sessionID is that of a session, in the answer that gives it.
+// sessionID matches the id of a session, in the response that issues it.
 var sessionID = regexp.MustCompile(`"session": ?"([^"]+)"`)
 
-// noteSecrets has every credential that somebody was given looked for in hindsight.
+// noteSecrets adds every credential in a response to the plaintexts that the leak check looks for.
 func noteSecrets(said []byte) {
 	for tok := range token.Find(said) {
 		plaintexts.mark(tok.Reveal())
@@ -143,7 +145,8 @@ func noteSecrets(said []byte) {
 	}
 }
 
-// overTLS is an operator of the test's own, in front of which no gateway stands, and its certificate.
+// overTLS starts an operator of the test's own that serves TLS behind no gateway, and returns its
+// URL and certificate.
 func overTLS(t *testing.T) (op *operator, url, ca string) {
 	t.Helper()
 	o := options()
@@ -153,7 +156,7 @@ func overTLS(t *testing.T) (op *operator, url, ca string) {
 	return op, "https://" + listening(t, op), o.Doors.CertFile
 }
 
-// listening waits until an operator is open to logins, and says where.
+// listening waits until an operator serves logins, and returns its address.
 func listening(t *testing.T, op *operator) string {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
@@ -165,8 +168,8 @@ func listening(t *testing.T, op *operator) string {
 	return op.Doors["bind-address"].Addr().String()
 }
 
-// What the pages about login protocols say is what happens: their lines are pasted into a shell, and what is printed is
-// what they show.
+// The pages about login protocols are true: the test pastes their commands into a shell, and they
+// print the output that the pages show.
 func TestWhatThePagesAboutLoginsSayIsWhatHappens(t *testing.T) {
 	programs.Need(t, "bash", "curl", "jq")
 	_, url, ca := overTLS(t)
@@ -184,7 +187,7 @@ func TestWhatThePagesAboutLoginsSayIsWhatHappens(t *testing.T) {
 	}
 }
 
-// declare makes what a page declares, and the password of the one user in it.
+// declare creates the objects that a page declares, and the password of its one user.
 func declare(t *testing.T, page, password string) {
 	t.Helper()
 	_, objects := dialect(t, page)
@@ -202,7 +205,7 @@ func declare(t *testing.T, page, password string) {
 	if err := admin.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // no test is to find somebody whom it did not make
+	t.Cleanup(func() { // no test is to find a user of another test
 		ctx := context.WithoutCancel(t.Context())
 		if said, err := kubectl(ctx, "delete", "--timeout=1m", "-f", file); err != nil {
 			t.Errorf("%v: %s", err, said)

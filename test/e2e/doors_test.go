@@ -18,14 +18,14 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// answer is what a door says, read to its end.
+// answer is a response of an endpoint, read to its end.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// knock sends a request to the door of a flag.
+// knock sends a request to the listener of a flag.
 func (w *tenant) knock(ctx context.Context, flag, method, path string, header http.Header, body string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+w.op.Doors[flag].Addr().String()+path, strings.NewReader(body))
 	if err != nil {
@@ -41,7 +41,8 @@ func (w *tenant) knock(ctx context.Context, flag, method, path string, header ht
 	return answer{res.StatusCode, res.Header, string(text)}, err
 }
 
-// passes asks as a gateway does about a request that presents a token and comes from an address.
+// passes calls /verify as a gateway does, for a request that presents a token and comes from an
+// address.
 func (w *tenant) passes(text, query, from string) answer {
 	w.Helper()
 	header := http.Header{"Authorization": {"Bearer " + text}, "X-Forwarded-For": {from}}
@@ -50,7 +51,7 @@ func (w *tenant) passes(text, query, from string) answer {
 	return a
 }
 
-// post sends a form to a door of OAuth, by the holder of a token.
+// post sends a form to an OAuth endpoint, authenticated by a token if there is one.
 func (w *tenant) post(path, by, text string) answer {
 	w.Helper()
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
@@ -62,7 +63,7 @@ func (w *tenant) post(path, by, text string) answer {
 	return a
 }
 
-// text is the token in a Secret, as a workload reads it.
+// text returns the token in a Secret, as a workload reads it.
 func (w *tenant) text(name string) string {
 	w.Helper()
 	return string(w.secret(name).Data["token"])
@@ -150,7 +151,8 @@ func TestWhatIsTakenAwayIsRefusedAtTheDoors(t *testing.T) { // [3.7] [row 2]
 	}
 }
 
-// Usage-gated retirement turns on what the doors see, and on nothing that anybody writes by hand.
+// Usage-gated retirement depends on the uses that the endpoints observe, and on nothing that a user
+// writes by hand.
 func TestAPredecessorStaysWhileTheDoorsSeeItAndGoesAfterwards(t *testing.T) {
 	w := aTenant(t)
 	const quiet = 12 * time.Second

@@ -15,21 +15,21 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// replica is an elected operator behind a valve of its own.
+// replica is an operator with leader election behind a valve of its own.
 type replica struct {
 	*operator
 	way    *valve
 	health string
 }
 
-// replicaSet is the replicas of one operator, and a tenant with a token of theirs.
+// replicaSet is the replicas of one operator, with a tenant and its token.
 type replicaSet struct {
 	*tenant
 	all  []replica
 	text string
 }
 
-// startReplicas starts replicas, and returns them once all serve and one leads.
+// startReplicas starts n replicas, and returns them once all serve and one leads.
 func startReplicas(t *testing.T, n int) *replicaSet {
 	t.Helper()
 	if common.op != nil {
@@ -48,7 +48,7 @@ func startReplicas(t *testing.T, n int) *replicaSet {
 	return r
 }
 
-// cut takes the API server away from replicas, or brings it back.
+// cut makes the API server unreachable for replicas, or reachable again.
 func (r *replicaSet) cut(down bool, which ...replica) {
 	for _, one := range which {
 		one.way.set(down)
@@ -77,7 +77,7 @@ func (r *replicaSet) leaders() (n int) {
 	return n
 }
 
-// unserved returns what a replica that does not accept the token answers; "" if all of them accept it.
+// unserved returns why a replica does not accept the token; "" if all replicas accept it.
 func (r *replicaSet) unserved(ctx context.Context) string {
 	for i, one := range r.all {
 		if len(one.done) > 0 {
@@ -93,13 +93,14 @@ func (r *replicaSet) unserved(ctx context.Context) string {
 	return ""
 }
 
-// serving waits until something holds. Meanwhile every replica serves, and no two of them lead.
+// serving waits until a condition holds. Meanwhile it asserts that every replica serves, and that
+// no two of them lead.
 func (r *replicaSet) serving(sentence string, holds func(context.Context) bool) {
 	r.Helper()
 	r.servingWithin(patience, sentence, holds)
 }
 
-// servingWithin is serving, with a limit of its own.
+// servingWithin is serving with a limit of its own.
 func (r *replicaSet) servingWithin(limit time.Duration, sentence string, holds func(context.Context) bool) {
 	r.Helper()
 	r.within(limit, sentence, func(ctx context.Context) bool {
@@ -113,7 +114,7 @@ func (r *replicaSet) servingWithin(limit time.Duration, sentence string, holds f
 	})
 }
 
-// lease reads the Lease.
+// lease returns the Lease.
 func (r *replicaSet) lease(ctx context.Context) *coordinationv1.Lease {
 	r.Helper()
 	var lease coordinationv1.Lease
@@ -134,7 +135,7 @@ func (r *replicaSet) rotates(trigger string, version int64) {
 	r.serving("one replica leads", func(context.Context) bool { return r.leaders() == 1 })
 }
 
-// Losing the Lease stops reconciling and nothing else, however long the API server is away.
+// Losing the Lease stops reconciling and nothing else, however long the API server is unavailable.
 func TestElection_OutageServesOnEveryReplica(t *testing.T) {
 	for n, outage := range map[int]time.Duration{1: 15 * time.Second, 2: 2 * time.Minute, 3: 2 * time.Minute} {
 		t.Run(fmt.Sprintf("%d replicas", n), func(t *testing.T) {
@@ -151,7 +152,8 @@ func TestElection_OutageServesOnEveryReplica(t *testing.T) {
 	}
 }
 
-// A leader that cannot reach the API server stops before another replica leads, and competes again once it can.
+// A leader that cannot reach the API server stops before another replica leads, and competes again
+// once it can.
 func TestElection_PartitionedLeaderStopsFirst(t *testing.T) {
 	r := startReplicas(t, 2)
 	for round, trigger := range []string{"b", "c"} {
@@ -163,12 +165,12 @@ func TestElection_PartitionedLeaderStopsFirst(t *testing.T) {
 	}
 }
 
-// A replica that is told to stop ends in order also where it cannot reach the API server.
+// A replica that is stopped ends in order even if it cannot reach the API server.
 func TestElection_StopsInOutage(t *testing.T) {
 	r := startReplicas(t, 2)
 	first := r.leader()
 	r.cut(true, r.all...)
-	r.must(first.halt()) // as it leads, or has lost the Lease just now
+	r.must(first.halt()) // while it leads, or just after it has lost the Lease
 	r.eventually("no replica leads", func(context.Context) bool { return r.leaders() == 0 })
 	for _, one := range r.all {
 		r.must(one.halt())

@@ -19,7 +19,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// freePort is an address that nobody listens on.
+// freePort returns a loopback address on which nothing listens.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -138,7 +138,7 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	w.must(op.halt())
 }
 
-// scrape makes a service account of a name, and gets /metrics with its credential.
+// scrape creates a service account, and returns the status of /metrics with its credential.
 func (w *tenant) scrape(name string) int {
 	w.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}}
@@ -151,7 +151,7 @@ func (w *tenant) scrape(name string) int {
 	req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "https://127.0.0.1:"+port+"/metrics", nil)
 	w.must(err)
 	req.Header.Set("Authorization", "Bearer "+of.Status.Token)
-	// An operator without a certificate makes one that nobody can check.
+	// An operator without a certificate creates one that no client can verify.
 	unchecked := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer unchecked.CloseIdleConnections()
 	answer, err := unchecked.Do(req)

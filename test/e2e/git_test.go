@@ -21,7 +21,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// manifestFile is what a team keeps in Git.
+// manifestFile is a manifest as a team keeps it in Git.
 const manifestFile = `
 apiVersion: apptoken.dev/v1alpha1
 kind: ApplicationToken
@@ -108,7 +108,7 @@ func TestWhatTheOperatorFindsAtItsStartItLeavesAsItIs(t *testing.T) { // [row 23
 	before := w.ready("steady")
 	w.must(op.halt())
 
-	// Meanwhile, nobody watches.
+	// No operator runs meanwhile.
 	w.edit("triggered", `{rotation: {trigger: "2"}}`)
 	w.must(admin.Delete(t.Context(), w.secret("robbed")))
 	w.must(admin.Delete(t.Context(), w.manifest("deleted", `{}`)))
@@ -131,7 +131,7 @@ func TestWhatTheOperatorFindsAtItsStartItLeavesAsItIs(t *testing.T) { // [row 23
 	w.must(w.op.halt())
 }
 
-// start starts an operator of the test's own. Such tests come first, and one after the other.
+// start starts an operator of the test's own. Such tests run first, and one after the other.
 func start(t *testing.T, o app.Options) *operator {
 	t.Helper()
 	if common.op != nil {
@@ -163,7 +163,9 @@ func TestARestoreFromABackupBringsTheSameTokenBack(t *testing.T) { // [row 23]
 			w.get("indexer", &at)
 			secret, records := w.secret("indexer"), w.records("indexer")
 
-			// Backups are older than the moment, which is how the sweep tells them from litter.
+			// A record that is created seconds after its issue comes from a backup. Garbage
+			// collection then waits for its owner; it deletes a new record without an owner at
+			// once.
 			w.eventually("the backup has aged", func(context.Context) bool { return time.Since(records[0].Spec.IssuedAt.Time) > 4*time.Second })
 			w.must(admin.Delete(t.Context(), &at))
 			w.eventually("the disaster is complete", func(context.Context) bool {
@@ -189,7 +191,7 @@ func TestARestoreFromABackupBringsTheSameTokenBack(t *testing.T) { // [row 23]
 			if !secretFirst {
 				restore(secret)
 			}
-			at.Status = v1alpha1.ApplicationTokenStatus{} // no tool restores it unless told
+			at.Status = v1alpha1.ApplicationTokenStatus{} // no tool restores the status by default
 			restore(&at)
 
 			w.until("indexer", "is Ready as before", func(at *v1alpha1.ApplicationToken) bool {

@@ -14,7 +14,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// long is more than any field holds.
+// long is longer than any field allows.
 var long = strings.Repeat("a", 10_000)
 
 func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T) { // [3.12] [row 17]
@@ -87,7 +87,8 @@ func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T)
 	}
 }
 
-// hopeless are specs that only the operator can see through: the reason that it gives, and words of its advice.
+// hopeless holds specs that only the operator can reject: the reason that it gives, and words of
+// its message.
 var hopeless = map[string]struct {
 	spec, reason string
 	words        []string
@@ -132,7 +133,7 @@ var hopeless = map[string]struct {
 	"response":            {`{delivery: Response}`, v1alpha1.ReasonDeliveryUnavailable, []string{"set spec.delivery to Secret"}},
 }
 
-// cure makes a good spec of any of them.
+// cure makes any of these specs valid.
 const cure = `{clientRef: {name: %s}, userRef: null, cloneFrom: null, roles: [primary], permissions: null, rotation: null, secret: null, delivery: Secret}`
 
 func TestTheOperatorRefusesWhatCannotBeServedAndSaysWhatToChange(t *testing.T) { // [3.6] [3.12] [rows 3, 4, 5, 7]
@@ -154,7 +155,8 @@ func TestTheOperatorRefusesWhatCannotBeServedAndSaysWhatToChange(t *testing.T) {
 		w.nothingMinted(name)
 	}
 
-	// Loops look at each other for as long as one of them changes. Then nothing moves, nor asks the API server anything.
+	// Loops wake each other for as long as one of them changes. Then nothing changes, and nothing
+	// is asked of the API server.
 	w.calm("alpha")
 	for _, name := range names {
 		seen[name] = w.revision(name)
@@ -185,7 +187,7 @@ func TestTheOperatorRefusesWhatCannotBeServedAndSaysWhatToChange(t *testing.T) {
 	}
 }
 
-// nothingMinted says that neither a record nor a Secret came of a token.
+// nothingMinted asserts that a token has neither a record nor a Secret.
 func (w *tenant) nothingMinted(name string) {
 	w.Helper()
 	if records := w.records(name); len(records) > 0 {
@@ -196,7 +198,8 @@ func (w *tenant) nothingMinted(name string) {
 	}
 }
 
-// calm waits until the operator has served two tokens that were declared later than all others, one after the other.
+// calm waits until the operator has served two tokens, one after the other, that were declared
+// after all others.
 func (w *tenant) calm(name string) {
 	w.Helper()
 	for _, suffix := range []string{"-1", "-2"} {

@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kstatus waits until Flux, Argo CD and others that read status as it is meant take an object for what is wanted.
+// kstatus waits until kstatus, which Flux, Argo CD and others use, computes the wanted status for
+// an object.
 func (w *tenant) kstatus(kind, name string, want status.Status) {
 	w.Helper()
 	var last *status.Result
@@ -43,7 +44,7 @@ func (w *tenant) kstatusOf(o client.Object) *status.Result {
 	return r
 }
 
-// equal compares two values by what YAML shows of them.
+// equal compares two values by their YAML.
 func equal(t *testing.T, what string, got, want any) {
 	t.Helper()
 	a, errA := yaml.Marshal(got)

@@ -22,10 +22,10 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// piece is how much of a token, in a row, is too much.
+// piece is the length of the shortest part of a token that counts as a leak.
 const piece = 16
 
-// buffer is a log that is read while it is written.
+// buffer is a log that may be read while it is written.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -43,7 +43,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// harvest is every token that was ever in a Secret of ours.
+// harvest collects every token that was ever in a managed Secret.
 type harvest struct {
 	mu    sync.Mutex
 	found map[string]string // plaintext -> namespace
@@ -82,7 +82,7 @@ func (h *harvest) add(s *corev1.Secret) {
 
 func (h *harvest) all() []string { return h.of("") }
 
-// of returns the tokens of a namespace, or all.
+// of returns the tokens of a namespace; with "", all.
 func (h *harvest) of(namespace string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,17 +95,19 @@ func (h *harvest) of(namespace string) []string {
 	return found
 }
 
-// mark adds what is as secret as a token.
+// mark adds a text that is as secret as a token.
 func (h *harvest) mark(plain string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.found[plain] = "marked"
 }
 
-// unknown is the beginning of a token, plain or in base64, that need never have been in a Secret.
+// unknown matches the beginning of a token, plain or in base64, that need never have been in a
+// Secret.
 var unknown = regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
 
-// leaks looks for the plaintexts, their base64 and pieces of either wherever the operator writes, consumers' Secrets aside.
+// leaks searches everything that the operator writes, except consumers' Secrets, for the
+// plaintexts, their base64 and pieces of either.
 func leaks(ctx context.Context, plains []string) ([]string, error) {
 	if len(plains) == 0 {
 		return nil, fmt.Errorf("there is no plaintext to look for")
@@ -127,14 +129,14 @@ func leaks(ctx context.Context, plains []string) ([]string, error) {
 			if wanted[text[at:at+piece]] {
 				around := text[max(0, at-200):min(len(text), at+200)]
 				problems = append(problems, fmt.Sprintf("%s: %q is of a token, in …%s…", place, text[at:at+piece], around))
-				break // one of each place will do
+				break // one of each place is enough
 			}
 		}
 	}
 	return problems, nil
 }
 
-// pieces are all that would give a token away: of its text, and of its base64 wherever the token begins in what is encoded.
+// pieces returns all parts that would reveal a token: of its text, and of its base64 at any offset.
 func pieces(plains []string) map[string]bool {
 	all := map[string]bool{}
 	cut := func(s string) {
@@ -151,8 +153,9 @@ func pieces(plains []string) map[string]bool {
 	return all
 }
 
-// dump is all that the operator has written, by where: everything of our group with its managed fields, everything that
-// it may write beside, Secrets without their data, its log and its metrics.
+// dump returns everything that the operator has written, by place: the objects of its group with
+// their managed fields, all other objects that it may write, the metadata of Secrets, its log and
+// its metrics.
 func dump(ctx context.Context) (map[string]string, error) {
 	cs, err := kubernetes.NewForConfig(plane.Admin)
 	if err != nil {
@@ -201,14 +204,15 @@ func dump(ctx context.Context) (map[string]string, error) {
 	return places, nil
 }
 
-// exposition is what a scraper of the operator's /metrics sees.
+// exposition returns the body of a scrape of the operator's /metrics.
 func (op *operator) exposition() string {
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(op.Metrics(), promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	return answer.Body.String()
 }
 
-// samples are the lines of the operator's metrics that begin with a name and hold each of the texts.
+// samples returns the lines of the operator's metrics that begin with a name and contain each of
+// the texts.
 func (op *operator) samples(name string, texts ...string) []string {
 	var found []string
 	for line := range strings.Lines(op.exposition()) {

@@ -33,7 +33,8 @@ func TestAnAPIServerTakesALoginForItsUserUntilTheUserIsSuspended(t *testing.T) {
 			t.Errorf("whoami does not say %s:\n%s", want, who)
 		}
 	}
-	w.eventually("she may read pods", func(ctx context.Context) bool { // once the API server has heard of the binding
+	// The API server has to observe the binding first.
+	w.eventually("she may read pods", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err == nil && strings.Contains(said, "No resources found")
 	})

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// wire is a way to the API server that can be cut.
+// wire is a TCP proxy to the API server that can be cut.
 type wire struct {
 	listener net.Listener
 	server   string // host:port
@@ -25,7 +25,7 @@ type wire struct {
 	open map[net.Conn]bool
 }
 
-// newWire lays one, and returns a way to the API server over it.
+// newWire starts a wire, and returns a configuration that reaches the API server through it.
 func newWire(t *testing.T, to *rest.Config) (*wire, *rest.Config) {
 	t.Helper()
 	server, err := url.Parse(to.Host)
@@ -87,7 +87,7 @@ func (w *wire) carry(near net.Conn) {
 	delete(w.open, far)
 }
 
-// keep notes connections, so that they can be cut. False if the wire is.
+// keep registers connections, so that they can be cut. It returns false if the wire is cut.
 func (w *wire) keep(all ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,7 @@ func (w *wire) keep(all ...net.Conn) bool {
 	return !w.cut
 }
 
-// set cuts the wire and all that goes over it, or mends it.
+// set cuts the wire and all its connections, or restores it.
 func (w *wire) set(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -187,7 +187,7 @@ func TestWhileTheAPIServerIsAwayLoginsVerifyAndNothingElseIsClaimed(t *testing.T
 			}
 		})
 	}
-	verifies() // and waits for none of them
+	verifies() // does not wait for the requests above
 	all.Wait()
 	if got := p.asks(http.MethodPost, "/auth/login", nil, wrong); got.status != http.StatusUnauthorized {
 		t.Errorf("a wrong password: %d", got.status)

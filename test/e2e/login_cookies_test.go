@@ -15,14 +15,16 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// sessions are the statuses that a program gets who opens a session, and asks about its token with and without its cookies.
+// sessions holds the statuses that a program gets when it opens a session, and presents its token
+// with and without its cookies.
 type sessions struct {
 	Opened, With, Without, Logout, After int
 	Session                              string
 	Token                                string `json:"access_token"`
 }
 
-// A session token is good with the session id that came with it, in whatever keeps cookies.
+// A session token is valid with the session id that came with it, in any program that keeps
+// cookies.
 func TestProgramsThatKeepCookiesKeepTheirSession(t *testing.T) {
 	programs.Need(t, "curl")
 	op, url, ca := overTLS(t)
@@ -48,7 +50,8 @@ func TestProgramsThatKeepCookiesKeepTheirSession(t *testing.T) {
 func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
 	dir := t.TempDir()
 	jar := filepath.Join(dir, "jar")
-	// curl asks, and tells the status. What it is not to show on its command line it reads.
+	// curl sends a request, and returns the status and the body. It passes secrets on stdin, not on
+	// the command line.
 	curl := func(headers, path string, args ...string) (int, string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "curl", append(args, "-sS", "--cacert", ca, "-H", "@-", "-w", "\n%{http_code}", url+path)...)
@@ -83,14 +86,14 @@ func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
 	return s
 }
 
-// byRequests opens a session with Requests, the library of Python.
+// byRequests opens a session with Requests, the Python library.
 func byRequests(t *testing.T, p *person, url, ca string) (s sessions) {
 	programs.NeedPython(t, "requests")
 	p.script("session.py", map[string]any{"url": url, "username": p.username, "password": p.password}, ca, &s)
 	return s
 }
 
-// script runs a program of testdata, and reads what it says.
+// script runs a program of testdata, and parses its output.
 func (p *person) script(name string, asked any, ca string, into any) {
 	p.Helper()
 	text, err := json.Marshal(asked)

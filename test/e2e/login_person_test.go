@@ -19,15 +19,15 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// person is somebody who logs in at a tenant's client, with the role primary there.
+// person is a user who logs in at a tenant's client, with the role primary there.
 type person struct {
 	*tenant
-	user     string // the name of the object
+	user     string // the name of the User
 	username string
 	password string
 }
 
-// secretText is a password that nobody else has. It is looked for in hindsight.
+// secretText returns a new password, and adds it to the plaintexts that the leak check looks for.
 func secretText(t *testing.T) string {
 	t.Helper()
 	text := `it's "secret" \ & ` + rand.Text()
@@ -35,7 +35,8 @@ func secretText(t *testing.T) string {
 	return text
 }
 
-// hashed is a password as it is stored. It is looked for in hindsight too, but for what all hashes begin with.
+// hashed returns the hash of a password. Its salt and digest, but not the common prefix, are added
+// to the plaintexts that the leak check looks for.
 func hashed(t *testing.T, text string) string {
 	t.Helper()
 	hash, err := password.Hash(password.Take(text), rand.Reader)
@@ -48,7 +49,7 @@ func hashed(t *testing.T, text string) string {
 	return hash
 }
 
-// person makes somebody, whose password is stored as a hash.
+// person creates a User whose password is stored as a hash.
 func (w *tenant) person(name string) *person {
 	w.Helper()
 	p := &person{tenant: w, user: w.name + "-" + name, username: name + "@" + w.name + ".example", password: secretText(w.T)}
@@ -65,7 +66,7 @@ func (w *tenant) person(name string) *person {
 	return p
 }
 
-// known waits until the operator has heard of the person.
+// known waits until the operator has observed the User.
 func (p *person) known() {
 	p.Helper()
 	p.eventually(p.user+" is known", func(context.Context) bool {
@@ -75,7 +76,7 @@ func (p *person) known() {
 	})
 }
 
-// at is the same person at another replica.
+// at returns the same person at another replica.
 func (p *person) at(op *operator) *person {
 	w, other := *p.tenant, *p
 	w.op, other.tenant = op, &w
@@ -88,7 +89,7 @@ func (p *person) edit(spec string) {
 	p.must(admin.Patch(p.Context(), &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}, merge(p.T, "spec", spec)))
 }
 
-// says is what a protocol answers. A field that it does not have is empty.
+// says is the response of a login protocol. A field that the protocol does not have is empty.
 type says struct {
 	answer
 	Success           *bool
@@ -99,7 +100,8 @@ type says struct {
 	OAuthRefreshToken string `json:"refresh_token"`
 }
 
-// ask sends a request from an address, of whatever protocol. A credential in the answer is looked for in hindsight.
+// ask sends a request of any protocol from 192.0.2.1, unless header names another address. The leak
+// check looks for the credentials in the response.
 func (p *person) ask(ctx context.Context, method, path string, header http.Header, form url.Values) (says, error) {
 	if header == nil {
 		header = http.Header{}
@@ -117,14 +119,15 @@ func (p *person) ask(ctx context.Context, method, path string, header http.Heade
 	return said(a)
 }
 
-// said understands an answer. What is secret in it is looked for in hindsight.
+// said parses a response, and adds the secrets in it to the plaintexts that the leak check looks
+// for.
 func said(a answer) (says, error) {
 	s := says{answer: a}
 	noteSecrets([]byte(a.body + "\n" + a.header.Get("X-Security-Token")))
 	return s, json.Unmarshal([]byte(a.body), &s)
 }
 
-// read is the answer to a request that was sent by other ways.
+// read returns the response to a request that was sent by other means.
 func read(res *http.Response, err error) (says, error) {
 	if err != nil {
 		return says{}, err
@@ -137,7 +140,7 @@ func read(res *http.Response, err error) (says, error) {
 	return said(answer{res.StatusCode, res.Header, string(text)})
 }
 
-// asks is ask, where there is an answer.
+// asks is ask, and fails the test if there is no response.
 func (p *person) asks(method, path string, header http.Header, form url.Values) says {
 	p.Helper()
 	s, err := p.ask(p.Context(), method, path, header, form)
@@ -153,7 +156,7 @@ func (p *person) basic() http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(p.username+":"+p.password))}}
 }
 
-// logsIn waits until the operator has heard of the person, and returns a pair of tokens.
+// logsIn waits until the operator has observed the person, and returns a pair of tokens.
 func (p *person) logsIn() says {
 	p.Helper()
 	var got says
@@ -165,7 +168,8 @@ func (p *person) logsIn() says {
 	return got
 }
 
-// persists asks until the answer is not that the name has as many checks under way as it may.
+// persists repeats a request while it is answered 429, since too many passwords of the user are
+// checked at once.
 func (p *person) persists(ask func() (says, error)) (says, error) {
 	for {
 		if got, err := ask(); err != nil || got.status != http.StatusTooManyRequests || p.Context().Err() != nil {
@@ -180,7 +184,7 @@ func (p *person) refreshes(text string) says {
 	return p.asks(http.MethodPost, "/auth/refresh", nil, url.Values{"refresh_token": {text}})
 }
 
-// logins are the records of the person's logins.
+// logins returns the records of the person's logins.
 func (p *person) logins(ctx context.Context) []v1alpha1.TokenRecord {
 	p.Helper()
 	var list v1alpha1.TokenRecordList

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// replicas are three operators, of which one reconciles.
+// replicas starts three operators, of which one reconciles.
 func replicas(t *testing.T) []*operator {
 	t.Helper()
 	var all []*operator
@@ -29,7 +29,8 @@ func replicas(t *testing.T) []*operator {
 	return all
 }
 
-// balanced is a person whose requests go to the replicas in turn, through a balancer that says where they come from.
+// balanced is a person whose requests go to the replicas in turn, through a load balancer that
+// passes on their address.
 type balanced struct {
 	*person
 	url    string
@@ -54,7 +55,7 @@ func balance(t *testing.T, p *person, all []*operator) *balanced {
 	return b
 }
 
-// send sends a form to whichever replica is next.
+// send sends a form to the next replica.
 func (b *balanced) send(ctx context.Context, path string, form url.Values) (says, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -67,7 +68,7 @@ func (b *balanced) send(ctx context.Context, path string, form url.Values) (says
 func TestALoginIsOneOnAllReplicas(t *testing.T) { // [row 2]
 	all := replicas(t)
 	b := balance(t, tenantOf(t, all[0]).person("alice"), all)
-	// is says what each replica answers, asked once, whatever its watch has told.
+	// is asserts what each replica answers at the first request, whatever its watch has delivered.
 	is := func(sentence, text string, want int) {
 		t.Helper()
 		for i, op := range all {
@@ -171,7 +172,7 @@ func TestASessionIsInUseOnAllReplicasAndIdleOnAll(t *testing.T) {
 	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
 	began, turn, last := time.Now(), 0, time.Time{}
 	p.eventually("it was in use, at one after the other, for three times as long as it may be idle", func(context.Context) bool {
-		if time.Since(last) < idle/2 { // less often than each of the replicas alone would want
+		if time.Since(last) < idle/2 { // less often than each replica alone would need
 			return false
 		}
 		last = time.Now()
@@ -181,7 +182,7 @@ func TestASessionIsInUseOnAllReplicasAndIdleOnAll(t *testing.T) {
 		turn++
 		return time.Since(began) > 3*idle
 	})
-	// Nobody asks until it must be over: a question would be a use.
+	// No request is made until the session must be over: a request would be a use.
 	p.eventually("it is idle for long enough", func(context.Context) bool { return time.Since(last) > idle+idle/2 })
 	for i, op := range all {
 		if got := p.at(op).inSession(session); got != http.StatusUnauthorized {

@@ -20,20 +20,22 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// atOnce is how soon what is taken away is refused everywhere.
+// atOnce is the limit within which a revoked credential must be rejected everywhere.
 const atOnce = time.Second
 
-// asked says what a door answers about a credential: good, or not; or that there was no answer.
+// asked asks an endpoint about a credential, and reports whether it is valid. It fails if there is
+// no answer.
 type asked func(ctx context.Context, text string) (good bool, err error)
 
-// everyDoor is all that answers about credentials. The introspector is a token, of somebody else, that may introspect.
+// everyDoor returns every endpoint that answers about credentials. introspector is a token of
+// another client that may introspect.
 func (w *tenant) everyDoor(introspector string) map[string]asked {
 	w.Helper()
 	conn, err := grpc.NewClient(w.op.Doors["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	w.must(err)
 	w.Cleanup(func() { conn.Close() })
 	envoy := authv3.NewAuthorizationClient(conn)
-	// knocks has two answers and no other: what a door says when it fails is none.
+	// knocks parses a response of status 200. Any other response is an error and not an answer.
 	knocks := func(ctx context.Context, flag, method, path string, header http.Header, body string, into any) error {
 		header.Set("X-Forwarded-For", "192.0.2.1")
 		a, err := w.knock(ctx, flag, method, path, header, body)
@@ -85,7 +87,7 @@ func (w *tenant) everyDoor(introspector string) map[string]asked {
 	}
 }
 
-// good says that a credential is, at each of the doors.
+// good asserts that a credential is valid at each endpoint.
 func (w *tenant) good(doors map[string]asked, text string) {
 	w.Helper()
 	for door, ask := range doors {
@@ -95,7 +97,8 @@ func (w *tenant) good(doors map[string]asked, text string) {
 	}
 }
 
-// refusedAtOnce says that each of the credentials is refused by each of the doors, so soon after an instant.
+// refusedAtOnce asserts that each endpoint rejects each of the credentials, within atOnce of an
+// instant.
 func (w *tenant) refusedAtOnce(doors map[string]asked, since time.Time, texts ...string) {
 	w.Helper()
 	for _, text := range texts {
@@ -180,7 +183,7 @@ func TestWhateverEndsALoginEndsItAtEveryDoorAtOnce(t *testing.T) { // [3.7] [row
 	})
 }
 
-// inSession asks about a session token with its session id, from where it was asked for.
+// inSession presents a session token with its session id, from the address that it was issued to.
 func (p *person) inSession(s says) int {
 	p.Helper()
 	header := bearer(s.AccessToken)

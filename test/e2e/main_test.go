@@ -26,17 +26,18 @@ import (
 // system is the operator's own namespace.
 const system = "apptoken-system"
 
-// webhook is where the API server asks the shared operator about tokens. No port that the kernel gives out is at this address.
+// webhook is the address at which the API server asks the shared operator about tokens. The kernel
+// assigns no port at this address.
 const webhook = "127.0.0.3:9443"
 
-// What all tests share.
+// Fixtures that all tests share.
 var (
 	plane      *cluster.Cluster
 	kubeconfig string        // a file with every right
 	admin      client.Client // with every right, and no cache
 	sent       = &requests{} // by all operators of this run
 	logged     = &buffer{}   // by all operators of this run
-	plaintexts = &harvest{}  // of every token that was ever in a Secret
+	plaintexts = &harvest{}  // every token that was ever in a Secret
 )
 
 func TestMain(m *testing.M) {
@@ -60,7 +61,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, plane.Stop()) }()
 	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel() // first, since the API server waits for whoever watches
+	defer cancel() // before the API server stops, since it waits for open watches
 	if err := access(ctx, dir); err != nil {
 		return 1, err
 	}
@@ -81,7 +82,8 @@ func run(m *testing.M) (code int, err error) {
 	return code, nil
 }
 
-// everyTestRan says whether this run was of all tests, so that what was never used is needless.
+// everyTestRan reports whether this run includes all tests, so that a right which was never used is
+// not needed.
 func everyTestRan() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.bench"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
@@ -91,7 +93,7 @@ func everyTestRan() bool {
 	return true
 }
 
-// access makes the ways into the cluster, and gives the operator its rights.
+// access creates the ways into the cluster, and grants the operator its rights.
 func access(ctx context.Context, dir string) error {
 	content, err := plane.Kubeconfig()
 	if err != nil {
@@ -117,12 +119,12 @@ func access(ctx context.Context, dir string) error {
 	return policiesHold(ctx)
 }
 
-// config is a path below config/.
+// config returns a path below config/.
 func config(path string) string {
 	return filepath.Join(cluster.Root(), "config", filepath.FromSlash(path))
 }
 
-// kubectl runs the program that users run, with every right.
+// kubectl runs kubectl, with every right.
 func kubectl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "KUBECACHEDIR="+filepath.Dir(kubeconfig))
@@ -130,7 +132,8 @@ func kubectl(ctx context.Context, args ...string) (string, error) {
 	return string(said), err
 }
 
-// identity is the operator's account, which config/rbac gives its rights.
+// identity returns a configuration with the operator's service account, to which config/rbac grants
+// rights.
 func identity() *rest.Config {
 	to := rest.CopyConfig(plane.Admin)
 	to.Impersonate = rest.ImpersonationConfig{
@@ -141,7 +144,7 @@ func identity() *rest.Config {
 	return to
 }
 
-// operator is an operator that runs.
+// operator is a running operator.
 type operator struct {
 	*app.Operator
 	end  context.CancelFunc
@@ -150,7 +153,7 @@ type operator struct {
 	err  error
 }
 
-// options of an operator that reconciles alone and serves all namespaces.
+// options returns the options of an operator that reconciles alone and serves all namespaces.
 func options() app.Options {
 	return app.Options{
 		MetricsAddress: "0", HealthAddress: "0", Namespace: system, Workers: 8, LogLevel: "debug", AuditLog: logged,
@@ -161,10 +164,10 @@ func options() app.Options {
 	}
 }
 
-// begin starts an operator, and returns once its caches are filled.
+// begin starts an operator, and returns once its caches are synced.
 func begin(o app.Options) (*operator, error) { return beginAt(identity(), o) }
 
-// beginAt is begin, with a way to the API server of its own.
+// beginAt is begin with a configuration of the caller.
 func beginAt(to *rest.Config, o app.Options) (*operator, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	wired, err := app.NewOperator(ctx, to, o)
@@ -183,7 +186,7 @@ func beginAt(to *rest.Config, o app.Options) (*operator, error) {
 	return op, nil
 }
 
-// halt stops the operator, and returns what its end was.
+// halt stops the operator, and returns the error that it ended with.
 func (op *operator) halt() error {
 	op.once.Do(func() {
 		op.end()
@@ -192,7 +195,7 @@ func (op *operator) halt() error {
 	return op.err
 }
 
-// started are operators that were started, in this order.
+// started holds the operators that were started, in this order.
 type started struct {
 	mu  sync.Mutex
 	ops []*operator
@@ -212,7 +215,7 @@ func (s *started) all() []*operator {
 	return slices.Clone(s.ops)
 }
 
-// shared is the operator of all tests that need none of their own. It is started for the first of them.
+// shared is the operator of all tests that need none of their own. The first of them starts it.
 type shared struct {
 	mu sync.Mutex
 	op *operator
@@ -242,7 +245,7 @@ func (s *shared) halt() error {
 	return s.op.halt()
 }
 
-// lookBack judges what the whole run has left behind.
+// lookBack checks the results of the whole run.
 func lookBack(ctx context.Context) error {
 	return errors.Join(
 		hindsight(ctx, "the roles grant what is used and nothing else", rightsMatch),

@@ -19,7 +19,7 @@ func TestWithNamespacesNamedNothingElseIsAskedFor(t *testing.T) { // [3.10] [row
 			t.Fatalf("kubectl %v: %v\n%s", args, err, said)
 		}
 	}
-	// The rights of config/namespaced, which serve the namespace shop, in place of those of the default mode.
+	// The rights of config/namespaced, for the namespace shop, replace those of the default mode.
 	shop := &tenant{T: t, name: "shop"}
 	shop.must(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}))
 	narrow := []string{"-f", config("namespaced/cluster-role.yaml"), "-f", config("namespaced/events.yaml"), "-f", config("namespaced/shop.yaml")}
@@ -66,7 +66,8 @@ func TestWithNamespacesNamedNothingElseIsAskedFor(t *testing.T) { // [3.10] [row
 	for _, r := range sent.since(mark, func(request) bool { return true }) {
 		tenants := strings.HasPrefix(r.resource, "secrets") || strings.HasPrefix(r.resource, "applicationtokens") || r.group == "apps"
 		reads := r.verb == "get" || r.verb == "list" || r.verb == "watch"
-		own := r.namespace == system && reads && r.group != "apps" // passwords, and tokens that are made over HTTP
+		// Passwords, and tokens that are created over HTTP.
+		own := r.namespace == system && reads && r.group != "apps"
 		if r.refused || tenants && r.namespace != "shop" && !own {
 			t.Errorf("the operator went further than its rights: %v", r)
 		}
@@ -75,7 +76,7 @@ func TestWithNamespacesNamedNothingElseIsAskedFor(t *testing.T) { // [3.10] [row
 	shop.must(admin.Delete(t.Context(), other.manifest("ignored", `{}`)))
 }
 
-// allowed waits until the API server lets the operator list something, or does not.
+// allowed waits until the API server allows the operator to list a resource, or does not.
 func allowed(w *tenant, resource, namespace string, want bool) {
 	w.Helper()
 	for deadline := 0; deadline < 1000; deadline++ {

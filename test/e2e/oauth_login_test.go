@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// granted is what the token endpoint gave.
+// granted is a response of the token endpoint.
 type granted struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
@@ -17,7 +17,7 @@ type granted struct {
 	Scope        string
 }
 
-// introspected is what was said of a token.
+// introspected is a response of the introspection endpoint.
 type introspected struct {
 	Active               bool
 	Sub, Username, Scope string

@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// certified writes a certificate for loopback, which is its own authority, and its key.
+// certified writes a self-signed certificate for loopback, and its key.
 func certified(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	s := httptest.NewTLSServer(nil)
@@ -37,7 +37,7 @@ func certified(t *testing.T) (certFile, keyFile string) {
 	return write("tls.crt", "CERTIFICATE", s.Certificate().Raw), write("tls.key", "PRIVATE KEY", key)
 }
 
-// library is what an OAuth library that is not ours was told.
+// library holds the responses that a third-party OAuth library got.
 type library struct {
 	Issuer        string
 	Introspection struct {
@@ -50,7 +50,7 @@ type library struct {
 	Revocation struct{ Status int }
 }
 
-// authlib lets Authlib, a library for OAuth clients, introspect a token and revoke it.
+// authlib makes Authlib, an OAuth client library, introspect a token and revoke it.
 func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool) library {
 	w.Helper()
 	asked, err := json.Marshal(map[string]any{

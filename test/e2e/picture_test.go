@@ -17,12 +17,13 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// unstructuredObject holds fields that our types may not have.
+// unstructuredObject holds fields that the operator's types may not have.
 type unstructuredObject = unstructured.Unstructured
 
-// picture is what somebody who looks into a failure wants to see: everything of the tenant but the tokens themselves.
+// picture returns everything of the tenant but the tokens themselves, to explain a failure.
 func (w *tenant) picture() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the test's own may be over
+	// The test's own context may be over.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	var out strings.Builder
 	show := func(title string, v any) {

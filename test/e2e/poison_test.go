@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// silent fails where anything that was ever secret can be read outside of the consumers' Secrets.
+// silent fails if a text that was ever secret can be read outside the consumers' Secrets.
 func (w *tenant) silent() {
 	w.Helper()
 	problems, err := leaks(w.Context(), plaintexts.all())
@@ -57,7 +57,7 @@ func TestMalformedInputWithASecretInItIsNotRepeated(t *testing.T) { // [3.1] [ro
 		plaintexts.mark(text)
 		return text
 	}
-	// In a Secret that we may not read, in one that is given to us, and in one of ours.
+	// In a Secret that the operator may not read, in an offered Secret, and in a managed one.
 	w.stranger("foreign", func(s *corev1.Secret) { s.Data["token"] = []byte(mark()) })
 	w.stranger("offered", func(s *corev1.Secret) {
 		s.Data["token"] = []byte(mark())

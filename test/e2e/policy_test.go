@@ -68,7 +68,7 @@ func TestTheOldestAreServedWhereACountIsSet(t *testing.T) {
 	w.refused("b", v1alpha1.ReasonTooManyTokens)
 	w.nothingMinted("b")
 
-	// What is issued stays when the count is lowered.
+	// An issued token stays valid when the count is lowered.
 	w.editClient(`{tokens: {maxCount: 1}}`)
 	w.edit("a-1", `{rotation: {trigger: "1"}}`)
 	w.version("a-1", 2)
@@ -80,7 +80,7 @@ func TestTheOldestAreServedWhereACountIsSet(t *testing.T) {
 func TestOnlyTokensThatCouldBeServedTakeAPlace(t *testing.T) { // [row 14]
 	w := aTenant(t)
 	w.editClient(`{tokens: {maxCount: 1}}`)
-	stranger := tenantOf(t, w.op) // whose namespace the client does not know
+	stranger := tenantOf(t, w.op) // a namespace without a grant of the client
 	stranger.declare("squatter", `{clientRef: {name: `+w.name+`}}`)
 	stranger.refused("squatter", v1alpha1.ReasonNamespaceNotGranted)
 	w.declare("greedy", `{roles: [nobody-has-this]}`)

@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// replica is the management API of a further replica, with an index of its own.
+// replica returns the management service of another replica, with a quota index of its own.
 func (w *tenant) replica() *controllers.Desk {
 	w.Helper()
 	k := w.counter()
@@ -94,7 +94,8 @@ func TestQuota_NamespaceCannotTakeAllPlaces(t *testing.T) {
 	neighbour.declare("b", `{clientRef: {name: `+w.name+`}}`)
 	neighbour.ready("b")
 
-	// One more of the namespace, the oldest that waits; and then one of the neighbour has the last place of the client.
+	// The oldest waiting token of the namespace gets the last of the client's quota. The next one
+	// waits until a token is deleted.
 	w.editClient(`{grants: [{namespaces: {names: [` + w.name + `]}, roles: [primary], maxCount: 3},
 		{namespaces: {selector: {matchLabels: {quota: ` + w.name + `}}}, roles: [primary], maxCount: 3}]}`)
 	w.ready("a-2")

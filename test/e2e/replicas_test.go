@@ -19,7 +19,7 @@ func TestEveryReplicaAnswersAlike(t *testing.T) { // [3.7] [row 2]
 		all = append(all, start(t, o))
 	}
 	w := tenantOf(t, all[0])
-	// everywhere waits until every replica says so, each by itself.
+	// everywhere waits until every replica, asked directly, answers with a status.
 	everywhere := func(sentence, text string, status int) {
 		t.Helper()
 		for i, op := range all {
@@ -35,7 +35,7 @@ func TestEveryReplicaAnswersAlike(t *testing.T) { // [3.7] [row 2]
 		w.declare("indexer", `{roles: [primary]}`)
 		w.ready("indexer")
 		text := w.text("indexer")
-		for i, op := range all { // at the first question, whatever its watch has told
+		for i, op := range all { // at the first request, whatever its watch has delivered
 			asker := *w
 			asker.op = op
 			if got := asker.passes(text, "", "192.0.2.1"); got.status != http.StatusOK {

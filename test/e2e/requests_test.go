@@ -9,27 +9,27 @@ import (
 	"sync"
 )
 
-// request is what the operator asked of the API server.
+// request is a request of the operator to the API server.
 type request struct {
 	verb, group, resource string // resource with its subresource, as rights name it
 	namespace, name       string
-	metadataOnly          bool // the answer holds no content
-	labelled              bool // only objects with our label are asked for
-	instead               bool // of a list: a watch that begins with what there is
+	metadataOnly          bool // the response holds no content
+	labelled              bool // only for objects with the operator's label
+	instead               bool // in place of a list: a watch that begins with the existing objects
 	refused               bool // by RBAC
-	byPolicy              bool // refused by config/policy
+	byPolicy              bool // rejected by config/policy
 }
 
-// right is what a request needs.
+// right is the right that a request needs.
 type right struct{ verb, group, resource string }
 
-// requests are those of all operators, in order.
+// requests holds the requests of all operators, in order.
 type requests struct {
 	mu  sync.Mutex
 	all []request
 }
 
-// record is what goes between the operator and the network.
+// record returns a transport that records the requests of an operator.
 func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
 		asked, isResource := understand(req)
@@ -46,7 +46,8 @@ func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// forbidden reports whether RBAC refused, or config/policy, as opposed to a quota, another policy or a namespace that goes.
+// forbidden reports whether RBAC or config/policy rejected the request, as opposed to a quota,
+// another policy or a terminating namespace.
 func forbidden(answer *http.Response) (byRBAC, byPolicy bool) {
 	if answer.StatusCode != http.StatusForbidden {
 		return false, false
@@ -61,14 +62,14 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// mark is the number of requests until now, from which later ones are counted.
+// mark returns the number of requests until now, for since.
 func (r *requests) mark() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.all)
 }
 
-// since returns the requests after a mark that are of interest.
+// since returns the matching requests after a mark.
 func (r *requests) since(mark int, interesting func(request) bool) []request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,12 +82,13 @@ func (r *requests) since(mark int, interesting func(request) bool) []request {
 	return found
 }
 
-// in says whether a request is about a namespace.
+// in returns a function that reports whether a request is about a namespace.
 func in(namespace string) func(request) bool {
 	return func(r request) bool { return r.namespace == namespace }
 }
 
-// understand reads a request as the API server's authorizer does.
+// understand parses a request as the API server's authorizer does. It returns false for a request
+// about no resource.
 func understand(req *http.Request) (request, bool) {
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
 	var r request

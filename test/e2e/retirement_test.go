@@ -14,7 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// rotated declares a token, has it used from an address if there is one, rotates it once, and returns its first version.
+// rotated declares a token, records a use from an address if there is one, rotates the token once,
+// and returns its first version.
 func (w *tenant) rotated(name, retire, from string) token.Digest {
 	w.Helper()
 	w.declare(name, `{rotation: {trigger: a, retire: `+retire+`}}`)
@@ -27,7 +28,7 @@ func (w *tenant) rotated(name, retire, from string) token.Digest {
 	return first
 }
 
-// use writes down that a credential was used just now, as the verifier does.
+// use records that a credential was used just now, as the verifier does.
 func (w *tenant) use(d token.Digest, from string) time.Time {
 	w.Helper()
 	now := metav1.Now()
@@ -86,7 +87,7 @@ func TestAPredecessorInUseStaysAndItsOwnerIsTold(t *testing.T) {
 	}
 	w.told("indexer", "Normal PredecessorInUse: ", "10.1.2.3")
 
-	// Once it is quiet while its successor is used from elsewhere, it goes.
+	// Once it is quiet while its successor is used from elsewhere, it is retired.
 	w.use(w.current("indexer"), "10.1.2.9")
 	w.until("indexer", "names the source that is not seen with the successor", func(at *v1alpha1.ApplicationToken) bool {
 		c := condition(at, v1alpha1.ConditionPredecessorInUse)

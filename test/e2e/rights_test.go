@@ -10,13 +10,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// unseen are the rights that no request of this run needs by itself, and what they are for.
+// unseen holds the rights that no request of this run needs by itself, and the reason for each.
 var unseen = map[right]string{
 	{"update", "apptoken.dev", "applicationtokens/finalizers"}: "the API server asks for it where an owner reference blocks deletion (OwnerReferencesPermissionEnforcement)",
 	{"patch", "events.k8s.io", "events"}:                       "two events of one reason about one state of an object become a series",
 }
 
-// rightsMatch compares what config/rbac grants with what the operators have asked for.
+// rightsMatch compares the rights that config/rbac grants with those that the operators have used.
 func rightsMatch(ctx context.Context) ([]string, error) {
 	granted, err := grants(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func rightsMatch(ctx context.Context) ([]string, error) {
 			problems = append(problems, fmt.Sprintf("refused: %s %s/%s %s/%s", r.verb, r.group, r.resource, r.namespace, r.name))
 		}
 		used[need] = true
-		if r.instead { // an API server that does not stream lists is asked for one
+		if r.instead { // an API server that does not stream lists receives a list request
 			used[right{"list", r.group, r.resource}] = true
 		}
 	}
@@ -53,7 +53,7 @@ func rightsMatch(ctx context.Context) ([]string, error) {
 	return slices.Compact(problems), nil
 }
 
-// grants are the rights that the roles of config/rbac give, wherever they give them.
+// grants returns the rights that the roles of config/rbac grant, in any namespace.
 func grants(ctx context.Context) (map[right]bool, error) {
 	var rules []rbacv1.PolicyRule
 	for _, name := range []string{"apptoken-operator", "apptoken-operator-metrics"} {

@@ -28,7 +28,8 @@ func TestAnIntervalRotatesAgainAndAgain(t *testing.T) { // [3.4]
 func TestAScheduleRotatesAtItsInstants(t *testing.T) {
 	w := aTenant(t)
 	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
-	// Each is up to a minute later than the schedule says, by its name. The test waits for the first of them.
+	// Rotation is up to a minute later than the schedule, by a delay that depends on the token's
+	// name. The test waits for the first of them.
 	var at *v1alpha1.ApplicationToken
 	for n := range 10 {
 		name := fmt.Sprintf("indexer-%d", n)
@@ -230,14 +231,14 @@ func TestConsumersAreRestartedOncePerVersion(t *testing.T) { // [row 22]
 		return restarted(at) && at.Status.Rotations == 1
 	}), 3)
 
-	// No restart without a new version: neither for another label, nor for another role, nor for another target.
+	// No restart without a new version: not for another label, another role or another target.
 	w.edit("indexer", `{secret: {labels: {team: search}}, roles: [primary, writer]}`)
 	w.until("indexer", "has followed the edit", restarted)
 	w.edit("indexer", `{`+restart[:len(restart)-1]+`]}`)
 	marks(w.until("indexer", "has followed the edit", restarted), 3)
 }
 
-// consumer is a workload of the tenant.
+// consumer returns a workload of the tenant.
 func (w *tenant) consumer(kind, name string) client.Object {
 	w.Helper()
 	o := map[string]client.Object{"Deployment": &appsv1.Deployment{}, "StatefulSet": &appsv1.StatefulSet{}, "DaemonSet": &appsv1.DaemonSet{}}[kind]
@@ -247,7 +248,7 @@ func (w *tenant) consumer(kind, name string) client.Object {
 	return o
 }
 
-// workload makes a consumer. Nothing runs it: there is an API server alone.
+// workload creates a consumer. No pods run: there is an API server alone.
 func (w *tenant) workload(kind, name string) {
 	w.Helper()
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
@@ -263,7 +264,7 @@ func (w *tenant) workload(kind, name string) {
 	}[kind]))
 }
 
-// mark is what a consumer was last restarted for by the token indexer.
+// mark returns the record that a consumer was last restarted for by the token indexer.
 func (w *tenant) mark(kind, name string) string {
 	w.Helper()
 	var template corev1.PodTemplateSpec

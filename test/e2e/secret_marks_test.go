@@ -12,7 +12,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// The watch, the rights and the policies let the operator put its marks back, whichever of them another tool takes off.
+// The watch, the rights and the policies let the operator restore its marks, whichever of them
+// another tool removes.
 func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{secret: {labels: {team: search}}}`)
@@ -44,7 +45,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 	}
 }
 
-// kubectl replace writes a Secret as a manifest has it, so that no mark is left.
+// kubectl replace writes a Secret as in the manifest, so that no mark is left.
 func TestMarks_ReplaceKeepsTheToken(t *testing.T) {
 	w := aTenant(t)
 	w.declare("indexer", `{}`)

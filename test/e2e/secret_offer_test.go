@@ -9,7 +9,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// Argo CD compares as a client-side apply does, Flux as a server-side apply does. Neither may find a difference to undo.
+// Argo CD compares as a client-side apply does, Flux as a server-side apply does. Neither may find
+// a difference to undo.
 func TestOffer_ManifestInGitSeesNoDifference(t *testing.T) { // [3.11] [row 23]
 	w := aTenant(t)
 	file := filepath.Join(t.TempDir(), "secret.yaml")
@@ -26,7 +27,7 @@ data: {user: aW5kZXhlcg==}
 	w.declare("indexer", `{}`)
 	w.ready("indexer")
 	d, written := w.current("indexer"), w.secret("indexer").ResourceVersion
-	w.kubectl("diff", "-f", file) // fails where there is a difference
+	w.kubectl("diff", "-f", file) // fails if there is a difference
 	if said := w.kubectl("apply", "-f", file); !strings.Contains(said, "unchanged") {
 		t.Errorf("a client-side apply finds a difference: %s", said)
 	}

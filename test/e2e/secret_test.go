@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// stranger makes a Secret that somebody else needs.
+// stranger creates a foreign Secret.
 func (w *tenant) stranger(name string, twist func(*corev1.Secret)) *corev1.Secret {
 	w.Helper()
 	s := &corev1.Secret{
@@ -56,7 +56,7 @@ func TestASecretThatIsNotOursIsNeitherReadNorChanged(t *testing.T) { // [3.11] [
 		}
 	}
 
-	// Its owner may give it away.
+	// Its owner may offer it.
 	w.kubectl("label", "secret", "indexer", v1alpha1.LabelManaged+"=true")
 	w.kubectl("annotate", "secret", "indexer", v1alpha1.AnnotationAdopt+"=indexer")
 	if d := w.current("indexer"); !w.accepted(d) {
@@ -84,7 +84,8 @@ func TestTheStrangersGoingHeals(t *testing.T) {
 	w.declare("indexer", `{}`)
 	w.refused("indexer", v1alpha1.ReasonSecretTaken)
 	w.must(admin.Delete(t.Context(), s))
-	w.edit("indexer", `{rotation: {trigger: "1"}}`) // strangers are not watched, so something of ours has to change
+	// Foreign Secrets are not watched, so the token has to change.
+	w.edit("indexer", `{rotation: {trigger: "1"}}`)
 	w.ready("indexer")
 }
 
@@ -140,7 +141,7 @@ func TestASecretOfAnotherTypeIsSaidToBeOne(t *testing.T) { // [row 4]
 	w.untouched(s)
 }
 
-// noSecret says whether there is no Secret of that name.
+// noSecret reports whether there is no Secret of that name.
 func (w *tenant) noSecret(name string) bool {
 	var s corev1.Secret
 	return apierrors.IsNotFound(admin.Get(w.Context(), client.ObjectKey{Namespace: w.name, Name: name}, &s))
@@ -184,7 +185,7 @@ func TestAQuotaInTheWayIsSaidAndNotRunAgainst(t *testing.T) {
 		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"secrets": resource.MustParse("0")}},
 	}
 	w.must(admin.Create(t.Context(), full))
-	// The controller that counts is not there; what it would count is nothing.
+	// The quota controller does not run here; it would count no Secrets.
 	full.Status = corev1.ResourceQuotaStatus{Hard: full.Spec.Hard, Used: full.Spec.Hard}
 	w.must(admin.Status().Update(t.Context(), full))
 	w.declare("indexer", `{}`)
@@ -203,6 +204,7 @@ func TestAQuotaInTheWayIsSaidAndNotRunAgainst(t *testing.T) {
 		t.Errorf("there are %d records of a token that could not be delivered", len(records))
 	}
 	w.must(admin.Delete(t.Context(), full))
-	w.edit("indexer", `{rotation: {trigger: "1"}}`) // not to wait for a minute
+	// So the test need not wait for the retry after a minute.
+	w.edit("indexer", `{rotation: {trigger: "1"}}`)
 	w.ready("indexer")
 }

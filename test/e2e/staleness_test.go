@@ -18,17 +18,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// disturbance is what happens to the watches on one resource, while everything else passes.
+// disturbance is a failure of the watches on one resource, while everything else passes.
 type disturbance string
 
 const (
 	refused   disturbance = "refused"
 	failing   disturbance = "failing"
 	hanging   disturbance = "hanging"
-	swallowed disturbance = "swallowed" // the connection stays, and nothing comes over it
+	swallowed disturbance = "swallowed" // the connection stays, and nothing is delivered on it
 )
 
-// valve is a way to the API server on which watches can be disturbed, or everything.
+// valve is a proxy to the API server that can disturb the watches on a resource, or abort every
+// request.
 type valve struct {
 	*httptest.Server
 	to http.Handler
@@ -37,11 +38,11 @@ type valve struct {
 	down    bool
 	by      map[string]disturbance   // by resource
 	open    map[*http.Request]func() // ends each request
-	watches map[*http.Request]string // of which resource each watch is
+	watches map[*http.Request]string // the resource of each watch
 	marks   map[string]int           // bookmarks that have passed, by resource
 }
 
-// newValve returns one, and a way to the API server through it.
+// newValve starts a valve, and returns a configuration that reaches the API server through it.
 func newValve(t *testing.T, to *rest.Config) (*valve, *rest.Config) {
 	t.Helper()
 	transport, err := rest.TransportFor(to)
@@ -68,7 +69,7 @@ func newValve(t *testing.T, to *rest.Config) (*valve, *rest.Config) {
 	return v, &rest.Config{Host: v.URL}
 }
 
-// ServeHTTP passes a request on.
+// ServeHTTP forwards a request, unless it is disturbed.
 func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
@@ -101,7 +102,7 @@ func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// gap drops what is written while it is swallowed.
+// gap drops the events of a watch while it is swallowed.
 type gap struct {
 	http.ResponseWriter
 	valve    *valve
@@ -124,7 +125,7 @@ func (g *gap) Write(b []byte) (int, error) {
 // Unwrap lets the proxy flush.
 func (g *gap) Unwrap() http.ResponseWriter { return g.ResponseWriter }
 
-// disturb changes what happens to the watches on a resource from now on; with "", nothing any more.
+// disturb sets the disturbance of the watches on a resource from now on; with "", none.
 func (v *valve) disturb(resource string, how disturbance) {
 	v.mu.Lock()
 	v.by[resource] = how
@@ -141,7 +142,7 @@ func (v *valve) marked(resource string) int {
 	return v.marks[resource]
 }
 
-// set takes the API server away, or brings it back.
+// set makes the API server unreachable, or reachable again.
 func (v *valve) set(down bool) {
 	v.mu.Lock()
 	v.down = down
@@ -161,7 +162,8 @@ func (v *valve) endAll(which func(*http.Request) bool) {
 	}
 }
 
-// served starts the elected replica, whose way to the API server is never disturbed, and returns a tenant and its token.
+// served starts the elected replica, whose connection to the API server is never disturbed. It
+// returns a tenant and its token.
 func served(t *testing.T) (shop *tenant, text string) {
 	t.Helper()
 	o := options()
@@ -172,7 +174,7 @@ func served(t *testing.T) (shop *tenant, text string) {
 	return shop, shop.text("indexer")
 }
 
-// behind starts a replica behind a valve, and returns it with the address of its probe.
+// behind starts a replica behind a valve, and returns it with the URL of its readiness probe.
 func behind(t *testing.T, maxStaleness time.Duration) (v *valve, op *operator, health string) {
 	t.Helper()
 	v, to := newValve(t, identity())
@@ -190,14 +192,14 @@ func behind(t *testing.T, maxStaleness time.Duration) (v *valve, op *operator, h
 	return v, op, "http://" + o.HealthAddress + "/readyz"
 }
 
-// through is a view of a tenant through another replica.
+// through returns a view of a tenant through another replica.
 func (w *tenant) through(t *testing.T, op *operator) *tenant {
 	view := *w
 	view.T, view.op = t, op
 	return &view
 }
 
-// readyz is what a replica says of itself.
+// readyz returns the status and text of a readiness probe.
 func readyz(ctx context.Context, url string) (status int, text string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -266,7 +268,7 @@ func TestStaleness_EachWatchLostCloses(t *testing.T) {
 	}
 }
 
-// The case of the issue: a client is suspended behind a lost watch.
+// A client is suspended behind a lost watch.
 func TestStaleness_SuspensionBehindLostWatch(t *testing.T) {
 	shop, text := served(t)
 	v, op, health := behind(t, 5*time.Second)
@@ -291,7 +293,7 @@ func TestStaleness_SuspensionBehindLostWatch(t *testing.T) {
 	})
 }
 
-// Leader election gives up after ten seconds, which must not end the process of the elected replica.
+// The elected replica loses the Lease in the outage, which must not end its process.
 func TestStaleness_OutageServesFromMemory(t *testing.T) {
 	const limit = 20 * time.Second
 	if common.op != nil {

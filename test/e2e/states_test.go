@@ -164,7 +164,7 @@ func TestALifeEndsWithNoticeAndStaysEnded(t *testing.T) { // [3.3] [row 25]
 		t.Errorf("the metric says that %f seconds are left", left)
 	}
 
-	w.edit("indexer", `{lifetime: 100h}`) // what has expired never lives again
+	w.edit("indexer", `{lifetime: 100h}`) // an expired token never becomes valid again
 	w.refused("indexer", v1alpha1.ReasonExpired)
 	if w.accepted(d) || len(w.records("indexer")) != 1 || w.digest(w.secret("indexer")) != d {
 		t.Error("an expired token came back to life, or was replaced unasked")
@@ -176,7 +176,7 @@ func TestALifeEndsWithNoticeAndStaysEnded(t *testing.T) { // [3.3] [row 25]
 	}
 }
 
-// expiry is what the metrics say of the token indexer.
+// expiry returns the seconds until the token indexer expires, by the metrics.
 func (w *tenant) expiry() float64 {
 	w.Helper()
 	var left float64

@@ -13,7 +13,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// ownedBy returns the Secret that the operator would write for a token, so that a case needs to say only what is wrong.
+// ownedBy returns the Secret that the operator would write for a token, so that a case states only
+// its difference.
 func (w *tenant) ownedBy(token, name string, twist func(*corev1.Secret)) *corev1.Secret {
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
@@ -52,7 +53,7 @@ func TestPolicy_RefusesTakeoverOfSecrets(t *testing.T) {
 		s.Data = map[string][]byte{"token": held}
 		s.OwnerReferences = others.OwnerReferences
 	})
-	steal := func(s *corev1.Secret) { // as the operator writes its own
+	steal := func(s *corev1.Secret) { // with the marks that the operator sets on its own Secrets
 		own := w.ownedBy("indexer", s.Name, func(*corev1.Secret) {})
 		s.Labels, s.Annotations, s.OwnerReferences = own.Labels, own.Annotations, own.OwnerReferences
 		s.Data = map[string][]byte{"password": []byte("of a thief")}
@@ -130,7 +131,8 @@ func TestPolicy_RefusesTakeoverOfSecretsInOwnNamespace(t *testing.T) {
 		{"the certificate gets a label", updates(certificate, func(s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManaged: "true"} })},
 	})
 	renewal := updates(certificate, func(s *corev1.Secret) { s.Data = map[string][]byte{"tls.crt": nil} })
-	if err := renewal(t.Context(), client.NewDryRunClient(w.thief())); err != nil { // dry, since another test uses it
+	// Another test uses the certificate, so the renewal is dry.
+	if err := renewal(t.Context(), client.NewDryRunClient(w.thief())); err != nil {
 		t.Errorf("the certificate cannot be renewed: %v", err)
 	}
 }
@@ -199,7 +201,7 @@ func TestPolicy_RefusesTakeoverOfTokens(t *testing.T) {
 	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "indexer"}}
 	w.must(admin.Patch(t.Context(), at, merge(t, "metadata", `{labels: {team: search}, annotations: {example.com/a: b}}`)))
 	w.must(admin.Patch(t.Context(), at, merge(t, "metadata", `{finalizers: [apptoken.dev/records, example.com/x]}`)))
-	t.Cleanup(func() { // or else the namespace would wait
+	t.Cleanup(func() { // otherwise the namespace would wait
 		if err := admin.Patch(context.Background(), at, merge(t, "metadata", `{finalizers: [apptoken.dev/records]}`)); err != nil {
 			t.Error(err)
 		}

@@ -25,10 +25,10 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// patience is how long a test waits for what must happen. It is generous: machines are slow and shared.
+// patience is how long a test waits for a condition. It is generous: machines are slow and shared.
 const patience = 90 * time.Second
 
-// tenant is a namespace, and a Client of the same name that grants it the role primary.
+// tenant is a namespace, and a Client of the same name that grants it the roles primary and writer.
 type tenant struct {
 	*testing.T
 	name string
@@ -37,7 +37,7 @@ type tenant struct {
 
 var tenants atomic.Int64
 
-// aTenant runs side by side with other tests, on the operator that they share.
+// aTenant returns a tenant on the shared operator. Its test runs in parallel with others.
 func aTenant(t *testing.T) *tenant {
 	t.Helper()
 	t.Parallel()
@@ -48,7 +48,7 @@ func aTenant(t *testing.T) *tenant {
 	return tenantOf(t, op)
 }
 
-// tenantOf makes a tenant for an operator of the test's own.
+// tenantOf creates a tenant for an operator of the test's own.
 func tenantOf(t *testing.T, op *operator) *tenant {
 	t.Helper()
 	w := &tenant{T: t, name: fmt.Sprintf("tenant-%d", tenants.Add(1)), op: op}
@@ -76,8 +76,8 @@ func (w *tenant) must(err error) {
 	}
 }
 
-// manifest is an ApplicationToken of the tenant's client with the role primary, but for what spec says in YAML. A field
-// that is null there is left out.
+// manifest returns an ApplicationToken of the tenant's client with the role primary, changed by the
+// YAML in spec. A field that is null there is omitted.
 func (w *tenant) manifest(name, spec string) client.Object {
 	w.Helper()
 	o := map[string]any{
@@ -102,7 +102,8 @@ func (w *tenant) declare(name, spec string) {
 	w.must(admin.Create(w.Context(), w.manifest(name, spec)))
 }
 
-// edit merges YAML into a token's spec, as kubectl edit does. It retries nothing: a merge has no conflicts.
+// edit merges YAML into a token's spec, as kubectl edit does. It does not retry: a merge has no
+// conflicts.
 func (w *tenant) edit(name, spec string) {
 	w.Helper()
 	w.must(w.tryEdit(name, spec))
@@ -129,7 +130,7 @@ func merge(t *testing.T, field, text string) client.Patch {
 	return client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{%q:%s}`, field, body))
 }
 
-// until waits until a token is as the sentence says.
+// until waits until a token is as the sentence states.
 func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationToken) bool) *v1alpha1.ApplicationToken {
 	w.Helper()
 	var at *v1alpha1.ApplicationToken
@@ -144,13 +145,14 @@ func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationTo
 	return at
 }
 
-// eventually waits until something holds, and fails with a picture of the namespace.
+// eventually waits until a condition holds; otherwise it fails with a picture of the namespace.
 func (w *tenant) eventually(sentence string, holds func(context.Context) bool) {
 	w.Helper()
 	w.within(patience, sentence, holds)
 }
 
-// within waits so long until something holds, and fails with a picture of the namespace.
+// within waits up to limit until a condition holds; otherwise it fails with a picture of the
+// namespace.
 func (w *tenant) within(limit time.Duration, sentence string, holds func(context.Context) bool) {
 	w.Helper()
 	if err := w.await(limit, holds); err != nil {
@@ -158,7 +160,7 @@ func (w *tenant) within(limit time.Duration, sentence string, holds func(context
 	}
 }
 
-// await waits so long until something holds.
+// await waits up to limit until a condition holds.
 func (w *tenant) await(limit time.Duration, holds func(context.Context) bool) error {
 	return wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
 		return holds(ctx), nil
@@ -176,7 +178,8 @@ func isReady(at *v1alpha1.ApplicationToken) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == at.Generation
 }
 
-// refused waits until the operator has refused the newest spec of a token for a reason, and says that it is stuck.
+// refused waits until the operator has rejected the newest spec of a token for a reason, and
+// reports it as stalled.
 func (w *tenant) refused(name, reason string) *v1alpha1.ApplicationToken {
 	w.Helper()
 	return w.until(name, "is refused: "+reason, func(at *v1alpha1.ApplicationToken) bool {
@@ -186,7 +189,7 @@ func (w *tenant) refused(name, reason string) *v1alpha1.ApplicationToken {
 	})
 }
 
-// condition of a token; the zero value if it has none of the type.
+// condition returns a condition of a token; the zero value if the token has none of the type.
 func condition(at *v1alpha1.ApplicationToken, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(at.Status.Conditions, kind); c != nil {
 		return *c
@@ -221,7 +224,7 @@ func (w *tenant) secret(name string) *corev1.Secret {
 	return &s
 }
 
-// digest of the token in a Secret.
+// digest returns the digest of the token in a Secret.
 func (w *tenant) digest(secret *corev1.Secret) token.Digest {
 	w.Helper()
 	_, d, err := token.DigestOf(string(secret.Data["token"]))
@@ -231,14 +234,15 @@ func (w *tenant) digest(secret *corev1.Secret) token.Digest {
 	return d
 }
 
-// current waits until a token is Ready, and returns the digest of what its Secret of the same name holds.
+// current waits until a token is Ready, and returns the digest of the token in the Secret of the
+// same name.
 func (w *tenant) current(name string) token.Digest {
 	w.Helper()
 	w.ready(name)
 	return w.digest(w.secret(name))
 }
 
-// records of a token, the newest first.
+// records returns the records of a token, the newest first.
 func (w *tenant) records(name string) []v1alpha1.TokenRecord {
 	w.Helper()
 	var list v1alpha1.TokenRecordList
@@ -249,13 +253,14 @@ func (w *tenant) records(name string) []v1alpha1.TokenRecord {
 	return list.Items
 }
 
-// accepted says whether a credential is good at this instant, by what the index knows.
+// accepted reports whether a credential is valid at this instant, by the operator's index.
 func (w *tenant) accepted(d token.Digest) bool {
 	_, verdict := w.verify(d)
-	return verdict == verify.Good || verdict == verify.SourceRefused // it is good, from elsewhere
+	// SourceRefused is a valid credential at another address.
+	return verdict == verify.Good || verdict == verify.SourceRefused
 }
 
-// verify asks the operator's own index, for somebody at 192.0.2.1.
+// verify asks the operator's own index, for a client at 192.0.2.1.
 func (w *tenant) verify(d token.Digest) (verify.Identity, verify.Verdict) {
 	return w.op.Index.VerifyDigest(time.Now(), token.Application, d, verify.Facts{Source: netip.MustParseAddr("192.0.2.1")})
 }
@@ -266,7 +271,7 @@ func (w *tenant) judged(sentence string, d token.Digest, good bool) {
 	w.eventually(fmt.Sprintf("%s: accepted is %t", sentence, good), func(context.Context) bool { return w.accepted(d) == good })
 }
 
-// events about an object, as "Type Reason: note".
+// events returns the events about an object, as "Type Reason: note".
 func (w *tenant) events(name string) []string {
 	w.Helper()
 	var list eventsv1.EventList
@@ -280,7 +285,7 @@ func (w *tenant) events(name string) []string {
 	return said
 }
 
-// told waits for an event about an object that holds all of the texts.
+// told waits for an event about an object that contains all of the texts.
 func (w *tenant) told(name string, texts ...string) {
 	w.Helper()
 	w.eventually(fmt.Sprintf("an event of %s says %q", name, texts), func(context.Context) bool {
@@ -290,7 +295,7 @@ func (w *tenant) told(name string, texts ...string) {
 	})
 }
 
-// kubectl runs the program that users run, in the tenant's namespace.
+// kubectl runs kubectl in the tenant's namespace.
 func (w *tenant) kubectl(args ...string) string {
 	w.Helper()
 	said, err := kubectl(w.Context(), append([]string{"-n", w.name}, args...)...)

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/test/browser"
 )
 
-// What the page calls the operations on the tokens of a client.
+// clientTokens is the tag on the page of the operations on the tokens of a client.
 const clientTokens = "Application tokens of a client"
 
 func TestAPersonAdministersTokensFromThePage(t *testing.T) {
@@ -66,7 +66,7 @@ func TestAPersonAdministersTokensFromThePage(t *testing.T) {
 	page.MustBeQuiet("400 /oauth2/token")
 }
 
-// verdict is what a gateway is told of a token.
+// verdict returns the status that a gateway gets for a token.
 func (p *person) verdict(text string) int {
 	p.Helper()
 	a, err := p.knock(p.Context(), "bind-address", http.MethodGet, "/verify", bearer(text), "")
@@ -74,7 +74,8 @@ func (p *person) verdict(text string) int {
 	return a.status
 }
 
-// execute is what the page shows of an operation that succeeds. What is secret in it is looked for in hindsight.
+// execute executes an operation on the page, and returns the response that the page shows. The leak
+// check looks for the secrets in it.
 func execute(t *testing.T, page *browser.Tab, operation string, parameters map[string]string, body string) map[string]any {
 	t.Helper()
 	a := page.Execute(clientTokens, operation, parameters, body)

@@ -59,8 +59,8 @@ func TestNoUseFailsHoweverOftenTheTokenRotates(t *testing.T) { // [row 22]
 		rotations, took.Round(time.Millisecond), checks.Load(), workers, lookups.Load())
 }
 
-// useOnce reads the Secret as a workload does, and has its token verified as a door does: by the index, and where that
-// does not know a digest, by one look into the store.
+// useOnce reads the Secret as a workload does, and verifies its token as an endpoint does: by the
+// index, or, if the index does not know the digest, by one read of the record store.
 func (w *tenant) useOnce(ctx context.Context) (version, looked int64, err error) {
 	var s corev1.Secret
 	key := client.ObjectKey{Namespace: w.name, Name: "indexer"}
@@ -84,7 +84,8 @@ func (w *tenant) useOnce(ctx context.Context) (version, looked int64, err error)
 	if !errors.Is(err, record.ErrGone) {
 		return 0, 0, err
 	}
-	// Three predecessors are kept. Whoever was not scheduled for longer than that has to read again.
+	// Three predecessors are kept. A worker that was not scheduled for longer than that has to read
+	// again.
 	if err := admin.Get(ctx, key, &s); err != nil {
 		return 0, 0, err
 	}

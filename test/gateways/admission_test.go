@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// told is what the upstream is to hear of a token.
+// told returns the headers that the upstream must get for a token.
 func (p *place) told(name string) map[string]string {
 	p.Helper()
 	who, verdict := p.Index.Verify(p.Now, p.Tokens[name], verify.Facts{})
@@ -25,7 +25,7 @@ func (p *place) told(name string) map[string]string {
 	}
 }
 
-// Session tokens are good with a cookie alone, and some programs have their credential in one.
+// Session tokens are valid with a cookie only, and some programs keep their credential in a cookie.
 func TestGatewaysPassCookiesOn(t *testing.T) {
 	eachGateway(t, func(p *place) {
 		const session = "SESSION=5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"
@@ -136,7 +136,7 @@ func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
 			got := p.do(ask{header: p.bearing(x.holder), path: x.path})
 			switch {
 			case x.status == 404 && got.status == 200 && got.arrived != nil && got.arrived.uri == "/"+x.path: // an address as any other
-			case x.status == 403 && got.status == 400: // it does not take the spelling
+			case x.status == 403 && got.status == 400: // the gateway does not accept the spelling
 			case got.status != x.status:
 				p.Errorf("%s: %d, want %d", name, got.status, x.status)
 			}

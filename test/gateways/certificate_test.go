@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// service is the name that the certificate of the doors is for.
+// service is the name in the certificate of the endpoints.
 const service = "apptoken-operator.apptoken-system.svc"
 
-// authority signs certificates, as the operator's own does.
+// authority is a CA, like the operator's own.
 type authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
@@ -39,7 +39,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// sign makes a key and a certificate for it; its own, if it has none yet.
+// sign creates a key and a certificate for it; the first is the CA's own.
 func (a *authority) sign(t *testing.T, template *x509.Certificate) (*ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -57,12 +57,12 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate) (*ecdsa.Priva
 	return key, der
 }
 
-// pem is what those who connect are to trust.
+// pem returns the CA certificate that clients must trust.
 func (a *authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// server has a certificate for a name.
+// server returns a configuration with a certificate for a name.
 func (a *authority) server(t *testing.T, name string) *tls.Config {
 	t.Helper()
 	key, der := a.sign(t, &x509.Certificate{

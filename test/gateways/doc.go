@@ -1,3 +1,4 @@
-// Package gateways holds the tests of the pages about gateways: what they tell to paste makes a real gateway do what they
-// say, in front of a real upstream and asking real doors.
+// Package gateways holds the tests of the pages about gateways. The configurations that the pages
+// show make real gateways behave as the pages state, before a real upstream and with real
+// endpoints.
 package gateways

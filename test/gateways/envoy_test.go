@@ -19,7 +19,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// found are the values of a key, wherever they are in a document.
+// found returns the values of a key, wherever they are in a document.
 func found(document any, key string) []any {
 	var all []any
 	switch d := document.(type) {
@@ -38,7 +38,8 @@ func found(document any, key string) []any {
 	return all
 }
 
-// There is no Envoy here. What its page has a route require is said to the door, as Envoy would.
+// No Envoy runs here. The test sends the endpoint the requirements of a route on the page, as Envoy
+// would.
 func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 	var page map[string]any
 	if err := yaml.UnmarshalStrict([]byte(config(t, "envoy.md", "yaml")), &page); err != nil {

@@ -17,20 +17,21 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// gateway is a program that asks /verify, set up as its page says.
+// gateway is a program that calls /verify, configured as its page shows.
 type gateway struct {
 	program, pack string
-	module        string // that the program loads, of a package of its own
-	// files are those of its page, by name, with the addresses of the test in place of those of a cluster.
+	module        string // a module that the program loads, from a package of its own
+	// files returns the files of the page, by name, with the addresses of the test in place of
+	// those of a cluster.
 	files func(t *testing.T, at addresses) map[string]string
 	args  []string
-	// What the page says of it.
-	shut   int  // status while nobody answers at the doors
-	silent int  // status while somebody takes the question, and says nothing
-	speaks bool // a 403 is in our words, not in the gateway's own
+	// The behavior that the page states.
+	shut   int  // status while no endpoint listens
+	silent int  // status while the endpoint accepts the request and does not answer
+	speaks bool // a 403 has the endpoint's body, not the gateway's own
 }
 
-// addresses are those of a test.
+// addresses holds the addresses of a test.
 type addresses struct{ gateway, doors, upstream, folder string }
 
 var gateways = map[string]gateway{
@@ -61,12 +62,12 @@ func nginx(t *testing.T, at addresses) map[string]string {
 		"shop.shop.svc:8080", at.upstream,
 		"/etc/nginx/apptoken-ca.crt", "ca.crt",
 		"load_module modules/", "load_module "+modules(t)+"/",
-		// What the package sets outside of the page.
+		// Settings of the package outside the page.
 		"http {\n", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
 	)}
 }
 
-// modules is where nginx was built to find its modules.
+// modules returns the folder of modules that nginx was built for.
 func modules(t *testing.T) string {
 	said, err := exec.CommandContext(t.Context(), "nginx", "-V").CombinedOutput()
 	if err != nil {
@@ -105,7 +106,7 @@ func haproxy(t *testing.T, at addresses) map[string]string {
 	}
 }
 
-// installed skips the test where the gateway is not there, unless all of them must be.
+// installed skips the test if the gateway is not installed, unless every test must run.
 func (g gateway) installed(t *testing.T) {
 	t.Helper()
 	_, err := exec.LookPath(g.program)
@@ -159,7 +160,7 @@ func (g gateway) start(t *testing.T, at addresses) {
 	}
 }
 
-// free is an address that nobody listens at.
+// free returns a loopback address on which nothing listens.
 func free(t *testing.T) string {
 	t.Helper()
 	socket, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -12,11 +12,11 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// pathPattern is what Gateway API accepts as the path of the filter ExternalAuth.
+// pathPattern matches the paths that Gateway API accepts in the filter ExternalAuth.
 var pathPattern = regexp.MustCompile(`^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$`)
 
-// No implementation of Gateway API runs here. The test calls the prefix of the page and the path of
-// a request, as GEP-1494 has it.
+// No implementation of Gateway API runs here. The test calls the prefix of the page followed by the
+// path of a request, as GEP-1494 defines.
 func TestGatewayAPI_PageRequiresWhatItSays(t *testing.T) {
 	route, _, _ := strings.Cut(config(t, "gateway-api.md", "yaml"), "\n---\n")
 	var page map[string]any

@@ -10,16 +10,16 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// fence is a block of a page, in a language.
+// fence matches a fenced block of a page, with its language.
 var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// config is the first block in a language on a page.
+// config returns the first block in a language on a page.
 func config(t *testing.T, page, language string) string {
 	t.Helper()
 	return blocks(t, page, language)[0]
 }
 
-// blocks returns the blocks in a language on a page, of which there is one at least.
+// blocks returns the blocks in a language on a page. There must be at least one.
 func blocks(t *testing.T, page, language string) []string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "doors", page))
@@ -38,8 +38,8 @@ func blocks(t *testing.T, page, language string) []string {
 	return all
 }
 
-// with puts the second of each pair in place of the first, which must be there: a test that replaces nothing tests
-// something else than it thinks.
+// with replaces the first of each pair by the second. The first must be there: without a
+// replacement, the test would not test what it claims.
 func with(t *testing.T, text string, pairs ...string) string {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {

@@ -25,15 +25,15 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// place is a gateway between callers, an upstream and our doors. Gateways connect from 127.0.0.1, which alone the doors
-// trust, and callers from 127.0.0.2 unless they say otherwise.
+// place is a gateway between callers, an upstream and the endpoints. Gateways connect from
+// 127.0.0.1, the only address that the endpoints trust. Callers connect from 127.0.0.2 by default.
 type place struct {
 	*testing.T
 	*verifytest.World
 	gateway
 	at        addresses
 	authority *authority
-	handler   http.Handler // of the doors
+	handler   http.Handler // of the endpoints
 	shutDoors func()
 
 	mu   sync.Mutex
@@ -47,7 +47,7 @@ type arrival struct {
 	body        []byte
 }
 
-// nothing is the store of a world that is in the index as a whole.
+// nothing is an empty store: the index holds every record.
 type nothing struct{}
 
 func (nothing) Find(context.Context, token.Digest) (record.Record, error) {
@@ -56,7 +56,7 @@ func (nothing) Find(context.Context, token.Digest) (record.Record, error) {
 
 func (nothing) RetireAnyway(context.Context, record.Record) error { return nil }
 
-// eachGateway runs a test in front of every gateway, all at once.
+// eachGateway runs a test with every gateway, in parallel.
 func eachGateway(t *testing.T, test func(p *place)) {
 	for name, g := range gateways {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +83,7 @@ func newPlace(t *testing.T, g gateway) *place {
 	return p
 }
 
-// doors of a world.
+// doors returns the endpoints of a fixture.
 func doors(w *verifytest.World) *server.Doors {
 	now := func() time.Time { return w.Now }
 	verifier := verify.NewVerifier(w.Index, nothing{}, verify.Options{Reads: 1000, Now: now, Lookups: func(verify.Lookup) {}})
@@ -98,7 +98,8 @@ func doors(w *verifytest.World) *server.Doors {
 	}
 }
 
-// openDoors lets a handler answer where the gateway asks, with a certificate for a name.
+// openDoors starts the listener that the gateway calls, with a handler and a certificate for a
+// name.
 func (p *place) openDoors(handler http.Handler, name string) {
 	p.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(p.Context()))
@@ -130,7 +131,7 @@ func (p *place) receive(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// arrivals are the requests that reached the upstream since the last call.
+// arrivals returns the requests that reached the upstream since the last call.
 func (p *place) arrivals() []arrival {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,14 +140,14 @@ func (p *place) arrivals() []arrival {
 	return all
 }
 
-// ask is a request of a caller: GET / from 127.0.0.2, unless it says otherwise.
+// ask is a request of a caller: by default, GET / from 127.0.0.2.
 type ask struct {
 	method, path, from string
-	header             http.Header // as it is spelt
+	header             http.Header // with its spelling
 	body               io.Reader
 }
 
-// reply is what the caller gets, and what of it reached the upstream, once at most.
+// reply is the response to the caller, with the request that reached the upstream, if any.
 type reply struct {
 	status  int
 	header  http.Header
@@ -154,7 +155,8 @@ type reply struct {
 	arrived *arrival
 }
 
-// do asks the gateway. Only what is answered with 200 may have reached the upstream.
+// do sends a request to the gateway. Only a request that is answered with 200 may have reached the
+// upstream, and exactly once.
 func (p *place) do(a ask) reply {
 	p.Helper()
 	if a.method == "" {
@@ -167,9 +169,10 @@ func (p *place) do(a ask) reply {
 	if err != nil {
 		p.Fatal(err)
 	}
-	req.URL.Opaque = "/" + a.path // sent as it is spelt
+	req.URL.Opaque = "/" + a.path // sent with its spelling
 	if strings.HasPrefix(a.path, "/") {
-		req.URL.Opaque = "//" + p.at.gateway + req.URL.Opaque // sent with the host before it, as proxies are asked
+		// Sent with the host before the path, as requests to proxies are.
+		req.URL.Opaque = "//" + p.at.gateway + req.URL.Opaque
 	}
 	if a.header != nil {
 		req.Header = a.header
@@ -202,7 +205,7 @@ func (p *place) do(a ask) reply {
 	return got
 }
 
-// bearing is a request's headers with the token of a name.
+// bearing returns headers with the named token.
 func (p *place) bearing(name string) http.Header {
 	return http.Header{"Authorization": {"Bearer " + p.Tokens[name]}}
 }

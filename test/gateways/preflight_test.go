@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// withPreflights returns a gateway that is set up as its page says for pages of other origins.
+// withPreflights returns a gateway that is configured for pages of other origins, as its page
+// shows.
 func withPreflights(name string, g gateway) gateway {
 	files := g.files
 	g.files = func(t *testing.T, at addresses) map[string]string {
@@ -64,8 +65,7 @@ func TestGateways_PreflightsAreRefusedByDefault(t *testing.T) {
 	})
 }
 
-// A misspelt requirement in the configuration of a gateway refuses every request, and lets none
-// through.
+// A misspelt requirement in the configuration of a gateway rejects every request, and passes none.
 func TestGateways_MisspeltRequirementRefuses(t *testing.T) {
 	for name, g := range gateways {
 		t.Run(name, func(t *testing.T) {

@@ -34,12 +34,14 @@ func TestNobodyPassesWhileTheDoorsAreShut(t *testing.T) {
 	})
 }
 
-// answers with a status, and with nothing of what a gateway may expect beside it.
+// answers returns a handler that answers with a status, and without the headers that a gateway may
+// expect.
 func answers(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// hangUp ends the connection in place of an answer. One that is shared by requests cannot be ended by one of them.
+// hangUp ends the connection in place of an answer. It answers 500 on a connection that requests
+// share, which one of them cannot end.
 func hangUp(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -49,7 +51,7 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 	conn.Close()
 }
 
-// sayNothing keeps whoever asks waiting until they give up.
+// sayNothing does not answer until the client gives up.
 func sayNothing(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 func TestNobodyPassesOnAnAnswerThatIsNone(t *testing.T) {

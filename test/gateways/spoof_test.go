@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// spellings of headers that a caller may try to make the upstream believe.
+// spellings holds headers that a caller may send to deceive the upstream.
 var spellings = []string{
 	"X-Apptoken-Subject", "X-Apptoken-Client", "X-Apptoken-User", "X-Apptoken-Roles",
 	"X-Apptoken-Permissions", "X-Apptoken-Token-Id", "X-Apptoken-Kind", "X-Apptoken-Something",
@@ -17,7 +17,8 @@ var spellings = []string{
 func TestWhatTheCallerSaysOfItselfDoesNotReachTheUpstream(t *testing.T) {
 	const lie = "a lie"
 	eachGateway(t, func(p *place) {
-		for _, holder := range []string{"", "indexer", "betaprimary", "nothing"} { // of some, there is little to say
+		// Some holders have few values of their own.
+		for _, holder := range []string{"", "indexer", "betaprimary", "nothing"} {
 			for _, name := range append(slices.Clone(spellings), "all") {
 				header := http.Header{}
 				if holder != "" {
@@ -37,7 +38,7 @@ func TestWhatTheCallerSaysOfItselfDoesNotReachTheUpstream(t *testing.T) {
 					continue
 				}
 				if got.status == http.StatusBadRequest {
-					continue // it does not take such a header
+					continue // the gateway does not accept such a header
 				}
 				if got.arrived == nil {
 					p.Errorf("%s beside a good token: %d", name, got.status)
@@ -58,7 +59,8 @@ func TestWhatTheCallerSaysOfItselfDoesNotReachTheUpstream(t *testing.T) {
 	})
 }
 
-// Connection names headers that end at the next hop (RFC 9110, 7.6.1): a caller could have the gateway take out its own word.
+// Connection names headers that end at the next hop (RFC 9110, 7.6.1): a caller could make the
+// gateway remove its own headers.
 func TestACallerCannotHaveTheIdentityTakenOut(t *testing.T) {
 	eachGateway(t, func(p *place) {
 		header := p.bearing("indexer")

@@ -17,7 +17,8 @@ import (
 )
 
 func TestARequestReachesTheUpstreamWhole(t *testing.T) {
-	long := bytes.Repeat([]byte("0123456789abcdef"), 32<<10) // half a megabyte: more than any gateway holds in memory by default
+	// Half a megabyte is more than any gateway holds in memory by default.
+	long := bytes.Repeat([]byte("0123456789abcdef"), 32<<10)
 	eachGateway(t, func(p *place) {
 		for name, x := range map[string]struct {
 			method string
@@ -47,7 +48,7 @@ func TestARequestReachesTheUpstreamWhole(t *testing.T) {
 	})
 }
 
-// A list in a header has 4096 bytes at most, and there are two of them.
+// A list in a header has at most 4096 bytes, and there are two lists.
 func TestTheLongestIdentityReachesTheUpstream(t *testing.T) {
 	eachGateway(t, func(p *place) {
 		name := strings.Repeat("x", 60)
@@ -79,7 +80,7 @@ func TestTheLongestIdentityReachesTheUpstream(t *testing.T) {
 	})
 }
 
-// boundTo is a token that is accepted from one address alone.
+// boundTo returns headers with a token that is accepted from one address only.
 func (p *place) boundTo(source string) http.Header {
 	p.Helper()
 	minted := verifytest.Mint(p.T, token.Application, source)

@@ -13,7 +13,8 @@ import (
 func TestADryRunPassesOnceTheNamespacesAndKindsAreThere(t *testing.T) {
 	track(t)
 	_, k := emptyCluster(t)
-	// A dry run makes nothing, so the objects that need a namespace or a kind of the same folder would not find it.
+	// A dry run creates nothing, so objects that need a namespace or a kind of the same folder
+	// would not find it.
 	k.run(t, "apply", "-f", config("manager/namespace.yaml"), "-f", config("samples/namespace.yaml"))
 	k.apply(t, "crd")
 	k.serve(t)
@@ -35,7 +36,7 @@ func TestOneCommandInstalls(t *testing.T) {
 			}
 			k.apply(t, mode)
 
-			// A field that the API server changes on the way would be applied again and again from Git.
+			// Git tools would apply a field again and again if the API server changed it.
 			k.run(t, "diff", "-k", config(mode))
 
 			cs, err := kubernetes.NewForConfig(c.Admin)
@@ -54,8 +55,8 @@ func TestOneCommandInstalls(t *testing.T) {
 	}
 }
 
-// podIsAdmitted makes a pod as a ReplicaSet would, and throws it away. The namespace enforces the restricted standard on
-// pods alone; of a Deployment that violates it, it warns at most.
+// podIsAdmitted creates a pod as a ReplicaSet would, as a dry run. The namespace enforces the
+// restricted standard on pods only; a Deployment that violates it causes a warning at most.
 func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	t.Helper()
 	d := deployment(t)
@@ -67,7 +68,8 @@ func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	}
 }
 
-// replaceKeepsCertificate makes the Secret of the certificate as the operator does, and replaces everything that was installed.
+// replaceKeepsCertificate creates the Secret of the certificate as the operator does, replaces
+// everything that was installed, and asserts that the Secret is kept.
 func replaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, mode string) {
 	t.Helper()
 	secrets := cs.CoreV1().Secrets("apptoken-system")
@@ -82,7 +84,8 @@ func replaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, 
 	}
 }
 
-// rightsHold asks the API server what the operator may do: the roles, the bindings and the account fit together.
+// rightsHold asserts what the API server allows the operator: the roles, the bindings and the
+// account fit together.
 func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
 	t.Helper()
 	const system, served, other, all = "apptoken-system", "shop", "kube-system", ""

@@ -78,7 +78,7 @@ func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
 	objects := parse(t, rendered(t, "default"))
 	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
 	c := manager(t, d)
-	service := find[*corev1.Service](t, objects, d.Namespace, d.Name) // the name that is in the certificate
+	service := find[*corev1.Service](t, objects, d.Namespace, d.Name) // the name in the certificate
 	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) {
 		t.Errorf("the Service does not lead to the doors: %v", service.Spec.Selector)
 	}
@@ -114,7 +114,8 @@ func TestTheDeploymentAsksForLittle(t *testing.T) {
 	if cpu, memory, most := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory(), c.Resources.Limits.Memory(); cpu.String() != "100m" || memory.String() != "256Mi" || most.String() != "1Gi" {
 		t.Errorf("it asks for %s of a processor and %s of memory, at most %s", cpu, memory, most)
 	}
-	if e := c.Env[1]; e.Name != "GOMEMLIMIT" || e.Value != "900MiB" { // nine tenths of that, in Go's spelling
+	// About nine tenths of the limit, in Go's spelling.
+	if e := c.Env[1]; e.Name != "GOMEMLIMIT" || e.Value != "900MiB" {
 		t.Errorf("garbage is not collected before the limit is reached: %v", e)
 	}
 	if !c.Resources.Limits.Cpu().IsZero() {
@@ -143,7 +144,7 @@ func TestTheOperatorUnderstandsTheDeploymentsFlags(t *testing.T) {
 			if o.Namespace != d.Namespace {
 				t.Errorf("where nothing says otherwise, its own namespace is %s, and it runs in %s", o.Namespace, d.Namespace)
 			}
-			var served []string // as the rights say
+			var served []string // by the rights
 			for where := range bound(t, objects) {
 				if where != "" && where != metav1.NamespaceDefault && where != d.Namespace {
 					served = append(served, where)
@@ -200,13 +201,14 @@ func TestPod_RunsAsAnyUserAndBeforeOthers(t *testing.T) {
 	}
 }
 
-// object is what every object of Kubernetes is.
+// object is any Kubernetes object.
 type object interface {
 	runtime.Object
 	metav1.Object
 }
 
-// parse reads the objects that Kubernetes itself knows; the kinds' definitions are the API server's to judge.
+// parse decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the API
+// server validates.
 func parse(t *testing.T, manifests []byte) []object {
 	t.Helper()
 	var all []object

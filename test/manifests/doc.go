@@ -1,3 +1,3 @@
-// Package manifests holds the tests of config/: a real API server takes it all, strictly, and the rights that it gives
-// are those that are needed and no others.
+// Package manifests holds the tests of config/: a real API server accepts all of it, with strict
+// validation, and the rights in it are those that the operator needs and no others.
 package manifests

@@ -14,10 +14,10 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// config is the path of a folder below config/.
+// config returns the path of a folder below config/.
 func config(folder string) string { return filepath.Join(cluster.Root(), "config", folder) }
 
-// emptyCluster starts a control plane as it is before anybody installed anything.
+// emptyCluster starts a control plane with nothing installed.
 func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
 	t.Helper()
 	c, err := cluster.Start(cluster.Bare)
@@ -40,10 +40,11 @@ func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
 	return c, k
 }
 
-// kubectl is the kubeconfig file of the API server that it talks to.
+// kubectl is the kubeconfig file of an API server.
 type kubectl string
 
-// run returns all that kubectl said, as somebody at a terminal sees it. Nothing may go wrong.
+// run runs kubectl, and returns its output as a user at a terminal sees it. It fails the test if
+// kubectl fails.
 func (k kubectl) run(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -57,7 +58,8 @@ func (k kubectl) run(t *testing.T, args ...string) string {
 	return string(said)
 }
 
-// apply applies a folder strictly. The API server may have nothing to warn of, such as pods that their namespace refuses.
+// apply applies a folder with strict validation. It fails the test on a warning of the API server,
+// such as of pods that their namespace rejects.
 func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	t.Helper()
 	said := k.run(t, append([]string{"apply", "--validate=strict", "-k", config(folder)}, flags...)...)
@@ -68,8 +70,8 @@ func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	}
 }
 
-// overlay writes a kustomization as a user would, and returns its folder relative to config/. In its text, config/ stands for
-// the folder of that name.
+// overlay writes a kustomization as a user would, and returns its folder relative to config/. In
+// text, config/ stands for the folder of that name.
 func overlay(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -93,7 +95,7 @@ func (k kubectl) serve(t *testing.T) {
 	k.run(t, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 }
 
-// rendered is what a folder comes to.
+// rendered returns the manifests of a folder, as kustomize renders them.
 func rendered(t *testing.T, folder string) []byte {
 	t.Helper()
 	track(t)
@@ -106,8 +108,8 @@ func rendered(t *testing.T, folder string) []byte {
 	return out.Bytes()
 }
 
-// track reads every file of config/, which tells go test's cache that the test depends on them: it cannot see what
-// kubectl reads.
+// track reads every file of config/. So go test's cache depends on them: it cannot observe the
+// files that kubectl reads.
 func track(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(config("."), func(path string, entry fs.DirEntry, err error) error {

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// networkPolicies returns those of config/network, each of which selects the operator's pods.
+// networkPolicies returns the policies of config/network, each of which selects the operator's
+// pods.
 func networkPolicies(t *testing.T) map[string]networkingv1.NetworkPolicySpec {
 	t.Helper()
 	pod := labels.Set(deployment(t).Spec.Template.Labels)
@@ -86,7 +87,7 @@ func TestNetwork_OperatorReachesAPIServersAlone(t *testing.T) {
 	}
 }
 
-// who names a peer: the one label of its namespace, or its range.
+// who returns the name of a peer: the label selector of its namespace, or its address range.
 func who(t *testing.T, peer networkingv1.NetworkPolicyPeer) string {
 	t.Helper()
 	if peer.IPBlock != nil {

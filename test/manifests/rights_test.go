@@ -10,12 +10,14 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 )
 
-// rights are verbs, in alphabetical order, by API group and resource, and names where they are for these alone.
+// rights holds verbs, in alphabetical order, keyed by API group and resource, and by names if they
+// are limited to these.
 type rights map[string]string
 
-// These are all the rights that the operator has. Whoever adds to them says in config/rbac what for.
+// The complete rights of the operator. A change that adds to them states in config/rbac what they
+// are for.
 var (
-	// Of objects that have no namespace.
+	// On objects that have no namespace.
 	reading = rights{
 		"apptoken.dev/clients":                      "get list watch",
 		"apptoken.dev/clients/status":               "update",
@@ -25,7 +27,7 @@ var (
 		"authentication.k8s.io/tokenreviews":        "create",
 		"authorization.k8s.io/subjectaccessreviews": "create",
 	}
-	// In a namespace that it serves.
+	// In a namespace that the operator serves.
 	serving = rights{
 		"apptoken.dev/applicationtokens":            "get list patch watch",
 		"apptoken.dev/applicationtokens/status":     "update",
@@ -36,7 +38,7 @@ var (
 		"apps/daemonsets":      "get patch",
 		"events.k8s.io/events": "create patch",
 	}
-	// In its own namespace.
+	// In the operator's own namespace.
 	own = rights{
 		"apptoken.dev/applicationtokens":        "create delete get list patch watch",
 		"apptoken.dev/applicationtokens/status": "update",
@@ -114,7 +116,8 @@ func TestNoRoleHasAWildcardOrAWayUp(t *testing.T) {
 	}
 }
 
-// bound follows the bindings to what the operator's account may do, by namespace; "" is everywhere. Nobody else is bound.
+// bound returns the rights that bindings give to the operator's account, by namespace; "" is every
+// namespace. It fails the test if another account is bound.
 func bound(t *testing.T, objects []object) map[string]rights {
 	t.Helper()
 	all := map[string]rights{}
@@ -138,7 +141,7 @@ func bound(t *testing.T, objects []object) map[string]rights {
 	return all
 }
 
-// TestMetrics_ReaderRoleGetsMetricsAlone holds the role that an installation gives to its monitoring.
+// The role is for the service account that an installation uses for monitoring.
 func TestMetrics_ReaderRoleGetsMetricsAlone(t *testing.T) {
 	for _, mode := range []string{"default", "namespaced"} {
 		role := find[*rbacv1.ClusterRole](t, parse(t, rendered(t, mode)), "", "apptoken-metrics-reader")

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// A default that the API server sets in a field which is owned as a whole differs from the manifest, so server-side apply after
-// client-side apply conflicts. The manifests write such defaults out.
+// Server-side apply after client-side apply conflicts if the API server sets a default in a field
+// that is owned as a whole: the field then differs from the manifest. The manifests write such
+// defaults out.
 func TestApply_ClientAndServerSideInEitherOrder(t *testing.T) {
 	track(t)
 	client, server := []string{"apply", "--validate=strict"}, []string{"apply", "--validate=strict", "--server-side"}

@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// statedMinor is the minor version of the oldest Kubernetes that docs/operations.md names.
+// statedMinor returns the minor version of the oldest Kubernetes that docs/operations.md names.
 func statedMinor(t *testing.T) uint {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/operations.md")
@@ -38,13 +38,14 @@ func statedMinor(t *testing.T) uint {
 	return uint(minor)
 }
 
-// expressionsOf returns the CEL environment in which an API server of that version compiles what is applied: that of the version
-// before, so that it can be rolled back.
+// expressionsOf returns the CEL environment in which an API server of that version compiles new
+// expressions: that of the version before, so that it can be rolled back.
 func expressionsOf(minor uint) *environment.EnvSet {
 	return environment.MustBaseEnvSet(version.MajorMinor(1, minor-1))
 }
 
-// ruleErrors returns what an API server of that version refuses in the validation rules of the kinds.
+// ruleErrors returns the errors of an API server of that version in the validation rules of the
+// kinds.
 func ruleErrors(t *testing.T, minor uint) map[string]error {
 	t.Helper()
 	files, err := filepath.Glob(config("crd/bases/*.yaml"))
@@ -98,8 +99,9 @@ func compileRules(t *testing.T, at string, s *schema.Structural, root bool, env 
 	}
 }
 
-// policyErrors returns what an API server of that version refuses in the expressions of the admission policies. It looks at functions
-// and syntax; the types of fields do not differ between versions.
+// policyErrors returns the errors of an API server of that version in the expressions of the
+// admission policies. It checks functions and syntax; the types of fields do not differ between
+// versions.
 func policyErrors(t *testing.T, minor uint) map[string]error {
 	t.Helper()
 	var variables []cel.EnvOption
@@ -143,7 +145,7 @@ func policyErrors(t *testing.T, minor uint) map[string]error {
 	return refused
 }
 
-// The stated version takes the manifests, and one before it does not: it is the oldest.
+// The stated version accepts the manifests, and the version before it does not: it is the oldest.
 func TestManifests_NeedTheStatedKubernetes(t *testing.T) {
 	stated := statedMinor(t)
 	for minor, whole := range map[uint]bool{stated: true, stated + 3: true, stated - 1: false} {

@@ -1,4 +1,4 @@
-// Package programs says which programs, of those that the operator works with, a test cannot do without.
+// Package programs skips or fails tests whose external programs are not installed.
 package programs
 
 import (
@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// Python is that of the system, which has the packages of the system.
+// Python is the system's Python, which has the packages of the system.
 const Python = "/usr/bin/python3"
 
-// Need programs, each of which a package of the same name installs.
+// Need skips the test unless programs are installed, each by a package of the same name.
 func Need(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -21,7 +21,7 @@ func Need(t *testing.T, names ...string) {
 	}
 }
 
-// NeedPython with these modules.
+// NeedPython skips the test unless Python has these modules.
 func NeedPython(t *testing.T, modules ...string) {
 	t.Helper()
 	if err := exec.CommandContext(t.Context(), Python, "-c", "import "+strings.Join(modules, ", ")).Run(); err != nil {
@@ -29,8 +29,8 @@ func NeedPython(t *testing.T, modules ...string) {
 	}
 }
 
-// Lack skips a test that needs packages which are not installed, and says which. Where APPTOKEN_TEST_ALL is set, every test
-// has to run, and it fails.
+// Lack skips a test that needs packages which are not installed, and names them. If
+// APPTOKEN_TEST_ALL is set, it fails the test instead.
 func Lack(t *testing.T, packages string) {
 	t.Helper()
 	lacking := "not installed: apt-get install --no-install-recommends " + packages
