@@ -13,17 +13,18 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// bench is one run: its sizes, its results, and the stage that the section at work plays on.
+// bench is one run: its sizes, its results, and the testbed of the current section.
 type bench struct {
 	options
 	progress
 	report report
-	folder string // of this run alone; removed at its end
+	folder string // of this run only; removed at its end
 	stage  *stage
-	cost   float64 // writes by which a token of the stage became Ready, its declaration included; 0: none has yet
+	cost   float64 // writes per token from declared to Ready and at rest, the declaration included; 0: not measured
 }
 
-// fresh is a stage with nothing on it. The one before is torn down.
+// fresh tears the current testbed down, and returns a new one without tokens and without an
+// operator.
 func (b *bench) fresh(ctx context.Context) (*stage, error) {
 	if err := b.leave(); err != nil {
 		return nil, err
@@ -40,7 +41,8 @@ func (b *bench) fresh(ctx context.Context) (*stage, error) {
 	return b.stage, err
 }
 
-// populated is a stage with all tokens on it, Ready, and everything at rest.
+// populated returns a testbed on which all tokens are Ready and everything is at rest. It returns
+// the current testbed if that is in this state, and builds another otherwise.
 func (b *bench) populated(ctx context.Context) (*stage, error) {
 	if b.stage != nil && b.cost > 0 && b.stage.operator != nil {
 		return b.stage, nil
@@ -70,7 +72,8 @@ func (b *bench) populated(ctx context.Context) (*stage, error) {
 	return s, nil
 }
 
-// program is the operator's. It is built once, so that what is measured is what the source says.
+// program returns the path of the operator's program. Without -manager it builds the program once a
+// run, so that the current source is measured.
 func (b *bench) program(ctx context.Context) (string, error) {
 	if b.manager != "" {
 		return filepath.Abs(b.manager)
@@ -95,7 +98,7 @@ func (b *bench) program(ctx context.Context) (string, error) {
 	return program, nil
 }
 
-// leave tears the stage down.
+// leave tears the testbed down.
 func (b *bench) leave() error {
 	if b.stage == nil {
 		return nil
@@ -105,7 +108,7 @@ func (b *bench) leave() error {
 	return err
 }
 
-// end leaves nothing behind.
+// end tears the testbed down, and removes the folder of this run.
 func (b *bench) end() error {
 	err := b.leave()
 	if b.folder != "" {
@@ -114,7 +117,7 @@ func (b *bench) end() error {
 	return err
 }
 
-// progress tells a person how far it is.
+// progress writes how far the run is, with the time since its start.
 type progress struct {
 	to    io.Writer
 	began time.Time
@@ -124,7 +127,7 @@ func (p progress) say(format string, args ...any) {
 	fmt.Fprintf(p.to, "%6.1fs  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// pause waits so long, or until ctx ends.
+// pause waits for d, or until ctx ends. In the latter case it returns the cause.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// The sizes are small and no time is judged: what is tested is that each section measures something.
+// The sizes are small, and no time is checked. The test checks that each section measures
+// something.
 func TestEverySectionMeasures(t *testing.T) {
 	if err := flag.Set("test.benchtime", "100x"); err != nil {
 		t.Fatal(err)

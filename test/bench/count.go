@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// operation is a sort of write.
+// operation is a kind of write.
 type operation struct {
 	verb        string
 	resource    string
@@ -25,13 +25,13 @@ func (o operation) String() string {
 	return o.verb + " " + o.resource + "/" + o.subresource
 }
 
-// counts are the writes that the API server has done, and those that it has refused.
+// counts holds how many writes the API server has executed, and how many it has refused.
 type counts struct{ done, refused map[operation]int }
 
-// housekeeping is what the API server writes by itself.
+// housekeeping lists the resources that the API server writes by itself. No write to them counts.
 var housekeeping = []string{"leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations", "apiservices", "configmaps"}
 
-// writes asks the API server how many writes it has answered, whosever they were.
+// writes returns how many writes the API server has answered so far, from all clients together.
 func (s *stage) writes(ctx context.Context) (counts, error) {
 	body, err := s.admin.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *stage) writes(ctx context.Context) (counts, error) {
 	return read(string(body))
 }
 
-// read finds the writes in what the API server says at /metrics.
+// read parses the writes in the text of the API server's /metrics.
 func read(text string) (counts, error) {
 	c := counts{map[operation]int{}, map[operation]int{}}
 	for line := range strings.Lines(text) {
@@ -54,7 +54,7 @@ func read(text string) (counts, error) {
 			return c, fmt.Errorf("the API server says something else than a number: %q", line)
 		}
 		label := map[string]string{}
-		for pair := range strings.SplitSeq(series, ",") { // none of the values that matter holds a comma
+		for pair := range strings.SplitSeq(series, ",") { // no value that is needed holds a comma
 			key, quoted, _ := strings.Cut(pair, "=")
 			label[key] = strings.Trim(quoted, `"`)
 		}
@@ -71,7 +71,7 @@ func read(text string) (counts, error) {
 	return c, nil
 }
 
-// since is what came after before.
+// since returns the writes that came after before.
 func (c counts) since(before counts) counts {
 	return counts{less(c.done, before.done), less(c.refused, before.refused)}
 }
@@ -86,7 +86,7 @@ func less(now, before map[operation]int) map[operation]int {
 	return diff
 }
 
-// and is what both have.
+// and returns the sum of c and more.
 func (c counts) and(more counts) counts {
 	return counts{plus(c.done, more.done), plus(c.refused, more.refused)}
 }
@@ -102,7 +102,7 @@ func plus(a, b map[operation]int) map[operation]int {
 	return sum
 }
 
-// total is how many were done.
+// total returns how many writes were executed.
 func (c counts) total() int { return total(c.done) }
 
 func total(of map[operation]int) int {
@@ -113,18 +113,19 @@ func total(of map[operation]int) int {
 	return sum
 }
 
-// sorted has the most frequent operation first.
+// sorted returns the operations, the most frequent first.
 func sorted(of map[operation]int) []operation {
 	return slices.SortedFunc(maps.Keys(of), func(a, b operation) int {
 		return cmp.Or(of[b]-of[a], cmp.Compare(a.String(), b.String()))
 	})
 }
 
-// rest waits until for three seconds nothing has been written, and the operator had nothing to look at.
+// rest waits for three seconds without a write and without a pass of a reconciler. See restFor.
 func (s *stage) rest(ctx context.Context) (counts, error) { return s.restFor(ctx, 3*time.Second) }
 
-// restFor waits until for so long nothing has been written, and the operator had nothing to look at. It returns what was written
-// up to then. What has not come to rest after five minutes never will, and the numbers tell.
+// restFor waits until, for the time quiet, nothing is written and no reconciler of the operator
+// runs a pass. It returns the writes up to then. After five minutes it returns without an error: if
+// the system never comes to rest, the numbers show it.
 func (s *stage) restFor(ctx context.Context, quiet time.Duration) (counts, error) {
 	const patience = 5 * time.Minute
 	last, passes, err := s.activity(ctx)
@@ -148,7 +149,8 @@ func (s *stage) restFor(ctx context.Context, quiet time.Duration) (counts, error
 	return last, nil
 }
 
-// activity is what was written so far, and how many passes the operator has made, if it runs.
+// activity returns the writes so far and, if the operator runs, how many passes its reconcilers
+// have made.
 func (s *stage) activity(ctx context.Context) (counts, float64, error) {
 	done, err := s.writes(ctx)
 	if err != nil || s.operator == nil {

@@ -17,22 +17,24 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// home is where everybody asks from.
+// home is the source address of all requests.
 var home = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// crowd is an index of many records, with the texts of their tokens, and of session tokens the session ids.
+// crowd is an index of many records, with the texts of their tokens and, for session tokens, the
+// session ids.
 type crowd struct {
 	kind     token.Kind
-	noon     time.Time // when the tokens were issued, and everything happens
+	noon     time.Time // the instant at which the tokens are issued and verified
 	index    *verify.Index
-	facts    verify.Facts // of each verification, but for the session
-	texts    []string     // one behind the other in memory, so that what is measured is the index's way to its records and not the way to the texts
+	facts    verify.Facts // of each verification, except the session
+	texts    []string     // adjacent in memory, so that the time measured is of memory access to the records and not to the texts
 	sessions []string     // likewise
-	bytes    float64      // of memory, for each record
+	bytes    float64      // of memory per record
 }
 
-// kindsOf are the kinds of token that are measured at a size: those of programs, and of logins the sessions, which take the most
-// to verify; at the least of the sizes, others too.
+// kindsOf returns the kinds of token to measure at a size: application tokens, and session tokens,
+// which take the longest to verify of the tokens of logins. At the smallest size it adds the
+// others.
 func kindsOf(size int, sizes []int, others ...token.Kind) []token.Kind {
 	kinds := []token.Kind{token.Application, token.Session}
 	if size == slices.Min(sizes) {
@@ -41,7 +43,7 @@ func kindsOf(size int, sizes []int, others ...token.Kind) []token.Kind {
 	return kinds
 }
 
-// recordsOf is what records of a kind are called in the report.
+// recordsOf returns how the report names records of a kind.
 func recordsOf(kind token.Kind) string {
 	if kind == token.Application {
 		return "records"
@@ -49,7 +51,8 @@ func recordsOf(kind token.Kind) string {
 	return strings.ToLower(kind.String()) + " tokens"
 }
 
-// gather mints tokens and takes their records in, in another order than that of the texts.
+// gather mints tokens and puts their records into an index, in another order than that of the
+// texts.
 func gather(size int, kind token.Kind) (crowd, error) {
 	c := crowd{
 		kind: kind, noon: time.Now().Truncate(time.Second), index: &verify.Index{}, texts: make([]string, size),
@@ -84,7 +87,7 @@ func gather(size int, kind token.Kind) (crowd, error) {
 	if c.index.Len() != size {
 		return crowd{}, fmt.Errorf("there are %d records, not %d", c.index.Len(), size)
 	}
-	for i, text := range c.texts { // what each of them holds is joined now, and not while time is taken
+	for i, text := range c.texts { // the index joins and keeps the grants now, not during the measurement
 		facts := c.facts
 		facts.Session = c.session(i)
 		if _, verdict := c.index.Verify(c.noon, text, facts); verdict != verify.Good {
@@ -96,7 +99,7 @@ func gather(size int, kind token.Kind) (crowd, error) {
 	return c, nil
 }
 
-// cut divides a text into parts of one length.
+// cut divides a text into parts of the same length.
 func cut(all string, length int) []string {
 	parts := make([]string, len(all)/length)
 	for i := range parts {
@@ -105,7 +108,7 @@ func cut(all string, length int) []string {
 	return parts
 }
 
-// session is the id that goes with a token; empty if none does.
+// session returns the session id of a token, or an empty text if its kind has none.
 func (c *crowd) session(i int) string {
 	if c.kind != token.Session {
 		return ""
@@ -113,10 +116,10 @@ func (c *crowd) session(i int) string {
 	return c.sessions[i]
 }
 
-// cookie is in what a browser sends it.
+// cookie returns the cookie that holds the session id in a browser's request.
 func (c *crowd) cookie(i int) string { return "SESSION=" + c.session(i) }
 
-// record is one of the crowd.
+// record returns the record of a token of the crowd, by its number.
 func (c *crowd) record(i int, digest token.Digest) record.Record {
 	if c.kind == token.Application {
 		return realistic(i, digest, c.noon)
@@ -138,10 +141,10 @@ func (c *crowd) record(i int, digest token.Digest) record.Record {
 	return r
 }
 
-// userOf is the name of the user whose login has that number.
+// userOf returns the name of the user of login i.
 func userOf(i int) string { return fmt.Sprintf("user-%05d", i/loginsPerUser) }
 
-// person is the user of a login.
+// person returns the user of a login.
 func person(r record.Record) verify.User {
 	return verify.User{
 		Name: r.User, Username: strings.Clone(r.User), UID: r.Owner.UID, Credential: r.Credential,
@@ -156,7 +159,8 @@ func acme() verify.Client {
 	}), Draw: func(string, map[string]string) ([]string, bool) { return []string{"developer", "primary"}, true }}
 }
 
-// realistic is a record of an ApplicationToken, with texts of its own, as they come from the API server.
+// realistic returns a record of an ApplicationToken. Each of its texts has memory of its own, as if
+// decoded from the API server.
 func realistic(i int, digest token.Digest, issued time.Time) record.Record {
 	return record.Record{
 		Kind: token.Application, Digest: digest, Hint: strings.Clone("…x7Qd"),
@@ -172,7 +176,7 @@ func realistic(i int, digest token.Digest, issued time.Time) record.Record {
 	}
 }
 
-// heap is what is in use after everything that can go is gone.
+// heap returns the bytes of heap in use after garbage collection.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

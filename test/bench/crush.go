@@ -9,12 +9,14 @@ import (
 	"sync"
 )
 
-// garbage is how often the memory of the checks that run may be there. A collection finds what is in use, and what began while it went
-// on, say three times the checks; and as much again is allocated before the next one, since GOGC is 100.
+// garbage is how many times the memory of the running checks may be in use. A collection keeps what
+// is in use, and what is allocated while it runs. That is assumed to be three times the memory of
+// the checks. As much again is allocated before the next collection, since GOGC is 100.
 const garbage = 6
 
-// crush has many log in at once at an operator that has just started, and looks at how much more memory it takes than for as many
-// whose hash takes none. What it cannot do it must refuse in words.
+// crush logs in many times at once, at an operator that has just started. It compares the maximum
+// memory of the operator with that for as many logins whose hash takes almost none. The operator
+// must refuse a login that it cannot serve with 429 or 503.
 func (p *people) crush(ctx context.Context, b *bench, r chapter, h hashing) error {
 	if err := p.stopOperator(); err != nil {
 		return err
@@ -41,10 +43,11 @@ func (p *people) crush(ctx context.Context, b *bench, r chapter, h hashing) erro
 	return nil
 }
 
-// rush logs in so many times at once, and returns the memory that the operator took at most, and how many got in.
+// rush logs in n times at once. It returns the maximum memory of the operator meanwhile, in MiB,
+// and how many logins succeeded.
 func (p *people) rush(ctx context.Context, n int, h hashing) (most float64, in int, err error) {
 	pid := p.operator.command.Process.Pid
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil { // "at most" begins anew
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil { // resets the maximum
 		p.say("the most memory is that since the start: %v", err)
 	}
 	statuses, err := p.atOnce(ctx, n, h)
@@ -61,7 +64,8 @@ func (p *people) rush(ctx context.Context, n int, h hashing) (most float64, in i
 	return most, statuses[http.StatusOK], nil
 }
 
-// atOnce logs in so many times at once, each over a connection of its own, and returns how often each status was the answer.
+// atOnce logs in n times at once, each time over a connection of its own. It returns how many
+// responses had each status.
 func (p *people) atOnce(ctx context.Context, n int, h hashing) (map[int]int, error) {
 	var mu sync.Mutex
 	var problem error

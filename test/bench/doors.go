@@ -26,23 +26,23 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// presenters are how many of the tokens are presented at the doors.
+// presenters is the maximum number of different tokens that are presented at the endpoints.
 const presenters = 4096
 
-// mostReads a second are allowed to the verifier in the flood.
+// mostReads is how many reads per second the verifier may make in the flood.
 const mostReads = 50
 
-// doorstep is doors over a crowd, in this process, and what it takes to compare them.
+// doorstep holds the endpoints over a crowd, in this process, and what is needed to compare them.
 type doorstep struct {
 	crowd
 	*server.Doors
 	reads *counted
-	come  []int // the numbers of those who come
+	come  []int // numbers of the tokens that are presented
 	stop  context.CancelFunc
 	over  []chan error
 }
 
-// counted is a store without records that counts who asks.
+// counted is a record store without records that counts lookups.
 type counted struct {
 	nobody
 	asked atomic.Int64
@@ -87,7 +87,7 @@ func (b *bench) atTheDoors(ctx context.Context, size int, kind token.Kind) (err 
 	}
 	r := b.report.in(fmt.Sprintf("doors, %d %s", size, recordsOf(kind)))
 	doors := []func(context.Context, *bench, chapter) error{d.forwardAuth}
-	if kind == token.Application { // what the other doors do beside verifying is the same for all
+	if kind == token.Application { // apart from verifying, the other endpoints do the same for every kind
 		doors = append(doors, d.extAuthz, d.tokenReview, d.introspection, d.flood)
 	}
 	for _, door := range doors {
@@ -98,7 +98,7 @@ func (b *bench) atTheDoors(ctx context.Context, size int, kind token.Kind) (err 
 	return nil
 }
 
-// serve listens as the operator does.
+// serve serves h on a listener like those of the operator, and returns its address.
 func (d *doorstep) serve(ctx context.Context, h http.Handler) (string, error) {
 	l := &server.Listener{Address: "127.0.0.1:0", Handler: h, Log: logr.Discard()}
 	if g, ok := h.(*grpc.Server); ok {
@@ -124,7 +124,8 @@ func (d *doorstep) leave() error {
 	return errors.Join(errs...)
 }
 
-// each is the same request by each of those who come.
+// each returns the same request for each of the presented tokens. With body, the first of these
+// tokens is the credential of every request, and the body holds the token.
 func (d *doorstep) each(method, path, contentType string, body func(text string) string) [][]byte {
 	var list [][]byte
 	for _, i := range d.come {
@@ -141,7 +142,8 @@ func (d *doorstep) each(method, path, contentType string, body func(text string)
 	return list
 }
 
-// forwardAuth compares /verify with a handler that writes the same answer without looking, and with one that does nothing.
+// forwardAuth compares /verify with a handler that writes the same response without verifying, and
+// with one whose response is empty.
 func (d *doorstep) forwardAuth(ctx context.Context, b *bench, r chapter) error {
 	door := d.Handler()
 	sample := httptest.NewRecorder()
@@ -176,7 +178,8 @@ func (d *doorstep) forwardAuth(ctx context.Context, b *bench, r chapter) error {
 	return nil
 }
 
-// tokenReview compares with a handler that decodes the same question and encodes the same answer.
+// tokenReview compares /tokenreview with a handler that decodes the same request and encodes the
+// same response.
 func (d *doorstep) tokenReview(ctx context.Context, b *bench, r chapter) error {
 	review := func(text string) string {
 		body, err := json.Marshal(authenticationv1.TokenReview{
@@ -194,7 +197,7 @@ func (d *doorstep) tokenReview(ctx context.Context, b *bench, r chapter) error {
 	})
 }
 
-// introspected is what an introspection answers.
+// introspected is the response to an introspection.
 type introspected struct {
 	Active      bool     `json:"active"`
 	Scope       string   `json:"scope,omitempty"`
@@ -218,7 +221,8 @@ func (d *doorstep) introspection(ctx context.Context, b *bench, r chapter) error
 	})
 }
 
-// besideCodec compares a door with a handler that only decodes the question and encodes the door's answer.
+// besideCodec compares an endpoint with a handler that only decodes the request and encodes the
+// response of the endpoint.
 func besideCodec[T any](ctx context.Context, d *doorstep, b *bench, r chapter, path string, door http.Handler, requests [][]byte, decode func(*http.Request) error) error {
 	var said T
 	codec := http.NewServeMux()
@@ -233,7 +237,7 @@ func besideCodec[T any](ctx context.Context, d *doorstep, b *bench, r chapter, p
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body) //nolint:errcheck // whoever asked has gone
+		_, _ = w.Write(body) //nolint:errcheck // the client has gone
 	})
 	sample, err := d.serve(ctx, door)
 	if err != nil {
@@ -250,7 +254,7 @@ func besideCodec[T any](ctx context.Context, d *doorstep, b *bench, r chapter, p
 	return nil
 }
 
-// compare lets handlers compete that are asked the same.
+// compare measures handlers against each other. All get the same requests.
 func (d *doorstep) compare(ctx context.Context, b *bench, requests [][]byte, names []string, handlers ...http.Handler) ([]volley, error) {
 	var contenders []contender
 	for i, h := range handlers {

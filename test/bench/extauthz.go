@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// extAuthz compares the door with a method that takes the same messages and answers at once.
+// extAuthz compares ext_authz with a method that takes the same messages and answers at once.
 func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
 	var requests []*authv3.CheckRequest
 	for _, i := range d.come {
@@ -64,7 +64,7 @@ func peerAt(address string) *authv3.AttributeContext_Peer {
 	}}}
 }
 
-// always gives the same answer.
+// always implements ext_authz and always returns the same response.
 type always struct {
 	authv3.UnimplementedAuthorizationServer
 	answer *authv3.CheckResponse
@@ -74,7 +74,7 @@ func (a always) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckRespo
 	return a.answer, nil
 }
 
-// checker is a contender that is asked by gRPC.
+// checker is a contender that is called over gRPC.
 type checker struct {
 	contender
 	client func(context.Context) (once func(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error), leave func(), err error)

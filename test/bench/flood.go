@@ -8,10 +8,11 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// floodRate is how many tokens a second are presented in a flood, each well-formed and none known.
+// floodRate is how many tokens per second a flood presents. All are well-formed, and none is known.
 const floodRate = 100_000
 
-// flood compares how long good tokens take while strangers ask and while they do not.
+// flood compares the response times for valid tokens during a flood of unknown tokens with those
+// without a flood.
 func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 	strangers, err := unknown(1 << 17)
 	if err != nil {
@@ -50,7 +51,8 @@ func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 	return nil
 }
 
-// rise presents strangers' tokens at a steady rate, and returns how many.
+// rise presents unknown tokens to the verifier at a steady rate until ctx ends, and returns how
+// many.
 func (d *doorstep) rise(ctx context.Context, strangers []string) int {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// floodLogins compares how long logins of others take while one user sends the correct password without end and while nobody
-// does.
+// floodLogins compares how long other users' logins take while one user sends the correct password
+// without end, and without that.
 func (p *people) floodLogins(ctx context.Context, b *bench, r chapter, h hashing) error {
 	var others [][]byte
-	for i := 1; i < usersEach; i++ { // the first user is the flooder
+	for i := 1; i < usersEach; i++ { // the first user sends the flood
 		others = append(others, enter(h, i))
 	}
 	login := overHTTP("logins of others", p.door, others)
@@ -37,7 +37,8 @@ func (p *people) floodLogins(ctx context.Context, b *bench, r chapter, h hashing
 	return nil
 }
 
-// sendWithoutEnd has the first user have the correct password checked, over many connections, until ctx ends.
+// sendWithoutEnd sends the correct password of the first user, over many connections, until ctx
+// ends. With auth_only, the operator checks the password and opens no login.
 func (p *people) sendWithoutEnd(ctx context.Context, h hashing) error {
 	body := fmt.Sprintf(`{"username":%q,"password":%q,"auth_only":true}`, h.user(0), theirWord)
 	check := request("POST", "/auth/login", "", "application/json", body)
@@ -51,7 +52,7 @@ func (p *people) sendWithoutEnd(ctx context.Context, h hashing) error {
 				defer l.conn.Close()
 			}
 			for err == nil && ctx.Err() == nil {
-				_, _, err = l.send(check) // whatever the answer is
+				_, _, err = l.send(check) // any status will do
 			}
 			mu.Lock()
 			defer mu.Unlock()

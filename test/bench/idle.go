@@ -2,7 +2,7 @@ package main
 
 import "context"
 
-// measureIdle looks at the operator while all tokens are as they should be.
+// measureIdle measures the operator while nothing changes: writes, processor time and memory.
 func measureIdle(ctx context.Context, b *bench) error {
 	s, err := b.populated(ctx)
 	if err != nil {

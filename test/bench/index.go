@@ -113,7 +113,7 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 	return nil
 }
 
-// unknown are well-formed tokens of which there is no record.
+// unknown mints well-formed tokens of which there is no record.
 func unknown(n int) ([]string, error) {
 	list := make([]string, n)
 	for i := range list {
@@ -126,7 +126,7 @@ func unknown(n int) ([]string, error) {
 	return list, nil
 }
 
-// nobody is a store without records.
+// nobody is a record store without records.
 type nobody struct{}
 
 func (nobody) Find(context.Context, token.Digest) (record.Record, error) {

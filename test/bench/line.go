@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// request is an HTTP request as it goes over the wire. Lines are headers beside those that it has by itself.
+// request returns an HTTP request in the form in which it is sent. lines are additional headers.
 func request(method, path, credential, contentType, body string, lines ...string) []byte {
 	text := method + " " + path + " HTTP/1.1\r\nHost: tokens.example.com\r\n"
 	if credential != "" {
@@ -27,13 +27,13 @@ func request(method, path, credential, contentType, body string, lines ...string
 	return []byte(text + "\r\n" + body)
 }
 
-// line is a connection that stays open, over which one asks after another.
+// line is a connection that stays open for several requests, one after another.
 type line struct {
 	conn    net.Conn
 	answers *bufio.Reader
 }
 
-// longestAsked is how long an answer may take, before whoever asked gives up.
+// longestAsked is how long a client waits for a response.
 const longestAsked = time.Minute
 
 func dial(ctx context.Context, address string) (*line, error) {
@@ -44,7 +44,7 @@ func dial(ctx context.Context, address string) (*line, error) {
 	return &line{conn, bufio.NewReader(conn)}, nil
 }
 
-// send sends a request, and returns the status and the body of its answer.
+// send sends a request, and returns the status and the body of the response.
 func (l *line) send(request []byte) (int, []byte, error) {
 	if err := l.conn.SetDeadline(time.Now().Add(longestAsked)); err != nil {
 		return 0, nil, err
@@ -61,7 +61,7 @@ func (l *line) send(request []byte) (int, []byte, error) {
 	return said.StatusCode, body, err
 }
 
-// ask sends a request, and reads the JSON of its answer, which must be a success.
+// ask sends a request, and decodes the JSON of the response, which must have status 200.
 func (l *line) ask(request []byte, answer any) error {
 	status, body, err := l.send(request)
 	if err != nil {
@@ -73,7 +73,7 @@ func (l *line) ask(request []byte, answer any) error {
 	return json.Unmarshal(body, answer)
 }
 
-// askOnce sends one request over a connection of its own, and reads the JSON of its answer.
+// askOnce sends one request over a connection of its own, and decodes the JSON of the response.
 func askOnce(ctx context.Context, address string, request []byte, answer any) error {
 	l, err := dial(ctx, address)
 	if err != nil {

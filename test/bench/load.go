@@ -13,7 +13,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// all does something n times, by all plain clients in parallel. The first error ends it.
+// all calls do n times, from all plain clients in parallel. The first error ends it.
 func (s *stage) all(ctx context.Context, what string, n int, do func(context.Context, client.Client, int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -54,7 +54,7 @@ func (s *stage) apply(ctx context.Context) error {
 	})
 }
 
-// patch changes all tokens alike.
+// patch applies the same patch to all tokens.
 func (s *stage) patch(ctx context.Context, what, merge string) error {
 	return s.all(ctx, what, s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
 		at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(i), Name: nameOf(i)}}
@@ -62,7 +62,8 @@ func (s *stage) patch(ctx context.Context, what, merge string) error {
 	})
 }
 
-// declare is a token as an application team writes it. Its predecessors stay for a day, so that none goes meanwhile.
+// declare returns a token as an application team declares it. Its predecessors stay for a day, so
+// that none is retired during the measurement.
 func declare(namespace, name string) *v1alpha1.ApplicationToken {
 	return &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},

@@ -19,23 +19,23 @@ import (
 )
 
 const (
-	peopleClient = "people" // at which they log in
-	usersEach    = 512      // share a way to store their passwords; more than come near the limits of one name
-	mostSessions = 1000     // of each, so that no login ends another
+	peopleClient = "people" // name of the Client at which the users log in
+	usersEach    = 512      // users for each hash; so many that no user reaches the limits of a name
+	mostSessions = 1000     // per user, so that no login ends another
 	theirWord    = "correct horse battery staple"
 )
 
-// hashing is a way to store passwords. The users who have it share a Secret.
+// hashing is a way to hash passwords. Its users share one Secret.
 type hashing struct {
-	users string // what their names begin with
-	words string // the name of their Secret
+	users string // prefix of their names
+	words string // name of their Secret
 	says  string
 	hash  func() (string, error)
-	goal  *goal // of the logins, beside the bare hash
+	goal  *goal // for logins relative to the bare hash; nil: none
 }
 
-// The ways. Of the first, the hash is what takes the time. The second costs so little that the writes are seen beside it, and
-// the third nothing, so that there is nothing else.
+// The hashes. strong takes most of the time of a login. usual takes so little that the writes show
+// beside it. quick takes almost none, so that only the rest is measured.
 var (
 	strong = hashing{
 		"strong", "password-strong", "argon2id m=64 MiB t=3 p=4",
@@ -51,7 +51,7 @@ var (
 	}
 )
 
-// argon2id is a hash in PHC form.
+// argon2id returns a hash of the users' password in PHC form.
 func argon2id(kiB, passes uint32, lanes uint8) (string, error) {
 	salt := make([]byte, 16)
 	if _, err := rand.Read(salt); err != nil {
@@ -64,15 +64,15 @@ func argon2id(kiB, passes uint32, lanes uint8) (string, error) {
 
 func (h hashing) user(i int) string { return fmt.Sprintf("%s-%02d", h.users, i%usersEach) }
 
-// people are users on a stage, and the door at which they log in.
+// people are users on a testbed, and the address at which they log in.
 type people struct {
 	*stage
 	door   string
-	checks int // passwords that are checked at once, by the operator and bare
+	checks int // passwords that are checked at once, by the operator and by the bare hash
 	stored map[string]password.Stored
 }
 
-// measureLogins logs in, and does with logins what their holders do.
+// measureLogins measures logins, and the requests of clients that have logged in.
 func measureLogins(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func measureLogins(ctx context.Context, b *bench) error {
 	return p.crush(ctx, b, r, usual)
 }
 
-// moveIn makes the client, the users and the Secrets of their passwords.
+// moveIn creates the Client, the Users and the Secrets with their password hashes.
 func (p *people) moveIn(ctx context.Context, ways ...hashing) error {
 	admin := p.clients[0]
 	c := &v1alpha1.Client{
@@ -131,7 +131,7 @@ func (p *people) moveIn(ctx context.Context, ways ...hashing) error {
 	return nil
 }
 
-// storePassword makes the Secret of a way to store passwords.
+// storePassword creates the Secret with the password hash of h.
 func (s *stage) storePassword(ctx context.Context, h hashing) (password.Stored, error) {
 	hash, err := h.hash()
 	if err != nil {
@@ -147,7 +147,8 @@ func (s *stage) storePassword(ctx context.Context, h hashing) (password.Stored, 
 	return password.ReadHash(hash)
 }
 
-// declareUser returns a User with an account at a client, whose password is in the Secret of that name.
+// declareUser returns a User with an account at a client. Its password is in the Secret of the
+// given name.
 func declareUser(name, secret, client string) *v1alpha1.User {
 	return &v1alpha1.User{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -158,7 +159,8 @@ func declareUser(name, secret, client string) *v1alpha1.User {
 	}
 }
 
-// openDoor starts the operator. What plain clients write, in a namespace that it does not serve, is nothing to it.
+// openDoor starts the operator with its endpoints. It serves its own namespace only, and ignores
+// what plain clients write to another.
 func (p *people) openDoor(ctx context.Context) error {
 	var err error
 	if p.door, err = freeAddress(ctx); err != nil {
@@ -168,8 +170,9 @@ func (p *people) openDoor(ctx context.Context) error {
 		"--namespaces="+ownNamespace, fmt.Sprintf("--password-checks=%d", p.checks))
 }
 
-// logIn compares logins with checks of the same password that are nothing else, as many at once, in this process. Each has all
-// cores in its turn; beside the operator there are the API server, etcd and whoever asks.
+// logIn compares logins with bare checks of the same password in this process, as many at once.
+// Each has all cores in its turn. In the operator's turn, the API server, etcd and the clients
+// share them.
 func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) error {
 	var requests [][]byte
 	for i := range usersEach {
@@ -178,12 +181,13 @@ func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) erro
 	}
 	operator := overHTTP("login, "+h.says, p.door, requests)
 	bare := p.bare(h)
-	// The logins of each user are counted, and the count is written, up to five seconds later. It is no part of hashing.
+	// The operator writes its count of each user's logins up to five seconds later. These writes
+	// are no part of hashing, so they must end before the turn of the bare hash.
 	bare.before = func(ctx context.Context) error {
 		_, err := p.restFor(ctx, b.loginTurn+time.Second)
 		return err
 	}
-	for _, c := range []contender{operator, bare} { // they warm up
+	for _, c := range []contender{operator, bare} { // warm-up
 		if _, err := c.fire(ctx, b.loginTurn/4); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -198,7 +202,7 @@ func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) erro
 	return nil
 }
 
-// bare checks the password, and does nothing else.
+// bare returns a contender that checks the password and does nothing else.
 func (p *people) bare(h hashing) contender {
 	checker := password.NewChecker(password.Options{Slots: p.checks, Waiting: askers, PerSource: askers})
 	secret := password.Take(theirWord)

@@ -1,20 +1,27 @@
-// Bench measures the operator on a real kube-apiserver and etcd, and prints what it measured beside the limits of the
-// same machine in the same run: what the same writes take without an operator, what a bare request takes meanwhile.
+// Bench measures the operator on a real kube-apiserver and etcd. It prints each measurement beside
+// a limit of the same machine in the same run. Such a limit is the time of the same writes without
+// an operator, or of a bare request meanwhile.
 //
-//	token   what minting, parsing and digesting cost
-//	index   what a record in the index costs, in memory and to look up
-//	doors   how many questions a door answers, beside a handler that answers at once
-//	write   many tokens applied at once, until all are Ready, against the same writes by plain clients
-//	quota   the same with a maxCount that is used up, against one that is far away
-//	idle    what the operator does while nobody wants anything
-//	rotate  all tokens rotate at once, while new ones are declared
-//	neighbours  how long new tokens take beside a namespace that asks for as much work as it may, against without it
-//	logins  how many log in, refresh, log out and make tokens, against the bare hash and the same writes by plain clients
-//	replicas  how soon a token that is issued, revoked, suspended or deleted is so on every replica, and how long a rotation waits for another leader
-//	start   many records in the store, until the operator is ready to serve
+//	token       time to mint, parse and digest a token
+//	index       memory of a record in the index, and time to verify with it
+//	doors       responses per second of verification endpoints, beside handlers that answer
+//	            at once
+//	write       many tokens applied at once, until all are Ready, beside the same writes by
+//	            plain clients
+//	quota       the same with a maxCount that is used up, beside one that is far away
+//	idle        writes and processor time of the operator while nothing changes
+//	rotate      rotation of all tokens at once, while new tokens are declared
+//	neighbours  time of new tokens beside a namespace that asks for as much work as it may,
+//	            and alone
+//	logins      logins, refreshes, logouts and new application tokens, beside the bare hash
+//	            and the same writes by plain clients
+//	replicas    time until every replica knows that a token is issued, revoked, suspended or
+//	            deleted, and pause of rotations until another replica leads
+//	start       start with many records in the API server, until the operator is ready to serve
 //
-// Nothing here passes or fails by time: a goal that was missed is printed as missed. The operator is the program
-// bin/manager as a process of its own, with the control plane and the clients beside it on the same cores.
+// No time makes the program fail: it prints a missed goal as missed. The operator runs as a process
+// of its own, built from this source unless -manager names a program. The control plane and the
+// clients run beside it on the same cores.
 package main
 
 import (
@@ -42,7 +49,8 @@ type section struct {
 	run  func(context.Context, *bench) error
 }
 
-// sections in their order: idle and rotate share their tokens, and start begins anew.
+// sections are in the order of a run. idle and rotate share their tokens; every other section that
+// needs a control plane starts a new one.
 var sections = []section{
 	{"token", measureToken},
 	{"index", measureIndex},
@@ -57,7 +65,7 @@ var sections = []section{
 	{"start", measureStart},
 }
 
-// options are the sizes. Their defaults are those of the goals.
+// options holds the sizes of a run. The goals are for the default sizes.
 type options struct {
 	only      []string
 	json      string
@@ -148,7 +156,8 @@ func names() string {
 }
 
 func main() {
-	// SIGPIPE too: a reader that went away must not keep us from ending what we started.
+	// SIGPIPE too: if the reader of the output is gone, the operator and the control plane must
+	// still be stopped.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -160,7 +169,8 @@ func main() {
 	}
 }
 
-// run measures, prints the table to stdout, and says on stderr how far it is. What was measured before an error counts.
+// run executes the sections. It prints the tables to stdout and the progress to stderr. After an
+// error it still prints and saves what was measured before.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
 	if err != nil {

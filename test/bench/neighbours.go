@@ -14,13 +14,14 @@ import (
 
 const (
 	hostileNamespace = "bench-hostile"
-	// hostileTargets are the restart targets of each hostile token. None of them exists.
+	// hostileTargets is how many restart targets each hostile token has. None of them exists.
 	hostileTargets = 16
 )
 
-// measureNeighbours compares how long new tokens take from declared to Ready alone and beside a namespace that asks for as much
-// work as it may: all its tokens are declared, and then told to rotate, at once, as fast as the API server takes it, and the
-// restart targets of all are missing. What is measured is how others fare while the operator works on that.
+// measureNeighbours compares how long new tokens take from declared to Ready alone and beside a
+// hostile namespace. That namespace asks for as much work as it may. All its tokens are declared,
+// and then told to rotate, at once, as fast as the API server accepts it. Their restart targets do
+// not exist. The measurement begins after these writes, while the operator works on them.
 func measureNeighbours(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
@@ -63,14 +64,15 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// neighbour declares tokens for a while and measures how long each takes.
+// neighbour declares tokens for the time b.idle, and measures how long each takes.
 func (b *bench) neighbour(ctx context.Context, s *stage, name string) (*probe, error) {
 	p := s.probe(ctx, name)
 	err := pause(ctx, b.idle)
 	return p, errors.Join(err, p.end(ctx))
 }
 
-// declareHostile is a token that rotates as often as the Client allows, with restart targets that are missing.
+// declareHostile returns a token that rotates as often as the Client allows, with restart targets
+// that do not exist.
 func declareHostile(name string) *v1alpha1.ApplicationToken {
 	at := declare(hostileNamespace, name)
 	at.Spec.Rotation.Every = "10m"

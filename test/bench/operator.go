@@ -23,26 +23,27 @@ type operator struct {
 	log     string
 	health  string
 	metrics string
-	took    time.Duration // from its start until it said that it is ready
-	gone    chan struct{} // closed when it has ended
-	result  error         // of the process, once it is gone
+	took    time.Duration // from its start until /readyz succeeded
+	gone    chan struct{} // closed when the process has ended
+	result  error         // of the process; set before gone is closed
 }
 
-// startOperator starts the operator of the stage, and waits until it is ready.
+// startOperator starts the operator of the testbed, and waits until it is ready.
 func (s *stage) startOperator(ctx context.Context, flags ...string) error {
 	var err error
 	s.operator, err = s.launch(ctx, "operator", flags...)
 	return err
 }
 
-// stopOperator ends it in order, if it runs.
+// stopOperator stops the operator gracefully, if it runs.
 func (s *stage) stopOperator() error {
 	o := s.operator
 	s.operator = nil
 	return o.stop()
 }
 
-// launch starts the program and waits until /readyz says ok. What it returns is to be stopped, also when there is an error.
+// launch starts the program, and waits until /readyz succeeds. The caller must stop what it
+// returns, also after an error.
 func (s *stage) launch(ctx context.Context, name string, flags ...string) (*operator, error) {
 	health, err := freeAddress(ctx)
 	if err != nil {
@@ -62,7 +63,7 @@ func (s *stage) launch(ctx context.Context, name string, flags ...string) (*oper
 	o.command = exec.Command(s.program, flags...) //nolint:noctx // stop ends it
 	o.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
 	o.command.Stdout, o.command.Stderr = log, log
-	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; we end it in order
+	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches this program only, which stops the operator gracefully
 	began := time.Now()
 	if err := o.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the operator: %w", err)
@@ -88,7 +89,7 @@ func (s *stage) launch(ctx context.Context, name string, flags ...string) (*oper
 	}
 }
 
-// stop ends the operator in order.
+// stop stops the operator gracefully, and kills it after a minute.
 func (o *operator) stop() error {
 	if o == nil {
 		return nil
@@ -104,7 +105,7 @@ func (o *operator) stop() error {
 	}
 }
 
-// kill ends the operator at once, as the loss of its node does.
+// kill ends the operator at once, as the loss of its node would.
 func (o *operator) kill() error {
 	if err := o.command.Process.Kill(); err != nil {
 		return fmt.Errorf("kill the operator: %w", err)
@@ -123,13 +124,13 @@ func (o *operator) alive() error {
 	}
 }
 
-// errors is how many errors it has logged.
+// errors returns how many errors the operator has logged.
 func (o *operator) errors() (int, error) {
 	said, err := os.ReadFile(o.log)
 	return bytes.Count(said, []byte(`"level":"error"`)), err
 }
 
-// metric is the sum of the samples of that name whose labels hold a text.
+// metric returns the sum of the samples of that name whose labels contain a text.
 func (o *operator) metric(ctx context.Context, name, labels string) (float64, error) {
 	body, err := fetch(ctx, "http://"+o.metrics+"/metrics")
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// The marks between which the tables of a part are in a page, as comments of HTML.
+// The marks around the tables of a part in a page, as HTML comments.
 const (
 	beginMark = "<!-- figures: %s -->\n"
 	endMark   = "<!-- end of figures -->\n"
 )
 
-// publish replaces the tables of these parts in a page. Those of other parts stay as they are.
+// publish replaces the tables of the given parts in a page. Those of other parts stay as they are.
 func (r *report) publish(file string, parts []string) error {
 	if file == "" {
 		return nil
@@ -33,7 +33,7 @@ func (r *report) publish(file string, parts []string) error {
 	return os.WriteFile(file, []byte(page), 0o644)
 }
 
-// figures are the tables of rows, after where they are from.
+// figures returns the tables of rows, preceded by the environment of the measurement.
 func (r *report) figures(rows []*row) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s.\n", r.environment)
@@ -55,7 +55,7 @@ func replaceFigures(page, part, figures string) (string, error) {
 	return before + mark + figures + endMark + after, nil
 }
 
-// builtCommit is the commit from which this program was built.
+// builtCommit returns the commit from which this program was built.
 func builtCommit() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -49,7 +49,7 @@ func TestPage_ReplacesFiguresOfMeasuredPartsOnly(t *testing.T) {
 		r.part = part
 		r.in(part).goal("figure of "+part, 7, "ns", atMost(5))
 	}
-	for range 2 { // what was written once is found again
+	for range 2 { // the second time, the page is one that was written before
 		if err := r.publish(file, []string{"token"}); err != nil {
 			t.Fatal(err)
 		}

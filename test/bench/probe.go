@@ -11,20 +11,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// mostDeclared bounds a probe: where the machine is too slow for one at each tick, those who rotate would wait forever,
-// since new tokens come first.
+// mostDeclared bounds a probe. On a machine that is too slow for one new token at each tick,
+// rotations would otherwise wait forever, since new tokens come first.
 const mostDeclared = 3000
 
-// probe declares a new token at each tick, whether those before are Ready or not, and measures how long each takes.
+// probe declares a new token at each tick, even if earlier tokens are not Ready, and measures how
+// long each takes.
 type probe struct {
 	stage  *stage
 	stop   context.CancelFunc
 	over   sync.WaitGroup
 	mu     sync.Mutex
 	err    error
-	began  map[types.NamespacedName]time.Time // the tick, so that a slow create counts in full
-	create []time.Duration                    // of the bare requests
-	took   []time.Duration                    // from the tick until it was seen Ready
+	began  map[types.NamespacedName]time.Time // at the tick, so that a slow create counts in full
+	create []time.Duration                    // durations of the bare create requests
+	took   []time.Duration                    // from the tick until observed Ready
 }
 
 func (s *stage) probe(ctx context.Context, name string) *probe {
@@ -60,7 +61,7 @@ func (p *probe) declare(ctx context.Context, key types.NamespacedName, i int) {
 	p.create = append(p.create, took)
 }
 
-// end stops declaring, and waits until all that was declared is Ready.
+// end stops declaring, and waits until all declared tokens are Ready.
 func (p *probe) end(ctx context.Context) error {
 	p.stop()
 	p.over.Wait()
@@ -81,7 +82,7 @@ func (p *probe) end(ctx context.Context) error {
 	return nil
 }
 
-// phases tells when the slow ones were slow.
+// phases describes how slow the tokens of each quarter of the time were, by their p99.
 func (p *probe) phases(from, to time.Time) string {
 	const quarters = 4
 	var took [quarters][]time.Duration

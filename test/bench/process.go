@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// tick is the unit of processor time in /proc, USER_HZ, the same on all Linux.
+// tick is the unit of processor time in /proc: USER_HZ, the same on all Linux systems.
 const tick = 10 * time.Millisecond
 
-// usage is the processor time that each program of the stage has had.
+// usage is the processor time that each program of the testbed has used.
 type usage struct {
 	operator, apiserver, etcd, bench time.Duration
 }
 
-// usage reads it from /proc, for as much of it as there is.
+// usage reads the processor times from /proc. A program without an entry there has zero.
 func (s *stage) usage() usage {
 	var u usage
 	if s.operator != nil {
@@ -35,7 +35,8 @@ func (u usage) String() string {
 		u.operator.Seconds(), u.apiserver.Seconds(), u.etcd.Seconds(), u.bench.Seconds())
 }
 
-// cpu is the processor time of a process, its system calls included. Zero where there is no /proc.
+// cpu returns the processor time of a process, including its system calls. It is zero where there
+// is no /proc.
 func cpu(pid int) time.Duration {
 	fields := stat(pid)
 	if len(fields) < 13 {
@@ -46,7 +47,8 @@ func cpu(pid int) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// stat has the fields of /proc/PID/stat from the third on: those behind the name, which may hold spaces.
+// stat returns the fields of /proc/PID/stat from the third on. These follow the program's name,
+// which may contain spaces.
 func stat(pid int) []string {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -56,7 +58,7 @@ func stat(pid int) []string {
 	return strings.Fields(rest)
 }
 
-// child is the process that we started from a program of that name. Zero: none.
+// child returns the process id of this program's child of that name, or zero if there is none.
 func child(name string) int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -75,7 +77,8 @@ func child(name string) int {
 	return 0
 }
 
-// resident is the memory of a process in MiB: now, and at most. Zeros where there is no /proc.
+// resident returns the memory of a process in MiB: the current and the maximum. Both are zero where
+// there is no /proc.
 func resident(pid int) (now, most float64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 // unlimited is a maxCount that no section reaches.
 const unlimited = 1_000_000
 
-// measureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up, and as many at one whose
-// maxCount is far away. The former goes first, when caches are cold, so what is unfair is unfair to it.
+// measureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up.
+// Then it brings as many to Ready at a Client whose maxCount is far away. The first is measured
+// with cold caches, so any bias is against it.
 func measureQuota(ctx context.Context, b *bench) error {
 	before := b.maxCount
 	defer func() { b.maxCount = before }()
@@ -29,7 +30,8 @@ func measureQuota(ctx context.Context, b *bench) error {
 	return b.leave()
 }
 
-// issueAll applies all tokens on a fresh stage. It returns the seconds until they are Ready, and the passes for each.
+// issueAll applies all tokens on a fresh testbed. It returns the seconds until all are Ready, and
+// the passes per token.
 func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err error) {
 	s, err := b.fresh(ctx)
 	if err != nil {

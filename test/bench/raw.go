@@ -17,7 +17,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// sample is what the operator wrote for one token. Plain clients write copies of it, so that kind and size are the same.
+// sample holds what the operator wrote for one token. Plain clients write copies of it, so that the
+// kind and size of the writes are the same.
 type sample struct {
 	token  v1alpha1.ApplicationToken
 	record v1alpha1.TokenRecord
@@ -47,7 +48,8 @@ func (s *stage) sample(ctx context.Context, key client.ObjectKey) (*sample, erro
 	return from, err
 }
 
-// raw has plain clients do the writes in cost, without an operator, and returns how many they did in a second.
+// raw has plain clients execute the writes in cost, without an operator, and returns their number
+// per second.
 func (s *stage) raw(ctx context.Context, from *sample, cost counts) (float64, error) {
 	its := make([]*copies, s.options.tokens)
 	for i := range its {
@@ -73,8 +75,8 @@ func (s *stage) raw(ctx context.Context, from *sample, cost counts) (float64, er
 	return float64(repeated) / took.Seconds(), nil
 }
 
-// repeat has plain clients do the writes in cost, for each of what they write its share, and returns how many they were and
-// how long they took.
+// repeat has plain clients execute the writes in cost, spread evenly over its. It returns how many
+// writes there were and how long they took.
 func (s *stage) repeat(ctx context.Context, from *sample, cost counts, its []*copies) (repeated int, took time.Duration, err error) {
 	for op, count := range cost.done {
 		if from.writer(op) == nil {
@@ -100,7 +102,7 @@ func (s *stage) repeat(ctx context.Context, from *sample, cost counts, its []*co
 	return repeated, time.Since(began), err
 }
 
-// The writes that make a token, and those of a login, in the order in which they depend on each other.
+// The writes of a token and of a login, in the order of their dependencies.
 var (
 	declareToken = operation{"POST", "applicationtokens", ""}
 	holdToken    = operation{"PATCH", "applicationtokens", ""}
@@ -120,10 +122,11 @@ type copies struct {
 	name   string
 	token  *v1alpha1.ApplicationToken // as the API server last returned it
 	said   int64
-	held   []*v1alpha1.TokenRecord // those that can be dropped, the oldest first
+	held   []*v1alpha1.TokenRecord // those that can be deleted, oldest first
 }
 
-// writer does one write of a sort. Nil: not one that makes a token, or is of a login.
+// writer returns the function that executes a write of the given kind. It returns nil for a write
+// that neither creates a token nor belongs to a login.
 func (from *sample) writer(op operation) func(context.Context, *copies) error {
 	return map[operation]func(context.Context, *copies) error{
 		declareToken: func(ctx context.Context, it *copies) error {
@@ -177,7 +180,7 @@ func (from *sample) writer(op operation) func(context.Context, *copies) error {
 	}[op]
 }
 
-// describe changes the status each time: what stays the same is not written.
+// describe changes the status each time, since the API server does not write an unchanged one.
 func (from *sample) describe(it *copies) {
 	from.token.Status.DeepCopyInto(&it.token.Status)
 	it.said++

@@ -18,10 +18,11 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// patienceAtDoors is how long a change may take to be known, before the measurement gives up.
+// patienceAtDoors is how long a change may take to reach a Secret or all replicas. After that the
+// measurement fails.
 const patienceAtDoors = time.Minute
 
-// replicas are operators of one cluster, of which one is elected, and the doors of all.
+// replicas are the operators of one cluster, of which one leads, and the endpoints of all.
 type replicas struct {
 	*stage
 	all   []*operator
@@ -29,7 +30,8 @@ type replicas struct {
 	goods *issues
 }
 
-// measureReplicas issues tokens and takes them away, and measures until when each replica says so.
+// measureReplicas issues tokens and invalidates them in several ways. It measures how long it takes
+// until the last replica answers accordingly.
 func measureReplicas(ctx context.Context, b *bench) (err error) {
 	s, err := b.fresh(ctx)
 	if err != nil {
@@ -75,21 +77,22 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 		c.add(row.name+", longest", millis(percentile(took[row.name], 100)), "ms")
 	}
 	if len(r.all) == 1 {
-		return nil // none could take over
+		return nil // no other replica could take over
 	}
 	return r.takeovers(ctx, b)
 }
 
-// begin starts the replica of a number.
+// begin starts replica i.
 func (r *replicas) begin(ctx context.Context, i int) (err error) {
 	r.all[i], err = r.launch(ctx, fmt.Sprintf("replica-%d", i), "--leader-elect", "--plain-http", "--bind-address="+r.doors[i], "--shutdown-delay=0s")
 	return err
 }
 
-// maxTakeover is the longest pause that docs/operations.md promises once a leader was killed.
+// maxTakeover is the longest pause that docs/operations.md promises after a leader was killed.
 const maxTakeover = 13 * time.Second
 
-// takeovers ends the leader in order, and by force, and measures for how long a rotation that is triggered then waits.
+// takeovers ends the leader, gracefully and by force. It measures how long a rotation takes that is
+// triggered once the leader has ended.
 func (r *replicas) takeovers(ctx context.Context, b *bench) error {
 	ends := []struct {
 		name string
@@ -141,7 +144,7 @@ func (r *replicas) takeover(ctx context.Context, name string, end func(*operator
 	return rotated.Sub(ended), r.begin(ctx, leader)
 }
 
-// leader finds the replica that reconciles: the one that counts tokens.
+// leader returns the number of the replica that leads: the only one that counts tokens.
 func (r *replicas) leader(ctx context.Context) (int, error) {
 	for i, o := range r.all {
 		tokens, err := o.metric(ctx, "apptoken_tokens", "")
@@ -155,7 +158,8 @@ func (r *replicas) leader(ctx context.Context) (int, error) {
 	return 0, errors.New("no replica leads")
 }
 
-// What is measured, from the answer of whoever was told until the last replica says so.
+// The rows of the report. A time begins with the response to the caller that made the change, or
+// with the event of the Secret. It ends when the last replica answers accordingly.
 const (
 	issued    = "issued: from the Secret's appearance until good on all"
 	revoked   = "revoked at one: until refused on all"
@@ -163,7 +167,7 @@ const (
 	deleted   = "ApplicationToken deleted: until refused on all"
 )
 
-// round is the life of one token.
+// round measures one token from its issue to its deletion.
 func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Duration) error {
 	key := types.NamespacedName{Namespace: newNamespace, Name: fmt.Sprintf("replicated-%05d", i)}
 	admin := r.clients[0]
@@ -192,7 +196,7 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 	if err := measure(revoked, text, time.Now(), http.StatusUnauthorized); err != nil {
 		return err
 	}
-	if text, _, err = r.goods.after(ctx, key, text); err != nil { // it is replaced at once
+	if text, _, err = r.goods.after(ctx, key, text); err != nil { // a revoked token is replaced at once
 		return err
 	}
 	if err := r.everywhere(ctx, text, http.StatusOK); err != nil {
@@ -219,7 +223,7 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 	return measure(deleted, text, time.Now(), http.StatusUnauthorized)
 }
 
-// everywhere asks at each door, again and again, until each has answered so.
+// everywhere polls the endpoint of every replica until each has answered with the status.
 func (r *replicas) everywhere(ctx context.Context, text string, status int) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patienceAtDoors, fmt.Errorf("a door did not answer %d within %s", status, patienceAtDoors))
 	defer cancel()
@@ -266,11 +270,11 @@ func present(ctx context.Context, method, url, text, form string) (int, error) {
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// issues are the tokens in Secrets, and when they were first seen there.
+// issues holds the tokens in Secrets, and when each was first observed.
 type issues struct {
 	mu   sync.Mutex
 	seen map[types.NamespacedName]issue
-	told chan struct{} // closed at the next
+	told chan struct{} // closed at the next change
 }
 
 type issue struct {
@@ -278,7 +282,7 @@ type issue struct {
 	at   time.Time
 }
 
-// followSecrets watches the Secrets.
+// followSecrets watches the Secrets of new tokens until ctx ends.
 func followSecrets(ctx context.Context, s *stage) (*issues, error) {
 	w, err := s.admin.CoreV1().Secrets(newNamespace).Watch(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelManaged + "=true"})
 	if err != nil {
@@ -304,7 +308,8 @@ func followSecrets(ctx context.Context, s *stage) (*issues, error) {
 	return all, nil
 }
 
-// after waits for a token in a Secret that is another than before.
+// after waits until a Secret holds another token than before. It returns the token and when it was
+// observed.
 func (x *issues) after(ctx context.Context, key types.NamespacedName, before string) (string, time.Time, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patienceAtDoors, fmt.Errorf("there was no token in Secret %s within %s", key, patienceAtDoors))
 	defer cancel()

@@ -12,38 +12,38 @@ import (
 	"time"
 )
 
-// report is everything that was measured, and where.
+// report holds all measurements and their environment.
 type report struct {
 	environment
 	Results []*row `json:"results"`
 
-	part string // that is being measured
+	part string // that is measured now
 }
 
-// environment is what the numbers depend on.
+// environment describes what the numbers depend on.
 type environment struct {
 	Date       time.Time `json:"date"`
-	Commit     string    `json:"commit"` // that was built
+	Commit     string    `json:"commit"` // from which this program was built
 	CPU        string    `json:"cpu"`
 	Cores      int       `json:"cores"`
 	Go         string    `json:"go"`
 	Kubernetes string    `json:"kubernetes,omitempty"`
 }
 
-// row is one number.
+// row is one measurement.
 type row struct {
-	Part    string   `json:"part"` // of the benchmark: one of sections
+	Part    string   `json:"part"` // name of one of sections
 	Section string   `json:"section"`
 	Name    string   `json:"name"`
 	Value   float64  `json:"value"`
 	Unit    string   `json:"unit"`
 	Limit   *float64 `json:"limit,omitempty"` // measured in the same run, in the same unit
-	Ratio   *float64 `json:"ratio,omitempty"` // of the value to it
-	Goal    string   `json:"goal,omitempty"`  // of the ratio, or where there is none, of the value
+	Ratio   *float64 `json:"ratio,omitempty"` // of the value to the limit
+	Goal    string   `json:"goal,omitempty"`  // for the ratio or, if there is none, for the value
 	Met     *bool    `json:"met,omitempty"`
 }
 
-// goal is what a number should be.
+// goal is a condition that a number should meet.
 type goal struct {
 	text string
 	met  func(float64) bool
@@ -80,7 +80,7 @@ func (c chapter) goal(name string, value float64, unit string, g *goal) {
 	r.Goal, r.Met = g.text, new(g.met(value))
 }
 
-// beside adds a number beside its limit; a goal is about the ratio of the two.
+// beside adds a number and its limit. The goal applies to their ratio; it may be nil.
 func (c chapter) beside(name string, value float64, unit string, limit float64, g *goal) {
 	r := c.add(name, value, unit)
 	if limit == 0 {
@@ -92,27 +92,27 @@ func (c chapter) beside(name string, value float64, unit string, limit float64, 
 	}
 }
 
-// benchmark adds time and allocations of one call.
+// benchmark adds the time and the allocations of one call.
 func (c chapter) benchmark(name string, f func(*testing.B)) {
 	result := testing.Benchmark(f)
 	c.add(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns")
 	c.add(name+": allocations", float64(result.AllocsPerOp()), "")
 }
 
-// within is benchmark of what should take so many nanoseconds at most, and allocate nothing.
+// within is like benchmark, with goals: at most so many nanoseconds, and no allocation.
 func (c chapter) within(name string, most float64, f func(*testing.B)) {
 	result := testing.Benchmark(f)
 	c.goal(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns", atMost(most))
 	c.goal(name+": allocations", float64(result.AllocsPerOp()), "", atMost(0))
 }
 
-// print writes everything in Markdown.
+// print writes all results as Markdown.
 func (r *report) print(to io.Writer) {
 	fmt.Fprintf(to, "\n%s\n", r.environment)
 	tables(to, r.Results)
 }
 
-// String says where, when and from which commit numbers are.
+// String names the commit, the date, the machine and the versions of a run.
 func (e environment) String() string {
 	s := fmt.Sprintf("Commit %s, %s, %s, %d cores, %s", e.Commit, e.Date.Format(time.DateOnly), e.CPU, e.Cores, e.Go)
 	if e.Kubernetes != "" {
@@ -121,7 +121,7 @@ func (e environment) String() string {
 	return s
 }
 
-// tables writes a table in Markdown for each section.
+// tables writes a Markdown table for each section.
 func tables(to io.Writer, rows []*row) {
 	section := ""
 	for _, row := range rows {
@@ -164,7 +164,7 @@ func (r *row) met() string {
 	}
 }
 
-// save writes the results for programs.
+// save writes the results as JSON.
 func (r *report) save(file string) error {
 	if file == "" {
 		return nil
@@ -176,7 +176,7 @@ func (r *report) save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// number is short, and exact enough to compare.
+// number formats a value with enough digits to compare it.
 func number(v float64) string {
 	switch {
 	case v == float64(int64(v)) || v >= 1000:

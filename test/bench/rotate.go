@@ -9,7 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// measureRotate rotates all tokens at once, and sees how long those wait meanwhile who declare a new one.
+// measureRotate rotates all tokens at once, and measures how long tokens take that are declared
+// meanwhile.
 func measureRotate(ctx context.Context, b *bench) error {
 	s, err := b.populated(ctx)
 	if err != nil {
@@ -43,8 +44,9 @@ func measureRotate(ctx context.Context, b *bench) error {
 	})
 }
 
-// rotation measures one rotation of all tokens from the instant on at which it begins. Of the writes meanwhile, so many
-// are our own.
+// rotation measures one rotation of all tokens, from the instant at which it begins. ours is how
+// many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
+// begins with them.
 func (b *bench) rotation(ctx context.Context, s *stage, by string, instant time.Time, ours int, begin func() error) error {
 	before, err := s.writes(ctx)
 	if err != nil {
@@ -64,7 +66,7 @@ func (b *bench) rotation(ctx context.Context, s *stage, by string, instant time.
 	}
 	used := s.usage()
 	var p *probe
-	if ours > 0 { // it begins with our writes
+	if ours > 0 { // the rotation begins with the benchmark's own writes
 		instant = time.Now()
 		p = s.probe(ctx, by)
 	}
@@ -111,7 +113,7 @@ func (b *bench) rotation(ctx context.Context, s *stage, by string, instant time.
 	return nil
 }
 
-// percentile is the smallest value that so many in a hundred do not exceed.
+// percentile returns the smallest value that p percent of the list do not exceed.
 func percentile(list []time.Duration, p int) time.Duration {
 	if len(list) == 0 {
 		return 0

@@ -23,18 +23,19 @@ import (
 
 const (
 	ownNamespace = "apptoken-system" // of the operator
-	newNamespace = "bench-new"       // of the tokens that are declared while others rotate
+	newNamespace = "bench-new"       // of the tokens that are declared one after another
 	rawNamespace = "bench-raw"       // of what plain clients write
 	clientName   = "bench"
-	namespaces   = 10 // that share the tokens
+	namespaces   = 10 // number of namespaces that share the tokens
 )
 
-// stage is what a section plays on: a control plane of its own, and the operator when it was started.
+// stage is the testbed of a section: a control plane of its own, and the operator once it is
+// started.
 type stage struct {
 	options
 	progress
 	program    string
-	folder     string // of this stage alone; removed at its end
+	folder     string // of this testbed only; removed at its end
 	kubeconfig string
 	cluster    *cluster.Cluster
 	admin      kubernetes.Interface
@@ -44,8 +45,8 @@ type stage struct {
 	stop       context.CancelFunc // of the tracker
 }
 
-// build starts a control plane, and puts on it what tokens need. What it returns must be torn down, also when there is
-// an error.
+// build starts a control plane, and creates what tokens need. The caller must tear the result down,
+// also after an error.
 func build(ctx context.Context, program, folder string, o options, p progress) (*stage, error) {
 	s := &stage{options: o, progress: p, program: program}
 	var err error
@@ -60,7 +61,7 @@ func build(ctx context.Context, program, folder string, o options, p progress) (
 	}
 	for range o.clients {
 		config := rest.CopyConfig(s.cluster.Admin)
-		config.Dial = new(net.Dialer).DialContext // a dialer of its own is a connection of its own
+		config.Dial = new(net.Dialer).DialContext // a separate dialer gives a separate connection
 		c, err := client.New(config, client.Options{Scheme: app.Scheme()})
 		if err != nil {
 			return s, fmt.Errorf("reach the cluster: %w", err)
@@ -84,7 +85,7 @@ func build(ctx context.Context, program, folder string, o options, p progress) (
 	return s, err
 }
 
-// furnish makes the namespaces, and the Client that grants to all of them.
+// furnish creates the namespaces, and the Client that grants to all of them.
 func (s *stage) furnish(ctx context.Context) error {
 	all := []string{ownNamespace, newNamespace, rawNamespace}
 	for i := range namespaces {
@@ -115,7 +116,7 @@ func (s *stage) furnish(ctx context.Context) error {
 	return nil
 }
 
-// version of the control plane.
+// version returns the version of the control plane.
 func (s *stage) version(ctx context.Context) (string, error) {
 	body, err := s.admin.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
 	if err != nil {
@@ -127,7 +128,7 @@ func (s *stage) version(ctx context.Context) (string, error) {
 	return v.GitVersion, json.Unmarshal(body, &v)
 }
 
-// alive is an error once the operator has ended by itself.
+// alive returns an error if the operator has ended by itself.
 func (s *stage) alive() error {
 	if s.operator == nil {
 		return nil
@@ -135,7 +136,7 @@ func (s *stage) alive() error {
 	return s.operator.alive()
 }
 
-// teardown ends everything that build started, in the opposite order.
+// teardown stops everything that build started, in reverse order.
 func (s *stage) teardown() error {
 	if s.stop != nil {
 		s.stop()

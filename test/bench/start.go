@@ -12,11 +12,12 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// loginsPerUser is how many logins a user has at most by default.
+// loginsPerUser is how many logins a user has here: as many as a Client allows by default.
 const loginsPerUser = 20
 
-// measureStart starts the operator over a store that is full. The records are logins of users, none of which is to be deleted: their
-// owner is there and their life is not over, and the reconcilers have no business with them.
+// measureStart starts the operator with many records in the API server. The records are logins of
+// users, and none is to be deleted: its owner exists and it has not expired. So the reconcilers
+// have nothing to do with them.
 func measureStart(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
@@ -25,7 +26,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err := s.storeLogins(ctx, b.records); err != nil {
 		return err
 	}
-	// An operator was here before, so that there is nothing to do for this one.
+	// A first operator does all pending work, so that the measured one has none.
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
@@ -69,7 +70,8 @@ func measureStart(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// list has one plain client list the records, and says how long that takes: nobody can know them sooner.
+// list measures how long one plain client takes to list the records. The operator cannot know them
+// sooner.
 func (s *stage) list(ctx context.Context, n int) (time.Duration, error) {
 	var records v1alpha1.TokenRecordList
 	began := time.Now()
@@ -80,7 +82,7 @@ func (s *stage) list(ctx context.Context, n int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// storeLogins stores so many records of logins, and the users who have them.
+// storeLogins creates n records of logins, and the users who have them.
 func (s *stage) storeLogins(ctx context.Context, n int) error {
 	users := make([]types.UID, (n+loginsPerUser-1)/loginsPerUser)
 	err := s.all(ctx, "users", len(users), func(ctx context.Context, c client.Client, i int) error {
@@ -102,7 +104,7 @@ func (s *stage) storeLogins(ctx context.Context, n int) error {
 	})
 }
 
-// loginRecord is the record of a login.
+// loginRecord returns the record of login i.
 func loginRecord(i int, user types.UID, credential string, issued metav1.Time) *v1alpha1.TokenRecord {
 	digest := randomDigest()
 	return &v1alpha1.TokenRecord{

@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// measureToken measures what a verification and an issue compute.
+// measureToken measures the computations of a verification and of an issue.
 func measureToken(_ context.Context, b *bench) error {
 	tok, err := token.Mint(token.Application, rand.Reader)
 	if err != nil {

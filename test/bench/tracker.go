@@ -18,22 +18,22 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// tracker sees the ApplicationTokens as everybody sees them: by a watch.
+// tracker observes the ApplicationTokens by a watch, like any client.
 type tracker struct {
 	progress
-	alive func() error // an error when waiting is in vain
+	alive func() error // returns an error if waiting is in vain
 	mu    sync.Mutex
 	seen  map[types.NamespacedName]glimpse
 }
 
-// glimpse is a token as it was last seen.
+// glimpse is the last observed state of a token.
 type glimpse struct {
 	ready     bool
 	rotations int64
-	at        time.Time // when it became so
+	at        time.Time // when this state was first observed
 }
 
-// follow watches until ctx ends.
+// follow returns a tracker that watches until ctx ends.
 func follow(ctx context.Context, config *rest.Config, p progress, alive func() error) (*tracker, error) {
 	t := &tracker{progress: p, alive: alive, seen: map[types.NamespacedName]glimpse{}}
 	tokens, err := cache.New(config, cache.Options{Scheme: app.Scheme()})
@@ -79,7 +79,8 @@ func (t *tracker) note(obj any) {
 
 func isReady(_ types.NamespacedName, g glimpse) bool { return g.ready }
 
-// wait until n tokens are as wanted, and return the instant at which the last became so.
+// wait waits until n tokens are as wanted, and returns the instant at which the last became so. It
+// fails if there is no progress for three minutes.
 func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, glimpse) bool) (time.Time, error) {
 	const patience, report = 3 * time.Minute, 5 * time.Second
 	moved, said, most := time.Now(), time.Now(), 0
@@ -118,7 +119,7 @@ func (t *tracker) count(wanted func(types.NamespacedName, glimpse) bool) (n int,
 	return n, last
 }
 
-// readyAt is when a token was first seen Ready.
+// readyAt returns when the current state of a token was first observed, and whether it is Ready.
 func (t *tracker) readyAt(key types.NamespacedName) (time.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,13 +11,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// pair is what a login and a refresh give.
+// pair is the response to a login or a refresh.
 type pair struct {
 	Token        string `json:"token"`
 	RefreshToken string `json:"refreshToken"`
 }
 
-// made is what the creation of an application token answers.
+// made is the response to the creation of an application token.
 type made struct {
 	Token struct {
 		Namespace string `json:"namespace"`
@@ -25,23 +25,24 @@ type made struct {
 	} `json:"applicationToken"`
 }
 
-// trade is something that holders of logins do, and how often it was done in a second.
+// trade is an operation of clients that have logged in, and how often it is done per second.
 type trade struct {
 	name  string
 	rates []float64 // of the operator, in each turn
-	plain []float64 // of plain clients that did the same writes
-	cost  counts    // of all turns
+	plain []float64 // of plain clients with the same writes
+	cost  counts    // writes of all turns
 }
 
-// trades are what is done in turns: by holders through the operator, and by as many plain clients in writes alone.
+// trades are measured in turns: through the operator, and as the same writes by as many plain
+// clients.
 type trades struct {
 	*people
-	n                       int // times in each turn
+	n                       int // operations in each turn
 	refresh, logout, create trade
-	makers                  []pair // the logins by which tokens are made, one for each asker
+	makers                  []pair // logins that create tokens, one for each client
 }
 
-// trade measures what holders of logins do that is written down.
+// trade measures refreshes, logouts and the creation of application tokens. Each leads to writes.
 func (p *people) trade(ctx context.Context, b *bench, r chapter) error {
 	t := &trades{
 		people: p, n: b.holders,
@@ -73,12 +74,12 @@ func (p *people) trade(ctx context.Context, b *bench, r chapter) error {
 	return nil
 }
 
-// enter is a login.
+// enter returns the request of a login.
 func enter(h hashing, i int) []byte {
 	return request("POST", "/auth/login", "", "application/json", fmt.Sprintf(`{"username":%q,"password":%q}`, h.user(i), theirWord))
 }
 
-// sessions are logged in, refreshed once and logged out.
+// sessions measures the refresh and the logout of logins that it opens.
 func (t *trades) sessions(ctx context.Context) error {
 	held, its := make([]pair, t.n), make([]*copies, t.n)
 	if _, _, err := t.each(ctx, t.n, func(l *line, i int) error { return l.ask(enter(quick, i), &held[i]) }); err != nil {
@@ -105,7 +106,7 @@ func (t *trades) sessions(ctx context.Context) error {
 	}, func(context.Context) (*sample, error) { return from, nil })
 }
 
-// recordOf is the record of a login.
+// recordOf reads the record of a login.
 func (t *trades) recordOf(ctx context.Context, held pair) (*sample, error) {
 	_, digest, err := token.DigestOf(held.Token)
 	if err != nil {
@@ -115,7 +116,7 @@ func (t *trades) recordOf(ctx context.Context, held pair) (*sample, error) {
 	return from, t.clients[0].Get(ctx, client.ObjectKey{Namespace: ownNamespace, Name: digest.RecordName()}, &from.record)
 }
 
-// tokens are made by holders of logins for their client.
+// tokens measures the creation of application tokens, by clients that have logged in.
 func (t *trades) tokens(ctx context.Context, turn int) error {
 	its, first := make([]*copies, t.n), made{}
 	for i := range its {
@@ -135,9 +136,10 @@ func (t *trades) tokens(ctx context.Context, turn int) error {
 	})
 }
 
-// compare has something done through the operator, and then, when all is at rest, the same writes by plain clients: those that
-// were written by the time of the last answer, the status of tokens and events among them. They leave out what is written of
-// users, clients and last uses, so what is unfair is unfair to the operator.
+// compare measures an operation through the operator and then, when all is at rest, the same writes
+// by plain clients. These are the writes up to the last response, the status of tokens and events
+// among them. Plain clients leave out the writes to users, clients and last uses, so any bias is
+// against the operator.
 func (t *trades) compare(ctx context.Context, one *trade, its []*copies, once func(*line, int) error, like func(context.Context) (*sample, error)) error {
 	rate, cost, err := t.each(ctx, t.n, once)
 	if err != nil {
@@ -161,8 +163,9 @@ func (t *trades) compare(ctx context.Context, one *trade, its []*copies, once fu
 	return nil
 }
 
-// each has something done n times at the door, by as many as there are plain clients, each over a connection of its own. It
-// returns how often that was a second, and what the API server wrote meanwhile. Whatever is no success is an error.
+// each calls once n times, from as many clients as there are plain clients, each over a connection
+// of its own. It returns the calls per second and what the API server wrote meanwhile. Any response
+// other than success is an error.
 func (p *people) each(ctx context.Context, n int, once func(*line, int) error) (rate float64, cost counts, err error) {
 	lines := map[client.Client]*line{}
 	for _, c := range p.clients {
@@ -185,7 +188,8 @@ func (p *people) each(ctx context.Context, n int, once func(*line, int) error) (
 	return float64(n) / took.Seconds(), after.since(before), err
 }
 
-// median of several; of an even number, the upper one in the middle.
+// median returns the median of a list. If the list has an even length, it returns the upper of the
+// two in the middle.
 func median(list []float64) float64 {
 	list = slices.Sorted(slices.Values(list))
 	return list[len(list)/2]

@@ -15,24 +15,24 @@ import (
 	"time"
 )
 
-// volley is what one contender made of the requests that were sent to it.
+// volley is the result of the requests that were sent to one contender.
 type volley struct {
-	rate float64 // answers a second
+	rate float64 // responses per second
 	p99  time.Duration
 }
 
-// contender is somebody who is asked; the first of several is measured, the others are what it is measured by.
+// contender is a target of requests. The first of several is measured; the others are its limits.
 type contender struct {
 	name   string
 	ask    func(ctx context.Context, worker int) (once func() error, leave func(), err error)
-	before func(ctx context.Context) error // each of its turns; nil: nothing
+	before func(ctx context.Context) error // each of its turns; nil: none
 }
 
-// askers are how many ask at once.
+// askers is how many clients send requests at once.
 const askers = 8
 
-// compete lets all contenders answer in turns, so that what else happens on the machine meets them alike, and returns for
-// each the median of its turns.
+// compete measures all contenders in turns, so that other load on the machine affects them alike.
+// It returns the median of the turns of each.
 func (b *bench) compete(ctx context.Context, contenders ...contender) ([]volley, error) {
 	return b.competeFor(ctx, b.turn, contenders...)
 }
@@ -64,7 +64,8 @@ func (b *bench) competeFor(ctx context.Context, turn time.Duration, contenders .
 	return medians, nil
 }
 
-// fire asks for so long, by askers that each wait for their answer before they ask again.
+// fire sends requests for the time d. Each of several clients waits for its response before it
+// sends the next request.
 func (c contender) fire(ctx context.Context, d time.Duration) (volley, error) {
 	var mu sync.Mutex
 	var took []time.Duration
@@ -105,8 +106,9 @@ func (c contender) fire(ctx context.Context, d time.Duration) (volley, error) {
 	return volley{rate: float64(len(took)) / lasted.Seconds(), p99: percentile(took, 99)}, nil
 }
 
-// overHTTP sends requests, one after another from the list, over a connection that stays open. It reads no more of an answer than
-// its status and its length, so that the machine's time is the server's.
+// overHTTP returns a contender that gets the requests, one after another from the list, over
+// connections that stay open. The client parses only the status and the length of a response, so
+// that the processor time is the server's.
 func overHTTP(name, address string, requests [][]byte) contender {
 	return contender{name: name, ask: func(ctx context.Context, worker int) (func() error, func(), error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -128,7 +130,7 @@ func overHTTP(name, address string, requests [][]byte) contender {
 	}}
 }
 
-// readAnswer reads one that says 200 and how long it is.
+// readAnswer reads a response that has status 200 and states its length.
 func readAnswer(from *bufio.Reader) error {
 	length, first := 0, true
 	for {

@@ -8,8 +8,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// measureWrite brings many tokens from declared to Ready, and has plain clients do the same writes afterwards, on the
-// same API server. The operator goes first, when caches are cold, so what is unfair is unfair to it.
+// measureWrite brings many tokens from declared to Ready. Then it has plain clients do the same
+// writes on the same API server. The operator is measured first, with cold caches, so any bias is
+// against it.
 func measureWrite(ctx context.Context, b *bench) error {
 	s, err := b.fresh(ctx)
 	if err != nil {
