@@ -21,13 +21,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// passedOn lists the labels and annotations that came from the spec.
+// passedOn is the annotation that lists the labels and annotations that came from the spec.
 const passedOn = "apptoken.dev/passed-on"
 
-// mark is one thing by which the operator knows the Secret of a token.
+// mark is a label, annotation or reference by which the operator recognizes the Secret of a token.
 type mark struct {
 	name  string
-	finds bool // it suffices to find the Secret
+	finds bool // this mark alone suffices to find the Secret
 	strip func(*corev1.Secret)
 }
 
@@ -39,7 +39,8 @@ var marks = []mark{
 	{"owner reference", true, func(s *corev1.Secret) { s.OwnerReferences = nil }},
 }
 
-// stripped returns the names of the marks of a subset, and whether one is left that finds the Secret.
+// stripped returns the names of the marks of a subset, and whether a mark remains by which the
+// operator finds the Secret.
 func stripped(subset int) (names string, found bool) {
 	var all []string
 	for i, m := range marks {
@@ -61,7 +62,7 @@ func (w *world) editSecret(change func(*corev1.Secret)) {
 	w.must(api.Update(w.ctx, &s))
 }
 
-// strip takes a subset of the marks off the token's Secret.
+// strip removes a subset of the marks from the token's Secret.
 func (w *world) strip(subset int) {
 	w.t.Helper()
 	w.editSecret(func(s *corev1.Secret) {
@@ -73,13 +74,15 @@ func (w *world) strip(subset int) {
 	})
 }
 
-// isMarked reports whether the token's Secret has every mark, of the newest record.
+// isMarked reports whether the token's Secret has every mark, with the newest record in its
+// annotation.
 func (w *world) isMarked() bool {
 	w.t.Helper()
 	return w.isMarkedWith(w.theRecord())
 }
 
-// isMarkedWith reports whether the token's Secret has every mark, and names a record.
+// isMarkedWith reports whether the token's Secret has every mark, with the named record in its
+// annotation.
 func (w *world) isMarkedWith(name string) bool {
 	w.t.Helper()
 	var s corev1.Secret
@@ -88,7 +91,7 @@ func (w *world) isMarkedWith(name string) bool {
 		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.token())
 }
 
-// cached starts an operator whose reads of Secrets and tokens are as from the operator's cache.
+// cached starts an operator that reads Secrets and tokens as if from the operator's cache.
 func (w *world) cached() *operator {
 	c := w.faults(0, mode{}).wrap(api)
 	return w.start(trimming(c), c)
@@ -116,7 +119,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 			for subset := 1; subset < 1<<len(marks); subset++ {
 				names, found := stripped(subset)
 				if c.statusLost && !found {
-					continue // nothing is left that tells of this Secret
+					continue // no mark and no status leads to this Secret
 				}
 				w.strip(subset)
 				if c.statusLost {
@@ -134,7 +137,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 	}
 }
 
-// Deletion finds the Secret before the marks are put back.
+// Deletion finds the Secret before the marks are restored.
 func TestMarks_DeletionFindsTheSecret(t *testing.T) {
 	for subset := 1; subset < 1<<len(marks); subset++ {
 		names, _ := stripped(subset)
@@ -187,7 +190,7 @@ func TestMarks_WrongOnesAreReplaced(t *testing.T) {
 	}
 }
 
-// A token whose record was deleted is dead, whatever names it.
+// A token whose record was deleted is invalid, whatever still refers to that record.
 func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declareLabelled("team"))
@@ -202,7 +205,7 @@ func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
 	}
 }
 
-// config/policy refuses the operator a Secret that another controller has taken.
+// config/policy refuses writes of the operator to a Secret that another controller has taken.
 func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declareLabelled("team"))
@@ -242,7 +245,8 @@ func TestMarks_RenameFindsTheFormerSecret(t *testing.T) {
 	}
 }
 
-// A mutating webhook that takes a mark off each write is reported, and the operator does not write again and again.
+// A mutating webhook that removes a mark from each write is reported, and the operator does not
+// repeat the write without end.
 func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		strips bool // from the first write on
@@ -303,8 +307,8 @@ func webhook(c client.WithWatch, change func(*corev1.Secret)) client.WithWatch {
 	})
 }
 
-// The cache does not see a Secret without the label. Reads that wait there for a write end at a deadline, and the deletion of such a
-// Secret must not be waited for at all.
+// The cache does not hold a Secret without the label. A read that waits there for a write ends at a
+// deadline. So the deletion of such a Secret must not be waited for at all.
 func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
 	w := newWorld(t)
 	counted := w.faults(0, mode{}).wrap(api)
@@ -339,7 +343,8 @@ func TestMarks_CacheThatNeverSeesTheSecretIsNoObstacle(t *testing.T) {
 	}
 }
 
-// Others can make the annotation name another record than that of the token in the Secret, and take other marks off as well.
+// Another tool can make the annotation name a record other than that of the token in the Secret,
+// and remove other marks as well.
 func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
 	for subset := range 1 << len(marks) {
 		if subset&(1<<slices.IndexFunc(marks, func(m mark) bool { return m.name == "annotation record" })) != 0 {
