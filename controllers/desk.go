@@ -27,14 +27,14 @@ import (
 // Desk creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
 // the same time.
 //
-// A token that Desk creates is an ApplicationToken of delivery Response in the operator's own
-// namespace. Its annotation apptoken.dev/record names the record of its current version. Desk
-// writes the annotation last, by the resource version of the object: that decides which of several
+// A token that it creates is an ApplicationToken of delivery Response in the operator's own
+// namespace. Its annotation apptoken.dev/record names the record of its current version. That
+// annotation is written last, by the resource version of the object: that decides which of several
 // calls made the version. Before that write, no caller has received the version, and what a crash
 // leaves is an orphan. After it, the response is sent whatever else fails: the reconciler also does
 // what is left.
 //
-// The context bounds how long Desk waits for the API server. A context that ends with the
+// The context bounds how long a call waits for the API server. A context that ends with the
 // connection of the caller leaves more work to the reconciler than is needed.
 type Desk struct {
 	Client    client.Client // reads may be from a cache

@@ -96,7 +96,8 @@ func (s *seen) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool
 	return mayRead(at, secret, len(s.records) > 0) || named && !isControlledByOther(secret, at)
 }
 
-// mayRead is the part of seen.mayRead that needs no records. hasRecords reports whether the token has any.
+// mayRead is the part of seen.mayRead that needs no records. hasRecords reports whether the token
+// has any.
 func mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords bool) bool {
 	if secret.GetLabels()[v1alpha1.LabelManaged] == "true" || metav1.IsControlledBy(secret, at) {
 		return true

@@ -16,7 +16,7 @@ import (
 type refreshing struct {
 	mu    sync.Mutex
 	under map[token.Digest]rush // exchanges under way, by the presented refresh token
-	last  *lru.Cache            // rush by the refresh token that was, or may have been, exchanged
+	last  *lru.Cache            // last exchanges, by the refresh token that was, or may have been, exchanged
 }
 
 // rush is the set of concurrent requests with one refresh token.

@@ -100,7 +100,7 @@ type Service struct {
 	uncounted  chan struct{}     // held from the check of a password until its failure is counted
 	strangers  *reads            // of unknown sessions: those that this replica does not know
 	acquainted *reads            // of known sessions, for refresh tokens other than the current one
-	bySession  *password.Limits  // limits what one session may take of acquainted
+	bySession  *password.Limits  // limits the reads for one known session
 	turns      keymutex.KeyMutex // by user: the logins of one user are opened one at a time
 	fresh      fresh
 	refreshing *refreshing

@@ -14,7 +14,7 @@ const Slack = time.Minute
 // Why is the reason for deleting the record of a login.
 type Why string
 
-// The reasons that Sweep returns.
+// The reasons for which the record of a login is deleted.
 const (
 	Stays           Why = ""
 	UserGone        Why = "UserMissing" // or another user has the name now
@@ -25,13 +25,14 @@ const (
 	Litter Why = "Litter"
 )
 
-// Around is the observed state that Sweep needs beside the record of a login.
+// Around is the observed state that decides, beside the record of a login, whether the record is
+// deleted.
 type Around struct {
 	User        *User // the user with the owner's name; nil: there is none
 	Predecessor bool  // the predecessor still exists
 }
 
-// Sweep decides whether the record of a login is deleted, and why, or when to look at it again. A
+// Sweep decides whether the record of a login is deleted, and why, or when to evaluate it again. A
 // zero time means never. A login with an old password or without its account is rejected already,
 // and would be valid again if the former state came back. It is deleted so that the login has ended
 // for good.

@@ -154,8 +154,8 @@ func TestARequestWithoutCookiesCostsNothingMore(t *testing.T) {
 	}
 }
 
-// A credential or session in plain cookies is what net/http reads there. Nothing is returned that
-// the cookies do not hold.
+// A credential or session in plain cookies equals the value that net/http reads there. Nothing is
+// returned that the cookies do not hold.
 func FuzzCookies(f *testing.F) {
 	for _, seed := range []string{
 		"", ";", "SESSION", "SESSION=", "SESSION=a", "SESSION=a; SESSION=a", credentialCookie + "a", credentialCookie + "a;" + credentialCookie + "a",

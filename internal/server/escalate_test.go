@@ -149,7 +149,7 @@ func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	h.clean()
 }
 
-// A caller without the permission is refused before any lookup, which would tell whether a token
+// A caller without the permission is refused before any lookup, which would reveal whether a token
 // exists.
 func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h := newOpenInn(t)

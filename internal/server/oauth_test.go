@@ -181,8 +181,8 @@ func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
 	}
 }
 
-// The store is unreachable and the token is not in the index, so the server cannot tell whether it
-// is gone.
+// The API server is unreachable and the token is not in the index, so the server cannot determine
+// whether it is gone.
 func TestWhatCannotBeLookedUpIsNotSaidToBeRevoked(t *testing.T) {
 	h := newHouse(t)
 	h.store.fail = errors.New("the store is away")

@@ -119,7 +119,7 @@ func (c *crowd) session(i int) string {
 // cookie returns the cookie that holds the session id in a browser's request.
 func (c *crowd) cookie(i int) string { return "SESSION=" + c.session(i) }
 
-// record returns the record of a token of the crowd, by its number.
+// record returns the record of token i.
 func (c *crowd) record(i int, digest token.Digest) record.Record {
 	if c.kind == token.Application {
 		return realistic(i, digest, c.noon)

@@ -32,7 +32,8 @@ const presenters = 4096
 // mostReads is how many reads per second the verifier may make in the flood.
 const mostReads = 50
 
-// doorstep holds the endpoints over a crowd, in this process, and what is needed to compare them.
+// doorstep holds endpoints that verify a set of tokens, in this process, and what is needed to
+// compare them.
 type doorstep struct {
 	crowd
 	*server.Doors

@@ -74,7 +74,7 @@ func (a always) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckRespo
 	return a.answer, nil
 }
 
-// checker is a contender that is called over gRPC.
+// checker is a target that is called over gRPC.
 type checker struct {
 	contender
 	client func(context.Context) (once func(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error), leave func(), err error)

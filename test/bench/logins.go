@@ -202,7 +202,7 @@ func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) erro
 	return nil
 }
 
-// bare returns a contender that checks the password and does nothing else.
+// bare returns a target that checks the password and does nothing else.
 func (p *people) bare(h hashing) contender {
 	checker := password.NewChecker(password.Options{Slots: p.checks, Waiting: askers, PerSource: askers})
 	secret := password.Take(theirWord)

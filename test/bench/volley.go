@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// volley is the result of the requests that were sent to one contender.
+// volley is the result of the requests that were sent to one target.
 type volley struct {
 	rate float64 // responses per second
 	p99  time.Duration
@@ -31,8 +31,8 @@ type contender struct {
 // askers is how many clients send requests at once.
 const askers = 8
 
-// compete measures all contenders in turns, so that other load on the machine affects them alike.
-// It returns the median of the turns of each.
+// compete measures all targets in turns, so that other load on the machine affects them alike. It
+// returns the median of the turns of each.
 func (b *bench) compete(ctx context.Context, contenders ...contender) ([]volley, error) {
 	return b.competeFor(ctx, b.turn, contenders...)
 }
@@ -106,7 +106,7 @@ func (c contender) fire(ctx context.Context, d time.Duration) (volley, error) {
 	return volley{rate: float64(len(took)) / lasted.Seconds(), p99: percentile(took, 99)}, nil
 }
 
-// overHTTP returns a contender that gets the requests, one after another from the list, over
+// overHTTP returns a target that gets the requests, one after another from the list, over
 // connections that stay open. The client parses only the status and the length of a response, so
 // that the processor time is the server's.
 func overHTTP(name, address string, requests [][]byte) contender {
