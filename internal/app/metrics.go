@@ -91,7 +91,7 @@ func newDoorMetrics() doorMetrics {
 			Name: "apptoken_lookups_total", Help: "Tokens that were not in the index and were looked up in the API server, by result: Found, Absent or Failed. Limited counts tokens that were not looked up.",
 		}, []string{"result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_logins_total", Help: "Requests with a username and password, by protocol and result: LoggedIn, Checked, Denied, Limited, Refused or Unavailable.",
+			Name: "apptoken_logins_total", Help: "Requests with a username and password, by login protocol or management, and by result: LoggedIn, Checked, Denied, Limited, Refused or Unavailable.",
 		}, []string{"protocol", "result"}),
 		overload: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_overload_rejections_total", Help: "Connections and requests that were rejected because there were too many at once, by limit: connections or requests.",
