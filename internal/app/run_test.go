@@ -50,9 +50,9 @@ func TestAMistakeEndsTheProgramWithTwo(t *testing.T) {
 		want string
 	}{
 		"in a flag":       {[]string{"--replicas=2"}, nil, "apptoken-operator: unknown flag: --replicas; see --help\n"},
-		"in an argument":  {[]string{"start"}, nil, "apptoken-operator: unexpected argument \"start\": only flags are understood, see --help\n"},
-		"in a variable":   {nil, environment{"APPTOKEN_WORKERS": "0"}, "apptoken-operator: --workers=0: write a number from 1 to 1024\n"},
-		"in several ways": {[]string{"--workers=0", "--log-level=all"}, nil, "apptoken-operator: --workers=0: write a number from 1 to 1024\n--log-level=\"all\": write error, info or debug\n"},
+		"in an argument":  {[]string{"start"}, nil, "apptoken-operator: unexpected argument \"start\": only flags are accepted; see --help\n"},
+		"in a variable":   {nil, environment{"APPTOKEN_WORKERS": "0"}, "apptoken-operator: --workers=0: use a number from 1 to 1024\n"},
+		"in several ways": {[]string{"--workers=0", "--log-level=all"}, nil, "apptoken-operator: --workers=0: use a number from 1 to 1024\n--log-level=\"all\": use error, info or debug\n"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			p := start(t, c.env, c.args...)
