@@ -72,7 +72,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	if op.Doors, err = op.listeners(ctx, doors, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
 		return err
 	}
-	op.ready["store"] = beats.ready
+	op.ready[apiServerCheck] = beats.ready
 	for name, l := range op.Doors {
 		op.ready[name] = l.Ready
 	}

@@ -76,8 +76,8 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 // the listener.
 func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
 	server, err := newProbeServer(ctx, address, &probes{
-		ready: map[string]check{"store": func() error { return errors.New("waiting for the API server; the log says why") }},
-		store: func() string { return "the API server was not heard of yet" },
+		ready: map[string]check{apiServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
+		store: func() string { return noContact },
 	})
 	if err != nil || server == nil {
 		return func() {}, err

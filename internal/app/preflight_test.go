@@ -100,7 +100,7 @@ func TestStart_WaitsForAPIServer(t *testing.T) {
 	p.answers("http://" + health + "/healthz")
 	p.logs("waiting for the API server, not ready")
 	p.logs("connection refused")
-	for _, path := range []string{"/readyz", "/readyz/store"} {
+	for _, path := range []string{"/readyz", "/readyz/api-server"} {
 		if status, said := get(t.Context(), "http://"+health+path); status != http.StatusServiceUnavailable || !strings.Contains(said, "waiting for the API server") {
 			t.Errorf("%s answers %d %s", path, status, said)
 		}

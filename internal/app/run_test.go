@@ -161,7 +161,7 @@ func TestFollowingWhatItSaysLeadsToAnOperatorThatRuns(t *testing.T) {
 
 	health, metrics := "http://"+address(t), "http://"+address(t)
 	p = start(t, env, "--health-probe-bind-address="+strings.TrimPrefix(health, "http://"), "--metrics-bind-address="+strings.TrimPrefix(metrics, "http://"), "--leader-elect", "--log-level=debug")
-	if said := p.answers(health + "/readyz"); !strings.HasPrefix(said, "ok\n[+] records\n[+] store\nthe API server was heard of ") {
+	if said := p.answers(health + "/readyz"); !strings.HasPrefix(said, "ok\n[+] api-server\n[+] records\nlast contact with the API server: ") {
 		t.Errorf("/readyz says %s", said)
 	}
 	p.answers(health + "/readyz/records")
