@@ -27,7 +27,7 @@ complete() {
 
 download() {
 	local version=v0.25.1 found pid i
-	say "controlplane: asking setup-envtest for Kubernetes ${k8s#v} (where the internet is closed this fails, and a build follows)"
+	say "controlplane: asking setup-envtest for Kubernetes ${k8s#v} (without access to the internet this fails, and a build follows)"
 	GOFLAGS= go run "sigs.k8s.io/controller-runtime/tools/setup-envtest@$version" \
 		use "${k8s#v}" --bin-dir "$cache/envtest" -p path >"$work/found" 2>"$work/download.log" &
 	pid=$!
@@ -59,7 +59,7 @@ build() {
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 	complete "$KUBEBUILDER_ASSETS" || {
-		say "controlplane: KUBEBUILDER_ASSETS is set, but there is no program $missing; unset it, or point it at a complete folder"
+		say "controlplane: KUBEBUILDER_ASSETS is set, but the program $missing does not exist; unset it, or set it to a complete directory"
 		exit 1
 	}
 	echo "$KUBEBUILDER_ASSETS"
@@ -75,7 +75,7 @@ work=$(mktemp -d "$cache/.making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 if ! download; then
-	say "controlplane: building from Go modules; the first time takes about five minutes on two cores, later clones find $cache"
+	say "controlplane: building from Go modules; the first time takes about five minutes on two cores, later clones use $cache"
 	stamp="-X k8s.io/component-base/version"
 	minor=${k8s#v1.}
 	stamp="$stamp.gitVersion=$k8s $stamp.gitMajor=1 $stamp.gitMinor=${minor%%.*}"
