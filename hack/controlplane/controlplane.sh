@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Finds or makes a real control plane (kube-apiserver, etcd, kubectl) for development and tests, and prints the folder
-# that holds it as its last line. It tries, in this order:
+# Finds or builds a real control plane (kube-apiserver, etcd, kubectl) for development and tests,
+# and prints its directory as the last line. It tries, in this order:
 #
-#   1. KUBEBUILDER_ASSETS, where it is set;
+#   1. KUBEBUILDER_ASSETS, if it is set;
 #   2. the cache, ${XDG_CACHE_HOME:-~/.cache}/apptoken-operator/controlplane;
-#   3. setup-envtest's download, which takes seconds where the internet is open;
+#   3. a download by setup-envtest, which takes seconds and needs the internet;
 #   4. a build from the Go modules pinned beside this file, which takes minutes.
 #
-# Progress goes to stderr, so that "$(hack/controlplane/controlplane.sh)" is the folder alone.
+# Progress goes to stderr, so that "$(hack/controlplane/controlplane.sh)" is only the directory.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -42,7 +42,8 @@ download() {
 	cp "$found"/* "$work/bin/"
 }
 
-# build MODULE PACKAGE NAME [FLAGS...]: progress is a line a few seconds, since the long ones take minutes.
+# build MODULE PACKAGE NAME [FLAGS...]: it reports progress every 20 seconds, since a build takes
+# minutes.
 build() {
 	local module=$1 package=$2 name=$3 begun=$SECONDS pid
 	say "controlplane: building $name $(cd "$here/$module" && go list -m -f '{{.Version}}' "${package%%/cmd/*}")"
@@ -83,7 +84,7 @@ if ! download; then
 	build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$stamp"
 	build kubernetes k8s.io/kubernetes/cmd/kubectl kubectl "$stamp"
 fi
-# One rename makes it visible, whole. A run that loses a race against another uses the winner's.
+# A rename is atomic. A run that loses a race against another uses the directory of the other.
 complete "$assets" || mv "$work/bin" "$assets"
 complete "$assets"
 echo "$assets"
