@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Finds or makes a real control plane (kube-apiserver, etcd, kubectl) for development and tests, and prints the folder
-# that holds it as its last line. It tries, in this order:
+# Finds or builds a real control plane (kube-apiserver, etcd, kubectl) for development and tests,
+# and prints its directory as the last line. It tries, in this order:
 #
-#   1. KUBEBUILDER_ASSETS, where it is set;
+#   1. KUBEBUILDER_ASSETS, if it is set;
 #   2. the cache, ${XDG_CACHE_HOME:-~/.cache}/apptoken-operator/controlplane;
-#   3. setup-envtest's download, which takes seconds where the internet is open;
+#   3. a download by setup-envtest, which takes seconds and needs the internet;
 #   4. a build from the Go modules pinned beside this file, which takes minutes.
 #
-# Progress goes to stderr, so that "$(hack/controlplane/controlplane.sh)" is the folder alone.
+# Progress goes to stderr, so that "$(hack/controlplane/controlplane.sh)" is only the directory.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,7 +27,7 @@ complete() {
 
 download() {
 	local version=v0.25.1 found pid i
-	say "controlplane: asking setup-envtest for Kubernetes ${k8s#v} (where the internet is closed this fails, and a build follows)"
+	say "controlplane: asking setup-envtest for Kubernetes ${k8s#v} (without access to the internet this fails, and a build follows)"
 	GOFLAGS= go run "sigs.k8s.io/controller-runtime/tools/setup-envtest@$version" \
 		use "${k8s#v}" --bin-dir "$cache/envtest" -p path >"$work/found" 2>"$work/download.log" &
 	pid=$!
@@ -42,7 +42,8 @@ download() {
 	cp "$found"/* "$work/bin/"
 }
 
-# build MODULE PACKAGE NAME [FLAGS...]: progress is a line a few seconds, since the long ones take minutes.
+# build MODULE PACKAGE NAME [FLAGS...]: it reports progress every 20 seconds, since a build takes
+# minutes.
 build() {
 	local module=$1 package=$2 name=$3 begun=$SECONDS pid
 	say "controlplane: building $name $(cd "$here/$module" && go list -m -f '{{.Version}}' "${package%%/cmd/*}")"
@@ -59,7 +60,7 @@ build() {
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
 	complete "$KUBEBUILDER_ASSETS" || {
-		say "controlplane: KUBEBUILDER_ASSETS is set, but there is no program $missing; unset it, or point it at a complete folder"
+		say "controlplane: KUBEBUILDER_ASSETS is set, but the program $missing does not exist; unset it, or set it to a complete directory"
 		exit 1
 	}
 	echo "$KUBEBUILDER_ASSETS"
@@ -75,7 +76,7 @@ work=$(mktemp -d "$cache/.making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
 if ! download; then
-	say "controlplane: building from Go modules; the first time takes about five minutes on two cores, later clones find $cache"
+	say "controlplane: building from Go modules; the first time takes about five minutes on two cores, later clones use $cache"
 	stamp="-X k8s.io/component-base/version"
 	minor=${k8s#v1.}
 	stamp="$stamp.gitVersion=$k8s $stamp.gitMajor=1 $stamp.gitMinor=${minor%%.*}"
@@ -83,7 +84,7 @@ if ! download; then
 	build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$stamp"
 	build kubernetes k8s.io/kubernetes/cmd/kubectl kubectl "$stamp"
 fi
-# One rename makes it visible, whole. A run that loses a race against another uses the winner's.
+# A rename is atomic. A run that loses a race against another uses the directory of the other.
 complete "$assets" || mv "$work/bin" "$assets"
 complete "$assets"
 echo "$assets"

@@ -25,7 +25,7 @@ func (s *stage) loginLine() string {
 
 // loggedIn shows the login of a user with a name and a password.
 func loggedIn(s *stage, ctx context.Context) error {
-	fmt.Println("\n8. A person logs in, for a token that lasts an hour and one to refresh it with:")
+	fmt.Println("\n8. A user logs in, and gets a login token for an hour and a refresh token:")
 	fmt.Println("  $ " + s.loginLine())
 	form := url.Values{"grant_type": {"password"}, "username": {username}, "password": {password}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.doors+"/oauth2/token", strings.NewReader(form.Encode()))
@@ -45,17 +45,17 @@ func loggedIn(s *stage, ctx context.Context) error {
 		Scope     string `json:"scope"`
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil || answer.StatusCode != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("the login was answered with %s", answer.Status))
+		return errors.Join(err, fmt.Errorf("the response to the login is %s", answer.Status))
 	}
 	tok, err := token.Parse(said.Text)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("    {\"access_token\":\"atl_%s\", \"expires_in\":%d, \"refresh_token\":\"atr_…\", \"scope\":%q}\n", tok.Hint(), said.ExpiresIn, said.Scope)
-	fmt.Println("   It is good at every door; LOGIN is the access_token:")
+	fmt.Println("   Every verification endpoint accepts it. LOGIN is the access_token:")
 	if status, err := s.verify(ctx, tok, "LOGIN", ""); err != nil || status != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("the door answers %d", status))
+		return errors.Join(err, fmt.Errorf("/verify answers %d", status))
 	}
-	fmt.Println("   The login is one record, a hash like the others:")
+	fmt.Println("   The login has one record, which holds a hash like the others:")
 	return s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=alice")
 }

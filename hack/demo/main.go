@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	once := flag.Bool("once", false, "end after the story")
+	once := flag.Bool("once", false, "exit after the story")
 	operator := flag.String("manager", "bin/manager", "`program` of the operator")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -128,7 +128,7 @@ func (s *stage) until(ctx context.Context, what string, holds func() (bool, erro
 		select {
 		case err := <-s.ended:
 			s.ended <- err
-			return fmt.Errorf("while it was waited for %s, %w", what, s.ending(err))
+			return fmt.Errorf("wait for %s: %w", what, s.ending(err))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
@@ -138,12 +138,12 @@ func (s *stage) until(ctx context.Context, what string, holds func() (bool, erro
 
 // ending returns the error of an operator that ended by itself.
 func (s *stage) ending(err error) error {
-	how := "in good order"
+	how := "without an error"
 	if err != nil {
 		how = err.Error()
 	}
-	said, _ := os.ReadFile(s.log) //nolint:errcheck // its log is a help, no more
-	return fmt.Errorf("the operator ended, %s; the last that it said:\n%s", how, said[max(0, len(said)-2000):])
+	said, _ := os.ReadFile(s.log) //nolint:errcheck // the log is only additional information
+	return fmt.Errorf("the operator ended, %s; the end of its log:\n%s", how, said[max(0, len(said)-2000):])
 }
 
 // kubectl runs a command line, and prints it with its output.

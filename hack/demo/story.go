@@ -27,7 +27,7 @@ var (
 // tell runs the demo from beginning to end.
 func tell(ctx context.Context, operator string, once bool) (err error) {
 	began := time.Now()
-	fmt.Println("Starting a real kube-apiserver and etcd, and the operator beside them ...")
+	fmt.Println("Starting a real kube-apiserver and etcd, and the operator ...")
 	s, err := build(ctx, operator)
 	defer func() {
 		if torn := s.teardown(); torn != nil {
@@ -39,7 +39,7 @@ func tell(ctx context.Context, operator string, once bool) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Both are ready, after %.1f s.\n", time.Since(began).Seconds())
+	fmt.Printf("The cluster and the operator are ready, after %.1f s.\n", time.Since(began).Seconds())
 	for _, chapter := range []func(*stage, context.Context) error{issued, vouchedFor, rotated, retired, whatNext, verified, refused, loggedIn} {
 		if err := chapter(s, ctx); err != nil {
 			return err
@@ -49,7 +49,7 @@ func tell(ctx context.Context, operator string, once bool) (err error) {
 		return nil
 	}
 	fmt.Printf(`
-Now it is your turn. In another terminal:
+Try it yourself. In another terminal:
 
     export KUBECONFIG=%s
     export PATH=$PATH:%s   # if there is no kubectl yet
@@ -57,7 +57,7 @@ Now it is your turn. In another terminal:
     kubectl get apptokens -A
     %s
 
-A page from which everything can be tried is at http://%s/ui/. The operator's log is %s. Ctrl-C ends everything.
+The page of the management API is at http://%s/ui/. The log of the operator is %s. Ctrl-C ends everything.
 `, s.kubeconfig, os.Getenv("KUBEBUILDER_ASSETS"), s.loginLine(), s.doors, s.log)
 	select {
 	case <-ctx.Done():
@@ -69,7 +69,7 @@ A page from which everything can be tried is at http://%s/ui/. The operator's lo
 }
 
 func issued(s *stage, ctx context.Context) error {
-	fmt.Println("\n1. A client and its tokens are declared.")
+	fmt.Println("\n1. The platform team declares a Client, and the application team declares two tokens.")
 	if err := s.kubectl(ctx, "apply -k config/samples"); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func issued(s *stage, ctx context.Context) error {
 	if err := s.kubectl(ctx, "get at -n shop"); err != nil {
 		return err
 	}
-	fmt.Println("   indexer has its token. reporter has one too, and a condition tells of the Deployment it should restart:")
+	fmt.Println("   Both tokens are issued. A condition of reporter reports the Deployment that it is to restart:")
 	return s.kubectl(ctx, `get at reporter -n shop -o jsonpath='{.status.conditions[?(@.type=="Restarted")].message}{"\n"}'`)
 }
 
@@ -92,14 +92,14 @@ func vouchedFor(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n2. The Secret %s holds a token with the hint %s. It stands there and nowhere else; the record has its SHA-256:\n", secretKey, at.Status.Current.Hint)
+	fmt.Printf("\n2. The Secret %s holds a token with the hint %s. No other object holds it; the record has its SHA-256:\n", secretKey, at.Status.Current.Hint)
 	if err := s.kubectl(ctx, "get tokenrecord -n "+ownNamespace+" "+at.Status.Current.Record); err != nil {
 		return err
 	}
 	if tok.Digest().RecordName() != at.Status.Current.Record {
-		return errors.New("the token in the Secret is not the one that the record vouches for")
+		return errors.New("the record is not that of the token in the Secret")
 	}
-	fmt.Println("   The SHA-256 of the token in the Secret begins with the digits in the record's name. They belong together.")
+	fmt.Println("   The SHA-256 of the token in the Secret begins with the digits in the record's name. So the record is that of this token.")
 	return nil
 }
 
@@ -108,7 +108,7 @@ func rotated(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n3. Somebody asks for a rotation, with a short overlap so that we need not wait for hours.")
+	fmt.Println("\n3. The application team requests a rotation, with a short overlap for this demonstration.")
 	if err := s.kubectl(ctx, `patch at indexer -n shop --type=merge -p '{"spec":{"rotation":{"trigger":"2","retire":{"minOverlap":"5s","quietPeriod":"1s"}}}}'`); err != nil {
 		return err
 	}
@@ -121,12 +121,12 @@ func rotated(s *stage, ctx context.Context) error {
 		return err
 	}
 	if before.Digest() == after.Digest() {
-		return errors.New("the Secret still holds the token from before")
+		return errors.New("the Secret still holds the previous token")
 	}
 	if len(at.Status.Predecessors) != 1 {
 		return fmt.Errorf("there are %d predecessors, not one", len(at.Status.Predecessors))
 	}
-	fmt.Printf("   Version 2 (%s) is in the Secret. Version 1 (%s) stays good, since pods may still hold it:\n", at.Status.Current.Hint, at.Status.Predecessors[0].Hint)
+	fmt.Printf("   Version 2 (%s) is in the Secret. Version 1 (%s) stays valid, since pods may still hold it:\n", at.Status.Current.Hint, at.Status.Predecessors[0].Hint)
 	return s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=indexer")
 }
 
@@ -135,7 +135,7 @@ func retired(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n4. A caller uses version 2, none uses version 1 any more, and its overlap of five seconds runs out ...")
+	fmt.Println("\n4. A caller uses version 2, no caller uses version 1, and the overlap of five seconds ends ...")
 	if err := s.until(ctx, "version 2 to be accepted", func() (bool, error) {
 		status, _, err := s.ask(ctx, tok, "")
 		return status == http.StatusOK, err
@@ -148,7 +148,7 @@ func retired(s *stage, ctx context.Context) error {
 	if err := s.kubectl(ctx, "get tokenrecords -n "+ownNamespace+" --field-selector spec.owner.name=indexer"); err != nil {
 		return err
 	}
-	fmt.Println("   Its record is gone, and with it the token: there is nothing left that could accept it.")
+	fmt.Println("   The record of version 1 is deleted, so no endpoint accepts that token any more.")
 	return s.kubectl(ctx, "get events -n shop --field-selector involvedObject.name=indexer -o custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message")
 }
 
@@ -157,7 +157,7 @@ func whatNext(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n5. The next rotation comes by itself, at %s.\n", at.Status.NextRotation.UTC().Format(time.RFC1123))
+	fmt.Printf("\n5. The next rotation is scheduled for %s.\n", at.Status.NextRotation.UTC().Format(time.RFC1123))
 	return nil
 }
 
@@ -166,11 +166,11 @@ func verified(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n6. What is the token worth? A gateway asks at the door /verify; TOKEN is what the Secret holds:")
+	fmt.Println("\n6. A gateway verifies the token at the endpoint /verify. TOKEN is the token in the Secret:")
 	if status, err := s.verify(ctx, tok, "TOKEN", "?permission=search.query"); err != nil || status != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("the door answers %d", status))
+		return errors.Join(err, fmt.Errorf("/verify answers %d", status))
 	}
-	fmt.Println("   An API server asks by TokenReview. What the token may do there is for RBAC to say:")
+	fmt.Println("   An API server verifies it by TokenReview. RBAC decides what it may do there:")
 	const bound = "shop-sees-pods"
 	for _, line := range []string{
 		"create role " + bound + " -n shop --verb=list --resource=pods",
@@ -184,7 +184,7 @@ func verified(s *stage, ctx context.Context) error {
 	if err := s.kubectlWith(ctx, bearing+"auth whoami", tok.Reveal()); err != nil {
 		return err
 	}
-	if err := s.until(ctx, "the API server to hear of the binding", func() (bool, error) {
+	if err := s.until(ctx, "the API server to apply the binding", func() (bool, error) {
 		_, err := s.run(ctx, strings.Fields("--kubeconfig="+s.nobody+" --token="+tok.Reveal()+" get pods -n shop")...)
 		return err == nil, nil // it is forbidden until then
 	}); err != nil {
@@ -198,11 +198,11 @@ func refused(s *stage, ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("\n7. The platform team suspends the client, and everything that it holds stops:")
+	fmt.Println("\n7. The platform team suspends the Client, which stops all of its tokens:")
 	if err := s.kubectl(ctx, `patch client acme --type=merge -p '{"spec":{"state":"Suspended"}}'`); err != nil {
 		return err
 	}
-	if err := s.until(ctx, "the door to refuse", func() (bool, error) {
+	if err := s.until(ctx, "/verify to reject the token", func() (bool, error) {
 		status, _, err := s.ask(ctx, tok, "")
 		return status == http.StatusUnauthorized, err
 	}); err != nil {
@@ -211,11 +211,11 @@ func refused(s *stage, ctx context.Context) error {
 	if _, err := s.verify(ctx, tok, "TOKEN", ""); err != nil {
 		return err
 	}
-	fmt.Println("   Active again, it is as good as before:")
+	fmt.Println("   When the Client is active again, its tokens are valid again:")
 	if err := s.kubectl(ctx, `patch client acme --type=merge -p '{"spec":{"state":"Active"}}'`); err != nil {
 		return err
 	}
-	return s.until(ctx, "the door to let it pass", func() (bool, error) {
+	return s.until(ctx, "/verify to accept the token", func() (bool, error) {
 		status, _, err := s.ask(ctx, tok, "")
 		return status == http.StatusOK, err
 	})
@@ -246,7 +246,7 @@ func (s *stage) ask(ctx context.Context, tok token.Token, query string) (status 
 	request.Header.Set("Authorization", "Bearer "+tok.Reveal())
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return 0, nil, fmt.Errorf("ask the door: %w", err)
+		return 0, nil, fmt.Errorf("call /verify: %w", err)
 	}
 	return answer.StatusCode, answer.Header, answer.Body.Close()
 }

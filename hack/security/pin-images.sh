@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Pins each base image of the Dockerfile to the digest that its tag has now. It needs the registries of these images; where
-# one cannot be reached, it fails and leaves the Dockerfile as it was.
+# Pins each base image of the Dockerfile to the current digest of its tag. It needs the registries
+# of these images. If one is unreachable, it fails and does not change the Dockerfile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 pinned=$(<Dockerfile)
 for image in $(sed -nE 's/^FROM (--[^ ]+ )?([^ @]+).*/\2/p' Dockerfile); do
 	digest=$(timeout 60 go tool -modfile=hack/security/go.mod crane digest "$image") || {
-		echo "pin-images: no digest of $image: is its registry reachable?" >&2
+		echo "pin-images: cannot read the digest of $image: check that its registry is reachable" >&2
 		exit 1
 	}
 	pinned=$(sed -E "s#^(FROM (--[^ ]+ )?)${image//./\\.}(@[^ ]+)?( |\$)#\1$image@$digest\4#" <<<"$pinned")

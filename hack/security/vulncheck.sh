@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Looks for known vulnerabilities in what the operator calls, and fails where it finds one. Where the database of
-# vulnerabilities cannot be reached, it says so and succeeds. GOVULNDB names another database, such as a mirror of yours.
+# Looks for known vulnerabilities in the code that the operator calls, and fails if it finds one. If
+# the database of vulnerabilities is unreachable, it reports that and succeeds. GOVULNDB sets
+# another database, such as a mirror.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -10,7 +11,7 @@ scan=$work/govulncheck
 go build -modfile=hack/security/go.mod -o "$scan" golang.org/x/vuln/cmd/govulncheck
 db=(${GOVULNDB:+-db "$GOVULNDB"})
 
-# It names the age of the database where it can read it.
+# With -version, govulncheck prints the age of the database if it can read it.
 if ! timeout 15 "$scan" "${db[@]}" -version 2>/dev/null | grep -q '^DB updated:'; then
 	echo "govulncheck: database not reachable, not checked"
 	exit 0

@@ -22,7 +22,7 @@ import (
 var (
 	// errNoCertificate reports that no certificate has been loaded: the files do not exist yet, or
 	// the certificate in them had expired at the start.
-	errNoCertificate = errors.New("there is no certificate yet")
+	errNoCertificate = errors.New("no certificate has been loaded yet")
 	// errExpired reports that the certificate in the files has expired.
 	errExpired = errors.New("the certificate has expired")
 )
@@ -48,7 +48,7 @@ func (c *certificates) Start(ctx context.Context) error {
 			return c.read.Load().Start(ctx)
 		}
 		if !waited {
-			c.log.Info("waiting for the certificate of the doors", "file", c.certFile, "why", err.Error())
+			c.log.Info("waiting for the certificate of the endpoints", "file", c.certFile, "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -123,7 +123,7 @@ func (op *Operator) certify(o Options) (*certificates, error) {
 		mgr := op.Manager
 		direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 		if err != nil {
-			return nil, fmt.Errorf("keep the certificate of the endpoints: %w", err)
+			return nil, fmt.Errorf("create the client for the certificate of the endpoints: %w", err)
 		}
 		secret := newCertificateSecret(direct, o, time.Now)
 		op.perTerm = append(op.perTerm, func(t *term) error { return secret.SetupWithManager(t, t.sharing(op.passwords)) })

@@ -117,7 +117,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 		} else if err != nil {
 			return ctrl.Result{}, fmt.Errorf("write the Secret of the certificate: %w", err)
 		}
-		c.log.Info("made the certificate of the endpoints", "secret", c.key.Name)
+		c.log.Info("created the certificate of the endpoints", "secret", c.key.Name)
 	}
 	c.known = maps.Clone(secret.Data)
 	return done, nil
@@ -137,10 +137,10 @@ func (c *certificateSecret) create(ctx context.Context) error {
 	if err := c.client.Create(ctx, secret); apierrors.IsAlreadyExists(err) {
 		return nil // its event brings it
 	} else if err != nil {
-		return fmt.Errorf("the Secret %s of the certificate of the endpoints is missing in namespace %s and cannot be made: create it, empty, with \"kubectl create secret generic %s -n %s\": %w",
+		return fmt.Errorf("the Secret %s of the certificate of the endpoints is missing in namespace %s and cannot be created: create it, empty, with \"kubectl create secret generic %s -n %s\": %w",
 			c.key.Name, c.key.Namespace, c.key.Name, c.key.Namespace, err)
 	}
-	c.log.Info("made the Secret of the certificate of the endpoints, which was missing", "secret", c.key.Name, "sameCA", c.known != nil)
+	c.log.Info("created the missing Secret of the certificate of the endpoints", "secret", c.key.Name, "sameCA", c.known != nil)
 	c.known = maps.Clone(data)
 	return nil
 }
@@ -154,14 +154,14 @@ func (c *certificateSecret) renewed(data map[string][]byte) (map[string][]byte, 
 	ca, err := parseCA(data[caCertFile], data[caKeyFile])
 	if err != nil || !isValid(data[caCertFile], data[caCertFile], data[caKeyFile], caName, nil, soon) {
 		if ca, err = c.maker.CreateCACert(begin, now.Add(caLifetime)); err != nil {
-			return nil, fmt.Errorf("make the CA of the endpoints: %w", err)
+			return nil, fmt.Errorf("create the CA of the endpoints: %w", err)
 		}
 	} else if isValid(data[caCertFile], data[c.certFile], data[c.keyFile], c.maker.DNSName, c.maker.ExtKeyUsages, soon) {
 		return nil, nil
 	}
 	cert, key, err := c.maker.CreateCertPEM(ca, begin, now.Add(certificateLifetime))
 	if err != nil {
-		return nil, fmt.Errorf("make the certificate of the endpoints: %w", err)
+		return nil, fmt.Errorf("create the certificate of the endpoints: %w", err)
 	}
 	next := maps.Clone(data)
 	if next == nil {

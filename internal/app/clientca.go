@@ -63,7 +63,7 @@ func (c *clientCAs) current() *x509.CertPool {
 	if now := c.now(); now.Sub(c.read) >= rereadInterval {
 		c.read = now
 		if err := c.load(); err != nil {
-			c.log.Error(err, "read the CAs of clients again")
+			c.log.Error(err, "cannot reload the CAs of clients; those that were last read stay in use")
 		}
 	}
 	return c.pool
@@ -81,7 +81,7 @@ func (c *clientCAs) require(config *tls.Config) *tls.Config {
 
 func (c *clientCAs) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
-		return errors.New("the caller presents no certificate")
+		return errors.New("the client presents no certificate")
 	}
 	others := x509.NewCertPool()
 	for _, cert := range state.PeerCertificates[1:] {
@@ -91,7 +91,7 @@ func (c *clientCAs) verify(state tls.ConnectionState) error {
 		Roots: c.current(), Intermediates: others, CurrentTime: c.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return fmt.Errorf("the caller's certificate: %w", err)
+		return fmt.Errorf("verify the certificate of the client: %w", err)
 	}
 	return nil
 }

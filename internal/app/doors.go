@@ -48,7 +48,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	}
 	doors := &server.Doors{
 		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, Forwarded: d.Forwarded, Audiences: d.Audiences, Issuer: d.Issuer,
-		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("doors"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
+		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("endpoints"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
 	doors.Logins = login.NewService(login.Options{
 		Directory: op.People, Records: store, Ended: verifier.End, Checks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultChecks)), Entropy: rand.Reader, Now: time.Now,
@@ -72,7 +72,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	if op.Doors, err = op.listeners(ctx, doors, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
 		return err
 	}
-	op.ready["store"] = beats.ready
+	op.ready[apiServerCheck] = beats.ready
 	for name, l := range op.Doors {
 		op.ready[name] = l.Ready
 	}
@@ -109,7 +109,7 @@ func (op *Operator) listeners(ctx context.Context, doors *server.Doors, o Option
 	all := map[string]*server.Listener{}
 	for _, name := range slices.Sorted(maps.Keys(open)) {
 		l := &server.Listener{
-			Address: open[name], TLS: t.all, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("doors"),
+			Address: open[name], TLS: t.all, Linger: o.Doors.Linger, Log: ctrl.Log.WithName("endpoints"),
 			MaxConnections: o.Doors.MaxConnections, Trusted: o.Doors.TrustedProxies, Refused: refused,
 		}
 		switch name {

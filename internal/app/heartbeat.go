@@ -87,7 +87,7 @@ func (h *heartbeat) tell(before, now *freshness.Finding) {
 	switch {
 	case was == is:
 	case is != "":
-		h.log.Error(nil, "the API server answers, but a watch is lost: this replica does not verify until the watch delivers again", "kinds", now.Lost, "limit", h.limits.Lost.String())
+		h.log.Error(nil, "the API server answers, but a watch is lost: this replica does not verify until the watch delivers", "kinds", now.Lost, "limit", now.Limit.String())
 	default:
 		h.log.Info("the watches deliver again", "kinds", before.Lost)
 	}
@@ -106,13 +106,13 @@ func (h *heartbeat) ready() error {
 	f := h.found.Load()
 	switch {
 	case f == nil:
-		return errors.New("the doors are closed until something is heard of the API server")
+		return errors.New("the endpoints are closed until first contact with the API server")
 	case len(f.Lost) > 0:
-		return fmt.Errorf("the API server answers, but the watch on %s has delivered nothing for longer than %s: the doors are closed until it does", strings.Join(f.Lost, ", "), h.limits.Lost)
+		return fmt.Errorf("the API server answers, but the watch on %s has delivered nothing for longer than %s: the endpoints are closed until it does", strings.Join(f.Lost, ", "), f.Limit)
 	case len(f.Behind) > 0:
-		return fmt.Errorf("the API server was away for longer than %s: the doors are closed until the watch on %s delivers", h.limits.Outage, strings.Join(f.Behind, ", "))
+		return fmt.Errorf("the API server did not answer for longer than %s: the endpoints are closed until the watch on %s delivers", h.limits.Outage, strings.Join(f.Behind, ", "))
 	case !h.verifier.Open():
-		return fmt.Errorf("the API server has been away for longer than %s: the doors are closed until something is heard of it", h.limits.Outage)
+		return fmt.Errorf("the API server has not answered for longer than %s: the endpoints are closed until it does", h.limits.Outage)
 	}
 	return nil
 }
@@ -126,13 +126,16 @@ func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 	return h.now().Sub(f.Contact), true
 }
 
-// lastContact returns a sentence about when the API server last answered.
+// noContact reports that the API server has not answered yet.
+const noContact = "last contact with the API server: none yet"
+
+// lastContact returns a line about when the API server last answered.
 func (h *heartbeat) lastContact() string {
 	since, ever := h.sinceContact()
 	if !ever {
-		return "the API server was not heard of yet"
+		return noContact
 	}
-	return fmt.Sprintf("the API server was heard of %s ago", since.Truncate(time.Second))
+	return fmt.Sprintf("last contact with the API server: %s ago", since.Truncate(time.Second))
 }
 
 // Describe implements prometheus.Collector.

@@ -31,7 +31,7 @@ func (*leadership) NeedLeaderElection() bool { return false }
 func (l *leadership) Start(ctx context.Context) error {
 	for {
 		if err := l.compete(ctx); err != nil {
-			l.log.Error(err, "the reconcilers have ended; starting them again")
+			l.log.Error(err, "the reconcilers failed; starting them again")
 		}
 		select {
 		case <-ctx.Done():
@@ -93,7 +93,7 @@ func (l *leadership) lead(ctx, held context.Context) error {
 	reconciling, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(held, stop)()
-	l.log.Info("this replica reconciles")
+	l.log.Info("this replica leads: starting the reconcilers")
 	l.leading.Store(true)
 	err := l.term(reconciling)
 	l.leading.Store(false)
@@ -101,7 +101,7 @@ func (l *leadership) lead(ctx, held context.Context) error {
 	case ctx.Err() != nil:
 		return nil
 	case held.Err() != nil:
-		l.log.Info("the Lease is lost: this replica has stopped reconciling, goes on verifying, and competes for the Lease again")
+		l.log.Info("lost the Lease: this replica has stopped reconciling, still verifies, and competes for the Lease again")
 		return nil
 	}
 	return err

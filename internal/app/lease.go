@@ -52,7 +52,7 @@ type lease struct {
 func newLease(to *rest.Config, namespace string, events resourcelock.EventRecorder, log logr.Logger) (*lease, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("name this replica: %w", err)
+		return nil, fmt.Errorf("get the host name of this replica: %w", err)
 	}
 	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString(), EventRecorder: events}
 	inner, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaseName, identity, to, 2*leaseTimeout)
@@ -108,7 +108,7 @@ func (l *lease) release(ctx context.Context) {
 		})
 	})
 	if err != nil {
-		l.log.Info("cannot release the Lease: if this replica holds it, another one waits until it expires", "why", err.Error())
+		l.log.Info("cannot release the Lease: if this replica holds it, another one waits until it expires", "error", err.Error())
 	}
 }
 
@@ -120,7 +120,7 @@ func (l *lease) note(ctx context.Context, err error) {
 	case ctx.Err() != nil || failed == l.failing:
 		return
 	case failed:
-		l.log.Info("cannot read or write the Lease; trying again every second", "why", err.Error())
+		l.log.Info("cannot read or write the Lease; trying again every second", "error", err.Error())
 	default:
 		l.log.Info("the Lease can be read and written again")
 	}

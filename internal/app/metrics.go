@@ -23,34 +23,34 @@ import (
 // client-go and Go have their own.
 var (
 	tokensDesc = prometheus.NewDesc("apptoken_tokens",
-		"ApplicationTokens by client and state: Ready, or the reason why not. The client is empty for tokens that name none that exists.", []string{"client", "state"}, nil)
+		"ApplicationTokens by client and state: Ready, the reason why a token is not Ready, or New. The client is empty for tokens that name no existing client.", []string{"client", "state"}, nil)
 	expiryDesc = prometheus.NewDesc("apptoken_token_expiry_seconds",
-		"Seconds until the current version of an ApplicationToken expires; negative once it has. Only for the 100 that expire first, those of each namespace in turn.", []string{"namespace", "name"}, nil)
+		"Seconds until the current version of an ApplicationToken expires; negative once it has expired. Only for the 100 that expire first, taken from each namespace in turn.", []string{"namespace", "name"}, nil)
 	recordsDesc = prometheus.NewDesc("apptoken_records",
-		"Token records in the index of this replica.", nil, nil)
-	silenceDesc = prometheus.NewDesc("apptoken_store_silence_seconds",
-		"Seconds since the API server was last heard of.", nil, nil)
+		"TokenRecords in the index of this replica.", nil, nil)
+	silenceDesc = prometheus.NewDesc("apptoken_apiserver_last_contact_seconds",
+		"Seconds since the API server last answered; 0 before its first answer.", nil, nil)
 	watchStalenessDesc = prometheus.NewDesc("apptoken_watch_staleness_seconds",
-		"Seconds since the watch on a kind last delivered an event or a bookmark, by kind.", []string{"kind"}, nil)
+		"Seconds since the last evidence that the watch on a kind delivers, such as an event or a bookmark, by kind.", []string{"kind"}, nil)
 	watchLostDesc = prometheus.NewDesc("apptoken_watch_lost",
-		"1 while the API server answers and the watch on a kind is lost, so that this replica does not verify; else 0.", []string{"kind"}, nil)
+		"1 while the API server answers but the watch on a kind is lost, so that this replica does not verify; otherwise 0, by kind.", []string{"kind"}, nil)
 )
 
 func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
 	applyReady := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "apptoken_apply_to_ready_seconds",
-		Help:    "Seconds from the declaration of an ApplicationToken until it was Ready for the first time.",
+		Help:    "Seconds from the creation of an ApplicationToken until it was Ready. Only for tokens that had no Ready condition before.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800},
 	})
 	m := &controllers.Metrics{
 		Decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_planner_decisions_total", Help: "Decisions about ApplicationTokens, by action and reason.",
+			Name: "apptoken_planner_decisions_total", Help: "Decisions of the planner about ApplicationTokens, by action and reason.",
 		}, []string{"action", "reason"}),
 		Rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_rotations_total", Help: "Versions that took over from another, by reason.",
+			Name: "apptoken_rotations_total", Help: "Versions that replaced another version, by reason.",
 		}, []string{"reason"}),
 		Retirements: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_retirements_total", Help: "Versions and litter that were retired, by reason.",
+			Name: "apptoken_retirements_total", Help: "Versions that were retired and records that were garbage-collected, by reason.",
 		}, []string{"reason"}),
 		ApplyReady: applyReady,
 	}
@@ -61,7 +61,7 @@ func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
 // come and go, so that a scrape costs nothing.
 func newCacheBytes() *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "apptoken_cache_bytes", Help: "Estimated bytes that the caches of this replica keep, by kind.",
+		Name: "apptoken_cache_bytes", Help: "Estimated bytes of the objects in the caches of this replica, by kind.",
 	}, []string{"kind"})
 }
 
@@ -81,21 +81,21 @@ func (m doorMetrics) collectors() []prometheus.Collector {
 func newDoorMetrics() doorMetrics {
 	return doorMetrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_verifications_total", Help: "Answers about credentials, by door and result.",
-		}, []string{"door", "result"}),
+			Name: "apptoken_verifications_total", Help: "Verifications of credentials, by endpoint and result.",
+		}, []string{"endpoint", "result"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "apptoken_verification_seconds", Help: "Seconds from a question about a credential to its answer, by door.",
+			Name: "apptoken_verification_duration_seconds", Help: "Seconds from a request about a credential to its response, without the network, by endpoint.",
 			Buckets: []float64{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5},
-		}, []string{"door"}),
+		}, []string{"endpoint"}),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_lookups_total", Help: "Tokens that were not in the index and looked up in the API server, by result; Limited ones were not.",
+			Name: "apptoken_lookups_total", Help: "Tokens that were not in the index and were looked up in the API server, by result: Found, Absent or Failed. Limited counts tokens that were not looked up.",
 		}, []string{"result"}),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_logins_total", Help: "Logins by protocol and result: LoggedIn, or Denied, Limited, Refused, Unavailable.",
+			Name: "apptoken_logins_total", Help: "Requests with a username and password, by login protocol or management, and by result: LoggedIn, Checked, Denied, Limited, Refused or Unavailable.",
 		}, []string{"protocol", "result"}),
 		overload: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "apptoken_overload_refusals_total", Help: "Connections and requests that were refused since there were too many at once, by bound.",
-		}, []string{"bound"}),
+			Name: "apptoken_overload_rejections_total", Help: "Connections and requests that were rejected because there were too many at once, by limit: connections or requests.",
+		}, []string{"limit"}),
 	}
 }
 

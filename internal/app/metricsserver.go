@@ -85,11 +85,11 @@ func (op *Operator) secure(socket net.Listener, next http.Handler, certificate *
 	if config == nil {
 		cert, key, err := certutil.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 		if err != nil {
-			return nil, nil, fmt.Errorf("make a certificate for /metrics: %w", err)
+			return nil, nil, fmt.Errorf("create a certificate for /metrics: %w", err)
 		}
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
-			return nil, nil, fmt.Errorf("make a certificate for /metrics: %w", err)
+			return nil, nil, fmt.Errorf("create a certificate for /metrics: %w", err)
 		}
 		config = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
 	}
@@ -178,7 +178,7 @@ func sourcePrefix(remote string) netip.Prefix {
 type withoutErrors struct{ logr.LogSink }
 
 func (s withoutErrors) Error(err error, message string, more ...any) {
-	s.Info(1, message, append(more, "why", err.Error())...)
+	s.Info(1, message, append(more, "error", err.Error())...)
 }
 
 // peerErrors logs, at debug level, what net/http reports of broken connections and handshakes.
@@ -186,6 +186,6 @@ func (s withoutErrors) Error(err error, message string, more ...any) {
 type peerErrors struct{ log logr.Logger }
 
 func (p peerErrors) Write(line []byte) (int, error) {
-	p.log.V(1).Info("connection", "what", string(line))
+	p.log.V(1).Info("connection error", "error", string(line))
 	return len(line), nil
 }

@@ -26,11 +26,12 @@ type Options struct {
 	AuditLog io.Writer // destination of the audit log; nil: standard error
 }
 
-const usage = `The operator for application tokens: it brings the kinds of apptoken.dev to life.
+const usage = `The operator issues, stores, verifies, rotates and revokes application tokens.
 
-The cluster is found by KUBECONFIG, else by the service account of the pod, else
-by ~/.kube/config. Each flag can be set by an environment variable too:
---metrics-bind-address by APPTOKEN_METRICS_BIND_ADDRESS. A flag beats it.
+It finds the cluster by KUBECONFIG, else by the service account of the pod, else
+by ~/.kube/config. Each flag can also be set by an environment variable:
+--metrics-bind-address by APPTOKEN_METRICS_BIND_ADDRESS. A flag takes precedence
+over its variable.
 
 Usage:
 `
@@ -50,14 +51,14 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		own = "apptoken-system"
 	}
 	fs := pflag.NewFlagSet("apptoken-operator", pflag.ContinueOnError)
-	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "`address` of the Prometheus metrics at /metrics, over TLS and for callers that may get /metrics; on a loopback address over plain HTTP and for everybody; 0 for none")
+	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8080", "`address` of the Prometheus metrics at /metrics: over TLS, for callers that may get /metrics; on a loopback address over plain HTTP, for all callers; 0 for none")
 	fs.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
-	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "let one of several replicas reconcile; needed with more than one")
-	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace: token records and leases are in it. POD_NAMESPACE sets the default")
-	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; rights on tokens and Secrets are then needed in these alone; empty: all")
+	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one replica that reconciles; required with more than one replica")
+	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace, which contains the token records and the Lease. POD_NAMESPACE sets the default")
+	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; the operator then needs rights on tokens and Secrets only in these; empty: all")
 	doors := o.Doors.flags(fs)
-	fs.IntVar(&o.Workers, "workers", 6, "how many tokens are reconciled at once; first tokens and revocations have four times as many beside")
-	fs.StringVar(&o.LogLevel, "log-level", "info", "how much is logged: error, info or debug")
+	fs.IntVar(&o.Workers, "workers", 6, "number of tokens that are reconciled at once; first tokens and revocations have four times as many workers of their own")
+	fs.StringVar(&o.LogLevel, "log-level", "info", "lowest level that is logged: error, info or debug")
 	fs.Usage = func() {}
 	err := fs.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
@@ -67,7 +68,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		return Options{}, fmt.Errorf("%w; see --help", err)
 	}
 	if fs.NArg() > 0 {
-		return Options{}, fmt.Errorf("unexpected argument %q: only flags are understood, see --help", fs.Arg(0))
+		return Options{}, fmt.Errorf("unexpected argument %q: only flags are accepted; see --help", fs.Arg(0))
 	}
 	if err := fromEnvironment(fs, env); err != nil {
 		return Options{}, err
@@ -77,7 +78,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		return Options{}, err
 	}
 	if namespaces != "" && len(o.Namespaces) == 0 {
-		return Options{}, fmt.Errorf("--namespaces=%q names no namespace: leave it empty to serve all", namespaces)
+		return Options{}, fmt.Errorf("--namespaces=%q contains no namespace: leave it empty to serve all", namespaces)
 	}
 	if err := o.validate(); err != nil {
 		return Options{}, err
@@ -126,19 +127,19 @@ func (o Options) validate() error {
 		{"grpc-bind-address", o.Doors.GRPCAddress},
 	} {
 		if _, _, err := net.SplitHostPort(a.address); a.address != "0" && err != nil {
-			errs = append(errs, fmt.Errorf("--%s=%q: write host:port or :port, or 0 for none", a.flag, a.address))
+			errs = append(errs, fmt.Errorf("--%s=%q: use host:port or :port, or 0 for none", a.flag, a.address))
 		}
 	}
 	for _, name := range append([]string{o.Namespace}, o.Namespaces...) {
 		if len(validation.IsDNS1123Label(name)) > 0 {
-			errs = append(errs, fmt.Errorf("%q is no name of a namespace", name))
+			errs = append(errs, fmt.Errorf("%q is not a valid namespace name", name))
 		}
 	}
 	if o.Workers < 1 || o.Workers > 1024 {
-		errs = append(errs, fmt.Errorf("--workers=%d: write a number from 1 to 1024", o.Workers))
+		errs = append(errs, fmt.Errorf("--workers=%d: use a number from 1 to 1024", o.Workers))
 	}
 	if _, ok := levels[o.LogLevel]; !ok {
-		errs = append(errs, fmt.Errorf("--log-level=%q: write error, info or debug", o.LogLevel))
+		errs = append(errs, fmt.Errorf("--log-level=%q: use error, info or debug", o.LogLevel))
 	}
 	return errors.Join(append(errs, o.Doors.validate())...)
 }

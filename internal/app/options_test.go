@@ -42,12 +42,12 @@ var flags = map[string]struct {
 	"metrics-bind-address": {
 		one: "127.0.0.1:9090", first: func(o *app.Options) { o.MetricsAddress = "127.0.0.1:9090" },
 		two: "0", second: func(o *app.Options) { o.MetricsAddress = "0" },
-		bad: "9090", complaint: `--metrics-bind-address="9090": write host:port or :port, or 0 for none`,
+		bad: "9090", complaint: `--metrics-bind-address="9090": use host:port or :port, or 0 for none`,
 	},
 	"health-probe-bind-address": {
 		one: "[::1]:9091", first: func(o *app.Options) { o.HealthAddress = "[::1]:9091" },
 		two: "0", second: func(o *app.Options) { o.HealthAddress = "0" },
-		bad: "localhost", complaint: `--health-probe-bind-address="localhost": write host:port or :port, or 0 for none`,
+		bad: "localhost", complaint: `--health-probe-bind-address="localhost": use host:port or :port, or 0 for none`,
 	},
 	"leader-elect": {
 		one: "true", first: func(o *app.Options) { o.LeaderElect = true },
@@ -58,12 +58,12 @@ var flags = map[string]struct {
 	"namespace": {
 		one: "tokens", first: func(o *app.Options) { o.Namespace = "tokens" },
 		two: "tokens-2", second: func(o *app.Options) { o.Namespace = "tokens-2" },
-		bad: "Tokens", complaint: `"Tokens" is no name of a namespace`,
+		bad: "Tokens", complaint: `"Tokens" is not a valid namespace name`,
 	},
 	"namespaces": {
 		one: "shop", first: func(o *app.Options) { o.Namespaces = []string{"shop"} },
 		two: " search, shop,,search ,", second: func(o *app.Options) { o.Namespaces = []string{"search", "shop"} },
-		bad: "shop,a b", complaint: `"a b" is no name of a namespace`,
+		bad: "shop,a b", complaint: `"a b" is not a valid namespace name`,
 	},
 	"workers": {
 		one: "1", first: func(o *app.Options) { o.Workers = 1 },
@@ -74,7 +74,7 @@ var flags = map[string]struct {
 	"log-level": {
 		one: "debug", first: func(o *app.Options) { o.LogLevel = "debug" },
 		two: "error", second: func(o *app.Options) { o.LogLevel = "error" },
-		bad: "Debug", complaint: `--log-level="Debug": write error, info or debug`,
+		bad: "Debug", complaint: `--log-level="Debug": use error, info or debug`,
 	},
 }
 
@@ -144,7 +144,7 @@ func TestTheOwnNamespaceIsThatOfThePodUnlessSaidOtherwise(t *testing.T) {
 	parses(t, nil, environment{"POD_NAMESPACE": "pod"}, named("pod"))
 	parses(t, nil, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("variable"))
 	parses(t, []string{"--namespace=flag"}, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("flag"))
-	complains(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is no name of a namespace`)
+	complains(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is not a valid namespace name`)
 }
 
 func TestAFlagCanTakeBackWhatAVariableSays(t *testing.T) {
@@ -163,32 +163,32 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"an unknown flag":              {args: []string{"--metric-bind-address=0"}, want: "unknown flag: --metric-bind-address; see --help"},
 		"an unknown short flag":        {args: []string{"-n", "shop"}, want: "unknown shorthand flag: 'n' in -n; see --help"},
 		"a flag without its value":     {args: []string{"--workers"}, want: "flag needs an argument: --workers; see --help"},
-		"an argument that is no flag":  {args: []string{"run"}, want: `unexpected argument "run": only flags are understood, see --help`},
-		"a value apart from a switch":  {args: []string{"--leader-elect", "false"}, want: `unexpected argument "false": only flags are understood, see --help`},
-		"an address without a port":    {args: []string{"--metrics-bind-address=::1"}, want: `--metrics-bind-address="::1": write host:port or :port, or 0 for none`},
-		"no address":                   {args: []string{"--health-probe-bind-address="}, want: `--health-probe-bind-address="": write host:port or :port, or 0 for none`},
-		"no namespace":                 {args: []string{"--namespace="}, want: `"" is no name of a namespace`},
-		"a namespace of 64 letters":    {args: []string{"--namespace=" + strings.Repeat("a", 64)}, want: `"` + strings.Repeat("a", 64) + `" is no name of a namespace`},
-		"a namespace that is a path":   {args: []string{"--namespaces=../shop"}, want: `"../shop" is no name of a namespace`},
-		"all namespaces by a star":     {args: []string{"--namespaces=*"}, want: `"*" is no name of a namespace`},
-		"all namespaces by a mistake":  {args: []string{"--namespaces=,"}, want: `--namespaces="," names no namespace: leave it empty to serve all`},
-		"the same in the environment":  {env: environment{"APPTOKEN_NAMESPACES": " "}, want: `--namespaces=" " names no namespace: leave it empty to serve all`},
-		"no workers":                   {args: []string{"--workers=0"}, want: "--workers=0: write a number from 1 to 1024"},
-		"less than no workers":         {args: []string{"--workers=-1"}, want: "--workers=-1: write a number from 1 to 1024"},
-		"too many workers":             {env: environment{"APPTOKEN_WORKERS": "1025"}, want: "--workers=1025: write a number from 1 to 1024"},
+		"an argument that is no flag":  {args: []string{"run"}, want: `unexpected argument "run": only flags are accepted; see --help`},
+		"a value apart from a switch":  {args: []string{"--leader-elect", "false"}, want: `unexpected argument "false": only flags are accepted; see --help`},
+		"an address without a port":    {args: []string{"--metrics-bind-address=::1"}, want: `--metrics-bind-address="::1": use host:port or :port, or 0 for none`},
+		"no address":                   {args: []string{"--health-probe-bind-address="}, want: `--health-probe-bind-address="": use host:port or :port, or 0 for none`},
+		"no namespace":                 {args: []string{"--namespace="}, want: `"" is not a valid namespace name`},
+		"a namespace of 64 letters":    {args: []string{"--namespace=" + strings.Repeat("a", 64)}, want: `"` + strings.Repeat("a", 64) + `" is not a valid namespace name`},
+		"a namespace that is a path":   {args: []string{"--namespaces=../shop"}, want: `"../shop" is not a valid namespace name`},
+		"all namespaces by a star":     {args: []string{"--namespaces=*"}, want: `"*" is not a valid namespace name`},
+		"all namespaces by a mistake":  {args: []string{"--namespaces=,"}, want: `--namespaces="," contains no namespace: leave it empty to serve all`},
+		"the same in the environment":  {env: environment{"APPTOKEN_NAMESPACES": " "}, want: `--namespaces=" " contains no namespace: leave it empty to serve all`},
+		"no workers":                   {args: []string{"--workers=0"}, want: "--workers=0: use a number from 1 to 1024"},
+		"less than no workers":         {args: []string{"--workers=-1"}, want: "--workers=-1: use a number from 1 to 1024"},
+		"too many workers":             {env: environment{"APPTOKEN_WORKERS": "1025"}, want: "--workers=1025: use a number from 1 to 1024"},
 		"more workers than can be":     {env: environment{"APPTOKEN_WORKERS": "99999999999999999999"}, want: `APPTOKEN_WORKERS="99999999999999999999": strconv.ParseInt: parsing "99999999999999999999": value out of range`},
-		"no level":                     {args: []string{"--log-level="}, want: `--log-level="": write error, info or debug`},
-		"a level as a number":          {args: []string{"--log-level=9"}, want: `--log-level="9": write error, info or debug`},
-		"a level that would show more": {args: []string{"--log-level=trace"}, want: `--log-level="trace": write error, info or debug`},
+		"no level":                     {args: []string{"--log-level="}, want: `--log-level="": use error, info or debug`},
+		"a level as a number":          {args: []string{"--log-level=9"}, want: `--log-level="9": use error, info or debug`},
+		"a level that would show more": {args: []string{"--log-level=trace"}, want: `--log-level="trace": use error, info or debug`},
 		"all mistakes at once, in order": {
 			args: []string{"--metrics-bind-address=a", "--health-probe-bind-address=b", "--namespace=C", "--namespaces=D,e,F", "--workers=0", "--log-level=loud"},
-			want: `--metrics-bind-address="a": write host:port or :port, or 0 for none
---health-probe-bind-address="b": write host:port or :port, or 0 for none
-"C" is no name of a namespace
-"D" is no name of a namespace
-"F" is no name of a namespace
---workers=0: write a number from 1 to 1024
---log-level="loud": write error, info or debug`,
+			want: `--metrics-bind-address="a": use host:port or :port, or 0 for none
+--health-probe-bind-address="b": use host:port or :port, or 0 for none
+"C" is not a valid namespace name
+"D" is not a valid namespace name
+"F" is not a valid namespace name
+--workers=0: use a number from 1 to 1024
+--log-level="loud": use error, info or debug`,
 		},
 		"all bad variables at once": {
 			env: environment{"APPTOKEN_WORKERS": "x", "APPTOKEN_LEADER_ELECT": "x"},

@@ -62,7 +62,7 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 		}
 		if now.Sub(logged) >= waitingLogEvery {
 			logged = now
-			log.Info("waiting for the API server, not ready; trying again every second", "why", err.Error())
+			log.Info("waiting for the API server, not ready; trying again every second", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -76,8 +76,8 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 // the listener.
 func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
 	server, err := newProbeServer(ctx, address, &probes{
-		ready: map[string]check{"store": func() error { return errors.New("waiting for the API server; the log says why") }},
-		store: func() string { return "the API server was not heard of yet" },
+		ready: map[string]check{apiServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
+		store: func() string { return noContact },
 	})
 	if err != nil || server == nil {
 		return func() {}, err
@@ -87,7 +87,7 @@ func serveWaiting(ctx context.Context, address string) (stop func(), err error) 
 	go func() {
 		defer close(ended)
 		if err := server.Start(ctx); err != nil {
-			ctrl.Log.WithName("start").Error(err, "the probes have ended")
+			ctrl.Log.WithName("start").Error(err, "the probe server failed")
 		}
 	}()
 	return func() {
@@ -124,17 +124,17 @@ func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	var ns corev1.Namespace
 	err = live.Get(ctx, types.NamespacedName{Name: o.Namespace}, &ns)
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("namespace %s, the operator's own, is not there: create it with \"kubectl create namespace %s\", or name another one with --namespace", o.Namespace, o.Namespace)
+		return fmt.Errorf("the operator's own namespace %s does not exist: create it with \"kubectl create namespace %s\", or set --namespace to another one", o.Namespace, o.Namespace)
 	}
 	if err != nil {
-		return fmt.Errorf("look for the operator's own namespace: %w", err)
+		return fmt.Errorf("get the operator's own namespace: %w", err)
 	}
 	for _, kind := range []string{"Client", "User", "ApplicationToken", "TokenRecord"} {
 		gk := v1alpha1.GroupVersion.WithKind(kind).GroupKind()
 		if _, err := live.RESTMapper().RESTMapping(gk, v1alpha1.GroupVersion.Version); meta.IsNoMatchError(err) {
-			return fmt.Errorf("the cluster does not know the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
+			return fmt.Errorf("the API server does not serve the kind %s: install the kinds with \"kubectl apply -k config/crd\"", kind)
 		} else if err != nil {
-			return fmt.Errorf("look for the kind %s: %w", kind, err)
+			return fmt.Errorf("discover the kind %s: %w", kind, err)
 		}
 	}
 	return nil

@@ -100,7 +100,7 @@ func TestStart_WaitsForAPIServer(t *testing.T) {
 	p.answers("http://" + health + "/healthz")
 	p.logs("waiting for the API server, not ready")
 	p.logs("connection refused")
-	for _, path := range []string{"/readyz", "/readyz/store"} {
+	for _, path := range []string{"/readyz", "/readyz/api-server"} {
 		if status, said := get(t.Context(), "http://"+health+path); status != http.StatusServiceUnavailable || !strings.Contains(said, "waiting for the API server") {
 			t.Errorf("%s answers %d %s", path, status, said)
 		}
@@ -163,7 +163,7 @@ func TestStart_WaitsForNoDecision(t *testing.T) {
 func TestStart_WrongCAEndsIt(t *testing.T) {
 	config := fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wrong}}]}`, plane.Admin.Host)
-	start(t, environment{"KUBECONFIG": written(t, config)}, silent...).ends(1, "apptoken-operator: look for the operator's own namespace: ", "certificate signed by unknown authority")
+	start(t, environment{"KUBECONFIG": written(t, config)}, silent...).ends(1, "apptoken-operator: get the operator's own namespace: ", "certificate signed by unknown authority")
 }
 
 func TestStart_TokenAsHostIsNotLogged(t *testing.T) { // [row 10]

@@ -18,6 +18,9 @@ import (
 // maxProbeConnections limits the connections to the probes: a kubelet opens one for each probe.
 const maxProbeConnections = 64
 
+// apiServerCheck is the name of the check of the contact with the API server.
+const apiServerCheck = "api-server"
+
 // check returns an error while this replica is not ready to serve.
 type check func() error
 

@@ -76,7 +76,7 @@ func NewAuditLog(to io.Writer) *audit.Log {
 func Run(ctx context.Context, o Options) error {
 	config, err := ctrl.GetConfig()
 	if clientcmd.IsEmptyConfig(err) { // the original error recommends an obsolete variable
-		return errors.New("find the cluster: this is no pod, and there is none in the file that KUBECONFIG names, nor in ~/.kube/config")
+		return errors.New("find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster")
 	}
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)

@@ -50,9 +50,9 @@ func TestAMistakeEndsTheProgramWithTwo(t *testing.T) {
 		want string
 	}{
 		"in a flag":       {[]string{"--replicas=2"}, nil, "apptoken-operator: unknown flag: --replicas; see --help\n"},
-		"in an argument":  {[]string{"start"}, nil, "apptoken-operator: unexpected argument \"start\": only flags are understood, see --help\n"},
-		"in a variable":   {nil, environment{"APPTOKEN_WORKERS": "0"}, "apptoken-operator: --workers=0: write a number from 1 to 1024\n"},
-		"in several ways": {[]string{"--workers=0", "--log-level=all"}, nil, "apptoken-operator: --workers=0: write a number from 1 to 1024\n--log-level=\"all\": write error, info or debug\n"},
+		"in an argument":  {[]string{"start"}, nil, "apptoken-operator: unexpected argument \"start\": only flags are accepted; see --help\n"},
+		"in a variable":   {nil, environment{"APPTOKEN_WORKERS": "0"}, "apptoken-operator: --workers=0: use a number from 1 to 1024\n"},
+		"in several ways": {[]string{"--workers=0", "--log-level=all"}, nil, "apptoken-operator: --workers=0: use a number from 1 to 1024\n--log-level=\"all\": use error, info or debug\n"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			p := start(t, c.env, c.args...)
@@ -98,7 +98,7 @@ clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], us
 func TestWhatKeepsItFromStartingIsSaidAndTheExitCodeIsOne(t *testing.T) {
 	taken := listener(t)
 	defer taken.Close()
-	const none = "apptoken-operator: find the cluster: this is no pod, and there is none in the file that KUBECONFIG names, nor in ~/.kube/config\n"
+	const none = "apptoken-operator: find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster\n"
 	for sentence, c := range map[string]struct {
 		kubeconfig string
 		args       []string
@@ -111,11 +111,11 @@ func TestWhatKeepsItFromStartingIsSaidAndTheExitCodeIsOne(t *testing.T) {
 			kubeconfig: written(t, []byte("a: [")), want: []string{"apptoken-operator: find the cluster: error loading config file"},
 		},
 		"it has no rights there": {
-			kubeconfig: written(t, kubeconfig(plane.Admin.Host)), want: []string{"apptoken-operator: look for the operator's own namespace: ", "the server has asked for the client to provide credentials"},
+			kubeconfig: written(t, kubeconfig(plane.Admin.Host)), want: []string{"apptoken-operator: get the operator's own namespace: ", "the server has asked for the client to provide credentials"},
 		},
 		"its own namespace is missing": {
 			kubeconfig: written(t, admin(t)), args: []string{"--namespace=not-there"},
-			want: []string{`apptoken-operator: namespace not-there, the operator's own, is not there: create it with "kubectl create namespace not-there", or name another one with --namespace` + "\n"},
+			want: []string{`apptoken-operator: the operator's own namespace not-there does not exist: create it with "kubectl create namespace not-there", or set --namespace to another one` + "\n"},
 		},
 		"somebody else has its port": {
 			kubeconfig: written(t, admin(t)), args: []string{"--namespace=default", "--health-probe-bind-address=" + taken.Addr().String()},
@@ -151,17 +151,17 @@ func TestFollowingWhatItSaysLeadsToAnOperatorThatRuns(t *testing.T) {
 	env := environment{"KUBECONFIG": written(t, bare.KubeConfig)}
 
 	p := start(t, env, silent...)
-	p.ends(1, "namespace apptoken-system, the operator's own, is not there")
+	p.ends(1, "the operator's own namespace apptoken-system does not exist")
 	p.follow("kubectl create namespace apptoken-system", env)
 
 	p = start(t, env, silent...)
-	p.ends(1, "the cluster does not know the kind ", "install the kinds")
+	p.ends(1, "the API server does not serve the kind ", "install the kinds")
 	p.follow("kubectl apply -k config/crd", env)
 	kubectl(t, env, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 
 	health, metrics := "http://"+address(t), "http://"+address(t)
 	p = start(t, env, "--health-probe-bind-address="+strings.TrimPrefix(health, "http://"), "--metrics-bind-address="+strings.TrimPrefix(metrics, "http://"), "--leader-elect", "--log-level=debug")
-	if said := p.answers(health + "/readyz"); !strings.HasPrefix(said, "ok\n[+] records\n[+] store\nthe API server was heard of ") {
+	if said := p.answers(health + "/readyz"); !strings.HasPrefix(said, "ok\n[+] api-server\n[+] records\nlast contact with the API server: ") {
 		t.Errorf("/readyz says %s", said)
 	}
 	p.answers(health + "/readyz/records")

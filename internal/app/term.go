@@ -102,7 +102,7 @@ func (i termInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEven
 		return nil, fmt.Errorf("add an event handler: %w", err)
 	}
 	if err := i.term.atEnd(func() error { return i.Informer.RemoveEventHandler(registration) }); err != nil {
-		return nil, fmt.Errorf("take an event handler off: %w", err)
+		return nil, fmt.Errorf("remove an event handler: %w", err)
 	}
 	return registration, nil
 }

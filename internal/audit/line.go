@@ -76,7 +76,7 @@ func (l Line) encode(now time.Time) ([]byte, error) {
 func Check(line []byte) error {
 	var got map[string]any
 	if err := json.Unmarshal(line, &got); err != nil {
-		return fmt.Errorf("this is no JSON object: %w", err)
+		return fmt.Errorf("the line is not a JSON object: %w", err)
 	}
 	name, ok := got["event"].(string)
 	if _, known := schema[Event(name)]; !ok || !known {
@@ -97,7 +97,7 @@ func Check(line []byte) error {
 				return fmt.Errorf("%s: the value of %q is a number", name, key)
 			}
 		default:
-			return fmt.Errorf("%s: the value of %q is neither a text nor a number", name, key)
+			return fmt.Errorf("%s: the value of %q is neither a string nor a number", name, key)
 		}
 	}
 	for _, key := range common {

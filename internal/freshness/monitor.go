@@ -41,6 +41,8 @@ type Finding struct {
 	Contact time.Time // when the API server last answered
 	Lost    []string  // kinds whose watches are lost, sorted
 	Behind  []string  // kinds whose watches show no sign since an outage longer than Limits.Outage, sorted
+
+	Limit time.Duration // the shortest limit that a watch in Lost has exceeded; 0: none is lost
 }
 
 // Monitor evaluates the watches at each beat. The zero Monitor with Limits is ready to use. It is
@@ -89,6 +91,9 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 			limit = m.Limits.Lost
 		}
 		if m.unseen[s.Kind] > limit {
+			if len(f.Lost) == 0 || limit < f.Limit {
+				f.Limit = limit
+			}
 			f.Lost = append(f.Lost, s.Kind)
 		}
 		if !m.resumed.IsZero() && s.At.Before(m.resumed) {

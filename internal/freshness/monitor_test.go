@@ -65,10 +65,10 @@ func TestStaleness_LostWatchCloses(t *testing.T) {
 			if f := r.pass(x.limit, true, "User"); !f.Open || !f.Fresh {
 				t.Errorf("at the limit: %+v", f)
 			}
-			if f := r.pass(2*time.Second, true, "User"); f.Open || f.Fresh || !slices.Equal(f.Lost, []string{"Client"}) {
+			if f := r.pass(2*time.Second, true, "User"); f.Open || f.Fresh || !slices.Equal(f.Lost, []string{"Client"}) || f.Limit != x.limit {
 				t.Errorf("after the limit: %+v", f)
 			}
-			if f := r.pass(2*time.Second, true, "User", "Client"); !f.Open || !f.Fresh || f.Lost != nil {
+			if f := r.pass(2*time.Second, true, "User", "Client"); !f.Open || !f.Fresh || f.Lost != nil || f.Limit != 0 {
 				t.Errorf("with a sign: %+v", f)
 			}
 		})

@@ -173,8 +173,8 @@ func newInn(t testing.TB) *inn {
 		Verifier: verifier, Records: h.books, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Audit: h.audit.log(t, h.clock.read), Log: h.audit.logger(), Now: h.clock.read, Desk: h.desk, Counted: h.ended.note,
 		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
 		),
 		Logins: login.NewService(login.Options{
 			Directory: h.people, Records: h.books, Ended: verifier.End, Replayed: func(login.User, record.Record, netip.Addr) {}, Checks: 2, Entropy: rand.Reader, Now: h.clock.read,

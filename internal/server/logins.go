@@ -127,6 +127,7 @@ func (d *Doors) enter(r *http.Request, n named, f fields.Fields, preferred strin
 // denied or rate limited.
 func (d *Doors) authenticate(r *http.Request, n named) (login.User, error) {
 	if !d.Verifier.Open() { // the directory of users may be as stale as the index
+		d.counted(r, "Unavailable")
 		return login.User{}, login.ErrUnavailable
 	}
 	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: d.caller(r)})
@@ -153,14 +154,16 @@ func (d *Doors) counted(r *http.Request, result string) {
 	}
 }
 
-// protocolOf returns the name of the login protocol that a path belongs to.
+// protocolOf returns the name of the login protocol that a path belongs to. Every other path that
+// authenticates a user by name and password belongs to the management API.
 func protocolOf(r *http.Request) string {
-	for prefix, name := range map[string]string{"/auth/": "teletracker", "/security/": "spectrum", "/oauth2/": "oauth"} {
-		if strings.HasPrefix(r.URL.Path, prefix) {
+	path := strings.TrimPrefix(r.URL.Path, "/admin-api")
+	for prefix, name := range map[string]string{"/auth/": "teletracker", "/security/": "spectrum", "/oauth2/": "oauth", "/account/": "funnelback"} {
+		if strings.HasPrefix(path, prefix) {
 			return name
 		}
 	}
-	return "funnelback"
+	return "management"
 }
 
 // isLogin reports whether a credential of this kind comes from a login.

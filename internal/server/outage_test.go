@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -102,6 +103,11 @@ func TestBeforeTheStoreWasHeardOfNobodyLogsIn(t *testing.T) {
 		if got := h.call(method, path, parts...); got.status != 503 || got.header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v %s", path, got.status, got.header, got.body)
 		}
+	}
+	// Refreshes and requests with a token are no logins.
+	want := []string{"funnelback Unavailable", "management Unavailable", "oauth Unavailable", "spectrum Unavailable", "teletracker Unavailable"}
+	if got := slices.Sorted(slices.Values(h.ended.all)); !slices.Equal(got, want) {
+		t.Errorf("the metrics have the results %v, want %v", got, want)
 	}
 }
 

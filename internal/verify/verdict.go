@@ -57,7 +57,7 @@ var verdicts = [...]string{
 	NamespaceNotGranted: "NamespaceNotGranted",
 	PasswordChanged:     "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
 	Undecided: "Undecided", Stale: "Stale",
-	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Good",
+	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Valid",
 }
 
 // String returns the name of the verdict in logs and metrics.

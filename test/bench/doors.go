@@ -82,8 +82,8 @@ func (b *bench) atTheDoors(ctx context.Context, size int, kind token.Kind) (err 
 	d.Doors = &server.Doors{
 		Verifier: verifier, Records: nobody{}, Audit: audit.New(io.Discard, time.Now), Now: time.Now,
 		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"door"}),
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"endpoint"}),
 		),
 	}
 	r := b.report.in(fmt.Sprintf("doors, %d %s", size, recordsOf(kind)))

@@ -109,7 +109,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.StringVar(&o.page, "page", "", "`file` whose tables are replaced by those of the sections that ran; empty for none")
 	fs.StringVar(&o.manager, "manager", "", "`program` of the operator (default: built from this source)")
 	fs.IntVar(&o.tokens, "tokens", 10_000, "write, idle, rotate: how many ApplicationTokens")
-	fs.IntVar(&o.clients, "clients", 16, "how many clients apply them in parallel; the operator has as many workers by default")
+	fs.IntVar(&o.clients, "clients", 16, "number of clients that apply them in parallel; by default the operator has 6 workers, and 24 for urgent tokens")
 	fs.IntVar(&o.maxCount, "max-count", 0, "spec.tokens.maxCount of the Client; 0 for one that is never reached")
 	fs.DurationVar(&o.idle, "idle", time.Minute, "idle, neighbours: how long to look on")
 	fs.DurationVar(&o.probe, "probe", 100*time.Millisecond, "rotate, neighbours: a new token each")

@@ -321,7 +321,7 @@ func TestStaleness_OutageServesFromMemory(t *testing.T) {
 	})
 	w.eventually("it is closed after the limit", func(ctx context.Context) bool {
 		status, said := readyz(ctx, health)
-		return status == http.StatusServiceUnavailable && strings.Contains(said, "the API server has been away") &&
+		return status == http.StatusServiceUnavailable && strings.Contains(said, "the API server has not answered") &&
 			w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
 	})
 	v.set(false)

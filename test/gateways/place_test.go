@@ -92,8 +92,8 @@ func doors(w *verifytest.World) *server.Doors {
 		Verifier: verifier, Records: nothing{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		Now: now,
 		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"door", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"door"}),
+			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
 		),
 	}
 }

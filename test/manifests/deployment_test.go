@@ -53,7 +53,7 @@ func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
 	c := manager(t, d)
 	for flag, name := range map[string]string{
 		"--metrics-bind-address": "metrics", "--health-probe-bind-address": "health",
-		"--bind-address": "doors", "--webhook-bind-address": "webhook", "--grpc-bind-address": "ext-authz",
+		"--bind-address": "endpoints", "--webhook-bind-address": "webhook", "--grpc-bind-address": "ext-authz",
 	} {
 		i := slices.IndexFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.Name == name })
 		if i < 0 || !slices.Contains(c.Args, flag+"=:"+strconv.Itoa(int(c.Ports[i].ContainerPort))) {
@@ -80,7 +80,7 @@ func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
 	c := manager(t, d)
 	service := find[*corev1.Service](t, objects, d.Namespace, d.Name) // the name in the certificate
 	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) {
-		t.Errorf("the Service does not lead to the doors: %v", service.Spec.Selector)
+		t.Errorf("the Service does not lead to the endpoints: %v", service.Spec.Selector)
 	}
 	for _, p := range service.Spec.Ports {
 		if !slices.ContainsFunc(c.Ports, func(of corev1.ContainerPort) bool { return of.Name == p.TargetPort.StrVal }) {

@@ -55,7 +55,7 @@ func TestNetwork_EachPortIsForItsCallersAlone(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"doors": "apptoken.dev/gateway=true", "ext-authz": "apptoken.dev/gateway=true",
+		"endpoints": "apptoken.dev/gateway=true", "ext-authz": "apptoken.dev/gateway=true",
 		"metrics": "kubernetes.io/metadata.name=monitoring", "webhook": "192.0.2.0/24",
 	}
 	objects := parse(t, rendered(t, "default"))
