@@ -172,14 +172,28 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionExpiringSoon)
 		return
 	}
-	remedy := "set spec.rotation.every, or change spec.rotation.trigger"
-	if w.Answered {
-		remedy = "rotate it through the HTTP API"
-	}
 	setCondition(now, at, metav1.Condition{
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
-		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; %s", s.Current.ExpiresAt.UTC().Format(time.RFC3339), remedy),
+		Message: expiryMessage(s.Current.ExpiresAt, w.Desired),
 	})
+}
+
+// expiryMessage returns a message that names what keeps a version from being rotated before it
+// expires, and what to do. A token that is revoked, refused or suspended does not rotate, even if
+// its spec asks for rotation.
+func expiryMessage(expires time.Time, want plan.Desired) string {
+	why := "nothing asks for rotation; set spec.rotation.every, or change spec.rotation.trigger"
+	switch {
+	case want.State == plan.Revoked:
+		why = "a revoked token does not rotate; delete it and declare a new one"
+	case want.Refused.Reason != "":
+		why = fmt.Sprintf("it does not rotate (%s): %s", want.Refused.Reason, want.Refused.Message)
+	case want.State == plan.Suspended:
+		why = "a suspended token does not rotate; set spec.state to Active"
+	case want.Answered:
+		why = "nothing asks for rotation; rotate it through the HTTP API"
+	}
+	return fmt.Sprintf("Expires at %s, and %s", expires.UTC().Format(time.RFC3339), why)
 }
 
 // keptMessage returns a message that names the evidence that is missing for the retirement of a

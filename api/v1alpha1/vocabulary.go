@@ -197,7 +197,8 @@ const (
 	// ReasonRolloutIncomplete reports that a rotation is deferred until a restart target runs with
 	// the current version.
 	ReasonRolloutIncomplete = "RolloutIncomplete"
-	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.
+	// ReasonNoRotation reports that a token is about to expire and no rotation will come; the
+	// message says why.
 	ReasonNoRotation = "NoRotation"
 	// ReasonRestarted reports that every restart target was restarted for the current version.
 	ReasonRestarted = "Restarted"
