@@ -53,7 +53,7 @@ func (r *Clients) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Resul
 		return ctrl.Result{}, fmt.Errorf("write the status: %w", err)
 	}
 	if added(before.Status.Conditions, c.Status.Conditions, v1alpha1.ConditionAccountIDContested) {
-		r.Events.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ConditionAccountIDContested, "Check", "%s", accountIDContested(accountID).Message)
+		r.Events.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ReasonAccountIDClaimed, "Check", "%s", accountIDContested(accountID).Message)
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	if was == nil && ready.Status == metav1.ConditionTrue || was != nil && was.Reason == ready.Reason {
