@@ -53,7 +53,7 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	}
 	err = r.Records.Retire(ctx, rec)
 	if err == nil {
-		logf.FromContext(ctx).Info("swept a record", "reason", p.Why, "owner", rec.Owner.Namespace+"/"+rec.Owner.Name)
+		logf.FromContext(ctx).Info("garbage-collected a record", "reason", p.Why, "owner", rec.Owner.Namespace+"/"+rec.Owner.Name)
 		r.Metrics.retired(p)
 	}
 	return settle(now, time.Time{}, err, nil)

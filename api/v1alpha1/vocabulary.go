@@ -143,7 +143,7 @@ const (
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
 	// ReasonUndelivered reports that no response of the HTTP API has delivered a valid version of
 	// the token.
-	ReasonUndelivered = "Undelivered"
+	ReasonUndelivered = "DeliveryMissing"
 	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
 	// ReasonRevoked reports that the token is revoked for good.

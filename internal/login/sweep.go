@@ -22,7 +22,7 @@ const (
 	PasswordChanged Why = "PasswordChanged"
 	AccountGone     Why = "AccountMissing"
 	// Litter is an orphan: it was to replace a login that still exists, so no client has it.
-	Litter Why = "Litter"
+	Litter Why = "Orphan"
 )
 
 // Around is the observed state that Sweep needs beside the record of a login.

@@ -26,7 +26,7 @@ type Owner struct {
 // Reasons returned by ForRecord.
 const (
 	OwnerGone Why = "OwnerMissing"
-	Litter    Why = "Litter" // minted, and never delivered
+	Litter    Why = "Orphan" // minted, and never delivered
 	LifeOver  Why = "Expired"
 )
 

@@ -33,8 +33,8 @@ const (
 	IsSuspended         Why = "Suspended"
 	IsRevoked           Why = "Revoked"
 	IsExpired           Why = "Expired"
-	OnItsWay            Why = "OnItsWay" // the response that delivers it is about to be sent
-	Undelivered         Why = "Undelivered"
+	OnItsWay            Why = "DeliveryPending" // the response that delivers it is about to be sent
+	Undelivered         Why = "DeliveryMissing"
 	UpToDate            Why = "UpToDate"
 	SelfRequested       Why = "SelfRequested"
 	RotationPending     Why = "RotationPending"
