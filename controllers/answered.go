@@ -65,7 +65,7 @@ func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.Applica
 	}
 	at.Annotations[v1alpha1.AnnotationRecord] = name
 	if err := r.patch(ctx, before, at); err != nil {
-		return fmt.Errorf("put back the annotation %s: %w", v1alpha1.AnnotationRecord, err)
+		return fmt.Errorf("restore the annotation %s: %w", v1alpha1.AnnotationRecord, err)
 	}
 	return nil
 }

@@ -278,7 +278,7 @@ func parseDuration(text string, otherwise time.Duration) (time.Duration, error) 
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil || v < 0 {
-		return 0, fmt.Errorf("no length of time: %q", text)
+		return 0, fmt.Errorf("invalid duration %q", text)
 	}
 	return v, nil
 }

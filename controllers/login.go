@@ -38,7 +38,7 @@ func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl
 	}
 	rec, err := record.FromObject(obj)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
+		return ctrl.Result{}, fmt.Errorf("parse the record: %w", err)
 	}
 	now := r.Now()
 	why, wake, err := r.judge(ctx, now, rec, login.Stays)

@@ -99,7 +99,7 @@ func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.Applica
 func (r *ApplicationTokens) mark(ctx context.Context, w workload, key, value string) error {
 	before, ok := w.object.DeepCopyObject().(client.Object)
 	if !ok {
-		return fmt.Errorf("no workload: %T", w.object)
+		return fmt.Errorf("not a workload: %T", w.object)
 	}
 	if w.template.Annotations == nil {
 		w.template.Annotations = map[string]string{}

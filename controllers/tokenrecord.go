@@ -35,7 +35,7 @@ type TokenRecords struct {
 func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl.Result, error) {
 	rec, err := record.FromObject(obj)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
+		return ctrl.Result{}, fmt.Errorf("parse the record: %w", err)
 	}
 	if rec.Owner.Kind != ownerKind {
 		return ctrl.Result{}, nil

@@ -49,7 +49,7 @@ func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, res)
 }
 
-var errGrantType = errors.New("the grant type is not one of ours")
+var errGrantType = errors.New("unsupported grant type")
 
 func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := loginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)

@@ -46,7 +46,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 // rotateOwn issues the successor of the token that calls.
 func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
-		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
+		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
 	key, err := m.key(r)
 	if err != nil {
