@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
@@ -126,7 +127,7 @@ func (m managed) key(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > mostKey {
-		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be one text of at most 255 characters"}
+		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(mostKey) + " bytes"}
 	}
 	return m.Subject + "\x00" + keys[0], nil
 }
