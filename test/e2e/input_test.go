@@ -23,10 +23,10 @@ func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T)
 		spec  string
 		words []string
 	}{
-		"two references":                    {`{userRef: {name: alice}}`, []string{"give exactly one of clientRef, userRef and cloneFrom"}},
-		"no reference":                      {`{clientRef: null}`, []string{"give exactly one of clientRef, userRef and cloneFrom"}},
-		"a clone of itself":                 {`{clientRef: null, roles: null, cloneFrom: {name: indexer}}`, []string{"spec.cloneFrom", "names this very token"}},
-		"a clone with roles of its own":     {`{clientRef: null, cloneFrom: {name: other}}`, []string{"leave them out"}},
+		"two references":                    {`{userRef: {name: alice}}`, []string{"set exactly one of clientRef, userRef and cloneFrom"}},
+		"no reference":                      {`{clientRef: null}`, []string{"set exactly one of clientRef, userRef and cloneFrom"}},
+		"a clone of itself":                 {`{clientRef: null, roles: null, cloneFrom: {name: indexer}}`, []string{"spec.cloneFrom", "must not name this token"}},
+		"a clone with roles of its own":     {`{clientRef: null, cloneFrom: {name: other}}`, []string{"remove them"}},
 		"a lifetime of nothing":             {`{lifetime: 0s}`, []string{"spec.lifetime", "more than zero"}},
 		"an empty lifetime":                 {`{lifetime: ""}`, []string{"spec.lifetime"}},
 		"a negative lifetime":               {`{lifetime: -1h}`, []string{"spec.lifetime", "more than zero", "720h"}},
@@ -35,8 +35,8 @@ func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T)
 		"a lifetime that is a number":       {`{lifetime: 3600}`, []string{"spec.lifetime", "string"}},
 		"an interval of nothing":            {`{rotation: {every: 0h}}`, []string{"spec.rotation.every", "more than zero"}},
 		"a negative interval":               {`{rotation: {every: "-5m"}}`, []string{"spec.rotation.every", "such as 720h"}},
-		"an interval and a schedule":        {`{rotation: {every: 1h, schedule: "0 3 * * 1"}}`, []string{"give every or schedule, not both"}},
-		"a zone without a schedule":         {`{rotation: {every: 1h, timeZone: Europe/Zurich}}`, []string{"spec.rotation.timeZone", "goes with schedule"}},
+		"an interval and a schedule":        {`{rotation: {every: 1h, schedule: "0 3 * * 1"}}`, []string{"set every or schedule, not both"}},
+		"a zone without a schedule":         {`{rotation: {every: 1h, timeZone: Europe/Zurich}}`, []string{"spec.rotation.timeZone", "requires schedule"}},
 		"an overlap longer than the turn":   {`{rotation: {every: 1h, retire: {maxOverlap: 2h}}}`, []string{"maxOverlap", "longer than every", "shorten the overlap"}},
 		"a least overlap above the most":    {`{rotation: {retire: {minOverlap: 2h, maxOverlap: 1h}}}`, []string{"minOverlap", "longer than maxOverlap"}},
 		"a negative quiet period":           {`{rotation: {retire: {quietPeriod: "-1s"}}}`, []string{"quietPeriod", "not negative"}},
