@@ -23,8 +23,8 @@ const (
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" doc:"Always Bearer"`
-	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is refused"`
-	RefreshToken string `json:"refresh_token,omitempty" doc:"Good for one new pair"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is rejected"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Can be exchanged for one new pair"`
 	Scope        string `json:"scope,omitempty" doc:"The permissions of the user at the client, separated by spaces"`
 }
 
