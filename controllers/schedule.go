@@ -28,7 +28,7 @@ func parseSchedule(text, zone string) (plan.Schedule, error) {
 		return nil, fmt.Errorf("spec.rotation.schedule %q is not a cron expression of five fields, such as \"0 3 * * 1\": %w", text, err)
 	}
 	if calendar.Next(time.Unix(0, 0)).IsZero() {
-		return nil, fmt.Errorf("spec.rotation.schedule %q never matches, as if it named a 30 February: correct it", text)
+		return nil, fmt.Errorf("spec.rotation.schedule %q never comes due: it names a date that does not exist, such as 30 February; correct it", text)
 	}
 	return calendar, nil
 }

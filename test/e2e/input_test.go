@@ -112,7 +112,7 @@ var hopeless = map[string]struct {
 	"cron-with-cron-zone": {`{rotation: {schedule: "CRON_TZ=/etc/passwd 0 3 * * 1"}}`, v1alpha1.ReasonInvalidSpec, []string{"a time zone goes into spec.rotation.timeZone"}},
 	"every-in-schedule":   {`{rotation: {schedule: "@every 1s"}}`, v1alpha1.ReasonInvalidSpec, []string{"an interval into spec.rotation.every"}},
 	"reboot":              {`{rotation: {schedule: "@reboot"}}`, v1alpha1.ReasonInvalidSpec, []string{"spec.rotation.schedule"}},
-	"thirtieth-february":  {`{rotation: {schedule: "0 0 30 2 *"}}`, v1alpha1.ReasonInvalidSpec, []string{"never matches"}},
+	"thirtieth-february":  {`{rotation: {schedule: "0 0 30 2 *"}}`, v1alpha1.ReasonInvalidSpec, []string{"never comes due"}},
 	"no-zone":             {`{rotation: {schedule: "@daily", timeZone: Europe/Nowhere}}`, v1alpha1.ReasonInvalidSpec, []string{"spec.rotation.timeZone", "Europe/Zurich"}},
 	"zone-of-the-host":    {`{rotation: {schedule: "@daily", timeZone: Local}}`, v1alpha1.ReasonInvalidSpec, []string{"spec.rotation.timeZone"}},
 	"long-overlap":        {`{rotation: {every: 5m, retire: {minOverlap: 10m}}}`, v1alpha1.ReasonInvalidSpec, []string{"longer than the interval", "lengthen spec.rotation.every"}},
