@@ -6,7 +6,7 @@ package server
 var exampleView = tokenView{
 	Name: "ci-deploy", Namespace: "apptoken-system", Object: "ci-deploy-1b1d8a0a5e4b4a0c9c6b", Client: "acme",
 	ID: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11", Hint: "…A2A5", State: "Active", Ready: true, Reason: "Delivered",
-	Roles: []string{"primary"}, Permissions: []string{"search.query"}, SourceRanges: []string{"10.0.0.0/8"},
+	Roles: []string{"primary"}, Permissions: []string{"search.query"}, SourceRanges: []string{},
 	Lifetime: "720h", IssuedAt: "2026-03-01T12:00:00Z", ExpiresAt: "2026-03-31T12:00:00Z",
 	LastUsedAt: "2026-03-02T08:30:00Z", LastUsedFrom: "10.1.2.3",
 }
@@ -38,15 +38,16 @@ var exampleIntrospection = introspection{
 var exampleOfUserView = tokenView{
 	Name: "laptop", Namespace: "apptoken-system", Object: "laptop-9c6b7f7a2f0f1e111b1d", Client: "acme", User: "alice",
 	ID: "at-9c6b7f7a2f0f1e111b1d8a0a5e4b4a0c", Hint: "…x7Qd", State: "Active", Ready: true, Reason: "Delivered",
-	Roles: []string{}, Permissions: []string{}, SourceRanges: []string{}, IssuedAt: "2026-03-01T12:00:00Z",
+	Roles: []string{}, Permissions: []string{}, SourceRanges: []string{},
+	Lifetime: "720h", IssuedAt: "2026-03-01T12:00:00Z", ExpiresAt: "2026-03-31T12:00:00Z",
 }
 
 var (
 	exampleOfUserMade   = tokenMade{Data: "atu_…", Token: exampleOfUserView}
-	exampleOfUserWanted = tokenWanted{SourceRanges: []string{"10.0.0.0/8"}, Lifetime: new("720h")}
+	exampleOfUserWanted = tokenWanted{Lifetime: new("720h")}
 
 	exampleMade   = tokenMade{Data: "ata_…", Token: exampleView}
-	exampleWanted = tokenWanted{Roles: []string{"primary"}, SourceRanges: []string{"10.0.0.0/8"}, Lifetime: new("720h")}
+	exampleWanted = tokenWanted{Roles: []string{"primary"}, Permissions: []string{"search.query"}, Lifetime: new("720h")}
 	exampleChange = tokenChange{State: new("Suspended")}
 )
 
