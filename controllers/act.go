@@ -59,7 +59,7 @@ func (r *ApplicationTokens) act(ctx context.Context, now time.Time, at *v1alpha1
 	case plan.Nothing:
 		return nil
 	default:
-		return fmt.Errorf("no such action: %d", p.Do)
+		return fmt.Errorf("unknown action %d", p.Do)
 	}
 }
 

@@ -25,9 +25,9 @@ func delivery(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	r := at.Spec.Rotation
 	switch {
 	case !s.answered:
-		refuse(v1alpha1.ReasonDeliveryUnavailable, "delivery Response is for tokens made through the HTTP API; set spec.delivery to Secret")
+		refuse(v1alpha1.ReasonDeliveryUnavailable, "spec.delivery: Response is for tokens made through the HTTP API; set it to Secret")
 	case r.Every != "" || r.Schedule != "" || r.Trigger != "":
-		refuse(v1alpha1.ReasonInvalidSpec, "a token of delivery Response rotates through the HTTP API; take every, schedule and trigger out of spec.rotation")
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation: a token of delivery Response rotates through the HTTP API; remove every, schedule and trigger")
 	case at.Status.SecretName != "":
 		refuse(v1alpha1.ReasonInvalidSpec, "Secret %s holds this token; set spec.delivery back to Secret, or declare another token", at.Status.SecretName)
 	}
@@ -38,7 +38,7 @@ func delivery(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 func grantsOfAnswer(s surroundings, refuse refuser) *plan.Grants {
 	held := ceiling(s.client).Cut(s.asked.roles, s.asked.permissions)
 	if held.Over() {
-		refuse(v1alpha1.ReasonOverCeiling, "client %s does not have %s; take it out, or ask the client's platform team to add it",
+		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not have %s; remove it, or ask the client's platform team to add it",
 			s.client.Name, few(append(slices.Clone(held.OverRoles), held.OverPermissions...)))
 	}
 	return &plan.Grants{
@@ -65,7 +65,7 @@ func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.Applica
 	}
 	at.Annotations[v1alpha1.AnnotationRecord] = name
 	if err := r.patch(ctx, before, at); err != nil {
-		return fmt.Errorf("put back the annotation %s: %w", v1alpha1.AnnotationRecord, err)
+		return fmt.Errorf("restore the annotation %s: %w", v1alpha1.AnnotationRecord, err)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ const mostSteps = 32
 
 // errRestless reports that a pass took mostSteps actions and more were left: two rules undo each
 // other.
-var errRestless = errors.New("the token did not come to rest")
+var errRestless = errors.New("the token did not settle")
 
 // ApplicationTokens reconciles ApplicationTokens.
 type ApplicationTokens struct {

@@ -89,7 +89,7 @@ func holdsUsername(u *v1alpha1.User) bool { return u.Status.Username == username
 func (c claims) contested(kind, reason, what string) metav1.Condition {
 	return metav1.Condition{
 		Type: kind, Status: metav1.ConditionTrue, Reason: reason,
-		Message: fmt.Sprintf("this object keeps %s, which others ask for: %s; choose another for them", what, few(c.others)),
+		Message: fmt.Sprintf("This object keeps %s, which others ask for: %s; choose another for them", what, few(c.others)),
 	}
 }
 

@@ -71,7 +71,7 @@ func TestAccountID_FirstHolderKeepsIt(t *testing.T) {
 	for len(told.Events) > 0 {
 		said = append(said, <-told.Events)
 	}
-	if text := strings.Join(said, "\n"); strings.Count(text, "AccountIDContested") != 1 || strings.Count(text, "AccountIDTaken") != 1 {
+	if text := strings.Join(said, "\n"); strings.Count(text, "AccountIDClaimed") != 1 || strings.Count(text, "AccountIDTaken") != 1 {
 		t.Errorf("the events are:\n%s", text)
 	}
 	w.must(api.Delete(w.ctx, young))

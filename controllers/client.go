@@ -53,7 +53,7 @@ func (r *Clients) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Resul
 		return ctrl.Result{}, fmt.Errorf("write the status: %w", err)
 	}
 	if added(before.Status.Conditions, c.Status.Conditions, v1alpha1.ConditionAccountIDContested) {
-		r.Events.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ConditionAccountIDContested, "Check", "%s", accountIDContested(accountID).Message)
+		r.Events.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ReasonAccountIDClaimed, "Check", "%s", accountIDContested(accountID).Message)
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	if was == nil && ready.Status == metav1.ConditionTrue || was != nil && was.Reason == ready.Reason {
@@ -122,29 +122,29 @@ func judge(c *v1alpha1.Client, accountID claims) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}
 	}
 	if c.Spec.State == v1alpha1.StateSuspended {
-		return no(v1alpha1.ReasonSuspended, "every credential of this client is refused; set spec.state to Active to accept them again")
+		return no(v1alpha1.ReasonSuspended, "Every credential of this client is rejected; set spec.state to Active to accept them again")
 	}
 	if c.Spec.AccountID != nil && accountID.holder != c.Name {
-		return no(v1alpha1.ReasonAccountIDTaken, "Client %s, which had it first, has the accountID %d; choose another", accountID.holder, *c.Spec.AccountID)
+		return no(v1alpha1.ReasonAccountIDTaken, "Client %s had the accountID %d first; choose another spec.accountID", accountID.holder, *c.Spec.AccountID)
 	}
 	for i, key := range c.Spec.Tokens.AllowedSecretMetadata {
 		if isReserved(key) {
-			return no(v1alpha1.ReasonInvalidSpec, "spec.tokens.allowedSecretMetadata[%d]: %q cannot be allowed; take it out", i, key)
+			return no(v1alpha1.ReasonInvalidSpec, "spec.tokens.allowedSecretMetadata[%d]: key %q cannot be allowed; remove it", i, key)
 		}
 	}
 	for i, g := range c.Spec.Grants {
 		if g.Namespaces.Selector != nil {
 			if _, err := metav1.LabelSelectorAsSelector(g.Namespaces.Selector); err != nil {
-				return no(v1alpha1.ReasonInvalidSpec, "spec.grants[%d].namespaces.selector selects nothing: %s", i, err)
+				return no(v1alpha1.ReasonInvalidSpec, "spec.grants[%d].namespaces.selector: invalid selector, which selects nothing: %s; correct it", i, err)
 			}
 		}
 		for _, name := range g.Roles {
 			if !slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name }) {
-				return no(v1alpha1.ReasonInvalidSpec, "spec.grants[%d] names the role %s, which spec.roles does not have; add it there, or take it out here", i, name)
+				return no(v1alpha1.ReasonInvalidSpec, "spec.grants[%d].roles: spec.roles does not have the role %s; add it there, or remove it here", i, name)
 			}
 		}
 	}
-	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonActive, Message: "tokens of this client are accepted"}
+	return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonActive, Message: "Tokens of this client are accepted"}
 }
 
 // added reports whether a condition is true that was not true before.

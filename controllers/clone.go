@@ -26,7 +26,7 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 		if name == at.Name {
 			return asked{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonCloneLoop,
-				Message: "following spec.cloneFrom comes back to this token; let one of them have a clientRef",
+				Message: "spec.cloneFrom: the chain of sources leads back to this token; give one of them a clientRef",
 			}, nil
 		}
 		var source v1alpha1.ApplicationToken
@@ -34,7 +34,7 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 		if apierrors.IsNotFound(err) {
 			return asked{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonSourceMissing,
-				Message: fmt.Sprintf("there is no ApplicationToken %q in namespace %s to clone; create it, or correct spec.cloneFrom", name, at.Namespace),
+				Message: fmt.Sprintf("There is no ApplicationToken %q in namespace %s to clone; create it, or correct spec.cloneFrom", name, at.Namespace),
 			}, nil
 		}
 		if err != nil {
@@ -53,14 +53,14 @@ func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (ask
 		case source.Spec.CloneFrom == nil:
 			return asked{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonSourceNotUsable,
-				Message: fmt.Sprintf("ApplicationToken %s speaks for a user; clone one that has a clientRef", name),
+				Message: fmt.Sprintf("ApplicationToken %s acts for a user; clone one that has a clientRef", name),
 			}, nil
 		}
 		name = string(source.Spec.CloneFrom.Name)
 	}
 	return asked{}, &plan.Refusal{
 		Reason:  v1alpha1.ReasonCloneLoop,
-		Message: fmt.Sprintf("following spec.cloneFrom comes to no token with a clientRef within %d steps; clone that one directly", longestChain),
+		Message: fmt.Sprintf("spec.cloneFrom: the chain of sources has no token with a clientRef within %d steps; clone that token directly", longestChain),
 	}, nil
 }
 

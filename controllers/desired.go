@@ -88,14 +88,14 @@ func understand(at *v1alpha1.ApplicationToken, s surroundings) wish {
 	if s.refused == nil && !s.isGranted(at, s.client) {
 		// The message is the same for a client that does not exist, is suspended or grants only
 		// other namespaces: a tenant learns nothing about clients that were not granted to it.
-		refuse(v1alpha1.ReasonNamespaceNotGranted, "namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, s.asked.client)
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, s.asked.client)
 	}
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
 		delivery(at, s, refuse)
 	}
 	if s.client != nil {
 		if s.client.Spec.State == v1alpha1.StateSuspended {
-			refuse(v1alpha1.ReasonClientSuspended, "client %s is suspended, and every token of it is refused; its platform team can set its spec.state to Active", s.client.Name)
+			refuse(v1alpha1.ReasonClientSuspended, "Client %s is suspended, and every token of it is rejected; its platform team can set its spec.state to Active", s.client.Name)
 		}
 		if s.asked.user == "" {
 			w.Grants, w.entitled = grants(at, s, refuse)
@@ -130,7 +130,7 @@ func grants(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) (g *p
 		if at.Spec.CloneFrom != nil {
 			where = "the spec of the token that is cloned"
 		}
-		refuse(v1alpha1.ReasonOverCeiling, "client %s does not grant %s to namespace %s; take it out of %s, or ask the client's platform team to grant it",
+		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not grant %s to namespace %s; remove it from %s, or ask the client's platform team to grant it",
 			s.client.Name, few(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, where)
 	}
 	return &plan.Grants{
@@ -178,11 +178,11 @@ func policy(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser) {
 	rotates := at.Spec.Rotation.Every != "" || at.Spec.Rotation.Schedule != ""
 	switch {
 	case limit > 0 && lifetime > limit:
-		refuse(v1alpha1.ReasonLifetimeTooLong, "client %s allows a lifetime of at most %s; shorten spec.lifetime", s.client.Name, p.MaxLifetime)
+		refuse(v1alpha1.ReasonLifetimeTooLong, "Client %s allows a lifetime of at most %s; shorten spec.lifetime", s.client.Name, p.MaxLifetime)
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringForbid:
-		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire; set spec.lifetime", s.client.Name)
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire; set spec.lifetime", s.client.Name)
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringWithRotation && !rotates:
-		refuse(v1alpha1.ReasonNonExpiringForbidden, "client %s wants every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.client.Name)
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.client.Name)
 	}
 	if s.quota != nil {
 		refuse(s.quota.Reason, "%s", s.quota.Message)
@@ -195,7 +195,7 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 	read := func(field, text string, otherwise time.Duration) time.Duration {
 		v, err := parseDuration(text, otherwise)
 		if err != nil {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.%s is no length of time: write it like 720h or 1h30m", field)
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.%s: invalid duration: use h, m and s, for example 720h or 1h30m", field)
 			return otherwise
 		}
 		return v
@@ -218,7 +218,7 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 	d.Retire.Max = read("rotation.retire.maxOverlap", string(retire.MaxOverlap), max(longest, duration(retire.MinOverlap, 0)))
 	d.Retire.Min = read("rotation.retire.minOverlap", string(retire.MinOverlap), min(defaultMinOverlap, d.Retire.Max))
 	if d.Every > 0 && d.Retire.Max > d.Every {
-		refuse(v1alpha1.ReasonInvalidSpec, "predecessors would stay for %s, longer than the interval of %s: shorten spec.rotation.retire, or lengthen spec.rotation.every", d.Retire.Max, d.Every)
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.retire: predecessors would stay for %s, longer than the interval of %s; shorten the overlap, or lengthen spec.rotation.every", d.Retire.Max, d.Every)
 	}
 	if r.Schedule != "" {
 		calendar, err := parseSchedule(r.Schedule, r.TimeZone)
@@ -263,11 +263,11 @@ func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 	const remedy = "; rotate less often, or ask its platform team to lower spec.tokens.minRotationInterval"
 	switch {
 	case d.Every == shortest:
-		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.every is %s, and client %s allows a rotation every %s at most"+remedy, shortest, c.Name, d.MinInterval)
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.every: %s is too short: client %s allows a rotation every %s at most"+remedy, shortest, c.Name, d.MinInterval)
 	case d.Schedule != nil:
-		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.schedule, or spec.lifetime, asks for two rotations within %s, and client %s allows one every %s at most"+remedy, shortest, c.Name, d.MinInterval)
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.schedule, or spec.lifetime: two rotations within %s are too many: client %s allows one every %s at most"+remedy, shortest, c.Name, d.MinInterval)
 	default:
-		refuse(v1alpha1.ReasonInvalidSpec, "spec.lifetime is so short that the token rotates every %s, and client %s allows a rotation every %s at most; lengthen it, or ask its platform team to lower spec.tokens.minRotationInterval", shortest, c.Name, d.MinInterval)
+		refuse(v1alpha1.ReasonInvalidSpec, "spec.lifetime: it is so short that the token rotates every %s, and client %s allows a rotation every %s at most; lengthen it, or ask its platform team to lower spec.tokens.minRotationInterval", shortest, c.Name, d.MinInterval)
 	}
 }
 
@@ -278,7 +278,7 @@ func parseDuration(text string, otherwise time.Duration) (time.Duration, error) 
 	}
 	v, err := time.ParseDuration(text)
 	if err != nil || v < 0 {
-		return 0, fmt.Errorf("no length of time: %q", text)
+		return 0, fmt.Errorf("invalid duration %q", text)
 	}
 	return v, nil
 }

@@ -241,7 +241,7 @@ func (d *Desk) edit(ctx context.Context, at *v1alpha1.ApplicationToken, change f
 		}
 		*at = now
 	}
-	return fmt.Errorf("%w: %s changes all the time", desk.ErrUnavailable, key)
+	return fmt.Errorf("%w: %s keeps changing", desk.ErrUnavailable, key)
 }
 
 // recordsOf reads the records of a token from the API server, each by its name: those that the

@@ -105,7 +105,7 @@ func (d *Desk) changeable(at *v1alpha1.ApplicationToken, c desk.Change) error {
 		return refused("", "the token is declared in namespace %s; change its manifest", at.Namespace)
 	}
 	if at.Spec.State == v1alpha1.TokenRevoked {
-		return refused("", "it is revoked for good")
+		return refused("", "the token is revoked for good; create a new one")
 	}
 	list := func(p *[]string) []string {
 		if p == nil {
@@ -174,7 +174,7 @@ func (d *Desk) follow(ctx context.Context, at *v1alpha1.ApplicationToken) error 
 		}
 		*at = now
 	}
-	return fmt.Errorf("%s changes all the time", at.Name)
+	return fmt.Errorf("%s keeps changing", at.Name)
 }
 
 // match gives a record the grants of its token.

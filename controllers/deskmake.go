@@ -186,7 +186,7 @@ func (d *Desk) open(ctx context.Context, draft *v1alpha1.ApplicationToken, attem
 // former left.
 func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToken) error {
 	if !at.DeletionTimestamp.IsZero() {
-		return fmt.Errorf("%w: the token that had the name is about to go", desk.ErrUnavailable)
+		return fmt.Errorf("%w: the previous token of this name is being deleted", desk.ErrUnavailable)
 	}
 	attempt := draft.Annotations[v1alpha1.AnnotationAttempt]
 	var left []record.Record // read before the takeover: later, the records may be those of the next attempt
@@ -214,7 +214,7 @@ func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToke
 		return nil
 	})
 	if errors.Is(err, desk.ErrMissing) {
-		return fmt.Errorf("%w: the token that had the name went a moment ago", desk.ErrUnavailable)
+		return fmt.Errorf("%w: the previous token of this name was just deleted", desk.ErrUnavailable)
 	}
 	if err != nil {
 		return err

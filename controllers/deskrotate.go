@@ -60,7 +60,7 @@ func (d *Desk) presented(ctx context.Context, digest token.Digest) (record.Recor
 		return record.Record{}, nil, unavailable(err)
 	}
 	if r.Over(d.now()) {
-		return record.Record{}, nil, refused("", "it has expired")
+		return record.Record{}, nil, refused("", "the token has expired")
 	}
 	var at v1alpha1.ApplicationToken
 	err = d.Live.Get(ctx, types.NamespacedName{Namespace: r.Owner.Namespace, Name: r.Owner.Name}, &at)
@@ -87,7 +87,7 @@ func (d *Desk) request(ctx context.Context, at *v1alpha1.ApplicationToken, r pla
 		return desk.Issued{}, err
 	}
 	if c := at.Status.Current; c != nil && c.ExpiresAt != nil && !d.Now().Before(c.ExpiresAt.Time) {
-		return desk.Issued{}, refused("", "it has expired; change rotation.trigger in its manifest for a new version")
+		return desk.Issued{}, refused("", "the token has expired; change spec.rotation.trigger in its manifest for a new version")
 	}
 	list, err := d.recordsOf(ctx, at)
 	if err != nil {
@@ -152,8 +152,8 @@ func (d *Desk) refusalOf(p plan.Plan, w wish) error {
 	}
 	switch p.Why {
 	case plan.SelfForbidden:
-		return &desk.Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens: an administrator of the client rotates them, "+
-			"and its platform team can set spec.tokens.selfRotation to Allow", w.asked.client)}
+		return &desk.Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens; let an administrator of the client rotate the token, "+
+			"or ask its platform team to set spec.tokens.selfRotation to Allow", w.asked.client)}
 	case plan.SelfRotationTooSoon, plan.RotationPending:
 		return &desk.TooSoon{After: p.Wake.Sub(d.Now()), Message: p.Message}
 	case plan.HolderSuperseded:
@@ -163,7 +163,7 @@ func (d *Desk) refusalOf(p plan.Plan, w wish) error {
 	case plan.RequestUnknown:
 		return desk.ErrTaken
 	case plan.IsExpired:
-		return refused("", "it has expired; make a new one")
+		return refused("", "the token has expired; create a new one")
 	default:
 		return fmt.Errorf("%w: %s", desk.ErrUnavailable, p.Why)
 	}

@@ -16,7 +16,7 @@ const fieldOwner = client.FieldOwner(v1alpha1.FieldManagerManagement)
 
 // errStopped reports that a writer in Kubernetes set the state of a token to Suspended.
 var errStopped error = &desk.Denied{
-	Field: "state", Message: "was set to Suspended in Kubernetes, and only there it is set to Active again: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
+	Field: "state", Message: "was set to Suspended in Kubernetes, and can be set to Active only there: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
 }
 
 // suspendedHere reports whether the management API, and no other writer, set the present state of a

@@ -86,7 +86,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 			return desk.Issued{}, unavailable(err)
 		}
 	}
-	return fail(fmt.Errorf("%s changes all the time", at.Name))
+	return fail(fmt.Errorf("%s keeps changing", at.Name))
 }
 
 // turn observes the state at the API server and decides. Like the planner, it makes room for
@@ -144,7 +144,7 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	case err != nil:
 		return err
 	case now.Annotations[v1alpha1.AnnotationRecord] == at.Annotations[v1alpha1.AnnotationRecord]:
-		return refused("", "has no version that is good; revoke it, and make a new one")
+		return refused("", "the token has no valid version; revoke it, and create a new one")
 	}
 	*at = now
 	return errMoved

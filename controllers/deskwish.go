@@ -47,14 +47,14 @@ func checkLists(roles, permissions, ranges []string) error {
 		}, "address ranges such as 10.0.0.0/8 or fd00::/8"},
 	} {
 		if len(l.list) > l.most {
-			return refused(l.field, "has %d entries, and there is room for %d", len(l.list), l.most)
+			return refused(l.field, "has %d entries; at most %d are allowed", len(l.list), l.most)
 		}
 		for i, v := range l.list {
 			if !l.valid(v) {
-				return refused(l.field, "entry %d is none: write %s", i+1, l.words)
+				return refused(l.field, "entry %d is invalid: use %s", i+1, l.words)
 			}
 			if slices.Contains(l.list[:i], v) {
-				return refused(l.field, "entry %d is there twice", i+1)
+				return refused(l.field, "entry %d is repeated; remove it", i+1)
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func checkLists(roles, permissions, ranges []string) error {
 func checkLifetime(l time.Duration) error {
 	switch {
 	case l < 0:
-		return refused("lifetime", "is negative; leave it out for a token without an end")
+		return refused("lifetime", "is negative; leave it out for a token that does not expire")
 	case l%time.Second != 0:
 		return refused("lifetime", "must be whole seconds")
 	case l > longestLife:
@@ -190,7 +190,7 @@ func refusalFrom(w wish, s surroundings) error {
 	case v1alpha1.ReasonLifetimeTooLong:
 		return refused("lifetime", "is too long: %s", strings.ReplaceAll(r.Message, "spec.lifetime", "it"))
 	case v1alpha1.ReasonNonExpiringForbidden:
-		return refused("lifetime", "is missing: client %s wants every such token to expire", w.asked.client)
+		return refused("lifetime", "is missing: client %s requires every such token to expire", w.asked.client)
 	default:
 		return refused("", "%s", r.Message)
 	}
@@ -200,9 +200,9 @@ func refusalFrom(w wish, s surroundings) error {
 func standing(w wish, s surroundings) error {
 	switch w.State {
 	case plan.Revoked:
-		return refused("", "it is revoked for good")
+		return refused("", "the token is revoked for good; create a new one")
 	case plan.Suspended:
-		return refused("", "it is suspended; set its state to Active first")
+		return refused("", "the token is suspended; set its state to Active first")
 	case plan.Active:
 		fallthrough
 	default:
@@ -221,5 +221,5 @@ func invalid(err error) error {
 			field = inList.ReplaceAllString(strings.TrimPrefix(causes[0].Field, "spec."), "")
 		}
 	}
-	return refused(field, "is not accepted by the API server")
+	return refused(field, "is rejected by the API server")
 }

@@ -54,6 +54,9 @@ func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
 // ReadPassword reads the password in a Secret.
 var ReadPassword = readPassword
 
+// ExpiryMessage returns the message of ExpiringSoon.
+var ExpiryMessage = expiryMessage
+
 // RetryDelay returns how long the operator waits after failures.
 var RetryDelay = retryDelay
 

@@ -38,7 +38,7 @@ func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl
 	}
 	rec, err := record.FromObject(obj)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
+		return ctrl.Result{}, fmt.Errorf("parse the record: %w", err)
 	}
 	now := r.Now()
 	why, wake, err := r.judge(ctx, now, rec, login.Stays)
@@ -75,7 +75,7 @@ func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, wh
 	if err := r.Records.Retire(ctx, rec); err != nil { // fails for a record that was used meanwhile, and so may not be over
 		return time.Time{}, err
 	}
-	logf.FromContext(ctx).V(1).Info("swept a login", "reason", why, "user", rec.Owner.Name)
+	logf.FromContext(ctx).V(1).Info("garbage-collected a login", "reason", why, "user", rec.Owner.Name)
 	return time.Time{}, nil
 }
 

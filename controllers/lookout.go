@@ -38,7 +38,7 @@ func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (sur
 			return s, err
 		}
 	default:
-		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonInvalidSpec, Message: "the spec names nobody that the token speaks for; set spec.clientRef"}
+		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonInvalidSpec, Message: "The spec names neither a client nor a user; set spec.clientRef or spec.userRef"}
 		return s, nil
 	}
 	if s.needsGrant() {
@@ -50,7 +50,7 @@ func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (sur
 		return s, err
 	}
 	if s.client == nil && !s.needsGrant() {
-		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonClientMissing, Message: fmt.Sprintf("there is no Client %q; correct %s, or ask the platform team to create it", s.asked.client, whence(at))}
+		s.refused = &plan.Refusal{Reason: v1alpha1.ReasonClientMissing, Message: fmt.Sprintf("There is no Client %q; correct %s, or ask the platform team to create it", s.asked.client, whence(at))}
 	}
 	return s, nil
 }

@@ -104,11 +104,11 @@ func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser)
 	name := s.asked.user
 	switch {
 	case s.user == nil && s.answered:
-		refuse(v1alpha1.ReasonUserMissing, "there is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
+		refuse(v1alpha1.ReasonUserMissing, "There is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
 	case s.user == nil:
-		refuse(v1alpha1.ReasonNamespaceNotGranted, "namespace %s may not use User %q: it does not exist, or does not list this namespace; correct spec.userRef, ask the platform team to add the namespace to spec.namespaces.names of the User, or name a client in spec.clientRef instead", at.Namespace, name)
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use User %q: it does not exist, or does not list this namespace; correct spec.userRef, ask the platform team to add the namespace to spec.namespaces.names of the User, or name a client in spec.clientRef instead", at.Namespace, name)
 	case s.user.Spec.State == v1alpha1.StateSuspended:
-		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is refused; the platform team can set its spec.state to Active", name)
+		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is rejected; the platform team can set its spec.state to Active", name)
 	}
 	if s.user != nil && !slices.ContainsFunc(s.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == s.asked.client }) {
 		which := "no account at all"
@@ -118,7 +118,7 @@ func grantsOfUser(at *v1alpha1.ApplicationToken, s surroundings, refuse refuser)
 		refuse(v1alpha1.ReasonNoAccount, "User %s has %s; correct spec.userRef.client, or ask the platform team to add the account", name, which)
 	}
 	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
-		refuse(v1alpha1.ReasonInvalidSpec, "a token of a user has what the user has; leave roles and permissions out")
+		refuse(v1alpha1.ReasonInvalidSpec, "A token of a user has what the user has; remove spec.roles and spec.permissions")
 	}
 	return &plan.Grants{Client: s.asked.client, User: name, SourceRanges: s.asked.sourceRanges}, s.user != nil
 }

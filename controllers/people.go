@@ -280,5 +280,5 @@ func TellReplay(to events.EventRecorder, u login.User) {
 		ObjectMeta: metav1.ObjectMeta{Name: u.Name, UID: types.UID(u.UID)},
 	}
 	to.Eventf(obj, nil, corev1.EventTypeWarning, v1alpha1.EventRefreshTokenReplayed, "Refresh",
-		"A refresh token that had been used up was presented again: somebody may have stolen it. Its session was ended; no other was")
+		"A used refresh token was presented again: it may have been stolen. Its session was ended; no other was")
 }

@@ -259,7 +259,7 @@ func overQuota(c quota.Claim, v quota.Verdict) *plan.Refusal {
 	}
 	return &plan.Refusal{
 		Reason: v1alpha1.ReasonTooManyTokens,
-		Message: fmt.Sprintf("client %s serves at most %d tokens%s and %d come before this one; delete some, or ask its platform team to raise %s",
+		Message: fmt.Sprintf("Client %s serves at most %d tokens%s and %d come before this one; delete some, or ask its platform team to raise %s",
 			c.Client, v.Limit, whose, v.Before, field),
 	}
 }

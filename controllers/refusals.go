@@ -31,7 +31,7 @@ type refusal struct {
 // note records that the API server rejected the Secret of at. The message of an admission webhook
 // could quote the Secret, so it is discarded.
 func (m *refusals) note(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *Refuse {
-	return m.refuse(now, at, secret, fmt.Sprintf("the API server refuses Secret %s (%s): look for a quota, an admission policy, or immutable: true on it",
+	return m.refuse(now, at, secret, fmt.Sprintf("The API server rejects Secret %s (%s): look for a quota, an admission policy, or immutable: true on it",
 		secret.Name, apierrors.ReasonForError(err)))
 }
 

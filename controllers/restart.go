@@ -32,7 +32,7 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	}
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionRestarted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonRestarted,
-		Message: "every restart target runs with the current version, or is on its way to",
+		Message: "Every restart target runs with the current version, or its rollout is in progress",
 	}
 	var first problem
 	for _, target := range at.Spec.Restart {
@@ -80,13 +80,13 @@ func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.Applica
 		r.restarts.noteAbsent(at, target, s.Current.Record)
 		return problem{
 			v1alpha1.ReasonRestartTargetMissing,
-			fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace),
+			fmt.Sprintf("There is no %s %q in namespace %s; create it, or remove it from spec.restart", target.Kind, target.Name, at.Namespace),
 		}
 	}
 	if err != nil {
 		return problem{
 			v1alpha1.ReasonRestartFailed,
-			fmt.Sprintf("%s %s could not be restarted (%s); tried again at growing intervals", target.Kind, target.Name, apierrors.ReasonForError(err)),
+			fmt.Sprintf("%s %s could not be restarted (%s); the operator retries at growing intervals", target.Kind, target.Name, apierrors.ReasonForError(err)),
 		}
 	}
 	if why := w.keepsPods(); why != "" {
@@ -99,7 +99,7 @@ func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.Applica
 func (r *ApplicationTokens) mark(ctx context.Context, w workload, key, value string) error {
 	before, ok := w.object.DeepCopyObject().(client.Object)
 	if !ok {
-		return fmt.Errorf("no workload: %T", w.object)
+		return fmt.Errorf("not a workload: %T", w.object)
 	}
 	if w.template.Annotations == nil {
 		w.template.Annotations = map[string]string{}

@@ -61,7 +61,7 @@ func (r *ApplicationTokens) endSecret(ctx context.Context, at *v1alpha1.Applicat
 		}
 		secret = live
 	}
-	return fmt.Errorf("delete Secret %s: it changes again and again", secret.Name)
+	return fmt.Errorf("delete Secret %s: it keeps changing", secret.Name)
 }
 
 func (r *ApplicationTokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {

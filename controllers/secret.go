@@ -34,7 +34,7 @@ func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser)
 	}
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		if len(validation.IsConfigMapKey(key)) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data has the key %q, which is no key of a Secret: letters, digits, -, _ and ., at most 253", key)
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data: key %q is not valid in a Secret: use at most 253 letters, digits, -, _ and .", key)
 		}
 	}
 	var err error

@@ -91,12 +91,12 @@ func isWithin(domain, parent string) bool {
 func (w *secretWish) checkMetadata(c *v1alpha1.Client, refuse refuser) {
 	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
 		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is no label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is not a label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
 		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is no key of an annotation; keys look like example.com/team", key)
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is not a key of an annotation; keys look like example.com/team", key)
 		}
 	}
 	w.refuseKeys("labels", w.labels, c, refuse)
@@ -105,15 +105,15 @@ func (w *secretWish) checkMetadata(c *v1alpha1.Client, refuse refuser) {
 
 func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuser) {
 	var allowed []string
-	remedy := "take it out"
+	remedy := "remove it"
 	if c != nil {
 		allowed = c.Spec.Tokens.AllowedSecretMetadata
-		remedy = fmt.Sprintf("take it out, or ask the platform team to add the key to spec.tokens.allowedSecretMetadata of client %s", c.Name)
+		remedy = fmt.Sprintf("remove it, or ask the platform team to add the key to spec.tokens.allowedSecretMetadata of client %s", c.Name)
 	}
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		switch {
 		case isReserved(key):
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: key %q is reserved; take it out", field, key)
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: key %q is reserved; remove it", field, key)
 		case isActedOn(key, set[key]) && !isAllowed(key, allowed):
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: other controllers act on key %q; %s", field, key, remedy)
 		default:

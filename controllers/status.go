@@ -108,7 +108,7 @@ func summarize(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen, p p
 // issued returns a message that names the Secret, or the response, that holds the token.
 func issued(w wish, s seen) string {
 	if w.Answered {
-		return fmt.Sprintf("given in the answer of the HTTP API, version %d (%s)", s.Current.Number, s.Current.Hint)
+		return fmt.Sprintf("Version %d (%s) was delivered in a response of the HTTP API", s.Current.Number, s.Current.Hint)
 	}
 	return fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
 }
@@ -116,7 +116,7 @@ func issued(w wish, s seen) string {
 // taken returns a message that names the owner of the Secret that the spec asks for, and what can
 // be done about it.
 func taken(at *v1alpha1.ApplicationToken, w wish, s seen) string {
-	text := fmt.Sprintf("Secret %s exists and is not ours; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
+	text := fmt.Sprintf("Secret %s exists and is not managed by the operator; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
 		w.secret.name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
 		switch owner := metav1.GetControllerOf(s.secret); {
@@ -142,7 +142,7 @@ func waiting(now time.Time, at *v1alpha1.ApplicationToken) {
 	if meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady) {
 		return
 	}
-	const message = "the API server did not do what was asked; it is tried again, and the operator's log says what it answered"
+	const message = "The API server did not complete a request; the operator retries, and its log has the response"
 	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionStalled)
 	for _, c := range []metav1.Condition{
 		{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse},
@@ -172,14 +172,28 @@ func notice(now time.Time, at *v1alpha1.ApplicationToken, w wish, s seen) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionExpiringSoon)
 		return
 	}
-	remedy := "set spec.rotation.every, or change spec.rotation.trigger"
-	if w.Answered {
-		remedy = "rotate it through the HTTP API"
-	}
 	setCondition(now, at, metav1.Condition{
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
-		Message: fmt.Sprintf("expires at %s and nothing asks for rotation; %s", s.Current.ExpiresAt.UTC().Format(time.RFC3339), remedy),
+		Message: expiryMessage(s.Current.ExpiresAt, w.Desired),
 	})
+}
+
+// expiryMessage returns a message that names what keeps a version from being rotated before it
+// expires, and what to do. A token that is revoked, refused or suspended does not rotate, even if
+// its spec asks for rotation.
+func expiryMessage(expires time.Time, want plan.Desired) string {
+	why := "nothing asks for rotation; set spec.rotation.every, or change spec.rotation.trigger"
+	switch {
+	case want.State == plan.Revoked:
+		why = "a revoked token does not rotate; delete it and declare a new one"
+	case want.Refused.Reason != "":
+		why = fmt.Sprintf("it does not rotate (%s): %s", want.Refused.Reason, want.Refused.Message)
+	case want.State == plan.Suspended:
+		why = "a suspended token does not rotate; set spec.state to Active"
+	case want.Answered:
+		why = "nothing asks for rotation; rotate it through the HTTP API"
+	}
+	return fmt.Sprintf("Expires at %s, and %s", expires.UTC().Format(time.RFC3339), why)
 }
 
 // keptMessage returns a message that names the evidence that is missing for the retirement of a
@@ -192,14 +206,14 @@ func keptMessage(k plan.Kept) string {
 		use = fmt.Sprintf("it was last used at %s from %s", v.LastUsedAt.UTC().Format(time.RFC3339), from)
 	}
 	if k.Why == plan.SuccessorUnused {
-		return fmt.Sprintf("predecessor %s stays until %s: no successor of it has been used, so nothing shows that its consumers "+
+		return fmt.Sprintf("Predecessor %s stays until %s: no successor of it has been used, so nothing shows that its consumers "+
 			"read the new token; %s", v.Hint, end, use)
 	}
 	state := "is still used"
 	if !v.LastUsedAt.After(v.SupersededAt) {
 		state = "has not been quiet for quietPeriod since the rotation"
 	}
-	text := fmt.Sprintf("predecessor %s %s: %s; it goes at %s in any case", v.Hint, state, use, end)
+	text := fmt.Sprintf("Predecessor %s %s: %s; it is retired at %s in any case", v.Hint, state, use, end)
 	switch {
 	case len(k.Successors) == 0:
 		text += "; no successor of it has been used"
@@ -295,7 +309,7 @@ func (r *ApplicationTokens) sayRetired(at *v1alpha1.ApplicationToken, p plan.Pla
 	note := fmt.Sprintf("Version %d (%s) retired: %s", v.Number, v.Hint, p.Why)
 	if p.Why == plan.OverlapOverInUse || p.Why == plan.TooManyPredecessors && !v.LastUsedAt.IsZero() {
 		kind, reason = corev1.EventTypeWarning, v1alpha1.EventRetiredInUse
-		note = fmt.Sprintf("Version %d (%s) went although it was in use: last at %s from %s (%s)",
+		note = fmt.Sprintf("Version %d (%s) was retired although it was in use: last at %s from %s (%s)",
 			v.Number, v.Hint, v.LastUsedAt.UTC().Format(time.RFC3339), orUnknown(v.LastUsedFrom), p.Why)
 	}
 	// Events that differ only in their note become a series with the note of the first. The related

@@ -35,7 +35,7 @@ type TokenRecords struct {
 func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl.Result, error) {
 	rec, err := record.FromObject(obj)
 	if err != nil {
-		return ctrl.Result{}, fmt.Errorf("leave a record that cannot be read: %w", err)
+		return ctrl.Result{}, fmt.Errorf("parse the record: %w", err)
 	}
 	if rec.Owner.Kind != ownerKind {
 		return ctrl.Result{}, nil
@@ -53,7 +53,7 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	}
 	err = r.Records.Retire(ctx, rec)
 	if err == nil {
-		logf.FromContext(ctx).Info("swept a record", "reason", p.Why, "owner", rec.Owner.Namespace+"/"+rec.Owner.Name)
+		logf.FromContext(ctx).Info("garbage-collected a record", "reason", p.Why, "owner", rec.Owner.Namespace+"/"+rec.Owner.Name)
 		r.Metrics.retired(p)
 	}
 	return settle(now, time.Time{}, err, nil)

@@ -91,22 +91,22 @@ func judgeUser(u *v1alpha1.User, s userSeen, password metav1.Condition, accounts
 	const ready = v1alpha1.ConditionReady
 	switch {
 	case u.Spec.State == v1alpha1.StateSuspended:
-		return no(ready, v1alpha1.ReasonSuspended, "every credential of this user is refused; set spec.state to Active to accept them again")
+		return no(ready, v1alpha1.ReasonSuspended, "Every credential of this user is rejected; set spec.state to Active to accept them again")
 	case s.username.holder != u.Name:
-		return no(ready, v1alpha1.ReasonUsernameTaken, "User %s, which had it first, has the username %q; choose another", s.username.holder, usernameOf(u))
+		return no(ready, v1alpha1.ReasonUsernameTaken, "User %s had the username %q first; choose another spec.username", s.username.holder, usernameOf(u))
 	case password.Status != metav1.ConditionTrue:
 		return no(ready, password.Reason, "%s", password.Message)
 	case len(u.Spec.Accounts) == 0:
-		return no(ready, v1alpha1.ReasonNoAccount, "the user has no account; add one to spec.accounts")
+		return no(ready, v1alpha1.ReasonNoAccount, "The user has no account; add one to spec.accounts")
 	case len(s.clients) == 0:
-		return no(ready, v1alpha1.ReasonNoAccount, "no Client of an account is there: %s; create one, or correct spec.accounts", few(missing(u, s)))
+		return no(ready, v1alpha1.ReasonNoAccount, "None of the Clients in spec.accounts exists: %s; create one, or correct spec.accounts", few(missing(u, s)))
 	case len(accounts) == 0:
-		return no(ready, v1alpha1.ReasonNoAccount, "no account can be logged in at, since their clients are missing or suspended; add another, or set spec.state of a Client to Active")
+		return no(ready, v1alpha1.ReasonNoAccount, "The Clients of all accounts are missing or suspended; add another account, or set spec.state of a Client to Active")
 	}
 	if usual := usualAccount(u); !slices.ContainsFunc(accounts, func(a v1alpha1.AccountStatus) bool { return a.Client == usual }) {
-		return yes(ready, v1alpha1.ReasonActive, "the user can log in by the account_id of another account; the usual one, at client %s, cannot be logged in at", usual)
+		return yes(ready, v1alpha1.ReasonActive, "The user can log in by the account_id of an account in status.accounts; the default account, at client %s, does not accept logins", usual)
 	}
-	return yes(ready, v1alpha1.ReasonActive, "the user can log in")
+	return yes(ready, v1alpha1.ReasonActive, "The user can log in")
 }
 
 // usualAccount returns the client of a login that names none; empty: the user has no account.
@@ -120,7 +120,7 @@ func usualAccount(u *v1alpha1.User) string {
 func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.PasswordForm) {
 	const found = v1alpha1.ConditionPasswordFound
 	if u.Spec.PasswordSecretRef == nil {
-		return no(found, v1alpha1.ReasonPasswordMissing, "the user has no password; name a Secret of namespace %s in spec.passwordSecretRef", s.namespace), v1alpha1.PasswordMissing
+		return no(found, v1alpha1.ReasonPasswordMissing, "The user has no password; name a Secret of namespace %s in spec.passwordSecretRef", s.namespace), v1alpha1.PasswordMissing
 	}
 	name := u.Spec.PasswordSecretRef.Name
 	_, _, form, problem := readPassword(s.secret)
@@ -130,13 +130,13 @@ func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.Pas
 		if len(s.secret.Data[key]) == 0 {
 			key = KeyPassword
 		}
-		return no(found, v1alpha1.ReasonPasswordUnreadable, "key %s of Secret %s: %s", key, name, problem), form
+		return no(found, v1alpha1.ReasonPasswordUnreadable, "Key %s of Secret %s: %s", key, name, problem), form
 	case s.secret == nil:
-		return no(found, v1alpha1.ReasonPasswordMissing, "there is no Secret %s in namespace %s; create it, or correct spec.passwordSecretRef", name, s.namespace), form
+		return no(found, v1alpha1.ReasonPasswordMissing, "There is no Secret %s in namespace %s; create it, or correct spec.passwordSecretRef", name, s.namespace), form
 	case form == v1alpha1.PasswordMissing:
 		return no(found, v1alpha1.ReasonPasswordMissing, "Secret %s has nothing in its key %s, nor in %s; put a hash of the password into the first", name, KeyPasswordHash, KeyPassword), form
 	case form == v1alpha1.PasswordPlain:
-		return yes(found, v1alpha1.ReasonPasswordFound, "Secret %s holds the password itself; whoever reads it has it, so prefer a hash in its key %s", name, KeyPasswordHash), form
+		return yes(found, v1alpha1.ReasonPasswordFound, "Secret %s holds the password in plain text, for every reader of the Secret; prefer a hash in its key %s", name, KeyPasswordHash), form
 	default:
 		return yes(found, v1alpha1.ReasonPasswordFound, "Secret %s holds a hash of the password", name), form
 	}
@@ -147,15 +147,15 @@ func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.Pas
 func judgeAccounts(u *v1alpha1.User, s userSeen) metav1.Condition {
 	const resolved = v1alpha1.ConditionAccountsResolved
 	if gone := missing(u, s); len(gone) > 0 {
-		return no(resolved, v1alpha1.ReasonAccountMissing, "there is no Client of this name: %s; create it, or take the account out of spec.accounts", few(gone))
+		return no(resolved, v1alpha1.ReasonAccountMissing, "There is no Client of this name: %s; create it, or remove the account from spec.accounts", few(gone))
 	}
 	for _, a := range u.Spec.Accounts {
 		unknown := slices.DeleteFunc(sorted(a.Roles), func(name string) bool { return hasRole(s.clients[a.Client], v1alpha1.RoleName(name)) })
 		if len(unknown) > 0 {
-			return no(resolved, v1alpha1.ReasonOverCeiling, "Client %s has no role of this name, so that the user has it neither: %s; correct spec.accounts, or add it to the Client", a.Client, few(unknown))
+			return no(resolved, v1alpha1.ReasonOverCeiling, "Client %s has no role of this name, so the user does not have it: %s; correct spec.accounts, or add the role to the Client", a.Client, few(unknown))
 		}
 	}
-	return yes(resolved, v1alpha1.ReasonAccountsResolved, "the Client of each account is there, and has its roles")
+	return yes(resolved, v1alpha1.ReasonAccountsResolved, "The Client of each account exists, and has its roles")
 }
 
 // missing returns the clients of accounts that do not exist.

@@ -93,10 +93,10 @@ func TestTheStatusOfAUserFollowsWhatItDependsOn(t *testing.T) {
 		if (ready.Status == metav1.ConditionTrue) != (stalled == nil) || stalled != nil && (stalled.Status != metav1.ConditionTrue || stalled.Reason != ready.Reason) {
 			t.Errorf("%s: Stalled is %v beside Ready %v", step.name, stalled, ready)
 		}
-		if unusual := strings.Contains(ready.Message, "the usual one, at client "+w.client); unusual != (step.name == "one client is suspended") {
+		if unusual := strings.Contains(ready.Message, "the default account, at client "+w.client); unusual != (step.name == "one client is suspended") {
 			t.Errorf("%s: %s", step.name, ready.Message)
 		}
-		if neither := strings.Contains(ready.Message, "clients are missing or suspended"); neither != (step.name == "and the other is deleted") {
+		if neither := strings.Contains(ready.Message, "missing or suspended"); neither != (step.name == "and the other is deleted") {
 			t.Errorf("%s: %s", step.name, ready.Message)
 		}
 		if u.Status.ObservedGeneration != u.Generation || u.Status.Username != u.Spec.Username {

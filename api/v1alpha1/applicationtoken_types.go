@@ -23,7 +23,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",fieldPath=".metadata",message="an ApplicationToken's name may have at most 63 characters, since it becomes a label"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.cloneFrom) || self.spec.cloneFrom.name != self.metadata.name",fieldPath=".spec.cloneFrom",message="names this very token; name another one of this namespace"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.cloneFrom) || self.spec.cloneFrom.name != self.metadata.name",fieldPath=".spec.cloneFrom",message="must not name this token; name another one of this namespace"
 type ApplicationToken struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -70,9 +70,9 @@ const (
 )
 
 // ApplicationTokenSpec is the desired state of an ApplicationToken.
-// +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="give exactly one of clientRef, userRef and cloneFrom"
-// +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
-// +kubebuilder:validation:XValidation:rule="!has(self.userRef) || (!has(self.roles) && !has(self.permissions))",message="a token of a user has what the user has; leave roles and permissions out"
+// +kubebuilder:validation:XValidation:rule="[has(self.clientRef), has(self.userRef), has(self.cloneFrom)].exists_one(x, x)",message="set exactly one of clientRef, userRef and cloneFrom"
+// +kubebuilder:validation:XValidation:rule="!has(self.cloneFrom) || (!has(self.roles) && !has(self.permissions) && !has(self.sourceRanges))",message="with cloneFrom, the roles, permissions and sourceRanges are those of the source; remove them"
+// +kubebuilder:validation:XValidation:rule="!has(self.userRef) || (!has(self.roles) && !has(self.permissions))",message="a token of a user has what the user has; remove roles and permissions"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.state) || oldSelf.state != 'Revoked' || self.state == 'Revoked'",fieldPath=".state",message="a revoked token stays revoked; delete it and declare a new one"
 type ApplicationTokenSpec struct {
 	// clientRef names the Client that the token acts for.
@@ -143,9 +143,9 @@ type ApplicationTokenSpec struct {
 }
 
 // Rotation sets when a new version replaces the current one, and when its predecessor is retired.
-// +kubebuilder:validation:XValidation:rule="!(has(self.every) && has(self.schedule))",message="give every or schedule, not both"
-// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",fieldPath=".timeZone",message="goes with schedule; leave it out, or give a schedule"
-// +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || [self.every, self.retire.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.retire.maxOverlap) <= duration(self.every)",fieldPath=".retire.maxOverlap",message="is longer than every; shorten the overlap or lengthen the interval"
+// +kubebuilder:validation:XValidation:rule="!(has(self.every) && has(self.schedule))",message="set every or schedule, not both"
+// +kubebuilder:validation:XValidation:rule="!has(self.timeZone) || has(self.schedule)",fieldPath=".timeZone",message="requires schedule; remove it, or set schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.every) || !has(self.retire) || !has(self.retire.maxOverlap) || [self.every, self.retire.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.retire.maxOverlap) <= duration(self.every)",fieldPath=".retire.maxOverlap",message="must not be longer than every; shorten the overlap or lengthen the interval"
 type Rotation struct {
 	// every is the interval after which a version is replaced. Rotations are spread: each comes
 	// later by up to a tenth of the interval, at most one minute.
@@ -186,7 +186,7 @@ const (
 )
 
 // Retire sets when a predecessor is retired. At most three predecessors are kept, whatever it sets.
-// +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || [self.minOverlap, self.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.minOverlap) <= duration(self.maxOverlap)",fieldPath=".minOverlap",message="is longer than maxOverlap; shorten the one or lengthen the other"
+// +kubebuilder:validation:XValidation:rule="!has(self.minOverlap) || !has(self.maxOverlap) || [self.minOverlap, self.maxOverlap].exists(d, !d.matches('^([0-9]{1,6}h|[0-9]{1,7}m|[0-9]{1,9}s)+$')) || duration(self.minOverlap) <= duration(self.maxOverlap)",fieldPath=".minOverlap",message="must not be longer than maxOverlap; shorten the one or lengthen the other"
 type Retire struct {
 	// when sets what ends a predecessor. With Unused, it ends once minOverlap has passed, a
 	// successor has been used, and the predecessor was unused for quietPeriod since the rotation.

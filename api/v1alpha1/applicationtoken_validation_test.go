@@ -18,8 +18,8 @@ func tokenNameRules() table {
 }
 
 func tokenReferenceRules() table {
-	const one, source = "give exactly one of clientRef, userRef and cloneFrom", "with cloneFrom, the roles, permissions and sourceRanges are those of the source; leave them out"
-	const ofUser = "a token of a user has what the user has; leave roles and permissions out"
+	const one, source = "set exactly one of clientRef, userRef and cloneFrom", "with cloneFrom, the roles, permissions and sourceRanges are those of the source; remove them"
+	const ofUser = "a token of a user has what the user has; remove roles and permissions"
 	client, user, clone := set("spec.clientRef.name", "acme"), set("spec.userRef.name", "alice"), set("spec.cloneFrom.name", "other")
 	return merge(
 		table{
@@ -37,7 +37,7 @@ func tokenReferenceRules() table {
 			"a token with a cloneFrom, a clientRef and a userRef is refused":   {on: "token-cloned", bad: both(client, user), at: "spec", says: one},
 			"a token that clones itself is refused": {
 				on: "token-cloned", bad: set("spec.cloneFrom.name", "indexer-copy"),
-				at: "spec.cloneFrom", says: "names this very token; name another one of this namespace",
+				at: "spec.cloneFrom", says: "must not name this token; name another one of this namespace",
 			},
 			"a clone with roles of its own is refused":        {on: "token-cloned", bad: set("spec.roles", []any{"primary"}), at: "spec", says: source},
 			"a clone with an empty list of roles is refused":  {on: "token-cloned", bad: set("spec.roles", []any{}), at: "spec", says: source},
@@ -77,21 +77,21 @@ func tokenRotationRules() table {
 	return merge(
 		table{
 			"every and schedule exclude each other": {
-				bad: set("spec.rotation.schedule", "@daily"), at: "spec.rotation", says: "give every or schedule, not both",
+				bad: set("spec.rotation.schedule", "@daily"), at: "spec.rotation", says: "set every or schedule, not both",
 			},
 			"a timeZone without a schedule is refused": {
-				bad: set("spec.rotation.timeZone", "UTC"), at: "spec.rotation.timeZone", says: "goes with schedule; leave it out, or give a schedule",
+				bad: set("spec.rotation.timeZone", "UTC"), at: "spec.rotation.timeZone", says: "requires schedule; remove it, or set schedule",
 			},
 			"maxOverlap is at most every": {
 				good: both(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "1440m")),
 				bad:  both(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "24h1s")),
-				at:   "spec.rotation.retire.maxOverlap", says: "is longer than every; shorten the overlap or lengthen the interval",
+				at:   "spec.rotation.retire.maxOverlap", says: "must not be longer than every; shorten the overlap or lengthen the interval",
 			},
 			"maxOverlap beside a schedule may be of any length": {on: "token-of-a-user", good: set("spec.rotation.retire.maxOverlap", "999999h")},
 			"minOverlap is at most maxOverlap": {
 				good: both(set("spec.rotation.retire.minOverlap", "60m"), set("spec.rotation.retire.maxOverlap", "1h")),
 				bad:  both(set("spec.rotation.retire.minOverlap", "61m"), set("spec.rotation.retire.maxOverlap", "1h")),
-				at:   "spec.rotation.retire.minOverlap", says: "is longer than maxOverlap; shorten the one or lengthen the other",
+				at:   "spec.rotation.retire.minOverlap", says: "must not be longer than maxOverlap; shorten the one or lengthen the other",
 			},
 			"minOverlap without maxOverlap may be of any length": {good: both(
 				set("spec.rotation.retire.minOverlap", "999999h"), drop("spec.rotation.retire.maxOverlap"))},
@@ -185,7 +185,7 @@ func applicationTokenChanges() changes {
 		"a token can get another client":                        {to: set("spec.clientRef.name", "other")},
 		"a token does not become a clone of itself": {
 			to: both(drop("spec.clientRef", "spec.roles", "spec.permissions", "spec.sourceRanges"), set("spec.cloneFrom.name", "indexer")),
-			at: "spec.cloneFrom", says: "names this very token",
+			at: "spec.cloneFrom", says: "must not name this token",
 		},
 	}
 }

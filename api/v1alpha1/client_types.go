@@ -113,14 +113,14 @@ type Grant struct {
 }
 
 // NamespaceSelection names namespaces, or selects them by their labels.
-// +kubebuilder:validation:XValidation:rule="has(self.names) != has(self.selector)",message="give exactly one of names and selector"
+// +kubebuilder:validation:XValidation:rule="has(self.names) != has(self.selector)",message="set exactly one of names and selector"
 type NamespaceSelection struct {
 	// names of the namespaces.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; for all namespaces, leave names out and give an empty selector"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; for all namespaces, remove names and set an empty selector"
 	Names []string `json:"names,omitempty"`
 	// selector matches the labels of namespaces. An empty selector matches every namespace.
 	// +optional

@@ -3,7 +3,7 @@ package v1alpha1_test
 import "fmt"
 
 func clientRules() table {
-	const one = "give exactly one of names and selector"
+	const one = "set exactly one of names and selector"
 	grants := func(n int) []any {
 		all := make([]any, n)
 		for i := range all {
@@ -44,7 +44,7 @@ func clientRules() table {
 		permission("spec.roles[0].permissions[0]"),
 		required("spec.grants[0].namespaces", "spec.grants[0].roles"),
 		list("spec.grants[0].namespaces.names", 256, numbered("shop-%d")),
-		namespaceName("spec.grants[0].namespaces.names[0]", "must be the name of a namespace; for all namespaces, leave names out and give an empty selector"),
+		namespaceName("spec.grants[0].namespaces.names[0]", "must be the name of a namespace; for all namespaces, remove names and set an empty selector"),
 		list("spec.grants[0].roles", 64, numbered("role-%d")),
 		roleName("spec.grants[0].roles[0]"),
 		between("spec.grants[0].maxCount", 0, 1_000_000),

@@ -102,7 +102,7 @@ func duration(at string) table {
 }
 
 func positive(at string) table {
-	const says = "must be whole hours, minutes and seconds, such as 720h or 1h30m: more than zero, at most 999999h; leave the field out where it is not wanted"
+	const says = "must be whole hours, minutes and seconds, such as 720h or 1h30m: more than zero, at most 999999h; remove the field if it is not wanted"
 	return merge(
 		takes(at, "1s", "90m", "1h30m", "720h", "999999h", "999999h9999999m999999999s"),
 		refuses(at, says, "0s", "0h", "00h00m00s"),

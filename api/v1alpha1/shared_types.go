@@ -21,7 +21,7 @@ type Duration string
 // PositiveDuration is a Duration that is longer than zero.
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=26
-// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$') && self.matches('[1-9]')",message="must be whole hours, minutes and seconds, such as 720h or 1h30m: more than zero, at most 999999h; leave the field out where it is not wanted"
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$') && self.matches('[1-9]')",message="must be whole hours, minutes and seconds, such as 720h or 1h30m: more than zero, at most 999999h; remove the field if it is not wanted"
 type PositiveDuration string
 
 // RoleName names a role of a client, such as primary or client~primary.

@@ -27,7 +27,7 @@ import (
 // +kubebuilder:printcolumn:name="Last Used",type=date,JSONPath=`.status.lastUsedAt`
 // +kubebuilder:printcolumn:name="Used From",type=string,JSONPath=`.status.lastUsedFrom`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.spec.digest) < 32 || self.metadata.name == 'at-' + self.spec.digest.substring(0, 32)",fieldPath=".metadata",message="a TokenRecord is named at- and the first 32 hex digits of its digest"
+// +kubebuilder:validation:XValidation:rule="size(self.spec.digest) < 32 || self.metadata.name == 'at-' + self.spec.digest.substring(0, 32)",fieldPath=".metadata",message="the name must be at- and the first 32 hex digits of spec.digest"
 type TokenRecord struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -72,7 +72,7 @@ type Digest string
 // apply treats it as atomic: tracking the owner of each field would cost the API server as much
 // space and time as the record itself.
 // +structType=atomic
-// +kubebuilder:validation:XValidation:rule="self.digest == oldSelf.digest",fieldPath=".digest",message="is what the record is about and never changes"
+// +kubebuilder:validation:XValidation:rule="self.digest == oldSelf.digest",fieldPath=".digest",message="must not change, since it identifies the credential"
 type TokenRecordSpec struct {
 	// kind of the credential.
 	// +required

@@ -3,7 +3,7 @@ package v1alpha1_test
 import "fmt"
 
 func tokenRecordRules() table {
-	const named = "a TokenRecord is named at- and the first 32 hex digits of its digest"
+	const named = "the name must be at- and the first 32 hex digits of spec.digest"
 	return merge(
 		table{
 			"a record needs a spec":                                   {bad: drop("spec"), at: "spec", says: "Required value"},
@@ -65,7 +65,7 @@ func tokenRecordChanges() changes {
 	return changes{
 		"a record's digest never changes, not even where its name says nothing of it": {
 			to: set("spec.digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee"),
-			at: "spec.digest", says: "is what the record is about and never changes",
+			at: "spec.digest", says: "must not change, since it identifies the credential",
 		},
 		"a record's digest never goes":              {to: drop("spec.digest"), at: "spec.digest", says: "Required value"},
 		"a record can be superseded and end sooner": {to: both(set("spec.supersededAt", "2026-03-01T12:10:00Z"), set("spec.expiresAt", "2026-03-01T12:20:00Z"))},

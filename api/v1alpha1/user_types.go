@@ -38,7 +38,7 @@ type UserList struct {
 }
 
 // UserSpec describes who logs in, and where.
-// +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="have more than one default; keep default: true on one account"
+// +kubebuilder:validation:XValidation:rule="!has(self.accounts) || self.accounts.filter(a, has(a.default) && a.default).size() <= 1",fieldPath=".accounts",message="must not have more than one default; keep default: true on one account"
 type UserSpec struct {
 	// username is the name with which the user logs in. It is case-sensitive, and compared in its
 	// composed form (NFC). No two Users share one: the User that had it first keeps it. Defaults to
@@ -46,8 +46,8 @@ type UserSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=254
-	// +kubebuilder:validation:XValidation:rule="!self.contains(':')",message="must not hold a colon, which ends the name in HTTP's basic authentication"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="must not hold line breaks, control characters, or others that cannot be seen"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':')",message="must not contain a colon, which ends the name in HTTP's basic authentication"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[\\\\p{C}\\\\p{Zl}\\\\p{Zp}]')",message="must not contain line breaks, control characters or invisible characters"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[\\\\s\\\\p{Z}]|[\\\\s\\\\p{Z}]$')",message="must not begin or end with a space"
 	Username string `json:"username,omitempty"`
 
@@ -102,7 +102,7 @@ type UserNamespaces struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:items:MaxLength=63
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; there is no pattern for several, list each"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="must be the name of a namespace; patterns are not supported, list each"
 	Names []string `json:"names,omitempty"`
 }
 

@@ -18,7 +18,7 @@ func userRules() table {
 		objectName("spec.passwordSecretRef.name"),
 		userAccountRules(),
 		list("spec.namespaces.names", 256, numbered("shop-%d")),
-		namespaceName("spec.namespaces.names[0]", "must be the name of a namespace; there is no pattern for several, list each"),
+		namespaceName("spec.namespaces.names[0]", "must be the name of a namespace; patterns are not supported, list each"),
 	)
 }
 
@@ -29,8 +29,8 @@ func usernameRules() table {
 		atMost(at, 254),
 		takes(at, "a", "7", "alice@example.com", "Alice.O'Neil+test@example.com", "Ünïcode Name", "山田 太郎", "ACME\\alice", "a  b", "🔑", "../etc", "a;b,c=d\"e"),
 		refuses(at, "should be at least 1 chars long", ""),
-		refuses(at, "must not hold a colon, which ends the name in HTTP's basic authentication", ":", "alice:secret", "alice:", ":alice"),
-		refuses(at, "must not hold line breaks, control characters, or others that cannot be seen",
+		refuses(at, "must not contain a colon, which ends the name in HTTP's basic authentication", ":", "alice:secret", "alice:", ":alice"),
+		refuses(at, "must not contain line breaks, control characters or invisible characters",
 			"a\nb", "a\r\nX-Injected\u00a0b", "a\tb", "a\x00b", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", "a\u200bb", "a\u202eb", "a\u00adb", "\ufeffa"),
 		refuses(at, "must not begin or end with a space", " ", " a", "a ", "\ta", "a\n", "\u00a0a", "a\u3000"),
 		refuses(at, "must be of type string", int64(1001), true),
@@ -43,7 +43,7 @@ func userAccountRules() table {
 			"a user without accounts can log in nowhere, and is accepted": {good: set("spec.accounts", []any{})},
 			"one account at most is the default": {
 				good: set("spec.accounts[1].default", false), bad: set("spec.accounts[1].default", true),
-				at: "spec.accounts", says: "have more than one default; keep default: true on one account",
+				at: "spec.accounts", says: "must not have more than one default; keep default: true on one account",
 			},
 			"no account need be the default":        {good: drop("spec.accounts[0].default")},
 			"any account may be the default":        {good: both(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},

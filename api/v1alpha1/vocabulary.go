@@ -77,7 +77,8 @@ const (
 	// verify against. Reasons when false: PasswordMissing, PasswordUnreadable.
 	ConditionPasswordFound = "PasswordFound"
 	// ConditionAccountsResolved is always present on a User, and true while each of its accounts
-	// names an existing Client. Reason when false: AccountMissing.
+	// names an existing Client, and roles of that Client. Reasons when false: AccountMissing,
+	// OverCeiling.
 	ConditionAccountsResolved = "AccountsResolved"
 	// ConditionAccountIDContested is present on a Client, and true, while another Client asks for
 	// the accountID that this one keeps.
@@ -116,7 +117,8 @@ const (
 	// all cases, so that a namespace without a grant learns nothing about Clients and Users.
 	ReasonNamespaceNotGranted = "NamespaceNotGranted"
 	// ReasonOverCeiling reports a role or permission beyond what the client grants to this
-	// namespace, or beyond what the client has.
+	// namespace, or beyond what the client has. On a User, it reports an account with a role that
+	// its Client does not have; Ready stays true then.
 	ReasonOverCeiling = "OverCeiling"
 	// ReasonLifetimeTooLong reports that the client's policy requires a shorter lifetime.
 	ReasonLifetimeTooLong = "LifetimeTooLong"
@@ -141,7 +143,7 @@ const (
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
 	// ReasonUndelivered reports that no response of the HTTP API has delivered a valid version of
 	// the token.
-	ReasonUndelivered = "Undelivered"
+	ReasonUndelivered = "DeliveryMissing"
 	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
 	// ReasonRevoked reports that the token is revoked for good.
@@ -178,7 +180,8 @@ const (
 	// ReasonPasswordFound reports that there is a password to verify against; status.password names
 	// its form.
 	ReasonPasswordFound = "PasswordFound"
-	// ReasonAccountsResolved reports that each account names an existing Client.
+	// ReasonAccountsResolved reports that each account names an existing Client, and roles of that
+	// Client.
 	ReasonAccountsResolved = "AccountsResolved"
 	// ReasonAccountMissing reports that an account names a Client that does not exist.
 	ReasonAccountMissing = "AccountMissing"
@@ -197,7 +200,8 @@ const (
 	// ReasonRolloutIncomplete reports that a rotation is deferred until a restart target runs with
 	// the current version.
 	ReasonRolloutIncomplete = "RolloutIncomplete"
-	// ReasonNoRotation reports that a token is about to expire and nothing asks for rotation.
+	// ReasonNoRotation reports that a token is about to expire and no rotation will come; the
+	// message says why.
 	ReasonNoRotation = "NoRotation"
 	// ReasonRestarted reports that every restart target was restarted for the current version.
 	ReasonRestarted = "Restarted"

@@ -149,7 +149,7 @@ func TestTheLogSaysEverythingElse(t *testing.T) {
 	var out bytes.Buffer
 	log := app.NewLogger(app.Options{LogLevel: "debug"}, &out)
 	harmless := []string{
-		"swept a record", "ata_", "at-0123456789abcdef0123456789abcdef", "…x7Qd", "shop/indexer",
+		"garbage-collected a record", "ata_", "at-0123456789abcdef0123456789abcdef", "…x7Qd", "shop/indexer",
 		"5f8e6c1a-6d0f-4a57-9df4-0c9f1f3ad6b2", "internal/app/run.go", "https://127.0.0.1:6443/apis/apptoken.dev/v1alpha1/namespaces/shop/applicationtokens",
 		base64.StdEncoding.EncodeToString([]byte("ata_ is how the token of an application begins")),
 	}

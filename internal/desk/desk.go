@@ -94,16 +94,16 @@ type Issued struct {
 
 var (
 	// ErrMissing reports that the scope has no token of that name.
-	ErrMissing = errors.New("there is no such token")
+	ErrMissing = errors.New("no such token")
 	// ErrTaken reports that a token of that name exists.
-	ErrTaken = errors.New("there is a token of that name")
+	ErrTaken = errors.New("a token of that name exists")
 	// ErrDone reports that a retry comes too late. The token of the first response is in use or was
 	// rotated, or the time for retries is over.
-	ErrDone = errors.New("the same request was served before, and it is too late to serve it again")
+	ErrDone = errors.New("the request was served before, and it is too late for a retry")
 	// ErrSuperseded reports that the caller's version has been superseded by another version.
-	ErrSuperseded = errors.New("a newer version has taken over from this one")
+	ErrSuperseded = errors.New("the version has been superseded by a newer one")
 	// ErrUnavailable reports that the state cannot be read or written at the moment.
-	ErrUnavailable = errors.New("it cannot be done at the moment")
+	ErrUnavailable = errors.New("the request cannot be served at the moment")
 )
 
 // Refused reports what prevents a request, in words that the user can act on.

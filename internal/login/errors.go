@@ -14,7 +14,7 @@ var (
 	ErrDenied = errors.New("the name or the password is wrong")
 	// ErrUnavailable reports that the operation cannot be decided, or not be written, at the
 	// moment. A retry may help.
-	ErrUnavailable = errors.New("it cannot be done at the moment")
+	ErrUnavailable = errors.New("the login cannot be served at the moment")
 )
 
 // Denied is ErrDenied for a refresh token whose session is known. The record is for the audit log

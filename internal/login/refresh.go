@@ -11,7 +11,7 @@ import (
 )
 
 // errOvertaken reports that another request used the refresh token first.
-var errOvertaken = errors.New("the refresh token was used by somebody else just now")
+var errOvertaken = errors.New("another request has just used the refresh token")
 
 // Refresh exchanges a refresh token for a new pair. One of several concurrent requests with the
 // same token succeeds. A request that presents it again within RetryWindow gets another pair, which
@@ -236,7 +236,7 @@ func (s *Service) replaceAll(ctx context.Context, o Opened, _ record.Record, fam
 	case 0:
 		return errOvertaken
 	default:
-		return unavailable(errors.New("the session is being refreshed by somebody else too"))
+		return unavailable(errors.New("another request is refreshing the session"))
 	}
 }
 

@@ -31,7 +31,7 @@ func (h hold) longer(other hold) hold {
 // message returns the text for a rotation that is due for the reason why and deferred by h. It
 // names the remedy for an administrator who cannot wait.
 func (h hold) message(why Why) string {
-	return fmt.Sprintf("a rotation is due (%s) and waits until %s at the latest: %s; after a leak, delete the TokenRecord of the version that leaked",
+	return fmt.Sprintf("A rotation is due (%s) and waits until %s at the latest: %s; after a leak, delete the TokenRecord of the version that leaked",
 		why, h.until.UTC().Format(time.RFC3339), h.text)
 }
 

@@ -33,8 +33,8 @@ const (
 	IsSuspended         Why = "Suspended"
 	IsRevoked           Why = "Revoked"
 	IsExpired           Why = "Expired"
-	OnItsWay            Why = "OnItsWay" // the response that delivers it is about to be sent
-	Undelivered         Why = "Undelivered"
+	OnItsWay            Why = "DeliveryPending" // the response that delivers it is about to be sent
+	Undelivered         Why = "DeliveryMissing"
 	UpToDate            Why = "UpToDate"
 	SelfRequested       Why = "SelfRequested"
 	RotationPending     Why = "RotationPending"
@@ -81,7 +81,7 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 	if want.State != Revoked {
 		return Plan{}, false
 	}
-	p := Plan{Why: IsRevoked, Message: "revoked for good; delete this token and declare a new one"}
+	p := Plan{Why: IsRevoked, Message: "Revoked for good; delete this token and declare a new one"}
 	ours := have.Former || have.Secret != SecretAbsent && have.Secret != SecretForeign
 	if have.Current != nil || len(have.Others) > 0 || ours {
 		p.Do = RetireAll
@@ -194,7 +194,7 @@ func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
 		return Plan{}, false
 	}
 	return Plan{
-		Why: IsSuspended, Message: "every version is refused; set spec.state to Active to accept them again",
+		Why: IsSuspended, Message: "Every version is rejected; set spec.state to Active to accept them again",
 		Wake: nextEnd(now, want, have),
 	}, true
 }
@@ -212,7 +212,7 @@ func undelivered(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}
 	return Plan{
 		Why: Undelivered, Wake: nextRetirement(now, want, have),
-		Message: "no version of it is good: the answer that gave it never arrived, or its record was deleted; ask for it again, or delete it",
+		Message: "The token has no valid version: the response that delivered it never arrived, or its record was deleted; request it again, or delete it",
 	}, true
 }
 
@@ -286,7 +286,7 @@ func expired(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}
 	return Plan{
 		Why: IsExpired, Wake: nextRetirement(now, want, have),
-		Message: fmt.Sprintf("expired at %s and nothing asked for rotation; %s", c.ExpiresAt.UTC().Format(time.RFC3339), remedy),
+		Message: fmt.Sprintf("Expired at %s and nothing asked for rotation; %s", c.ExpiresAt.UTC().Format(time.RFC3339), remedy),
 	}, true
 }
 

@@ -45,7 +45,7 @@ func unreadable(err error) int {
 // unavailable writes a 503: the endpoint cannot decide now, and the caller may retry.
 func unavailable(w http.ResponseWriter) {
 	w.Header()["Retry-After"] = soon
-	problem(w, http.StatusServiceUnavailable, "temporarily_unavailable", "it cannot be told now; ask again")
+	problem(w, http.StatusServiceUnavailable, "temporarily_unavailable", "the operator cannot decide now; try again")
 }
 
 // restrain sets headers that keep a browser from treating a response as anything but data.

@@ -48,7 +48,7 @@ func (d *Doors) manage(serve manager) http.HandlerFunc {
 		switch {
 		case err != nil: // principalOf has written the response
 		case client == "" && p.User == nil:
-			problem(w, http.StatusForbidden, "access_denied", "this is about the tokens of a user, and the token that calls is of a client; its tokens are at /application-tokens/v1/clients/{client}")
+			problem(w, http.StatusForbidden, "access_denied", "this path is for the tokens of a user, and the caller presents a token of a client; tokens of a client are at /application-tokens/v1/clients/{client}")
 		case client == "":
 			m.scope = desk.Scope{Client: p.Client.Name, User: p.User.Name}
 			d.finishFor(w, r, m, serve(w, r, m))
@@ -127,14 +127,14 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 	case errors.Is(err, desk.ErrMissing):
 		nothingHere(w)
 	case errors.Is(err, desk.ErrTaken):
-		problem(w, http.StatusConflict, "conflict", "there is a token of this name; its text cannot be had again: rotate it, or delete it and make it anew")
+		problem(w, http.StatusConflict, "conflict", "a token of this name exists, and its text cannot be shown again; rotate it, or delete it and create it again")
 	case isSoon:
 		w.Header()["Retry-After"] = []string{seconds(soon.After)}
 		problem(w, http.StatusTooManyRequests, "too_many_requests", soon.Message+"; wait, and try again")
 	case errors.Is(err, desk.ErrDone):
-		problem(w, http.StatusConflict, "conflict", "this was done before: the token that the answer carried is in use, or the time for a retry is over")
+		problem(w, http.StatusConflict, "conflict", "this request was served before: the token in its response is in use, or the time for a retry is over")
 	case errors.Is(err, desk.ErrSuperseded):
-		problem(w, http.StatusConflict, "conflict", "another request has rotated the token that calls: get the version that is current now")
+		problem(w, http.StatusConflict, "conflict", "another request has rotated the calling token; use the current version")
 	case errors.Is(err, desk.ErrUnavailable):
 		unavailable(w)
 	default:
@@ -142,7 +142,7 @@ func (d *Doors) finish(w http.ResponseWriter, err error) {
 	}
 }
 
-var errPermission = errors.New("the permission is not held")
+var errPermission = errors.New("the caller lacks the permission")
 
 func (p principal) holds(permission string) bool {
 	return verify.Require(p.Held, verify.Facts{Permissions: []string{permission}}) == verify.Good
@@ -290,7 +290,7 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managed) er
 		return err
 	}
 	if body.Name == "" {
-		return &fields.Error{Status: http.StatusBadRequest, Field: "name", Message: "is required: that of the new token"}
+		return &fields.Error{Status: http.StatusBadRequest, Field: "name", Message: "is required: it names the new token"}
 	}
 	key, err := m.key(r)
 	if err != nil {

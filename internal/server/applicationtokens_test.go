@@ -44,7 +44,7 @@ func TestTheTokensOfAClient(t *testing.T) {
 		if got.header.Get("Cache-Control") != "no-store" || tok[:4] != "ata_" || !h.good(tok) || h.good(tok, from("198.51.100.1")) {
 			t.Errorf("made: %d %v %s", got.status, got.header, got.body)
 		}
-		if got := h.call(http.MethodPut, at+"/nightly", bearer(admin)); got.status != 409 || !strings.Contains(got.body, "cannot be had again") {
+		if got := h.call(http.MethodPut, at+"/nightly", bearer(admin)); got.status != 409 || !strings.Contains(got.body, "cannot be shown again") {
 			t.Errorf("made once more: %d %s", got.status, got.body)
 		}
 		if got := h.call(http.MethodGet, at+"/nightly", bearer(admin)); got.status != 200 || h.keys(got) != below("data", sorted(viewKeys, "expiresAt", "lifetime")) || strings.Contains(got.body, tok[:52]) {

@@ -120,5 +120,5 @@ func (d *Doors) beginAs(caller, client string) (end func(), err error) {
 // tooMany writes a 429 to a caller whose budget is used up.
 func tooMany(w http.ResponseWriter, after time.Duration) {
 	w.Header()["Retry-After"] = []string{seconds(after)}
-	problem(w, http.StatusTooManyRequests, "too_many_requests", "this caller, or its client, asks too often; wait, and ask again")
+	problem(w, http.StatusTooManyRequests, "too_many_requests", "too many requests of this caller, or of its client; wait, and try again")
 }

@@ -123,7 +123,7 @@ func (c *counter) create(ctx context.Context, by desk.Caller, s desk.Scope, w de
 		return desk.Issued{}, err
 	}
 	if w.Name == oneTooMany {
-		return desk.Issued{}, &desk.Refused{Message: "client acme serves at most 5 tokens and 5 come before this one; raise spec.tokens.maxCount", Full: true}
+		return desk.Issued{}, &desk.Refused{Message: "Client acme serves at most 5 tokens and 5 come before this one; raise spec.tokens.maxCount", Full: true}
 	}
 	if err := c.permit(by, desk.Token{Roles: w.Roles, Permissions: w.Permissions, SourceRanges: w.SourceRanges, Lifetime: w.Lifetime}); err != nil {
 		return desk.Issued{}, err

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -155,7 +157,7 @@ func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h := newOpenInn(t)
 	h.appToken("client~primary")
 	weak := h.appToken("reader")
-	h.Doors.Desk = untouched{h.desk, t}
+	h.Doors.Desk = untouched{h.desk.Subject, t}
 	for _, call := range []string{
 		"GET ", "GET /none", "PUT /new", "PATCH /appclient~primary", "PATCH /none", "DELETE /appclient~primary", "DELETE /none",
 		"POST /appclient~primary/clone", "POST /none/clone", "POST /appclient~primary/rotate", "POST /none/rotate",
@@ -174,13 +176,51 @@ func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h.clean()
 }
 
-// untouched is a management service that passes every call on.
+// untouched is a management service that fails the test if it is asked for a token. Subject reads
+// nothing, and is passed on.
 type untouched struct {
-	desk.Desk
-	t *testing.T
+	subject func(desk.Scope, string) string
+	t       testing.TB
 }
 
-func (u untouched) Subject(s desk.Scope, name string) string { return u.Desk.Subject(s, name) }
+var _ desk.Desk = untouched{}
+
+func (u untouched) asked(method string) error {
+	u.t.Errorf("%s was called before the permission was checked", method)
+	return desk.ErrUnavailable
+}
+
+func (u untouched) Subject(s desk.Scope, name string) string { return u.subject(s, name) }
+
+func (u untouched) Create(context.Context, desk.Caller, desk.Scope, desk.Wanted) (desk.Issued, error) {
+	return desk.Issued{}, u.asked("Create")
+}
+
+func (u untouched) List(context.Context, desk.Scope) ([]desk.Token, error) {
+	return nil, u.asked("List")
+}
+
+func (u untouched) Get(context.Context, desk.Scope, string) (desk.Token, error) {
+	return desk.Token{}, u.asked("Get")
+}
+
+func (u untouched) Change(context.Context, desk.Caller, desk.Scope, string, desk.Change) (desk.Token, error) {
+	return desk.Token{}, u.asked("Change")
+}
+
+func (u untouched) Clone(context.Context, desk.Caller, desk.Scope, string, string, string) (desk.Issued, error) {
+	return desk.Issued{}, u.asked("Clone")
+}
+
+func (u untouched) Rotate(context.Context, desk.Caller, desk.Scope, string, string) (desk.Issued, error) {
+	return desk.Issued{}, u.asked("Rotate")
+}
+
+func (u untouched) RotateOwn(context.Context, desk.Caller, token.Digest, string) (desk.Issued, error) {
+	return desk.Issued{}, u.asked("RotateOwn")
+}
+
+func (u untouched) Revoke(context.Context, desk.Scope, string) error { return u.asked("Revoke") }
 
 func TestManage_BudgetPerCaller(t *testing.T) {
 	h := newOpenInn(t)

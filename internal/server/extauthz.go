@@ -45,7 +45,7 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	if misspelt(route) {
 		d.Audit.Limited(audit.Line{
 			Event: audit.EndpointMisconfigured, Endpoint: doors[doorExtAuthz], Source: peerOf(gatewayOf(ctx)),
-			Reason: "a context extension that begins with " + extensionPrefix + " is not known, or its value is not",
+			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
 		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
 	}

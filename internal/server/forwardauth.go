@@ -94,9 +94,9 @@ func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 		overTLS(w.Header(), r)
 		d.Audit.Limited(audit.Line{
 			Event: audit.EndpointMisconfigured, Endpoint: doors[doorVerify], Source: peerOf(r.RemoteAddr),
-			Reason: "a requirement in the path is not known, or it is empty",
+			Reason: "a requirement in the path is unknown or empty",
 		})
-		problem(w, http.StatusForbidden, "server_error", "the gateway requires something that is not known here; see the audit log")
+		problem(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
 	default:
 		d.answerGateway(w, r, facts)
 	}
@@ -124,7 +124,7 @@ func (d *Doors) answerGateway(w http.ResponseWriter, r *http.Request, facts veri
 		unavailable(w)
 	case verdict.Forbidden():
 		header["Www-Authenticate"] = insufficient
-		problem(w, http.StatusForbidden, "insufficient_scope", "the token is good, and does not hold what is required here")
+		problem(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
 	case p.text == "" && !p.many:
 		header["Www-Authenticate"] = challenge
 		problem(w, http.StatusUnauthorized, "unauthorized", "a token is required")

@@ -139,7 +139,7 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 	}
 	h := newHut(t, w, "192.0.2.0/24")
 	h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", http.Header{"X-Forwarded-For": {"192.0.2.5"}}, reviewOf(`"token":"`+h.good+`"`))
-	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["sourceUnknown"] != "NotTold" {
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["sourceUnknown"] != "NotStated" {
 		t.Errorf("a TokenReview: %v", lines)
 	}
 }

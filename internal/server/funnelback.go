@@ -16,10 +16,10 @@ const headerSecurityToken = "X-Security-Token"
 
 // loggedIn is the response body of a login. The token is in the header, not here.
 type loggedIn struct {
-	Username  string `json:"username" doc:"The name that was logged in with"`
-	Client    string `json:"client" doc:"The client that the login is of"`
-	AccountID int64  `json:"accountId,omitempty" doc:"The same as a number, if it has one"`
-	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is refused" format:"date-time"`
+	Username  string `json:"username" doc:"The username of the login"`
+	Client    string `json:"client" doc:"The client of the login"`
+	AccountID int64  `json:"accountId,omitempty" doc:"The account ID of the client, if it has one"`
+	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is rejected" format:"date-time"`
 }
 
 // formLogin serves a login by form. The response has the token in X-Security-Token.

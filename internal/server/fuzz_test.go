@@ -34,7 +34,7 @@ const (
 	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
 	nothing    = `401 ` + requested + `Bearer realm="apptoken";` + sniffless + `{"error":"unauthorized","error_description":"a token is required"}`
 	refused    = `401 ` + requested + `Bearer realm="apptoken", error="invalid_token";` + sniffless + `{"error":"invalid_token","error_description":"the token is not accepted"}`
-	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope";` + sniffless + `{"error":"insufficient_scope","error_description":"the token is good, and does not hold what is required here"}`
+	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope";` + sniffless + `{"error":"insufficient_scope","error_description":"the token is valid, and lacks what is required here"}`
 )
 
 func (h *hut) passed() string {
@@ -223,7 +223,7 @@ func FuzzTokenReview(f *testing.F) {
 		h := newHut(t, w)
 		got := h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", nil, h.fill(body))
 		if got.status != http.StatusOK {
-			h.known(got, `400 `+plain+`{"error":"invalid_request","error_description":"this is no TokenReview of authentication.k8s.io/v1"}`,
+			h.known(got, `400 `+plain+`{"error":"invalid_request","error_description":"the body is not a TokenReview of authentication.k8s.io/v1"}`,
 				`413 `+plain+`{"error":"invalid_request","error_description":"the TokenReview cannot be read"}`)
 			return
 		}

@@ -54,7 +54,7 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 		}),
 		// The message is constant, so that it does not echo the service name.
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
-			return status.Error(codes.Unimplemented, "there is nothing by this name")
+			return status.Error(codes.Unimplemented, "no such method")
 		}),
 		grpc.MaxRecvMsgSize(maxCheck),
 		grpc.MaxHeaderListSize(maxCallHeader),

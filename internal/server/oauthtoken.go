@@ -23,8 +23,8 @@ const (
 type tokenAnswer struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" doc:"Always Bearer"`
-	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is refused"`
-	RefreshToken string `json:"refresh_token,omitempty" doc:"Good for one new pair"`
+	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is rejected"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Can be exchanged for one new pair"`
 	Scope        string `json:"scope,omitempty" doc:"The permissions of the user at the client, separated by spaces"`
 }
 
@@ -49,7 +49,7 @@ func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, res)
 }
 
-var errGrantType = errors.New("the grant type is not one of ours")
+var errGrantType = errors.New("unsupported grant type")
 
 func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := loginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)

@@ -15,27 +15,30 @@ import (
 // an id.
 type description struct {
 	id, tag, summary string
+	text             string // description: complete sentences
 	path             []param
 	query            []param
 	headers          []param
-	body             any       // nil: no body
+	body             any       // an example of it; nil: no body
 	in               encodings // of the body
 	optional         bool      // the body may be absent
 	by               who
-	answer           any    // in JSON; nil: no body
-	or               any    // alternative to answer; nil: none
-	says             string // description of the response; empty: OK
-	acts             bool   // a GET that changes something, so it does not serve HEAD
-	later            bool   // the response may also be a 202
-	header           string // response header that carries a token
-	fails            []int  // statuses, beside those that body and by imply
-	fault            any    // body of errors; nil: a fault
+	answer           any     // an example of the response body, in JSON; nil: no body
+	or               any     // alternative to answer; nil: none
+	sets             []param // headers of the response, with examples
+	says             string  // description of the response; empty: OK
+	acts             bool    // a GET that changes something, so it does not serve HEAD
+	later            bool    // the response may also be a 202
+	header           string  // response header that carries a token
+	fails            []int   // statuses, beside those that body and by imply
+	fault            any     // body of errors; nil: a fault
 }
 
 // param is a parameter.
 type param struct {
 	name, text string
-	number     bool // an integer; otherwise a string
+	number     bool   // an integer; otherwise a string
+	example    string // of a response header
 }
 
 // encodings are the media types of a request body.
@@ -85,16 +88,16 @@ func openAPI(all []operation) []byte {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "Application tokens", Version: "v1alpha1",
-			Description: "Log in, and make, list, change, clone, rotate and revoke application tokens. Answers that carry a token carry it once.",
+			Description: "Log in, and create, list, change, clone, rotate and revoke application tokens. A response that carries a token carries it once. Tokens and passwords in the examples are shortened.",
 		},
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
 			schemeOAuth: {
-				Type: "oauth2", Description: "Log in here with a name and a password.",
+				Type: "oauth2", Description: "Log in with a user name and a password.",
 				Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: "/oauth2/token", RefreshURL: "/oauth2/token", Scopes: map[string]string{}}},
 			},
-			schemeBearer:   {Type: "http", Scheme: "bearer", Description: "A login token or an application token that you have."},
-			schemeSecurity: {Type: "apiKey", In: "header", Name: headerSecurityToken, Description: "The same, as programs for Funnelback send it."},
-			schemeBasic:    {Type: "http", Scheme: "basic", Description: "A name and a password with each request, which is slow on purpose."},
+			schemeBearer:   {Type: "http", Scheme: "bearer", Description: "A login token or an application token."},
+			schemeSecurity: {Type: "apiKey", In: "header", Name: headerSecurityToken, Description: "The same tokens, in the header that programs for Funnelback send."},
+			schemeBasic:    {Type: "http", Scheme: "basic", Description: "A user name and a password with each request. The check of a password is slow on purpose."},
 		}},
 		Tags: []*huma.Tag{{Name: tagOAuth}, {Name: tagClient}, {Name: tagUser}, {Name: tagFunnelback}, {Name: tagTele}, {Name: tagSpectrum}, {Name: tagVerify}},
 	}
@@ -105,7 +108,7 @@ func openAPI(all []operation) []byte {
 	}
 	text, err := json.Marshal(&api)
 	if err != nil {
-		panic(fmt.Sprintf("the OpenAPI document: %v", err))
+		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
 	}
 	return append(text, '\n')
 }
@@ -125,19 +128,22 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 		method = http.MethodGet
 	}
 	o := &huma.Operation{
-		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary,
+		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary, Description: doc.text,
 		Security: schemes[doc.by], Responses: map[string]*huma.Response{},
 	}
 	fails := slices.Clone(doc.fails)
 	if doc.by == byName || doc.by == byPrincipal {
 		fails = append(fails, http.StatusTooManyRequests)
-		doc.query = append(slices.Clone(doc.query), param{fieldAccountID, "Of the client, for a user who comes by name; without, the one in the path, or the user's usual one", true})
+		doc.query = append(slices.Clone(doc.query), param{
+			name: fieldAccountID, number: true,
+			text: "The account_id of a client, for a caller with user name and password. Without it: the client in the path, or else the user's default account",
+		})
 	}
 	if doc.body != nil {
 		fails = append(fails, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		content := map[string]*huma.MediaType{}
 		for _, encoding := range doc.in {
-			content[encoding] = jsonOf(registry, doc.body)[inJSON]
+			content[encoding] = exampleOf(registry, doc.body)[inJSON]
 		}
 		o.RequestBody = &huma.RequestBody{Required: !doc.optional, Content: content}
 	}
@@ -160,18 +166,24 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 		ok.Description = doc.says
 	}
 	if doc.answer != nil {
-		ok.Content = jsonOf(registry, doc.answer)
+		ok.Content = exampleOf(registry, doc.answer)
 	}
 	if doc.or != nil {
 		either := []*huma.Schema{ok.Content[inJSON].Schema, jsonOf(registry, doc.or)[inJSON].Schema}
-		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}}}
+		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}, Example: doc.answer}}
 	}
 	if doc.header != "" {
-		ok.Headers = map[string]*huma.Param{doc.header: {Description: "The token", Schema: &huma.Schema{Type: huma.TypeString}}}
+		doc.sets = append(slices.Clone(doc.sets), param{name: doc.header, text: "The token", example: "atl_…"})
+	}
+	for _, p := range doc.sets {
+		if ok.Headers == nil {
+			ok.Headers = map[string]*huma.Param{}
+		}
+		ok.Headers[p.name] = &huma.Param{Description: p.text, Schema: &huma.Schema{Type: huma.TypeString}, Example: p.example}
 	}
 	o.Responses["200"] = ok
 	if doc.later {
-		o.Responses["202"] = &huma.Response{Description: "Its text will be in a Secret soon", Content: jsonOf(registry, doc.answer)}
+		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonOf(registry, doc.answer)}
 	}
 	if doc.fault == nil {
 		doc.fault = fault{}
@@ -180,6 +192,13 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonOf(registry, doc.fault)}
 	}
 	return o
+}
+
+// exampleOf returns jsonOf with body as the example.
+func exampleOf(registry huma.Registry, body any) map[string]*huma.MediaType {
+	content := jsonOf(registry, body)
+	content[inJSON].Example = body
+	return content
 }
 
 func jsonOf(registry huma.Registry, shape any) map[string]*huma.MediaType {

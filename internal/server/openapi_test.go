@@ -100,8 +100,13 @@ func TestEveryOperationIsWhole(t *testing.T) {
 	}
 	for name, operation := range operationsIn(doc) {
 		id, _ := operation["operationId"].(string)
-		if id == "" || ids[id] || operation["summary"] == "" || operation["summary"] == nil {
-			t.Errorf("%s has the id %q, maybe as another, or no summary", name, id)
+		if id == "" || ids[id] {
+			t.Errorf("%s has the id %q, maybe as another", name, id)
+		}
+		for _, text := range []string{"summary", "description"} {
+			if said, _ := operation[text].(string); said == "" {
+				t.Errorf("%s has no %s", name, text)
+			}
 		}
 		ids[id] = true
 		tagged, _ := operation["tags"].([]any)
@@ -136,6 +141,53 @@ func TestEveryOperationIsWhole(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestOpenAPI_EveryOperationHasExamplesThatMatchItsSchemas(t *testing.T) {
+	const content = "/content/application~1json"
+	document := loaded(t)
+	for name, operation := range operationsIn(document) {
+		method, path, _ := strings.Cut(name, " ")
+		at := "/paths/" + pointed.Replace(path) + "/" + strings.ToLower(method)
+		bodies := []string{"/responses/200" + content}
+		if operation["requestBody"] != nil {
+			if members(operation, "requestBody", "content", "application/json") == nil { // a form
+				bodies = append(bodies, "/requestBody/content/application~1x-www-form-urlencoded")
+			} else {
+				bodies = append(bodies, "/requestBody"+content)
+			}
+		}
+		if headers := asObject(members(operation, "responses", "200", "headers")); members(operation, "responses", "200", "content") == nil && len(headers) > 0 {
+			bodies = bodies[1:]
+			for header, value := range headers {
+				if _, is := members(value, "example").(string); !is {
+					t.Errorf("%s: the header %s has no example", name, header)
+				}
+			}
+		}
+		for _, body := range bodies {
+			example := pointedAt(document, at+body+"/example")
+			if example == nil {
+				t.Errorf("%s%s has no example", name, body)
+				continue
+			}
+			schema, err := description().schema(at + body + "/schema")
+			if err == nil {
+				err = schema.Validate(example)
+			}
+			if err != nil {
+				t.Errorf("%s%s: %v", name, body, err)
+			}
+		}
+	}
+}
+
+// pointedAt returns the value at a JSON pointer.
+func pointedAt(in any, pointer string) any {
+	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		in = members(in, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
+	}
+	return in
 }
 
 // Every route is in the document, or in this list with the reason why it is not.

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/desk"
@@ -46,7 +47,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 // rotateOwn issues the successor of the token that calls.
 func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
-		return &login.Forbidden{Message: "only an application token rotates itself; call with one, or name the one to be rotated"}
+		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
 	key, err := m.key(r)
 	if err != nil {
@@ -126,7 +127,7 @@ func (m managed) key(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > mostKey {
-		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be one text of at most 255 characters"}
+		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(mostKey) + " bytes"}
 	}
 	return m.Subject + "\x00" + keys[0], nil
 }

@@ -32,7 +32,7 @@ const (
 
 // String returns the value in the audit log.
 func (u unknownSource) String() string {
-	return [...]string{"", "NoPeer", "UntrustedPeer", "HeaderMissing", "HeaderEmpty", "HeaderMalformed", "NotAnAddress", "NotTold"}[u]
+	return [...]string{"", "NoPeer", "UntrustedPeer", "HeaderMissing", "HeaderEmpty", "HeaderMalformed", "NotAnAddress", "NotStated"}[u]
 }
 
 // origin is where a request came from.

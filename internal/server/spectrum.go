@@ -19,8 +19,8 @@ const mostMinutes = 10 * 366 * 24 * 60
 
 // access is the response of the token resources.
 type access struct {
-	AccessToken string `json:"access_token" doc:"To be sent as Authorization: Bearer"`
-	Session     string `json:"session,omitempty" doc:"To be sent as the cookie SESSION beside it" format:"uuid"`
+	AccessToken string `json:"access_token" doc:"The token, for the header Authorization: Bearer"`
+	Session     string `json:"session,omitempty" doc:"The session ID, for the cookie SESSION" format:"uuid"`
 	Username    string `json:"username"`
 }
 

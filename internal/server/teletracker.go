@@ -22,11 +22,11 @@ const offset = "2006-01-02T15:04:05-07:00"
 // pair is the response to a login, a refresh and a change of account.
 type pair struct {
 	Success                bool   `json:"success" doc:"Always true"`
-	GUID                   string `json:"guid" doc:"Names the login; a new one with each refresh" format:"uuid"`
-	Token                  string `json:"token" doc:"To be sent as Authorization: Bearer"`
-	TokenExpiration        string `json:"tokenExpiration" doc:"The first instant at which the token is refused" format:"date-time"`
-	TokenLifetime          int64  `json:"tokenLifetime" doc:"Seconds from its issue until then"`
-	RefreshToken           string `json:"refreshToken,omitempty" doc:"Good for one new pair. Absent where a login that has none changes its account"`
+	GUID                   string `json:"guid" doc:"Identifies the login. Each refresh has a new one" format:"uuid"`
+	Token                  string `json:"token" doc:"The token, for the header Authorization: Bearer"`
+	TokenExpiration        string `json:"tokenExpiration" doc:"The first instant at which the token is rejected" format:"date-time"`
+	TokenLifetime          int64  `json:"tokenLifetime" doc:"Seconds from the issue of the token until tokenExpiration"`
+	RefreshToken           string `json:"refreshToken,omitempty" doc:"Can be exchanged for one new pair. Absent if a login without a refresh token moves to another account"`
 	RefreshTokenExpiration string `json:"refreshTokenExpiration,omitempty" format:"date-time"`
 }
 

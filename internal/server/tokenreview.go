@@ -39,7 +39,7 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
 	case errors.Is(err, errNotReview):
-		problem(w, http.StatusBadRequest, "invalid_request", "this is no TokenReview of authentication.k8s.io/v1")
+		problem(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
 		return
 	case err != nil:
 		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
@@ -63,7 +63,7 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 var reviewType = metav1.TypeMeta{Kind: "TokenReview", APIVersion: authenticationv1.SchemeGroupVersion.String()}
 
 // errNotReview reports that a body is no TokenReview.
-var errNotReview = errors.New("this is no TokenReview")
+var errNotReview = errors.New("not a TokenReview")
 
 // readReview reads a TokenReview to its end. If the body exceeds maxReview bytes, the result has no
 // token.

@@ -11,27 +11,27 @@ import (
 
 // tokenView describes an application token.
 type tokenView struct {
-	Name         string   `json:"name" doc:"By which it is addressed here; namespace:name of one that is declared in a manifest"`
-	Namespace    string   `json:"namespace" doc:"Of the ApplicationToken"`
+	Name         string   `json:"name" doc:"The name of the token in this API. For a token that is declared in a manifest it is namespace:name"`
+	Namespace    string   `json:"namespace" doc:"The namespace of the ApplicationToken"`
 	Object       string   `json:"object" doc:"The name of the ApplicationToken"`
 	Client       string   `json:"client"`
-	User         string   `json:"user,omitempty" doc:"The user whose permissions it shares"`
-	Declared     bool     `json:"declared" doc:"In a manifest; its token is in a Secret"`
-	ID           string   `json:"id,omitempty" doc:"Of the current version, as verification tells it"`
-	Hint         string   `json:"hint,omitempty" doc:"Four of its characters, by which people know it again"`
+	User         string   `json:"user,omitempty" doc:"The user that the token acts for"`
+	Declared     bool     `json:"declared" doc:"The token is declared in a manifest, and is in a Secret"`
+	ID           string   `json:"id,omitempty" doc:"The name of the TokenRecord of the current version"`
+	Hint         string   `json:"hint,omitempty" doc:"Four characters of the token, by which a user recognizes it"`
 	State        string   `json:"state" enum:"Active,Suspended,Revoked"`
 	Ready        bool     `json:"ready"`
-	Reason       string   `json:"reason,omitempty" doc:"Why it is ready, or is not"`
+	Reason       string   `json:"reason,omitempty" doc:"The reason of the condition Ready"`
 	Roles        []string `json:"roles"`
 	Permissions  []string `json:"permissions"`
 	SourceRanges []string `json:"sourceRanges"`
-	Lifetime     string   `json:"lifetime,omitempty" doc:"Of each version; without one it does not expire"`
+	Lifetime     string   `json:"lifetime,omitempty" doc:"The lifetime of each version. Absent if versions do not expire"`
 	IssuedAt     string   `json:"issuedAt,omitempty" format:"date-time"`
-	ExpiresAt    string   `json:"expiresAt,omitempty" format:"date-time" doc:"The first instant at which it is refused"`
+	ExpiresAt    string   `json:"expiresAt,omitempty" format:"date-time" doc:"The first instant at which the current version is rejected"`
 	LastUsedAt   string   `json:"lastUsedAt,omitempty" format:"date-time"`
 	LastUsedFrom string   `json:"lastUsedFrom,omitempty"`
 	Rotations    int64    `json:"rotations"`
-	Predecessors int      `json:"predecessors" doc:"Versions before that are still good"`
+	Predecessors int      `json:"predecessors" doc:"The number of previous versions that are still valid"`
 }
 
 func viewOf(t desk.Token) tokenView {
@@ -69,7 +69,7 @@ func spelled(d time.Duration) string {
 
 // tokenMade is the response that carries a token, once.
 type tokenMade struct {
-	Data  string    `json:"data,omitempty" doc:"The token. It cannot be had again. Absent where it goes into a Secret"`
+	Data  string    `json:"data,omitempty" doc:"The token. It cannot be shown again. Absent if it is in a Secret"`
 	Token tokenView `json:"applicationToken"`
 }
 
@@ -85,10 +85,10 @@ type manyTokens struct {
 
 // tokenWanted is the body of a request that creates a token.
 type tokenWanted struct {
-	Roles        []string `json:"roles,omitempty" doc:"Of those that the client has; none without"`
-	Permissions  []string `json:"permissions,omitempty" doc:"Single ones, of those that the client's roles hold"`
-	SourceRanges []string `json:"sourceRanges,omitempty" doc:"Addresses from which it is accepted, such as 10.0.0.0/8; from everywhere without"`
-	Lifetime     *string  `json:"lifetime,omitempty" doc:"Such as 720h; it does not expire without" example:"720h"`
+	Roles        []string `json:"roles,omitempty" doc:"Roles of the client"`
+	Permissions  []string `json:"permissions,omitempty" doc:"Permissions that the roles of the client have"`
+	SourceRanges []string `json:"sourceRanges,omitempty" doc:"Address ranges from which the token is accepted, such as 10.0.0.0/8. Without them, every address"`
+	Lifetime     *string  `json:"lifetime,omitempty" doc:"The lifetime, such as 720h. Without it, the token does not expire" example:"720h"`
 }
 
 // tokenChange is the body of a request that changes a token. Absent members stay unchanged.
@@ -101,5 +101,5 @@ type tokenChange struct {
 
 // cloneWanted is the body of a request that clones a token.
 type cloneWanted struct {
-	Name string `json:"name" doc:"Of the new token"`
+	Name string `json:"name" doc:"The name of the new token"`
 }

@@ -133,7 +133,7 @@ func TestAMissingConsumerIsSaidAndTheTokenServesOn(t *testing.T) {
 		return isReady(at) && condition(at, v1alpha1.ConditionRestarted).Reason == v1alpha1.ReasonRestartTargetMissing
 	})
 	c := condition(at, v1alpha1.ConditionRestarted)
-	for _, word := range []string{`no Deployment "nobody"`, "create it, or take it out of spec.restart"} {
+	for _, word := range []string{`no Deployment "nobody"`, "create it, or remove it from spec.restart"} {
 		if !strings.Contains(c.Message, word) {
 			t.Errorf("the message does not say %q: %s", word, c.Message)
 		}

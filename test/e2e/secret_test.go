@@ -35,7 +35,7 @@ func TestASecretThatIsNotOursIsNeitherReadNorChanged(t *testing.T) { // [3.11] [
 	mark := sent.mark()
 	w.declare("indexer", `{}`)
 	at := w.refused("indexer", v1alpha1.ReasonSecretTaken)
-	for _, words := range []string{"not ours", "another spec.secret.name", "apptoken.dev/managed=true", "apptoken.dev/adopt=indexer"} {
+	for _, words := range []string{"not managed by the operator", "another spec.secret.name", "apptoken.dev/managed=true", "apptoken.dev/adopt=indexer"} {
 		if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, words) {
 			t.Errorf("the message does not say %q: %s", words, said)
 		}

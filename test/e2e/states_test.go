@@ -153,7 +153,7 @@ func TestALifeEndsWithNoticeAndStaysEnded(t *testing.T) { // [3.3] [row 25]
 	if said := condition(at, v1alpha1.ConditionExpiringSoon).Message; !isReady(at) || !strings.Contains(said, "set spec.rotation.every, or change spec.rotation.trigger") {
 		t.Errorf("the notice: %s", said)
 	}
-	w.told("indexer", "Warning NoRotation: ", "expires at")
+	w.told("indexer", "Warning NoRotation: ", "Expires at")
 	at = w.refused("indexer", v1alpha1.ReasonExpired)
 	if early := time.Until(at.Status.Current.ExpiresAt.Time); early > 0 || condition(at, v1alpha1.ConditionExpiringSoon).Type != "" {
 		t.Errorf("it expired %s early, conditions %v", early, at.Status.Conditions)

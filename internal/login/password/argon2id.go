@@ -60,9 +60,9 @@ func (a argon2id) of(presented string, length int) []byte {
 // The errors of readArgon2id. Errors about numbers and base64 are made where they are found.
 var (
 	errParts   = errors.New("password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
-	errVersion = errors.New("password hash must say v=19: make it anew with Argon2 version 1.3")
-	errLanes   = fmt.Errorf("password hash needs an m of at least %d for each of its p lanes: make it anew with more memory or fewer lanes", kiBOfLane)
-	errWork    = fmt.Errorf("password hash takes too long to check: make it anew with m times t at most %d KiB", maxKiBTimesPasses)
+	errVersion = errors.New("password hash must have v=19: create it again with Argon2 version 1.3")
+	errLanes   = fmt.Errorf("password hash needs an m of at least %d for each of its p lanes: create it again with more memory or fewer lanes", kiBOfLane)
+	errWork    = fmt.Errorf("password hash takes too long to check: create it again with m times t at most %d KiB", maxKiBTimesPasses)
 )
 
 // readArgon2id parses a PHC string whose scheme is argon2id.

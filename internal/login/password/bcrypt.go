@@ -23,8 +23,8 @@ var bcryptEncoding = base64.NewEncoding("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk
 
 // The errors that readBcrypt returns.
 var (
-	errBcrypt = fmt.Errorf("password hash is not as bcrypt writes it: want %d characters such as $2y$10$ and 53 of ./A-Za-z0-9; copy it anew", bcryptLength)
-	errCost   = fmt.Errorf("password hash must have a bcrypt cost of two digits from %02d to %d: make it anew, as with htpasswd -B -C 10", minCost, maxCost)
+	errBcrypt = fmt.Errorf("password hash is not in the form of bcrypt: want %d characters such as $2y$10$ and 53 of ./A-Za-z0-9; copy it again", bcryptLength)
+	errCost   = fmt.Errorf("password hash must have a bcrypt cost of two digits from %02d to %d: create it again, as with htpasswd -B -C 10", minCost, maxCost)
 )
 
 // bcryptHash is a hash in crypt form. The prefixes $2a$, $2b$ and $2y$ differ only by bugs of old

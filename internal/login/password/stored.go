@@ -67,7 +67,7 @@ func (s Stored) Fingerprint() string {
 // The errors of ReadPlain.
 var (
 	errNoPlain  = errors.New("password is empty")
-	errMark     = errors.New("password begins or ends with a byte order mark (U+FEFF), which no keyboard writes: save it as UTF-8 without one")
+	errMark     = errors.New("password begins or ends with a byte order mark (U+FEFF), which no user can type: save it as UTF-8 without one")
 	errBadPlain = fmt.Errorf("password can never be presented: make it at most %d bytes of UTF-8 without NUL", MaxLength)
 )
 
