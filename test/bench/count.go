@@ -121,12 +121,16 @@ func sorted(of map[operation]int) []operation {
 }
 
 // rest waits until for three seconds nothing has been written, and the operator had nothing to look at.
-func (s *stage) rest(ctx context.Context) (counts, error) { return s.restFor(ctx, 3*time.Second) }
+func (s *stage) rest(ctx context.Context) (counts, error) {
+	return s.restFor(ctx, 3*time.Second, restPatience)
+}
+
+// restPatience is how long rest waits. What has not come to rest by then never will, and the numbers tell.
+const restPatience = 5 * time.Minute
 
 // restFor waits until for so long nothing has been written, and the operator had nothing to look at. It returns what was written
-// up to then. What has not come to rest after five minutes never will, and the numbers tell.
-func (s *stage) restFor(ctx context.Context, quiet time.Duration) (counts, error) {
-	const patience = 5 * time.Minute
+// up to then, or until patience is over.
+func (s *stage) restFor(ctx context.Context, quiet, patience time.Duration) (counts, error) {
 	last, passes, err := s.activity(ctx)
 	if err != nil {
 		return last, err

@@ -180,7 +180,7 @@ func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) erro
 	bare := p.bare(h)
 	// The logins of each user are counted, and the count is written, up to five seconds later. It is no part of hashing.
 	bare.before = func(ctx context.Context) error {
-		_, err := p.restFor(ctx, b.loginTurn+time.Second)
+		_, err := p.restFor(ctx, b.loginTurn+time.Second, restPatience)
 		return err
 	}
 	for _, c := range []contender{operator, bare} { // they warm up
