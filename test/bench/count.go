@@ -121,13 +121,16 @@ func sorted(of map[operation]int) []operation {
 }
 
 // rest waits for three seconds without a write and without a pass of a reconciler. See restFor.
-func (s *stage) rest(ctx context.Context) (counts, error) { return s.restFor(ctx, 3*time.Second) }
+func (s *stage) rest(ctx context.Context) (counts, error) {
+	return s.restFor(ctx, 3*time.Second, restPatience)
+}
+
+// restPatience limits rest. If the system never comes to rest, the numbers show it.
+const restPatience = 5 * time.Minute
 
 // restFor waits until, for the time quiet, nothing is written and no reconciler of the operator
-// runs a pass. It returns the writes up to then. After five minutes it returns without an error: if
-// the system never comes to rest, the numbers show it.
-func (s *stage) restFor(ctx context.Context, quiet time.Duration) (counts, error) {
-	const patience = 5 * time.Minute
+// runs a pass. It returns the writes up to then, or after patience.
+func (s *stage) restFor(ctx context.Context, quiet, patience time.Duration) (counts, error) {
 	last, passes, err := s.activity(ctx)
 	if err != nil {
 		return last, err

@@ -184,7 +184,7 @@ func (p *people) logIn(ctx context.Context, b *bench, r chapter, h hashing) erro
 	// The operator writes its count of each user's logins up to five seconds later. These writes
 	// are no part of hashing, so they must end before the turn of the bare hash.
 	bare.before = func(ctx context.Context) error {
-		_, err := p.restFor(ctx, b.loginTurn+time.Second)
+		_, err := p.restFor(ctx, b.loginTurn+time.Second, restPatience)
 		return err
 	}
 	for _, c := range []contender{operator, bare} { // warm-up

@@ -145,7 +145,7 @@ func (t *trades) compare(ctx context.Context, one *trade, its []*copies, once fu
 	if err != nil {
 		return fmt.Errorf("%s: %w", one.name, err)
 	}
-	if _, err := t.restFor(ctx, time.Second); err != nil {
+	if _, err := t.restFor(ctx, time.Second, restPatience); err != nil {
 		return err
 	}
 	from, err := like(ctx)
