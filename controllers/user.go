@@ -190,9 +190,8 @@ func cachedPassword(ctx context.Context, passwords client.Reader, namespace, nam
 // recordsOfUser lists the records of a user's logins, as a cache has them. One that cannot be read vouches for nothing.
 func recordsOfUser(ctx context.Context, from client.Reader, namespace, name string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := from.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{
-		record.FieldOwnerNamespace: "", record.FieldOwnerName: name, // a User has no namespace
-	}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err := from.List(ctx, &list, client.InNamespace(namespace), record.OwnedBy("", name), // a User has no namespace
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the logins of User %s: %w", name, err)
 	}

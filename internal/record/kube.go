@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -168,13 +169,19 @@ func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	return r, nil
 }
 
+// OwnedBy selects the records of an owner. A cache finds objects by the first field and looks at each for the others: by its
+// namespace the owner of a login, a User, would be found among all logins, since Users have none.
+func OwnedBy(namespace, name string) client.MatchingFieldsSelector {
+	return client.MatchingFieldsSelector{Selector: fields.AndSelectors(
+		fields.OneTermEqualSelector(FieldOwnerName, name), fields.OneTermEqualSelector(FieldOwnerNamespace, namespace),
+	)}
+}
+
 // Of lists the records of an owner, by its namespace and name alone, in no particular order.
 func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
-		FieldOwnerNamespace: owner.Namespace,
-		FieldOwnerName:      owner.Name,
-	}, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+		client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
 	}
@@ -206,10 +213,8 @@ func IsName(name string) bool { return recordName.MatchString(name) }
 // label is served by a look at every one.
 func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
-		FieldOwnerNamespace: owner.Namespace,
-		FieldOwnerName:      owner.Name,
-	}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
 	}
