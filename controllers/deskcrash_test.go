@@ -114,7 +114,7 @@ func (e errand) rests(w *world, leader *operator, answered desk.Issued) error {
 		}
 		return nil
 	}
-	// A predecessor stays, since nobody uses its successor; of a clone there is the source.
+	// A predecessor stays, since no consumer uses its successor; of a clone there is the source.
 	want := map[bool]int{false: 1, true: 2}[e.name == "clone"]
 	if current, before := w.standing(); current != want || before != e.before {
 		return fmt.Errorf("[4] %d versions stand and %d are superseded, not %d and %d", current, before, want, e.before)

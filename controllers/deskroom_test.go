@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/desk"
 )
 
-// Threats row 21: what may go goes before it is decided who comes. After a crash nobody else would
+// Threats row 21: what may go goes before it is decided who comes. After a crash no other pass would
 // let it go.
 func TestWhereThreePredecessorsAreKeptNoFaultLeavesAFourth(t *testing.T) {
 	for _, m := range modes {

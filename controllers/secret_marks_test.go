@@ -116,7 +116,7 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 			for subset := 1; subset < 1<<len(marks); subset++ {
 				names, found := stripped(subset)
 				if c.statusLost && !found {
-					continue // nothing is left that tells of this Secret
+					continue // no mark of this Secret is left
 				}
 				w.strip(subset)
 				if c.statusLost {

@@ -112,7 +112,7 @@ func isAway(err error) bool {
 	return errors.Is(err, io.ErrUnexpectedEOF) // of an answer that breaks off
 }
 
-// preflight returns an error that says what is missing in the cluster, and how to add it.
+// preflight returns an error that names what is missing in the cluster, and how to add it.
 func preflight(ctx context.Context, to *rest.Config, o Options) error {
 	to = rest.CopyConfig(to)
 	to.Timeout = attemptTimeout

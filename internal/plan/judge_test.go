@@ -147,8 +147,8 @@ func (w *world) judgeHolder(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// judgeRetire wants a predecessor to have had its overlap. Only where there are too many and nobody
-// new has a valid token, that counts for more.
+// judgeRetire wants a predecessor to have had its overlap. Only where there are too many and no new
+// consumer has a valid token, that counts for more.
 func (w *world) judgeRetire(p plan.Plan, have plan.Observed) {
 	v, r := p.Version, w.want.Retire
 	w.must(!v.SupersededAt.IsZero(), "row 22", "%s: it is no predecessor", p)
@@ -256,7 +256,7 @@ func (w *world) sleepsSoundly(p plan.Plan, have plan.Observed) {
 	}
 }
 
-// looksAgain reports whether p wakes only to look at what nobody tells of.
+// looksAgain reports whether p wakes only to look at what is not watched.
 func looksAgain(now time.Time, p plan.Plan) bool {
 	return p.Why == plan.SecretTaken && p.Wake.Equal(now.Add(plan.LookAgain)) ||
 		p.Held == plan.RolloutIncomplete && !p.Wake.Before(now.Add(plan.RolloutInterval))
