@@ -98,6 +98,7 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	}
 	if _, denied := errors.AsType[*desk.Denied](err); denied {
 		d.drop(ctx, rec)
+		d.discard(ctx, at, attempt)
 	}
 	if err != nil {
 		return desk.Issued{}, err // it may be the one all the same: what is left is for whoever asks again
@@ -105,14 +106,21 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
 }
 
-// discard deletes an object of which nobody was told. What it cannot delete waits for a place, and whoever asks again takes it over.
+// discard deletes an object of which nobody was told, so that it takes no place from those that have an answer. The reconciler
+// may write to it meanwhile. What cannot be deleted waits for a place, and whoever asks again takes it over.
 func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
-	var now v1alpha1.ApplicationToken
-	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
-		return
-	}
-	if err := d.Client.Delete(ctx, &now, client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion}); err == nil {
-		d.release(ctx, &now)
+	for range mostTries {
+		var now v1alpha1.ApplicationToken
+		if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
+			return
+		}
+		err := d.Client.Delete(ctx, &now, client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion})
+		if err == nil {
+			d.release(ctx, &now)
+		}
+		if !apierrors.IsConflict(err) {
+			return
+		}
 	}
 }
 
