@@ -66,7 +66,7 @@ func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
 // newest is the newest record of the world.
 func (w *world) newest() record.Record {
 	w.t.Helper()
-	r, err := record.NewKube(api, api, w.own).Get(w.ctx, w.theRecord())
+	r, err := w.store().Get(w.ctx, w.theRecord())
 	w.must(err)
 	return r
 }

@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,11 +29,10 @@ var (
 	ErrAmbiguous = errors.New("the record is of another credential")
 )
 
-// Fields by which records are listed, from the API server as from a cache.
+// Fields by which records are listed.
 const (
-	FieldOwnerNamespace = "spec.owner.namespace"
-	FieldOwnerName      = "spec.owner.name"
-	FieldFamily         = "spec.refresh.family"
+	FieldFamily = "spec.refresh.family" // from the API server as from a cache
+	IndexOwner  = "owner"               // from a cache alone, see OwnedBy
 )
 
 // Kube stores records as TokenRecords in one namespace.
@@ -169,12 +167,16 @@ func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	return r, nil
 }
 
-// OwnedBy selects the records of an owner. A cache finds objects by the first field and looks at each for the others: by its
-// namespace the owner of a login, a User, would be found among all logins, since Users have none.
-func OwnedBy(namespace, name string) client.MatchingFieldsSelector {
-	return client.MatchingFieldsSelector{Selector: fields.AndSelectors(
-		fields.OneTermEqualSelector(FieldOwnerName, name), fields.OneTermEqualSelector(FieldOwnerNamespace, namespace),
-	)}
+// OwnedBy selects the records of an owner in a cache that has IndexOwner. It is one field: by the namespace and the name apart a cache
+// would look at every record that has either, such as each login, as the owner of which has no namespace, or each token of one name.
+func OwnedBy(namespace, name string) client.MatchingFields {
+	return client.MatchingFields{IndexOwner: namespace + "/" + name}
+}
+
+// OwnerOf returns what IndexOwner finds a TokenRecord by.
+func OwnerOf(obj client.Object) []string {
+	owner := obj.(*v1alpha1.TokenRecord).Spec.Owner
+	return []string{owner.Namespace + "/" + owner.Name}
 }
 
 // Of lists the records of an owner, by its namespace and name alone, in no particular order.

@@ -248,11 +248,16 @@ func TestKubeSharesItsRecordsWithOthers(t *testing.T) {
 	}
 }
 
-// A cache looks at every object that the first field finds. By its namespace, which is empty, the owner of a login would be found among
-// the logins of all users: of 100,000, a pass took 200 ms.
-func TestOwnedBy_NameComesFirst(t *testing.T) {
-	r := record.OwnedBy("", "alice").Requirements()
-	if len(r) != 2 || r[0].Field != record.FieldOwnerName || r[0].Value != "alice" || r[1].Field != record.FieldOwnerNamespace || r[1].Value != "" {
-		t.Errorf("%+v", r)
+func TestOwnedBy_FindsOneOwnerByOneField(t *testing.T) {
+	all := map[string]string{} // what finds the records of whom
+	for _, namespace := range []string{"", "shop", "desk"} {
+		for _, name := range []string{"alice", "shop"} {
+			obj := &v1alpha1.TokenRecord{Spec: v1alpha1.TokenRecordSpec{Owner: v1alpha1.RecordOwner{Namespace: namespace, Name: name}}}
+			by, of := record.OwnedBy(namespace, name), record.OwnerOf(obj)
+			if len(by) != 1 || len(of) != 1 || by[record.IndexOwner] != of[0] || all[of[0]] != "" {
+				t.Errorf("%s of %q is found by %v, as %v, as is %q", name, namespace, by, of, all[of[0]])
+			}
+			all[of[0]] = name + " of " + namespace
+		}
 	}
 }
