@@ -59,7 +59,7 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w.must(err)
 	o := w.start(api, api)
 	w.must(o.lookAfter())
-	litter, err := record.NewKube(api, api, w.own).Add(w.ctx, func() record.Record {
+	litter, err := w.store().Add(w.ctx, func() record.Record {
 		r := w.newest()
 		tok, err := token.Mint(token.Application, k.Entropy)
 		w.must(err)
@@ -74,7 +74,7 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w.now = w.now.Add(2 * plan.LitterAge)
 	w.must(o.lookAfter())
 	w.must(w.arrivedAt(made.Secret, 0))
-	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, litter.Name()); !errors.Is(err, record.ErrGone) {
+	if _, err := w.store().Get(w.ctx, litter.Name()); !errors.Is(err, record.ErrGone) {
 		t.Errorf("[4] the litter: %v", err)
 	}
 	at := w.made(made.Token)

@@ -11,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/record"
 )
 
 // chapter is one event in the life of a token, and what must be true once the operator has settled.
@@ -65,7 +64,7 @@ func later(d time.Duration) func(*world) error {
 // moveOn uses the token in the Secret, and lets the quietPeriod of its predecessors pass.
 func moveOn(w *world) error {
 	w.now = w.now.Add(time.Hour)
-	return record.NewKube(api, api, w.own).Use(w.ctx, w.held().Digest().RecordName(), w.now, "10.1.2.3")
+	return w.store().Use(w.ctx, w.held().Digest().RecordName(), w.now, "10.1.2.3")
 }
 
 func deleteSecret(w *world) error {

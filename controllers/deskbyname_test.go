@@ -46,7 +46,7 @@ func TestConfirmOf_ReadsByNameAlone(t *testing.T) {
 	}
 	_, err = k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{Roles: new([]string{"second"})})
 	w.must(err)
-	store := record.NewKube(api, api, w.own)
+	store := w.store()
 	for i, tok := range held {
 		if r, err := store.Find(w.ctx, tok.Digest()); err != nil || !slices.Equal(r.Roles, []string{"second"}) {
 			t.Errorf("version %d has %v, %v", i+1, r.Roles, err)

@@ -100,6 +100,7 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	}
 	if _, denied := errors.AsType[*desk.Denied](err); denied {
 		d.drop(ctx, rec)
+		d.discard(ctx, at, attempt)
 	}
 	if err != nil {
 		return desk.Issued{}, err // the write may have landed all the same: a later attempt takes over what is left
@@ -107,15 +108,22 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
 }
 
-// discard deletes an object whose token no caller has received. An object that it cannot delete
-// waits for quota, and a later attempt takes it over.
+// discard deletes an object whose token no caller has received, so that it takes no quota from tokens
+// in use. The reconciler may write to it at the same time. An object that discard cannot delete waits
+// for quota, and a later attempt takes it over.
 func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
-	var now v1alpha1.ApplicationToken
-	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
-		return
-	}
-	if err := d.Client.Delete(ctx, &now, client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion}); err == nil {
-		d.release(ctx, &now)
+	for range mostTries {
+		var now v1alpha1.ApplicationToken
+		if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.Annotations[v1alpha1.AnnotationAttempt] != attempt {
+			return
+		}
+		err := d.Client.Delete(ctx, &now, client.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion})
+		if err == nil {
+			d.release(ctx, &now)
+		}
+		if !apierrors.IsConflict(err) {
+			return
+		}
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/desk"
-	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -35,7 +34,7 @@ func TestARotationGivesASuccessorAndLeavesThePredecessorItsOverlap(t *testing.T)
 	if !w.good(first.Secret) || second.Token.Rotations != 1 || second.Token.Predecessors != 1 || second.Token.ID != second.Secret.Digest().RecordName() {
 		t.Errorf("rotated: %+v", second.Token)
 	}
-	store := record.NewKube(api, api, w.own)
+	store := w.store()
 	before, err := store.Find(w.ctx, first.Secret.Digest())
 	w.must(err)
 	after, err := store.Find(w.ctx, second.Secret.Digest())
@@ -109,7 +108,7 @@ func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 			w.must(err)
 			lost, err := rotate(w, k, first.Secret)
 			w.must(err)
-			end, err := record.NewKube(api, api, w.own).Find(w.ctx, first.Secret.Digest())
+			end, err := w.store().Find(w.ctx, first.Secret.Digest())
 			w.must(err)
 			w.now = w.now.Add(time.Minute)
 			again, err := rotate(w, other, first.Secret)
@@ -118,7 +117,7 @@ func TestARepeatedRotationReplacesWhatNobodyHasUsed(t *testing.T) {
 			if w.good(lost.Secret) || !other.ended[lost.Secret.Digest()] || again.Token.Rotations != 1 {
 				t.Errorf("the lost one is still good: %+v", again.Token)
 			}
-			if now, err := record.NewKube(api, api, w.own).Find(w.ctx, first.Secret.Digest()); err != nil || !now.ExpiresAt.Equal(end.ExpiresAt) {
+			if now, err := w.store().Find(w.ctx, first.Secret.Digest()); err != nil || !now.ExpiresAt.Equal(end.ExpiresAt) {
 				t.Errorf("[5] the predecessor ends at %s, not at %s: %v", now.ExpiresAt, end.ExpiresAt, err)
 			}
 			k.inUse(again.Secret)
@@ -150,7 +149,7 @@ func TestACloneMayDoWhatItsSourceMay(t *testing.T) {
 	source := w.shop + ":indexer"
 	made, err := k.Clone(w.ctx, root, w.scope(), source, "copy", "")
 	w.must(err)
-	r, err := record.NewKube(api, api, w.own).Find(w.ctx, made.Secret.Digest())
+	r, err := w.store().Find(w.ctx, made.Secret.Digest())
 	w.must(err)
 	if made.Token.Declared || made.Token.Lifetime != 3*time.Hour || len(r.Roles) != 1 || r.Roles[0] != "primary" || !r.ExpiresAt.Equal(w.now.Add(3*time.Hour)) {
 		t.Errorf("the clone %+v has %v", made.Token, r.Roles)

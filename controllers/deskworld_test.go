@@ -15,6 +15,7 @@ import (
 	"github.com/apptoken/operator/controllers"
 	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/record/recordtest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -33,7 +34,7 @@ type counter struct {
 func (w *world) counter(c client.WithWatch) *counter {
 	k := &counter{ended: map[token.Digest]bool{}, used: map[token.Digest]bool{}, said: events.NewFakeRecorder(1 << 10)}
 	k.Desk = &controllers.Desk{
-		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(c, c, w.own), Quota: controllers.NewQuota(w.own), Namespace: w.own, Entropy: rand.Reader, Events: k.said,
+		Client: byIndexes(w.t, c), Live: c, Records: record.NewKube(recordtest.Direct(c), c, w.own), Quota: controllers.NewQuota(w.own), Namespace: w.own, Entropy: rand.Reader, Events: k.said,
 		Now:   func() time.Time { return w.now },
 		Ended: func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.ended[d] = true },
 		Used:  func(d token.Digest) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.used[d] },
@@ -98,7 +99,7 @@ func (w *world) state() string {
 
 // good reports whether verification would accept a token: it has a live record.
 func (w *world) good(tok token.Token) bool {
-	r, err := record.NewKube(api, api, w.own).Find(w.ctx, tok.Digest())
+	r, err := w.store().Find(w.ctx, tok.Digest())
 	return err == nil && !r.Suspended && !r.Over(w.now)
 }
 

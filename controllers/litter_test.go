@@ -50,7 +50,7 @@ func TestAttemptsThatFailLeaveNoLitter(t *testing.T) {
 	if n := w.recordsLeft(); n != 2 {
 		t.Errorf("%d records are left, not the one that pods hold and the one on its way", n)
 	}
-	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, held); err != nil {
+	if _, err := w.store().Get(w.ctx, held); err != nil {
 		t.Errorf("the version that pods hold: %v", err)
 	}
 
@@ -61,7 +61,7 @@ func TestAttemptsThatFailLeaveNoLitter(t *testing.T) {
 		t.Errorf("the Secret has held %d tokens since it was deleted, not 1", n)
 	}
 	later := w.theRecord()
-	r, err := record.NewKube(api, api, w.own).Get(w.ctx, later)
+	r, err := w.store().Get(w.ctx, later)
 	w.must(err)
 	if !r.IssuedAt.Equal(w.now) {
 		t.Errorf("the version counts its overlap from %s, not from its delivery at %s", r.IssuedAt, w.now)
@@ -78,7 +78,7 @@ func TestATokenThatWasRevokedOnItsWayIsNotDelivered(t *testing.T) {
 	if err := o.pass(); err == nil {
 		t.Fatal("a pass that could not write the Secret says that all is well")
 	}
-	store := record.NewKube(api, api, w.own)
+	store := w.store()
 	first, err := store.Get(w.ctx, w.theRecord())
 	w.must(err)
 	w.must(store.Retire(w.ctx, first))
@@ -113,7 +113,7 @@ func TestASweepLeavesTheRecordOfATokenWhoseNewNameIsTaken(t *testing.T) {
 
 	w.now = w.now.Add(2 * plan.LitterAge)
 	w.must(w.start(api, api).settle())
-	if _, err := record.NewKube(api, api, w.own).Get(w.ctx, ours); err != nil {
+	if _, err := w.store().Get(w.ctx, ours); err != nil {
 		t.Errorf("the record that its Secret names: %v", err)
 	}
 	if n := w.recordsLeft(); n != 2 {

@@ -74,7 +74,7 @@ func TestASessionThatIsUsedElsewhereIsNotSwept(t *testing.T) {
 	w.now = w.now.Add(29 * time.Minute)
 	// The replica that collects garbage has the state before another replica recorded the use.
 	stale := w.freeze(api)
-	w.must(record.NewKube(api, api, w.own).Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
+	w.must(w.store().Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
 	w.now = w.now.Add(2 * time.Minute)
 	if again := w.watchOver(stale, api).sweep(rec.Name()); !w.hasRecord(rec.Name()) || again != 29*time.Minute {
 		t.Errorf("it is there: %t, and looked at again after %s", w.hasRecord(rec.Name()), again)
@@ -88,7 +88,7 @@ func TestASessionThatIsUsedAtTheLastMomentIsNotSwept(t *testing.T) {
 	w.now = w.now.Add(31 * time.Minute)
 	c := interceptor.NewClient(api, interceptor.Funcs{
 		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
-			w.must(record.NewKube(api, api, w.own).Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
+			w.must(w.store().Use(w.ctx, rec.Name(), w.now, "192.0.2.1"))
 			return c.Delete(ctx, obj, o...)
 		},
 	})

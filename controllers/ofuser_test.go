@@ -67,7 +67,7 @@ func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
 // newest returns the newest record of the fixture.
 func (w *world) newest() record.Record {
 	w.t.Helper()
-	r, err := record.NewKube(api, api, w.own).Get(w.ctx, w.theRecord())
+	r, err := w.store().Get(w.ctx, w.theRecord())
 	w.must(err)
 	return r
 }

@@ -35,7 +35,7 @@ func TestSweep_KeepsToItsPace(t *testing.T) {
 	const records, allowed = 6, 2
 	for name, doom := range map[string]func(w *world) func(context.Context) error{
 		"of tokens whose owners are gone": func(w *world) func(context.Context) error {
-			store := record.NewKube(api, api, w.own)
+			store := w.store()
 			for range records {
 				tok, err := token.Mint(token.Application, rand.Reader)
 				w.must(err)

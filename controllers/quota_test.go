@@ -1,15 +1,19 @@
 package controllers_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
@@ -239,6 +243,44 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 	w.leads()
 	if n := w.valid(made); n != 6 {
 		t.Errorf("%d are valid where the limit was raised to six", n)
+	}
+}
+
+// An attempt that is withheld before its answer leaves no object, even if the leader writes to it at
+// the same time. The object would take quota from a token in use.
+func TestQuota_WithheldAttemptLeavesNoObject(t *testing.T) {
+	w := newWorld(t)
+	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
+	leader := w.start(api, api)
+	made, _ := w.inParallel(1, []*counter{w.counter(api)})
+	w.observe(leader)
+	writes := 0
+	raced := interceptor.NewClient(api, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			if _, ok := obj.(*v1alpha1.TokenRecord); ok { // the reconciler comes between the object and its record
+				w.observe(leader)
+				w.must(leader.lookAfter())
+			}
+			return c.Create(ctx, obj, o...)
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			if at, ok := obj.(*v1alpha1.ApplicationToken); ok && writes < 3 {
+				writes++
+				now := at.DeepCopy()
+				now.Labels = map[string]string{"write": strconv.Itoa(writes)}
+				w.must(api.Patch(ctx, now, client.MergeFrom(at)))
+			}
+			return c.Delete(ctx, obj, o...)
+		},
+	})
+	_, err := w.counter(raced).Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Name = "late" }))
+	if no, ok := errors.AsType[*desk.Refused](err); !ok || !no.Full || writes == 0 {
+		t.Fatalf("%v, after %d writes of others", err, writes)
+	}
+	var list v1alpha1.ApplicationTokenList
+	w.must(api.List(w.ctx, &list, client.InNamespace(w.own)))
+	if len(list.Items) != 1 || w.valid(made) != 1 {
+		t.Errorf("%d objects, %d of them valid, where one was answered", len(list.Items), w.valid(made))
 	}
 }
 

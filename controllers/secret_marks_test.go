@@ -360,7 +360,7 @@ func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
 			tok, err := token.Mint(token.Application, rand.Reader)
 			w.must(err)
 			r := w.newest()
-			orphan, err := record.NewKube(api, api, w.own).Add(w.ctx, record.Record{
+			orphan, err := w.store().Add(w.ctx, record.Record{
 				Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
 			})
 			w.must(err)

@@ -17,7 +17,7 @@ import (
 // recordOf reads the record of a token.
 func (w *world) recordOf(tok token.Token) record.Record {
 	w.t.Helper()
-	r, err := record.NewKube(api, api, w.own).Find(w.ctx, tok.Digest())
+	r, err := w.store().Find(w.ctx, tok.Digest())
 	w.must(err)
 	return r
 }

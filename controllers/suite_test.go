@@ -27,6 +27,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/record/recordtest"
 	"github.com/apptoken/operator/internal/render"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/test/cluster"
@@ -164,8 +165,11 @@ type operator struct {
 	records *controllers.TokenRecords
 }
 
+// store is the records of the world, as the API server has them.
+func (w *world) store() *record.Kube { return record.NewKube(recordtest.Direct(api), api, w.own) }
+
 func (w *world) start(c client.Client, live client.Reader) *operator {
-	store := record.NewKube(c, live, w.own)
+	store := record.NewKube(recordtest.Direct(c), live, w.own)
 	count := func(name string, by ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, by)
 	}

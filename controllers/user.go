@@ -195,9 +195,8 @@ func cachedPassword(ctx context.Context, passwords client.Reader, namespace, nam
 // cannot be parsed, which makes no credential valid.
 func recordsOfUser(ctx context.Context, from client.Reader, namespace, name string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := from.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{
-		record.FieldOwnerNamespace: "", record.FieldOwnerName: name, // a User has no namespace
-	}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err := from.List(ctx, &list, client.InNamespace(namespace), record.OwnedBy("", name), // a User has no namespace
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the logins of User %s: %w", name, err)
 	}

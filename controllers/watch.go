@@ -50,7 +50,7 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{at, IndexClient, func(o client.Object) []string { return some(clientOf(o.(*v1alpha1.ApplicationToken))) }},
 		{at, IndexSource, func(o client.Object) []string { return some(sourceOf(o.(*v1alpha1.ApplicationToken))) }},
 		{at, IndexUser, func(o client.Object) []string { return some(userOf(o.(*v1alpha1.ApplicationToken))) }},
-		{rec, record.FieldOwnerName, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Name} }},
+		{rec, record.IndexOwner, record.OwnerOf},
 		{rec, record.FieldFamily, func(o client.Object) []string {
 			if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
 				return []string{string(refresh.Family)}
@@ -60,7 +60,6 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		{user, IndexUsername, func(o client.Object) []string { return []string{usernameOf(o.(*v1alpha1.User))} }},
 		{user, IndexPassword, func(o client.Object) []string { return passwordOf(o.(*v1alpha1.User)) }},
 		{user, IndexAccount, func(o client.Object) []string { return clientsOf(o.(*v1alpha1.User)) }},
-		{rec, record.FieldOwnerNamespace, func(o client.Object) []string { return []string{o.(*v1alpha1.TokenRecord).Spec.Owner.Namespace} }},
 	} {
 		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {
 			return fmt.Errorf("index %s: %w", x.name, err)

@@ -30,11 +30,10 @@ var (
 	ErrAmbiguous = errors.New("the record is of another credential")
 )
 
-// Fields by which records are listed, from the API server as well as from a cache.
+// Fields by which records are listed.
 const (
-	FieldOwnerNamespace = "spec.owner.namespace"
-	FieldOwnerName      = "spec.owner.name"
-	FieldFamily         = "spec.refresh.family"
+	FieldFamily = "spec.refresh.family" // from the API server as from a cache
+	IndexOwner  = "owner"               // from a cache alone, see OwnedBy
 )
 
 // Kube stores records as TokenRecords in one namespace.
@@ -175,14 +174,25 @@ func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	return r, nil
 }
 
+// OwnedBy selects the records of an owner in a cache that has IndexOwner. The owner is one field of the
+// index: with a field each for namespace and name, a cache would look at every record that has one of
+// them. Logins have no namespace, and many tokens have the same name.
+func OwnedBy(namespace, name string) client.MatchingFields {
+	return client.MatchingFields{IndexOwner: namespace + "/" + name}
+}
+
+// OwnerOf returns the value by which IndexOwner finds a TokenRecord.
+func OwnerOf(obj client.Object) []string {
+	owner := obj.(*v1alpha1.TokenRecord).Spec.Owner
+	return []string{owner.Namespace + "/" + owner.Name}
+}
+
 // Of lists the records of an owner, in no particular order. It matches kind, namespace and name,
 // and ignores the UID.
 func (k *Kube) Of(ctx context.Context, owner Owner) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
-		FieldOwnerNamespace: owner.Namespace,
-		FieldOwnerName:      owner.Name,
-	}, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+		client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
 	}
@@ -216,10 +226,8 @@ func IsName(name string) bool { return recordName.MatchString(name) }
 // by looking at every record.
 func (k *Kube) ConfirmOf(ctx context.Context, owner Owner, named ...string) ([]Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), client.MatchingFields{
-		FieldOwnerNamespace: owner.Namespace,
-		FieldOwnerName:      owner.Name,
-	}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
 	}

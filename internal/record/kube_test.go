@@ -249,3 +249,17 @@ func TestKubeSharesItsRecordsWithOthers(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnedBy_FindsOneOwnerByOneField(t *testing.T) {
+	all := map[string]string{} // what finds the records of whom
+	for _, namespace := range []string{"", "shop", "desk"} {
+		for _, name := range []string{"alice", "shop"} {
+			obj := &v1alpha1.TokenRecord{Spec: v1alpha1.TokenRecordSpec{Owner: v1alpha1.RecordOwner{Namespace: namespace, Name: name}}}
+			by, of := record.OwnedBy(namespace, name), record.OwnerOf(obj)
+			if len(by) != 1 || len(of) != 1 || by[record.IndexOwner] != of[0] || all[of[0]] != "" {
+				t.Errorf("%s of %q is found by %v, as %v, as is %q", name, namespace, by, of, all[of[0]])
+			}
+			all[of[0]] = name + " of " + namespace
+		}
+	}
+}

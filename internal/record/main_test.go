@@ -23,6 +23,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/record/recordtest"
 	"github.com/apptoken/operator/test/cluster"
 )
 
@@ -77,7 +78,7 @@ func namespace(t *testing.T) string {
 
 // stores are the ways in which the operator uses Kube: each returns a client for a namespace.
 var stores = map[string]func(t *testing.T, namespace string) client.Client{
-	"over the API server": func(*testing.T, string) client.Client { return api },
+	"over the API server": func(*testing.T, string) client.Client { return recordtest.Direct(api) },
 	"over a cache that waits for our own writes": func(t *testing.T, namespace string) client.Client {
 		c := cached(t, namespace, nil)
 		cc, err := client.New(admin, client.Options{Scheme: scheme, Mapper: mapper, Cache: &client.CacheOptions{
@@ -106,14 +107,7 @@ func cachedOver(t *testing.T, way *http.Client, namespace string, prepare func(c
 		},
 	})
 	must(t, err)
-	for field, of := range map[string]func(record v1alpha1.RecordOwner) string{
-		record.FieldOwnerNamespace: func(o v1alpha1.RecordOwner) string { return o.Namespace },
-		record.FieldOwnerName:      func(o v1alpha1.RecordOwner) string { return o.Name },
-	} {
-		must(t, c.IndexField(t.Context(), &v1alpha1.TokenRecord{}, field, func(o client.Object) []string {
-			return []string{of(o.(*v1alpha1.TokenRecord).Spec.Owner)}
-		}))
-	}
+	must(t, c.IndexField(t.Context(), &v1alpha1.TokenRecord{}, record.IndexOwner, record.OwnerOf))
 	must(t, c.IndexField(t.Context(), &v1alpha1.TokenRecord{}, record.FieldFamily, func(o client.Object) []string {
 		if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
 			return []string{string(refresh.Family)}

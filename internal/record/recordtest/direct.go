@@ -1,0 +1,30 @@
+package recordtest
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/internal/record"
+)
+
+// Direct returns a client that finds the records of an owner by a list from the API server, where the operator has a cache
+// with record.IndexOwner.
+func Direct(c client.Client) client.Client { return direct{c} }
+
+type direct struct{ client.Client }
+
+// List implements client.Reader.
+func (d direct) List(ctx context.Context, list client.ObjectList, o ...client.ListOption) error {
+	var options client.ListOptions
+	options.ApplyOptions(o)
+	if options.FieldSelector != nil {
+		if owner, by := options.FieldSelector.RequiresExactMatch(record.IndexOwner); by {
+			namespace, name, _ := strings.Cut(owner, "/")
+			options.FieldSelector = fields.SelectorFromSet(fields.Set{"spec.owner.namespace": namespace, "spec.owner.name": name})
+		}
+	}
+	return d.Client.List(ctx, list, &options)
+}
