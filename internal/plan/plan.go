@@ -185,6 +185,7 @@ func (o Observed) predecessors() []Version {
 // Action is one thing to do.
 type Action int
 
+// The actions.
 const (
 	Nothing   Action = iota
 	Issue            // mint a version, record it, write it to the Secret; its predecessor is Plan.Version
