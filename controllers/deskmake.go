@@ -108,9 +108,9 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
 }
 
-// discard deletes an object whose token no caller has received, so that it takes no quota from tokens
-// in use. The reconciler may write to it at the same time. An object that discard cannot delete waits
-// for quota, and a later attempt takes it over.
+// discard deletes an object whose token no caller has received, so that it takes no quota from
+// tokens in use. The reconciler may write to it at the same time. An object that discard cannot
+// delete waits for quota, and a later attempt takes it over.
 func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
 	for range mostTries {
 		var now v1alpha1.ApplicationToken

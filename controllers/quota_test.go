@@ -246,8 +246,8 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 	}
 }
 
-// An attempt that is withheld before its answer leaves no object, even if the leader writes to it at
-// the same time. The object would take quota from a token in use.
+// An attempt that is withheld before its answer leaves no object, even if the leader writes to it
+// at the same time. The object would take quota from a token in use.
 func TestQuota_WithheldAttemptLeavesNoObject(t *testing.T) {
 	w := newWorld(t)
 	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})

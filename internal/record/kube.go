@@ -174,9 +174,9 @@ func (k *Kube) Find(ctx context.Context, d token.Digest) (Record, error) {
 	return r, nil
 }
 
-// OwnedBy selects the records of an owner in a cache that has IndexOwner. The owner is one field of the
-// index: with a field each for namespace and name, a cache would look at every record that has one of
-// them. Logins have no namespace, and many tokens have the same name.
+// OwnedBy selects the records of an owner in a cache that has IndexOwner. With a field each for
+// namespace and name, a cache would check every record that matches the first of them: the owner of
+// a login has no namespace, and many tokens have the same name.
 func OwnedBy(namespace, name string) client.MatchingFields {
 	return client.MatchingFields{IndexOwner: namespace + "/" + name}
 }

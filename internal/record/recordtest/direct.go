@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// Direct returns a client that finds the records of an owner by a list from the API server, where the operator has a cache
-// with record.IndexOwner.
+// Direct returns a client that finds the records of an owner without a cache: it translates
+// record.IndexOwner to fields that the API server can select by.
 func Direct(c client.Client) client.Client { return direct{c} }
 
 type direct struct{ client.Client }
