@@ -167,10 +167,11 @@ const (
 	// ReasonSuccessorUnused reports that no successor of a predecessor has been used: its consumers
 	// may not have moved on.
 	ReasonSuccessorUnused = "SuccessorUnused"
-	// ReasonMinOverlap reports that a rotation waits until a predecessor has had its minOverlap.
+	// ReasonMinOverlap reports that a rotation waits until a minOverlap has passed: that of a
+	// predecessor, or since the last rotation by a holder of the token.
 	ReasonMinOverlap = "MinOverlap"
-	// ReasonPredecessorsKept reports that a rotation waits until one of three predecessors has gone
-	// by itself.
+	// ReasonPredecessorsKept reports that a rotation waits until a predecessor has gone by itself:
+	// one of three, or one of two where a holder of the token asks for the rotation.
 	ReasonPredecessorsKept = "PredecessorsKept"
 	// ReasonRolloutIncomplete reports that a rotation waits until a restart target runs with the
 	// current version.

@@ -18,7 +18,7 @@ type Line struct {
 	Verdict  string     `json:"verdict,omitempty"`  // why it was refused
 	Reason   string     `json:"reason,omitempty"`   // the same in words, which may change
 	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, where it can be told
-	Peer     netip.Addr `json:"peer,omitzero"`      // address of the connection, where the caller's is unknown
+	Peer     netip.Addr `json:"peer,omitzero"`      // where Source is unknown: address that asks, of the connection or, at NotTold, as a trusted proxy names it
 	// SourceUnknown is why the address of the caller is unknown.
 	SourceUnknown string `json:"sourceUnknown,omitempty"`
 	Token         string `json:"token,omitempty"` // id of the record

@@ -18,8 +18,8 @@ const (
 	permissionIntrospectAll = "sec.escalate.introspect"
 )
 
-// maxForm is how many bytes a form may have: a token, a hint, a client's name and secret. It holds the longest token that is in
-// the headers of a request, so that a resource server learns of that, too, that it is not active.
+// maxForm is how many bytes a form may have: a token, a hint, a client's name and secret. It holds a token about as long
+// as the headers of a request may be, so that a resource server learns of such a token, too, that it is not active.
 const maxForm = maxCheck
 
 // form reads the parameters of a request by RFC 6749: each at most once, in the body, and nowhere else.
