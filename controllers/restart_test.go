@@ -111,9 +111,12 @@ func TestRestart_FirstVersionSparesNoPodThatMayHoldAnotherToken(t *testing.T) {
 		"the Secret was there before":          {func(f *controllers.FirstStart) { f.Adopted = true }, false},
 		"the Secret is older than the version": {func(f *controllers.FirstStart) { f.Recorded, f.Delivered = stored.Add(time.Second), false }, false},
 		"it came just after an older Secret":   {func(f *controllers.FirstStart) { f.Made, f.Adopted = stored.Add(time.Second), true }, false},
-		"it came long after an older Secret": {func(f *controllers.FirstStart) {
+		"it came before a late write into an older Secret": {func(f *controllers.FirstStart) {
 			f.Recorded, f.Made, f.Delivered = stored.Add(time.Second), stored.Add(time.Minute), false
-		}, true},
+		}, false},
+		"it came before a late write into an offered Secret": {func(f *controllers.FirstStart) {
+			f.Made, f.Adopted = stored.Add(time.Minute), true
+		}, false},
 		"it came after the Secret": {func(f *controllers.FirstStart) { f.Made, f.Ready = stored.Add(time.Second), 1 }, true},
 	} {
 		f := controllers.FirstStart{Stored: stored, Recorded: stored, Made: stored.Add(-time.Second), Delivered: true}
