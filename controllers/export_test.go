@@ -75,3 +75,10 @@ func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
 
 // Wait returns when the next record may be deleted.
 func (p *SweepPace) Wait(ctx context.Context) error { return p.wait(ctx) }
+
+// AbsentTargets returns how many restart targets of a token are remembered as missing.
+func (r *ApplicationTokens) AbsentTargets(at *v1alpha1.ApplicationToken) int {
+	r.restarts.mu.Lock()
+	defer r.restarts.mu.Unlock()
+	return len(r.restarts.absent[at.UID].targets)
+}

@@ -75,7 +75,9 @@ func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.Applica
 		err = r.mark(ctx, w, key, s.Current.Record)
 	}
 	if apierrors.IsNotFound(err) {
-		r.restarts.noteAbsent(at, target, s.Current.Record)
+		if s.Current.Number == 1 { // only a first version spares a workload
+			r.restarts.noteAbsent(at, target, s.Current.Record)
+		}
 		return problem{
 			v1alpha1.ReasonRestartTargetMissing,
 			fmt.Sprintf("there is no %s %q in namespace %s; create it, or take it out of spec.restart", target.Kind, target.Name, at.Namespace),
