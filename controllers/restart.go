@@ -22,8 +22,7 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 		at.Status.Restarted = ""
 		return time.Time{}
 	}
-	done := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted)
-	if s.Current == nil || at.Status.Restarted == s.Current.Record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation {
+	if s.Current == nil || isRestarted(at, s.Current.Record) {
 		return time.Time{}
 	}
 	if until, waits := r.restarts.waitsUntil(now, at, s.Current.Record); waits {
@@ -52,6 +51,12 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	r.restarts.forget(at)
 	at.Status.Restarted = s.Current.Record
 	return time.Time{}
+}
+
+// isRestarted reports whether every restart target that the spec names now was restarted for a record.
+func isRestarted(at *v1alpha1.ApplicationToken, record string) bool {
+	done := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted)
+	return at.Status.Restarted == record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation
 }
 
 // problem is why a restart target does not get to the current version. The zero value: it does.

@@ -29,8 +29,9 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 		if apierrors.IsNotFound(err) {
 			continue
 		}
-		// Another tool may have taken the mark off since, and replaced the pods once more.
-		restarted := at.Status.Restarted == recordName || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
+		// Another tool may have taken the mark off since, and replaced the pods once more. A target that an edit has added was not
+		// restarted yet.
+		restarted := isRestarted(at, recordName) || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
 		if err != nil || !restarted || !isRolledOut(w.object) {
 			return string(target.Kind) + " " + string(target.Name)
 		}

@@ -107,6 +107,46 @@ func TestRotate_WaitsForRolloutOfConsumer(t *testing.T) {
 	}
 }
 
+// Threats row 22.
+func TestRotate_WaitsForConsumerThatSpecAdds(t *testing.T) {
+	w := newWorld(t)
+	w.makeDeployment(nil)
+	w.declareRestarting(deployment)
+	o := w.start(api, api)
+	w.must(o.settle())
+	added := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "added"},
+		Spec:       appsv1.DeploymentSpec{Selector: consumerSelector, Template: consumerPod(nil)},
+	}
+	w.must(api.Create(w.ctx, added))
+	rolledOut := func(name string) {
+		t.Helper()
+		var d appsv1.Deployment
+		w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.shop, Name: name}, &d))
+		d.Status.ObservedGeneration, d.Status.UpdatedReplicas, d.Status.Replicas = d.Generation, 1, 1
+		w.must(api.Status().Update(w.ctx, &d))
+	}
+	rolledOut("added")
+	w.must(trigger("2")(w))
+	w.must(o.settle())
+	rolledOut("reader")
+	w.now = w.now.Add(10 * time.Minute)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Restart = append(at.Spec.Restart, v1alpha1.RestartTarget{Kind: v1alpha1.RestartDeployment, Name: "added"})
+		at.Spec.Rotation.Trigger = "3"
+	}))
+	w.must(o.settle())
+	if r := w.newest(); r.Version != 2 {
+		t.Errorf("version %d follows while the pods of a target hold the first", r.Version)
+	}
+	rolledOut("added")
+	w.now = w.now.Add(time.Minute)
+	w.must(o.settle())
+	if r := w.newest(); r.Version != 3 {
+		t.Errorf("then it is version %d", r.Version)
+	}
+}
+
 func TestRotate_WaitsForNoMissingConsumer(t *testing.T) {
 	w := newWorld(t)
 	w.must(w.declare())
