@@ -37,6 +37,7 @@ type ApplicationTokens struct {
 
 	refusals    refusals
 	restarts    restartRetries
+	rollouts    rolloutLooks
 	undelivered undelivered
 	offered     tokenMemory // what Secrets hold that their owners offer
 }
@@ -85,7 +86,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		p := plan.ForToken(now, w.Desired, s.Observed)
 		if !looked && rolloutsMatter(p, s.Observed) {
 			looked = true
-			s.Rollout = r.incompleteRollout(ctx, at, s.Current.Record)
+			r.lookAtRollouts(ctx, now, at, &s)
 			p = plan.ForToken(now, w.Desired, s.Observed)
 		}
 		r.Metrics.decided(p)

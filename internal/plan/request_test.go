@@ -81,6 +81,10 @@ func TestRotate_WaitsForRollout(t *testing.T) {
 		"soon, and then less often": {
 			at: noon.Add(time.Minute), twist: both(waits, func(s *scene) { s.want.Retire.Min = 0 }), want: looks(time.Minute),
 		},
+		"and no sooner when it is woken in between": {
+			at:    noon.Add(time.Hour + 5*time.Minute),
+			twist: both(waits, func(s *scene) { s.have.RolloutSeenAt = noon.Add(time.Hour) }), want: looks(time.Hour),
+		},
 		"not once the expiry is near": {
 			at: noon.Add(time.Hour), twist: both(waits, live(90*time.Minute)),
 			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: noon.Add(150 * time.Minute)},
