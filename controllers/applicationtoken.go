@@ -33,7 +33,9 @@ type ApplicationTokens struct {
 	Metrics *Metrics
 	Quota   *Quota
 
-	usesKnownFrom time.Time // see plan.Observed
+	LastOutage func() time.Time // when the API server last did not answer this replica; nil: never
+
+	began time.Time // the term of leadership
 
 	refusals    refusals
 	restarts    restartRetries
@@ -74,7 +76,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 // converge plans and acts until the planner has nothing more to do. It returns the last plan, and what there is then.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
-	s.UsesKnownFrom = r.usesKnownFrom
+	s.UsesKnownFrom = usesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
 		w, err = r.evaluate(ctx, at, around, w, s)
 	}

@@ -118,7 +118,7 @@ func (l *tokenLocks) of(request reconcile.Request) *sync.Mutex {
 // whoever waits for a first one, has a queue and workers of its own, and neither waits for the other. Every token is in
 // the first queue, which remembers when to look again; a pass of the second one is over when it is over.
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	r.usesKnownFrom = r.Now().Add(useDelay)
+	r.began = r.Now()
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	locks := newTokenLocks()

@@ -160,7 +160,7 @@ type Observed struct {
 	// RolloutSeenAt is when Rollout was looked at. Zero: at the instant of the plan.
 	RolloutSeenAt time.Time
 	// UsesKnownFrom is when the records have the uses that replicas noted while the API server was
-	// away. Zero: they have.
+	// away: some time after the last outage. Zero: they have.
 	UsesKnownFrom time.Time
 }
 
