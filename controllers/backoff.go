@@ -35,8 +35,8 @@ type restartRetries struct {
 	absent map[types.UID]absentTargets
 }
 
-// absentTargets are the restart targets that were not there while record was current. A target that the spec does not name any
-// more is none of them, so that they stay as few as the spec allows.
+// absentTargets are the restart targets that were not there while record was current. A target that
+// the spec does not name any more is none of them, so that they stay as few as the spec allows.
 type absentTargets struct {
 	record  string
 	targets []v1alpha1.RestartTarget

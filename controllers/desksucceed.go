@@ -127,8 +127,8 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	return turn{}, d.makeRoom(ctx, t.subject())
 }
 
-// makeRoom deletes the record of a predecessor, unless it has changed since it was read: a use that was written meanwhile keeps
-// it. It returns errMoved where there is to be decided again.
+// makeRoom deletes the record of a predecessor, unless it has changed since it was read: a use that
+// was written meanwhile keeps it. It returns errMoved where there is to be decided again.
 func (d *Desk) makeRoom(ctx context.Context, r record.Record) error {
 	err := d.Records.Retire(ctx, r)
 	if errors.Is(err, record.ErrStale) {
@@ -141,7 +141,8 @@ func (d *Desk) makeRoom(ctx context.Context, r record.Record) error {
 	return errMoved
 }
 
-// errMoved says that another version has taken over since the object was read, or that a predecessor has gone or changed.
+// errMoved says that another version has taken over since the object was read, or that a
+// predecessor has gone or changed.
 var errMoved = errors.New("another version has taken over, or a predecessor has changed")
 
 // moved reads an object anew whose current version is gone.

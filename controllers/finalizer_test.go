@@ -112,7 +112,7 @@ func TestDeletion_ForgetsTokenWithoutFinalizer(t *testing.T) {
 			if o.tokens.KeepsToken(at) {
 				t.Error("the plaintext of a token that went is kept")
 			}
-			_ = w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil })
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
 		})
 	}
 }

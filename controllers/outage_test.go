@@ -40,8 +40,9 @@ func TestRetire_UnusedCountsAfterAnOutage(t *testing.T) {
 	expect("once uses are written", 1)
 }
 
-// threePredecessors makes a token at the counter with as many predecessors as are kept, of which those that are not used any more
-// may go: the successor of each is in use, and they were quiet for longer than quietPeriod.
+// threePredecessors makes a token of the management API with as many predecessors as are kept, of which
+// those that are not used any more may go: the successor of each is in use, and they were quiet for
+// longer than quietPeriod.
 func (w *world) threePredecessors(k *counter) {
 	w.t.Helper()
 	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))

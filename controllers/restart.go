@@ -53,7 +53,8 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	return time.Time{}
 }
 
-// isRestarted reports whether every restart target that the spec names now was restarted for a record.
+// isRestarted reports whether every restart target that the spec names now was restarted for a
+// record.
 func isRestarted(at *v1alpha1.ApplicationToken, record string) bool {
 	done := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted)
 	return at.Status.Restarted == record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation

@@ -81,8 +81,8 @@ const applyTime = 5 * time.Second
 
 // startedWithFirst reports whether the pods of a workload have started with the current version, which is the first: the workload
 // was made after the Secret; or just before, and no container that reads the Secret starts without it. A Secret that was there
-// before the version may have been read with other content, however late: the write of the version into it may have failed for
-// a while.
+// before the version may have been read with other content, however late: the write of the version
+// into it may have failed for a while.
 func startedWithFirst(at *v1alpha1.ApplicationToken, s seen, w workload) bool {
 	secret := s.holder()
 	if secret == nil || len(s.Others) > 0 {

@@ -21,8 +21,9 @@ func rolloutsMatter(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
-// rolloutLooks remembers what the last look at the rollouts of each token has found, so that a pass that something else brings
-// about reads no workloads. The zero value is empty and ready; what a crash loses is looked at once more.
+// rolloutLooks remembers what the last look at the rollouts of each token has found, so that a pass
+// that something else brings about reads no workloads. The zero value is empty and ready; what a
+// crash loses is looked at once more.
 type rolloutLooks struct {
 	mu sync.Mutex
 	of map[types.UID]rolloutLook
@@ -56,8 +57,9 @@ func (m *rolloutLooks) forget(at *v1alpha1.ApplicationToken) {
 	delete(m.of, at.UID)
 }
 
-// lookAtRollouts notes in s which rollout is not complete. It looks at the workloads only when the planner wants another look, or
-// the spec or the current version is another one than at the last look.
+// lookAtRollouts notes in s which rollout is not complete. It looks at the workloads only when the
+// planner wants another look, or the spec or the current version is another one than at the last
+// look.
 func (r *ApplicationTokens) lookAtRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s *seen) {
 	if len(at.Spec.Restart) == 0 {
 		return
@@ -81,8 +83,8 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 		if apierrors.IsNotFound(err) {
 			continue
 		}
-		// Another tool may have taken the mark off since, and replaced the pods once more. A target that an edit has added was not
-		// restarted yet.
+		// Another tool may have taken the mark off since, and replaced the pods once more. A target
+		// that an edit has added was not restarted yet.
 		restarted := isRestarted(at, recordName) || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
 		if err != nil || !restarted || !isRolledOut(w.object) {
 			return string(target.Kind) + " " + string(target.Name)

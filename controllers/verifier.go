@@ -144,12 +144,13 @@ func last(obj any) any {
 const writeEvery = time.Second
 
 // useDelay is how long after an outage of the API server replicas write the uses that they noted
-// meanwhile. For so long after one, and after the begin of a term, no predecessor is taken for unused.
+// meanwhile. For so long after one, and after the begin of a term, no predecessor is taken for
+// unused.
 const useDelay = 10 * time.Second
 
-// usesKnownFrom returns from when on the records have the uses that replicas noted while the API server was away: useDelay after
-// the begin of a term, before which another replica may have seen an outage, and after the last outage that this replica saw. Zero:
-// they have.
+// usesKnownFrom returns from when on the records have the uses that replicas noted while the API
+// server was away: useDelay after the begin of a term, before which another replica may have seen
+// an outage, and after the last outage that this replica saw. Zero: they have.
 func usesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
 	last := began
 	if lastOutage != nil {

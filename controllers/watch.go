@@ -159,8 +159,9 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 		}))
 }
 
-// forgetDeleted returns a handler that forgets each token that is gone, such as one that went before a pass because its finalizer
-// was taken off. It waits for a pass that may still keep something. The watch has this handler alone, so that no other event waits.
+// forgetDeleted returns a handler that forgets each token that is gone, such as one that went
+// before a pass because its finalizer was taken off. It waits for a pass that may still keep
+// something. The watch has this handler alone, so that no other event waits.
 func (r *ApplicationTokens) forgetDeleted(locks *tokenLocks) handler.EventHandler {
 	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
 		at, ok := e.Object.(*v1alpha1.ApplicationToken)
