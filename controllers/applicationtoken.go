@@ -33,10 +33,13 @@ type ApplicationTokens struct {
 	Metrics *Metrics
 	Quota   *Quota
 
-	usesKnownFrom time.Time // see plan.Observed
+	LastOutage func() time.Time // when the API server last did not answer this replica; nil: never
+
+	began time.Time // the term of leadership
 
 	refusals    refusals
 	restarts    restartRetries
+	rollouts    rolloutLooks
 	undelivered undelivered
 	offered     tokenMemory // what Secrets hold that their owners offer
 }
@@ -73,7 +76,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 // converge plans and acts until the planner has nothing more to do. It returns the last plan, and what there is then.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
-	s.UsesKnownFrom = r.usesKnownFrom
+	s.UsesKnownFrom = usesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
 		w, err = r.evaluate(ctx, at, around, w, s)
 	}
@@ -85,7 +88,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		p := plan.ForToken(now, w.Desired, s.Observed)
 		if !looked && rolloutsMatter(p, s.Observed) {
 			looked = true
-			s.Rollout = r.incompleteRollout(ctx, at, s.Current.Record)
+			r.lookAtRollouts(ctx, now, at, &s)
 			p = plan.ForToken(now, w.Desired, s.Observed)
 		}
 		r.Metrics.decided(p)

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,14 @@ func retryDelay(failures int) time.Duration {
 type restartRetries struct {
 	mu     sync.Mutex
 	of     map[types.UID]restartRetry
-	absent map[types.UID]map[v1alpha1.RestartTarget]string // the version that was current when a target was not there
+	absent map[types.UID]absentTargets
+}
+
+// absentTargets are the restart targets that were not there while record was current. A target that
+// the spec does not name any more is none of them, so that they stay as few as the spec allows.
+type absentTargets struct {
+	record  string
+	targets []v1alpha1.RestartTarget
 }
 
 // noteAbsent notes that a target is not there while record is current. Once it is made, its pods start with that version.
@@ -39,19 +47,24 @@ func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alph
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.absent == nil {
-		m.absent = map[types.UID]map[v1alpha1.RestartTarget]string{}
+		m.absent = map[types.UID]absentTargets{}
 	}
-	if m.absent[at.UID] == nil {
-		m.absent[at.UID] = map[v1alpha1.RestartTarget]string{}
+	noted := absentTargets{record: record}
+	if was := m.absent[at.UID]; was.record == record {
+		noted.targets = slices.DeleteFunc(was.targets, func(t v1alpha1.RestartTarget) bool {
+			return t == target || !slices.Contains(at.Spec.Restart, t)
+		})
 	}
-	m.absent[at.UID][target] = record
+	noted.targets = append(noted.targets, target)
+	m.absent[at.UID] = noted
 }
 
 // wasAbsent reports whether a target was not there while record was current.
 func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.absent[at.UID][target] == record
+	noted := m.absent[at.UID]
+	return noted.record == record && slices.Contains(noted.targets, target)
 }
 
 type restartRetry struct {

@@ -44,6 +44,8 @@ type Desk struct {
 	Events    events.EventRecorder
 	Ended     func(token.Digest)      // is told of each credential that was ended here
 	Used      func(token.Digest) bool // says whether this replica has seen the credential in use
+
+	LastOutage func() time.Time // when the API server last did not answer this replica; nil: never
 }
 
 var _ desk.Desk = (*Desk)(nil)

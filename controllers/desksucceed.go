@@ -116,6 +116,7 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	if c := have.Current; c.LastUsedAt.IsZero() && d.Used(t.records[c.Record].Digest) {
 		c.LastUsedAt = d.now()
 	}
+	have.UsesKnownFrom = usesKnownFrom(time.Time{}, d.LastOutage)
 	t.plan = plan.ForRequest(d.now(), w.Desired, have, r)
 	if err := d.refusalOf(t.plan, w); err != nil {
 		return turn{}, err
@@ -123,14 +124,26 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	if t.plan.Do != plan.RetireOne {
 		return t, nil
 	}
-	if err := d.end(ctx, t.subject()); err != nil {
-		return turn{}, err
-	}
-	return turn{}, errMoved
+	return turn{}, d.makeRoom(ctx, t.subject())
 }
 
-// errMoved says that another version has taken over since the object was read.
-var errMoved = errors.New("another version has taken over")
+// makeRoom deletes the record of a predecessor, unless it has changed since it was read: a use that
+// was written meanwhile keeps it. It returns errMoved where there is to be decided again.
+func (d *Desk) makeRoom(ctx context.Context, r record.Record) error {
+	err := d.Records.Retire(ctx, r)
+	if errors.Is(err, record.ErrStale) {
+		return errMoved
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	d.Ended(r.Digest)
+	return errMoved
+}
+
+// errMoved says that another version has taken over since the object was read, or that a
+// predecessor has gone or changed.
+var errMoved = errors.New("another version has taken over, or a predecessor has changed")
 
 // moved reads an object anew whose current version is gone.
 func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {

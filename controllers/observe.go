@@ -219,7 +219,7 @@ func (s *seen) holder() *corev1.Secret {
 
 // derive says what the Secret and the records mean. It is called again after each action, on what the action returned.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
-	s.Observed = plan.Observed{Rollout: s.Rollout, UsesKnownFrom: s.UsesKnownFrom}
+	s.Observed = plan.Observed{Rollout: s.Rollout, RolloutSeenAt: s.RolloutSeenAt, UsesKnownFrom: s.UsesKnownFrom}
 	s.token, s.held, s.recalled = token.Token{}, nil, false
 	uid := ""
 	if w.Answered {

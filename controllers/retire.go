@@ -96,15 +96,21 @@ func (r *ApplicationTokens) patch(ctx context.Context, before, at *v1alpha1.Appl
 	return err
 }
 
+// forget drops what is kept in memory of a token that goes, plaintext above all.
+func (r *ApplicationTokens) forget(at *v1alpha1.ApplicationToken) {
+	r.refusals.forget(at)
+	r.restarts.forget(at)
+	r.rollouts.forget(at)
+	r.undelivered.forget(at)
+	r.offered.forget(at)
+}
+
 // release retires what the deleted token has, and lets it go.
 func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	r.forget(at)
 	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
-	r.refusals.forget(at)
-	r.restarts.forget(at)
-	r.undelivered.forget(at)
-	r.offered.forget(at)
 	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())})
 	s, err := r.everything(ctx, at, w)
 	if err != nil {

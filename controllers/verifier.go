@@ -144,8 +144,25 @@ func last(obj any) any {
 const writeEvery = time.Second
 
 // useDelay is how long after an outage of the API server replicas write the uses that they noted
-// meanwhile. A leader that begins waits so long before it takes a predecessor for unused.
+// meanwhile. For so long after one, and after the begin of a term, no predecessor is taken for
+// unused.
 const useDelay = 10 * time.Second
+
+// usesKnownFrom returns from when on the records have the uses that replicas noted while the API
+// server was away: useDelay after the begin of a term, before which another replica may have seen
+// an outage, and after the last outage that this replica saw. Zero: they have.
+func usesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
+	last := began
+	if lastOutage != nil {
+		if outage := lastOutage(); outage.After(last) {
+			last = outage
+		}
+	}
+	if last.IsZero() {
+		return time.Time{}
+	}
+	return last.Add(useDelay)
+}
 
 // mostUses are looked at in one go. Where more wait, the next have their turn a second later.
 const mostUses = 100_000

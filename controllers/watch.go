@@ -118,7 +118,7 @@ func (l *tokenLocks) of(request reconcile.Request) *sync.Mutex {
 // whoever waits for a first one, has a queue and workers of its own, and neither waits for the other. Every token is in
 // the first queue, which remembers when to look again; a pass of the second one is over when it is over.
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	r.usesKnownFrom = r.Now().Add(useDelay)
+	r.began = r.Now()
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	locks := newTokenLocks()
@@ -131,6 +131,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken").
 		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, r.forgetDeleted(locks)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.exchangeWith), builder.WithPredicates(specChanged, notInitial)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokensOfSecret)).
@@ -156,6 +157,22 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err
 		}))
+}
+
+// forgetDeleted returns a handler that forgets each token that is gone, such as one that went
+// before a pass because its finalizer was taken off. It waits for a pass that may still keep
+// something. The watch has this handler alone, so that no other event waits.
+func (r *ApplicationTokens) forgetDeleted(locks *tokenLocks) handler.EventHandler {
+	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
+		at, ok := e.Object.(*v1alpha1.ApplicationToken)
+		if !ok {
+			return
+		}
+		lock := locks.of(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
+		lock.Lock()
+		defer lock.Unlock()
+		r.forget(at)
+	}}
 }
 
 // SetupWithManager starts sweeping.

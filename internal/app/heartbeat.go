@@ -125,6 +125,15 @@ func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 	return h.now().Sub(f.Contact), true
 }
 
+// lastOutage returns when the API server last did not answer this replica. Before the first beat it
+// is now, since what was is not known.
+func (h *heartbeat) lastOutage() time.Time {
+	if f := h.found.Load(); f != nil {
+		return f.Outage
+	}
+	return h.now()
+}
+
 // lastContact returns when the API server last answered, in words.
 func (h *heartbeat) lastContact() string {
 	since, ever := h.sinceContact()

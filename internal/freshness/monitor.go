@@ -39,6 +39,7 @@ type Finding struct {
 	Open    bool      // the replica may go on verifying, unless Limits.Outage has passed since Contact
 	Fresh   bool      // the API server answered since the beat before, and what is known is up to date within Limits.Lost
 	Contact time.Time // when the API server last answered
+	Outage  time.Time // the last beat at which the API server did not answer; the first beat, until there is one: what was before is not known
 	Lost    []string  // kinds whose watches are lost, in order
 	Behind  []string  // kinds whose watches have shown no sign since an outage that was too long, in order
 }
@@ -49,6 +50,7 @@ type Monitor struct {
 
 	last    time.Time                // the beat before
 	contact time.Time                // when the API server last answered
+	outage  time.Time                // see Finding
 	resumed time.Time                // the end of an outage that was too long; zero: there was none, or every watch has shown a sign since
 	unseen  map[string]time.Duration // for how long the API server answered and the watch on a kind showed no sign
 }
@@ -63,6 +65,9 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	if answered {
 		contact = now
 	}
+	if !answered || m.outage.IsZero() {
+		m.outage = now
+	}
 	for _, s := range signs {
 		if s.At.After(contact) {
 			contact = s.At
@@ -72,7 +77,7 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	if fresh && m.Limits.Outage > 0 && !m.contact.IsZero() && contact.Sub(m.contact) > m.Limits.Outage {
 		m.resumed = contact
 	}
-	f := Finding{Contact: contact}
+	f := Finding{Contact: contact, Outage: m.outage}
 	if m.unseen == nil {
 		m.unseen = map[string]time.Duration{}
 	}

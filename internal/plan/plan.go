@@ -157,8 +157,10 @@ type Observed struct {
 	Current *Version
 	Others  []Version
 	Rollout string // a consumer whose rollout for the current version is not complete; empty: none, or not looked at
+	// RolloutSeenAt is when Rollout was looked at. Zero: at the instant of the plan.
+	RolloutSeenAt time.Time
 	// UsesKnownFrom is when the records have the uses that replicas noted while the API server was
-	// away. Zero: they have.
+	// away: some time after the last outage. Zero: they have.
 	UsesKnownFrom time.Time
 }
 

@@ -26,10 +26,11 @@ func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedA
 func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
 
 // RolloutInterval is how soon a rotation that waits for the rollout of a consumer looks at it
-// again, at the earliest. Workloads are not watched.
+// again, at the earliest, while the spec stays the same. Workloads are not watched.
 const RolloutInterval = 10 * time.Second
 
-// rotationDue clones the current version. It ends no predecessor for that: it waits instead.
+// rotationDue clones the current version. Where a predecessor would have to end for that, it waits
+// instead, unless the current version has expired.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, h := dueRotation(now, want, have)
 	if why == "" || now.Before(h.until) {
@@ -51,18 +52,22 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // then the clock has caught up
 	}
 	if h.reason == RolloutIncomplete {
-		wake = earliest(wake, nextLook(now, have))
+		wake = earliest(wake, NextLook(now, have))
 	}
 	return Plan{Why: RotationPending, Held: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// nextLook returns when to look again at a rollout: the longer it takes, the less often.
-func nextLook(now time.Time, have Observed) time.Time {
+// NextLook returns when to look again at a rollout: the longer it takes, the less often.
+func NextLook(now time.Time, have Observed) time.Time {
+	seen := have.RolloutSeenAt
+	if seen.IsZero() {
+		seen = now
+	}
 	var began time.Time
 	for _, v := range have.predecessors() {
 		began = latest(began, v.SupersededAt)
 	}
-	return now.Add(max(RolloutInterval, now.Sub(began)/10))
+	return seen.Add(max(RolloutInterval, seen.Sub(began)/10))
 }
 
 // dueRotation returns why the current version is to be replaced, and what that waits for. An empty

@@ -62,7 +62,7 @@ var tokenRules = []rule{
 	expired,         // stays dead until somebody triggers it
 	rotationDue,     // clone
 	templateChanged, // write the same token anew
-	rotationWaits,   // due, and not yet done: no predecessor ends for it
+	rotationWaits,   // due, and not yet done
 }
 
 // ForToken decides what an ApplicationToken needs at the instant now. The first rule that speaks wins.
