@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -461,5 +462,28 @@ func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
 				t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
 			}
 		})
+	}
+}
+
+// A template can put the token into every key, and another token can be in one of them.
+func TestMarks_EachNamedRecordIsReadOnce(t *testing.T) {
+	var names, texts []string
+	for range 2 {
+		tok, err := token.Mint(token.Application, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, texts = append(names, tok.Digest().RecordName()), append(texts, tok.Reveal())
+	}
+	s := &corev1.Secret{Data: map[string][]byte{"other": []byte(texts[1])}}
+	s.Annotations = map[string]string{v1alpha1.AnnotationRecord: names[0]}
+	for i := range 31 {
+		s.Data[fmt.Sprint("key-", i)] = []byte(texts[0])
+	}
+	got := controllers.NamedRecords(s)
+	slices.Sort(got)
+	slices.Sort(names)
+	if !slices.Equal(got, names) {
+		t.Errorf("the records %v are read, want %v", got, names)
 	}
 }

@@ -71,8 +71,8 @@ func holdsRecord(secret *corev1.Secret, r record.Record) bool {
 // maxNamedRecords bounds how many records are read for one Secret: tenants write what is in it.
 const maxNamedRecords = 8
 
-// namedRecords returns the names of the records that a Secret can be about: the one in its annotation, and those of the tokens in
-// its data.
+// namedRecords returns the names of the records that a Secret can be about, each once: the one in its annotation, and those of the
+// tokens in its data.
 func namedRecords(secret *corev1.Secret) []string {
 	var names []string
 	if name := secret.Annotations[v1alpha1.AnnotationRecord]; name != "" {
@@ -82,7 +82,9 @@ func namedRecords(secret *corev1.Secret) []string {
 		if len(names) == maxNamedRecords {
 			break
 		}
-		names = append(names, tok.Digest().RecordName())
+		if name := tok.Digest().RecordName(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
