@@ -45,7 +45,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 		}
 		return desk.Issued{}, unavailable(err)
 	}
-	landed := func() bool { return mine != nil && at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() } // and the answer was lost
+	landed := func() bool { return mine != nil && deliveredRecord(at) == mine.Name() } // and the answer was lost
 	unheard := 0
 	var t turn
 	for range mostTries {
@@ -63,7 +63,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 			return fail(err)
 		}
 		before := at.DeepCopy()
-		at.Annotations[v1alpha1.AnnotationRecord] = mine.Name()
+		setNamedRecord(at, mine.Name())
 		err = d.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 		if err == nil {
 			return d.succeeded(ctx, at, t, mine), nil
@@ -109,7 +109,7 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	for _, r := range list {
 		t.records[r.Name()] = r
 	}
-	have := observed(at, list, at.Annotations[v1alpha1.AnnotationRecord])
+	have := observed(at, list, deliveredRecord(at))
 	if have.Current == nil {
 		return turn{}, d.moved(ctx, at)
 	}
@@ -154,7 +154,7 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 		return desk.ErrMissing
 	case err != nil:
 		return err
-	case now.Annotations[v1alpha1.AnnotationRecord] == at.Annotations[v1alpha1.AnnotationRecord]:
+	case deliveredRecord(&now) == deliveredRecord(at):
 		return refused("", "has no version that is good; revoke it, and make a new one")
 	}
 	*at = now

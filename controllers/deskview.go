@@ -64,7 +64,7 @@ const maxListReads = 16
 // show is a token as its status says, or where that is behind, its record: that is there already, or gone already. reads is how
 // many records may be read from the API server; where none is left, what the cache does not know counts as gone.
 func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (desk.Token, error) {
-	named := at.Annotations[v1alpha1.AnnotationRecord]
+	named := deliveredRecord(at)
 	if !byAnswer(at, d.Namespace) || named == "" {
 		return d.view(at, nil), nil
 	}

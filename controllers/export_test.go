@@ -54,6 +54,9 @@ func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
 // ReadPassword reads the password in a Secret.
 var ReadPassword = readPassword
 
+// NamedRecords returns the names of the records that are read for a Secret.
+var NamedRecords = namedRecords
+
 // RetryDelay is how long the operator waits after failures.
 var RetryDelay = retryDelay
 

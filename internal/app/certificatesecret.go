@@ -56,7 +56,7 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	known map[string][]byte // what was last in the Secret in this term of leadership, so that a deletion loses nothing
+	known map[string][]byte // the files last in the Secret in this term of leadership, so that a deletion does not lose the CA
 }
 
 // newCertificateSecret returns the reconciler of the Secret that the options name. direct has no cache.
@@ -113,11 +113,22 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 		}
 		c.log.Info("made the certificate of the endpoints", "secret", c.key.Name)
 	}
-	c.known = maps.Clone(secret.Data)
+	c.known = c.files(secret.Data)
 	return done, nil
 }
 
-// create makes the Secret again, with what was in it where this replica knows that.
+// files returns what the operator writes of the data of the Secret. config/policy refuses it to make the Secret with any other key.
+func (c *certificateSecret) files(data map[string][]byte) map[string][]byte {
+	own := map[string][]byte{}
+	for _, key := range []string{caCertFile, caKeyFile, c.certFile, c.keyFile} {
+		if value, there := data[key]; there {
+			own[key] = value
+		}
+	}
+	return own
+}
+
+// create makes the Secret again, with the files that were in it where this replica knows them.
 func (c *certificateSecret) create(ctx context.Context) error {
 	data := maps.Clone(c.known)
 	renewed, err := c.renewed(data)
@@ -135,7 +146,7 @@ func (c *certificateSecret) create(ctx context.Context) error {
 			c.key.Name, c.key.Namespace, c.key.Name, c.key.Namespace, err)
 	}
 	c.log.Info("made the Secret of the certificate of the endpoints, which was missing", "secret", c.key.Name, "sameCA", c.known != nil)
-	c.known = maps.Clone(data)
+	c.known = c.files(data)
 	return nil
 }
 
