@@ -57,13 +57,19 @@ func deliveredRecord(at *v1alpha1.ApplicationToken) string {
 	return at.Status.Current.Record
 }
 
-// nameRecord restores the annotation by which a token of delivery Response names its record.
-func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
-	before := at.DeepCopy()
+// setNamedRecord sets the annotation by which a token of delivery Response names its record, in
+// memory.
+func setNamedRecord(at *v1alpha1.ApplicationToken, name string) {
 	if at.Annotations == nil {
 		at.Annotations = map[string]string{}
 	}
 	at.Annotations[v1alpha1.AnnotationRecord] = name
+}
+
+// nameRecord restores the annotation by which a token of delivery Response names its record.
+func (r *ApplicationTokens) nameRecord(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
+	before := at.DeepCopy()
+	setNamedRecord(at, name)
 	if err := r.patch(ctx, before, at); err != nil {
 		return fmt.Errorf("restore the annotation %s: %w", v1alpha1.AnnotationRecord, err)
 	}

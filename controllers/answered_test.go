@@ -4,12 +4,14 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -108,5 +110,85 @@ func TestResponse_LostAnnotationIsPutBack(t *testing.T) {
 	w.must(w.arrivedAt(made.Secret, 0))
 	if at := w.made(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
 		t.Errorf("it names record %q, not %q", at.Annotations[v1alpha1.AnnotationRecord], named)
+	}
+}
+
+// Until the elected replica restores the annotation, every replica responds as if it were present.
+func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
+	const key = "a key"
+	loseRecord := func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRecord) }
+	for sentence, c := range map[string]struct {
+		lose    func(*v1alpha1.ApplicationToken)
+		ask     func(w *world, k *counter, made desk.Issued) (desk.Issued, error)
+		want    error
+		version int64
+	}{
+		"a repeated creation is refused": {loseRecord, func(w *world, k *counter, _ desk.Issued) (desk.Issued, error) {
+			return k.Create(w.ctx, root, w.scope(), ci())
+		}, desk.ErrTaken, 1},
+		"a rotation makes a successor": {loseRecord, func(w *world, k *counter, _ desk.Issued) (desk.Issued, error) {
+			return k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
+		}, nil, 2},
+		"a rotation by the holder makes a successor where no annotation is left": {func(at *v1alpha1.ApplicationToken) { at.Annotations = nil }, func(w *world, k *counter, made desk.Issued) (desk.Issued, error) {
+			return k.RotateOwn(w.ctx, root, made.Secret.Digest(), "")
+		}, nil, 2},
+		"a repeated clone replaces the token of the first response": {loseRecord, func(w *world, k *counter, _ desk.Issued) (desk.Issued, error) {
+			return k.Clone(w.ctx, root, w.scope(), "source", "CI_deploy", key)
+		}, nil, 1},
+		"a change is permitted by the end of the version": {loseRecord, func(w *world, k *counter, made desk.Issued) (desk.Issued, error) {
+			by := desk.Caller{ID: "peer", Holds: grant.Authority{Roles: []string{"primary"}, End: made.Token.ExpiresAt}}
+			_, err := k.Change(w.ctx, by, w.scope(), "CI_deploy", desk.Change{State: new("Active")})
+			return desk.Issued{}, err
+		}, nil, 1},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			k := w.counter(api)
+			_, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Name = "source" }))
+			w.must(err)
+			made, err := k.Clone(w.ctx, root, w.scope(), "source", "CI_deploy", key)
+			w.must(err)
+			w.must(w.start(api, api).lookAfter())
+			if strings.HasPrefix(sentence, "a change") {
+				_, err := k.Change(w.ctx, root, w.scope(), "CI_deploy", desk.Change{State: new("Suspended")})
+				w.must(err)
+			}
+			at := w.made(made.Token)
+			c.lose(at)
+			w.must(api.Update(w.ctx, at))
+			w.now = w.now.Add(time.Minute)
+			again, err := c.ask(w, k, made)
+			if !errors.Is(err, c.want) {
+				t.Fatalf("the error is %v, want %v", err, c.want)
+			}
+			held := made.Secret
+			if again.Token.ID != "" {
+				held = again.Secret
+			}
+			if !w.good(held) {
+				t.Error("the token of the last response is refused")
+			}
+			if r, err := w.store().Find(w.ctx, held.Digest()); err != nil || r.Version != c.version {
+				t.Errorf("it is version %d, want %d: %v", r.Version, c.version, err)
+			}
+		})
+	}
+}
+
+// A token is shown in the state of its record, even while the annotation that names the record is
+// missing.
+func TestResponse_LostAnnotationHidesNoRevocation(t *testing.T) {
+	w := newWorld(t)
+	k := w.counter(api)
+	made, err := k.Create(w.ctx, root, w.scope(), ci())
+	w.must(err)
+	w.must(w.start(api, api).lookAfter())
+	at := w.made(made.Token)
+	delete(at.Annotations, v1alpha1.AnnotationRecord)
+	w.must(api.Update(w.ctx, at))
+	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.own, Name: made.Token.ID}}))
+	if shown, err := k.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || shown.Ready {
+		t.Errorf("without its record it is ready: %t, %v", shown.Ready, err)
 	}
 }

@@ -35,10 +35,14 @@ type ApplicationTokens struct {
 	Metrics *Metrics
 	Quota   *Quota
 
-	usesKnownFrom time.Time // see plan.Observed
+	// LastOutage returns when the API server last did not answer this replica. Nil means never.
+	LastOutage func() time.Time
+
+	began time.Time // begin of the term of leadership
 
 	refusals    refusals
 	restarts    restartRetries
+	rollouts    rolloutLooks
 	undelivered undelivered
 	offered     tokenMemory // tokens in Secrets that their owners offer for adoption
 }
@@ -77,7 +81,7 @@ func (r *ApplicationTokens) Reconcile(ctx context.Context, at *v1alpha1.Applicat
 // the desired and observed state at that time.
 func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (wish, seen, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
-	s.UsesKnownFrom = r.usesKnownFrom
+	s.UsesKnownFrom = usesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
 		w, err = r.evaluate(ctx, at, around, w, s)
 	}
@@ -89,7 +93,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 		p := plan.ForToken(now, w.Desired, s.Observed)
 		if !looked && rolloutsMatter(p, s.Observed) {
 			looked = true
-			s.Rollout = r.incompleteRollout(ctx, at, s.Current.Record)
+			r.lookAtRollouts(ctx, now, at, &s)
 			p = plan.ForToken(now, w.Desired, s.Observed)
 		}
 		r.Metrics.decided(p)

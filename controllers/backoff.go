@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +33,14 @@ func retryDelay(failures int) time.Duration {
 type restartRetries struct {
 	mu     sync.Mutex
 	of     map[types.UID]restartRetry
-	absent map[types.UID]map[v1alpha1.RestartTarget]string // the version that was current when a target was missing
+	absent map[types.UID]absentTargets
+}
+
+// absentTargets holds the restart targets that were missing while record was current. A target that
+// the spec no longer names is removed, so that there are at most as many as the spec allows.
+type absentTargets struct {
+	record  string
+	targets []v1alpha1.RestartTarget
 }
 
 // noteAbsent records that a target is missing while record is current. Once the target is created,
@@ -41,19 +49,24 @@ func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alph
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.absent == nil {
-		m.absent = map[types.UID]map[v1alpha1.RestartTarget]string{}
+		m.absent = map[types.UID]absentTargets{}
 	}
-	if m.absent[at.UID] == nil {
-		m.absent[at.UID] = map[v1alpha1.RestartTarget]string{}
+	noted := absentTargets{record: record}
+	if was := m.absent[at.UID]; was.record == record {
+		noted.targets = slices.DeleteFunc(was.targets, func(t v1alpha1.RestartTarget) bool {
+			return t == target || !slices.Contains(at.Spec.Restart, t)
+		})
 	}
-	m.absent[at.UID][target] = record
+	noted.targets = append(noted.targets, target)
+	m.absent[at.UID] = noted
 }
 
 // wasAbsent reports whether a target was missing while record was current.
 func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.absent[at.UID][target] == record
+	noted := m.absent[at.UID]
+	return noted.record == record && slices.Contains(noted.targets, target)
 }
 
 type restartRetry struct {

@@ -47,6 +47,9 @@ type Desk struct {
 	Events    events.EventRecorder
 	Ended     func(token.Digest)      // called with each credential that was ended here
 	Used      func(token.Digest) bool // reports whether this replica has seen the credential in use
+
+	// LastOutage returns when the API server last did not answer this replica. Nil means never.
+	LastOutage func() time.Time
 }
 
 var _ desk.Desk = (*Desk)(nil)

@@ -212,7 +212,7 @@ func (d *Desk) takeOver(ctx context.Context, at, draft *v1alpha1.ApplicationToke
 		if left, err = d.recordsOf(ctx, at); err != nil {
 			return unavailable(err)
 		}
-		if at.Annotations[v1alpha1.AnnotationRecord] != "" && len(left) > 0 {
+		if deliveredRecord(at) != "" && len(left) > 0 {
 			return desk.ErrTaken
 		}
 		delete(at.Annotations, v1alpha1.AnnotationRecord)

@@ -67,7 +67,7 @@ func (d *Desk) permitChange(ctx context.Context, by desk.Caller, at *v1alpha1.Ap
 		return nil
 	}
 	end := d.endOf(after)
-	if named := at.Annotations[v1alpha1.AnnotationRecord]; !end.IsZero() && named != "" {
+	if named := deliveredRecord(at); !end.IsZero() && named != "" {
 		rec, err := d.Records.Confirm(ctx, named)
 		switch {
 		case err == nil:

@@ -197,7 +197,7 @@ func (d *Desk) Clone(ctx context.Context, by desk.Caller, s desk.Scope, name, as
 		return made, err
 	}
 	at, err := d.alive(ctx, s, as)
-	if errors.Is(err, desk.ErrMissing) || err == nil && at.Annotations[v1alpha1.AnnotationRecord] == "" {
+	if errors.Is(err, desk.ErrMissing) || err == nil && deliveredRecord(at) == "" {
 		return desk.Issued{}, desk.ErrTaken
 	}
 	if err != nil {

@@ -46,7 +46,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 		}
 		return desk.Issued{}, unavailable(err)
 	}
-	landed := func() bool { return mine != nil && at.Annotations[v1alpha1.AnnotationRecord] == mine.Name() } // and the response was lost
+	landed := func() bool { return mine != nil && deliveredRecord(at) == mine.Name() } // and the response was lost
 	unheard := 0
 	var t turn
 	for range mostTries {
@@ -64,7 +64,7 @@ func (d *Desk) succeed(ctx context.Context, at *v1alpha1.ApplicationToken, may a
 			return fail(err)
 		}
 		before := at.DeepCopy()
-		at.Annotations[v1alpha1.AnnotationRecord] = mine.Name()
+		setNamedRecord(at, mine.Name())
 		err = d.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 		if err == nil {
 			return d.succeeded(ctx, at, t, mine), nil
@@ -111,13 +111,14 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	for _, r := range list {
 		t.records[r.Name()] = r
 	}
-	have := observed(at, list, at.Annotations[v1alpha1.AnnotationRecord])
+	have := observed(at, list, deliveredRecord(at))
 	if have.Current == nil {
 		return turn{}, d.moved(ctx, at)
 	}
 	if c := have.Current; c.LastUsedAt.IsZero() && d.Used(t.records[c.Record].Digest) {
 		c.LastUsedAt = d.now()
 	}
+	have.UsesKnownFrom = usesKnownFrom(time.Time{}, d.LastOutage)
 	t.plan = plan.ForRequest(d.now(), w.Desired, have, r)
 	if err := d.refusalOf(t.plan, w); err != nil {
 		return turn{}, err
@@ -125,14 +126,26 @@ func (d *Desk) turn(ctx context.Context, at *v1alpha1.ApplicationToken, may audi
 	if t.plan.Do != plan.RetireOne {
 		return t, nil
 	}
-	if err := d.end(ctx, t.subject()); err != nil {
-		return turn{}, err
-	}
-	return turn{}, errMoved
+	return turn{}, d.makeRoom(ctx, t.subject())
 }
 
-// errMoved reports that another version has taken over since the object was read.
-var errMoved = errors.New("another version has taken over")
+// makeRoom deletes the record of a predecessor, unless it has changed since it was read: a use that
+// was written meanwhile keeps it. It returns errMoved if the caller must decide again.
+func (d *Desk) makeRoom(ctx context.Context, r record.Record) error {
+	err := d.Records.Retire(ctx, r)
+	if errors.Is(err, record.ErrStale) {
+		return errMoved
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	d.Ended(r.Digest)
+	return errMoved
+}
+
+// errMoved reports that another version has taken over since the object was read, or that a
+// predecessor has ended or changed.
+var errMoved = errors.New("another version has taken over, or a predecessor has changed")
 
 // moved reads an object again whose current version is gone.
 func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
@@ -143,7 +156,7 @@ func (d *Desk) moved(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 		return desk.ErrMissing
 	case err != nil:
 		return err
-	case now.Annotations[v1alpha1.AnnotationRecord] == at.Annotations[v1alpha1.AnnotationRecord]:
+	case deliveredRecord(&now) == deliveredRecord(at):
 		return refused("", "the token has no valid version; revoke it, and create a new one")
 	}
 	*at = now

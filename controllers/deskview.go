@@ -67,7 +67,7 @@ const maxListReads = 16
 // behind: the record is there already, or gone already. reads is the number of records that may
 // still be read from the API server. At zero, a record that the cache does not have counts as gone.
 func (d *Desk) show(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (desk.Token, error) {
-	named := at.Annotations[v1alpha1.AnnotationRecord]
+	named := deliveredRecord(at)
 	if !byAnswer(at, d.Namespace) || named == "" {
 		return d.view(at, nil), nil
 	}

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/plan"
@@ -54,6 +55,9 @@ func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
 // ReadPassword reads the password in a Secret.
 var ReadPassword = readPassword
 
+// NamedRecords returns the names of the records that are read for a Secret.
+var NamedRecords = namedRecords
+
 // ExpiryMessage returns the message of ExpiringSoon.
 var ExpiryMessage = expiryMessage
 
@@ -79,3 +83,22 @@ func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
 
 // Wait blocks until the next record may be deleted.
 func (p *SweepPace) Wait(ctx context.Context) error { return p.wait(ctx) }
+
+// AbsentTargets returns how many restart targets of a token are remembered as missing.
+func (r *ApplicationTokens) AbsentTargets(at *v1alpha1.ApplicationToken) int {
+	r.restarts.mu.Lock()
+	defer r.restarts.mu.Unlock()
+	return len(r.restarts.absent[at.UID].targets)
+}
+
+// KeepsToken reports whether the plaintext of a token is kept in memory.
+func (r *ApplicationTokens) KeepsToken(at *v1alpha1.ApplicationToken) bool {
+	_, offered := r.offered.get(at)
+	_, undelivered := r.undelivered.get(at)
+	return offered || undelivered
+}
+
+// ForgetDeleted returns the handler of the deletion of tokens.
+func (r *ApplicationTokens) ForgetDeleted() handler.EventHandler {
+	return r.forgetDeleted(newTokenLocks())
+}

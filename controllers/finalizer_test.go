@@ -84,3 +84,35 @@ func TestFinalizer_RestoredTokenGetsOne(t *testing.T) {
 		t.Errorf("the finalizers are %v", at.Finalizers)
 	}
 }
+
+func TestDeletion_ForgetsTokenWithoutFinalizer(t *testing.T) {
+	const hold = "example.com/hold"
+	for name, goes := range map[string]func(w *world, o *operator){
+		"another finalizer holds it": func(w *world, o *operator) {
+			w.must(api.Delete(w.ctx, w.token()))
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
+			w.must(o.settle())
+		},
+		"it is deleted before a reconcile": func(w *world, o *operator) {
+			o.tokens.ForgetDeleted().Delete(w.ctx, event.DeleteEvent{Object: w.token()}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.syncs()["replace"](nil)
+			w.must(w.declare())
+			o := w.start(api, api)
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
+			w.must(o.settle())
+			at := w.token()
+			if !o.tokens.KeepsToken(at) {
+				t.Fatal("the plaintext of a Secret that is offered is not kept")
+			}
+			goes(w, o)
+			if o.tokens.KeepsToken(at) {
+				t.Error("the plaintext of a deleted token is kept")
+			}
+			w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+		})
+	}
+}

@@ -225,7 +225,7 @@ func (s *seen) holder() *corev1.Secret {
 // derive sets what follows from the Secret and the records. It is called again after each action,
 // on the state that the action left.
 func (s *seen) derive(at *v1alpha1.ApplicationToken, w wish) {
-	s.Observed = plan.Observed{Rollout: s.Rollout, UsesKnownFrom: s.UsesKnownFrom}
+	s.Observed = plan.Observed{Rollout: s.Rollout, RolloutSeenAt: s.RolloutSeenAt, UsesKnownFrom: s.UsesKnownFrom}
 	s.token, s.held, s.recalled = token.Token{}, nil, false
 	uid := ""
 	if w.Answered {

@@ -23,8 +23,7 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 		at.Status.Restarted = ""
 		return time.Time{}
 	}
-	done := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted)
-	if s.Current == nil || at.Status.Restarted == s.Current.Record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation {
+	if s.Current == nil || isRestarted(at, s.Current.Record) {
 		return time.Time{}
 	}
 	if until, waits := r.restarts.waitsUntil(now, at, s.Current.Record); waits {
@@ -55,6 +54,13 @@ func (r *ApplicationTokens) restart(ctx context.Context, now time.Time, at *v1al
 	return time.Time{}
 }
 
+// isRestarted reports whether every restart target that the spec names now was restarted for a
+// record.
+func isRestarted(at *v1alpha1.ApplicationToken, record string) bool {
+	done := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted)
+	return at.Status.Restarted == record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation
+}
+
 // problem holds why a restart target does not get to the current version. The zero value means that
 // it does.
 type problem struct{ reason, message string }
@@ -77,7 +83,9 @@ func (r *ApplicationTokens) restartOne(ctx context.Context, at *v1alpha1.Applica
 		err = r.mark(ctx, w, key, s.Current.Record)
 	}
 	if apierrors.IsNotFound(err) {
-		r.restarts.noteAbsent(at, target, s.Current.Record)
+		if s.Current.Number == 1 { // only a first version spares a workload
+			r.restarts.noteAbsent(at, target, s.Current.Record)
+		}
 		return problem{
 			v1alpha1.ReasonRestartTargetMissing,
 			fmt.Sprintf("There is no %s %q in namespace %s; create it, or remove it from spec.restart", target.Kind, target.Name, at.Namespace),

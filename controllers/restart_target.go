@@ -83,17 +83,16 @@ const applyTime = 5 * time.Second
 // startedWithFirst reports whether the pods of a workload have started with the current version,
 // which is the first. They have if the workload was created after the Secret. They also have if it
 // was created just before, and no container that reads the Secret starts without it. A Secret that
-// existed before the version may have been read with other content.
+// existed before the version may have been read with other content, however late the workload was
+// created: the write of the version to the Secret may have failed for a while.
 func startedWithFirst(at *v1alpha1.ApplicationToken, s seen, w workload) bool {
 	secret := s.holder()
 	if secret == nil || len(s.Others) > 0 {
 		return false
 	}
-	made, stored, recorded := w.object.GetCreationTimestamp().Time, secret.CreationTimestamp.Time, s.Current.CreatedAt
+	made, stored := w.object.GetCreationTimestamp().Time, secret.CreationTimestamp.Time
 	switch {
-	case made.After(stored.Add(applyTime)) && made.After(recorded.Add(applyTime)):
-		return true
-	case s.adopted, adopts(secret, at), stored.Before(recorded): // the record of a version comes before the Secret that is made for it
+	case s.adopted, adopts(secret, at), stored.Before(s.Current.CreatedAt): // the record of a version comes before the Secret that is made for it
 		return false
 	case made.After(stored):
 		return true

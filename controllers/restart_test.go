@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -112,9 +113,12 @@ func TestRestart_FirstVersionSparesNoPodThatMayHoldAnotherToken(t *testing.T) {
 		"the Secret was there before":          {func(f *controllers.FirstStart) { f.Adopted = true }, false},
 		"the Secret is older than the version": {func(f *controllers.FirstStart) { f.Recorded, f.Delivered = stored.Add(time.Second), false }, false},
 		"it came just after an older Secret":   {func(f *controllers.FirstStart) { f.Made, f.Adopted = stored.Add(time.Second), true }, false},
-		"it came long after an older Secret": {func(f *controllers.FirstStart) {
+		"it came before a late write into an older Secret": {func(f *controllers.FirstStart) {
 			f.Recorded, f.Made, f.Delivered = stored.Add(time.Second), stored.Add(time.Minute), false
-		}, true},
+		}, false},
+		"it came before a late write into an offered Secret": {func(f *controllers.FirstStart) {
+			f.Made, f.Adopted = stored.Add(time.Minute), true
+		}, false},
 		"it came after the Secret": {func(f *controllers.FirstStart) { f.Made, f.Ready = stored.Add(time.Second), 1 }, true},
 	} {
 		f := controllers.FirstStart{Stored: stored, Recorded: stored, Made: stored.Add(-time.Second), Delivered: true}
@@ -179,6 +183,31 @@ func TestRestart_MissingTargetHoldsUpNoOther(t *testing.T) {
 	w.must(o.settle())
 	if c := w.restartedCondition(); c.Reason != v1alpha1.ReasonRestartTargetMissing {
 		t.Errorf("Restarted is %s %s", c.Status, c.Reason)
+	}
+}
+
+func TestRestart_RemembersNoMissingTargetThatSpecDropped(t *testing.T) {
+	w := newWorld(t)
+	o := w.start(api, api)
+	w.declareRestarting(v1alpha1.RestartTarget{Kind: v1alpha1.RestartStatefulSet, Name: "missing"})
+	for i := range 4 {
+		w.now = w.now.Add(time.Minute)
+		w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+			at.Spec.Restart = append(at.Spec.Restart[:1], v1alpha1.RestartTarget{Kind: v1alpha1.RestartDeployment, Name: v1alpha1.ObjectName(fmt.Sprint("missing-", i))})
+		}))
+		w.must(o.settle())
+	}
+	if n := o.tokens.AbsentTargets(w.token()); n != 2 {
+		t.Errorf("of two missing targets, %d are remembered", n)
+	}
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.now = w.now.Add(time.Hour)
+	w.must(o.settle())
+	w.makeDeployment(nil)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart = append(at.Spec.Restart[:1], deployment) }))
+	w.must(o.settle())
+	if got := w.restartMark(); got != w.theRecord() {
+		t.Errorf("the mark of the second version is %q", got)
 	}
 }
 

@@ -99,15 +99,22 @@ func (r *ApplicationTokens) patch(ctx context.Context, before, at *v1alpha1.Appl
 	return err
 }
 
+// forget deletes from memory what is kept of a token that is being deleted, above all its
+// plaintext.
+func (r *ApplicationTokens) forget(at *v1alpha1.ApplicationToken) {
+	r.refusals.forget(at)
+	r.restarts.forget(at)
+	r.rollouts.forget(at)
+	r.undelivered.forget(at)
+	r.offered.forget(at)
+}
+
 // release retires what a deleted token has, and removes the finalizer.
 func (r *ApplicationTokens) release(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	r.forget(at)
 	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
-	r.refusals.forget(at)
-	r.restarts.forget(at)
-	r.undelivered.forget(at)
-	r.offered.forget(at)
 	w := understand(at, surroundings{answered: byAnswer(at, r.Records.Namespace())})
 	s, err := r.everything(ctx, at, w)
 	if err != nil {

@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +21,58 @@ func rolloutsMatter(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
+// rolloutLooks remembers the last observation of the rollouts of each token, so that a reconcile
+// with another cause reads no workloads. The zero value is empty and ready. After a crash, each
+// rollout is observed once more.
+type rolloutLooks struct {
+	mu sync.Mutex
+	of map[types.UID]rolloutLook
+}
+
+type rolloutLook struct {
+	generation int64
+	record     string
+	rollout    string // see incompleteRollout
+	at         time.Time
+}
+
+func (m *rolloutLooks) keep(at *v1alpha1.ApplicationToken, l rolloutLook) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.of == nil {
+		m.of = map[types.UID]rolloutLook{}
+	}
+	m.of[at.UID] = l
+}
+
+func (m *rolloutLooks) get(at *v1alpha1.ApplicationToken) rolloutLook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of[at.UID]
+}
+
+func (m *rolloutLooks) forget(at *v1alpha1.ApplicationToken) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.of, at.UID)
+}
+
+// lookAtRollouts sets in s which rollout is incomplete. It reads the workloads only if the
+// planner's interval has passed, or if the spec or the current version has changed since the last
+// observation.
+func (r *ApplicationTokens) lookAtRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s *seen) {
+	if len(at.Spec.Restart) == 0 {
+		return
+	}
+	last := r.rollouts.get(at)
+	s.Rollout, s.RolloutSeenAt = last.rollout, last.at
+	if last.generation == at.Generation && last.record == s.Current.Record && now.Before(plan.NextLook(now, s.Observed)) {
+		return
+	}
+	s.Rollout, s.RolloutSeenAt = r.incompleteRollout(ctx, at, s.Current.Record), now
+	r.rollouts.keep(at, rolloutLook{at.Generation, s.Current.Record, s.Rollout, now})
+}
+
 // incompleteRollout returns the first restart target whose pods may not run with the current
 // version yet, such as "Deployment indexer"; empty: none. A target that is missing has no pods. A
 // target that cannot be read counts as incomplete.
@@ -29,8 +83,9 @@ func (r *ApplicationTokens) incompleteRollout(ctx context.Context, at *v1alpha1.
 		if apierrors.IsNotFound(err) {
 			continue
 		}
-		// Another tool may have removed the annotation since, and replaced the pods once more.
-		restarted := at.Status.Restarted == recordName || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
+		// Another tool may have removed the annotation since, and replaced the pods once more. A
+		// target that an edit has added was not restarted yet.
+		restarted := isRestarted(at, recordName) || w.template.Annotations[v1alpha1.AnnotationRestartPrefix+at.Name] == recordName
 		if err != nil || !restarted || !isRolledOut(w.object) {
 			return string(target.Kind) + " " + string(target.Name)
 		}

@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 )
@@ -97,13 +99,96 @@ func TestRotate_WaitsForRolloutOfConsumer(t *testing.T) {
 				expect("the rollout of the second is not observed", 2, true)
 			}
 			reported(1)
+			w.now = w.now.Add(2 * time.Minute)
 			expect("one of two pods is replaced", 2, true)
 			if !w.good(first) {
 				t.Error("the token that the other pod holds is refused")
 			}
 			reported(2)
+			w.now = w.now.Add(time.Minute)
+			expect("it is too early to observe it again", 2, true)
+			w.now = w.now.Add(time.Minute)
 			expect("both are", 3, false)
 		})
+	}
+}
+
+func TestRotate_LooksAtRolloutOnceInEachInterval(t *testing.T) {
+	w := newWorld(t)
+	w.makeDeployment(nil)
+	w.declareRestarting(deployment)
+	reads := 0
+	live := interceptor.NewClient(api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			if _, ok := obj.(*appsv1.Deployment); ok {
+				reads++
+			}
+			return c.Get(ctx, key, obj, o...)
+		},
+	})
+	o := w.start(api, live)
+	w.must(o.settle())
+	first := w.theRecord()
+	w.must(trigger("2")(w))
+	w.must(o.settle())
+	var d appsv1.Deployment
+	w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.shop, Name: "reader"}, &d))
+	d.Status.ObservedGeneration = d.Generation - 1
+	w.must(api.Status().Update(w.ctx, &d))
+	w.now = w.now.Add(10 * time.Minute)
+	w.must(trigger("3")(w))
+	w.must(o.settle())
+	reads = 0
+	for range 13 { // a minute
+		w.now = w.now.Add(5 * time.Second)
+		w.must(w.store().Use(w.ctx, first, w.now, ""))
+		w.must(o.settle())
+	}
+	if r := w.newest(); r.Version != 2 {
+		t.Errorf("version %d follows while the rollout is not complete", r.Version)
+	}
+	if reads != 1 {
+		t.Errorf("the workload was read %d times, not once in a tenth of the time that the rollout takes", reads)
+	}
+}
+
+// Threats row 22.
+func TestRotate_WaitsForConsumerThatSpecAdds(t *testing.T) {
+	w := newWorld(t)
+	w.makeDeployment(nil)
+	w.declareRestarting(deployment)
+	o := w.start(api, api)
+	w.must(o.settle())
+	added := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.shop, Name: "added"},
+		Spec:       appsv1.DeploymentSpec{Selector: consumerSelector, Template: consumerPod(nil)},
+	}
+	w.must(api.Create(w.ctx, added))
+	rolledOut := func(name string) {
+		t.Helper()
+		var d appsv1.Deployment
+		w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.shop, Name: name}, &d))
+		d.Status.ObservedGeneration, d.Status.UpdatedReplicas, d.Status.Replicas = d.Generation, 1, 1
+		w.must(api.Status().Update(w.ctx, &d))
+	}
+	rolledOut("added")
+	w.must(trigger("2")(w))
+	w.must(o.settle())
+	rolledOut("reader")
+	w.now = w.now.Add(10 * time.Minute)
+	w.must(w.edit(func(at *v1alpha1.ApplicationToken) {
+		at.Spec.Restart = append(at.Spec.Restart, v1alpha1.RestartTarget{Kind: v1alpha1.RestartDeployment, Name: "added"})
+		at.Spec.Rotation.Trigger = "3"
+	}))
+	w.must(o.settle())
+	if r := w.newest(); r.Version != 2 {
+		t.Errorf("version %d follows while the pods of a target hold the first", r.Version)
+	}
+	rolledOut("added")
+	w.now = w.now.Add(2 * time.Minute)
+	w.must(o.settle())
+	if r := w.newest(); r.Version != 3 {
+		t.Errorf("then it is version %d", r.Version)
 	}
 }
 

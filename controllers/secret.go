@@ -28,10 +28,7 @@ func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser)
 	if t.Name != "" {
 		w.name = string(t.Name)
 	}
-	texts := plain(t.Data)
-	if len(texts) == 0 {
-		texts = map[string]string{"token": "{{ .Token }}"}
-	}
+	texts := secretTexts(at)
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		if len(validation.IsConfigMapKey(key)) > 0 {
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data: key %q is not valid in a Secret: use at most 253 letters, digits, -, _ and .", key)
@@ -43,6 +40,14 @@ func secretOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuser)
 	}
 	w.checkMetadata(c, refuse)
 	return w
+}
+
+// secretTexts returns the templates that a spec asks for, by the keys of the Secret.
+func secretTexts(at *v1alpha1.ApplicationToken) map[string]string {
+	if len(at.Spec.Secret.Data) == 0 {
+		return map[string]string{"token": "{{ .Token }}"}
+	}
+	return plain(at.Spec.Secret.Data)
 }
 
 // write sets the content of a Secret to a version, in memory.

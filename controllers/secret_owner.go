@@ -30,9 +30,11 @@ type holding struct {
 }
 
 // holding finds the record that a Secret names, and its token in the data. If the name is missing
-// or wrong, it finds the newest record that was not superseded and whose token is in the data.
+// or wrong, it finds the newest record that was not superseded and whose token is in the data. In
+// a Secret that is its owner's own, it finds nothing: the owner can have copied the token into it.
+// A write or a deletion of the Secret would lose the other keys.
 func (s *seen) holding(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h holding) {
-	if secret == nil {
+	if secret == nil || isOwnersOwn(secret, at) {
 		return holding{}
 	}
 	h.record, h.known = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
@@ -72,8 +74,8 @@ func holdsRecord(secret *corev1.Secret, r record.Record) bool {
 // maxNamedRecords bounds how many records are read for one Secret: tenants write its content.
 const maxNamedRecords = 8
 
-// namedRecords returns the names of the records that a Secret can be about: the one in its
-// annotation, and those of the tokens in its data.
+// namedRecords returns the names of the records that a Secret can be about, each once: the one in
+// its annotation, and those of the tokens in its data.
 func namedRecords(secret *corev1.Secret) []string {
 	var names []string
 	if name := secret.Annotations[v1alpha1.AnnotationRecord]; name != "" {
@@ -83,7 +85,9 @@ func namedRecords(secret *corev1.Secret) []string {
 		if len(names) == maxNamedRecords {
 			break
 		}
-		names = append(names, tok.Digest().RecordName())
+		if name := tok.Digest().RecordName(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -115,6 +119,25 @@ func mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords boo
 func isControlledByOther(secret metav1.Object, at *v1alpha1.ApplicationToken) bool {
 	o := metav1.GetControllerOf(secret)
 	return o != nil && (!isToken(o) || o.Name != at.Name)
+}
+
+// isOwnersOwn reports whether a Secret belongs to its owner alone. Such a Secret has no mark that
+// only the operator sets, and is not offered to the token. It also holds a key that the token does
+// not set. The label managed alone is one half of an offer. If tools have removed every mark from
+// the Secret of the token, its keys are still those of the spec.
+func isOwnersOwn(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
+	_, labelled := secret.Labels[v1alpha1.LabelToken]
+	_, named := secret.Annotations[v1alpha1.AnnotationRecord]
+	if labelled || named || isOffered(secret, at) || metav1.GetControllerOf(secret) != nil {
+		return false
+	}
+	texts := secretTexts(at)
+	for key := range secret.Data {
+		if _, set := texts[key]; !set {
+			return true
+		}
+	}
+	return false
 }
 
 // isToken reports whether an owner reference names an ApplicationToken, in any version of the API.

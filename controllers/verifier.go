@@ -146,8 +146,26 @@ func last(obj any) any {
 const writeEvery = time.Second
 
 // useDelay is how long after an outage of the API server replicas write the uses that they noted
-// meanwhile. A new leader waits so long before it takes a predecessor for unused.
+// meanwhile. For that long after an outage, and after a term of leadership begins, no predecessor
+// is taken for unused.
 const useDelay = 10 * time.Second
+
+// usesKnownFrom returns the instant at which the records hold the uses that replicas noted during
+// an outage of the API server. It is useDelay after the begin of the term of leadership, or after
+// the last outage that this replica observed if that is later. Before the term, another replica may
+// have observed an outage. The zero time means that the records are complete.
+func usesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
+	last := began
+	if lastOutage != nil {
+		if outage := lastOutage(); outage.After(last) {
+			last = outage
+		}
+	}
+	if last.IsZero() {
+		return time.Time{}
+	}
+	return last.Add(useDelay)
+}
 
 // mostUses bounds how many uses are looked at in one go. If more wait, the next have their turn a
 // second later.

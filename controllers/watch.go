@@ -120,7 +120,7 @@ func (l *tokenLocks) of(request reconcile.Request) *sync.Mutex {
 // queue waits for the other. Every token is in the first queue, which remembers when to reconcile
 // it again. The second queue retries a token only after an error.
 func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	r.usesKnownFrom = r.Now().Add(useDelay)
+	r.began = r.Now()
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	locks := newTokenLocks()
@@ -133,6 +133,7 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken").
 		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, r.forgetDeleted(locks)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.exchangeWith), builder.WithPredicates(specChanged, notInitial)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokensOfSecret)).
@@ -158,6 +159,22 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 			_, err := pass(ctx, request)
 			return ctrl.Result{}, err
 		}))
+}
+
+// forgetDeleted returns a handler that forgets each deleted token. A token without its finalizer
+// can be deleted before it is reconciled. The handler waits for a reconcile that may still keep
+// something in memory. The watch has only this handler, so that no other event waits.
+func (r *ApplicationTokens) forgetDeleted(locks *tokenLocks) handler.EventHandler {
+	return handler.Funcs{DeleteFunc: func(_ context.Context, e event.DeleteEvent, _ queue) {
+		at, ok := e.Object.(*v1alpha1.ApplicationToken)
+		if !ok {
+			return
+		}
+		lock := locks.of(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)})
+		lock.Lock()
+		defer lock.Unlock()
+		r.forget(at)
+	}}
 }
 
 // SetupWithManager adds the controller to the manager.

@@ -191,11 +191,11 @@ const (
 	// ReasonSuccessorUnused reports that no successor of a predecessor has been used: its consumers
 	// may not have moved on.
 	ReasonSuccessorUnused = "SuccessorUnused"
-	// ReasonMinOverlap reports that a rotation is deferred until a predecessor has had its
-	// minOverlap.
+	// ReasonMinOverlap reports that a rotation is deferred until a minOverlap has passed: that of a
+	// predecessor, or since the last rotation by a holder of the token.
 	ReasonMinOverlap = "MinOverlap"
-	// ReasonPredecessorsKept reports that a rotation is deferred until there is room for another
-	// predecessor. At most three are kept, and a rotation by a holder leaves room for one more.
+	// ReasonPredecessorsKept reports that a rotation is deferred until a predecessor has ended by
+	// itself: one of three, or one of two if a holder of the token requests the rotation.
 	ReasonPredecessorsKept = "PredecessorsKept"
 	// ReasonRolloutIncomplete reports that a rotation is deferred until a restart target runs with
 	// the current version.

@@ -57,8 +57,8 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	// known is the last content of the Secret in this term of leadership, so that a deletion loses
-	// nothing.
+	// known holds the last files of the Secret in this term of leadership, so that a deletion does
+	// not lose the CA.
 	known map[string][]byte
 }
 
@@ -119,11 +119,23 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 		}
 		c.log.Info("created the certificate of the endpoints", "secret", c.key.Name)
 	}
-	c.known = maps.Clone(secret.Data)
+	c.known = c.files(secret.Data)
 	return done, nil
 }
 
-// create creates the missing Secret, with its last content if this replica knows that.
+// files returns the part of the Secret's data that the operator writes. config/policy denies it to
+// create the Secret with any other key.
+func (c *certificateSecret) files(data map[string][]byte) map[string][]byte {
+	own := map[string][]byte{}
+	for _, key := range []string{caCertFile, caKeyFile, c.certFile, c.keyFile} {
+		if value, there := data[key]; there {
+			own[key] = value
+		}
+	}
+	return own
+}
+
+// create creates the missing Secret, with its last files if this replica knows them.
 func (c *certificateSecret) create(ctx context.Context) error {
 	data := maps.Clone(c.known)
 	renewed, err := c.renewed(data)
@@ -141,7 +153,7 @@ func (c *certificateSecret) create(ctx context.Context) error {
 			c.key.Name, c.key.Namespace, c.key.Name, c.key.Namespace, err)
 	}
 	c.log.Info("created the missing Secret of the certificate of the endpoints", "secret", c.key.Name, "sameCA", c.known != nil)
-	c.known = maps.Clone(data)
+	c.known = c.files(data)
 	return nil
 }
 

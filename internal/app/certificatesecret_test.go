@@ -143,6 +143,29 @@ func TestCertificateSecret_IsRenewed(t *testing.T) {
 	}
 }
 
+// config/policy denies the operator to create the Secret with any key but those of the four files.
+func TestCertificateSecret_IsMadeAgainWithoutForeignKeys(t *testing.T) {
+	k := newCertificateKeeper(t)
+	r := k.replica(api)
+	k.reconcile(r)
+	made := k.secret()
+	made.Data["note"] = []byte("of an administrator")
+	if err := api.Update(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		k.reconcile(r)
+		if err := api.Delete(t.Context(), k.secret()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.reconcile(r)
+	again := k.secret()
+	if len(again.Data) != 4 || !bytes.Equal(again.Data["ca.crt"], made.Data["ca.crt"]) || !bytes.Equal(again.Data["tls.crt"], made.Data["tls.crt"]) {
+		t.Errorf("the Secret has %d files, the CA is the same: %t", len(again.Data), bytes.Equal(again.Data["ca.crt"], made.Data["ca.crt"]))
+	}
+}
+
 // An operator without the right to create the Secret logs the command that creates it.
 func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 	k := newCertificateKeeper(t)

@@ -43,6 +43,7 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 		live: op.Manager.GetAPIReader(), namespace: o.Namespace, complete: op.complete, verifier: verifier, watches: op.watches,
 		limits: freshness.LimitsOf(d.MaxStaleness), log: ctrl.Log.WithName("freshness"), now: time.Now, closed: closed,
 	}
+	op.lastOutage = beats.lastOutage
 	if err := op.register(append(m.collectors(), beats)...); err != nil {
 		return err
 	}
@@ -61,7 +62,8 @@ func (op *Operator) openDoors(ctx context.Context, store *record.Kube, o Options
 	})
 	doors.Desk = &controllers.Desk{
 		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
-		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen, Events: op.Manager.GetEventRecorder("apptoken-operator"),
+		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, Used: verifier.Seen, LastOutage: beats.lastOutage,
+		Events: op.Manager.GetEventRecorder("apptoken-operator"),
 	}
 	doors.Budget = server.NewBudget(server.BudgetOptions{})
 	doors.Counted = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }

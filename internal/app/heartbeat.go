@@ -126,6 +126,15 @@ func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 	return h.now().Sub(f.Contact), true
 }
 
+// lastOutage returns when the API server last did not answer this replica. Before the first beat it
+// returns the current time, since earlier outages are not known.
+func (h *heartbeat) lastOutage() time.Time {
+	if f := h.found.Load(); f != nil {
+		return f.Outage
+	}
+	return h.now()
+}
+
 // noContact reports that the API server has not answered yet.
 const noContact = "last contact with the API server: none yet"
 

@@ -59,7 +59,8 @@ type Operator struct {
 	watches  *freshness.Watches
 	metrics  *prometheus.Registry // of this operator alone
 
-	passwords  cache.Cache // of the Secrets in the operator's own namespace
+	passwords  cache.Cache      // of the Secrets in the operator's own namespace
+	lastOutage func() time.Time // when the API server last did not answer this replica
 	leadership *leadership
 	perTerm    []func(*term) error // add the reconcilers of a term of leadership
 }
@@ -114,7 +115,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	}
 	counters, collectors := newMetrics()
 	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	op.perTerm = append(op.perTerm, func(t *term) error { return addReconcilers(t, store, op.passwords, op.Quota, o, counters) })
+	op.perTerm = append(op.perTerm, func(t *term) error { return op.addReconcilers(t, store, o, counters) })
 	if err := op.lead(to, o); err != nil {
 		return nil, err
 	}
@@ -260,24 +261,24 @@ func (op *Operator) keepIndex(ctx context.Context, own string) error {
 }
 
 // addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
-func addReconcilers(mgr *term, store *record.Kube, passwords cache.Cache, quota *controllers.Quota, o Options, m *controllers.Metrics) error {
+func (op *Operator) addReconcilers(mgr *term, store *record.Kube, o Options, m *controllers.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &controllers.ApplicationTokens{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
-		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: quota,
+		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: op.Quota, LastOutage: op.lastOutage,
 	}
 	pace := controllers.NewSweepPace(controllers.SweepRate, controllers.SweepBurst)
 	records := &controllers.TokenRecords{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Pace: pace,
 	}
 	clients := &controllers.Clients{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
-	users := &controllers.Users{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now, Events: recorder}
-	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: passwords, Records: store, Now: time.Now, Pace: pace}
+	users := &controllers.Users{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwords, Records: store, Now: time.Now, Events: recorder}
+	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwords, Records: store, Now: time.Now, Pace: pace}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),
 		clients.SetupWithManager(mgr),
-		users.SetupWithManager(mgr, mgr.sharing(passwords)),
-		logins.SetupWithManager(mgr, mgr.sharing(passwords), o.Workers),
+		users.SetupWithManager(mgr, mgr.sharing(op.passwords)),
+		logins.SetupWithManager(mgr, mgr.sharing(op.passwords), o.Workers),
 	)
 }

@@ -18,7 +18,9 @@ type Line struct {
 	Verdict  string     `json:"verdict,omitempty"`  // reason of a refusal
 	Reason   string     `json:"reason,omitempty"`   // the verdict in words, which may change
 	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, if it is known
-	Peer     netip.Addr `json:"peer,omitzero"`      // of the connection, if Source is unknown
+	// Peer is set if Source is unknown. It is the address of the connection. At NotStated it is the
+	// address that asks, which a trusted proxy may have named.
+	Peer netip.Addr `json:"peer,omitzero"`
 	// SourceUnknown is the reason why the address of the caller is unknown.
 	SourceUnknown string `json:"sourceUnknown,omitempty"`
 	Token         string `json:"token,omitempty"` // ID of the record

@@ -39,8 +39,11 @@ type Finding struct {
 	Open    bool      // the replica may continue to verify, unless Limits.Outage has passed since Contact
 	Fresh   bool      // the replica is open, and the API server answered since the beat before
 	Contact time.Time // when the API server last answered
-	Lost    []string  // kinds whose watches are lost, sorted
-	Behind  []string  // kinds whose watches show no sign since an outage longer than Limits.Outage, sorted
+	// Outage is the last beat at which the API server did not answer. Until there is one, it is the
+	// first beat, since earlier outages are not known.
+	Outage time.Time
+	Lost   []string // kinds whose watches are lost, sorted
+	Behind []string // kinds whose watches show no sign since an outage longer than Limits.Outage, sorted
 
 	Limit time.Duration // the shortest limit that a watch in Lost has exceeded; 0: none is lost
 }
@@ -52,6 +55,7 @@ type Monitor struct {
 
 	last    time.Time                // the beat before
 	contact time.Time                // when the API server last answered
+	outage  time.Time                // see Finding
 	resumed time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
 	unseen  map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
@@ -66,6 +70,9 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	if answered {
 		contact = now
 	}
+	if !answered || m.outage.IsZero() {
+		m.outage = now
+	}
 	for _, s := range signs {
 		if s.At.After(contact) {
 			contact = s.At
@@ -75,7 +82,7 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	if fresh && m.Limits.Outage > 0 && !m.contact.IsZero() && contact.Sub(m.contact) > m.Limits.Outage {
 		m.resumed = contact
 	}
-	f := Finding{Contact: contact}
+	f := Finding{Contact: contact, Outage: m.outage}
 	if m.unseen == nil {
 		m.unseen = map[string]time.Duration{}
 	}

@@ -82,6 +82,20 @@ func TestStaleness_SignsOfOthersAreAnswers(t *testing.T) {
 	}
 }
 
+func TestOutage_IsLastBeatWithoutAnswer(t *testing.T) {
+	r := newReplica(0)
+	if f := r.pass(time.Minute, true); !f.Outage.Equal(noon) {
+		t.Errorf("what was before the first beat is not known: %s", f.Outage)
+	}
+	if f := r.pass(time.Hour, false, "User"); !f.Outage.Equal(r.now) {
+		t.Errorf("reads fail, though a watch delivers: %s", f.Outage)
+	}
+	end := r.now
+	if f := r.pass(time.Minute, true); !f.Outage.Equal(end) {
+		t.Errorf("a minute after the outage: %s, not %s", f.Outage, end)
+	}
+}
+
 func TestStaleness_OutageIsNoLostWatch(t *testing.T) {
 	r := newReplica(time.Hour)
 	if f := r.pass(59*time.Minute, false); !f.Open || f.Fresh || !f.Contact.Equal(noon) {

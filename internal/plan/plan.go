@@ -166,8 +166,11 @@ type Observed struct {
 	Current *Version
 	Others  []Version
 	Rollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
+	// RolloutSeenAt is when Rollout was observed. The zero time means the instant of the plan.
+	RolloutSeenAt time.Time
 	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
-	// outage of the API server. The zero time means that the records are complete.
+	// outage of the API server: some time after the last outage. The zero time means that the
+	// records are complete.
 	UsesKnownFrom time.Time
 }
 

@@ -40,7 +40,11 @@ func TestRotate_EndsNoPredecessor(t *testing.T) {
 			cause + " waits one instant before its end":              {at: noon.Add(end - 1), twist: both(asks, full(time.Minute)), want: wait(end)},
 			cause + " has room at its end":                           {at: noon.Add(end), twist: both(asks, full(time.Minute)), want: retired(plan.OverlapOverInUse, "at--1")},
 			cause + " waits until one has gone out of use":           {at: noon.Add(time.Hour - 1), twist: both(asks, both(full(time.Minute), moved)), want: wait(time.Hour)},
-			cause + " has room when one has":                         {at: noon.Add(time.Hour), twist: both(asks, both(full(time.Minute), moved)), want: retired(plan.WentUnused, "at-1")},
+			cause + " waits while uses are not written yet": {
+				at: noon.Add(time.Hour), want: wait(time.Hour + time.Second),
+				twist: both(asks, both(both(full(time.Minute), moved), func(s *scene) { s.have.UsesKnownFrom = noon.Add(time.Hour + time.Second) })),
+			},
+			cause + " has room when one has": {at: noon.Add(time.Hour), twist: both(asks, both(full(time.Minute), moved)), want: retired(plan.WentUnused, "at-1")},
 			cause + " writes a changed template meanwhile": {
 				at: at, twist: both(both(asks, full(time.Minute)), func(s *scene) { s.have.Secret = plan.SecretOutdated }),
 				want: plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: of("at-2")},
@@ -81,6 +85,10 @@ func TestRotate_WaitsForRollout(t *testing.T) {
 		"while it is not complete": {at: noon.Add(time.Hour), twist: waits, want: looks(time.Hour)},
 		"soon, and then less often": {
 			at: noon.Add(time.Minute), twist: both(waits, func(s *scene) { s.want.Retire.Min = 0 }), want: looks(time.Minute),
+		},
+		"and no sooner when it is reconciled in between": {
+			at:    noon.Add(time.Hour + 5*time.Minute),
+			twist: both(waits, func(s *scene) { s.have.RolloutSeenAt = noon.Add(time.Hour) }), want: looks(time.Hour),
 		},
 		"not once the expiry is near": {
 			at: noon.Add(time.Hour), twist: both(waits, live(90*time.Minute)),

@@ -30,11 +30,11 @@ func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedA
 func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
 
 // RolloutInterval is the minimum interval between two observations of a rollout that a rotation
-// waits for. Workloads are not watched.
+// waits for, while the spec stays the same. Workloads are not watched.
 const RolloutInterval = 10 * time.Second
 
 // rotationDue issues the successor of the current version once the rotation is due and no longer
-// deferred. It ends no predecessor to make room for it.
+// deferred. It ends no predecessor to make room for it, unless the current version has expired.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, h := dueRotation(now, want, have)
 	if why == "" || now.Before(h.until) {
@@ -57,19 +57,23 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
 	}
 	if h.reason == RolloutIncomplete {
-		wake = earliest(wake, nextLook(now, have))
+		wake = earliest(wake, NextLook(now, have))
 	}
 	return Plan{Why: RotationPending, Held: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// nextLook returns when to observe a rollout again. The longer the rollout takes, the longer the
+// NextLook returns when to observe a rollout again. The longer the rollout takes, the longer the
 // interval.
-func nextLook(now time.Time, have Observed) time.Time {
+func NextLook(now time.Time, have Observed) time.Time {
+	seen := have.RolloutSeenAt
+	if seen.IsZero() {
+		seen = now
+	}
 	var began time.Time
 	for _, v := range have.predecessors() {
 		began = latest(began, v.SupersededAt)
 	}
-	return now.Add(max(RolloutInterval, now.Sub(began)/10))
+	return seen.Add(max(RolloutInterval, seen.Sub(began)/10))
 }
 
 // dueRotation returns why the current version must be replaced, and what defers that. The reason is

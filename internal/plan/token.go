@@ -63,7 +63,7 @@ var tokenRules = []rule{
 	expired,         // stays expired until a trigger changes
 	rotationDue,     // clone
 	templateChanged, // write the same token again
-	rotationWaits,   // due and deferred: no predecessor ends for it
+	rotationWaits,   // due and deferred
 }
 
 // ForToken decides what an ApplicationToken needs at the instant now. The first rule that applies

@@ -118,7 +118,11 @@ func gatewayOf(ctx context.Context) string {
 func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) origin {
 	gateway := peerOf(gatewayOf(ctx))
 	o := origin{peer: gateway, limited: gateway}
-	if !trusts(d.Trusted, gateway) {
+	switch {
+	case !gateway.IsValid():
+		o.unknown = noPeer
+		return o
+	case !trusts(d.Trusted, gateway):
 		o.unknown = untrustedPeer
 		return o
 	}

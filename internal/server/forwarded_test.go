@@ -144,6 +144,18 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 	}
 }
 
+// The address of a caller that asks about a credential is known, even through a trusted proxy. So
+// the lines of a caller that asks too often are not counted with those of others.
+func TestAudit_PeerIsWhoAsks(t *testing.T) {
+	h := newHouse(t)
+	h.do(http.MethodPost, "/oauth2/introspect", http.Header{
+		"Authorization": {"Bearer " + h.Tokens["root"]}, "X-Forwarded-For": {"203.0.113.7"}, "Content-Type": {"application/x-www-form-urlencoded"},
+	}, "token="+h.Tokens["suspended"])
+	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["peer"] != "203.0.113.7" || lines[0]["sourceUnknown"] != "NotStated" {
+		t.Errorf("%v", lines)
+	}
+}
+
 // A peer that is no trusted proxy cannot name the address of a caller. The header that is not the
 // configured one is ignored from any peer.
 func TestSource_UntrustedPeerIsNotBelieved(t *testing.T) {

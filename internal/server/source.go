@@ -22,7 +22,7 @@ type unknownSource uint8
 const (
 	sourceKnown     unknownSource = iota
 	noPeer                        // the connection has no address
-	untrustedPeer                 // a peer that is no trusted proxy sends the header
+	untrustedPeer                 // a peer that is no trusted proxy names the source
 	headerMissing                 // a trusted proxy sends no header
 	headerEmpty                   // a line of the header has no element
 	headerMalformed               // a line of the header cannot be parsed
