@@ -218,7 +218,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		at    time.Time
 		words []string
 	}{
-		"revoked":          {twist: state(plan.Revoked), words: []string{"revoked", "declare a new one"}},
+		"revoked":          {twist: state(plan.Revoked), words: []string{"Revoked", "declare a new one"}},
 		"suspended":        {twist: state(plan.Suspended), words: []string{"spec.state", "Active"}},
 		"a refusal speaks": {twist: refusal, words: []string{"create the Client acme"}},
 		"expired, with the instant in UTC": {
