@@ -122,7 +122,7 @@ func (r *ApplicationTokens) converge(ctx context.Context, now time.Time, at *v1a
 // by which a token of delivery Response names its record. Without the finalizer, a deletion would
 // leave the records behind.
 func (r *ApplicationTokens) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, wish, seen, error) {
-	resolver := lookout{r.Client, r.Live, r.Records}
+	resolver := Lookout{Client: r.Client, Live: r.Live, Records: r.Records}
 	around, err := resolver.around(ctx, at)
 	if err != nil {
 		return surroundings{}, wish{}, seen{}, err

@@ -18,8 +18,8 @@ const (
 	maxRetryDelay = 32 * time.Minute // the sixth delay
 )
 
-// retryDelay returns the delay after that many failures in a row, counted from 1.
-func retryDelay(failures int) time.Duration {
+// RetryDelay returns the delay after that many failures in a row, counted from 1.
+func RetryDelay(failures int) time.Duration {
 	delay := minRetryDelay
 	for ; failures > 1 && delay < maxRetryDelay; failures-- {
 		delay *= 2
@@ -86,7 +86,7 @@ func (m *restartRetries) failed(now time.Time, at *v1alpha1.ApplicationToken, re
 		next.failures += was.failures
 	}
 	if again.IsZero() {
-		next.until = now.Add(retryDelay(next.failures))
+		next.until = now.Add(RetryDelay(next.failures))
 	}
 	if m.of == nil {
 		m.of = map[types.UID]restartRetry{}

@@ -90,9 +90,9 @@ func TestClaims_ReplicasShowTheHolderAlone(t *testing.T) {
 	object := func(name string, age time.Duration) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(noon.Add(-age))}
 	}
-	index, directory := &verify.Index{}, &login.Directory{}
-	clients := controllers.FeedClients(index, directory)
-	users := (&controllers.People{Index: index, Directory: directory}).Users()
+	index, known := &verify.Index{}, &login.Directory{}
+	clients := controllers.FeedClients(index, known)
+	users := (&controllers.People{Index: index, Directory: known}).Users()
 	verifier := verify.NewVerifier(index, nil, verify.Options{Reads: 1, Now: func() time.Time { return noon }})
 	verifier.Heard()
 	set := func(name string, age time.Duration, asks, has bool) {
@@ -124,8 +124,8 @@ func TestClaims_ReplicasShowTheHolderAlone(t *testing.T) {
 				shown = append(shown, name)
 			}
 		}
-		c, _ := directory.ByAccountID(id)
-		u, _ := directory.ByUsername("shared")
+		c, _ := known.ByAccountID(id)
+		u, _ := known.ByUsername("shared")
 		if got := fmt.Sprint(shown, c.Name, u.Name); got != fmt.Sprint(strings.Fields(want), want, want) {
 			t.Errorf("%s: %s, want %q", when, got, want)
 		}
@@ -145,10 +145,10 @@ func TestClaims_ReplicasShowTheHolderAlone(t *testing.T) {
 	c, u := &v1alpha1.Client{ObjectMeta: object("old", time.Hour)}, &v1alpha1.User{ObjectMeta: object("old", time.Hour), Spec: v1alpha1.UserSpec{Username: "shared"}}
 	clients.OnDelete(c)
 	users.OnDelete(u)
-	if c, _ := directory.ByAccountID(id); c.Name != "young" {
+	if c, _ := known.ByAccountID(id); c.Name != "young" {
 		t.Errorf("once the older is gone, %q has the account ID", c.Name)
 	}
-	if u, _ := directory.ByUsername("shared"); u.Name != "young" {
+	if u, _ := known.ByUsername("shared"); u.Name != "young" {
 		t.Errorf("once the older is gone, %q has the username", u.Name)
 	}
 }

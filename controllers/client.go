@@ -128,7 +128,7 @@ func judge(c *v1alpha1.Client, accountID claims) metav1.Condition {
 		return no(v1alpha1.ReasonAccountIDTaken, "Client %s had the accountID %d first; choose another spec.accountID", accountID.holder, *c.Spec.AccountID)
 	}
 	for i, key := range c.Spec.Tokens.AllowedSecretMetadata {
-		if isReserved(key) {
+		if IsReserved(key) {
 			return no(v1alpha1.ReasonInvalidSpec, "spec.tokens.allowedSecretMetadata[%d]: key %q cannot be allowed; remove it", i, key)
 		}
 	}

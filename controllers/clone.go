@@ -17,7 +17,7 @@ const longestChain = 16
 // origin returns what a clone asks for: the grants that it took over at its first issue, or
 // otherwise what its source asks for now. It follows clones of clones. All of them are in one
 // namespace, so that no reference leaves it.
-func (l lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
+func (l Lookout) origin(ctx context.Context, at *v1alpha1.ApplicationToken) (asked, *plan.Refusal, error) {
 	if isCloned(at) {
 		return askedByClone(at.Status.Cloned), nil, nil
 	}

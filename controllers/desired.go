@@ -221,7 +221,7 @@ func rhythm(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuser) {
 		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation.retire: predecessors would stay for %s, longer than the interval of %s; shorten the overlap, or lengthen spec.rotation.every", d.Retire.Max, d.Every)
 	}
 	if r.Schedule != "" {
-		calendar, err := parseSchedule(r.Schedule, r.TimeZone)
+		calendar, err := ParseSchedule(r.Schedule, r.TimeZone)
 		if err != nil {
 			refuse(v1alpha1.ReasonInvalidSpec, "%s", err)
 			return
@@ -239,10 +239,10 @@ const defaultMinRotationInterval = 10 * time.Minute
 // always gets the same result.
 var pacedFrom = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// asWritten returns d with its calendar in UTC. Where a clock is set forward or back, two instants
+// AsWritten returns d with its calendar in UTC. Where a clock is set forward or back, two instants
 // come closer together than the spec asks. plan.NextRotation skips the later one then, and the spec
 // stays valid.
-func asWritten(d plan.Desired) plan.Desired {
+func AsWritten(d plan.Desired) plan.Desired {
 	if c, ok := d.Schedule.(schedule.Cron); ok {
 		d.Schedule = c.In(time.UTC)
 	}
@@ -256,7 +256,7 @@ func pace(c *v1alpha1.Client, d *plan.Desired, refuse refuser) {
 		return
 	}
 	d.MinInterval = duration(c.Spec.Tokens.MinRotationInterval, defaultMinRotationInterval)
-	shortest := plan.ShortestInterval(asWritten(*d), pacedFrom)
+	shortest := plan.ShortestInterval(AsWritten(*d), pacedFrom)
 	if shortest == 0 || shortest >= d.MinInterval {
 		return
 	}

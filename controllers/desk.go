@@ -60,7 +60,7 @@ const mostTries = 32
 // mostUnheard bounds how often a write is repeated after it got no response.
 const mostUnheard = 2
 
-func (d *Desk) lookout() lookout { return lookout{d.Client, d.Live, d.Records} }
+func (d *Desk) lookout() Lookout { return Lookout{Client: d.Client, Live: d.Live, Records: d.Records} }
 
 func (d *Desk) now() time.Time { return d.Now().Truncate(time.Second) } // records hold whole seconds
 

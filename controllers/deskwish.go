@@ -163,7 +163,7 @@ func (d *Desk) understand(ctx context.Context, at *v1alpha1.ApplicationToken, an
 // promise reserves quota for a token that is about to be created, or returns why there is none.
 func (d *Desk) promise(ctx context.Context, at *v1alpha1.ApplicationToken, around surroundings) (*plan.Refusal, error) {
 	claim := claimOf(at, d.Namespace, around.asked.client, around.asked.user)
-	limits, err := d.lookout().limits(ctx, around.client, d.Quota.index.Waiting(claim.Client)...)
+	limits, err := d.lookout().Limits(ctx, around.client, d.Quota.index.Waiting(claim.Client)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"context"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,26 +10,6 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/plan"
-	"github.com/apptoken/operator/internal/quota"
-)
-
-// Hurry enqueues an ApplicationToken in the urgent queue.
-var Hurry = hurry
-
-// SpecChanged filters the events of ApplicationTokens and Users.
-var SpecChanged = specChanged
-
-// IsReserved, IsActedOn and IsAllowed check keys of labels and annotations of a Secret.
-var (
-	IsReserved = isReserved
-	IsActedOn  = isActedOn
-	IsAllowed  = isAllowed
-)
-
-// ParseSchedule parses a calendar, and AsWritten removes the time zone from it.
-var (
-	ParseSchedule = parseSchedule
-	AsWritten     = asWritten
 )
 
 // FirstStart holds what the operator observes of a Deployment that reads the Secret of a first
@@ -52,37 +31,11 @@ func (f FirstStart) IsSpared(pod corev1.PodTemplateSpec) bool {
 	return startedWithFirst(&v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Name: "indexer"}}, s, workload{d, &d.Spec.Template})
 }
 
-// ReadPassword reads the password in a Secret.
-var ReadPassword = readPassword
-
 // NamedRecords returns the names of the records that are read for a Secret.
 var NamedRecords = namedRecords
 
 // ExpiryMessage returns the message of ExpiringSoon.
 var ExpiryMessage = expiryMessage
-
-// RetryDelay returns how long the operator waits after failures.
-var RetryDelay = retryDelay
-
-// Elect makes q the Quota of the elected replica, with the same limits for all clients.
-func Elect(q *Quota, limits quota.Limits, wake func([]quota.Key)) {
-	q.elected.Store(&allocator{
-		limits: func(string, []string) (quota.Limits, bool) { return limits, true },
-		wake:   wake,
-	})
-}
-
-// LimitsOf returns the limits of a client that uses no selector.
-func LimitsOf(c *v1alpha1.Client, namespaces ...string) quota.Limits {
-	limits, err := lookout{}.limits(context.Background(), c, namespaces...)
-	if err != nil {
-		panic(err)
-	}
-	return limits
-}
-
-// Wait blocks until the next record may be deleted.
-func (p *SweepPace) Wait(ctx context.Context) error { return p.wait(ctx) }
 
 // AbsentTargets returns how many restart targets of a token are remembered as missing.
 func (r *ApplicationTokens) AbsentTargets(at *v1alpha1.ApplicationToken) int {

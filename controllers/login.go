@@ -55,7 +55,7 @@ func (r *Logins) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (ctrl
 // sweep deletes a record if the reason to delete it is confirmed. It returns when to evaluate the
 // record again.
 func (r *Logins) sweep(ctx context.Context, now time.Time, rec record.Record, why login.Why) (time.Time, error) {
-	if err := r.Pace.wait(ctx); err != nil {
+	if err := r.Pace.Wait(ctx); err != nil {
 		return time.Time{}, err
 	}
 	rec, err := r.Records.Confirm(ctx, rec.Name())
@@ -105,7 +105,7 @@ func (r *Logins) judge(ctx context.Context, now time.Time, rec record.Record, wh
 			if err != nil {
 				return "", time.Time{}, err
 			}
-			_, a.User.Credential, _, _ = readPassword(secret) //nolint:errcheck // the status of the User reports what is wrong with it
+			_, a.User.Credential, _, _ = ReadPassword(secret) //nolint:errcheck // the status of the User reports what is wrong with it
 		}
 	}
 	if rec.Predecessor != "" {

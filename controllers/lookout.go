@@ -15,15 +15,15 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// lookout resolves the references of a token.
-type lookout struct {
+// Lookout resolves the references of a token.
+type Lookout struct {
 	Client  client.Client // reads may be from a cache
 	Live    client.Reader // reads are from the API server
 	Records *record.Kube
 }
 
 // around reads what a token depends on: its client, its user, its namespace and its source.
-func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, error) {
+func (l Lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (surroundings, error) {
 	s := surroundings{answered: byAnswer(at, l.Records.Namespace())}
 	var err error
 	switch {
@@ -59,7 +59,7 @@ func (l lookout) around(ctx context.Context, at *v1alpha1.ApplicationToken) (sur
 // that does not suffice, findClient reads it from the API server: it may have been applied together
 // with the token. Both cases cost the same, so that timing does not tell a namespace without a
 // grant which of them it is.
-func (l lookout) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
+func (l Lookout) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
 	c, key := &v1alpha1.Client{}, types.NamespacedName{Name: name}
 	err := l.Client.Get(ctx, key, c)
 	if apierrors.IsNotFound(err) || err == nil && !suffices(c) {
@@ -95,7 +95,7 @@ func (s surroundings) isGranted(at *v1alpha1.ApplicationToken, c *v1alpha1.Clien
 	return granted
 }
 
-func (l lookout) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {
+func (l Lookout) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {
 	var ns metav1.PartialObjectMetadata
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := l.Client.Get(ctx, types.NamespacedName{Name: name}, &ns); err != nil {

@@ -36,14 +36,14 @@ func (w *world) verifying() *verify.Index {
 			w.t.Error(err)
 		}
 	})
-	index, directory := &verify.Index{}, &login.Directory{}
-	people := &controllers.People{Index: index, Directory: directory}
+	index, known := &verify.Index{}, &login.Directory{}
+	people := &controllers.People{Index: index, Directory: known}
 	namespaces := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
 	for _, f := range []struct {
 		of client.Object
 		to toolscache.ResourceEventHandler
 	}{
-		{&v1alpha1.TokenRecord{}, record.Feed(index)}, {&v1alpha1.Client{}, controllers.FeedClients(index, directory)},
+		{&v1alpha1.TokenRecord{}, record.Feed(index)}, {&v1alpha1.Client{}, controllers.FeedClients(index, known)},
 		{&v1alpha1.User{}, people.Users()}, {&corev1.Secret{}, people.Passwords()},
 		{&v1alpha1.ApplicationToken{}, controllers.FeedOwners(index, w.own)}, {namespaces, controllers.FeedNamespaces(index)},
 	} {

@@ -29,7 +29,7 @@ func kindFor(a asked) token.Kind {
 
 // ofUser returns the user that a token acts for, and what the token asks for. The user is nil if
 // there is none for this namespace.
-func (l lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, asked, error) {
+func (l Lookout) ofUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, asked, error) {
 	a := asked{user: string(at.Spec.UserRef.Name), sourceRanges: sorted(at.Spec.SourceRanges)}
 	// A later User of the same name inherits nothing. A User that does not list the namespace
 	// counts as missing: the namespace learns nothing about the user, the default account included.

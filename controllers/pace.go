@@ -30,8 +30,8 @@ func NewSweepPace(perSecond rate.Limit, burst int) *SweepPace {
 	return &SweepPace{limiter: rate.NewLimiter(perSecond, burst), notice: rate.Sometimes{Interval: time.Minute}}
 }
 
-// wait blocks until the next record may be deleted. The error is that of ctx.
-func (p *SweepPace) wait(ctx context.Context) error {
+// Wait blocks until the next record may be deleted. The error is that of ctx.
+func (p *SweepPace) Wait(ctx context.Context) error {
 	if p.limiter.Allow() {
 		return nil
 	}

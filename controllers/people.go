@@ -26,9 +26,9 @@ const (
 	KeyPassword     = "password"     // in plain text
 )
 
-// readPassword reads the password in a Secret, and a fingerprint that changes with it. The
+// ReadPassword reads the password in a Secret, and a fingerprint that changes with it. The
 // fingerprint is empty if there is no password to check against.
-func readPassword(s *corev1.Secret) (stored password.Stored, fingerprint string, form v1alpha1.PasswordForm, problem error) {
+func ReadPassword(s *corev1.Secret) (stored password.Stored, fingerprint string, form v1alpha1.PasswordForm, problem error) {
 	if s == nil {
 		return password.Stored{}, "", v1alpha1.PasswordMissing, nil
 	}
@@ -189,7 +189,7 @@ func (p *People) tell(u *v1alpha1.User) {
 	if ref := u.Spec.PasswordSecretRef; ref != nil {
 		secret = p.secrets[string(ref.Name)]
 	}
-	stored, fingerprint, _, _ := readPassword(secret) //nolint:errcheck // the status reports what is wrong
+	stored, fingerprint, _, _ := ReadPassword(secret) //nolint:errcheck // the status reports what is wrong
 	seen := verify.User{
 		Name: u.Name, Username: usernameOf(u), UID: string(u.UID), Since: u.CreationTimestamp.Unix(), Suspended: suspended,
 		Credential: fingerprint, Accounts: map[string][]string{}, Namespaces: u.Spec.Namespaces.Names,

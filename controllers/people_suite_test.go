@@ -230,14 +230,14 @@ func (o *warden) told() []string {
 // starts.
 func (w *world) replica(twist func(*login.Options)) *login.Service {
 	w.t.Helper()
-	index, directory := &verify.Index{}, &login.Directory{}
-	people := &controllers.People{Index: index, Directory: directory}
+	index, known := &verify.Index{}, &login.Directory{}
+	people := &controllers.People{Index: index, Directory: known}
 	var users v1alpha1.UserList
 	var secrets corev1.SecretList
 	var clients v1alpha1.ClientList
 	w.must(errors.Join(api.List(w.ctx, &users), api.List(w.ctx, &clients), api.List(w.ctx, &secrets, client.InNamespace(w.own))))
 	for i := range clients.Items {
-		controllers.FeedClients(index, directory).OnAdd(&clients.Items[i], true)
+		controllers.FeedClients(index, known).OnAdd(&clients.Items[i], true)
 	}
 	for i := range secrets.Items {
 		people.Passwords().OnAdd(&secrets.Items[i], true)
@@ -247,7 +247,7 @@ func (w *world) replica(twist func(*login.Options)) *login.Service {
 	}
 	c := byIndexes(w.t, api)
 	options := login.Options{
-		Directory: directory, Records: record.NewKube(c, c, w.own),
+		Directory: known, Records: record.NewKube(c, c, w.own),
 		Ended: func(token.Digest) {}, Replayed: func(login.User, record.Record, netip.Addr) {},
 		Checks: 1, Entropy: rand.Reader, Now: func() time.Time { return w.now },
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Each login changes the count in the status. The verifier and the login directory are updated only
+// Each login changes the count in the status. The verifier and the login known are updated only
 // when the change can matter to them.
 func TestWhatPeopleAreToldOf(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -63,7 +63,7 @@ func TestWhatPeopleAreToldOf(t *testing.T) {
 		}, true, ""},
 		"of another age": {user(func(u *v1alpha1.User) { u.CreationTimestamp = metav1.NewTime(noon.Add(time.Hour)) }), true, ""},
 	} {
-		index, directory := &verify.Index{}, &login.Directory{}
+		index, known := &verify.Index{}, &login.Directory{}
 		index.SetClient(verify.Client{Name: "acme"})
 		verifier := verify.NewVerifier(index, nil, verify.Options{Reads: 1, Now: func() time.Time { return noon }})
 		verifier.Heard()
@@ -74,17 +74,17 @@ func TestWhatPeopleAreToldOf(t *testing.T) {
 			}
 			return who.User
 		}
-		people := &controllers.People{Index: index, Directory: directory}
+		people := &controllers.People{Index: index, Directory: known}
 		users, passwords := people.Users(), people.Passwords()
 		passwords.OnAdd(secret(markedHash), true)
 		users.OnAdd(alice, true)
 		before := held()
-		first, _ := directory.User("alice")
+		first, _ := known.User("alice")
 		x.happens(users, passwords)
 		if told := held() != before; told != x.told {
 			t.Errorf("%s: told is %t", name, told)
 		}
-		now, _ := directory.User("alice")
+		now, _ := known.User("alice")
 		which := map[string]string{"": "no password", first.Credential: "same password"}[now.Credential]
 		if which == "" {
 			which = "other password"
@@ -113,10 +113,10 @@ func TestLoginPolicy_HasBoundsByDefault(t *testing.T) {
 		"a longest lifetime of sessions":      {v1alpha1.LoginPolicy{MaxSessionLifetime: "12h"}, 24 * time.Hour, 12 * time.Hour},
 		"refresh tokens outlive it by a year": {v1alpha1.LoginPolicy{RefreshLifetime: "8760h"}, 24 * time.Hour, 720 * time.Hour},
 	} {
-		index, directory := &verify.Index{}, &login.Directory{}
+		index, known := &verify.Index{}, &login.Directory{}
 		c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: "acme"}, Spec: v1alpha1.ClientSpec{State: v1alpha1.StateActive, Logins: x.policy}}
-		controllers.FeedClients(index, directory).OnAdd(c, true)
-		got, _ := directory.Client("acme")
+		controllers.FeedClients(index, known).OnAdd(c, true)
+		got, _ := known.Client("acme")
 		if got.MaxOpen != x.open || got.MaxSession != x.session {
 			t.Errorf("%s: open tokens %s, sessions %s; want %s and %s", name, got.MaxOpen, got.MaxSession, x.open, x.session)
 		}

@@ -91,6 +91,12 @@ func (q *Quota) reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quo
 	return verdict
 }
 
+// Elect has this replica allocate each reservation that becomes free to the oldest waiting token,
+// and wake that token. limits returns the limits of a client, and false where they are not known.
+func (q *Quota) Elect(limits func(client string, namespaces []string) (quota.Limits, bool), wake func([]quota.Key)) {
+	q.elected.Store(&allocator{limits: limits, wake: wake})
+}
+
 // EndTerm stops allocation once the reconcilers of the elected replica have ended. The replica may
 // be elected again.
 func (q *Quota) EndTerm() {
@@ -179,7 +185,7 @@ func servedUser(at *v1alpha1.ApplicationToken) string {
 }
 
 // limits returns the limits of a client, for some namespaces.
-func (l lookout) limits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
+func (l Lookout) Limits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
 	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
 	if n := c.Spec.Tokens.MaxCount; n != nil {
 		limits.Client = int(*n)
@@ -234,7 +240,7 @@ func (r *ApplicationTokens) cachedLimits(name string, namespaces []string) (quot
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return quota.Limits{}, false
 	}
-	limits, err := lookout{r.Client, r.Live, r.Records}.limits(ctx, &c, namespaces...)
+	limits, err := Lookout{Client: r.Client, Live: r.Live, Records: r.Records}.Limits(ctx, &c, namespaces...)
 	return limits, err == nil
 }
 
@@ -281,7 +287,7 @@ func (r *ApplicationTokens) evaluate(ctx context.Context, at *v1alpha1.Applicati
 		return w, nil
 	}
 	claim := claimOf(at, own, w.asked.client, w.asked.user)
-	limits, err := lookout{r.Client, r.Live, r.Records}.limits(ctx, around.client, append(r.Quota.index.Waiting(claim.Client), at.Namespace)...)
+	limits, err := Lookout{Client: r.Client, Live: r.Live, Records: r.Records}.Limits(ctx, around.client, append(r.Quota.index.Waiting(claim.Client), at.Namespace)...)
 	if err != nil {
 		return w, err
 	}

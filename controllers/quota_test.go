@@ -29,7 +29,7 @@ type elected struct {
 
 func electedAt(limits quota.Limits) *elected {
 	e := &elected{Quota: controllers.NewQuota("own")}
-	controllers.Elect(e.Quota, limits, func(keys []quota.Key) {
+	e.Elect(func(string, []string) (quota.Limits, bool) { return limits, true }, func(keys []quota.Key) {
 		for _, k := range keys {
 			e.woken = append(e.woken, k.Name)
 		}
@@ -375,12 +375,12 @@ func TestQuota_DefaultsBoundEveryClient(t *testing.T) {
 	w := newWorld(t)
 	var c v1alpha1.Client
 	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.client}, &c))
-	if l := controllers.LimitsOf(&c); l.Client != 10_000 || l.User != 100 || l.Namespaces != nil {
+	if l, err := (controllers.Lookout{}).Limits(w.ctx, &c); err != nil || l.Client != 10_000 || l.User != 100 || l.Namespaces != nil {
 		t.Errorf("%+v", l)
 	}
 	c.Spec.Grants = append(c.Spec.Grants, c.Spec.Grants[0], c.Spec.Grants[0], v1alpha1.Grant{Namespaces: v1alpha1.NamespaceSelection{Names: []string{"desk"}}})
 	c.Spec.Grants[1].MaxCount, c.Spec.Grants[2].MaxCount = new(int32(2)), new(int32(7))
-	if l := controllers.LimitsOf(&c, w.shop, "desk"); l.Namespaces[w.shop] != 7 || l.Namespaces["desk"] < 1<<31 {
+	if l, err := (controllers.Lookout{}).Limits(w.ctx, &c, w.shop, "desk"); err != nil || l.Namespaces[w.shop] != 7 || l.Namespaces["desk"] < 1<<31 {
 		t.Errorf("the largest limit counts, and one without has none: %+v", l)
 	}
 }

@@ -27,13 +27,13 @@ func (s quotaSource) Start(_ context.Context, q queue) error {
 	if s.limits == nil {
 		return nil
 	}
-	s.quota.elected.Store(&allocator{limits: s.limits, wake: func(keys []quota.Key) {
+	s.quota.Elect(s.limits, func(keys []quota.Key) {
 		requests := make([]reconcile.Request, len(keys))
 		for i, k := range keys {
 			requests[i].NamespacedName = types.NamespacedName(k)
 		}
 		add(q, priorityNew, requests...)
-	}})
+	})
 	return nil
 }
 

@@ -50,7 +50,7 @@ func (m *refusals) refuse(now time.Time, at *v1alpha1.ApplicationToken, secret *
 		failures += was.failures
 	}
 	why := &Refuse{
-		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures), Message: message,
+		Reason: v1alpha1.ReasonSecretRefused, Again: RetryDelay(failures), Message: message,
 	}
 	if m.of == nil {
 		m.of = map[types.UID]refusal{}

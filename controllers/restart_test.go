@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers"
 )
 
 // consumerPod returns the template of a workload. It reads the Secret of the token if source is not
@@ -97,35 +96,6 @@ func TestRestart_FirstVersionSparesWorkloadThatStartedWithIt(t *testing.T) {
 				t.Errorf("the mark of the second version is %q", got)
 			}
 		})
-	}
-}
-
-func TestRestart_FirstVersionSparesNoPodThatMayHoldAnotherToken(t *testing.T) {
-	stored := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for name, c := range map[string]struct {
-		twist  func(*controllers.FirstStart)
-		spared bool
-	}{
-		"it waits for the Secret":              {func(*controllers.FirstStart) {}, true},
-		"it is older than an apply takes":      {func(f *controllers.FirstStart) { f.Made = stored.Add(-6 * time.Second) }, false},
-		"its pods are ready without it":        {func(f *controllers.FirstStart) { f.Ready = 1 }, false},
-		"its pods became ready since":          {func(f *controllers.FirstStart) { f.Ready, f.Delivered = 1, false }, true},
-		"the Secret was there before":          {func(f *controllers.FirstStart) { f.Adopted = true }, false},
-		"the Secret is older than the version": {func(f *controllers.FirstStart) { f.Recorded, f.Delivered = stored.Add(time.Second), false }, false},
-		"it came just after an older Secret":   {func(f *controllers.FirstStart) { f.Made, f.Adopted = stored.Add(time.Second), true }, false},
-		"it came before a late write into an older Secret": {func(f *controllers.FirstStart) {
-			f.Recorded, f.Made, f.Delivered = stored.Add(time.Second), stored.Add(time.Minute), false
-		}, false},
-		"it came before a late write into an offered Secret": {func(f *controllers.FirstStart) {
-			f.Made, f.Adopted = stored.Add(time.Minute), true
-		}, false},
-		"it came after the Secret": {func(f *controllers.FirstStart) { f.Made, f.Ready = stored.Add(time.Second), 1 }, true},
-	} {
-		f := controllers.FirstStart{Stored: stored, Recorded: stored, Made: stored.Add(-time.Second), Delivered: true}
-		c.twist(&f)
-		if got := f.IsSpared(consumerPod(fromSecret(nil))); got != c.spared {
-			t.Errorf("%s: spared %v", name, got)
-		}
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/apptoken/operator/internal/schedule"
 )
 
-// parseSchedule parses a cron expression of five fields, or a descriptor such as @daily, in a time
+// ParseSchedule parses a cron expression of five fields, or a descriptor such as @daily, in a time
 // zone.
-func parseSchedule(text, zone string) (plan.Schedule, error) {
+func ParseSchedule(text, zone string) (plan.Schedule, error) {
 	if strings.Contains(text, "=") || strings.HasPrefix(text, "@every") {
 		return nil, fmt.Errorf("spec.rotation.schedule %q is not a cron expression: a time zone goes into spec.rotation.timeZone, an interval into spec.rotation.every", text)
 	}

@@ -47,14 +47,14 @@ var (
 	controllerKeys = []string{"grafana_alert", "grafana_dashboard", "grafana_datasource", "grafana_notifier", "grafana_plugin"}
 )
 
-// isReserved reports whether no Client can allow the key.
-func isReserved(key string) bool {
+// IsReserved reports whether no Client can allow the key.
+func IsReserved(key string) bool {
 	domain := domainOf(key)
 	return slices.Contains(kubernetesDomains, domain) || isWithin(domain, operatorDomain)
 }
 
-// isActedOn reports whether another controller acts on a label or annotation of the key and value.
-func isActedOn(key, value string) bool {
+// IsActedOn reports whether another controller acts on a label or annotation of the key and value.
+func IsActedOn(key, value string) bool {
 	domain := domainOf(key)
 	if domain == "" {
 		// Helm takes every Secret with owner=helm for a release of its own.
@@ -64,8 +64,8 @@ func isActedOn(key, value string) bool {
 		slices.ContainsFunc(controllerPrefixes, func(p string) bool { return strings.HasPrefix(domain, p) })
 }
 
-// isAllowed reports whether a list of keys, and of domains that end in a slash, includes the key.
-func isAllowed(key string, allowed []string) bool {
+// IsAllowed reports whether a list of keys, and of domains that end in a slash, includes the key.
+func IsAllowed(key string, allowed []string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		return key == a || strings.HasSuffix(a, "/") && strings.EqualFold(domainOf(key), domainOf(a))
 	})
@@ -112,15 +112,15 @@ func (w *secretWish) refuseKeys(field string, set map[string]string, c *v1alpha1
 	}
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		switch {
-		case isReserved(key):
+		case IsReserved(key):
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: key %q is reserved; remove it", field, key)
-		case isActedOn(key, set[key]) && !isAllowed(key, allowed):
+		case IsActedOn(key, set[key]) && !IsAllowed(key, allowed):
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.%s: other controllers act on key %q; %s", field, key, remedy)
 		default:
 			continue
 		}
 		delete(set, key)
-		if c != nil || isReserved(key) { // the keys that a missing Client allows are unknown
+		if c != nil || IsReserved(key) { // the keys that a missing Client allows are unknown
 			w.refusedKeys = append(w.refusedKeys, passedKey(field, key))
 		}
 	}

@@ -43,7 +43,7 @@ func (r *TokenRecords) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord)
 	now := r.Now()
 	p, err := r.judge(ctx, now, rec, false)
 	if err == nil && p.Do == plan.RetireOne {
-		if err := r.Pace.wait(ctx); err != nil {
+		if err := r.Pace.Wait(ctx); err != nil {
 			return ctrl.Result{}, err
 		}
 		p, err = r.judge(ctx, now, rec, true)

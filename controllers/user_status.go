@@ -123,7 +123,7 @@ func judgePassword(u *v1alpha1.User, s userSeen) (metav1.Condition, v1alpha1.Pas
 		return no(found, v1alpha1.ReasonPasswordMissing, "The user has no password; name a Secret of namespace %s in spec.passwordSecretRef", s.namespace), v1alpha1.PasswordMissing
 	}
 	name := u.Spec.PasswordSecretRef.Name
-	_, _, form, problem := readPassword(s.secret)
+	_, _, form, problem := ReadPassword(s.secret)
 	switch {
 	case problem != nil:
 		key := KeyPasswordHash

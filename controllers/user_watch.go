@@ -58,7 +58,7 @@ func (r *Users) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) error 
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("user").
-		For(&v1alpha1.User{}, builder.WithPredicates(specChanged)).
+		For(&v1alpha1.User{}, builder.WithPredicates(SpecChanged)).
 		Watches(&v1alpha1.User{}, handler.Funcs{
 			CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { r.rivals(ctx, q, e.Object) },
 			UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { r.rivals(ctx, q, e.ObjectOld, e.ObjectNew) },

@@ -132,10 +132,10 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken").
-		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(specChanged)).
+		Watches(&v1alpha1.ApplicationToken{}, &handler.EnqueueRequestForObject{}, builder.WithPredicates(SpecChanged)).
 		Watches(&v1alpha1.ApplicationToken{}, r.forgetDeleted(locks)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.clonesOf)).
-		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.exchangeWith), builder.WithPredicates(specChanged, notInitial)).
+		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.exchangeWith), builder.WithPredicates(SpecChanged, notInitial)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokensOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
 		WatchesRawSource(quotaSource{r.Quota, r.cachedLimits}).
@@ -150,9 +150,9 @@ func (r *ApplicationTokens) SetupWithManager(mgr ctrl.Manager, workers int) erro
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken-urgent").
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{
-			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { hurry(q, e.Object) },
-			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { hurry(q, e.ObjectNew) },
-		}, builder.WithPredicates(specChanged)).
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { Hurry(q, e.Object) },
+			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { Hurry(q, e.ObjectNew) },
+		}, builder.WithPredicates(SpecChanged)).
 		WatchesRawSource(quotaSource{quota: r.Quota}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: urgentShare * workers, NewQueue: fairqueue.New(urgentShare*workers*urgentNamespacePercent/100, r.Now)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
@@ -249,9 +249,9 @@ func later(q queue, obj client.Object) {
 	}
 }
 
-// specChanged accepts changes that another writer made to a token. The operator's own finalizer and
+// SpecChanged accepts changes that another writer made to a token. The operator's own finalizer and
 // status carry nothing new.
-var specChanged = predicate.Funcs{
+var SpecChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
 		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
 			!equality.Semantic.DeepEqual(e.ObjectOld.GetDeletionTimestamp(), e.ObjectNew.GetDeletionTimestamp()) ||
@@ -270,8 +270,8 @@ var ofTokens = predicate.NewPredicateFuncs(func(obj client.Object) bool {
 // notInitial leaves out objects of the initial list: every token is reconciled then in any case.
 var notInitial = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
-// hurry enqueues a token that cannot wait.
-func hurry(q queue, obj client.Object) {
+// Hurry enqueues a token that cannot wait.
+func Hurry(q queue, obj client.Object) {
 	at, ok := obj.(*v1alpha1.ApplicationToken)
 	if !ok {
 		return

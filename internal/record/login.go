@@ -42,7 +42,7 @@ func readLogin(s *v1alpha1.TokenRecordSpec) (r Record, err error) {
 		if err != nil {
 			return Record{}, fmt.Errorf("refresh: %w", err)
 		}
-		r.Refresh.Recent = append(r.Refresh.Recent, Recent{d, used.Until.UTC()})
+		r.Refresh.Recent = append(r.Refresh.Recent, Recent{Digest: d, Until: used.Until.UTC()})
 	}
 	return r, nil
 }
