@@ -1,6 +1,8 @@
 package v1alpha1_test
 
-import "fmt"
+import (
+	"fmt"
+)
 
 func applicationTokenRules() table {
 	return merge(
@@ -34,7 +36,7 @@ func tokenReferenceRules() table {
 			"a token of a user may have sourceRanges":                          {on: "token-of-a-user", good: set("spec.sourceRanges", []any{"10.0.0.0/8"})},
 			"a token with a cloneFrom alone is accepted":                       {on: "token-cloned"},
 			"a token with a cloneFrom and a clientRef is refused":              {on: "token-cloned", bad: client, at: "spec", says: one},
-			"a token with a cloneFrom, a clientRef and a userRef is refused":   {on: "token-cloned", bad: both(client, user), at: "spec", says: one},
+			"a token with a cloneFrom, a clientRef and a userRef is refused":   {on: "token-cloned", bad: combined(client, user), at: "spec", says: one},
 			"a token that clones itself is refused": {
 				on: "token-cloned", bad: set("spec.cloneFrom.name", "indexer-copy"),
 				at: "spec.cloneFrom", says: "must not name this token; name another one of this namespace",
@@ -43,13 +45,13 @@ func tokenReferenceRules() table {
 			"a clone with an empty list of roles is refused":  {on: "token-cloned", bad: set("spec.roles", []any{}), at: "spec", says: source},
 			"a clone with permissions of its own is refused":  {on: "token-cloned", bad: set("spec.permissions", []any{"*"}), at: "spec", says: source},
 			"a clone with sourceRanges of its own is refused": {on: "token-cloned", bad: set("spec.sourceRanges", []any{"::/0"}), at: "spec", says: source},
-			"a clone has its own lifetime, rotation and secret": {on: "token-cloned", good: both(
+			"a clone has its own lifetime, rotation and secret": {on: "token-cloned", good: combined(
 				set("spec.lifetime", "1h"), set("spec.rotation.every", "30m"), set("spec.secret.name", "other"))},
 		},
 		objectName("spec.clientRef.name"),
 		required("spec.clientRef.name"),
-		on("token-of-a-user", merge(objectName("spec.userRef.name"), required("spec.userRef.name"), clientName("spec.userRef.client"))),
-		on("token-cloned", merge(objectName("spec.cloneFrom.name"), required("spec.cloneFrom.name"))),
+		onManifest("token-of-a-user", merge(objectName("spec.userRef.name"), required("spec.userRef.name"), clientName("spec.userRef.client"))),
+		onManifest("token-cloned", merge(objectName("spec.cloneFrom.name"), required("spec.cloneFrom.name"))),
 	)
 }
 
@@ -83,37 +85,37 @@ func tokenRotationRules() table {
 				bad: set("spec.rotation.timeZone", "UTC"), at: "spec.rotation.timeZone", says: "requires schedule; remove it, or set schedule",
 			},
 			"maxOverlap is at most every": {
-				good: both(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "1440m")),
-				bad:  both(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "24h1s")),
+				good: combined(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "1440m")),
+				bad:  combined(set("spec.rotation.every", "24h"), set("spec.rotation.retire.maxOverlap", "24h1s")),
 				at:   "spec.rotation.retire.maxOverlap", says: "must not be longer than every; shorten the overlap or lengthen the interval",
 			},
 			"maxOverlap beside a schedule may be of any length": {on: "token-of-a-user", good: set("spec.rotation.retire.maxOverlap", "999999h")},
 			"minOverlap is at most maxOverlap": {
-				good: both(set("spec.rotation.retire.minOverlap", "60m"), set("spec.rotation.retire.maxOverlap", "1h")),
-				bad:  both(set("spec.rotation.retire.minOverlap", "61m"), set("spec.rotation.retire.maxOverlap", "1h")),
+				good: combined(set("spec.rotation.retire.minOverlap", "60m"), set("spec.rotation.retire.maxOverlap", "1h")),
+				bad:  combined(set("spec.rotation.retire.minOverlap", "61m"), set("spec.rotation.retire.maxOverlap", "1h")),
 				at:   "spec.rotation.retire.minOverlap", says: "must not be longer than maxOverlap; shorten the one or lengthen the other",
 			},
-			"minOverlap without maxOverlap may be of any length": {good: both(
+			"minOverlap without maxOverlap may be of any length": {good: combined(
 				set("spec.rotation.retire.minOverlap", "999999h"), drop("spec.rotation.retire.maxOverlap"))},
 			"a rotation by trigger alone is accepted": {good: set("spec.rotation", map[string]any{"trigger": "1"})},
 			"a trigger is a string": {
 				bad: set("spec.rotation.trigger", int64(1)), at: "spec.rotation.trigger", says: "must be of type string",
 			},
 		},
-		after(drop("spec.rotation.retire"), positive("spec.rotation.every")),
-		after(drop("spec.rotation.every", "spec.rotation.retire.minOverlap"), positive("spec.rotation.retire.maxOverlap")),
-		after(drop("spec.rotation.retire.maxOverlap"), duration("spec.rotation.retire.minOverlap")),
+		withBase(drop("spec.rotation.retire"), positive("spec.rotation.every")),
+		withBase(drop("spec.rotation.every", "spec.rotation.retire.minOverlap"), positive("spec.rotation.retire.maxOverlap")),
+		withBase(drop("spec.rotation.retire.maxOverlap"), duration("spec.rotation.retire.minOverlap")),
 		duration("spec.rotation.retire.quietPeriod"),
 		oneOf("spec.rotation.retire.when", "Unused", "AfterOverlap"),
-		atMost("spec.rotation.trigger", 253),
-		takes("spec.rotation.trigger", "", "2026-03-01", "PLAT-4711: leaked\nin a log", "🔑"),
-		on("token-of-a-user", merge(
-			atMost("spec.rotation.schedule", 128),
-			takes("spec.rotation.schedule", "*/5 0-3,22 * JAN MON-FRI", "@hourly", "@daily", "@weekly", "@monthly", "@yearly"),
-			refuses("spec.rotation.schedule", "should be at least 1 chars long", ""),
-			atMost("spec.rotation.timeZone", 64),
-			takes("spec.rotation.timeZone", "UTC", "Etc/GMT+1", "America/Argentina/Buenos_Aires", "America/Port-au-Prince"),
-			refuses("spec.rotation.timeZone", "should match '^[A-Za-z]", "", "/etc/passwd", "../../etc/passwd", "Europe/../Zurich", "Europe/", "+01:00", "a/b/c/d", "Europe/Zurich\n"),
+		maxLength("spec.rotation.trigger", 253),
+		accepts("spec.rotation.trigger", "", "2026-03-01", "PLAT-4711: leaked\nin a log", "🔑"),
+		onManifest("token-of-a-user", merge(
+			maxLength("spec.rotation.schedule", 128),
+			accepts("spec.rotation.schedule", "*/5 0-3,22 * JAN MON-FRI", "@hourly", "@daily", "@weekly", "@monthly", "@yearly"),
+			rejects("spec.rotation.schedule", "should be at least 1 chars long", ""),
+			maxLength("spec.rotation.timeZone", 64),
+			accepts("spec.rotation.timeZone", "UTC", "Etc/GMT+1", "America/Argentina/Buenos_Aires", "America/Port-au-Prince"),
+			rejects("spec.rotation.timeZone", "should match '^[A-Za-z]", "", "/etc/passwd", "../../etc/passwd", "Europe/../Zurich", "Europe/", "+01:00", "a/b/c/d", "Europe/Zurich\n"),
 		)),
 	)
 }
@@ -151,11 +153,11 @@ func tokenSecretRules() table {
 			good: drop("spec.secret.data"), bad: set("spec.secret.data", map[string]any{}),
 			at: "spec.secret.data", says: "should have at least 1 properties",
 		}},
-		atMost("spec.secret.data.token", 4096),
+		maxLength("spec.secret.data.token", 4096),
 		keyed("spec.secret.labels", "each key must be one that a label can have, such as team or example.com/team",
 			[]string{"team", "Team_1.x", prefixed}, qualified),
-		atMost("spec.secret.labels.team", 63),
-		takes("spec.secret.labels.team", "", "search", "A.b_c-9"),
+		maxLength("spec.secret.labels.team", 63),
+		accepts("spec.secret.labels.team", "", "search", "A.b_c-9"),
 		table{
 			"a label's value may not be a sentence":          {bad: set("spec.secret.labels.team", "the search team"), at: "spec.secret.labels[team]", says: "must be the value of a label: letters, digits, -, _ and ., with a letter or digit at both ends"},
 			"a label's value may not end with a dash":        {bad: set("spec.secret.labels.team", "search-"), at: "spec.secret.labels[team]", says: "must be the value of a label"},
@@ -164,7 +166,7 @@ func tokenSecretRules() table {
 		},
 		keyed("spec.secret.annotations", "each key must be one that an annotation can have, such as team or example.com/team",
 			[]string{"team", "Team_1.x", prefixed}, qualified),
-		atMost("spec.secret.annotations.owner", 4096),
+		maxLength("spec.secret.annotations.owner", 4096),
 	)
 }
 
@@ -184,7 +186,7 @@ func applicationTokenChanges() changes {
 		"a revoked token can be labelled":                       {from: revoked, to: set("metadata.labels.team", "search")},
 		"a token can get another client":                        {to: set("spec.clientRef.name", "other")},
 		"a token does not become a clone of itself": {
-			to: both(drop("spec.clientRef", "spec.roles", "spec.permissions", "spec.sourceRanges"), set("spec.cloneFrom.name", "indexer")),
+			to: combined(drop("spec.clientRef", "spec.roles", "spec.permissions", "spec.sourceRanges"), set("spec.cloneFrom.name", "indexer")),
 			at: "spec.cloneFrom", says: "must not name this token",
 		},
 	}

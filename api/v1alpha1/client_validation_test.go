@@ -1,6 +1,8 @@
 package v1alpha1_test
 
-import "fmt"
+import (
+	"fmt"
+)
 
 func clientRules() table {
 	const one = "set exactly one of names and selector"
@@ -33,8 +35,8 @@ func clientRules() table {
 				bad: set("spec.grants[0].roles", []any{}), at: "spec.grants[0].roles", says: "should have at least 1 items",
 			},
 		},
-		atMost("spec.displayName", 128),
-		takes("spec.displayName", "", "Àcme & Söhne 🔍"),
+		maxLength("spec.displayName", 128),
+		accepts("spec.displayName", "", "Àcme & Söhne 🔍"),
 		between("spec.accountID", 1, 9007199254740991),
 		oneOf("spec.state", "Active", "Suspended"),
 		list("spec.roles", 64, func(i int) any { return map[string]any{"name": fmt.Sprintf("role-%d", i)} }),
@@ -55,8 +57,8 @@ func clientRules() table {
 		positive("spec.tokens.minRotationInterval"),
 		oneOf("spec.tokens.selfRotation", "Allow", "Forbid"),
 		list("spec.tokens.allowedSecretMetadata", 32, numbered("example.com/key-%d")),
-		atMost("spec.tokens.allowedSecretMetadata[0]", 317),
-		refuses("spec.tokens.allowedSecretMetadata[0]", "should be at least 1 chars long", ""),
+		maxLength("spec.tokens.allowedSecretMetadata[0]", 317),
+		rejects("spec.tokens.allowedSecretMetadata[0]", "should be at least 1 chars long", ""),
 		sourceRanges("spec.tokens.sourceRanges"),
 		positive("spec.logins.lifetime"),
 		positive("spec.logins.rememberMeLifetime"),

@@ -40,7 +40,7 @@ func kubectl(t *testing.T, stdin []byte, args ...string) string {
 	return string(out)
 }
 
-func TestKindsAreFoundUnderEveryName(t *testing.T) {
+func TestKubectl_FindsKindsByEveryName(t *testing.T) {
 	found, err := discovery.NewDiscoveryClientForConfigOrDie(plane.Admin).ServerResourcesForGroupVersion(v1alpha1.GroupVersion.String())
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestKindsAreFoundUnderEveryName(t *testing.T) {
 	}
 }
 
-func TestColumnsShowWhatThereIs(t *testing.T) {
+func TestKubectl_ColumnsShowStatus(t *testing.T) {
 	const ready = `conditions: [{type: Ready, status: "True", reason: Issued, message: "fine", lastTransitionTime: "2026-03-01T12:00:00Z"}]`
 	cases := map[string]struct{ manifest, name, status, narrow, wide, row string }{
 		"a token": {
@@ -134,7 +134,7 @@ func TestColumnsShowWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestTheCategoryHoldsEveryKind(t *testing.T) {
+func TestKubectl_CategoryHoldsEveryKind(t *testing.T) {
 	var want []string
 	for _, k := range kinds() {
 		o := read(t, k.manifests[0], nil)
@@ -148,9 +148,9 @@ func TestTheCategoryHoldsEveryKind(t *testing.T) {
 	}
 }
 
-func TestObjectsAreSelectedByTheirFields(t *testing.T) {
+func TestKubectl_SelectsByField(t *testing.T) {
 	const family = "a123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-	second := both(
+	second := combined(
 		set("metadata.name", "at-9123456789abcdef0123456789abcdef"), set("spec.digest", "9123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
 		set("spec.owner.name", "other"), set("spec.client", "other"), set("spec.owner.namespace", "elsewhere"), set("spec.refresh.family", family),
 	)

@@ -17,8 +17,8 @@ import (
 // schema is a node of the schema in a CRD.
 type schema = map[string]any
 
-// boundless lists the nodes that need no bound, or whose bound the project cannot set.
-var boundless = []struct{ below, why string }{
+// unboundedNodes lists the nodes that need no bound, or whose bound the project cannot set.
+var unboundedNodes = []struct{ below, why string }{
 	{"apiVersion", "checked by the API server before it looks at any schema"},
 	{"kind", "checked by the API server before it looks at any schema"},
 	{"status", "written by the operator alone; a status that cannot be written would be worse than a long one"},
@@ -26,7 +26,7 @@ var boundless = []struct{ below, why string }{
 }
 
 func unbounded(path string) bool {
-	return slices.ContainsFunc(boundless, func(b struct{ below, why string }) bool { return within(path, b.below) })
+	return slices.ContainsFunc(unboundedNodes, func(b struct{ below, why string }) bool { return within(path, b.below) })
 }
 
 // within reports whether path equals above or is a node below it.
@@ -104,7 +104,7 @@ func schemaPath(t *testing.T, plural string, p place) string {
 	return path
 }
 
-func TestEveryStringListAndMapIsBounded(t *testing.T) {
+func TestSchema_BoundsStringsListsAndMaps(t *testing.T) {
 	needed := map[string]bool{}
 	for _, k := range kinds() {
 		walk(t, k.plural, func(path string, n schema) {
@@ -115,12 +115,12 @@ func TestEveryStringListAndMapIsBounded(t *testing.T) {
 			if !unbounded(path) {
 				t.Errorf("%s: %s %s", k.plural, path, missing)
 			}
-			for _, b := range boundless {
+			for _, b := range unboundedNodes {
 				needed[b.below] = needed[b.below] || within(path, b.below)
 			}
 		})
 	}
-	for _, b := range boundless {
+	for _, b := range unboundedNodes {
 		if !needed[b.below] {
 			t.Errorf("everything below %s is bounded by now: take it off the list", b.below)
 		}
@@ -143,7 +143,7 @@ func unboundedness(n schema) string {
 	return ""
 }
 
-func TestEveryListSaysHowItMerges(t *testing.T) {
+func TestSchema_EveryListHasListType(t *testing.T) {
 	for _, k := range kinds() {
 		walk(t, k.plural, func(path string, n schema) {
 			if n["type"] == "array" && n["x-kubernetes-list-type"] == nil {
@@ -153,10 +153,10 @@ func TestEveryListSaysHowItMerges(t *testing.T) {
 	}
 }
 
-// TestEveryConstraintHasACaseThatItRefuses checks that each constraint of a schema has a case that
-// it rejects. TestEveryRuleHoldsOnTheAPIServer and TestEveryChangeIsJudgedByWhatWasThereBefore
+// TestSchema_EveryConstraintHasRejectedCase checks that each constraint of a schema has a case that
+// it rejects. TestValidation_EveryRuleHolds and TestValidation_TransitionRulesHold
 // check the messages of those cases.
-func TestEveryConstraintHasACaseThatItRefuses(t *testing.T) {
+func TestSchema_EveryConstraintHasRejectedCase(t *testing.T) {
 	for _, k := range kinds() {
 		said := map[string][]string{}
 		for _, r := range k.rules {

@@ -1,6 +1,8 @@
 package v1alpha1_test
 
-import "fmt"
+import (
+	"fmt"
+)
 
 func tokenRecordRules() table {
 	const named = "the name must be at- and the first 32 hex digits of spec.digest"
@@ -12,13 +14,13 @@ func tokenRecordRules() table {
 			"a record with a whole digest in its name is refused": {
 				bad: set("metadata.name", "at-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"), at: "metadata", says: named,
 			},
-			"a record of a user's token has an owner in no namespace": {good: both(set("spec.owner.kind", "User"), drop("spec.owner.namespace"))},
+			"a record of a user's token has an owner in no namespace": {good: combined(set("spec.owner.kind", "User"), drop("spec.owner.namespace"))},
 		},
 		required("spec.kind", "spec.digest", "spec.owner", "spec.owner.kind", "spec.owner.name", "spec.owner.uid", "spec.issuedAt", "spec.refresh.digest", "spec.refresh.family"),
 		oneOf("spec.kind", "Application", "Login", "Session", "Open"),
 		digest("spec.digest"),
-		atMost("spec.hint", 8),
-		takes("spec.hint", "…x7Qd", "…🔑🔑🔑🔑🔑🔑🔑"),
+		maxLength("spec.hint", 8),
+		accepts("spec.hint", "…x7Qd", "…🔑🔑🔑🔑🔑🔑🔑"),
 		digest("spec.refresh.digest"),
 		digest("spec.refresh.family"),
 		digest("spec.refresh.previousDigest"),
@@ -31,12 +33,12 @@ func tokenRecordRules() table {
 		instant("spec.refresh.recent[0].until"),
 		instant("spec.refresh.expiresAt"),
 		oneOf("spec.owner.kind", "ApplicationToken", "User"),
-		atMost("spec.owner.namespace", 63),
-		atMost("spec.owner.name", 253),
-		atMost("spec.owner.uid", 64),
-		atMost("spec.client", 63),
-		atMost("spec.user", 253),
-		atMost("spec.userUID", 64),
+		maxLength("spec.owner.namespace", 63),
+		maxLength("spec.owner.name", 253),
+		maxLength("spec.owner.uid", 64),
+		maxLength("spec.client", 63),
+		maxLength("spec.user", 253),
+		maxLength("spec.userUID", 64),
 		oneOf("spec.state", "Active", "Suspended"),
 		list("spec.roles", 64, numbered("role-%d")),
 		roleName("spec.roles[0]"),
@@ -47,16 +49,16 @@ func tokenRecordRules() table {
 		instant("spec.expiresAt"),
 		digest("spec.session"),
 		positive("spec.idleTimeout"),
-		takes("spec.version", int64(1), int64(1<<62)),
-		refuses("spec.version", "greater than or equal to 1", int64(0), int64(-1)),
-		atMost("spec.trigger", 253),
-		atMost("spec.request", 64),
+		accepts("spec.version", int64(1), int64(1<<62)),
+		rejects("spec.version", "greater than or equal to 1", int64(0), int64(-1)),
+		maxLength("spec.trigger", 253),
+		maxLength("spec.request", 64),
 		instant("spec.authorizedAt"),
 		instant("spec.authenticatedAt"),
 		instant("spec.sessionEndsAt"),
-		atMost("spec.predecessor", 35),
+		maxLength("spec.predecessor", 35),
 		instant("spec.supersededAt"),
-		atMost("spec.credential", 64),
+		maxLength("spec.credential", 64),
 	)
 }
 
@@ -68,9 +70,9 @@ func tokenRecordChanges() changes {
 			at: "spec.digest", says: "must not change, since it identifies the credential",
 		},
 		"a record's digest never goes":              {to: drop("spec.digest"), at: "spec.digest", says: "Required value"},
-		"a record can be superseded and end sooner": {to: both(set("spec.supersededAt", "2026-03-01T12:10:00Z"), set("spec.expiresAt", "2026-03-01T12:20:00Z"))},
+		"a record can be superseded and end sooner": {to: combined(set("spec.supersededAt", "2026-03-01T12:10:00Z"), set("spec.expiresAt", "2026-03-01T12:20:00Z"))},
 		"a record's refresh token can be replaced":  {to: set("spec.refresh.digest", "5123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")},
 		"a record can be suspended":                 {to: set("spec.state", "Suspended")},
-		"a record's grants can change":              {to: both(set("spec.roles", []any{}), drop("spec.permissions", "spec.sourceRanges"))},
+		"a record's grants can change":              {to: combined(set("spec.roles", []any{}), drop("spec.permissions", "spec.sourceRanges"))},
 	}
 }

@@ -1,6 +1,8 @@
 package v1alpha1_test
 
-import "fmt"
+import (
+	"fmt"
+)
 
 func userRules() table {
 	return merge(
@@ -26,14 +28,14 @@ func usernameRules() table {
 	const at = "spec.username"
 	return merge(
 		table{"a username that is left out is the user's name": {good: drop(at)}},
-		atMost(at, 254),
-		takes(at, "a", "7", "alice@example.com", "Alice.O'Neil+test@example.com", "Ünïcode Name", "山田 太郎", "ACME\\alice", "a  b", "🔑", "../etc", "a;b,c=d\"e"),
-		refuses(at, "should be at least 1 chars long", ""),
-		refuses(at, "must not contain a colon, which ends the name in HTTP's basic authentication", ":", "alice:secret", "alice:", ":alice"),
-		refuses(at, "must not contain line breaks, control characters or invisible characters",
+		maxLength(at, 254),
+		accepts(at, "a", "7", "alice@example.com", "Alice.O'Neil+test@example.com", "Ünïcode Name", "山田 太郎", "ACME\\alice", "a  b", "🔑", "../etc", "a;b,c=d\"e"),
+		rejects(at, "should be at least 1 chars long", ""),
+		rejects(at, "must not contain a colon, which ends the name in HTTP's basic authentication", ":", "alice:secret", "alice:", ":alice"),
+		rejects(at, "must not contain line breaks, control characters or invisible characters",
 			"a\nb", "a\r\nX-Injected\u00a0b", "a\tb", "a\x00b", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", "a\u200bb", "a\u202eb", "a\u00adb", "\ufeffa"),
-		refuses(at, "must not begin or end with a space", " ", " a", "a ", "\ta", "a\n", "\u00a0a", "a\u3000"),
-		refuses(at, "must be of type string", int64(1001), true),
+		rejects(at, "must not begin or end with a space", " ", " a", "a ", "\ta", "a\n", "\u00a0a", "a\u3000"),
+		rejects(at, "must be of type string", int64(1001), true),
 	)
 }
 
@@ -46,7 +48,7 @@ func userAccountRules() table {
 				at: "spec.accounts", says: "must not have more than one default; keep default: true on one account",
 			},
 			"no account need be the default":        {good: drop("spec.accounts[0].default")},
-			"any account may be the default":        {good: both(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},
+			"any account may be the default":        {good: combined(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},
 			"an account without roles is accepted":  {good: drop("spec.accounts[0].roles")},
 			"a client is named by one account only": {bad: set("spec.accounts[1].client", "acme"), at: "spec.accounts[1]", says: "Duplicate value"},
 		},
@@ -55,7 +57,7 @@ func userAccountRules() table {
 		clientName("spec.accounts[0].client"),
 		list("spec.accounts[0].roles", 64, numbered("role-%d")),
 		roleName("spec.accounts[0].roles[0]"),
-		refuses("spec.accounts[0].default", "must be of type boolean", "true", int64(1)),
+		rejects("spec.accounts[0].default", "must be of type boolean", "true", int64(1)),
 	)
 }
 
@@ -64,7 +66,7 @@ func userChanges() changes {
 		"a user can be suspended":              {to: set("spec.state", "Suspended")},
 		"a suspended user can be active again": {from: set("spec.state", "Suspended"), to: set("spec.state", "Active")},
 		"a user can get another username":      {to: set("spec.username", "alice.smith@example.com")},
-		"another account can be the default":   {to: both(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},
+		"another account can be the default":   {to: combined(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},
 		"a user can lose every account":        {to: drop("spec.accounts")},
 		"a user can lose its spec":             {to: drop("spec")},
 		"a second default is refused later too": {

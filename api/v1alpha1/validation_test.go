@@ -33,25 +33,25 @@ type change struct {
 	at, says string
 }
 
-func TestEveryRuleHoldsOnTheAPIServer(t *testing.T) {
+func TestValidation_EveryRuleHolds(t *testing.T) {
 	for _, k := range kinds() {
 		for sentence, r := range k.rules {
 			t.Run(k.plural+": "+sentence, func(t *testing.T) {
 				if r.on == "" {
 					r.on = k.manifests[0]
 				}
-				if err := try(t, read(t, r.on, r.good)); err != nil {
+				if err := dryRunCreate(t, read(t, r.on, r.good)); err != nil {
 					t.Errorf("what should be accepted is not: %v", err)
 				}
 				if r.bad != nil {
-					refused(t, try(t, read(t, r.on, r.bad)), r.at, r.says)
+					checkRejected(t, dryRunCreate(t, read(t, r.on, r.bad)), r.at, r.says)
 				}
 			})
 		}
 	}
 }
 
-func TestEveryChangeIsJudgedByWhatWasThereBefore(t *testing.T) {
+func TestValidation_TransitionRulesHold(t *testing.T) {
 	for _, k := range kinds() {
 		for sentence, c := range k.changes {
 			t.Run(k.plural+": "+sentence, func(t *testing.T) {
@@ -64,19 +64,19 @@ func TestEveryChangeIsJudgedByWhatWasThereBefore(t *testing.T) {
 					t.Errorf("what should be accepted is not: %v", err)
 				}
 				if c.says != "" {
-					refused(t, err, c.at, c.says)
+					checkRejected(t, err, c.at, c.says)
 				}
 			})
 		}
 	}
 }
 
-func TestARevokedTokenCanBeDeclaredAnewOnceDeleted(t *testing.T) {
+func TestValidation_RevokedTokenMayBeRecreated(t *testing.T) {
 	t.Run("revoked", func(t *testing.T) { create(t, read(t, "token", set("spec.state", "Revoked"))) }) // deleted when the subtest ends
 	create(t, read(t, "token", set("spec.state", "Active")))
 }
 
-func TestTenThousandCharactersAreRefusedInEveryString(t *testing.T) {
+func TestValidation_RejectsHugeStrings(t *testing.T) {
 	for _, k := range kinds() {
 		tried := map[string]bool{}
 		for _, manifest := range k.manifests {
@@ -86,8 +86,8 @@ func TestTenThousandCharactersAreRefusedInEveryString(t *testing.T) {
 					continue
 				}
 				t.Run(k.plural+": "+p.String(), func(t *testing.T) {
-					err := try(t, read(t, manifest, func(o *unstructured.Unstructured) { put(o.Object, p, chars(10_000)) }))
-					refused(t, err, p.String(), "")
+					err := dryRunCreate(t, read(t, manifest, func(o *unstructured.Unstructured) { put(o.Object, p, chars(10_000)) }))
+					checkRejected(t, err, p.String(), "")
 				})
 			}
 		}
@@ -120,7 +120,7 @@ func stringsIn(in any, here place) []place {
 	return found
 }
 
-func TestStatusOfARecordIsBoundedToo(t *testing.T) {
+func TestValidation_BoundsRecordStatus(t *testing.T) {
 	o := read(t, "record", nil)
 	create(t, o)
 	set("status", map[string]any{"lastUsedAt": "2026-03-01T12:00:00Z", "lastUsedFrom": chars(64)})(o)
@@ -128,5 +128,5 @@ func TestStatusOfARecordIsBoundedToo(t *testing.T) {
 		t.Error(err)
 	}
 	set("status.lastUsedFrom", chars(65))(o)
-	refused(t, api.Status().Update(t.Context(), o, client.DryRunAll), "status.lastUsedFrom", "may not be more than 64 bytes")
+	checkRejected(t, api.Status().Update(t.Context(), o, client.DryRunAll), "status.lastUsedFrom", "may not be more than 64 bytes")
 }

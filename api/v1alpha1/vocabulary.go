@@ -141,9 +141,9 @@ const (
 	ReasonSecretRefused = "SecretRefused"
 	// ReasonDeliveryUnavailable reports that the token cannot be delivered as the spec asks.
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
-	// ReasonUndelivered reports that no response of the HTTP API has delivered a valid version of
+	// ReasonDeliveryMissing reports that no response of the HTTP API has delivered a valid version of
 	// the token.
-	ReasonUndelivered = "DeliveryMissing"
+	ReasonDeliveryMissing = "DeliveryMissing"
 	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"
 	// ReasonRevoked reports that the token is revoked for good.

@@ -16,17 +16,17 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// theatre holds the programs that were built for a run of the demo, and a folder for all files that
+// demoRun holds the programs that were built for a run of the demo, and a folder for all files that
 // it leaves behind.
-type theatre struct {
+type demoRun struct {
 	*testing.T
 	demo, manager, folder string
 }
 
-func open(t *testing.T) *theatre {
+func newDemoRun(t *testing.T) *demoRun {
 	t.Helper()
 	bin := t.TempDir()
-	h := &theatre{t, filepath.Join(bin, "demo"), filepath.Join(bin, "manager"), t.TempDir()}
+	h := &demoRun{t, filepath.Join(bin, "demo"), filepath.Join(bin, "manager"), t.TempDir()}
 	for program, source := range map[string]string{h.demo: "./hack/demo", h.manager: "."} {
 		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
 		build.Dir = cluster.Root()
@@ -37,7 +37,7 @@ func open(t *testing.T) *theatre {
 	return h
 }
 
-func (h *theatre) tell(args ...string) *exec.Cmd {
+func (h *demoRun) command(args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.Context()), 5*time.Minute)
 	h.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, h.demo, append(args, "--manager", h.manager)...)
@@ -45,9 +45,9 @@ func (h *theatre) tell(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// empty asserts that the demo left no file, and no process with a file of the folder in its
+// assertNothingLeft asserts that the demo left no file, and no process with a file of the folder in its
 // arguments.
-func (h *theatre) empty() {
+func (h *demoRun) assertNothingLeft() {
 	h.Helper()
 	left, err := os.ReadDir(h.folder)
 	if err != nil {
@@ -67,9 +67,9 @@ func (h *theatre) empty() {
 	}
 }
 
-func TestTheStoryIsToldToItsEnd(t *testing.T) {
-	h := open(t)
-	said, err := h.tell("--once").CombinedOutput()
+func TestDemo_RunsToItsEnd(t *testing.T) {
+	h := newDemoRun(t)
+	said, err := h.command("--once").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
@@ -88,12 +88,12 @@ func TestTheStoryIsToldToItsEnd(t *testing.T) {
 	for range token.Find(said) {
 		t.Error("a token is on the screen") // [3.1]
 	}
-	h.empty()
+	h.assertNothingLeft()
 }
 
-func TestCtrlCEndsEverything(t *testing.T) {
-	h := open(t)
-	cmd := h.tell()
+func TestDemo_CtrlCEndsEverything(t *testing.T) {
+	h := newDemoRun(t)
+	cmd := h.command()
 	screen, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -113,5 +113,5 @@ func TestCtrlCEndsEverything(t *testing.T) {
 	if err := cmd.Wait(); err != nil || !stays {
 		t.Errorf("it stays: %t; its end: %v", stays, err)
 	}
-	h.empty()
+	h.assertNothingLeft()
 }

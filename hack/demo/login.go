@@ -14,21 +14,21 @@ import (
 
 // The user of the samples, with the password that config/samples publishes.
 const (
-	username = "alice@example.com"
-	password = "please-replace-me"
+	sampleUsername = "alice@example.com"
+	samplePassword = "please-replace-me"
 )
 
-// loginLine returns the command that logs the user in.
-func (s *stage) loginLine() string {
-	return fmt.Sprintf("curl -s http://%s/oauth2/token -d grant_type=password -d username=%s -d password=%s", s.doors, username, password)
+// loginCommand returns the command that logs the user in.
+func (s *environment) loginCommand() string {
+	return fmt.Sprintf("curl -s http://%s/oauth2/token -d grant_type=password -d username=%s -d password=%s", s.endpointAddress, sampleUsername, samplePassword)
 }
 
-// loggedIn shows the login of a user with a name and a password.
-func loggedIn(s *stage, ctx context.Context) error {
+// showLogin shows the login of a user with a name and a password.
+func showLogin(s *environment, ctx context.Context) error {
 	fmt.Println("\n8. A user logs in, and gets a login token for an hour and a refresh token:")
-	fmt.Println("  $ " + s.loginLine())
-	form := url.Values{"grant_type": {"password"}, "username": {username}, "password": {password}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.doors+"/oauth2/token", strings.NewReader(form.Encode()))
+	fmt.Println("  $ " + s.loginCommand())
+	form := url.Values{"grant_type": {"password"}, "username": {sampleUsername}, "password": {samplePassword}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.endpointAddress+"/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}

@@ -35,14 +35,14 @@ const (
 	maxGrowth      = 64 << 20
 )
 
-// hostile holds the disguises of a Secret that is made to fill the operator's memory. Most are
+// hostileDisguises holds the disguises of a Secret that is made to fill the operator's memory. Most are
 // about a megabyte; "annotations" is a quarter of that, and the last as large as the cache keeps.
-var hostile = map[string]func(*corev1.Secret){
-	"bare":            func(s *corev1.Secret) { s.OwnerReferences, s.Data = nil, bulk(1) },
-	"of a token":      func(s *corev1.Secret) { s.Data = bulk(1) },
-	"immutable":       func(s *corev1.Secret) { s.Data, s.Immutable = bulk(4), new(true) },
-	"of another type": func(s *corev1.Secret) { s.Data, s.Type = bulk(1), "example.com/credentials" },
-	"many keys":       func(s *corev1.Secret) { s.Data = bulk(20_000) },
+var hostileDisguises = map[string]func(*corev1.Secret){
+	"bare":            func(s *corev1.Secret) { s.OwnerReferences, s.Data = nil, megabyteIn(1) },
+	"of a token":      func(s *corev1.Secret) { s.Data = megabyteIn(1) },
+	"immutable":       func(s *corev1.Secret) { s.Data, s.Immutable = megabyteIn(4), new(true) },
+	"of another type": func(s *corev1.Secret) { s.Data, s.Type = megabyteIn(1), "example.com/credentials" },
+	"many keys":       func(s *corev1.Secret) { s.Data = megabyteIn(20_000) },
 	"annotations": func(s *corev1.Secret) {
 		s.Data = map[string][]byte{"token": []byte("x")}
 		s.Annotations[v1alpha1.AnnotationAdopt] = strings.Repeat("a", 120<<10)
@@ -66,8 +66,8 @@ var hostile = map[string]func(*corev1.Secret){
 
 var megabyte = []byte(strings.Repeat("x", 1_000_000))
 
-// bulk returns a megabyte of data in a number of keys.
-func bulk(keys int) map[string][]byte {
+// megabyteIn returns a megabyte of data in a number of keys.
+func megabyteIn(keys int) map[string][]byte {
 	data := map[string][]byte{}
 	for i := range keys {
 		data[fmt.Sprintf("key-%d", i)] = megabyte[:(len(megabyte)/keys)/2*2]
@@ -95,25 +95,25 @@ func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := startCache(t, c.Admin, false)
-	base := heap()
-	createHostile(t, writer)
-	before.holds(t, hostileSecrets)
-	within(t, "a cache that watches", base, heap())
-	if kept := before.bytes(t); kept < hostileSecrets*100 || kept > maxGrowth {
+	base := heapInUse()
+	createHostileSecrets(t, writer)
+	before.waitForSecrets(t, hostileSecrets)
+	assertGrowth(t, "a cache that watches", base, heapInUse())
+	if kept := before.secretBytes(t); kept < hostileSecrets*100 || kept > maxGrowth {
 		t.Errorf("the metric counts %.0f bytes", kept)
 	}
 	before.stop()
 
 	for name, old := range map[string]bool{"a cache that starts": false, "a cache that starts where lists are not streamed": true} {
-		base := heap()
+		base := heapInUse()
 		after := startCache(t, c.Admin, old)
-		within(t, name+", at its peak", base, after.holds(t, hostileSecrets))
-		within(t, name, base, heap())
+		assertGrowth(t, name+", at its peak", base, after.waitForSecrets(t, hostileSecrets))
+		assertGrowth(t, name, base, heapInUse())
 		after.stop()
 	}
 }
 
-func createHostile(t *testing.T, to client.Client) {
+func createHostileSecrets(t *testing.T, to client.Client) {
 	t.Helper()
 	type job struct {
 		name     string
@@ -131,7 +131,7 @@ func createHostile(t *testing.T, to client.Client) {
 		})
 	}
 	for made := 0; made < hostileSecrets; {
-		for _, disguise := range hostile {
+		for _, disguise := range hostileDisguises {
 			if made < hostileSecrets {
 				jobs <- job{fmt.Sprintf("hostile-%d", made), disguise}
 				made++
@@ -159,8 +159,8 @@ func hostileSecret(name string, disguise func(*corev1.Secret)) *corev1.Secret {
 // testCache is the cache of an operator, with the metric of the bytes that it keeps.
 type testCache struct {
 	cache.Cache
-	kept *prometheus.GaugeVec
-	stop context.CancelFunc
+	metric *prometheus.GaugeVec
+	stop   context.CancelFunc
 }
 
 // startCache starts the cache of an operator. If old is set, its API server does not stream lists.
@@ -187,7 +187,7 @@ func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Start(ctx) }()
-	tc := &testCache{Cache: c, kept: kept, stop: func() {
+	tc := &testCache{Cache: c, metric: kept, stop: func() {
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -200,10 +200,10 @@ func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	return tc
 }
 
-// bytes returns the bytes that the metric counts for Secrets.
-func (c *testCache) bytes(t *testing.T) float64 {
+// secretBytes returns the bytes that the metric counts for Secrets.
+func (c *testCache) secretBytes(t *testing.T) float64 {
 	t.Helper()
-	for _, line := range samples(t, c.kept) {
+	for _, line := range scrapeLines(t, c.metric) {
 		if value, found := strings.CutPrefix(line, `apptoken_cache_bytes{kind="Secret"} `); found {
 			n, err := strconv.ParseFloat(value, 64)
 			if err != nil {
@@ -215,11 +215,11 @@ func (c *testCache) bytes(t *testing.T) float64 {
 	return 0
 }
 
-// holds waits until the cache has n Secrets, and returns the largest heap until then.
-func (c *testCache) holds(t *testing.T, n int) (peak uint64) {
+// waitForSecrets waits until the cache has n Secrets, and returns the largest heap until then.
+func (c *testCache) waitForSecrets(t *testing.T, n int) (peak uint64) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
-		peak = max(peak, heap())
+		peak = max(peak, heapInUse())
 		var list corev1.SecretList
 		asking, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 		defer cancel()
@@ -234,15 +234,15 @@ func (c *testCache) holds(t *testing.T, n int) (peak uint64) {
 	return peak
 }
 
-// heap returns the bytes in use on the heap.
-func heap() uint64 {
+// heapInUse returns the bytes in use on the heap.
+func heapInUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-func within(t *testing.T, what string, before, after uint64) {
+func assertGrowth(t *testing.T, what string, before, after uint64) {
 	t.Helper()
 	growth := int64(after) - int64(before)
 	t.Logf("%s grows by %.1f MiB", what, float64(growth)/(1<<20))
@@ -253,13 +253,13 @@ func within(t *testing.T, what string, before, after uint64) {
 
 // The operator reads from the cache what the cache keeps whole, so it must be as the operator wrote
 // it.
-func TestCache_CountsWhatItKeepsUntilItGoes(t *testing.T) {
-	c := startCache(t, plane.Admin, false)
+func TestCache_CountsBytesUntilDeletion(t *testing.T) {
+	c := startCache(t, testCluster.Admin, false)
 	await := func(what string, ok func(float64) bool) {
 		t.Helper()
-		err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return ok(c.bytes(t)), nil })
+		err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return ok(c.secretBytes(t)), nil })
 		if err != nil {
-			t.Fatalf("%s: the metric counts %.0f bytes", what, c.bytes(t))
+			t.Fatalf("%s: the metric counts %.0f bytes", what, c.secretBytes(t))
 		}
 	}
 	s := hostileSecret("counted", func(s *corev1.Secret) { s.Data = map[string][]byte{"token": []byte(strings.Repeat("x", 10_000))} })
@@ -289,11 +289,11 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 	for i := range 32 {
 		data[fmt.Sprintf("key-%d", i)] = template
 	}
-	c := startCache(t, plane.Admin, false)
+	c := startCache(t, testCluster.Admin, false)
 	if _, err := c.GetInformer(t.Context(), &v1alpha1.ApplicationToken{}); err != nil {
 		t.Fatal(err)
 	}
-	base := heap()
+	base := heapInUse()
 	for i := range tokens {
 		at := &v1alpha1.ApplicationToken{
 			ObjectMeta: metav1.ObjectMeta{
@@ -332,7 +332,7 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 	list = v1alpha1.ApplicationTokenList{}
 	var growth int64 // other goroutines soon release what they hold of the writes and events
 	err = wait.PollUntilContextTimeout(t.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		growth = int64(heap()) - int64(base)
+		growth = int64(heapInUse()) - int64(base)
 		return growth <= tokens*each, nil
 	})
 	if err != nil {

@@ -32,7 +32,7 @@ var (
 type certificates struct {
 	certFile, keyFile string
 	log               logr.Logger
-	read              atomic.Pointer[certwatcher.CertWatcher]
+	watcher           atomic.Pointer[certwatcher.CertWatcher]
 }
 
 // NeedLeaderElection returns false: every replica serves.
@@ -45,7 +45,7 @@ func (c *certificates) Start(ctx context.Context) error {
 	for waited := false; ; waited = true {
 		err := c.load()
 		if err == nil {
-			return c.read.Load().Start(ctx)
+			return c.watcher.Load().Start(ctx)
 		}
 		if !waited {
 			c.log.Info("waiting for the certificate of the endpoints", "file", c.certFile, "error", err.Error())
@@ -60,7 +60,7 @@ func (c *certificates) Start(ctx context.Context) error {
 
 // load loads the files unless they have been loaded.
 func (c *certificates) load() error {
-	if c.read.Load() != nil {
+	if c.watcher.Load() != nil {
 		return nil
 	}
 	w, err := certwatcher.New(c.certFile, c.keyFile)
@@ -74,21 +74,21 @@ func (c *certificates) load() error {
 	if end := cert.Leaf.NotAfter; !time.Now().Before(end) {
 		return fmt.Errorf("--tls-cert-file=%s: %w, at %s: renew it", c.certFile, errExpired, end.UTC().Format(time.RFC3339))
 	}
-	c.read.Store(w)
+	c.watcher.Store(w)
 	return nil
 }
 
 // get implements tls.Config.GetCertificate.
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if w := c.read.Load(); w != nil {
+	if w := c.watcher.Load(); w != nil {
 		return w.GetCertificate(hello)
 	}
 	return nil, errNoCertificate
 }
 
-// isFor reports whether the certificate names host exactly. A wildcard name does not count: it
+// hasHost reports whether the certificate names host exactly. A wildcard name does not count: it
 // covers many names, and makes none of them a name of the operator.
-func (c *certificates) isFor(host string) bool {
+func (c *certificates) hasHost(host string) bool {
 	cert, err := c.get(nil)
 	if err != nil {
 		return false
@@ -104,30 +104,30 @@ func (c *certificates) isFor(host string) bool {
 // ready returns an error as long as no certificate has been loaded, so that no client could be
 // served.
 func (c *certificates) ready() error {
-	if c.read.Load() == nil {
+	if c.watcher.Load() == nil {
 		return errNoCertificate
 	}
 	return nil
 }
 
-// certify makes the endpoints serve the certificate that the options name. If the operator manages
+// addCertificates makes the endpoints serve the certificate that the options name. If the operator manages
 // that certificate, the elected replica creates and renews it in the Secret. From there the kubelet
 // copies it into the files of every replica.
-func (op *Operator) certify(o Options) (*certificates, error) {
-	d := o.Doors
+func (op *Operator) addCertificates(o Options) (*certificates, error) {
+	d := o.Endpoints
 	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
-	if err := c.load(); err != nil && (d.Secret == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errExpired)) {
+	if err := c.load(); err != nil && (d.CertSecret == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errExpired)) {
 		return nil, err // unless the operator is about to create the certificate
 	}
-	if d.Secret != "" {
+	if d.CertSecret != "" {
 		mgr := op.Manager
 		direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 		if err != nil {
 			return nil, fmt.Errorf("create the client for the certificate of the endpoints: %w", err)
 		}
 		secret := newCertificateSecret(direct, o, time.Now)
-		op.perTerm = append(op.perTerm, func(t *term) error { return secret.SetupWithManager(t, t.sharing(op.passwords)) })
+		op.reconcilerSetups = append(op.reconcilerSetups, func(t *term) error { return secret.SetupWithManager(t, t.cacheView(op.passwordCache)) })
 	}
-	op.ready["certificate"] = c.ready
+	op.readinessChecks["certificate"] = c.ready
 	return c, op.Manager.Add(c)
 }

@@ -34,7 +34,7 @@ const (
 	certificateLifetime = 365 * 24 * time.Hour
 	certificateRenewal  = 90 * 24 * time.Hour
 	certificateCheck    = 12 * time.Hour
-	clockDifference     = time.Hour // how far the clock of a client may be behind
+	maxClockSkew        = time.Hour // how far the clock of a client may be behind
 )
 
 // Keys of the CA in the Secret.
@@ -53,23 +53,23 @@ type certificateSecret struct {
 	client            client.Client // without a cache: the Secret is read only when it has changed
 	key               types.NamespacedName
 	certFile, keyFile string // keys of the Secret
-	maker             rotator.CertRotator
+	rotator           rotator.CertRotator
 	now               func() time.Time
 	log               logr.Logger
 
 	// known holds the last files of the Secret in this term of leadership, so that a deletion does
 	// not lose the CA.
-	known map[string][]byte
+	lastData map[string][]byte
 }
 
 // newCertificateSecret returns the reconciler of the Secret that the options name. direct has no
 // cache.
 func newCertificateSecret(direct client.Client, o Options, now func() time.Time) *certificateSecret {
-	names := o.Doors.names(o.Namespace)
+	names := o.Endpoints.certificateNames(o.Namespace)
 	return &certificateSecret{
-		client: direct, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Doors.Secret},
-		certFile: filepath.Base(o.Doors.CertFile), keyFile: filepath.Base(o.Doors.KeyFile),
-		maker: rotator.CertRotator{
+		client: direct, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Endpoints.CertSecret},
+		certFile: filepath.Base(o.Endpoints.CertFile), keyFile: filepath.Base(o.Endpoints.KeyFile),
+		rotator: rotator.CertRotator{
 			CAName: caName, CAOrganization: "apptoken", DNSName: names[0], ExtraDNSNames: names[1:],
 			ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		},
@@ -81,7 +81,7 @@ func newCertificateSecret(direct client.Client, o Options, now func() time.Time)
 // certificateCheck.
 func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
 	// Another replica may have led since, and an administrator may have discarded that CA.
-	c.known = nil
+	c.lastData = nil
 	request := reconcile.Request{NamespacedName: c.key}
 	isIt := predicate.NewTypedPredicateFuncs(func(s *corev1.Secret) bool { return s.Name == c.key.Name })
 	return ctrl.NewControllerManagedBy(mgr).
@@ -106,7 +106,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 		return done, c.create(ctx)
 	}
 	secret := &found.Items[0]
-	data, err := c.renewed(secret.Data)
+	data, err := c.renewedData(secret.Data)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -119,7 +119,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 		}
 		c.log.Info("created the certificate of the endpoints", "secret", c.key.Name)
 	}
-	c.known = c.files(secret.Data)
+	c.lastData = c.files(secret.Data)
 	return done, nil
 }
 
@@ -137,8 +137,8 @@ func (c *certificateSecret) files(data map[string][]byte) map[string][]byte {
 
 // create creates the missing Secret, with its last files if this replica knows them.
 func (c *certificateSecret) create(ctx context.Context) error {
-	data := maps.Clone(c.known)
-	renewed, err := c.renewed(data)
+	data := maps.Clone(c.lastData)
+	renewed, err := c.renewedData(data)
 	if err != nil {
 		return err
 	}
@@ -152,26 +152,26 @@ func (c *certificateSecret) create(ctx context.Context) error {
 		return fmt.Errorf("the Secret %s of the certificate of the endpoints is missing in namespace %s and cannot be created: create it, empty, with \"kubectl create secret generic %s -n %s\": %w",
 			c.key.Name, c.key.Namespace, c.key.Name, c.key.Namespace, err)
 	}
-	c.log.Info("created the missing Secret of the certificate of the endpoints", "secret", c.key.Name, "sameCA", c.known != nil)
-	c.known = c.files(data)
+	c.log.Info("created the missing Secret of the certificate of the endpoints", "secret", c.key.Name, "sameCA", c.lastData != nil)
+	c.lastData = c.files(data)
 	return nil
 }
 
-// renewed returns the new content of the Secret, or nil if the content is complete and not about to
+// renewedData returns the new content of the Secret, or nil if the content is complete and not about to
 // expire.
-func (c *certificateSecret) renewed(data map[string][]byte) (map[string][]byte, error) {
+func (c *certificateSecret) renewedData(data map[string][]byte) (map[string][]byte, error) {
 	now := c.now()
 	soon := now.Add(certificateRenewal)
-	begin := now.Add(-clockDifference)
+	begin := now.Add(-maxClockSkew)
 	ca, err := parseCA(data[caCertFile], data[caKeyFile])
 	if err != nil || !isValid(data[caCertFile], data[caCertFile], data[caKeyFile], caName, nil, soon) {
-		if ca, err = c.maker.CreateCACert(begin, now.Add(caLifetime)); err != nil {
+		if ca, err = c.rotator.CreateCACert(begin, now.Add(caLifetime)); err != nil {
 			return nil, fmt.Errorf("create the CA of the endpoints: %w", err)
 		}
-	} else if isValid(data[caCertFile], data[c.certFile], data[c.keyFile], c.maker.DNSName, c.maker.ExtKeyUsages, soon) {
+	} else if isValid(data[caCertFile], data[c.certFile], data[c.keyFile], c.rotator.DNSName, c.rotator.ExtKeyUsages, soon) {
 		return nil, nil
 	}
-	cert, key, err := c.maker.CreateCertPEM(ca, begin, now.Add(certificateLifetime))
+	cert, key, err := c.rotator.CreateCertPEM(ca, begin, now.Add(certificateLifetime))
 	if err != nil {
 		return nil, fmt.Errorf("create the certificate of the endpoints: %w", err)
 	}

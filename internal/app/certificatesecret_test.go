@@ -29,30 +29,30 @@ func newNamespace(t *testing.T) string {
 	return ns.Name
 }
 
-// certificateKeeper reconciles the Secret of the certificate in a namespace of its own, as replicas
+// certificateFixture reconciles the Secret of the certificate in a namespace of its own, as replicas
 // do.
-type certificateKeeper struct {
+type certificateFixture struct {
 	*testing.T
 	o   app.Options
 	now time.Time
 }
 
-func newCertificateKeeper(t *testing.T) *certificateKeeper {
+func newCertificateFixture(t *testing.T) *certificateFixture {
 	t.Helper()
-	k := &certificateKeeper{T: t, o: defaults(), now: noon}
-	k.o.Namespace, k.o.Doors.Secret = newNamespace(t), "tls"
-	k.o.Doors.CertFile, k.o.Doors.KeyFile = "/tls/tls.crt", "/tls/tls.key"
+	k := &certificateFixture{T: t, o: defaultOptions(), now: noon}
+	k.o.Namespace, k.o.Endpoints.CertSecret = newNamespace(t), "tls"
+	k.o.Endpoints.CertFile, k.o.Endpoints.KeyFile = "/tls/tls.crt", "/tls/tls.key"
 	return k
 }
 
 // replica returns the reconciler of one replica.
-func (k *certificateKeeper) replica(direct client.Client) reconcile.Reconciler {
+func (k *certificateFixture) replica(direct client.Client) reconcile.Reconciler {
 	return app.NewCertificateSecret(direct, k.o, func() time.Time { return k.now })
 }
 
 // reconcile runs the reconcilers of replicas at once. Each is called again after an error, as a
 // queue would do.
-func (k *certificateKeeper) reconcile(replicas ...reconcile.Reconciler) {
+func (k *certificateFixture) reconcile(replicas ...reconcile.Reconciler) {
 	k.Helper()
 	var all sync.WaitGroup
 	for _, r := range replicas {
@@ -67,17 +67,17 @@ func (k *certificateKeeper) reconcile(replicas ...reconcile.Reconciler) {
 }
 
 // secret reads the Secret.
-func (k *certificateKeeper) secret() *corev1.Secret {
+func (k *certificateFixture) secret() *corev1.Secret {
 	k.Helper()
 	var s corev1.Secret
-	if err := api.Get(k.Context(), types.NamespacedName{Namespace: k.o.Namespace, Name: k.o.Doors.Secret}, &s); err != nil {
+	if err := api.Get(k.Context(), types.NamespacedName{Namespace: k.o.Namespace, Name: k.o.Endpoints.CertSecret}, &s); err != nil {
 		k.Fatal(err)
 	}
 	return &s
 }
 
 func TestCertificateSecret_ReplicasMakeOne(t *testing.T) {
-	k := newCertificateKeeper(t)
+	k := newCertificateFixture(t)
 	var replicas []reconcile.Reconciler
 	for range 8 {
 		replicas = append(replicas, k.replica(api))
@@ -95,33 +95,33 @@ func TestCertificateSecret_ReplicasMakeOne(t *testing.T) {
 
 func TestCertificateSecret_IsRenewed(t *testing.T) {
 	for sentence, c := range map[string]struct {
-		change       func(k *certificateKeeper, s *corev1.Secret) error
+		change       func(k *certificateFixture, s *corev1.Secret) error
 		sameCA, same bool
 	}{
-		"a deleted one is made as it was": {func(k *certificateKeeper, s *corev1.Secret) error { return api.Delete(k.Context(), s) }, true, true},
-		"an emptied one gets a new CA": {func(k *certificateKeeper, s *corev1.Secret) error {
+		"a deleted one is made as it was": {func(k *certificateFixture, s *corev1.Secret) error { return api.Delete(k.Context(), s) }, true, true},
+		"an emptied one gets a new CA": {func(k *certificateFixture, s *corev1.Secret) error {
 			s.Data = nil
 			return api.Update(k.Context(), s)
 		}, false, false},
-		"a broken certificate is made by the same CA": {func(k *certificateKeeper, s *corev1.Secret) error {
+		"a broken certificate is made by the same CA": {func(k *certificateFixture, s *corev1.Secret) error {
 			s.Data["tls.crt"] = []byte("broken")
 			return api.Update(k.Context(), s)
 		}, true, false},
-		"a certificate near its end is made by the same CA": {func(k *certificateKeeper, _ *corev1.Secret) error {
+		"a certificate near its end is made by the same CA": {func(k *certificateFixture, _ *corev1.Secret) error {
 			k.now = k.now.AddDate(0, 10, 0)
 			return nil
 		}, true, false},
-		"a CA near its end is made anew": {func(k *certificateKeeper, _ *corev1.Secret) error {
+		"a CA near its end is made anew": {func(k *certificateFixture, _ *corev1.Secret) error {
 			k.now = k.now.AddDate(9, 10, 0)
 			return nil
 		}, false, false},
-		"what is foreign in it stays": {func(k *certificateKeeper, s *corev1.Secret) error {
+		"what is foreign in it stays": {func(k *certificateFixture, s *corev1.Secret) error {
 			s.Data["note"], s.Data["tls.key"] = []byte("of an administrator"), nil
 			return api.Update(k.Context(), s)
 		}, true, false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			k := newCertificateKeeper(t)
+			k := newCertificateFixture(t)
 			r := k.replica(api)
 			k.reconcile(r)
 			before := k.secret()
@@ -145,7 +145,7 @@ func TestCertificateSecret_IsRenewed(t *testing.T) {
 
 // config/policy denies the operator to create the Secret with any key but those of the four files.
 func TestCertificateSecret_IsMadeAgainWithoutForeignKeys(t *testing.T) {
-	k := newCertificateKeeper(t)
+	k := newCertificateFixture(t)
 	r := k.replica(api)
 	k.reconcile(r)
 	made := k.secret()
@@ -168,8 +168,8 @@ func TestCertificateSecret_IsMadeAgainWithoutForeignKeys(t *testing.T) {
 
 // An operator without the right to create the Secret logs the command that creates it.
 func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
-	k := newCertificateKeeper(t)
-	to := rest.CopyConfig(plane.Admin)
+	k := newCertificateFixture(t)
+	to := rest.CopyConfig(testCluster.Admin)
 	to.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + k.o.Namespace + ":lists-only"}
 	limited, err := client.New(to, client.Options{Scheme: app.Scheme()})
 	if err != nil {

@@ -20,10 +20,10 @@ type clientCAs struct {
 	log  logr.Logger
 	now  func() time.Time
 
-	mu      sync.Mutex
-	read    time.Time
-	content []byte
-	pool    *x509.CertPool
+	mu       sync.Mutex
+	lastRead time.Time
+	content  []byte
+	pool     *x509.CertPool
 }
 
 // rereadInterval is the shortest pause between two reads of the file.
@@ -60,8 +60,8 @@ func (c *clientCAs) load() error {
 func (c *clientCAs) current() *x509.CertPool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.read) >= rereadInterval {
-		c.read = now
+	if now := c.now(); now.Sub(c.lastRead) >= rereadInterval {
+		c.lastRead = now
 		if err := c.load(); err != nil {
 			c.log.Error(err, "cannot reload the CAs of clients; those that were last read stay in use")
 		}

@@ -28,17 +28,17 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// authority is a CA.
-type authority struct {
+// testCA is a CA.
+type testCA struct {
 	t    *testing.T
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 	pem  []byte
 }
 
-func newAuthority(t *testing.T) *authority {
+func newTestCA(t *testing.T) *testCA {
 	t.Helper()
-	a := &authority{t: t, cert: &x509.Certificate{
+	a := &testCA{t: t, cert: &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: t.Name()}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}}
@@ -52,7 +52,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-func (a *authority) sign(template *x509.Certificate) (*ecdsa.PrivateKey, []byte) {
+func (a *testCA) sign(template *x509.Certificate) (*ecdsa.PrivateKey, []byte) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -70,7 +70,7 @@ func (a *authority) sign(template *x509.Certificate) (*ecdsa.PrivateKey, []byte)
 }
 
 // files writes a certificate that is valid for a time, and its key, and returns their paths.
-func (a *authority) files(until time.Duration, usage x509.ExtKeyUsage) (cert, key string) {
+func (a *testCA) files(until time.Duration, usage x509.ExtKeyUsage) (cert, key string) {
 	a.t.Helper()
 	private, der := a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "kube-apiserver"}, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(until),
@@ -81,15 +81,15 @@ func (a *authority) files(until time.Duration, usage x509.ExtKeyUsage) (cert, ke
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	cert = written(a.t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return cert, written(a.t, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
+	cert = writeTempFile(a.t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	return cert, writeTempFile(a.t, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
 }
 
-// running starts an operator in this process, and waits until all its listeners serve.
-func running(t *testing.T, o app.Options) *app.Operator {
+// startOperator starts an operator in this process, and waits until all its listeners serve.
+func startOperator(t *testing.T, o app.Options) *app.Operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	op, err := app.NewOperator(ctx, plane.Admin, o)
+	op, err := app.NewOperator(ctx, testCluster.Admin, o)
 	if err != nil {
 		stop()
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func running(t *testing.T, o app.Options) *app.Operator {
 		}
 	})
 	eventually(t, "it listens", func(context.Context) bool {
-		for _, l := range op.Doors {
+		for _, l := range op.Listeners {
 			if l.Ready() != nil {
 				return false
 			}
@@ -123,12 +123,12 @@ func eventually(t *testing.T, what string, holds func(context.Context) bool) {
 	}
 }
 
-// isAnswered calls the webhook with a kubeconfig like the one that an API server reads, and reports
+// webhookAnswers calls the webhook with a kubeconfig like the one that an API server reads, and reports
 // whether it is answered.
-func isAnswered(t *testing.T, address string, ca []byte, cert, key string) bool {
+func webhookAnswers(t *testing.T, address string, ca []byte, cert, key string) bool {
 	t.Helper()
 	text := "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}]," +
-		"clusters: [{name: c, cluster: {server: \"https://" + address + "\", certificate-authority: " + written(t, ca) + "}}], users: [{name: u, user: {"
+		"clusters: [{name: c, cluster: {server: \"https://" + address + "\", certificate-authority: " + writeTempFile(t, ca) + "}}], users: [{name: u, user: {"
 	if cert != "" {
 		text += "client-certificate: " + cert + ", client-key: " + key
 	}
@@ -155,8 +155,8 @@ func isAnswered(t *testing.T, address string, ca []byte, cert, key string) bool 
 	return res.StatusCode == http.StatusOK || res.StatusCode == http.StatusServiceUnavailable
 }
 
-// isChecked calls ext_authz, and reports whether it is answered.
-func isChecked(t *testing.T, address string, config *tls.Config) bool {
+// extAuthzAnswers calls ext_authz, and reports whether it is answered.
+func extAuthzAnswers(t *testing.T, address string, config *tls.Config) bool {
 	t.Helper()
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	if err != nil {
@@ -167,15 +167,15 @@ func isChecked(t *testing.T, address string, config *tls.Config) bool {
 	return err == nil
 }
 
-func TestClientCA_CallersMustPresentACertificate(t *testing.T) {
-	own, callers, others := newAuthority(t), newAuthority(t), newAuthority(t)
-	o := defaults()
+func TestClientCA_RequiresClientCertificate(t *testing.T) {
+	own, callers, others := newTestCA(t), newTestCA(t), newTestCA(t)
+	o := defaultOptions()
 	o.Namespace, o.MetricsAddress, o.HealthAddress = "default", "0", "0"
-	o.Doors.Address, o.Doors.WebhookAddress, o.Doors.GRPCAddress, o.Doors.Linger = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", 0
-	o.Doors.CertFile, o.Doors.KeyFile = own.files(time.Hour, x509.ExtKeyUsageServerAuth)
-	o.Doors.ClientCAFile = written(t, callers.pem)
-	op := running(t, o)
-	address := func(flag string) string { return op.Doors[flag].Addr().String() }
+	o.Endpoints.Address, o.Endpoints.WebhookAddress, o.Endpoints.GRPCAddress, o.Endpoints.ShutdownDelay = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", 0
+	o.Endpoints.CertFile, o.Endpoints.KeyFile = own.files(time.Hour, x509.ExtKeyUsageServerAuth)
+	o.Endpoints.ClientCAFile = writeTempFile(t, callers.pem)
+	op := startOperator(t, o)
+	address := func(flag string) string { return op.Listeners[flag].Addr().String() }
 	webhook, gateway := address("webhook-bind-address"), address("grpc-bind-address")
 	ask := func(cert, key string) (byWebhook, byGateway bool) {
 		t.Helper()
@@ -189,7 +189,7 @@ func TestClientCA_CallersMustPresentACertificate(t *testing.T) {
 			}
 			config.Certificates = []tls.Certificate{pair}
 		}
-		return isAnswered(t, webhook, own.pem, cert, key), isChecked(t, gateway, config)
+		return webhookAnswers(t, webhook, own.pem, cert, key), extAuthzAnswers(t, gateway, config)
 	}
 	good, goodKey := callers.files(time.Hour, x509.ExtKeyUsageClientAuth)
 	for sentence, x := range map[string]struct {
@@ -222,14 +222,14 @@ func TestClientCA_CallersMustPresentACertificate(t *testing.T) {
 	}
 	res.Body.Close()
 
-	if err := os.WriteFile(o.Doors.ClientCAFile, others.pem, 0o600); err != nil {
+	if err := os.WriteFile(o.Endpoints.ClientCAFile, others.pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the certificate of a CA that was taken out is refused", func(context.Context) bool {
 		w, g := ask(good, goodKey)
 		return !w && !g
 	})
-	if err := os.WriteFile(o.Doors.ClientCAFile, []byte("half a fi"), 0o600); err != nil {
+	if err := os.WriteFile(o.Endpoints.ClientCAFile, []byte("half a fi"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	other, otherKey := others.files(time.Hour, x509.ExtKeyUsageClientAuth)
@@ -241,8 +241,8 @@ func TestClientCA_CallersMustPresentACertificate(t *testing.T) {
 	}
 }
 
-func TestStart_BadCertificateEndsIt(t *testing.T) {
-	own := newAuthority(t)
+func TestStart_InvalidCertificateExits(t *testing.T) {
+	own := newTestCA(t)
 	cert, key := own.files(time.Hour, x509.ExtKeyUsageServerAuth)
 	_, otherKey := own.files(time.Hour, x509.ExtKeyUsageServerAuth)
 	expired, expiredKey := own.files(-time.Minute, x509.ExtKeyUsageServerAuth)
@@ -253,15 +253,15 @@ func TestStart_BadCertificateEndsIt(t *testing.T) {
 		want      string
 	}{
 		"there is none":               {missing, key, nil, "--tls-cert-file=" + missing},
-		"it is none":                  {written(t, []byte("x")), key, nil, "--tls-cert-file="},
+		"it is none":                  {writeTempFile(t, []byte("x")), key, nil, "--tls-cert-file="},
 		"the key is another's":        {cert, otherKey, nil, "--tls-private-key-file=" + otherKey},
 		"it has expired":              {expired, expiredKey, nil, "the certificate has expired, at "},
 		"the CAs of clients are none": {cert, key, []string{"--webhook-bind-address=127.0.0.1:0", "--client-ca-file=" + key}, "the file holds no certificate in PEM"},
 		"there are no CAs of clients": {cert, key, []string{"--webhook-bind-address=127.0.0.1:0", "--client-ca-file=" + missing}, "--client-ca-file: "},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			args := append(append([]string{"--namespace=default", "--bind-address=127.0.0.1:0", "--tls-cert-file=" + x.cert, "--tls-private-key-file=" + x.key}, silent...), x.more...)
-			start(t, environment{"KUBECONFIG": written(t, admin(t))}, args...).ends(1, "apptoken-operator: ", x.want)
+			args := append(append([]string{"--namespace=default", "--bind-address=127.0.0.1:0", "--tls-cert-file=" + x.cert, "--tls-private-key-file=" + x.key}, noListenerFlags...), x.more...)
+			startProcess(t, environment{"KUBECONFIG": writeTempFile(t, adminKubeconfig(t))}, args...).assertExit(1, "apptoken-operator: ", x.want)
 		})
 	}
 }

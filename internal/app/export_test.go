@@ -30,8 +30,10 @@ func SoonestToExpire(tokens []v1alpha1.ApplicationToken) []*v1alpha1.Application
 	return soonestToExpire(tokens)
 }
 
-// NewGate returns a handler that limits the requests for metrics.
-func NewGate(next http.Handler, now func() time.Time) http.Handler { return newGate(next, now) }
+// NewRequestLimiter returns a handler that limits the requests for metrics.
+func NewRequestLimiter(next http.Handler, now func() time.Time) http.Handler {
+	return newRequestLimiter(next, now)
+}
 
 // Bounds of /metrics.
 const (
@@ -44,14 +46,14 @@ const (
 // NewMetrics returns the collectors of the reconcilers and the endpoints.
 func NewMetrics() []prometheus.Collector {
 	_, all := newMetrics()
-	return append(append(all, newCacheBytes(), &heartbeat{}), newDoorMetrics().collectors()...)
+	return append(append(all, newCacheBytes(), &heartbeat{}), newEndpointMetrics().collectors()...)
 }
 
 // CacheOptions returns the options of the operator's cache, and the metric of the bytes that it
 // keeps.
 func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 	cached := newCacheBytes()
-	inform := informers{cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness))}
+	inform := informerFactory{cached: cached, watches: &freshness.Watches{}, watchTimeout: watchTimeoutOf(freshness.LimitsOf(o.Endpoints.MaxStaleness))}
 	options := managerOptions(o, inform).Cache
 	options.Scheme = Scheme()
 	return options, cached
@@ -60,16 +62,16 @@ func CacheOptions(o Options) (cache.Options, *prometheus.GaugeVec) {
 // Term is the manager of one term of leadership.
 type Term = term
 
-// Sharing returns a view of a shared cache for a term.
-func (t *term) Sharing(c cache.Cache) cache.Cache { return t.sharing(c) }
+// CacheView returns a view of a shared cache for a term.
+func (t *term) CacheView(c cache.Cache) cache.Cache { return t.cacheView(c) }
 
 // NewCertificateSecret returns the reconciler of the Secret that the options name.
 func NewCertificateSecret(direct client.Client, o Options, now func() time.Time) reconcile.Reconciler {
 	return newCertificateSecret(direct, o, now)
 }
 
-// IsAway reports whether an error means that the API server is unreachable or out of order.
-func IsAway(err error) bool { return isAway(err) }
+// IsUnavailable reports whether an error means that the API server is unreachable or out of order.
+func IsUnavailable(err error) bool { return isUnavailable(err) }
 
 // QueueDepth returns the metric of how many items wait in work queues.
 func QueueDepth() (*prometheus.GaugeVec, error) { return queueDepth() }

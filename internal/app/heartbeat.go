@@ -20,21 +20,21 @@ import (
 // heartbeat checks at intervals whether the API server answers and whether the watches deliver,
 // once the index is complete. Its findings open and close the verifier.
 type heartbeat struct {
-	live      client.Reader
-	namespace string
-	complete  check
-	verifier  *verify.Verifier
-	watches   *freshness.Watches
-	limits    freshness.Limits
-	log       logr.Logger
-	now       func() time.Time
-	closed    <-chan struct{} // once the endpoints are, which depend on the heartbeat
+	live            client.Reader
+	namespace       string
+	checkIndex      readinessCheck
+	verifier        *verify.Verifier
+	watches         *freshness.Watches
+	limits          freshness.Limits
+	log             logr.Logger
+	now             func() time.Time
+	endpointsClosed <-chan struct{} // once the endpoints are, which depend on the heartbeat
 
-	found atomic.Pointer[freshness.Finding] // by the last beat; nil: there was none
+	finding atomic.Pointer[freshness.Status] // by the last beat; nil: there was none
 }
 
-// heartbeatEvery is the longest interval between two beats, and the timeout of their request.
-const heartbeatEvery = 2 * time.Second
+// heartbeatInterval is the longest interval between two beats, and the timeout of their request.
+const heartbeatInterval = 2 * time.Second
 
 // NeedLeaderElection returns false: every replica has its own heartbeat.
 func (*heartbeat) NeedLeaderElection() bool { return false }
@@ -44,19 +44,19 @@ func (*heartbeat) NeedLeaderElection() bool { return false }
 func (h *heartbeat) Start(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	monitor := &freshness.Monitor{Limits: h.limits}
-	every := heartbeatEvery / 100 // at first, since nothing is accepted until the index is complete
+	every := heartbeatInterval / 100 // at first, since nothing is accepted until the index is complete
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		if h.complete() == nil {
+		if h.checkIndex() == nil {
 			h.beat(ctx, monitor)
-			if often := min(heartbeatEvery, h.limits.Lost/10); every != often && h.found.Load().Fresh {
+			if often := min(heartbeatInterval, h.limits.Lost/10); every != often && h.finding.Load().Fresh {
 				every = often
 				tick.Reset(every)
 			}
 		}
 		select {
-		case <-h.closed:
+		case <-h.endpointsClosed:
 			return nil
 		case <-tick.C:
 		}
@@ -65,24 +65,24 @@ func (h *heartbeat) Start(ctx context.Context) error {
 
 // beat checks the API server and the watches once.
 func (h *heartbeat) beat(ctx context.Context, monitor *freshness.Monitor) {
-	answered := h.read(ctx)
+	answered := h.readAPIServer(ctx)
 	now := h.now()
-	f := monitor.Beat(now, answered, h.watches.Signs())
+	f := monitor.Evaluate(now, answered, h.watches.Signs())
 	switch {
 	case !f.Open:
-		h.verifier.Close()
+		h.verifier.MarkStale()
 	case f.Fresh:
-		h.verifier.Heard()
+		h.verifier.MarkFresh()
 	}
-	before := h.found.Swap(&f)
+	before := h.finding.Swap(&f)
 	if before == nil {
-		before = &freshness.Finding{}
+		before = &freshness.Status{}
 	}
-	h.tell(before, &f)
+	h.logChanges(before, &f)
 }
 
-// tell logs which watches were lost, or deliver again, since the beat before.
-func (h *heartbeat) tell(before, now *freshness.Finding) {
+// logChanges logs which watches were lost, or deliver again, since the beat before.
+func (h *heartbeat) logChanges(before, now *freshness.Status) {
 	was, is := strings.Join(before.Lost, ", "), strings.Join(now.Lost, ", ")
 	switch {
 	case was == is:
@@ -93,9 +93,9 @@ func (h *heartbeat) tell(before, now *freshness.Finding) {
 	}
 }
 
-// read reads one record from the API server, not from a cache, and reports whether it answered.
-func (h *heartbeat) read(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, heartbeatEvery)
+// readAPIServer reads one record from the API server, not from a cache, and reports whether it answered.
+func (h *heartbeat) readAPIServer(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatInterval)
 	defer cancel()
 	var records v1alpha1.TokenRecordList
 	return h.live.List(ctx, &records, client.InNamespace(h.namespace), client.Limit(1)) == nil
@@ -103,7 +103,7 @@ func (h *heartbeat) read(ctx context.Context) bool {
 
 // ready returns the reason why this replica does not verify; nil if it does.
 func (h *heartbeat) ready() error {
-	f := h.found.Load()
+	f := h.finding.Load()
 	switch {
 	case f == nil:
 		return errors.New("the endpoints are closed until first contact with the API server")
@@ -111,7 +111,7 @@ func (h *heartbeat) ready() error {
 		return fmt.Errorf("the API server answers, but the watch on %s has delivered nothing for longer than %s: the endpoints are closed until it does", strings.Join(f.Lost, ", "), f.Limit)
 	case len(f.Behind) > 0:
 		return fmt.Errorf("the API server did not answer for longer than %s: the endpoints are closed until the watch on %s delivers", h.limits.Outage, strings.Join(f.Behind, ", "))
-	case !h.verifier.Open():
+	case !h.verifier.IsFresh():
 		return fmt.Errorf("the API server has not answered for longer than %s: the endpoints are closed until it does", h.limits.Outage)
 	}
 	return nil
@@ -119,7 +119,7 @@ func (h *heartbeat) ready() error {
 
 // sinceContact returns the time since the API server last answered. ever is false if it never has.
 func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
-	f := h.found.Load()
+	f := h.finding.Load()
 	if f == nil || f.Contact.IsZero() {
 		return 0, false
 	}
@@ -129,7 +129,7 @@ func (h *heartbeat) sinceContact() (since time.Duration, ever bool) {
 // lastOutage returns when the API server last did not answer this replica. Before the first beat it
 // returns the current time, since earlier outages are not known.
 func (h *heartbeat) lastOutage() time.Time {
-	if f := h.found.Load(); f != nil {
+	if f := h.finding.Load(); f != nil {
 		return f.Outage
 	}
 	return h.now()
@@ -149,7 +149,7 @@ func (h *heartbeat) lastContact() string {
 
 // Describe implements prometheus.Collector.
 func (*heartbeat) Describe(out chan<- *prometheus.Desc) {
-	out <- silenceDesc
+	out <- lastContactDesc
 	out <- watchStalenessDesc
 	out <- watchLostDesc
 }
@@ -157,8 +157,8 @@ func (*heartbeat) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (h *heartbeat) Collect(out chan<- prometheus.Metric) {
 	since, _ := h.sinceContact()
-	out <- prometheus.MustNewConstMetric(silenceDesc, prometheus.GaugeValue, since.Seconds())
-	f := h.found.Load()
+	out <- prometheus.MustNewConstMetric(lastContactDesc, prometheus.GaugeValue, since.Seconds())
+	f := h.finding.Load()
 	if f == nil {
 		return
 	}

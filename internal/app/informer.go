@@ -16,105 +16,105 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
 )
 
-// listPage is the page size of lists of tenants' objects. Each object may take a megabyte until it
+// listPageSize is the page size of lists of tenants' objects. Each object may take a megabyte until it
 // is trimmed.
-const listPage = 8
+const listPageSize = 8
 
-// listed is a client that does not support streamed lists.
-type listed struct{}
+// noWatchList is a client that does not support streamed lists.
+type noWatchList struct{}
 
 // IsWatchListSemanticsUnSupported returns true, so that reflectors do not stream lists as events.
-func (listed) IsWatchListSemanticsUnSupported() bool { return true }
+func (noWatchList) IsWatchListSemanticsUnSupported() bool { return true }
 
-// verifiedFrom holds the kinds in the operator's cache whose watches keep the state for
+// verificationKinds holds the kinds in the operator's cache whose watches keep the state for
 // verification up to date. The Secrets of passwords are in another cache.
-var verifiedFrom = append([]string{"Namespace"}, custom...)
+var verificationKinds = append([]string{"Namespace"}, customKinds...)
 
-// custom holds the operator's custom kinds. An API server has a watch cache for all of them or for
+// customKinds holds the operator's custom kinds. An API server has a watch cache for all of them or for
 // none; for built-in kinds it decides by kind.
-var custom = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
+var customKinds = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
 
-// informers creates the informers of caches. They count the bytes that they keep, and observe
+// informerFactory creates the informers of caches. They count the bytes that they keep, and observe
 // whether their watches deliver.
 //
 // The initial records come as one list. As a stream of events, which is the default, a hundred
 // thousand records take three times as long. Until they are read the replica is not ready. Objects
 // of tenants come as a stream, or in pages from an API server that does not stream lists. So each
 // is trimmed before many of them are in memory.
-type informers struct {
-	cached   *prometheus.GaugeVec
-	watches  *freshness.Watches
-	lasts    time.Duration // how long one connection of a watch lasts
-	prompted bool          // a read makes the API server send a bookmark
+type informerFactory struct {
+	cached               *prometheus.GaugeVec
+	watches              *freshness.Watches
+	watchTimeout         time.Duration // how long one connection of a watch lasts
+	readsPromptBookmarks bool          // a read makes the API server send a bookmark
 }
 
-// ofOperator returns an informer for the operator's cache.
-func (i informers) ofOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+// newForOperator returns an informer for the operator's cache.
+func (i informerFactory) newForOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	kind := kindOf(obj)
-	list := listOf(lw)
+	list := unpagedList(lw)
 	if plain, ok := lw.(*toolscache.ListWatch); ok {
 		switch obj.(type) {
 		case *v1alpha1.TokenRecord:
-			lw = toolscache.ToListWatcherWithWatchListSemantics(plain, listed{})
+			lw = toolscache.ToListWatcherWithWatchListSemantics(plain, noWatchList{})
 		case *v1alpha1.ApplicationToken, *corev1.Secret:
-			plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, controllers.TrimForCache)
+			plain.ListWithContextFunc = listInPages(plain.ListWithContextFunc, directory.TrimForCache)
 		}
 	}
-	if slices.Contains(verifiedFrom, kind) {
+	if slices.Contains(verificationKinds, kind) {
 		family := kind
-		if slices.Contains(custom, kind) {
+		if slices.Contains(customKinds, kind) {
 			family = v1alpha1.GroupVersion.Group
 		}
-		lw = i.watched(lw, list, kind, family)
+		lw = i.newMonitored(lw, list, kind, family)
 	} else {
-		lw = newReconnecting(lw, kind)
+		lw = newReconnectingListWatch(lw, kind)
 	}
-	return i.counted(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
+	return i.withByteCount(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
 }
 
-// ofPasswords returns an informer for the cache of passwords.
-func (i informers) ofPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-	list := listOf(lw)
+// newForPasswords returns an informer for the cache of passwords.
+func (i informerFactory) newForPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+	list := unpagedList(lw)
 	if plain, ok := lw.(*toolscache.ListWatch); ok {
-		plain.ListWithContextFunc = inPages(plain.ListWithContextFunc, controllers.TrimPassword)
+		plain.ListWithContextFunc = listInPages(plain.ListWithContextFunc, directory.TrimPassword)
 	}
-	return i.counted("Password", toolscache.NewSharedIndexInformer(i.watched(lw, list, "Secret", "Secret"), obj, resync, indexers))
+	return i.withByteCount("Password", toolscache.NewSharedIndexInformer(i.newMonitored(lw, list, "Secret", "Secret"), obj, resync, indexers))
 }
 
-// listOf returns the list function of lw before it is made to list in pages.
-func listOf(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
+// unpagedList returns the list function of lw before it is made to list in pages.
+func unpagedList(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
 	if plain, ok := lw.(*toolscache.ListWatch); ok && plain.ListWithContextFunc != nil {
 		return plain.ListWithContextFunc
 	}
 	return toolscache.ToListerWatcherWithContext(lw).ListWithContext
 }
 
-func (i informers) watched(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *watched {
-	return &watched{
-		reconnecting: newReconnecting(lw, kind), list: list, notes: i.watches.Add(kind, family),
-		lasts: i.lasts, prompted: i.prompted, now: time.Now,
+func (i informerFactory) newMonitored(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *monitoredListWatch {
+	return &monitoredListWatch{
+		reconnectingListWatch: newReconnectingListWatch(lw, kind), unpagedList: list, evidence: i.watches.Add(kind, family),
+		timeout: i.watchTimeout, readsPromptBookmarks: i.readsPromptBookmarks, now: time.Now,
 	}
 }
 
-func newReconnecting(lw toolscache.ListerWatcher, kind string) *reconnecting {
-	return &reconnecting{of: toolscache.ToListerWatcherWithContext(lw), kind: kind, log: ctrl.Log.WithName("freshness")}
+func newReconnectingListWatch(lw toolscache.ListerWatcher, kind string) *reconnectingListWatch {
+	return &reconnectingListWatch{source: toolscache.ToListerWatcherWithContext(lw), kind: kind, log: ctrl.Log.WithName("freshness")}
 }
 
-func (i informers) counted(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {
+func (i informerFactory) withByteCount(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {
 	countBytes(informer, i.cached.WithLabelValues(kind))
 	return informer
 }
 
-// inPages returns a function that lists page by page, and trims each page before it reads the next.
-func inPages(list toolscache.ListWithContextFunc, trim toolscache.TransformFunc) toolscache.ListWithContextFunc {
+// listInPages returns a function that lists page by page, and trims each page before it reads the next.
+func listInPages(list toolscache.ListWithContextFunc, trim toolscache.TransformFunc) toolscache.ListWithContextFunc {
 	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		// The watch cache of older API servers ignores the limit if the request has a resource
 		// version.
-		o.Limit, o.Continue, o.ResourceVersion, o.ResourceVersionMatch = listPage, "", "", ""
+		o.Limit, o.Continue, o.ResourceVersion, o.ResourceVersionMatch = listPageSize, "", "", ""
 		var all []runtime.Object
 		for {
 			page, err := list(ctx, o)
@@ -155,7 +155,7 @@ func countBytes(informer toolscache.SharedIndexInformer, kept prometheus.Gauge) 
 		if gone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 			obj = gone.Obj
 		}
-		kept.Add(float64(sign * controllers.CachedBytes(obj)))
+		kept.Add(float64(sign * directory.CachedBytes(obj)))
 	}
 	_, _ = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{ //nolint:errcheck // it fails only for an informer that has stopped
 		AddFunc:    func(obj any) { add(1, obj) },

@@ -49,7 +49,7 @@ func (l *leadership) compete(ctx context.Context) error {
 	}
 	held, lose := context.WithCancel(context.WithoutCancel(ctx))
 	defer lose()
-	l.lock.lost = lose
+	l.lock.onLost = lose
 	won := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: l.lock, Name: leaseName, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: leaseRetry,

@@ -21,8 +21,8 @@ import (
 	"github.com/apptoken/operator/internal/app"
 )
 
-// leaseOf returns the Lease in a namespace; an empty one if there is none.
-func leaseOf(ctx context.Context, t *testing.T, namespace string) *coordinationv1.Lease {
+// getLease returns the Lease in a namespace; an empty one if there is none.
+func getLease(ctx context.Context, t *testing.T, namespace string) *coordinationv1.Lease {
 	t.Helper()
 	var lease coordinationv1.Lease
 	if err := api.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "apptoken-operator"}, &lease); client.IgnoreNotFound(err) != nil {
@@ -31,16 +31,16 @@ func leaseOf(ctx context.Context, t *testing.T, namespace string) *coordinationv
 	return &lease
 }
 
-func holder(lease *coordinationv1.Lease) string {
+func leaseHolder(lease *coordinationv1.Lease) string {
 	if lease.Spec.HolderIdentity == nil {
 		return ""
 	}
 	return *lease.Spec.HolderIdentity
 }
 
-// give gives the Lease to another holder, which does not renew it; with "", to the first replica
+// setLeaseHolder gives the Lease to another holder, which does not renew it; with "", to the first replica
 // that takes it.
-func give(t *testing.T, namespace, to string) {
+func setLeaseHolder(t *testing.T, namespace, to string) {
 	t.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "apptoken-operator"}}
 	patch := fmt.Appendf(nil, `{"spec":{"holderIdentity":%q,"leaseDurationSeconds":3600}}`, to)
@@ -56,8 +56,8 @@ type competitor struct {
 	ended chan error
 }
 
-// compete starts a replica. It ends with the test at the latest.
-func compete(t *testing.T, to *rest.Config, namespace string, term func(context.Context) error) competitor {
+// startCompetitor starts a replica. It ends with the test at the latest.
+func startCompetitor(t *testing.T, to *rest.Config, namespace string, term func(context.Context) error) competitor {
 	t.Helper()
 	l, err := app.NewLeadership(to, namespace, term)
 	if err != nil {
@@ -82,7 +82,7 @@ func TestLeadership_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
 	namespace := newNamespace(t)
 	stopped, end := make(chan struct{}), make(chan struct{})
 	var over atomic.Bool
-	first := compete(t, plane.Admin, namespace, func(ctx context.Context) error {
+	first := startCompetitor(t, testCluster.Admin, namespace, func(ctx context.Context) error {
 		<-ctx.Done()
 		close(stopped)
 		<-end
@@ -90,7 +90,7 @@ func TestLeadership_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
 		return nil
 	})
 	eventually(t, "the first leads", func(context.Context) bool { return first.Leading() })
-	second := compete(t, plane.Admin, namespace, func(ctx context.Context) error {
+	second := startCompetitor(t, testCluster.Admin, namespace, func(ctx context.Context) error {
 		if !over.Load() {
 			t.Error("the second reconciles before the first has ended")
 		}
@@ -99,16 +99,16 @@ func TestLeadership_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
 	})
 	first.stop()
 	<-stopped
-	held := leaseOf(t.Context(), t, namespace)
+	held := getLease(t.Context(), t, namespace)
 	eventually(t, "the first renews the Lease while its reconcilers end", func(ctx context.Context) bool {
-		now := leaseOf(ctx, t, namespace)
-		return holder(now) == holder(held) && holder(now) != "" && now.Spec.RenewTime.After(held.Spec.RenewTime.Time)
+		now := getLease(ctx, t, namespace)
+		return leaseHolder(now) == leaseHolder(held) && leaseHolder(now) != "" && now.Spec.RenewTime.After(held.Spec.RenewTime.Time)
 	})
 	close(end)
 	eventually(t, "the second leads", func(context.Context) bool { return second.Leading() })
 	second.stop()
 	<-second.ended
-	if name := holder(leaseOf(t.Context(), t, namespace)); name != "" {
+	if name := leaseHolder(getLease(t.Context(), t, namespace)); name != "" {
 		t.Errorf("%s holds the Lease after the end of all", name)
 	}
 }
@@ -126,16 +126,16 @@ func TestLeadership_OneReplicaReconcilesAtATime(t *testing.T) {
 		return nil
 	}
 	for range 3 {
-		compete(t, plane.Admin, namespace, term)
+		startCompetitor(t, testCluster.Admin, namespace, term)
 	}
 	for n := range int32(3) {
 		eventually(t, fmt.Sprintf("in term %d, one replica reconciles", n+1), func(context.Context) bool { return terms.Load() == n+1 && reconciling.Load() == 1 })
-		give(t, namespace, "another")
+		setLeaseHolder(t, namespace, "another")
 		eventually(t, "none reconciles while another holds the Lease", func(context.Context) bool { return reconciling.Load() == 0 })
-		if name := holder(leaseOf(t.Context(), t, namespace)); name != "another" {
+		if name := leaseHolder(getLease(t.Context(), t, namespace)); name != "another" {
 			t.Errorf("%q holds the Lease, want the other one", name)
 		}
-		give(t, namespace, "")
+		setLeaseHolder(t, namespace, "")
 	}
 }
 
@@ -158,10 +158,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestLeadership_OutageEndsTermAndNextOneFollows(t *testing.T) {
 	namespace := newNamespace(t)
 	var o outage
-	to := rest.CopyConfig(plane.Admin)
+	to := rest.CopyConfig(testCluster.Admin)
 	to.Wrap(o.wrap)
 	var terms atomic.Int32
-	c := compete(t, to, namespace, func(ctx context.Context) error {
+	c := startCompetitor(t, to, namespace, func(ctx context.Context) error {
 		terms.Add(1)
 		<-ctx.Done()
 		return nil
@@ -182,7 +182,7 @@ func TestLeadership_OutageEndsTermAndNextOneFollows(t *testing.T) {
 
 func TestLeadership_FailedTermIsStartedAgain(t *testing.T) {
 	var terms atomic.Int32
-	c := compete(t, plane.Admin, newNamespace(t), func(ctx context.Context) error {
+	c := startCompetitor(t, testCluster.Admin, newNamespace(t), func(ctx context.Context) error {
 		if terms.Add(1) == 1 {
 			return errors.New("broken")
 		}
@@ -192,9 +192,9 @@ func TestLeadership_FailedTermIsStartedAgain(t *testing.T) {
 	eventually(t, "it leads for a second term", func(context.Context) bool { return c.Leading() && terms.Load() == 2 })
 }
 
-// listeners returns the number of goroutines that deliver events to reconcilers, or work for their
+// countReconcilerGoroutines returns the number of goroutines that deliver events to reconcilers, or work for their
 // queues.
-func listeners(t *testing.T) (n int) {
+func countReconcilerGoroutines(t *testing.T) (n int) {
 	t.Helper()
 	var stacks strings.Builder
 	if err := pprof.Lookup("goroutine").WriteTo(&stacks, 1); err != nil {
@@ -216,13 +216,13 @@ func listeners(t *testing.T) (n int) {
 	return n
 }
 
-// settled returns the number of these goroutines once it no longer changes.
-func settled(t *testing.T) (n int) {
+// settledGoroutineCount returns the number of these goroutines once it no longer changes.
+func settledGoroutineCount(t *testing.T) (n int) {
 	t.Helper()
 	same := 0
 	eventually(t, "goroutines end", func(context.Context) bool {
 		before := n
-		if n = listeners(t); n != before {
+		if n = countReconcilerGoroutines(t); n != before {
 			same = 0
 		}
 		same++
@@ -232,7 +232,7 @@ func settled(t *testing.T) (n int) {
 }
 
 func TestLeadership_TermsLeaveNothingBehind(t *testing.T) {
-	o := defaults()
+	o := defaultOptions()
 	o.Namespace, o.MetricsAddress, o.HealthAddress, o.LeaderElect = newNamespace(t), "0", "0", true
 	lease := &coordinationv1.Lease{
 		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: "apptoken-operator"},
@@ -241,7 +241,7 @@ func TestLeadership_TermsLeaveNothingBehind(t *testing.T) {
 	if err := api.Create(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
-	op, err := app.NewOperator(t.Context(), plane.Admin, o)
+	op, err := app.NewOperator(t.Context(), testCluster.Admin, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,14 +256,14 @@ func TestLeadership_TermsLeaveNothingBehind(t *testing.T) {
 	}()
 	var atRest int // after the first term, so that every informer runs
 	for n := range 3 {
-		give(t, o.Namespace, "")
-		eventually(t, "it leads, and workers wait for work", func(context.Context) bool { return op.Leading() && listeners(t) > atRest+o.Workers })
-		give(t, o.Namespace, "another")
+		setLeaseHolder(t, o.Namespace, "")
+		eventually(t, "it leads, and workers wait for work", func(context.Context) bool { return op.Leading() && countReconcilerGoroutines(t) > atRest+o.Workers })
+		setLeaseHolder(t, o.Namespace, "another")
 		eventually(t, "it does not lead", func(context.Context) bool { return !op.Leading() })
 		if n == 0 {
-			atRest = settled(t)
+			atRest = settledGoroutineCount(t)
 		}
-		eventually(t, "nothing of the term is left", func(context.Context) bool { return listeners(t) <= atRest })
+		eventually(t, "nothing of the term is left", func(context.Context) bool { return countReconcilerGoroutines(t) <= atRest })
 	}
 	if _, err := op.Metrics().Gather(); err != nil {
 		t.Error(err)

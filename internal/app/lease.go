@@ -40,12 +40,12 @@ const (
 type lease struct {
 	resourcelock.Interface
 
-	log  logr.Logger
-	lost func() // called if another replica holds the Lease that this one held
+	log    logr.Logger
+	onLost func() // called if another replica holds the Lease that this one held
 
 	// The elector makes one request at a time.
-	held    bool // by this replica, as the API server last answered
-	failing bool
+	isHeld    bool // by this replica, as the API server last answered
+	isFailing bool
 }
 
 // newLease returns the Lease in a namespace.
@@ -65,10 +65,10 @@ func newLease(to *rest.Config, namespace string, events resourcelock.EventRecord
 // Get implements resourcelock.Interface.
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
-	l.note(ctx, err)
-	if err == nil && l.held && record.HolderIdentity != l.Identity() {
-		l.held = false
-		l.lost()
+	l.logChange(ctx, err)
+	if err == nil && l.isHeld && record.HolderIdentity != l.Identity() {
+		l.isHeld = false
+		l.onLost()
 	}
 	return record, raw, err //nolint:wrapcheck // the elector inspects it
 }
@@ -76,16 +76,16 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 // Create implements resourcelock.Interface.
 func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Create(ctx, record)
-	l.note(ctx, err)
-	l.held = l.held || err == nil
+	l.logChange(ctx, err)
+	l.isHeld = l.isHeld || err == nil
 	return err //nolint:wrapcheck // the elector inspects it
 }
 
 // Update implements resourcelock.Interface.
 func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Update(ctx, record)
-	l.note(ctx, err)
-	l.held = l.held || err == nil
+	l.logChange(ctx, err)
+	l.isHeld = l.isHeld || err == nil
 	return err //nolint:wrapcheck // the elector inspects it
 }
 
@@ -96,7 +96,7 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 func (l *lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
 	defer cancel()
-	l.held = false
+	l.isHeld = false
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		record, _, err := l.Interface.Get(ctx)
 		if err != nil || record.HolderIdentity != l.Identity() {
@@ -112,17 +112,17 @@ func (l *lease) release(ctx context.Context) {
 	}
 }
 
-// note logs the first of consecutive failures, and their end. It is no failure that another replica
+// logChange logs the first of consecutive failures, and their end. It is no failure that another replica
 // was faster.
-func (l *lease) note(ctx context.Context, err error) {
+func (l *lease) logChange(ctx context.Context, err error) {
 	failed := err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err)
 	switch {
-	case ctx.Err() != nil || failed == l.failing:
+	case ctx.Err() != nil || failed == l.isFailing:
 		return
 	case failed:
 		l.log.Info("cannot read or write the Lease; trying again every second", "error", err.Error())
 	default:
 		l.log.Info("the Lease can be read and written again")
 	}
-	l.failing = failed
+	l.isFailing = failed
 }

@@ -27,8 +27,8 @@ import (
 
 // Fixtures of the tests that need a cluster with the kinds installed.
 var (
-	plane *cluster.Cluster
-	api   client.Client // with every right, and no cache
+	testCluster *cluster.Cluster
+	api         client.Client // with every right, and no cache
 )
 
 // actAsOperator is the variable that makes this program the operator, so that its exit code and
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(actAsOperator) != "" {
 		os.Exit(app.Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)) // as main.go does
 	}
-	code, err := run(m)
+	code, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
@@ -47,13 +47,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func run(m *testing.M) (code int, err error) {
+func runTests(m *testing.M) (code int, err error) {
 	ctrl.SetLogger(logr.Discard())
-	if plane, err = cluster.Start(); err != nil {
+	if testCluster, err = cluster.Start(); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	if api, err = client.New(plane.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
+	defer func() { err = errors.Join(err, testCluster.Stop()) }()
+	if api, err = client.New(testCluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
@@ -64,25 +64,25 @@ type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
 
-	mu   sync.Mutex
-	said bytes.Buffer
+	mu     sync.Mutex
+	output bytes.Buffer
 }
 
 // Write implements io.Writer for the output of the process.
 func (p *process) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.Write(text)
+	return p.output.Write(text)
 }
 
 func (p *process) stderr() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.said.String()
+	return p.output.String()
 }
 
-// start runs the operator. Its environment holds nothing but env and an empty home.
-func start(t *testing.T, env environment, args ...string) *process {
+// startProcess runs the operator. Its environment holds nothing but env and an empty home.
+func startProcess(t *testing.T, env environment, args ...string) *process {
 	t.Helper()
 	// The test's own context ends the process too early to see its end.
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
@@ -99,10 +99,10 @@ func start(t *testing.T, env environment, args ...string) *process {
 	return p
 }
 
-// ends waits for the end of the process, and asserts its exit code and its final output. The output
+// assertExit waits for the end of the process, and asserts its exit code and its final output. The output
 // must be for users: no stack, and no line that is neither JSON nor an error message of the
 // operator.
-func (p *process) ends(code int, last ...string) {
+func (p *process) assertExit(code int, last ...string) {
 	p.t.Helper()
 	err := p.cmd.Wait()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
@@ -113,19 +113,19 @@ func (p *process) ends(code int, last ...string) {
 		p.t.Errorf("the exit code is %d, want %d, after\n%s", got, code, said)
 	}
 	for _, sign := range []string{"goroutine ", "panic:", ".go:"} {
-		if strings.Contains(p.conclusion(), sign) || strings.Contains(said, "\ngoroutine ") {
+		if strings.Contains(p.finalOutput(), sign) || strings.Contains(said, "\ngoroutine ") {
 			p.t.Errorf("its user sees the inside of the program, %q:\n%s", sign, said)
 		}
 	}
 	for _, text := range last {
-		if !strings.Contains(p.conclusion(), text) {
-			p.t.Errorf("at last it says\n%s\nwant %q in it", p.conclusion(), text)
+		if !strings.Contains(p.finalOutput(), text) {
+			p.t.Errorf("at last it says\n%s\nwant %q in it", p.finalOutput(), text)
 		}
 	}
 }
 
-// conclusion returns the output that is no log line.
-func (p *process) conclusion() string {
+// finalOutput returns the output that is no log line.
+func (p *process) finalOutput() string {
 	var text strings.Builder
 	for line := range strings.Lines(p.stderr()) {
 		if !strings.HasPrefix(line, "{") {
@@ -143,13 +143,13 @@ func (p *process) stop() {
 	}
 }
 
-// answers waits until the process answers 200 at a URL, and returns the body.
-func (p *process) answers(url string) string {
+// waitForOK waits until the process answers 200 at a URL, and returns the body.
+func (p *process) waitForOK(url string) string {
 	p.t.Helper()
 	var body string
 	err := wait.PollUntilContextTimeout(p.t.Context(), 20*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
 		var status int
-		status, body = get(ctx, url)
+		status, body = getURL(ctx, url)
 		return status == http.StatusOK, nil
 	})
 	if err != nil {
@@ -158,8 +158,8 @@ func (p *process) answers(url string) string {
 	return body
 }
 
-// get returns the status and the body at a URL; status 0 if there is no response.
-func get(ctx context.Context, url string) (int, string) {
+// getURL returns the status and the body at a URL; status 0 if there is no response.
+func getURL(ctx context.Context, url string) (int, string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, err.Error()
@@ -176,15 +176,15 @@ func get(ctx context.Context, url string) (int, string) {
 	return answer.StatusCode, body.String()
 }
 
-// address returns a loopback address on which nothing listens.
-func address(t *testing.T) string {
+// freeAddress returns a loopback address on which nothing listens.
+func freeAddress(t *testing.T) string {
 	t.Helper()
-	l := listener(t)
+	l := listenLoopback(t)
 	defer l.Close()
 	return l.Addr().String()
 }
 
-func listener(t *testing.T) net.Listener {
+func listenLoopback(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -193,8 +193,8 @@ func listener(t *testing.T) net.Listener {
 	return l
 }
 
-// written returns the path of a new file with that content.
-func written(t *testing.T, content []byte) string {
+// writeTempFile returns the path of a new file with that content.
+func writeTempFile(t *testing.T, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(path, content, 0o600); err != nil {

@@ -27,10 +27,18 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers"
+	"github.com/apptoken/operator/controllers/applicationtoken"
+	clientctrl "github.com/apptoken/operator/controllers/client"
+	"github.com/apptoken/operator/controllers/index"
+	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/result"
+	"github.com/apptoken/operator/controllers/session"
+	"github.com/apptoken/operator/controllers/tokenrecord"
+	userctrl "github.com/apptoken/operator/controllers/user"
+	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
 	"github.com/apptoken/operator/internal/login"
-	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -46,23 +54,23 @@ func Scheme() *runtime.Scheme {
 // Operator is a wired operator, ready to start. It does not use the manager's own leader election,
 // with which a lost Lease would end the manager.
 type Operator struct {
-	Manager manager.Manager             // of the parts that run on every replica
-	Doors   map[string]*server.Listener // the open listeners, keyed by flag
-	Index   *verify.Index               // of records, owners, users and clients, in memory
-	People  *login.Directory            // the users that may log in, and their accounts
-	Quota   *controllers.Quota          // the number of tokens of each client
+	Manager   manager.Manager             // of the parts that run on every replica
+	Listeners map[string]*server.Listener // the open listeners, keyed by flag
+	Index     *verify.Index               // of records, owners, users and clients, in memory
+	Directory *login.Directory            // the users that may log in, and their accounts
+	Quota     *directory.Quota            // the number of tokens of each client
 
 	MetricsAddr net.Addr // of /metrics; nil: not served
 
-	ready    map[string]check
-	complete check // returns an error until the index is complete
-	watches  *freshness.Watches
-	metrics  *prometheus.Registry // of this operator alone
+	readinessChecks map[string]readinessCheck
+	checkIndex      readinessCheck // returns an error until the index is complete
+	watches         *freshness.Watches
+	metrics         *prometheus.Registry // of this operator alone
 
-	passwords  cache.Cache      // of the Secrets in the operator's own namespace
-	lastOutage func() time.Time // when the API server last did not answer this replica
-	leadership *leadership
-	perTerm    []func(*term) error // add the reconcilers of a term of leadership
+	passwordCache    cache.Cache      // of the Secrets in the operator's own namespace
+	lastOutage       func() time.Time // when the API server last did not answer this replica
+	leadership       *leadership
+	reconcilerSetups []func(*term) error // add the reconcilers of a term of leadership
 }
 
 // NewOperator returns an operator for a cluster, once the API server answers and the cluster has
@@ -79,13 +87,13 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 			return nil, err
 		}
 		op, err := wire(ctx, to, o)
-		if err == nil || !isAway(err) {
+		if err == nil || !isUnavailable(err) {
 			return op, err
 		}
 		select { // the API server became unavailable in between
 		case <-ctx.Done():
 			return nil, err
-		case <-time.After(reconnectEvery):
+		case <-time.After(reconnectInterval):
 		}
 	}
 }
@@ -93,30 +101,30 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 // wire creates all parts of an operator. It discovers the kinds that the API server serves.
 func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	cached := newCacheBytes()
-	inform := informers{
-		cached: cached, watches: &freshness.Watches{}, lasts: watchTime(freshness.LimitsOf(o.Doors.MaxStaleness)), prompted: promptsBookmarks(to),
+	inform := informerFactory{
+		cached: cached, watches: &freshness.Watches{}, watchTimeout: watchTimeoutOf(freshness.LimitsOf(o.Endpoints.MaxStaleness)), readsPromptBookmarks: promptsBookmarks(to),
 	}
 	mgr, err := ctrl.NewManager(to, managerOptions(o, inform))
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	if err := controllers.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := index.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
 	op := &Operator{
-		Manager: mgr, Index: &verify.Index{}, People: &login.Directory{}, Quota: controllers.NewQuota(o.Namespace), ready: map[string]check{},
+		Manager: mgr, Index: &verify.Index{}, Directory: &login.Directory{}, Quota: directory.NewQuota(o.Namespace), readinessChecks: map[string]readinessCheck{},
 		watches: inform.watches, metrics: prometheus.NewRegistry(),
 	}
-	if op.passwords, err = newPasswords(mgr, to, o.Namespace, inform); err != nil {
+	if op.passwordCache, err = newPasswordCache(mgr, to, o.Namespace, inform); err != nil {
 		return nil, err
 	}
-	if err := op.keepIndex(ctx, o.Namespace); err != nil {
+	if err := op.addIndexHandlers(ctx, o.Namespace); err != nil {
 		return nil, err
 	}
 	counters, collectors := newMetrics()
-	store := record.NewKube(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	op.perTerm = append(op.perTerm, func(t *term) error { return op.addReconcilers(t, store, o, counters) })
-	if err := op.lead(to, o); err != nil {
+	store := kube.New(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
+	op.reconcilerSetups = append(op.reconcilerSetups, func(t *term) error { return op.addReconcilers(t, store, o, counters) })
+	if err := op.addLeadership(to, o); err != nil {
 		return nil, err
 	}
 	collectors = append(collectors, cached)
@@ -124,15 +132,15 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	if err := op.register(collectors...); err != nil {
 		return nil, err
 	}
-	if err := op.openDoors(ctx, store, o); err != nil {
-		closeAll(op.Doors)
+	if err := op.addEndpoints(ctx, store, o); err != nil {
+		closeListeners(op.Listeners)
 		return nil, err
 	}
 	return op, nil
 }
 
-// lead adds leader election, which runs the reconcilers while this replica leads.
-func (op *Operator) lead(to *rest.Config, o Options) error {
+// addLeadership adds leader election, which runs the reconcilers while this replica leads.
+func (op *Operator) addLeadership(to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("leadership")
 	waiting, err := queueDepth()
 	if err != nil {
@@ -140,9 +148,9 @@ func (op *Operator) lead(to *rest.Config, o Options) error {
 	}
 	op.leadership = &leadership{log: log, term: func(ctx context.Context) error {
 		defer waiting.Reset()
-		defer op.Quota.EndTerm()
+		defer op.Quota.StopAllocation()
 		t := &term{Manager: op.Manager}
-		for _, add := range op.perTerm {
+		for _, add := range op.reconcilerSetups {
 			if err := add(t); err != nil {
 				return err
 			}
@@ -165,7 +173,7 @@ func (op *Operator) Leading() bool { return op.leadership.leading.Load() }
 
 // managerOptions returns options that limit the caches to what the operator needs: Secrets with the
 // operator's label, and records in its own namespace.
-func managerOptions(o Options, inform informers) manager.Options {
+func managerOptions(o Options, inform informerFactory) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
 		// Tokens that are created over HTTP are in the operator's own namespace.
@@ -177,8 +185,8 @@ func managerOptions(o Options, inform informers) manager.Options {
 	return manager.Options{
 		Scheme: Scheme(),
 		Cache: cache.Options{
-			DefaultTransform: controllers.TrimForCache,
-			NewInformer:      inform.ofOperator,
+			DefaultTransform: directory.TrimForCache,
+			NewInformer:      inform.newForOperator,
 			ByObject: map[client.Object]cache.ByObject{
 				&v1alpha1.ApplicationToken{}: {Namespaces: served},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
@@ -197,7 +205,7 @@ func managerOptions(o Options, inform informers) manager.Options {
 		Controller:              config.Controller{SkipNameValidation: new(true)},
 		Metrics:                 metricsserver.Options{BindAddress: "0"}, // served by serveMetrics
 		HealthProbeBindAddress:  "0",                                     // served by probes
-		GracefulShutdownTimeout: new(o.Doors.Linger + server.LongestAnswer + 5*time.Second),
+		GracefulShutdownTimeout: new(o.Endpoints.ShutdownDelay + server.MaxResponseTime + 5*time.Second),
 	}
 }
 
@@ -217,38 +225,38 @@ func promptsBookmarks(to *rest.Config) bool {
 	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }
 
-// keepIndex adds the event handlers that keep the index up to date, and makes readiness wait until
+// addIndexHandlers adds the event handlers that keep the index up to date, and makes readiness wait until
 // the index is complete.
-func (op *Operator) keepIndex(ctx context.Context, own string) error {
+func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	people := &controllers.People{Index: op.Index, Directory: op.People}
+	people := &directory.UserSync{Index: op.Index, Directory: op.Directory}
 	var fed []toolscache.ResourceEventHandlerRegistration
 	for _, w := range []struct {
 		from cache.Cache
 		of   client.Object
 		to   toolscache.ResourceEventHandler
 	}{
-		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, record.Feed(op.Index)},
-		{op.Manager.GetCache(), &v1alpha1.Client{}, controllers.FeedClients(op.Index, op.People)},
-		{op.Manager.GetCache(), &v1alpha1.User{}, people.Users()},
-		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, controllers.FeedOwners(op.Index, own)},
-		{op.Manager.GetCache(), namespaces, controllers.FeedNamespaces(op.Index)},
-		{op.passwords, &corev1.Secret{}, people.Passwords()},
+		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, directory.NewEventHandler(op.Index)},
+		{op.Manager.GetCache(), &v1alpha1.Client{}, directory.NewClientHandler(op.Index, op.Directory)},
+		{op.Manager.GetCache(), &v1alpha1.User{}, people.UserHandler()},
+		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(op.Index, own)},
+		{op.Manager.GetCache(), namespaces, directory.NewNamespaceHandler(op.Index)},
+		{op.passwordCache, &corev1.Secret{}, people.PasswordHandler()},
 	} {
-		registration, err := feed(ctx, w.from, w.of, w.to)
+		registration, err := addEventHandler(ctx, w.from, w.of, w.to)
 		if err != nil {
 			return err
 		}
 		fed = append(fed, registration)
 	}
-	counting, err := feed(ctx, op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, op.Quota.Feed())
+	counting, err := addEventHandler(ctx, op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, op.Quota.EventHandler())
 	if err != nil {
 		return err
 	}
 	op.Quota.Synced = counting.HasSynced
 	fed = append(fed, counting)
-	op.complete = func() error {
+	op.checkIndex = func() error {
 		for _, registration := range fed {
 			if !registration.HasSynced() {
 				return errors.New("the index of records is not complete yet")
@@ -256,29 +264,29 @@ func (op *Operator) keepIndex(ctx context.Context, own string) error {
 		}
 		return nil
 	}
-	op.ready["records"] = op.complete
+	op.readinessChecks["records"] = op.checkIndex
 	return nil
 }
 
 // addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
-func (op *Operator) addReconcilers(mgr *term, store *record.Kube, o Options, m *controllers.Metrics) error {
+func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *ctrlmetrics.Metrics) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
-	tokens := &controllers.ApplicationTokens{
+	tokens := &applicationtoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
 		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: op.Quota, LastOutage: op.lastOutage,
 	}
-	pace := controllers.NewSweepPace(controllers.SweepRate, controllers.SweepBurst)
-	records := &controllers.TokenRecords{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Pace: pace,
+	pace := result.NewGarbageCollectionLimiter(result.GarbageCollectionRate, result.GarbageCollectionBurst)
+	records := &tokenrecord.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Limiter: pace,
 	}
-	clients := &controllers.Clients{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
-	users := &controllers.Users{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwords, Records: store, Now: time.Now, Events: recorder}
-	logins := &controllers.Logins{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwords, Records: store, Now: time.Now, Pace: pace}
+	clients := &clientctrl.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
+	users := &userctrl.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwordCache, Records: store, Now: time.Now, Events: recorder}
+	logins := &session.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwordCache, Records: store, Now: time.Now, Limiter: pace}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),
 		clients.SetupWithManager(mgr),
-		users.SetupWithManager(mgr, mgr.sharing(op.passwords)),
-		logins.SetupWithManager(mgr, mgr.sharing(op.passwords), o.Workers),
+		users.SetupWithManager(mgr, mgr.cacheView(op.passwordCache)),
+		logins.SetupWithManager(mgr, mgr.cacheView(op.passwordCache), o.Workers),
 	)
 }

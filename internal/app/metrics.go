@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers"
+	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -28,7 +28,7 @@ var (
 		"Seconds until the current version of an ApplicationToken expires; negative once it has expired. Only for the 100 that expire first, taken from each namespace in turn.", []string{"namespace", "name"}, nil)
 	recordsDesc = prometheus.NewDesc("apptoken_records",
 		"TokenRecords in the index of this replica.", nil, nil)
-	silenceDesc = prometheus.NewDesc("apptoken_apiserver_last_contact_seconds",
+	lastContactDesc = prometheus.NewDesc("apptoken_apiserver_last_contact_seconds",
 		"Seconds since the API server last answered; 0 before its first answer.", nil, nil)
 	watchStalenessDesc = prometheus.NewDesc("apptoken_watch_staleness_seconds",
 		"Seconds since the last evidence that the watch on a kind delivers, such as an event or a bookmark, by kind.", []string{"kind"}, nil)
@@ -36,13 +36,13 @@ var (
 		"1 while the API server answers but the watch on a kind is lost, so that this replica does not verify; otherwise 0, by kind.", []string{"kind"}, nil)
 )
 
-func newMetrics() (*controllers.Metrics, []prometheus.Collector) {
+func newMetrics() (*ctrlmetrics.Metrics, []prometheus.Collector) {
 	applyReady := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "apptoken_apply_to_ready_seconds",
 		Help:    "Seconds from the creation of an ApplicationToken until it was Ready. Only for tokens that had no Ready condition before.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800},
 	})
-	m := &controllers.Metrics{
+	m := &ctrlmetrics.Metrics{
 		Decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_planner_decisions_total", Help: "Decisions of the planner about ApplicationTokens, by action and reason.",
 		}, []string{"action", "reason"}),
@@ -65,8 +65,8 @@ func newCacheBytes() *prometheus.GaugeVec {
 	}, []string{"kind"})
 }
 
-// doorMetrics holds the metrics of the endpoints.
-type doorMetrics struct {
+// endpointMetrics holds the metrics of the endpoints.
+type endpointMetrics struct {
 	answers   *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	lookups   *prometheus.CounterVec
@@ -74,12 +74,12 @@ type doorMetrics struct {
 	overload  *prometheus.CounterVec
 }
 
-func (m doorMetrics) collectors() []prometheus.Collector {
+func (m endpointMetrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.answers, m.durations, m.lookups, m.logins, m.overload}
 }
 
-func newDoorMetrics() doorMetrics {
-	return doorMetrics{
+func newEndpointMetrics() endpointMetrics {
+	return endpointMetrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_verifications_total", Help: "Verifications of credentials, by endpoint and result.",
 		}, []string{"endpoint", "result"}),
@@ -139,10 +139,10 @@ func queueDepth() (*prometheus.GaugeVec, error) {
 // inventory counts the objects in the caches at each scrape, so that no counter has to be kept
 // consistent with them.
 type inventory struct {
-	reader  client.Reader
-	leading func() bool // only the leader exports the metrics of tokens: each counts once
-	index   *verify.Index
-	now     func() time.Time
+	reader    client.Reader
+	isLeading func() bool // only the leader exports the metrics of tokens: each counts once
+	index     *verify.Index
+	now       func() time.Time
 }
 
 // Describe implements prometheus.Collector.
@@ -155,7 +155,7 @@ func (inventory) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (v inventory) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(recordsDesc, prometheus.GaugeValue, float64(v.index.Len()))
-	if !v.leading() {
+	if !v.isLeading() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -176,23 +176,23 @@ func (v inventory) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// tokenCount holds the labels of a series of tokensDesc.
-type tokenCount struct{ client, state string }
+// tokenLabels holds the labels of a series of tokensDesc.
+type tokenLabels struct{ client, state string }
 
 // countByClient counts tokens by client and state. A name that a tenant made up does not become a
 // label: tokens of clients that do not exist are counted together, under an empty name.
-func countByClient(clients []v1alpha1.Client, tokens []v1alpha1.ApplicationToken) map[tokenCount]int {
+func countByClient(clients []v1alpha1.Client, tokens []v1alpha1.ApplicationToken) map[tokenLabels]int {
 	exists := make(map[string]bool, len(clients))
 	for i := range clients {
 		exists[clients[i].Name] = true
 	}
-	counts := map[tokenCount]int{}
+	counts := map[tokenLabels]int{}
 	for i := range tokens {
 		name := clientOf(&tokens[i])
 		if !exists[name] {
 			name = ""
 		}
-		counts[tokenCount{name, stateOf(&tokens[i])}]++
+		counts[tokenLabels{name, stateOf(&tokens[i])}]++
 	}
 	return counts
 }

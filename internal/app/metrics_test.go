@@ -29,8 +29,8 @@ import (
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// samples returns the lines of a scrape of collectors, without comments.
-func samples(t *testing.T, collectors ...prometheus.Collector) []string {
+// scrapeLines returns the lines of a scrape of collectors, without comments.
+func scrapeLines(t *testing.T, collectors ...prometheus.Collector) []string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collectors...)
@@ -46,15 +46,15 @@ func samples(t *testing.T, collectors ...prometheus.Collector) []string {
 	return lines
 }
 
-func agree(t *testing.T, what string, got, want []string) {
+func assertLines(t *testing.T, what string, got, want []string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: a scraper sees\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// declare creates a token of a client. If the client is empty, the token waits to clone another.
-func declare(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
+// createToken creates a token of a client. If the client is empty, the token waits to clone another.
+func createToken(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
 	t.Helper()
 	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	if of == "" {
@@ -77,8 +77,8 @@ func declare(t *testing.T, namespace, name, of string, status v1alpha1.Applicati
 	}
 }
 
-// ready returns a status with that condition. It expires so long after noon; 0: never.
-func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1alpha1.ApplicationTokenStatus {
+// readyStatus returns a status with that condition. It expires so long after noon; 0: never.
+func readyStatus(is metav1.ConditionStatus, reason string, expires time.Duration) v1alpha1.ApplicationTokenStatus {
 	status := v1alpha1.ApplicationTokenStatus{
 		Conditions: []metav1.Condition{
 			{Type: v1alpha1.ConditionRestarted, Status: metav1.ConditionFalse, Reason: "RestartFailed", LastTransitionTime: metav1.NewTime(noon)},
@@ -92,8 +92,8 @@ func ready(is metav1.ConditionStatus, reason string, expires time.Duration) v1al
 	return status
 }
 
-// exists creates a Client.
-func exists(t *testing.T, name string) {
+// createClient creates a Client.
+func createClient(t *testing.T, name string) {
 	t.Helper()
 	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if err := api.Create(t.Context(), c); err != nil {
@@ -120,32 +120,32 @@ func TestMetrics_ClientLabelsExist(t *testing.T) {
 	var index verify.Index
 	leads := false
 	inventory := app.NewInventory(api, func() bool { return leads }, &index, func() time.Time { return noon })
-	agree(t, "an empty cluster", samples(t, inventory), []string{"apptoken_records 0"})
+	assertLines(t, "an empty cluster", scrapeLines(t, inventory), []string{"apptoken_records 0"})
 
 	for _, label := range []string{"a", "b", "c"} {
 		index.Set(record.Record{Digest: sha256.Sum256([]byte(label))})
 	}
-	declare(t, namespaces[0], "new", "acme", v1alpha1.ApplicationTokenStatus{})
-	declare(t, namespaces[0], "lasting", "acme", ready(metav1.ConditionTrue, "Issued", 0))
-	declare(t, namespaces[0], "short", "acme", ready(metav1.ConditionTrue, "Issued", 90*time.Minute))
-	declare(t, namespaces[1], "short", "acme", ready(metav1.ConditionTrue, "Issued", time.Second))
-	declare(t, namespaces[1], "over", "acme", ready(metav1.ConditionFalse, "Expired", -time.Hour))
-	declare(t, namespaces[1], "odd", "acme", ready(metav1.ConditionUnknown, "Expired", 0))
-	declare(t, namespaces[1], "refused", "globex", ready(metav1.ConditionFalse, "ClientMissing", 0))
-	declare(t, namespaces[1], "waiting", "", v1alpha1.ApplicationTokenStatus{})
-	cloned := ready(metav1.ConditionTrue, "Issued", 0)
+	createToken(t, namespaces[0], "new", "acme", v1alpha1.ApplicationTokenStatus{})
+	createToken(t, namespaces[0], "lasting", "acme", readyStatus(metav1.ConditionTrue, "Issued", 0))
+	createToken(t, namespaces[0], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", 90*time.Minute))
+	createToken(t, namespaces[1], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", time.Second))
+	createToken(t, namespaces[1], "over", "acme", readyStatus(metav1.ConditionFalse, "Expired", -time.Hour))
+	createToken(t, namespaces[1], "odd", "acme", readyStatus(metav1.ConditionUnknown, "Expired", 0))
+	createToken(t, namespaces[1], "refused", "globex", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
+	createToken(t, namespaces[1], "waiting", "", v1alpha1.ApplicationTokenStatus{})
+	cloned := readyStatus(metav1.ConditionTrue, "Issued", 0)
 	cloned.Client = "globex"
-	declare(t, namespaces[1], "cloned", "", cloned)
+	createToken(t, namespaces[1], "cloned", "", cloned)
 
 	for _, name := range []string{"acme", "globex"} {
-		exists(t, name)
+		createClient(t, name)
 	}
-	declare(t, namespaces[0], "invented", "a-name-that-a-tenant-made-up", v1alpha1.ApplicationTokenStatus{})
-	declare(t, namespaces[1], "invented", "another-name", ready(metav1.ConditionFalse, "ClientMissing", 0))
+	createToken(t, namespaces[0], "invented", "a-name-that-a-tenant-made-up", v1alpha1.ApplicationTokenStatus{})
+	createToken(t, namespaces[1], "invented", "another-name", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
 
-	agree(t, "a replica that was not elected", samples(t, inventory), []string{"apptoken_records 3"})
+	assertLines(t, "a replica that was not elected", scrapeLines(t, inventory), []string{"apptoken_records 3"})
 	leads = true
-	agree(t, "the replica that was elected", samples(t, inventory), []string{
+	assertLines(t, "the replica that was elected", scrapeLines(t, inventory), []string{
 		"apptoken_records 3",
 		`apptoken_token_expiry_seconds{name="over",namespace="` + namespaces[1] + `"} -3600`,
 		`apptoken_token_expiry_seconds{name="short",namespace="` + namespaces[0] + `"} 5400`,
@@ -169,23 +169,23 @@ func TestMetrics_QueuesOfEndedTermsDoNotCount(t *testing.T) {
 		q := priorityqueue.New[string]("ended")
 		q.Add("one")
 		eventually(t, "one item waits", func(context.Context) bool {
-			return slices.Contains(samples(t, depth), `workqueue_depth{controller="ended",name="ended",priority="0"} 1`)
+			return slices.Contains(scrapeLines(t, depth), `workqueue_depth{controller="ended",name="ended",priority="0"} 1`)
 		})
 		q.ShutDown()
 		depth.Reset()
 	}
 }
 
-func TestAScrapeIsAnsweredWhenTheTokensCannotBeRead(t *testing.T) {
-	nowhere, err := client.New(&rest.Config{Host: "https://" + address(t)}, client.Options{Scheme: app.Scheme(), Mapper: api.RESTMapper()})
+func TestMetrics_ScrapeSurvivesUnreadableTokens(t *testing.T) {
+	nowhere, err := client.New(&rest.Config{Host: "https://" + freeAddress(t)}, client.Options{Scheme: app.Scheme(), Mapper: api.RESTMapper()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := samples(t, app.NewInventory(nowhere, func() bool { return true }, &verify.Index{}, time.Now))
-	agree(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
+	got := scrapeLines(t, app.NewInventory(nowhere, func() bool { return true }, &verify.Index{}, time.Now))
+	assertLines(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
 }
 
-func TestTheManualTellsEveryMetric(t *testing.T) {
+func TestMetrics_ManualListsAll(t *testing.T) {
 	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -205,5 +205,5 @@ func TestTheManualTellsEveryMetric(t *testing.T) {
 	}
 	slices.Sort(told)
 	slices.Sort(there)
-	agree(t, "the manual", told, there)
+	assertLines(t, "the manual", told, there)
 }

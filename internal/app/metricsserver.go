@@ -49,35 +49,35 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 		return fmt.Errorf("--metrics-bind-address=%s: %w", o.MetricsAddress, err)
 	}
 	op.MetricsAddr = socket.Addr()
-	socket = server.Bound(socket, maxMetricsConnections)
+	socket = server.LimitConnections(socket, maxMetricsConnections)
 	handler, logger := scrapeHandler(op.Metrics()), ctrl.Log.WithName("metrics")
 	if o.secureMetrics() {
-		if socket, handler, err = op.secure(socket, handler, certificate, logger); err != nil {
+		if socket, handler, err = op.secureMetricsListener(socket, handler, certificate, logger); err != nil {
 			return err
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", newGate(handler, time.Now))
+	mux.Handle("/metrics", newRequestLimiter(handler, time.Now))
 	return op.Manager.Add(&manager.Server{
 		Name:     "metrics",
 		Listener: socket,
 		Server: &http.Server{
-			Handler: server.AnswersFirst(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
-			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(peerErrors{logger}, "", 0),
+			Handler: server.RespondBeforeBody(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(connectionErrorLog{logger}, "", 0),
 		},
 		ShutdownTimeout: new(time.Second),
 	})
 }
 
-// secure returns the socket under TLS, and the handler behind authentication and authorization by
+// secureMetricsListener returns the socket under TLS, and the handler behind authentication and authorization by
 // the API server. Without a certificate it creates a self-signed one, which no client can verify,
 // as other components of Kubernetes do.
-func (op *Operator) secure(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
+func (op *Operator) secureMetricsListener(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
 	filter, err := filters.WithAuthenticationAndAuthorization(op.Manager.GetConfig(), op.Manager.GetHTTPClient())
 	if err != nil {
 		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
 	}
-	handler, err := filter(logr.New(withoutErrors{logger.GetSink()}), next)
+	handler, err := filter(logr.New(debugErrorSink{logger.GetSink()}), next)
 	if err != nil {
 		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
 	}
@@ -103,38 +103,38 @@ func scrapeHandler(gatherer prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes})
 }
 
-// gate limits the requests that reach the next handler, which may ask the API server about each. A
+// requestLimiter limits the requests that reach the next handler, which may ask the API server about each. A
 // source that floods it is rejected before it affects other sources.
-type gate struct {
-	next   http.Handler
-	inHand chan struct{}
-	now    func() time.Time
+type requestLimiter struct {
+	next     http.Handler
+	inFlight chan struct{}
+	now      func() time.Time
 
 	mu      sync.Mutex
-	all     *rate.Limiter
+	global  *rate.Limiter
 	sources *lru.Cache // of *rate.Limiter, by prefix
 }
 
-func newGate(next http.Handler, now func() time.Time) *gate {
-	return &gate{
-		next: next, inHand: make(chan struct{}, maxMetricsRequests), now: now,
-		all: rate.NewLimiter(metricsRate, metricsBurst), sources: lru.New(maxMetricsSources),
+func newRequestLimiter(next http.Handler, now func() time.Time) *requestLimiter {
+	return &requestLimiter{
+		next: next, inFlight: make(chan struct{}, maxMetricsRequests), now: now,
+		global: rate.NewLimiter(metricsRate, metricsBurst), sources: lru.New(maxMetricsSources),
 	}
 }
 
 // ServeHTTP answers 429 to a source that sends too many requests, and 503 while too many requests
 // are in flight.
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *requestLimiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if !g.allows(r.RemoteAddr) {
+	if !g.allow(r.RemoteAddr) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "too many requests; try again later", http.StatusTooManyRequests)
 		return
 	}
 	select {
-	case g.inHand <- struct{}{}:
-		defer func() { <-g.inHand }()
+	case g.inFlight <- struct{}{}:
+		defer func() { <-g.inFlight }()
 		g.next.ServeHTTP(w, r)
 	default:
 		w.Header().Set("Retry-After", "1")
@@ -142,9 +142,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allows reports whether a request may pass. A source over its own limit does not use up the common
+// allow reports whether a request may pass. A source over its own limit does not use up the common
 // limit.
-func (g *gate) allows(remote string) bool {
+func (g *requestLimiter) allow(remote string) bool {
 	source, now := sourcePrefix(remote), g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -154,7 +154,7 @@ func (g *gate) allows(remote string) bool {
 		g.sources.Add(source, of)
 	}
 	limiter, ok := of.(*rate.Limiter)
-	return ok && limiter.AllowN(now, 1) && g.all.AllowN(now, 1)
+	return ok && limiter.AllowN(now, 1) && g.global.AllowN(now, 1)
 }
 
 // sourcePrefix returns the prefix that counts as one source: an IPv4 address, or the /64 of an IPv6
@@ -172,20 +172,20 @@ func sourcePrefix(remote string) netip.Prefix {
 	return netip.PrefixFrom(addr, bits).Masked()
 }
 
-// withoutErrors logs errors at debug level. The filter logs an invalid credential as an error, and
+// debugErrorSink logs errors at debug level. The filter logs an invalid credential as an error, and
 // an unauthenticated client may send any number of those. The filter answers 500 to them, as it
 // does if the API server cannot be asked.
-type withoutErrors struct{ logr.LogSink }
+type debugErrorSink struct{ logr.LogSink }
 
-func (s withoutErrors) Error(err error, message string, more ...any) {
+func (s debugErrorSink) Error(err error, message string, more ...any) {
 	s.Info(1, message, append(more, "error", err.Error())...)
 }
 
-// peerErrors logs, at debug level, what net/http reports of broken connections and handshakes.
+// connectionErrorLog logs, at debug level, what net/http reports of broken connections and handshakes.
 // Peers can cause those without limit.
-type peerErrors struct{ log logr.Logger }
+type connectionErrorLog struct{ log logr.Logger }
 
-func (p peerErrors) Write(line []byte) (int, error) {
+func (p connectionErrorLog) Write(line []byte) (int, error) {
 	p.log.V(1).Info("connection error", "error", string(line))
 	return len(line), nil
 }

@@ -32,8 +32,8 @@ func (g slowGatherer) Gather() ([]*dto.MetricFamily, error) {
 	return nil, nil
 }
 
-// scrape returns the status of a scrape from an address.
-func scrape(h http.Handler, from string) int {
+// scrapeStatus returns the status of a scrape from an address.
+func scrapeStatus(h http.Handler, from string) int {
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	r.RemoteAddr = from
 	answer := httptest.NewRecorder()
@@ -43,13 +43,13 @@ func scrape(h http.Handler, from string) int {
 
 func TestMetrics_AtMostTwoScrapes(t *testing.T) {
 	g := slowGatherer{make(chan struct{}), make(chan struct{})}
-	h := app.NewGate(app.NewScrapeHandler(g), time.Now)
+	h := app.NewRequestLimiter(app.NewScrapeHandler(g), time.Now)
 	ended := make(chan int)
 	for range app.MaxScrapes {
-		go func() { ended <- scrape(h, "192.0.2.1:1") }()
+		go func() { ended <- scrapeStatus(h, "192.0.2.1:1") }()
 		<-g.begun
 	}
-	if status := scrape(h, "192.0.2.2:1"); app.MaxScrapes != 2 || status != http.StatusServiceUnavailable {
+	if status := scrapeStatus(h, "192.0.2.2:1"); app.MaxScrapes != 2 || status != http.StatusServiceUnavailable {
 		t.Errorf("the scrape after %d answers %d", app.MaxScrapes, status)
 	}
 	close(g.release)
@@ -59,23 +59,23 @@ func TestMetrics_AtMostTwoScrapes(t *testing.T) {
 		}
 	}
 	go func() { <-g.begun }()
-	if status := scrape(h, "192.0.2.2:1"); status != http.StatusOK {
+	if status := scrapeStatus(h, "192.0.2.2:1"); status != http.StatusOK {
 		t.Errorf("a scrape afterwards answers %d", status)
 	}
 }
 
-func TestMetrics_BoundsRequestsInHand(t *testing.T) {
+func TestMetrics_BoundsRequestsInFlight(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
-	h := app.NewGate(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	h := app.NewRequestLimiter(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		begun <- struct{}{}
 		<-release
 	}), time.Now)
 	ended := make(chan int)
 	for i := range app.MaxMetricsRequests {
-		go func() { ended <- scrape(h, fmt.Sprintf("192.0.2.%d:1", i+1)) }()
+		go func() { ended <- scrapeStatus(h, fmt.Sprintf("192.0.2.%d:1", i+1)) }()
 		<-begun
 	}
-	if status := scrape(h, "198.51.100.1:1"); status != http.StatusServiceUnavailable {
+	if status := scrapeStatus(h, "198.51.100.1:1"); status != http.StatusServiceUnavailable {
 		t.Errorf("one request more answers %d", status)
 	}
 	close(release)
@@ -84,19 +84,19 @@ func TestMetrics_BoundsRequestsInHand(t *testing.T) {
 	}
 }
 
-func TestMetrics_FloodFromOneSourceHindersNoOther(t *testing.T) {
+func TestMetrics_FloodFromOneSourceSparesOthers(t *testing.T) {
 	asked := 0
-	h := app.NewGate(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }), func() time.Time { return noon })
+	h := app.NewRequestLimiter(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }), func() time.Time { return noon })
 	for i := range 10_000 {
-		scrape(h, fmt.Sprintf("[2001:db8::%x]:%d", i, i+1)) // all of one /64
+		scrapeStatus(h, fmt.Sprintf("[2001:db8::%x]:%d", i, i+1)) // all of one /64
 	}
 	if asked != app.MetricsSourceBurst {
 		t.Errorf("of a flood, %d requests came through, want %d", asked, app.MetricsSourceBurst)
 	}
-	if status := scrape(h, "[2001:db8::1]:1"); status != http.StatusTooManyRequests {
+	if status := scrapeStatus(h, "[2001:db8::1]:1"); status != http.StatusTooManyRequests {
 		t.Errorf("the flooder is answered %d", status)
 	}
-	if status := scrape(h, "192.0.2.1:1"); status != http.StatusOK {
+	if status := scrapeStatus(h, "192.0.2.1:1"); status != http.StatusOK {
 		t.Errorf("somebody else is answered %d", status)
 	}
 }
@@ -105,7 +105,7 @@ func TestMetrics_ExpirySeriesBounded(t *testing.T) {
 	at := func(namespace string, n int, left time.Duration) v1alpha1.ApplicationToken {
 		return v1alpha1.ApplicationToken{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("t-%04d", n)},
-			Status:     ready(metav1.ConditionTrue, "Issued", left),
+			Status:     readyStatus(metav1.ConditionTrue, "Issued", left),
 		}
 	}
 	var all []v1alpha1.ApplicationToken
@@ -126,10 +126,10 @@ func TestMetrics_ExpirySeriesBounded(t *testing.T) {
 }
 
 func TestMetrics_NeedsAuthorization(t *testing.T) {
-	o := defaults()
+	o := defaultOptions()
 	o.Namespace, o.MetricsAddress, o.HealthAddress = metav1.NamespaceDefault, ":0", "0"
 	ctx, end := context.WithCancel(t.Context())
-	op, err := app.NewOperator(ctx, plane.Admin, o)
+	op, err := app.NewOperator(ctx, testCluster.Admin, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,14 +152,14 @@ func TestMetrics_NeedsAuthorization(t *testing.T) {
 		"with one that lacks the right": {"https", "Bearer " + accountToken(t, "bystander", false), http.StatusForbidden},
 		"with one that has the right":   {"https", "Bearer " + accountToken(t, "prometheus", true), http.StatusOK},
 	} {
-		status, body := fetch(t, c.scheme+fmt.Sprintf("://127.0.0.1:%d", netip.MustParseAddrPort(op.MetricsAddr.String()).Port()), c.credential)
+		status, body := fetchMetrics(t, c.scheme+fmt.Sprintf("://127.0.0.1:%d", netip.MustParseAddrPort(op.MetricsAddr.String()).Port()), c.credential)
 		if status != c.want || strings.Contains(body, "apptoken_") != (c.want == http.StatusOK) {
 			t.Errorf("%s: /metrics answers %d, want %d", sentence, status, c.want)
 		}
 	}
 }
 
-func fetch(t *testing.T, url, credential string) (status int, body string) {
+func fetchMetrics(t *testing.T, url, credential string) (status int, body string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
 	if err != nil {
@@ -168,7 +168,7 @@ func fetch(t *testing.T, url, credential string) (status int, body string) {
 	if credential != "" {
 		r.Header.Set("Authorization", credential)
 	}
-	answer, err := unchecked.Do(r)
+	answer, err := insecureClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,8 +180,8 @@ func fetch(t *testing.T, url, credential string) (status int, body string) {
 	return answer.StatusCode, string(text)
 }
 
-// unchecked accepts the certificate that an operator without one creates for itself.
-var unchecked = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+// insecureClient accepts the certificate that an operator without one creates for itself.
+var insecureClient = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 // accountToken returns the credential of a new service account. allowed grants it the right to get
 // /metrics.

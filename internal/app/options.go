@@ -21,7 +21,7 @@ type Options struct {
 	Namespaces     []string // the namespaces that are served; empty: all
 	Workers        int      // tokens reconciled at once
 	LogLevel       string   // error, info or debug
-	Doors          DoorOptions
+	Endpoints      EndpointOptions
 
 	AuditLog io.Writer // destination of the audit log; nil: standard error
 }
@@ -56,7 +56,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one replica that reconciles; required with more than one replica")
 	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace, which contains the token records and the Lease. POD_NAMESPACE sets the default")
 	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; the operator then needs rights on tokens and Secrets only in these; empty: all")
-	doors := o.Doors.flags(fs)
+	doors := o.Endpoints.addFlags(fs)
 	fs.IntVar(&o.Workers, "workers", 6, "number of tokens that are reconciled at once; first tokens and revocations have four times as many workers of their own")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "lowest level that is logged: error, info or debug")
 	fs.Usage = func() {}
@@ -70,10 +70,10 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	if fs.NArg() > 0 {
 		return Options{}, fmt.Errorf("unexpected argument %q: only flags are accepted; see --help", fs.Arg(0))
 	}
-	if err := fromEnvironment(fs, env); err != nil {
+	if err := setFromEnvironment(fs, env); err != nil {
 		return Options{}, err
 	}
-	o.Namespaces = list(namespaces)
+	o.Namespaces = splitList(namespaces)
 	if err := doors(); err != nil {
 		return Options{}, err
 	}
@@ -86,8 +86,8 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	return o, nil
 }
 
-// list splits text at commas, trims the items, and omits empty and duplicate items.
-func list(text string) []string {
+// splitList splits text at commas, trims the items, and omits empty and duplicate items.
+func splitList(text string) []string {
 	var all []string
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item != "" && !slices.Contains(all, item) {
@@ -97,8 +97,8 @@ func list(text string) []string {
 	return all
 }
 
-// fromEnvironment sets the flags that args did not set from APPTOKEN_ variables.
-func fromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
+// setFromEnvironment sets the flags that args did not set from APPTOKEN_ variables.
+func setFromEnvironment(fs *pflag.FlagSet, env func(string) string) error {
 	var errs []error
 	fs.VisitAll(func(f *pflag.Flag) {
 		name := "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -119,15 +119,15 @@ func (o Options) secureMetrics() bool {
 
 func (o Options) validate() error {
 	var errs []error
-	for _, a := range []struct{ flag, address string }{
+	for _, a := range []struct{ flag, freeAddress string }{
 		{"metrics-bind-address", o.MetricsAddress},
 		{"health-probe-bind-address", o.HealthAddress},
-		{"bind-address", o.Doors.Address},
-		{"webhook-bind-address", o.Doors.WebhookAddress},
-		{"grpc-bind-address", o.Doors.GRPCAddress},
+		{"bind-address", o.Endpoints.Address},
+		{"webhook-bind-address", o.Endpoints.WebhookAddress},
+		{"grpc-bind-address", o.Endpoints.GRPCAddress},
 	} {
-		if _, _, err := net.SplitHostPort(a.address); a.address != "0" && err != nil {
-			errs = append(errs, fmt.Errorf("--%s=%q: use host:port or :port, or 0 for none", a.flag, a.address))
+		if _, _, err := net.SplitHostPort(a.freeAddress); a.freeAddress != "0" && err != nil {
+			errs = append(errs, fmt.Errorf("--%s=%q: use host:port or :port, or 0 for none", a.flag, a.freeAddress))
 		}
 	}
 	for _, name := range append([]string{o.Namespace}, o.Namespaces...) {
@@ -138,8 +138,8 @@ func (o Options) validate() error {
 	if o.Workers < 1 || o.Workers > 1024 {
 		errs = append(errs, fmt.Errorf("--workers=%d: use a number from 1 to 1024", o.Workers))
 	}
-	if _, ok := levels[o.LogLevel]; !ok {
+	if _, ok := logLevels[o.LogLevel]; !ok {
 		errs = append(errs, fmt.Errorf("--log-level=%q: use error, info or debug", o.LogLevel))
 	}
-	return errors.Join(append(errs, o.Doors.validate())...)
+	return errors.Join(append(errs, o.Endpoints.validate())...)
 }

@@ -22,22 +22,22 @@ type environment map[string]string
 
 func (e environment) get(name string) string { return e[name] }
 
-func defaults() app.Options {
+func defaultOptions() app.Options {
 	return app.Options{
 		MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info",
-		Doors: app.DoorOptions{
-			Address: "0", WebhookAddress: "0", GRPCAddress: "0", Lookups: 50, UseWrites: 10, Linger: 5 * time.Second, MaxConnections: 4096, MaxInFlight: 1024, MaxStaleness: time.Hour,
+		Endpoints: app.EndpointOptions{
+			Address: "0", WebhookAddress: "0", GRPCAddress: "0", LookupsPerSecond: 50, UseWritesPerSecond: 10, ShutdownDelay: 5 * time.Second, MaxConnections: 4096, MaxInFlight: 1024, MaxStaleness: time.Hour,
 		},
 	}
 }
 
-// flags holds all flags: two valid values, the options that each makes of the defaults, and an
+// flagRows holds all flags: two valid values, the options that each makes of the defaults, and an
 // invalid value with its error.
-var flags = map[string]struct {
+var flagRows = map[string]struct {
 	one, two       string
 	first, second  func(*app.Options)
 	bad, complaint string // of the flag
-	variable       string // error of the variable; empty: the same
+	variableName   string // error of the variable; empty: the same
 }{
 	"metrics-bind-address": {
 		one: "127.0.0.1:9090", first: func(o *app.Options) { o.MetricsAddress = "127.0.0.1:9090" },
@@ -53,7 +53,7 @@ var flags = map[string]struct {
 		one: "true", first: func(o *app.Options) { o.LeaderElect = true },
 		two: "false", second: func(*app.Options) {},
 		bad: "maybe", complaint: `invalid argument "maybe" for "--leader-elect" flag: strconv.ParseBool: parsing "maybe": invalid syntax; see --help`,
-		variable: `APPTOKEN_LEADER_ELECT="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
+		variableName: `APPTOKEN_LEADER_ELECT="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
 	},
 	"namespace": {
 		one: "tokens", first: func(o *app.Options) { o.Namespace = "tokens" },
@@ -69,7 +69,7 @@ var flags = map[string]struct {
 		one: "1", first: func(o *app.Options) { o.Workers = 1 },
 		two: "1024", second: func(o *app.Options) { o.Workers = 1024 },
 		bad: "many", complaint: `invalid argument "many" for "--workers" flag: strconv.ParseInt: parsing "many": invalid syntax; see --help`,
-		variable: `APPTOKEN_WORKERS="many": strconv.ParseInt: parsing "many": invalid syntax`,
+		variableName: `APPTOKEN_WORKERS="many": strconv.ParseInt: parsing "many": invalid syntax`,
 	},
 	"log-level": {
 		one: "debug", first: func(o *app.Options) { o.LogLevel = "debug" },
@@ -78,16 +78,16 @@ var flags = map[string]struct {
 	},
 }
 
-func init() { maps.Copy(flags, doorFlags) }
+func init() { maps.Copy(flagRows, endpointFlags) }
 
-func variable(flag string) string {
+func variableName(flag string) string {
 	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// parses asserts the options that follow from arguments and variables.
-func parses(t *testing.T, args []string, env environment, twists ...func(*app.Options)) {
+// assertOptions asserts the options that follow from arguments and variables.
+func assertOptions(t *testing.T, args []string, env environment, twists ...func(*app.Options)) {
 	t.Helper()
-	want := defaults()
+	want := defaultOptions()
 	for _, twist := range twists {
 		twist(&want)
 	}
@@ -97,8 +97,8 @@ func parses(t *testing.T, args []string, env environment, twists ...func(*app.Op
 	}
 }
 
-// complains asserts the error of arguments and variables that are invalid.
-func complains(t *testing.T, args []string, env environment, want string) {
+// assertParseError asserts the error of arguments and variables that are invalid.
+func assertParseError(t *testing.T, args []string, env environment, want string) {
 	t.Helper()
 	got, err := app.ParseOptions(args, env.get)
 	if err == nil || err.Error() != want || !reflect.DeepEqual(got, app.Options{}) {
@@ -109,52 +109,52 @@ func complains(t *testing.T, args []string, env environment, want string) {
 	}
 }
 
-func TestEachOptionIsSetByAFlagElseByAVariable(t *testing.T) {
-	fields := reflect.TypeFor[app.Options]().NumField() - 2 + reflect.TypeFor[app.DoorOptions]().NumField()
-	if len(flags)+len(together) != fields {
+func TestOptions_FlagOverridesVariable(t *testing.T) {
+	fields := reflect.TypeFor[app.Options]().NumField() - 2 + reflect.TypeFor[app.EndpointOptions]().NumField()
+	if len(flagRows)+len(dependentFlags) != fields {
 		t.Error("there are options without a flag in these tables")
 	}
-	parses(t, nil, nil)
-	for flag, c := range flags {
+	assertOptions(t, nil, nil)
+	for flag, c := range flagRows {
 		t.Run(flag, func(t *testing.T) {
-			one, two, name := "--"+flag+"="+c.one, "--"+flag+"="+c.two, variable(flag)
-			parses(t, []string{one}, nil, c.first)
-			parses(t, []string{two}, nil, c.second)
-			parses(t, []string{one, two}, nil, c.second)
-			parses(t, nil, environment{name: c.one}, c.first)
-			parses(t, nil, environment{name: c.two}, c.second)
-			parses(t, nil, environment{name: ""})
-			parses(t, []string{one}, environment{name: c.two}, c.first)
-			parses(t, []string{one}, environment{name: c.bad}, c.first)
+			one, two, name := "--"+flag+"="+c.one, "--"+flag+"="+c.two, variableName(flag)
+			assertOptions(t, []string{one}, nil, c.first)
+			assertOptions(t, []string{two}, nil, c.second)
+			assertOptions(t, []string{one, two}, nil, c.second)
+			assertOptions(t, nil, environment{name: c.one}, c.first)
+			assertOptions(t, nil, environment{name: c.two}, c.second)
+			assertOptions(t, nil, environment{name: ""})
+			assertOptions(t, []string{one}, environment{name: c.two}, c.first)
+			assertOptions(t, []string{one}, environment{name: c.bad}, c.first)
 
 			if c.complaint == "" {
 				return // any value is valid
 			}
-			complains(t, []string{"--" + flag + "=" + c.bad}, nil, c.complaint)
-			if c.variable == "" {
-				c.variable = c.complaint
+			assertParseError(t, []string{"--" + flag + "=" + c.bad}, nil, c.complaint)
+			if c.variableName == "" {
+				c.variableName = c.complaint
 			}
-			complains(t, nil, environment{name: c.bad}, c.variable)
+			assertParseError(t, nil, environment{name: c.bad}, c.variableName)
 		})
 	}
 }
 
-func TestTheOwnNamespaceIsThatOfThePodUnlessSaidOtherwise(t *testing.T) {
+func TestOptions_NamespaceDefaultsToPodNamespace(t *testing.T) {
 	named := func(name string) func(*app.Options) { return func(o *app.Options) { o.Namespace = name } }
-	parses(t, nil, environment{"POD_NAMESPACE": "pod"}, named("pod"))
-	parses(t, nil, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("variable"))
-	parses(t, []string{"--namespace=flag"}, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("flag"))
-	complains(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is not a valid namespace name`)
+	assertOptions(t, nil, environment{"POD_NAMESPACE": "pod"}, named("pod"))
+	assertOptions(t, nil, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("variable"))
+	assertOptions(t, []string{"--namespace=flag"}, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("flag"))
+	assertParseError(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is not a valid namespace name`)
 }
 
-func TestAFlagCanTakeBackWhatAVariableSays(t *testing.T) {
+func TestOptions_FlagResetsVariable(t *testing.T) {
 	env := environment{"APPTOKEN_LEADER_ELECT": "true", "APPTOKEN_NAMESPACES": "shop"}
-	parses(t, nil, env, flags["leader-elect"].first, flags["namespaces"].first)
-	parses(t, []string{"--leader-elect=false", "--namespaces="}, env)
-	parses(t, []string{"--leader-elect"}, nil, flags["leader-elect"].first)
+	assertOptions(t, nil, env, flagRows["leader-elect"].first, flagRows["namespaces"].first)
+	assertOptions(t, []string{"--leader-elect=false", "--namespaces="}, env)
+	assertOptions(t, []string{"--leader-elect"}, nil, flagRows["leader-elect"].first)
 }
 
-func TestWhatIsWrongIsSaid(t *testing.T) {
+func TestOptions_ErrorNamesInvalidValue(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		args []string
 		env  environment
@@ -196,12 +196,12 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 APPTOKEN_WORKERS="x": strconv.ParseInt: parsing "x": invalid syntax`,
 		},
 	} {
-		t.Run(sentence, func(t *testing.T) { complains(t, c.args, c.env, c.want) })
+		t.Run(sentence, func(t *testing.T) { assertParseError(t, c.args, c.env, c.want) })
 	}
 }
 
-// help returns the output of --help.
-func help(t *testing.T, env environment) string {
+// helpText returns the output of --help.
+func helpText(t *testing.T, env environment) string {
 	t.Helper()
 	_, err := app.ParseOptions([]string{"--help"}, env.get)
 	text, ok := errors.AsType[app.Help](err)
@@ -211,24 +211,24 @@ func help(t *testing.T, env environment) string {
 	return string(text)
 }
 
-func TestHelpTellsEveryFlag(t *testing.T) {
+func TestHelp_ListsEveryFlag(t *testing.T) {
 	golden, err := os.ReadFile(filepath.Join("testdata", "help.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := help(t, nil); got != string(golden) {
+	if got := helpText(t, nil); got != string(golden) {
 		t.Errorf("testdata/help.txt is not what --help says:\n%s", got)
 	}
 	shown := regexp.MustCompile(`(?m)^ +--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
-	if len(shown) != len(flags)+len(together) {
-		t.Errorf("it tells %d flags of %d", len(shown), len(flags)+len(together))
+	if len(shown) != len(flagRows)+len(dependentFlags) {
+		t.Errorf("it tells %d flags of %d", len(shown), len(flagRows)+len(dependentFlags))
 	}
 	for _, flag := range shown {
-		if _, ok := flags[flag[1]]; !ok && !slices.Contains(together, flag[1]) {
+		if _, ok := flagRows[flag[1]]; !ok && !slices.Contains(dependentFlags, flag[1]) {
 			t.Errorf("--%s is not in the table of this test", flag[1])
 		}
 	}
-	if got := help(t, environment{"POD_NAMESPACE": "pod"}); !strings.Contains(got, `(default "pod")`) {
+	if got := helpText(t, environment{"POD_NAMESPACE": "pod"}); !strings.Contains(got, `(default "pod")`) {
 		t.Errorf("it does not tell the namespace of the pod:\n%s", got)
 	}
 	// Help is printed whatever else is wrong.
@@ -240,15 +240,15 @@ func TestHelpTellsEveryFlag(t *testing.T) {
 	}
 }
 
-func TestTheManualTellsWhatHelpTells(t *testing.T) {
+func TestHelp_MatchesManual(t *testing.T) {
 	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Join(strings.Fields(help(t, nil)), " ")
+	text := strings.Join(strings.Fields(helpText(t, nil)), " ")
 	rows := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\| (.*?) ?\\| (.*) \\|$").FindAllStringSubmatch(string(manual), -1)
-	if len(rows) != len(flags)+len(together) {
-		t.Errorf("the manual has %d flags of %d", len(rows), len(flags)+len(together))
+	if len(rows) != len(flagRows)+len(dependentFlags) {
+		t.Errorf("the manual has %d flags of %d", len(rows), len(flagRows)+len(dependentFlags))
 	}
 	for _, row := range rows {
 		said := row[3]

@@ -28,8 +28,8 @@ const (
 	// settleTime is how long an API server that was unavailable may reject what it accepts later:
 	// it answers before it has read its roles and kinds.
 	settleTime = 30 * time.Second
-	// waitingLogEvery is the pause between two log lines of a replica that waits.
-	waitingLogEvery = 30 * time.Second
+	// waitingLogInterval is the pause between two log lines of a replica that waits.
+	waitingLogInterval = 30 * time.Second
 )
 
 // awaitCluster returns nil once the API server answers and the cluster has what the operator needs.
@@ -48,7 +48,7 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 			return nil
 		}
 		now := time.Now()
-		if isAway(err) {
+		if isUnavailable(err) {
 			away = now
 		} else if now.Sub(away) > settleTime {
 			return err
@@ -60,14 +60,14 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 			}
 			defer stop()
 		}
-		if now.Sub(logged) >= waitingLogEvery {
+		if now.Sub(logged) >= waitingLogInterval {
 			logged = now
 			log.Info("waiting for the API server, not ready; trying again every second", "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stopped while waiting for the API server: %w", err)
-		case <-time.After(reconnectEvery):
+		case <-time.After(reconnectInterval):
 		}
 	}
 }
@@ -76,8 +76,8 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 // the listener.
 func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
 	server, err := newProbeServer(ctx, address, &probes{
-		ready: map[string]check{apiServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
-		store: func() string { return noContact },
+		checks:      map[string]readinessCheck{apiServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
+		lastContact: func() string { return noContact },
 	})
 	if err != nil || server == nil {
 		return func() {}, err
@@ -96,10 +96,10 @@ func serveWaiting(ctx context.Context, address string) (stop func(), err error) 
 	}, nil
 }
 
-// isAway reports whether an error means that the API server is unreachable or out of order. Any
+// isUnavailable reports whether an error means that the API server is unreachable or out of order. Any
 // other answer is a decision. A server with a certificate of another CA is not the intended API
 // server.
-func isAway(err error) bool {
+func isUnavailable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
 	}

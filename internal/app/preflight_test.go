@@ -23,8 +23,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// forward forwards connections from one address to another, until the test ends.
-func forward(t *testing.T, from, to string) {
+// forwardTCP forwards connections from one address to another, until the test ends.
+func forwardTCP(t *testing.T, from, to string) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", from)
 	if err != nil {
@@ -55,11 +55,11 @@ func forward(t *testing.T, from, to string) {
 	}()
 }
 
-// throughAddress returns a kubeconfig with every right at another address, and the address of the
+// kubeconfigThrough returns a kubeconfig with every right at another address, and the address of the
 // API server.
-func throughAddress(t *testing.T, address string) (config []byte, server string) {
+func kubeconfigThrough(t *testing.T, address string) (config []byte, server string) {
 	t.Helper()
-	all, err := clientcmd.Load(admin(t))
+	all, err := clientcmd.Load(adminKubeconfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func pipe(to, from net.Conn) {
 	_ = from.Close()
 }
 
-// logs waits until the process has logged a text.
-func (p *process) logs(text string) {
+// waitForLog waits until the process has logged a text.
+func (p *process) waitForLog(text string) {
 	p.t.Helper()
 	eventually(p.t, "it logs "+text, func(context.Context) bool { return strings.Contains(p.stderr(), text) })
 }
@@ -93,42 +93,42 @@ func (p *process) logs(text string) {
 // If a replica crashed here, the kubelet would restart it with a growing backoff. It would not run
 // yet when the API server is back.
 func TestStart_WaitsForAPIServer(t *testing.T) {
-	away, health := address(t), address(t)
-	config, server := throughAddress(t, away)
-	p := start(t, environment{"KUBECONFIG": written(t, config)},
+	away, health := freeAddress(t), freeAddress(t)
+	config, server := kubeconfigThrough(t, away)
+	p := startProcess(t, environment{"KUBECONFIG": writeTempFile(t, config)},
 		"--namespace=default", "--namespaces=apptoken-nobody", "--metrics-bind-address=0", "--health-probe-bind-address="+health)
-	p.answers("http://" + health + "/healthz")
-	p.logs("waiting for the API server, not ready")
-	p.logs("connection refused")
+	p.waitForOK("http://" + health + "/healthz")
+	p.waitForLog("waiting for the API server, not ready")
+	p.waitForLog("connection refused")
 	for _, path := range []string{"/readyz", "/readyz/api-server"} {
-		if status, said := get(t.Context(), "http://"+health+path); status != http.StatusServiceUnavailable || !strings.Contains(said, "waiting for the API server") {
+		if status, said := getURL(t.Context(), "http://"+health+path); status != http.StatusServiceUnavailable || !strings.Contains(said, "waiting for the API server") {
 			t.Errorf("%s answers %d %s", path, status, said)
 		}
 	}
-	forward(t, away, server)
-	p.answers("http://" + health + "/readyz")
+	forwardTCP(t, away, server)
+	p.waitForOK("http://" + health + "/readyz")
 	p.stop()
-	p.ends(0)
+	p.assertExit(0)
 }
 
 func TestStart_StopsWhileItWaits(t *testing.T) {
-	hanging := listener(t) // its connections are accepted by the kernel, and nothing answers
+	hanging := listenLoopback(t) // its connections are accepted by the kernel, and nothing answers
 	defer hanging.Close()
 	for sentence, c := range map[string]struct{ server, why string }{
-		"for an API server that refuses connections":   {address(t), "connection refused"},
+		"for an API server that refuses connections":   {freeAddress(t), "connection refused"},
 		"for an API server that accepts and is silent": {hanging.Addr().String(), "deadline exceeded"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			p := start(t, environment{"KUBECONFIG": written(t, kubeconfig("https://"+c.server))}, silent...)
-			p.logs("waiting for the API server, not ready")
-			p.logs(c.why)
+			p := startProcess(t, environment{"KUBECONFIG": writeTempFile(t, wrongTokenKubeconfig("https://"+c.server))}, noListenerFlags...)
+			p.waitForLog("waiting for the API server, not ready")
+			p.waitForLog(c.why)
 			p.stop()
-			p.ends(0)
+			p.assertExit(0)
 		})
 	}
 }
 
-func TestStart_WaitsForNoDecision(t *testing.T) {
+func TestStart_WaitsOnlyWhileAPIServerIsUnavailable(t *testing.T) {
 	request := func(err error) error {
 		return fmt.Errorf("look: %w", &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: err})
 	}
@@ -152,7 +152,7 @@ func TestStart_WaitsForNoDecision(t *testing.T) {
 		"missing file":         {&fs.PathError{Op: "open", Path: "tls.crt", Err: syscall.ENOENT}, false},
 		"taken port":           {&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, false},
 	} {
-		if got := app.IsAway(c.err); got != c.away {
+		if got := app.IsUnavailable(c.err); got != c.away {
 			t.Errorf("%s: away is %t, want %t", sentence, got, c.away)
 		}
 	}
@@ -160,17 +160,17 @@ func TestStart_WaitsForNoDecision(t *testing.T) {
 
 // The operator does not wait for an API server that answers, but is another one or does not know
 // the caller.
-func TestStart_WrongCAEndsIt(t *testing.T) {
+func TestStart_WrongCAExits(t *testing.T) {
 	config := fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
-clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wrong}}]}`, plane.Admin.Host)
-	start(t, environment{"KUBECONFIG": written(t, config)}, silent...).ends(1, "apptoken-operator: get the operator's own namespace: ", "certificate signed by unknown authority")
+clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wrong}}]}`, testCluster.Admin.Host)
+	startProcess(t, environment{"KUBECONFIG": writeTempFile(t, config)}, noListenerFlags...).assertExit(1, "apptoken-operator: get the operator's own namespace: ", "certificate signed by unknown authority")
 }
 
 func TestStart_TokenAsHostIsNotLogged(t *testing.T) { // [row 10]
-	plain := minted(t, token.Application)
-	p := start(t, environment{"KUBECONFIG": written(t, kubeconfig("https://"+plain+".invalid"))}, silent...)
-	p.logs("waiting for the API server, not ready")
-	tellsNothing(t, p.stderr(), plain)
+	plain := mintToken(t, token.Application)
+	p := startProcess(t, environment{"KUBECONFIG": writeTempFile(t, wrongTokenKubeconfig("https://"+plain+".invalid"))}, noListenerFlags...)
+	p.waitForLog("waiting for the API server, not ready")
+	assertNoToken(t, p.stderr(), plain)
 	p.stop()
-	p.ends(0)
+	p.assertExit(0)
 }

@@ -21,14 +21,14 @@ const maxProbeConnections = 64
 // apiServerCheck is the name of the check of the contact with the API server.
 const apiServerCheck = "api-server"
 
-// check returns an error while this replica is not ready to serve.
-type check func() error
+// readinessCheck returns an error while this replica is not ready to serve.
+type readinessCheck func() error
 
 // probes answers /healthz and /readyz with the results of the checks, which the probes of
 // controller-runtime withhold.
 type probes struct {
-	ready map[string]check
-	store func() string // reports the last contact, which fails no probe however old
+	checks      map[string]readinessCheck
+	lastContact func() string // reports the last contact, which fails no probe however old
 }
 
 // serveProbes adds the probes to the manager. They answer before anything else starts, and until
@@ -52,8 +52,8 @@ func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Se
 	}
 	return &manager.Server{
 		Name:            "probes",
-		Listener:        server.Bound(socket, maxProbeConnections),
-		Server:          &http.Server{Handler: server.AnswersFirst(p), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
+		Listener:        server.LimitConnections(socket, maxProbeConnections),
+		Server:          &http.Server{Handler: server.RespondBeforeBody(p), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10},
 		ShutdownTimeout: new(time.Second),
 	}, nil
 }
@@ -64,31 +64,31 @@ func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	name, single := strings.CutPrefix(r.URL.Path, "/readyz/")
-	_, known := p.ready[name]
+	_, known := p.checks[name]
 	status, text := http.StatusNotFound, "not found\n"
 	switch {
 	case r.URL.Path == "/healthz":
 		status, text = http.StatusOK, "ok\n"
 	case r.URL.Path == "/readyz":
-		status, text = p.look(slices.Sorted(maps.Keys(p.ready)))
+		status, text = p.runChecks(slices.Sorted(maps.Keys(p.checks)))
 	case single && known:
-		status, text = p.look([]string{name})
+		status, text = p.runChecks([]string{name})
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text)) //nolint:errcheck // the client has gone
 }
 
-// look runs the checks, and returns their results.
-func (p *probes) look(names []string) (status int, text string) {
+// runChecks runs the checks, and returns their results.
+func (p *probes) runChecks(names []string) (status int, text string) {
 	status, text = http.StatusOK, "ok\n"
 	var lines strings.Builder
 	for _, name := range names {
-		if err := p.ready[name](); err != nil {
+		if err := p.checks[name](); err != nil {
 			status, text = http.StatusServiceUnavailable, "not ready\n"
 			fmt.Fprintf(&lines, "[-] %s: %s\n", name, err)
 			continue
 		}
 		fmt.Fprintf(&lines, "[+] %s\n", name)
 	}
-	return status, text + lines.String() + p.store() + "\n"
+	return status, text + lines.String() + p.lastContact() + "\n"
 }

@@ -16,18 +16,18 @@ type redactor struct{ to io.Writer }
 // Write implements io.Writer. A token must not be split between two calls; loggers write a line at
 // once.
 func (r redactor) Write(line []byte) (int, error) {
-	safe := encoded.ReplaceAllStringFunc(token.Redact(string(line)), redactEncoded)
+	safe := base64Pattern.ReplaceAllStringFunc(token.Redact(string(line)), redactEncoded)
 	if _, err := io.WriteString(r.to, safe); err != nil {
 		return 0, err
 	}
 	return len(line), nil
 }
 
-// encoded matches text that is long enough to be the base64, in either alphabet, of what
+// base64Pattern matches text that is long enough to be the base64, in either alphabet, of what
 // token.Redact takes for a token.
-var encoded = regexp.MustCompile(`[0-9A-Za-z+/_-]{27,}`)
+var base64Pattern = regexp.MustCompile(`[0-9A-Za-z+/_-]{27,}`)
 
-var standard = strings.NewReplacer("-", "+", "_", "/")
+var toStandardAlphabet = strings.NewReplacer("-", "+", "_", "/")
 
 // redactEncoded cuts digits off where the secret of a token begins in what they decode to. The
 // encoding may begin at any of the first four digits: text before it, such as the n of \n, can look
@@ -35,7 +35,7 @@ var standard = strings.NewReplacer("-", "+", "_", "/")
 func redactEncoded(digits string) string {
 	for start := range min(4, len(digits)) {
 		whole := start + (len(digits)-start)/4*4
-		plain, err := base64.RawStdEncoding.DecodeString(standard.Replace(digits[start:whole]))
+		plain, err := base64.RawStdEncoding.DecodeString(toStandardAlphabet.Replace(digits[start:whole]))
 		if err != nil {
 			continue
 		}

@@ -20,11 +20,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// piece is the length of the shortest part of a token that counts as a leak.
-const piece = 16
+// minLeakLength is the length of the shortest part of a token that counts as a leak.
+const minLeakLength = 16
 
-// minted returns the plaintext of a new token of a kind.
-func minted(t *testing.T, kind token.Kind) string {
+// mintToken returns the plaintext of a new token of a kind.
+func mintToken(t *testing.T, kind token.Kind) string {
 	t.Helper()
 	tok, err := token.Mint(kind, rand.Reader)
 	if err != nil {
@@ -33,9 +33,9 @@ func minted(t *testing.T, kind token.Kind) string {
 	return tok.Reveal()
 }
 
-// tellsNothing asserts that a text contains no piece of the token, nor of its base64 from any
+// assertNoToken asserts that a text contains no piece of the token, nor of its base64 from any
 // offset.
-func tellsNothing(t *testing.T, text, plain string) {
+func assertNoToken(t *testing.T, text, plain string) {
 	t.Helper()
 	forms := []string{plain}
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
@@ -44,27 +44,27 @@ func tellsNothing(t *testing.T, text, plain string) {
 		}
 	}
 	for _, form := range forms {
-		for at := 0; at+piece <= len(form); at++ {
-			if strings.Contains(text, form[at:at+piece]) {
-				t.Errorf("a piece of the token, %q, is in\n%s", form[at:at+piece], text)
+		for at := 0; at+minLeakLength <= len(form); at++ {
+			if strings.Contains(text, form[at:at+minLeakLength]) {
+				t.Errorf("a piece of the token, %q, is in\n%s", form[at:at+minLeakLength], text)
 				return
 			}
 		}
 	}
 }
 
-type named struct{ plain string }
+type namedToken struct{ plain string }
 
-func (n named) String() string { return "named " + n.plain }
+func (n namedToken) String() string { return "named " + n.plain }
 
-type request struct {
+type loggedRequest struct {
 	Method string
 	Header map[string][]string
 	Body   []byte
 }
 
-// mishaps holds ways in which a token gets into a log.
-var mishaps = map[string]func(log logr.Logger, plain string){
+// leakCases holds ways in which a token gets into a log.
+var leakCases = map[string]func(log logr.Logger, plain string){
 	"as the message":             func(log logr.Logger, plain string) { log.Info(plain) },
 	"within the message":         func(log logr.Logger, plain string) { log.Info("presented: " + plain + ", refused") },
 	"as a value":                 func(log logr.Logger, plain string) { log.Info("presented", "token", plain) },
@@ -81,7 +81,7 @@ var mishaps = map[string]func(log logr.Logger, plain string){
 	"twice without a space":      func(log logr.Logger, plain string) { log.Info(plain + plain) },
 	"in a list":                  func(log logr.Logger, plain string) { log.Info("presented", "tokens", []string{plain, plain}) },
 	"in a map":                   func(log logr.Logger, plain string) { log.Info("presented", "tokens", map[string]string{plain: plain}) },
-	"by its String":              func(log logr.Logger, plain string) { log.Info("presented", "token", named{plain}) },
+	"by its String":              func(log logr.Logger, plain string) { log.Info("presented", "token", namedToken{plain}) },
 	"as bytes":                   func(log logr.Logger, plain string) { log.Info("read", "body", []byte(plain)) },
 	"within bytes":               func(log logr.Logger, plain string) { log.Info("read", "body", []byte("token: "+plain+"\n")) },
 	"as raw JSON": func(log logr.Logger, plain string) {
@@ -100,20 +100,20 @@ var mishaps = map[string]func(log logr.Logger, plain string){
 		log.Info(strings.Repeat("\u2028<"+base64.URLEncoding.EncodeToString([]byte("x"+plain)), 2))
 	},
 	"in a request": func(log logr.Logger, plain string) {
-		log.Info("sent", "request", request{"GET", map[string][]string{"Authorization": {"Bearer " + plain}}, []byte("Bearer " + plain)})
+		log.Info("sent", "request", loggedRequest{"GET", map[string][]string{"Authorization": {"Bearer " + plain}}, []byte("Bearer " + plain)})
 	},
-	"in a Secret": func(log logr.Logger, plain string) { log.Info("read", "secret", secret(plain)) },
+	"in a Secret": func(log logr.Logger, plain string) { log.Info("read", "secret", secretHolding(plain)) },
 	"in a pointer to a list of Secrets": func(log logr.Logger, plain string) {
-		log.Info("read", "secrets", &struct{ Items []corev1.Secret }{[]corev1.Secret{*secret(plain)}})
+		log.Info("read", "secrets", &struct{ Items []corev1.Secret }{[]corev1.Secret{*secretHolding(plain)}})
 	},
 	"in a Secret as JSON": func(log logr.Logger, plain string) {
-		raw, err := json.Marshal(secret(plain))
+		raw, err := json.Marshal(secretHolding(plain))
 		log.Error(err, "refused", "body", string(raw))
 	},
-	"in a Secret as Go": func(log logr.Logger, plain string) { log.Info(fmt.Sprintf("%+v", secret(plain).StringData)) },
+	"in a Secret as Go": func(log logr.Logger, plain string) { log.Info(fmt.Sprintf("%+v", secretHolding(plain).StringData)) },
 }
 
-func secret(plain string) *corev1.Secret {
+func secretHolding(plain string) *corev1.Secret {
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "indexer", Annotations: map[string]string{"last-applied": plain}},
 		Data:       map[string][]byte{"token": []byte(plain), "header": []byte("Authorization: Bearer " + plain)},
@@ -121,20 +121,20 @@ func secret(plain string) *corev1.Secret {
 	}
 }
 
-func TestNoTokenComesOutOfTheLog(t *testing.T) { // [3.1] [row 1] [row 10]
-	for what, mishap := range mishaps {
+func TestLog_ContainsNoToken(t *testing.T) { // [3.1] [row 1] [row 10]
+	for what, mishap := range leakCases {
 		t.Run(what, func(t *testing.T) {
 			for kind := token.Application; kind <= token.Refresh; kind++ {
 				var out bytes.Buffer
 				log := app.NewLogger(app.Options{LogLevel: "debug"}, &out)
-				plain := minted(t, kind)
+				plain := mintToken(t, kind)
 				for level := range 6 {
 					mishap(log.V(level), plain)
 				}
 				if lines := strings.Count(out.String(), "\n"); lines < 6 {
 					t.Fatalf("%d lines of 6 came out, so this shows nothing:\n%s", lines, out.String())
 				}
-				tellsNothing(t, out.String(), plain)
+				assertNoToken(t, out.String(), plain)
 				for line := range strings.Lines(out.String()) {
 					if !json.Valid([]byte(line)) {
 						t.Errorf("this is no JSON any more: %s", line)
@@ -145,7 +145,7 @@ func TestNoTokenComesOutOfTheLog(t *testing.T) { // [3.1] [row 1] [row 10]
 	}
 }
 
-func TestTheLogSaysEverythingElse(t *testing.T) {
+func TestLog_KeepsOtherText(t *testing.T) {
 	var out bytes.Buffer
 	log := app.NewLogger(app.Options{LogLevel: "debug"}, &out)
 	harmless := []string{
@@ -166,7 +166,7 @@ func TestTheLogSaysEverythingElse(t *testing.T) {
 	}
 }
 
-func TestEachLevelOfTheLogSaysSoMuch(t *testing.T) {
+func TestLog_LevelLimitsVerbosity(t *testing.T) {
 	// From 6 on, client-go logs requests.
 	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} {
 		var out bytes.Buffer

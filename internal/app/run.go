@@ -26,10 +26,10 @@ const (
 	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// levels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6: from
+// logLevels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6: from
 // 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms that
 // no redactor recognizes.
-var levels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
+var logLevels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
@@ -56,12 +56,12 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 // NewLogger returns the operator's log: JSON, at the level in o, without tokens. Expected conflicts
 // are debug lines.
 func NewLogger(o Options, to io.Writer) logr.Logger {
-	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return expectedCore{c} })
-	return zap.New(zap.WriteTo(redactor{to}), zap.Level(levels[o.LogLevel]), zap.JSONEncoder(inWords), zap.RawZapOpts(expected))
+	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return conflictCore{c} })
+	return zap.New(zap.WriteTo(redactor{to}), zap.Level(logLevels[o.LogLevel]), zap.JSONEncoder(encodeRFC3339), zap.RawZapOpts(expected))
 }
 
-// inWords sets the format of times to RFC 3339.
-func inWords(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
+// encodeRFC3339 sets the format of times to RFC 3339.
+func encodeRFC3339(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
 
 // NewAuditLog returns the operator's audit log. It is separate from the log and independent of its
 // level, and contains no token.

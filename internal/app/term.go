@@ -22,9 +22,9 @@ type term struct {
 
 	runnables []manager.Runnable
 
-	mu     sync.Mutex
-	over   bool
-	remove []func() error // removes the event handlers
+	mu       sync.Mutex
+	isOver   bool
+	removals []func() error // removes the event handlers
 }
 
 // Add implements manager.Manager. The runnable starts with the term.
@@ -34,11 +34,11 @@ func (t *term) Add(r manager.Runnable) error {
 }
 
 // GetCache implements cluster.Cluster.
-func (t *term) GetCache() cache.Cache { return t.sharing(t.Manager.GetCache()) }
+func (t *term) GetCache() cache.Cache { return t.cacheView(t.Manager.GetCache()) }
 
-// sharing returns a view of a shared cache. The term removes the event handlers added through the
+// cacheView returns a view of a shared cache. The term removes the event handlers added through the
 // view at its end.
-func (t *term) sharing(c cache.Cache) cache.Cache { return termCache{c, t} }
+func (t *term) cacheView(c cache.Cache) cache.Cache { return termCache{c, t} }
 
 // Start implements manager.Manager. It returns once every runnable has ended; a runnable that fails
 // ends the others.
@@ -47,30 +47,30 @@ func (t *term) Start(ctx context.Context) error {
 	for _, r := range t.runnables {
 		group.Go(func() error { return r.Start(ctx) })
 	}
-	return errors.Join(group.Wait(), t.leave())
+	return errors.Join(group.Wait(), t.removeHandlers())
 }
 
-// leave removes the event handlers.
-func (t *term) leave() error {
+// removeHandlers removes the event handlers.
+func (t *term) removeHandlers() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.over = true
+	t.isOver = true
 	var errs []error
-	for _, remove := range t.remove {
+	for _, remove := range t.removals {
 		errs = append(errs, remove())
 	}
-	t.remove = nil
+	t.removals = nil
 	return errors.Join(errs...)
 }
 
-// atEnd calls remove at the end of the term, or at once if the term is over.
-func (t *term) atEnd(remove func() error) error {
+// onEnd calls remove at the end of the term, or at once if the term is over.
+func (t *term) onEnd(remove func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over {
+	if t.isOver {
 		return remove()
 	}
-	t.remove = append(t.remove, remove)
+	t.removals = append(t.removals, remove)
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (i termInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEven
 	if err != nil {
 		return nil, fmt.Errorf("add an event handler: %w", err)
 	}
-	if err := i.term.atEnd(func() error { return i.Informer.RemoveEventHandler(registration) }); err != nil {
+	if err := i.term.onEnd(func() error { return i.Informer.RemoveEventHandler(registration) }); err != nil {
 		return nil, fmt.Errorf("remove an event handler: %w", err)
 	}
 	return registration, nil

@@ -18,7 +18,7 @@ import (
 // namespacesCache returns a running cache of namespaces, which several terms share.
 func namespacesCache(t *testing.T) cache.Cache {
 	t.Helper()
-	c, err := cache.New(plane.Admin, cache.Options{Scheme: app.Scheme()})
+	c, err := cache.New(testCluster.Admin, cache.Options{Scheme: app.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,8 +34,8 @@ func namespacesCache(t *testing.T) cache.Cache {
 	return c
 }
 
-// counts adds a handler to the informer of namespaces that counts objects.
-func counts(t *testing.T, c cache.Cache) *atomic.Int64 {
+// countObjects adds a handler to the informer of namespaces that counts objects.
+func countObjects(t *testing.T, c cache.Cache) *atomic.Int64 {
 	t.Helper()
 	informer, err := c.GetInformer(t.Context(), &corev1.Namespace{})
 	if err != nil {
@@ -48,23 +48,23 @@ func counts(t *testing.T, c cache.Cache) *atomic.Int64 {
 	return &n
 }
 
-func TestTerm_TakesEventHandlersOffAtItsEnd(t *testing.T) {
+func TestTerm_RemovesEventHandlersAtEnd(t *testing.T) {
 	shared := namespacesCache(t)
-	lasting := counts(t, shared)
+	lasting := countObjects(t, shared)
 	first := &app.Term{}
-	seen := counts(t, first.Sharing(shared))
+	seen := countObjects(t, first.CacheView(shared))
 	eventually(t, "both handlers have got every object", func(context.Context) bool { return lasting.Load() > 0 && seen.Load() == lasting.Load() })
 
 	if err := first.Start(t.Context()); err != nil { // nothing was added, so it ends at once
 		t.Fatal(err)
 	}
 	before := lasting.Load()
-	late := counts(t, first.Sharing(shared)) // of a source that was slow to start
+	late := countObjects(t, first.CacheView(shared)) // of a source that was slow to start
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "term-"}}
 	if err := api.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	next := counts(t, (&app.Term{}).Sharing(shared))
+	next := countObjects(t, (&app.Term{}).CacheView(shared))
 	eventually(t, "the handler of the next term has got every object", func(context.Context) bool {
 		return lasting.Load() > before && next.Load() == lasting.Load()
 	})

@@ -1,6 +1,8 @@
 package audit
 
-import "slices"
+import (
+	"slices"
+)
 
 // Event is the name of an event. Names are stable: alerts depend on them.
 type Event string
@@ -51,8 +53,8 @@ const (
 	Suppressed Event = "audit.suppressed"
 )
 
-// common are the keys of every line.
-var common = []string{"time", "logger", "event"}
+// commonKeys are the keys of every line.
+var commonKeys = []string{"time", "logger", "event"}
 
 // schema lists the keys of each event beside the common keys. A key without a value is omitted.
 var schema = map[Event][]string{
@@ -89,4 +91,4 @@ func Events() []Event {
 }
 
 // Keys returns the keys that a line of an event may have, the common keys first.
-func Keys(e Event) []string { return append(slices.Clone(common), schema[e]...) }
+func Keys(e Event) []string { return append(slices.Clone(commonKeys), schema[e]...) }

@@ -37,27 +37,27 @@ const (
 type limits struct {
 	mu                              sync.Mutex
 	tokens, revoked, users, sources *lru.Cache // *bucket by key
-	groups                          map[group]*bucket
-	leftOut                         map[group]int
+	groups                          map[summaryGroup]*bucket
+	suppressedCounts                map[summaryGroup]int
 }
 
 func newLimits() *limits {
 	return &limits{
 		tokens: lru.New(maxKeys), revoked: lru.New(maxRevoked), users: lru.New(maxKeys), sources: lru.New(maxKeys),
-		groups: map[group]*bucket{}, leftOut: map[group]int{},
+		groups: map[summaryGroup]*bucket{}, suppressedCounts: map[summaryGroup]int{},
 	}
 }
 
-// group identifies the lines that a summary counts together. Groups are few, since no part of a
+// summaryGroup identifies the lines that a summary counts together. Groups are few, since no part of a
 // group is chosen by a caller.
-type group struct {
+type summaryGroup struct {
 	event             Event
 	endpoint, verdict string
 }
 
-// key identifies the lines that share a limit.
-type key struct {
-	group
+// limitKey identifies the lines that share a limit.
+type limitKey struct {
+	summaryGroup
 	name    string
 	network netip.Prefix
 }
@@ -65,8 +65,8 @@ type key struct {
 // bucket is a limit, with the number of lines that it has suppressed since the last line it
 // admitted.
 type bucket struct {
-	limit   *rate.Limiter
-	leftOut int
+	limit      *rate.Limiter
+	suppressed int
 }
 
 // admit reports whether a line is written, and returns how many lines it stands for, itself
@@ -74,33 +74,33 @@ type bucket struct {
 func (m *limits) admit(now time.Time, line Line) (stands int, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := group{line.Event, line.Endpoint, line.Verdict}
+	g := summaryGroup{line.Event, line.Endpoint, line.Verdict}
 	own := m.bucketOf(g, line)
-	if own.limit.AllowN(now, 1) && (line.Event == CredentialRevokedUse || m.common(g).limit.AllowN(now, 1)) {
-		stands, own.leftOut = own.leftOut+1, 0
+	if own.limit.AllowN(now, 1) && (line.Event == CredentialRevokedUse || m.groupBucket(g).limit.AllowN(now, 1)) {
+		stands, own.suppressed = own.suppressed+1, 0
 		return stands, true
 	}
-	own.leftOut++
-	m.leftOut[g]++
+	own.suppressed++
+	m.suppressedCounts[g]++
 	return 0, false
 }
 
 // bucketOf returns the limit of the credential, the user or the source of a line.
-func (m *limits) bucketOf(g group, line Line) *bucket {
+func (m *limits) bucketOf(g summaryGroup, line Line) *bucket {
 	network := networkOf(line)
 	switch {
 	case line.Event == CredentialRevokedUse:
-		return bucketIn(m.revoked, key{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
+		return bucketIn(m.revoked, limitKey{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
 	case line.Token != "":
-		return bucketIn(m.tokens, key{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
+		return bucketIn(m.tokens, limitKey{g, line.Token, netip.Prefix{}}, tokenInterval, 1)
 	case line.User != "":
-		return bucketIn(m.users, key{g, line.User, network}, userInterval, userBurst)
+		return bucketIn(m.users, limitKey{g, line.User, network}, userInterval, userBurst)
 	default:
-		return bucketIn(m.sources, key{g, "", network}, sourceInterval, sourceBurst)
+		return bucketIn(m.sources, limitKey{g, "", network}, sourceInterval, sourceBurst)
 	}
 }
 
-func bucketIn(c *lru.Cache, k key, every time.Duration, burst int) *bucket {
+func bucketIn(c *lru.Cache, k limitKey, every time.Duration, burst int) *bucket {
 	if b, ok := c.Get(k); ok {
 		return b.(*bucket) //nolint:forcetypeassert // the cache holds nothing else
 	}
@@ -109,7 +109,7 @@ func bucketIn(c *lru.Cache, k key, every time.Duration, burst int) *bucket {
 	return b
 }
 
-func (m *limits) common(g group) *bucket {
+func (m *limits) groupBucket(g summaryGroup) *bucket {
 	b := m.groups[g]
 	if b == nil {
 		b = &bucket{limit: rate.NewLimiter(rate.Every(groupInterval), groupBurst)}

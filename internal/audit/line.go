@@ -11,13 +11,13 @@ import (
 
 // Line is a line of the audit log. Fields without a value are omitted.
 type Line struct {
-	Event    Event      `json:"event"`
-	Of       Event      `json:"of,omitempty"`       // event of the lines that a summary counts
-	Endpoint string     `json:"endpoint,omitempty"` // endpoint that verified, as in the metrics
-	Protocol string     `json:"protocol,omitempty"` // login protocol
-	Verdict  string     `json:"verdict,omitempty"`  // reason of a refusal
-	Reason   string     `json:"reason,omitempty"`   // the verdict in words, which may change
-	Source   netip.Addr `json:"source,omitzero"`    // address of the caller, if it is known
+	Event        Event      `json:"event"`
+	CountedEvent Event      `json:"of,omitempty"`       // event of the lines that a summary counts
+	Endpoint     string     `json:"endpoint,omitempty"` // endpoint that verified, as in the metrics
+	Protocol     string     `json:"protocol,omitempty"` // login protocol
+	Verdict      string     `json:"verdict,omitempty"`  // reason of a refusal
+	Reason       string     `json:"reason,omitempty"`   // the verdict in words, which may change
+	Source       netip.Addr `json:"source,omitzero"`    // address of the caller, if it is known
 	// Peer is set if Source is unknown. It is the address of the connection. At NotStated it is the
 	// address that asks, which a trusted proxy may have named.
 	Peer netip.Addr `json:"peer,omitzero"`
@@ -40,9 +40,9 @@ type Line struct {
 // slash.
 const maxValue = 512
 
-// bounded truncates text values. It drops Peer and SourceUnknown if the address of the caller is
+// truncate truncates text values. It drops Peer and SourceUnknown if the address of the caller is
 // known.
-func (l *Line) bounded() {
+func (l *Line) truncate() {
 	if l.Source.IsValid() {
 		l.Peer, l.SourceUnknown = netip.Addr{}, ""
 	}
@@ -56,8 +56,8 @@ func (l *Line) bounded() {
 	}
 }
 
-// written is a line with its time and logger.
-type written struct {
+// writtenLine is a line with its time and logger.
+type writtenLine struct {
 	Time   string `json:"time"`
 	Logger string `json:"logger"` // tells audit lines from the operator's log in one stream
 	Line
@@ -65,8 +65,8 @@ type written struct {
 
 // encode returns a line with its newline.
 func (l Line) encode(now time.Time) ([]byte, error) {
-	l.bounded()
-	text, err := json.Marshal(written{now.UTC().Format(time.RFC3339Nano), "audit", l})
+	l.truncate()
+	text, err := json.Marshal(writtenLine{now.UTC().Format(time.RFC3339Nano), "audit", l})
 	if err != nil {
 		return nil, fmt.Errorf("encode an audit line: %w", err)
 	}
@@ -102,7 +102,7 @@ func Check(line []byte) error {
 			return fmt.Errorf("%s: the value of %q is neither a string nor a number", name, key)
 		}
 	}
-	for _, key := range common {
+	for _, key := range commonKeys {
 		if got[key] == nil {
 			return fmt.Errorf("%s does not have the key %q", name, key)
 		}

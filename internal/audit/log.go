@@ -12,14 +12,14 @@ import (
 type Log struct {
 	now func() time.Time
 
-	writing sync.Mutex // serializes lines, so that they do not interleave
-	to      io.Writer
-	limits  *limits
+	mu     sync.Mutex // serializes lines, so that they do not interleave
+	out    io.Writer
+	limits *limits
 }
 
 // New returns a Log that writes each line to a writer at once, in one call.
 func New(to io.Writer, now func() time.Time) *Log {
-	return &Log{now: now, to: to, limits: newLimits()}
+	return &Log{now: now, out: to, limits: newLimits()}
 }
 
 // Write writes a line regardless of limits.
@@ -29,9 +29,9 @@ func (l *Log) Write(line Line) {
 	}
 }
 
-// Limited writes a line that callers can cause without end, unless its limits suppress it. See
+// WriteLimited writes a line that callers can cause without end, unless its limits suppress it. See
 // limits.
-func (l *Log) Limited(line Line) {
+func (l *Log) WriteLimited(line Line) {
 	if l == nil {
 		return
 	}
@@ -51,7 +51,7 @@ func (l *Log) Flush() {
 		return
 	}
 	now := l.now()
-	for _, line := range l.limits.suppressed() {
+	for _, line := range l.limits.takeSummaries() {
 		l.write(now, line)
 	}
 }
@@ -61,9 +61,9 @@ func (l *Log) write(now time.Time, line Line) {
 	if err != nil {
 		return // unreachable: the types always marshal
 	}
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	_, _ = l.to.Write(text) //nolint:errcheck // there is no other place to report the error
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.out.Write(text) //nolint:errcheck // there is no other place to report the error
 }
 
 // summaryInterval is the time between summaries, if lines were suppressed.
@@ -84,17 +84,17 @@ func (l *Log) WriteSummaries(done <-chan struct{}) {
 	}
 }
 
-// suppressed returns a summary line for each group with suppressed lines, and resets the counts.
-func (m *limits) suppressed() []Line {
+// takeSummaries returns a summary line for each group with suppressed lines, and resets the counts.
+func (m *limits) takeSummaries() []Line {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []Line
-	for g, n := range m.leftOut {
-		all = append(all, Line{Event: Suppressed, Of: g.event, Endpoint: g.endpoint, Verdict: g.verdict, Count: n})
+	for g, n := range m.suppressedCounts {
+		all = append(all, Line{Event: Suppressed, CountedEvent: g.event, Endpoint: g.endpoint, Verdict: g.verdict, Count: n})
 	}
-	clear(m.leftOut)
+	clear(m.suppressedCounts)
 	slices.SortFunc(all, func(a, b Line) int {
-		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Verdict, b.Verdict))
+		return cmp.Or(cmp.Compare(a.CountedEvent, b.CountedEvent), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Verdict, b.Verdict))
 	})
 	return all
 }

@@ -127,20 +127,20 @@ func TestAudit_SchemaIsDocumented(t *testing.T) {
 func TestAudit_SourceHasItsOwnLimit(t *testing.T) {
 	f := newFixture(t)
 	for range 1000 {
-		f.Limited(refused("Unknown", "192.0.2.1"))
+		f.WriteLimited(refused("Unknown", "192.0.2.1"))
 	}
-	f.Limited(refused("Unknown", "198.51.100.1"))
+	f.WriteLimited(refused("Unknown", "198.51.100.1"))
 	if lines := f.read(); len(lines) != 11 || lines[10]["source"] != "198.51.100.1" {
 		t.Errorf("%d lines, want ten of the flooder and one of the other: %v", len(lines), lines)
 	}
 	for i := range 1000 { // a network of one caller
-		f.Limited(refused("Unknown", fmt.Sprintf("2001:db8::%x", i)))
+		f.WriteLimited(refused("Unknown", fmt.Sprintf("2001:db8::%x", i)))
 	}
 	if lines := f.read(); len(lines) != 10 {
 		t.Errorf("%d lines of one network of IPv6, want 10", len(lines))
 	}
 	f.now = f.now.Add(time.Second)
-	f.Limited(refused("Unknown", "192.0.2.1"))
+	f.WriteLimited(refused("Unknown", "192.0.2.1"))
 	if lines := f.read(); len(lines) != 1 {
 		t.Errorf("%d lines after a second, want 1", len(lines))
 	}
@@ -152,7 +152,7 @@ func TestAudit_UnknownSourceIsLimitedByConnection(t *testing.T) {
 	for _, peer := range []string{"192.0.2.1", "192.0.2.2"} {
 		line.Peer = netip.MustParseAddr(peer)
 		for range 100 {
-			f.Limited(line)
+			f.WriteLimited(line)
 		}
 	}
 	lines := f.read()
@@ -164,12 +164,12 @@ func TestAudit_UnknownSourceIsLimitedByConnection(t *testing.T) {
 func TestAudit_ManySourcesHaveACommonLimit(t *testing.T) {
 	f := newFixture(t)
 	for i := range 10000 {
-		f.Limited(refused("Unknown", netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()))
+		f.WriteLimited(refused("Unknown", netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()))
 	}
 	if n := len(f.read()); n != 100 {
 		t.Errorf("%d lines, want 100", n)
 	}
-	f.Limited(refused("Expired", "192.0.2.1"))
+	f.WriteLimited(refused("Expired", "192.0.2.1"))
 	if n := len(f.read()); n != 1 {
 		t.Error("a flood with one verdict hides another verdict")
 	}
@@ -183,14 +183,14 @@ func TestAudit_HolderHasALineAMinuteForEachVerdict(t *testing.T) {
 		return line
 	}
 	for range 1000 {
-		f.Limited(forbidden("at-1"))
+		f.WriteLimited(forbidden("at-1"))
 	}
-	f.Limited(forbidden("at-2"))
+	f.WriteLimited(forbidden("at-2"))
 	if lines := f.read(); len(lines) != 2 || lines[1]["token"] != "at-2" {
 		t.Errorf("%d lines, want one of each token", len(lines))
 	}
 	f.now = f.now.Add(time.Minute)
-	f.Limited(forbidden("at-1"))
+	f.WriteLimited(forbidden("at-1"))
 	if lines := f.read(); len(lines) != 1 || lines[0]["count"] != 1000.0 {
 		t.Errorf("%v, want one line that stands for 1000", lines)
 	}
@@ -199,32 +199,32 @@ func TestAudit_HolderHasALineAMinuteForEachVerdict(t *testing.T) {
 func TestAudit_RevokedUseIsAlwaysWritten(t *testing.T) {
 	f := newFixture(t)
 	for i := range 10000 { // each is written, however many there are
-		f.Limited(revokedUse(fmt.Sprintf("at-%d", i)))
+		f.WriteLimited(revokedUse(fmt.Sprintf("at-%d", i)))
 	}
 	if n := len(f.read()); n != 10000 {
 		t.Errorf("%d lines, want 10000", n)
 	}
 	for range 59 {
 		f.now = f.now.Add(time.Second)
-		f.Limited(revokedUse("at-1"))
+		f.WriteLimited(revokedUse("at-1"))
 	}
 	if n := len(f.read()); n != 0 {
 		t.Errorf("%d lines within a minute of the first, want none", n)
 	}
 	f.now = f.now.Add(time.Second)
-	f.Limited(revokedUse("at-1"))
+	f.WriteLimited(revokedUse("at-1"))
 	if lines := f.read(); len(lines) != 1 || lines[0]["count"] != 60.0 {
 		t.Errorf("%v, want one line that stands for 60", lines)
 	}
 }
 
-func TestAudit_SummaryCountsWhatWasLeftOut(t *testing.T) {
+func TestAudit_SummaryCountsSuppressedLines(t *testing.T) {
 	f := newFixture(t)
 	for range 110 {
-		f.Limited(refused("Unknown", "192.0.2.1"))
+		f.WriteLimited(refused("Unknown", "192.0.2.1"))
 	}
 	for range 3 {
-		f.Limited(revokedUse("at-1"))
+		f.WriteLimited(revokedUse("at-1"))
 	}
 	f.read()
 	f.Flush()
@@ -237,7 +237,7 @@ func TestAudit_SummaryCountsWhatWasLeftOut(t *testing.T) {
 	if lines := f.read(); len(lines) != 0 {
 		t.Errorf("nothing was left out, and the summary is %v", lines)
 	}
-	f.Limited(refused("Unknown", "192.0.2.1"))
+	f.WriteLimited(refused("Unknown", "192.0.2.1"))
 	done := make(chan struct{})
 	close(done)
 	f.WriteSummaries(done)

@@ -13,13 +13,13 @@ import (
 type queue struct {
 	workqueue.TypedRateLimitingInterface[reconcile.Request]
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
-	order   *order
+	storage *storage
 }
 
-// wake is an item that no caller added. The worker that gets it looks for another item. The
+// wakeItem is an item that no caller added. The worker that gets it looks for another item. The
 // client-go work queue wakes a worker when an item is added, and does not know that a namespace is
 // eligible again.
-var wake = reconcile.Request{}
+var wakeItem = reconcile.Request{}
 
 var _ priorityqueue.PriorityQueue[reconcile.Request] = (*queue)(nil)
 
@@ -33,11 +33,11 @@ func New(share int, now func() time.Time) func(name string, limiter workqueue.Ty
 }
 
 func newQueue(name string, limiter workqueue.TypedRateLimiter[reconcile.Request], share int, now func() time.Time) *queue {
-	o := &order{now: now, turns: newTurns(share), asked: map[reconcile.Request]int{}, handed: map[reconcile.Request]int{}}
+	o := &storage{now: now, roundRobin: newRoundRobin(share), requested: map[reconcile.Request]int{}, handedOut: map[reconcile.Request]int{}}
 	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[reconcile.Request]{Name: name, Queue: o})
 	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[reconcile.Request]{Name: name, Queue: plain})
 	limited := workqueue.NewTypedRateLimitingQueueWithConfig(limiter, workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Name: name, DelayingQueue: delaying})
-	return &queue{TypedRateLimitingInterface: limited, limiter: limiter, order: o}
+	return &queue{TypedRateLimitingInterface: limited, limiter: limiter, storage: o}
 }
 
 // AddWithOpts adds items with a priority, after a delay. An item that is waiting already keeps the
@@ -54,7 +54,7 @@ func (q *queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 				after = limited
 			}
 		}
-		q.order.ask(item, priority)
+		q.storage.requestPriority(item, priority)
 		if after > 0 {
 			q.AddAfter(item, after)
 		} else {
@@ -70,7 +70,7 @@ func (q *queue) Get() (item reconcile.Request, shutdown bool) {
 		if shutdown || q.ShuttingDown() { // the remaining items are for the next process
 			return item, true
 		}
-		if item != wake {
+		if item != wakeItem {
 			return item, false
 		}
 		q.TypedRateLimitingInterface.Done(item)
@@ -83,98 +83,98 @@ func (q *queue) GetWithPriority() (item reconcile.Request, priority int, shutdow
 	if shutdown {
 		return item, 0, true
 	}
-	return item, q.order.priorityOf(item), false
+	return item, q.storage.priorityOf(item), false
 }
 
 // Done returns an item. The worker then asks for another item, which may be of the same namespace.
 // Done wakes another worker only if there is more to do, or when a rest is over.
 func (q *queue) Done(item reconcile.Request) {
-	rest, another := q.order.release(item)
+	rest, another := q.storage.release(item)
 	q.TypedRateLimitingInterface.Done(item)
 	if another {
-		q.Add(wake)
+		q.Add(wakeItem)
 	}
 	if rest > 0 {
 		time.AfterFunc(rest, func() {
-			q.order.resume(item.Namespace)
-			q.Add(wake)
+			q.storage.resume(item.Namespace)
+			q.Add(wakeItem)
 		})
 	}
 }
 
-// order is the storage of the client-go work queue, which calls Touch, Push, Len and Pop under its
+// storage is the storage of the client-go work queue, which calls Touch, Push, Len and Pop under its
 // own lock. The queue calls ask, priorityOf, release and resume without that lock.
-type order struct {
-	now    func() time.Time
-	mu     sync.Mutex
-	wakes  bool // wake is waiting
-	turns  *turns
-	asked  map[reconcile.Request]int // highest priority since an item was last handed out; absent: none given
-	handed map[reconcile.Request]int // priorities of handed-out items, until GetWithPriority reads them
+type storage struct {
+	now         func() time.Time
+	mu          sync.Mutex
+	hasWakeItem bool // wake is waiting
+	roundRobin  *roundRobin
+	requested   map[reconcile.Request]int // highest priority since an item was last handed out; absent: none given
+	handedOut   map[reconcile.Request]int // priorities of handed-out items, until GetWithPriority reads them
 }
 
-func (o *order) ask(item reconcile.Request, priority int) {
+func (o *storage) requestPriority(item reconcile.Request, priority int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if before, given := o.asked[item]; !given || priority > before {
-		o.asked[item] = priority
+	if before, given := o.requested[item]; !given || priority > before {
+		o.requested[item] = priority
 	}
 }
 
-func (o *order) priorityOf(item reconcile.Request) int {
+func (o *storage) priorityOf(item reconcile.Request) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	priority := o.handed[item]
-	delete(o.handed, item)
+	priority := o.handedOut[item]
+	delete(o.handedOut, item)
 	return priority
 }
 
-func (o *order) release(item reconcile.Request) (rest time.Duration, another bool) {
+func (o *storage) release(item reconcile.Request) (rest time.Duration, another bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.turns.release(item, o.now())
+	return o.roundRobin.release(item, o.now())
 }
 
-func (o *order) resume(namespace string) {
+func (o *storage) resume(namespace string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.turns.resume(namespace, o.now())
+	o.roundRobin.resume(namespace, o.now())
 }
 
 // Touch raises the priority of an item that is waiting.
-func (o *order) Touch(item reconcile.Request) { o.Push(item) }
+func (o *storage) Touch(item reconcile.Request) { o.Push(item) }
 
 // Push adds an item.
-func (o *order) Push(item reconcile.Request) {
+func (o *storage) Push(item reconcile.Request) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if item == wake {
-		o.wakes = true
+	if item == wakeItem {
+		o.hasWakeItem = true
 		return
 	}
-	o.turns.push(item, o.asked[item], o.now())
+	o.roundRobin.push(item, o.requested[item], o.now())
 }
 
 // Len returns the number of items that wait and are eligible.
-func (o *order) Len() int {
+func (o *storage) Len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.wakes {
-		return o.turns.len() + 1
+	if o.hasWakeItem {
+		return o.roundRobin.eligibleCount() + 1
 	}
-	return o.turns.len()
+	return o.roundRobin.eligibleCount()
 }
 
 // Pop returns the next item in order.
-func (o *order) Pop() reconcile.Request {
+func (o *storage) Pop() reconcile.Request {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.wakes {
-		o.wakes = false
-		return wake
+	if o.hasWakeItem {
+		o.hasWakeItem = false
+		return wakeItem
 	}
-	item, priority := o.turns.pop(o.now())
-	delete(o.asked, item)
-	o.handed[item] = priority
+	item, priority := o.roundRobin.pop(o.now())
+	delete(o.requested, item)
+	o.handedOut[item] = priority
 	return item
 }

@@ -12,21 +12,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// at is a rate limiter that returns the same delay for every item.
-type at time.Duration
+// fixedDelay is a rate limiter that returns the same delay for every item.
+type fixedDelay time.Duration
 
-func (d at) When(reconcile.Request) time.Duration { return time.Duration(d) }
-func (at) Forget(reconcile.Request)               {}
-func (at) NumRequeues(reconcile.Request) int      { return 0 }
+func (d fixedDelay) When(reconcile.Request) time.Duration { return time.Duration(d) }
+
+func (fixedDelay) Forget(reconcile.Request) {}
+
+func (fixedDelay) NumRequeues(reconcile.Request) int { return 0 }
 
 func startQueue(t *testing.T) *queue {
 	t.Helper()
-	q := newQueue("", at(time.Millisecond), 4, time.Now)
+	q := newQueue("", fixedDelay(time.Millisecond), 4, time.Now)
 	t.Cleanup(q.ShutDown)
 	return q
 }
 
-func get(t *testing.T, q *queue) (reconcile.Request, int) {
+func getItem(t *testing.T, q *queue) (reconcile.Request, int) {
 	t.Helper()
 	r, priority, shutdown := q.GetWithPriority()
 	if shutdown {
@@ -39,10 +41,10 @@ func TestQueue_HandsOutWithPriority(t *testing.T) {
 	q := startQueue(t)
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(-10)}, item("a", 1), item("a", 2))
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(20)}, item("a", 2))
-	if r, priority := get(t, q); r != item("a", 2) || priority != 20 {
+	if r, priority := getItem(t, q); r != item("a", 2) || priority != 20 {
 		t.Errorf("got %v at %d, want 2 at 20", r, priority)
 	}
-	if r, priority := get(t, q); r != item("a", 1) || priority != -10 {
+	if r, priority := getItem(t, q); r != item("a", 1) || priority != -10 {
 		t.Errorf("got %v at %d, want 1 at -10", r, priority)
 	}
 }
@@ -50,14 +52,14 @@ func TestQueue_HandsOutWithPriority(t *testing.T) {
 func TestQueue_ItemAddedWhileProcessedComesOnceMore(t *testing.T) {
 	q := startQueue(t)
 	q.Add(item("a", 1))
-	r, _ := get(t, q)
+	r, _ := getItem(t, q)
 	q.Add(r)
 	q.AddWithOpts(priorityqueue.AddOpts{Priority: new(10)}, r)
 	if n := q.Len(); n != 0 {
 		t.Errorf("%d items wait while the only one is processed", n)
 	}
 	q.Done(r)
-	if again, priority := get(t, q); again != r || priority != 10 {
+	if again, priority := getItem(t, q); again != r || priority != 10 {
 		t.Errorf("got %v at %d, want the item once more at 10", again, priority)
 	}
 	q.Done(r)
@@ -72,7 +74,7 @@ func TestQueue_DelayedAndFailedItemsComeBack(t *testing.T) {
 	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: new(-10)}, item("a", 2))
 	seen := map[reconcile.Request]int{}
 	for range 2 {
-		r, priority := get(t, q)
+		r, priority := getItem(t, q)
 		seen[r] = priority
 	}
 	if len(seen) != 2 || seen[item("a", 1)] != -10 || seen[item("a", 2)] != -10 {
@@ -93,7 +95,7 @@ func TestQueue_ShutDownEndsWaiting(t *testing.T) {
 	}
 }
 
-var _ workqueue.TypedRateLimiter[reconcile.Request] = at(0)
+var _ workqueue.TypedRateLimiter[reconcile.Request] = fixedDelay(0)
 
 func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 	q := startQueue(t)
@@ -102,7 +104,7 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 	}
 	var held []reconcile.Request
 	for range 4 {
-		r, _ := get(t, q)
+		r, _ := getItem(t, q)
 		held = append(held, r)
 	}
 	if n := q.Len(); n != 0 {
@@ -118,7 +120,7 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 		t.Errorf("got an item of %s, want that of the neighbour", r.Namespace)
 	}
 	q.Done(held[0])
-	if r, _ := get(t, q); r.Namespace != "crowded" {
+	if r, _ := getItem(t, q); r.Namespace != "crowded" {
 		t.Errorf("got an item of %s after one was given back, want one of the crowded namespace", r.Namespace)
 	}
 }
@@ -126,40 +128,40 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := began
-		q := newQueue("", at(time.Millisecond), 1, func() time.Time { return now })
+		q := newQueue("", fixedDelay(time.Millisecond), 1, func() time.Time { return now })
 		defer q.ShutDown()
 		q.Add(item("crowded", -1))
-		first, _ := get(t, q)
-		for n := range 2 * backlog {
+		first, _ := getItem(t, q)
+		for n := range 2 * minBacklog {
 			q.Add(item("crowded", n))
 		}
 		q.Add(item("neighbour", 0))
-		if r, _ := get(t, q); r.Namespace != "neighbour" {
+		if r, _ := getItem(t, q); r.Namespace != "neighbour" {
 			t.Fatalf("got %v, want that of the neighbour", r)
 		}
 		now = now.Add(10 * time.Millisecond)
 		done := time.Now()
 		q.Done(first)
-		r, _ := get(t, q)
+		r, _ := getItem(t, q)
 		if rested := time.Since(done); r.Namespace != "crowded" || rested != restFactor*10*time.Millisecond {
 			t.Errorf("got %v after %s, want an item of the namespace after its rest", r, rested)
 		}
 	})
 }
 
-// TestQueue_NamespaceGetsItsShareBack checks a namespace that had one worker at a time while it
+// TestQueue_NamespaceRegainsShare checks a namespace that had one worker at a time while it
 // yielded. It gets its share of workers again once it no longer yields.
-func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
+func TestQueue_NamespaceRegainsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := began
-		q := newQueue("", at(time.Millisecond), 3, func() time.Time { return now })
+		q := newQueue("", fixedDelay(time.Millisecond), 3, func() time.Time { return now })
 		defer q.ShutDown()
 		q.Add(item("neighbour", 0))
-		get(t, q)
-		for n := range 2 * backlog {
+		getItem(t, q)
+		for n := range 2 * minBacklog {
 			q.Add(item("crowded", n))
 		}
-		first, _ := get(t, q)
+		first, _ := getItem(t, q)
 		if n := q.Len(); n != 0 {
 			t.Fatalf("%d more items may be handed out while the namespace yields", n)
 		}
@@ -169,9 +171,9 @@ func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 			next <- r
 		}()
 		synctest.Wait() // the worker is waiting
-		now = now.Add(2 * busyFor)
+		now = now.Add(2 * activeFor)
 		q.Done(first)
-		own, _ := get(t, q)
+		own, _ := getItem(t, q)
 		for _, r := range []reconcile.Request{own, <-next} {
 			if r.Namespace != "crowded" {
 				t.Errorf("got %v, want an item of the namespace", r)
@@ -180,9 +182,9 @@ func TestQueue_NamespaceGetsItsShareBack(t *testing.T) {
 	})
 }
 
-// TestQueue_WorkersEmptyIt checks that many workers empty a queue to which others add. No item is
+// TestQueue_WorkersProcessEveryItem checks that many workers empty a queue to which others add. No item is
 // lost, and none waits for a signal that never comes.
-func TestQueue_WorkersEmptyIt(t *testing.T) {
+func TestQueue_WorkersProcessEveryItem(t *testing.T) {
 	q := startQueue(t)
 	const namespaces, items, workers = 3, 300, 16
 	var over, work sync.WaitGroup

@@ -11,12 +11,12 @@ const maxLost = time.Minute
 // Limits are the times for which a replica continues to verify.
 type Limits struct {
 	Lost   time.Duration // with a broken watch, while the API server answers
-	Silent time.Duration // with a connected watch without a sign, while the API server answers; at least Lost
+	Stale  time.Duration // with a connected watch without a sign, while the API server answers; at least Lost
 	Outage time.Duration // without an answer of the API server; 0: no limit
 }
 
-// minSilent is the least time without a sign that exceeds the interval between two signs.
-const minSilent = 12 * time.Second
+// minStale is the least time without a sign that exceeds the interval between two signs.
+const minStale = 12 * time.Second
 
 // LimitsOf returns the limits that follow from --max-staleness.
 func LimitsOf(maxStaleness time.Duration) Limits {
@@ -24,7 +24,7 @@ func LimitsOf(maxStaleness time.Duration) Limits {
 	if maxStaleness != 0 {
 		lost = min(maxLost, maxStaleness)
 	}
-	return Limits{Lost: lost, Silent: max(lost, minSilent), Outage: maxStaleness}
+	return Limits{Lost: lost, Stale: max(lost, minStale), Outage: maxStaleness}
 }
 
 // Sign is the last instant at which the watch on a kind was known to deliver.
@@ -34,8 +34,8 @@ type Sign struct {
 	Broken bool // it has had no connection since
 }
 
-// Finding is the result of a beat.
-type Finding struct {
+// Status is the result of a beat.
+type Status struct {
 	Open    bool      // the replica may continue to verify, unless Limits.Outage has passed since Contact
 	Fresh   bool      // the replica is open, and the API server answered since the beat before
 	Contact time.Time // when the API server last answered
@@ -53,19 +53,19 @@ type Finding struct {
 type Monitor struct {
 	Limits Limits
 
-	last    time.Time                // the beat before
-	contact time.Time                // when the API server last answered
-	outage  time.Time                // see Finding
-	resumed time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
-	unseen  map[string]time.Duration // how long a watch showed no sign while the API server answered
+	last      time.Time                // the beat before
+	contact   time.Time                // when the API server last answered
+	outage    time.Time                // see Finding
+	resumed   time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
+	staleness map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
 
-// Beat evaluates the watches at the instant now. It gets whether the API server answered a read,
+// Evaluate evaluates the watches at the instant now. It gets whether the API server answered a read,
 // and the last sign of the watch on each kind. A sign is an answer too.
 //
 // The time without a sign counts only while the API server answers. An outage breaks all watches,
 // and they need a moment to recover from it.
-func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
+func (m *Monitor) Evaluate(now time.Time, answered bool, signs []Sign) Status {
 	contact := m.contact
 	if answered {
 		contact = now
@@ -82,22 +82,22 @@ func (m *Monitor) Beat(now time.Time, answered bool, signs []Sign) Finding {
 	if fresh && m.Limits.Outage > 0 && !m.contact.IsZero() && contact.Sub(m.contact) > m.Limits.Outage {
 		m.resumed = contact
 	}
-	f := Finding{Contact: contact, Outage: m.outage}
-	if m.unseen == nil {
-		m.unseen = map[string]time.Duration{}
+	f := Status{Contact: contact, Outage: m.outage}
+	if m.staleness == nil {
+		m.staleness = map[string]time.Duration{}
 	}
 	for _, s := range signs {
 		switch {
 		case s.At.After(m.last):
-			m.unseen[s.Kind] = now.Sub(s.At)
+			m.staleness[s.Kind] = now.Sub(s.At)
 		case fresh:
-			m.unseen[s.Kind] += now.Sub(m.last)
+			m.staleness[s.Kind] += now.Sub(m.last)
 		}
-		limit := m.Limits.Silent
+		limit := m.Limits.Stale
 		if s.Broken {
 			limit = m.Limits.Lost
 		}
-		if m.unseen[s.Kind] > limit {
+		if m.staleness[s.Kind] > limit {
 			if len(f.Lost) == 0 || limit < f.Limit {
 				f.Limit = limit
 			}

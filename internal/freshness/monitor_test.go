@@ -26,17 +26,17 @@ func newReplica(maxStaleness time.Duration) *replica {
 	return r
 }
 
-func (r *replica) beat(answered bool) freshness.Finding {
+func (r *replica) beat(answered bool) freshness.Status {
 	var signs []freshness.Sign
 	for kind, at := range r.signs {
 		signs = append(signs, freshness.Sign{Kind: kind, At: at, Broken: r.broken})
 	}
-	return r.Beat(r.now, answered, signs)
+	return r.Evaluate(r.now, answered, signs)
 }
 
 // pass advances the clock by d, with signs of the kinds at each beat, and returns the last finding.
-func (r *replica) pass(d time.Duration, answered bool, kinds ...string) freshness.Finding {
-	var f freshness.Finding
+func (r *replica) pass(d time.Duration, answered bool, kinds ...string) freshness.Status {
+	var f freshness.Status
 	for end := r.now.Add(d); r.now.Before(end); {
 		r.now = r.now.Add(2 * time.Second)
 		for _, kind := range kinds {

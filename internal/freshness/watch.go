@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// proofLasts is the time for which a bookmark on one watch proves that the API server still sends
+// maxBookmarkAge is the time for which a bookmark on one watch proves that the API server still sends
 // bookmarks on others. It is less than maxLost, so that an API server that stops sending bookmarks
 // does not close the replica.
-const proofLasts = 45 * time.Second
+const maxBookmarkAge = 45 * time.Second
 
 // Watches are the watches that keep a replica up to date. They are safe for concurrent use.
 type Watches struct {
@@ -23,7 +23,7 @@ type Watches struct {
 func (w *Watches) Add(kind, family string) *Watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	added := &Watch{kind: kind, family: family, among: w}
+	added := &Watch{kind: kind, family: family, set: w}
 	w.all = append(w.all, added)
 	return added
 }
@@ -57,7 +57,7 @@ func (w *Watches) Signs() []Sign {
 type Watch struct {
 	kind   string
 	family string
-	among  *Watches // its mutex guards the fields below
+	set    *Watches // its mutex guards the fields below
 
 	at     time.Time // the last sign
 	failed bool      // a connection failed, and none has shown a sign since
@@ -66,22 +66,22 @@ type Watch struct {
 
 // Connected records that a connection was made.
 func (w *Watch) Connected() {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
 	w.broken = false
 }
 
 // Failing reports whether a connection has failed and none has shown a sign since.
 func (w *Watch) Failing() bool {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
 	return w.failed
 }
 
 // Listed records that all objects were listed.
 func (w *Watch) Listed(now time.Time) {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
 	if !w.failed {
 		w.at = now
 	}
@@ -91,14 +91,14 @@ func (w *Watch) Listed(now time.Time) {
 // newest version. A bookmark that no change of the kind prompted shows that the API server always
 // sends one.
 func (w *Watch) Delivered(at time.Time, unprompted bool) {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
 	w.at, w.failed, w.broken = at, false, false
 	if unprompted {
-		if w.among.proven == nil {
-			w.among.proven = map[string]bool{}
+		if w.set.proven == nil {
+			w.set.proven = map[string]bool{}
 		}
-		w.among.proven[w.family], w.among.bookmarked = true, at
+		w.set.proven[w.family], w.set.bookmarked = true, at
 	}
 }
 
@@ -106,16 +106,16 @@ func (w *Watch) Delivered(at time.Time, unprompted bool) {
 // bookmark. That is a sign, unless a bookmark was due: watches of the family have had bookmarks,
 // and others still get them.
 func (w *Watch) Ended(now time.Time) {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
-	if !w.among.proven[w.family] || now.Sub(w.among.bookmarked) > proofLasts {
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
+	if !w.set.proven[w.family] || now.Sub(w.set.bookmarked) > maxBookmarkAge {
 		w.at, w.failed = now, false
 	}
 }
 
 // Failed records that a connection could not be made, or broke.
 func (w *Watch) Failed() {
-	w.among.mu.Lock()
-	defer w.among.mu.Unlock()
+	w.set.mu.Lock()
+	defer w.set.mu.Unlock()
 	w.failed, w.broken = true, true
 }

@@ -35,7 +35,7 @@ func (a Authority) Within(limit Authority) (over Part, ok bool) {
 		return PartRoles, false
 	case slices.ContainsFunc(a.Permissions, func(p string) bool { return !Covers(limit.Permissions, p) }):
 		return PartPermissions, false
-	case !narrower(a.Ranges, limit.Ranges):
+	case !isNarrower(a.Ranges, limit.Ranges):
 		return PartRanges, false
 	case !limit.End.IsZero() && (a.End.IsZero() || a.End.After(limit.End)):
 		return PartEnd, false
@@ -44,9 +44,9 @@ func (a Authority) Within(limit Authority) (over Part, ok bool) {
 	}
 }
 
-// narrower reports whether each address of ranges is in limit. It returns false where a range is
+// isNarrower reports whether each address of ranges is in limit. It returns false where a range is
 // covered only by several ranges of limit together.
-func narrower(ranges, limit []netip.Prefix) bool {
+func isNarrower(ranges, limit []netip.Prefix) bool {
 	if len(limit) == 0 {
 		return true
 	}

@@ -18,7 +18,7 @@ func roles() []grant.Role {
 	}
 }
 
-func TestCutKeepsWhatIsWithinAndNamesWhatIsOver(t *testing.T) {
+func TestCut_DividesWithinAndOver(t *testing.T) {
 	all := grant.NewCeiling(roles())
 	for name, c := range map[string]struct {
 		ceiling            grant.Ceiling
@@ -65,7 +65,7 @@ func TestCutKeepsWhatIsWithinAndNamesWhatIsOver(t *testing.T) {
 	}
 }
 
-func TestHoldingTheSamePermissionsIsNotHoldingTheRole(t *testing.T) {
+func TestHolding_PermissionsAreNotTheRole(t *testing.T) {
 	h := grant.NewCeiling(roles()).Cut([]string{"primary"}, nil)
 	if !h.May("search.query") || h.Has("client~reader") || !h.Has("primary") || h.Has("*") || h.May("search") {
 		t.Errorf("%+v", h)
@@ -76,7 +76,7 @@ func TestHoldingTheSamePermissionsIsNotHoldingTheRole(t *testing.T) {
 	}
 }
 
-func TestRolesOfOneNameAreOneRoleAndMalformedOnesNone(t *testing.T) {
+func TestNewCeiling_MergesRolesDropsMalformed(t *testing.T) {
 	c := grant.NewCeiling([]grant.Role{
 		{Name: "a", Permissions: []string{"x", "y", "x"}},
 		{Name: "", Permissions: []string{"*"}},
@@ -90,7 +90,7 @@ func TestRolesOfOneNameAreOneRoleAndMalformedOnesNone(t *testing.T) {
 	}
 }
 
-func TestACeilingSharesNoMemoryWithAnybody(t *testing.T) {
+func TestCeiling_SharesNoMemory(t *testing.T) {
 	given := roles()
 	c := grant.NewCeiling(given)
 	before := c.Cut([]string{"primary"}, nil)
@@ -107,11 +107,11 @@ func TestACeilingSharesNoMemoryWithAnybody(t *testing.T) {
 	}
 }
 
-// world makes small random inputs that often overlap: few names, short paths, and sometimes
+// generator makes small random inputs that often overlap: few names, short paths, and sometimes
 // something malformed.
-type world struct{ *rand.Rand }
+type generator struct{ *rand.Rand }
 
-func (w world) some(of func() string) []string {
+func (w generator) listOf(of func() string) []string {
 	list := make([]string, w.IntN(5))
 	for i := range list {
 		list[i] = of()
@@ -119,9 +119,9 @@ func (w world) some(of func() string) []string {
 	return list
 }
 
-func (w world) name() string { return []string{"a", "b", "c~d", "e", "bad name"}[w.IntN(5)] }
+func (w generator) name() string { return []string{"a", "b", "c~d", "e", "bad name"}[w.IntN(5)] }
 
-func (w world) permission() string {
+func (w generator) permission() string {
 	if w.IntN(15) == 0 {
 		return []string{"*", "", "x*", "x..y", "*.x"}[w.IntN(5)]
 	}
@@ -135,16 +135,16 @@ func (w world) permission() string {
 	return p
 }
 
-func (w world) roles() []grant.Role {
+func (w generator) roles() []grant.Role {
 	list := make([]grant.Role, w.IntN(5))
 	for i := range list {
-		list[i] = grant.Role{Name: w.name(), Permissions: w.some(w.permission)}
+		list[i] = grant.Role{Name: w.name(), Permissions: w.listOf(w.permission)}
 	}
 	return list
 }
 
-// lower removes something from roles: a role, a permission of a role, or the breadth of a wildcard.
-func (w world) lower(from []grant.Role) []grant.Role {
+// reduced removes something from roles: a role, a permission of a role, or the breadth of a wildcard.
+func (w generator) reduced(from []grant.Role) []grant.Role {
 	low := make([]grant.Role, len(from))
 	for i, r := range from {
 		low[i] = grant.Role{Name: r.Name, Permissions: slices.Clone(r.Permissions)}
@@ -180,13 +180,13 @@ func within(t *testing.T, what string, small, big grant.Holding) {
 	}
 }
 
-// TestLawsOfTheCeiling checks section 3.6 of the design: nothing can be granted that was not
+// TestCeiling_NeverGrantsMoreThanGiven checks section 3.6 of the design: nothing can be granted that was not
 // granted. Each law holds for every ceiling and every request.
-func TestLawsOfTheCeiling(t *testing.T) {
+func TestCeiling_NeverGrantsMoreThanGiven(t *testing.T) {
 	kept, cut := 0, 0
 	for seed := range uint64(20000) {
-		w := world{rand.New(rand.NewPCG(seed, 1))}
-		given, wantRoles, wantPermissions := w.roles(), w.some(w.name), w.some(w.permission)
+		w := generator{rand.New(rand.NewPCG(seed, 1))}
+		given, wantRoles, wantPermissions := w.roles(), w.listOf(w.name), w.listOf(w.permission)
 		c := grant.NewCeiling(given)
 		h := c.Cut(wantRoles, wantPermissions)
 		kept += len(h.Effective)
@@ -220,8 +220,8 @@ func TestLawsOfTheCeiling(t *testing.T) {
 			t.Errorf("cutting twice gives %+v, then %+v", h2, again)
 		}
 
-		within(t, "a lower ceiling", grant.NewCeiling(w.lower(given)).Cut(wantRoles, wantPermissions), h)
-		names := w.some(w.name)
+		within(t, "a lower ceiling", grant.NewCeiling(w.reduced(given)).Cut(wantRoles, wantPermissions), h)
+		names := w.listOf(w.name)
 		within(t, "a restricted ceiling", c.Restrict(names).Cut(wantRoles, wantPermissions), h)
 		if twice := c.Restrict(names).Restrict(names); !reflect.DeepEqual(twice, c.Restrict(names)) {
 			t.Error("restricting twice restricts again")
@@ -246,7 +246,7 @@ func TestLawsOfTheCeiling(t *testing.T) {
 	}
 }
 
-func shuffle[T any](w world, list []T) []T {
+func shuffle[T any](w generator, list []T) []T {
 	list = slices.Clone(list)
 	w.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list

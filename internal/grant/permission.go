@@ -1,6 +1,8 @@
 package grant
 
-import "strings"
+import (
+	"strings"
+)
 
 const (
 	// MaxPermission is the maximum number of bytes of a permission.
@@ -30,7 +32,7 @@ func ValidPermission(s string) bool {
 	inSegment := false // "" and a dot at either end leave a segment without a byte
 	for i := range len(s) {
 		switch c := s[i]; {
-		case alphanumeric(c) || c == '-' || c == '_':
+		case isAlphanumeric(c) || c == '-' || c == '_':
 			inSegment = true
 		case c == '.' && inSegment:
 			inSegment = false
@@ -46,18 +48,18 @@ func ValidPermission(s string) bool {
 // ValidRoleName reports whether s may name a role: ASCII letters, digits, '.',
 // '_', '~' and '-', the first a letter or a digit, 1 to MaxRoleName bytes.
 func ValidRoleName(s string) bool {
-	if s == "" || len(s) > MaxRoleName || !alphanumeric(s[0]) {
+	if s == "" || len(s) > MaxRoleName || !isAlphanumeric(s[0]) {
 		return false
 	}
 	for i := range len(s) {
-		if c := s[i]; !alphanumeric(c) && c != '.' && c != '_' && c != '~' && c != '-' {
+		if c := s[i]; !isAlphanumeric(c) && c != '.' && c != '_' && c != '~' && c != '-' {
 			return false
 		}
 	}
 	return true
 }
 
-func alphanumeric(c byte) bool {
+func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
@@ -70,16 +72,16 @@ func Covers(held []string, wanted string) bool {
 		return false
 	}
 	for _, pattern := range held {
-		if covers(pattern, wanted) {
+		if patternCovers(pattern, wanted) {
 			return true
 		}
 	}
 	return false
 }
 
-// covers compares a pattern with a valid wanted permission. The pattern needs no check: if it is
+// patternCovers compares a pattern with a valid wanted permission. The pattern needs no check: if it is
 // malformed, no valid permission equals it or begins with its stem.
-func covers(pattern, wanted string) bool {
+func patternCovers(pattern, wanted string) bool {
 	if pattern == wildcard {
 		return true
 	}

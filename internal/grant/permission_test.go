@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/grant"
 )
 
-func TestPermissionsAreSegmentsAndPerhapsAWildcardAtTheEnd(t *testing.T) {
+func TestValidPermission_SegmentsAndTrailingWildcard(t *testing.T) {
 	long := strings.Repeat("a.", grant.MaxPermission/2)
 	for s, want := range map[string]bool{
 		"*":                                      true,
@@ -53,7 +53,7 @@ func TestPermissionsAreSegmentsAndPerhapsAWildcardAtTheEnd(t *testing.T) {
 	}
 }
 
-func TestRoleNamesMayHoldATilde(t *testing.T) {
+func TestValidRoleName_AllowsTilde(t *testing.T) {
 	for s, want := range map[string]bool{
 		"primary":               true,
 		"client~primary":        true,
@@ -80,7 +80,7 @@ func TestRoleNamesMayHoldATilde(t *testing.T) {
 	}
 }
 
-func TestAPatternCovers(t *testing.T) {
+func TestCovers_Patterns(t *testing.T) {
 	for _, c := range []struct {
 		held, wanted string
 		want         bool
@@ -131,7 +131,7 @@ func TestAPatternCovers(t *testing.T) {
 	}
 }
 
-func TestOnePatternHasToCoverAllOfIt(t *testing.T) {
+func TestCovers_OnePatternMustCoverWildcard(t *testing.T) {
 	held := []string{"a.b", "a.c.*", "d"}
 	for wanted, want := range map[string]bool{"a.b": true, "a.c.x": true, "d": true, "a.*": false, "a.c": false, "*": false} {
 		if grant.Covers(held, wanted) != want {
@@ -143,7 +143,7 @@ func TestOnePatternHasToCoverAllOfIt(t *testing.T) {
 	}
 }
 
-func TestMatchingAllocatesNothing(t *testing.T) {
+func TestCovers_DoesNotAllocate(t *testing.T) {
 	c := grant.NewCeiling(roles())
 	h := c.Cut([]string{"primary", "developer"}, []string{"search.query"})
 	if n := testing.AllocsPerRun(100, func() {

@@ -14,24 +14,24 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-func (s *one) attempt(username, secret string) error {
-	_, err := s.Authenticate(s.w.t.Context(), login.Attempt{Username: username, Password: password.Take(secret), Source: home})
+func (s *testReplica) attempt(username, secret string) error {
+	_, err := s.Authenticate(s.fixture.t.Context(), login.Attempt{Username: username, Password: password.NewSecret(secret), Source: clientAddress})
 	return err
 }
 
 // Threats row 27: a rejected caller learns nothing else. Rows 1 and 21: nothing is written.
-func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
-	w := newWorld(t)
-	argon, err := password.Hash(password.Take(right), rand.Reader)
+func TestAuthenticate_RejectsAllOthersAlike(t *testing.T) {
+	w := newFixture(t)
+	argon, err := password.Hash(password.NewSecret(rightPassword), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := password.ReadPlain(right)
+	plain, err := password.ParsePlain(rightPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, but := range map[string]func(*login.User){
-		"argon":     func(u *login.User) { u.Password = stored(t, argon) },
+		"argon":     func(u *login.User) { u.Password = parseHash(t, argon) },
 		"plain":     func(u *login.User) { u.Password, u.Credential = plain, "of a plain one" },
 		"suspended": func(u *login.User) { u.Suspended = true },
 		"none":      func(u *login.User) { u.Password, u.Credential = password.Stored{}, "" },
@@ -42,33 +42,33 @@ func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
 		but(&u)
 		w.directory.SetUser(u)
 	}
-	s := w.replica(nil)
+	s := w.newReplica(nil)
 	for what, x := range map[string]struct {
 		username, secret string
 		is               string
 	}{
-		"bcrypt, right":                         {"alice", right, "alice"},
-		"argon2id, right":                       {"argon", right, "argon"},
-		"plain, right":                          {"plain", right, "plain"},
+		"bcrypt, right":                         {"alice", rightPassword, "alice"},
+		"argon2id, right":                       {"argon", rightPassword, "argon"},
+		"plain, right":                          {"plain", rightPassword, "plain"},
 		"bcrypt, wrong":                         {"alice", "wrong", ""},
 		"argon2id, wrong":                       {"argon", "wrong", ""},
 		"plain, wrong":                          {"plain", "wrong", ""},
-		"plain, a part of it":                   {"plain", right[1:], ""},
+		"plain, a part of it":                   {"plain", rightPassword[1:], ""},
 		"nothing":                               {"alice", "", ""},
-		"what no password can be":               {"alice", right + "\x00", ""},
-		"unknown":                               {"mallory", right, ""},
-		"no name":                               {"", right, ""},
-		"the name in capitals":                  {"ALICE", right, ""},
-		"suspended":                             {"suspended", right, ""},
-		"without a password":                    {"none", right, ""},
+		"what no password can be":               {"alice", rightPassword + "\x00", ""},
+		"unknown":                               {"mallory", rightPassword, ""},
+		"no name":                               {"", rightPassword, ""},
+		"the name in capitals":                  {"ALICE", rightPassword, ""},
+		"suspended":                             {"suspended", rightPassword, ""},
+		"without a password":                    {"none", rightPassword, ""},
 		"without a password, and none is given": {"none", "", ""},
-		"without a fingerprint":                 {"unchecked", right, ""},
-		"with a password that cannot be read":   {"unread", right, ""},
+		"without a fingerprint":                 {"unchecked", rightPassword, ""},
+		"with a password that cannot be read":   {"unread", rightPassword, ""},
 	} {
-		u, err := s.Authenticate(t.Context(), login.Attempt{Username: x.username, Password: password.Take(x.secret), Source: home})
+		u, err := s.Authenticate(t.Context(), login.Attempt{Username: x.username, Password: password.NewSecret(x.secret), Source: clientAddress})
 		switch {
 		case x.is == "":
-			denied(t, what, err)
+			wantDenied(t, what, err)
 			if u.Name != "" {
 				t.Errorf("%s: it is told that this is %s", what, u.Name)
 			}
@@ -81,52 +81,52 @@ func TestWhoeverMayLogInDoesAndAllOthersAreRefusedAlike(t *testing.T) {
 	}
 }
 
-func TestNobodyLogsInWhereThereIsNobody(t *testing.T) {
-	w := newWorld(t)
+func TestAuthenticate_EmptyDirectoryDeniesAll(t *testing.T) {
+	w := newFixture(t)
 	w.directory.RemoveUser("alice")
 	w.directory.RemoveUser("bob")
-	denied(t, "nobody", w.replica(nil).attempt("alice", right))
+	wantDenied(t, "nobody", w.newReplica(nil).attempt("alice", rightPassword))
 }
 
-func TestUsername_HolderAloneIsLetIn(t *testing.T) {
-	w := newWorld(t)
+func TestAuthenticate_UsernameAdmitsItsHolderOnly(t *testing.T) {
+	w := newFixture(t)
 	younger := w.user("a-namesake", "initech")
-	younger.Username, younger.Since = "alice", noon.Add(time.Second)
+	younger.Username, younger.CreatedAt = "alice", noon.Add(time.Second)
 	holder := w.alice()
-	holder.Holds = true
+	holder.HoldsUsername = true
 	w.directory.SetUser(holder)
-	plain, err := password.ReadPlain("of the younger")
+	plain, err := password.ParsePlain("of the younger")
 	if err != nil {
 		t.Fatal(err)
 	}
 	younger.Password, younger.Credential = plain, "of a plain one"
 	w.directory.SetUser(younger)
-	s := w.replica(nil)
-	denied(t, "the younger", s.attempt("alice", "of the younger"))
-	if err := s.attempt("alice", right); err != nil {
+	s := w.newReplica(nil)
+	wantDenied(t, "the younger", s.attempt("alice", "of the younger"))
+	if err := s.attempt("alice", rightPassword); err != nil {
 		t.Errorf("the older: %v", err)
 	}
 	holder.Suspended = true
 	w.directory.SetUser(holder)
-	denied(t, "the younger, while the older is suspended", s.attempt("alice", "of the younger"))
+	wantDenied(t, "the younger, while the older is suspended", s.attempt("alice", "of the younger"))
 	w.directory.RemoveUser("alice")
 	if err := s.attempt("alice", "of the younger"); err != nil {
 		t.Errorf("the younger, once the older has gone: %v", err)
 	}
 }
 
-// from makes an attempt from an address.
-func (s *one) from(address netip.Addr, name, secret string) error {
-	_, err := s.Authenticate(s.w.t.Context(), login.Attempt{Username: name, Password: password.Take(secret), Source: address})
+// attemptFrom makes an attempt from an address.
+func (s *testReplica) attemptFrom(address netip.Addr, name, secret string) error {
+	_, err := s.Authenticate(s.fixture.t.Context(), login.Attempt{Username: name, Password: password.NewSecret(secret), Source: address})
 	return err
 }
 
 // Many guesses that were admitted together are each checked against the limits again when their
 // turn comes, and counted before the next.
-func TestGuessesThatWaitTogetherDoNotGetPastTheLimit(t *testing.T) {
+func TestAuthenticate_ConcurrentGuessesStayWithinLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s := w.replica(nil)
+		w := newFixture(t)
+		s := w.newReplica(nil)
 		release := s.HoldChecks()
 		const guesses = 2 * login.AddressBurst
 		said := make(chan error, guesses)
@@ -163,18 +163,18 @@ func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 	for name, x := range map[string]struct {
 		secret string
 		in     bool
-	}{"alice": {right, true}, "nobody": {right, false}, "bob": {"a guess", false}} {
+	}{"alice": {rightPassword, true}, "nobody": {rightPassword, false}, "bob": {"a guess", false}} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			s := w.replica(nil)
+			w := newFixture(t)
+			s := w.newReplica(nil)
 			release := s.HoldChecks()
 			said := make(chan error, 2)
 			for n := range 2 {
-				go func() { said <- s.from(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), name, x.secret) }()
+				go func() { said <- s.attemptFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), name, x.secret) }()
 			}
 			synctest.Wait()
 			for n := range 100 {
-				limited(t, name, s.from(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), name, x.secret), time.Second)
+				wantLimited(t, name, s.attemptFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(n)}), name, x.secret), time.Second)
 			}
 			release()
 			for range 2 {
@@ -191,21 +191,21 @@ func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 
 // A client that knows a password sends it without end. All other users log in meanwhile: each waits
 // for two checks of the flood at most, from whatever address.
-func TestAuthenticate_FloodOfOneLeavesOthers(t *testing.T) {
-	for what, address := range map[string]netip.Addr{"from the same address": home, "from another": netip.MustParseAddr("192.0.2.8")} {
+func TestAuthenticate_FloodOfOneUserLeavesOthers(t *testing.T) {
+	for what, address := range map[string]netip.Addr{"from the same address": clientAddress, "from another": netip.MustParseAddr("192.0.2.8")} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			s := w.replica(nil)
+			w := newFixture(t)
+			s := w.newReplica(nil)
 			release := s.HoldChecks()
 			flood, others := make(chan error, 500), make(chan error, 1)
 			for range 250 {
-				go func() { flood <- s.attempt("alice", right) }()
+				go func() { flood <- s.attempt("alice", rightPassword) }()
 			}
 			synctest.Wait()
-			go func() { others <- s.from(address, "bob", right) }()
+			go func() { others <- s.attemptFrom(address, "bob", rightPassword) }()
 			synctest.Wait()
 			for range 250 {
-				go func() { flood <- s.attempt("alice", right) }()
+				go func() { flood <- s.attempt("alice", rightPassword) }()
 			}
 			synctest.Wait()
 			if n := len(flood); n != 498 {
@@ -235,19 +235,19 @@ func TestAuthenticate_FloodOfOneLeavesOthers(t *testing.T) {
 // A source has a share of the waiting checks, whatever names it sends.
 func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s := w.replica(nil)
+		w := newFixture(t)
+		s := w.newReplica(nil)
 		release := s.HoldChecks()
 		flood, others := make(chan error, 10_000), make(chan error, 1)
 		for n := range 10_000 {
 			from := [16]byte{0: 0x20, 1: 0x01, 14: byte(n >> 8), 15: byte(n)} // of one subscriber
-			go func() { flood <- s.from(netip.AddrFrom16(from), fmt.Sprint("name ", n), "a guess") }()
+			go func() { flood <- s.attemptFrom(netip.AddrFrom16(from), fmt.Sprint("name ", n), "a guess") }()
 		}
 		synctest.Wait()
-		if n, want := 10_000-len(flood), (1+login.WaitingFor)/2; n != want {
+		if n, want := 10_000-len(flood), (1+login.MaxWaitingPerCheck)/2; n != want {
 			t.Errorf("%d checks of one source run or wait, want %d", n, want)
 		}
-		go func() { others <- s.attempt("bob", right) }()
+		go func() { others <- s.attempt("bob", rightPassword) }()
 		synctest.Wait()
 		release()
 		if err := <-others; err != nil {
@@ -260,51 +260,51 @@ func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 }
 
 // Threats row 14: the number of waiting checks is bounded.
-func TestWhoeverComesWhenTooManyWaitIsToldToComeAgain(t *testing.T) {
+func TestAuthenticate_FullQueueIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s := w.replica(nil)
+		w := newFixture(t)
+		s := w.newReplica(nil)
 		release := s.HoldChecks()
-		const fit = 1 + login.WaitingFor // one check runs
+		const fit = 1 + login.MaxWaitingPerCheck // one check runs
 		said := make(chan error, fit)
 		come := func(n int) error { // each from another address, so that none has to make room for another
-			return s.from(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), fmt.Sprint("name ", n), "a guess")
+			return s.attemptFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), fmt.Sprint("name ", n), "a guess")
 		}
 		for n := range fit {
 			go func() { said <- come(n) }()
 		}
 		synctest.Wait()
-		err := s.attempt("alice", right)
+		err := s.attempt("alice", rightPassword)
 		if !errors.Is(err, login.ErrUnavailable) || !errors.Is(err, password.ErrBusy) || errors.Is(err, login.ErrDenied) {
 			t.Errorf("one more: %v", err)
 		}
 		release()
 		for range fit {
-			denied(t, "one who waited", <-said)
+			wantDenied(t, "one who waited", <-said)
 		}
-		if err := s.attempt("alice", right); err != nil {
+		if err := s.attempt("alice", rightPassword); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
 }
 
 // A check that waited in vain is not reported as a wrong password, and does not count as a failure.
-func TestWhoeverWaitsTooLongIsToldToComeAgain(t *testing.T) {
+func TestAuthenticate_TimeoutCountsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		s := w.replica(nil)
+		w := newFixture(t)
+		s := w.newReplica(nil)
 		release := s.HoldChecks()
 		first := make(chan error)
-		go func() { first <- s.attempt("alice", right) }()
+		go func() { first <- s.attempt("alice", rightPassword) }()
 		synctest.Wait()
 		began := time.Now()
 		for n := range 2 * login.NameBurst {
 			go func() {
-				_, _ = s.Authenticate(t.Context(), login.Attempt{Username: fmt.Sprint("name ", n), Password: password.Take("a guess"), Source: home})
+				_, _ = s.Authenticate(t.Context(), login.Attempt{Username: fmt.Sprint("name ", n), Password: password.NewSecret("a guess"), Source: clientAddress})
 			}()
 		}
 		err := s.attempt("alice", "a guess")
-		if !errors.Is(err, login.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != login.LongestWait {
+		if !errors.Is(err, login.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != login.MaxCheckWait {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		synctest.Wait()
@@ -312,40 +312,40 @@ func TestWhoeverWaitsTooLongIsToldToComeAgain(t *testing.T) {
 		if err := <-first; err != nil { // its turn had come
 			t.Errorf("the first: %v", err)
 		}
-		if err := s.attempt("alice", right); err != nil {
+		if err := s.attempt("alice", rightPassword); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
 }
 
-func TestNothingIsSaidOfThePasswordToWhoeverHasGone(t *testing.T) {
-	w := newWorld(t)
+func TestAuthenticate_CanceledRequestIsUnavailable(t *testing.T) {
+	w := newFixture(t)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := w.replica(nil).Authenticate(gone, login.Attempt{Username: "alice", Password: password.Take(right), Source: home})
+	_, err := w.newReplica(nil).Authenticate(gone, login.Attempt{Username: "alice", Password: password.NewSecret(rightPassword), Source: clientAddress})
 	if !errors.Is(err, login.ErrUnavailable) || errors.Is(err, login.ErrDenied) {
 		t.Error(err)
 	}
 }
 
 // A change to a user while their password waits to be checked takes effect.
-func TestWhoeverIsSentAwayWhileTheyWaitIsNotLetIn(t *testing.T) { // [3.7] [row 2]
-	for what, change := range map[string]func(*world){
-		"suspended":        func(w *world) { u := w.alice(); u.Suspended = true; w.directory.SetUser(u) },
-		"deleted":          func(w *world) { w.directory.RemoveUser("alice") },
-		"another password": func(w *world) { u := w.alice(); u.Credential = "another"; w.directory.SetUser(u) },
-		"a namesake":       func(w *world) { u := w.alice(); u.UID = "another"; w.directory.SetUser(u) },
+func TestAuthenticate_UserChangeDuringWaitDenies(t *testing.T) { // [3.7] [row 2]
+	for what, change := range map[string]func(*fixture){
+		"suspended":        func(w *fixture) { u := w.alice(); u.Suspended = true; w.directory.SetUser(u) },
+		"deleted":          func(w *fixture) { w.directory.RemoveUser("alice") },
+		"another password": func(w *fixture) { u := w.alice(); u.Credential = "another"; w.directory.SetUser(u) },
+		"a namesake":       func(w *fixture) { u := w.alice(); u.UID = "another"; w.directory.SetUser(u) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t)
-			s := w.replica(nil)
+			w := newFixture(t)
+			s := w.newReplica(nil)
 			release := s.HoldChecks()
 			said := make(chan error)
-			go func() { said <- s.attempt("alice", right) }()
+			go func() { said <- s.attempt("alice", rightPassword) }()
 			synctest.Wait()
 			change(w)
 			release()
-			denied(t, what, <-said)
+			wantDenied(t, what, <-said)
 		})
 	}
 }

@@ -12,13 +12,13 @@ import (
 
 // User is a user that may log in, in its current state.
 type User struct {
-	Name      string // of the object
-	UID       string
-	Username  string // the name to log in with
-	Holds     bool   // the status marks the user as the holder of the username
-	Since     time.Time
-	Suspended bool
-	Password  password.Stored
+	Name          string // of the object
+	UID           string
+	Username      string // the name to log in with
+	HoldsUsername bool   // the status marks the user as the holder of the username
+	CreatedAt     time.Time
+	Suspended     bool
+	Password      password.Stored
 	// Credential is a fingerprint of the password. If it is empty, there is no password to check,
 	// and the user cannot log in.
 	Credential string
@@ -31,8 +31,8 @@ type Account struct {
 	Default bool
 }
 
-// Usual returns the account of a login that names none, and false if there is no account.
-func Usual(accounts []Account) (Account, bool) {
+// DefaultAccount returns the account of a login that names none, and false if there is no account.
+func DefaultAccount(accounts []Account) (Account, bool) {
 	if i := slices.IndexFunc(accounts, func(a Account) bool { return a.Default }); i >= 0 {
 		return accounts[i], true
 	}
@@ -42,44 +42,44 @@ func Usual(accounts []Account) (Account, bool) {
 	return accounts[0], true
 }
 
-// OpenTokens is a client's policy for open tokens.
-type OpenTokens int
+// OpenTokenPolicy is a client's policy for open tokens.
+type OpenTokenPolicy int
 
 // The policies for open tokens.
 const (
-	OpenExpiring OpenTokens = iota // only those with an end
-	OpenAllowed                    // those without an end too
+	OpenExpiring OpenTokenPolicy = iota // only those with an end
+	OpenAllowed                         // those without an end too
 	OpenForbidden
 )
 
 // Client is a client at which users log in, in its current state.
 type Client struct {
-	Name        string
-	AccountID   int64 // 0: none
-	Holds       bool  // the status marks the client as the holder of the account ID
-	Since       time.Time
-	Suspended   bool
-	Lifetime    time.Duration // of a login token
-	Remembered  time.Duration // of a login token with Terms.Remember
-	Refresh     time.Duration // of a refresh token
-	Idle        time.Duration // of a session token
-	MaxSessions int           // of each user
-	Open        OpenTokens
-	MaxOpen     time.Duration // of an open token; 0: no limit
-	// MaxSession bounds the time from the password to the end of all logins that come of it, except
+	Name               string
+	AccountID          int64 // 0: none
+	HoldsAccountID     bool  // the status marks the client as the holder of the account ID
+	CreatedAt          time.Time
+	Suspended          bool
+	LoginLifetime      time.Duration // of a login token
+	RememberedLifetime time.Duration // of a login token with Terms.Remember
+	RefreshLifetime    time.Duration // of a refresh token
+	IdleTimeout        time.Duration // of a session token
+	MaxSessions        int           // of each user
+	OpenPolicy         OpenTokenPolicy
+	MaxOpenLifetime    time.Duration // of an open token; 0: no limit
+	// MaxSessionLifetime bounds the time from the password to the end of all logins that come of it, except
 	// open tokens; 0: no limit.
-	MaxSession time.Duration
+	MaxSessionLifetime time.Duration
 }
 
 // Directory holds the users that may log in, and the clients at which they may. It is safe for
 // concurrent use. The zero Directory is empty and ready.
 type Directory struct {
-	mu       sync.RWMutex
-	users    map[string]User     // by the name of the object
-	named    map[string][]string // names of users by username, in the order of CompareClaims
-	standIns []string            // names of the users with a password, sorted: decoys for unknown usernames
-	clients  map[string]Client
-	accounts map[int64][]string // names of clients by account ID, in the order of CompareClaims
+	mu               sync.RWMutex
+	users            map[string]User     // by the name of the object
+	namesByUsername  map[string][]string // names of users by username, in the order of CompareClaims
+	decoys           []string            // names of the users with a password, sorted: decoys for unknown usernames
+	clients          map[string]Client
+	namesByAccountID map[int64][]string // names of clients by account ID, in the order of CompareClaims
 }
 
 // SetUser stores the current state of a user.
@@ -88,11 +88,11 @@ func (d *Directory) SetUser(u User) {
 	defer d.mu.Unlock()
 	d.forgetUser(u.Name)
 	if d.users == nil {
-		d.users, d.named = map[string]User{}, map[string][]string{}
+		d.users, d.namesByUsername = map[string]User{}, map[string][]string{}
 	}
 	d.users[u.Name] = u
-	d.named[u.Username] = insert(d.named[u.Username], u.Name, d.userClaim)
-	d.standsIn(u.Name, u.Credential != "")
+	d.namesByUsername[u.Username] = insertClaimant(d.namesByUsername[u.Username], u.Name, d.userClaim)
+	d.setDecoy(u.Name, u.Credential != "")
 }
 
 // RemoveUser forgets a user.
@@ -100,7 +100,7 @@ func (d *Directory) RemoveUser(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.forgetUser(name)
-	d.standsIn(name, false)
+	d.setDecoy(name, false)
 }
 
 // forgetUser removes a user, but not from the decoys.
@@ -110,20 +110,20 @@ func (d *Directory) forgetUser(name string) {
 		return
 	}
 	delete(d.users, name)
-	d.named[u.Username] = without(d.named[u.Username], name)
-	if len(d.named[u.Username]) == 0 {
-		delete(d.named, u.Username)
+	d.namesByUsername[u.Username] = withoutName(d.namesByUsername[u.Username], name)
+	if len(d.namesByUsername[u.Username]) == 0 {
+		delete(d.namesByUsername, u.Username)
 	}
 }
 
-// standsIn adds a user to the decoys, or removes it. The list may hold all users, so it is changed
+// setDecoy adds a user to the decoys, or removes it. The list may hold all users, so it is changed
 // in place, and only if something changes. No caller keeps it after it has released the lock.
-func (d *Directory) standsIn(name string, will bool) {
-	switch i, does := slices.BinarySearch(d.standIns, name); {
+func (d *Directory) setDecoy(name string, will bool) {
+	switch i, does := slices.BinarySearch(d.decoys, name); {
 	case will && !does:
-		d.standIns = slices.Insert(d.standIns, i, name)
+		d.decoys = slices.Insert(d.decoys, i, name)
 	case does && !will:
-		d.standIns = slices.Delete(d.standIns, i, i+1)
+		d.decoys = slices.Delete(d.decoys, i, i+1)
 	}
 }
 
@@ -133,11 +133,11 @@ func (d *Directory) SetClient(c Client) {
 	defer d.mu.Unlock()
 	d.removeClient(c.Name)
 	if d.clients == nil {
-		d.clients, d.accounts = map[string]Client{}, map[int64][]string{}
+		d.clients, d.namesByAccountID = map[string]Client{}, map[int64][]string{}
 	}
 	d.clients[c.Name] = c
 	if c.AccountID != 0 {
-		d.accounts[c.AccountID] = insert(d.accounts[c.AccountID], c.Name, d.clientClaim)
+		d.namesByAccountID[c.AccountID] = insertClaimant(d.namesByAccountID[c.AccountID], c.Name, d.clientClaim)
 	}
 }
 
@@ -154,27 +154,27 @@ func (d *Directory) removeClient(name string) {
 		return
 	}
 	delete(d.clients, name)
-	d.accounts[c.AccountID] = without(d.accounts[c.AccountID], name)
-	if len(d.accounts[c.AccountID]) == 0 {
-		delete(d.accounts, c.AccountID)
+	d.namesByAccountID[c.AccountID] = withoutName(d.namesByAccountID[c.AccountID], name)
+	if len(d.namesByAccountID[c.AccountID]) == 0 {
+		delete(d.namesByAccountID, c.AccountID)
 	}
 }
 
 func (d *Directory) userClaim(name string) Claim {
-	return Claim{Name: name, Since: d.users[name].Since, Held: d.users[name].Holds}
+	return Claim{Name: name, CreatedAt: d.users[name].CreatedAt, IsHeld: d.users[name].HoldsUsername}
 }
 
 func (d *Directory) clientClaim(name string) Claim {
-	return Claim{Name: name, Since: d.clients[name].Since, Held: d.clients[name].Holds}
+	return Claim{Name: name, CreatedAt: d.clients[name].CreatedAt, IsHeld: d.clients[name].HoldsAccountID}
 }
 
-// insert adds a name to the names that claim the same value.
-func insert(names []string, name string, claim func(string) Claim) []string {
+// insertClaimant adds a name to the names that claim the same value.
+func insertClaimant(names []string, name string, claim func(string) Claim) []string {
 	i, _ := slices.BinarySearchFunc(names, name, func(a, b string) int { return CompareClaims(claim(a), claim(b)) })
 	return slices.Insert(slices.Clone(names), i, name)
 }
 
-func without(names []string, name string) []string {
+func withoutName(names []string, name string) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
 }
 
@@ -183,12 +183,12 @@ func without(names []string, name string) []string {
 func (d *Directory) ByUsername(username string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	names := d.named[username]
+	names := d.namesByUsername[username]
 	if len(names) == 0 {
 		return User{}, false
 	}
 	u := d.users[names[0]]
-	if !has(names, u.Name, u.Holds) {
+	if !holdsClaim(names, u.Name, u.HoldsUsername) {
 		return User{}, false
 	}
 	return u, true
@@ -200,17 +200,17 @@ func (d *Directory) User(name string) (User, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	u, ok := d.users[name]
-	if !has(d.named[u.Username], name, u.Holds) {
+	if !holdsClaim(d.namesByUsername[u.Username], name, u.HoldsUsername) {
 		u.Username = ""
 	}
 	return u, ok
 }
 
-// UsersOf returns the names of the users that claim a username.
-func (d *Directory) UsersOf(username string) []string {
+// UsersByUsername returns the names of the users that claim a username.
+func (d *Directory) UsersByUsername(username string) []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.named[username]
+	return d.namesByUsername[username]
 }
 
 // Client returns a client by its name. If the client does not hold its account ID, the result has
@@ -219,7 +219,7 @@ func (d *Directory) Client(name string) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	c, ok := d.clients[name]
-	if !has(d.accounts[c.AccountID], name, c.Holds) {
+	if !holdsClaim(d.namesByAccountID[c.AccountID], name, c.HoldsAccountID) {
 		c.AccountID = 0
 	}
 	return c, ok
@@ -229,32 +229,32 @@ func (d *Directory) Client(name string) (Client, bool) {
 func (d *Directory) ByAccountID(id int64) (Client, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	names := d.accounts[id]
+	names := d.namesByAccountID[id]
 	if len(names) == 0 {
 		return Client{}, false
 	}
 	c := d.clients[names[0]]
-	if !has(names, c.Name, c.Holds) {
+	if !holdsClaim(names, c.Name, c.HoldsAccountID) {
 		return Client{}, false
 	}
 	return c, true
 }
 
-// ClientsOf returns the names of the clients that claim an account ID.
-func (d *Directory) ClientsOf(id int64) []string {
+// ClientsByAccountID returns the names of the clients that claim an account ID.
+func (d *Directory) ClientsByAccountID(id int64) []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.accounts[id]
+	return d.namesByAccountID[id]
 }
 
-// standIn returns the decoy to check in place of the password of an unknown user. Unknown names
+// decoyFor returns the decoy to check in place of the password of an unknown user. Unknown names
 // then take as long as known names. A name always has the same decoy, on every replica.
-func (d *Directory) standIn(username string) password.Stored {
+func (d *Directory) decoyFor(username string) password.Stored {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if len(d.standIns) == 0 {
+	if len(d.decoys) == 0 {
 		return password.Stored{}
 	}
 	name := sha256.Sum256([]byte(username))
-	return d.users[d.standIns[binary.BigEndian.Uint64(name[:])%uint64(len(d.standIns))]].Password
+	return d.users[d.decoys[binary.BigEndian.Uint64(name[:])%uint64(len(d.decoys))]].Password
 }

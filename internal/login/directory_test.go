@@ -12,13 +12,13 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-func TestWhoIsFoundByAUsername(t *testing.T) {
+func TestDirectory_ByUsernameFindsHolder(t *testing.T) {
 	user := func(name, username string, age time.Duration) login.User {
-		return login.User{Name: name, Username: username, Since: noon.Add(-age), UID: name}
+		return login.User{Name: name, Username: username, CreatedAt: noon.Add(-age), UID: name}
 	}
 	holder := func(name, username string, age time.Duration) login.User {
 		u := user(name, username, age)
-		u.Holds = true
+		u.HoldsUsername = true
 		return u
 	}
 	for what, x := range map[string]struct {
@@ -74,13 +74,13 @@ func TestWhoIsFoundByAUsername(t *testing.T) {
 	}
 }
 
-// naive is a Directory that looks at everything.
-type naive struct {
+// naiveDirectory is a Directory that looks at everything.
+type naiveDirectory struct {
 	users   map[string]login.User
 	clients map[string]login.Client
 }
 
-func (n naive) byUsername(username string) (login.User, bool) {
+func (n naiveDirectory) byUsername(username string) (login.User, bool) {
 	var found []login.User
 	for _, u := range n.users {
 		if u.Username == username {
@@ -88,15 +88,15 @@ func (n naive) byUsername(username string) (login.User, bool) {
 		}
 	}
 	slices.SortFunc(found, func(a, b login.User) int {
-		return login.CompareClaims(login.Claim{Name: a.Name, Since: a.Since, Held: a.Holds}, login.Claim{Name: b.Name, Since: b.Since, Held: b.Holds})
+		return login.CompareClaims(login.Claim{Name: a.Name, CreatedAt: a.CreatedAt, IsHeld: a.HoldsUsername}, login.Claim{Name: b.Name, CreatedAt: b.CreatedAt, IsHeld: b.HoldsUsername})
 	})
-	if len(found) == 0 || len(found) > 1 && !found[0].Holds {
+	if len(found) == 0 || len(found) > 1 && !found[0].HoldsUsername {
 		return login.User{}, false
 	}
 	return found[0], true
 }
 
-func (n naive) byAccountID(id int64) (login.Client, bool) {
+func (n naiveDirectory) byAccountID(id int64) (login.Client, bool) {
 	var found []login.Client
 	for _, c := range n.clients {
 		if id != 0 && c.AccountID == id {
@@ -104,18 +104,18 @@ func (n naive) byAccountID(id int64) (login.Client, bool) {
 		}
 	}
 	slices.SortFunc(found, func(a, b login.Client) int {
-		return login.CompareClaims(login.Claim{Name: a.Name, Since: a.Since, Held: a.Holds}, login.Claim{Name: b.Name, Since: b.Since, Held: b.Holds})
+		return login.CompareClaims(login.Claim{Name: a.Name, CreatedAt: a.CreatedAt, IsHeld: a.HoldsAccountID}, login.Claim{Name: b.Name, CreatedAt: b.CreatedAt, IsHeld: b.HoldsAccountID})
 	})
-	if len(found) == 0 || len(found) > 1 && !found[0].Holds {
+	if len(found) == 0 || len(found) > 1 && !found[0].HoldsAccountID {
 		return login.Client{}, false
 	}
 	return found[0], true
 }
 
-func TestClaims_FirstHolderComesFirst(t *testing.T) {
+func TestCompareClaims_FirstHolderComesFirst(t *testing.T) {
 	old, young := noon.Add(-time.Hour), noon
 	claims := []login.Claim{
-		{Name: "d", Since: young}, {Name: "c", Since: old}, {Name: "b", Since: old}, {Name: "z", Since: young, Held: true}, {Name: "y", Since: old, Held: true},
+		{Name: "d", CreatedAt: young}, {Name: "c", CreatedAt: old}, {Name: "b", CreatedAt: old}, {Name: "z", CreatedAt: young, IsHeld: true}, {Name: "y", CreatedAt: old, IsHeld: true},
 	}
 	slices.SortFunc(claims, login.CompareClaims)
 	var order string
@@ -128,18 +128,18 @@ func TestClaims_FirstHolderComesFirst(t *testing.T) {
 }
 
 // For every order of events, the result is the same as that of a full scan.
-func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
+func TestDirectory_MatchesNaiveImplementation(t *testing.T) {
 	for seed := range uint64(15) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		name := func() string { return fmt.Sprint("n", r.IntN(6)) }
 		var d login.Directory
-		n := naive{map[string]login.User{}, map[string]login.Client{}}
+		n := naiveDirectory{map[string]login.User{}, map[string]login.Client{}}
 		for step := range 200 {
 			name := name()
 			since := noon.Add(time.Duration(r.IntN(3)) * time.Second)
 			switch r.IntN(6) {
 			case 0, 1:
-				u := login.User{Name: name, Username: fmt.Sprint("n", r.IntN(4)), Since: since, UID: fmt.Sprint(step), Suspended: r.IntN(2) == 0, Holds: r.IntN(2) == 0}
+				u := login.User{Name: name, Username: fmt.Sprint("n", r.IntN(4)), CreatedAt: since, UID: fmt.Sprint(step), Suspended: r.IntN(2) == 0, HoldsUsername: r.IntN(2) == 0}
 				if r.IntN(2) == 0 {
 					u.Credential = "f"
 				}
@@ -149,26 +149,26 @@ func TestTheDirectoryFindsWhatANaiveOneFinds(t *testing.T) {
 				delete(n.users, name)
 				d.RemoveUser(name)
 			case 3, 4:
-				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), Since: since, MaxSessions: step, Holds: r.IntN(2) == 0}
+				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), CreatedAt: since, MaxSessions: step, HoldsAccountID: r.IntN(2) == 0}
 				n.clients[name] = c
 				d.SetClient(c)
 			case 5:
 				delete(n.clients, name)
 				d.RemoveClient(name)
 			}
-			if got, want := asked(&d), n.asked(); !reflect.DeepEqual(got, want) {
+			if got, want := allAnswersOf(&d), n.allAnswers(); !reflect.DeepEqual(got, want) {
 				t.Fatalf("seed %d, step %d: %v, want %v", seed, step, got, want)
 			}
 		}
 	}
 }
 
-// asked returns all answers of a Directory.
-func asked(d *login.Directory) map[string]any {
-	return answers(d.User, d.Client, d.ByUsername, d.ByAccountID, d.StandIns())
+// allAnswersOf returns all answers of a Directory.
+func allAnswersOf(d *login.Directory) map[string]any {
+	return directoryAnswers(d.User, d.Client, d.ByUsername, d.ByAccountID, d.Decoys())
 }
 
-func (n naive) asked() map[string]any {
+func (n naiveDirectory) allAnswers() map[string]any {
 	var standIns []string
 	for _, name := range slices.Sorted(maps.Keys(n.users)) {
 		if n.users[name].Credential != "" {
@@ -189,10 +189,10 @@ func (n naive) asked() map[string]any {
 		}
 		return c, ok
 	}
-	return answers(user, client, n.byUsername, n.byAccountID, standIns)
+	return directoryAnswers(user, client, n.byUsername, n.byAccountID, standIns)
 }
 
-func answers(
+func directoryAnswers(
 	user func(string) (login.User, bool), client func(string) (login.Client, bool),
 	byUsername func(string) (login.User, bool), byAccountID func(int64) (login.Client, bool), standIns []string,
 ) map[string]any {

@@ -13,7 +13,7 @@ import (
 // End ends the credential of a digest, and its refresh token with it. It returns ErrDenied if there
 // is none.
 func (s *Service) End(ctx context.Context, d token.Digest) error {
-	ctx, cancel := patiently(ctx)
+	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
 	r, err := s.Records.Get(ctx, d.RecordName())
 	// The cache of this replica may be behind.
@@ -24,12 +24,12 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 		return ErrDenied
 	}
 	if err != nil {
-		return unavailable(err)
+		return unavailableError(err)
 	}
 	var family []record.Record
 	if r.Refresh != nil { // what a crash left is in the cache by now; a refresh under way withdraws
-		if family, err = s.Records.Family(ctx, r.Refresh.Family, false); err != nil {
-			return unavailable(err)
+		if family, err = s.Records.ListByFamily(ctx, r.Refresh.Family, false); err != nil {
+			return unavailableError(err)
 		}
 	}
 	others := slices.DeleteFunc(family, func(other record.Record) bool { return other.Digest == r.Digest })
@@ -49,15 +49,15 @@ func (s *Service) End(ctx context.Context, d token.Digest) error {
 	}
 }
 
-// relatives returns the records of the session of a login: its own, and those that a crashed
+// sessionRecords returns the records of the session of a login: its own, and those that a crashed
 // refresh left.
-func (s *Service) relatives(ctx context.Context, r record.Record) ([]record.Record, error) {
+func (s *Service) sessionRecords(ctx context.Context, r record.Record) ([]record.Record, error) {
 	if r.Refresh == nil {
 		return nil, nil
 	}
-	rs, err := s.Records.Family(ctx, r.Refresh.Family, true)
+	rs, err := s.Records.ListByFamily(ctx, r.Refresh.Family, true)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailableError(err)
 	}
 	return rs, nil
 }
@@ -74,16 +74,16 @@ func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, clien
 	if presented.Kind() != token.Refresh {
 		return ErrDenied
 	}
-	ctx, cancel := patiently(ctx)
+	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
 	family := presented.Family().Digest()
-	rs, err := s.Records.Family(ctx, family, false)
+	rs, err := s.Records.ListByFamily(ctx, family, false)
 	if err != nil {
-		return unavailable(err)
+		return unavailableError(err)
 	}
 	// A record that replaced it meanwhile is found below.
-	if found, _ := judge(s.Now(), presented.Digest(), rs); found != good {
-		if rs, err = s.family(ctx, family, source, len(rs) > 0); err != nil {
+	if found, _ := evaluateRefresh(s.Now(), presented.Digest(), rs); found != refreshCurrent {
+		if rs, err = s.readFamily(ctx, family, source, len(rs) > 0); err != nil {
 			return err
 		}
 	}
@@ -96,37 +96,37 @@ func (s *Service) EndRefreshOf(ctx context.Context, presented token.Token, clien
 // endFamily ends a session, with the records that replace its records meanwhile. It reads them from
 // the API server.
 func (s *Service) endFamily(ctx context.Context, rs []record.Record) error {
-	for range mostEnds {
+	for range maxEndAttempts {
 		for _, r := range rs {
 			if err := s.retire(ctx, r); err != nil {
 				return err
 			}
 		}
 		var err error
-		if rs, err = s.relatives(ctx, rs[0]); err != nil {
+		if rs, err = s.sessionRecords(ctx, rs[0]); err != nil {
 			return err
 		}
 		if len(rs) == 0 {
 			return nil
 		}
 	}
-	return unavailable(errors.New("the session is refreshed faster than it can be ended"))
+	return unavailableError(errors.New("the session is refreshed faster than it can be ended"))
 }
 
-// mostEnds is how many times endFamily ends the records of a session. Each of them may have been
+// maxEndAttempts is how many times endFamily ends the records of a session. Each of them may have been
 // refreshed meanwhile.
-const mostEnds = 5
+const maxEndAttempts = 5
 
 func (s *Service) retire(ctx context.Context, r record.Record) error {
 	if err := s.Records.RetireAnyway(ctx, r); err != nil {
-		return unavailable(err)
+		return unavailableError(err)
 	}
-	s.forget(r)
+	s.rejectLocally(r)
 	return nil
 }
 
-// forget rejects a deleted credential on this replica, before a watch reports the deletion.
-func (s *Service) forget(r record.Record) {
-	s.fresh.remove(r)
-	s.Ended(r.Digest)
+// rejectLocally rejects a deleted credential on this replica, before a watch reports the deletion.
+func (s *Service) rejectLocally(r record.Record) {
+	s.unlisted.remove(r)
+	s.OnEnded(r.Digest)
 }

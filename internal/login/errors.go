@@ -45,5 +45,5 @@ type Forbidden struct{ Message string }
 
 func (f *Forbidden) Error() string { return f.Message }
 
-// unavailable wraps an error of the API server in ErrUnavailable.
-func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
+// unavailableError wraps an error of the API server in ErrUnavailable.
+func unavailableError(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }

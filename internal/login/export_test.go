@@ -1,60 +1,62 @@
 package login
 
-import "slices"
+import (
+	"slices"
+)
 
-// Judge exports the rule for refresh tokens.
-var Judge = judge
+// EvaluateRefresh exports the rule for refresh tokens.
+var EvaluateRefresh = evaluateRefresh
 
-// Finding is the result of Judge.
-type Finding = finding
+// RefreshState is the result of Judge.
+type RefreshState = refreshState
 
 const (
-	Nothing  = nothing
-	Good     = good
-	Retried  = retried
-	Replayed = replayed
-	Early    = early
+	RefreshUnknown  = refreshUnknown
+	RefreshCurrent  = refreshCurrent
+	RefreshRetried  = refreshRetried
+	RefreshReplayed = refreshReplayed
+	RefreshEarly    = refreshEarly
 )
 
 // Limits.
 const (
-	NameBurst, NameEvery       = nameBurst, nameEvery
-	AddressBurst, AddressEvery = addressBurst, addressEvery
-	WaitingFor, LongestWait    = waitingFor, longestWait
-	SureReads                  = sureReads
-	ReadBurst, ReadEvery       = readBurst, readEvery
-	SuccessBurst, SuccessEvery = successBurst, successEvery
-	ExchangeBurst              = exchangeBurst
-	SessionBurst, SessionEvery = sessionBurst, sessionEvery
-	NotSeen                    = notSeen
-	RushHour                   = rushHour
+	NameBurst, NameEvery             = nameBurst, nameEvery
+	AddressBurst, AddressEvery       = addressBurst, addressEvery
+	MaxWaitingPerCheck, MaxCheckWait = maxWaitingPerCheck, maxCheckWait
+	LiveReadsPerSecond               = liveReadsPerSecond
+	SourceReadBurst, SourceReadEvery = sourceReadBurst, sourceReadEvery
+	SuccessBurst, SuccessEvery       = successBurst, successEvery
+	ExchangeBurst                    = exchangeBurst
+	SessionBurst, SessionEvery       = sessionBurst, sessionEvery
+	MaxCacheDelay                    = maxCacheDelay
+	BurstWindow                      = burstWindow
 )
 
 // HoldChecks blocks all password checks until release is called.
 func (s *Service) HoldChecks() (release func()) {
-	for range cap(s.uncounted) {
-		s.uncounted <- struct{}{}
+	for range cap(s.uncountedChecks) {
+		s.uncountedChecks <- struct{}{}
 	}
 	return func() {
-		for range cap(s.uncounted) {
-			<-s.uncounted
+		for range cap(s.uncountedChecks) {
+			<-s.uncountedChecks
 		}
 	}
 }
 
-// Unseen returns how many stored logins this replica's cache does not show yet.
-func (s *Service) Unseen() (n int) {
-	s.fresh.mu.Lock()
-	defer s.fresh.mu.Unlock()
-	for _, rs := range s.fresh.of {
+// Unlisted returns how many stored logins this replica's cache does not show yet.
+func (s *Service) Unlisted() (n int) {
+	s.unlisted.mu.Lock()
+	defer s.unlisted.mu.Unlock()
+	for _, rs := range s.unlisted.byUser {
 		n += len(rs)
 	}
 	return n
 }
 
-// StandIns returns the names of the users whose passwords are decoys for unknown names.
-func (d *Directory) StandIns() []string {
+// Decoys returns the names of the users whose passwords are decoys for unknown names.
+func (d *Directory) Decoys() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return slices.Clone(d.standIns)
+	return slices.Clone(d.decoys)
 }

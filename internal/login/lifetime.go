@@ -18,28 +18,28 @@ type bounds struct {
 	refresh       time.Time // the end of the refresh token
 }
 
-// inherited returns the bounds for the login that replaces r at a client: those that r has. If r
+// inheritedBounds returns the bounds for the login that replaces r at a client: those that r has. If r
 // was written before records held bounds, they are those that it would have had. A policy that was
 // lowered since applies at once; one that was raised does not apply.
-func inherited(r record.Record, c Client) bounds {
+func inheritedBounds(r record.Record, c Client) bounds {
 	b := bounds{authenticated: r.Authenticated(), session: r.SessionEndsAt}
-	return b.under(c)
+	return b.cutToPolicy(c)
 }
 
-// under returns the bounds, cut to the policy of a client.
-func (b bounds) under(c Client) bounds {
-	if c.MaxSession > 0 {
-		b.session = earliest(b.session, b.authenticated.Add(c.MaxSession))
+// cutToPolicy returns the bounds, cut to the policy of a client.
+func (b bounds) cutToPolicy(c Client) bounds {
+	if c.MaxSessionLifetime > 0 {
+		b.session = earliestEnd(b.session, b.authenticated.Add(c.MaxSessionLifetime))
 	}
 	return b
 }
 
-// within returns the bounds, cut to what is left of a login. Its replacement at another client
+// cutToLogin returns the bounds, cut to what is left of a login. Its replacement at another client
 // lives no longer.
-func (b bounds) within(r record.Record) bounds {
+func (b bounds) cutToLogin(r record.Record) bounds {
 	b.login = r.ExpiresAt
 	if r.Refresh == nil {
-		b.session = earliest(b.session, r.ExpiresAt)
+		b.session = earliestEnd(b.session, r.ExpiresAt)
 		return b
 	}
 	b.refresh = r.Refresh.ExpiresAt
@@ -47,15 +47,15 @@ func (b bounds) within(r record.Record) bounds {
 	if b.refresh.After(last) {
 		last = b.refresh
 	}
-	b.session = earliest(b.session, last)
+	b.session = earliestEnd(b.session, last)
 	return b
 }
 
-// over reports whether the session has ended.
-func (b bounds) over(now time.Time) bool { return !b.session.IsZero() && !now.Before(b.session) }
+// isOver reports whether the session has ended.
+func (b bounds) isOver(now time.Time) bool { return !b.session.IsZero() && !now.Before(b.session) }
 
-// earliest returns the first of several ends. A zero time is no end.
-func earliest(ends ...time.Time) (first time.Time) {
+// earliestEnd returns the first of several ends. A zero time is no end.
+func earliestEnd(ends ...time.Time) (first time.Time) {
 	for _, end := range ends {
 		if first.IsZero() || !end.IsZero() && end.Before(first) {
 			first = end
@@ -64,15 +64,15 @@ func earliest(ends ...time.Time) (first time.Time) {
 	return first
 }
 
-// allows returns an error if a client does not let a user log in on these terms.
-func (c Client) allows(t Terms) error {
+// checkTerms returns an error if a client does not let a user log in on these terms.
+func (c Client) checkTerms(t Terms) error {
 	switch {
-	case t.Kind == token.Open && c.Open == OpenForbidden:
+	case t.Kind == token.Open && c.OpenPolicy == OpenForbidden:
 		return &Forbidden{"this client gives no open tokens; ask for a session token"}
-	case t.Kind == token.Open && t.Lifetime <= 0 && c.Open != OpenAllowed:
+	case t.Kind == token.Open && t.Lifetime <= 0 && c.OpenPolicy != OpenAllowed:
 		return &Forbidden{"this client gives no open tokens without an end; ask for one with a time-to-live of more than 0 minutes"}
-	case t.Kind == token.Open && c.MaxOpen > 0 && (t.Lifetime <= 0 || t.Lifetime > c.MaxOpen):
-		return &Forbidden{fmt.Sprintf("the longest time-to-live of an open token of this client is %d minutes, by its logins.maxOpenLifetime; ask for one that is not longer", int64(c.MaxOpen/time.Minute))}
+	case t.Kind == token.Open && c.MaxOpenLifetime > 0 && (t.Lifetime <= 0 || t.Lifetime > c.MaxOpenLifetime):
+		return &Forbidden{fmt.Sprintf("the longest time-to-live of an open token of this client is %d minutes, by its logins.maxOpenLifetime; ask for one that is not longer", int64(c.MaxOpenLifetime/time.Minute))}
 	case t.Kind == token.Session && !t.Source.IsValid():
 		return &Forbidden{"where this request comes from is not known, and a session token is good from there alone"}
 	default:

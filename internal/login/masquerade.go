@@ -16,19 +16,19 @@ import (
 // If the response is lost, the login may be lost too. Nothing then tells a retry from a user who
 // logged out.
 func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
-	ctx, cancel := patiently(ctx)
+	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
 	r, err := s.Records.Find(ctx, d)
 	if errors.Is(err, record.ErrGone) {
 		return Opened{}, ErrDenied
 	}
 	if err != nil {
-		return Opened{}, unavailable(err)
+		return Opened{}, unavailableError(err)
 	}
 	if r.Kind != token.Login {
 		return Opened{}, &Forbidden{"only a login can change its account"}
 	}
-	u, at, err := s.still(r)
+	u, at, err := s.stillAllowed(r)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -42,18 +42,18 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if c.Name == r.Client { // an exchange at the same client would renew the login, again and again
 		return Opened{}, &Invalid{"account_id", "is that of the account at which this login is already; name another one, or refresh the login"}
 	}
-	b := inherited(r, at).under(c).within(r)
-	if b.over(s.Now()) {
+	b := inheritedBounds(r, at).cutToPolicy(c).cutToLogin(r)
+	if b.isOver(s.Now()) {
 		return Opened{}, ErrDenied
 	}
-	if err := s.exchangeOf(u); err != nil {
+	if err := s.countExchange(u); err != nil {
 		return Opened{}, err
 	}
-	family, err := s.relatives(ctx, r)
+	family, err := s.sessionRecords(ctx, r)
 	if err != nil {
 		return Opened{}, err
 	}
-	o, err := s.draw(u, c, Terms{Kind: token.Login}, b)
+	o, err := s.mint(u, c, Terms{Kind: token.Login}, b)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -62,28 +62,28 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 			return Opened{}, err
 		}
 	}
-	return s.changeOver(ctx, o, r, family)
+	return s.replaceAtClient(ctx, o, r, family)
 }
 
-// exchangeOf counts an exchange of a login by a user: each one makes the API server write a record
+// countExchange counts an exchange of a login by a user: each one makes the API server write a record
 // and delete one. It returns *Limited if the user exchanges logins too often.
-func (s *Service) exchangeOf(u User) error {
+func (s *Service) countExchange(u User) error {
 	now := s.Now()
-	if after, ok := s.exchanges.Allowed(now, u.Name); !ok {
+	if after, ok := s.exchangesByUser.Allowed(now, u.Name); !ok {
 		return &Limited{after}
 	}
-	s.exchanges.Spend(now, u.Name)
+	s.exchangesByUser.Spend(now, u.Name)
 	return nil
 }
 
-// changeOver stores a login in place of one at another client.
-func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record, family []record.Record) (Opened, error) {
-	o, err := s.add(ctx, o, before)
+// replaceAtClient stores a login in place of one at another client.
+func (s *Service) replaceAtClient(ctx context.Context, o Opened, before record.Record, family []record.Record) (Opened, error) {
+	o, err := s.addSuccessor(ctx, o, before)
 	if err != nil {
 		return Opened{}, err
 	}
 	if err := s.replace(ctx, o, before, family); err != nil {
-		again, cancel := patiently(ctx) // the deadline of the request may have passed
+		again, cancel := withStoreTimeout(ctx) // the deadline of the request may have passed
 		defer cancel()
 		_ = s.retire(again, o.Record) //nolint:errcheck // no client has it
 		if errors.Is(err, errOvertaken) {
@@ -91,8 +91,8 @@ func (s *Service) changeOver(ctx context.Context, o Opened, before record.Record
 		}
 		return Opened{}, err
 	}
-	s.turns.LockKey(o.User.Name)
-	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // a hashed key mutex never fails
-	s.trim(ctx, o)
+	s.userLocks.LockKey(o.User.Name)
+	defer s.userLocks.UnlockKey(o.User.Name) //nolint:errcheck // a hashed key mutex never fails
+	s.enforceSessionLimit(ctx, o)
 	return o, nil
 }

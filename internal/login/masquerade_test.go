@@ -13,12 +13,12 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-func TestALoginIsExchangedForOneAtAnotherAccount(t *testing.T) {
+func TestMasquerade_ReplacesLogin(t *testing.T) {
 	for account, name := range map[int64]string{1002: "globex"} {
-		w := newWorld(t)
-		s := w.replica(nil)
-		first, other := s.pair(), s.pair()
-		w.clock.step(time.Minute)
+		w := newFixture(t)
+		s := w.newReplica(nil)
+		first, other := s.openRefreshable(), s.openRefreshable()
+		w.clock.advance(time.Minute)
 		got, err := s.Masquerade(t.Context(), first.Token.Digest(), account)
 		if err != nil {
 			t.Fatal(err)
@@ -35,29 +35,29 @@ func TestALoginIsExchangedForOneAtAnotherAccount(t *testing.T) {
 		if !reflect.DeepEqual(got.Record.Refresh, want) || want.Family == first.Record.Refresh.Family {
 			t.Errorf("%+v, want %+v", got.Record.Refresh, want)
 		}
-		if w.holds(first) || !w.ended[first.Token.Digest()] || !w.holds(got) || !w.holds(other) || len(w.all()) != 2 {
-			t.Errorf("the one before is good: %t; %d records", w.holds(first), len(w.all()))
+		if w.isValid(first) || !w.endedDigests[first.Token.Digest()] || !w.isValid(got) || !w.isValid(other) || len(w.allRecords()) != 2 {
+			t.Errorf("the one before is good: %t; %d records", w.isValid(first), len(w.allRecords()))
 		}
 		_, err = s.refresh(first)
-		denied(t, "the refresh token before", err)
+		wantDenied(t, "the refresh token before", err)
 		_, err = s.Masquerade(t.Context(), first.Token.Digest(), account)
-		denied(t, "once more", err)
-		secretsOf(t, got, got.Record)
-		s.good(got)
-		s.good(other)
+		wantDenied(t, "once more", err)
+		checkNoSecrets(t, got, got.Record)
+		s.mustRefresh(got)
+		s.mustRefresh(other)
 	}
 }
 
-func TestALoginThatCannotBeRefreshedStaysSo(t *testing.T) {
-	w := newWorld(t)
-	s := w.replica(nil)
+func TestMasquerade_AddsNoRefreshToken(t *testing.T) {
+	w := newFixture(t)
+	s := w.newReplica(nil)
 	got, err := s.Masquerade(t.Context(), s.open("acme", login.Terms{Kind: token.Login}).Token.Digest(), 1002)
-	if err != nil || got.Refresh.Kind() != 0 || got.Record.Refresh != nil || !w.holds(got) {
+	if err != nil || got.Refresh.Kind() != 0 || got.Record.Refresh != nil || !w.isValid(got) {
 		t.Errorf("%v, %+v", err, got.Record)
 	}
 }
 
-func TestWhoMayNotChangeTheAccountStaysAsTheyAre(t *testing.T) {
+func TestMasquerade_RejectionLeavesLogin(t *testing.T) {
 	forbidden := func(err error) bool { _, ok := errors.AsType[*login.Forbidden](err); return ok }
 	invalid := func(err error) bool {
 		i, ok := errors.AsType[*login.Invalid](err)
@@ -73,44 +73,44 @@ func TestWhoMayNotChangeTheAccountStaysAsTheyAre(t *testing.T) {
 		"to an account of others":            {login.Terms{Kind: token.Login, Refreshable: true}, 1003, 0, invalid},
 		"to an account of nobody":            {login.Terms{Kind: token.Login, Refreshable: true}, 9999, 0, invalid},
 		"to none":                            {login.Terms{Kind: token.Login, Refreshable: true}, 0, 0, invalid},
-		"with a session token":               {login.Terms{Kind: token.Session, Source: home}, 1002, 0, forbidden},
+		"with a session token":               {login.Terms{Kind: token.Session, Source: clientAddress}, 1002, 0, forbidden},
 		"with an open token":                 {login.Terms{Kind: token.Open, Lifetime: time.Hour}, 1002, 0, forbidden},
 		"at its end":                         {login.Terms{Kind: token.Login}, 1002, time.Hour, isDenied},
 		"at its end, if it can be refreshed": {login.Terms{Kind: token.Login, Refreshable: true}, 1002, time.Hour, isDenied},
 	} {
-		w := newWorld(t)
-		s := w.replica(nil)
+		w := newFixture(t)
+		s := w.newReplica(nil)
 		o := s.open("acme", x.terms)
-		w.clock.step(x.after)
+		w.clock.advance(x.after)
 		got, err := s.Masquerade(t.Context(), o.Token.Digest(), x.account)
-		if !x.want(err) || got.Token.Kind() != 0 || len(w.all()) != 1 || !w.holds(o) {
-			t.Errorf("%s: %v, and %d records", what, err, len(w.all()))
+		if !x.want(err) || got.Token.Kind() != 0 || len(w.allRecords()) != 1 || !w.isValid(o) {
+			t.Errorf("%s: %v, and %d records", what, err, len(w.allRecords()))
 		}
 	}
-	w := newWorld(t)
-	_, err := w.replica(nil).Masquerade(t.Context(), token.Digest{1}, 1002)
-	denied(t, "with none", err)
+	w := newFixture(t)
+	_, err := w.newReplica(nil).Masquerade(t.Context(), token.Digest{1}, 1002)
+	wantDenied(t, "with none", err)
 }
 
-func TestEntropyThatEndsChangesNothing(t *testing.T) {
-	for what, do := range map[string]func(*one, login.Opened) (login.Opened, error){
-		"a refresh": func(s *one, o login.Opened) (login.Opened, error) { return s.refresh(o) },
-		"a change of the account": func(s *one, o login.Opened) (login.Opened, error) {
+func TestExchange_FailedEntropyChangesNothing(t *testing.T) {
+	for what, do := range map[string]func(*testReplica, login.Opened) (login.Opened, error){
+		"a refresh": func(s *testReplica, o login.Opened) (login.Opened, error) { return s.refresh(o) },
+		"a change of the account": func(s *testReplica, o login.Opened) (login.Opened, error) {
 			return s.Masquerade(t.Context(), o.Token.Digest(), 1002)
 		},
 	} {
 		need := map[string]int{"a refresh": 32 + 16, "a change of the account": 32 + 16 + 16}[what]
 		for n := range need {
-			w := newWorld(t)
-			s := w.replica(nil)
-			o := s.pair()
+			w := newFixture(t)
+			s := w.newReplica(nil)
+			o := s.openRefreshable()
 			s.Entropy = bytes.NewReader(make([]byte, n))
 			got, err := do(s, o)
-			if !errors.Is(err, login.ErrUnavailable) || got.Token.Reveal() != "" || len(w.all()) != 1 || !w.holds(o) {
-				t.Errorf("%s with %d bytes: %v, and %d records", what, n, err, len(w.all()))
+			if !errors.Is(err, login.ErrUnavailable) || got.Token.Reveal() != "" || len(w.allRecords()) != 1 || !w.isValid(o) {
+				t.Errorf("%s with %d bytes: %v, and %d records", what, n, err, len(w.allRecords()))
 			}
 			s.Entropy = rand.Reader
-			s.good(o)
+			s.mustRefresh(o)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// OwnerKind is the owner kind in the records of logins.
-const OwnerKind = "User"
+// OwnerKindUser is the owner kind in the records of logins.
+const OwnerKindUser = "User"
 
 // Terms are the conditions on which a login is opened.
 type Terms struct {
@@ -51,14 +51,14 @@ func (o Opened) GUID() string {
 // Open opens a login of a user at a client. It returns *Forbidden if the client does not allow
 // these terms.
 func (s *Service) Open(ctx context.Context, u User, c Client, t Terms) (Opened, error) {
-	if err := c.allows(t); err != nil {
+	if err := c.checkTerms(t); err != nil {
 		return Opened{}, err
 	}
 	b := bounds{authenticated: s.Now().Truncate(time.Second)}
 	if t.Kind != token.Open { // allows decides about open tokens
-		b = b.under(c)
+		b = b.cutToPolicy(c)
 	}
-	o, err := s.draw(u, c, t, b)
+	o, err := s.mint(u, c, t, b)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -68,19 +68,19 @@ func (s *Service) Open(ctx context.Context, u User, c Client, t Terms) (Opened, 
 			return Opened{}, err
 		}
 	}
-	return s.store(ctx, o)
+	return s.storeLogin(ctx, o)
 }
 
-// draw mints a login that ends within bounds, and builds its record. It stores nothing.
-func (s *Service) draw(u User, c Client, t Terms, b bounds) (Opened, error) {
+// mint mints a login that ends within bounds, and builds its record. It stores nothing.
+func (s *Service) mint(u User, c Client, t Terms, b bounds) (Opened, error) {
 	tok, err := token.Mint(t.Kind, s.Entropy)
 	if err != nil {
-		return Opened{}, unavailable(err)
+		return Opened{}, unavailableError(err)
 	}
 	now := s.Now().Truncate(time.Second) // records hold whole seconds
 	r := record.Record{
 		Kind: t.Kind, Digest: tok.Digest(), Hint: tok.Hint(),
-		Owner:  record.Owner{Kind: OwnerKind, Name: u.Name, UID: u.UID},
+		Owner:  record.Owner{Kind: OwnerKindUser, Name: u.Name, UID: u.UID},
 		Client: c.Name, User: u.Name, Credential: u.Credential, IssuedAt: now,
 		AuthenticatedAt: b.authenticated, SessionEndsAt: b.session,
 	}
@@ -88,24 +88,24 @@ func (s *Service) draw(u User, c Client, t Terms, b bounds) (Opened, error) {
 	lifetime := t.Lifetime
 	switch t.Kind { //nolint:exhaustive // only these kinds are opened here
 	case token.Login:
-		lifetime = c.Lifetime
+		lifetime = c.LoginLifetime
 		if t.Remember {
-			lifetime = c.Remembered
+			lifetime = c.RememberedLifetime
 		}
 	case token.Session:
 		id, err := uuid.NewRandomFromReader(s.Entropy)
 		if err != nil {
-			return Opened{}, unavailable(err)
+			return Opened{}, unavailableError(err)
 		}
 		source := t.Source.Unmap().WithZone("")
-		o.Session, r.Session, r.IdleTimeout = id.String(), verify.SessionDigest(id.String()), c.Idle
+		o.Session, r.Session, r.IdleTimeout = id.String(), verify.SessionDigest(id.String()), c.IdleTimeout
 		r.SourceRanges = []string{netip.PrefixFrom(source, source.BitLen()).String()}
 	}
 	// A wrong lifetime ends the login at once: no mistake makes it last for ever.
 	if lifetime != 0 || t.Kind == token.Login {
 		r.ExpiresAt = now.Add(lifetime)
 	}
-	r.ExpiresAt = earliest(r.ExpiresAt, b.session, b.login)
+	r.ExpiresAt = earliestEnd(r.ExpiresAt, b.session, b.login)
 	o.Record = r
 	return o, nil
 }
@@ -114,45 +114,45 @@ func (s *Service) draw(u User, c Client, t Terms, b bounds) (Opened, error) {
 func (s *Service) beginFamily(o *Opened, b bounds) error {
 	family, err := token.NewFamily(s.Entropy)
 	if err != nil {
-		return unavailable(err)
+		return unavailableError(err)
 	}
-	return s.drawRefresh(o, family, b)
+	return s.mintRefresh(o, family, b)
 }
 
-// drawRefresh mints the refresh token of a login, which ends within bounds.
-func (s *Service) drawRefresh(o *Opened, family token.Family, b bounds) error {
+// mintRefresh mints the refresh token of a login, which ends within bounds.
+func (s *Service) mintRefresh(o *Opened, family token.Family, b bounds) error {
 	tok, err := family.Mint(s.Entropy)
 	if err != nil {
-		return unavailable(err)
+		return unavailableError(err)
 	}
 	o.Refresh = tok
 	o.Record.Refresh = &record.Refresh{
 		Digest: tok.Digest(), Family: family.Digest(),
-		ExpiresAt: earliest(o.Record.IssuedAt.Add(o.Client.Refresh), b.session, b.refresh),
+		ExpiresAt: earliestEnd(o.Record.IssuedAt.Add(o.Client.RefreshLifetime), b.session, b.refresh),
 	}
 	return nil
 }
 
-// store stores a login. If the user then has too many logins at that client, it ends the oldest of
+// storeLogin stores a login. If the user then has too many logins at that client, it ends the oldest of
 // them.
-func (s *Service) store(ctx context.Context, o Opened) (Opened, error) {
-	ctx, cancel := patiently(ctx)
+func (s *Service) storeLogin(ctx context.Context, o Opened) (Opened, error) {
+	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
-	s.turns.LockKey(o.User.Name)
-	defer s.turns.UnlockKey(o.User.Name) //nolint:errcheck // a hashed key mutex never fails
-	o, err := s.write(ctx, o)
+	s.userLocks.LockKey(o.User.Name)
+	defer s.userLocks.UnlockKey(o.User.Name) //nolint:errcheck // a hashed key mutex never fails
+	o, err := s.addRecord(ctx, o)
 	if err != nil {
 		return Opened{}, err
 	}
-	s.fresh.add(s.Now(), o.Record)
-	s.trim(ctx, o)
+	s.unlisted.add(s.Now(), o.Record)
+	s.enforceSessionLimit(ctx, o)
 	return o, nil
 }
 
-// write stores the record of a login. After an error the record may exist, because the response was
+// addRecord stores the record of a login. After an error the record may exist, because the response was
 // lost. It is then deleted: no client has its credential, and the previous refresh token could
 // still lead to it.
-func (s *Service) write(ctx context.Context, o Opened) (Opened, error) {
+func (s *Service) addRecord(ctx context.Context, o Opened) (Opened, error) {
 	stored, err := s.Records.Add(ctx, o.Record)
 	if err != nil {
 		// The deadline of the request may have passed.
@@ -161,7 +161,7 @@ func (s *Service) write(ctx context.Context, o Opened) (Opened, error) {
 		if lost, findErr := s.Records.Find(again, o.Record.Digest); findErr == nil {
 			err = errors.Join(err, s.retire(again, lost))
 		}
-		return Opened{}, unavailable(err)
+		return Opened{}, unavailableError(err)
 	}
 	o.Record = stored
 	return o, nil

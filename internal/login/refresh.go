@@ -23,14 +23,14 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 		return Opened{}, ErrDenied
 	}
 	d := presented.Digest()
-	again, err := s.refreshing.begin(d, arrived)
+	again, err := s.bursts.begin(d, arrived)
 	if err != nil {
 		return Opened{}, err
 	}
-	x := &exchange{presented: presented, client: client, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, again: again}
+	x := &exchange{presented: presented, client: client, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, maybeExchanged: again}
 	served := false // also if this panics
-	defer func() { s.refreshing.end(d, s.Now(), x.tried, served) }()
-	ctx, cancel := patiently(ctx)
+	defer func() { s.bursts.end(d, s.Now(), x.writeBegun, served) }()
+	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
 	o, err := s.refresh(ctx, x)
 	served = err == nil || errors.Is(err, errOvertaken) // errOvertaken: another replica served the token
@@ -46,7 +46,7 @@ func (s *Service) Refresh(ctx context.Context, presented token.Token, client str
 // Session returns a record of the session of a refresh token from this replica's cache. It is for
 // the audit log alone.
 func (s *Service) Session(ctx context.Context, presented token.Token) (record.Record, bool) {
-	rs, err := s.Records.Family(ctx, presented.Family().Digest(), false)
+	rs, err := s.Records.ListByFamily(ctx, presented.Family().Digest(), false)
 	if err != nil || len(rs) == 0 {
 		return record.Record{}, false
 	}
@@ -55,22 +55,22 @@ func (s *Service) Session(ctx context.Context, presented token.Token) (record.Re
 
 // exchange is one call of Refresh.
 type exchange struct {
-	presented token.Token
-	client    string // empty: any client
-	digest    token.Digest
-	family    token.Digest
-	source    netip.Addr
-	arrived   time.Time
-	again     bool // this replica may have exchanged it already, and its cache may not show that yet
-	tried     bool // a write has begun
+	presented      token.Token
+	client         string // empty: any client
+	digest         token.Digest
+	family         token.Digest
+	source         netip.Addr
+	arrived        time.Time
+	maybeExchanged bool // this replica may have exchanged it already, and its cache may not show that yet
+	writeBegun     bool // a write has begun
 
 	known *record.Record // the record of the token, or else one of its session; nil: the session has none
 }
 
-// names sets known to a record of the session: that of the token itself, if it was found.
-func (x *exchange) names(found finding, r record.Record, family []record.Record) {
+// setKnown sets known to a record of the session: that of the token itself, if it was found.
+func (x *exchange) setKnown(found refreshState, r record.Record, family []record.Record) {
 	switch {
-	case found == good, found == retried:
+	case found == refreshCurrent, found == refreshRetried:
 		x.known = &r
 	case len(family) > 0:
 		x.known = &family[0]
@@ -78,104 +78,104 @@ func (x *exchange) names(found finding, r record.Record, family []record.Record)
 }
 
 func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
-	rs, err := s.Records.Family(ctx, x.family, false)
+	rs, err := s.Records.ListByFamily(ctx, x.family, false)
 	if err != nil {
-		return Opened{}, unavailable(err)
+		return Opened{}, unavailableError(err)
 	}
 	overtaken := false
-	found, r := judge(s.Now(), x.digest, rs)
-	x.names(found, r, rs)
-	if found == good && !x.again {
-		o, err := s.succeed(ctx, x, r, rs)
+	found, r := evaluateRefresh(s.Now(), x.digest, rs)
+	x.setKnown(found, r, rs)
+	if found == refreshCurrent && !x.maybeExchanged {
+		o, err := s.exchangeLogin(ctx, x, r, rs)
 		if !errors.Is(err, errOvertaken) {
 			return o, err
 		}
 		overtaken = true
 	}
 	// The cache of this replica may be behind.
-	if rs, err = s.family(ctx, x.family, x.source, x.again || len(rs) > 0); err != nil {
+	if rs, err = s.readFamily(ctx, x.family, x.source, x.maybeExchanged || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
-	found, r = judge(s.Now(), x.digest, rs)
-	x.names(found, r, rs)
+	found, r = evaluateRefresh(s.Now(), x.digest, rs)
+	x.setKnown(found, r, rs)
 	switch {
-	case found == retried && !x.again && (overtaken || s.refreshing.crowded(x.digest)) &&
-		x.arrived.Before(r.IssuedAt.Add(time.Second+rushHour)): // records hold whole seconds
+	case found == refreshRetried && !x.maybeExchanged && (overtaken || s.bursts.isContended(x.digest)) &&
+		x.arrived.Before(r.IssuedAt.Add(time.Second+burstWindow)): // records hold whole seconds
 		// This is not a retry: it arrived together with the request that was first, on another
 		// replica.
 		return Opened{}, errOvertaken
-	case found == good, found == retried:
-		return s.succeed(ctx, x, r, rs)
-	case found == replayed:
+	case found == refreshCurrent, found == refreshRetried:
+		return s.exchangeLogin(ctx, x, r, rs)
+	case found == refreshReplayed:
 		return Opened{}, s.endReplayed(ctx, rs, x.source)
 	default:
 		return Opened{}, ErrDenied
 	}
 }
 
-// family reads the records of a session from the API server. Unknown sessions have a budget of
+// readFamily reads the records of a session from the API server. Unknown sessions have a budget of
 // reads of their own. It does not depend on the reads for known sessions, whose refresh tokens a
 // client has or once had. In either budget no source has more than its share, and no known session
 // has more than its share.
-func (s *Service) family(ctx context.Context, family token.Digest, source netip.Addr, known bool) ([]record.Record, error) {
-	now, reads := s.Now(), s.strangers
+func (s *Service) readFamily(ctx context.Context, family token.Digest, source netip.Addr, known bool) ([]record.Record, error) {
+	now, reads := s.Now(), s.unknownSessionReads
 	if known {
-		reads = s.acquainted
-		if _, ok := s.bySession.Allowed(now, string(family[:])); !ok {
-			return nil, unavailable(errors.New("too many refresh tokens of this session are presented that are not the last one"))
+		reads = s.knownSessionReads
+		if _, ok := s.readsBySession.Allowed(now, string(family[:])); !ok {
+			return nil, unavailableError(errors.New("too many refresh tokens of this session are presented that are not the last one"))
 		}
 	}
 	if err := reads.take(now, source); err != nil {
 		return nil, err
 	}
 	if known {
-		s.bySession.Spend(now, string(family[:]))
+		s.readsBySession.Spend(now, string(family[:]))
 	}
-	rs, err := s.Records.Family(ctx, family, true)
+	rs, err := s.Records.ListByFamily(ctx, family, true)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, unavailableError(err)
 	}
 	return rs, nil
 }
 
-// succeed opens the login that replaces r. It stores the new login first, so a crash in between
+// exchangeLogin opens the login that replaces r. It stores the new login first, so a crash in between
 // leaves only a login that no client has. It returns errOvertaken if another request replaced r,
 // and then nothing is left of the new login.
-func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, family []record.Record) (Opened, error) {
-	u, c, err := s.still(r)
+func (s *Service) exchangeLogin(ctx context.Context, x *exchange, r record.Record, family []record.Record) (Opened, error) {
+	u, c, err := s.stillAllowed(r)
 	if err != nil {
 		return Opened{}, err
 	}
 	if x.client != "" && x.client != r.Client {
 		return Opened{}, ErrDenied
 	}
-	b := inherited(r, c)
-	if b.over(s.Now()) {
+	b := inheritedBounds(r, c)
+	if b.isOver(s.Now()) {
 		return Opened{}, ErrDenied
 	}
-	if err := s.exchangeOf(u); err != nil {
+	if err := s.countExchange(u); err != nil {
 		return Opened{}, err
 	}
-	o, err := s.draw(u, c, Terms{Kind: token.Login}, b)
+	o, err := s.mint(u, c, Terms{Kind: token.Login}, b)
 	if err != nil {
 		return Opened{}, err
 	}
-	if err := s.drawRefresh(&o, x.presented.Family(), b); err != nil {
+	if err := s.mintRefresh(&o, x.presented.Family(), b); err != nil {
 		return Opened{}, err
 	}
 	replace := s.replace
 	if x.digest != r.Refresh.Digest {
 		replace = s.replaceAll
 	}
-	carryOn(o.Record.IssuedAt, o.Record.Refresh, x.digest, r, family)
-	x.tried = true
-	o, err = s.add(ctx, o, r)
+	carryOverExcused(o.Record.IssuedAt, o.Record.Refresh, x.digest, r, family)
+	x.writeBegun = true
+	o, err = s.addSuccessor(ctx, o, r)
 	if err != nil {
 		return Opened{}, err
 	}
 	err = replace(ctx, o, r, family)
 	if errors.Is(err, errOvertaken) {
-		again, cancel := patiently(ctx) // the deadline of the request may have passed
+		again, cancel := withStoreTimeout(ctx) // the deadline of the request may have passed
 		defer cancel()
 		// The record could be mistaken for that of the first request.
 		if gone := s.retire(again, o.Record); gone != nil {
@@ -188,10 +188,10 @@ func (s *Service) succeed(ctx context.Context, x *exchange, r record.Record, fam
 	return o, nil
 }
 
-// add stores a login that is about to replace another.
-func (s *Service) add(ctx context.Context, o Opened, before record.Record) (Opened, error) {
+// addSuccessor stores a login that is about to replace another.
+func (s *Service) addSuccessor(ctx context.Context, o Opened, before record.Record) (Opened, error) {
 	o.Record.Predecessor = before.Name()
-	return s.write(ctx, o)
+	return s.addRecord(ctx, o)
 }
 
 // replace ends the login before in favor of a login that was stored. A client has before, so the
@@ -210,7 +210,7 @@ func (s *Service) replace(ctx context.Context, o Opened, before record.Record, f
 			return err
 		}
 	}
-	s.fresh.add(s.Now(), o.Record)
+	s.unlisted.add(s.Now(), o.Record)
 	return nil
 }
 
@@ -231,12 +231,12 @@ func (s *Service) replaceAll(ctx context.Context, o Opened, _ record.Record, fam
 	}
 	switch mine {
 	case len(family):
-		s.fresh.add(s.Now(), o.Record)
+		s.unlisted.add(s.Now(), o.Record)
 		return nil
 	case 0:
 		return errOvertaken
 	default:
-		return unavailable(errors.New("another request is refreshing the session"))
+		return unavailableError(errors.New("another request is refreshing the session"))
 	}
 }
 
@@ -247,28 +247,28 @@ func (s *Service) claim(ctx context.Context, r record.Record) error {
 		err := s.Records.Claim(ctx, r)
 		switch {
 		case err == nil:
-			s.forget(r)
+			s.rejectLocally(r)
 			return nil
 		case errors.Is(err, record.ErrGone):
 			return errOvertaken
 		case !errors.Is(err, record.ErrStale):
-			return unavailable(err)
+			return unavailableError(err)
 		}
 		now, err := s.Records.Find(ctx, r.Digest)
 		switch {
 		case errors.Is(err, record.ErrGone):
 			return errOvertaken
 		case err != nil:
-			return unavailable(err)
+			return unavailableError(err)
 		}
 		r = now
 	}
 }
 
-// still returns the user and the client of a login, if the user could open it now.
-func (s *Service) still(r record.Record) (User, Client, error) {
+// stillAllowed returns the user and the client of a login, if the user could open it now.
+func (s *Service) stillAllowed(r record.Record) (User, Client, error) {
 	u, ok := s.Directory.User(r.User)
-	if !ok || u.Suspended || u.UID != r.Owner.UID || u.Credential == "" || u.Credential != r.Credential || !u.has(r.Client) || r.Suspended {
+	if !ok || u.Suspended || u.UID != r.Owner.UID || u.Credential == "" || u.Credential != r.Credential || !u.hasAccountAt(r.Client) || r.Suspended {
 		return User{}, Client{}, ErrDenied
 	}
 	c, ok := s.Directory.Client(r.Client)
@@ -284,7 +284,7 @@ func (s *Service) endReplayed(ctx context.Context, family []record.Record, sourc
 		return err
 	}
 	if u, ok := s.Directory.User(family[0].User); ok {
-		s.Replayed(u, family[0], source)
+		s.OnReplayed(u, family[0], source)
 	}
 	return ErrDenied
 }

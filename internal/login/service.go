@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// store is the part of the record store that logins need.
-type store interface {
+// recordStore is the part of the record store that logins need.
+type recordStore interface {
 	// Add stores a new record.
 	Add(ctx context.Context, r record.Record) (record.Record, error)
 	// Get returns the record of a name from this replica's cache, or record.ErrGone.
@@ -24,10 +24,10 @@ type store interface {
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
 	// Of lists the records of an owner from this replica's cache.
-	Of(ctx context.Context, owner record.Owner) ([]record.Record, error)
+	ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error)
 	// Family lists the records of a session from this replica's cache, or from the API server if
 	// sure is set.
-	Family(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
+	ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
 	// Claim deletes a record. It succeeds for exactly one of all concurrent callers.
 	Claim(ctx context.Context, r record.Record) error
 	// RetireAnyway deletes a record, whatever has changed about it since it was read.
@@ -40,90 +40,90 @@ const (
 	// interval.
 	nameBurst, nameEvery       = 10, 6 * time.Second
 	addressBurst, addressEvery = 50, time.Second
-	mostKeys                   = 20_000 // names, addresses and sessions that are remembered
+	maxLimitKeys               = 20_000 // names, addresses and sessions that are remembered
 	// A name may succeed this many times in a row, and then once in every interval. That is far
 	// more than a program needs that logs in for each of its jobs. It is far less than a flood of
 	// correct passwords.
 	successBurst, successEvery = 60, 100 * time.Millisecond
-	// waitingFor is how many requests may wait for each password check that runs. Further requests
+	// maxWaitingPerCheck is how many requests may wait for each password check that runs. Further requests
 	// are rejected and have to try again.
-	waitingFor = 250
-	// sourceShare is the divisor for the share of one source: it may have 1/sourceShare of all
+	maxWaitingPerCheck = 250
+	// sourceShareDivisor is the divisor for the share of one source: it may have 1/sourceShareDivisor of all
 	// checks that run or wait. When no room is left, the source with the most waiting checks makes
 	// room for others.
-	sourceShare = 2
-	// again is how long a name or a source must wait once it has as many checks as may run or wait.
-	again = time.Second
-	// longestWait is how long a request waits for its password check. A later response would not
+	sourceShareDivisor = 2
+	// checkRetryDelay is how long a name or a source must wait once it has as many checks as may run or wait.
+	checkRetryDelay = time.Second
+	// maxCheckWait is how long a request waits for its password check. A later response would not
 	// reach the caller.
-	longestWait = 10 * time.Second
-	// sureReads is how many reads a second the API server gets about refresh tokens of unknown
+	maxCheckWait = 10 * time.Second
+	// liveReadsPerSecond is how many reads a second the API server gets about refresh tokens of unknown
 	// sessions, which this replica does not know. Known sessions have the same number of reads for
 	// themselves.
-	sureReads = 20
+	liveReadsPerSecond = 20
 	// One source may take half of the reads of a second at once, and then a quarter of the rate, of
 	// either budget.
-	readBurst, readEvery = sureReads / 2, 4 * time.Second / sureReads
+	sourceReadBurst, sourceReadEvery = liveReadsPerSecond / 2, 4 * time.Second / liveReadsPerSecond
 	// A known session has this many reads of its own at once, and then one in every interval.
 	sessionBurst, sessionEvery = 5, 2 * time.Second
 	// One user may exchange a login for another this many times in a row, and then once in every
 	// interval. An exchange is a refresh or a change of the account.
 	exchangeBurst, exchangeEvery = 60, 100 * time.Millisecond
-	// mostPatience is how long one request waits for the API server.
-	mostPatience = 5 * time.Second
-	// mostRefreshing is the number of refresh tokens whose last exchange is remembered.
-	mostRefreshing = 10_000
+	// maxStoreWait is how long one request waits for the API server.
+	maxStoreWait = 5 * time.Second
+	// maxRememberedExchanges is the number of refresh tokens whose last exchange is remembered.
+	maxRememberedExchanges = 10_000
 )
 
 // Options configures a Service. All fields are required.
 type Options struct {
 	Directory *Directory
-	Records   store
+	Records   recordStore
 	// Ended is called for each credential whose record was deleted, before a watch can report it.
-	Ended func(token.Digest)
+	OnEnded func(token.Digest)
 	// Replayed is called for each session that ended because a used-up refresh token was presented.
 	// It gets a record of that session.
-	Replayed func(u User, of record.Record, source netip.Addr)
-	Checks   int // password checks that run at once, each on one core and in memory of its own
-	Entropy  io.Reader
-	Now      func() time.Time
+	OnReplayed          func(u User, of record.Record, source netip.Addr)
+	MaxConcurrentChecks int // password checks that run at once, each on one core and in memory of its own
+	Entropy             io.Reader
+	Now                 func() time.Time
 }
 
 // Service logs users in. It is safe for concurrent use.
 type Service struct {
 	Options
-	checker    *password.Checker
-	byName     *password.Limits  // failures
-	byAddress  *password.Limits  // failures
-	successes  *password.Limits  // by name
-	exchanges  *password.Limits  // by user
-	uncounted  chan struct{}     // held from the check of a password until its failure is counted
-	strangers  *reads            // of unknown sessions: those that this replica does not know
-	acquainted *reads            // of known sessions, for refresh tokens other than the current one
-	bySession  *password.Limits  // limits the reads for one known session
-	turns      keymutex.KeyMutex // by user: the logins of one user are opened one at a time
-	fresh      fresh
-	refreshing *refreshing
+	checker             *password.Checker
+	failuresByName      *password.Limits  // failures
+	failuresByAddress   *password.Limits  // failures
+	successesByName     *password.Limits  // by name
+	exchangesByUser     *password.Limits  // by user
+	uncountedChecks     chan struct{}     // held from the check of a password until its failure is counted
+	unknownSessionReads *readLimits       // of unknown sessions: those that this replica does not know
+	knownSessionReads   *readLimits       // of known sessions, for refresh tokens other than the current one
+	readsBySession      *password.Limits  // limits the reads for one known session
+	userLocks           keymutex.KeyMutex // by user: the logins of one user are opened one at a time
+	unlisted            unlistedLogins
+	bursts              *burstTracker
 }
 
 // NewService returns a Service without any history.
 func NewService(o Options) *Service {
-	checks := max(o.Checks, 1)
+	checks := max(o.MaxConcurrentChecks, 1)
 	return &Service{
 		Options: o,
 		checker: password.NewChecker(password.Options{
-			Slots: checks, Waiting: waitingFor * checks, PerSource: (1 + waitingFor) * checks / sourceShare,
+			Slots: checks, MaxWaiting: maxWaitingPerCheck * checks, MaxPerSource: (1 + maxWaitingPerCheck) * checks / sourceShareDivisor,
 		}),
-		byName:     password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: mostKeys}),
-		byAddress:  password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: mostKeys}),
-		successes:  password.NewLimits(password.LimitOptions{Burst: successBurst, Every: successEvery, Keys: mostKeys}),
-		exchanges:  password.NewLimits(password.LimitOptions{Burst: exchangeBurst, Every: exchangeEvery, Keys: mostKeys}),
-		uncounted:  make(chan struct{}, checks),
-		strangers:  newReads(),
-		acquainted: newReads(),
-		bySession:  password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: mostKeys}),
-		turns:      keymutex.NewHashed(256),
-		refreshing: newRefreshing(mostRefreshing),
+		failuresByName:      password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: maxLimitKeys}),
+		failuresByAddress:   password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: maxLimitKeys}),
+		successesByName:     password.NewLimits(password.LimitOptions{Burst: successBurst, Every: successEvery, Keys: maxLimitKeys}),
+		exchangesByUser:     password.NewLimits(password.LimitOptions{Burst: exchangeBurst, Every: exchangeEvery, Keys: maxLimitKeys}),
+		uncountedChecks:     make(chan struct{}, checks),
+		unknownSessionReads: newReadLimits(),
+		knownSessionReads:   newReadLimits(),
+		readsBySession:      password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: maxLimitKeys}),
+		userLocks:           keymutex.NewHashed(256),
+		bursts:              newBurstTracker(maxRememberedExchanges),
 	}
 }
 
@@ -140,42 +140,42 @@ type Attempt struct {
 // many checks wait. The bounds on checks and failures hold for unknown names too, so they do not
 // reveal which names exist.
 func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
-	if err := s.limited(a); err != nil {
+	if err := s.limitError(a); err != nil {
 		return User{}, err
 	}
 	u, known := s.Directory.ByUsername(a.Username)
 	may := known && !u.Suspended && u.Credential != ""
 	stored := u.Password
 	if !may {
-		stored = s.Directory.standIn(a.Username)
+		stored = s.Directory.decoyFor(a.Username)
 	}
 	checks := false
 	defer func() {
 		if checks {
-			<-s.uncounted
+			<-s.uncountedChecks
 		}
 	}()
-	waiting, cancel := context.WithTimeout(ctx, longestWait)
+	waiting, cancel := context.WithTimeout(ctx, maxCheckWait)
 	defer cancel()
 	same, err := s.checker.Check(waiting, password.Check{
 		Name: a.Username, Source: verify.SourceNetwork(a.Source), Stored: stored, Presented: a.Password,
-		Still: func() error {
-			s.uncounted <- struct{}{} // there are as many as checks at once, so one is about to be free
+		Recheck: func() error {
+			s.uncountedChecks <- struct{}{} // there are as many as checks at once, so one is about to be free
 			checks = true
-			return s.limited(a)
+			return s.limitError(a)
 		},
 	})
 	if err != nil {
-		return User{}, unchecked(err)
+		return User{}, checkError(err)
 	}
 	if !same || !may {
 		now := s.Now()
-		s.byName.Spend(now, a.Username)
-		s.byAddress.Spend(now, address(a.Source))
+		s.failuresByName.Spend(now, a.Username)
+		s.failuresByAddress.Spend(now, limitKey(a.Source))
 		return User{}, ErrDenied
 	}
 	// Concurrent checks may all have seen the last attempt that was left.
-	if !s.successes.Take(s.Now(), a.Username) {
+	if !s.successesByName.Take(s.Now(), a.Username) {
 		return User{}, &Limited{successEvery}
 	}
 	now, there := s.Directory.User(u.Name) // the user may have changed while the check waited
@@ -185,36 +185,36 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	return now, nil
 }
 
-// unchecked returns the error for a password that was not checked.
-func unchecked(err error) error {
+// checkError returns the error for a password that was not checked.
+func checkError(err error) error {
 	if _, limited := errors.AsType[*Limited](err); limited {
 		return err
 	}
 	if errors.Is(err, password.ErrTooMany) {
-		return &Limited{again}
+		return &Limited{checkRetryDelay}
 	}
-	return unavailable(err)
+	return unavailableError(err)
 }
 
-func (s *Service) limited(a Attempt) error {
+func (s *Service) limitError(a Attempt) error {
 	now := s.Now()
-	failed, _ := s.byName.Allowed(now, a.Username)
-	from, _ := s.byAddress.Allowed(now, address(a.Source))
-	succeeded, _ := s.successes.Allowed(now, a.Username)
+	failed, _ := s.failuresByName.Allowed(now, a.Username)
+	from, _ := s.failuresByAddress.Allowed(now, limitKey(a.Source))
+	succeeded, _ := s.successesByName.Allowed(now, a.Username)
 	if after := max(failed, from, succeeded); after > 0 {
 		return &Limited{after}
 	}
 	return nil
 }
 
-// address returns the key under which the limits count an address.
-func address(a netip.Addr) string { return verify.SourceNetwork(a).String() }
+// limitKey returns the key under which the limits count an address.
+func limitKey(a netip.Addr) string { return verify.SourceNetwork(a).String() }
 
 // Account returns the client of a login: the client with that account ID, or the client of the
 // user's usual account if id is nil.
 func (s *Service) Account(u User, id *int64) (Client, error) {
 	if id == nil {
-		a, ok := Usual(u.Accounts)
+		a, ok := DefaultAccount(u.Accounts)
 		if !ok {
 			return Client{}, &Forbidden{"this user has no account to log in at"}
 		}
@@ -225,20 +225,20 @@ func (s *Service) Account(u User, id *int64) (Client, error) {
 		return c, nil
 	}
 	// An account of another user gets the same error as an account that does not exist.
-	if c, ok := s.Directory.ByAccountID(*id); ok && u.has(c.Name) && !c.Suspended {
+	if c, ok := s.Directory.ByAccountID(*id); ok && u.hasAccountAt(c.Name) && !c.Suspended {
 		return c, nil
 	}
 	return Client{}, &Invalid{"account_id", "is that of no account at which this user can log in"}
 }
 
-// At returns the client of that name, and whether the user can log in there: the user has an
+// ClientByName returns the client of that name, and whether the user can log in there: the user has an
 // account there, and the client is not suspended.
-func (s *Service) At(u User, client string) (Client, bool) {
+func (s *Service) ClientByName(u User, client string) (Client, bool) {
 	c, ok := s.Directory.Client(client)
-	return c, ok && u.has(client) && !c.Suspended
+	return c, ok && u.hasAccountAt(client) && !c.Suspended
 }
 
-func (u User) has(client string) bool {
+func (u User) hasAccountAt(client string) bool {
 	for _, a := range u.Accounts {
 		if a.Client == client {
 			return true
@@ -247,8 +247,8 @@ func (u User) has(client string) bool {
 	return false
 }
 
-// patiently bounds how long a request waits for the API server. An operation that has begun runs to
+// withStoreTimeout bounds how long a request waits for the API server. An operation that has begun runs to
 // its end, even if the caller has gone.
-func patiently(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), mostPatience)
+func withStoreTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), maxStoreWait)
 }

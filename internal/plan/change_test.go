@@ -9,17 +9,17 @@ import (
 
 // changed returns the plan that changes a record for the reason why.
 func changed(why plan.Why, record string, expires time.Time) plan.Plan {
-	return plan.Plan{Do: plan.Change, Why: why, Version: of(record), ExpiresAt: expires}
+	return plan.Plan{Do: plan.Change, Why: why, Version: versionNamed(record), ExpiresAt: expires}
 }
 
-func TestGrantsChangeInPlace(t *testing.T) {
-	edit := func(change func(*plan.Grants)) twist { return func(s *scene) { change(s.want.Grants) } }
-	carry := func(change func(*plan.Grants)) twist { return func(s *scene) { change(&s.have.Current.Grants) } }
+func TestGrants_ChangeInPlace(t *testing.T) {
+	edit := func(change func(*plan.Grants)) twist { return func(s *fixture) { change(s.want.Grants) } }
+	carry := func(change func(*plan.Grants)) twist { return func(s *fixture) { change(&s.have.Current.Grants) } }
 	more := func(g *plan.Grants) { g.Roles = []string{"developer", "primary"} }
-	narrow := func(s *scene) { s.have.Others[0].Grants.Roles = nil }
+	narrow := func(s *fixture) { s.have.Others[0].Grants.Roles = nil }
 	now := changed(plan.GrantsChanged, "at-2", longLife)
 
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"a role more":                      {twist: edit(more), want: now},
 		"a role fewer":                     {twist: edit(func(g *plan.Grants) { g.Roles = nil }), want: now},
 		"another permission":               {twist: edit(func(g *plan.Grants) { g.Permissions = []string{"search.read"} }), want: now},
@@ -28,35 +28,35 @@ func TestGrantsChangeInPlace(t *testing.T) {
 		"suspended":                        {twist: edit(func(g *plan.Grants) { g.Suspended = true }), want: now},
 		"suspended no more":                {twist: carry(func(g *plan.Grants) { g.Suspended = true }), want: now},
 		"no list and an empty one are one": {twist: edit(func(g *plan.Grants) { g.Permissions = []string{} }), want: atRest},
-		"what is not known now stays":      {twist: both(carry(more), func(s *scene) { s.want.Grants = nil }), want: atRest},
+		"what is not known now stays":      {twist: combined(carry(more), func(s *fixture) { s.want.Grants = nil }), want: atRest},
 		"the predecessor's follow, and its end stays": {
-			twist: both(aged, narrow), want: changed(plan.GrantsChanged, "at-1", noon.Add(day)),
+			twist: combined(withPredecessor, narrow), want: changed(plan.GrantsChanged, "at-1", noon.Add(day)),
 		},
 		"those of a record out of place follow, and its end stays": {
-			twist: func(s *scene) {
+			twist: func(s *fixture) {
 				s.have.Others = []plan.Version{version(9, day)}
 				narrow(s)
 			}, want: changed(plan.GrantsChanged, "at-9", noon.Add(89*day)),
 		},
 		"those of a version without its Secret follow": {
-			twist: both(lost(plan.SecretForeign), narrow), want: changed(plan.GrantsChanged, "at-2", longLife),
+			twist: combined(removedFromSecret(plan.SecretForeign), narrow), want: changed(plan.GrantsChanged, "at-2", longLife),
 		},
-		"the current version comes first":             {twist: both(both(aged, narrow), edit(more)), want: now},
-		"a refused spec lessens":                      {twist: both(refusal, edit(func(g *plan.Grants) { g.Roles = nil })), want: now},
-		"a suspended token's change, to be suspended": {twist: both(state(plan.Suspended), edit(func(g *plan.Grants) { g.Suspended = true })), want: now},
+		"the current version comes first":             {twist: combined(combined(withPredecessor, narrow), edit(more)), want: now},
+		"a refused spec lessens":                      {twist: combined(refusal, edit(func(g *plan.Grants) { g.Roles = nil })), want: now},
+		"a suspended token's change, to be suspended": {twist: combined(state(plan.Suspended), edit(func(g *plan.Grants) { g.Suspended = true })), want: now},
 		"grants and lifetime change together": {
-			twist: both(edit(more), func(s *scene) { s.want.Lifetime = 10 * day }), want: changed(plan.GrantsChanged, "at-2", noon.Add(10*day)),
+			twist: combined(edit(more), func(s *fixture) { s.want.Lifetime = 10 * day }), want: changed(plan.GrantsChanged, "at-2", noon.Add(10*day)),
 		},
 	})
 }
 
-func TestLifetimesChangeInPlace(t *testing.T) {
-	lifetime := func(d time.Duration) twist { return func(s *scene) { s.want.Lifetime = d } }
-	forever := func(s *scene) { s.have.Current.ExpiresAt = time.Time{} }
+func TestLifetime_ChangesInPlace(t *testing.T) {
+	lifetime := func(d time.Duration) twist { return func(s *fixture) { s.want.Lifetime = d } }
+	forever := func(s *fixture) { s.have.Current.ExpiresAt = time.Time{} }
 	dead := plan.Plan{Why: plan.IsExpired}
 	at := func(end time.Time) plan.Plan { return changed(plan.ExpiryChanged, "at-2", end) }
 
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"a longer life":                 {twist: lifetime(100 * day), want: at(noon.Add(100 * day))},
 		"a shorter life":                {twist: lifetime(10 * day), want: at(noon.Add(10 * day))},
 		"a life without end":            {twist: lifetime(0), want: at(time.Time{})},
@@ -66,49 +66,49 @@ func TestLifetimesChangeInPlace(t *testing.T) {
 			at: noon.Add(20 * day), twist: lifetime(10 * day), want: at(noon.Add(10 * day)),
 		},
 		"the life of a version without its Secret stays": {
-			twist: both(both(aged, lost(plan.SecretForeign)), lifetime(10*day)),
+			twist: combined(combined(withPredecessor, removedFromSecret(plan.SecretForeign)), lifetime(10*day)),
 			want:  taken,
 		},
 		"a predecessor's end is not of its lifetime": {
-			twist: both(aged, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
+			twist: combined(withPredecessor, func(s *fixture) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
 			want:  plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)},
 		},
-		"no expiry is moved on the word of a refused spec": {twist: both(refusal, lifetime(10*day)), want: plan.Plan{Why: "ClientMissing", Wake: longLife.Add(-7 * day)}},
+		"no expiry is moved on the word of a refused spec": {twist: combined(refusal, lifetime(10*day)), want: plan.Plan{Why: "ClientMissing", Wake: longLife.Add(-7 * day)}},
 		"one instant before its end a life can be lengthened": {
-			at: longLife.Add(-1), twist: both(byHand, lifetime(100*day)), want: at(noon.Add(100 * day)),
+			at: longLife.Add(-1), twist: combined(withoutSchedule, lifetime(100*day)), want: at(noon.Add(100 * day)),
 		},
-		"at its end it cannot":                {at: longLife, twist: both(byHand, lifetime(100*day)), want: dead},
-		"nor after":                           {at: longLife.Add(1), twist: both(byHand, lifetime(100*day)), want: dead},
-		"nor without end":                     {at: longLife, twist: both(byHand, lifetime(0)), want: dead},
-		"nor shortened, it is dead as it was": {at: longLife, twist: both(byHand, lifetime(day)), want: dead},
+		"at its end it cannot":                {at: longLife, twist: combined(withoutSchedule, lifetime(100*day)), want: dead},
+		"nor after":                           {at: longLife.Add(1), twist: combined(withoutSchedule, lifetime(100*day)), want: dead},
+		"nor without end":                     {at: longLife, twist: combined(withoutSchedule, lifetime(0)), want: dead},
+		"nor shortened, it is dead as it was": {at: longLife, twist: combined(withoutSchedule, lifetime(day)), want: dead},
 	})
 }
 
-func TestOverlapsChangeInPlace(t *testing.T) {
+func TestOverlap_ChangesInPlace(t *testing.T) {
 	overlap := func(d time.Duration) twist {
-		return both(aged, func(s *scene) { s.want.Retire.Max = d })
+		return combined(withPredecessor, func(s *fixture) { s.want.Retire.Max = d })
 	}
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"a shorter maxOverlap ends it sooner": {twist: overlap(2 * time.Hour), want: changed(plan.ExpiryChanged, "at-1", noon.Add(2*time.Hour))},
-		"also while refused":                  {twist: both(refusal, overlap(2*time.Hour)), want: changed(plan.ExpiryChanged, "at-1", noon.Add(2*time.Hour))},
+		"also while refused":                  {twist: combined(refusal, overlap(2*time.Hour)), want: changed(plan.ExpiryChanged, "at-1", noon.Add(2*time.Hour))},
 		"a longer one lengthens nothing":      {twist: overlap(48 * time.Hour), want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)}},
 		"one that never ended, by whatever accident, ends": {
-			twist: both(aged, func(s *scene) { s.have.Others[0].ExpiresAt = time.Time{} }), want: changed(plan.ExpiryChanged, "at-1", noon.Add(day)),
+			twist: combined(withPredecessor, func(s *fixture) { s.have.Others[0].ExpiresAt = time.Time{} }), want: changed(plan.ExpiryChanged, "at-1", noon.Add(day)),
 		},
 	})
 }
 
-func TestRestoredVersionsGetTheirOwner(t *testing.T) {
-	back := func(s *scene) { s.have.Current.Restored = true }
-	elder := func(s *scene) { s.have.Others[0].Restored = true }
+func TestRestore_VersionsGetTheirOwner(t *testing.T) {
+	back := func(s *fixture) { s.have.Current.Restored = true }
+	elder := func(s *fixture) { s.have.Others[0].Restored = true }
 	end := noon.Add(90 * day)
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"the token stays the same":                  {twist: back, want: changed(plan.OwnerRestored, "at-2", longLife)},
-		"its end follows the spec at once":          {twist: both(back, func(s *scene) { s.want.Lifetime = 10 * day }), want: changed(plan.OwnerRestored, "at-2", noon.Add(10*day))},
-		"the dead stay dead":                        {at: end, twist: both(byHand, both(back, func(s *scene) { s.want.Lifetime = 0 })), want: changed(plan.OwnerRestored, "at-2", end)},
-		"a predecessor too, and its end stays":      {twist: both(aged, elder), want: changed(plan.OwnerRestored, "at-1", noon.Add(day))},
-		"a version without its Secret too":          {twist: both(lost(plan.SecretAbsent), elder), want: changed(plan.OwnerRestored, "at-2", longLife)},
-		"also while refused":                        {twist: both(back, refusal), want: changed(plan.OwnerRestored, "at-2", longLife)},
+		"its end follows the spec at once":          {twist: combined(back, func(s *fixture) { s.want.Lifetime = 10 * day }), want: changed(plan.OwnerRestored, "at-2", noon.Add(10*day))},
+		"the dead stay dead":                        {at: end, twist: combined(withoutSchedule, combined(back, func(s *fixture) { s.want.Lifetime = 0 })), want: changed(plan.OwnerRestored, "at-2", end)},
+		"a predecessor too, and its end stays":      {twist: combined(withPredecessor, elder), want: changed(plan.OwnerRestored, "at-1", noon.Add(day))},
+		"a version without its Secret too":          {twist: combined(removedFromSecret(plan.SecretAbsent), elder), want: changed(plan.OwnerRestored, "at-2", longLife)},
+		"also while refused":                        {twist: combined(back, refusal), want: changed(plan.OwnerRestored, "at-2", longLife)},
 		"an owner that was not restored is no news": {want: atRest},
 	})
 }

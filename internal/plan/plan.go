@@ -1,6 +1,8 @@
 package plan
 
-import "time"
+import (
+	"time"
+)
 
 // MaxPredecessors is the maximum number of predecessors beside the current version.
 const MaxPredecessors = 3
@@ -15,19 +17,19 @@ const (
 	Revoked         // ended for good
 )
 
-// When is the rule that ends a predecessor.
-type When int
+// RetireWhen is the rule that ends a predecessor.
+type RetireWhen int
 
 // Rules that end a predecessor.
 const (
-	Unused       When = iota // once it is unused and a successor is used, and at Max in any case
-	AfterOverlap             // at Max only
+	RetireUnused       RetireWhen = iota // once it is unused and a successor is used, and at Max in any case
+	RetireAfterOverlap                   // at Max only
 )
 
 // Retire is the rule by which predecessors are retired. All three durations count from the
 // supersession. Quiet counts from the last use if that was later.
 type Retire struct {
-	When  When
+	When  RetireWhen
 	Min   time.Duration
 	Quiet time.Duration
 	Max   time.Duration
@@ -53,8 +55,8 @@ type Grants struct {
 // User is the User that a token acts for. The zero value means that there is none, or that it is
 // not known now.
 type User struct {
-	UID   string
-	Since time.Time // its creation
+	UID       string
+	CreatedAt time.Time // its creation
 }
 
 // Refusal is the reason why a spec cannot be served, and what to change. The zero value refuses
@@ -81,13 +83,13 @@ type Desired struct {
 	Trigger     string
 	Request     string // asks for one rotation when it changes, like Trigger; empty: none
 	// SelfRequest is the record whose holder asks for a rotation; empty: no holder asks.
-	// SelfForbidden rejects such requests.
-	SelfRequest   string
-	SelfForbidden bool
-	Answered      bool      // delivered in responses of the HTTP API; nothing is issued here
-	Since         time.Time // when the token was declared
-	Retire        Retire
-	Spread        float64 // in [0, 1): the position among tokens that rotate at the same instant
+	// SelfRotationForbidden rejects such requests.
+	SelfRequest           string
+	SelfRotationForbidden bool
+	DeliveredInResponse   bool      // delivered in responses of the HTTP API; nothing is issued here
+	DeclaredAt            time.Time // when the token was declared
+	Retire                Retire
+	Spread                float64 // in [0, 1): the position among tokens that rotate at the same instant
 }
 
 // triggers reports whether Trigger or Request asks for a rotation that did not produce v.
@@ -97,7 +99,7 @@ func (d Desired) triggers(v Version) bool {
 
 // selfRequests reports whether the holder of v asks for its rotation and is allowed to.
 func (d Desired) selfRequests(v Version) bool {
-	return d.SelfRequest != "" && d.SelfRequest == v.Record && !d.SelfForbidden
+	return d.SelfRequest != "" && d.SelfRequest == v.Record && !d.SelfRotationForbidden
 }
 
 // rotates reports whether the spec schedules rotations, by interval or by calendar.
@@ -123,16 +125,16 @@ type Version struct {
 	LastUsedFrom string
 }
 
-func (v Version) superseded() bool { return !v.SupersededAt.IsZero() }
+func (v Version) isSuperseded() bool { return !v.SupersededAt.IsZero() }
 
-// selfRotated reports whether a holder asked for v.
-func (v Version) selfRotated() bool { return !v.AuthorizedAt.IsZero() }
+// isSelfRotated reports whether a holder asked for v.
+func (v Version) isSelfRotated() bool { return !v.AuthorizedAt.IsZero() }
 
-// authorized returns the instant that the lifetime of v counts from. That is its issue. For a
+// lifetimeStart returns the instant that the lifetime of v counts from. That is its issue. For a
 // rotation by a holder it is the issue of the version that the spec or an administrator asked for.
 // Holders therefore cannot lengthen the lifetime that they were given.
-func (v Version) authorized() time.Time {
-	if v.selfRotated() {
+func (v Version) lifetimeStart() time.Time {
+	if v.isSelfRotated() {
 		return v.AuthorizedAt
 	}
 	return v.IssuedAt
@@ -144,28 +146,28 @@ func (v Version) ExpiredAt(now time.Time) bool {
 	return !v.ExpiresAt.IsZero() && !now.Before(v.ExpiresAt)
 }
 
-// Secret is the observed state of the Secret that the spec names.
-type Secret int
+// SecretState is the observed state of the Secret that the spec names.
+type SecretState int
 
 // States of a Secret.
 const (
-	SecretAbsent    Secret = iota
-	SecretForeign          // exists and is not managed by the operator
-	SecretAltered          // managed, but the token that it names is not in it, or is superseded
-	SecretUnvouched        // managed, and it names a record that was deleted
-	SecretOutdated         // holds the current token; template, labels or annotations differ
-	SecretIntact           // holds the current token as the spec asks
+	SecretAbsent        SecretState = iota
+	SecretForeign                   // exists and is not managed by the operator
+	SecretAltered                   // managed, but the token that it names is not in it, or is superseded
+	SecretRecordMissing             // managed, and it names a record that was deleted
+	SecretOutdated                  // holds the current token; template, labels or annotations differ
+	SecretIntact                    // holds the current token as the spec asks
 )
 
 // Observed is the observed state of a token. Current is the version in the Secret, or the version
 // that was delivered in a response. It is nil without a live record. Others are all other records
 // of the token, newest first.
 type Observed struct {
-	Secret  Secret
-	Former  bool // a managed Secret exists under a name that the spec asked for before
-	Current *Version
-	Others  []Version
-	Rollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
+	Secret            SecretState
+	HasFormerSecret   bool // a managed Secret exists under a name that the spec asked for before
+	Current           *Version
+	Others            []Version
+	IncompleteRollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
 	// RolloutSeenAt is when Rollout was observed. The zero time means the instant of the plan.
 	RolloutSeenAt time.Time
 	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
@@ -178,7 +180,7 @@ type Observed struct {
 func (o Observed) predecessors() []Version {
 	var ps []Version
 	for _, v := range o.Others {
-		if v.superseded() {
+		if v.isSuperseded() {
 			ps = append(ps, v)
 		}
 	}
@@ -212,6 +214,13 @@ type Plan struct {
 	AuthorizedAt time.Time // for Issue on behalf of a holder
 	ExpiresAt    time.Time // for Issue, Replace, Supersede, Change; zero: never
 	UserUID      string    // for Issue and Change: uid of the User that the version acts for
-	Held         Why       // for RotationPending: what defers the rotation
+	DeferredBy   Why       // for RotationPending: what defers the rotation
 	Wake         time.Time // for Nothing: when to evaluate again; zero: when something changes
+}
+
+func EarliestTime(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

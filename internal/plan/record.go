@@ -1,14 +1,16 @@
 package plan
 
-import "time"
+import (
+	"time"
+)
 
-// LitterAge is the age from which a record may be an orphan. It is longer than any pass that could
+// OrphanAge is the age from which a record may be an orphan. It is longer than any pass that could
 // still deliver the record, and longer than a restore takes from the record to its owner.
-const LitterAge = 10 * time.Minute
+const OrphanAge = 10 * time.Minute
 
-// atIssue is the longest time between the issue of a version and the creation of its record, clock
+// maxRecordDelay is the longest time between the issue of a version and the creation of its record, clock
 // skew included. A record that was created later was restored from a backup.
-const atIssue = 2 * time.Second
+const maxRecordDelay = 2 * time.Second
 
 // Owner is the observed state of the ApplicationToken that a record names as its owner.
 type Owner struct {
@@ -25,34 +27,34 @@ type Owner struct {
 
 // Reasons returned by ForRecord.
 const (
-	OwnerGone Why = "OwnerMissing"
-	Litter    Why = "Orphan" // minted, and never delivered
-	LifeOver  Why = "Expired"
+	OwnerMissing  Why = "OwnerMissing"
+	Orphan        Why = "Orphan" // minted, and never delivered
+	RecordExpired Why = "Expired"
 )
 
 // ForRecord decides whether the record of v, which was created at the instant created, is garbage.
 // It returns RetireOne, or Nothing with the instant to evaluate again in Wake. A record that its
 // owner delivered, or that has a successor, is retired by its owner while the owner exists.
 func ForRecord(now, created time.Time, v Version, owner Owner) Plan {
-	old := created.Add(LitterAge)
+	old := created.Add(OrphanAge)
 	var why Why
 	switch {
 	case !owner.Exists:
-		why = OwnerGone
-		if created.Sub(v.IssuedAt) <= atIssue {
+		why = OwnerMissing
+		if created.Sub(v.IssuedAt) <= maxRecordDelay {
 			old = created // the owner existed, and will not come back
 		}
-	case v.superseded():
+	case v.isSuperseded():
 		// The owner retires it at the end of its life and reports that. Where the owner cannot,
 		// garbage collection does.
 		if v.ExpiresAt.IsZero() {
 			return Plan{Why: UpToDate}
 		}
-		old, why = v.ExpiresAt.Add(LitterAge), LifeOver
+		old, why = v.ExpiresAt.Add(OrphanAge), RecordExpired
 	case owner.Delivered, owner.Pending, owner.PredecessorOfCurrent:
 		return Plan{Why: UpToDate}
 	default:
-		why = Litter
+		why = Orphan
 	}
 	if now.Before(old) {
 		return Plan{Why: why, Wake: old}

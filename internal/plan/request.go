@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// RetryTime is the time after its first attempt in which a request counts as a retry.
-const RetryTime = 5 * time.Minute
+// RetryWindow is the time after its first attempt in which a request counts as a retry.
+const RetryWindow = 5 * time.Minute
 
 // Request is a request for a version of a token through the HTTP API.
 type Request struct {
@@ -30,13 +30,13 @@ func (r Request) why() Why {
 
 // Reasons returned by ForRequest, besides those of ForToken.
 const (
-	Requested           Why = "Requested"
-	RequestRetried      Why = "RequestRetried"
-	RequestDone         Why = "RequestDone"      // too late for a retry: used, rotated, or RetryTime is over
-	RequestUnknown      Why = "RequestUnknown"   // the version was made for another request
-	HolderSuperseded    Why = "HolderSuperseded" // the holder's version has a successor
-	SelfForbidden       Why = "SelfRotationForbidden"
-	SelfRotationTooSoon Why = "SelfRotationTooSoon"
+	Requested             Why = "Requested"
+	RequestRetried        Why = "RequestRetried"
+	RequestDone           Why = "RequestDone"      // too late for a retry: used, rotated, or RetryWindow is over
+	RequestUnknown        Why = "RequestUnknown"   // the version was made for another request
+	HolderSuperseded      Why = "HolderSuperseded" // the holder's version has a successor
+	SelfRotationForbidden Why = "SelfRotationForbidden"
+	SelfRotationTooSoon   Why = "SelfRotationTooSoon"
 )
 
 // requestRule returns a plan and true where it applies to a request.
@@ -46,12 +46,12 @@ type requestRule func(now time.Time, want Desired, have Observed, r Request) (Pl
 // the request is a retry, which must not depend on anything that happened later. The rest finds
 // what prevents a successor.
 var requestRules = []requestRule{
-	selfForbidden,
-	retried, // the same caller repeats a request: no other caller replaces a version
+	selfRotationForbidden,
+	requestRetried, // the same caller repeats a request: no other caller replaces a version
 	requestUnknown,
 	holderSuperseded, // only the holder of the current version may rotate it
 	currentExpired,
-	selfTooSoon,
+	selfRotationTooSoon,
 	rotationPending, // no rotation ends a predecessor
 }
 
@@ -59,7 +59,7 @@ var requestRules = []requestRule{
 // successor, RetireOne to make room for it, or Replace for the version that an earlier attempt
 // made. Otherwise it returns Nothing, and Wake is the instant to ask again.
 func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
-	have = have.marked(now, want.Retire)
+	have = have.withPredecessorMarked(now, want.Retire)
 	for _, rule := range requestRules {
 		if p, ok := rule(now, want, have, r); ok {
 			return p
@@ -72,12 +72,12 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	return issue(now, r.why(), last, want, have)
 }
 
-// marked returns o with the predecessor of the current version superseded, where a crash left it
+// withPredecessorMarked returns o with the predecessor of the current version superseded, where a crash left it
 // unmarked.
-func (o Observed) marked(now time.Time, r Retire) Observed {
+func (o Observed) withPredecessorMarked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
-		if o.Current != nil && v.Record == o.Current.Predecessor && !v.superseded() {
+		if o.Current != nil && v.Record == o.Current.Predecessor && !v.isSuperseded() {
 			p := supersede(v, earliest(o.Current.IssuedAt, now), r)
 			v.SupersededAt, v.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		}
@@ -87,14 +87,14 @@ func (o Observed) marked(now time.Time, r Retire) Observed {
 	return o
 }
 
-func selfForbidden(_ time.Time, want Desired, _ Observed, r Request) (Plan, bool) {
-	return Plan{Why: SelfForbidden}, r.Holder != "" && want.SelfForbidden
+func selfRotationForbidden(_ time.Time, want Desired, _ Observed, r Request) (Plan, bool) {
+	return Plan{Why: SelfRotationForbidden}, r.Holder != "" && want.SelfRotationForbidden
 }
 
-// retried replaces the version that was made for the same request, within RetryTime and while it is
+// requestRetried replaces the version that was made for the same request, within RetryWindow and while it is
 // unused. The lifetime and the time for retries of the new version count from the first attempt, so
 // that repeated retries lengthen neither.
-func retried(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
+func requestRetried(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if r.ID == "" {
 		return Plan{}, false
 	}
@@ -107,10 +107,10 @@ func retried(now time.Time, want Desired, have Observed, r Request) (Plan, bool)
 	if c == nil || c.Request != r.ID {
 		return Plan{}, false
 	}
-	if !c.LastUsedAt.IsZero() || !now.Before(c.IssuedAt.Add(RetryTime)) || issuedAhead(now, *c) {
+	if !c.LastUsedAt.IsZero() || !now.Before(c.IssuedAt.Add(RetryWindow)) || issuedAhead(now, *c) {
 		return Plan{Why: RequestDone}, true
 	}
-	p := Plan{Do: Replace, Why: RequestRetried, Version: *c, ExpiresAt: lifeFrom(c.authorized(), want.Lifetime)}
+	p := Plan{Do: Replace, Why: RequestRetried, Version: *c, ExpiresAt: lifeFrom(c.lifetimeStart(), want.Lifetime)}
 	if c.ExpiredAt(now) || (Version{ExpiresAt: p.ExpiresAt}).ExpiredAt(now) {
 		return Plan{Why: IsExpired}, true
 	}
@@ -132,28 +132,28 @@ func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan
 	if c == nil {
 		return Plan{}, false
 	}
-	over := r.Holder != "" && (Version{ExpiresAt: lifeFrom(c.authorized(), want.Lifetime)}).ExpiredAt(now)
+	over := r.Holder != "" && (Version{ExpiresAt: lifeFrom(c.lifetimeStart(), want.Lifetime)}).ExpiredAt(now)
 	return Plan{Why: IsExpired}, over || c.ExpiredAt(now)
 }
 
-func selfTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
-	h := selfHold(now, want, have)
+func selfRotationTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
+	h := selfRotationDeferral(now, want, have)
 	if r.Holder == "" || !now.Before(h.until) {
 		return Plan{}, false
 	}
-	return Plan{Why: SelfRotationTooSoon, Held: h.reason, Wake: h.until, Message: h.text}, true
+	return Plan{Why: SelfRotationTooSoon, DeferredBy: h.reason, Wake: h.until, Message: h.text}, true
 }
 
 func rotationPending(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
 	}
-	h := rotationHold(now, r.why(), want, have)
+	h := rotationDeferral(now, r.why(), want, have)
 	if !now.Before(h.until) {
 		return Plan{}, false
 	}
 	return Plan{
-		Why: RotationPending, Held: h.reason, Wake: h.until,
+		Why: RotationPending, DeferredBy: h.reason, Wake: h.until,
 		Message: fmt.Sprintf("no rotation until %s at the latest: %s", h.until.UTC().Format(time.RFC3339), h.text),
 	}, true
 }

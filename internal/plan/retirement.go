@@ -11,36 +11,36 @@ const (
 	SuccessorUnused Why = "SuccessorUnused"
 )
 
-// predecessorMayGo retires a predecessor at the end of its maxOverlap. With Unused, it retires a
+// predecessorDue retires a predecessor at the end of its maxOverlap. With Unused, it retires a
 // predecessor earlier once there is evidence that its consumers have moved on.
-func predecessorMayGo(now time.Time, want Desired, have Observed) (Plan, bool) {
+func predecessorDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
 		switch {
-		case !now.Before(lastInstant(v, want.Retire)):
+		case !now.Before(latestRetirement(v, want.Retire)):
 			why := OverlapOver
 			if endsInUse(now, v, want.Retire, have) {
 				why = OverlapOverInUse
 			}
 			return Plan{Do: RetireOne, Why: why, Version: v}, true
-		case !now.Before(retirementOf(v, want.Retire, have)):
-			return Plan{Do: RetireOne, Why: WentUnused, Version: v}, true
+		case !now.Before(retirementTime(v, want.Retire, have)):
+			return Plan{Do: RetireOne, Why: PredecessorUnused, Version: v}, true
 		}
 	}
 	return Plan{}, false
 }
 
-// lastInstant returns the instant at which a predecessor is retired, used or not. It is never after
+// latestRetirement returns the instant at which a predecessor is retired, used or not. It is never after
 // the predecessor's own expiry.
-func lastInstant(v Version, r Retire) time.Time {
+func latestRetirement(v Version, r Retire) time.Time {
 	return earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
 }
 
-// retirementOf returns when a predecessor is retired if no version is used from now on. The use of
+// retirementTime returns when a predecessor is retired if no version is used from now on. The use of
 // a successor is the evidence that consumers have moved on. Quiet alone is no evidence, because a
 // consumer may call once a day.
-func retirementOf(v Version, r Retire, have Observed) time.Time {
-	last := lastInstant(v, r)
-	if r.When != Unused || len(have.usedSuccessors(v)) == 0 {
+func retirementTime(v Version, r Retire, have Observed) time.Time {
+	last := latestRetirement(v, r)
+	if r.When != RetireUnused || len(have.usedSuccessors(v)) == 0 {
 		return last
 	}
 	known := latest(quietAt(v, r, have), have.UsesKnownFrom) // a use that is not recorded yet counts too
@@ -105,17 +105,17 @@ func endsInUse(now time.Time, v Version, r Retire, have Observed) bool {
 	return now.Before(v.LastUsedAt.Add(r.Quiet)) || v.LastUsedAt.After(v.SupersededAt) && len(have.usedSuccessors(v)) == 0
 }
 
-// Kept is a predecessor that stays after its minOverlap because there is no evidence that its
+// KeptVersion is a predecessor that stays after its minOverlap because there is no evidence that its
 // consumers have moved on.
-type Kept struct {
+type KeptVersion struct {
 	Version    Version
 	Why        Why
 	Successors []Version // those that have been used, newest first
 }
 
-// UnseenSource reports whether v was last used from an address that is not the last address of any
+// HasUnknownSource reports whether v was last used from an address that is not the last address of any
 // used successor.
-func (k Kept) UnseenSource() bool {
+func (k KeptVersion) HasUnknownSource() bool {
 	from := k.Version.LastUsedFrom
 	return from != "" && len(k.Successors) > 0 &&
 		!slices.ContainsFunc(k.Successors, func(s Version) bool { return s.LastUsedFrom == from })
@@ -124,21 +124,21 @@ func (k Kept) UnseenSource() bool {
 // KeptPredecessor returns the newest predecessor that stays after its minOverlap because it was
 // used recently. Where there is none, it returns the newest predecessor that stays because no
 // successor was used. It returns false if no predecessor stays for lack of evidence.
-func KeptPredecessor(now time.Time, want Desired, have Observed) (Kept, bool) {
-	if want.Retire.When != Unused {
-		return Kept{}, false
+func KeptPredecessor(now time.Time, want Desired, have Observed) (KeptVersion, bool) {
+	if want.Retire.When != RetireUnused {
+		return KeptVersion{}, false
 	}
-	var unproven Kept
+	var unproven KeptVersion
 	for _, v := range have.predecessors() {
 		if now.Before(have.supersededSince(v).Add(want.Retire.Min)) {
 			continue
 		}
 		used := have.usedSuccessors(v)
 		if !v.LastUsedAt.IsZero() && now.Before(quietAt(v, want.Retire, have)) {
-			return Kept{v, UsedRecently, used}, true
+			return KeptVersion{v, UsedRecently, used}, true
 		}
 		if len(used) == 0 && unproven.Why == "" {
-			unproven = Kept{v, SuccessorUnused, nil}
+			unproven = KeptVersion{v, SuccessorUnused, nil}
 		}
 	}
 	return unproven, unproven.Why != ""
@@ -150,11 +150,11 @@ func nextRetirement(now time.Time, want Desired, have Observed) time.Time {
 	var wake time.Time
 	is, _ := KeptPredecessor(now, want, have)
 	for _, v := range have.predecessors() {
-		wake = earliest(wake, after(now, retirementOf(v, want.Retire, have)))
+		wake = earliest(wake, ifAfter(now, retirementTime(v, want.Retire, have)))
 		for _, t := range []time.Time{have.supersededSince(v).Add(want.Retire.Min), quietAt(v, want.Retire, have)} {
 			then, _ := KeptPredecessor(t, want, have)
 			if then.Why != is.Why || then.Version.Record != is.Version.Record {
-				wake = earliest(wake, after(now, t))
+				wake = earliest(wake, ifAfter(now, t))
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package plan
 
-import "time"
+import (
+	"time"
+)
 
 // MaxSpread is the maximum delay of a rotation after its due instant. It spreads tokens that are
 // due at the same instant.
@@ -26,8 +28,8 @@ func isAhead(t, now, dated time.Time) bool {
 // lastIssue returns the later of the issue and the authorization of v.
 func (v Version) lastIssue() time.Time { return latest(v.IssuedAt, v.AuthorizedAt) }
 
-// issueCounts reports whether the current version expires or rotates by its age.
-func issueCounts(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
+// dependsOnAge reports whether the current version expires or rotates by its age.
+func dependsOnAge(want Desired) bool { return want.Lifetime > 0 || want.rotates() }
 
 // RolloutInterval is the minimum interval between two observations of a rollout that a rotation
 // waits for, while the spec stays the same. Workloads are not watched.
@@ -43,8 +45,8 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return issue(now, why, *have.Current, want, have), true
 }
 
-// rotationWaits reports a rotation that is due and deferred.
-func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
+// rotationDeferred reports a rotation that is due and deferred.
+func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
 	why, h := dueRotation(now, want, have)
 	if why == "" {
 		return Plan{}, false
@@ -54,17 +56,17 @@ func rotationWaits(now time.Time, want Desired, have Observed) (Plan, bool) {
 		wake = nextDeadline(now, want, have) // another cause may come up meanwhile
 	}
 	if why == IssuedAhead {
-		wake = earliest(wake, after(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
+		wake = earliest(wake, ifAfter(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
 	}
 	if h.reason == RolloutIncomplete {
-		wake = earliest(wake, NextLook(now, have))
+		wake = earliest(wake, NextRolloutCheck(now, have))
 	}
-	return Plan{Why: RotationPending, Held: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
+	return Plan{Why: RotationPending, DeferredBy: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// NextLook returns when to observe a rollout again. The longer the rollout takes, the longer the
+// NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the longer the
 // interval.
-func NextLook(now time.Time, have Observed) time.Time {
+func NextRolloutCheck(now time.Time, have Observed) time.Time {
 	seen := have.RolloutSeenAt
 	if seen.IsZero() {
 		seen = now
@@ -79,10 +81,10 @@ func NextLook(now time.Time, have Observed) time.Time {
 // dueRotation returns why the current version must be replaced, and what defers that. The reason is
 // empty if no rotation is due. A holder's request comes last, because any other cause gives the
 // successor a full lifetime.
-func dueRotation(now time.Time, want Desired, have Observed) (Why, hold) {
+func dueRotation(now time.Time, want Desired, have Observed) (Why, deferral) {
 	c := have.Current
 	if c == nil {
-		return "", hold{}
+		return "", deferral{}
 	}
 	var why Why
 	if due, reason := NextRotation(want, *c); !due.IsZero() && !now.Before(due) {
@@ -91,20 +93,20 @@ func dueRotation(now time.Time, want Desired, have Observed) (Why, hold) {
 	switch {
 	case want.triggers(*c):
 		why = TriggerChanged
-	case issuedAhead(now, *c) && issueCounts(want) && !want.Answered:
+	case issuedAhead(now, *c) && dependsOnAge(want) && !want.DeliveredInResponse:
 		why = IssuedAhead
 	case why == "" && want.selfRequests(*c):
 		why = SelfRequested
 	}
 	if why == "" || c.ExpiredAt(now) { // new consumers have no valid token, as with a deleted Secret
-		return why, hold{}
+		return why, deferral{}
 	}
-	return why, rotationHold(now, why, want, have)
+	return why, rotationDeferral(now, why, want, have)
 }
 
-// crowdedOut returns the oldest predecessor, if one must end before the current version can become
+// oldestExcessPredecessor returns the oldest predecessor, if one must end before the current version can become
 // a predecessor.
-func crowdedOut(have Observed) (v Version, full bool) {
+func oldestExcessPredecessor(have Observed) (v Version, full bool) {
 	ps := have.predecessors()
 	if excess(have) <= 0 {
 		return Version{}, false
@@ -131,11 +133,11 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	var due time.Time
 	if want.Every > 0 {
 		every := max(want.Every, want.MinInterval)
-		due = current.authorized().Add(every).Add(share(want.Spread, min(every/10, MaxSpread)))
+		due = current.lifetimeStart().Add(every).Add(spreadDelay(want.Spread, min(every/10, MaxSpread)))
 	}
 	if want.Schedule != nil {
-		if next := want.Schedule.Next(earliestNext(want, current)); !next.IsZero() {
-			due = earliest(due, next.Add(share(want.Spread, MaxSpread)))
+		if next := want.Schedule.Next(earliestScheduled(want, current)); !next.IsZero() {
+			due = earliest(due, next.Add(spreadDelay(want.Spread, MaxSpread)))
 		}
 	}
 	if current.ExpiresAt.IsZero() {
@@ -154,13 +156,13 @@ func nearExpiry(want Desired, current Version) time.Time {
 	if current.ExpiresAt.IsZero() {
 		return time.Time{}
 	}
-	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.authorized())))
+	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.lifetimeStart())))
 }
 
-// earliestNext returns the instant after which the calendar may name the next rotation. A version
+// earliestScheduled returns the instant after which the calendar may name the next rotation. A version
 // is issued up to MaxSpread after its due instant, so MinInterval is shortened by that much.
-func earliestNext(want Desired, current Version) time.Time {
-	return current.authorized().Add(max(0, want.MinInterval-MaxSpread-time.Second))
+func earliestScheduled(want Desired, current Version) time.Time {
+	return current.lifetimeStart().Add(max(0, want.MinInterval-MaxSpread-time.Second))
 }
 
 // maxSamples is the number of instants of a calendar that ShortestInterval samples.
@@ -203,9 +205,9 @@ func expiryMargin(d Desired, lifetime time.Duration) time.Duration {
 	return min(d.Retire.Max, lifetime/3)
 }
 
-// share returns the fraction part of whole. For a whole of ten seconds or more it returns whole
+// spreadDelay returns the fraction part of whole. For a whole of ten seconds or more it returns whole
 // seconds, so that the instants shown to users are exact.
-func share(part float64, whole time.Duration) time.Duration {
+func spreadDelay(part float64, whole time.Duration) time.Duration {
 	d := time.Duration(part * float64(whole))
 	if whole >= 10*time.Second {
 		d = d.Truncate(time.Second)
@@ -213,18 +215,18 @@ func share(part float64, whole time.Duration) time.Duration {
 	return d
 }
 
-// MaxNotice is the maximum time before its expiry at which the owner of a version is warned.
-const MaxNotice = 7 * 24 * time.Hour
+// MaxExpiryNotice is the maximum time before its expiry at which the owner of a version is warned.
+const MaxExpiryNotice = 7 * 24 * time.Hour
 
 // ExpiryNotice returns the instant from which the owner of current is warned of its expiry: the
-// last third of its lifetime, at most MaxNotice. The zero time means that current does not expire,
+// last third of its lifetime, at most MaxExpiryNotice. The zero time means that current does not expire,
 // or that a rotation comes first.
 func ExpiryNotice(want Desired, current Version) time.Time {
 	heldUp := want.Refused.Reason != "" || want.State != Active
 	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {
 		return time.Time{}
 	}
-	return current.ExpiresAt.Add(-min(MaxNotice, current.ExpiresAt.Sub(current.authorized())/3))
+	return current.ExpiresAt.Add(-min(MaxExpiryNotice, current.ExpiresAt.Sub(current.lifetimeStart())/3))
 }
 
 // nextDeadline returns the first instant after now at which a rule could apply or a condition could
@@ -233,7 +235,7 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextEnd(now, want, have)
 	if c := have.Current; c != nil {
 		due, _ := NextRotation(want, *c)
-		wake = earliest(wake, after(now, due))
+		wake = earliest(wake, ifAfter(now, due))
 	}
 	return wake
 }
@@ -243,7 +245,7 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextRetirement(now, want, have)
 	if c := have.Current; c != nil {
-		wake = earliest(wake, earliest(after(now, ExpiryNotice(want, *c)), after(now, c.ExpiresAt)))
+		wake = earliest(wake, earliest(ifAfter(now, ExpiryNotice(want, *c)), ifAfter(now, c.ExpiresAt)))
 	}
 	return wake
 }
@@ -264,8 +266,8 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// after returns t if it is after now, and zero otherwise.
-func after(now, t time.Time) time.Time {
+// ifAfter returns t if it is after now, and zero otherwise.
+func ifAfter(now, t time.Time) time.Time {
 	if t.After(now) {
 		return t
 	}

@@ -14,27 +14,27 @@ const (
 	FirstIssue          Why = "Issued"
 	SecretGone          Why = "SecretMissing"
 	SecretChanged       Why = "SecretAltered"
-	RecordGone          Why = "RecordMissing"
+	RecordMissing       Why = "RecordMissing"
 	UserReplaced        Why = "UserReplaced"
 	SecretTaken         Why = "SecretTaken"
 	TriggerChanged      Why = "Triggered"
 	RotationDue         Why = "RotationDue"
 	ExpiryNear          Why = "ExpiryNear"
 	IssuedAhead         Why = "IssuedAhead" // by a clock that was ahead
-	TookOver            Why = "Superseded"
+	Superseded          Why = "Superseded"
 	OwnerRestored       Why = "OwnerRestored"
 	GrantsChanged       Why = "GrantsChanged"
 	ExpiryChanged       Why = "ExpiryChanged"
 	TemplateChanged     Why = "TemplateChanged"
-	WentUnused          Why = "Unused"
+	PredecessorUnused   Why = "Unused"
 	OverlapOver         Why = "OverlapOver"
 	OverlapOverInUse    Why = "OverlapOverInUse"
 	TooManyPredecessors Why = "TooManyPredecessors"
 	IsSuspended         Why = "Suspended"
 	IsRevoked           Why = "Revoked"
 	IsExpired           Why = "Expired"
-	OnItsWay            Why = "DeliveryPending" // the response that delivers it is about to be sent
-	Undelivered         Why = "DeliveryMissing"
+	DeliveryPending     Why = "DeliveryPending" // the response that delivers it is about to be sent
+	DeliveryMissing     Why = "DeliveryMissing"
 	UpToDate            Why = "UpToDate"
 	SelfRequested       Why = "SelfRequested"
 	RotationPending     Why = "RotationPending"
@@ -50,20 +50,20 @@ var tokenRules = []rule{
 	revoked,         // end everything
 	userReplaced,    // a new User of the same name inherits nothing
 	supersededAhead, // superseded by a clock that was ahead: the overlap would be too long
-	predecessorMayGo,
-	redated,         // the same for the current version, where it can have no successor
-	tookOver,        // a crash came between the successor and the end of its predecessor
-	grantsChanged,   // in place; the token stays the same
-	refused,         // the spec cannot be served
-	suspended,       // nothing new while suspended
-	undelivered,     // only the HTTP API issues it
-	secretForeign,   // not managed by the operator, not changed
-	secretMissing,   // never issued, deleted or altered
-	recordMissing,   // the record was deleted to revoke it: replace the token, never recreate the record
-	expired,         // stays expired until a trigger changes
-	rotationDue,     // clone
-	templateChanged, // write the same token again
-	rotationWaits,   // due and deferred
+	predecessorDue,
+	currentIssuedAhead,  // the same for the current version, where it can have no successor
+	predecessorUnmarked, // a crash came between the successor and the end of its predecessor
+	grantsChanged,       // in place; the token stays the same
+	refused,             // the spec cannot be served
+	suspended,           // nothing new while suspended
+	deliveryMissing,     // only the HTTP API issues it
+	secretForeign,       // not managed by the operator, not changed
+	secretMissing,       // never issued, deleted or altered
+	recordMissing,       // the record was deleted to revoke it: replace the token, never recreate the record
+	expired,             // stays expired until a trigger changes
+	rotationDue,         // clone
+	templateChanged,     // write the same token again
+	rotationDeferred,    // due and deferred
 }
 
 // ForToken decides what an ApplicationToken needs at the instant now. The first rule that applies
@@ -82,7 +82,7 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 		return Plan{}, false
 	}
 	p := Plan{Why: IsRevoked, Message: "Revoked for good; delete this token and declare a new one"}
-	ours := have.Former || have.Secret != SecretAbsent && have.Secret != SecretForeign
+	ours := have.HasFormerSecret || have.Secret != SecretAbsent && have.Secret != SecretForeign
 	if have.Current != nil || len(have.Others) > 0 || ours {
 		p.Do = RetireAll
 	}
@@ -101,29 +101,29 @@ func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// redated corrects the issue of a version that was issued by a clock that was ahead, and its expiry
+// currentIssuedAhead corrects the issue of a version that was issued by a clock that was ahead, and its expiry
 // with it. It applies where the operator cannot make a successor: the version was delivered in a
 // response, or the spec is refused.
-func redated(now time.Time, want Desired, have Observed) (Plan, bool) {
+func currentIssuedAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	c := have.Current
-	if c == nil || !want.Answered && want.Refused.Reason == "" || !issuedAhead(now, *c) {
+	if c == nil || !want.DeliveredInResponse && want.Refused.Reason == "" || !issuedAhead(now, *c) {
 		return Plan{}, false
 	}
 	end := c.ExpiresAt
-	if ahead := c.authorized().Sub(now); !end.IsZero() && ahead > 0 {
+	if ahead := c.lifetimeStart().Sub(now); !end.IsZero() && ahead > 0 {
 		end = end.Add(-ahead)
 	}
 	return Plan{Do: Change, Why: IssuedAhead, Version: *c, IssuedAt: now, ExpiresAt: end, UserUID: c.userUID(want)}, true
 }
 
-// tookOver supersedes a predecessor whose successor was delivered. Its overlap counts from the
+// predecessorUnmarked supersedes a predecessor whose successor was delivered. Its overlap counts from the
 // issue of the successor, so that a crash in between does not lengthen it.
-func tookOver(now time.Time, want Desired, have Observed) (Plan, bool) {
+func predecessorUnmarked(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
 	}
 	for _, v := range have.Others {
-		if v.Record == have.Current.Predecessor && !v.superseded() {
+		if v.Record == have.Current.Predecessor && !v.isSuperseded() {
 			return supersede(v, earliest(have.Current.IssuedAt, now), want.Retire), true
 		}
 	}
@@ -131,7 +131,7 @@ func tookOver(now time.Time, want Desired, have Observed) (Plan, bool) {
 }
 
 func supersede(v Version, at time.Time, r Retire) Plan {
-	return Plan{Do: Supersede, Why: TookOver, Version: v, SupersededAt: at, ExpiresAt: earliest(v.ExpiresAt, at.Add(r.Max))}
+	return Plan{Do: Supersede, Why: Superseded, Version: v, SupersededAt: at, ExpiresAt: earliest(v.ExpiresAt, at.Add(r.Max))}
 }
 
 // grantsChanged updates the records to match the spec. A refused spec only reduces: the grants are
@@ -139,31 +139,31 @@ func supersede(v Version, at time.Time, r Retire) Plan {
 func grantsChanged(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.Others {
 		if v.Restored { // while the current version still names the owner
-			return change(v, want, v.ExpiresAt)
+			return changeRecord(v, want, v.ExpiresAt)
 		}
 	}
 	if c := have.Current; c != nil {
 		expiry := c.ExpiresAt
 		if want.Refused.Reason == "" && !c.ExpiredAt(now) { // an expired version never becomes valid again
-			expiry = lifeFrom(c.authorized(), want.Lifetime)
+			expiry = lifeFrom(c.lifetimeStart(), want.Lifetime)
 		}
-		if p, ok := change(*c, want, expiry); ok {
+		if p, ok := changeRecord(*c, want, expiry); ok {
 			return p, true
 		}
 	}
 	for _, v := range have.Others {
 		expiry := v.ExpiresAt
-		if v.superseded() {
-			expiry = lastInstant(v, want.Retire)
+		if v.isSuperseded() {
+			expiry = latestRetirement(v, want.Retire)
 		}
-		if p, ok := change(v, want, expiry); ok {
+		if p, ok := changeRecord(v, want, expiry); ok {
 			return p, true
 		}
 	}
 	return Plan{}, false
 }
 
-func change(v Version, want Desired, expiry time.Time) (Plan, bool) {
+func changeRecord(v Version, want Desired, expiry time.Time) (Plan, bool) {
 	uid := v.userUID(want)
 	switch {
 	case v.Restored:
@@ -199,32 +199,32 @@ func suspended(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}, true
 }
 
-// AnswerTime is how long after its declaration a token may be without a version before that is
+// DeliveryTimeout is how long after its declaration a token may be without a version before that is
 // reported. The HTTP request that declared it is about to make the version.
-const AnswerTime = 10 * time.Second
+const DeliveryTimeout = 10 * time.Second
 
-func undelivered(now time.Time, want Desired, have Observed) (Plan, bool) {
-	if !want.Answered || have.Current != nil {
+func deliveryMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
+	if !want.DeliveredInResponse || have.Current != nil {
 		return Plan{}, false
 	}
-	if late := want.Since.Add(AnswerTime); now.Before(late) && len(have.predecessors()) == 0 {
-		return Plan{Why: OnItsWay, Wake: late}, true
+	if late := want.DeclaredAt.Add(DeliveryTimeout); now.Before(late) && len(have.predecessors()) == 0 {
+		return Plan{Why: DeliveryPending, Wake: late}, true
 	}
 	return Plan{
-		Why: Undelivered, Wake: nextRetirement(now, want, have),
+		Why: DeliveryMissing, Wake: nextRetirement(now, want, have),
 		Message: "The token has no valid version: the response that delivered it never arrived, or its record was deleted; request it again, or delete it",
 	}, true
 }
 
-// LookAgain is the interval at which the operator observes again what it does not watch: a Secret
+// ForeignSecretInterval is the interval at which the operator observes again what it does not watch: a Secret
 // that it does not manage.
-const LookAgain = time.Minute
+const ForeignSecretInterval = time.Minute
 
 func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretForeign {
 		return Plan{}, false
 	}
-	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(LookAgain))}, true
+	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(ForeignSecretInterval))}, true
 }
 
 // secretMissing issues a new version without waiting for minOverlap, because new consumers have no
@@ -255,20 +255,20 @@ func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 // recordMissing replaces a version whose record was deleted to revoke it. A version that the crash
 // of an earlier pass left unmarked still gets its overlap.
 func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
-	if have.Secret != SecretUnvouched {
+	if have.Secret != SecretRecordMissing {
 		return Plan{}, false
 	}
 	if p, ok := supersedeRest(now, want, have); ok {
 		return p, true
 	}
-	return issue(now, RecordGone, Version{}, want, have), true
+	return issue(now, RecordMissing, Version{}, want, have), true
 }
 
 // supersedeRest supersedes the predecessors of a new version where no current version names its
 // predecessor.
 func supersedeRest(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.Others {
-		if !v.superseded() {
+		if !v.isSuperseded() {
 			return supersede(v, now, want.Retire), true
 		}
 	}
@@ -281,7 +281,7 @@ func expired(now time.Time, want Desired, have Observed) (Plan, bool) {
 		return Plan{}, false
 	}
 	remedy := "change spec.rotation.trigger for a new version"
-	if want.Answered {
+	if want.DeliveredInResponse {
 		remedy = "delete it and make a new one"
 	}
 	return Plan{
@@ -301,15 +301,15 @@ func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
 // rotation waits for room. Where new consumers have no valid token, the oldest predecessor ends
 // instead.
 func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
-	if v, full := crowdedOut(have); full {
-		if p, ok := predecessorMayGo(now, want, have); ok {
+	if v, full := oldestExcessPredecessor(have); full {
+		if p, ok := predecessorDue(now, want, have); ok {
 			return p
 		}
 		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: v}
 	}
 	p := Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}
 	if why == SelfRequested {
-		p.AuthorizedAt = last.authorized()
+		p.AuthorizedAt = last.lifetimeStart()
 		p.ExpiresAt = lifeFrom(p.AuthorizedAt, want.Lifetime)
 	}
 	return p

@@ -8,22 +8,22 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// ruling is a case for ForToken, evaluated at noon by default.
-type ruling struct {
+// ruleCase is a case for ForToken, evaluated at noon by default.
+type ruleCase struct {
 	at    time.Time
 	twist twist
 	want  plan.Plan
 }
 
 // rule checks the plan of ForToken for each case.
-func rule(t *testing.T, cases map[string]ruling) {
+func rule(t *testing.T, cases map[string]ruleCase) {
 	t.Helper()
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			if c.at.IsZero() {
 				c.at = noon
 			}
-			check(t, c.at, base(c.twist), c.want)
+			checkForToken(t, c.at, base(c.twist), c.want)
 		})
 	}
 }
@@ -31,30 +31,30 @@ func rule(t *testing.T, cases map[string]ruling) {
 var (
 	atRest   = plan.Plan{Why: plan.UpToDate, Wake: noon.Add(30 * day)}
 	revoked  = plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}
-	taken    = plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(plan.LookAgain)}
+	taken    = plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(plan.ForeignSecretInterval)}
 	longLife = noon.Add(90 * day)
 )
 
-func TestRevoked(t *testing.T) {
-	gone := func(found plan.Secret) twist {
-		return func(s *scene) { s.want.State, s.have = plan.Revoked, plan.Observed{Secret: found} }
+func TestRevoke_EndsEverything(t *testing.T) {
+	gone := func(found plan.SecretState) twist {
+		return func(s *fixture) { s.want.State, s.have = plan.Revoked, plan.Observed{Secret: found} }
 	}
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"a token at rest sleeps until its rotation":           {want: atRest},
 		"a revoked token ends everything":                     {twist: state(plan.Revoked), want: revoked},
-		"its predecessors end with it":                        {twist: both(disowned, both(aged, state(plan.Revoked))), want: revoked},
-		"its records end though the Secret is not ours":       {twist: both(lost(plan.SecretForeign), state(plan.Revoked)), want: revoked},
-		"its records end though the Secret is gone":           {twist: both(lost(plan.SecretAbsent), state(plan.Revoked)), want: revoked},
+		"its predecessors end with it":                        {twist: combined(recordDeleted, combined(withPredecessor, state(plan.Revoked))), want: revoked},
+		"its records end though the Secret is not ours":       {twist: combined(removedFromSecret(plan.SecretForeign), state(plan.Revoked)), want: revoked},
+		"its records end though the Secret is gone":           {twist: combined(removedFromSecret(plan.SecretAbsent), state(plan.Revoked)), want: revoked},
 		"an altered Secret of a revoked token goes":           {twist: gone(plan.SecretAltered), want: revoked},
-		"a Secret that nobody vouches for goes":               {twist: gone(plan.SecretUnvouched), want: revoked},
+		"a Secret that nobody vouches for goes":               {twist: gone(plan.SecretRecordMissing), want: revoked},
 		"revoked and gone, there is nothing left to do":       {twist: gone(plan.SecretAbsent), want: plan.Plan{Why: plan.IsRevoked}},
 		"a foreign Secret is not a revoked token's to delete": {twist: gone(plan.SecretForeign), want: plan.Plan{Why: plan.IsRevoked}},
 	})
 }
 
-func TestTookOver(t *testing.T) {
+func TestSupersede_CountsFromSuccessorIssue(t *testing.T) {
 	crashed := func(change func(*plan.Version)) twist {
-		return func(s *scene) {
+		return func(s *fixture) {
 			v := version(1, 30*day)
 			if change != nil {
 				change(&v)
@@ -63,156 +63,156 @@ func TestTookOver(t *testing.T) {
 		}
 	}
 	took := func(end time.Time) plan.Plan {
-		return plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-1"), SupersededAt: noon, ExpiresAt: end}
+		return plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed("at-1"), SupersededAt: noon, ExpiresAt: end}
 	}
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"a predecessor gets its last instant":                       {twist: crashed(nil), want: took(noon.Add(day))},
 		"it counts from the successor's issue, however late we ask": {at: noon.Add(2 * day), twist: crashed(nil), want: took(noon.Add(day))},
 		"its own end stays where that is sooner": {
 			twist: crashed(func(v *plan.Version) { v.ExpiresAt = noon.Add(time.Hour) }), want: took(noon.Add(time.Hour)),
 		},
 		"one that never expired expires now": {twist: crashed(func(v *plan.Version) { v.ExpiresAt = time.Time{} }), want: took(noon.Add(day))},
-		"one that was superseded is left":    {twist: aged, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)}},
+		"one that was superseded is left":    {twist: withPredecessor, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)}},
 		"a record that is not the predecessor is litter, and not ours to end": {
 			twist: crashed(func(v *plan.Version) { v.Record = "at-9" }), want: atRest,
 		},
 		"without a current version nobody took over": {
-			twist: both(crashed(nil), lost(plan.SecretForeign)), want: taken,
+			twist: combined(crashed(nil), removedFromSecret(plan.SecretForeign)), want: taken,
 		},
 	})
 }
 
-func TestStandingInTheWay(t *testing.T) {
-	rule(t, map[string]ruling{
+func TestIssue_BlockedByRefusalSuspensionOrForeignSecret(t *testing.T) {
+	rule(t, map[string]ruleCase{
 		"a refused spec waits for its edit":   {twist: refusal, want: plan.Plan{Why: "ClientMissing", Wake: longLife.Add(-7 * day)}},
-		"a refused first issue makes nothing": {twist: both(lost(plan.SecretAbsent), refusal), want: plan.Plan{Why: "ClientMissing"}},
+		"a refused first issue makes nothing": {twist: combined(removedFromSecret(plan.SecretAbsent), refusal), want: plan.Plan{Why: "ClientMissing"}},
 		"a refused spec still wakes for its predecessors": {
-			twist: both(aged, refusal), want: plan.Plan{Why: "ClientMissing", Wake: noon.Add(10 * time.Minute)},
+			twist: combined(withPredecessor, refusal), want: plan.Plan{Why: "ClientMissing", Wake: noon.Add(10 * time.Minute)},
 		},
 		"a suspended token waits for its edit": {twist: state(plan.Suspended), want: plan.Plan{Why: plan.IsSuspended, Wake: longLife.Add(-7 * day)}},
 		"a suspended token still wakes for its predecessors": {
-			twist: both(aged, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
+			twist: combined(withPredecessor, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
 		},
-		"a Secret that is not ours is not touched, and looked for again": {twist: lost(plan.SecretForeign), want: taken},
+		"a Secret that is not ours is not touched, and looked for again": {twist: removedFromSecret(plan.SecretForeign), want: taken},
 		"beside it the predecessors go on ageing": {
-			at: noon.Add(9*time.Minute + 30*time.Second), twist: both(aged, lost(plan.SecretForeign)),
+			at: noon.Add(9*time.Minute + 30*time.Second), twist: combined(withPredecessor, removedFromSecret(plan.SecretForeign)),
 			want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
 		},
 	})
 }
 
-func TestSecretMissing(t *testing.T) {
+func TestSecretMissing_SupersedesThenIssues(t *testing.T) {
 	absent := func(others ...plan.Version) twist {
-		return func(s *scene) { s.have = plan.Observed{Others: others} }
+		return func(s *fixture) { s.have = plan.Observed{Others: others} }
 	}
-	altered := func(s *scene) { s.have.Secret = plan.SecretAltered }
+	altered := func(s *fixture) { s.have.Secret = plan.SecretAltered }
 	ended := func(record string) plan.Plan {
-		return plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of(record), SupersededAt: noon, ExpiresAt: noon.Add(day)}
+		return plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed(record), SupersededAt: noon, ExpiresAt: noon.Add(day)}
 	}
 	issued := func(why plan.Why, last string) plan.Plan {
-		return plan.Plan{Do: plan.Issue, Why: why, Version: of(last), ExpiresAt: longLife}
+		return plan.Plan{Do: plan.Issue, Why: why, Version: versionNamed(last), ExpiresAt: longLife}
 	}
-	rule(t, map[string]ruling{
+	rule(t, map[string]ruleCase{
 		"the first pass issues":                             {twist: absent(), want: issued(plan.FirstIssue, "")},
-		"without a lifetime it does not expire":             {twist: both(absent(), func(s *scene) { s.want.Lifetime = 0 }), want: plan.Plan{Do: plan.Issue, Why: plan.FirstIssue}},
-		"the version of a deleted Secret gets its overlap":  {twist: lost(plan.SecretAbsent), want: ended("at-2")},
-		"the version of an altered Secret gets its overlap": {twist: lost(plan.SecretAltered), want: ended("at-2")},
+		"without a lifetime it does not expire":             {twist: combined(absent(), func(s *fixture) { s.want.Lifetime = 0 }), want: plan.Plan{Do: plan.Issue, Why: plan.FirstIssue}},
+		"the version of a deleted Secret gets its overlap":  {twist: removedFromSecret(plan.SecretAbsent), want: ended("at-2")},
+		"the version of an altered Secret gets its overlap": {twist: removedFromSecret(plan.SecretAltered), want: ended("at-2")},
 		"every record that could be it gets its overlap":    {twist: absent(predecessor(3, 0), version(2, day)), want: ended("at-2")},
 		"then comes its successor":                          {twist: absent(predecessor(2, 0), predecessor(1, 0)), want: issued(plan.SecretGone, "at-2")},
-		"altered, it says so":                               {twist: both(absent(predecessor(2, 0)), altered), want: issued(plan.SecretChanged, "at-2")},
-		"altered with no record, it says so":                {twist: both(absent(), altered), want: issued(plan.SecretChanged, "")},
+		"altered, it says so":                               {twist: combined(absent(predecessor(2, 0)), altered), want: issued(plan.SecretChanged, "at-2")},
+		"altered with no record, it says so":                {twist: combined(absent(), altered), want: issued(plan.SecretChanged, "")},
 		"three predecessors are kept": {
 			twist: absent(predecessor(4, 0), predecessor(3, 0), predecessor(2, 0)), want: issued(plan.SecretGone, "at-4"),
 		},
 		"the fourth makes room, the oldest first": {
 			twist: absent(predecessor(5, 0), predecessor(4, 0), predecessor(3, 0), predecessor(2, 0)),
-			want:  plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: of("at-2")},
+			want:  plan.Plan{Do: plan.RetireOne, Why: plan.TooManyPredecessors, Version: versionNamed("at-2")},
 		},
 		"its own end stays where that is sooner": {
-			at: noon.Add(90*day - time.Hour), twist: lost(plan.SecretAbsent),
-			want: plan.Plan{Do: plan.Supersede, Why: plan.TookOver, Version: of("at-2"), SupersededAt: noon.Add(90*day - time.Hour), ExpiresAt: longLife},
+			at: noon.Add(90*day - time.Hour), twist: removedFromSecret(plan.SecretAbsent),
+			want: plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed("at-2"), SupersededAt: noon.Add(90*day - time.Hour), ExpiresAt: longLife},
 		},
 	})
 }
 
-func TestRecordMissing(t *testing.T) {
-	rule(t, map[string]ruling{
+func TestRecordMissing_ReplacedNeverRevived(t *testing.T) {
+	rule(t, map[string]ruleCase{
 		"a Secret that nobody vouches for is replaced, not revived": {
-			twist: disowned, want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+			twist: recordDeleted, want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
 		"whoever deleted the record is not overlapped: the predecessor is not named": {
-			twist: both(aged, disowned), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+			twist: combined(withPredecessor, recordDeleted), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
 		"a trigger that changed as well makes the same one version": {
-			twist: both(disowned, func(s *scene) { s.want.Trigger = "2" }), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+			twist: combined(recordDeleted, func(s *fixture) { s.want.Trigger = "2" }), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
 	})
 }
 
-func TestRotation(t *testing.T) {
-	triggered := func(s *scene) { s.want.Trigger = "2" }
+func TestRotate_TriggerClonesOrWaits(t *testing.T) {
+	triggered := func(s *fixture) { s.want.Trigger = "2" }
 	crowd := func(n int64) twist {
-		return func(s *scene) {
+		return func(s *fixture) {
 			for i := n; i > 0; i-- {
 				s.have.Others = append(s.have.Others, predecessor(i-2, 0))
 			}
 		}
 	}
-	busy := func(s *scene) {
+	busy := func(s *fixture) {
 		for i := range s.have.Others {
 			s.have.Others[i].LastUsedAt = noon
 		}
 	}
-	clone := plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife}
-	rule(t, map[string]ruling{
+	clone := plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: versionNamed("at-2"), ExpiresAt: longLife}
+	rule(t, map[string]ruleCase{
 		"a changed trigger clones at once":           {twist: triggered, want: clone},
-		"a trigger that was taken away is a change":  {twist: func(s *scene) { s.want.Trigger = "" }, want: clone},
-		"a trigger clones what nothing else rotates": {twist: both(triggered, byHand), want: clone},
+		"a trigger that was taken away is a change":  {twist: func(s *fixture) { s.want.Trigger = "" }, want: clone},
+		"a trigger clones what nothing else rotates": {twist: combined(triggered, withoutSchedule), want: clone},
 		"the clone of a token without lifetime stays so": {
-			twist: both(triggered, func(s *scene) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
-			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2")},
+			twist: combined(triggered, func(s *fixture) { s.want.Lifetime, s.have.Current.ExpiresAt = 0, time.Time{} }),
+			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: versionNamed("at-2")},
 		},
 		"a predecessor within its minOverlap defers it": {
-			at: noon.Add(10*time.Minute - 1), twist: both(triggered, crowd(1)),
+			at: noon.Add(10*time.Minute - 1), twist: combined(triggered, crowd(1)),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)},
 		},
 		"minOverlap counts from the successor's creation where the clock was behind": {
-			at: noon.Add(time.Hour), twist: both(both(triggered, crowd(1)), func(s *scene) {
+			at: noon.Add(time.Hour), twist: combined(combined(triggered, crowd(1)), func(s *fixture) {
 				s.have.Others[0].Record, s.have.Current.CreatedAt = "at-1", noon.Add(time.Hour)
 			}),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(70 * time.Minute)},
 		},
 		"two predecessors after that leave room": {
-			at: noon.Add(10 * time.Minute), twist: both(triggered, crowd(2)),
-			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: of("at-2"), ExpiresAt: longLife.Add(10 * time.Minute)},
+			at: noon.Add(10 * time.Minute), twist: combined(triggered, crowd(2)),
+			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: versionNamed("at-2"), ExpiresAt: longLife.Add(10 * time.Minute)},
 		},
 		"a predecessor by a holder defers holders alone": {
-			twist: both(both(triggered, crowd(1)), func(s *scene) {
+			twist: combined(combined(triggered, crowd(1)), func(s *fixture) {
 				s.have.Others[0].Record, s.have.Current.AuthorizedAt = "at-1", noon.Add(-day)
 				s.have.Current.ExpiresAt = noon.Add(89 * day)
 			}), want: clone,
 		},
 		"a record that was deleted is replaced at once": {
-			twist: both(crowd(1), disowned), want: plan.Plan{Do: plan.Issue, Why: plan.RecordGone, ExpiresAt: longLife},
+			twist: combined(crowd(1), recordDeleted), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
-		"a third leaves none": {twist: both(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a third leaves none": {twist: combined(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
 		"a third in use leaves none after its minOverlap": {
-			at: noon.Add(10 * time.Minute), twist: both(both(triggered, crowd(3)), busy),
+			at: noon.Add(10 * time.Minute), twist: combined(combined(triggered, crowd(3)), busy),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(time.Hour)},
 		},
 		"litter takes no room": {
-			twist: both(triggered, func(s *scene) {
+			twist: combined(triggered, func(s *fixture) {
 				s.have.Others = []plan.Version{version(9, 0), version(8, 0), version(7, 0), version(6, 0)}
 			}), want: clone,
 		},
 		"an outdated Secret is written anew, the token stays": {
-			twist: func(s *scene) { s.have.Secret = plan.SecretOutdated },
-			want:  plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: of("at-2")},
+			twist: func(s *fixture) { s.have.Secret = plan.SecretOutdated },
+			want:  plan.Plan{Do: plan.Render, Why: plan.TemplateChanged, Version: versionNamed("at-2")},
 		},
 	})
 }
 
-func TestMessagesSayWhatToDo(t *testing.T) {
+func TestMessages_NameRemedy(t *testing.T) {
 	for name, c := range map[string]struct {
 		twist twist
 		at    time.Time
@@ -222,7 +222,7 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 		"suspended":        {twist: state(plan.Suspended), words: []string{"spec.state", "Active"}},
 		"a refusal speaks": {twist: refusal, words: []string{"create the Client acme"}},
 		"expired, with the instant in UTC": {
-			twist: both(byHand, func(s *scene) { s.have.Current.ExpiresAt = longLife.In(time.FixedZone("", 3600)) }), at: longLife,
+			twist: combined(withoutSchedule, func(s *fixture) { s.have.Current.ExpiresAt = longLife.In(time.FixedZone("", 3600)) }), at: longLife,
 			words: []string{"2026-05-31T12:00:00Z", "spec.rotation.trigger"},
 		},
 	} {

@@ -1,6 +1,8 @@
 package plan
 
-import "time"
+import (
+	"time"
+)
 
 // userReplaced ends the versions that were issued for a deleted User once another User has the same
 // name. The spec names a User by name, and the User lists the namespace. So a new version is issued
@@ -11,41 +13,41 @@ func userReplaced(_ time.Time, want Desired, have Observed) (Plan, bool) {
 		versions = append([]Version{*have.Current}, versions...)
 	}
 	for _, v := range versions {
-		if v.speaksFor(want) && want.User.UID != "" && v.UserUID != want.User.UID && !v.mayFollow(want.User) {
+		if v.namesUserOf(want) && want.User.UID != "" && v.UserUID != want.User.UID && !v.mayActFor(want.User) {
 			return Plan{Do: RetireOne, Why: UserReplaced, Version: v}, true
 		}
 	}
 	return Plan{}, false
 }
 
-// speaksFor reports whether v names the same User as the spec.
-func (v Version) speaksFor(want Desired) bool {
+// namesUserOf reports whether v names the same User as the spec.
+func (v Version) namesUserOf(want Desired) bool {
 	return want.Grants != nil && want.Grants.User != "" && v.Grants.User == want.Grants.User
 }
 
-// mayFollow reports whether v was issued for u although its record does not name the uid of u. A
+// mayActFor reports whether v was issued for u although its record does not name the uid of u. A
 // record without a uid was written before records had one: u must have existed at its issue. A
 // record that was restored with its owner names an earlier uid: u must have been restored at about
 // the same time. Both exceptions end once the record names the uid of u.
-func (v Version) mayFollow(u User) bool {
-	fromBackup := v.fromBackup() && !u.Since.After(v.CreatedAt.Add(LitterAge))
+func (v Version) mayActFor(u User) bool {
+	fromBackup := v.isFromBackup() && !u.CreatedAt.After(v.CreatedAt.Add(OrphanAge))
 	if v.UserUID == "" {
-		return fromBackup || !u.Since.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of the issue may have been ahead
+		return fromBackup || !u.CreatedAt.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of the issue may have been ahead
 	}
 	return v.Restored && fromBackup
 }
 
-// fromBackup reports whether the record was created later than the version was issued.
-func (v Version) fromBackup() bool { return v.CreatedAt.Sub(v.IssuedAt) > atIssue }
+// isFromBackup reports whether the record was created later than the version was issued.
+func (v Version) isFromBackup() bool { return v.CreatedAt.Sub(v.IssuedAt) > maxRecordDelay }
 
 // userUID returns the uid that the record of v should name.
 func (v Version) userUID(want Desired) string {
 	switch {
 	case want.Grants == nil:
 		return v.UserUID
-	case !v.speaksFor(want), want.User.UID != "": // userReplaced has ended the versions that may not follow
+	case !v.namesUserOf(want), want.User.UID != "": // userReplaced has ended the versions that may not follow
 		return want.User.UID
-	case v.Restored && v.fromBackup():
+	case v.Restored && v.isFromBackup():
 		return "" // the User may be restored after the record
 	default:
 		return v.UserUID // no User of that name exists now

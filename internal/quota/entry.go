@@ -19,9 +19,9 @@ type Claim struct {
 
 // Observation is the observed state of an ApplicationToken.
 type Observation struct {
-	Created time.Time
-	Holds   Claim // the quotas that the token counts against
-	Wants   Claim // the quotas that it waits for
+	Created   time.Time
+	Holds     Claim // the quotas that the token counts against
+	Requested Claim // the quotas that it waits for
 	// Unevaluated is set until the spec behind Wants has been evaluated. Such a token may have no
 	// right to the quota. It therefore delays only younger tokens of its own namespace and user.
 	Unevaluated bool
@@ -38,24 +38,24 @@ type entry struct {
 	until    time.Time // when the claims of a token that is never observed lapse
 }
 
-// before reports whether a was declared before b. Namespaces and names order tokens of the same
+// isOlderThan reports whether a was declared before b. Namespaces and names order tokens of the same
 // second.
-func (a *entry) before(b *entry) bool { return a.compare(b) < 0 }
+func (a *entry) isOlderThan(b *entry) bool { return a.compare(b) < 0 }
 
 func (a *entry) compare(b *entry) int {
 	return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Name, b.key.Name))
 }
 
 // waits reports whether the token wants a quota that is not reserved for it yet.
-func (a *entry) waits() bool { return a.Wants.Client != "" && a.Wants != a.reserved }
+func (a *entry) waits() bool { return a.Requested.Client != "" && a.Requested != a.reserved }
 
-// empty reports whether the entry can be deleted.
-func (a *entry) empty() bool {
-	return !a.observed && a.Wants == Claim{} && a.reserved == Claim{} && a.promised == Claim{}
+// isEmpty reports whether the entry can be deleted.
+func (a *entry) isEmpty() bool {
+	return !a.observed && a.Requested == Claim{} && a.reserved == Claim{} && a.promised == Claim{}
 }
 
-// own returns what the token itself contributes to the usage of a claim.
-func (a *entry) own(c Claim) usage {
+// ownUsage returns what the token itself contributes to the usage of a claim.
+func (a *entry) ownUsage(c Claim) usage {
 	var u usage
 	for _, mine := range []Claim{a.Holds, a.reserved} {
 		if mine.Client != c.Client {
@@ -72,37 +72,37 @@ func (a *entry) own(c Claim) usage {
 	return u
 }
 
-// class groups the tokens of one client that are served in order of age: those of one namespace and
+// queueKey groups the tokens of one client that are served in order of age: those of one namespace and
 // user.
-type class struct{ namespace, user string }
+type queueKey struct{ namespace, user string }
 
-// line holds the tokens of a class that have no reservation, oldest first.
-type line struct {
+// waitQueue holds the tokens of a class that have no reservation, oldest first.
+type waitQueue struct {
 	waiting     []*entry
 	unevaluated []*entry
 }
 
-// of returns the list that e belongs to.
-func (l *line) of(e *entry) *[]*entry {
+// listFor returns the list that e belongs to.
+func (l *waitQueue) listFor(e *entry) *[]*entry {
 	if e.Unevaluated {
 		return &l.unevaluated
 	}
 	return &l.waiting
 }
 
-func insert(list *[]*entry, e *entry) {
+func insertSorted(list *[]*entry, e *entry) {
 	at, _ := slices.BinarySearchFunc(*list, e, (*entry).compare)
 	*list = slices.Insert(*list, at, e)
 }
 
-func remove(list *[]*entry, e *entry) {
+func removeSorted(list *[]*entry, e *entry) {
 	if at, there := slices.BinarySearchFunc(*list, e, (*entry).compare); there {
 		*list = slices.Delete(*list, at, at+1)
 	}
 }
 
-// older returns the number of unevaluated tokens of the class that were declared before e.
-func (l *line) older(e *entry) int {
+// olderUnevaluated returns the number of unevaluated tokens of the class that were declared before e.
+func (l *waitQueue) olderUnevaluated(e *entry) int {
 	if l == nil {
 		return 0
 	}

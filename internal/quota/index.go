@@ -29,7 +29,7 @@ func (x *Index) Observe(key Key, o Observation) []string {
 	}
 	e = x.entry(key)
 	before := e.clients()
-	x.change(e, func() {
+	x.update(e, func() {
 		e.Observation, e.observed, e.promised, e.promises = o, true, Claim{}, 0
 		if e.reserved == o.Holds {
 			e.reserved = Claim{} // used up
@@ -48,7 +48,7 @@ func (x *Index) Forget(key Key) []string {
 		return nil
 	}
 	before := e.clients()
-	x.change(e, func() { *e = entry{key: key, promised: e.promised, promises: e.promises, until: e.until} }) // a token of the same name may be about to be made
+	x.update(e, func() { *e = entry{key: key, promised: e.promised, promises: e.promises, until: e.until} }) // a token of the same name may be about to be made
 	return x.queues(before)
 }
 
@@ -58,13 +58,13 @@ func (x *Index) Forget(key Key) []string {
 func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now time.Time) (Verdict, []Key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.lapse(c.Client, now)
+	x.dropLapsed(c.Client, now)
 	e := x.entry(key)
 	if e.reserved == c {
 		return Verdict{Granted: true}, nil
 	}
-	x.change(e, func() {
-		e.Created, e.Wants, e.Unevaluated, e.reserved = created, c, false, Claim{}
+	x.update(e, func() {
+		e.Created, e.Requested, e.Unevaluated, e.reserved = created, c, false, Claim{}
 		e.until = now.Add(unobservedFor)
 	})
 	given := x.allocate(c.Client, limits)
@@ -88,7 +88,7 @@ func (x *Index) Release(key Key, o Observation) []string {
 		return nil
 	}
 	before := e.clients()
-	x.change(e, func() { e.Observation, e.reserved = o, Claim{} })
+	x.update(e, func() { e.Observation, e.reserved = o, Claim{} })
 	return x.queues(before)
 }
 
@@ -99,7 +99,7 @@ func (x *Index) Abandon() {
 	defer x.mu.Unlock()
 	for _, e := range x.tokens {
 		if e.reserved != (Claim{}) {
-			x.change(e, func() { e.reserved = Claim{} })
+			x.update(e, func() { e.reserved = Claim{} })
 		}
 	}
 }
@@ -114,27 +114,27 @@ func (x *Index) Allocate(client string, limits Limits) []Key {
 
 func (x *Index) allocate(client string, limits Limits) []Key {
 	var given []Key
-	for _, g := range x.give(client, limits) {
-		given = append(given, g.to.key)
+	for _, g := range x.reserveFree(client, limits) {
+		given = append(given, g.entry.key)
 	}
 	return given
 }
 
-// gift is a reservation that a token was given, and the reservation that it had before.
-type gift struct {
-	to  *entry
-	was Claim
+// reservation is a reservation that a token was given, and the reservation that it had before.
+type reservation struct {
+	entry    *entry
+	previous Claim
 }
 
-// give reserves the free quota of a client and returns the reservations.
-func (x *Index) give(client string, limits Limits) []gift {
-	var given []gift
+// reserveFree reserves the free quota of a client and returns the reservations.
+func (x *Index) reserveFree(client string, limits Limits) []reservation {
+	var given []reservation
 	l := x.ledger(client)
-	for e := l.next(limits); e != nil; e = l.next(limits) {
-		given = append(given, gift{e, e.reserved})
-		x.change(e, func() { e.reserved = e.Wants })
+	for e := l.oldestServable(limits); e != nil; e = l.oldestServable(limits) {
+		given = append(given, reservation{e, e.reserved})
+		x.update(e, func() { e.reserved = e.Requested })
 	}
-	x.tidy(client)
+	x.dropIfEmpty(client)
 	return given
 }
 
@@ -145,22 +145,22 @@ func (x *Index) give(client string, limits Limits) []gift {
 func (x *Index) Promise(key Key, c Claim, limits Limits, now time.Time) Verdict {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.lapse(c.Client, now)
+	x.dropLapsed(c.Client, now)
 	e := x.entry(key)
 	was := e.Observation
-	x.change(e, func() { e.Wants = Claim{} })
-	given := x.give(c.Client, limits) // to the waiting tokens, to compute what they leave
+	x.update(e, func() { e.Requested = Claim{} })
+	given := x.reserveFree(c.Client, limits) // to the waiting tokens, to compute what they leave
 	l := x.ledger(c.Client)
-	taken, promised, own := usage{l.used, l.namespaces[c.Namespace], l.users[c.User]}, l.promises(e, c), e.own(c)
+	taken, promised, own := usage{l.used, l.namespaces[c.Namespace], l.users[c.User]}, l.promises(e, c), e.ownUsage(c)
 	verdict := evaluate(c, usage{
 		taken.client - own.client + promised.client,
 		taken.namespace - own.namespace + promised.namespace,
 		taken.user - own.user + promised.user,
 	}, limits)
 	for _, g := range given {
-		x.change(g.to, func() { g.to.reserved = g.was })
+		x.update(g.entry, func() { g.entry.reserved = g.previous })
 	}
-	x.change(e, func() {
+	x.update(e, func() {
 		e.Observation = was
 		if verdict.Granted {
 			e.promised, e.promises, e.until = c, e.promises+1, now.Add(unobservedFor)
@@ -177,7 +177,7 @@ func (x *Index) Withdraw(key Key) {
 	if e == nil || e.promises == 0 {
 		return
 	}
-	x.change(e, func() {
+	x.update(e, func() {
 		if e.promises--; e.promises == 0 {
 			e.promised = Claim{}
 		}
@@ -194,7 +194,7 @@ func (x *Index) Waiting(client string) []string {
 		return nil
 	}
 	var list []string
-	for k, line := range l.lines {
+	for k, line := range l.queues {
 		if len(line.waiting) > 0 && !slices.Contains(list, k.namespace) {
 			list = append(list, k.namespace)
 		}

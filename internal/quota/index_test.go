@@ -27,13 +27,13 @@ func fill(x *quota.Index, held, waiting int) {
 	for n := range held + waiting {
 		o := quota.Observation{Created: age(n), Holds: acme}
 		if n >= held {
-			o.Holds, o.Wants = quota.Claim{}, acme
+			o.Holds, o.Requested = quota.Claim{}, acme
 		}
 		x.Observe(key(n), o)
 	}
 }
 
-func TestAllocate_GivesAsManyPlacesAsCameFree(t *testing.T) {
+func TestAllocate_ServesAsManyAsWereFreed(t *testing.T) {
 	for _, gone := range []int{0, 1, 3, 5} {
 		var x quota.Index
 		fill(&x, 5, 20)
@@ -56,7 +56,7 @@ func TestAllocate_GivesAsManyPlacesAsCameFree(t *testing.T) {
 	}
 }
 
-func TestAbandon_ReservedPlaceMayBeTakenElsewhere(t *testing.T) {
+func TestAbandon_ReservationMayBeTakenElsewhere(t *testing.T) {
 	var x quota.Index
 	fill(&x, 1, 2)
 	if given := x.Allocate("acme", limits(2)); !slices.Equal(given, []quota.Key{key(1)}) {
@@ -84,7 +84,7 @@ func TestAllocate_RaisedLimitServesTheOldest(t *testing.T) {
 	}
 }
 
-func TestAllocate_FullNamespaceHoldsNobodyUp(t *testing.T) {
+func TestAllocate_FullNamespaceDelaysNoOther(t *testing.T) {
 	var x quota.Index
 	l := quota.Limits{Client: 10, User: 10, Namespaces: map[string]int{"shop": 2, "desk": 10}}
 	fill(&x, 2, 50)
@@ -100,7 +100,7 @@ func TestAllocate_FullNamespaceHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-func TestReserve_UserHasALimitOfItsOwn(t *testing.T) {
+func TestReserve_LimitsEachUser(t *testing.T) {
 	var x quota.Index
 	l := quota.Limits{Client: 10, User: 1}
 	ann, bob := acme, acme
@@ -120,7 +120,7 @@ func TestReserve_MoveToAnotherUserCountsOnceForTheClient(t *testing.T) {
 	ann, bob := acme, acme
 	ann.User, bob.User = "ann", "bob"
 	l := quota.Limits{Client: 1, User: 1}
-	x.Observe(key(0), quota.Observation{Created: age(0), Holds: ann, Wants: bob, Unevaluated: true})
+	x.Observe(key(0), quota.Observation{Created: age(0), Holds: ann, Requested: bob, Unevaluated: true})
 	if v, _ := x.Reserve(key(0), bob, age(0), l, noon); !v.Granted {
 		t.Errorf("its own place is in its way: %+v", v)
 	}
@@ -130,12 +130,12 @@ func TestReserve_MoveToAnotherUserCountsOnceForTheClient(t *testing.T) {
 	}
 }
 
-func TestReserve_UnevaluatedHoldUpTheirOwnNamespaceAlone(t *testing.T) {
+func TestReserve_UnevaluatedDelayOnlyTheirNamespace(t *testing.T) {
 	var x quota.Index
-	x.Observe(key(0), quota.Observation{Created: age(0), Wants: acme, Unevaluated: true})
+	x.Observe(key(0), quota.Observation{Created: age(0), Requested: acme, Unevaluated: true})
 	stranger := quota.Claim{Client: "acme", Namespace: "stranger"}
 	for n := range 100 {
-		x.Observe(quota.Key{Namespace: "stranger", Name: fmt.Sprint(n)}, quota.Observation{Created: age(-n), Wants: stranger, Unevaluated: true})
+		x.Observe(quota.Key{Namespace: "stranger", Name: fmt.Sprint(n)}, quota.Observation{Created: age(-n), Requested: stranger, Unevaluated: true})
 	}
 	if v, _ := x.Reserve(key(1), acme, age(1), limits(1), noon); v.Granted || v.Before != 1 {
 		t.Errorf("an older one of its namespace comes first: %+v", v)
@@ -185,7 +185,7 @@ func TestPromise_OutlivesRequestThatComesTooLate(t *testing.T) {
 	}
 }
 
-func TestPromise_LeavesPlacesToThoseThatWait(t *testing.T) {
+func TestPromise_LeavesQuotaToWaitingTokens(t *testing.T) {
 	var x quota.Index
 	fill(&x, 1, 2)
 	if v := x.Promise(key(9), acme, limits(3), noon); v.Granted {
@@ -199,7 +199,7 @@ func TestPromise_LeavesPlacesToThoseThatWait(t *testing.T) {
 	}
 }
 
-func TestIndex_EmptiedKeepsNothing(t *testing.T) {
+func TestIndex_KeepsNothingWhenEmpty(t *testing.T) {
 	var x quota.Index
 	fill(&x, 3, 3)
 	x.Promise(key(9), acme, limits(9), noon)
@@ -212,9 +212,9 @@ func TestIndex_EmptiedKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestIndex_DecidesAsTheModel checks random steps against a model that counts every token each
+// TestIndex_MatchesModel checks random steps against a model that counts every token each
 // time.
-func TestIndex_DecidesAsTheModel(t *testing.T) {
+func TestIndex_MatchesModel(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var x quota.Index

@@ -1,26 +1,28 @@
 package quota
 
-import "time"
+import (
+	"time"
+)
 
 // ledger counts the tokens of one client.
 type ledger struct {
 	used       int
 	namespaces map[string]int
 	users      map[string]int
-	lines      map[class]*line
+	queues     map[queueKey]*waitQueue
 	promised   map[Key]*entry
 	unobserved map[Key]*entry // tokens whose claims lapse
 }
 
 func newLedger() *ledger {
 	return &ledger{
-		namespaces: map[string]int{}, users: map[string]int{}, lines: map[class]*line{},
+		namespaces: map[string]int{}, users: map[string]int{}, queues: map[queueKey]*waitQueue{},
 		promised: map[Key]*entry{}, unobserved: map[Key]*entry{},
 	}
 }
 
-func (l *ledger) empty() bool {
-	return l.used == 0 && len(l.lines) == 0 && len(l.promised) == 0 && len(l.unobserved) == 0
+func (l *ledger) isEmpty() bool {
+	return l.used == 0 && len(l.queues) == 0 && len(l.promised) == 0 && len(l.unobserved) == 0
 }
 
 // count adds a claim to the ledger, or subtracts it if n is -1. The part that it shares with other
@@ -32,40 +34,40 @@ func (l *ledger) count(c, other Claim, n int) {
 		l.used += n
 	}
 	if !same || c.Namespace != other.Namespace {
-		bump(l.namespaces, c.Namespace, n)
+		addCount(l.namespaces, c.Namespace, n)
 	}
 	if !same || c.User != other.User {
-		bump(l.users, c.User, n)
+		addCount(l.users, c.User, n)
 	}
 }
 
-func bump(m map[string]int, key string, n int) {
+func addCount(m map[string]int, key string, n int) {
 	if m[key] += n; m[key] == 0 {
 		delete(m, key)
 	}
 }
 
-func (l *ledger) line(e *entry) {
-	k := class{e.Wants.Namespace, e.Wants.User}
-	if l.lines[k] == nil {
-		l.lines[k] = &line{}
+func (l *ledger) enqueue(e *entry) {
+	k := queueKey{e.Requested.Namespace, e.Requested.User}
+	if l.queues[k] == nil {
+		l.queues[k] = &waitQueue{}
 	}
-	insert(l.lines[k].of(e), e)
+	insertSorted(l.queues[k].listFor(e), e)
 }
 
-func (l *ledger) unline(e *entry) {
-	k := class{e.Wants.Namespace, e.Wants.User}
-	of := l.lines[k]
-	remove(of.of(e), e)
+func (l *ledger) dequeue(e *entry) {
+	k := queueKey{e.Requested.Namespace, e.Requested.User}
+	of := l.queues[k]
+	removeSorted(of.listFor(e), e)
 	if len(of.waiting) == 0 && len(of.unevaluated) == 0 {
-		delete(l.lines, k)
+		delete(l.queues, k)
 	}
 }
 
 // usage returns what comes before e where it claims c: the tokens of others, and older tokens of
 // its class that nothing has evaluated yet.
 func (l *ledger) usage(e *entry, c Claim) usage {
-	own, older := e.own(c), l.lines[class{c.Namespace, c.User}].older(e)
+	own, older := e.ownUsage(c), l.queues[queueKey{c.Namespace, c.User}].olderUnevaluated(e)
 	return usage{
 		client:    l.used - own.client + older,
 		namespace: l.namespaces[c.Namespace] - own.namespace + older,
@@ -73,15 +75,15 @@ func (l *ledger) usage(e *entry, c Claim) usage {
 	}
 }
 
-// next returns the oldest waiting token that may be served; nil if there is none.
-func (l *ledger) next(limits Limits) *entry {
+// oldestServable returns the oldest waiting token that may be served; nil if there is none.
+func (l *ledger) oldestServable(limits Limits) *entry {
 	var oldest *entry
-	for _, line := range l.lines {
+	for _, line := range l.queues {
 		if len(line.waiting) == 0 {
 			continue
 		}
 		head := line.waiting[0] // the younger tokens of its class cannot be served before it
-		if (oldest == nil || head.before(oldest)) && evaluate(head.Wants, l.usage(head, head.Wants), limits).Granted {
+		if (oldest == nil || head.isOlderThan(oldest)) && evaluate(head.Requested, l.usage(head, head.Requested), limits).Granted {
 			oldest = head
 		}
 	}

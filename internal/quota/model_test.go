@@ -9,24 +9,24 @@ import (
 	"github.com/apptoken/operator/internal/quota"
 )
 
-// fact is the state of one token in the model.
-type fact struct {
+// modelToken is the state of one token in the model.
+type modelToken struct {
 	quota.Observation
 	key      quota.Key
 	reserved quota.Claim
 }
 
 // model makes the decisions of an Index in the simplest way.
-type model map[quota.Key]*fact
+type model map[quota.Key]*modelToken
 
-var none quota.Claim
+var noClaim quota.Claim
 
-func (m model) sorted() []*fact {
-	var all []*fact
+func (m model) sorted() []*modelToken {
+	var all []*modelToken
 	for _, f := range m {
 		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b *fact) int {
+	slices.SortFunc(all, func(a, b *modelToken) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.key.Namespace, b.key.Namespace), cmp.Compare(a.key.Name, b.key.Name))
 	})
 	return all
@@ -34,7 +34,7 @@ func (m model) sorted() []*fact {
 
 // fits reports whether f fits beside all others, and beside the older unevaluated tokens of its
 // class.
-func (m model) fits(f *fact, c quota.Claim, l quota.Limits) bool {
+func (m model) fits(f *modelToken, c quota.Claim, l quota.Limits) bool {
 	client, namespace, user, older := 0, 0, 0, true
 	for _, o := range m.sorted() {
 		if o == f {
@@ -42,7 +42,7 @@ func (m model) fits(f *fact, c quota.Claim, l quota.Limits) bool {
 			continue
 		}
 		places := []quota.Claim{o.Holds, o.reserved}
-		if older && o.Unevaluated && o.Wants == c && o.reserved != c {
+		if older && o.Unevaluated && o.Requested == c && o.reserved != c {
 			places = append(places, quota.Claim{}) // counted below
 			client, namespace, user = client+1, namespace+1, user+1
 		}
@@ -64,12 +64,12 @@ func (m model) allocate(client string, l quota.Limits) (given []quota.Key) {
 		again = false
 		seen := map[quota.Claim]bool{}
 		for _, f := range m.sorted() {
-			if f.Wants.Client != client || f.Unevaluated || f.Wants == f.reserved || seen[f.Wants] {
+			if f.Requested.Client != client || f.Unevaluated || f.Requested == f.reserved || seen[f.Requested] {
 				continue
 			}
-			seen[f.Wants] = true
-			if m.fits(f, f.Wants, l) {
-				f.reserved, again = f.Wants, true
+			seen[f.Requested] = true
+			if m.fits(f, f.Requested, l) {
+				f.reserved, again = f.Requested, true
 				given = append(given, f.key)
 				break
 			}
@@ -89,26 +89,26 @@ func (m model) step(x *quota.Index, r *rand.Rand) string {
 	f := m[k]
 	switch what := r.IntN(10); {
 	case what < 4:
-		o := quota.Observation{Created: age(n), Holds: pick(r, c, none), Wants: pick(r, c, none, none), Unevaluated: r.IntN(2) == 0}
-		if o.Holds == o.Wants || o.Wants == none {
-			o.Wants, o.Unevaluated = none, false
+		o := quota.Observation{Created: age(n), Holds: pick(r, c, noClaim), Requested: pick(r, c, noClaim, noClaim), Unevaluated: r.IntN(2) == 0}
+		if o.Holds == o.Requested || o.Requested == noClaim {
+			o.Requested, o.Unevaluated = noClaim, false
 		}
 		x.Observe(k, o)
 		if f == nil {
-			f = &fact{key: k}
+			f = &modelToken{key: k}
 			m[k] = f
 		}
 		if f.Observation = o; f.reserved == o.Holds {
-			f.reserved = none
+			f.reserved = noClaim
 		}
 	case what < 5:
 		x.Forget(k)
 		delete(m, k)
 	case what < 6 && f != nil:
-		o := quota.Observation{Created: age(n), Wants: pick(r, c, none), Unevaluated: r.IntN(2) == 0}
+		o := quota.Observation{Created: age(n), Requested: pick(r, c, noClaim), Unevaluated: r.IntN(2) == 0}
 		x.Release(k, o)
-		if f.reserved != none {
-			f.Observation, f.reserved = o, none
+		if f.reserved != noClaim {
+			f.Observation, f.reserved = o, noClaim
 		}
 	case what < 8 && f != nil:
 		v, given := x.Reserve(k, c, age(n), l, noon)
@@ -118,7 +118,7 @@ func (m model) step(x *quota.Index, r *rand.Rand) string {
 			}
 			return ""
 		}
-		f.Created, f.Wants, f.Unevaluated, f.reserved = age(n), c, false, none
+		f.Created, f.Requested, f.Unevaluated, f.reserved = age(n), c, false, noClaim
 		want := m.allocate(c.Client, l)
 		granted := slices.Contains(want, k)
 		want = slices.DeleteFunc(want, func(o quota.Key) bool { return o == k })
@@ -132,12 +132,12 @@ func (m model) step(x *quota.Index, r *rand.Rand) string {
 		x.Withdraw(mine)
 		trial := model{}
 		for k, f := range m {
-			trial[k] = &fact{f.Observation, f.key, f.reserved}
+			trial[k] = &modelToken{f.Observation, f.key, f.reserved}
 		}
 		trial.allocate(c.Client, l)
 		for _, f := range trial {
 			if f.Unevaluated {
-				f.Wants = none
+				f.Requested = noClaim
 			}
 		}
 		if want := trial.fits(nil, made, l); granted != want {

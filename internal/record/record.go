@@ -3,6 +3,8 @@ package record
 import (
 	"bytes"
 	"cmp"
+	"errors"
+	"regexp"
 	"time"
 
 	"github.com/apptoken/operator/internal/token"
@@ -55,8 +57,8 @@ type Record struct {
 	LastUsedFrom string
 
 	CreatedAt time.Time // when the API server stored it; after a restore, later than IssuedAt
-	revision  string    // resourceVersion: an outdated one makes the API server reject a change
-	uid       string
+	Revision  string    // resourceVersion: an outdated one makes the API server reject a change
+	UID       string
 }
 
 // Refresh vouches for the refresh token of a login.
@@ -78,18 +80,18 @@ type Recent struct {
 // MaxRecent is how many Recent entries a Refresh has room for.
 const MaxRecent = 8
 
-// ByAge compares two records for sorting; the older one is less. Instants are whole seconds. Within
+// CompareAge compares two records for sorting; the older one is less. Instants are whole seconds. Within
 // one second the resourceVersions order the records, unless one of them was changed since.
-func ByAge(a, b Record) int {
+func CompareAge(a, b Record) int {
 	return cmp.Or(
 		a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt),
-		cmp.Compare(len(a.revision), len(b.revision)), cmp.Compare(a.revision, b.revision), // decimal numbers
+		cmp.Compare(len(a.Revision), len(b.Revision)), cmp.Compare(a.Revision, b.Revision), // decimal numbers
 		bytes.Compare(a.Digest[:], b.Digest[:]),
 	)
 }
 
-// Over reports whether nothing of the record is valid at the instant now, or ever will be again.
-func (r Record) Over(now time.Time) bool {
+// IsOver reports whether nothing of the record is valid at the instant now, or ever will be again.
+func (r Record) IsOver(now time.Time) bool {
 	ended := !r.ExpiresAt.IsZero() && !now.Before(r.ExpiresAt)
 	if r.Refresh != nil {
 		ended = ended && !now.Before(r.Refresh.ExpiresAt)
@@ -116,3 +118,52 @@ func (r Record) Authenticated() time.Time {
 
 // Name returns the name of the record, which follows from the digest.
 func (r Record) Name() string { return r.Digest.RecordName() }
+
+// ErrExists reports that the store has a record of that name already.
+var ErrExists = errors.New("the record exists already")
+
+// ErrGone reports that the record is not in the store any more. It never comes back.
+var ErrGone = errors.New("the record is gone")
+
+// ErrStale reports that the record has changed since it was read: read it and decide again.
+var ErrStale = errors.New("the record has changed meanwhile")
+
+// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
+// record was tampered with.
+var ErrAmbiguous = errors.New("the record is of another credential")
+
+// recordName matches the names that Record.Name returns.
+var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
+
+// IsName reports whether a record can have the name. Users of the namespace can write some of the
+// fields that name records.
+func IsName(name string) bool { return recordName.MatchString(name) }
+
+// maxClockSkew is how much later than the creation by the API server the issue of a record may be, to
+// allow for clock differences.
+const maxClockSkew = time.Minute
+
+// CorrectDates corrects the record of a login that was issued by a clock that ran ahead. Its life counts
+// from its creation, which the API server dated, and all other instants move along. The reconcilers
+// deal with records of an ApplicationToken: they rotate it.
+func (r *Record) CorrectDates() {
+	ahead := r.IssuedAt.Sub(r.CreatedAt)
+	if ahead <= maxClockSkew || r.CreatedAt.IsZero() { // the API server always sets it
+		return
+	}
+	instants := []*time.Time{&r.IssuedAt, &r.ExpiresAt}
+	if r.AuthenticatedAt.After(r.CreatedAt) { // otherwise another clock dated the session
+		instants = append(instants, &r.AuthenticatedAt, &r.SessionEndsAt)
+	}
+	if r.Refresh != nil {
+		instants = append(instants, &r.Refresh.PreviousUntil, &r.Refresh.ExpiresAt)
+		for i := range r.Refresh.Recent {
+			instants = append(instants, &r.Refresh.Recent[i].Until)
+		}
+	}
+	for _, t := range instants {
+		if !t.IsZero() {
+			*t = t.Add(-ahead)
+		}
+	}
+}

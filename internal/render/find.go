@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// encoded matches runs of base64 that are long enough to hold a token.
-var encoded = regexp.MustCompile(`[A-Za-z0-9+/]{60,}={0,2}`)
+// base64Run matches runs of base64 that are long enough to hold a token.
+var base64Run = regexp.MustCompile(`[A-Za-z0-9+/]{60,}={0,2}`)
 
 // Find returns the token with the digest want from the data of a Secret, plain or in base64. It
 // reports whether the token is there.
@@ -40,7 +40,7 @@ func yieldTokens(value []byte, yield func(token.Token) bool) bool {
 			return false
 		}
 	}
-	for _, run := range encoded.FindAll(value, -1) {
+	for _, run := range base64Run.FindAll(value, -1) {
 		plain := make([]byte, base64.StdEncoding.DecodedLen(len(run)))
 		n, err := base64.StdEncoding.Decode(plain, run)
 		if err != nil {

@@ -43,9 +43,9 @@ func Compile(texts map[string]string) (Templates, error) {
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
 		t, err := template.New(key).Option("missingkey=error").Funcs(functions).Parse(texts[key])
 		if err != nil {
-			return Templates{}, fmt.Errorf("the template of key %q cannot be read: %s; templates may call: %s", key, plainly(err, key), strings.Join(Functions(), ", "))
+			return Templates{}, fmt.Errorf("the template of key %q cannot be read: %s; templates may call: %s", key, trimTemplatePrefix(err, key), strings.Join(Functions(), ", "))
 		}
-		if err := harmless(t); err != nil {
+		if err := checkTemplate(t); err != nil {
 			return Templates{}, fmt.Errorf("the template of key %q %w", key, err)
 		}
 		ts.byKey[key] = t
@@ -62,12 +62,12 @@ func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error)
 	room := MaxSize
 	data := make(map[string][]byte, len(ts.byKey))
 	for _, key := range slices.Sorted(maps.Keys(ts.byKey)) {
-		out := bounded{room: room}
+		out := boundedBuffer{room: room}
 		if err := ts.byKey[key].Execute(&out, scope); err != nil {
 			if errors.Is(err, errTooBig) {
 				return nil, fmt.Errorf("the templates make more than %d bytes", MaxSize)
 			}
-			return nil, fmt.Errorf("the template of key %q fails: %s", key, token.Redact(plainly(err, key)))
+			return nil, fmt.Errorf("the template of key %q fails: %s", key, token.Redact(trimTemplatePrefix(err, key)))
 		}
 		data[key] = out.Bytes()
 		room -= out.Len()
@@ -78,20 +78,20 @@ func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error)
 	return data, nil
 }
 
-// plainly removes the prefix of text/template from an error.
-func plainly(err error, key string) string {
+// trimTemplatePrefix removes the prefix of text/template from an error.
+func trimTemplatePrefix(err error, key string) string {
 	return strings.TrimPrefix(err.Error(), "template: "+key+":")
 }
 
 var errTooBig = errors.New("too big")
 
-// bounded is a buffer that rejects writes beyond its room.
-type bounded struct {
+// boundedBuffer is a buffer that rejects writes beyond its room.
+type boundedBuffer struct {
 	bytes.Buffer
 	room int
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
+func (b *boundedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > b.room {
 		return 0, errTooBig
 	}

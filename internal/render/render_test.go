@@ -27,7 +27,7 @@ func mint(t testing.TB) token.Token {
 	return tok
 }
 
-func TestATemplateSeesTheTokensOwnValues(t *testing.T) {
+func TestRender_TemplateSeesValues(t *testing.T) {
 	tok := mint(t)
 	for name, c := range map[string]struct{ text, want string }{
 		"the token":                  {"{{ .Token }}", tok.Reveal()},
@@ -60,9 +60,9 @@ func TestATemplateSeesTheTokensOwnValues(t *testing.T) {
 	}
 }
 
-// TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns checks row 5 of the threat model: template
+// TestCompile_RejectsHarmfulTemplates checks row 5 of the threat model: template
 // functions that read the cluster. It also checks loops and recursion that would not end.
-func TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns(t *testing.T) {
+func TestCompile_RejectsHarmfulTemplates(t *testing.T) {
 	deep := "{{ .Token }}{{ with .Client }}" + strings.Repeat("{{ with print . . }}", 60) + strings.Repeat("{{ end }}", 61)
 	for name, c := range map[string]struct{ text, says string }{
 		"a function that is not listed":            {`{{ lookup "v1" "Secret" "kube-system" "x" }}`, `function "lookup" not defined`},
@@ -114,7 +114,7 @@ func TestATemplateThatCouldDoHarmIsRefusedBeforeItRuns(t *testing.T) {
 	}
 }
 
-func TestOneKeyWithTheTokenIsEnough(t *testing.T) {
+func TestRender_OneKeyWithTokenSuffices(t *testing.T) {
 	ts, err := render.Compile(map[string]string{"user": "{{ .Name }}", "token": "{{ .Token }}"})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestOneKeyWithTheTokenIsEnough(t *testing.T) {
 	}
 }
 
-func TestTheSameValuesMakeTheSameData(t *testing.T) {
+func TestRender_IsDeterministic(t *testing.T) {
 	ts, err := render.Compile(map[string]string{"a": "{{ toJson .Roles }}{{ .Token }}", "b": "{{ .IssuedAt }}"})
 	if err != nil {
 		t.Fatal(err)
@@ -143,16 +143,16 @@ func TestTheSameValuesMakeTheSameData(t *testing.T) {
 	}
 }
 
-// TestTheFunctionsAreThese pins the list of row 4 of the threat model. A developer who adds a
+// TestFunctions_MatchReviewedList pins the list of row 4 of the threat model. A developer who adds a
 // function must add it here, and consider what it reveals.
-func TestTheFunctionsAreThese(t *testing.T) {
+func TestFunctions_MatchReviewedList(t *testing.T) {
 	want := "and b64enc eq ge gt index join le len lt ne not or print quote slice toJson urlquery"
 	if got := strings.Join(render.Functions(), " "); got != want {
 		t.Errorf("templates may call\n%s, want\n%s", got, want)
 	}
 }
 
-func TestATokenIsFoundOnlyWhereItIsWhole(t *testing.T) {
+func TestFind_FindsWholeTokensOnly(t *testing.T) {
 	tok := mint(t)
 	for name, c := range map[string]struct {
 		value string

@@ -24,7 +24,7 @@ func daily(hour, minute int) expression {
 	}
 }
 
-var everywhere = []expression{
+var expressions = []expression{
 	{"*/7 * * * *", true, func(w time.Time) bool { return w.Minute()%7 == 0 }},
 	{"15 * * * *", true, func(w time.Time) bool { return w.Minute() == 15 }},
 	{"*/20 0-3 * * *", true, func(w time.Time) bool { return w.Minute()%20 == 0 && w.Hour() <= 3 }},
@@ -51,7 +51,7 @@ func TestNext_AllZonesAgreeWithMinuteByMinuteModel(t *testing.T) {
 			}
 			kinds[k] = true
 			m := newModel(change)
-			list := append([]expression{}, everywhere...)
+			list := append([]expression{}, expressions...)
 			for _, w := range []time.Time{wall(change.Add(-1)), wall(change), k.middle(change)} {
 				list = append(list, daily(w.Hour(), w.Minute()))
 			}

@@ -11,16 +11,16 @@ import (
 // Callers and metrics see such a credential as unknown.
 const verdictRevoked = "Revoked"
 
-// refused writes an audit event for a refused credential. It names the record where this replica
+// auditRefusedCredential writes an audit event for a refused credential. It names the record where this replica
 // knows it or knew it before its deletion. Malformed credentials are counted in the metrics alone:
 // any caller can send them without end, and they tell nothing about a token.
-func (d *Doors) refused(at door, credential string, v verify.Verdict, from origin) {
+func (d *Doors) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
 	if v == verify.Malformed || d.Audit == nil {
 		return
 	}
 	line := audit.Line{
-		Event: audit.CredentialRefused, Endpoint: doors[at], Verdict: v.String(),
-		Source: from.source, Peer: from.limited, SourceUnknown: from.unknown.String(),
+		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(),
+		Source: from.source, Peer: from.limitAddress, SourceUnknown: from.unknown.String(),
 	}
 	if k, ok := d.Verifier.Known(credential); ok {
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
@@ -30,13 +30,13 @@ func (d *Doors) refused(at door, credential string, v verify.Verdict, from origi
 			line.Event, line.Verdict = audit.CredentialRevokedUse, verdictRevoked
 		}
 	}
-	d.Audit.Limited(line)
+	d.Audit.WriteLimited(line)
 }
 
-// forbidden writes an audit event for an authenticated caller that was refused.
-func (d *Doors) forbidden(r *http.Request, at door, v verify.Verdict, who verify.Identity) {
-	line := d.from(r, audit.Line{
-		Event: audit.CredentialRefused, Endpoint: doors[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
+// auditForbiddenCaller writes an audit event for an authenticated caller that was refused.
+func (d *Doors) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
+	line := d.withOrigin(r, audit.Line{
+		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})
 	if who.ID != (verify.ID{}) { // zero for a caller with a name and password
 		line.Token, line.Kind = who.ID.String(), who.Kind.String()
@@ -44,5 +44,5 @@ func (d *Doors) forbidden(r *http.Request, at door, v verify.Verdict, who verify
 	if who.User != nil {
 		line.User = who.User.Name
 	}
-	d.Audit.Limited(line)
+	d.Audit.WriteLimited(line)
 }

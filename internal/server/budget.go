@@ -54,11 +54,11 @@ func NewBudget(o BudgetOptions) *Budget {
 	return b
 }
 
-// begin takes a request of a caller and its client from the budget at the instant now. The caller
+// acquire takes a request of a caller and its client from the budget at the instant now. The caller
 // of begin must call end when the request is over. If end is nil, the budget is used up, and after
 // is the time to wait: until the rate allows a request, or one second if too many requests are in
 // flight.
-func (b *Budget) begin(now time.Time, caller, client string) (end func(), after time.Duration) {
+func (b *Budget) acquire(now time.Time, caller, client string) (end func(), after time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	byCaller, byClient := limiterOf(b.callers, caller, b.perCaller), limiterOf(b.clients, client, b.perClient)
@@ -74,10 +74,10 @@ func (b *Budget) begin(now time.Time, caller, client string) (end func(), after 
 	byClient.AllowN(now, 1)
 	b.total++
 	b.running[client]++
-	return sync.OnceFunc(func() { b.end(client) }), 0
+	return sync.OnceFunc(func() { b.release(client) }), 0
 }
 
-func (b *Budget) end(client string) {
+func (b *Budget) release(client string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.total--
@@ -98,27 +98,29 @@ func limiterOf(all *lru.Cache, key string, perSecond int) *rate.Limiter {
 	return l
 }
 
-// spent reports that a budget is used up.
-type spent struct{ after time.Duration }
+// budgetExceededError reports that a budget is used up.
+type budgetExceededError struct{ after time.Duration }
 
-func (*spent) Error() string { return "the budget of the caller, or of its client, is used up" }
-
-// begin takes a request from the budget of a principal. It is called before any read from the API
-// server.
-func (d *Doors) begin(p principal) (end func(), err error) {
-	return d.beginAs(p.payer(), p.Client.Name)
+func (*budgetExceededError) Error() string {
+	return "the budget of the caller, or of its client, is used up"
 }
 
-func (d *Doors) beginAs(caller, client string) (end func(), err error) {
-	end, after := d.Budget.begin(d.Now(), caller, client)
+// acquireBudget takes a request from the budget of a principal. It is called before any read from the API
+// server.
+func (d *Doors) acquireBudget(p principal) (end func(), err error) {
+	return d.acquireBudgetAs(p.budgetKey(), p.Client.Name)
+}
+
+func (d *Doors) acquireBudgetAs(caller, client string) (end func(), err error) {
+	end, after := d.Budget.acquire(d.Now(), caller, client)
 	if end == nil {
-		return nil, &spent{after}
+		return nil, &budgetExceededError{after}
 	}
 	return end, nil
 }
 
-// tooMany writes a 429 to a caller whose budget is used up.
-func tooMany(w http.ResponseWriter, after time.Duration) {
-	w.Header()["Retry-After"] = []string{seconds(after)}
-	problem(w, http.StatusTooManyRequests, "too_many_requests", "too many requests of this caller, or of its client; wait, and try again")
+// writeTooManyRequests writes a 429 to a caller whose budget is used up.
+func writeTooManyRequests(w http.ResponseWriter, after time.Duration) {
+	w.Header()["Retry-After"] = []string{retryAfterSeconds(after)}
+	writeError(w, http.StatusTooManyRequests, "too_many_requests", "too many requests of this caller, or of its client; wait, and try again")
 }

@@ -14,20 +14,20 @@ const (
 	cookieSession    = "SESSION"
 )
 
-// presentedIn returns the credential in a request's headers or in a cookie, and the session ID in
+// presentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and the session ID in
 // another cookie. A browser sends cookies with requests that any page makes. So a credential from a
 // cookie is only ever verified or logged out; it authorizes no other action.
-func presentedIn(h http.Header) presented {
-	p := credentialOf(h)
+func presentedInHeadersAndCookies(h http.Header) presented {
+	p := presentedInHeaders(h)
 	if len(h["Cookie"]) == 0 {
 		return p
 	}
 	sessions := 0
-	for pair := range pairs(h["Cookie"]) {
+	for pair := range cookiePairs(h["Cookie"]) {
 		switch name, value, _ := strings.Cut(pair, "="); name {
 		case cookieCredential:
 			if value != "" {
-				p.take(value)
+				p.add(value)
 			}
 		case cookieSession:
 			p.session = value
@@ -40,8 +40,8 @@ func presentedIn(h http.Header) presented {
 	return p
 }
 
-// pairs returns the cookies of a request as they are spelled. It neither unquotes nor decodes them.
-func pairs(lines []string) iter.Seq[string] {
+// cookiePairs returns the cookies of a request as they are spelled. It neither unquotes nor decodes them.
+func cookiePairs(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
 			for pair := range strings.SplitSeq(line, ";") {
@@ -53,12 +53,12 @@ func pairs(lines []string) iter.Seq[string] {
 	}
 }
 
-// withoutCredential returns the cookies of a request without the credential, and reports whether
+// cookiesWithoutCredential returns the cookies of a request without the credential, and reports whether
 // the credential was among them. rest is empty if no cookie is left, or if the others are not valid
 // UTF-8.
-func withoutCredential(lines []string) (rest string, there bool) {
+func cookiesWithoutCredential(lines []string) (rest string, there bool) {
 	var others []string
-	for pair := range pairs(lines) {
+	for pair := range cookiePairs(lines) {
 		if name, _, _ := strings.Cut(pair, "="); name == cookieCredential {
 			there = true
 		} else {

@@ -15,8 +15,8 @@ import (
 const credentialCookie = "spectrum.authentication.token="
 
 // Rows 10, 15 and 16, in cookies.
-func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
-	s := newStreet(t)
+func TestCookies_HostileCookiesAreRefused(t *testing.T) {
+	s := newListenerFixture(t)
 	good, session := credentialCookie+s.Tokens["indexer"], s.Tokens["sessionanywhere"]
 	bearer := "Authorization: Bearer " + session
 	for name, x := range map[string]struct {
@@ -46,7 +46,7 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"a session that is no UTF-8":    {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
 		"a session of 36 quotes":        {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
 	} {
-		if got, wire := s.send(get("/verify", x.headers...), false); got.status != x.status {
+		if got, wire := s.send(getRequest("/verify", x.headers...), false); got.status != x.status {
 			t.Errorf("%s: %d, want %d: %q", name, got.status, x.status, wire)
 		}
 	}
@@ -61,7 +61,7 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 		"bytes that are no UTF-8 in it":      {&corev3.HeaderValue{Key: "cookie", RawValue: []byte(good + "\xff")}, 401},
 		"lines that Envoy joined by a comma": {&corev3.HeaderValue{Key: "cookie", Value: "a=b," + good}, 401},
 	} {
-		req := checked(nil, x.header)
+		req := checkRequestWith(nil, x.header)
 		req.Attributes.ContextExtensions = map[string]string{"apptoken.credential": "remove"}
 		got, err := client.Check(t.Context(), req)
 		if err != nil || int(got.GetDeniedResponse().GetStatus().GetCode()) != x.status || (got.GetOkResponse() == nil) != (x.status != 0) {
@@ -73,19 +73,19 @@ func TestHostileCookiesAreRefusedAndLeaveNothingBehind(t *testing.T) {
 }
 
 // A browser sends cookies with requests that any page makes. So a cookie authorizes no action.
-func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
-	h := newHouse(t)
+func TestCookies_DoNotAuthorizeIntrospectionOrRevocation(t *testing.T) {
+	h := newFixture(t)
 	for path, by := range map[string]string{"/oauth2/introspect": "introspector", "/oauth2/revoke": "root"} {
 		for name, header := range map[string]http.Header{
 			"its token":   {"Cookie": {credentialCookie + h.Tokens[by]}},
 			"its session": {"Cookie": {"SESSION=5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"}, "Authorization": {"Bearer " + h.Tokens["sessionanywhere"]}},
 		} {
 			header.Set("Content-Type", urlencoded)
-			before := len(h.store.held)
+			before := len(h.store.records)
 			got := h.do(http.MethodPost, path, header, form(h.Tokens["unlisted"]).Encode())
 			// The cookie does not count, so this is a revocation without a caller.
 			own := path == "/oauth2/revoke" && name == "its token"
-			if own != (got.status == http.StatusOK) || !own && got.status != http.StatusUnauthorized || len(h.store.held) != before {
+			if own != (got.status == http.StatusOK) || !own && got.status != http.StatusUnauthorized || len(h.store.records) != before {
 				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}
 		}
@@ -94,8 +94,8 @@ func TestCookiesAreNoCredentialOfWhoIntrospectsOrRevokes(t *testing.T) {
 
 // Where the credential must not reach the upstream, its cookie must not either. All other cookies
 // must.
-func TestTheCredentialIsTakenOutOfTheCookies(t *testing.T) {
-	h := newHouse(t)
+func TestCookies_CredentialIsRemovedBeforeUpstream(t *testing.T) {
+	h := newFixture(t)
 	gateway := h.gateway()
 	credential := credentialCookie + h.Tokens["indexer"]
 	for name, x := range map[string]struct {
@@ -121,7 +121,7 @@ func TestTheCredentialIsTakenOutOfTheCookies(t *testing.T) {
 			if x.bearer {
 				headers["authorization"] = "Bearer " + h.Tokens["indexer"]
 			}
-			req := checked(headers, lines...)
+			req := checkRequestWith(headers, lines...)
 			if remove {
 				req.Attributes.ContextExtensions = map[string]string{"apptoken.credential": "remove"}
 			}
@@ -143,7 +143,7 @@ func TestTheCredentialIsTakenOutOfTheCookies(t *testing.T) {
 	}
 }
 
-func TestARequestWithoutCookiesCostsNothingMore(t *testing.T) {
+func TestCookies_AbsentCookiesCostNoAllocation(t *testing.T) {
 	for name, h := range map[string]http.Header{
 		"without cookies": {"Authorization": {"Bearer x"}, "Accept": {"*/*"}},
 		"with cookies":    {"Authorization": {"Bearer x"}, "Cookie": {"a=b; SESSION=c; d=e"}},
@@ -196,26 +196,26 @@ func FuzzCookies(f *testing.F) {
 // request without it never passes.
 func FuzzForwardAuthCookies(f *testing.F) {
 	w := verifytest.Load(f)
-	marked := mark(f)
-	for _, s := range []string{place, marked, "", place + " ", `"` + place + `"`, place + ";" + place, marked[:52], strings.Repeat("a", 513)} {
+	marked := unknownTokenMark(f)
+	for _, s := range []string{tokenPlaceholder, marked, "", tokenPlaceholder + " ", `"` + tokenPlaceholder + `"`, tokenPlaceholder + ";" + tokenPlaceholder, marked[:52], strings.Repeat("a", 513)} {
 		for _, name := range []string{credentialCookie, "SESSION=", " a=b; " + credentialCookie, ""} {
 			f.Add("", name+s)
 			f.Add("Bearer "+s, name+s)
 		}
 	}
 	f.Fuzz(func(t *testing.T, authorization, cookies string) {
-		h := newHut(t, w)
+		h := newFuzzFixture(t, w)
 		authorization, cookies = h.fill(authorization), h.fill(cookies)
 		got := h.ask(h.Handler(), http.MethodGet, "/verify", "", http.Header{"Authorization": {authorization}, "Cookie": {cookies}}, "")
-		h.known(got, h.passed(), nothing, refused)
-		inHeader := scheme.MatchString(authorization) && strings.TrimLeft(authorization[len("bearer "):], " ") == h.good
+		h.expectOneOf(got, h.passed(), noCredentialLine, refusedLine)
+		inHeader := bearerScheme.MatchString(authorization) && strings.TrimLeft(authorization[len("bearer "):], " ") == h.validToken
 		inCookie := slices.ContainsFunc(strings.Split(cookies, ";"), func(s string) bool {
-			return strings.Trim(s, " \t") == credentialCookie+h.good
+			return strings.Trim(s, " \t") == credentialCookie+h.validToken
 		})
 		if got.status == http.StatusOK && inHeader == inCookie {
 			t.Errorf("passed: in the header: %t, in a cookie: %t", inHeader, inCookie)
 		}
-		if got.status != http.StatusOK && (cookies == credentialCookie+h.good && authorization == "" || inHeader && cookies == "") {
+		if got.status != http.StatusOK && (cookies == credentialCookie+h.validToken && authorization == "" || inHeader && cookies == "") {
 			t.Errorf("the good token: %d", got.status)
 		}
 	})

@@ -10,38 +10,38 @@ var credentialHeaders = []string{"Authorization", "X-Security-Token", "Authentic
 
 // presented holds the credentials that a request presents.
 type presented struct {
-	text    string
-	many    bool   // the request presents several, so that its caller is ambiguous
-	session string // session ID that goes with the credential
+	text        string
+	isAmbiguous bool   // the request presents several, so that its caller is ambiguous
+	session     string // session ID that goes with the credential
 }
 
-// take adds a credential. The same credential twice counts as two.
-func (p *presented) take(text string) {
-	if p.text != "" || p.many {
-		p.text, p.many = "", true
+// add adds a credential. The same credential twice counts as two.
+func (p *presented) add(text string) {
+	if p.text != "" || p.isAmbiguous {
+		p.text, p.isAmbiguous = "", true
 		return
 	}
 	p.text = text
 }
 
-// credentialOf returns the bearer credential in a request's headers: Authorization,
+// presentedInHeaders returns the bearer credential in a request's headers: Authorization,
 // X-Security-Token, or Authentication, which some programs send in place of Authorization. It
 // ignores credentials of other schemes.
-func credentialOf(h http.Header) presented {
+func presentedInHeaders(h http.Header) presented {
 	var p presented
 	for _, v := range h["Authorization"] {
 		if text, ok := bearer(v); ok {
-			p.take(text)
+			p.add(text)
 		}
 	}
 	for _, v := range h["X-Security-Token"] {
 		if v != "" {
-			p.take(v)
+			p.add(v)
 		}
 	}
 	for _, v := range h["Authentication"] {
 		if text, ok := bearer(v); ok {
-			p.take(text)
+			p.add(text)
 		}
 	}
 	return p

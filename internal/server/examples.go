@@ -11,7 +11,7 @@ var exampleView = tokenView{
 	LastUsedAt: "2026-03-02T08:30:00Z", LastUsedFrom: "10.1.2.3",
 }
 
-var examplePair = pair{
+var examplePair = tokenPair{
 	Success: true, GUID: "0b6bcb4c-7b5e-4b7b-9a53-0f6c2f6ad0d5", Token: "atl_…",
 	TokenExpiration: "2026-03-01T13:00:00+00:00", TokenLifetime: 3600,
 	RefreshToken: "atr_…", RefreshTokenExpiration: "2026-03-15T12:00:00+00:00",
@@ -43,12 +43,12 @@ var exampleOfUserView = tokenView{
 }
 
 var (
-	exampleOfUserMade   = tokenMade{Data: "atu_…", Token: exampleOfUserView}
-	exampleOfUserWanted = tokenWanted{Lifetime: new("720h")}
+	exampleOfUserMade   = issuedTokenResponse{Data: "atu_…", Token: exampleOfUserView}
+	exampleOfUserWanted = createTokenBody{Lifetime: new("720h")}
 
-	exampleMade   = tokenMade{Data: "ata_…", Token: exampleView}
-	exampleWanted = tokenWanted{Roles: []string{"primary"}, Permissions: []string{"search.query"}, Lifetime: new("720h")}
-	exampleChange = tokenChange{State: new("Suspended")}
+	exampleMade   = issuedTokenResponse{Data: "ata_…", Token: exampleView}
+	exampleWanted = createTokenBody{Roles: []string{"primary"}, Permissions: []string{"search.query"}, Lifetime: new("720h")}
+	exampleChange = changeTokenBody{State: new("Suspended")}
 )
 
 // identityParams describes the headers of a response to a gateway.

@@ -8,27 +8,27 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Hurry sets the time that a peer has to send its headers, and its whole request.
-func (l *Listener) Hurry(most time.Duration) { l.slowest = most }
+// SetTimeouts sets the time that a peer has to send its headers, and its whole request.
+func (l *Listener) SetTimeouts(most time.Duration) { l.timeoutOverride = most }
 
-// Required is required, for tests.
-var Required = required
+// ParseQueryRequirements is required, for tests.
+var ParseQueryRequirements = parseQueryRequirements
 
-// RequiredInPath is requiredInPath, for tests.
-var RequiredInPath = requiredInPath
+// ParsePathRequirements is parsePathRequirements, for tests.
+var ParsePathRequirements = parsePathRequirements
 
-// GRPCWithin is GRPC with the time that a call may take.
-func (d *Doors) GRPCWithin(most time.Duration) *grpc.Server { return d.grpc(most) }
+// GRPCWithTimeout is GRPC with the time that a call may take.
+func (d *Doors) GRPCWithTimeout(most time.Duration) *grpc.Server { return d.newGRPCServer(most) }
 
 // Presented returns what a request presents: a credential, whether there are several, and the
 // session ID.
 func Presented(h http.Header) (text string, many bool, session string) {
-	p := presentedIn(h)
-	return p.text, p.many, p.session
+	p := presentedInHeadersAndCookies(h)
+	return p.text, p.isAmbiguous, p.session
 }
 
-// LetGoAfter sets the idle timeout of a connection without an accepted credential.
-func (l *Listener) LetGoAfter(idle time.Duration) { l.idle = idle }
+// SetIdleTimeout sets the idle timeout of a connection without an accepted credential.
+func (l *Listener) SetIdleTimeout(idle time.Duration) { l.idleOverride = idle }
 
 // SourceOf returns the source of a request by its lines of X-Forwarded-For or Forwarded. It is zero
 // where the source is unknown.

@@ -29,8 +29,8 @@ const (
 	removeCredential = "remove"
 )
 
-// maxCheck is the maximum size of a CheckRequest in bytes: it holds headers and no body.
-const maxCheck = 128 << 10
+// maxCheckRequest is the maximum size of a CheckRequest in bytes: it holds headers and no body.
+const maxCheckRequest = 128 << 10
 
 // extAuthz implements envoy.service.auth.v3.Authorization.
 type extAuthz struct {
@@ -42,41 +42,41 @@ type extAuthz struct {
 func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
-	if misspelt(route) {
-		d.Audit.Limited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: doors[doorExtAuthz], Source: peerOf(gatewayOf(ctx)),
+	if hasUnknownExtension(route) {
+		d.Audit.WriteLimited(audit.Line{
+			Event: audit.EndpointMisconfigured, Endpoint: endpointNames[endpointExtAuthz], Source: peerOf(gatewayAddress(ctx)),
 			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
-		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
+		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
 	}
 	facts := verify.Facts{
-		Permissions: listed(route, extensionPermission),
-		Roles:       listed(route, extensionRole),
-		Clients:     listed(route, extensionClient),
+		Permissions: extensionValues(route, extensionPermission),
+		Roles:       extensionValues(route, extensionRole),
+		Clients:     extensionValues(route, extensionClient),
 	}
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
-	p := presentedIn(headers)
+	p := presentedInHeadersAndCookies(headers)
 	facts.Session = p.session
-	who, verdict := d.ask(ctx, doorExtAuthz, p.text, facts, d.originOfCheck(ctx, attributes))
+	who, verdict := d.verifyCredential(ctx, endpointExtAuthz, p.text, facts, d.originOfCheck(ctx, attributes))
 	switch {
-	case verdict == verify.Good:
-		return pass(who, headers, route[extensionCredential] == removeCredential), nil
+	case verdict == verify.Valid:
+		return allowResponse(who, headers, route[extensionCredential] == removeCredential), nil
 	case verdict == verify.Stale:
-		return refuse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
-	case verdict.Forbidden():
-		return refuse(codes.PermissionDenied, http.StatusForbidden, `{"error":"insufficient_scope"}`, insufficient[0]), nil
-	case p.text == "" && !p.many:
-		return refuse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"unauthorized"}`, challenge[0]), nil
+		return denyResponse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
+	case verdict.IsForbidden():
+		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"insufficient_scope"}`, insufficientScopeChallenge[0]), nil
+	case p.text == "" && !p.isAmbiguous:
+		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"unauthorized"}`, bearerChallenge[0]), nil
 	default:
-		return refuse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"invalid_token"}`, invalid[0]), nil
+		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"invalid_token"}`, invalidTokenChallenge[0]), nil
 	}
 }
 
-// misspelt reports whether an extension with the operator's prefix is unknown or has an unknown
+// hasUnknownExtension reports whether an extension with the operator's prefix is unknown or has an unknown
 // value. To ignore such an extension could be to require less than its author meant. The extension
 // is not repeated in responses or logs: every caller of the gRPC port can write arbitrary text
 // there.
-func misspelt(extensions map[string]string) bool {
+func hasUnknownExtension(extensions map[string]string) bool {
 	for name, value := range extensions {
 		switch {
 		case !strings.HasPrefix(name, extensionPrefix), name == extensionPermission, name == extensionRole, name == extensionClient:
@@ -105,8 +105,8 @@ func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	return h
 }
 
-// gatewayOf returns the address and port of the calling gateway.
-func gatewayOf(ctx context.Context) string {
+// gatewayAddress returns the address and port of the calling gateway.
+func gatewayAddress(ctx context.Context) string {
 	gateway, ok := peer.FromContext(ctx)
 	if !ok || gateway.Addr == nil {
 		return ""
@@ -116,13 +116,13 @@ func gatewayOf(ctx context.Context) string {
 
 // originOfCheck returns the address from which Envoy was called, if Envoy is a trusted proxy.
 func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) origin {
-	gateway := peerOf(gatewayOf(ctx))
-	o := origin{peer: gateway, limited: gateway}
+	gateway := peerOf(gatewayAddress(ctx))
+	o := origin{peer: gateway, limitAddress: gateway}
 	switch {
 	case !gateway.IsValid():
 		o.unknown = noPeer
 		return o
-	case !trusts(d.Trusted, gateway):
+	case !containsAddress(d.Trusted, gateway):
 		o.unknown = untrustedPeer
 		return o
 	}
@@ -132,13 +132,13 @@ func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext)
 		return o
 	}
 	o.source = said.Unmap().WithZone("")
-	o.limited = o.source
+	o.limitAddress = o.source
 	return o
 }
 
-// listed returns the values that an extension requires. An extension that is present and empty is a
+// extensionValues returns the values that an extension requires. An extension that is present and empty is a
 // mistake: it requires the empty value, which no credential has.
-func listed(extensions map[string]string, name string) []string {
+func extensionValues(extensions map[string]string, name string) []string {
 	text, there := extensions[name]
 	if !there {
 		return nil
@@ -150,9 +150,9 @@ func listed(extensions map[string]string, name string) []string {
 	return list
 }
 
-// pass allows a request. It replaces identity headers of the request with those of the verified
+// allowResponse allows a request. It replaces identity headers of the request with those of the verified
 // identity, so that a caller cannot forge them.
-func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
+func allowResponse(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{}
 	said := map[string]bool{}
 	remove := func(name string) {
@@ -161,7 +161,7 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 		}
 	}
-	for i, value := range valuesOf(who) {
+	for i, value := range identityHeaderValues(who) {
 		if name := identityHeaders[i]; value == "" {
 			remove(name)
 		} else {
@@ -179,7 +179,7 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 		for _, name := range credentialHeaders {
 			remove(name)
 		}
-		switch rest, there := withoutCredential(request["Cookie"]); {
+		switch rest, there := cookiesWithoutCredential(request["Cookie"]); {
 		case there && rest == "":
 			remove("Cookie")
 		case there:
@@ -192,13 +192,13 @@ func pass(who verify.Identity, request http.Header, dropCredential bool) *authv3
 	}
 }
 
-func refuse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
+func denyResponse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
 		Status: &typev3.HttpStatus{Code: status},
 		// Strict-Transport-Security is missing: the gateway terminates TLS and may set it.
 		Headers: []*corev3.HeaderValueOption{
-			header("Content-Type", isJSON[0]), header("Cache-Control", noStore[0]),
-			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", noContent[0]),
+			header("Content-Type", contentTypeJSON[0]), header("Cache-Control", noStore[0]),
+			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", contentSecurityPolicy[0]),
 		},
 		Body: body + "\n",
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // gateway returns a gRPC client of the ext_authz endpoint over a real connection.
-func (h *house) gateway() authv3.AuthorizationClient {
+func (h *fixture) gateway() authv3.AuthorizationClient {
 	h.t.Helper()
 	l, _, _ := listen(h.t, h.GRPC(), h.audit.logger())
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -27,9 +27,9 @@ func (h *house) gateway() authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// check returns the CheckRequest of a vector. A header that is there more than once is in the
+// checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in the
 // header map.
-func check(v verifytest.Vector) *authv3.CheckRequest {
+func checkRequestOf(v verifytest.Vector) *authv3.CheckRequest {
 	headers, lines := map[string]string{}, &corev3.HeaderMap{}
 	for name, values := range v.HTTPHeaders() {
 		if name = strings.ToLower(name); len(values) == 1 {
@@ -60,12 +60,12 @@ func check(v verifytest.Vector) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: a}
 }
 
-func TestVectorsThroughExtAuthz(t *testing.T) {
-	h := newHouse(t)
+func TestVectors_ThroughExtAuthz(t *testing.T) {
+	h := newFixture(t)
 	gateway := h.gateway()
 	for _, v := range h.Vectors {
 		t.Run(v.Name, func(t *testing.T) {
-			got, err := gateway.Check(t.Context(), check(v))
+			got, err := gateway.Check(t.Context(), checkRequestOf(v))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,8 +100,8 @@ func TestVectorsThroughExtAuthz(t *testing.T) {
 	h.noLeak("the audit log", h.audit.text())
 }
 
-func TestTheCallersOwnIdentityHeadersAreRemovedWhateverTheyAreCalled(t *testing.T) {
-	h := newHouse(t)
+func TestExtAuthz_RemovesForgedIdentityHeaders(t *testing.T) {
+	h := newFixture(t)
 	got, err := h.gateway().Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{
 			"authorization": "Bearer " + h.Tokens["indexer"], "x-apptoken-user": "root", "x-apptoken-future": "x", "x_apptoken_user": "root",
@@ -120,8 +120,8 @@ func TestTheCallersOwnIdentityHeadersAreRemovedWhateverTheyAreCalled(t *testing.
 }
 
 // To ignore an unknown name could be to require less than was meant.
-func TestAMisspeltRequirementIsRefused(t *testing.T) {
-	h := newHouse(t)
+func TestExtAuthz_UnknownExtensionIsRefused(t *testing.T) {
+	h := newFixture(t)
 	gateway := h.gateway()
 	for name, x := range map[string]struct {
 		extensions map[string]string
@@ -149,8 +149,8 @@ func TestAMisspeltRequirementIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnEmptyCheckIsRefused(t *testing.T) {
-	gateway := newHouse(t).gateway()
+func TestExtAuthz_EmptyCheckIsRefused(t *testing.T) {
+	gateway := newFixture(t).gateway()
 	for name, req := range map[string]*authv3.CheckRequest{
 		"nothing":    {},
 		"attributes": {Attributes: &authv3.AttributeContext{}},

@@ -23,11 +23,11 @@ const (
 	headerKind        = "X-Apptoken-Kind"
 )
 
-// mostList is the maximum size of a list in a header, in bytes. Gateways accept a few kilobytes of
+// maxListHeader is the maximum size of a list in a header, in bytes. Gateways accept a few kilobytes of
 // headers in all. A longer list is replaced by an empty one, which grants nothing.
-const mostList = 4 << 10
+const maxListHeader = 4 << 10
 
-// identityHeaders are the header names, in the order of valuesOf. With Cache-Control they are
+// identityHeaders are the header names, in the order of identityHeaderValues. With Cache-Control they are
 // eight, as many as a Go map holds before it grows. Growth would cost each response as much as the
 // verification. So a 200 carries none of the headers that restrain browsers: it has no body, and
 // goes to a gateway. Refusals carry them.
@@ -35,22 +35,22 @@ var identityHeaders = [...]string{
 	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
 
-// valuesOf returns the values of the identity headers. A header without a value is sent empty, so
+// identityHeaderValues returns the values of the identity headers. A header without a value is sent empty, so
 // that it replaces what a caller sent. All headers are always present: for an absent one, Caddy 2.6
 // sends the upstream the name of its own variable.
-func valuesOf(who verify.Identity) [len(identityHeaders)]string {
+func identityHeaderValues(who verify.Identity) [len(identityHeaders)]string {
 	user := ""
 	if who.User != nil {
 		// A username may hold characters that no header may; the name of a User may not.
 		user = who.User.Name
 	}
 	return [...]string{
-		who.Subject, who.Client.Name, user, bounded(who.RoleList), bounded(who.PermissionList), who.ID.String(), who.Kind.String(),
+		who.Subject, who.Client.Name, user, boundedList(who.RoleList), boundedList(who.PermissionList), who.ID.String(), who.Kind.String(),
 	}
 }
 
-func bounded(list string) string {
-	if len(list) > mostList {
+func boundedList(list string) string {
+	if len(list) > maxListHeader {
 		return ""
 	}
 	return list
@@ -59,90 +59,92 @@ func bounded(list string) string {
 // Paths that gateways call. Requirements are in the query of the first, or in segments below the
 // second.
 const (
-	pathVerify  = "/verify"
-	belowVerify = pathVerify + "/"
+	pathVerify       = "/verify"
+	pathVerifyPrefix = pathVerify + "/"
 	// endOfRequirements is the segment after the last requirement.
 	endOfRequirements = "-"
 )
 
 // isVerify reports whether gateways call a path.
-func isVerify(path string) bool { return path == pathVerify || strings.HasPrefix(path, belowVerify) }
+func isVerify(path string) bool {
+	return path == pathVerify || strings.HasPrefix(path, pathVerifyPrefix)
+}
 
 // forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
 // Some gateways append the query of the original request, so parameters of other names are ignored,
 // and a misspelled requirement with them.
 func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
-	facts, err := required(r.URL.RawQuery)
+	facts, err := parseQueryRequirements(r.URL.RawQuery)
 	if err != nil {
-		overTLS(w.Header(), r)
-		problem(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
+		setHSTS(w.Header(), r)
+		writeError(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
-	d.answerGateway(w, r, facts)
+	d.serveGateway(w, r, facts)
 }
 
 // forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
 // path. A requirement of an unknown name is refused: to ignore it could be to require less than was
 // meant.
 func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
-	facts, err := requiredInPath(r.URL.EscapedPath())
+	facts, err := parsePathRequirements(r.URL.EscapedPath())
 	switch {
-	case errors.Is(err, errNoEnd):
-		overTLS(w.Header(), r)
-		nothingHere(w)
+	case errors.Is(err, errNoEndOfRequirements):
+		setHSTS(w.Header(), r)
+		writeNotFound(w)
 	case err != nil:
-		overTLS(w.Header(), r)
-		d.Audit.Limited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: doors[doorVerify], Source: peerOf(r.RemoteAddr),
+		setHSTS(w.Header(), r)
+		d.Audit.WriteLimited(audit.Line{
+			Event: audit.EndpointMisconfigured, Endpoint: endpointNames[endpointVerify], Source: peerOf(r.RemoteAddr),
 			Reason: "a requirement in the path is unknown or empty",
 		})
-		problem(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
+		writeError(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
 	default:
-		d.answerGateway(w, r, facts)
+		d.serveGateway(w, r, facts)
 	}
 }
 
-// answerGateway verifies the credential of a request that a gateway holds back.
-func (d *Doors) answerGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+// serveGateway verifies the credential of a request that a gateway holds back.
+func (d *Doors) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
-	p := presentedIn(r.Header)
+	p := presentedInHeadersAndCookies(r.Header)
 	facts.Session = p.session
-	who, verdict := d.ask(r.Context(), doorVerify, p.text, facts, d.origin(r))
-	if verdict == verify.Good {
-		values := valuesOf(who)
+	who, verdict := d.verifyCredential(r.Context(), endpointVerify, p.text, facts, d.origin(r))
+	if verdict == verify.Valid {
+		values := identityHeaderValues(who)
 		for i, name := range identityHeaders {
 			header[name] = values[i : i+1 : i+1]
 		}
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	overTLS(header, r)
+	setHSTS(header, r)
 	switch {
 	case verdict == verify.Stale:
 		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
-		unavailable(w)
-	case verdict.Forbidden():
-		header["Www-Authenticate"] = insufficient
-		problem(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
-	case p.text == "" && !p.many:
-		header["Www-Authenticate"] = challenge
-		problem(w, http.StatusUnauthorized, "unauthorized", "a token is required")
+		writeUnavailable(w)
+	case verdict.IsForbidden():
+		header["Www-Authenticate"] = insufficientScopeChallenge
+		writeError(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
+	case p.text == "" && !p.isAmbiguous:
+		header["Www-Authenticate"] = bearerChallenge
+		writeError(w, http.StatusUnauthorized, "unauthorized", "a token is required")
 	default:
-		header["Www-Authenticate"] = invalid
-		problem(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
+		header["Www-Authenticate"] = invalidTokenChallenge
+		writeError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
 	}
 }
 
 var (
-	errQuery       = errors.New("the query cannot be read")
-	errNoEnd       = errors.New("no segment of the path ends the requirements")
-	errRequirement = errors.New("a requirement in the path is not known")
+	errQuery               = errors.New("the query cannot be read")
+	errNoEndOfRequirements = errors.New("no segment of the path ends the requirements")
+	errRequirement         = errors.New("a requirement in the path is not known")
 )
 
-// required parses the requirements in a query, by the rules of url.ParseQuery. It ignores
+// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It ignores
 // parameters of other names.
-func required(query string) (verify.Facts, error) {
+func parseQueryRequirements(query string) (verify.Facts, error) {
 	var f verify.Facts
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -151,21 +153,21 @@ func required(query string) (verify.Facts, error) {
 		if err1 != nil || err2 != nil || strings.Contains(pair, ";") {
 			return verify.Facts{}, errQuery
 		}
-		require(&f, name, value)
+		addRequirement(&f, name, value)
 	}
 	return f, nil
 }
 
-// requiredInPath parses the requirements in an escaped path:
+// parsePathRequirements parses the requirements in an escaped path:
 //
 //	/verify/permission=search.query/role=primary/-/search/all
 //
 // Each segment before the first "-" is a requirement. The rest is the path of the request that the
 // gateway holds back, and is not parsed.
-func requiredInPath(path string) (verify.Facts, error) {
+func parsePathRequirements(path string) (verify.Facts, error) {
 	var f verify.Facts
 	isKnown := true
-	rest, more := strings.CutPrefix(path, belowVerify)
+	rest, more := strings.CutPrefix(path, pathVerifyPrefix)
 	for more {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
@@ -177,14 +179,14 @@ func requiredInPath(path string) (verify.Facts, error) {
 		case isKnown:
 			name, escaped, _ := strings.Cut(segment, "=")
 			value, err := url.PathUnescape(escaped)
-			isKnown = err == nil && value != "" && require(&f, name, value)
+			isKnown = err == nil && value != "" && addRequirement(&f, name, value)
 		}
 	}
-	return verify.Facts{}, errNoEnd
+	return verify.Facts{}, errNoEndOfRequirements
 }
 
-// require adds a requirement. It reports whether requirements of that name exist.
-func require(f *verify.Facts, name, value string) bool {
+// addRequirement adds a requirement. It reports whether requirements of that name exist.
+func addRequirement(f *verify.Facts, name, value string) bool {
 	switch name {
 	case "permission":
 		f.Permissions = append(f.Permissions, value)

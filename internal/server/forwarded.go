@@ -26,7 +26,7 @@ func readForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSour
 		switch {
 		case !isAddress:
 			source, why = netip.Addr{}, notAnAddress
-		case why == headerEmpty || !trusts(trusted, hop):
+		case why == headerEmpty || !containsAddress(trusted, hop):
 			source, why = hop, sourceKnown
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-var proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}
+var trustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8:ffff::/48")}
 
 func TestSource_FormsOfXForwardedFor(t *testing.T) {
 	for value, want := range map[string]string{
@@ -26,14 +26,14 @@ func TestSource_FormsOfXForwardedFor(t *testing.T) {
 		"[192.0.2.5]": "", "[192.0.2.5]:80": "", "[]": "", "[": "", "[2001:db8::5": "", "2001:db8::5]": "", "[2001:db8::5]80": "", "[2001:db8::5]:": "",
 		"[2001:db8::5]:65536": "", ":80": "", "192.0.2.5 198.51.100.1": "", "192.0.2.05": "", "192.0.2": "", `"192.0.2.5"`: "", "for=192.0.2.5": "",
 	} {
-		if got := server.SourceOf("127.0.0.1:1234", []string{value}, proxies, false); known(got) != want {
-			t.Errorf("%q: %q, want %q", value, known(got), want)
+		if got := server.SourceOf("127.0.0.1:1234", []string{value}, trustedProxies, false); addressText(got) != want {
+			t.Errorf("%q: %q, want %q", value, addressText(got), want)
 		}
 	}
 }
 
-// known returns an address as text, or an empty string if it is unknown.
-func known(a netip.Addr) string {
+// addressText returns an address as text, or an empty string if it is unknown.
+func addressText(a netip.Addr) string {
 	if !a.IsValid() {
 		return ""
 	}
@@ -54,13 +54,13 @@ func TestSource_FormsOfForwarded(t *testing.T) {
 		// A caller leaves a quote open, so that the address its proxy adds would be inside of it.
 		`for=192.0.2.5;x=", for=198.51.100.1`: "", `for=192.0.2.5;x=", for="[2001:db8:1::1]"`: "", `for=192.0.2.5;x="\, for="198.51.100.1"`: "",
 	} {
-		if got := server.SourceOf("127.0.0.1:1234", []string{value}, proxies, true); known(got) != want {
-			t.Errorf("%q: %q, want %q", value, known(got), want)
+		if got := server.SourceOf("127.0.0.1:1234", []string{value}, trustedProxies, true); addressText(got) != want {
+			t.Errorf("%q: %q, want %q", value, addressText(got), want)
 		}
 	}
 	for _, lines := range [][]string{{"for=192.0.2.5", "for=127.0.0.2"}, {"for=198.51.100.1", "for=192.0.2.5"}} {
-		if got := server.SourceOf("127.0.0.1:1234", lines, proxies, true); known(got) != "192.0.2.5" {
-			t.Errorf("%q: %q", lines, known(got))
+		if got := server.SourceOf("127.0.0.1:1234", lines, trustedProxies, true); addressText(got) != "192.0.2.5" {
+			t.Errorf("%q: %q", lines, addressText(got))
 		}
 	}
 }
@@ -70,7 +70,7 @@ func TestSource_IsFoundWithoutAllocation(t *testing.T) {
 		false: {"198.51.100.1", "192.0.2.5:5678, [2001:db8:ffff::1]:443"},
 		true:  {"for=198.51.100.1", `for="192.0.2.5:5678";proto=https, for="[2001:db8:ffff::1]:443"`},
 	} {
-		if n := testing.AllocsPerRun(100, func() { server.SourceOf("127.0.0.1:1234", lines, proxies, isForwarded) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { server.SourceOf("127.0.0.1:1234", lines, trustedProxies, isForwarded) }); n != 0 {
 			t.Errorf("%q: %v allocations", lines, n)
 		}
 	}
@@ -96,10 +96,10 @@ func TestSource_OneHeaderIsBelieved(t *testing.T) {
 		{true, "192.0.2.5", `for="192.0.2.5`, 401, "HeaderMalformed"},
 		{true, "192.0.2.5", "for=unknown", 401, "NotAnAddress"},
 	} {
-		h := newHut(t, w, "192.0.2.0/24")
-		h.Forwarded = x.isForwarded
+		h := newFuzzFixture(t, w, "192.0.2.0/24")
+		h.UsesForwarded = x.isForwarded
 		got := h.ask(h.Handler(), http.MethodGet, "/verify", "", http.Header{
-			"Authorization": {"Bearer " + h.good}, "X-Forwarded-For": {x.forwardedFor}, "Forwarded": {x.text},
+			"Authorization": {"Bearer " + h.validToken}, "X-Forwarded-For": {x.forwardedFor}, "Forwarded": {x.text},
 		}, "")
 		lines := h.audit.events(t, auditlog.CredentialRefused)
 		if got.status != x.status || x.status == 401 && (len(lines) != 1 || lines[0]["sourceUnknown"] != x.why || (lines[0]["source"] == nil) != (x.why != nil)) {
@@ -108,7 +108,7 @@ func TestSource_OneHeaderIsBelieved(t *testing.T) {
 	}
 }
 
-func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
+func TestAudit_NamesReasonOfUnknownSource(t *testing.T) {
 	w := verifytest.Load(t)
 	for name, x := range map[string]struct {
 		remote    string
@@ -124,10 +124,10 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 		"the address is known, and another": {"127.0.0.1:1", []string{"198.51.100.1"}, nil},
 		"an untrusted peer sends no header": {"198.51.100.1:1", nil, nil},
 	} {
-		h := newHut(t, w, "192.0.2.0/24")
+		h := newFuzzFixture(t, w, "192.0.2.0/24")
 		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		r.RemoteAddr = x.remote
-		r.Header.Set("Authorization", "Bearer "+h.good)
+		r.Header.Set("Authorization", "Bearer "+h.validToken)
 		if x.forwarded != nil {
 			r.Header["X-Forwarded-For"] = x.forwarded
 		}
@@ -137,8 +137,8 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 			t.Errorf("%s: %v", name, lines)
 		}
 	}
-	h := newHut(t, w, "192.0.2.0/24")
-	h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", http.Header{"X-Forwarded-For": {"192.0.2.5"}}, reviewOf(`"token":"`+h.good+`"`))
+	h := newFuzzFixture(t, w, "192.0.2.0/24")
+	h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", http.Header{"X-Forwarded-For": {"192.0.2.5"}}, reviewOf(`"token":"`+h.validToken+`"`))
 	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["sourceUnknown"] != "NotStated" {
 		t.Errorf("a TokenReview: %v", lines)
 	}
@@ -147,7 +147,7 @@ func TestAudit_SaysWhyAnAddressIsUnknown(t *testing.T) {
 // The address of a caller that asks about a credential is known, even through a trusted proxy. So
 // the lines of a caller that asks too often are not counted with those of others.
 func TestAudit_PeerIsWhoAsks(t *testing.T) {
-	h := newHouse(t)
+	h := newFixture(t)
 	h.do(http.MethodPost, "/oauth2/introspect", http.Header{
 		"Authorization": {"Bearer " + h.Tokens["root"]}, "X-Forwarded-For": {"203.0.113.7"}, "Content-Type": {"application/x-www-form-urlencoded"},
 	}, "token="+h.Tokens["suspended"])
@@ -175,11 +175,11 @@ func TestSource_UntrustedPeerIsNotBelieved(t *testing.T) {
 		{true, "X-Forwarded-For", "192.0.2.5", 200},
 	} {
 		for bound, status := range map[string]int{"192.0.2.0/24": 401, "127.0.0.0/8": 401, "198.51.100.0/24": x.ofPeer} {
-			h := newHut(t, w, bound)
-			h.Forwarded = x.isForwarded
+			h := newFuzzFixture(t, w, bound)
+			h.UsesForwarded = x.isForwarded
 			r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 			r.RemoteAddr = "198.51.100.1:1234"
-			r.Header.Set("Authorization", "Bearer "+h.good)
+			r.Header.Set("Authorization", "Bearer "+h.validToken)
 			r.Header.Set(x.name, x.value)
 			got := httptest.NewRecorder()
 			h.Handler().ServeHTTP(got, r)
@@ -210,11 +210,11 @@ func FuzzForwarded(f *testing.F) {
 			{true, `for="[2001:db8:1::1]:80"`, `for="[2001:db8:ffff::1]:80"`, "2001:db8:1::1"},
 		} {
 			for _, added := range []string{x.added, x.added + ", " + x.proxy, ", " + x.added + ", , " + x.proxy + ","} {
-				got := known(server.SourceOf("127.0.0.1:1", []string{written + ", " + added}, proxies, x.isForwarded))
+				got := addressText(server.SourceOf("127.0.0.1:1", []string{written + ", " + added}, trustedProxies, x.isForwarded))
 				if got != x.want && (got != "" || !x.isForwarded) {
 					t.Errorf("%q and %s: %q", written, added, got)
 				}
-				if got := known(server.SourceOf("127.0.0.1:1", []string{written, added}, proxies, x.isForwarded)); got != x.want {
+				if got := addressText(server.SourceOf("127.0.0.1:1", []string{written, added}, trustedProxies, x.isForwarded)); got != x.want {
 					t.Errorf("%q, and a line of %s: %q", written, added, got)
 				}
 			}

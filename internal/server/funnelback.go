@@ -14,8 +14,8 @@ import (
 // headerSecurityToken carries a token in requests and in responses.
 const headerSecurityToken = "X-Security-Token"
 
-// loggedIn is the response body of a login. The token is in the header, not here.
-type loggedIn struct {
+// loginResponse is the response body of a login. The token is in the header, not here.
+type loginResponse struct {
 	Username  string `json:"username" doc:"The username of the login"`
 	Client    string `json:"client" doc:"The client of the login"`
 	AccountID int64  `json:"accountId,omitempty" doc:"The account ID of the client, if it has one"`
@@ -26,18 +26,18 @@ type loggedIn struct {
 func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
 	o, err := d.openForm(w, r)
 	if err != nil {
-		d.failed(w, err, basicFor(r))
+		d.writeLoginError(w, err, passwordChallenge(r))
 		return
 	}
 	w.Header()[headerSecurityToken] = []string{o.Token.Reveal()}
-	answer(w, http.StatusOK, loggedIn{
+	writeJSON(w, http.StatusOK, loginResponse{
 		Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,
 		ExpiresAt: o.Record.ExpiresAt.UTC().Format(time.RFC3339),
 	})
 }
 
 func (d *Doors) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldRememberMe, fieldAccountID)
+	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldRememberMe, fieldAccountID)
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -45,13 +45,13 @@ func (d *Doors) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, 
 	if err != nil {
 		return login.Opened{}, err
 	}
-	n, err := nameOf(r, f)
+	n, err := passwordInRequest(r, f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := d.enter(r, n, f, "")
+	u, c, err := d.authenticateAtClient(r, n, f, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.open(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+	return d.openLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
 }

@@ -24,52 +24,52 @@ import (
 )
 
 const (
-	restrained = "Cache-Control=no-store;Content-Security-Policy=default-src 'none'; frame-ancestors 'none';Content-Type=application/json;"
-	sniffless  = "X-Content-Type-Options=nosniff "
-	plain      = restrained + sniffless
-	requested  = restrained + "Www-Authenticate="
+	browserHeaders   = "Cache-Control=no-store;Content-Security-Policy=default-src 'none'; frame-ancestors 'none';Content-Type=application/json;"
+	nosniffHeader    = "X-Content-Type-Options=nosniff "
+	errorHeaders     = browserHeaders + nosniffHeader
+	challengeHeaders = browserHeaders + "Www-Authenticate="
 
-	passed = `200 Cache-Control=no-store;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
+	passedLine = `200 Cache-Control=no-store;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
 		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
-	unreadable = `400 ` + plain + `{"error":"invalid_request","error_description":"the query cannot be read"}`
-	nothing    = `401 ` + requested + `Bearer realm="apptoken";` + sniffless + `{"error":"unauthorized","error_description":"a token is required"}`
-	refused    = `401 ` + requested + `Bearer realm="apptoken", error="invalid_token";` + sniffless + `{"error":"invalid_token","error_description":"the token is not accepted"}`
-	forbidden  = `403 ` + requested + `Bearer realm="apptoken", error="insufficient_scope";` + sniffless + `{"error":"insufficient_scope","error_description":"the token is valid, and lacks what is required here"}`
+	unreadable       = `400 ` + errorHeaders + `{"error":"invalid_request","error_description":"the query cannot be read"}`
+	noCredentialLine = `401 ` + challengeHeaders + `Bearer realm="apptoken";` + nosniffHeader + `{"error":"unauthorized","error_description":"a token is required"}`
+	refusedLine      = `401 ` + challengeHeaders + `Bearer realm="apptoken", error="invalid_token";` + nosniffHeader + `{"error":"invalid_token","error_description":"the token is not accepted"}`
+	forbiddenLine    = `403 ` + challengeHeaders + `Bearer realm="apptoken", error="insufficient_scope";` + nosniffHeader + `{"error":"insufficient_scope","error_description":"the token is valid, and lacks what is required here"}`
 )
 
-func (h *hut) passed() string {
-	_, digest, _ := token.DigestOf(h.good)
-	return fmt.Sprintf(passed, digest.RecordName())
+func (h *fuzzFixture) passed() string {
+	_, digest, _ := token.DigestOf(h.validToken)
+	return fmt.Sprintf(passedLine, digest.RecordName())
 }
 
-var scheme = regexp.MustCompile(`^(?i:bearer) +`)
+var bearerScheme = regexp.MustCompile(`^(?i:bearer) +`)
 
 // Whatever the headers and the query are, the valid token passes if it is whole and the only
 // credential. A request without it never passes.
 func FuzzForwardAuth(f *testing.F) {
 	w := verifytest.Load(f)
-	marked := mark(f)
-	for _, s := range []string{place, marked, "", place + " ", place + "," + place, marked[:52], strings.Repeat("a", 513)} {
+	marked := unknownTokenMark(f)
+	for _, s := range []string{tokenPlaceholder, marked, "", tokenPlaceholder + " ", tokenPlaceholder + "," + tokenPlaceholder, marked[:52], strings.Repeat("a", 513)} {
 		for _, scheme := range []string{"Bearer ", "bearer   ", "Basic ", "Bearer", ""} {
 			f.Add(scheme+s, "", "", "")
 			f.Add("", s, scheme+s, "permission=search.query")
 			f.Add("Basic YTpi", "", scheme+s, "role=x&client=all&permission="+s)
 		}
 	}
-	f.Add("Bearer "+place, marked, "", "client=beta")
-	f.Add("Bearer "+place, "", "", "permission=%zz;"+marked)
-	f.Add("Bearer\x00"+place, "\xff\xfe", "Bearer \t"+place, "&&=&permission&client=all&client=beta")
+	f.Add("Bearer "+tokenPlaceholder, marked, "", "client=beta")
+	f.Add("Bearer "+tokenPlaceholder, "", "", "permission=%zz;"+marked)
+	f.Add("Bearer\x00"+tokenPlaceholder, "\xff\xfe", "Bearer \t"+tokenPlaceholder, "&&=&permission&client=all&client=beta")
 	f.Fuzz(func(t *testing.T, authorization, security, authentication, query string) {
-		h := newHut(t, w)
+		h := newFuzzFixture(t, w)
 		values := []string{h.fill(authorization), h.fill(security), h.fill(authentication)}
 		got := h.ask(h.Handler(), http.MethodGet, "/verify", h.fill(query), http.Header{
 			"Authorization": values[:1], "X-Security-Token": values[1:2], "Authentication": values[2:],
 		}, "")
-		h.known(got, h.passed(), unreadable, nothing, refused, forbidden)
+		h.expectOneOf(got, h.passed(), unreadable, noCredentialLine, refusedLine, forbiddenLine)
 
 		var shown []string
 		for i, v := range values {
-			if text := scheme.ReplaceAllString(v, ""); text != "" && (i == 1 || text != v) {
+			if text := bearerScheme.ReplaceAllString(v, ""); text != "" && (i == 1 || text != v) {
 				if i == 1 {
 					text = v
 				}
@@ -77,7 +77,7 @@ func FuzzForwardAuth(f *testing.F) {
 			}
 		}
 		_, err := url.ParseQuery(h.fill(query))
-		switch good := slices.Equal(shown, []string{h.good}); {
+		switch good := slices.Equal(shown, []string{h.validToken}); {
 		case err != nil && got.status != http.StatusBadRequest:
 			t.Errorf("the query cannot be read, and %d", got.status)
 		case err == nil && !good && got.status != http.StatusUnauthorized:
@@ -98,26 +98,26 @@ func FuzzSource(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, remote, first, second string) {
-		h := newHut(t, w, "192.0.2.0/24")
+		h := newFuzzFixture(t, w, "192.0.2.0/24")
 		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		r.RemoteAddr = remote
-		r.Header["Authorization"], r.Header["X-Forwarded-For"] = []string{"Bearer " + h.good}, []string{first, second}
+		r.Header["Authorization"], r.Header["X-Forwarded-For"] = []string{"Bearer " + h.validToken}, []string{first, second}
 		if second == "" {
 			r.Header["X-Forwarded-For"] = []string{first}
 		}
 		w := httptest.NewRecorder()
 		h.Handler().ServeHTTP(w, r)
-		got := reply{w.Code, w.Header(), w.Body.String()}
-		h.clean(got)
-		h.known(got, h.passed(), refused)
-		if want := among(remote, first, second); (got.status == http.StatusOK) != want {
+		got := httpResponse{w.Code, w.Header(), w.Body.String()}
+		h.checkNoToken(got)
+		h.expectOneOf(got, h.passed(), refusedLine)
+		if want := isInGoodRange(remote, first, second); (got.status == http.StatusOK) != want {
 			t.Errorf("%d, want good: %t", got.status, want)
 		}
 	})
 }
 
-// among reports whether the lines of trusted proxies lead to an address in 192.0.2.0/24.
-func among(remote string, lines ...string) bool {
+// isInGoodRange reports whether the lines of trusted proxies lead to an address in 192.0.2.0/24.
+func isInGoodRange(remote string, lines ...string) bool {
 	proxies, good := netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")
 	if peer, err := netip.ParseAddrPort(remote); err != nil || !proxies.Contains(peer.Addr().Unmap()) {
 		return false // an untrusted peer sends the header
@@ -167,19 +167,19 @@ func addressIn(s string) (netip.Addr, error) {
 // Only a caller with the valid token introspects or revokes, and only the valid token is active.
 func FuzzForms(f *testing.F) {
 	w := verifytest.Load(f)
-	marked := mark(f)
+	marked := unknownTokenMark(f)
 	for _, revoke := range []bool{false, true} {
-		for _, s := range []string{place, marked, "", "%00", "\xff", url.QueryEscape(place), strings.Repeat("a", 9<<10)} {
+		for _, s := range []string{tokenPlaceholder, marked, "", "%00", "\xff", url.QueryEscape(tokenPlaceholder), strings.Repeat("a", 9<<10)} {
 			f.Add(revoke, urlencoded, "Bearer "+s, "", "", "token="+s)
-			f.Add(revoke, urlencoded, "", "all", s, "token="+place)
-			f.Add(revoke, urlencoded, "", "beta", s, "token="+place+"&token_type_hint=x")
+			f.Add(revoke, urlencoded, "", "all", s, "token="+tokenPlaceholder)
+			f.Add(revoke, urlencoded, "", "beta", s, "token="+tokenPlaceholder+"&token_type_hint=x")
 			f.Add(revoke, urlencoded, "", "", "", "client_id=all&client_secret="+s+"&token="+s)
 			f.Add(revoke, urlencoded+"; charset", "Basic "+s, "%zz", s, "token="+s+"&token="+marked)
 			f.Add(revoke, "application/json", "Bearer "+s, "", "", `{"token":"`+s+`"}`)
 		}
 	}
 	f.Fuzz(func(t *testing.T, revoke bool, kind, authorization, user, password, body string) {
-		h := newHut(t, w)
+		h := newFuzzFixture(t, w)
 		authorization, user, password, body = h.fill(authorization), h.fill(user), h.fill(password), h.fill(body)
 		if user+password != "" {
 			authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -190,19 +190,19 @@ func FuzzForms(f *testing.F) {
 		}
 		got := h.ask(h.Handler(), http.MethodPost, path, "", http.Header{"Content-Type": {kind}, "Authorization": {authorization}}, body)
 		if !slices.Contains([]int{200, 400, 401, 403, 413, 415}, got.status) || got.header.Get("Cache-Control") != "no-store" {
-			t.Fatalf("%s", spell(got))
+			t.Fatalf("%s", responseLine(got))
 		}
 		values, _ := url.ParseQuery(body)
 		secret, _ := url.QueryUnescape(password)
-		asker := strings.Contains(authorization, h.good) || user != "" && secret == h.good || values.Get("client_secret") == h.good
+		asker := strings.Contains(authorization, h.validToken) || user != "" && secret == h.validToken || values.Get("client_secret") == h.validToken
 		if got.status == http.StatusOK && !revoke && !asker {
 			t.Errorf("a stranger is told %s", got.body)
 		}
-		meant := slices.Equal(values["token"], []string{h.good})
+		meant := slices.Equal(values["token"], []string{h.validToken})
 		if got.status == http.StatusOK && strings.Contains(got.body, active) && !meant && !revoke {
 			t.Errorf("%q is active", values["token"])
 		}
-		if len(h.store.held) == 0 && !meant {
+		if len(h.store.records) == 0 && !meant {
 			t.Errorf("%q ended another token", values["token"])
 		}
 	})
@@ -210,8 +210,8 @@ func FuzzForms(f *testing.F) {
 
 func FuzzTokenReview(f *testing.F) {
 	w := verifytest.Load(f)
-	marked := mark(f)
-	for _, s := range []string{place, marked, "", `\u0000`, "\xff\xfe", `a"b`, strings.Repeat("a", 70<<10)} {
+	marked := unknownTokenMark(f)
+	for _, s := range []string{tokenPlaceholder, marked, "", `\u0000`, "\xff\xfe", `a"b`, strings.Repeat("a", 70<<10)} {
 		for _, kind := range []string{"TokenReview", "tokenreview", ""} {
 			f.Add(`{"kind":"` + kind + `","apiVersion":"authentication.k8s.io/v1","spec":{"token":"` + s + `","audiences":["api","api","x"]}}`)
 			f.Add(`{"apiVersion":"authentication.k8s.io/v1","KIND":"` + kind + `","spec":{"token":"` + marked + `","Token":"` + s + `"},"spec":null}x`)
@@ -220,18 +220,18 @@ func FuzzTokenReview(f *testing.F) {
 	f.Add(strings.Repeat("[", 20000))
 	f.Add(`{"metadata":{"creationTimestamp":"` + marked + `"},"status":{"authenticated":true,"user":{"username":"root"}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		h := newHut(t, w)
+		h := newFuzzFixture(t, w)
 		got := h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", nil, h.fill(body))
 		if got.status != http.StatusOK {
-			h.known(got, `400 `+plain+`{"error":"invalid_request","error_description":"the body is not a TokenReview of authentication.k8s.io/v1"}`,
-				`413 `+plain+`{"error":"invalid_request","error_description":"the TokenReview cannot be read"}`)
+			h.expectOneOf(got, `400 `+errorHeaders+`{"error":"invalid_request","error_description":"the body is not a TokenReview of authentication.k8s.io/v1"}`,
+				`413 `+errorHeaders+`{"error":"invalid_request","error_description":"the TokenReview cannot be read"}`)
 			return
 		}
 		var review authenticationv1.TokenReview
 		if err := json.Unmarshal([]byte(got.body), &review); err != nil || review.Spec.Token != "" || review.Name != "" {
 			t.Fatalf("%v: %s", err, got.body)
 		}
-		if !strings.Contains(body, place) && (review.Status.Authenticated || review.Status.User.Username != "") {
+		if !strings.Contains(body, tokenPlaceholder) && (review.Status.Authenticated || review.Status.User.Username != "") {
 			t.Errorf("without a good token: %s", got.body)
 		}
 		if other := slices.DeleteFunc(review.Status.Audiences, func(a string) bool { return a == "api" }); len(other) > 0 {
@@ -243,8 +243,8 @@ func FuzzTokenReview(f *testing.F) {
 // The bytes go through the decoder of gRPC. A panic there would end the process.
 func FuzzExtAuthz(f *testing.F) {
 	w := verifytest.Load(f)
-	marked := mark(f)
-	for _, s := range []string{place, marked, "", "\x00", strings.Repeat("a", 513)} {
+	marked := unknownTokenMark(f)
+	for _, s := range []string{tokenPlaceholder, marked, "", "\x00", strings.Repeat("a", 513)} {
 		for _, extensions := range []map[string]string{nil, {"apptoken.permission": "search.query, x"}, {"apptoken.client": "all", "apptoken.credential": "remove"}} {
 			seed, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 				Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{Address: "192.0.2.5"}}}},
@@ -263,7 +263,7 @@ func FuzzExtAuthz(f *testing.F) {
 	}
 	f.Add([]byte("\n\x04\"\x02\x12\x00"))
 	f.Fuzz(func(t *testing.T, message []byte) {
-		h := newHut(t, w)
+		h := newFuzzFixture(t, w)
 		filled := h.fill(string(message))
 		got, code := h.check(filled)
 		if code != "0" {
@@ -277,14 +277,14 @@ func FuzzExtAuthz(f *testing.F) {
 			if s := denied.GetStatus().GetCode(); s != 401 && s != 403 || got.GetStatus().GetCode() == 0 {
 				t.Errorf("%v", got)
 			}
-		case got.GetOkResponse() == nil || got.GetStatus().GetCode() != 0 || !strings.Contains(filled, h.good):
+		case got.GetOkResponse() == nil || got.GetStatus().GetCode() != 0 || !strings.Contains(filled, h.validToken):
 			t.Errorf("%v", got)
 		}
 	})
 }
 
 // check sends the bytes of a message to the gRPC server.
-func (h *hut) check(message string) (*authv3.CheckResponse, string) {
+func (h *fuzzFixture) check(message string) (*authv3.CheckResponse, string) {
 	h.t.Helper()
 	frame := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))
 	r := httptest.NewRequest(http.MethodPost, "/envoy.service.auth.v3.Authorization/Check", strings.NewReader(string(frame)+message))
@@ -303,10 +303,10 @@ func (h *hut) check(message string) (*authv3.CheckResponse, string) {
 	log := h.audit.text()
 	h.audit.lines = nil
 	for line := range strings.Lines(log) {
-		if !said.MatchString(strings.TrimSpace(line)) && !strings.Contains(line, "a context extension") {
+		if !fuzzAuditLine.MatchString(strings.TrimSpace(line)) && !strings.Contains(line, "a context extension") {
 			h.t.Errorf("the audit log says %s", line)
 		}
 	}
-	h.clean(reply{w.Code, res.Trailer, got.String()})
+	h.checkNoToken(httpResponse{w.Code, res.Trailer, got.String()})
 	return got, res.Trailer.Get("Grpc-Status")
 }

@@ -19,26 +19,26 @@ import (
 )
 
 const (
-	// mostStreams is the maximum number of concurrent streams of a connection, over gRPC and
+	// maxStreams is the maximum number of concurrent streams of a connection, over gRPC and
 	// HTTP/2.
-	mostStreams = 1 << 8
+	maxStreams = 1 << 8
 	// maxCallHeader is the maximum size of the headers of a call, in bytes. The headers of the
 	// request that Envoy checks are in the message.
 	maxCallHeader = 16 << 10
-	// longestConnection is the maximum age of a connection, so that a gateway finds new replicas.
-	longestConnection = 5 * time.Minute
+	// maxConnectionAge is the maximum age of a connection, so that a gateway finds new replicas.
+	maxConnectionAge = 5 * time.Minute
 )
 
 // GRPC returns the server of the ext_authz endpoint, which Envoy calls.
-func (d *Doors) GRPC() *grpc.Server { return d.grpc(readTimeout) }
+func (d *Doors) GRPC() *grpc.Server { return d.newGRPCServer(readTimeout) }
 
-// grpc is GRPC with the time that a call may take.
-func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
+// newGRPCServer is GRPC with the time that a call may take.
+func (d *Doors) newGRPCServer(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			// The address of the gateway's caller is in the message, which is not read yet.
-			source := peerOf(gatewayOf(ctx))
-			if trusts(d.Trusted, source) {
+			source := peerOf(gatewayAddress(ctx))
+			if containsAddress(d.Trusted, source) {
 				source = netip.Addr{}
 			}
 			if !d.InFlight.enter(true, source) {
@@ -56,23 +56,23 @@ func (d *Doors) grpc(slowest time.Duration) *grpc.Server {
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.Unimplemented, "no such method")
 		}),
-		grpc.MaxRecvMsgSize(maxCheck),
+		grpc.MaxRecvMsgSize(maxCheckRequest),
 		grpc.MaxHeaderListSize(maxCallHeader),
-		grpc.MaxConcurrentStreams(mostStreams),
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(headerTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: idleTimeout, MaxConnectionAge: longestConnection, MaxConnectionAgeGrace: LongestAnswer,
+			MaxConnectionIdle: idleTimeout, MaxConnectionAge: maxConnectionAge, MaxConnectionAgeGrace: MaxResponseTime,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.ForceServerCodecV2(careful{encoding.GetCodecV2(proto.Name)}),
-		grpc.UnaryInterceptor(d.contain),
+		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
+		grpc.UnaryInterceptor(d.recoverUnary),
 	)
 	authv3.RegisterAuthorizationServer(s, extAuthz{Doors: d})
 	return s
 }
 
-// contain recovers a panic, so that it fails one request and not the process.
-func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
+// recoverUnary recovers a panic, so that it fails one request and not the process.
+func (d *Doors) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.Log.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
@@ -82,10 +82,10 @@ func (d *Doors) contain(ctx context.Context, req any, info *grpc.UnaryServerInfo
 	return next(ctx, req)
 }
 
-// careful recovers a panic while a message is decoded, which happens before contain is called.
-type careful struct{ encoding.CodecV2 }
+// recoveringCodec recovers a panic while a message is decoded, which happens before contain is called.
+type recoveringCodec struct{ encoding.CodecV2 }
 
-func (c careful) Unmarshal(data mem.BufferSlice, to any) (err error) {
+func (c recoveringCodec) Unmarshal(data mem.BufferSlice, to any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = status.Error(codes.InvalidArgument, "the message cannot be read")

@@ -25,7 +25,7 @@ const (
 type InFlight struct {
 	max     int64
 	refused func()
-	now     atomic.Int64
+	current atomic.Int64
 	seed    maphash.Seed
 	slots   [1 << 12]atomic.Int64 // counts by source
 }
@@ -50,7 +50,7 @@ func (f *InFlight) enter(isVerification bool, source netip.Addr) bool {
 	if !isVerification {
 		most -= f.max / verifyShare
 	}
-	if f.now.Add(1) <= most {
+	if f.current.Add(1) <= most {
 		if !source.IsValid() {
 			return true
 		}
@@ -60,7 +60,7 @@ func (f *InFlight) enter(isVerification bool, source netip.Addr) bool {
 		}
 		slot.Add(-1)
 	}
-	f.now.Add(-1)
+	f.current.Add(-1)
 	f.refused()
 	return false
 }
@@ -69,23 +69,23 @@ func (f *InFlight) leave(source netip.Addr) {
 	if f == nil || f.max == 0 {
 		return
 	}
-	f.now.Add(-1)
+	f.current.Add(-1)
 	if source.IsValid() {
 		f.slot(source).Add(-1)
 	}
 }
 
-// within returns a handler that serves requests within the limits, and refuses others at once with
+// limitInFlight returns a handler that serves requests within the limits, and refuses others at once with
 // a 503.
-func (d *Doors) within(next *routes, isVerification func(path string) bool) http.Handler {
+func (d *Doors) limitInFlight(next *routes, isVerification func(path string) bool) http.Handler {
 	if d.InFlight == nil || d.InFlight.max == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source := d.caller(r)
+		source := d.limitAddress(r)
 		if !d.InFlight.enter(isVerification(r.URL.Path), source) {
-			w.Header()["Retry-After"] = soon
-			problem(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests are being answered; ask again")
+			w.Header()["Retry-After"] = retryAfterSoon
+			writeError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests are being answered; ask again")
 			return
 		}
 		defer d.InFlight.leave(source)

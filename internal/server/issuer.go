@@ -17,10 +17,10 @@ func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	case d.Issuer != "":
 		return d.Issuer, true
 	case r.Host == "": // HTTP/1.0
-		problem(w, http.StatusBadRequest, "invalid_request", "the request names no host")
+		writeError(w, http.StatusBadRequest, "invalid_request", "the request names no host")
 		return "", false
 	case !d.isOwnHost(r):
-		problem(w, http.StatusMisdirectedRequest, "invalid_request",
+		writeError(w, http.StatusMisdirectedRequest, "invalid_request",
 			"the certificate is not for this host; ask for a name in the certificate, or have the operator run with --issuer")
 		return "", false
 	case r.TLS == nil:
@@ -42,7 +42,7 @@ func (d *Doors) isOwnHost(r *http.Request) bool {
 	if err != nil || parseErr != nil {
 		return false
 	}
-	local := localOf(r)
+	local := localAddress(r)
 	if local.Addr().IsLoopback() && isLoopback(host) {
 		return true
 	}
@@ -55,9 +55,9 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// localOf returns the local address of a request's connection, or the zero AddrPort if it is
+// localAddress returns the local address of a request's connection, or the zero AddrPort if it is
 // unknown.
-func localOf(r *http.Request) netip.AddrPort {
+func localAddress(r *http.Request) netip.AddrPort {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return netip.AddrPort{}

@@ -20,11 +20,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// LongestAnswer is the maximum time of a response, from the end of the request's headers. A
+// MaxResponseTime is the maximum time of a response, from the end of the request's headers. A
 // listener that stops waits as long for requests in progress. It is the sum of the time to read a
 // request, the wait for a password check, and the wait for the API server. So nothing is written
 // for a response that cannot arrive.
-const LongestAnswer = 25 * time.Second
+const MaxResponseTime = 25 * time.Second
 
 // Timeouts and limits of every listener. They end connections of peers that are slow or send too
 // much.
@@ -36,7 +36,7 @@ const (
 	// Gateways let callers send up to 60 KiB. They turn any response of this server but 200, 401
 	// and 403 into an error of their own. HTTP/2 counts 32 bytes more for each header (RFC 9113,
 	// section 6.5.2).
-	maxHeader = maxCheck + 8<<10
+	maxHeader = maxCheckRequest + 8<<10
 )
 
 // Listener serves one address on every replica. It stops when its context ends and the requests in
@@ -48,18 +48,18 @@ type Listener struct {
 	TLS     *tls.Config  // nil means no TLS
 	// Linger is the shutdown delay: how long new requests are still accepted after the context
 	// ends. In that time, callers notice that the replica is not ready any more.
-	Linger time.Duration
-	Log    logr.Logger
+	ShutdownDelay time.Duration
+	Log           logr.Logger
 
 	MaxConnections int            // concurrent; 0 means no limit. One address has at most a quarter
 	Trusted        []netip.Prefix // proxies that may have all connections
-	Refused        func()         // called for each connection beyond the limit; may be nil
+	OnRefused      func()         // called for each connection beyond the limit; may be nil
 
-	slowest  time.Duration // replaces readTimeout and headerTimeout in tests if it is positive
-	idle     time.Duration // replaces strangerIdle in tests if it is positive
-	socket   net.Listener
-	stopping atomic.Bool
-	bound    atomic.Pointer[net.Addr]
+	timeoutOverride time.Duration // replaces readTimeout and headerTimeout in tests if it is positive
+	idleOverride    time.Duration // replaces unauthenticatedIdleTimeout in tests if it is positive
+	socket          net.Listener
+	isStopping      atomic.Bool
+	localAddr       atomic.Pointer[net.Addr]
 }
 
 // NeedLeaderElection returns false: every replica serves.
@@ -67,7 +67,7 @@ func (*Listener) NeedLeaderElection() bool { return false }
 
 // Addr returns the local address, or nil before Start.
 func (l *Listener) Addr() net.Addr {
-	if a := l.bound.Load(); a != nil {
+	if a := l.localAddr.Load(); a != nil {
 		return *a
 	}
 	return nil
@@ -75,14 +75,14 @@ func (l *Listener) Addr() net.Addr {
 
 // Ready returns an error before Start, and from the end of its context on.
 func (l *Listener) Ready() error {
-	if l.bound.Load() == nil || l.stopping.Load() {
+	if l.localAddr.Load() == nil || l.isStopping.Load() {
 		return errors.New("not listening")
 	}
 	return nil
 }
 
-// acceptor serves the connections of a listening socket.
-type acceptor interface {
+// connServer serves the connections of a listening socket.
+type connServer interface {
 	Serve(socket net.Listener) error
 	// Shutdown accepts no new requests, and waits for those in progress until ctx ends.
 	Shutdown(ctx context.Context) error
@@ -113,13 +113,13 @@ func (l *Listener) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	socket := &boundedSocket{Listener: l.socket, max: l.MaxConnections, trusted: l.Trusted, refused: l.Refused, idle: cmp.Or(l.idle, strangerIdle)}
-	server := l.overHTTP(context.WithoutCancel(ctx))
+	socket := &limitedListener{Listener: l.socket, max: l.MaxConnections, trusted: l.Trusted, refused: l.OnRefused, idle: cmp.Or(l.idleOverride, unauthenticatedIdleTimeout)}
+	server := l.newHTTPServer(context.WithoutCancel(ctx))
 	if l.GRPC != nil {
-		server = overGRPC{l.GRPC, l.TLS}
+		server = grpcServer{l.GRPC, l.TLS}
 	}
 	bound := socket.Addr()
-	l.bound.Store(&bound)
+	l.localAddr.Store(&bound)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(socket) }()
 	select {
@@ -127,11 +127,11 @@ func (l *Listener) Start(ctx context.Context) error {
 		return fmt.Errorf("serve %s: %w", l.Address, err)
 	case <-ctx.Done():
 	}
-	l.stopping.Store(true)
-	linger := time.NewTimer(l.Linger)
+	l.isStopping.Store(true)
+	linger := time.NewTimer(l.ShutdownDelay)
 	defer linger.Stop()
 	<-linger.C
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), LongestAnswer)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), MaxResponseTime)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil {
 		return fmt.Errorf("stop serving %s: %w", l.Address, err)
@@ -139,58 +139,58 @@ func (l *Listener) Start(ctx context.Context) error {
 	return nil
 }
 
-// overHTTP returns a server of HTTP/1 and HTTP/2.
-func (l *Listener) overHTTP(ctx context.Context) acceptor {
+// newHTTPServer returns a server of HTTP/1 and HTTP/2.
+func (l *Listener) newHTTPServer(ctx context.Context) connServer {
 	headers, body := headerTimeout, readTimeout
-	if l.slowest > 0 {
-		headers, body = l.slowest, l.slowest
+	if l.timeoutOverride > 0 {
+		headers, body = l.timeoutOverride, l.timeoutOverride
 	}
 	server := &http.Server{
-		Handler:                      AnswersFirst(guarded(l.Handler, l.Log)),
+		Handler:                      RespondBeforeBody(recoverHandler(l.Handler, l.Log)),
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            headers,
 		ReadTimeout:                  body,
-		WriteTimeout:                 LongestAnswer,
+		WriteTimeout:                 MaxResponseTime,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader,
 		TLSConfig:                    l.TLS.Clone(), // the server completes its copy
-		ErrorLog:                     log.New(quiet{l.Log}, "", 0),
+		ErrorLog:                     log.New(netHTTPLog{l.Log}, "", 0),
 		BaseContext:                  func(net.Listener) context.Context { return ctx },
 		ConnContext:                  withConn,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: mostStreams},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
 	if l.TLS == nil {
 		server.Protocols = new(http.Protocols)
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
 	}
-	return webServer{server}
+	return httpServer{server}
 }
 
-type webServer struct{ *http.Server }
+type httpServer struct{ *http.Server }
 
-func (s webServer) Serve(socket net.Listener) error {
+func (s httpServer) Serve(socket net.Listener) error {
 	if s.TLSConfig != nil {
 		return s.ServeTLS(socket, "", "")
 	}
 	return s.Server.Serve(socket)
 }
 
-func (s webServer) Shutdown(ctx context.Context) error {
+func (s httpServer) Shutdown(ctx context.Context) error {
 	if err := s.Server.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	return nil
 }
 
-// overGRPC serves gRPC with grpc-go's own transport. The handler for net/http serves half as many
+// grpcServer serves gRPC with grpc-go's own transport. The handler for net/http serves half as many
 // calls.
-type overGRPC struct {
+type grpcServer struct {
 	server *grpc.Server
 	tls    *tls.Config
 }
 
-func (s overGRPC) Serve(socket net.Listener) error {
+func (s grpcServer) Serve(socket net.Listener) error {
 	if s.tls != nil {
 		config := s.tls.Clone()
 		config.NextProtos = []string{"h2"}
@@ -199,7 +199,7 @@ func (s overGRPC) Serve(socket net.Listener) error {
 	return s.server.Serve(socket)
 }
 
-func (s overGRPC) Shutdown(ctx context.Context) error {
+func (s grpcServer) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.server.GracefulStop()
@@ -214,24 +214,24 @@ func (s overGRPC) Shutdown(ctx context.Context) error {
 	}
 }
 
-// guarded recovers a panic, so that it fails one request and not the process.
-func guarded(next http.Handler, log logr.Logger) http.Handler {
+// recoverHandler recovers a panic, so that it fails one request and not the process.
+func recoverHandler(next http.Handler, log logr.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
 				log.Error(fmt.Errorf("%v", p), "a request failed", "path", token.Redact(r.URL.Path), "stack", string(debug.Stack()))
-				problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
+				writeError(w, http.StatusInternalServerError, "server_error", "this request failed here")
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-// quiet logs what net/http reports at verbosity 1: broken connections and failed handshakes, which
+// netHTTPLog logs what net/http reports at verbosity 1: broken connections and failed handshakes, which
 // peers cause.
-type quiet struct{ log logr.Logger }
+type netHTTPLog struct{ log logr.Logger }
 
-func (q quiet) Write(line []byte) (int, error) {
+func (q netHTTPLog) Write(line []byte) (int, error) {
 	q.log.V(1).Info("connection", "what", string(line))
 	return len(line), nil
 }

@@ -34,16 +34,16 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	if l.Ready() == nil || l.NeedLeaderElection() {
 		t.Error("it is ready before it listens, or waits to be elected")
 	}
-	l.Hurry(time.Second)
+	l.SetTimeouts(time.Second)
 	ended = make(chan error, 1)
 	go func() { ended <- l.Start(ctx) }()
 	t.Cleanup(stop)
-	await(t, l, true, ended)
+	awaitReady(t, l, true, ended)
 	return l, stop, ended
 }
 
-// await waits until a listener is ready, or no longer ready. It fails if the listener ends before.
-func await(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
+// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends before.
+func awaitReady(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -56,7 +56,7 @@ func await(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	}
 }
 
-func TestAListenerServesToTheEndWhatItHasBegun(t *testing.T) {
+func TestListener_FinishesRequestsInProgress(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	l, stop, ended := listen(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(begun)
@@ -80,7 +80,7 @@ func TestAListenerServesToTheEndWhatItHasBegun(t *testing.T) {
 	}()
 	<-begun
 	stop()
-	await(t, l, false, ended)
+	awaitReady(t, l, false, ended)
 	close(finish)
 	if got := <-results; got.err != nil || got.body != "done" {
 		t.Errorf("what was begun ended with %q, %v", got.body, got.err)
@@ -94,8 +94,8 @@ func TestAListenerServesToTheEndWhatItHasBegun(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAFailureOfOneRequest(t *testing.T) {
-	said := &audit{}
+func TestPanic_FailsOneRequest(t *testing.T) {
+	said := &auditRecorder{}
 	l, _, _ := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/panic" {
 			panic("something unforeseen")
@@ -119,8 +119,8 @@ func TestAPanicIsAFailureOfOneRequest(t *testing.T) {
 }
 
 // Each of these arbitrary inputs gets a response or a closed connection, and the server goes on.
-func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
-	h := newHouse(t)
+func TestListener_SurvivesArbitraryInput(t *testing.T) {
+	h := newFixture(t)
 	l, _, _ := listen(t, h.Handler(), h.audit.logger())
 	secret := h.Tokens["indexer"]
 	for name, x := range map[string]struct{ request, status string }{
@@ -155,9 +155,9 @@ func TestWhateverIsSaidTheDoorsGoOn(t *testing.T) {
 }
 
 // An unfinished request is dropped, and the shutdown does not wait for it.
-func TestAQuestionThatNeverEndsIsLetGo(t *testing.T) { // [row 16]
-	h := newHouse(t)
-	l, stop, ended := listen(t, h.GRPCWithin(200*time.Millisecond), h.audit.logger())
+func TestListener_DropsUnfinishedRequest(t *testing.T) { // [row 16]
+	h := newFixture(t)
+	l, stop, ended := listen(t, h.GRPCWithTimeout(200*time.Millisecond), h.audit.logger())
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

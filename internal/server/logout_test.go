@@ -6,48 +6,48 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/management"
 )
 
-func TestWhoMayRevokeEndsSessionsOfTheClientByTheirRefreshTokens(t *testing.T) { // [row 12] [row 13]
-	h := newOpenInn(t)
-	revoker := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
-	stranger := h.make(desk.Scope{Client: "umbrella"}, desk.Wanted{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
-	first := h.call(http.MethodPost, "/oauth2/token", fielded(granting("alice")...))
+func TestRevoke_RefreshTokenEndsSessionOfOwnClient(t *testing.T) { // [row 12] [row 13]
+	h := newLoginServer(t)
+	revoker := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	stranger := h.createToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	first := h.call(http.MethodPost, "/oauth2/token", formBody(passwordGrant("alice")...))
 	tok, refresh := h.token(first, "access_token"), h.token(first, "refresh_token")
 	for _, x := range []struct {
 		by   string
 		good bool
 	}{{stranger, true}, {revoker, false}, {revoker, false}} {
-		if got := h.call(http.MethodPost, "/oauth2/revoke", bearer(x.by), fielded("token", refresh)); got.status != http.StatusOK || got.body != "{}\n" {
+		if got := h.call(http.MethodPost, "/oauth2/revoke", bearer(x.by), formBody("token", refresh)); got.status != http.StatusOK || got.body != "{}\n" {
 			t.Errorf("%d %s", got.status, got.body)
 		}
-		if h.good(tok) != x.good {
-			t.Errorf("it is good: %v, want %v", h.good(tok), x.good)
+		if h.isValid(tok) != x.good {
+			t.Errorf("it is good: %v, want %v", h.isValid(tok), x.good)
 		}
 	}
-	if got := h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh)); got.status != http.StatusUnauthorized {
+	if got := h.call(http.MethodPost, "/auth/refresh", formBody("refresh_token", refresh)); got.status != http.StatusUnauthorized {
 		t.Errorf("it is refreshed: %d", got.status)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestALoginThatHasExpiredAndCanBeRefreshedIsRevokedAllTheSame(t *testing.T) { // [row 12]
-	h := newOpenInn(t)
-	first := h.call(http.MethodPost, "/oauth2/token", fielded(granting("alice")...))
+func TestRevoke_ExpiredRefreshableLoginIsRevoked(t *testing.T) { // [row 12]
+	h := newLoginServer(t)
+	first := h.call(http.MethodPost, "/oauth2/token", formBody(passwordGrant("alice")...))
 	tok, refresh := h.token(first, "access_token"), h.token(first, "refresh_token")
-	h.clock.goes(2 * time.Hour)
-	if got := h.call(http.MethodPost, "/oauth2/revoke", fielded("token", tok)); got.status != http.StatusOK {
+	h.clock.advance(2 * time.Hour)
+	if got := h.call(http.MethodPost, "/oauth2/revoke", formBody("token", tok)); got.status != http.StatusOK {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	if got := h.call(http.MethodPost, "/auth/refresh", fielded("refresh_token", refresh)); got.status != http.StatusUnauthorized {
+	if got := h.call(http.MethodPost, "/auth/refresh", formBody("refresh_token", refresh)); got.status != http.StatusUnauthorized {
 		t.Errorf("it is refreshed: %d %s", got.status, got.body)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestAPageOfAnotherSiteDoesNotUseAPasswordThatABrowserRemembers(t *testing.T) {
-	h := newOpenInn(t)
+func TestBasicAuth_OtherSiteCannotUseStoredPassword(t *testing.T) {
+	h := newLoginServer(t)
 	for what, x := range map[string]struct {
 		name, value string
 		status      int
@@ -71,33 +71,33 @@ func TestAPageOfAnotherSiteDoesNotUseAPasswordThatABrowserRemembers(t *testing.T
 // A browser sends the cookies of a login with requests that another site's page makes or links to.
 func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
 	for what, x := range map[string]struct {
-		headers []part
+		headers []requestOption
 		allowed bool
 	}{
 		"a program":                                  {nil, true},
-		"a page of this site":                        {[]part{header("Sec-Fetch-Site", "same-origin")}, true},
-		"an address that somebody typed":             {[]part{header("Sec-Fetch-Site", "none")}, true},
-		"a page of a host beside this one":           {[]part{header("Sec-Fetch-Site", "same-site")}, false},
-		"a page of another site":                     {[]part{header("Sec-Fetch-Site", "cross-site")}, false},
-		"a page that has two opinions":               {[]part{header("Sec-Fetch-Site", "same-origin", "cross-site")}, false},
-		"a page of another origin, in an old one":    {[]part{header("Origin", "https://evil.example")}, false},
-		"a page of no origin, in an old one":         {[]part{header("Origin", "null")}, false},
-		"a link on a page of another, in an old one": {[]part{header("Referer", "https://evil.example/page")}, false},
-		"a link on a page that has this as its path": {[]part{header("Referer", "https://evil.example/{host}")}, false},
-		"a link on a page that has this as its user": {[]part{header("Referer", "http://{host}@evil.example/")}, false},
-		"a link on a page of this, in an old one":    {[]part{header("Referer", "http://{host}/ui/?a=b#c")}, true},
-		"a link on a page of this without a path":    {[]part{header("Referer", "http://{host}?a=b")}, true},
-		"a referer that is no address":               {[]part{header("Referer", "about:blank")}, false},
-		"this origin, and another referer":           {[]part{header("Origin", "http://{host}"), header("Referer", "https://evil.example/")}, true},
+		"a page of this site":                        {[]requestOption{header("Sec-Fetch-Site", "same-origin")}, true},
+		"an address that somebody typed":             {[]requestOption{header("Sec-Fetch-Site", "none")}, true},
+		"a page of a host beside this one":           {[]requestOption{header("Sec-Fetch-Site", "same-site")}, false},
+		"a page of another site":                     {[]requestOption{header("Sec-Fetch-Site", "cross-site")}, false},
+		"a page that has two opinions":               {[]requestOption{header("Sec-Fetch-Site", "same-origin", "cross-site")}, false},
+		"a page of another origin, in an old one":    {[]requestOption{header("Origin", "https://evil.example")}, false},
+		"a page of no origin, in an old one":         {[]requestOption{header("Origin", "null")}, false},
+		"a link on a page of another, in an old one": {[]requestOption{header("Referer", "https://evil.example/page")}, false},
+		"a link on a page that has this as its path": {[]requestOption{header("Referer", "https://evil.example/{host}")}, false},
+		"a link on a page that has this as its user": {[]requestOption{header("Referer", "http://{host}@evil.example/")}, false},
+		"a link on a page of this, in an old one":    {[]requestOption{header("Referer", "http://{host}/ui/?a=b#c")}, true},
+		"a link on a page of this without a path":    {[]requestOption{header("Referer", "http://{host}?a=b")}, true},
+		"a referer that is no address":               {[]requestOption{header("Referer", "about:blank")}, false},
+		"this origin, and another referer":           {[]requestOption{header("Origin", "http://{host}"), header("Referer", "https://evil.example/")}, true},
 	} {
 		for path, method := range map[string]string{logoutPath: http.MethodGet, "/auth/logout": http.MethodPost} {
-			for way, present := range map[string]func(tok, id string) part{
-				"in cookies":  func(tok, id string) part { return cookies(credentialCookie+tok, "SESSION="+id) },
-				"in a header": func(tok, id string) part { return both(bearer(tok), cookies("SESSION="+id)) },
+			for way, present := range map[string]func(tok, id string) requestOption{
+				"in cookies":  func(tok, id string) requestOption { return cookies(credentialCookie+tok, "SESSION="+id) },
+				"in a header": func(tok, id string) requestOption { return combined(bearer(tok), cookies("SESSION="+id)) },
 			} {
-				h := newOpenInn(t)
+				h := newLoginServer(t)
 				tok, id := h.session("60")
-				parts := []part{present(tok, id)}
+				parts := []requestOption{present(tok, id)}
 				for _, p := range x.headers {
 					parts = append(parts, func(r *http.Request) {
 						p(r)
@@ -109,7 +109,7 @@ func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
 					})
 				}
 				got := h.call(method, path, parts...)
-				ended := !h.good(tok, cookies("SESSION="+id))
+				ended := !h.isValid(tok, cookies("SESSION="+id))
 				want := http.StatusOK
 				if !x.allowed {
 					want = http.StatusForbidden
@@ -117,7 +117,7 @@ func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
 				if ended != x.allowed || got.status != want {
 					t.Errorf("%s, %s, %s: %d %s, and the login ended: %t", what, path, way, got.status, got.body, ended)
 				}
-				h.clean()
+				h.checkNoSecretInAudit()
 			}
 		}
 	}

@@ -8,71 +8,71 @@ import (
 	"time"
 
 	auditlog "github.com/apptoken/operator/internal/audit"
-	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/management"
 )
 
 // The caller of a management request, and its client.
-func TestWhoManages(t *testing.T) {
-	h := newOpenInn(t)
+func TestManage_CallersAndScopes(t *testing.T) {
+	h := newLoginServer(t)
 	login, app := h.login("alice"), h.appToken("developer")
 	session, id := h.session("60")
 	openTok := h.token(h.call(http.MethodGet, openPath+"60", basic("alice")), "access_token")
-	first := h.call(http.MethodPost, "/auth/login", fielded(credentials("alice")...))
+	first := h.call(http.MethodPost, "/auth/login", formBody(credentialFields("alice")...))
 	refresh := h.token(first, "refreshToken")
 	elsewhere := h.login("alice", "2002")
 	for name, x := range map[string]struct {
 		path   string
-		parts  []part
+		parts  []requestOption
 		status int
-		scope  desk.Scope // scope of the call, if there was one
+		scope  management.Scope // scope of the call, if there was one
 	}{
-		"a login":                                    {ofAcme, []part{bearer(login)}, 200, desk.Scope{Client: "acme"}},
-		"a login, by X-Security-Token":               {ofAcme, []part{security(login)}, 200, desk.Scope{Client: "acme"}},
-		"a login, by Authentication":                 {ofAcme, []part{authentication(login)}, 200, desk.Scope{Client: "acme"}},
-		"a program":                                  {ofAcme, []part{bearer(app)}, 200, desk.Scope{Client: "acme"}},
-		"a session":                                  {ofAcme, []part{bearer(session), cookies("SESSION=" + id)}, 200, desk.Scope{Client: "acme"}},
-		"an open token":                              {ofAcme, []part{bearer(openTok)}, 200, desk.Scope{Client: "acme"}},
-		"a name":                                     {ofAcme, []part{basic("alice")}, 200, desk.Scope{Client: "acme"}},
-		"an integrator":                              {ofAcme + "?account_id=1001", []part{integrator("alice")}, 200, desk.Scope{Client: "acme"}},
-		"a name at the client in the path":           {ofUmbrella, []part{basic("erin")}, 200, desk.Scope{Client: "umbrella"}},
-		"a name at an account that may not":          {ofUmbrella, []part{basic("alice")}, 403, desk.Scope{}},
-		"a user, their own":                          {ofUser, []part{bearer(login)}, 200, desk.Scope{Client: "acme", User: "alice"}},
-		"a user, their own at another account":       {ofUser, []part{bearer(elsewhere)}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
-		"a user by name, their own":                  {ofUser, []part{basic("alice")}, 200, desk.Scope{Client: "acme", User: "alice"}},
-		"a user by name, at another account":         {ofUser + "?account_id=2002", []part{basic("alice")}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
-		"an integrator, their own":                   {ofUser + "?account_id=2002", []part{integrator("alice")}, 200, desk.Scope{Client: "umbrella", User: "alice"}},
-		"nobody":                                     {ofAcme, nil, 401, desk.Scope{}},
-		"a cookie":                                   {ofAcme, []part{cookies(credentialCookie + login)}, 401, desk.Scope{}},
-		"a cookie with its session":                  {ofAcme, []part{cookies(credentialCookie+session, "SESSION="+id)}, 401, desk.Scope{}},
-		"a session without its cookie":               {ofAcme, []part{bearer(session)}, 401, desk.Scope{}},
-		"a session from another address":             {ofAcme, []part{bearer(session), cookies("SESSION=" + id), from("192.0.2.8")}, 401, desk.Scope{}},
-		"a refresh token":                            {ofAcme, []part{bearer(refresh)}, 401, desk.Scope{}},
-		"a token twice":                              {ofAcme, []part{bearer(login), security(login)}, 401, desk.Scope{}},
-		"a name and a token":                         {ofAcme, []part{basic("alice"), security(login)}, 401, desk.Scope{}},
-		"a name and a token in one header":           {ofAcme, []part{bearer(login), basic("alice")}, 401, desk.Scope{}},
-		"a name, sent by another site":               {ofAcme, []part{basic("alice"), header("Sec-Fetch-Site", "cross-site")}, 401, desk.Scope{}},
-		"a wrong password":                           {ofAcme, []part{header("Authorization", "Basic "+encoded("dave", "x"))}, 401, desk.Scope{}},
-		"one who is suspended":                       {ofAcme, []part{basic("bob")}, 401, desk.Scope{}},
-		"one without an account":                     {ofAcme, []part{basic("carol")}, 403, desk.Scope{}},
-		"an integrator who says no account":          {ofAcme, []part{integrator("alice")}, 400, desk.Scope{}},
-		"an integrator with the account in a cookie": {ofAcme, []part{integrator("alice"), cookies("account_id=1001")}, 400, desk.Scope{}},
-		"an account that is not the user's":          {ofAcme + "?account_id=9999", []part{basic("alice")}, 400, desk.Scope{}},
-		"an account that is somebody else's":         {ofAcme + "?account_id=2002", []part{basic("dave")}, 400, desk.Scope{}},
-		"another account than the path":              {ofUmbrella + "?account_id=1001", []part{basic("alice")}, 404, desk.Scope{}},
-		"a login at another account than the path":   {ofAcme, []part{bearer(elsewhere)}, 404, desk.Scope{}},
-		"a login at an account, for another":         {ofUmbrella, []part{bearer(login)}, 404, desk.Scope{}},
-		"a client, where it is about users":          {ofUser, []part{bearer(app)}, 403, desk.Scope{}},
+		"a login":                                    {ofAcme, []requestOption{bearer(login)}, 200, management.Scope{Client: "acme"}},
+		"a login, by X-Security-Token":               {ofAcme, []requestOption{securityToken(login)}, 200, management.Scope{Client: "acme"}},
+		"a login, by Authentication":                 {ofAcme, []requestOption{authentication(login)}, 200, management.Scope{Client: "acme"}},
+		"a program":                                  {ofAcme, []requestOption{bearer(app)}, 200, management.Scope{Client: "acme"}},
+		"a session":                                  {ofAcme, []requestOption{bearer(session), cookies("SESSION=" + id)}, 200, management.Scope{Client: "acme"}},
+		"an open token":                              {ofAcme, []requestOption{bearer(openTok)}, 200, management.Scope{Client: "acme"}},
+		"a name":                                     {ofAcme, []requestOption{basic("alice")}, 200, management.Scope{Client: "acme"}},
+		"an integrator":                              {ofAcme + "?account_id=1001", []requestOption{integrator("alice")}, 200, management.Scope{Client: "acme"}},
+		"a name at the client in the path":           {ofUmbrella, []requestOption{basic("erin")}, 200, management.Scope{Client: "umbrella"}},
+		"a name at an account that may not":          {ofUmbrella, []requestOption{basic("alice")}, 403, management.Scope{}},
+		"a user, their own":                          {ofUser, []requestOption{bearer(login)}, 200, management.Scope{Client: "acme", User: "alice"}},
+		"a user, their own at another account":       {ofUser, []requestOption{bearer(elsewhere)}, 200, management.Scope{Client: "umbrella", User: "alice"}},
+		"a user by name, their own":                  {ofUser, []requestOption{basic("alice")}, 200, management.Scope{Client: "acme", User: "alice"}},
+		"a user by name, at another account":         {ofUser + "?account_id=2002", []requestOption{basic("alice")}, 200, management.Scope{Client: "umbrella", User: "alice"}},
+		"an integrator, their own":                   {ofUser + "?account_id=2002", []requestOption{integrator("alice")}, 200, management.Scope{Client: "umbrella", User: "alice"}},
+		"nobody":                                     {ofAcme, nil, 401, management.Scope{}},
+		"a cookie":                                   {ofAcme, []requestOption{cookies(credentialCookie + login)}, 401, management.Scope{}},
+		"a cookie with its session":                  {ofAcme, []requestOption{cookies(credentialCookie+session, "SESSION="+id)}, 401, management.Scope{}},
+		"a session without its cookie":               {ofAcme, []requestOption{bearer(session)}, 401, management.Scope{}},
+		"a session from another address":             {ofAcme, []requestOption{bearer(session), cookies("SESSION=" + id), withForwardedFor("192.0.2.8")}, 401, management.Scope{}},
+		"a refresh token":                            {ofAcme, []requestOption{bearer(refresh)}, 401, management.Scope{}},
+		"a token twice":                              {ofAcme, []requestOption{bearer(login), securityToken(login)}, 401, management.Scope{}},
+		"a name and a token":                         {ofAcme, []requestOption{basic("alice"), securityToken(login)}, 401, management.Scope{}},
+		"a name and a token in one header":           {ofAcme, []requestOption{bearer(login), basic("alice")}, 401, management.Scope{}},
+		"a name, sent by another site":               {ofAcme, []requestOption{basic("alice"), header("Sec-Fetch-Site", "cross-site")}, 401, management.Scope{}},
+		"a wrong password":                           {ofAcme, []requestOption{header("Authorization", "Basic "+basicCredentials("dave", "x"))}, 401, management.Scope{}},
+		"one who is suspended":                       {ofAcme, []requestOption{basic("bob")}, 401, management.Scope{}},
+		"one without an account":                     {ofAcme, []requestOption{basic("carol")}, 403, management.Scope{}},
+		"an integrator who says no account":          {ofAcme, []requestOption{integrator("alice")}, 400, management.Scope{}},
+		"an integrator with the account in a cookie": {ofAcme, []requestOption{integrator("alice"), cookies("account_id=1001")}, 400, management.Scope{}},
+		"an account that is not the user's":          {ofAcme + "?account_id=9999", []requestOption{basic("alice")}, 400, management.Scope{}},
+		"an account that is somebody else's":         {ofAcme + "?account_id=2002", []requestOption{basic("dave")}, 400, management.Scope{}},
+		"another account than the path":              {ofUmbrella + "?account_id=1001", []requestOption{basic("alice")}, 404, management.Scope{}},
+		"a login at another account than the path":   {ofAcme, []requestOption{bearer(elsewhere)}, 404, management.Scope{}},
+		"a login at an account, for another":         {ofUmbrella, []requestOption{bearer(login)}, 404, management.Scope{}},
+		"a client, where it is about users":          {ofUser, []requestOption{bearer(app)}, 403, management.Scope{}},
 	} {
-		h.desk.last = desk.Scope{}
+		h.management.lastScope = management.Scope{}
 		got := h.call(http.MethodGet, x.path, x.parts...)
-		if got.status != x.status || h.desk.last != x.scope || (got.header.Get("Www-Authenticate") == "") != (x.status != 401 && !strings.Contains(got.body, "insufficient_scope")) {
-			t.Errorf("%s: %d %v %s about %v", name, got.status, got.header, got.body, h.desk.last)
+		if got.status != x.status || h.management.lastScope != x.scope || (got.header.Get("Www-Authenticate") == "") != (x.status != 401 && !strings.Contains(got.body, "insufficient_scope")) {
+			t.Errorf("%s: %d %v %s about %v", name, got.status, got.header, got.body, h.management.lastScope)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
+func TestSelfRotation_NeedsNoPermission(t *testing.T) {
 	for name, x := range map[string]struct {
 		path string
 		user string
@@ -84,16 +84,16 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 		"a user's, by name":              {ofUser + "/own/rotate", "dave"},
 		"a user's, that knows no name":   {"/application-tokens/v1/rotate", "dave"},
 	} {
-		h := newOpenInn(t)
-		tok := h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "own"})
-		h.make(desk.Scope{Client: "acme", User: x.user}, desk.Wanted{Name: "other"})
+		h := newLoginServer(t)
+		tok := h.createToken(management.Scope{Client: "acme", User: x.user}, management.TokenSpec{Name: "own"})
+		h.createToken(management.Scope{Client: "acme", User: x.user}, management.TokenSpec{Name: "other"})
 		first := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
 		// The first response was lost. [row 20]
 		second := h.token(h.call(http.MethodPost, x.path, bearer(tok)), "data")
-		if h.books.written() != [2]int{5, 3} || h.good(first) {
-			t.Errorf("%s: after a retry there are %v", name, h.books.written())
+		if h.store.writeCounts() != [2]int{5, 3} || h.isValid(first) {
+			t.Errorf("%s: after a retry there are %v", name, h.store.writeCounts())
 		}
-		if !h.good(tok) || !h.good(second) {
+		if !h.isValid(tok) || !h.isValid(second) {
 			t.Errorf("%s: the old one or the new one is not good", name)
 		}
 		// The first response arrived: its token was used.
@@ -103,11 +103,11 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 		if got := h.call(http.MethodPost, strings.ReplaceAll(x.path, "own", "other"), bearer(second)); strings.Contains(x.path, "own") && got.status != 403 {
 			t.Errorf("%s, another: %d %s", name, got.status, got.body)
 		}
-		h.clean()
+		h.checkNoSecretInAudit()
 	}
-	h := newOpenInn(t)
+	h := newLoginServer(t)
 	login := h.login("alice")
-	for name, by := range map[string]part{"a login": bearer(login), "a name": basic("alice")} {
+	for name, by := range map[string]requestOption{"a login": bearer(login), "a name": basic("alice")} {
 		if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", by); got.status != 403 || strings.Contains(got.body, `" `) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
@@ -119,66 +119,66 @@ func TestAHolderRotatesItsOwnTokenWithoutPermission(t *testing.T) {
 
 // Threats row 28.
 func TestRotate_HolderNeverReplacesAdministratorsSuccessor(t *testing.T) {
-	h := newOpenInn(t)
-	stolen := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
-	stolenID := h.books.of(stolen).Name()
+	h := newLoginServer(t)
+	stolen := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "own"})
+	stolenID := h.store.recordOf(stolen).Name()
 	next := h.token(h.call(http.MethodPost, ofAcme+"/own/rotate", bearer(h.login("alice"))), "data")
 	key := header("Idempotency-Key", "a text of the thief")
-	for name, parts := range map[string][]part{"alone": {bearer(stolen)}, "with a key": {bearer(stolen), key}} {
+	for name, parts := range map[string][]requestOption{"alone": {bearer(stolen)}, "with a key": {bearer(stolen), key}} {
 		for _, path := range []string{ofAcme + "/own/rotate", "/application-tokens/v1/rotate"} {
 			if got := h.call(http.MethodPost, path, parts...); got.status != http.StatusConflict {
 				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}
 		}
 	}
-	if !h.good(next) {
+	if !h.isValid(next) {
 		t.Error("the administrator's token is no longer valid")
 	}
 	lines := h.audit.events(t, auditlog.TokenSelfRotationRefused) // one a minute for each token
 	if len(lines) != 1 || lines[0]["verdict"] != "Superseded" || lines[0]["token"] != stolenID || lines[0]["client"] != "acme" {
 		t.Errorf("the audit log has %v", lines)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 func TestSelfRotation_RetryNeedsTheSameKey(t *testing.T) {
-	h := newOpenInn(t)
-	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
+	h := newLoginServer(t)
+	tok := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "own"})
 	key := header("Idempotency-Key", "one")
 	first := h.token(h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok), key), "data")
-	for name, parts := range map[string][]part{"no key": {bearer(tok)}, "another key": {bearer(tok), header("Idempotency-Key", "two")}} {
+	for name, parts := range map[string][]requestOption{"no key": {bearer(tok)}, "another key": {bearer(tok), header("Idempotency-Key", "two")}} {
 		if got := h.call(http.MethodPost, "/application-tokens/v1/rotate", parts...); got.status != http.StatusConflict {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
 	second := h.token(h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok), key), "data")
-	if h.good(first) || !h.good(second) {
-		t.Errorf("after a retry the first is valid: %t, the second: %t", h.good(first), h.good(second))
+	if h.isValid(first) || !h.isValid(second) {
+		t.Errorf("after a retry the first is valid: %t, the second: %t", h.isValid(first), h.isValid(second))
 	}
 	if lines := h.audit.events(t, auditlog.TokenSelfRotated); len(lines) != 2 {
 		t.Errorf("the audit log has %v", lines)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestSelfRotation_RefusalSaysWhenOrWho(t *testing.T) {
-	h := newOpenInn(t)
-	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "own"})
+func TestSelfRotation_RefusalNamesTimeOrAdministrator(t *testing.T) {
+	h := newLoginServer(t)
+	tok := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "own"})
 	for name, x := range map[string]struct {
-		refusal error
-		status  int
-		after   string
-		says    string
-		verdict any
+		loginFault error
+		status     int
+		after      string
+		says       string
+		verdict    any
 	}{
-		"forbidden":     {&desk.Denied{Message: "its platform team can change it"}, 403, "", "its platform team can change it", "SelfRotationForbidden"},
-		"too soon":      {&desk.TooSoon{After: 90*time.Second + 1, Message: "at most once in 10m"}, 429, "91", "at most once in 10m", nil},
-		"almost due":    {&desk.TooSoon{After: 0, Message: "at most once in 10m"}, 429, "1", "at most once in 10m", nil},
-		"superseded":    {desk.ErrSuperseded, 409, "", "current", "Superseded"},
-		"a late retry":  {desk.ErrDone, 409, "", "retry", "RetryOver"},
-		"not reachable": {desk.ErrUnavailable, 503, "5", "", nil},
+		"forbidden":     {&management.Denied{Message: "its platform team can change it"}, 403, "", "its platform team can change it", "SelfRotationForbidden"},
+		"too soon":      {&management.TooSoon{After: 90*time.Second + 1, Message: "at most once in 10m"}, 429, "91", "at most once in 10m", nil},
+		"almost due":    {&management.TooSoon{After: 0, Message: "at most once in 10m"}, 429, "1", "at most once in 10m", nil},
+		"superseded":    {management.ErrSuperseded, 409, "", "current", "Superseded"},
+		"a late retry":  {management.ErrRetryExpired, 409, "", "retry", "RetryOver"},
+		"not reachable": {management.ErrUnavailable, 503, "5", "", nil},
 	} {
-		h.desk.refusesSelf = x.refusal
+		h.management.rotateOwnErr = x.loginFault
 		h.audit.lines = nil
 		got := h.call(http.MethodPost, "/application-tokens/v1/rotate", bearer(tok))
 		if got.status != x.status || got.header.Get("Retry-After") != x.after || !strings.Contains(got.body, x.says) {
@@ -189,56 +189,56 @@ func TestSelfRotation_RefusalSaysWhenOrWho(t *testing.T) {
 			t.Errorf("%s: the audit log has %v", name, lines)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 // Callers have keys of their own. The token of one administrator is not replaced because another
 // sends the same key.
-func TestTheSameKeyOfAnotherCallerIsAnotherOne(t *testing.T) {
-	h := newOpenInn(t)
+func TestIdempotencyKey_IsPerCaller(t *testing.T) {
+	h := newLoginServer(t)
 	h.appToken("client~primary")
 	key := header("Idempotency-Key", "night-1")
 	one := h.token(h.call(http.MethodPost, ofAcme+"/appclient~primary/rotate", bearer(h.login("alice")), key), "data")
 	other := h.token(h.call(http.MethodPost, ofAcme+"/appclient~primary/rotate", bearer(h.appToken("developer", "client~primary")), key), "data")
-	if !h.good(one) || !h.good(other) {
-		t.Errorf("the first is good: %t; the second: %t", h.good(one), h.good(other))
+	if !h.isValid(one) || !h.isValid(other) {
+		t.Errorf("the first is good: %t; the second: %t", h.isValid(one), h.isValid(other))
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 // A body has no effect there, and a caller must not take it for a restriction.
-func TestARotationSaysNothingInItsBody(t *testing.T) {
-	h := newOpenInn(t)
+func TestRotate_BodyIsRefused(t *testing.T) {
+	h := newLoginServer(t)
 	tok := h.appToken("reader")
 	admin := bearer(h.login("alice"))
-	before := h.books.written()
-	for path, by := range map[string]part{ofAcme + "/appreader/rotate": admin, "/application-tokens/v1/rotate": bearer(tok)} {
-		for status, body := range map[int]part{
-			400: object(`{"sourceRanges":["10.0.0.0/8"],"lifetime":"1h"}`), 415: raw("text/plain", "x"), 413: raw("text/plain", strings.Repeat("0", 10<<20)),
+	before := h.store.writeCounts()
+	for path, by := range map[string]requestOption{ofAcme + "/appreader/rotate": admin, "/application-tokens/v1/rotate": bearer(tok)} {
+		for status, body := range map[int]requestOption{
+			400: jsonBody(`{"sourceRanges":["10.0.0.0/8"],"lifetime":"1h"}`), 415: rawBody("text/plain", "x"), 413: rawBody("text/plain", strings.Repeat("0", 10<<20)),
 		} {
 			if got := h.call(http.MethodPost, path, by, body); got.status != status || h.read(got)["error"] != "invalid_request" {
 				t.Errorf("%s: %d %s, want %d", path, got.status, got.body, status)
 			}
 		}
 	}
-	if h.books.written() != before {
+	if h.store.writeCounts() != before {
 		t.Error("something was written")
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
-	h := newOpenInn(t)
+func TestIdempotencyKey_SameKeyIsARetry(t *testing.T) {
+	h := newLoginServer(t)
 	admin := h.login("alice")
 	h.appToken("client~primary")
 	key := header("Idempotency-Key", "monday")
-	longest := map[string]part{ofAcme + "/appclient~primary/clone": object(`{"name":"longest"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")}
-	for path, body := range map[string]part{ofAcme + "/appclient~primary/clone": object(`{"name":"copy"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")} {
+	longest := map[string]requestOption{ofAcme + "/appclient~primary/clone": jsonBody(`{"name":"longest"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")}
+	for path, body := range map[string]requestOption{ofAcme + "/appclient~primary/clone": jsonBody(`{"name":"copy"}`), ofAcme + "/appclient~primary/rotate": header("A", "b")} {
 		first := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
-		count := h.books.written()[1]
+		count := h.store.writeCounts()[1]
 		second := h.token(h.call(http.MethodPost, path, bearer(admin), key, body), "data")
-		if h.books.written()[1] != count || h.good(first) || !h.good(second) {
-			t.Errorf("%s: there are %v", path, h.books.written())
+		if h.store.writeCounts()[1] != count || h.isValid(first) || !h.isValid(second) {
+			t.Errorf("%s: there are %v", path, h.store.writeCounts())
 		}
 		if got := h.call(http.MethodPost, path, bearer(admin), key, body); got.status != 409 || !strings.Contains(got.body, "in use") {
 			t.Errorf("%s, after it was used: %d %s", path, got.status, got.body)
@@ -253,21 +253,21 @@ func TestARequestThatIsSentAgainUnderItsKeyIsARetry(t *testing.T) {
 			t.Errorf("%s, the longest key: %d %s", path, got.status, got.body)
 		}
 	}
-	if got := h.call(http.MethodPost, ofAcme+"/appclient~primary/clone", bearer(admin), object(`{"name":"appclient~primary"}`)); got.status != 409 {
+	if got := h.call(http.MethodPost, ofAcme+"/appclient~primary/clone", bearer(admin), jsonBody(`{"name":"appclient~primary"}`)); got.status != 409 {
 		t.Errorf("a clone of a name that is taken: %d %s", got.status, got.body)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 // The token of a manifest is in its Secret, and in no response.
-func TestWhatIsDeclaredIsRotatedIntoItsSecret(t *testing.T) {
-	h := newOpenInn(t)
-	tok := h.make(desk.Scope{Client: "acme"}, desk.Wanted{Name: "indexer"})
-	k := h.desk.drawer["apptoken-system/indexer-of-acme"]
-	k.declared, k.Declared, k.Name = true, true, "shop:indexer"
+func TestRotate_DeclaredTokenGoesIntoItsSecret(t *testing.T) {
+	h := newLoginServer(t)
+	tok := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "indexer"})
+	k := h.management.tokens["apptoken-system/indexer-of-acme"]
+	k.isDeclared, k.Declared, k.Name = true, true, "shop:indexer"
 	for name, x := range map[string]struct {
 		path string
-		by   part
+		by   requestOption
 	}{
 		"by an administrator":      {ofAcme + "/shop:indexer/rotate", bearer(h.login("alice"))},
 		"by one, with an escape":   {ofAcme + "/shop%3Aindexer/rotate", bearer(h.login("alice"))},
@@ -275,19 +275,19 @@ func TestWhatIsDeclaredIsRotatedIntoItsSecret(t *testing.T) {
 		"by the same, by its name": {ofAcme + "/shop:indexer/rotate", bearer(tok)},
 	} {
 		if strings.HasPrefix(name, "by the same") || strings.HasPrefix(name, "by whoever") {
-			k.before, k.current = nil, h.books.of(tok)
+			k.predecessors, k.current = nil, h.store.recordOf(tok)
 		}
 		got := h.call(http.MethodPost, x.path, x.by)
-		if got.status != http.StatusAccepted || h.keys(got) != made {
+		if got.status != http.StatusAccepted || h.keys(got) != issuedKeys {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 // [row 20]
-func TestOfManyWhoMakeOneNameOneHasSuccess(t *testing.T) {
-	h := newOpenInn(t)
+func TestManage_OfConcurrentCreatesOneSucceeds(t *testing.T) {
+	h := newLoginServer(t)
 	admin := h.login("alice")
 	var wg sync.WaitGroup
 	results := make(chan int, 20)
@@ -305,9 +305,9 @@ func TestOfManyWhoMakeOneNameOneHasSuccess(t *testing.T) {
 	}
 }
 
-func TestQuota_TokenTooManyIsAConflict(t *testing.T) {
-	h := newOpenInn(t)
-	got := h.call(http.MethodPut, ofAcme+"/"+oneTooMany, bearer(h.login("alice")))
+func TestQuota_ExcessTokenIsAConflict(t *testing.T) {
+	h := newLoginServer(t)
+	got := h.call(http.MethodPut, ofAcme+"/"+nameOverQuota, bearer(h.login("alice")))
 	if got.status != http.StatusConflict || !strings.Contains(got.body, "quota_exceeded") || !strings.Contains(got.body, "spec.tokens.maxCount") {
 		t.Errorf("%d %s", got.status, got.body)
 	}

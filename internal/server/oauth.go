@@ -21,109 +21,109 @@ const (
 // maxForm is the maximum size of a form in bytes: a token, a hint, a client's name and secret. It
 // is as large as a CheckRequest. So a resource server can introspect even the overlong tokens that
 // ext_authz receives, and learns that they are not active.
-const maxForm = maxCheck
+const maxForm = maxCheckRequest
 
 // form parses the parameters of a request by RFC 6749: in the body alone, and each at most once.
 func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
-		problem(w, http.StatusUnsupportedMediaType, "invalid_request", "send application/x-www-form-urlencoded")
+		writeError(w, http.StatusUnsupportedMediaType, "invalid_request", "send application/x-www-form-urlencoded")
 		return nil, false
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		problem(w, unreadable(err), "invalid_request", "the form cannot be read")
+		writeError(w, unreadable(err), "invalid_request", "the form cannot be read")
 		return nil, false
 	}
 	for _, name := range []string{"token", "token_type_hint", fieldClientID, fieldClientSecret} {
 		if len(r.PostForm[name]) > 1 {
-			answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: name + " is there twice", Field: name})
+			writeJSON(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: name + " is there twice", Field: name})
 			return nil, false
 		}
 	}
 	for _, values := range r.PostForm {
 		if len(values) > 1 {
-			problem(w, http.StatusBadRequest, "invalid_request", "a parameter is there twice")
+			writeError(w, http.StatusBadRequest, "invalid_request", "a parameter is there twice")
 			return nil, false
 		}
 	}
 	if r.PostForm.Get("token") == "" {
-		answer(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: "token is required", Field: "token"})
+		writeJSON(w, http.StatusBadRequest, fault{Error: "invalid_request", Description: "token is required", Field: "token"})
 		return nil, false
 	}
 	return r.PostForm, true
 }
 
-// caller is the caller of an endpoint, with the credential of its own that it presents.
-type caller struct {
+// oauthCaller is the caller of an endpoint, with the credential of its own that it presents.
+type oauthCaller struct {
 	presented
 	client  string // client name, if the credential is the secret of an OAuth client
-	byName  bool
+	hasName bool
 	isBasic bool
 }
 
-// callerOf returns the caller's own credential: a bearer token, or a token as the secret of an
+// oauthCallerOf returns the caller's own credential: a bearer token, or a token as the secret of an
 // OAuth client (RFC 6749, section 2.3.1).
-func callerOf(r *http.Request, f url.Values) caller {
-	c := caller{presented: credentialOf(r.Header)}
+func oauthCallerOf(r *http.Request, f url.Values) oauthCaller {
+	c := oauthCaller{presented: presentedInHeaders(r.Header)}
 	if name, secret, basic := r.BasicAuth(); basic {
 		name, err1 := url.QueryUnescape(name)
 		secret, err2 := url.QueryUnescape(secret)
 		if c.text != "" || err1 != nil || err2 != nil {
-			return caller{presented: presented{many: true}, isBasic: true}
+			return oauthCaller{presented: presented{isAmbiguous: true}, isBasic: true}
 		}
-		c.text, c.client, c.byName, c.isBasic = secret, name, true, true
+		c.text, c.client, c.hasName, c.isBasic = secret, name, true, true
 	}
 	if secret := f.Get("client_secret"); secret != "" {
 		if c.text != "" {
-			return caller{presented: presented{many: true}, isBasic: c.isBasic}
+			return oauthCaller{presented: presented{isAmbiguous: true}, isBasic: c.isBasic}
 		}
-		c.text, c.client, c.byName = secret, f.Get("client_id"), true
+		c.text, c.client, c.hasName = secret, f.Get("client_id"), true
 	}
 	return c
 }
 
 // facts returns the facts to verify the caller's credential by. A client name that goes with it
 // must be the name of its client.
-func (c caller) facts() verify.Facts {
-	if !c.byName {
+func (c oauthCaller) facts() verify.Facts {
+	if !c.hasName {
 		return verify.Facts{}
 	}
 	return verify.Facts{Clients: []string{c.client}}
 }
 
-// unauthenticated writes a 401 with the challenge of the scheme that the caller used.
-func (c caller) unauthenticated(w http.ResponseWriter) {
+// writeUnauthenticated writes a 401 with the challenge of the scheme that the caller used.
+func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	switch {
 	case c.isBasic:
 		w.Header()["Www-Authenticate"] = basic
-	case c.text == "" && !c.many:
-		w.Header()["Www-Authenticate"] = challenge
+	case c.text == "" && !c.isAmbiguous:
+		w.Header()["Www-Authenticate"] = bearerChallenge
 	default:
-		w.Header()["Www-Authenticate"] = invalid
+		w.Header()["Www-Authenticate"] = invalidTokenChallenge
 	}
-	problem(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
+	writeError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
 }
 
-// authenticated returns the identity of a caller that holds the permission. If ok is false, it has
+// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it has
 // written the response.
-func (d *Doors) authenticated(w http.ResponseWriter, r *http.Request, c caller, at door, permission string) (verify.Identity, bool) {
+func (d *Doors) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}
 	text := c.text
-	if c.many {
+	if c.isAmbiguous {
 		text = ""
 	}
-	who, verdict := d.ask(r.Context(), at, text, facts, d.origin(r))
+	who, verdict := d.verifyCredential(r.Context(), at, text, facts, d.origin(r))
 	switch {
-	case verdict == verify.Good:
+	case verdict == verify.Valid:
 		return who, true
-	case verdict.Open():
-		unavailable(w)
+	case verdict.IsUndecided():
+		writeUnavailable(w)
 	case verdict == verify.PermissionMissing:
-		w.Header()["Www-Authenticate"] = insufficient
-		problem(w, http.StatusForbidden, "insufficient_scope", "the caller's own token does not hold "+permission)
+		w.Header()["Www-Authenticate"] = insufficientScopeChallenge
+		writeError(w, http.StatusForbidden, "insufficient_scope", "the caller's own token does not hold "+permission)
 	default:
-		c.unauthenticated(w)
+		c.writeUnauthenticated(w)
 	}
 	return verify.Identity{}, false
 }
@@ -152,7 +152,7 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	by, ok := d.authenticated(w, r, callerOf(r, f), doorIntrospect, permissionIntrospect)
+	by, ok := d.authenticateCaller(w, r, oauthCallerOf(r, f), endpointIntrospect, permissionIntrospect)
 	if !ok {
 		return
 	}
@@ -163,10 +163,10 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	if asks.holds(permissionIntrospectAll) {
 		facts.Clients = nil
 	}
-	if !d.Verifier.Knows(f.Get("token")) { // the verifier reads it from the API server
-		end, err := d.begin(asks)
+	if !d.Verifier.IsKnown(f.Get("token")) { // the verifier reads it from the API server
+		end, err := d.acquireBudget(asks)
 		if err != nil {
-			d.finish(w, err)
+			d.writeManagementError(w, err)
 			return
 		}
 		defer end()
@@ -174,18 +174,18 @@ func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
 	// A resource server sends neither the address from which a token was presented nor its session
 	// ID. So a token with source ranges is outside of them, and a session token is without its
 	// session.
-	who, verdict := d.ask(r.Context(), doorIntrospect, f.Get("token"), facts, d.origin(r).untold())
+	who, verdict := d.verifyCredential(r.Context(), endpointIntrospect, f.Get("token"), facts, d.origin(r).withoutSource())
 	switch {
-	case verdict == verify.Good:
-		answer(w, http.StatusOK, introspected(who))
-	case verdict.Open():
-		unavailable(w)
+	case verdict == verify.Valid:
+		writeJSON(w, http.StatusOK, introspectionOf(who))
+	case verdict.IsUndecided():
+		writeUnavailable(w)
 	default:
-		answer(w, http.StatusOK, introspection{})
+		writeJSON(w, http.StatusOK, introspection{})
 	}
 }
 
-func introspected(who verify.Identity) introspection {
+func introspectionOf(who verify.Identity) introspection {
 	in := introspection{
 		Active: true, Scope: strings.Join(who.Permissions, " "), ClientID: who.Client.Name, TokenType: "Bearer",
 		IssuedAt: who.IssuedAt.Unix(), Subject: who.Subject, ID: who.ID.String(), Kind: who.Kind.String(),
@@ -230,5 +230,5 @@ func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
 		m.Token, m.GrantTypes = issuer+"/oauth2/token", []string{grantPassword, grantRefresh}
 		m.TokenAuth = []string{"none", "client_secret_basic", "client_secret_post"}
 	}
-	answer(w, http.StatusOK, m)
+	writeJSON(w, http.StatusOK, m)
 }

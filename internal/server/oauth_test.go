@@ -10,8 +10,8 @@ import (
 
 func form(token string) url.Values { return url.Values{"token": {token}} }
 
-func TestOnlyWhoMayIntrospectIsAnswered(t *testing.T) {
-	h := newHouse(t)
+func TestIntrospect_RequiresPermission(t *testing.T) {
+	h := newFixture(t)
 	for name, x := range map[string]struct {
 		by     string
 		status int
@@ -35,8 +35,8 @@ func TestOnlyWhoMayIntrospectIsAnswered(t *testing.T) {
 	}
 }
 
-func TestACallerMayAuthenticateAsAnOAuthClientToo(t *testing.T) {
-	h := newHouse(t)
+func TestIntrospect_CallerAuthenticatesAsOAuthClient(t *testing.T) {
+	h := newFixture(t)
 	basic := func(user, password string) http.Header {
 		req, _ := http.NewRequest(http.MethodPost, "/", nil) //nolint:noctx // used for its header alone
 		req.SetBasicAuth(user, password)
@@ -74,18 +74,18 @@ func TestACallerMayAuthenticateAsAnOAuthClientToo(t *testing.T) {
 	}
 }
 
-func TestBadFormsAreRefusedAndSaidNothingOf(t *testing.T) {
-	h := newHouse(t)
+func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
+	h := newFixture(t)
 	typed := func(kind string) http.Header {
 		return http.Header{"Content-Type": {kind}, "Authorization": {"Bearer " + h.Tokens["root"]}}
 	}
 	const urlencoded = "application/x-www-form-urlencoded"
 	secret := h.Tokens["indexer"]
 	for name, x := range map[string]struct {
-		method, query string
-		header        http.Header
-		body          string
-		status        int
+		method, requirementsQuery string
+		header                    http.Header
+		body                      string
+		status                    int
 	}{
 		"no token":               {"POST", "", typed(urlencoded), "x=1", 400},
 		"an empty token":         {"POST", "", typed(urlencoded), "token=", 400},
@@ -105,7 +105,7 @@ func TestBadFormsAreRefusedAndSaidNothingOf(t *testing.T) {
 			if x.status == 200 && door == "/oauth2/revoke" {
 				continue
 			}
-			got := h.do(x.method, door+x.query, x.header, x.body)
+			got := h.do(x.method, door+x.requirementsQuery, x.header, x.body)
 			if got.status != x.status {
 				t.Errorf("%s at %s: %d %s", name, door, got.status, got.body)
 			}
@@ -116,7 +116,7 @@ func TestBadFormsAreRefusedAndSaidNothingOf(t *testing.T) {
 }
 
 // A caller without the token and the permission learns nothing by a revocation, and ends nothing.
-func TestWhoMayRevokeWhat(t *testing.T) {
+func TestRevoke_ByHolderOrByPermission(t *testing.T) {
 	for name, x := range map[string]struct {
 		by, what string
 		status   int
@@ -142,14 +142,14 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 		"nobody, what never was":                      {"", "unlisted", 200, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
-			before := len(h.store.held)
+			h := newFixture(t)
+			before := len(h.store.records)
 			got := h.post("/oauth2/revoke", x.by, form(h.Tokens[x.what]))
 			if got.status != x.status {
 				t.Fatalf("%d %s", got.status, got.body)
 			}
-			_, stored := h.store.held[h.World.Records[x.what].Digest]
-			if ended := !stored && len(h.store.held) == before-1; ended != x.ends {
+			_, stored := h.store.records[h.Fixture.Records[x.what].Digest]
+			if ended := !stored && len(h.store.records) == before-1; ended != x.ends {
 				t.Errorf("ended: %t", ended)
 			}
 			after := h.do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + h.Tokens[x.what]}}, "")
@@ -166,8 +166,8 @@ func TestWhoMayRevokeWhat(t *testing.T) {
 }
 
 // Row 12: a revocation that was not stored is not reported as done.
-func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
-	h := newHouse(t)
+func TestRevoke_FailedDeletionIsUnavailable(t *testing.T) {
+	h := newFixture(t)
 	h.store.fail = errors.New("the store is away")
 	got := h.post("/oauth2/revoke", "", form(h.Tokens["indexer"]))
 	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
@@ -183,8 +183,8 @@ func TestARevocationThatFailsIsNoSuccess(t *testing.T) {
 
 // The API server is unreachable and the token is not in the index, so the server cannot determine
 // whether it is gone.
-func TestWhatCannotBeLookedUpIsNotSaidToBeRevoked(t *testing.T) {
-	h := newHouse(t)
+func TestRevoke_UnreachableStoreIsUnavailable(t *testing.T) {
+	h := newFixture(t)
 	h.store.fail = errors.New("the store is away")
 	for path, by := range map[string]string{"/oauth2/revoke": "", "/oauth2/introspect": "root"} {
 		if got := h.post(path, by, form(h.Tokens["unlisted"])); got.status != http.StatusServiceUnavailable {
@@ -196,8 +196,8 @@ func TestWhatCannotBeLookedUpIsNotSaidToBeRevoked(t *testing.T) {
 	}
 }
 
-func TestTheAnswerNamesTheSchemeThatWasTried(t *testing.T) {
-	h := newHouse(t)
+func TestChallenge_NamesTheSchemeTried(t *testing.T) {
+	h := newFixture(t)
 	for authorization, want := range map[string]string{
 		"":                            `Bearer realm="apptoken"`,
 		"Bearer " + h.Tokens["ended"]: `Bearer realm="apptoken", error="invalid_token"`,
@@ -214,8 +214,8 @@ func TestTheAnswerNamesTheSchemeThatWasTried(t *testing.T) {
 	}
 }
 
-func TestMetadataNamesTheDoors(t *testing.T) {
-	h := newHouse(t)
+func TestMetadata_NamesEndpoints(t *testing.T) {
+	h := newFixture(t)
 	got := h.do(http.MethodGet, "/.well-known/oauth-authorization-server", nil, "")
 	said := got.json(t)
 	for name, want := range map[string]string{

@@ -11,8 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// strangeRefresh returns a refresh token that was never issued.
-func strangeRefresh(t *testing.T) string {
+// unknownRefreshToken returns a refresh token that was never issued.
+func unknownRefreshToken(t *testing.T) string {
 	t.Helper()
 	minted, err := token.Mint(token.Refresh, rand.Reader)
 	if err != nil {
@@ -21,12 +21,12 @@ func strangeRefresh(t *testing.T) string {
 	return minted.Reveal()
 }
 
-func TestStrangersWhoRevokeDoNotFillTheLog(t *testing.T) {
-	h := newInn(t)
-	h.open(httptest.NewServer)
+func TestRevoke_UnknownTokensDoNotFloodAudit(t *testing.T) {
+	h := newLoginFixture(t)
+	h.serve(httptest.NewServer)
 	answers := map[int]int{}
 	for range 1000 {
-		answers[h.call(http.MethodPost, "/oauth2/revoke", fielded("token", strangeRefresh(t))).status]++
+		answers[h.call(http.MethodPost, "/oauth2/revoke", formBody("token", unknownRefreshToken(t))).status]++
 	}
 	if answers[http.StatusOK] == 0 || answers[http.StatusTooManyRequests] == 0 || len(answers) != 2 {
 		t.Errorf("the answers are %v, want success while their source has reads left, and none afterwards", answers)
@@ -35,12 +35,12 @@ func TestStrangersWhoRevokeDoNotFillTheLog(t *testing.T) {
 	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 {
 		t.Errorf("%d lines of what nobody knows, want 10", n)
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestWhereNobodyLogsInNobodyIsSaidToLogOut(t *testing.T) {
-	h := newHouse(t)
-	got := h.post("/oauth2/revoke", "", url.Values{"token": {strangeRefresh(t)}})
+func TestRevoke_RefreshTokenWithoutLoginsEndsNoSession(t *testing.T) {
+	h := newFixture(t)
+	got := h.post("/oauth2/revoke", "", url.Values{"token": {unknownRefreshToken(t)}})
 	if got.status != http.StatusOK || got.body != "{}\n" {
 		t.Errorf("%d %s", got.status, got.body)
 	}

@@ -19,8 +19,8 @@ const (
 	grantRefresh  = "refresh_token"
 )
 
-// tokenAnswer is the response of RFC 6749, section 5.1.
-type tokenAnswer struct {
+// oauthTokenResponse is the response of RFC 6749, section 5.1.
+type oauthTokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" doc:"Always Bearer"`
 	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is rejected"`
@@ -30,29 +30,29 @@ type tokenAnswer struct {
 
 // oauthToken serves the token endpoint of RFC 6749.
 func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
-	o, err := d.grant(w, r)
+	o, err := d.openGrant(w, r)
 	switch {
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errResponseWritten):
 		return
 	case err != nil:
-		d.grantRefused(w, err)
+		d.writeGrantError(w, err)
 		return
 	}
-	res := tokenAnswer{
+	res := oauthTokenResponse{
 		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(),
 		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
 	}
-	if who, verdict := d.Verifier.As(o.User.Name, o.Client.Name, d.source(r)); verdict == verify.Good {
+	if who, verdict := d.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, d.source(r)); verdict == verify.Valid {
 		res.Scope = strings.Join(who.Permissions, " ")
 	}
 	w.Header()["Pragma"] = []string{"no-cache"} // required by RFC 6749, section 5.1
-	answer(w, http.StatusOK, res)
+	writeJSON(w, http.StatusOK, res)
 }
 
 var errGrantType = errors.New("unsupported grant type")
 
-func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := loginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
+func (d *Doors) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+	f, err := readLoginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -60,13 +60,13 @@ func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, err
 	if err != nil {
 		return login.Opened{}, err
 	}
-	program, err := d.programOf(w, r, f)
+	program, err := d.oauthClientOf(w, r, f)
 	if err != nil {
 		return login.Opened{}, err
 	}
 	switch kind {
 	case grantRefresh:
-		return d.refresh(r, f, program.proven())
+		return d.refreshLogin(r, f, program.provenName())
 	case grantPassword:
 		return d.grantPassword(r, f, program)
 	default:
@@ -74,103 +74,103 @@ func (d *Doors) grant(w http.ResponseWriter, r *http.Request) (login.Opened, err
 	}
 }
 
-// errClient reports that a program with a client's token asks for a login at another client.
-var errClient = errors.New("the program is of another client")
+// errOtherClient reports that a program with a client's token asks for a login at another client.
+var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p program) (login.Opened, error) {
-	n, err := namedBy(f)
+func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
+	n, err := passwordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := d.enter(r, n, f, p.name)
-	if err == nil && p.proven() != "" && c.Name != p.name {
-		err = errClient
-		d.turnedAway(r, u, err)
+	u, c, err := d.authenticateAtClient(r, n, f, p.name)
+	if err == nil && p.provenName() != "" && c.Name != p.name {
+		err = errOtherClient
+		d.reportRefusedLogin(r, u, err)
 	}
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	return d.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
 
-// program is the OAuth client that asks for a login.
-type program struct {
-	name  string // client_id: the name of a client, or any other text; may be empty
-	shown bool   // the program has sent a token of the client of that name
+// oauthClient is the OAuth client that asks for a login.
+type oauthClient struct {
+	name     string // client_id: the name of a client, or any other text; may be empty
+	isProven bool   // the program has sent a token of the client of that name
 }
 
-// proven returns the client whose token the program has sent, or an empty string.
-func (p program) proven() string {
-	if !p.shown {
+// provenName returns the client whose token the program has sent, or an empty string.
+func (p oauthClient) provenName() string {
+	if !p.isProven {
 		return ""
 	}
 	return p.name
 }
 
-// programOf returns the program in the body or in the Authorization header. A program is a public
+// oauthClientOf returns the program in the body or in the Authorization header. A program is a public
 // client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client named
 // client_id, and limits the program to logins at that client.
-func (d *Doors) programOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (program, error) {
+func (d *Doors) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {
-		return program{}, err
+		return oauthClient{}, err
 	}
 	secret, _, err := f.Text(fieldClientSecret)
 	if err != nil {
-		return program{}, err
+		return oauthClient{}, err
 	}
-	c := caller{presented: presented{text: secret}, client: name, byName: true}
-	if _, c.isBasic, _ = namedIn(r); c.isBasic {
+	c := oauthCaller{presented: presented{text: secret}, client: name, hasName: true}
+	if _, c.isBasic, _ = passwordInHeader(r); c.isBasic {
 		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)
 		if secret != "" || name != "" && name != user {
-			return program{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
+			return oauthClient{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
 		}
 		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil {
-			c.unauthenticated(w)
-			return program{}, errRefused
+			c.writeUnauthenticated(w)
+			return oauthClient{}, errResponseWritten
 		}
 		c.client, c.text = user, pass
 	}
 	if c.text == "" {
-		return program{name: c.client}, nil
+		return oauthClient{name: c.client}, nil
 	}
-	switch _, verdict := d.ask(r.Context(), doorLogin, c.text, c.facts(), d.origin(r)); {
-	case verdict == verify.Good:
-		return program{c.client, true}, nil
-	case verdict.Open():
-		unavailable(w)
+	switch _, verdict := d.verifyCredential(r.Context(), endpointLogin, c.text, c.facts(), d.origin(r)); {
+	case verdict == verify.Valid:
+		return oauthClient{c.client, true}, nil
+	case verdict.IsUndecided():
+		writeUnavailable(w)
 	default:
 		c.isBasic = true // the challenge is Basic, since a bearer token is not accepted here
-		c.unauthenticated(w)
+		c.writeUnauthenticated(w)
 	}
-	return program{}, errRefused
+	return oauthClient{}, errResponseWritten
 }
 
-// grantRefused writes the response to an error. By RFC 6749, section 5.2, a grant that is not
+// writeGrantError writes the response to an error. By RFC 6749, section 5.2, a grant that is not
 // accepted is a 400.
-func (d *Doors) grantRefused(w http.ResponseWriter, err error) {
+func (d *Doors) writeGrantError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
-		problem(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
+		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
 		return
-	case errors.Is(err, errClient):
+	case errors.Is(err, errOtherClient):
 		w.Header()["Www-Authenticate"] = basic
-		answer(w, http.StatusUnauthorized, fault{
+		writeJSON(w, http.StatusUnauthorized, fault{
 			Error: "invalid_client", Field: fieldClientID,
 			Description: "client_id is not the client of the account that is logged in at",
 		})
 		return
 	}
-	status, f := refusal(w, err)
+	status, f := loginFault(w, err)
 	switch status {
 	case http.StatusUnauthorized:
 		status, f.Error, f.Description = http.StatusBadRequest, "invalid_grant", "the name, the password or the refresh token is not accepted"
 	case http.StatusForbidden: // the user has no account to log in at
 		status, f.Error = http.StatusBadRequest, "invalid_grant"
 	}
-	answer(w, status, f)
+	writeJSON(w, status, f)
 }

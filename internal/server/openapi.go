@@ -20,24 +20,24 @@ type description struct {
 	query            []param
 	headers          []param
 	body             any       // an example of it; nil: no body
-	in               encodings // of the body
-	optional         bool      // the body may be absent
-	by               who
-	answer           any     // an example of the response body, in JSON; nil: no body
-	or               any     // alternative to answer; nil: none
+	bodyEncodings    encodings // of the body
+	isBodyOptional   bool      // the body may be absent
+	callers          callerKind
+	response         any     // an example of the response body, in JSON; nil: no body
+	alternative      any     // alternative to answer; nil: none
 	sets             []param // headers of the response, with examples
-	says             string  // description of the response; empty: OK
-	acts             bool    // a GET that changes something, so it does not serve HEAD
-	later            bool    // the response may also be a 202
-	header           string  // response header that carries a token
-	fails            []int   // statuses, beside those that body and by imply
-	fault            any     // body of errors; nil: a fault
+	responseText     string  // description of the response; empty: OK
+	hasSideEffect    bool    // a GET that changes something, so it does not serve HEAD
+	isDeferred       bool    // the response may also be a 202
+	tokenHeader      string  // response header that carries a token
+	errorStatuses    []int   // statuses, beside those that body and by imply
+	errorBody        any     // body of errors; nil: a fault
 }
 
 // param is a parameter.
 type param struct {
 	name, text string
-	number     bool   // an integer; otherwise a string
+	isInteger  bool   // an integer; otherwise a string
 	example    string // of a response header
 }
 
@@ -51,18 +51,18 @@ const (
 )
 
 var (
-	formAlone   = encodings{inForm}
+	formOnly    = encodings{inForm}
 	anyEncoding = encodings{inForm, inMultipart, inJSON}
 )
 
-// who is the set of callers that an operation accepts.
-type who int
+// callerKind is the set of callers that an operation accepts.
+type callerKind int
 
 const (
-	byAnybody   who = iota
-	byToken         // callers with a token
-	byName          // callers with a name and a password
-	byPrincipal     // callers with either
+	callersAny          callerKind = iota
+	callersWithToken               // callers with a token
+	callersWithPassword            // callers with a name and a password
+	callersWithEither              // callers with either
 )
 
 // Names of the security schemes in the document.
@@ -73,11 +73,11 @@ const (
 	schemeBasic    = "password"
 )
 
-var schemes = map[who][]map[string][]string{
-	byAnybody:   {},
-	byToken:     {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}},
-	byName:      {{schemeBasic: {}}},
-	byPrincipal: {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
+var securitySchemes = map[callerKind][]map[string][]string{
+	callersAny:          {},
+	callersWithToken:    {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}},
+	callersWithPassword: {{schemeBasic: {}}},
+	callersWithEither:   {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
 }
 
 // openAPI returns the OpenAPI 3.1 document of operations. It panics on a type that cannot be
@@ -103,7 +103,7 @@ func openAPI(all []operation) []byte {
 	}
 	for _, op := range all {
 		if op.doc.id != "" {
-			api.AddOperation(op.described(registry))
+			api.AddOperation(op.openAPIOperation(registry))
 		}
 	}
 	text, err := json.Marshal(&api)
@@ -121,7 +121,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-func (op operation) described(registry huma.Registry) *huma.Operation {
+func (op operation) openAPIOperation(registry huma.Registry) *huma.Operation {
 	doc := op.doc
 	method := op.method
 	if method == "" {
@@ -129,51 +129,51 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 	}
 	o := &huma.Operation{
 		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary, Description: doc.text,
-		Security: schemes[doc.by], Responses: map[string]*huma.Response{},
+		Security: securitySchemes[doc.callers], Responses: map[string]*huma.Response{},
 	}
-	fails := slices.Clone(doc.fails)
-	if doc.by == byName || doc.by == byPrincipal {
+	fails := slices.Clone(doc.errorStatuses)
+	if doc.callers == callersWithPassword || doc.callers == callersWithEither {
 		fails = append(fails, http.StatusTooManyRequests)
 		doc.query = append(slices.Clone(doc.query), param{
-			name: fieldAccountID, number: true,
+			name: fieldAccountID, isInteger: true,
 			text: "The account_id of a client, for a caller with user name and password. Without it: the client in the path, or else the user's default account",
 		})
 	}
 	if doc.body != nil {
 		fails = append(fails, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		content := map[string]*huma.MediaType{}
-		for _, encoding := range doc.in {
+		for _, encoding := range doc.bodyEncodings {
 			content[encoding] = exampleOf(registry, doc.body)[inJSON]
 		}
-		o.RequestBody = &huma.RequestBody{Required: !doc.optional, Content: content}
+		o.RequestBody = &huma.RequestBody{Required: !doc.isBodyOptional, Content: content}
 	}
 	for _, in := range []struct {
-		place string
-		list  []param
+		tokenPlaceholder string
+		list             []param
 	}{{"path", doc.path}, {"query", doc.query}, {"header", doc.headers}} {
 		for _, p := range in.list {
 			kind := huma.TypeString
-			if p.number {
+			if p.isInteger {
 				kind = huma.TypeInteger
 			}
 			o.Parameters = append(o.Parameters, &huma.Param{
-				Name: p.name, In: in.place, Description: p.text, Required: in.place == "path", Schema: &huma.Schema{Type: kind},
+				Name: p.name, In: in.tokenPlaceholder, Description: p.text, Required: in.tokenPlaceholder == "path", Schema: &huma.Schema{Type: kind},
 			})
 		}
 	}
 	ok := &huma.Response{Description: "OK"}
-	if doc.says != "" {
-		ok.Description = doc.says
+	if doc.responseText != "" {
+		ok.Description = doc.responseText
 	}
-	if doc.answer != nil {
-		ok.Content = exampleOf(registry, doc.answer)
+	if doc.response != nil {
+		ok.Content = exampleOf(registry, doc.response)
 	}
-	if doc.or != nil {
-		either := []*huma.Schema{ok.Content[inJSON].Schema, jsonOf(registry, doc.or)[inJSON].Schema}
-		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}, Example: doc.answer}}
+	if doc.alternative != nil {
+		either := []*huma.Schema{ok.Content[inJSON].Schema, jsonContent(registry, doc.alternative)[inJSON].Schema}
+		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}, Example: doc.response}}
 	}
-	if doc.header != "" {
-		doc.sets = append(slices.Clone(doc.sets), param{name: doc.header, text: "The token", example: "atl_…"})
+	if doc.tokenHeader != "" {
+		doc.sets = append(slices.Clone(doc.sets), param{name: doc.tokenHeader, text: "The token", example: "atl_…"})
 	}
 	for _, p := range doc.sets {
 		if ok.Headers == nil {
@@ -182,25 +182,25 @@ func (op operation) described(registry huma.Registry) *huma.Operation {
 		ok.Headers[p.name] = &huma.Param{Description: p.text, Schema: &huma.Schema{Type: huma.TypeString}, Example: p.example}
 	}
 	o.Responses["200"] = ok
-	if doc.later {
-		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonOf(registry, doc.answer)}
+	if doc.isDeferred {
+		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.response)}
 	}
-	if doc.fault == nil {
-		doc.fault = fault{}
+	if doc.errorBody == nil {
+		doc.errorBody = fault{}
 	}
 	for _, status := range fails {
-		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonOf(registry, doc.fault)}
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.errorBody)}
 	}
 	return o
 }
 
-// exampleOf returns jsonOf with body as the example.
+// exampleOf returns jsonContent with body as the example.
 func exampleOf(registry huma.Registry, body any) map[string]*huma.MediaType {
-	content := jsonOf(registry, body)
+	content := jsonContent(registry, body)
 	content[inJSON].Example = body
 	return content
 }
 
-func jsonOf(registry huma.Registry, shape any) map[string]*huma.MediaType {
+func jsonContent(registry huma.Registry, shape any) map[string]*huma.MediaType {
 	return map[string]*huma.MediaType{inJSON: {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
 }

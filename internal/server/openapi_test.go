@@ -12,8 +12,8 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-// members returns the value at a path of member names.
-func members(in any, names ...string) any {
+// memberAt returns the value at a path of member names.
+func memberAt(in any, names ...string) any {
 	for _, name := range names {
 		object, _ := in.(map[string]any)
 		in = object[name]
@@ -26,9 +26,9 @@ func asObject(in any) map[string]any {
 	return object
 }
 
-func loaded(t *testing.T) map[string]any {
+func loadOpenAPI(t *testing.T) map[string]any {
 	t.Helper()
-	h := newOpenInn(t)
+	h := newLoginServer(t)
 	if err := description().load(h.document()); err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +46,9 @@ func operationsIn(doc map[string]any) map[string]map[string]any {
 	return all
 }
 
-func TestTheDocumentIsOpenAPI31AndRefersToWhatIsThere(t *testing.T) {
-	doc := loaded(t)
-	if doc["openapi"] != "3.1.0" || members(doc, "info", "title") == "" || members(doc, "info", "version") == "" {
+func TestOpenAPI_ReferencesResolve(t *testing.T) {
+	doc := loadOpenAPI(t)
+	if doc["openapi"] != "3.1.0" || memberAt(doc, "info", "title") == "" || memberAt(doc, "info", "version") == "" {
 		t.Errorf("%v %v", doc["openapi"], doc["info"])
 	}
 	var references []string
@@ -75,12 +75,12 @@ func TestTheDocumentIsOpenAPI31AndRefersToWhatIsThere(t *testing.T) {
 	used := map[string]bool{}
 	for _, to := range references {
 		name, local := strings.CutPrefix(to, "#/components/schemas/")
-		if !local || members(doc, "components", "schemas", name) == nil {
+		if !local || memberAt(doc, "components", "schemas", name) == nil {
 			t.Errorf("%s refers to nothing", to)
 		}
 		used[name] = true
 	}
-	for name := range asObject(members(doc, "components", "schemas")) {
+	for name := range asObject(memberAt(doc, "components", "schemas")) {
 		if !used[name] {
 			t.Errorf("the schema %s is not used", name)
 		}
@@ -90,13 +90,13 @@ func TestTheDocumentIsOpenAPI31AndRefersToWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestEveryOperationIsWhole(t *testing.T) {
-	doc := loaded(t)
+func TestOpenAPI_OperationsAreComplete(t *testing.T) {
+	doc := loadOpenAPI(t)
 	variable := regexp.MustCompile(`\{(\w+)\}`)
 	ids, tags := map[string]bool{}, map[string]bool{}
 	list, _ := doc["tags"].([]any)
 	for _, tag := range list {
-		tags[members(tag, "name").(string)] = true
+		tags[memberAt(tag, "name").(string)] = true
 	}
 	for name, operation := range operationsIn(doc) {
 		id, _ := operation["operationId"].(string)
@@ -119,12 +119,12 @@ func TestEveryOperationIsWhole(t *testing.T) {
 		}
 		parameters, _ := operation["parameters"].([]any)
 		for _, p := range parameters {
-			if members(p, "schema", "type") == nil || members(p, "description") == "" {
+			if memberAt(p, "schema", "type") == nil || memberAt(p, "description") == "" {
 				t.Errorf("%s: %v", name, p)
 			}
-			if members(p, "in") == "path" {
-				got = append(got, members(p, "name").(string))
-				if members(p, "required") != true {
+			if memberAt(p, "in") == "path" {
+				got = append(got, memberAt(p, "name").(string))
+				if memberAt(p, "required") != true {
 					t.Errorf("%s: a parameter in the path is not required", name)
 				}
 			}
@@ -132,11 +132,11 @@ func TestEveryOperationIsWhole(t *testing.T) {
 		if !slices.Equal(want, got) {
 			t.Errorf("%s has the parameters %q", name, got)
 		}
-		if members(operation, "responses", "200") == nil {
+		if memberAt(operation, "responses", "200") == nil {
 			t.Errorf("%s never succeeds", name)
 		}
 		for status, response := range asObject(operation["responses"]) {
-			if schema := members(response, "content", "application/json", "schema"); schema == nil && !strings.HasPrefix(name, "GET /verify") || members(response, "description") == "" {
+			if schema := memberAt(response, "content", "application/json", "schema"); schema == nil && !strings.HasPrefix(name, "GET /verify") || memberAt(response, "description") == "" {
 				t.Errorf("%s, %s: %v", name, status, response)
 			}
 		}
@@ -145,22 +145,22 @@ func TestEveryOperationIsWhole(t *testing.T) {
 
 func TestOpenAPI_EveryOperationHasExamplesThatMatchItsSchemas(t *testing.T) {
 	const content = "/content/application~1json"
-	document := loaded(t)
+	document := loadOpenAPI(t)
 	for name, operation := range operationsIn(document) {
 		method, path, _ := strings.Cut(name, " ")
-		at := "/paths/" + pointed.Replace(path) + "/" + strings.ToLower(method)
+		at := "/paths/" + jsonPointerEscaper.Replace(path) + "/" + strings.ToLower(method)
 		bodies := []string{"/responses/200" + content}
 		if operation["requestBody"] != nil {
-			if members(operation, "requestBody", "content", "application/json") == nil { // a form
+			if memberAt(operation, "requestBody", "content", "application/json") == nil { // a form
 				bodies = append(bodies, "/requestBody/content/application~1x-www-form-urlencoded")
 			} else {
 				bodies = append(bodies, "/requestBody"+content)
 			}
 		}
-		if headers := asObject(members(operation, "responses", "200", "headers")); members(operation, "responses", "200", "content") == nil && len(headers) > 0 {
+		if headers := asObject(memberAt(operation, "responses", "200", "headers")); memberAt(operation, "responses", "200", "content") == nil && len(headers) > 0 {
 			bodies = bodies[1:]
 			for header, value := range headers {
-				if _, is := members(value, "example").(string); !is {
+				if _, is := memberAt(value, "example").(string); !is {
 					t.Errorf("%s: the header %s has no example", name, header)
 				}
 			}
@@ -185,19 +185,19 @@ func TestOpenAPI_EveryOperationHasExamplesThatMatchItsSchemas(t *testing.T) {
 // pointedAt returns the value at a JSON pointer.
 func pointedAt(in any, pointer string) any {
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
-		in = members(in, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
+		in = memberAt(in, strings.NewReplacer("~1", "/", "~0", "~").Replace(name))
 	}
 	return in
 }
 
 // Every route is in the document, or in this list with the reason why it is not.
-func TestEveryRouteIsDescribed(t *testing.T) {
+func TestOpenAPI_DescribesEveryRoute(t *testing.T) {
 	without := map[string]string{
 		"GET /security/rest": "its answer is WADL",
 		"GET /openapi.json":  "it is the document",
 	}
-	h := newOpenInn(t)
-	described := operationsIn(loaded(t))
+	h := newLoginServer(t)
+	described := operationsIn(loadOpenAPI(t))
 	routes := server.Routes(h.Doors)
 	for _, route := range routes {
 		method, path, _ := strings.Cut(route, " ")
@@ -221,19 +221,19 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 }
 
-func TestTheDocumentSaysHowToAuthoriseAsSwaggerUINeedsIt(t *testing.T) {
-	doc := loaded(t)
-	schemes := asObject(members(doc, "components", "securitySchemes"))
+func TestOpenAPI_SecuritySchemesFitSwaggerUI(t *testing.T) {
+	doc := loadOpenAPI(t)
+	schemes := asObject(memberAt(doc, "components", "securitySchemes"))
 	for at, want := range map[string]any{
 		"login/type": "oauth2", "login/flows/password/tokenUrl": "/oauth2/token", "login/flows/password/refreshUrl": "/oauth2/token",
 		"token/type": "http", "token/scheme": "bearer", "securityToken/type": "apiKey", "securityToken/in": "header", "securityToken/name": "X-Security-Token",
 		"password/type": "http", "password/scheme": "basic",
 	} {
-		if got := members(schemes, strings.Split(at, "/")...); got != want {
+		if got := memberAt(schemes, strings.Split(at, "/")...); got != want {
 			t.Errorf("%s is %v, want %v", at, got, want)
 		}
 	}
-	if scopes, is := members(schemes, "login", "flows", "password", "scopes").(map[string]any); !is || len(scopes) > 0 {
+	if scopes, is := memberAt(schemes, "login", "flows", "password", "scopes").(map[string]any); !is || len(scopes) > 0 {
 		t.Errorf("the scopes of the flow are %v; they are required", scopes)
 	}
 	for name, operation := range operationsIn(doc) {
@@ -255,23 +255,23 @@ func TestTheDocumentSaysHowToAuthoriseAsSwaggerUINeedsIt(t *testing.T) {
 
 // A token that is made in a request is in its response. A rotation may be one of a declared token,
 // whose new version goes into a Secret.
-func TestRotationsAloneMayBeDoneLater(t *testing.T) {
-	for name, operation := range operationsIn(loaded(t)) {
-		if later := members(operation, "responses", "202") != nil; later != strings.HasSuffix(name, "/rotate") {
+func TestOpenAPI_OnlyRotationsAnswer202(t *testing.T) {
+	for name, operation := range operationsIn(loadOpenAPI(t)) {
+		if later := memberAt(operation, "responses", "202") != nil; later != strings.HasSuffix(name, "/rotate") {
 			t.Errorf("%s may be answered 202: %t", name, later)
 		}
 	}
 }
 
-func TestTheDocumentHoldsNoSecret(t *testing.T) {
-	h := newOpenInn(t)
+func TestOpenAPI_HoldsNoSecret(t *testing.T) {
+	h := newLoginServer(t)
 	text := h.document()
 	if found := regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{10}|\$argon2|\$2[aby]\$|MARKED|127\.0\.0\.1|localhost`).FindString(text); found != "" {
 		t.Errorf("it has %q", found)
 	}
-	for name, properties := range asObject(members(loaded(t), "components", "schemas")) {
-		for property, schema := range asObject(members(properties, "properties")) {
-			if slices.Contains([]string{"password", "refresh_token", "client_secret"}, property) && strings.HasSuffix(name, "Body") && members(schema, "format") != "password" {
+	for name, properties := range asObject(memberAt(loadOpenAPI(t), "components", "schemas")) {
+		for property, schema := range asObject(memberAt(properties, "properties")) {
+			if slices.Contains([]string{"password", "refresh_token", "client_secret"}, property) && strings.HasSuffix(name, "Body") && memberAt(schema, "format") != "password" {
 				t.Errorf("%s.%s is not marked as a password", name, property)
 			}
 		}
@@ -279,8 +279,8 @@ func TestTheDocumentHoldsNoSecret(t *testing.T) {
 }
 
 // The bodies that the tests send match the document.
-func TestRequestsThatAreGoodAreAsTheDocumentSays(t *testing.T) {
-	loaded(t)
+func TestOpenAPI_ValidRequestsMatchSchemas(t *testing.T) {
+	loadOpenAPI(t)
 	for at, bodies := range map[string][]string{
 		"/auth/login":            {`{"username":"a","password":"b"}`, `{"username":"a","password":"b","account_id":1001,"auth_only":true}`},
 		"/auth/refresh":          {`{"refresh_token":"a"}`},
@@ -290,7 +290,7 @@ func TestRequestsThatAreGoodAreAsTheDocumentSays(t *testing.T) {
 		ofUser + "/{name}/clone": {`{"name":"a"}`},
 		strings.Replace(ofAcme, "acme", "{client}", 1) + "/{name}/clone": {`{"name":"a"}`},
 	} {
-		schema, err := description().schema("/paths/" + pointed.Replace(at) + "/post/requestBody/content/application~1json/schema")
+		schema, err := description().schema("/paths/" + jsonPointerEscaper.Replace(at) + "/post/requestBody/content/application~1json/schema")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +305,7 @@ func TestRequestsThatAreGoodAreAsTheDocumentSays(t *testing.T) {
 		}
 	}
 	for at, text := range map[string]string{"put": `{"roles":["a"],"permissions":[],"sourceRanges":[],"lifetime":"720h"}`, "patch": `{"state":"Suspended","roles":[]}`} {
-		schema, err := description().schema("/paths/" + pointed.Replace(ofUser+"/{name}") + "/" + at + "/requestBody/content/application~1json/schema")
+		schema, err := description().schema("/paths/" + jsonPointerEscaper.Replace(ofUser+"/{name}") + "/" + at + "/requestBody/content/application~1json/schema")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,18 +6,18 @@ import (
 	"strconv"
 
 	"github.com/apptoken/operator/internal/audit"
-	"github.com/apptoken/operator/internal/desk"
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/management"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 )
 
 // rotateToken serves POST …/rotate, for administrators and for the holder of the token.
-func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) error {
-	if err := saysNothing(w, r); err != nil {
+func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
-	key, err := m.key(r)
+	key, err := m.idempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -28,106 +28,106 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managed) e
 	if !m.holds(permissionTokens) {
 		return errPermission
 	}
-	end, err := d.begin(m.principal)
+	end, err := d.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, err := d.found(r, m); err != nil {
+	if _, err := d.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := d.Desk.Rotate(r.Context(), m.asCaller(), m.scope, m.name, key)
+	made, err := d.Desk.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
-	d.made(w, r, m, audit.TokenRotated, made)
+	d.writeIssued(w, r, m, audit.TokenRotated, made)
 	return nil
 }
 
 // rotateOwn issues the successor of the token that calls.
-func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managed) error {
+func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
-	key, err := m.key(r)
+	key, err := m.idempotencyKey(r)
 	if err != nil {
 		return err
 	}
-	end, err := d.begin(m.principal)
+	end, err := d.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	made, err := d.Desk.RotateOwn(r.Context(), m.asCaller(), m.digest, key)
+	made, err := d.Desk.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
 	if err != nil {
-		d.selfRotationRefused(r, m, err)
+		d.auditRefusedSelfRotation(r, m, err)
 		return err
 	}
-	d.made(w, r, m, audit.TokenSelfRotated, made)
+	d.writeIssued(w, r, m, audit.TokenSelfRotated, made)
 	return nil
 }
 
-// selfRotationRefused writes an audit event for a refused rotation by a holder. The holder may be a
+// auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may be a
 // thief, and the owner has to learn of it.
-func (d *Doors) selfRotationRefused(r *http.Request, m managed, err error) {
+func (d *Doors) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
 	verdict := ""
 	switch {
-	case errors.Is(err, desk.ErrSuperseded):
+	case errors.Is(err, management.ErrSuperseded):
 		verdict = "Superseded"
-	case errors.Is(err, desk.ErrDone):
+	case errors.Is(err, management.ErrRetryExpired):
 		verdict = "RetryOver"
-	case isA[*desk.Denied](err):
+	case isErrorType[*management.Denied](err):
 		verdict = "SelfRotationForbidden"
-	case isA[*desk.TooSoon](err):
+	case isErrorType[*management.TooSoon](err):
 		verdict = "TooSoon"
-	case isA[*desk.Refused](err):
+	case isErrorType[*management.Refused](err):
 		verdict = "NotServed"
 	default:
 		return // no decision was made
 	}
-	line := d.from(r, audit.Line{
+	line := d.withOrigin(r, audit.Line{
 		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(),
 		Token: m.ID.String(), Object: m.Subject, Client: m.Client.Name,
 	})
 	if m.User != nil {
 		line.User = m.User.Name
 	}
-	d.Audit.Limited(line)
+	d.Audit.WriteLimited(line)
 }
 
-func isA[T error](err error) bool {
+func isErrorType[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
 }
 
-// rotateCaller serves POST /application-tokens/v1/rotate, for a holder that knows nothing but its
+// rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but its
 // token.
-func (d *Doors) rotateCaller(w http.ResponseWriter, r *http.Request) {
-	if p, err := d.principalOf(w, r, ""); err == nil {
-		r, cancel := patient(r)
+func (d *Doors) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
+	if p, err := d.authenticatePrincipal(w, r, ""); err == nil {
+		r, cancel := withAPITimeout(r)
 		defer cancel()
-		if err = saysNothing(w, r); err == nil {
-			err = d.rotateOwn(w, r, managed{principal: p})
+		if err = requireEmptyBody(w, r); err == nil {
+			err = d.rotateOwn(w, r, managementRequest{principal: p})
 		}
-		d.finish(w, err)
+		d.writeManagementError(w, err)
 	}
 }
 
-// saysNothing refuses a body with fields. They would have no effect, and a caller must not take
+// requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not take
 // them for a restriction that is in force.
-func saysNothing(w http.ResponseWriter, r *http.Request) error {
-	_, err := fields.ReadInto[struct{}](w, r, mostManaged)
+func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
+	_, err := fields.ReadInto[struct{}](w, r, maxManagementBody)
 	return err
 }
 
-// key returns the key that identifies a retry of a request. Each caller has keys of its own.
-func (m managed) key(r *http.Request) (string, error) {
+// idempotencyKey returns the key that identifies a retry of a request. Each caller has keys of its own.
+func (m managementRequest) idempotencyKey(r *http.Request) (string, error) {
 	keys := r.Header["Idempotency-Key"]
 	if len(keys) == 0 {
 		return "", nil
 	}
-	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > mostKey {
-		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(mostKey) + " bytes"}
+	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey {
+		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(maxIdempotencyKey) + " bytes"}
 	}
 	return m.Subject + "\x00" + keys[0], nil
 }

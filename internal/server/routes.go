@@ -21,15 +21,15 @@ type operation struct {
 // front may see another path then.
 type routes struct {
 	exact        map[string][]operation
-	patterns     []pattern
-	pages        http.Handler     // serves the API UI; nil: there is none
+	patterns     []routePattern
+	apiUI        http.Handler     // serves the API UI; nil: there is none
 	verifyByPath http.HandlerFunc // serves all paths below /verify/; nil: there is none
 }
 
-// pattern is a path with segments that match any text.
-type pattern struct {
-	segments []string
-	at       []operation
+// routePattern is a path with segments that match any text.
+type routePattern struct {
+	segments   []string
+	operations []operation
 }
 
 func newRoutes(all []operation) *routes {
@@ -40,12 +40,12 @@ func newRoutes(all []operation) *routes {
 			continue
 		}
 		segments := strings.Split(op.path, "/")
-		i := slices.IndexFunc(r.patterns, func(p pattern) bool { return slices.Equal(p.segments, segments) })
+		i := slices.IndexFunc(r.patterns, func(p routePattern) bool { return slices.Equal(p.segments, segments) })
 		if i < 0 {
 			i = len(r.patterns)
-			r.patterns = append(r.patterns, pattern{segments: segments})
+			r.patterns = append(r.patterns, routePattern{segments: segments})
 		}
-		r.patterns[i].at = append(r.patterns[i].at, op)
+		r.patterns[i].operations = append(r.patterns[i].operations, op)
 	}
 	return r
 }
@@ -53,48 +53,48 @@ func newRoutes(all []operation) *routes {
 var escapedSlash = regexp.MustCompile(`(?i)%2f`)
 
 func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if all.verifyByPath != nil && strings.HasPrefix(r.URL.EscapedPath(), belowVerify) {
+	if all.verifyByPath != nil && strings.HasPrefix(r.URL.EscapedPath(), pathVerifyPrefix) {
 		all.verifyByPath(w, r)
 		return
 	}
 	if r.URL.Path != pathVerify { // /verify sets it itself, on refusals alone
-		overTLS(w.Header(), r)
+		setHSTS(w.Header(), r)
 	}
 	if r.URL.RawPath != "" && escapedSlash.MatchString(r.URL.RawPath) {
-		nothingHere(w)
+		writeNotFound(w)
 		return
 	}
 	at := all.exact[r.URL.Path]
-	if at == nil && all.pages != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
-		all.pages.ServeHTTP(w, r)
+	if at == nil && all.apiUI != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+		all.apiUI.ServeHTTP(w, r)
 		return
 	}
 	if at == nil {
 		at = all.match(r)
 	}
 	if at == nil {
-		nothingHere(w)
+		writeNotFound(w)
 		return
 	}
 	var methods []string
 	for i := range at {
-		if at[i].answers(r.Method) {
+		if at[i].servesMethod(r.Method) {
 			at[i].serve(w, r)
 			return
 		}
 		methods = append(methods, at[i].method)
-		if at[i].answers(http.MethodHead) {
+		if at[i].servesMethod(http.MethodHead) {
 			methods = append(methods, http.MethodHead)
 		}
 	}
 	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
-	problem(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+	writeError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
 }
 
-// answers reports whether an operation serves a method. HEAD is served like GET, unless the GET
+// servesMethod reports whether an operation serves a method. HEAD is served like GET, unless the GET
 // changes something.
-func (op *operation) answers(method string) bool {
-	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.acts
+func (op *operation) servesMethod(method string) bool {
+	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.hasSideEffect
 }
 
 // match returns the operations of the pattern that matches a path, and sets the path values of the
@@ -106,30 +106,30 @@ func (all *routes) match(r *http.Request) []operation {
 			continue
 		}
 		for i, s := range p.segments {
-			if name, ok := variable(s); ok {
+			if name, ok := pathVariable(s); ok {
 				r.SetPathValue(name, got[i])
 			}
 		}
-		return p.at
+		return p.operations
 	}
 	return nil
 }
 
-func (p pattern) matches(got []string) bool {
+func (p routePattern) matches(got []string) bool {
 	return slices.EqualFunc(p.segments, got, func(want, got string) bool {
-		_, any := variable(want)
+		_, any := pathVariable(want)
 		return want == got || any && got != "" && got != "." && got != ".."
 	})
 }
 
-func variable(segment string) (string, bool) {
+func pathVariable(segment string) (string, bool) {
 	if strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") {
 		return segment[1 : len(segment)-1], true
 	}
 	return "", false
 }
 
-// nothingHere writes a 404: for what does not exist, and for what the caller may not know of.
-func nothingHere(w http.ResponseWriter) {
-	problem(w, http.StatusNotFound, "not_found", "there is nothing at this path")
+// writeNotFound writes a 404: for what does not exist, and for what the caller may not know of.
+func writeNotFound(w http.ResponseWriter) {
+	writeError(w, http.StatusNotFound, "not_found", "there is nothing at this path")
 }

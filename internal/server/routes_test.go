@@ -9,7 +9,7 @@ import (
 	"github.com/apptoken/operator/internal/server"
 )
 
-func TestAPathHasOneSpelling(t *testing.T) {
+func TestRoutes_PathHasOneSpelling(t *testing.T) {
 	routes := []string{" /any", "GET /a/b", "POST /a/b", "GET /a/{x}", "PUT /a/{x}/c/{y}", "DELETE /a/{x}/c/{y}", "GET /{x}"}
 	// The values are the route with its path values, or the status and Allow.
 	for request, want := range map[string]string{
@@ -37,7 +37,7 @@ func TestAPathHasOneSpelling(t *testing.T) {
 		if got == "" {
 			got = strings.TrimSpace(http.StatusText(w.Code) + " " + w.Header().Get("Allow"))
 			got = strings.NewReplacer("Method Not Allowed", "405", "Not Found", "404").Replace(got)
-			if w.Code == 404 && w.Body.String() != nobody || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
+			if w.Code == 404 && w.Body.String() != notFoundBody || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
 				t.Errorf("%s: %v %s", request, w.Header(), w.Body)
 			}
 		}
@@ -48,8 +48,8 @@ func TestAPathHasOneSpelling(t *testing.T) {
 }
 
 // The first matching pattern gets the request, so no two may match the same path.
-func TestNoRouteStandsInTheWayOfAnother(t *testing.T) {
-	all := server.Routes(newInn(t).Doors)
+func TestRoutes_NoTwoMatchTheSamePath(t *testing.T) {
+	all := server.Routes(newLoginFixture(t).Doors)
 	path := func(route string) string { return route[strings.IndexByte(route, ' ')+1:] }
 	for i, one := range all {
 		for _, other := range all[:i] {
@@ -69,15 +69,15 @@ func TestNoRouteStandsInTheWayOfAnother(t *testing.T) {
 }
 
 // A 404 does not echo the request.
-func TestWhatIsNotThereIsNotRepeated(t *testing.T) {
-	h := newOpenInn(t)
+func TestRoutes_NotFoundEchoesNothing(t *testing.T) {
+	h := newLoginServer(t)
 	for _, path := range []string{"/" + marker, "/auth/" + marker, "/auth/login/" + marker, "/ui/" + marker, "/security/rest/" + marker + "?_wadl", "/application-tokens/v1/" + marker, "/admin-api/" + marker, "/admin-api/auth/login", "/admin-api/oauth2/token"} {
-		if got := h.call(http.MethodPost, path, fielded(credentials("alice")...)); got.status != 404 && got.status != 405 || strings.Contains(got.body, marker) {
+		if got := h.call(http.MethodPost, path, formBody(credentialFields("alice")...)); got.status != 404 && got.status != 405 || strings.Contains(got.body, marker) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	if h.books.written() != [2]int{} {
+	if h.store.writeCounts() != [2]int{} {
 		t.Error("something was written")
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }

@@ -27,7 +27,7 @@ const (
 	headerEmpty                   // a line of the header has no element
 	headerMalformed               // a line of the header cannot be parsed
 	notAnAddress                  // an element has a name such as "unknown", or nothing
-	notTold                       // the request names no source for the credential
+	sourceNotStated               // the request names no source for the credential
 )
 
 // String returns the value in the audit log.
@@ -37,15 +37,15 @@ func (u unknownSource) String() string {
 
 // origin is where a request came from.
 type origin struct {
-	source  netip.Addr    // of the caller; zero if it is unknown
-	unknown unknownSource // why the source is unknown
-	peer    netip.Addr    // of the connection; zero if it has none
-	limited netip.Addr    // address that limits count the request under
+	source       netip.Addr    // of the caller; zero if it is unknown
+	unknown      unknownSource // why the source is unknown
+	peer         netip.Addr    // of the connection; zero if it has none
+	limitAddress netip.Addr    // address that limits count the request under
 }
 
 // origin returns where a request came from.
 func (d *Doors) origin(r *http.Request) origin {
-	if d.Forwarded {
+	if d.UsesForwarded {
 		return originOf(r.RemoteAddr, r.Header[headerForwarded], d.Trusted, readForwarded)
 	}
 	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], d.Trusted, readXForwardedFor)
@@ -54,20 +54,20 @@ func (d *Doors) origin(r *http.Request) origin {
 // source returns the address of the caller, or the zero Addr if it is unknown.
 func (d *Doors) source(r *http.Request) netip.Addr { return d.origin(r).source }
 
-// caller returns the address that limits count a request under.
-func (d *Doors) caller(r *http.Request) netip.Addr { return d.origin(r).limited }
+// limitAddress returns the address that limits count a request under.
+func (d *Doors) limitAddress(r *http.Request) netip.Addr { return d.origin(r).limitAddress }
 
-// from sets the origin of a request in an audit event.
-func (d *Doors) from(r *http.Request, line audit.Line) audit.Line {
+// withOrigin sets the origin of a request in an audit event.
+func (d *Doors) withOrigin(r *http.Request, line audit.Line) audit.Line {
 	o := d.origin(r)
 	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
 	return line
 }
 
-// untold returns the origin of a request about a credential, where the request does not name the
+// withoutSource returns the origin of a request about a credential, where the request does not name the
 // address from which the credential was presented.
-func (o origin) untold() origin {
-	o.source, o.unknown = netip.Addr{}, notTold
+func (o origin) withoutSource() origin {
+	o.source, o.unknown = netip.Addr{}, sourceNotStated
 	return o
 }
 
@@ -84,8 +84,8 @@ type lineReader func(line string, trusted []netip.Prefix) (netip.Addr, unknownSo
 // of them would share one key, and one caller would use up the limits of all.
 func originOf(remote string, lines []string, trusted []netip.Prefix, read lineReader) origin {
 	peer := peerOf(remote)
-	o := origin{source: peer, peer: peer, limited: peer}
-	isTrusted := trusts(trusted, peer)
+	o := origin{source: peer, peer: peer, limitAddress: peer}
+	isTrusted := containsAddress(trusted, peer)
 	switch {
 	case !peer.IsValid():
 		o.unknown = noPeer
@@ -94,14 +94,14 @@ func originOf(remote string, lines []string, trusted []netip.Prefix, read lineRe
 	case !isTrusted && len(lines) > 0:
 		o.unknown = untrustedPeer
 	}
-	for i := len(lines) - 1; i >= 0 && o.unknown == sourceKnown && trusts(trusted, o.source); i-- {
+	for i := len(lines) - 1; i >= 0 && o.unknown == sourceKnown && containsAddress(trusted, o.source); i-- {
 		o.source, o.unknown = read(lines[i], trusted)
 	}
 	if o.unknown != sourceKnown {
 		o.source = netip.Addr{}
 		return o
 	}
-	o.limited = o.source
+	o.limitAddress = o.source
 	return o
 }
 
@@ -120,7 +120,7 @@ func readXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknown
 		if !ok {
 			return netip.Addr{}, notAnAddress
 		}
-		if source, why = hop, sourceKnown; !trusts(trusted, hop) {
+		if source, why = hop, sourceKnown; !containsAddress(trusted, hop) {
 			break
 		}
 	}
@@ -175,7 +175,7 @@ func peerOf(remote string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-func trusts(trusted []netip.Prefix, a netip.Addr) bool {
+func containsAddress(trusted []netip.Prefix, a netip.Addr) bool {
 	for _, p := range trusted {
 		if p.Contains(a) {
 			return true

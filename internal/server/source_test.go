@@ -13,8 +13,8 @@ import (
 
 // The token in this test is accepted from 192.0.2.0/24 alone, so the status shows which address
 // counted.
-func TestTheAddressOfACallerIsBelievedFromTrustedProxiesAlone(t *testing.T) {
-	h := newHouse(t) // trusts 127.0.0.0/8
+func TestSource_IsBelievedFromTrustedProxiesOnly(t *testing.T) {
+	h := newFixture(t) // trusts 127.0.0.0/8
 	for name, x := range map[string]struct {
 		remote    string
 		forwarded []string
@@ -83,11 +83,11 @@ func TestSource_EmptyForwardedForIsUnknown(t *testing.T) {
 		"a port and no address":           {[]string{":80"}, false},
 		"an address of no proxy and more": {[]string{",192.0.2.5,127.0.0.9"}, false},
 	} {
-		h := newHut(t, w, "127.0.0.0/8")
+		h := newFuzzFixture(t, w, "127.0.0.0/8")
 		req := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		req.RemoteAddr = "127.0.0.1:1234"
 		req.Header["X-Forwarded-For"] = x.forwarded
-		req.Header.Set("Authorization", "Bearer "+h.good)
+		req.Header.Set("Authorization", "Bearer "+h.validToken)
 		w := httptest.NewRecorder()
 		h.Handler().ServeHTTP(w, req)
 		if (w.Code == http.StatusOK) != x.good {
@@ -102,7 +102,7 @@ func FuzzRequired(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, query string) {
 		want, err := url.ParseQuery(query)
-		got, failed := server.Required(query)
+		got, failed := server.ParseQueryRequirements(query)
 		if (err != nil) != (failed != nil) {
 			t.Fatalf("%q: %v, want %v", query, failed, err)
 		}
@@ -122,7 +122,7 @@ func FuzzRequiredInPath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		got, err := server.RequiredInPath(path)
+		got, err := server.ParsePathRequirements(path)
 		all := slices.Concat(got.Permissions, got.Roles, got.Clients)
 		if err != nil && len(all) > 0 || slices.Contains(all, "") {
 			t.Fatalf("%q: %v, %v", path, got, err)
@@ -130,7 +130,7 @@ func FuzzRequiredInPath(f *testing.F) {
 		if err != nil {
 			return
 		}
-		same, err := server.RequiredInPath(path + "/permissions=x/-/role=y")
+		same, err := server.ParsePathRequirements(path + "/permissions=x/-/role=y")
 		if err != nil || !slices.Equal(same.Permissions, got.Permissions) || !slices.Equal(same.Roles, got.Roles) || !slices.Equal(same.Clients, got.Clients) {
 			t.Errorf("%q: %v with another path behind it, and %v without: %v", path, same, got, err)
 		}

@@ -14,11 +14,11 @@ import (
 // This file serves the protocol of the Spectrum Technology Platform: session and open tokens
 // (docs/dialects/spectrum.md).
 
-// mostMinutes is the maximum time-to-live that a caller may ask for: ten years.
-const mostMinutes = 10 * 366 * 24 * 60
+// maxTTLMinutes is the maximum time-to-live that a caller may ask for: ten years.
+const maxTTLMinutes = 10 * 366 * 24 * 60
 
-// access is the response of the token resources.
-type access struct {
+// accessResponse is the response of the token resources.
+type accessResponse struct {
 	AccessToken string `json:"access_token" doc:"The token, for the header Authorization: Bearer"`
 	Session     string `json:"session,omitempty" doc:"The session ID, for the cookie SESSION" format:"uuid"`
 	Username    string `json:"username"`
@@ -33,47 +33,47 @@ func (d *Doors) sessionToken(w http.ResponseWriter, r *http.Request) {
 func (d *Doors) openToken(w http.ResponseWriter, r *http.Request) { d.spectrumToken(w, r, token.Open) }
 
 func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
-	o, err := d.openSpectrum(w, r, kind)
+	o, err := d.openSpectrumLogin(w, r, kind)
 	if err != nil {
-		d.failed(w, err, basicFor(r))
+		d.writeLoginError(w, err, passwordChallenge(r))
 		return
 	}
 	if o.Session != "" {
-		setSession(w, r, o.Session, 0)
+		setSessionCookie(w, r, o.Session, 0)
 	}
-	answer(w, http.StatusOK, access{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
+	writeJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
-func (d *Doors) openSpectrum(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
-	minutes, err := minutesIn(r.PathValue("ttlInMinutes"))
+func (d *Doors) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
+	minutes, err := parseTTL(r.PathValue("ttlInMinutes"))
 	if err != nil {
 		return login.Opened{}, err
 	}
-	n, there, readable := namedIn(r)
+	n, there, readable := passwordInHeader(r)
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}
-	u, c, err := d.enterAt(w, r, n, "")
+	u, c, err := d.authenticateAtQueryAccount(w, r, n, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.open(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: d.source(r)})
+	return d.openLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: d.source(r)})
 }
 
-// minutesIn parses a time-to-live of digits alone. 0 means no limit.
-func minutesIn(text string) (time.Duration, error) {
+// parseTTL parses a time-to-live of digits alone. 0 means no limit.
+func parseTTL(text string) (time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > mostMinutes {
+	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > maxTTLMinutes {
 		return 0, &fields.Error{
 			Status: http.StatusBadRequest, Field: "ttlInMinutes",
-			Message: "must be a whole number of minutes from 0, which is no limit, to " + strconv.Itoa(mostMinutes),
+			Message: "must be a whole number of minutes from 0, which is no limit, to " + strconv.Itoa(maxTTLMinutes),
 		}
 	}
 	return time.Duration(n) * time.Minute, nil
 }
 
-// setSession sets the session cookie, or deletes it if age is negative.
-func setSession(w http.ResponseWriter, r *http.Request, id string, age int) {
+// setSessionCookie sets the session cookie, or deletes it if age is negative.
+func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback alone, a browser would drop a Secure cookie
 		Name: cookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 	})
@@ -82,11 +82,11 @@ func setSession(w http.ResponseWriter, r *http.Request, id string, age int) {
 // spectrumLogout serves GET /security/rest/token/logout.
 func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
-		d.failed(w, err, challenge)
+		d.writeLoginError(w, err, bearerChallenge)
 		return
 	}
-	setSession(w, r, "", -1)
-	answer(w, http.StatusOK, success{true})
+	setSessionCookie(w, r, "", -1)
+	writeJSON(w, http.StatusOK, successResponse{true})
 }
 
 // wadl is a Web Application Description Language document (W3C submission, 31 August 2009).
@@ -124,10 +124,10 @@ type wadlType struct {
 	MediaType string `xml:"mediaType,attr"`
 }
 
-// spectrumRoot serves GET /security/rest?_wadl: the WADL document of the resources above.
-func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
+// spectrumWADL serves GET /security/rest?_wadl: the WADL document of the resources above.
+func (d *Doors) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
-		nothingHere(w)
+		writeNotFound(w)
 		return
 	}
 	base, ok := d.issuer(w, r)
@@ -146,11 +146,11 @@ func (d *Doors) spectrumRoot(w http.ResponseWriter, r *http.Request) {
 		}},
 	}}}, "", "  ")
 	if err != nil { // unreachable: this package's types marshal, whatever a caller sends
-		problem(w, http.StatusInternalServerError, "server_error", "this request failed here")
+		writeError(w, http.StatusInternalServerError, "server_error", "this request failed here")
 		return
 	}
 	header := w.Header()
 	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, noStore
-	restrain(header)
+	setBrowserHeaders(header)
 	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // the caller is gone
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // session returns a session token and its session ID.
-func (h *inn) session(minutes string) (tok, id string) {
+func (h *loginFixture) session(minutes string) (tok, id string) {
 	h.t.Helper()
 	got := h.call(http.MethodGet, sessionPath+minutes, basic("alice"))
 	tok = h.token(got, "access_token")
@@ -25,7 +25,7 @@ func (h *inn) session(minutes string) (tok, id string) {
 	return tok, id
 }
 
-func TestASessionTokenComesWithItsSession(t *testing.T) {
+func TestSpectrum_SessionTokenComesWithSession(t *testing.T) {
 	for name, x := range map[string]struct {
 		over func(http.Handler) *httptest.Server
 		want string
@@ -33,12 +33,12 @@ func TestASessionTokenComesWithItsSession(t *testing.T) {
 		"in the clear": {httptest.NewServer, "SESSION=%; Path=/; HttpOnly; SameSite=Lax"},
 		"over TLS":     {httptest.NewTLSServer, "SESSION=%; Path=/; HttpOnly; Secure; SameSite=Lax"},
 	} {
-		h := newInn(t)
-		h.open(x.over)
+		h := newLoginFixture(t)
+		h.serve(x.over)
 		got := h.call(http.MethodGet, sessionPath+"60", basic("alice"))
 		tok, said := h.token(got, "access_token"), h.read(got)
 		id, _ := said["session"].(string)
-		if h.keys(got) != "access_token session username" || said["username"] != "alice@example.com" || tok[:4] != "ats_" || !uuids.MatchString(id) { // [row 8]
+		if h.keys(got) != "access_token session username" || said["username"] != "alice@example.com" || tok[:4] != "ats_" || !uuidPattern.MatchString(id) { // [row 8]
 			t.Errorf("%s: %s", name, got.body)
 		}
 		if set := got.header.Values("Set-Cookie"); !slices.Equal(set, []string{strings.ReplaceAll(x.want, "%", id)}) || got.header.Get("Cache-Control") != "no-store" {
@@ -48,35 +48,35 @@ func TestASessionTokenComesWithItsSession(t *testing.T) {
 		if set := out.header.Values("Set-Cookie"); out.status != http.StatusOK || !slices.Equal(set, []string{strings.Replace(x.want, "%; Path=/", "; Path=/; Max-Age=0", 1)}) {
 			t.Errorf("%s: at the end: %d %v", name, out.status, set)
 		}
-		h.clean()
+		h.checkNoSecretInAudit()
 	}
 }
 
 // [row 9]
-func TestASessionTokenIsGoodWithItsSessionAndFromItsAddressAlone(t *testing.T) {
-	h := newOpenInn(t)
+func TestSpectrum_SessionTokenIsBoundToSessionAndAddress(t *testing.T) {
+	h := newLoginServer(t)
 	tok, id := h.session("60")
 	_, other := h.session("60")
 	for name, x := range map[string]struct {
-		parts []part
+		parts []requestOption
 		good  bool
 	}{
-		"with its session":                       {[]part{bearer(tok), cookies("SESSION=" + id)}, true},
-		"with more cookies":                      {[]part{bearer(tok), cookies("a=b", "SESSION="+id, "c")}, true},
-		"in the cookie":                          {[]part{cookies(credentialCookie+tok, "SESSION="+id)}, true},
-		"in X-Security-Token":                    {[]part{security(tok), cookies("SESSION=" + id)}, true},
-		"without a session":                      {[]part{bearer(tok)}, false},
-		"with another session":                   {[]part{bearer(tok), cookies("SESSION=" + other)}, false},
-		"with the session in upper case":         {[]part{bearer(tok), cookies("SESSION=" + strings.ToUpper(id))}, false},
-		"with the cookie's name in lower case":   {[]part{bearer(tok), cookies("session=" + id)}, false},
-		"with the session in quotes":             {[]part{bearer(tok), cookies(`SESSION="` + id + `"`)}, false},
-		"with two sessions":                      {[]part{bearer(tok), cookies("SESSION="+id, "SESSION="+other)}, false},
-		"in quotes":                              {[]part{cookies(credentialCookie+`"`+tok+`"`, "SESSION="+id)}, false},
-		"in the cookie and in a header":          {[]part{bearer(tok), cookies(credentialCookie+tok, "SESSION="+id)}, false},
-		"from another address":                   {[]part{bearer(tok), cookies("SESSION=" + id), from("192.0.2.8")}, false},
-		"from an address that nobody can tell":   {[]part{bearer(tok), cookies("SESSION=" + id), from("unknown")}, false},
-		"from its own, through another proxy":    {[]part{bearer(tok), cookies("SESSION=" + id), from("192.0.2.7, 127.0.0.9")}, true},
-		"from another that says it is the first": {[]part{bearer(tok), cookies("SESSION=" + id), from("192.0.2.7, 192.0.2.8")}, false},
+		"with its session":                       {[]requestOption{bearer(tok), cookies("SESSION=" + id)}, true},
+		"with more cookies":                      {[]requestOption{bearer(tok), cookies("a=b", "SESSION="+id, "c")}, true},
+		"in the cookie":                          {[]requestOption{cookies(credentialCookie+tok, "SESSION="+id)}, true},
+		"in X-Security-Token":                    {[]requestOption{securityToken(tok), cookies("SESSION=" + id)}, true},
+		"without a session":                      {[]requestOption{bearer(tok)}, false},
+		"with another session":                   {[]requestOption{bearer(tok), cookies("SESSION=" + other)}, false},
+		"with the session in upper case":         {[]requestOption{bearer(tok), cookies("SESSION=" + strings.ToUpper(id))}, false},
+		"with the cookie's name in lower case":   {[]requestOption{bearer(tok), cookies("session=" + id)}, false},
+		"with the session in quotes":             {[]requestOption{bearer(tok), cookies(`SESSION="` + id + `"`)}, false},
+		"with two sessions":                      {[]requestOption{bearer(tok), cookies("SESSION="+id, "SESSION="+other)}, false},
+		"in quotes":                              {[]requestOption{cookies(credentialCookie+`"`+tok+`"`, "SESSION="+id)}, false},
+		"in the cookie and in a header":          {[]requestOption{bearer(tok), cookies(credentialCookie+tok, "SESSION="+id)}, false},
+		"from another address":                   {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.8")}, false},
+		"from an address that nobody can tell":   {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("unknown")}, false},
+		"from its own, through another proxy":    {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.7, 127.0.0.9")}, true},
+		"from another that says it is the first": {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.7, 192.0.2.8")}, false},
 	} {
 		for path, method := range map[string]string{"/verify": http.MethodGet, logoutPath: http.MethodGet} {
 			if x.good && path == logoutPath {
@@ -87,10 +87,10 @@ func TestASessionTokenIsGoodWithItsSessionAndFromItsAddressAlone(t *testing.T) {
 			}
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestSpectrumTokensEndAsTheyWereAskedFor(t *testing.T) {
+func TestSpectrum_TokensEndAtRequestedTTL(t *testing.T) {
 	for name, x := range map[string]struct {
 		minutes string
 		steps   []time.Duration // between uses
@@ -106,12 +106,12 @@ func TestSpectrumTokensEndAsTheyWereAskedFor(t *testing.T) {
 		"a session of as long as can be asked for": {"5270400", slices.Repeat([]time.Duration{29 * time.Minute}, 100), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newOpenInn(t)
+			h := newLoginServer(t)
 			tok, id := h.session(x.minutes)
 			good := false
 			for _, step := range x.steps {
-				h.clock.goes(step)
-				good = h.good(tok, cookies("SESSION="+id))
+				h.clock.advance(step)
+				good = h.isValid(tok, cookies("SESSION="+id))
 			}
 			if good != x.good {
 				t.Errorf("good: %t", good)
@@ -122,7 +122,7 @@ func TestSpectrumTokensEndAsTheyWereAskedFor(t *testing.T) {
 
 // alice has accounts at acme, which allows open tokens that expire, at umbrella, which allows all,
 // and at hushed, which allows none.
-func TestOpenTokensAreGivenAsTheClientAllows(t *testing.T) {
+func TestSpectrum_OpenTokensFollowClientPolicy(t *testing.T) {
 	for name, x := range map[string]struct {
 		path   string
 		status int
@@ -134,13 +134,13 @@ func TestOpenTokensAreGivenAsTheClientAllows(t *testing.T) {
 		"where none may be":                {openPath + "60?account_id=3003", 403, "no open tokens"},
 		"a session where none may be":      {sessionPath + "60?account_id=3003", 200, ""},
 	} {
-		h := newOpenInn(t)
+		h := newLoginServer(t)
 		got := h.call(http.MethodGet, x.path, basic("alice"))
 		if got.status != x.status || !strings.Contains(got.body, x.says) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 		if got.status != http.StatusOK {
-			if h.books.written() != [2]int{} || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(h.audit.text(), "login.failed") {
+			if h.store.writeCounts() != [2]int{} || len(got.header.Values("Set-Cookie")) > 0 || !strings.Contains(h.audit.text(), "login.failed") {
 				t.Errorf("%s: %v, %s", name, got.header, h.audit.text())
 			}
 			continue
@@ -152,45 +152,45 @@ func TestOpenTokensAreGivenAsTheClientAllows(t *testing.T) {
 		if h.keys(got) != "access_token username" || tok[:4] != "ato_" || len(got.header.Values("Set-Cookie")) > 0 { // [row 8]
 			t.Errorf("%s: %s", name, got.body)
 		}
-		if !h.good(tok, from("198.51.100.1")) || h.call(http.MethodGet, "/verify", cookies(credentialCookie+tok)).status != http.StatusOK {
+		if !h.isValid(tok, withForwardedFor("198.51.100.1")) || h.call(http.MethodGet, "/verify", cookies(credentialCookie+tok)).status != http.StatusOK {
 			t.Errorf("%s: it is not good from elsewhere, or in a cookie", name)
 		}
-		h.clock.goes(time.Hour)
-		if h.good(tok) != strings.Contains(x.path, "/0") {
+		h.clock.advance(time.Hour)
+		if h.isValid(tok) != strings.Contains(x.path, "/0") {
 			t.Errorf("%s: an hour later it is good, or not", name)
 		}
-		h.clock.goes(365 * 24 * time.Hour)
-		if h.good(tok) != strings.Contains(x.path, "/0") {
+		h.clock.advance(365 * 24 * time.Hour)
+		if h.isValid(tok) != strings.Contains(x.path, "/0") {
 			t.Errorf("%s: a year later it is good, or not", name)
 		}
-		h.clean()
+		h.checkNoSecretInAudit()
 	}
 }
 
-func TestWhoGetsNoSpectrumToken(t *testing.T) {
-	h := newOpenInn(t)
+func TestSpectrum_RefusedCallers(t *testing.T) {
+	h := newLoginServer(t)
 	tok := h.login("alice")
-	before := h.books.written()
+	before := h.store.writeCounts()
 	for name, x := range map[string]struct {
-		parts  []part
+		parts  []requestOption
 		status int
 	}{
 		"nobody":                           {nil, 401},
-		"a token":                          {[]part{bearer(tok)}, 401},
-		"a cookie":                         {[]part{cookies(credentialCookie + tok)}, 401},
-		"a wrong password":                 {[]part{header("Authorization", "Basic "+encoded("dave", "x"))}, 401},
-		"a name alone":                     {[]part{header("Authorization", "Basic ZGF2ZQ==")}, 401},
-		"no name":                          {[]part{header("Authorization", "Basic "+encoded("", "x"))}, 401},
-		"no password":                      {[]part{header("Authorization", "Basic "+encoded("dave", ""))}, 401},
-		"what is not base64":               {[]part{header("Authorization", "Basic "+marker+"!")}, 401},
-		"a name twice":                     {[]part{basic("dave"), basic("dave")}, 401},
-		"a name and a token":               {[]part{header("Authorization", "Bearer x"), basic("dave")}, 401},
-		"a page of another site":           {[]part{basic("dave"), header("Sec-Fetch-Site", "cross-site")}, 401},
-		"one who is suspended":             {[]part{basic("bob")}, 401},
-		"one without an account":           {[]part{basic("carol")}, 403},
-		"an integrator without an account": {[]part{integrator("alice")}, 400},
-		"an account of somebody else":      {[]part{basic("dave"), addressed("account_id=2002")}, 400},
-		"an account twice":                 {[]part{basic("dave"), addressed("account_id=1001&account_id=1001")}, 400},
+		"a token":                          {[]requestOption{bearer(tok)}, 401},
+		"a cookie":                         {[]requestOption{cookies(credentialCookie + tok)}, 401},
+		"a wrong password":                 {[]requestOption{header("Authorization", "Basic "+basicCredentials("dave", "x"))}, 401},
+		"a name alone":                     {[]requestOption{header("Authorization", "Basic ZGF2ZQ==")}, 401},
+		"no name":                          {[]requestOption{header("Authorization", "Basic "+basicCredentials("", "x"))}, 401},
+		"no password":                      {[]requestOption{header("Authorization", "Basic "+basicCredentials("dave", ""))}, 401},
+		"what is not base64":               {[]requestOption{header("Authorization", "Basic "+marker+"!")}, 401},
+		"a name twice":                     {[]requestOption{basic("dave"), basic("dave")}, 401},
+		"a name and a token":               {[]requestOption{header("Authorization", "Bearer x"), basic("dave")}, 401},
+		"a page of another site":           {[]requestOption{basic("dave"), header("Sec-Fetch-Site", "cross-site")}, 401},
+		"one who is suspended":             {[]requestOption{basic("bob")}, 401},
+		"one without an account":           {[]requestOption{basic("carol")}, 403},
+		"an integrator without an account": {[]requestOption{integrator("alice")}, 400},
+		"an account of somebody else":      {[]requestOption{basic("dave"), queryString("account_id=2002")}, 400},
+		"an account twice":                 {[]requestOption{basic("dave"), queryString("account_id=1001&account_id=1001")}, 400},
 	} {
 		for _, path := range []string{sessionPath + "5", openPath + "5"} {
 			got := h.call(http.MethodGet, path, x.parts...)
@@ -199,57 +199,57 @@ func TestWhoGetsNoSpectrumToken(t *testing.T) {
 			}
 		}
 	}
-	if h.books.written() != before {
+	if h.store.writeCounts() != before {
 		t.Error("something was written")
 	}
 	for name, x := range map[string]struct {
-		parts []part
+		parts []requestOption
 		want  string
 	}{
-		"a browser that goes there":     {[]part{header("Sec-Fetch-Mode", "navigate"), header("Sec-Fetch-Site", "none")}, "Basic"},
+		"a browser that goes there":     {[]requestOption{header("Sec-Fetch-Mode", "navigate"), header("Sec-Fetch-Site", "none")}, "Basic"},
 		"a program":                     {nil, "Basic"},
-		"a page that asks by itself":    {[]part{header("Sec-Fetch-Mode", "cors")}, "Bearer"},
-		"a browser sent by another one": {[]part{header("Sec-Fetch-Mode", "navigate"), header("Sec-Fetch-Site", "cross-site")}, "Bearer"},
+		"a page that asks by itself":    {[]requestOption{header("Sec-Fetch-Mode", "cors")}, "Bearer"},
+		"a browser sent by another one": {[]requestOption{header("Sec-Fetch-Mode", "navigate"), header("Sec-Fetch-Site", "cross-site")}, "Bearer"},
 	} {
 		if got := h.call(http.MethodGet, sessionPath+"5", x.parts...).header.Get("Www-Authenticate"); !strings.HasPrefix(got, x.want+" ") {
 			t.Errorf("%s is asked for %q", name, got)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestALogoutOfSpectrumEndsTheTokenItIsCalledWith(t *testing.T) {
-	h := newOpenInn(t)
+func TestLogout_SpectrumEndsCallingToken(t *testing.T) {
+	h := newLoginServer(t)
 	tok, id := h.session("60")
 	openTok := h.token(h.call(http.MethodGet, openPath+"60", basic("alice")), "access_token")
 	loginTok, app := h.login("alice"), h.appToken("reader")
 	for name, x := range map[string]struct {
 		tok    string
-		parts  []part
+		parts  []requestOption
 		status int
 	}{
-		"a session token":    {tok, []part{bearer(tok), cookies("SESSION=" + id)}, 200},
-		"an open token":      {openTok, []part{cookies(credentialCookie + openTok)}, 200},
-		"a login token":      {loginTok, []part{security(loginTok)}, 200},
-		"a program's token":  {app, []part{bearer(app)}, 403},
-		"a name":             {"", []part{basic("alice")}, 401},
-		"a token twice":      {app, []part{bearer(app), security(app)}, 401},
+		"a session token":    {tok, []requestOption{bearer(tok), cookies("SESSION=" + id)}, 200},
+		"an open token":      {openTok, []requestOption{cookies(credentialCookie + openTok)}, 200},
+		"a login token":      {loginTok, []requestOption{securityToken(loginTok)}, 200},
+		"a program's token":  {app, []requestOption{bearer(app)}, 403},
+		"a name":             {"", []requestOption{basic("alice")}, 401},
+		"a token twice":      {app, []requestOption{bearer(app), securityToken(app)}, 401},
 		"nothing":            {"", nil, 401},
-		"a token that ended": {"", []part{bearer("ats_" + strings.Repeat("0", 49))}, 401},
+		"a token that ended": {"", []requestOption{bearer("ats_" + strings.Repeat("0", 49))}, 401},
 	} {
 		got := h.call(http.MethodGet, logoutPath, x.parts...)
 		if got.status != x.status || got.status == 200 && got.body != `{"success":true}`+"\n" {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
-		if x.tok != "" && h.good(x.tok, cookies("SESSION="+id)) == (x.status == 200) {
+		if x.tok != "" && h.isValid(x.tok, cookies("SESSION="+id)) == (x.status == 200) {
 			t.Errorf("%s: it goes on, or ended", name)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
-func TestTheResourcesAreDescribedInWADL(t *testing.T) {
-	h := newOpenInn(t)
+func TestSpectrum_WADLDescribesResources(t *testing.T) {
+	h := newLoginServer(t)
 	type resource struct {
 		Path  string `xml:"path,attr"`
 		Param *struct {
@@ -294,11 +294,11 @@ func TestTheResourcesAreDescribedInWADL(t *testing.T) {
 }
 
 func TestOpenToken_TooLongIsForbidden(t *testing.T) {
-	h := newOpenInn(t)
+	h := newLoginServer(t)
 	for client, most := range map[string]time.Duration{"acme": 24 * time.Hour, "umbrella": 2 * time.Hour} { // umbrella allows open tokens without an end
-		c, _ := h.people.Client(client)
-		c.MaxOpen = most
-		h.people.SetClient(c)
+		c, _ := h.directory.Client(client)
+		c.MaxOpenLifetime = most
+		h.directory.SetClient(c)
 	}
 	for name, x := range map[string]struct {
 		path   string
@@ -313,29 +313,29 @@ func TestOpenToken_TooLongIsForbidden(t *testing.T) {
 		"a minute more at another":       {"121?account_id=2002", 403, "120 minutes, by its logins.maxOpenLifetime"},
 		"without an end, where they are": {"0?account_id=2002", 403, "120 minutes, by its logins.maxOpenLifetime"},
 	} {
-		before := h.books.written()
+		before := h.store.writeCounts()
 		got := h.call(http.MethodGet, openPath+x.path, basic("alice"))
-		if got.status != x.status || !strings.Contains(got.body, x.says) || x.status != 200 && h.books.written() != before {
+		if got.status != x.status || !strings.Contains(got.body, x.says) || x.status != 200 && h.store.writeCounts() != before {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 	}
-	h.clean()
+	h.checkNoSecretInAudit()
 }
 
 func TestSession_WithoutTTLEndsAtMaxSessionLifetime(t *testing.T) {
-	h := newOpenInn(t)
-	c, _ := h.people.Client("acme")
-	c.MaxSession = 2 * time.Hour
-	h.people.SetClient(c)
+	h := newLoginServer(t)
+	c, _ := h.directory.Client("acme")
+	c.MaxSessionLifetime = 2 * time.Hour
+	h.directory.SetClient(c)
 	tok, id := h.session("0")
 	for range 5 {
-		h.clock.goes(20 * time.Minute)
-		if !h.good(tok, cookies("SESSION="+id)) {
+		h.clock.advance(20 * time.Minute)
+		if !h.isValid(tok, cookies("SESSION="+id)) {
 			t.Fatal("it ended before")
 		}
 	}
-	h.clock.goes(20 * time.Minute)
-	if h.good(tok, cookies("SESSION="+id)) {
+	h.clock.advance(20 * time.Minute)
+	if h.isValid(tok, cookies("SESSION="+id)) {
 		t.Error("it goes on")
 	}
 }

@@ -15,12 +15,12 @@ import (
 // This file serves the protocol of TeleTracker: bearer and refresh tokens in JSON
 // (docs/dialects/teletracker.md).
 
-// offset is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
+// timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
 // a Z.
-const offset = "2006-01-02T15:04:05-07:00"
+const timeFormat = "2006-01-02T15:04:05-07:00"
 
-// pair is the response to a login, a refresh and a change of account.
-type pair struct {
+// tokenPair is the response to a login, a refresh and a change of account.
+type tokenPair struct {
 	Success                bool   `json:"success" doc:"Always true"`
 	GUID                   string `json:"guid" doc:"Identifies the login. Each refresh has a new one" format:"uuid"`
 	Token                  string `json:"token" doc:"The token, for the header Authorization: Bearer"`
@@ -30,55 +30,55 @@ type pair struct {
 	RefreshTokenExpiration string `json:"refreshTokenExpiration,omitempty" format:"date-time"`
 }
 
-// success is a response without other content.
-type success struct {
+// successResponse is a response without other content.
+type successResponse struct {
 	Success bool `json:"success" doc:"Always true"`
 }
 
-// failure is a fault in the format of this protocol.
-type failure struct {
+// failureResponse is a fault in the format of this protocol.
+type failureResponse struct {
 	Success     bool   `json:"success" doc:"Always false"`
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
 	Field       string `json:"field,omitempty"`
 }
 
-func paired(o login.Opened) pair {
+func tokenPairOf(o login.Opened) tokenPair {
 	r := o.Record
-	p := pair{
-		Success: true, GUID: o.GUID(), Token: o.Token.Reveal(), TokenExpiration: r.ExpiresAt.UTC().Format(offset),
+	p := tokenPair{
+		Success: true, GUID: o.GUID(), Token: o.Token.Reveal(), TokenExpiration: r.ExpiresAt.UTC().Format(timeFormat),
 		TokenLifetime: int64(r.ExpiresAt.Sub(r.IssuedAt) / time.Second),
 	}
 	if r.Refresh != nil { // a login of another protocol that changes its account has none
-		p.RefreshToken, p.RefreshTokenExpiration = o.Refresh.Reveal(), r.Refresh.ExpiresAt.UTC().Format(offset)
+		p.RefreshToken, p.RefreshTokenExpiration = o.Refresh.Reveal(), r.Refresh.ExpiresAt.UTC().Format(timeFormat)
 	}
 	return p
 }
 
-// unsuccessful writes the response to an error, with a challenge if it is a 401.
-func (d *Doors) unsuccessful(w http.ResponseWriter, err error, how []string) {
-	status, f := refusal(w, err)
+// writeFailure writes the response to an error, with a challenge if it is a 401.
+func (d *Doors) writeFailure(w http.ResponseWriter, err error, how []string) {
+	status, f := loginFault(w, err)
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = how
 	}
-	answer(w, status, failure{Error: f.Error, Description: f.Description, Field: f.Field})
+	writeJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
 // authLogin serves POST /auth/login.
 func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
-	f, err := loginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
+	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
 	if err != nil {
-		d.unsuccessful(w, err, basicFor(r))
+		d.writeFailure(w, err, passwordChallenge(r))
 		return
 	}
 	o, only, err := d.logInOrCheck(r, f)
 	switch {
 	case err != nil:
-		d.unsuccessful(w, err, basicFor(r))
+		d.writeFailure(w, err, passwordChallenge(r))
 	case only:
-		answer(w, http.StatusOK, success{true})
+		writeJSON(w, http.StatusOK, successResponse{true})
 	default:
-		answer(w, http.StatusOK, paired(o))
+		writeJSON(w, http.StatusOK, tokenPairOf(o))
 	}
 }
 
@@ -87,82 +87,82 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
 	}
-	n, err := nameOf(r, f)
+	n, err := passwordInRequest(r, f)
 	if err != nil {
 		return o, only, err
 	}
-	u, c, err := d.enter(r, n, f, "")
+	u, c, err := d.authenticateAtClient(r, n, f, "")
 	if err != nil {
 		return o, only, err
 	}
 	if only {
-		d.counted(r, "Checked")
-		d.Audit.Limited(d.from(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
+		d.reportLogin(r, "Checked")
+		d.Audit.WriteLimited(d.withOrigin(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
 		return o, only, nil
 	}
-	o, err = d.open(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	o, err = d.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 	return o, only, err
 }
 
 // authRefresh serves POST /auth/refresh.
 func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
-	f, err := loginFields(w, r, fieldRefresh)
+	f, err := readLoginFields(w, r, fieldRefresh)
 	if err != nil {
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
-	o, err := d.refresh(r, f, "")
+	o, err := d.refreshLogin(r, f, "")
 	if err != nil {
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
-	answer(w, http.StatusOK, paired(o))
+	writeJSON(w, http.StatusOK, tokenPairOf(o))
 }
 
 // authMasquerade serves POST /auth/masquerade, which exchanges a login for one at another account
 // of the same user.
 func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
-	f, err := loginFields(w, r, fieldAccountID)
+	f, err := readLoginFields(w, r, fieldAccountID)
 	if err != nil {
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
-	id, err := accountIDIn(f, false)
+	id, err := parseAccountID(f, false)
 	if err == nil && id == nil {
 		err = &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required"}
 	}
 	if err != nil {
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
-	p := credentialOf(r.Header)
-	who, verdict := d.ask(r.Context(), doorLogin, p.text, verify.Facts{}, d.origin(r))
+	p := presentedInHeaders(r.Header)
+	who, verdict := d.verifyCredential(r.Context(), endpointLogin, p.text, verify.Facts{}, d.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
-	case verdict.Open():
-		d.unsuccessful(w, login.ErrUnavailable, challenge)
+	case verdict.IsUndecided():
+		d.writeFailure(w, login.ErrUnavailable, bearerChallenge)
 		return
-	case verdict != verify.Good || err != nil:
-		d.unsuccessful(w, login.ErrDenied, challenge)
+	case verdict != verify.Valid || err != nil:
+		d.writeFailure(w, login.ErrDenied, bearerChallenge)
 		return
 	}
 	o, err := d.masquerade(r, who, digest, *id)
 	if err != nil {
 		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
-			d.loginFailed(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
+			d.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
 		}
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
-	d.tell(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
-	answer(w, http.StatusOK, paired(o))
+	d.auditLogin(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
+	writeJSON(w, http.StatusOK, tokenPairOf(o))
 }
 
 // masquerade exchanges a login within the budget of its holder. Each attempt reads from the API
 // server, even one that is refused.
 func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
-	end, err := d.begin(principal{Identity: who})
+	end, err := d.acquireBudget(principal{Identity: who})
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -173,8 +173,8 @@ func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Di
 // authLogout serves POST /auth/logout.
 func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
-		d.unsuccessful(w, err, challenge)
+		d.writeFailure(w, err, bearerChallenge)
 		return
 	}
-	answer(w, http.StatusOK, success{true})
+	writeJSON(w, http.StatusOK, successResponse{true})
 }

@@ -39,23 +39,23 @@ func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
 	case errors.Is(err, errNotReview):
-		problem(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
+		writeError(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
 		return
 	case err != nil:
-		problem(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
+		writeError(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
 	// A kube-apiserver sends neither the address from which a credential was presented nor its
 	// session ID. So a credential with source ranges is outside of them, and a session token is
 	// without its session.
-	who, verdict := d.ask(r.Context(), doorReview, review.Spec.Token, verify.Facts{}, d.origin(r).untold())
+	who, verdict := d.verifyCredential(r.Context(), endpointTokenReview, review.Spec.Token, verify.Facts{}, d.origin(r).withoutSource())
 	if verdict == verify.Stale {
-		unavailable(w)
+		writeUnavailable(w)
 		return
 	}
-	answer(w, http.StatusOK, authenticationv1.TokenReview{
+	writeJSON(w, http.StatusOK, authenticationv1.TokenReview{
 		TypeMeta: reviewType,
-		Status:   reviewed(who, verdict, review.Spec.Audiences, d.Audiences),
+		Status:   reviewStatus(who, verdict, review.Spec.Audiences, d.Audiences),
 	})
 }
 
@@ -83,17 +83,17 @@ func readReview(body io.Reader) (authenticationv1.TokenReview, error) {
 	return review, nil
 }
 
-// reviewed returns the status of a TokenReview. If the operator's tokens have audiences, the
+// reviewStatus returns the status of a TokenReview. If the operator's tokens have audiences, the
 // request must name one of them. If they have none, the status names none either, and the API
 // server takes the token to be for itself alone.
-func reviewed(who verify.Identity, v verify.Verdict, asked, ours []string) authenticationv1.TokenReviewStatus {
+func reviewStatus(who verify.Identity, v verify.Verdict, asked, ours []string) authenticationv1.TokenReviewStatus {
 	var audiences []string
 	for _, a := range asked {
 		if slices.Contains(ours, a) {
 			audiences = append(audiences, a)
 		}
 	}
-	if v != verify.Good || len(ours) > 0 && len(audiences) == 0 {
+	if v != verify.Valid || len(ours) > 0 && len(audiences) == 0 {
 		return authenticationv1.TokenReviewStatus{}
 	}
 	groups := []string{groupClients + who.Client.Name}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/management"
 )
 
 // Request and response bodies of the management API.
@@ -34,7 +34,7 @@ type tokenView struct {
 	Predecessors int      `json:"predecessors" doc:"The number of previous versions that are still valid"`
 }
 
-func viewOf(t desk.Token) tokenView {
+func viewOf(t management.Token) tokenView {
 	list := func(names []string) []string { return append([]string{}, names...) }
 	at := func(t time.Time) string {
 		if t.IsZero() {
@@ -50,13 +50,13 @@ func viewOf(t desk.Token) tokenView {
 		Rotations: t.Rotations, Predecessors: t.Predecessors,
 	}
 	if t.Lifetime > 0 {
-		v.Lifetime = spelled(t.Lifetime)
+		v.Lifetime = formatLifetime(t.Lifetime)
 	}
 	return v
 }
 
-// spelled returns a duration without trailing zero units, such as 720h.
-func spelled(d time.Duration) string {
+// formatLifetime returns a duration without trailing zero units, such as 720h.
+func formatLifetime(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
@@ -67,39 +67,39 @@ func spelled(d time.Duration) string {
 	return text
 }
 
-// tokenMade is the response that carries a token, once.
-type tokenMade struct {
+// issuedTokenResponse is the response that carries a token, once.
+type issuedTokenResponse struct {
 	Data  string    `json:"data,omitempty" doc:"The token. It cannot be shown again. Absent if it is in a Secret"`
 	Token tokenView `json:"applicationToken"`
 }
 
-// oneToken is the response that describes a token.
-type oneToken struct {
+// tokenResponse is the response that describes a token.
+type tokenResponse struct {
 	Data tokenView `json:"data"`
 }
 
-// manyTokens is the response that lists tokens.
-type manyTokens struct {
+// tokenListResponse is the response that lists tokens.
+type tokenListResponse struct {
 	Data []tokenView `json:"data"`
 }
 
-// tokenWanted is the body of a request that creates a token.
-type tokenWanted struct {
+// createTokenBody is the body of a request that creates a token.
+type createTokenBody struct {
 	Roles        []string `json:"roles,omitempty" doc:"Roles of the client"`
 	Permissions  []string `json:"permissions,omitempty" doc:"Permissions that the roles of the client have"`
 	SourceRanges []string `json:"sourceRanges,omitempty" doc:"Address ranges from which the token is accepted, such as 10.0.0.0/8. Without them, every address"`
 	Lifetime     *string  `json:"lifetime,omitempty" doc:"The lifetime, such as 720h. Without it, the token does not expire" example:"720h"`
 }
 
-// tokenChange is the body of a request that changes a token. Absent members stay unchanged.
-type tokenChange struct {
+// changeTokenBody is the body of a request that changes a token. Absent members stay unchanged.
+type changeTokenBody struct {
 	Roles        *[]string `json:"roles,omitempty"`
 	Permissions  *[]string `json:"permissions,omitempty"`
 	SourceRanges *[]string `json:"sourceRanges,omitempty"`
 	State        *string   `json:"state,omitempty" enum:"Active,Suspended"`
 }
 
-// cloneWanted is the body of a request that clones a token.
-type cloneWanted struct {
+// cloneTokenBody is the body of a request that clones a token.
+type cloneTokenBody struct {
 	Name string `json:"name" doc:"The name of the new token"`
 }

@@ -19,11 +19,11 @@ const maxUnreadBody = 256 << 10
 // yet.
 const closeDelay = 200 * time.Millisecond
 
-// AnswersFirst returns a handler that writes each response before it waits for the rest of the
+// RespondBeforeBody returns a handler that writes each response before it waits for the rest of the
 // request's body. net/http itself reads the body first. A caller that promises a body and never
 // sends it would get its response only at readTimeout. A gateway with a shorter timeout would
 // report an error. Over HTTP/2 a response never waits for a body.
-func AnswersFirst(next http.Handler) http.Handler {
+func RespondBeforeBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A caller that expects 100 Continue sends its body only if it is asked to.
 		isWaiting := r.ContentLength != 0 && r.ContentLength < maxUnreadBody && r.Header.Get("Expect") == ""
@@ -38,7 +38,7 @@ func AnswersFirst(next http.Handler) http.Handler {
 			return
 		}
 		body := r.Body // a handler may replace it by a bounded one
-		whole := &wholeAnswer{ResponseWriter: w}
+		whole := &bufferedResponse{ResponseWriter: w}
 		next.ServeHTTP(whole, r)
 		if err := whole.send(); err != nil {
 			panic(http.ErrAbortHandler)
@@ -55,29 +55,29 @@ func AnswersFirst(next http.Handler) http.Handler {
 	})
 }
 
-// wholeAnswer buffers a response until it is complete, so that its Content-Length is known. Without
+// bufferedResponse buffers a response until it is complete, so that its Content-Length is known. Without
 // it, the response would end only with the handler.
-type wholeAnswer struct {
+type bufferedResponse struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *wholeAnswer) WriteHeader(status int) {
+func (a *bufferedResponse) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
 }
 
 // Write implements http.ResponseWriter.
-func (a *wholeAnswer) Write(text []byte) (int, error) {
+func (a *bufferedResponse) Write(text []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(text)
 }
 
 // send writes the response to the network.
-func (a *wholeAnswer) send() error {
+func (a *bufferedResponse) send() error {
 	a.WriteHeader(http.StatusOK)
 	if a.status != http.StatusNoContent && a.status != http.StatusNotModified && a.Header().Get("Content-Length") == "" {
 		a.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))

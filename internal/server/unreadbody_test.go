@@ -13,9 +13,9 @@ import (
 
 // promise opens a connection and sends the headers of a request without its body. It returns the
 // status of the response.
-func (s *street) promise(method, path string, headers ...string) (net.Conn, *bufio.Reader, int) {
+func (s *listenerFixture) promise(method, path string, headers ...string) (net.Conn, *bufio.Reader, int) {
 	s.t.Helper()
-	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.doors)
+	conn, err := new(net.Dialer).DialContext(s.t.Context(), "tcp", s.address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (s *street) promise(method, path string, headers ...string) (net.Conn, *buf
 }
 
 // status reads a response to its end, and returns its status.
-func (s *street) status(in *bufio.Reader) int {
+func (s *listenerFixture) status(in *bufio.Reader) int {
 	s.t.Helper()
 	res, err := http.ReadResponse(in, nil)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *street) status(in *bufio.Reader) int {
 
 // A response that waited for the body would come at the body's timeout, and close the connection.
 func TestUnreadBody_AnswerComesFirst(t *testing.T) {
-	s := newStreet(t)
+	s := newListenerFixture(t)
 	promised := map[string][2]string{
 		"a length": {"Content-Length: 77", strings.Repeat("a", 77)},
 		"chunks":   {"Transfer-Encoding: chunked", "4d\r\n" + strings.Repeat("a", 77) + "\r\n0\r\n\r\n"},
@@ -73,7 +73,7 @@ func TestUnreadBody_AnswerComesFirst(t *testing.T) {
 }
 
 func TestUnreadBody_LateBodyIsNoRequest(t *testing.T) {
-	s := newStreet(t)
+	s := newListenerFixture(t)
 	for _, header := range []string{
 		"Content-Length: 77", "Transfer-Encoding: chunked", "Content-Length: 77\r\nConnection: close", "Content-Length: 77\r\nExpect:",
 		"Content-Length: 77\r\nExpect: 100-continue", "Content-Length: 1000000",
@@ -87,13 +87,13 @@ func TestUnreadBody_LateBodyIsNoRequest(t *testing.T) {
 }
 
 func TestUnreadBody_AnswerComesFirstOverHTTP2(t *testing.T) {
-	s := newStreet(t)
+	s := newListenerFixture(t)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
 	body, never := io.Pipe()
 	defer never.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.doors+"/verify", body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address+"/verify", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +110,8 @@ func TestUnreadBody_AnswerComesFirstOverHTTP2(t *testing.T) {
 }
 
 // Gateways accept up to 60 KiB of headers, and turn a 431 into an error of their own.
-func TestHeaders_AsLargeAsThoseOfACheck(t *testing.T) {
-	s := newStreet(t)
+func TestHeaders_AcceptsSizeOfCheckRequest(t *testing.T) {
+	s := newListenerFixture(t)
 	plain := &http.Transport{}
 	second := &http.Transport{Protocols: new(http.Protocols)}
 	second.Protocols.SetUnencryptedHTTP2(true)
@@ -119,7 +119,7 @@ func TestHeaders_AsLargeAsThoseOfACheck(t *testing.T) {
 		defer transport.CloseIdleConnections()
 		for size, accepted := range map[int]bool{16 << 10: true, 20 << 10: true, 60 << 10: true, 128 << 10: true, 256 << 10: false} {
 			for kind, headers := range map[string]int{"one header": 1, "a hundred headers": 100} {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.doors+"/verify", nil)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/verify", nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -19,7 +19,7 @@ import (
 // statusOf returns the status of forward auth and ext_authz for a verdict.
 func statusOf(verdict string) int {
 	switch verdict {
-	case verify.Good.String():
+	case verify.Valid.String():
 		return http.StatusOK
 	case verify.PermissionMissing.String(), verify.RoleMissing.String(), verify.ClientRefused.String():
 		return http.StatusForbidden
@@ -29,7 +29,7 @@ func statusOf(verdict string) int {
 }
 
 // identityOf returns the identity headers that a gateway gets for a vector.
-func identityOf(h *house, v verifytest.Vector) map[string]string {
+func identityOf(h *fixture, v verifytest.Vector) map[string]string {
 	want := map[string]string{
 		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
 		"X-Apptoken-Roles": strings.Join(v.Roles, ","), "X-Apptoken-Permissions": strings.Join(v.Permissions, ","),
@@ -42,7 +42,7 @@ func identityOf(h *house, v verifytest.Vector) map[string]string {
 }
 
 // inQuery and inPath return the path that a gateway calls with the requirements of a vector.
-func inQuery(v verifytest.Vector) string { return "/verify?" + query(v) }
+func inQuery(v verifytest.Vector) string { return "/verify?" + requirementsQuery(v) }
 
 func inPath(v verifytest.Vector) string {
 	path := "/verify/"
@@ -57,7 +57,7 @@ func inPath(v verifytest.Vector) string {
 	return path + "-/search/all?client=none&permission="
 }
 
-func TestVectorsThroughForwardAuth(t *testing.T) {
+func TestVectors_ThroughForwardAuth(t *testing.T) {
 	forwardAuth(t, inQuery, func(v verifytest.Vector) int { return statusOf(v.Verdict) })
 }
 
@@ -74,7 +74,7 @@ func TestVectors_ThroughForwardAuthByPath(t *testing.T) {
 // forwardAuth verifies every vector as a gateway does.
 func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status func(verifytest.Vector) int) {
 	t.Helper()
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, v := range h.Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			header := v.HTTPHeaders()
@@ -111,13 +111,13 @@ func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status fun
 }
 
 func TestVectors_PathsOfForwardAuth(t *testing.T) {
-	s := newStreet(t)
+	s := newListenerFixture(t)
 	for _, v := range s.Paths {
 		var headers []string
 		if v.Token != "" {
 			headers = append(headers, "X-Security-Token: "+s.Tokens[v.Token])
 		}
-		got, wire := s.send(get(v.Path, headers...), false)
+		got, wire := s.send(getRequest(v.Path, headers...), false)
 		if got.status != v.Status || (got.header.Get("X-Apptoken-Subject") != "") != (v.Status == http.StatusOK) {
 			t.Errorf("%s: want %d: %q", v.Name, v.Status, wire)
 		}
@@ -129,8 +129,8 @@ func TestVectors_PathsOfForwardAuth(t *testing.T) {
 	}
 }
 
-func TestVectorsThroughTokenReview(t *testing.T) {
-	h := newHouse(t)
+func TestVectors_ThroughTokenReview(t *testing.T) {
+	h := newFixture(t)
 	for _, v := range h.Vectors {
 		if v.Credential == nil {
 			continue // an API server sends the credential alone
@@ -149,7 +149,7 @@ func TestVectorsThroughTokenReview(t *testing.T) {
 				t.Fatalf("%d: %v: %s", got.status, err, got.body)
 			}
 			h.noLeak("the answer", got.body)
-			good := v.BareVerdict() == verify.Good.String()
+			good := v.BareVerdict() == verify.Valid.String()
 			if review.Status.Authenticated != good {
 				t.Fatalf("authenticated: %t, want %s", review.Status.Authenticated, v.BareVerdict())
 			}
@@ -160,7 +160,7 @@ func TestVectorsThroughTokenReview(t *testing.T) {
 				}
 				return
 			}
-			if v.Verdict != verify.Good.String() {
+			if v.Verdict != verify.Valid.String() {
 				return // the vector names no identity
 			}
 			groups := []string{"apptoken:client:" + v.Client}
@@ -178,8 +178,8 @@ func TestVectorsThroughTokenReview(t *testing.T) {
 	h.noLeak("the audit log", h.audit.text())
 }
 
-func TestVectorsThroughIntrospection(t *testing.T) {
-	h := newHouse(t)
+func TestVectors_ThroughIntrospection(t *testing.T) {
+	h := newFixture(t)
 	for _, v := range h.Vectors {
 		if v.Credential == nil || *v.Credential == "" {
 			continue // a resource server sends the credential alone
@@ -190,7 +190,7 @@ func TestVectorsThroughIntrospection(t *testing.T) {
 				t.Fatalf("%d: %s", got.status, got.body)
 			}
 			h.noLeak("the answer", got.body)
-			good := v.BareVerdict() == verify.Good.String()
+			good := v.BareVerdict() == verify.Valid.String()
 			if !good {
 				if got.body != "{\"active\":false}\n" {
 					t.Errorf("%s", got.body)
@@ -199,7 +199,7 @@ func TestVectorsThroughIntrospection(t *testing.T) {
 			}
 			said := got.json(t)
 			username, _ := said["username"].(string)
-			if said["active"] != true || v.Verdict == verify.Good.String() &&
+			if said["active"] != true || v.Verdict == verify.Valid.String() &&
 				(said["sub"] != v.Subject || said["client_id"] != v.Client || username != h.Users[v.User].Username) {
 				t.Errorf("%s", got.body)
 			}

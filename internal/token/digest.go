@@ -21,7 +21,7 @@ type Digest [sha256.Size]byte
 // verifier and does not allocate. Its only error is ErrMalformed, and then it has computed no hash.
 func DigestOf(s string) (Kind, Digest, error) {
 	var t text
-	kind := read(&t, s)
+	kind := parseInto(&t, s)
 	if kind == 0 {
 		return 0, Digest{}, ErrMalformed
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-func TestADigestMatchesItsOwnTokenOnly(t *testing.T) {
+func TestDigest_MatchesOnlyItsToken(t *testing.T) {
 	all := golden(t).Valid
 	for i, a := range all {
 		d, err := token.ParseDigest(a.Digest)
@@ -29,7 +29,7 @@ func TestADigestMatchesItsOwnTokenOnly(t *testing.T) {
 	}
 }
 
-func TestNothingMatchesTheZeroToken(t *testing.T) {
+func TestDigest_NeverMatchesZeroToken(t *testing.T) {
 	_, err := token.Parse("")
 	if err == nil {
 		t.Fatal("an empty text is a token")
@@ -49,7 +49,7 @@ func TestNothingMatchesTheZeroToken(t *testing.T) {
 	}
 }
 
-func TestADigestHasOneSpelling(t *testing.T) {
+func TestParseDigest_AcceptsOneSpelling(t *testing.T) {
 	good := golden(t).Valid[0].Digest
 	d, err := token.ParseDigest(good)
 	if err != nil || d.String() != good {
@@ -77,14 +77,14 @@ func TestADigestHasOneSpelling(t *testing.T) {
 	}
 }
 
-func TestARecordNameIsALabelOfThirtyFiveBytes(t *testing.T) {
+func TestRecordName_IsLabelOf35Bytes(t *testing.T) {
 	d := token.Digest{0: 0xab, 15: 0x0f, 16: 0xff, 31: 0xff}
 	if got, want := d.RecordName(), "at-ab00000000000000000000000000000f"; got != want || len(got) != 35 {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-func TestTheVerifiersPathAllocatesNothing(t *testing.T) {
+func TestDigestOf_DoesNotAllocate(t *testing.T) {
 	good := golden(t).Valid[0].Token
 	bad := good[:52] + "0"
 	tok, err := token.Parse(good)

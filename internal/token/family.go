@@ -14,18 +14,18 @@ import (
 // bits cannot be guessed, even by an attacker who has the shared half.
 //
 // A Family is a secret like the tokens that it is part of. The zero Family belongs to no token.
-type Family struct{ reveal func() half }
+type Family struct{ reveal func() familyHalf }
 
-type half [16]byte
+type familyHalf [16]byte
 
 // NewFamily makes a Family from the next 16 bytes of entropy, which must be unpredictable as for
 // Mint.
 func NewFamily(entropy io.Reader) (Family, error) {
-	var h half
+	var h familyHalf
 	if _, err := io.ReadFull(entropy, h[:]); err != nil {
 		return Family{}, fmt.Errorf("begin a family of refresh tokens: read entropy: %w", err)
 	}
-	return Family{func() half { return h }}, nil
+	return Family{func() familyHalf { return h }}, nil
 }
 
 // Mint makes the next refresh token of the family from the next 16 bytes of entropy. It fails for
@@ -40,7 +40,7 @@ func (f Family) Mint(entropy io.Reader) (Token, error) {
 	if _, err := io.ReadFull(entropy, seed[len(h):]); err != nil {
 		return Token{}, fmt.Errorf("mint token: read entropy: %w", err)
 	}
-	return Token{Secret: keep(spell(Refresh, seed)), kind: Refresh}, nil
+	return Token{Secret: newSecret(spell(Refresh, seed)), kind: Refresh}, nil
 }
 
 // Digest returns the name of the family in records. The digest of a whole token reveals nothing
@@ -60,17 +60,17 @@ func (t Token) Family() Family {
 	}
 	text := t.reveal()
 	seed := decode((*[randomLen]byte)(text[randomAt:sumAt]))
-	h := half(seed[:len(half{})])
-	return Family{func() half { return h }}
+	h := familyHalf(seed[:len(familyHalf{})])
+	return Family{func() familyHalf { return h }}
 }
 
 // decode reads what encode wrote.
 func decode(src *[randomLen]byte) (number [32]byte) {
 	var limbs [4]uint64
 	for _, c := range src {
-		carry := uint64(value[c])
+		carry := uint64(digitValue[c])
 		for i := len(limbs) - 1; i >= 0; i-- {
-			high, low := bits.Mul64(limbs[i], base)
+			high, low := bits.Mul64(limbs[i], radix)
 			var over uint64
 			limbs[i], over = bits.Add64(low, carry, 0)
 			carry = high + over

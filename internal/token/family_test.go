@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestEveryRefreshTokenOfASessionIsKnownByItsFamily(t *testing.T) {
+func TestFamily_IdentifiesEveryRefreshToken(t *testing.T) {
 	family, err := NewFamily(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestEveryRefreshTokenOfASessionIsKnownByItsFamily(t *testing.T) {
 	}
 }
 
-func TestDecodeReadsWhatEncodeWrites(t *testing.T) {
+func TestDecode_InvertsEncode(t *testing.T) {
 	for name, seed := range map[string][32]byte{
 		"zero": {}, "one": {31: 1}, "the largest": [32]byte(bytes.Repeat([]byte{0xFF}, 32)), "the half": {15: 1}, "the other half": {16: 0x80},
 	} {
@@ -51,7 +51,7 @@ func TestDecodeReadsWhatEncodeWrites(t *testing.T) {
 	}
 }
 
-func TestTokensOfOtherKindsHaveNoFamily(t *testing.T) {
+func TestFamily_OnlyRefreshTokensHaveOne(t *testing.T) {
 	for k := Application; k < Refresh; k++ {
 		tok, err := Mint(k, rand.Reader)
 		if err != nil {
@@ -69,7 +69,7 @@ func TestTokensOfOtherKindsHaveNoFamily(t *testing.T) {
 	}
 }
 
-func TestNoFamilyComesOfTooLittleEntropy(t *testing.T) {
+func TestFamily_RejectsShortEntropy(t *testing.T) {
 	if _, err := NewFamily(io.LimitReader(rand.Reader, 15)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("got %v", err)
 	}
@@ -82,7 +82,7 @@ func TestNoFamilyComesOfTooLittleEntropy(t *testing.T) {
 	}
 }
 
-func TestAFamilyIsNotPrinted(t *testing.T) {
+func TestFamily_IsNotPrinted(t *testing.T) {
 	family, err := NewFamily(strings.NewReader("MARKMARKMARKMARK"))
 	if err != nil {
 		t.Fatal(err)

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// redactFrom is the number of digits from which Redact treats a run as a secret or part of one. A
+// minRedactedDigits is the number of digits from which Redact treats a run as a secret or part of one. A
 // shorter run of a real token leaves at least 160 bits to guess.
-const redactFrom = 16
+const minRedactedDigits = 16
 
 // Find yields every well-formed token of a text, in order. Leak scanners find tokens in the same
 // way, and the operator finds the token in a Secret with it. A token is a whole word: it has no
@@ -23,20 +23,20 @@ func Find(s []byte) iter.Seq[Token] {
 			at += next + 1
 			start := at - randomAt
 			end := start + Length
-			if start < 0 || end > len(s) || beside(s, start-1) || beside(s, end) {
+			if start < 0 || end > len(s) || isWordByteAt(s, start-1) || isWordByteAt(s, end) {
 				continue
 			}
 			var t text
-			if kind := read(&t, s[start:end]); kind != 0 && !yield(Token{Secret: keep(t), kind: kind}) {
+			if kind := parseInto(&t, s[start:end]); kind != 0 && !yield(Token{Secret: newSecret(t), kind: kind}) {
 				return
 			}
 		}
 	}
 }
 
-// beside reports whether there is a byte at i that belongs to a word.
-func beside(text []byte, i int) bool {
-	return i >= 0 && i < len(text) && (text[i] == '_' || value[text[i]] != noDigit)
+// isWordByteAt reports whether there is a byte at i that belongs to a word.
+func isWordByteAt(text []byte, i int) bool {
+	return i >= 0 && i < len(text) && (text[i] == '_' || digitValue[text[i]] != noDigit)
 }
 
 // Redact returns s with "<prefix>_[redacted]" in place of each token. It is the last safeguard for
@@ -57,10 +57,10 @@ func Redact(s string) string {
 			continue
 		}
 		end := at
-		for end < len(s) && value[s[end]] != noDigit {
+		for end < len(s) && digitValue[s[end]] != noDigit {
 			end++
 		}
-		if end-at < redactFrom {
+		if end-at < minRedactedDigits {
 			continue
 		}
 		if end < len(s) && s[end] == '_' && kindOf(s[end-prefixLen:end]) != 0 {

@@ -19,7 +19,7 @@ func found(text string) []string {
 	return all
 }
 
-func TestFindYieldsWholeWordsThatAreTokens(t *testing.T) {
+func TestFind_YieldsWholeWords(t *testing.T) {
 	g := golden(t).Valid
 	a, b := g[0].Token, g[2].Token
 	for name, c := range map[string]struct {
@@ -56,7 +56,7 @@ func TestFindYieldsWholeWordsThatAreTokens(t *testing.T) {
 	}
 }
 
-func TestFindStopsWhenItsCallerDoes(t *testing.T) {
+func TestFind_StopsWithCaller(t *testing.T) {
 	a := golden(t).Valid[0].Token
 	n := 0
 	for range token.Find([]byte(a + " " + a)) {
@@ -68,7 +68,7 @@ func TestFindStopsWhenItsCallerDoes(t *testing.T) {
 	}
 }
 
-func TestRedactLeavesNoSecretBehind(t *testing.T) {
+func TestRedact_LeavesNoSecret(t *testing.T) {
 	g := golden(t).Valid
 	a, b := g[0].Token, g[2].Token
 	const ra, rb = "ata_[redacted]", "atl_[redacted]"

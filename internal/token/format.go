@@ -25,12 +25,12 @@ const (
 	sumAt     = randomAt + randomLen
 	sumLen    = 6 // 62^6 is more than 2^32
 
-	base   = 62
+	radix  = 62
 	digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-	// largest spells 2^256-1. The digits ascend as their bytes do, so texts of one length compare
+	// maxNumber spells 2^256-1. The digits ascend as their bytes do, so texts of one length compare
 	// like the numbers that they spell.
-	largest = "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1"
+	maxNumber = "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1"
 )
 
 // ErrMalformed reports that a text is not a token. Parsers return it unwrapped. It never repeats
@@ -61,13 +61,13 @@ var kinds = [...]struct{ prefix, name string }{
 	Refresh:         {"atr", "Refresh"},
 }
 
-// known reports whether k is one of the six kinds.
-func (k Kind) known() bool { return k != 0 && int(k) < len(kinds) }
+// isKnown reports whether k is one of the six kinds.
+func (k Kind) isKnown() bool { return k != 0 && int(k) < len(kinds) }
 
 // String returns the name of the kind, such as "Application". It returns "Unknown" if k is none of
 // the six.
 func (k Kind) String() string {
-	if !k.known() {
+	if !k.isKnown() {
 		k = 0
 	}
 	return kinds[k].name
@@ -76,7 +76,7 @@ func (k Kind) String() string {
 // Prefix returns the three letters before the underscore, such as "ata". It returns "" if k is none
 // of the six.
 func (k Kind) Prefix() string {
-	if !k.known() {
+	if !k.isKnown() {
 		k = 0
 	}
 	return kinds[k].prefix
@@ -86,16 +86,16 @@ func (k Kind) Prefix() string {
 // a number, no wrong checksum. Its only error is ErrMalformed.
 func Parse(s string) (Token, error) {
 	var t text
-	kind := read(&t, s)
+	kind := parseInto(&t, s)
 	if kind == 0 {
 		return Token{}, ErrMalformed
 	}
-	return Token{Secret: keep(t), kind: kind}, nil
+	return Token{Secret: newSecret(t), kind: kind}, nil
 }
 
-// read copies s into t and returns its kind, or 0 if s is no token. Every parser of text from
+// parseInto copies s into t and returns its kind, or 0 if s is no token. Every parser of text from
 // outside calls it.
-func read[T string | []byte](t *text, s T) Kind {
+func parseInto[T string | []byte](t *text, s T) Kind {
 	if len(s) != Length {
 		return 0
 	}
@@ -112,9 +112,9 @@ func (t *text) check() Kind {
 	}
 	var all uint8
 	for _, c := range t[randomAt:] {
-		all |= value[c]
+		all |= digitValue[c]
 	}
-	if all&noDigit != 0 || string(t[randomAt:sumAt]) > largest || uint64(checksum(t)) != t.sum() {
+	if all&noDigit != 0 || string(t[randomAt:sumAt]) > maxNumber || uint64(checksum(t)) != t.sum() {
 		return 0
 	}
 	return kind
@@ -124,13 +124,13 @@ func (t *text) check() Kind {
 // number of more than 32 bits.
 func (t *text) sum() uint64 {
 	d := t[sumAt:]
-	return ((uint64(value[d[0]])*base+uint64(value[d[1]]))*base+uint64(value[d[2]]))*base*base*base +
-		(uint64(value[d[3]])*base+uint64(value[d[4]]))*base + uint64(value[d[5]])
+	return ((uint64(digitValue[d[0]])*radix+uint64(digitValue[d[1]]))*radix+uint64(digitValue[d[2]]))*radix*radix*radix +
+		(uint64(digitValue[d[3]])*radix+uint64(digitValue[d[4]]))*radix + uint64(digitValue[d[5]])
 }
 
 // kindOf returns the kind of a prefix, or 0.
 func kindOf[T string | []byte](prefix T) Kind {
-	for k := Application; k.known(); k++ {
+	for k := Application; k.isKnown(); k++ {
 		if string(prefix) == kinds[k].prefix {
 			return k
 		}
@@ -148,15 +148,15 @@ func checksum(t *text) uint32 {
 	const head = sumAt % 8
 	var first [8]byte
 	copy(first[8-head:], t[:head])
-	crc := step(0, binary.LittleEndian.Uint64(first[:])^0xFFFFFFFF<<(8*(8-head)))
+	crc := crcStep(0, binary.LittleEndian.Uint64(first[:])^0xFFFFFFFF<<(8*(8-head)))
 	for at := head; at < sumAt; at += 8 {
-		crc = step(crc, binary.LittleEndian.Uint64(t[at:]))
+		crc = crcStep(crc, binary.LittleEndian.Uint64(t[at:]))
 	}
 	return ^crc
 }
 
-// step feeds the next eight bytes into the register.
-func step(crc uint32, next uint64) uint32 {
+// crcStep feeds the next eight bytes into the register.
+func crcStep(crc uint32, next uint64) uint32 {
 	next ^= uint64(crc)
 	return slices8[7][next&0xFF] ^ slices8[6][next>>8&0xFF] ^ slices8[5][next>>16&0xFF] ^ slices8[4][next>>24&0xFF] ^
 		slices8[3][next>>32&0xFF] ^ slices8[2][next>>40&0xFF] ^ slices8[1][next>>48&0xFF] ^ slices8[0][next>>56]
@@ -165,8 +165,8 @@ func step(crc uint32, next uint64) uint32 {
 // spellSum returns the digits of a checksum.
 func spellSum(crc uint32) (sum [sumLen]byte) {
 	for i := sumLen - 1; i >= 0; i-- {
-		sum[i] = digits[crc%base]
-		crc /= base
+		sum[i] = digits[crc%radix]
+		crc /= radix
 	}
 	return sum
 }
@@ -189,8 +189,8 @@ var slices8 = func() (t [8][256]uint32) {
 // noDigit marks, in value, a byte that is not a base62 digit.
 const noDigit = 1 << 7
 
-// value holds the value of each base62 digit, and noDigit for all other bytes.
-var value = func() (v [256]uint8) {
+// digitValue holds the value of each base62 digit, and noDigit for all other bytes.
+var digitValue = func() (v [256]uint8) {
 	for i := range v {
 		v[i] = noDigit
 	}

@@ -24,7 +24,7 @@ func random(t testing.TB, from *rand.ChaCha8) []byte {
 	return number
 }
 
-func TestKindsHaveTheirPrefixesAndNames(t *testing.T) {
+func TestKind_PrefixesAndNames(t *testing.T) {
 	want := map[token.Kind][2]string{
 		token.Application:     {"ata", "Application"},
 		token.UserApplication: {"atu", "UserApplication"},
@@ -43,7 +43,7 @@ func TestKindsHaveTheirPrefixesAndNames(t *testing.T) {
 	}
 }
 
-func TestEveryNumberHasTheSpellingOfTheOracle(t *testing.T) {
+func TestMint_SpellsLikeOracle(t *testing.T) {
 	check := func(number []byte) {
 		t.Helper()
 		for k := token.Application; k <= token.Refresh; k++ {
@@ -69,7 +69,7 @@ func TestEveryNumberHasTheSpellingOfTheOracle(t *testing.T) {
 	}
 }
 
-func TestANumberHasNoSecondSpelling(t *testing.T) {
+func TestParse_RejectsSecondSpelling(t *testing.T) {
 	limit := new(big.Int).Lsh(big.NewInt(1), 256)
 	for _, k := range []int64{0, 1, 2, 61, 62, 1 << 40} { // what a decoder that overflows would read as k
 		over := new(big.Int).Add(limit, big.NewInt(k))
@@ -83,9 +83,9 @@ func TestANumberHasNoSecondSpelling(t *testing.T) {
 	}
 }
 
-// TestATextOfAnyOtherLengthIsRefused checks threat 16: the length is checked before anything else,
+// TestParse_RejectsOtherLengths checks threat 16: the length is checked before anything else,
 // so that a huge text costs no more than an empty one.
-func TestATextOfAnyOtherLengthIsRefused(t *testing.T) {
+func TestParse_RejectsOtherLengths(t *testing.T) {
 	good := golden(t).Valid[0].Token
 	for n := range 2 * token.MaxLength {
 		if n != token.Length {
@@ -100,7 +100,7 @@ func TestATextOfAnyOtherLengthIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnyChangeOfOneByteIsRefused(t *testing.T) {
+func TestParse_RejectsChangedByte(t *testing.T) {
 	good := []byte(golden(t).Valid[0].Token)
 	for i := range good {
 		for c := range 256 {
@@ -112,7 +112,7 @@ func TestAnyChangeOfOneByteIsRefused(t *testing.T) {
 	}
 }
 
-func TestNoByteButADigitIsADigitEvenIfTheChecksumIsRight(t *testing.T) {
+func TestParse_RejectsNonDigitsWithRightChecksum(t *testing.T) {
 	good := golden(t).Valid[0].Token
 	for at := 4; at < 47; at++ {
 		for c := range 256 {
@@ -125,7 +125,7 @@ func TestNoByteButADigitIsADigitEvenIfTheChecksumIsRight(t *testing.T) {
 	}
 }
 
-func TestMintRefusesAKindThatIsNone(t *testing.T) {
+func TestMint_RejectsUnknownKind(t *testing.T) {
 	for _, k := range []token.Kind{0, token.Refresh + 1, 255} {
 		if tok, err := token.Mint(k, seeded()); err == nil || tok.Reveal() != "" {
 			t.Errorf("kind %d was minted", uint8(k))
@@ -133,7 +133,7 @@ func TestMintRefusesAKindThatIsNone(t *testing.T) {
 	}
 }
 
-func TestMintNeverMakesATokenOfLessThan256Bits(t *testing.T) {
+func TestMint_RejectsShortEntropy(t *testing.T) {
 	for n := range 32 {
 		tok, err := token.Mint(token.Login, strings.NewReader(strings.Repeat("marked", 6)[:n]))
 		if err == nil || tok.Reveal() != "" || strings.Contains(err.Error(), "marked") {
@@ -150,7 +150,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-func TestMintTakes32BytesAndNoMore(t *testing.T) {
+func TestMint_Reads32Bytes(t *testing.T) {
 	entropy := strings.NewReader(strings.Repeat("x", 70))
 	for _, left := range []int{38, 6} {
 		if _, err := token.Mint(token.Open, entropy); err != nil || entropy.Len() != left {
@@ -159,7 +159,7 @@ func TestMintTakes32BytesAndNoMore(t *testing.T) {
 	}
 }
 
-func TestPatternMatchesWhatIsMintedAndNothingLonger(t *testing.T) {
+func TestPattern_MatchesMintedTokensOnly(t *testing.T) {
 	re := regexp.MustCompile(token.Pattern)
 	from := seeded()
 	for k := token.Application; k <= token.Refresh; k++ {
@@ -191,7 +191,7 @@ func TestPatternMatchesWhatIsMintedAndNothingLonger(t *testing.T) {
 	}
 }
 
-func TestThePageForUsersTellsTheTruth(t *testing.T) {
+func TestTokenFormatPage_MatchesVectors(t *testing.T) {
 	raw, err := os.ReadFile("../../docs/token-format.md")
 	if err != nil {
 		t.Fatal(err)

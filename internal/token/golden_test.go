@@ -111,7 +111,7 @@ func mint(t testing.TB, k token.Kind, number []byte) token.Token {
 	return tok
 }
 
-func TestGoldenTokensAreMintedAndReadToTheLetter(t *testing.T) {
+func TestGolden_ValidTokensRoundTrip(t *testing.T) {
 	for _, v := range golden(t).Valid {
 		t.Run(v.Name, func(t *testing.T) {
 			kind := kindNamed(t, v.Kind)
@@ -140,7 +140,7 @@ func TestGoldenTokensAreMintedAndReadToTheLetter(t *testing.T) {
 	}
 }
 
-func TestGoldenHostileTextsAreRefused(t *testing.T) {
+func TestGolden_HostileTextsAreRejected(t *testing.T) {
 	for _, v := range golden(t).Hostile {
 		t.Run(v.Name, func(t *testing.T) { refused(t, v.Text) })
 	}

@@ -11,14 +11,14 @@ import (
 // production that is crypto/rand.Reader and nothing else. Mint fails if the kind is none of the six
 // or if entropy yields fewer bytes. It never makes a token of less than 256 random bits.
 func Mint(kind Kind, entropy io.Reader) (Token, error) {
-	if !kind.known() {
+	if !kind.isKnown() {
 		return Token{}, fmt.Errorf("mint token: kind %d is not known", uint8(kind))
 	}
 	var seed [32]byte
 	if _, err := io.ReadFull(entropy, seed[:]); err != nil {
 		return Token{}, fmt.Errorf("mint token: read entropy: %w", err)
 	}
-	return Token{Secret: keep(spell(kind, seed)), kind: kind}, nil
+	return Token{Secret: newSecret(spell(kind, seed)), kind: kind}, nil
 }
 
 // spell returns the one text of a kind and a number. Parse reads it back.
@@ -37,7 +37,7 @@ func spell(kind Kind, seed [32]byte) text {
 func encode(dst *[randomLen]byte, number [32]byte) {
 	const (
 		perLimb = 10
-		divisor = base * base * base * base * base * base * base * base * base * base
+		divisor = radix * radix * radix * radix * radix * radix * radix * radix * radix * radix
 	)
 	var limbs [4]uint64
 	for i := range limbs {
@@ -49,8 +49,8 @@ func encode(dst *[randomLen]byte, number [32]byte) {
 			limbs[i], rest = bits.Div64(rest, limbs[i], divisor)
 		}
 		for i := end - 1; i >= max(0, end-perLimb); i-- {
-			dst[i] = digits[rest%base]
-			rest /= base
+			dst[i] = digits[rest%radix]
+			rest /= radix
 		}
 	}
 }

@@ -9,9 +9,9 @@ type text [Length]byte
 // matches nothing.
 type Secret struct{ reveal func() text }
 
-// keep takes t by value and never changes it, so the closure holds the text itself and a token
+// newSecret takes t by value and never changes it, so the closure holds the text itself and a token
 // costs one allocation.
-func keep(t text) Secret {
+func newSecret(t text) Secret {
 	return Secret{reveal: func() text { return t }}
 }
 

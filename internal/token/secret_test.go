@@ -68,7 +68,7 @@ type carrying struct{ tok token.Token }
 
 func (c carrying) Error() string { return fmt.Sprintf("refused %v", c.tok) }
 
-func TestNoVerbPrintsASecret(t *testing.T) {
+func TestSecret_NoVerbPrintsIt(t *testing.T) {
 	v := golden(t).Valid[0]
 	tok := mint(t, token.Application, v.number(t))
 	if !leaks(fmt.Sprintf("%x", v.Token), v) || !leaks(fmt.Sprint([]byte(v.Token)), v) {
@@ -97,7 +97,7 @@ func TestNoVerbPrintsASecret(t *testing.T) {
 	}
 }
 
-func TestNoEncoderWritesASecret(t *testing.T) {
+func TestSecret_NoEncoderWritesIt(t *testing.T) {
 	v := golden(t).Valid[0]
 	tok := mint(t, token.Application, v.number(t))
 	encoders := map[string]func(*bytes.Buffer, any) error{
@@ -134,7 +134,7 @@ func TestNoEncoderWritesASecret(t *testing.T) {
 	}
 }
 
-func TestADecoderMakesNoToken(t *testing.T) {
+func TestSecret_NoDecoderMakesOne(t *testing.T) {
 	v := golden(t).Valid[0]
 	var tok token.Token
 	quoted, _ := json.Marshal(v.Token)
@@ -146,7 +146,7 @@ func TestADecoderMakesNoToken(t *testing.T) {
 	}
 }
 
-func TestSecretsCannotBeComparedOrBeKeys(t *testing.T) {
+func TestSecret_IsNotComparable(t *testing.T) {
 	for _, typ := range []reflect.Type{reflect.TypeFor[token.Token](), reflect.TypeFor[token.Secret]()} {
 		if typ.Comparable() {
 			t.Errorf("%v == %v compiles", typ, typ)
@@ -154,7 +154,7 @@ func TestSecretsCannotBeComparedOrBeKeys(t *testing.T) {
 	}
 }
 
-func TestReflectionDoesNotReachTheText(t *testing.T) {
+func TestSecret_ReflectionCannotReachText(t *testing.T) {
 	v := golden(t).Valid[0]
 	tok := mint(t, token.Application, v.number(t))
 	closures := 0
@@ -184,7 +184,7 @@ func TestReflectionDoesNotReachTheText(t *testing.T) {
 	}
 }
 
-func TestAHintGivesAwayFourRandomDigitsAndNothingOfTheChecksum(t *testing.T) {
+func TestHint_RevealsFourRandomDigits(t *testing.T) {
 	from := seeded()
 	for range 100 {
 		tok := mint(t, token.Session, random(t, from))
@@ -195,7 +195,7 @@ func TestAHintGivesAwayFourRandomDigitsAndNothingOfTheChecksum(t *testing.T) {
 	}
 }
 
-func TestATokenDoesNotChangeWithWhatItWasReadFrom(t *testing.T) {
+func TestToken_IndependentOfSourceBuffer(t *testing.T) {
 	v := golden(t).Valid[0]
 	from := []byte(v.Token)
 	for tok := range token.Find(from) {

@@ -76,11 +76,11 @@ type Held struct {
 	// State of the user, if there is one: whether its credentials are rejected, and the password
 	// that a login must have been opened with. They are copied here so that a verification does not
 	// read the User: there may be many thousands of those.
-	stopped    bool
-	credential fingerprint
-	since      int64 // a record that was issued before then is not that of the user; 0: it is
+	isDisabled    bool
+	credential    fingerprint
+	userCreatedAt int64 // a record that was issued before then is not that of the user; 0: it is
 
-	ungranted bool // the namespace of the owner is granted nothing
+	isUngranted bool // the namespace of the owner is granted nothing
 }
 
 // ID names a credential, but does not help to present it.
@@ -100,16 +100,16 @@ type Client struct {
 	Suspended bool
 	Ceiling   grant.Ceiling
 	Ranges    []netip.Prefix // empty: accepted from everywhere
-	// MaxSession is how long after the password a login is rejected; 0: never.
-	MaxSession time.Duration
+	// MaxSessionLifetime is how long after the password a login is rejected; 0: never.
+	MaxSessionLifetime time.Duration
 	// Draw returns the roles that a namespace with these labels may draw, and whether it may draw
 	// any. Nil labels mean that the labels are unknown, and only grants that name the namespace
 	// count. A nil Draw means that no namespace may draw any.
 	Draw func(namespace string, labels map[string]string) (roles []string, granted bool)
 }
 
-// hold returns what was given, cut down to what the client holds.
-func hold(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix) *Held {
+// newHeld returns what was given, cut down to what the client holds.
+func newHeld(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix) *Held {
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
 	}
@@ -119,14 +119,14 @@ func hold(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix
 		RoleList: strings.Join(cut.Roles, ","), PermissionList: strings.Join(cut.Effective, ","),
 	}
 	if u != nil {
-		h.stopped, h.credential = !u.welcome(c.Name), fingerprintOf(u.Credential)
+		h.isDisabled, h.credential = !u.isAllowedAt(c.Name), fingerprintOf(u.Credential)
 	}
 	return h
 }
 
-// Ranges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that holds
+// ParseRanges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that holds
 // no address, so an error in a list never widens it.
-func Ranges(cidrs []string) []netip.Prefix {
+func ParseRanges(cidrs []string) []netip.Prefix {
 	if len(cidrs) == 0 {
 		return nil
 	}
@@ -144,8 +144,8 @@ func Ranges(cidrs []string) []netip.Prefix {
 	return ranges
 }
 
-// within reports whether an address is in one of the ranges, or there are no ranges.
-func within(ranges []netip.Prefix, a netip.Addr) bool {
+// inRanges reports whether an address is in one of the ranges, or there are no ranges.
+func inRanges(ranges []netip.Prefix, a netip.Addr) bool {
 	if len(ranges) == 0 {
 		return true
 	}

@@ -16,54 +16,54 @@ import (
 // Index holds what is known of credentials, their owners and their clients. Readers take no lock,
 // whatever their number; writers exclude each other. The zero Index is empty and ready.
 type Index struct {
-	entries record.Index[entry]
-	used    stack
-	telling *item // the next of those taken from the stack; for the caller of Used
+	entries   HashTable[entry]
+	usedItems useStack
+	nextUsed  *item // the next of those taken from the stack; for the caller of Used
 
-	mu         sync.Mutex // held by writers, and guards the fields below
-	removed    removed    // records, by their digests
-	sessions   removed    // sessions, by the digest that their refresh tokens share
-	ended      map[token.Digest]bool
-	grants     map[string]*grants
-	alike      map[string]*alike
-	owners     map[string]*owner
-	tenants    map[string]*tenant
-	people     map[string]*person
-	namespaces map[string]*namespaceEntry
+	mu           sync.Mutex     // held by writers, and guards the fields below
+	removed      removedRecords // records, by their digests
+	sessions     removedRecords // sessions, by the digest that their refresh tokens share
+	ended        map[token.Digest]bool
+	grants       map[string]*grants
+	sharedGrants map[string]*sharedGrants
+	owners       map[string]*ownerEntry
+	clients      map[string]*clientEntry
+	users        map[string]*userEntry
+	namespaces   map[string]*namespaceEntry
 }
 
 // item holds what verification needs of a record, with its digest and its last use in one piece of
 // memory. At a million records, the access to memory takes most of the time. An item has 128 bytes,
 // which the allocator aligns to cache lines; the first of the two lines is enough for the decision.
 // Fields that are not atomic never change once readers can see them.
-type item = record.Item[entry]
+type item = Item[entry]
 
 type entry struct {
-	grants    *grants
-	who       *Owner
-	expiresAt int64 // Unix seconds, as all times here; never: it does not expire
-	kind      token.Kind
-	suspended bool
-	owner     atomic.Uint32 // state of the owner: running, exempt, both or neither
+	grants      *grants
+	ownerRef    *Owner
+	expiresAt   int64 // Unix seconds, as all times here; never: it does not expire
+	kind        token.Kind
+	isSuspended bool
+	ownerState  atomic.Uint32 // state of the owner: running, exempt, both or neither
 
-	home  *item  // holds the use of this credential: this item, or the first one that it replaced
-	login *login // nil: a credential of a program
-	use
+	useItem *item       // holds the use of this credential: this item, or the first one that it replaced
+	login   *loginState // nil: a credential of a program
+	lastUseState
 }
 
 const never = math.MaxInt64
 
 // The states of the owner of an entry.
 const (
-	ownerRunning uint32 = 1 << iota // it exists and enables its credentials
+	ownerEnabled uint32 = 1 << iota // it exists and enables its credentials
 	ownerExempt                     // its namespace needs no grant
 )
 
 // grants are what records were given. Records with equal grants share one value, and so the join
 // with their client. Fields that verification reads come first, so that they share cache lines.
 type grants struct {
-	tenant    *tenant
-	person    *person              // nil: the credential speaks for the client alone
+	client    *clientEntry
+	user      *userEntry           // nil: the credential speaks for the client alone
 	namespace *namespaceEntry      // nil: the owner has none
 	held      atomic.Pointer[Held] // within the grants to the namespace
 	exempt    atomic.Pointer[Held] // where the namespace needs no grant
@@ -72,27 +72,27 @@ type grants struct {
 	key                string
 	userUID            string // of the person at issue; empty: not known, or the person is the owner
 	roles, permissions []string
-	alike              *alike // nil if there is no namespace
-	users              int
+	shared             *sharedGrants // nil if there is no namespace
+	refs               int
 }
 
-// alike is shared by grants that differ only in the namespace.
-type alike struct {
-	key   string
-	held  atomic.Pointer[Held] // the result for one of them
-	users int
+// sharedGrants is shared by grants that differ only in the namespace.
+type sharedGrants struct {
+	key  string
+	held atomic.Pointer[Held] // the result for one of them
+	refs int
 }
 
-// tenant is a client by its name, whether or not it exists at the time.
-type tenant struct {
-	name  string
-	now   atomic.Pointer[Client]
-	users int
+// clientEntry is a client by its name, whether or not it exists at the time.
+type clientEntry struct {
+	name    string
+	current atomic.Pointer[Client]
+	refs    int
 }
 
-// under returns what the grants amount to under the current client, user and namespace. The cut is
+// heldNow returns what the grants amount to under the current client, user and namespace. The cut is
 // made once for each state of the three.
-func (g *grants) under(c *Client, u *User, exempt bool) *Held {
+func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 	kept, n := &g.held, g.namespace
 	if exempt {
 		kept, n = &g.exempt, nil
@@ -102,26 +102,26 @@ func (g *grants) under(c *Client, u *User, exempt bool) *Held {
 		switch {
 		case h != nil && h.Client == c && h.User == u:
 			return h
-		case h == nil || !h.void():
+		case h == nil || !h.isPlaceholder():
 			kept.CompareAndSwap(h, &Held{})
 		default:
 			// The namespace stores new labels first and a new void Held second, and labels are read
 			// after this Held was loaded. So while this one is still in place, the cut is made with
 			// the current labels.
-			cut := g.alike.share(g.cut(c, u, n))
+			cut := g.shared.deduplicate(g.cut(c, u, n))
 			kept.CompareAndSwap(h, cut)
 			return cut
 		}
 	}
 }
 
-// void reports whether h is the placeholder for a cut that is yet to be made. Each void Held is
+// isPlaceholder reports whether h is the placeholder for a cut that is yet to be made. Each void Held is
 // stored in one place once.
-func (h *Held) void() bool { return h.Client == nil }
+func (h *Held) isPlaceholder() bool { return h.Client == nil }
 
-// share returns an equal Held that is already there, or h. The tokens of a client in a thousand
+// deduplicate returns an equal Held that is already there, or h. The tokens of a client in a thousand
 // namespaces mostly hold the same. One Held stays in the processor's cache where a thousand do not.
-func (a *alike) share(h *Held) *Held {
+func (a *sharedGrants) deduplicate(h *Held) *Held {
 	if a == nil {
 		return h
 	}
@@ -145,55 +145,55 @@ func (x *Index) Set(r record.Record) {
 		return // the watch reports a state before its end
 	}
 	x.removed.drop(r.Digest)
-	o := x.owner(subject(r.Owner), r.Owner.UID)
+	o := x.ownerEntryOf(ownerSubject(r.Owner), r.Owner.UID)
 	it := newItem(r, x.grantsOf(r), o)
-	it.Value.grants.users++
+	it.Value.grants.refs++
 	o.add(it)
 	before := x.entries.Find(r.Digest)
 	if before != nil {
-		it.Value.home = before.Value.home
+		it.Value.useItem = before.Value.useItem
 	}
 	x.entries.Set(it)
 	if before != nil {
-		x.leave(before)
+		x.releaseItem(before)
 	}
-	x.stored(it.Value.home, r)
+	x.noteStored(it.Value.useItem, r)
 }
 
-func newItem(r record.Record, g *grants, o *owner) *item {
+func newItem(r record.Record, g *grants, o *ownerEntry) *item {
 	it := &item{Digest: r.Digest}
 	e := &it.Value
-	e.home, e.grants, e.who = it, g, o.last
-	if e.who.UID != r.Owner.UID {
-		e.who = &Owner{o.last.Subject, r.Owner.UID}
+	e.useItem, e.grants, e.ownerRef = it, g, o.current
+	if e.ownerRef.UID != r.Owner.UID {
+		e.ownerRef = &Owner{o.current.Subject, r.Owner.UID}
 	}
-	e.follow(o)
-	e.kind, e.suspended, e.issuedAt, e.expiresAt = r.Kind, r.Suspended, seconds(r.IssuedAt.Unix()), never
-	e.login = newLogin(r)
+	e.setOwnerState(o)
+	e.kind, e.isSuspended, e.issuedAt, e.expiresAt = r.Kind, r.Suspended, clampSeconds(r.IssuedAt.Unix()), never
+	e.login = newLoginState(r)
 	if !r.ExpiresAt.IsZero() {
 		e.expiresAt = r.ExpiresAt.Unix()
 	}
 	return it
 }
 
-// outside returns an item for a record that does not get into the index. The record may be deleted
+// unindexedItem returns an item for a record that does not get into the index. The record may be deleted
 // by now, and no event would report that.
-func (x *Index) outside(r record.Record) *item {
+func (x *Index) unindexedItem(r record.Record) *item {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	o := x.owners[subject(r.Owner)]
+	o := x.owners[ownerSubject(r.Owner)]
 	if o == nil {
-		o = newOwner(subject(r.Owner), r.Owner.UID)
+		o = newOwnerEntry(ownerSubject(r.Owner), r.Owner.UID)
 	}
 	g := x.grants[grantsKey(r)]
 	if g == nil {
-		t := x.tenants[r.Client]
+		t := x.clients[r.Client]
 		if t == nil {
-			t = &tenant{}
+			t = &clientEntry{}
 		}
-		p := x.people[r.User]
+		p := x.users[r.User]
 		if p == nil && r.User != "" {
-			p = &person{}
+			p = &userEntry{}
 		}
 		n := x.namespaces[r.Owner.Namespace]
 		if n == nil && r.Owner.Namespace != "" {
@@ -203,7 +203,7 @@ func (x *Index) outside(r record.Record) *item {
 	}
 	it := newItem(r, g, o)
 	if !r.LastUsedAt.IsZero() {
-		it.Value.storedAt.Store(seconds(r.LastUsedAt.Unix()))
+		it.Value.storedAt.Store(clampSeconds(r.LastUsedAt.Unix()))
 	}
 	return it
 }
@@ -237,7 +237,7 @@ func (x *Index) remove(d token.Digest) bool {
 	}
 	x.removed.add(knownOf(before), d, before.Value.expiresAt)
 	x.entries.Remove(d)
-	x.leave(before)
+	x.releaseItem(before)
 	return true
 }
 
@@ -245,20 +245,20 @@ func (x *Index) remove(d token.Digest) bool {
 func (x *Index) SetClient(c Client) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.tenant(c.Name).now.Store(&c)
+	x.clientEntryOf(c.Name).current.Store(&c)
 }
 
 // RemoveClient forgets a client: from now on every credential of it is rejected.
 func (x *Index) RemoveClient(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if t := x.tenants[name]; t != nil {
-		t.now.Store(nil)
-		x.drop(t)
+	if t := x.clients[name]; t != nil {
+		t.current.Store(nil)
+		x.dropClient(t)
 	}
 }
 
-func id(d token.Digest) ID { return ID(d[:len(ID{})]) }
+func recordIDOf(d token.Digest) ID { return ID(d[:len(ID{})]) }
 
 // grantsOf returns the grants of a record, shared with other records.
 func (x *Index) grantsOf(r record.Record) *grants {
@@ -266,15 +266,15 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	if g := x.grants[key]; g != nil {
 		return g
 	}
-	g := newGrants(r, x.tenant(r.Client), x.person(r.User), x.namespace(r.Owner.Namespace))
-	g.alike = x.alikeOf(r)
-	g.tenant.users++
+	g := newGrants(r, x.clientEntryOf(r.Client), x.userEntryOf(r.User), x.namespaceEntryOf(r.Owner.Namespace))
+	g.shared = x.sharedGrantsOf(r)
+	g.client.refs++
 	if g.namespace != nil {
 		g.namespace.grants = append(g.namespace.grants, g)
-		g.alike.users++
+		g.shared.refs++
 	}
-	if g.person != nil {
-		g.person.users++
+	if g.user != nil {
+		g.user.refs++
 	}
 	if x.grants == nil {
 		x.grants = map[string]*grants{}
@@ -283,28 +283,28 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	return g
 }
 
-func newGrants(r record.Record, t *tenant, p *person, n *namespaceEntry) *grants {
+func newGrants(r record.Record, t *clientEntry, p *userEntry, n *namespaceEntry) *grants {
 	return &grants{
-		key: grantsKey(r), tenant: t, person: p, userUID: r.UserUID, namespace: n,
-		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: Ranges(r.SourceRanges),
+		key: grantsKey(r), client: t, user: p, userUID: r.UserUID, namespace: n,
+		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: ParseRanges(r.SourceRanges),
 	}
 }
 
-// alikeOf returns the part of a record's grants that other namespaces share; nil if the record has
+// sharedGrantsOf returns the part of a record's grants that other namespaces share; nil if the record has
 // no namespace.
-func (x *Index) alikeOf(r record.Record) *alike {
+func (x *Index) sharedGrantsOf(r record.Record) *sharedGrants {
 	if r.Owner.Namespace == "" {
 		return nil
 	}
 	r.Owner.Namespace = ""
 	key := grantsKey(r)
-	a := x.alike[key]
+	a := x.sharedGrants[key]
 	if a == nil {
-		a = &alike{key: key}
-		if x.alike == nil {
-			x.alike = map[string]*alike{}
+		a = &sharedGrants{key: key}
+		if x.sharedGrants == nil {
+			x.sharedGrants = map[string]*sharedGrants{}
 		}
-		x.alike[key] = a
+		x.sharedGrants[key] = a
 	}
 	return a
 }
@@ -317,45 +317,45 @@ func grantsKey(r record.Record) string {
 	}, "\n")
 }
 
-func (x *Index) tenant(name string) *tenant {
-	t := x.tenants[name]
+func (x *Index) clientEntryOf(name string) *clientEntry {
+	t := x.clients[name]
 	if t == nil {
-		t = &tenant{name: name}
-		if x.tenants == nil {
-			x.tenants = map[string]*tenant{}
+		t = &clientEntry{name: name}
+		if x.clients == nil {
+			x.clients = map[string]*clientEntry{}
 		}
-		x.tenants[name] = t
+		x.clients[name] = t
 	}
 	return t
 }
 
-// leave releases the values that an item shared with others.
-func (x *Index) leave(it *item) {
-	who := x.owners[it.Value.who.Subject]
+// releaseItem releases the values that an item shared with others.
+func (x *Index) releaseItem(it *item) {
+	who := x.owners[it.Value.ownerRef.Subject]
 	who.remove(it)
-	x.forget(who)
+	x.dropOwner(who)
 	g := it.Value.grants
-	if g.users--; g.users > 0 {
+	if g.refs--; g.refs > 0 {
 		return
 	}
 	delete(x.grants, g.key)
-	g.tenant.users--
-	x.drop(g.tenant)
-	if g.person != nil {
-		g.person.users--
-		x.dismiss(g.person)
+	g.client.refs--
+	x.dropClient(g.client)
+	if g.user != nil {
+		g.user.refs--
+		x.dropUser(g.user)
 	}
 	if g.namespace != nil {
 		g.namespace.leave(g)
 		x.dropNamespace(g.namespace)
-		if g.alike.users--; g.alike.users == 0 {
-			delete(x.alike, g.alike.key)
+		if g.shared.refs--; g.shared.refs == 0 {
+			delete(x.sharedGrants, g.shared.key)
 		}
 	}
 }
 
-func (x *Index) drop(t *tenant) {
-	if t.users == 0 && t.now.Load() == nil {
-		delete(x.tenants, t.name)
+func (x *Index) dropClient(t *clientEntry) {
+	if t.refs == 0 && t.current.Load() == nil {
+		delete(x.clients, t.name)
 	}
 }

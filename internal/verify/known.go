@@ -37,17 +37,17 @@ func (v *Verifier) Known(presented string) (Known, bool) {
 	if k, ok := v.index.removed.find(d); ok {
 		return k, true
 	}
-	if f := v.recent.of(d, v.now()); f != nil && f.record != nil {
-		return knownOf(v.index.outside(*f.record)), true
+	if f := v.cachedLookups.get(d, v.now()); f != nil && f.record != nil {
+		return knownOf(v.index.unindexedItem(*f.record)), true
 	}
 	return Known{}, false
 }
 
 func knownOf(it *item) Known {
 	e := &it.Value
-	k := Known{ID: id(it.Digest), Kind: e.kind, Subject: e.who.Subject, Client: e.grants.tenant.name}
-	if e.grants.person != nil {
-		k.User = e.grants.person.name
+	k := Known{ID: recordIDOf(it.Digest), Kind: e.kind, Subject: e.ownerRef.Subject, Client: e.grants.client.name}
+	if e.grants.user != nil {
+		k.User = e.grants.user.name
 	}
 	return k
 }
@@ -58,11 +58,11 @@ func (v *Verifier) KnownSession(family token.Digest) (Known, bool) {
 	return v.index.sessions.find(family)
 }
 
-// Removed remembers a record that was deleted, if its refresh token is another credential that may
+// RememberDeleted remembers a record that was deleted, if its refresh token is another credential that may
 // still be used.
-func (x *Index) Removed(r record.Record) {
+func (x *Index) RememberDeleted(r record.Record) {
 	if r.Refresh != nil {
-		k := Known{ID: id(r.Digest), Kind: token.Refresh, Subject: subject(r.Owner), Client: r.Client, User: r.User}
+		k := Known{ID: recordIDOf(r.Digest), Kind: token.Refresh, Subject: ownerSubject(r.Owner), Client: r.Client, User: r.User}
 		x.sessions.add(k, r.Refresh.Family, r.Refresh.ExpiresAt.Unix())
 	}
 }
@@ -73,29 +73,29 @@ const maxSessions = 1 << 14
 // maxRemoved is how many deleted records a replica remembers.
 const maxRemoved = 1 << 16
 
-// removed remembers deleted records, so that the use of a revoked credential can be told from that
+// removedRecords remembers deleted records, so that the use of a revoked credential can be told from that
 // of one that never existed. It is bounded and shared fairly: once it is full, the client with the
 // most records loses its oldest. A client that creates and deletes tokens, or logs in and out,
 // therefore cannot displace the records of another.
-type removed struct {
+type removedRecords struct {
 	mu     sync.Mutex
 	now    func() time.Time // nil: it remembers nothing
 	max    int
 	all    map[token.Digest]*removal
-	shares map[share]*removals
+	groups map[removalGroup]*removals
 }
 
-// share is the unit that loses records together: the logins of a client are apart from its tokens,
+// removalGroup is the unit that loses records together: the logins of a client are apart from its tokens,
 // since they end so often.
-type share struct {
+type removalGroup struct {
 	client string
 	logins bool
 }
 
 type removal struct {
 	Known
-	digest token.Digest
-	back   bool // the record exists again
+	digest     token.Digest
+	isRestored bool // the record exists again
 }
 
 // removals are the removals of a share, oldest first.
@@ -107,21 +107,21 @@ type removals struct {
 // push adds a removal. It drops the removals that are back before they outnumber the others.
 func (q *removals) push(r *removal) {
 	if len(q.queue) > 2*q.live+16 {
-		q.queue = slices.DeleteFunc(q.queue, func(r *removal) bool { return r.back })
+		q.queue = slices.DeleteFunc(q.queue, func(r *removal) bool { return r.isRestored })
 	}
 	q.queue = append(q.queue, r)
 	q.live++
 }
 
 // remember starts remembering removals.
-func (m *removed) remember(now func() time.Time, most int) {
+func (m *removedRecords) remember(now func() time.Time, most int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.now, m.max = now, most
 }
 
 // find returns what is remembered of a digest.
-func (m *removed) find(d token.Digest) (Known, bool) {
+func (m *removedRecords) find(d token.Digest) (Known, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.all[d]; r != nil {
@@ -132,7 +132,7 @@ func (m *removed) find(d token.Digest) (Known, bool) {
 
 // add remembers a record that was deleted just now, by a digest. end is when the record would have
 // ended, in Unix seconds.
-func (m *removed) add(k Known, d token.Digest, end int64) {
+func (m *removedRecords) add(k Known, d token.Digest, end int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.now == nil || m.all[d] != nil {
@@ -142,47 +142,47 @@ func (m *removed) add(k Known, d token.Digest, end int64) {
 	r.Revoked = m.now().Unix() < end
 	r.Subject = strings.Clone(r.Subject) // it is a part of a longer string
 	if m.all == nil {
-		m.all, m.shares = map[token.Digest]*removal{}, map[share]*removals{}
+		m.all, m.groups = map[token.Digest]*removal{}, map[removalGroup]*removals{}
 	}
-	s := removalShare(r)
-	if m.shares[s] == nil {
-		m.shares[s] = &removals{}
+	s := removalGroupOf(r)
+	if m.groups[s] == nil {
+		m.groups[s] = &removals{}
 	}
 	m.all[r.digest] = r
-	m.shares[s].push(r)
+	m.groups[s].push(r)
 	if len(m.all) > m.max {
 		m.forgetOldest()
 	}
 }
 
 // drop forgets a record that exists again.
-func (m *removed) drop(d token.Digest) {
+func (m *removedRecords) drop(d token.Digest) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.all[d]
 	if r == nil {
 		return
 	}
-	r.back = true
+	r.isRestored = true
 	delete(m.all, d)
-	m.leave(removalShare(r))
+	m.leave(removalGroupOf(r))
 }
 
 // forgetOldest forgets the oldest record of the largest share.
-func (m *removed) forgetOldest() {
-	var largest share
+func (m *removedRecords) forgetOldest() {
+	var largest removalGroup
 	most := 0
-	for s, q := range m.shares {
+	for s, q := range m.groups {
 		if q.live > most {
 			largest, most = s, q.live
 		}
 	}
-	q := m.shares[largest]
+	q := m.groups[largest]
 	for len(q.queue) > 0 {
 		r := q.queue[0]
 		q.queue[0] = nil
 		q.queue = q.queue[1:]
-		if !r.back {
+		if !r.isRestored {
 			delete(m.all, r.digest)
 			m.leave(largest)
 			return
@@ -191,13 +191,13 @@ func (m *removed) forgetOldest() {
 }
 
 // leave counts one removal less in a share.
-func (m *removed) leave(s share) {
-	q := m.shares[s]
+func (m *removedRecords) leave(s removalGroup) {
+	q := m.groups[s]
 	if q.live--; q.live == 0 {
-		delete(m.shares, s) // with all that are back
+		delete(m.groups, s) // with all that are back
 	}
 }
 
-func removalShare(r *removal) share {
-	return share{r.Client, r.Kind != token.Application && r.Kind != token.UserApplication}
+func removalGroupOf(r *removal) removalGroup {
+	return removalGroup{r.Client, r.Kind != token.Application && r.Kind != token.UserApplication}
 }

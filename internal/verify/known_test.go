@@ -26,9 +26,9 @@ func TestKnown_RemovedRecordIsNamed(t *testing.T) {
 	r := recordOf("acme", 0)
 	r.Digest, r.User, r.ExpiresAt = minted.Digest(), "alice", now.Add(time.Hour)
 	for sentence, x := range map[string]struct {
-		removed time.Time
-		remove  func(*verify.Index, *verify.Verifier)
-		revoked bool
+		removedRecords time.Time
+		remove         func(*verify.Index, *verify.Verifier)
+		revoked        bool
 	}{
 		"deleted before its end":        {now, func(x *verify.Index, _ *verify.Verifier) { x.Remove(r.Digest) }, true},
 		"ended by this replica":         {now, func(_ *verify.Index, v *verify.Verifier) { v.End(r.Digest) }, true},
@@ -36,7 +36,7 @@ func TestKnown_RemovedRecordIsNamed(t *testing.T) {
 		"garbage-collected, at its end": {now.Add(time.Hour), func(x *verify.Index, _ *verify.Verifier) { x.Remove(r.Digest) }, false},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			index, at := &verify.Index{}, x.removed
+			index, at := &verify.Index{}, x.removedRecords
 			v := verify.NewVerifier(index, nil, verify.Options{Now: func() time.Time { return at }})
 			index.Set(r)
 			want := verify.Known{ID: verify.ID(r.Digest[:16]), Kind: token.Application, Subject: "acme/a", Client: "acme", User: "alice"}
@@ -49,7 +49,7 @@ func TestKnown_RemovedRecordIsNamed(t *testing.T) {
 			if got, ok := v.Known(minted.Reveal()); !ok || got != want {
 				t.Errorf("after: %+v, want %+v", got, want)
 			}
-			if x.removed.Equal(now) && sentence == "deleted before its end" { // a restore from a backup
+			if x.removedRecords.Equal(now) && sentence == "deleted before its end" { // a restore from a backup
 				index.Set(r)
 				want.Revoked = false
 				if got, ok := v.Known(minted.Reveal()); !ok || got != want {
@@ -63,10 +63,10 @@ func TestKnown_RemovedRecordIsNamed(t *testing.T) {
 	}
 }
 
-func TestKnown_ClientCannotMakeOthersBeForgotten(t *testing.T) {
+func TestKnown_ClientCannotDisplaceOthers(t *testing.T) {
 	index := &verify.Index{}
 	verify.NewVerifier(index, nil, verify.Options{Now: time.Now})
-	index.RememberRemoved(100)
+	index.SetMaxRemoved(100)
 	remove := func(r record.Record) {
 		index.Set(r)
 		index.Remove(r.Digest)
@@ -77,7 +77,7 @@ func TestKnown_ClientCannotMakeOthersBeForgotten(t *testing.T) {
 		remove(recordOf("hostile", n))
 		index.Set(recordOf("hostile", n))
 	}
-	if !index.IsRemembered(recordOf("acme", 0).Digest) {
+	if !index.IsRemovedKnown(recordOf("acme", 0).Digest) {
 		t.Error("a client that creates and deletes tokens makes the record of another be forgotten")
 	}
 	for c := range 10 {
@@ -85,11 +85,11 @@ func TestKnown_ClientCannotMakeOthersBeForgotten(t *testing.T) {
 			remove(recordOf(fmt.Sprintf("client%d", c), n))
 		}
 	}
-	if n, queued := index.RememberedRemoved(); n != 100 || queued > 400 {
+	if n, queued := index.RemovedCounts(); n != 100 || queued > 400 {
 		t.Errorf("%d records are remembered and %d queued, want 100", n, queued)
 	}
 	for c := range 10 {
-		if d := recordOf(fmt.Sprintf("client%d", c), 99).Digest; !index.IsRemembered(d) {
+		if d := recordOf(fmt.Sprintf("client%d", c), 99).Digest; !index.IsRemovedKnown(d) {
 			t.Errorf("the last record of client %d is forgotten", c)
 		}
 	}

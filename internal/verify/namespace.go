@@ -34,8 +34,8 @@ func (n *namespaceEntry) leave(g *grants) {
 // holds. Unless n is nil, it is also cut to what the client or the user grants to the namespace.
 func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	if n == nil {
-		h := hold(c, u, g.roles, g.permissions, g.ranges)
-		h.bind(g.userUID)
+		h := newHeld(c, u, g.roles, g.permissions, g.ranges)
+		h.bindUser(g.userUID)
 		return h
 	}
 	granted, within := false, c
@@ -52,21 +52,21 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 		narrow.Ceiling = c.Ceiling.Restrict(roles)
 		within = &narrow
 	}
-	h := hold(within, u, g.roles, g.permissions, g.ranges)
-	h.Client, h.ungranted = c, !granted
-	h.bind(g.userUID)
+	h := newHeld(within, u, g.roles, g.permissions, g.ranges)
+	h.Client, h.isUngranted = c, !granted
+	h.bindUser(g.userUID)
 	return h
 }
 
-// bind limits h to the user with that UID. If the record names no UID, the user must have existed
+// bindUser limits h to the user with that UID. If the record names no UID, the user must have existed
 // when it was issued.
-func (h *Held) bind(uid string) {
+func (h *Held) bindUser(uid string) {
 	switch {
 	case h.User == nil:
 	case uid == "":
-		h.since = h.User.Since
+		h.userCreatedAt = h.User.CreatedAt
 	case uid != h.User.UID:
-		h.stopped = true
+		h.isDisabled = true
 	}
 }
 
@@ -74,7 +74,7 @@ func (h *Held) bind(uid string) {
 func (x *Index) SetNamespace(name string, labels map[string]string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	n := x.namespace(name)
+	n := x.namespaceEntryOf(name)
 	if before := n.labels.Load(); before != nil && maps.Equal(*before, labels) {
 		return // a new cut of every grant in it would have the same result
 	}
@@ -94,8 +94,8 @@ func (x *Index) RemoveNamespace(name string) {
 	}
 }
 
-// namespace returns the entry of a name, or nil if the name is empty.
-func (x *Index) namespace(name string) *namespaceEntry {
+// namespaceEntryOf returns the entry of a name, or nil if the name is empty.
+func (x *Index) namespaceEntryOf(name string) *namespaceEntry {
 	if name == "" {
 		return nil
 	}

@@ -24,65 +24,65 @@ func byLabel(c *verify.Client) {
 }
 
 // Invariant 6: a withdrawal counts from the next verification on, whatever the record still says.
-func TestVerify_WithdrawnGrant(t *testing.T) {
+func TestVerify_WithdrawnGrantCountsAtOnce(t *testing.T) {
 	search, other := map[string]string{"team": "search"}, map[string]string{"team": "other"}
 	for name, x := range map[string]struct {
-		given, away func(*twist)
+		given, away func(*fixture)
 		want        verify.Verdict
 	}{
 		"the namespace is named no more": {
-			func(w *twist) { w.SetClient(acme(nil)) },
-			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Draw = grantTo("store") })) },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
+			func(w *fixture) { w.SetClient(acmeClient(func(c *verify.Client) { c.Draw = grantTo("store") })) },
 			verify.NamespaceNotGranted,
 		},
 		"the client grants nothing at all": {
-			func(w *twist) { w.SetClient(acme(nil)) },
-			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Draw = nil })) },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
+			func(w *fixture) { w.SetClient(acmeClient(func(c *verify.Client) { c.Draw = nil })) },
 			verify.NamespaceNotGranted,
 		},
 		"the role is out of the grant": {
-			func(w *twist) { w.SetClient(acme(nil)) },
-			func(w *twist) {
-				w.SetClient(acme(func(c *verify.Client) {
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
+			func(w *fixture) {
+				w.SetClient(acmeClient(func(c *verify.Client) {
 					c.Draw = func(string, map[string]string) ([]string, bool) { return []string{"other"}, true }
 				}))
 			},
 			verify.RoleMissing,
 		},
 		"the namespace has another label": {
-			func(w *twist) { w.SetClient(acme(byLabel)); w.SetNamespace("shop", search) },
-			func(w *twist) { w.SetNamespace("shop", other) },
+			func(w *fixture) { w.SetClient(acmeClient(byLabel)); w.SetNamespace("shop", search) },
+			func(w *fixture) { w.SetNamespace("shop", other) },
 			verify.NamespaceNotGranted,
 		},
 		"the namespace has no label": {
-			func(w *twist) { w.SetClient(acme(byLabel)); w.SetNamespace("shop", search) },
-			func(w *twist) { w.SetNamespace("shop", nil) },
+			func(w *fixture) { w.SetClient(acmeClient(byLabel)); w.SetNamespace("shop", search) },
+			func(w *fixture) { w.SetNamespace("shop", nil) },
 			verify.NamespaceNotGranted,
 		},
 		"the namespace is gone": {
-			func(w *twist) { w.SetClient(acme(byLabel)); w.SetNamespace("shop", search) },
-			func(w *twist) { w.RemoveNamespace("shop") },
+			func(w *fixture) { w.SetClient(acmeClient(byLabel)); w.SetNamespace("shop", search) },
+			func(w *fixture) { w.RemoveNamespace("shop") },
 			verify.NamespaceNotGranted,
 		},
 		"the namespace needs a grant from now on": {
-			func(w *twist) {
-				w.SetClient(acme(func(c *verify.Client) { c.Draw = nil }))
-				w.ResumeExempt(w.rec.Owner)
+			func(w *fixture) {
+				w.SetClient(acmeClient(func(c *verify.Client) { c.Draw = nil }))
+				w.EnableExempt(w.rec.Owner)
 			},
-			func(w *twist) { w.Resume(w.rec.Owner) },
+			func(w *fixture) { w.Enable(w.rec.Owner) },
 			verify.NamespaceNotGranted,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTwist(t)
+			w := newFixture(t)
 			facts := verify.Facts{Roles: []string{"primary"}, Permissions: []string{"search.query"}}
 			for range 2 {
 				x.given(w)
-				if _, verdict := w.ask(facts); verdict != verify.Good {
+				if _, verdict := w.verifyNow(facts); verdict != verify.Valid {
 					t.Fatalf("%s before", verdict)
 				}
 				x.away(w)
-				if _, verdict := w.ask(facts); verdict != x.want {
+				if _, verdict := w.verifyNow(facts); verdict != x.want {
 					t.Errorf("%s, want %s", verdict, x.want)
 				}
 			}
@@ -90,43 +90,43 @@ func TestVerify_WithdrawnGrant(t *testing.T) {
 	}
 }
 
-// ofAlice returns a twist whose token speaks for the user alice with the UID 1.
-func ofAlice(t *testing.T, uid string) (*twist, verify.User) {
+// newAliceFixture returns a twist whose token speaks for the user alice with the UID 1.
+func newAliceFixture(t *testing.T, uid string) (*fixture, verify.User) {
 	t.Helper()
-	w := newTwist(t)
+	w := newFixture(t)
 	w.Remove(w.rec.Digest)
 	w.tok = verifytest.Mint(t, token.UserApplication, t.Name())
 	w.rec.Kind, w.rec.Digest, w.rec.User, w.rec.UserUID, w.rec.Roles = token.UserApplication, w.tok.Digest(), "alice", uid, nil
 	w.Set(w.rec)
-	alice := verify.User{Name: "alice", UID: "1", Since: noon.Unix(), Accounts: map[string][]string{"acme": {"primary"}}, Namespaces: []string{"shop"}}
+	alice := verify.User{Name: "alice", UID: "1", CreatedAt: noon.Unix(), Accounts: map[string][]string{"acme": {"primary"}}, Namespaces: []string{"shop"}}
 	w.SetUser(alice)
 	return w, alice
 }
 
-func TestVerify_NamesakeOfUserIsRefused(t *testing.T) {
+func TestVerify_NamesakeOfUserIsRejected(t *testing.T) {
 	for name, x := range map[string]struct {
-		uid   string
-		twist func(*verify.User)
-		want  verify.Verdict
+		uid     string
+		fixture func(*verify.User)
+		want    verify.Verdict
 	}{
-		"the user":                                {"1", nil, verify.Good},
-		"the user, restored to another age":       {"1", func(u *verify.User) { u.Since++ }, verify.Good},
-		"a namesake":                              {"1", func(u *verify.User) { u.UID = "2" }, verify.UserStopped},
-		"a namesake who claims an older age":      {"1", func(u *verify.User) { u.UID, u.Since = "2", 1 }, verify.UserStopped},
+		"the user":                                {"1", nil, verify.Valid},
+		"the user, restored to another age":       {"1", func(u *verify.User) { u.CreatedAt++ }, verify.Valid},
+		"a namesake":                              {"1", func(u *verify.User) { u.UID = "2" }, verify.UserDisabled},
+		"a namesake who claims an older age":      {"1", func(u *verify.User) { u.UID, u.CreatedAt = "2", 1 }, verify.UserDisabled},
 		"a user who lists the namespace no more":  {"1", func(u *verify.User) { u.Namespaces = []string{"store"} }, verify.NamespaceNotGranted},
-		"of a record without uid: a user of then": {"", nil, verify.Good},
+		"of a record without uid: a user of then": {"", nil, verify.Valid},
 		"of a record without uid: a user of later": {
-			"", func(u *verify.User) { u.Since++ }, verify.UserStopped,
+			"", func(u *verify.User) { u.CreatedAt++ }, verify.UserDisabled,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, alice := ofAlice(t, x.uid)
-			if x.twist != nil {
+			w, alice := newAliceFixture(t, x.uid)
+			if x.fixture != nil {
 				w.RemoveUser("alice")
-				x.twist(&alice)
+				x.fixture(&alice)
 				w.SetUser(alice)
 			}
-			if _, verdict := w.ask(verify.Facts{}); verdict != x.want {
+			if _, verdict := w.verifyNow(verify.Facts{}); verdict != x.want {
 				t.Errorf("%s, want %s", verdict, x.want)
 			}
 		})
@@ -135,13 +135,13 @@ func TestVerify_NamesakeOfUserIsRefused(t *testing.T) {
 
 // New labels invalidate the cuts of a namespace, so an equal set of labels must not make a new cut.
 func TestVerify_SameLabelsKeepTheCut(t *testing.T) {
-	w, drawn := newTwist(t), 0
-	w.SetClient(acme(func(c *verify.Client) {
+	w, drawn := newFixture(t), 0
+	w.SetClient(acmeClient(func(c *verify.Client) {
 		c.Draw = func(string, map[string]string) ([]string, bool) { drawn++; return []string{"primary"}, true }
 	}))
 	for range 3 {
 		w.SetNamespace("shop", map[string]string{"team": "search"})
-		w.ask(verify.Facts{})
+		w.verifyNow(verify.Facts{})
 	}
 	if drawn != 1 {
 		t.Errorf("the client was asked %d times for what a namespace may draw, which stayed as it was", drawn)
@@ -153,17 +153,17 @@ func byLabels(_ string, labels map[string]string) ([]string, bool) {
 	return slices.Collect(maps.Keys(labels)), len(labels) > 0
 }
 
-// drawn is a model of the index: a token for each combination of client, namespace and roles, and
+// grantModel is a model of the index: a token for each combination of client, namespace and roles, and
 // what they may draw.
-type drawn struct {
+type grantModel struct {
 	clients    [2]verify.Client // as last set
 	namespaces map[string]map[string]string
 	tokens     []token.Token
 	records    []record.Record
 }
 
-func newDrawn(t *testing.T) *drawn {
-	d := &drawn{namespaces: map[string]map[string]string{}}
+func newGrantModel(t *testing.T) *grantModel {
+	d := &grantModel{namespaces: map[string]map[string]string{}}
 	for c := range d.clients {
 		d.clients[c] = verify.Client{Name: fmt.Sprintf("client-%d", c), Draw: byLabels}
 		for n := range 4 {
@@ -180,7 +180,7 @@ func newDrawn(t *testing.T) *drawn {
 	return d
 }
 
-func (d *drawn) index() *verify.Index {
+func (d *grantModel) index() *verify.Index {
 	x := &verify.Index{}
 	for _, c := range d.clients {
 		x.SetClient(c)
@@ -189,14 +189,14 @@ func (d *drawn) index() *verify.Index {
 		x.SetNamespace(name, labels)
 	}
 	for _, r := range d.records {
-		x.Resume(r.Owner)
+		x.Enable(r.Owner)
 		x.Set(r)
 	}
 	return x
 }
 
 // change makes a random change to an index and to the model.
-func (d *drawn) change(x *verify.Index, r *rand.Rand) {
+func (d *grantModel) change(x *verify.Index, r *rand.Rand) {
 	if r.IntN(4) == 0 {
 		c := &d.clients[r.IntN(len(d.clients))]
 		c.Ceiling = grant.NewCeiling([]grant.Role{
@@ -224,8 +224,8 @@ func (d *drawn) change(x *verify.Index, r *rand.Rand) {
 
 // Invariant 6, where namespaces share what their tokens hold: the roles that one of them may draw
 // never count for another.
-func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
-	d, r := newDrawn(t), rand.New(rand.NewPCG(1, 2))
+func TestVerify_NamespaceHoldsDrawableRolesOnly(t *testing.T) {
+	d, r := newGrantModel(t), rand.New(rand.NewPCG(1, 2))
 	lived := d.index()
 	good := 0
 	for step := range 300 {
@@ -237,7 +237,7 @@ func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
 			if verdict != due {
 				t.Fatalf("step %d, token %d: %s, want %s", step, i, verdict, due)
 			}
-			if verdict != verify.Good {
+			if verdict != verify.Valid {
 				continue
 			}
 			good++
@@ -254,9 +254,9 @@ func TestVerify_EachNamespaceHoldsWhatItMayDraw(t *testing.T) {
 
 // Invariant 6, during concurrent verifications: an evaluation that began before a label was removed
 // must not outlast it.
-func TestVerify_ChangedLabelsCountWhileOthersVerify(t *testing.T) {
-	w := newTwist(t)
-	w.SetClient(acme(byLabel))
+func TestVerify_ChangedLabelsCountDuringVerifications(t *testing.T) {
+	w := newFixture(t)
+	w.SetClient(acmeClient(byLabel))
 	facts := verify.Facts{Roles: []string{"primary"}}
 	text := w.tok.Reveal()
 	var over sync.WaitGroup
@@ -270,12 +270,12 @@ func TestVerify_ChangedLabelsCountWhileOthersVerify(t *testing.T) {
 	}
 	for i := range 10_000 {
 		w.SetNamespace("shop", map[string]string{"team": "search"})
-		if _, verdict := w.ask(facts); verdict != verify.Good {
+		if _, verdict := w.verifyNow(facts); verdict != verify.Valid {
 			t.Errorf("round %d: %s with the label", i, verdict)
 			break
 		}
 		w.SetNamespace("shop", nil)
-		if _, verdict := w.ask(facts); verdict != verify.NamespaceNotGranted {
+		if _, verdict := w.verifyNow(facts); verdict != verify.NamespaceNotGranted {
 			t.Errorf("round %d: %s without the label", i, verdict)
 			break
 		}
@@ -285,8 +285,8 @@ func TestVerify_ChangedLabelsCountWhileOthersVerify(t *testing.T) {
 }
 
 // A client's tokens in a thousand namespaces must not hold a thousand copies of what they may do.
-func TestVerify_NamespacesShareWhatIsEqual(t *testing.T) {
-	d := newDrawn(t)
+func TestVerify_NamespacesShareEqualGrants(t *testing.T) {
+	d := newGrantModel(t)
 	for n := range 4 {
 		d.namespaces[fmt.Sprintf("team-%d", n)] = map[string]string{"reader": ""}
 	}
@@ -302,10 +302,10 @@ func TestVerify_NamespacesShareWhatIsEqual(t *testing.T) {
 }
 
 func TestVerify_GrantsAllocateNothing(t *testing.T) {
-	w, _ := ofAlice(t, "1")
+	w, _ := newAliceFixture(t, "1")
 	text := w.tok.Reveal()
-	exempt := newTwist(t)
-	exempt.ResumeExempt(exempt.rec.Owner)
+	exempt := newFixture(t)
+	exempt.EnableExempt(exempt.rec.Owner)
 	other := exempt.tok.Reveal()
 	if n := testing.AllocsPerRun(1000, func() {
 		w.Verify(noon, text, verify.Facts{})
@@ -315,15 +315,15 @@ func TestVerify_GrantsAllocateNothing(t *testing.T) {
 	}
 }
 
-func TestVerify_GoneNamespacesAreForgotten(t *testing.T) {
-	w := newTwist(t)
+func TestIndex_ForgetsDeletedNamespaces(t *testing.T) {
+	w := newFixture(t)
 	w.SetNamespace("shop", nil)
 	w.Remove(w.rec.Digest)
-	w.Stop(w.rec.Owner)
+	w.Disable(w.rec.Owner)
 	w.RemoveClient("acme")
 	w.RemoveNamespace("shop")
 	w.RemoveNamespace("nowhere")
-	if n := w.Remembered(); n != 0 {
+	if n := w.EntryCount(); n != 0 {
 		t.Errorf("%d things are remembered", n)
 	}
 }

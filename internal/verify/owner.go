@@ -6,75 +6,75 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// owner is the object that records belong to, by its name, whether or not it exists at the time.
+// ownerEntry is the object that records belong to, by its name, whether or not it exists at the time.
 // Most owners have one record. There may be a million owners, so the type has few parts: the
 // garbage collector visits each of them.
-type owner struct {
-	Owner          // as first observed
-	last    *Owner // as last observed: the same, or one with another UID
-	first   *item
-	others  []*item
-	running bool // it exists and enables its credentials
-	exempt  bool // its namespace needs no grant
+type ownerEntry struct {
+	Owner            // as first observed
+	current   *Owner // as last observed: the same, or one with another UID
+	first     *item
+	others    []*item
+	isEnabled bool // it exists and enables its credentials
+	isExempt  bool // its namespace needs no grant
 }
 
-// lets reports whether the owner with this UID, and not one of the same name before it, enables its
+// enables reports whether the owner with this UID, and not one of the same name before it, enables its
 // credentials.
-func (o *owner) lets(who *Owner) bool { return o.running && o.last.UID == who.UID }
+func (o *ownerEntry) enables(who *Owner) bool { return o.isEnabled && o.current.UID == who.UID }
 
-// Resume enables the credentials of an owner, as far as its namespace is granted. Until then they
+// Enable enables the credentials of an owner, as far as its namespace is granted. Until then they
 // are rejected.
-func (x *Index) Resume(o record.Owner) { x.resume(o, false) }
+func (x *Index) Enable(o record.Owner) { x.enable(o, false) }
 
-// ResumeExempt is Resume for an owner whose namespace needs no grant.
-func (x *Index) ResumeExempt(o record.Owner) { x.resume(o, true) }
+// EnableExempt is Resume for an owner whose namespace needs no grant.
+func (x *Index) EnableExempt(o record.Owner) { x.enable(o, true) }
 
-func (x *Index) resume(o record.Owner, exempt bool) {
+func (x *Index) enable(o record.Owner, exempt bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	who := x.owner(subject(o), o.UID)
-	if who.last.UID != o.UID {
-		who.last = &Owner{who.last.Subject, o.UID}
+	who := x.ownerEntryOf(ownerSubject(o), o.UID)
+	if who.current.UID != o.UID {
+		who.current = &Owner{who.current.Subject, o.UID}
 	}
-	who.running, who.exempt = true, exempt
-	who.tell()
+	who.isEnabled, who.isExempt = true, exempt
+	who.publish()
 }
 
-// Stop rejects every credential of an owner from now on, whatever its record says, until Resume.
-func (x *Index) Stop(o record.Owner) {
+// Disable rejects every credential of an owner from now on, whatever its record says, until Resume.
+func (x *Index) Disable(o record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if who := x.owners[subject(o)]; who != nil {
-		who.running = false
-		who.tell()
-		x.forget(who)
+	if who := x.owners[ownerSubject(o)]; who != nil {
+		who.isEnabled = false
+		who.publish()
+		x.dropOwner(who)
 	}
 }
 
-// tell publishes the owner's state to readers.
-func (o *owner) tell() {
+// publish publishes the owner's state to readers.
+func (o *ownerEntry) publish() {
 	if o.first == nil {
 		return
 	}
-	o.first.Value.follow(o)
+	o.first.Value.setOwnerState(o)
 	for _, it := range o.others {
-		it.Value.follow(o)
+		it.Value.setOwnerState(o)
 	}
 }
 
-// follow takes over the current state of the owner.
-func (e *entry) follow(o *owner) {
+// setOwnerState takes over the current state of the owner.
+func (e *entry) setOwnerState(o *ownerEntry) {
 	var state uint32
-	if o.lets(e.who) {
-		state |= ownerRunning
+	if o.enables(e.ownerRef) {
+		state |= ownerEnabled
 	}
-	if o.exempt {
+	if o.isExempt {
 		state |= ownerExempt
 	}
-	e.owner.Store(state)
+	e.ownerState.Store(state)
 }
 
-func (o *owner) add(it *item) {
+func (o *ownerEntry) add(it *item) {
 	if o.first == nil {
 		o.first = it
 		return
@@ -82,7 +82,7 @@ func (o *owner) add(it *item) {
 	o.others = append(o.others, it)
 }
 
-func (o *owner) remove(it *item) {
+func (o *ownerEntry) remove(it *item) {
 	switch i := slices.Index(o.others, it); {
 	case i >= 0:
 		o.others = slices.Delete(o.others, i, i+1)
@@ -94,36 +94,36 @@ func (o *owner) remove(it *item) {
 	}
 }
 
-// subject returns the namespace and name of an owner, joined by a slash. Without a namespace it
+// ownerSubject returns the namespace and name of an owner, joined by a slash. Without a namespace it
 // returns the name alone, which has no slash.
-func subject(o record.Owner) string {
+func ownerSubject(o record.Owner) string {
 	if o.Namespace == "" {
 		return o.Name
 	}
 	return o.Namespace + "/" + o.Name
 }
 
-func (x *Index) owner(subject, uid string) *owner {
+func (x *Index) ownerEntryOf(subject, uid string) *ownerEntry {
 	who := x.owners[subject]
 	if who == nil {
-		who = newOwner(subject, uid)
+		who = newOwnerEntry(subject, uid)
 		if x.owners == nil {
-			x.owners = map[string]*owner{}
+			x.owners = map[string]*ownerEntry{}
 		}
 		x.owners[who.Subject] = who
 	}
 	return who
 }
 
-func newOwner(subject, uid string) *owner {
+func newOwnerEntry(subject, uid string) *ownerEntry {
 	both := subject + uid
-	o := &owner{Owner: Owner{both[:len(subject)], both[len(subject):]}}
-	o.last = &o.Owner
+	o := &ownerEntry{Owner: Owner{both[:len(subject)], both[len(subject):]}}
+	o.current = &o.Owner
 	return o
 }
 
-func (x *Index) forget(who *owner) {
-	if who.first == nil && !who.running {
-		delete(x.owners, who.last.Subject)
+func (x *Index) dropOwner(who *ownerEntry) {
+	if who.first == nil && !who.isEnabled {
+		delete(x.owners, who.current.Subject)
 	}
 }

@@ -12,12 +12,12 @@ import (
 
 // A session token is valid only with the session ID that it was issued with, which has one
 // spelling.
-func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
+func TestSession_NeedsItsSessionID(t *testing.T) {
 	for name, x := range map[string]struct {
 		session string
 		want    verify.Verdict
 	}{
-		"its own":                {sessionID, verify.Good},
+		"its own":                {sessionID, verify.Valid},
 		"none":                   {"", verify.SessionRefused},
 		"another":                {sessionID[:35] + "1", verify.SessionRefused},
 		"its own in capitals":    {strings.ToUpper(sessionID), verify.SessionRefused},
@@ -29,10 +29,10 @@ func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 		"36 bytes of nothing":    {strings.Repeat("\x00", verify.SessionLength), verify.SessionRefused},
 		"18 letters of 36 bytes": {strings.Repeat("é", 18), verify.SessionRefused},
 	} {
-		w := newUserTwist(t, token.Session)
+		w := newUserFixture(t, token.Session)
 		// An earlier success must not help another session ID.
 		for i, ask := range []string{x.session, x.session, sessionID, sessionID, x.session} {
-			if _, verdict := w.ask(verify.Facts{Session: ask}); verdict != x.want && ask == x.session || verdict != verify.Good && ask == sessionID {
+			if _, verdict := w.verifyNow(verify.Facts{Session: ask}); verdict != x.want && ask == x.session || verdict != verify.Valid && ask == sessionID {
 				t.Errorf("%s, question %d: %s", name, i, verdict)
 			}
 		}
@@ -40,19 +40,19 @@ func TestASessionTokenIsGoodWithItsSessionAlone(t *testing.T) {
 }
 
 // When in doubt, deny [3.8]: it is not known what the session token must be presented with.
-func TestASessionTokenWithoutASessionIsNeverGood(t *testing.T) {
-	w := newUserTwist(t, token.Session)
+func TestSession_RecordWithoutSessionIsRejected(t *testing.T) {
+	w := newUserFixture(t, token.Session)
 	r := w.rec
 	r.Session = token.Digest{}
 	w.Set(r)
 	for _, session := range []string{"", "x", sessionID} {
-		if _, verdict := w.ask(verify.Facts{Session: session}); verdict != verify.SessionRefused {
+		if _, verdict := w.verifyNow(verify.Facts{Session: session}); verdict != verify.SessionRefused {
 			t.Errorf("%q: %s", session, verdict)
 		}
 	}
 }
 
-func TestOnlyTextsAsLongAsASessionIDHaveADigest(t *testing.T) {
+func TestSessionDigest_OtherLengthsHaveNone(t *testing.T) {
 	for _, id := range []string{"", "x", sessionID[:35], sessionID + "0"} {
 		if verify.SessionDigest(id) != (token.Digest{}) {
 			t.Errorf("%q has one", id)
@@ -64,39 +64,39 @@ func TestOnlyTextsAsLongAsASessionIDHaveADigest(t *testing.T) {
 }
 
 // Other logins need no session ID and ignore one. But if a record asks for one, it is required.
-func TestALoginIsBoundToASessionWhereItsRecordSaysSo(t *testing.T) {
+func TestSession_RecordCanBindOtherLogins(t *testing.T) {
 	for _, kind := range []token.Kind{token.Login, token.Open} {
-		w := newUserTwist(t, kind)
+		w := newUserFixture(t, kind)
 		for _, session := range []string{"", sessionID, "x"} {
-			if _, verdict := w.ask(verify.Facts{Session: session}); verdict != verify.Good {
+			if _, verdict := w.verifyNow(verify.Facts{Session: session}); verdict != verify.Valid {
 				t.Errorf("%s with %q: %s", kind, session, verdict)
 			}
 		}
 		r := w.rec
 		r.Session = verify.SessionDigest(sessionID)
 		w.Set(r)
-		if _, verdict := w.ask(verify.Facts{}); verdict != verify.SessionRefused {
+		if _, verdict := w.verifyNow(verify.Facts{}); verdict != verify.SessionRefused {
 			t.Errorf("%s of a session, without it: %s", kind, verdict)
 		}
-		if _, verdict := w.ask(verify.Facts{Session: sessionID}); verdict != verify.Good {
+		if _, verdict := w.verifyNow(verify.Facts{Session: sessionID}); verdict != verify.Valid {
 			t.Errorf("%s of a session, with it: %s", kind, verdict)
 		}
 	}
 }
 
-// idleFor is the idle timeout of the sessions in the tests.
-const idleFor = 30 * time.Minute
+// testIdleTimeout is the idle timeout of the sessions in the tests.
+const testIdleTimeout = 30 * time.Minute
 
-// lying returns a fixture with one session that has an idle timeout and was issued at noon, and a
+// newIdleFixture returns a fixture with one session that has an idle timeout and was issued at noon, and a
 // verifier.
-func lying(t *testing.T) (*twist, *clock, *verify.Verifier) {
-	w, c := newUserTwist(t, token.Session), startAt(noon)
-	w.rec.IdleTimeout = idleFor
+func newIdleFixture(t *testing.T) (*fixture, *fakeClock, *verify.Verifier) {
+	w, c := newUserFixture(t, token.Session), newClock(noon)
+	w.rec.IdleTimeout = testIdleTimeout
 	w.Set(w.rec)
-	return w, c, w.verifier(c, &store{find: func(token.Digest) (record.Record, error) { return w.rec, nil }})
+	return w, c, w.newVerifier(c, &fakeStore{find: func(token.Digest) (record.Record, error) { return w.rec, nil }})
 }
 
-func used(c *clock, v *verify.Verifier, t *testing.T, w *twist, at time.Time) verify.Verdict {
+func useAt(c *fakeClock, v *verify.Verifier, t *testing.T, w *fixture, at time.Time) verify.Verdict {
 	t.Helper()
 	c.at.Store(at.UnixNano())
 	_, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{Session: sessionID})
@@ -105,55 +105,55 @@ func used(c *clock, v *verify.Verifier, t *testing.T, w *twist, at time.Time) ve
 
 // The idle timeout counts from the last sign of life, whichever source knows it: this replica, the
 // API server, or the issue itself.
-func TestASessionEndsAnIdleTimeOutAfterItsLastSignOfLife(t *testing.T) {
+func TestSession_IdleTimeoutCountsFromLastUse(t *testing.T) {
 	in20 := noon.Add(20 * time.Minute)
-	stored := func(at time.Time) func(*testing.T, *twist, *clock, *verify.Verifier) {
-		return func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) { w.rec.LastUsedAt = at; w.Set(w.rec) }
+	stored := func(at time.Time) func(*testing.T, *fixture, *fakeClock, *verify.Verifier) {
+		return func(_ *testing.T, w *fixture, _ *fakeClock, _ *verify.Verifier) { w.rec.LastUsedAt = at; w.Set(w.rec) }
 	}
 	for name, x := range map[string]struct {
 		last time.Time
-		live func(*testing.T, *twist, *clock, *verify.Verifier)
+		live func(*testing.T, *fixture, *fakeClock, *verify.Verifier)
 	}{
 		"never used": {noon, nil},
-		"used here":  {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) { used(c, v, t, w, in20) }},
-		"used here within the second": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
-			used(c, v, t, w, in20.Add(time.Second-time.Nanosecond))
+		"used here":  {in20, func(t *testing.T, w *fixture, c *fakeClock, v *verify.Verifier) { useAt(c, v, t, w, in20) }},
+		"used here within the second": {in20, func(t *testing.T, w *fixture, c *fakeClock, v *verify.Verifier) {
+			useAt(c, v, t, w, in20.Add(time.Second-time.Nanosecond))
 		}},
 		"used elsewhere, says the store":        {in20, stored(in20)},
 		"used before its issue, says the store": {noon, stored(noon.Add(-time.Hour))},
-		"used here, and earlier elsewhere": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
-			used(c, v, t, w, in20)
+		"used here, and earlier elsewhere": {in20, func(t *testing.T, w *fixture, c *fakeClock, v *verify.Verifier) {
+			useAt(c, v, t, w, in20)
 			stored(noon.Add(time.Minute))(t, w, c, v)
 		}},
-		"used here, and later elsewhere": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
-			used(c, v, t, w, noon.Add(time.Minute))
+		"used here, and later elsewhere": {in20, func(t *testing.T, w *fixture, c *fakeClock, v *verify.Verifier) {
+			useAt(c, v, t, w, noon.Add(time.Minute))
 			stored(in20)(t, w, c, v)
 		}},
-		"used here, and its record has changed": {in20, func(t *testing.T, w *twist, c *clock, v *verify.Verifier) {
-			used(c, v, t, w, in20)
+		"used here, and its record has changed": {in20, func(t *testing.T, w *fixture, c *fakeClock, v *verify.Verifier) {
+			useAt(c, v, t, w, in20)
 			w.rec.Suspended = true
 			w.Set(w.rec)
 			w.rec.Suspended = false
 			w.Set(w.rec)
 		}},
-		"not known here, says the store": {in20, func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) {
+		"not known here, says the store": {in20, func(_ *testing.T, w *fixture, _ *fakeClock, _ *verify.Verifier) {
 			w.rec.LastUsedAt = in20
 			w.Remove(w.rec.Digest)
 		}},
-		"not known here, and never used": {noon, func(_ *testing.T, w *twist, _ *clock, _ *verify.Verifier) { w.Remove(w.rec.Digest) }},
+		"not known here, and never used": {noon, func(_ *testing.T, w *fixture, _ *fakeClock, _ *verify.Verifier) { w.Remove(w.rec.Digest) }},
 	} {
 		for _, at := range []struct {
 			after time.Duration
 			want  verify.Verdict
 		}{
-			{idleFor - time.Second, verify.Good}, {idleFor - time.Nanosecond, verify.Good}, {idleFor, verify.Idle},
-			{idleFor + time.Second, verify.Idle}, {1000 * time.Hour, verify.Idle},
+			{testIdleTimeout - time.Second, verify.Valid}, {testIdleTimeout - time.Nanosecond, verify.Valid}, {testIdleTimeout, verify.Idle},
+			{testIdleTimeout + time.Second, verify.Idle}, {1000 * time.Hour, verify.Idle},
 		} {
-			w, c, v := lying(t)
+			w, c, v := newIdleFixture(t)
 			if x.live != nil {
 				x.live(t, w, c, v)
 			}
-			if verdict := used(c, v, t, w, x.last.Add(at.after)); verdict != at.want {
+			if verdict := useAt(c, v, t, w, x.last.Add(at.after)); verdict != at.want {
 				t.Errorf("%s: %s after %s, want %s", name, verdict, at.after, at.want)
 			}
 		}
@@ -162,21 +162,21 @@ func TestASessionEndsAnIdleTimeOutAfterItsLastSignOfLife(t *testing.T) {
 
 // If another replica saw the session in use, it is valid here as soon as the watch reports that,
 // and not before.
-func TestAUseByAnotherReplicaKeepsASessionAlive(t *testing.T) {
-	w, c, v := lying(t)
-	if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Idle {
+func TestSession_UseOnOtherReplicaKeepsItAlive(t *testing.T) {
+	w, c, v := newIdleFixture(t)
+	if verdict := useAt(c, v, t, w, noon.Add(testIdleTimeout)); verdict != verify.Idle {
 		t.Fatalf("%s before", verdict)
 	}
-	w.rec.LastUsedAt = noon.Add(idleFor - time.Second)
+	w.rec.LastUsedAt = noon.Add(testIdleTimeout - time.Second)
 	w.Set(w.rec)
-	if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Good {
+	if verdict := useAt(c, v, t, w, noon.Add(testIdleTimeout)); verdict != verify.Valid {
 		t.Errorf("%s after", verdict)
 	}
 }
 
 // A client that has the token alone cannot keep the session alive, and neither can one that is
 // denied.
-func TestWhatIsRefusedDoesNotKeepASessionAlive(t *testing.T) {
+func TestSession_RejectedRequestDoesNotKeepItAlive(t *testing.T) {
 	for name, f := range map[string]verify.Facts{
 		"no session":              {},
 		"another session":         {Session: strings.ToUpper(sessionID)},
@@ -184,33 +184,33 @@ func TestWhatIsRefusedDoesNotKeepASessionAlive(t *testing.T) {
 		"a role it has not":       {Session: sessionID, Roles: []string{"x"}},
 		"another client":          {Session: sessionID, Clients: []string{"beta"}},
 	} {
-		w, c, v := lying(t)
-		for at := time.Minute; at < idleFor; at += time.Minute {
+		w, c, v := newIdleFixture(t)
+		for at := time.Minute; at < testIdleTimeout; at += time.Minute {
 			c.at.Store(noon.Add(at).UnixNano())
-			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), f); verdict == verify.Good {
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), f); verdict == verify.Valid {
 				t.Fatalf("%s: Good", name)
 			}
 		}
-		if uses := w.uses(); len(uses) > 0 {
+		if uses := w.takeUses(); len(uses) > 0 {
 			t.Errorf("%s: it was used: %v", name, uses)
 		}
-		if verdict := used(c, v, t, w, noon.Add(idleFor)); verdict != verify.Idle {
+		if verdict := useAt(c, v, t, w, noon.Add(testIdleTimeout)); verdict != verify.Idle {
 			t.Errorf("%s: %s", name, verdict)
 		}
-		if verdict := used(c, v, t, w, noon.Add(idleFor-time.Second)); verdict != verify.Good {
+		if verdict := useAt(c, v, t, w, noon.Add(testIdleTimeout-time.Second)); verdict != verify.Valid {
 			t.Errorf("%s: %s before its end", name, verdict)
 		}
 	}
 }
 
 // Every duration that can be written means a timeout; only an absent one means never.
-func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
+func TestSession_AnyIdleTimeoutCounts(t *testing.T) {
 	for idle, want := range map[time.Duration]verify.Verdict{
-		0: verify.Good, -time.Hour: verify.Idle, time.Nanosecond: verify.Idle, 500 * time.Millisecond: verify.Idle,
-		time.Second: verify.Idle, 24 * time.Hour: verify.Idle, 24*time.Hour + time.Second: verify.Good,
-		999_999 * time.Hour: verify.Good,
+		0: verify.Valid, -time.Hour: verify.Idle, time.Nanosecond: verify.Idle, 500 * time.Millisecond: verify.Idle,
+		time.Second: verify.Idle, 24 * time.Hour: verify.Idle, 24*time.Hour + time.Second: verify.Valid,
+		999_999 * time.Hour: verify.Valid,
 	} {
-		w := newUserTwist(t, token.Login)
+		w := newUserFixture(t, token.Login)
 		r := w.rec
 		r.IdleTimeout = idle
 		w.Set(r)
@@ -222,9 +222,9 @@ func TestAnIdleTimeOutOfAnyLengthIsOne(t *testing.T) {
 
 // A client's policy ends its logins a fixed time after their password was presented, whatever their
 // records hold. Those may be from another policy, or from a release that knew none.
-func TestSession_ClientPolicyEndsItAtOnce(t *testing.T) {
+func TestSession_LoweredPolicyEndsItAtOnce(t *testing.T) {
 	policy := func(most time.Duration) func(*verify.Client) {
-		return func(c *verify.Client) { c.MaxSession = most }
+		return func(c *verify.Client) { c.MaxSessionLifetime = most }
 	}
 	for name, x := range map[string]struct {
 		kind          token.Kind
@@ -233,32 +233,32 @@ func TestSession_ClientPolicyEndsItAtOnce(t *testing.T) {
 		after         time.Duration
 		want          verify.Verdict
 	}{
-		"no policy":                        {token.Session, 0, 0, 1000 * time.Hour, verify.Good},
-		"a login, a second before":         {token.Login, 0, time.Hour, time.Hour - time.Second, verify.Good},
-		"a login, an instant before":       {token.Login, 0, time.Hour, time.Hour - 1, verify.Good},
+		"no policy":                        {token.Session, 0, 0, 1000 * time.Hour, verify.Valid},
+		"a login, a second before":         {token.Login, 0, time.Hour, time.Hour - time.Second, verify.Valid},
+		"a login, an instant before":       {token.Login, 0, time.Hour, time.Hour - 1, verify.Valid},
 		"a login, at its end":              {token.Login, 0, time.Hour, time.Hour, verify.Expired},
 		"a session, at its end":            {token.Session, 0, time.Hour, time.Hour, verify.Expired},
 		"a login that was refreshed":       {token.Login, 30 * time.Minute, time.Hour, 30 * time.Minute, verify.Expired},
-		"a login that was, before its end": {token.Login, 30 * time.Minute, time.Hour, 29 * time.Minute, verify.Good},
-		"an open token":                    {token.Open, 30 * time.Minute, time.Hour, 1000 * time.Hour, verify.Good},
-		"a token of a program":             {token.UserApplication, 0, time.Hour, 1000 * time.Hour, verify.Good},
+		"a login that was, before its end": {token.Login, 30 * time.Minute, time.Hour, 29 * time.Minute, verify.Valid},
+		"an open token":                    {token.Open, 30 * time.Minute, time.Hour, 1000 * time.Hour, verify.Valid},
+		"a token of a program":             {token.UserApplication, 0, time.Hour, 1000 * time.Hour, verify.Valid},
 	} {
-		w := newUserTwist(t, x.kind)
+		w := newUserFixture(t, x.kind)
 		if x.authenticated > 0 {
 			w.rec.AuthenticatedAt = noon.Add(-x.authenticated)
 			w.Set(w.rec)
 		}
-		w.SetClient(acme(policy(x.most)))
+		w.SetClient(acmeClient(policy(x.most)))
 		facts := verify.Facts{Session: sessionID}
 		who, verdict := w.Verify(noon.Add(x.after), w.tok.Reveal(), facts)
 		if verdict != x.want {
 			t.Errorf("%s: %s, want %s", name, verdict, x.want)
 		}
-		if verdict == verify.Good && x.kind == token.Login && x.most > 0 && !who.ExpiresAt.Equal(noon.Add(x.most-x.authenticated)) {
+		if verdict == verify.Valid && x.kind == token.Login && x.most > 0 && !who.ExpiresAt.Equal(noon.Add(x.most-x.authenticated)) {
 			t.Errorf("%s: it is said to end at %s", name, who.ExpiresAt)
 		}
-		w.SetClient(acme(nil))
-		if _, verdict := w.Verify(noon.Add(x.after), w.tok.Reveal(), facts); verdict != verify.Good {
+		w.SetClient(acmeClient(nil))
+		if _, verdict := w.Verify(noon.Add(x.after), w.tok.Reveal(), facts); verdict != verify.Valid {
 			t.Errorf("%s, without a policy: %s", name, verdict)
 		}
 	}

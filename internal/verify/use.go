@@ -10,24 +10,24 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// use is when and from where a credential was last accepted. It outlives changes of its record.
-type use struct {
-	seq    atomic.Uint32 // odd during a write of at, high and low
-	at     atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
-	high   atomic.Uint64 // of the address, as IPv6
-	low    atomic.Uint64
-	queued atomic.Bool
+// lastUseState is when and from where a credential was last accepted. It outlives changes of its record.
+type lastUseState struct {
+	seq      atomic.Uint32 // odd during a write of at, high and low
+	at       atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
+	high     atomic.Uint64 // of the address, as IPv6
+	low      atomic.Uint64
+	isQueued atomic.Bool
 
 	supersededAt atomic.Uint32 // Unix seconds; 0: it is the current one
 	storedAt     atomic.Uint32 // in the API server
 	issuedAt     uint32        // of the credential; kept here because there is room
-	behind       *item         // in the stack that it is queued in
+	nextInStack  *item         // in the stack that it is queued in
 }
 
-// note remembers a use. One use a second is enough. If two calls note the same second, one takes
+// noteUse remembers a use. One use a second is enough. If two calls note the same second, one takes
 // effect and neither waits.
-func (x *Index) note(home *item, instant int64, from netip.Addr) {
-	u, now := &home.Value.use, seconds(instant)
+func (x *Index) noteUse(home *item, instant int64, from netip.Addr) {
+	u, now := &home.Value.lastUseState, clampSeconds(instant)
 	if now <= u.at.Load() {
 		return
 	}
@@ -47,12 +47,12 @@ func (x *Index) note(home *item, instant int64, from netip.Addr) {
 	u.low.Store(binary.BigEndian.Uint64(address[8:]))
 	u.at.Store(now)
 	u.seq.Store(seq + 2)
-	x.queue(home)
+	x.queueUse(home)
 }
 
-func (x *Index) queue(home *item) {
-	if home.Value.queued.CompareAndSwap(false, true) {
-		x.used.push(home)
+func (x *Index) queueUse(home *item) {
+	if home.Value.isQueued.CompareAndSwap(false, true) {
+		x.usedItems.push(home)
 	}
 }
 
@@ -79,7 +79,7 @@ func (x *Index) lastUse(home *item) (Use, bool) {
 	if now == nil {
 		return Use{}, false
 	}
-	u, e := &home.Value.use, &now.Value
+	u, e := &home.Value.lastUseState, &now.Value
 	for {
 		seq := u.seq.Load()
 		var address [16]byte
@@ -90,11 +90,11 @@ func (x *Index) lastUse(home *item) (Use, bool) {
 			continue
 		}
 		v := Use{
-			ID: id(home.Digest), At: unix(at), StoredAt: unix(u.storedAt.Load()), SupersededAt: unix(u.supersededAt.Load()),
-			IssuedAt: unix(e.issuedAt), home: home,
+			ID: recordIDOf(home.Digest), At: timeOfSeconds(at), StoredAt: timeOfSeconds(u.storedAt.Load()), SupersededAt: timeOfSeconds(u.supersededAt.Load()),
+			IssuedAt: timeOfSeconds(e.issuedAt), home: home,
 		}
 		if e.login != nil {
-			v.Idle = time.Duration(e.login.idle) * time.Second
+			v.Idle = time.Duration(e.login.idleSeconds) * time.Second
 		}
 		if address != [16]byte{} {
 			v.From = netip.AddrFrom16(address).Unmap()
@@ -103,32 +103,32 @@ func (x *Index) lastUse(home *item) (Use, bool) {
 	}
 }
 
-func unix(seconds uint32) time.Time {
+func timeOfSeconds(seconds uint32) time.Time {
 	if seconds == 0 {
 		return time.Time{}
 	}
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// seconds returns an instant as it is stored: instants before 1970 or after 2106 become the first
+// clampSeconds returns an instant as it is stored: instants before 1970 or after 2106 become the first
 // or the last one possible.
-func seconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
+func clampSeconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
-// Used returns up to most credentials that were used since it last returned them. The others are
+// TakeUses returns up to most credentials that were used since it last returned them. The others are
 // returned by the next calls. If a use was not written, the caller hands it to Again; otherwise
 // Used returns it only after the next use. Used must not be called concurrently.
-func (x *Index) Used(most int) []Use {
+func (x *Index) TakeUses(most int) []Use {
 	var list []Use
 	for len(list) < most {
-		home := x.telling
+		home := x.nextUsed
 		if home == nil {
-			if home = x.used.take(); home == nil {
+			if home = x.usedItems.take(); home == nil {
 				break
 			}
 		}
-		u := &home.Value.use
-		x.telling, u.behind = u.behind, nil
-		u.queued.Store(false) // before it is read: a use from now on queues it again
+		u := &home.Value.lastUseState
+		x.nextUsed, u.nextInStack = u.nextInStack, nil
+		u.isQueued.Store(false) // before it is read: a use from now on queues it again
 		if last, there := x.lastUse(home); there {
 			list = append(list, last)
 		}
@@ -136,34 +136,34 @@ func (x *Index) Used(most int) []Use {
 	return list
 }
 
-// Stored records that the API server holds the use.
-func (u Use) Stored() { u.home.Value.storedAt.Store(seconds(u.At.Unix())) }
+// MarkStored records that the API server holds the use.
+func (u Use) MarkStored() { u.home.Value.storedAt.Store(clampSeconds(u.At.Unix())) }
 
-// Again makes Used return a use once more.
-func (x *Index) Again(u Use) { x.queue(u.home) }
+// RequeueUse makes Used return a use once more.
+func (x *Index) RequeueUse(u Use) { x.queueUse(u.home) }
 
-// stored takes over the last use from the API server.
-func (x *Index) stored(home *item, r record.Record) {
-	u := &home.Value.use
+// noteStored takes over the last use from the API server.
+func (x *Index) noteStored(home *item, r record.Record) {
+	u := &home.Value.lastUseState
 	if !r.LastUsedAt.IsZero() {
-		u.storedAt.Store(seconds(r.LastUsedAt.Unix()))
+		u.storedAt.Store(clampSeconds(r.LastUsedAt.Unix()))
 	}
-	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(seconds(r.SupersededAt.Unix())) == 0 && u.at.Load() > u.storedAt.Load() {
-		x.queue(home) // the use matters now
+	if !r.SupersededAt.IsZero() && u.supersededAt.Swap(clampSeconds(r.SupersededAt.Unix())) == 0 && u.at.Load() > u.storedAt.Load() {
+		x.queueUse(home) // the use matters now
 	}
 }
 
-// stack holds pushed items until all of them are taken at once. It is lock-free.
-type stack struct{ top atomic.Pointer[item] }
+// useStack holds pushed items until all of them are taken at once. It is lock-free.
+type useStack struct{ top atomic.Pointer[item] }
 
-func (s *stack) push(it *item) {
+func (s *useStack) push(it *item) {
 	for {
 		top := s.top.Load()
-		it.Value.behind = top
+		it.Value.nextInStack = top
 		if s.top.CompareAndSwap(top, it) {
 			return
 		}
 	}
 }
 
-func (s *stack) take() *item { return s.top.Swap(nil) }
+func (s *useStack) take() *item { return s.top.Swap(nil) }

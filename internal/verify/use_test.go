@@ -17,13 +17,13 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// store is a fake record store that counts its calls.
-type store struct {
+// fakeStore is a fake record store that counts its calls.
+type fakeStore struct {
 	find  func(token.Digest) (record.Record, error)
 	asked atomic.Int64
 }
 
-func (s *store) Find(_ context.Context, d token.Digest) (record.Record, error) {
+func (s *fakeStore) Find(_ context.Context, d token.Digest) (record.Record, error) {
 	s.asked.Add(1)
 	if s.find == nil {
 		return record.Record{}, record.ErrGone
@@ -31,114 +31,122 @@ func (s *store) Find(_ context.Context, d token.Digest) (record.Record, error) {
 	return s.find(d)
 }
 
-// clock stands still until it is advanced.
-type clock struct{ at atomic.Int64 }
+// fakeClock stands still until it is advanced.
+type fakeClock struct{ at atomic.Int64 }
 
-func (c *clock) now() time.Time        { return time.Unix(0, c.at.Load()) }
-func (c *clock) step(d time.Duration)  { c.at.Add(int64(d)) }
-func startAt(t time.Time) (c *clock)   { c = new(clock); c.at.Store(t.UnixNano()); return c }
-func (w *twist) uses() []verify.Use    { return w.Used(100) }
-func ignore(verify.Lookup)             {}
-func from(address string) verify.Facts { return verify.Facts{Source: netip.MustParseAddr(address)} }
-func (w *twist) verifier(c *clock, s *store) *verify.Verifier {
-	v := verify.NewVerifier(&w.Index, s, verify.Options{Reads: 10, Now: c.now, Lookups: ignore})
-	v.Heard()
+func (c *fakeClock) now() time.Time { return time.Unix(0, c.at.Load()) }
+
+func (c *fakeClock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+func newClock(t time.Time) (c *fakeClock) { c = new(fakeClock); c.at.Store(t.UnixNano()); return c }
+
+func (w *fixture) takeUses() []verify.Use { return w.TakeUses(100) }
+
+func ignoreLookup(verify.Lookup) {}
+
+func factsFrom(address string) verify.Facts {
+	return verify.Facts{Source: netip.MustParseAddr(address)}
+}
+
+func (w *fixture) newVerifier(c *fakeClock, s *fakeStore) *verify.Verifier {
+	v := verify.NewVerifier(&w.Index, s, verify.Options{LookupsPerSecond: 10, Now: c.now, OnLookup: ignoreLookup})
+	v.MarkFresh()
 	return v
 }
 
-func TestAUseIsToldOfOnceWithItsLastTimeAndAddress(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+func TestTakeUses_ReturnsLastUseOnce(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	for _, address := range []string{"192.0.2.1", "192.0.2.2", "2001:db8::1"} {
-		c.step(time.Second)
-		v.Verify(t.Context(), w.tok.Reveal(), from(address))
+		c.advance(time.Second)
+		v.Verify(t.Context(), w.tok.Reveal(), factsFrom(address))
 	}
-	uses := w.uses()
+	uses := w.takeUses()
 	if len(uses) != 1 {
 		t.Fatalf("%d uses", len(uses))
 	}
 	if u := uses[0]; !u.At.Equal(noon.Add(3*time.Second)) || u.From.String() != "2001:db8::1" || u.ID.String() != w.rec.Name() {
 		t.Errorf("%s at %s from %s", u.ID, u.At, u.From)
 	}
-	if n := len(w.uses()); n != 0 {
+	if n := len(w.takeUses()); n != 0 {
 		t.Errorf("it is told of again: %d", n)
 	}
-	c.step(time.Second)
-	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.9"))
-	if uses := w.uses(); len(uses) != 1 || uses[0].From.String() != "192.0.2.9" {
+	c.advance(time.Second)
+	v.Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.9"))
+	if uses := w.takeUses(); len(uses) != 1 || uses[0].From.String() != "192.0.2.9" {
 		t.Errorf("the next use: %v", uses)
 	}
 }
 
-func TestWhatIsRefusedIsNoUse(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+func TestTakeUses_RejectedCredentialIsNoUse(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	for _, f := range []verify.Facts{{Roles: []string{"second"}}, {Permissions: []string{"x"}}, {Clients: []string{"beta"}}} {
-		if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), f); verdict == verify.Good {
+		if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), f); verdict == verify.Valid {
 			t.Errorf("%v: Good", f)
 		}
 	}
-	w.Stop(w.rec.Owner)
+	w.Disable(w.rec.Owner)
 	v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{})
-	if n := len(w.uses()); n != 0 {
+	if n := len(w.takeUses()); n != 0 {
 		t.Errorf("%d uses", n)
 	}
 }
 
-func TestNobodyIsToldOfTheUseOfWhatIsGone(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
-	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
+func TestTakeUses_OmitsRemovedRecords(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
+	v.Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.1"))
 	w.Remove(w.rec.Digest)
-	if uses := w.uses(); len(uses) != 0 {
+	if uses := w.takeUses(); len(uses) != 0 {
 		t.Errorf("gone: %v", uses)
 	}
 	w.Set(w.rec) // the removal was a mistake
-	c.step(time.Second)
-	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
-	if uses := w.uses(); len(uses) != 1 {
+	c.advance(time.Second)
+	v.Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.1"))
+	if uses := w.takeUses(); len(uses) != 1 {
 		t.Errorf("there again: %v", uses)
 	}
 }
 
-func TestAUseOutlivesAChangeOfItsRecord(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	w.verifier(c, &store{}).Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
+func TestTakeUses_UseOutlivesRecordChange(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	w.newVerifier(c, &fakeStore{}).Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.1"))
 	r := w.rec
 	r.Suspended = true
 	w.Set(r)
-	if uses := w.uses(); len(uses) != 1 || !uses[0].At.Equal(noon) {
+	if uses := w.takeUses(); len(uses) != 1 || !uses[0].At.Equal(noon) {
 		t.Errorf("%v", uses)
 	}
 }
 
 // A predecessor is retired by its last use in the API server. Once a credential is superseded, a
 // use that is only in memory must get there.
-func TestTheUseOfWhatIsSupersededIsToldOfAgain(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+func TestTakeUses_SupersededUseIsReturnedAgain(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	r := w.rec
 	r.LastUsedAt = noon.Add(-time.Minute)
 	w.Set(r)
-	v.Verify(t.Context(), w.tok.Reveal(), from("192.0.2.1"))
-	if uses := w.uses(); len(uses) != 1 || uses[0].Due(c.now()) {
+	v.Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.1"))
+	if uses := w.takeUses(); len(uses) != 1 || uses[0].IsDue(c.now()) {
 		t.Fatalf("%v: a minute behind is not yet due", uses)
 	}
 	r.SupersededAt = noon
 	w.Set(r)
-	if uses := w.uses(); len(uses) != 1 || !uses[0].Due(c.now()) {
+	if uses := w.takeUses(); len(uses) != 1 || !uses[0].IsDue(c.now()) {
 		t.Errorf("%v: now it is", uses)
 	}
 	r.LastUsedAt = noon
 	w.Set(r)
-	if uses := w.uses(); len(uses) != 0 {
+	if uses := w.takeUses(); len(uses) != 0 {
 		t.Errorf("%v: the store knows", uses)
 	}
 }
 
-func TestUsesByManyAtOnceAreWhole(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+func TestTakeUses_ConcurrentUsesAreConsistent(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	var users sync.WaitGroup
 	stop := make(chan struct{})
 	for i := range 4 {
@@ -154,14 +162,14 @@ func TestUsesByManyAtOnceAreWhole(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					c.step(time.Second)
+					c.advance(time.Second)
 					v.Verify(t.Context(), w.tok.Reveal(), f)
 				}
 			}
 		})
 	}
 	for told := 0; told < 2000; {
-		for _, u := range w.uses() {
+		for _, u := range w.takeUses() {
 			told++
 			b := u.From.As16()
 			if !slices.Equal(b[:], slices.Repeat([]byte{b[0]}, 16)) || u.At.IsZero() {
@@ -173,7 +181,7 @@ func TestUsesByManyAtOnceAreWhole(t *testing.T) {
 	users.Wait()
 }
 
-func TestWhatIsWrittenFirst(t *testing.T) {
+func TestPlanWrites_Order(t *testing.T) {
 	use := func(name string, behind, supersededFor time.Duration) verify.Use {
 		u := verify.Use{At: noon}
 		copy(u.ID[:], name)
@@ -214,7 +222,7 @@ func TestWhatIsWrittenFirst(t *testing.T) {
 		{2, []string{"old, never", "never", "an hour", "old, not since"}, []string{"old, a minute", "due", "old, due"}},
 		{9, []string{"old, never", "never", "an hour", "old, a minute", "due", "old, due", "old, not since"}, nil},
 	} {
-		now, later := verify.Next(noon, slices.Clone(uses), x.most)
+		now, later := verify.PlanWrites(noon, slices.Clone(uses), x.most)
 		if !slices.Equal(names(now), x.now) || !slices.Equal(names(later), x.later) {
 			t.Errorf("of %d a second:\n%q now\n%q later\nwant\n%q now\n%q later", x.most, names(now), names(later), x.now, x.later)
 		}
@@ -224,7 +232,7 @@ func TestWhatIsWrittenFirst(t *testing.T) {
 // Two thousand tokens rotate at once and are all in use. The API server must get the use of each
 // before its minOverlap of ten minutes is over. There is one write a second, however busy all
 // others are.
-func TestNoPredecessorInUseIsRetiredBecauseWritesAreFew(t *testing.T) {
+func TestPlanWrites_NoPredecessorInUseIsRetired(t *testing.T) {
 	var uses []verify.Use
 	for i := range 4_000 {
 		u := verify.Use{At: noon.Add(time.Minute), StoredAt: noon.Add(-24 * time.Hour)}
@@ -235,7 +243,7 @@ func TestNoPredecessorInUseIsRetiredBecauseWritesAreFew(t *testing.T) {
 		uses = append(uses, u)
 	}
 	for range 10 * 60 {
-		_, uses = verify.Next(noon, uses, 1)
+		_, uses = verify.PlanWrites(noon, uses, 1)
 	}
 	for _, u := range uses {
 		if !u.SupersededAt.IsZero() {
@@ -251,9 +259,9 @@ func countZeros(id verify.ID) (n int) {
 	return n
 }
 
-func TestOfManyUsesSomeAreToldOfAtATimeAndNoneIsForgotten(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+func TestTakeUses_ReturnsAllInBatches(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	texts := map[string]bool{}
 	for i := range 250 {
 		tok, rec := verifytest.Mint(t, token.Application, strconv.Itoa(i)), w.rec
@@ -263,7 +271,7 @@ func TestOfManyUsesSomeAreToldOfAtATimeAndNoneIsForgotten(t *testing.T) {
 		v.Verify(t.Context(), tok.Reveal(), verify.Facts{})
 	}
 	for _, want := range []int{100, 100, 50, 0} {
-		uses := w.Used(100)
+		uses := w.TakeUses(100)
 		if len(uses) != want {
 			t.Fatalf("%d uses, want %d", len(uses), want)
 		}

@@ -17,7 +17,7 @@ type User struct {
 	Name      string
 	Username  string
 	UID       string
-	Since     int64 // creation, in Unix seconds
+	CreatedAt int64 // creation, in Unix seconds
 	Suspended bool
 	// Credential is a fingerprint of the password. A login that was opened with another password is
 	// rejected. If it is empty, the user cannot log in.
@@ -28,44 +28,44 @@ type User struct {
 	Namespaces []string
 }
 
-// person is a user by name, whether or not it exists at the time.
-type person struct {
-	name  string
-	now   atomic.Pointer[User]
-	users int
+// userEntry is a user by name, whether or not it exists at the time.
+type userEntry struct {
+	name    string
+	current atomic.Pointer[User]
+	refs    int
 }
 
-// login holds the state that only the credentials of logins have.
-type login struct {
+// loginState holds the state that only the credentials of logins have.
+type loginState struct {
 	credential    fingerprint
-	bound         bool          // to a session
-	idle          uint32        // seconds without use after which it is rejected; 0: never
-	authenticated uint32        // when the password was presented, in Unix seconds; 0: the client's MaxSession does not bound it
+	needsSession  bool          // to a session
+	idleSeconds   uint32        // seconds without use after which it is rejected; 0: never
+	authenticated uint32        // when the password was presented, in Unix seconds; 0: the client's MaxSessionLifetime does not bound it
 	session       token.Digest  // zero: none, so a credential that is bound is never accepted
-	presented     atomic.Uint64 // a short hash of the accepted session ID; 0: none yet
+	acceptedHash  atomic.Uint64 // a short hash of the accepted session ID; 0: none yet
 }
 
-func newLogin(r record.Record) *login {
+func newLoginState(r record.Record) *loginState {
 	if r.Kind == token.Application || r.Kind == token.UserApplication {
 		return nil
 	}
-	l := &login{credential: fingerprintOf(r.Credential), session: r.Session, bound: r.Kind == token.Session || r.Session != token.Digest{}}
+	l := &loginState{credential: fingerprintOf(r.Credential), session: r.Session, needsSession: r.Kind == token.Session || r.Session != token.Digest{}}
 	if r.IdleTimeout != 0 {
-		l.idle = seconds(int64(r.IdleTimeout / time.Second)) // a fraction of a second is not never
+		l.idleSeconds = clampSeconds(int64(r.IdleTimeout / time.Second)) // a fraction of a second is not never
 	}
 	if r.Kind != token.Open {
-		l.authenticated = seconds(r.Authenticated().Unix())
+		l.authenticated = clampSeconds(r.Authenticated().Unix())
 	}
 	return l
 }
 
 // endsAt returns the first instant, in Unix seconds, at which a client rejects the login, whatever
 // its record says. The client's policy may have been lowered since.
-func (l *login) endsAt(c *Client) int64 {
-	if l.authenticated == 0 || c.MaxSession <= 0 {
+func (l *loginState) endsAt(c *Client) int64 {
+	if l.authenticated == 0 || c.MaxSessionLifetime <= 0 {
 		return never
 	}
-	return int64(l.authenticated) + int64(c.MaxSession/time.Second)
+	return int64(l.authenticated) + int64(c.MaxSessionLifetime/time.Second)
 }
 
 // fingerprint identifies a password. It can be compared without access to its text; the zero
@@ -94,45 +94,45 @@ func SessionDigest(id string) token.Digest {
 	return sha256.Sum256(text[:])
 }
 
-// welcome reports whether the user can use its credentials at a client.
-func (u *User) welcome(client string) bool {
+// isAllowedAt reports whether the user can use its credentials at a client.
+func (u *User) isAllowedAt(client string) bool {
 	_, there := u.Accounts[client]
 	return there && !u.Suspended
 }
 
-// fits checks that a login is presented with its session, and before its idle timeout.
-func (l *login) fits(now time.Time, e *entry, f Facts) Verdict {
-	if l.bound && !l.opens(f.Session) {
+// check checks that a login is presented with its session, and before its idle timeout.
+func (l *loginState) check(now time.Time, e *entry, f Facts) Verdict {
+	if l.needsSession && !l.isSession(f.Session) {
 		return SessionRefused
 	}
-	if l.idle == 0 {
-		return Good
+	if l.idleSeconds == 0 {
+		return Valid
 	}
-	u := &e.home.Value.use
-	if last := int64(max(u.at.Load(), u.storedAt.Load(), e.issuedAt)); now.Unix()-last >= int64(l.idle) {
+	u := &e.useItem.Value.lastUseState
+	if last := int64(max(u.at.Load(), u.storedAt.Load(), e.issuedAt)); now.Unix()-last >= int64(l.idleSeconds) {
 		return Idle
 	}
-	return Good
+	return Valid
 }
 
-// short is the seed for the short hashes of session IDs. It never leaves this process. A client
+// sessionHashSeed is the seed for the short hashes of session IDs. It never leaves this process. A client
 // without the ID has one chance in 2^64 to present another ID with the same hash.
-var short = maphash.MakeSeed()
+var sessionHashSeed = maphash.MakeSeed()
 
-// opens reports whether an ID is that of the session. From the second time on it needs no SHA-256,
+// isSession reports whether an ID is that of the session. From the second time on it needs no SHA-256,
 // which takes as long as a third of a whole verification.
-func (l *login) opens(id string) bool {
+func (l *loginState) isSession(id string) bool {
 	if len(id) != SessionLength || l.session == (token.Digest{}) {
 		return false
 	}
-	hash := maphash.String(short, id)
-	if hash != 0 && hash == l.presented.Load() {
+	hash := maphash.String(sessionHashSeed, id)
+	if hash != 0 && hash == l.acceptedHash.Load() {
 		return true
 	}
 	if l.session != SessionDigest(id) {
 		return false
 	}
-	l.presented.Store(hash)
+	l.acceptedHash.Store(hash)
 	return true
 }
 
@@ -140,60 +140,60 @@ func (l *login) opens(id string) bool {
 func (x *Index) SetUser(u User) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.person(u.Name).now.Store(&u)
+	x.userEntryOf(u.Name).current.Store(&u)
 }
 
 // RemoveUser forgets a user: from now on every credential that speaks for the user is rejected.
 func (x *Index) RemoveUser(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if p := x.people[name]; p != nil {
-		p.now.Store(nil)
-		x.dismiss(p)
+	if p := x.users[name]; p != nil {
+		p.current.Store(nil)
+		x.dropUser(p)
 	}
 }
 
-// person returns the entry of a name, or nil if the name is empty.
-func (x *Index) person(name string) *person {
+// userEntryOf returns the entry of a name, or nil if the name is empty.
+func (x *Index) userEntryOf(name string) *userEntry {
 	if name == "" {
 		return nil
 	}
-	p := x.people[name]
+	p := x.users[name]
 	if p == nil {
-		p = &person{name: name}
-		if x.people == nil {
-			x.people = map[string]*person{}
+		p = &userEntry{name: name}
+		if x.users == nil {
+			x.users = map[string]*userEntry{}
 		}
-		x.people[name] = p
+		x.users[name] = p
 	}
 	return p
 }
 
-func (x *Index) dismiss(p *person) {
-	if p.users == 0 && p.now.Load() == nil {
-		delete(x.people, p.name)
+func (x *Index) dropUser(p *userEntry) {
+	if p.refs == 0 && p.current.Load() == nil {
+		delete(x.users, p.name)
 	}
 }
 
-// As returns the Identity of a user at a client who presented a user name and a password just now,
+// PasswordIdentity returns the Identity of a user at a client who presented a user name and a password just now,
 // from that address. There is no credential of this operator. from must be unmapped and without a
 // zone.
-func (v *Verifier) As(user, client string, from netip.Addr) (Identity, Verdict) {
-	if !v.Open() {
+func (v *Verifier) PasswordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
+	if !v.IsFresh() {
 		return Identity{}, Stale
 	}
-	return v.index.as(user, client, from)
+	return v.index.passwordIdentity(user, client, from)
 }
 
-func (x *Index) as(user, client string, from netip.Addr) (Identity, Verdict) {
+func (x *Index) passwordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
 	x.mu.Lock()
 	var u *User
 	var c *Client
-	if p := x.people[user]; p != nil {
-		u = p.now.Load()
+	if p := x.users[user]; p != nil {
+		u = p.current.Load()
 	}
-	if t := x.tenants[client]; t != nil {
-		c = t.now.Load()
+	if t := x.clients[client]; t != nil {
+		c = t.current.Load()
 	}
 	x.mu.Unlock()
 	switch {
@@ -202,11 +202,11 @@ func (x *Index) as(user, client string, from netip.Addr) (Identity, Verdict) {
 	case c.Suspended:
 		return Identity{}, ClientSuspended
 	}
-	if u == nil || !u.welcome(client) {
-		return Identity{}, UserStopped
+	if u == nil || !u.isAllowedAt(client) {
+		return Identity{}, UserDisabled
 	}
-	if !within(c.Ranges, from) {
+	if !inRanges(c.Ranges, from) {
 		return Identity{}, SourceRefused
 	}
-	return Identity{Held: hold(c, u, nil, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Good
+	return Identity{Held: newHeld(c, u, nil, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Valid
 }

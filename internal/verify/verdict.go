@@ -16,15 +16,15 @@ const (
 	Expired
 	// Suspended means that the record is suspended, by the owner's state or by a withdrawn grant.
 	Suspended
-	// OwnerStopped means that the owner is suspended, revoked, deleted, or not known at all.
-	OwnerStopped
+	// OwnerDisabled means that the owner is suspended, revoked, deleted, or not known at all.
+	OwnerDisabled
 	// ClientMissing means that the client does not exist.
 	ClientMissing
 	// ClientSuspended means that the client is suspended.
 	ClientSuspended
-	// UserStopped means that the user does not exist, is suspended, or has no account at the client
+	// UserDisabled means that the user does not exist, is suspended, or has no account at the client
 	// any more.
-	UserStopped
+	UserDisabled
 	// NamespaceNotGranted means that the client, or the user, grants nothing to the owner's
 	// namespace any more.
 	NamespaceNotGranted
@@ -47,40 +47,40 @@ const (
 	RoleMissing
 	// ClientRefused means that the credential belongs to another client than the required one.
 	ClientRefused
-	// Good means that the credential is valid and holds what was required.
-	Good
+	// Valid means that the credential is valid and holds what was required.
+	Valid
 )
 
-var verdicts = [...]string{
-	Malformed: "Malformed", Unknown: "Unknown", Expired: "Expired", Suspended: "Suspended", OwnerStopped: "OwnerStopped",
-	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", UserStopped: "UserStopped",
+var verdictNames = [...]string{
+	Malformed: "Malformed", Unknown: "Unknown", Expired: "Expired", Suspended: "Suspended", OwnerDisabled: "OwnerStopped",
+	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", UserDisabled: "UserStopped",
 	NamespaceNotGranted: "NamespaceNotGranted",
 	PasswordChanged:     "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
 	Undecided: "Undecided", Stale: "Stale",
-	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Good: "Valid",
+	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Valid: "Valid",
 }
 
 // String returns the name of the verdict in logs and metrics.
 func (v Verdict) String() string {
-	if int(v) >= len(verdicts) {
+	if int(v) >= len(verdictNames) {
 		v = Malformed
 	}
-	return verdicts[v]
+	return verdictNames[v]
 }
 
 // Verdicts returns all verdicts, in order.
 func Verdicts() []Verdict {
-	all := make([]Verdict, len(verdicts))
+	all := make([]Verdict, len(verdictNames))
 	for i := range all {
 		all[i] = Verdict(i)
 	}
 	return all
 }
 
-// Open reports whether the verification could not be decided, so that a retry may help.
-func (v Verdict) Open() bool { return v == Undecided || v == Stale }
+// IsUndecided reports whether the verification could not be decided, so that a retry may help.
+func (v Verdict) IsUndecided() bool { return v == Undecided || v == Stale }
 
-// Forbidden reports whether the credential is valid, but does not hold what was required.
-func (v Verdict) Forbidden() bool {
+// IsForbidden reports whether the credential is valid, but does not hold what was required.
+func (v Verdict) IsForbidden() bool {
 	return v == PermissionMissing || v == RoleMissing || v == ClientRefused
 }

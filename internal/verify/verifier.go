@@ -24,35 +24,35 @@ type finder interface {
 }
 
 const (
-	// mostPatience is how long a look-up may take.
-	mostPatience = 2 * time.Second
-	// absence is how long a digest is taken to be unknown after the API server did not find it. A
+	// maxLookupTime is how long a look-up may take.
+	maxLookupTime = 2 * time.Second
+	// absentCacheTime is how long a digest is taken to be unknown after the API server did not find it. A
 	// token is delivered only after its record was stored, so this delays no valid token.
-	absence = 5 * time.Second
-	// presence is how long a record that the API server returned is taken to exist, until the watch
+	absentCacheTime = 5 * time.Second
+	// presentCacheTime is how long a record that the API server returned is taken to exist, until the watch
 	// reports it. It is short, because a deletion that the watch reports in this time may have no
 	// effect on it.
-	presence = 200 * time.Millisecond
+	presentCacheTime = 200 * time.Millisecond
 )
 
 // Verifier verifies credentials for endpoints, with the index and, for credentials that the index
 // does not know, with the API server. It is safe for concurrent use.
 type Verifier struct {
-	index   *Index
-	store   finder
-	reads   *rate.Limiter
-	shares  *shares // of reads, by source
-	now     func() time.Time
-	lookups func(Lookup)
-	oldest  time.Duration // 0: there is no limit
+	index         *Index
+	store         finder
+	readLimiter   *rate.Limiter
+	sourceLimiter *sourceLimits // of reads, by source
+	now           func() time.Time
+	onLookup      func(Lookup)
+	maxAge        time.Duration // 0: there is no limit
 
-	start   time.Time    // until counts from here, because the time of day may be set
-	until   atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
-	flights singleflight.Group
-	recent  recent
+	startedAt     time.Time    // until counts from here, because the time of day may be set
+	freshUntil    atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
+	flights       singleflight.Group
+	cachedLookups lookupCache
 	// spent is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
 	// costs no more than a comparison with it.
-	spent atomic.Int64
+	noReadsUntil atomic.Int64
 }
 
 // Lookup is the result of a look-up in the API server.
@@ -68,42 +68,44 @@ const (
 
 // Options configures a Verifier. All fields are required.
 type Options struct {
-	Reads   int              // how many look-ups a second, at most
-	Oldest  time.Duration    // maximum age of the last contact with the API server; 0: no maximum
-	Now     func() time.Time // the clock
-	Lookups func(Lookup)     // called with the result of each look-up
+	LookupsPerSecond int              // how many look-ups a second, at most
+	MaxStaleness     time.Duration    // maximum age of the last contact with the API server; 0: no maximum
+	Now              func() time.Time // the clock
+	OnLookup         func(Lookup)     // called with the result of each look-up
 }
 
 // NewVerifier returns a Verifier that asks the index, and the API server for credentials that the
 // index does not know.
 func NewVerifier(x *Index, store finder, o Options) *Verifier {
-	v := &Verifier{index: x, store: store, now: o.Now, lookups: o.Lookups, oldest: o.Oldest, start: o.Now()}
-	v.Close()
-	v.reads = rate.NewLimiter(rate.Limit(o.Reads), o.Reads)
-	v.shares = newShares(o.Reads)
+	v := &Verifier{index: x, store: store, now: o.Now, onLookup: o.OnLookup, maxAge: o.MaxStaleness, startedAt: o.Now()}
+	v.MarkStale()
+	v.readLimiter = rate.NewLimiter(rate.Limit(o.LookupsPerSecond), o.LookupsPerSecond)
+	v.sourceLimiter = newSourceLimits(o.LookupsPerSecond)
 	x.removed.remember(o.Now, maxRemoved)
 	x.sessions.remember(o.Now, maxSessions)
 	return v
 }
 
-// Heard records that the API server answers now, and that the index is complete and up to date.
+// MarkFresh records that the API server answers now, and that the index is complete and up to date.
 // Until the first call no credential is Good.
-func (v *Verifier) Heard() {
+func (v *Verifier) MarkFresh() {
 	until := int64(math.MaxInt64)
-	if v.oldest != 0 {
-		until = int64(v.now().Sub(v.start) + v.oldest)
+	if v.maxAge != 0 {
+		until = int64(v.now().Sub(v.startedAt) + v.maxAge)
 	}
-	v.until.Store(until)
+	v.freshUntil.Store(until)
 }
 
-// Close makes every verdict Stale until the next call of Heard. Callers use it when changes may
+// MarkStale makes every verdict Stale until the next call of Heard. Callers use it when changes may
 // happen that the index does not receive.
-func (v *Verifier) Close() { v.until.Store(math.MinInt64) }
+func (v *Verifier) MarkStale() { v.freshUntil.Store(math.MinInt64) }
 
-// Open reports whether any credential can be Good now. Otherwise all are Stale.
-func (v *Verifier) Open() bool { return v.fresh(v.now()) }
+// IsFresh reports whether any credential can be Good now. Otherwise all are Stale.
+func (v *Verifier) IsFresh() bool { return v.isFreshAt(v.now()) }
 
-func (v *Verifier) fresh(now time.Time) bool { return int64(now.Sub(v.start)) <= v.until.Load() }
+func (v *Verifier) isFreshAt(now time.Time) bool {
+	return int64(now.Sub(v.startedAt)) <= v.freshUntil.Load()
+}
 
 // Verify decides about a presented text. It notes the use of a Good credential that the index
 // holds.
@@ -113,36 +115,36 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 		return Identity{}, Malformed
 	}
 	now := v.now()
-	if !v.fresh(now) {
+	if !v.isFreshAt(now) {
 		return Identity{}, Stale
 	}
 	it := v.index.entries.Find(digest)
 	if it == nil {
 		return v.lookUp(ctx, now, kind, digest, f)
 	}
-	who, verdict := judge(it, now, kind, f)
-	if verdict == Good {
-		v.index.note(it.Value.home, now.Unix(), f.Source)
+	who, verdict := verifyItem(it, now, kind, f)
+	if verdict == Valid {
+		v.index.noteUse(it.Value.useItem, now.Unix(), f.Source)
 	}
 	return who, verdict
 }
 
-// Knows reports whether Verify decides about a presented text without a read from the API server.
-func (v *Verifier) Knows(presented string) bool {
+// IsKnown reports whether Verify decides about a presented text without a read from the API server.
+func (v *Verifier) IsKnown(presented string) bool {
 	_, digest, err := token.DigestOf(presented)
-	return err != nil || v.index.entries.Find(digest) != nil || v.recent.of(digest, v.now()) != nil
+	return err != nil || v.index.entries.Find(digest) != nil || v.cachedLookups.get(digest, v.now()) != nil
 }
 
-// Seen reports whether this replica accepted a credential since it started.
-func (v *Verifier) Seen(d token.Digest) bool {
+// WasAccepted reports whether this replica accepted a credential since it started.
+func (v *Verifier) WasAccepted(d token.Digest) bool {
 	it := v.index.entries.Find(d)
-	return it != nil && it.Value.home.Value.use.at.Load() != 0
+	return it != nil && it.Value.useItem.Value.lastUseState.at.Load() != 0
 }
 
 // End rejects a credential whose record was deleted just now, before the watch reports the
 // deletion.
 func (v *Verifier) End(d token.Digest) {
-	v.recent.slot(d).Store(&found{d, nil, v.now().Add(absence)})
+	v.cachedLookups.slot(d).Store(&lookupResult{d, nil, v.now().Add(absentCacheTime)})
 	v.index.End(d)
 }
 
@@ -150,14 +152,14 @@ func (v *Verifier) End(d token.Digest) {
 // result into the index. The record may be deleted right after the read, and the watch may have
 // reported that deletion before lookUp returns.
 func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
-	if known := v.recent.of(d, now); known != nil {
-		return v.judge(now, kind, known.record, f)
+	if known := v.cachedLookups.get(d, now); known != nil {
+		return v.verifyRecord(now, kind, known.record, f)
 	}
-	if now.UnixNano() < v.spent.Load() || !v.shares.left(now, f.caller()) || !v.shares.wait(f.caller()) {
-		v.lookups(LookupLimited)
+	if now.UnixNano() < v.noReadsUntil.Load() || !v.sourceLimiter.hasLeft(now, f.caller()) || !v.sourceLimiter.startWaiting(f.caller()) {
+		v.onLookup(LookupLimited)
 		return Identity{}, Undecided
 	}
-	defer v.shares.leave(f.caller())
+	defer v.sourceLimiter.stopWaiting(f.caller())
 	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, f.caller(), d) })
 	select {
 	case <-ctx.Done():
@@ -167,12 +169,12 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 		if result.Err != nil || !ok {
 			return Identity{}, Undecided
 		}
-		return v.judge(now, kind, r, f)
+		return v.verifyRecord(now, kind, r, f)
 	}
 }
 
-// errLimited reports that the API server was not asked, because the limit of reads was reached.
-var errLimited = errors.New("no read of the store is left")
+// errReadsLimited reports that the API server was not asked, because the limit of reads was reached.
+var errReadsLimited = errors.New("no read of the store is left")
 
 // find reads a record from the API server, and caches the result for a while. It returns nil if
 // there is no record.
@@ -182,64 +184,64 @@ func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d
 			r, err = nil, fmt.Errorf("the look-up failed: %v", p)
 		}
 	}()
-	if !v.shares.take(now, caller) { // before it takes one of the total
-		v.lookups(LookupLimited)
-		return nil, errLimited
+	if !v.sourceLimiter.take(now, caller) { // before it takes one of the total
+		v.onLookup(LookupLimited)
+		return nil, errReadsLimited
 	}
-	if known := v.recent.of(d, now); known != nil { // another look-up ended since this one was requested
+	if known := v.cachedLookups.get(d, now); known != nil { // another look-up ended since this one was requested
 		return known.record, nil
 	}
-	if !v.reads.AllowN(now, 1) {
-		v.spent.Store(now.Add(time.Second / time.Duration(max(v.reads.Burst(), 1))).UnixNano())
-		v.lookups(LookupLimited)
-		return nil, errLimited
+	if !v.readLimiter.AllowN(now, 1) {
+		v.noReadsUntil.Store(now.Add(time.Second / time.Duration(max(v.readLimiter.Burst(), 1))).UnixNano())
+		v.onLookup(LookupLimited)
+		return nil, errReadsLimited
 	}
-	ctx, cancel := context.WithTimeout(ctx, mostPatience) // other requests wait for it too
+	ctx, cancel := context.WithTimeout(ctx, maxLookupTime) // other requests wait for it too
 	defer cancel()
-	slot := v.recent.slot(d)
+	slot := v.cachedLookups.slot(d)
 	before := slot.Load()
 	rec, err := v.store.Find(ctx, d)
 	switch {
 	case err == nil:
-		v.lookups(LookupFound)
+		v.onLookup(LookupFound)
 		// Do not replace an End that came meanwhile.
-		slot.CompareAndSwap(before, &found{d, &rec, now.Add(presence)})
+		slot.CompareAndSwap(before, &lookupResult{d, &rec, now.Add(presentCacheTime)})
 		return &rec, nil
 	case errors.Is(err, record.ErrGone):
-		v.lookups(LookupAbsent)
-		slot.CompareAndSwap(before, &found{d, nil, now.Add(absence)})
+		v.onLookup(LookupAbsent)
+		slot.CompareAndSwap(before, &lookupResult{d, nil, now.Add(absentCacheTime)})
 		return nil, nil //nolint:nilnil // there is none, and that is a result
 	default:
-		v.lookups(LookupFailed)
+		v.onLookup(LookupFailed)
 		return nil, err
 	}
 }
 
-func (v *Verifier) judge(now time.Time, kind token.Kind, r *record.Record, f Facts) (Identity, Verdict) {
+func (v *Verifier) verifyRecord(now time.Time, kind token.Kind, r *record.Record, f Facts) (Identity, Verdict) {
 	if r == nil {
 		return Identity{}, Unknown
 	}
-	return judge(v.index.outside(*r), now, kind, f)
+	return verifyItem(v.index.unindexedItem(*r), now, kind, f)
 }
 
-// recent caches the results of look-ups. It has a fixed number of slots: a new result replaces an
+// lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces an
 // old one, and it never grows.
-type recent struct {
-	slots [1 << 12]atomic.Pointer[found]
+type lookupCache struct {
+	slots [1 << 12]atomic.Pointer[lookupResult]
 }
 
-// found is the API server's result for a digest.
-type found struct {
+// lookupResult is the API server's result for a digest.
+type lookupResult struct {
 	digest token.Digest
 	record *record.Record // nil: there is none
 	until  time.Time
 }
 
-func (m *recent) slot(d token.Digest) *atomic.Pointer[found] {
+func (m *lookupCache) slot(d token.Digest) *atomic.Pointer[lookupResult] {
 	return &m.slots[int(binary.BigEndian.Uint16(d[:]))%len(m.slots)]
 }
 
-func (m *recent) of(d token.Digest, now time.Time) *found {
+func (m *lookupCache) get(d token.Digest, now time.Time) *lookupResult {
 	if f := m.slot(d).Load(); f != nil && f.digest == d && now.Before(f.until) {
 		return f
 	}

@@ -18,11 +18,11 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-func TestATokenJustMadeIsLookedUpOnceForAllWhoAsk(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
+func TestLookUp_ConcurrentRequestsShareOneRead(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
 	w.Remove(w.rec.Digest)
 	asking, hold := make(chan struct{}), make(chan struct{})
-	s := &store{find: func(d token.Digest) (record.Record, error) {
+	s := &fakeStore{find: func(d token.Digest) (record.Record, error) {
 		close(asking) // a second call would panic
 		<-hold
 		if d != w.rec.Digest {
@@ -30,12 +30,12 @@ func TestATokenJustMadeIsLookedUpOnceForAllWhoAsk(t *testing.T) {
 		}
 		return w.rec, nil
 	}}
-	v := w.verifier(c, s)
+	v := w.newVerifier(c, s)
 	var users sync.WaitGroup
 	var good atomic.Int64
 	for range 50 {
 		users.Go(func() {
-			if who, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{Roles: []string{"primary"}}); verdict == verify.Good && who.Subject == "shop/indexer" {
+			if who, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{Roles: []string{"primary"}}); verdict == verify.Valid && who.Subject == "shop/indexer" {
 				good.Add(1)
 			}
 		})
@@ -54,11 +54,11 @@ func TestATokenJustMadeIsLookedUpOnceForAllWhoAsk(t *testing.T) {
 	}
 }
 
-func TestWhatIsLookedUpIsJudgedLikeWhatIsThere(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
+func TestLookUp_SameVerdictsAsIndex(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
 	w.Remove(w.rec.Digest)
 	stored := w.rec
-	v := w.verifier(c, &store{find: func(token.Digest) (record.Record, error) { return stored, nil }})
+	v := w.newVerifier(c, &fakeStore{find: func(token.Digest) (record.Record, error) { return stored, nil }})
 	ask := func() verify.Verdict {
 		_, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{})
 		return verdict
@@ -72,26 +72,26 @@ func TestWhatIsLookedUpIsJudgedLikeWhatIsThere(t *testing.T) {
 		"of nobody": {func(r *record.Record) { r.Client = "nobody" }, verify.ClientMissing},
 		"of a kind": {func(r *record.Record) { r.Kind = token.Login }, verify.Unknown},
 	} {
-		c.step(time.Minute) // the previous look-up is forgotten
+		c.advance(time.Minute) // the previous look-up is forgotten
 		stored = w.rec
 		x.change(&stored)
 		if got := ask(); got != x.want {
 			t.Errorf("%s: %s, want %s", what, got, x.want)
 		}
 	}
-	c.step(time.Minute)
+	c.advance(time.Minute)
 	stored = w.rec
-	w.Stop(w.rec.Owner)
-	if got := ask(); got != verify.OwnerStopped {
+	w.Disable(w.rec.Owner)
+	if got := ask(); got != verify.OwnerDisabled {
 		t.Errorf("its owner is stopped: %s", got)
 	}
 }
 
 // Each unknown token costs at most one read, and a flood of them at most the configured reads.
-func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	s := &store{}
-	v := w.verifier(c, s)
+func TestLookUp_UnknownTokensHaveABudget(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	s := &fakeStore{}
+	v := w.newVerifier(c, s)
 	unknown := make([]string, 200)
 	for i := range unknown {
 		unknown[i] = verifytest.Mint(t, token.Application, fmt.Sprint("unknown ", i)).Reveal()
@@ -110,20 +110,20 @@ func TestUnknownTokensAreLookedUpWithinABudget(t *testing.T) {
 	if n := s.asked.Load(); n > 10 {
 		t.Errorf("200 unknown tokens at once were looked up %d times", n)
 	}
-	c.step(time.Second)
+	c.advance(time.Second)
 	for i, text := range unknown {
 		v.Verify(t.Context(), text, verify.Facts{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})})
 	}
 	if n := s.asked.Load(); n > 20 || n <= 10 {
 		t.Errorf("%d look-ups after another second", n)
 	}
-	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
 		t.Errorf("a good token in the flood: %s", verdict)
 	}
 }
 
 // One source uses up its own share of the look-ups and no more, whichever address it is limited by.
-func TestLookUp_OneSourceHasAShare(t *testing.T) {
+func TestLookUp_SourceHasShareOfReads(t *testing.T) {
 	flooder, neighbour := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:0:1::1")
 	for name, x := range map[string]struct {
 		flood  func(i int) verify.Facts
@@ -137,9 +137,9 @@ func TestLookUp_OneSourceHasAShare(t *testing.T) {
 		"nobody knows which":            {func(int) verify.Facts { return verify.Facts{} }, verify.Facts{Source: neighbour}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, c := newTwist(t), startAt(noon)
-			s := &store{}
-			v := w.verifier(c, s) // ten look-ups a second
+			w, c := newFixture(t), newClock(noon)
+			s := &fakeStore{}
+			v := w.newVerifier(c, s) // ten look-ups a second
 			for i := range 100 {
 				text := verifytest.Mint(t, token.Application, fmt.Sprint("unknown ", i)).Reveal()
 				v.Verify(t.Context(), text, x.flood(i))
@@ -150,7 +150,7 @@ func TestLookUp_OneSourceHasAShare(t *testing.T) {
 			if _, verdict := v.Verify(t.Context(), verifytest.Mint(t, token.Application, "another").Reveal(), x.others); verdict != verify.Unknown {
 				t.Errorf("another source: %s, want an answer of the store", verdict)
 			}
-			c.step(time.Second)
+			c.advance(time.Second)
 			if _, verdict := v.Verify(t.Context(), verifytest.Mint(t, token.Application, "later").Reveal(), x.flood(0)); verdict != verify.Unknown {
 				t.Errorf("a second later: %s", verdict)
 			}
@@ -159,12 +159,12 @@ func TestLookUp_OneSourceHasAShare(t *testing.T) {
 }
 
 // While the API server is slow, requests with the same token wait for its answer together.
-func TestLookUp_FewRequestsOfOneSourceWait(t *testing.T) {
+func TestLookUp_LimitsWaitingPerSource(t *testing.T) {
 	const most = 128
-	w, c := newTwist(t), startAt(noon)
+	w, c := newFixture(t), newClock(noon)
 	w.Remove(w.rec.Digest)
 	hold := make(chan struct{})
-	v := w.verifier(c, &store{find: func(token.Digest) (record.Record, error) {
+	v := w.newVerifier(c, &fakeStore{find: func(token.Digest) (record.Record, error) {
 		<-hold
 		return w.rec, nil
 	}})
@@ -182,13 +182,13 @@ func TestLookUp_FewRequestsOfOneSourceWait(t *testing.T) {
 	}
 	close(hold)
 	for range most {
-		if verdict := <-verdicts; verdict != verify.Good {
+		if verdict := <-verdicts; verdict != verify.Valid {
 			t.Errorf("one of those that waited: %s", verdict)
 		}
 	}
 }
 
-func TestSourceNetwork_IsWhatOneCustomerHas(t *testing.T) {
+func TestSourceNetwork_IsOneSubscriber(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7/32", "::ffff:192.0.2.7": "192.0.2.7/32", "::192.0.2.7": "::/64", "2001:db8:0:1::1": "2001:db8:0:1::/64", "fe80::1%eth0": "fe80::/64",
 	} {
@@ -202,35 +202,35 @@ func TestSourceNetwork_IsWhatOneCustomerHas(t *testing.T) {
 }
 
 // Without an answer from the store a credential is neither valid nor gone.
-func TestWhatCannotBeLookedUpIsUndecided(t *testing.T) {
+func TestLookUp_FailureIsUndecided(t *testing.T) {
 	for name, find := range map[string]func(token.Digest) (record.Record, error){
 		"it does not answer": func(token.Digest) (record.Record, error) { return record.Record{}, errors.New("away") },
 		"it panics":          func(token.Digest) (record.Record, error) { panic("unforeseen") },
 	} {
-		w, c := newTwist(t), startAt(noon)
+		w, c := newFixture(t), newClock(noon)
 		w.Remove(w.rec.Digest)
-		v := w.verifier(c, &store{find: find})
+		v := w.newVerifier(c, &fakeStore{find: find})
 		for range 2 {
-			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Undecided || !verdict.Open() {
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Undecided || !verdict.IsUndecided() {
 				t.Errorf("%s: %s", name, verdict)
 			}
 		}
 	}
-	w, c := newTwist(t), startAt(noon)
-	v := w.verifier(c, &store{})
+	w, c := newFixture(t), newClock(noon)
+	v := w.newVerifier(c, &fakeStore{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, verdict := v.Verify(ctx, w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+	if _, verdict := v.Verify(ctx, w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
 		t.Errorf("what is known is %s to somebody who has gone", verdict)
 	}
 }
 
 // A look-up that read the record before it was deleted must not bring it back.
-func TestALookUpDoesNotOutliveAnEnd(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
+func TestLookUp_DoesNotOutliveEnd(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
 	w.Remove(w.rec.Digest)
 	var v *verify.Verifier
-	v = w.verifier(c, &store{find: func(token.Digest) (record.Record, error) {
+	v = w.newVerifier(c, &fakeStore{find: func(token.Digest) (record.Record, error) {
 		v.End(w.rec.Digest)
 		return w.rec, nil
 	}})
@@ -240,10 +240,10 @@ func TestALookUpDoesNotOutliveAnEnd(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeParsedIsNeverLookedUp(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	s := &store{}
-	v := w.verifier(c, s)
+func TestLookUp_MalformedTextIsNotRead(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	s := &fakeStore{}
+	v := w.newVerifier(c, s)
 	for _, text := range []string{"", "x", w.tok.Reveal() + "0", w.tok.Reveal()[1:]} {
 		if _, verdict := v.Verify(t.Context(), text, verify.Facts{}); verdict != verify.Malformed {
 			t.Errorf("%s", verdict)
@@ -254,35 +254,35 @@ func TestWhatCannotBeParsedIsNeverLookedUp(t *testing.T) {
 	}
 }
 
-func TestDoorsCloseWhenTheStoreWasSilentForTooLong(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	v := verify.NewVerifier(&w.Index, &store{}, verify.Options{Reads: 1, Oldest: time.Minute, Now: c.now, Lookups: ignore})
-	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.Open() {
+func TestVerifier_StaleIndexRejectsAll(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	v := verify.NewVerifier(&w.Index, &fakeStore{}, verify.Options{LookupsPerSecond: 1, MaxStaleness: time.Minute, Now: c.now, OnLookup: ignoreLookup})
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.IsFresh() {
 		t.Errorf("before the index is complete: %s", verdict)
 	}
-	v.Heard()
+	v.MarkFresh()
 	for _, x := range []struct {
 		step time.Duration
 		want verify.Verdict
-	}{{time.Minute - time.Nanosecond, verify.Good}, {time.Nanosecond, verify.Good}, {time.Nanosecond, verify.Stale}} {
-		c.step(x.step)
-		if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != x.want || v.Open() != (x.want == verify.Good) {
+	}{{time.Minute - time.Nanosecond, verify.Valid}, {time.Nanosecond, verify.Valid}, {time.Nanosecond, verify.Stale}} {
+		c.advance(x.step)
+		if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != x.want || v.IsFresh() != (x.want == verify.Valid) {
 			t.Errorf("%s, want %s", verdict, x.want)
 		}
 	}
-	v.Heard()
-	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+	v.MarkFresh()
+	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
 		t.Errorf("after it was heard of: %s", verdict)
 	}
 }
 
 // Threats row 11: a look-up is remembered by the whole digest.
-func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
-	w, c := newTwist(t), startAt(noon)
-	first, second := neighbours(t) // they share a slot
+func TestLookUp_CacheComparesWholeDigest(t *testing.T) {
+	w, c := newFixture(t), newClock(noon)
+	first, second := tokensSharingSlot(t) // they share a slot
 	known := w.rec
 	known.Digest = first.Digest()
-	v := w.verifier(c, &store{find: func(d token.Digest) (record.Record, error) {
+	v := w.newVerifier(c, &fakeStore{find: func(d token.Digest) (record.Record, error) {
 		if d == known.Digest {
 			return known, nil
 		}
@@ -290,7 +290,7 @@ func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
 	}})
 	for i := range 3 {
 		from := verify.Facts{Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})} // each source has a share of the look-ups
-		if _, verdict := v.Verify(t.Context(), first.Reveal(), from); verdict != verify.Good {
+		if _, verdict := v.Verify(t.Context(), first.Reveal(), from); verdict != verify.Valid {
 			t.Errorf("the one that is known: %s", verdict)
 		}
 		if who, verdict := v.Verify(t.Context(), second.Reveal(), from); verdict != verify.Unknown {
@@ -299,8 +299,8 @@ func TestWhatIsRememberedOfOneTokenIsNotSaidOfAnother(t *testing.T) {
 	}
 }
 
-// neighbours returns two tokens that share a slot of the verifier's memory.
-func neighbours(t *testing.T) (a, b token.Token) {
+// tokensSharingSlot returns two tokens that share a slot of the verifier's memory.
+func tokensSharingSlot(t *testing.T) (a, b token.Token) {
 	t.Helper()
 	seen := map[uint16]token.Token{}
 	for {
@@ -318,20 +318,20 @@ func neighbours(t *testing.T) (a, b token.Token) {
 }
 
 // A lost watch hides changes, however recent the last contact is, and also if its age has no limit.
-func TestVerifier_ClosedRefusesUntilHeard(t *testing.T) {
+func TestVerifier_MarkedStaleRejectsUntilFresh(t *testing.T) {
 	for _, oldest := range []time.Duration{0, time.Hour} {
-		w, c := newTwist(t), startAt(noon)
-		v := verify.NewVerifier(&w.Index, &store{}, verify.Options{Reads: 1, Oldest: oldest, Now: c.now, Lookups: ignore})
+		w, c := newFixture(t), newClock(noon)
+		v := verify.NewVerifier(&w.Index, &fakeStore{}, verify.Options{LookupsPerSecond: 1, MaxStaleness: oldest, Now: c.now, OnLookup: ignoreLookup})
 		for range 2 {
-			v.Heard()
-			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Good {
+			v.MarkFresh()
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
 				t.Errorf("heard of: %s", verdict)
 			}
-			v.Close()
-			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.Open() {
+			v.MarkStale()
+			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.IsFresh() {
 				t.Errorf("closed: %s", verdict)
 			}
-			if _, verdict := v.As("alice", "acme", netip.Addr{}); verdict != verify.Stale {
+			if _, verdict := v.PasswordIdentity("alice", "acme", netip.Addr{}); verdict != verify.Stale {
 				t.Errorf("closed, with a password: %s", verdict)
 			}
 		}

@@ -24,24 +24,24 @@ func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f F
 	if it == nil {
 		return Identity{}, Unknown
 	}
-	return judge(it, now, kind, f)
+	return verifyItem(it, now, kind, f)
 }
 
-// judge checks first whether the credential is valid at all, and then whether it holds what is
+// verifyItem checks first whether the credential is valid at all, and then whether it holds what is
 // required.
-func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict) {
+func verifyItem(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict) {
 	e := &it.Value
-	owner := e.owner.Load()
-	c := e.grants.tenant.now.Load()
+	owner := e.ownerState.Load()
+	c := e.grants.client.current.Load()
 	switch {
 	case kind != e.kind:
 		return Identity{}, Unknown
 	case now.Unix() >= e.expiresAt:
 		return Identity{}, Expired
-	case e.suspended:
+	case e.isSuspended:
 		return Identity{}, Suspended
-	case owner&ownerRunning == 0:
-		return Identity{}, OwnerStopped
+	case owner&ownerEnabled == 0:
+		return Identity{}, OwnerDisabled
 	case c == nil:
 		return Identity{}, ClientMissing
 	case c.Suspended:
@@ -49,39 +49,39 @@ func judge(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Verdict
 	}
 	var u *User
 	if e.kind != token.Application {
-		if p := e.grants.person; p != nil {
-			u = p.now.Load()
+		if p := e.grants.user; p != nil {
+			u = p.current.Load()
 		}
 		if u == nil {
-			return Identity{}, UserStopped
+			return Identity{}, UserDisabled
 		}
 	}
 	if now.Unix() >= e.endsAt(c) {
 		return Identity{}, Expired
 	}
-	held := e.grants.under(c, u, owner&ownerExempt != 0)
+	held := e.grants.heldNow(c, u, owner&ownerExempt != 0)
 	switch {
-	case held.stopped, e.kind == token.UserApplication && held.since > int64(e.issuedAt):
-		return Identity{}, UserStopped
-	case held.ungranted:
+	case held.isDisabled, e.kind == token.UserApplication && held.userCreatedAt > int64(e.issuedAt):
+		return Identity{}, UserDisabled
+	case held.isUngranted:
 		return Identity{}, NamespaceNotGranted
 	case e.login != nil && (e.login.credential == fingerprint{} || e.login.credential != held.credential):
 		return Identity{}, PasswordChanged
 	}
 	source := f.Source.Unmap().WithZone("")
-	if !within(e.grants.ranges, source) || !within(c.Ranges, source) {
+	if !inRanges(e.grants.ranges, source) || !inRanges(c.Ranges, source) {
 		return Identity{}, SourceRefused
 	}
 	if e.login != nil {
-		if v := e.login.fits(now, e, f); v != Good {
+		if v := e.login.check(now, e, f); v != Valid {
 			return Identity{}, v
 		}
 	}
-	who := Identity{Held: held, Owner: e.who, ID: id(it.Digest), Kind: e.kind, IssuedAt: unix(e.issuedAt)}
+	who := Identity{Held: held, Owner: e.ownerRef, ID: recordIDOf(it.Digest), Kind: e.kind, IssuedAt: timeOfSeconds(e.issuedAt)}
 	if end := e.endsAt(c); end != never {
 		who.ExpiresAt = time.Unix(end, 0).UTC()
 	}
-	return who, Require(who.Held, f)
+	return who, CheckRequirements(who.Held, f)
 }
 
 // endsAt returns the first instant, in Unix seconds, at which a credential is rejected at a client.
@@ -92,9 +92,9 @@ func (e *entry) endsAt(c *Client) int64 {
 	return min(e.expiresAt, e.login.endsAt(c))
 }
 
-// Require returns Good if h holds all that the facts require, and otherwise the Verdict for what is
+// CheckRequirements returns Good if h holds all that the facts require, and otherwise the Verdict for what is
 // missing.
-func Require(h *Held, f Facts) Verdict {
+func CheckRequirements(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {
 		if client != h.Client.Name {
 			return ClientRefused
@@ -110,5 +110,5 @@ func Require(h *Held, f Facts) Verdict {
 			return PermissionMissing
 		}
 	}
-	return Good
+	return Valid
 }

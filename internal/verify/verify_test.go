@@ -24,10 +24,10 @@ func TestVectors(t *testing.T) {
 			if verdict.String() != v.Verdict {
 				t.Fatalf("%s, want %s", verdict, v.Verdict)
 			}
-			if verdict != verify.Good {
+			if verdict != verify.Valid {
 				return
 			}
-			if err := v.Same(who); err != nil {
+			if err := v.CompareIdentity(who); err != nil {
 				t.Error(err)
 			}
 			if bare, verdict := w.Index.Verify(w.Now, *v.Credential, verify.Facts{}); verdict.String() != v.BareVerdict() {
@@ -40,8 +40,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// twist is a fixture with one valid token, which a test changes.
-type twist struct {
+// fixture is a fixture with one valid token, which a test changes.
+type fixture struct {
 	verify.Index
 	tok token.Token
 	rec record.Record
@@ -56,7 +56,7 @@ func grantTo(name string) func(string, map[string]string) ([]string, bool) {
 	}
 }
 
-func acme(change func(*verify.Client)) verify.Client {
+func acmeClient(change func(*verify.Client)) verify.Client {
 	c := verify.Client{Name: "acme", Ceiling: grant.NewCeiling([]grant.Role{{Name: "primary", Permissions: []string{"search.*"}}}), Draw: grantTo("shop")}
 	if change != nil {
 		change(&c)
@@ -64,110 +64,110 @@ func acme(change func(*verify.Client)) verify.Client {
 	return c
 }
 
-func newTwist(t *testing.T) *twist {
-	w := &twist{tok: verifytest.Mint(t, token.Application, t.Name())}
+func newFixture(t *testing.T) *fixture {
+	w := &fixture{tok: verifytest.Mint(t, token.Application, t.Name())}
 	w.rec = record.Record{
 		Kind: token.Application, Digest: w.tok.Digest(), Client: "acme", Roles: []string{"primary"}, IssuedAt: noon,
 		Owner: record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "1"},
 	}
-	w.SetClient(acme(nil))
-	w.Resume(w.rec.Owner)
+	w.SetClient(acmeClient(nil))
+	w.Enable(w.rec.Owner)
 	w.Set(w.rec)
 	return w
 }
 
-func (w *twist) ask(f verify.Facts) (verify.Identity, verify.Verdict) {
+func (w *fixture) verifyNow(f verify.Facts) (verify.Identity, verify.Verdict) {
 	return w.Verify(noon, w.tok.Reveal(), f)
 }
 
 // A withdrawal counts from the next verification on [3.6] [3.7], in any order of events.
-func TestWhatIsTakenAwayCountsAtOnce(t *testing.T) {
+func TestVerify_WithdrawalCountsAtOnce(t *testing.T) {
 	for name, x := range map[string]struct {
-		away, back func(*twist)
+		away, back func(*fixture)
 		want       verify.Verdict
 	}{
 		"the record": {
-			func(w *twist) { w.Remove(w.rec.Digest) },
-			func(w *twist) { w.Set(w.rec) },
+			func(w *fixture) { w.Remove(w.rec.Digest) },
+			func(w *fixture) { w.Set(w.rec) },
 			verify.Unknown,
 		},
 		"the record's state": {
-			func(w *twist) { r := w.rec; r.Suspended = true; w.Set(r) },
-			func(w *twist) { w.Set(w.rec) },
+			func(w *fixture) { r := w.rec; r.Suspended = true; w.Set(r) },
+			func(w *fixture) { w.Set(w.rec) },
 			verify.Suspended,
 		},
 		"the record's time": {
-			func(w *twist) { r := w.rec; r.ExpiresAt = noon; w.Set(r) },
-			func(w *twist) { w.Set(w.rec) },
+			func(w *fixture) { r := w.rec; r.ExpiresAt = noon; w.Set(r) },
+			func(w *fixture) { w.Set(w.rec) },
 			verify.Expired,
 		},
 		"the record's client": {
-			func(w *twist) { r := w.rec; r.Client = "beta"; w.Set(r) },
-			func(w *twist) { w.Set(w.rec) },
+			func(w *fixture) { r := w.rec; r.Client = "beta"; w.Set(r) },
+			func(w *fixture) { w.Set(w.rec) },
 			verify.ClientMissing,
 		},
 		"the client": {
-			func(w *twist) { w.RemoveClient("acme") },
-			func(w *twist) { w.SetClient(acme(nil)) },
+			func(w *fixture) { w.RemoveClient("acme") },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
 			verify.ClientMissing,
 		},
 		"the client's state": {
-			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Suspended = true })) },
-			func(w *twist) { w.SetClient(acme(nil)) },
+			func(w *fixture) { w.SetClient(acmeClient(func(c *verify.Client) { c.Suspended = true })) },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
 			verify.ClientSuspended,
 		},
 		"the client's role": {
-			func(w *twist) { w.SetClient(acme(func(c *verify.Client) { c.Ceiling = grant.Ceiling{} })) },
-			func(w *twist) { w.SetClient(acme(nil)) },
+			func(w *fixture) { w.SetClient(acmeClient(func(c *verify.Client) { c.Ceiling = grant.Ceiling{} })) },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
 			verify.RoleMissing,
 		},
 		"the client's addresses": {
-			func(w *twist) {
-				w.SetClient(acme(func(c *verify.Client) { c.Ranges = verify.Ranges([]string{"10.0.0.0/8"}) }))
+			func(w *fixture) {
+				w.SetClient(acmeClient(func(c *verify.Client) { c.Ranges = verify.ParseRanges([]string{"10.0.0.0/8"}) }))
 			},
-			func(w *twist) { w.SetClient(acme(nil)) },
+			func(w *fixture) { w.SetClient(acmeClient(nil)) },
 			verify.SourceRefused,
 		},
 		"the owner": {
-			func(w *twist) { w.Stop(w.rec.Owner) },
-			func(w *twist) { w.Resume(w.rec.Owner) },
-			verify.OwnerStopped,
+			func(w *fixture) { w.Disable(w.rec.Owner) },
+			func(w *fixture) { w.Enable(w.rec.Owner) },
+			verify.OwnerDisabled,
 		},
 		"the owner, before its record is told of": {
-			func(w *twist) { w.Remove(w.rec.Digest); w.Stop(w.rec.Owner); w.Set(w.rec) },
-			func(w *twist) { w.Resume(w.rec.Owner) },
-			verify.OwnerStopped,
+			func(w *fixture) { w.Remove(w.rec.Digest); w.Disable(w.rec.Owner); w.Set(w.rec) },
+			func(w *fixture) { w.Enable(w.rec.Owner) },
+			verify.OwnerDisabled,
 		},
 		"the owner, for one of the same name": {
-			func(w *twist) { o := w.rec.Owner; o.UID = "2"; w.Resume(o) },
-			func(w *twist) { w.Resume(w.rec.Owner) },
-			verify.OwnerStopped,
+			func(w *fixture) { o := w.rec.Owner; o.UID = "2"; w.Enable(o) },
+			func(w *fixture) { w.Enable(w.rec.Owner) },
+			verify.OwnerDisabled,
 		},
 		"the owner, stopped twice": {
-			func(w *twist) { w.Stop(w.rec.Owner); w.Stop(w.rec.Owner); w.Set(w.rec) },
-			func(w *twist) { w.Resume(w.rec.Owner) },
-			verify.OwnerStopped,
+			func(w *fixture) { w.Disable(w.rec.Owner); w.Disable(w.rec.Owner); w.Set(w.rec) },
+			func(w *fixture) { w.Enable(w.rec.Owner) },
+			verify.OwnerDisabled,
 		},
 		"the record, and the watch is behind": {
-			func(w *twist) { w.End(w.rec.Digest); w.Set(w.rec) },
-			func(w *twist) { w.Remove(w.rec.Digest); w.Set(w.rec) },
+			func(w *fixture) { w.End(w.rec.Digest); w.Set(w.rec) },
+			func(w *fixture) { w.Remove(w.rec.Digest); w.Set(w.rec) },
 			verify.Unknown,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTwist(t)
+			w := newFixture(t)
 			facts := verify.Facts{Roles: []string{"primary"}, Permissions: []string{"search.query"}}
 			for range 2 {
-				if _, verdict := w.ask(facts); verdict != verify.Good {
+				if _, verdict := w.verifyNow(facts); verdict != verify.Valid {
 					t.Fatalf("%s before", verdict)
 				}
 				x.away(w)
-				if _, verdict := w.ask(facts); verdict != x.want {
+				if _, verdict := w.verifyNow(facts); verdict != x.want {
 					t.Errorf("%s, want %s", verdict, x.want)
 				}
 				x.back(w)
 			}
-			if _, verdict := w.ask(facts); verdict != verify.Good {
+			if _, verdict := w.verifyNow(facts); verdict != verify.Valid {
 				t.Errorf("%s after", verdict)
 			}
 		})
@@ -176,43 +176,43 @@ func TestWhatIsTakenAwayCountsAtOnce(t *testing.T) {
 
 // An owner that is gone leaves nothing behind. Otherwise the index would grow with every token that
 // ever existed.
-func TestWhatIsGoneIsForgotten(t *testing.T) {
-	w := newTwist(t)
-	w.Stop(w.rec.Owner)
+func TestIndex_ForgetsDeletedObjects(t *testing.T) {
+	w := newFixture(t)
+	w.Disable(w.rec.Owner)
 	w.End(w.rec.Digest)
 	w.Remove(w.rec.Digest)
 	w.RemoveClient("acme")
-	if n := w.Remembered(); n != 0 {
+	if n := w.EntryCount(); n != 0 {
 		t.Errorf("%d things are remembered", n)
 	}
 	w.Set(w.rec)
-	w.Stop(w.rec.Owner)
+	w.Disable(w.rec.Owner)
 	w.Remove(w.rec.Digest)
 	w.Remove(w.rec.Digest)
 	w.End(w.rec.Digest)
 	w.RemoveClient("nobody")
-	if n := w.Remembered(); n != 0 {
+	if n := w.EntryCount(); n != 0 {
 		t.Errorf("%d things are remembered", n)
 	}
 }
 
 // A million records of a few clients must not hold a million copies of what they may do.
-func TestRecordsOfTheSameGrantsShareThem(t *testing.T) {
-	w := newTwist(t)
+func TestIndex_EqualGrantsAreShared(t *testing.T) {
+	w := newFixture(t)
 	other := verifytest.Mint(t, token.Application, "other")
 	r := w.rec
 	r.Digest, r.Owner.Name = other.Digest(), "other"
-	w.Resume(r.Owner)
+	w.Enable(r.Owner)
 	w.Set(r)
-	a, _ := w.ask(verify.Facts{})
+	a, _ := w.verifyNow(verify.Facts{})
 	b, _ := w.Verify(noon, other.Reveal(), verify.Facts{})
 	if a.Held != b.Held {
 		t.Error("two records of the same grants do not share what they hold")
 	}
 }
 
-func TestVerificationAllocatesNothing(t *testing.T) {
-	w := newTwist(t)
+func TestVerify_AllocatesNothing(t *testing.T) {
+	w := newFixture(t)
 	text, facts := w.tok.Reveal(), verify.Facts{Permissions: []string{"search.query"}, Roles: []string{"primary"}}
 	stranger := verifytest.Mint(t, token.Application, "stranger").Reveal()
 	if n := testing.AllocsPerRun(1000, func() {
@@ -224,14 +224,14 @@ func TestVerificationAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestEveryVerdictHasAName(t *testing.T) {
+func TestVerdict_EveryOneHasAName(t *testing.T) {
 	seen := map[string]bool{}
 	for _, v := range verify.Verdicts() {
 		if name := v.String(); name == "" || seen[name] {
 			t.Errorf("verdict %d is called %q", v, name)
 		}
 		seen[v.String()] = true
-		if v.Forbidden() && v == verify.Good {
+		if v.IsForbidden() && v == verify.Valid {
 			t.Error("what is good is forbidden")
 		}
 	}

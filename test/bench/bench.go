@@ -17,37 +17,37 @@ import (
 type bench struct {
 	options
 	progress
-	report report
-	folder string // of this run only; removed at its end
-	stage  *stage
-	cost   float64 // writes per token from declared to Ready and at rest, the declaration included; 0: not measured
+	report  report
+	folder  string // of this run only; removed at its end
+	testbed *testbed
+	cost    float64 // writes per token from declared to Ready and at rest, the declaration included; 0: not measured
 }
 
-// fresh tears the current testbed down, and returns a new one without tokens and without an
+// newTestbed tears the current testbed down, and returns a new one without tokens and without an
 // operator.
-func (b *bench) fresh(ctx context.Context) (*stage, error) {
-	if err := b.leave(); err != nil {
+func (b *bench) newTestbed(ctx context.Context) (*testbed, error) {
+	if err := b.tearDown(); err != nil {
 		return nil, err
 	}
-	program, err := b.program(ctx)
+	program, err := b.operatorProgram(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b.say("a control plane starts")
-	b.stage, err = build(ctx, program, b.folder, b.options, b.progress)
+	b.logf("a control plane starts")
+	b.testbed, err = startTestbed(ctx, program, b.folder, b.options, b.progress)
 	if err == nil && b.report.Kubernetes == "" {
-		b.report.Kubernetes, err = b.stage.version(ctx)
+		b.report.Kubernetes, err = b.testbed.kubernetesVersion(ctx)
 	}
-	return b.stage, err
+	return b.testbed, err
 }
 
-// populated returns a testbed on which all tokens are Ready and everything is at rest. It returns
+// populatedTestbed returns a testbed on which all tokens are Ready and everything is at rest. It returns
 // the current testbed if that is in this state, and builds another otherwise.
-func (b *bench) populated(ctx context.Context) (*stage, error) {
-	if b.stage != nil && b.cost > 0 && b.stage.operator != nil {
-		return b.stage, nil
+func (b *bench) populatedTestbed(ctx context.Context) (*testbed, error) {
+	if b.testbed != nil && b.cost > 0 && b.testbed.operator != nil {
+		return b.testbed, nil
 	}
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,13 +58,13 @@ func (b *bench) populated(ctx context.Context) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.apply(ctx); err != nil {
+	if err := s.declareAll(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady); err != nil {
 		return nil, err
 	}
-	after, err := s.rest(ctx)
+	after, err := s.waitQuiet(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +72,9 @@ func (b *bench) populated(ctx context.Context) (*stage, error) {
 	return s, nil
 }
 
-// program returns the path of the operator's program. Without -manager it builds the program once a
+// operatorProgram returns the path of the operator's program. Without -manager it builds the program once a
 // run, so that the current source is measured.
-func (b *bench) program(ctx context.Context) (string, error) {
+func (b *bench) operatorProgram(ctx context.Context) (string, error) {
 	if b.manager != "" {
 		return filepath.Abs(b.manager)
 	}
@@ -89,7 +89,7 @@ func (b *bench) program(ctx context.Context) (string, error) {
 	if _, err := os.Stat(program); err == nil {
 		return program, nil
 	}
-	b.say("the operator is built")
+	b.logf("the operator is built")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, ".")
 	build.Dir = cluster.Root()
 	if out, err := build.CombinedOutput(); err != nil {
@@ -98,19 +98,19 @@ func (b *bench) program(ctx context.Context) (string, error) {
 	return program, nil
 }
 
-// leave tears the testbed down.
-func (b *bench) leave() error {
-	if b.stage == nil {
+// tearDown tears the testbed down.
+func (b *bench) tearDown() error {
+	if b.testbed == nil {
 		return nil
 	}
-	err := b.stage.teardown()
-	b.stage, b.cost = nil, 0
+	err := b.testbed.teardown()
+	b.testbed, b.cost = nil, 0
 	return err
 }
 
-// end tears the testbed down, and removes the folder of this run.
-func (b *bench) end() error {
-	err := b.leave()
+// close tears the testbed down, and removes the folder of this run.
+func (b *bench) close() error {
+	err := b.tearDown()
 	if b.folder != "" {
 		err = errors.Join(err, os.RemoveAll(b.folder))
 	}
@@ -123,12 +123,12 @@ type progress struct {
 	began time.Time
 }
 
-func (p progress) say(format string, args ...any) {
+func (p progress) logf(format string, args ...any) {
 	fmt.Fprintf(p.to, "%6.1fs  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// pause waits for d, or until ctx ends. In the latter case it returns the cause.
-func pause(ctx context.Context, d time.Duration) error {
+// sleep waits for d, or until ctx ends. In the latter case it returns the cause.
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

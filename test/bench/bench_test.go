@@ -15,7 +15,7 @@ import (
 
 // The sizes are small, and no time is checked. The test checks that each section measures
 // something.
-func TestEverySectionMeasures(t *testing.T) {
+func TestBench_EverySectionMeasures(t *testing.T) {
 	if err := flag.Set("test.benchtime", "100x"); err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +90,8 @@ func TestEverySectionMeasures(t *testing.T) {
 	}
 }
 
-func TestWritesAreReadFromTheMetricsOfTheAPIServer(t *testing.T) {
-	c, err := read(`# TYPE apiserver_request_total counter
+func TestWrites_CountedFromAPIServerMetrics(t *testing.T) {
+	c, err := parseCounts(`# TYPE apiserver_request_total counter
 apiserver_request_total{code="201",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="",verb="POST",version="v1alpha1"} 3
 apiserver_request_total{code="200",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="status",verb="PUT",version="v1alpha1"} 2
 apiserver_request_total{code="409",component="apiserver",dry_run="",group="apptoken.dev",resource="applicationtokens",scope="resource",subresource="status",verb="PUT",version="v1alpha1"} 1
@@ -108,7 +108,7 @@ apiserver_response_sizes_count{verb="POST"} 5
 	}
 }
 
-func TestPercentilesAreValuesThatWereMeasured(t *testing.T) {
+func TestPercentile_IsMeasuredValue(t *testing.T) {
 	var list []time.Duration
 	for i := range 200 {
 		list = append(list, time.Duration(200-i))

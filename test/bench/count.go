@@ -28,20 +28,20 @@ func (o operation) String() string {
 // counts holds how many writes the API server has executed, and how many it has refused.
 type counts struct{ done, refused map[operation]int }
 
-// housekeeping lists the resources that the API server writes by itself. No write to them counts.
-var housekeeping = []string{"leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations", "apiservices", "configmaps"}
+// housekeepingResources lists the resources that the API server writes by itself. No write to them counts.
+var housekeepingResources = []string{"leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations", "apiservices", "configmaps"}
 
 // writes returns how many writes the API server has answered so far, from all clients together.
-func (s *stage) writes(ctx context.Context) (counts, error) {
+func (s *testbed) writes(ctx context.Context) (counts, error) {
 	body, err := s.admin.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
 		return counts{}, fmt.Errorf("ask the API server for its metrics: %w", err)
 	}
-	return read(string(body))
+	return parseCounts(string(body))
 }
 
-// read parses the writes in the text of the API server's /metrics.
-func read(text string) (counts, error) {
+// parseCounts parses the writes in the text of the API server's /metrics.
+func parseCounts(text string) (counts, error) {
 	c := counts{map[operation]int{}, map[operation]int{}}
 	for line := range strings.Lines(text) {
 		inside, ok := strings.CutPrefix(line, "apiserver_request_total{")
@@ -61,7 +61,7 @@ func read(text string) (counts, error) {
 		op := operation{label["verb"], label["resource"], label["subresource"]}
 		switch {
 		case !slices.Contains([]string{"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"}, op.verb):
-		case slices.Contains(housekeeping, op.resource):
+		case slices.Contains(housekeepingResources, op.resource):
 		case strings.HasPrefix(label["code"], "2"):
 			c.done[op] += int(n)
 		default:
@@ -73,10 +73,10 @@ func read(text string) (counts, error) {
 
 // since returns the writes that came after before.
 func (c counts) since(before counts) counts {
-	return counts{less(c.done, before.done), less(c.refused, before.refused)}
+	return counts{minusEach(c.done, before.done), minusEach(c.refused, before.refused)}
 }
 
-func less(now, before map[operation]int) map[operation]int {
+func minusEach(now, before map[operation]int) map[operation]int {
 	diff := map[operation]int{}
 	for op, n := range now {
 		if n -= before[op]; n != 0 {
@@ -86,12 +86,12 @@ func less(now, before map[operation]int) map[operation]int {
 	return diff
 }
 
-// and returns the sum of c and more.
-func (c counts) and(more counts) counts {
-	return counts{plus(c.done, more.done), plus(c.refused, more.refused)}
+// plus returns the sum of c and more.
+func (c counts) plus(more counts) counts {
+	return counts{plusEach(c.done, more.done), plusEach(c.refused, more.refused)}
 }
 
-func plus(a, b map[operation]int) map[operation]int {
+func plusEach(a, b map[operation]int) map[operation]int {
 	sum := maps.Clone(b)
 	if sum == nil {
 		sum = map[operation]int{}
@@ -113,24 +113,24 @@ func total(of map[operation]int) int {
 	return sum
 }
 
-// sorted returns the operations, the most frequent first.
-func sorted(of map[operation]int) []operation {
+// byFrequency returns the operations, the most frequent first.
+func byFrequency(of map[operation]int) []operation {
 	return slices.SortedFunc(maps.Keys(of), func(a, b operation) int {
 		return cmp.Or(of[b]-of[a], cmp.Compare(a.String(), b.String()))
 	})
 }
 
-// rest waits for three seconds without a write and without a pass of a reconciler. See restFor.
-func (s *stage) rest(ctx context.Context) (counts, error) {
-	return s.restFor(ctx, 3*time.Second, restPatience)
+// waitQuiet waits for three seconds without a write and without a pass of a reconciler. See waitQuietFor.
+func (s *testbed) waitQuiet(ctx context.Context) (counts, error) {
+	return s.waitQuietFor(ctx, 3*time.Second, restPatience)
 }
 
 // restPatience limits rest. If the system never comes to rest, the numbers show it.
 const restPatience = 5 * time.Minute
 
-// restFor waits until, for the time quiet, nothing is written and no reconciler of the operator
+// waitQuietFor waits until, for the time quiet, nothing is written and no reconciler of the operator
 // runs a pass. It returns the writes up to then, or after patience.
-func (s *stage) restFor(ctx context.Context, quiet, patience time.Duration) (counts, error) {
+func (s *testbed) waitQuietFor(ctx context.Context, quiet, patience time.Duration) (counts, error) {
 	last, passes, err := s.activity(ctx)
 	if err != nil {
 		return last, err
@@ -138,7 +138,7 @@ func (s *stage) restFor(ctx context.Context, quiet, patience time.Duration) (cou
 	began := time.Now()
 	since := began
 	for time.Since(since) < quiet && time.Since(began) < patience {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := sleep(ctx, time.Second); err != nil {
 			return last, err
 		}
 		now, passed, err := s.activity(ctx)
@@ -154,7 +154,7 @@ func (s *stage) restFor(ctx context.Context, quiet, patience time.Duration) (cou
 
 // activity returns the writes so far and, if the operator runs, how many passes its reconcilers
 // have made.
-func (s *stage) activity(ctx context.Context) (counts, float64, error) {
+func (s *testbed) activity(ctx context.Context) (counts, float64, error) {
 	done, err := s.writes(ctx)
 	if err != nil || s.operator == nil {
 		return done, 0, err

@@ -12,11 +12,11 @@ import (
 )
 
 // extAuthz compares ext_authz with a method that takes the same messages and answers at once.
-func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
+func (d *endpointBench) extAuthz(ctx context.Context, b *bench, r reportSection) error {
 	var requests []*authv3.CheckRequest
-	for _, i := range d.come {
+	for _, i := range d.presented {
 		requests = append(requests, &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
-			Source: peerAt("192.0.2.1"),
+			Source: peerOf("192.0.2.1"),
 			Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 				Method: "GET", Path: "/search?q=shoes", Host: "search.example.com", Protocol: "HTTP/2",
 				Headers: map[string]string{
@@ -31,7 +31,7 @@ func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
 	if err != nil {
 		return err
 	}
-	door := overGRPC("ext_authz", address, requests)
+	door := newGRPCTarget("ext_authz", address, requests)
 	once, leave, err := door.client(ctx)
 	if err != nil {
 		return err
@@ -45,43 +45,43 @@ func (d *doorstep) extAuthz(ctx context.Context, b *bench, r chapter) error {
 		return errors.New("ext_authz refuses a good token")
 	}
 	constant := grpc.NewServer()
-	authv3.RegisterAuthorizationServer(constant, always{answer: sample})
+	authv3.RegisterAuthorizationServer(constant, constantServer{answer: sample})
 	beside, err := d.serve(ctx, constant)
 	if err != nil {
 		return err
 	}
-	v, err := b.compete(ctx, door.contender, overGRPC("a method that answers at once", beside, requests).contender)
+	v, err := b.compareLoad(ctx, door.loadTarget, newGRPCTarget("a method that answers at once", beside, requests).loadTarget)
 	if err != nil {
 		return err
 	}
-	r.beside("ext_authz, beside a method that answers at once", v[0].rate, "/s", v[1].rate, atLeast(0.8))
+	r.addRatio("ext_authz, beside a method that answers at once", v[0].rate, "/s", v[1].rate, atLeast(0.8))
 	return nil
 }
 
-func peerAt(address string) *authv3.AttributeContext_Peer {
+func peerOf(address string) *authv3.AttributeContext_Peer {
 	return &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
 		SocketAddress: &corev3.SocketAddress{Address: address},
 	}}}
 }
 
-// always implements ext_authz and always returns the same response.
-type always struct {
+// constantServer implements ext_authz and always returns the same response.
+type constantServer struct {
 	authv3.UnimplementedAuthorizationServer
 	answer *authv3.CheckResponse
 }
 
-func (a always) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (a constantServer) Check(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	return a.answer, nil
 }
 
-// checker is a target that is called over gRPC.
-type checker struct {
-	contender
+// grpcTarget is a target that is called over gRPC.
+type grpcTarget struct {
+	loadTarget
 	client func(context.Context) (once func(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error), leave func(), err error)
 }
 
-func overGRPC(name, address string, requests []*authv3.CheckRequest) checker {
-	c := checker{client: func(context.Context) (func(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error), func(), error) {
+func newGRPCTarget(name, address string, requests []*authv3.CheckRequest) grpcTarget {
+	c := grpcTarget{client: func(context.Context) (func(context.Context, *authv3.CheckRequest) (*authv3.CheckResponse, error), func(), error) {
 		conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return nil, nil, err
@@ -92,9 +92,9 @@ func overGRPC(name, address string, requests []*authv3.CheckRequest) checker {
 		}
 		return ask, func() { _ = conn.Close() }, nil
 	}}
-	c.contender = contender{name: name, ask: func(ctx context.Context, worker int) (func() error, func(), error) {
+	c.loadTarget = loadTarget{name: name, ask: func(ctx context.Context, worker int) (func() error, func(), error) {
 		ask, leave, err := c.client(ctx)
-		next := worker * len(requests) / askers
+		next := worker * len(requests) / concurrency
 		return func() error {
 			answer, err := ask(ctx, requests[next])
 			if err == nil && answer.GetOkResponse() == nil {

@@ -13,8 +13,8 @@ const floodRate = 100_000
 
 // flood compares the response times for valid tokens during a flood of unknown tokens with those
 // without a flood.
-func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
-	strangers, err := unknown(1 << 17)
+func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) error {
+	strangers, err := unknownTokens(1 << 17)
 	if err != nil {
 		return err
 	}
@@ -22,12 +22,12 @@ func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 	if err != nil {
 		return err
 	}
-	door := overHTTP("/verify", address, d.each(http.MethodGet, "/verify?permission=search.query", "", nil))
+	door := httpTarget("/verify", address, d.requests(http.MethodGet, "/verify?permission=search.query", "", nil))
 	var quiet, flooded []time.Duration
 	var asked float64
 	var lasted time.Duration
 	for range b.turns {
-		v, err := door.fire(ctx, b.turn)
+		v, err := door.run(ctx, b.turn)
 		if err != nil {
 			return err
 		}
@@ -35,8 +35,8 @@ func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 		rising, ebb := context.WithCancel(ctx)
 		over := make(chan int)
 		began := time.Now()
-		go func() { over <- d.rise(rising, strangers) }()
-		v, err = door.fire(ctx, b.turn)
+		go func() { over <- d.presentUnknown(rising, strangers) }()
+		v, err = door.run(ctx, b.turn)
 		ebb()
 		asked += float64(<-over)
 		lasted += time.Since(began)
@@ -46,14 +46,14 @@ func (d *doorstep) flood(ctx context.Context, b *bench, r chapter) error {
 		flooded = append(flooded, v.p99)
 	}
 	r.add("unknown tokens a second in a flood", asked/lasted.Seconds(), "/s")
-	r.beside("/verify, p99 of good tokens in a flood, beside none", micro(percentile(flooded, 50)), "µs", micro(percentile(quiet, 50)), atMost(2))
-	r.beside("reads of the API server in the flood, beside what is allowed", float64(d.reads.asked.Load()), "reads", mostReads*(lasted.Seconds()+float64(b.turns)), atMost(1))
+	r.addRatio("/verify, p99 of good tokens in a flood, beside none", microseconds(percentile(flooded, 50)), "µs", microseconds(percentile(quiet, 50)), atMost(2))
+	r.addRatio("reads of the API server in the flood, beside what is allowed", float64(d.reads.asked.Load()), "reads", maxReads*(lasted.Seconds()+float64(b.turns)), atMost(1))
 	return nil
 }
 
-// rise presents unknown tokens to the verifier at a steady rate until ctx ends, and returns how
+// presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and returns how
 // many.
-func (d *doorstep) rise(ctx context.Context, strangers []string) int {
+func (d *endpointBench) presentUnknown(ctx context.Context, strangers []string) int {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began, n := time.Now(), 0

@@ -8,46 +8,46 @@ import (
 	"time"
 )
 
-// floodLogins compares how long other users' logins take while one user sends the correct password
+// measureLoginFlood compares how long other users' logins take while one user sends the correct password
 // without end, and without that.
-func (p *people) floodLogins(ctx context.Context, b *bench, r chapter, h hashing) error {
+func (p *loginUsers) measureLoginFlood(ctx context.Context, b *bench, r reportSection, h hashing) error {
 	var others [][]byte
-	for i := 1; i < usersEach; i++ { // the first user sends the flood
-		others = append(others, enter(h, i))
+	for i := 1; i < usersPerHash; i++ { // the first user sends the flood
+		others = append(others, loginRequest(h, i))
 	}
-	login := overHTTP("logins of others", p.door, others)
+	login := httpTarget("logins of others", p.endpoint, others)
 	var quiet, flooded []time.Duration
 	for range b.turns {
-		v, err := login.fire(ctx, b.loginTurn)
+		v, err := login.run(ctx, b.loginTurn)
 		if err != nil {
 			return err
 		}
 		quiet = append(quiet, v.p99)
 		rising, ebb := context.WithCancel(ctx)
 		over := make(chan error)
-		go func() { over <- p.sendWithoutEnd(rising, h) }()
-		v, err = login.fire(ctx, b.loginTurn)
+		go func() { over <- p.floodOneUser(rising, h) }()
+		v, err = login.run(ctx, b.loginTurn)
 		ebb()
 		if err := errors.Join(err, <-over); err != nil {
 			return err
 		}
 		flooded = append(flooded, v.p99)
 	}
-	r.beside("login, "+h.says+", p99 of others in a flood of one user, beside none", millis(percentile(flooded, 50)), "ms", millis(percentile(quiet, 50)), atMost(3))
+	r.addRatio("login, "+h.label+", p99 of others in a flood of one user, beside none", milliseconds(percentile(flooded, 50)), "ms", milliseconds(percentile(quiet, 50)), atMost(3))
 	return nil
 }
 
-// sendWithoutEnd sends the correct password of the first user, over many connections, until ctx
+// floodOneUser sends the correct password of the first user, over many connections, until ctx
 // ends. With auth_only, the operator checks the password and opens no login.
-func (p *people) sendWithoutEnd(ctx context.Context, h hashing) error {
-	body := fmt.Sprintf(`{"username":%q,"password":%q,"auth_only":true}`, h.user(0), theirWord)
-	check := request("POST", "/auth/login", "", "application/json", body)
+func (p *loginUsers) floodOneUser(ctx context.Context, h hashing) error {
+	body := fmt.Sprintf(`{"username":%q,"password":%q,"auth_only":true}`, h.user(0), userPassword)
+	check := rawRequest("POST", "/auth/login", "", "application/json", body)
 	var mu sync.Mutex
 	var problem error
 	var flood sync.WaitGroup
-	for range askers {
+	for range concurrency {
 		flood.Go(func() {
-			l, err := dial(ctx, p.door)
+			l, err := dialHTTP(ctx, p.endpoint)
 			if err == nil {
 				defer l.conn.Close()
 			}

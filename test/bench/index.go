@@ -17,8 +17,8 @@ import (
 // measureIndex fills indexes in this process, and verifies with them.
 func measureIndex(_ context.Context, b *bench) error {
 	for _, size := range b.index {
-		for _, kind := range kindsOf(size, b.index, token.Login, token.Open) {
-			if err := b.inTheIndex(size, kind); err != nil {
+		for _, kind := range kindsAt(size, b.index, token.Login, token.Open) {
+			if err := b.measureIndexOf(size, kind); err != nil {
 				return err
 			}
 		}
@@ -26,34 +26,34 @@ func measureIndex(_ context.Context, b *bench) error {
 	return nil
 }
 
-func (b *bench) inTheIndex(size int, kind token.Kind) error {
+func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 	section := fmt.Sprintf("index of %d", size)
 	if kind != token.Application {
-		section += " " + recordsOf(kind)
+		section += " " + recordsLabel(kind)
 	}
-	b.say("%s", section)
-	c, err := gather(size, kind)
+	b.logf("%s", section)
+	c, err := newTokenSet(size, kind)
 	if err != nil {
 		return err
 	}
-	strangers, err := unknown(1024)
+	strangers, err := unknownTokens(1024)
 	if err != nil {
 		return err
 	}
-	r := b.report.in(section)
+	r := b.report.section(section)
 	if kind == token.Application {
-		r.goal("memory per record", c.bytes, "bytes", below(400))
+		r.addGoal("memory per record", c.bytes, "bytes", below(400))
 	} else {
 		r.add("memory per record", c.bytes, "bytes")
 	}
 	facts := c.facts
-	verifier := verify.NewVerifier(c.index, nobody{}, verify.Options{Reads: 1, Now: time.Now, Lookups: func(verify.Lookup) {}})
-	verifier.Heard()
-	r.within("verify a good token", 500, func(t *testing.B) {
+	verifier := verify.NewVerifier(c.index, emptyStore{}, verify.Options{LookupsPerSecond: 1, Now: time.Now, OnLookup: func(verify.Lookup) {}})
+	verifier.MarkFresh()
+	r.addBounded("verify a good token", 500, func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			facts.Session = c.session(i)
-			if _, verdict := c.index.Verify(c.noon, c.texts[i], facts); verdict != verify.Good {
+			if _, verdict := c.index.Verify(c.noon, c.texts[i], facts); verdict != verify.Valid {
 				t.Fatal(verdict)
 			}
 			if i++; i == size {
@@ -61,14 +61,14 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 			}
 		}
 	})
-	r.benchmark("verify a good token, on all cores", func(t *testing.B) {
+	r.addBenchmark("verify a good token, on all cores", func(t *testing.B) {
 		var from atomic.Int64
 		t.RunParallel(func(p *testing.PB) {
 			facts := facts
 			i := int(from.Add(int64(size)/16)) % size
 			for p.Next() {
 				facts.Session = c.session(i)
-				if _, verdict := c.index.Verify(c.noon, c.texts[i], facts); verdict != verify.Good {
+				if _, verdict := c.index.Verify(c.noon, c.texts[i], facts); verdict != verify.Valid {
 					t.Error(verdict)
 				}
 				if i++; i == size {
@@ -77,7 +77,7 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 			}
 		})
 	})
-	r.benchmark("verify an unknown token", func(t *testing.B) {
+	r.addBenchmark("verify an unknown token", func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			if _, verdict := c.index.Verify(c.noon, strangers[i%len(strangers)], facts); verdict != verify.Unknown {
@@ -86,11 +86,11 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 			i++
 		}
 	})
-	r.benchmark("verify a good token and note its use", func(t *testing.B) {
+	r.addBenchmark("verify a good token and note its use", func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			facts.Session = c.session(i)
-			if _, verdict := verifier.Verify(context.Background(), c.texts[i], facts); verdict != verify.Good {
+			if _, verdict := verifier.Verify(context.Background(), c.texts[i], facts); verdict != verify.Valid {
 				t.Fatal(verdict)
 			}
 			if i++; i == size {
@@ -98,7 +98,7 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 			}
 		}
 	})
-	r.benchmark("replace a record", func(t *testing.B) {
+	r.addBenchmark("replace a record", func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			_, digest, err := token.DigestOf(c.texts[i])
@@ -113,8 +113,8 @@ func (b *bench) inTheIndex(size int, kind token.Kind) error {
 	return nil
 }
 
-// unknown mints well-formed tokens of which there is no record.
-func unknown(n int) ([]string, error) {
+// unknownTokens mints well-formed tokens of which there is no record.
+func unknownTokens(n int) ([]string, error) {
 	list := make([]string, n)
 	for i := range list {
 		minted, err := token.Mint(token.Application, rand.Reader)
@@ -126,11 +126,11 @@ func unknown(n int) ([]string, error) {
 	return list, nil
 }
 
-// nobody is a record store without records.
-type nobody struct{}
+// emptyStore is a record store without records.
+type emptyStore struct{}
 
-func (nobody) Find(context.Context, token.Digest) (record.Record, error) {
+func (emptyStore) Find(context.Context, token.Digest) (record.Record, error) {
 	return record.Record{}, record.ErrGone
 }
 
-func (nobody) RetireAnyway(context.Context, record.Record) error { return nil }
+func (emptyStore) RetireAnyway(context.Context, record.Record) error { return nil }

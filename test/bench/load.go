@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// all calls do n times, from all plain clients in parallel. The first error ends it.
-func (s *stage) all(ctx context.Context, what string, n int, do func(context.Context, client.Client, int) error) error {
+// inParallel calls do n times, from all plain clients in parallel. The first error ends it.
+func (s *testbed) inParallel(ctx context.Context, what string, n int, do func(context.Context, client.Client, int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, done atomic.Int64
@@ -42,29 +42,29 @@ func (s *stage) all(ctx context.Context, what string, n int, do func(context.Con
 		case <-over:
 			return context.Cause(ctx)
 		case <-tick.C:
-			s.say("%s: %d of %d", what, done.Load(), n)
+			s.logf("%s: %d of %d", what, done.Load(), n)
 		}
 	}
 }
 
-// apply declares all tokens.
-func (s *stage) apply(ctx context.Context) error {
-	return s.all(ctx, "apply", s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
-		return c.Create(ctx, declare(namespaceOf(i), nameOf(i)))
+// declareAll declares all tokens.
+func (s *testbed) declareAll(ctx context.Context) error {
+	return s.inParallel(ctx, "apply", s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
+		return c.Create(ctx, newToken(namespaceOf(i), nameOf(i)))
 	})
 }
 
-// patch applies the same patch to all tokens.
-func (s *stage) patch(ctx context.Context, what, merge string) error {
-	return s.all(ctx, what, s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
+// patchAll applies the same patch to all tokens.
+func (s *testbed) patchAll(ctx context.Context, what, merge string) error {
+	return s.inParallel(ctx, what, s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
 		at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(i), Name: nameOf(i)}}
 		return c.Patch(ctx, at, client.RawPatch("application/merge-patch+json", []byte(merge)))
 	})
 }
 
-// declare returns a token as an application team declares it. Its predecessors stay for a day, so
+// newToken returns a token as an application team declares it. Its predecessors stay for a day, so
 // that none is retired during the measurement.
-func declare(namespace, name string) *v1alpha1.ApplicationToken {
+func newToken(namespace, name string) *v1alpha1.ApplicationToken {
 	return &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.ApplicationTokenSpec{

@@ -92,11 +92,11 @@ type options struct {
 	parallel  int
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
+func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{index: []int{1_000, 1_000_000}, doors: []int{1_000, 1_000_000}}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.Func("only", "comma-separated `names` of the sections to run: "+names()+" (default all)", func(s string) error {
+	fs.Func("only", "comma-separated `names` of the sections to run: "+sectionNames()+" (default all)", func(s string) error {
 		o.only = strings.Split(s, ",")
 		for _, name := range o.only {
 			if !slices.ContainsFunc(sections, func(s section) bool { return s.name == name }) {
@@ -147,7 +147,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-func names() string {
+func sectionNames() string {
 	var list []string
 	for _, s := range sections {
 		list = append(list, s.name)
@@ -172,7 +172,7 @@ func main() {
 // run executes the sections. It prints the tables to stdout and the progress to stderr. After an
 // error it still prints and saves what was measured before.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	o, err := parse(args, stderr)
+	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
 	}
@@ -180,13 +180,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	ctrl.SetLogger(quietly)
 	klog.SetLogger(quietly)
 	b := &bench{options: o, progress: progress{to: stderr, began: time.Now()}, report: report{environment: describeMachine()}}
-	defer func() { err = errors.Join(err, b.end()) }()
+	defer func() { err = errors.Join(err, b.close()) }()
 	var complete []string
 	for _, s := range sections {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
 		}
-		b.say("%s: begins", s.name)
+		b.logf("%s: begins", s.name)
 		b.report.part = s.name
 		if err = s.run(ctx, b); err != nil {
 			err = fmt.Errorf("%s: %w", s.name, err)

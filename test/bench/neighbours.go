@@ -23,7 +23,7 @@ const (
 // and then told to rotate, at once, as fast as the API server accepts it. Their restart targets do
 // not exist. The measurement begins after these writes, while the operator works on them.
 func measureNeighbours(ctx context.Context, b *bench) error {
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,48 +33,48 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 	if err := s.clients[0].Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hostileNamespace}}); err != nil {
 		return fmt.Errorf("create namespace %s: %w", hostileNamespace, err)
 	}
-	alone, err := b.neighbour(ctx, s, "alone")
+	alone, err := b.probeAlongside(ctx, s, "alone")
 	if err != nil {
 		return err
 	}
-	r := b.report.in("neighbours")
+	r := b.report.section("neighbours")
 	r.add("tokens of the hostile namespace", float64(b.hostile), "tokens")
 	for _, phase := range []struct {
 		name string
 		do   func(ctx context.Context, c client.Client, i int) error
 	}{
 		{"declared", func(ctx context.Context, c client.Client, i int) error {
-			return c.Create(ctx, declareHostile(nameOf(i)))
+			return c.Create(ctx, newHostileToken(nameOf(i)))
 		}},
 		{"rotated", func(ctx context.Context, c client.Client, i int) error {
-			return c.Patch(ctx, declareHostile(nameOf(i)), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rotation":{"trigger":"2"}}}`)))
+			return c.Patch(ctx, newHostileToken(nameOf(i)), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"rotation":{"trigger":"2"}}}`)))
 		}},
 	} {
-		if err := s.all(ctx, phase.name, b.hostile, phase.do); err != nil {
+		if err := s.inParallel(ctx, phase.name, b.hostile, phase.do); err != nil {
 			return err
 		}
-		beside, err := b.neighbour(ctx, s, phase.name)
+		beside, err := b.probeAlongside(ctx, s, phase.name)
 		if err != nil {
 			return err
 		}
 		what := fmt.Sprintf("from declared to Ready, %%s, while those are %s, beside that alone", phase.name)
-		r.beside(fmt.Sprintf(what, "median"), percentile(beside.took, 50).Seconds(), "s", percentile(alone.took, 50).Seconds(), nil)
-		r.beside(fmt.Sprintf(what, "p99"), percentile(beside.took, 99).Seconds(), "s", percentile(alone.took, 99).Seconds(), below(2))
+		r.addRatio(fmt.Sprintf(what, "median"), percentile(beside.took, 50).Seconds(), "s", percentile(alone.took, 50).Seconds(), nil)
+		r.addRatio(fmt.Sprintf(what, "p99"), percentile(beside.took, 99).Seconds(), "s", percentile(alone.took, 99).Seconds(), below(2))
 	}
 	return nil
 }
 
-// neighbour declares tokens for the time b.idle, and measures how long each takes.
-func (b *bench) neighbour(ctx context.Context, s *stage, name string) (*probe, error) {
+// probeAlongside declares tokens for the time b.idle, and measures how long each takes.
+func (b *bench) probeAlongside(ctx context.Context, s *testbed, name string) (*probe, error) {
 	p := s.probe(ctx, name)
-	err := pause(ctx, b.idle)
+	err := sleep(ctx, b.idle)
 	return p, errors.Join(err, p.end(ctx))
 }
 
-// declareHostile returns a token that rotates as often as the Client allows, with restart targets
+// newHostileToken returns a token that rotates as often as the Client allows, with restart targets
 // that do not exist.
-func declareHostile(name string) *v1alpha1.ApplicationToken {
-	at := declare(hostileNamespace, name)
+func newHostileToken(name string) *v1alpha1.ApplicationToken {
+	at := newToken(hostileNamespace, name)
 	at.Spec.Rotation.Every = "10m"
 	at.Spec.Rotation.Retire = &v1alpha1.Retire{When: v1alpha1.RetireAfterOverlap, MinOverlap: "0s", MaxOverlap: "1s"}
 	for n := range hostileTargets {

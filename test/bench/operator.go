@@ -19,24 +19,24 @@ import (
 
 // operator is the operator as a process of its own.
 type operator struct {
-	command *exec.Cmd
-	log     string
-	health  string
-	metrics string
-	took    time.Duration // from its start until /readyz succeeded
-	gone    chan struct{} // closed when the process has ended
-	result  error         // of the process; set before gone is closed
+	command    *exec.Cmd
+	log        string
+	health     string
+	metrics    string
+	readyAfter time.Duration // from its start until /readyz succeeded
+	ended      chan struct{} // closed when the process has ended
+	result     error         // of the process; set before gone is closed
 }
 
 // startOperator starts the operator of the testbed, and waits until it is ready.
-func (s *stage) startOperator(ctx context.Context, flags ...string) error {
+func (s *testbed) startOperator(ctx context.Context, flags ...string) error {
 	var err error
 	s.operator, err = s.launch(ctx, "operator", flags...)
 	return err
 }
 
 // stopOperator stops the operator gracefully, if it runs.
-func (s *stage) stopOperator() error {
+func (s *testbed) stopOperator() error {
 	o := s.operator
 	s.operator = nil
 	return o.stop()
@@ -44,7 +44,7 @@ func (s *stage) stopOperator() error {
 
 // launch starts the program, and waits until /readyz succeeds. The caller must stop what it
 // returns, also after an error.
-func (s *stage) launch(ctx context.Context, name string, flags ...string) (*operator, error) {
+func (s *testbed) launch(ctx context.Context, name string, flags ...string) (*operator, error) {
 	health, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *stage) launch(ctx context.Context, name string, flags ...string) (*oper
 	if err != nil {
 		return nil, err
 	}
-	o := &operator{health: health, metrics: metrics, log: filepath.Join(s.folder, name+".log"), gone: make(chan struct{})}
+	o := &operator{health: health, metrics: metrics, log: filepath.Join(s.folder, name+".log"), ended: make(chan struct{})}
 	log, err := os.OpenFile(o.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -70,20 +70,20 @@ func (s *stage) launch(ctx context.Context, name string, flags ...string) (*oper
 	}
 	go func() {
 		o.result = o.command.Wait()
-		close(o.gone)
+		close(o.ended)
 	}()
 	for {
-		if err := o.alive(); err != nil {
+		if err := o.checkAlive(); err != nil {
 			return o, err
 		}
-		if _, err := fetch(ctx, "http://"+health+"/readyz"); err == nil {
-			o.took = time.Since(began)
+		if _, err := fetchBody(ctx, "http://"+health+"/readyz"); err == nil {
+			o.readyAfter = time.Since(began)
 			return o, nil
 		}
 		if time.Since(began) > 10*time.Minute {
 			return o, errors.New("the operator was not ready after ten minutes")
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
 			return o, err
 		}
 	}
@@ -98,7 +98,7 @@ func (o *operator) stop() error {
 		return fmt.Errorf("end the operator: %w", err)
 	}
 	select {
-	case <-o.gone:
+	case <-o.ended:
 		return nil
 	case <-time.After(time.Minute):
 		return errors.Join(errors.New("the operator did not end within a minute"), o.command.Process.Kill())
@@ -110,13 +110,13 @@ func (o *operator) kill() error {
 	if err := o.command.Process.Kill(); err != nil {
 		return fmt.Errorf("kill the operator: %w", err)
 	}
-	<-o.gone
+	<-o.ended
 	return nil
 }
 
-func (o *operator) alive() error {
+func (o *operator) checkAlive() error {
 	select {
-	case <-o.gone:
+	case <-o.ended:
 		said, _ := os.ReadFile(o.log) //nolint:errcheck // what it said is a help, no more
 		return fmt.Errorf("the operator ended: %w\n%s", o.result, said[max(0, len(said)-2000):])
 	default:
@@ -124,15 +124,15 @@ func (o *operator) alive() error {
 	}
 }
 
-// errors returns how many errors the operator has logged.
-func (o *operator) errors() (int, error) {
+// loggedErrors returns how many errors the operator has logged.
+func (o *operator) loggedErrors() (int, error) {
 	said, err := os.ReadFile(o.log)
 	return bytes.Count(said, []byte(`"level":"error"`)), err
 }
 
 // metric returns the sum of the samples of that name whose labels contain a text.
 func (o *operator) metric(ctx context.Context, name, labels string) (float64, error) {
-	body, err := fetch(ctx, "http://"+o.metrics+"/metrics")
+	body, err := fetchBody(ctx, "http://"+o.metrics+"/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("ask the operator for its metrics: %w", err)
 	}
@@ -150,7 +150,7 @@ func (o *operator) metric(ctx context.Context, name, labels string) (float64, er
 	return sum, nil
 }
 
-func fetch(ctx context.Context, url string) (string, error) {
+func fetchBody(ctx context.Context, url string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return "", err

@@ -37,7 +37,7 @@ func (r *report) publish(file string, parts []string) error {
 func (r *report) figures(rows []*row) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s.\n", r.environment)
-	tables(&b, rows)
+	writeTables(&b, rows)
 	return b.String()
 }
 

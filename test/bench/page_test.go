@@ -22,7 +22,7 @@ func figuresOf(t *testing.T, page, part string) string {
 	return figures
 }
 
-func TestPage_EveryPartSaysWhereItsFiguresAreFrom(t *testing.T) {
+func TestPage_EveryPartNamesItsOrigin(t *testing.T) {
 	text, err := os.ReadFile(pageOfBenchmarks)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestPage_ReplacesFiguresOfMeasuredPartsOnly(t *testing.T) {
 	r := report{environment: describeMachine()}
 	for _, part := range []string{"token", "idle"} {
 		r.part = part
-		r.in(part).goal("figure of "+part, 7, "ns", atMost(5))
+		r.section(part).addGoal("figure of "+part, 7, "ns", atMost(5))
 	}
 	for range 2 { // the second time, the page is one that was written before
 		if err := r.publish(file, []string{"token"}); err != nil {
@@ -78,7 +78,7 @@ func TestPage_WithoutMarksIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := report{environment: describeMachine()}
-		r.in("token").add("figure", 7, "ns")
+		r.section("token").add("figure", 7, "ns")
 		if err := r.publish(file, []string{"token"}); err == nil || !strings.Contains(err.Error(), "figures") {
 			t.Errorf("%s: the error is %v", name, err)
 		}

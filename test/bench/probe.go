@@ -11,14 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// mostDeclared bounds a probe. On a machine that is too slow for one new token at each tick,
+// maxDeclared bounds a probe. On a machine that is too slow for one new token at each tick,
 // rotations would otherwise wait forever, since new tokens come first.
-const mostDeclared = 3000
+const maxDeclared = 3000
 
 // probe declares a new token at each tick, even if earlier tokens are not Ready, and measures how
 // long each takes.
 type probe struct {
-	stage  *stage
+	stage  *testbed
 	stop   context.CancelFunc
 	over   sync.WaitGroup
 	mu     sync.Mutex
@@ -28,13 +28,13 @@ type probe struct {
 	took   []time.Duration                    // from the tick until observed Ready
 }
 
-func (s *stage) probe(ctx context.Context, name string) *probe {
+func (s *testbed) probe(ctx context.Context, name string) *probe {
 	ctx, stop := context.WithCancel(ctx)
 	p := &probe{stage: s, stop: stop, began: map[types.NamespacedName]time.Time{}}
 	p.over.Go(func() {
 		tick := time.NewTicker(s.options.probe)
 		defer tick.Stop()
-		for i := range mostDeclared {
+		for i := range maxDeclared {
 			select {
 			case <-ctx.Done():
 				return
@@ -49,7 +49,7 @@ func (s *stage) probe(ctx context.Context, name string) *probe {
 
 func (p *probe) declare(ctx context.Context, key types.NamespacedName, i int) {
 	began := time.Now()
-	err := p.stage.clients[i%len(p.stage.clients)].Create(ctx, declare(key.Namespace, key.Name))
+	err := p.stage.clients[i%len(p.stage.clients)].Create(ctx, newToken(key.Namespace, key.Name))
 	took := time.Since(began)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *probe) end(ctx context.Context) error {
 	if p.err != nil {
 		return p.err
 	}
-	_, err := p.stage.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g glimpse) bool {
+	_, err := p.stage.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g tokenState) bool {
 		_, ours := p.began[key]
 		return ours && g.ready
 	})

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// tick is the unit of processor time in /proc: USER_HZ, the same on all Linux systems.
-const tick = 10 * time.Millisecond
+// clockTick is the unit of processor time in /proc: USER_HZ, the same on all Linux systems.
+const clockTick = 10 * time.Millisecond
 
 // usage is the processor time that each program of the testbed has used.
 type usage struct {
@@ -17,12 +17,12 @@ type usage struct {
 }
 
 // usage reads the processor times from /proc. A program without an entry there has zero.
-func (s *stage) usage() usage {
+func (s *testbed) usage() usage {
 	var u usage
 	if s.operator != nil {
-		u.operator = cpu(s.operator.command.Process.Pid)
+		u.operator = cpuTime(s.operator.command.Process.Pid)
 	}
-	u.apiserver, u.etcd, u.bench = cpu(child("kube-apiserver")), cpu(child("etcd")), cpu(os.Getpid())
+	u.apiserver, u.etcd, u.bench = cpuTime(childPID("kube-apiserver")), cpuTime(childPID("etcd")), cpuTime(os.Getpid())
 	return u
 }
 
@@ -35,21 +35,21 @@ func (u usage) String() string {
 		u.operator.Seconds(), u.apiserver.Seconds(), u.etcd.Seconds(), u.bench.Seconds())
 }
 
-// cpu returns the processor time of a process, including its system calls. It is zero where there
+// cpuTime returns the processor time of a process, including its system calls. It is zero where there
 // is no /proc.
-func cpu(pid int) time.Duration {
-	fields := stat(pid)
+func cpuTime(pid int) time.Duration {
+	fields := procStat(pid)
 	if len(fields) < 13 {
 		return 0
 	}
 	user, _ := strconv.Atoi(fields[11])   //nolint:errcheck // the kernel writes numbers
 	system, _ := strconv.Atoi(fields[12]) //nolint:errcheck // as above
-	return time.Duration(user+system) * tick
+	return time.Duration(user+system) * clockTick
 }
 
-// stat returns the fields of /proc/PID/stat from the third on. These follow the program's name,
+// procStat returns the fields of /proc/PID/stat from the third on. These follow the program's name,
 // which may contain spaces.
-func stat(pid int) []string {
+func procStat(pid int) []string {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return nil
@@ -58,8 +58,8 @@ func stat(pid int) []string {
 	return strings.Fields(rest)
 }
 
-// child returns the process id of this program's child of that name, or zero if there is none.
-func child(name string) int {
+// childPID returns the process id of this program's child of that name, or zero if there is none.
+func childPID(name string) int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return 0
@@ -70,16 +70,16 @@ func child(name string) int {
 			continue
 		}
 		called, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) //nolint:errcheck // it may have ended
-		if fields := stat(pid); strings.TrimSpace(string(called)) == name && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
+		if fields := procStat(pid); strings.TrimSpace(string(called)) == name && len(fields) > 1 && fields[1] == strconv.Itoa(os.Getpid()) {
 			return pid
 		}
 	}
 	return 0
 }
 
-// resident returns the memory of a process in MiB: the current and the maximum. Both are zero where
+// residentMemory returns the memory of a process in MiB: the current and the maximum. Both are zero where
 // there is no /proc.
-func resident(pid int) (now, most float64) {
+func residentMemory(pid int) (now, most float64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// unlimited is a maxCount that no section reaches.
-const unlimited = 1_000_000
+// unlimitedCount is a maxCount that no section reaches.
+const unlimitedCount = 1_000_000
 
 // measureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up.
 // Then it brings as many to Ready at a Client whose maxCount is far away. The first is measured
@@ -15,9 +15,9 @@ const unlimited = 1_000_000
 func measureQuota(ctx context.Context, b *bench) error {
 	before := b.maxCount
 	defer func() { b.maxCount = before }()
-	r := b.report.in("quota")
+	r := b.report.section("quota")
 	var seconds, passes [2]float64
-	for i, maxCount := range []int{b.tokens, unlimited} {
+	for i, maxCount := range []int{b.tokens, unlimitedCount} {
 		b.maxCount = maxCount
 		var err error
 		if seconds[i], passes[i], err = b.issueAll(ctx); err != nil {
@@ -25,15 +25,15 @@ func measureQuota(ctx context.Context, b *bench) error {
 		}
 	}
 	r.add("tokens applied, each time", float64(b.tokens), "tokens")
-	r.beside("until all are Ready with maxCount used up, beside one far away", seconds[0], "s", seconds[1], atMost(1.1))
-	r.beside("passes per token with maxCount used up, beside one far away", passes[0], "passes", passes[1], nil)
-	return b.leave()
+	r.addRatio("until all are Ready with maxCount used up, beside one far away", seconds[0], "s", seconds[1], atMost(1.1))
+	r.addRatio("passes per token with maxCount used up, beside one far away", passes[0], "passes", passes[1], nil)
+	return b.tearDown()
 }
 
 // issueAll applies all tokens on a fresh testbed. It returns the seconds until all are Ready, and
 // the passes per token.
 func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err error) {
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -42,7 +42,7 @@ func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err erro
 	}
 	began := time.Now()
 	applied := make(chan error, 1)
-	go func() { applied <- s.apply(ctx) }()
+	go func() { applied <- s.declareAll(ctx) }()
 	last, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady)
 	if err := errors.Join(<-applied, err); err != nil {
 		return 0, 0, err

@@ -18,26 +18,26 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// patienceAtDoors is how long a change may take to reach a Secret or all replicas. After that the
+// maxPropagation is how long a change may take to reach a Secret or all replicas. After that the
 // measurement fails.
-const patienceAtDoors = time.Minute
+const maxPropagation = time.Minute
 
 // replicas are the operators of one cluster, of which one leads, and the endpoints of all.
 type replicas struct {
-	*stage
-	all   []*operator
-	doors []string
-	goods *issues
+	*testbed
+	all          []*operator
+	endpoints    []string
+	secretTokens *secretWatch
 }
 
 // measureReplicas issues tokens and invalidates them in several ways. It measures how long it takes
 // until the last replica answers accordingly.
 func measureReplicas(ctx context.Context, b *bench) (err error) {
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return err
 	}
-	r := &replicas{stage: s}
+	r := &replicas{testbed: s}
 	defer func() {
 		for _, o := range r.all {
 			err = errors.Join(err, o.stop())
@@ -48,33 +48,33 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 		if err != nil {
 			return err
 		}
-		r.all, r.doors = append(r.all, nil), append(r.doors, door)
-		if err := r.begin(ctx, i); err != nil {
+		r.all, r.endpoints = append(r.all, nil), append(r.endpoints, door)
+		if err := r.startReplica(ctx, i); err != nil {
 			return err
 		}
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	if r.goods, err = followSecrets(watching, s); err != nil {
+	if r.secretTokens, err = followSecrets(watching, s); err != nil {
 		return err
 	}
 	took := map[string][]time.Duration{}
 	for i := range b.rounds {
 		if i%100 == 0 {
-			b.say("replicas: %d of %d", i, b.rounds)
+			b.logf("replicas: %d of %d", i, b.rounds)
 		}
 		if err := r.round(ctx, i, took); err != nil {
 			return fmt.Errorf("round %d: %w", i, err)
 		}
 	}
-	c := b.report.in(fmt.Sprintf("%d replicas, %d times each", len(r.all), b.rounds))
+	c := b.report.section(fmt.Sprintf("%d replicas, %d times each", len(r.all), b.rounds))
 	for _, row := range []struct {
 		name string
 		most float64
-	}{{issued, 100}, {revoked, 1000}, {suspended, 1000}, {deleted, 1000}} {
-		c.add(row.name+", median", millis(percentile(took[row.name], 50)), "ms")
-		c.goal(row.name+", p99", millis(percentile(took[row.name], 99)), "ms", atMost(row.most))
-		c.add(row.name+", longest", millis(percentile(took[row.name], 100)), "ms")
+	}{{issuedRow, 100}, {revokedRow, 1000}, {suspendedRow, 1000}, {deletedRow, 1000}} {
+		c.add(row.name+", median", milliseconds(percentile(took[row.name], 50)), "ms")
+		c.addGoal(row.name+", p99", milliseconds(percentile(took[row.name], 99)), "ms", atMost(row.most))
+		c.add(row.name+", longest", milliseconds(percentile(took[row.name], 100)), "ms")
 	}
 	if len(r.all) == 1 {
 		return nil // no other replica could take over
@@ -82,9 +82,9 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 	return r.takeovers(ctx, b)
 }
 
-// begin starts replica i.
-func (r *replicas) begin(ctx context.Context, i int) (err error) {
-	r.all[i], err = r.launch(ctx, fmt.Sprintf("replica-%d", i), "--leader-elect", "--plain-http", "--bind-address="+r.doors[i], "--shutdown-delay=0s")
+// startReplica starts replica i.
+func (r *replicas) startReplica(ctx context.Context, i int) (err error) {
+	r.all[i], err = r.launch(ctx, fmt.Sprintf("replica-%d", i), "--leader-elect", "--plain-http", "--bind-address="+r.endpoints[i], "--shutdown-delay=0s")
 	return err
 }
 
@@ -99,11 +99,11 @@ func (r *replicas) takeovers(ctx context.Context, b *bench) error {
 		end  func(*operator) error
 		most time.Duration
 	}{{"leader ends in order", (*operator).stop, 4 * time.Second}, {"leader is killed", (*operator).kill, maxTakeover}}
-	c := b.report.in(fmt.Sprintf("takeovers, %d times each", b.options.takeovers))
+	c := b.report.section(fmt.Sprintf("takeovers, %d times each", b.options.takeovers))
 	for n, how := range ends {
 		var took []time.Duration
 		for i := range b.options.takeovers {
-			b.say("replicas: %s, %d of %d", how.name, i, b.options.takeovers)
+			b.logf("replicas: %s, %d of %d", how.name, i, b.options.takeovers)
 			d, err := r.takeover(ctx, fmt.Sprintf("takeover-%d-%d", n, i), how.end)
 			if err != nil {
 				return fmt.Errorf("%s, round %d: %w", how.name, i, err)
@@ -111,18 +111,18 @@ func (r *replicas) takeovers(ctx context.Context, b *bench) error {
 			took = append(took, d)
 		}
 		c.add(how.name+": until a rotation triggered then is in the Secret, median", percentile(took, 50).Seconds(), "s")
-		c.goal(how.name+": longest", percentile(took, 100).Seconds(), "s", atMost(how.most.Seconds()))
+		c.addGoal(how.name+": longest", percentile(took, 100).Seconds(), "s", atMost(how.most.Seconds()))
 	}
 	return nil
 }
 
 func (r *replicas) takeover(ctx context.Context, name string, end func(*operator) error) (time.Duration, error) {
-	at := declare(newNamespace, name)
+	at := newToken(newNamespace, name)
 	if err := r.clients[0].Create(ctx, at); err != nil {
 		return 0, err
 	}
 	key := client.ObjectKeyFromObject(at)
-	text, _, err := r.goods.after(ctx, key, "")
+	text, _, err := r.secretTokens.after(ctx, key, "")
 	if err != nil {
 		return 0, err
 	}
@@ -137,11 +137,11 @@ func (r *replicas) takeover(ctx context.Context, name string, end func(*operator
 	if err := r.clients[0].Patch(ctx, at, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"rotation":{"trigger":"2"}}}`))); err != nil {
 		return 0, err
 	}
-	_, rotated, err := r.goods.after(ctx, key, text)
+	_, rotated, err := r.secretTokens.after(ctx, key, text)
 	if err != nil {
 		return 0, err
 	}
-	return rotated.Sub(ended), r.begin(ctx, leader)
+	return rotated.Sub(ended), r.startReplica(ctx, leader)
 }
 
 // leader returns the number of the replica that leads: the only one that counts tokens.
@@ -161,10 +161,10 @@ func (r *replicas) leader(ctx context.Context) (int, error) {
 // The rows of the report. A time begins with the response to the caller that made the change, or
 // with the event of the Secret. It ends when the last replica answers accordingly.
 const (
-	issued    = "issued: from the Secret's appearance until good on all"
-	revoked   = "revoked at one: until refused on all"
-	suspended = "client suspended: until refused on all"
-	deleted   = "ApplicationToken deleted: until refused on all"
+	issuedRow    = "issued: from the Secret's appearance until good on all"
+	revokedRow   = "revoked at one: until refused on all"
+	suspendedRow = "client suspended: until refused on all"
+	deletedRow   = "ApplicationToken deleted: until refused on all"
 )
 
 // round measures one token from its issue to its deletion.
@@ -172,34 +172,34 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 	key := types.NamespacedName{Namespace: newNamespace, Name: fmt.Sprintf("replicated-%05d", i)}
 	admin := r.clients[0]
 	measure := func(what, text string, since time.Time, status int) error {
-		if err := r.everywhere(ctx, text, status); err != nil {
+		if err := r.waitAll(ctx, text, status); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		took[what] = append(took[what], time.Since(since))
 		return nil
 	}
-	at := declare(key.Namespace, key.Name)
+	at := newToken(key.Namespace, key.Name)
 	if err := admin.Create(ctx, at); err != nil {
 		return err
 	}
-	text, since, err := r.goods.after(ctx, key, "")
+	text, since, err := r.secretTokens.after(ctx, key, "")
 	if err != nil {
 		return err
 	}
-	if err := measure(issued, text, since, http.StatusOK); err != nil {
+	if err := measure(issuedRow, text, since, http.StatusOK); err != nil {
 		return err
 	}
 
-	if err := r.revoke(ctx, r.doors[i%len(r.doors)], text); err != nil {
+	if err := r.revoke(ctx, r.endpoints[i%len(r.endpoints)], text); err != nil {
 		return err
 	}
-	if err := measure(revoked, text, time.Now(), http.StatusUnauthorized); err != nil {
+	if err := measure(revokedRow, text, time.Now(), http.StatusUnauthorized); err != nil {
 		return err
 	}
-	if text, _, err = r.goods.after(ctx, key, text); err != nil { // a revoked token is replaced at once
+	if text, _, err = r.secretTokens.after(ctx, key, text); err != nil { // a revoked token is replaced at once
 		return err
 	}
-	if err := r.everywhere(ctx, text, http.StatusOK); err != nil {
+	if err := r.waitAll(ctx, text, http.StatusOK); err != nil {
 		return err
 	}
 
@@ -209,9 +209,9 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 			return err
 		}
 		if state == "Suspended" {
-			err = measure(suspended, text, time.Now(), http.StatusUnauthorized)
+			err = measure(suspendedRow, text, time.Now(), http.StatusUnauthorized)
 		} else {
-			err = r.everywhere(ctx, text, http.StatusOK)
+			err = r.waitAll(ctx, text, http.StatusOK)
 		}
 		if err != nil {
 			return err
@@ -220,23 +220,23 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 	if err := admin.Delete(ctx, at); err != nil {
 		return err
 	}
-	return measure(deleted, text, time.Now(), http.StatusUnauthorized)
+	return measure(deletedRow, text, time.Now(), http.StatusUnauthorized)
 }
 
-// everywhere polls the endpoint of every replica until each has answered with the status.
-func (r *replicas) everywhere(ctx context.Context, text string, status int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patienceAtDoors, fmt.Errorf("a door did not answer %d within %s", status, patienceAtDoors))
+// waitAll polls the endpoint of every replica until each has answered with the status.
+func (r *replicas) waitAll(ctx context.Context, text string, status int) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxPropagation, fmt.Errorf("a door did not answer %d within %s", status, maxPropagation))
 	defer cancel()
-	errs := make([]error, len(r.doors))
+	errs := make([]error, len(r.endpoints))
 	var asking sync.WaitGroup
-	for i, door := range r.doors {
+	for i, door := range r.endpoints {
 		asking.Go(func() {
 			for errs[i] == nil {
 				var got int
-				if got, errs[i] = present(ctx, http.MethodGet, "http://"+door+"/verify", text, ""); errs[i] != nil || got == status {
+				if got, errs[i] = presentToken(ctx, http.MethodGet, "http://"+door+"/verify", text, ""); errs[i] != nil || got == status {
 					return
 				}
-				errs[i] = errors.Join(r.all[i].alive(), pause(ctx, time.Millisecond))
+				errs[i] = errors.Join(r.all[i].checkAlive(), sleep(ctx, time.Millisecond))
 			}
 		})
 	}
@@ -245,14 +245,14 @@ func (r *replicas) everywhere(ctx context.Context, text string, status int) erro
 }
 
 func (r *replicas) revoke(ctx context.Context, door, text string) error {
-	status, err := present(ctx, http.MethodPost, "http://"+door+"/oauth2/revoke", "", url.Values{"token": {text}}.Encode())
+	status, err := presentToken(ctx, http.MethodPost, "http://"+door+"/oauth2/revoke", "", url.Values{"token": {text}}.Encode())
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("the revocation is answered by %d", status)
 	}
 	return err
 }
 
-func present(ctx context.Context, method, url, text, form string) (int, error) {
+func presentToken(ctx context.Context, method, url, text, form string) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(form))
 	if err != nil {
 		return 0, err
@@ -270,25 +270,25 @@ func present(ctx context.Context, method, url, text, form string) (int, error) {
 	return answer.StatusCode, answer.Body.Close()
 }
 
-// issues holds the tokens in Secrets, and when each was first observed.
-type issues struct {
-	mu   sync.Mutex
-	seen map[types.NamespacedName]issue
-	told chan struct{} // closed at the next change
+// secretWatch holds the tokens in Secrets, and when each was first observed.
+type secretWatch struct {
+	mu      sync.Mutex
+	tokens  map[types.NamespacedName]observedToken
+	changed chan struct{} // closed at the next change
 }
 
-type issue struct {
+type observedToken struct {
 	text string
 	at   time.Time
 }
 
 // followSecrets watches the Secrets of new tokens until ctx ends.
-func followSecrets(ctx context.Context, s *stage) (*issues, error) {
+func followSecrets(ctx context.Context, s *testbed) (*secretWatch, error) {
 	w, err := s.admin.CoreV1().Secrets(newNamespace).Watch(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelManaged + "=true"})
 	if err != nil {
 		return nil, err
 	}
-	all := &issues{seen: map[types.NamespacedName]issue{}, told: make(chan struct{})}
+	all := &secretWatch{tokens: map[types.NamespacedName]observedToken{}, changed: make(chan struct{})}
 	go func() {
 		for event := range w.ResultChan() {
 			secret, ok := event.Object.(*corev1.Secret)
@@ -297,10 +297,10 @@ func followSecrets(ctx context.Context, s *stage) (*issues, error) {
 			}
 			all.mu.Lock()
 			key := client.ObjectKeyFromObject(secret)
-			if text := string(secret.Data["token"]); all.seen[key].text != text {
-				all.seen[key] = issue{text, time.Now()}
-				close(all.told)
-				all.told = make(chan struct{})
+			if text := string(secret.Data["token"]); all.tokens[key].text != text {
+				all.tokens[key] = observedToken{text, time.Now()}
+				close(all.changed)
+				all.changed = make(chan struct{})
 			}
 			all.mu.Unlock()
 		}
@@ -310,12 +310,12 @@ func followSecrets(ctx context.Context, s *stage) (*issues, error) {
 
 // after waits until a Secret holds another token than before. It returns the token and when it was
 // observed.
-func (x *issues) after(ctx context.Context, key types.NamespacedName, before string) (string, time.Time, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patienceAtDoors, fmt.Errorf("there was no token in Secret %s within %s", key, patienceAtDoors))
+func (x *secretWatch) after(ctx context.Context, key types.NamespacedName, before string) (string, time.Time, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxPropagation, fmt.Errorf("there was no token in Secret %s within %s", key, maxPropagation))
 	defer cancel()
 	for {
 		x.mu.Lock()
-		is, told := x.seen[key], x.told
+		is, told := x.tokens[key], x.changed
 		x.mu.Unlock()
 		if is.text != before {
 			return is.text, is.at, nil
@@ -328,4 +328,4 @@ func (x *issues) after(ctx context.Context, key types.NamespacedName, before str
 	}
 }
 
-func millis(d time.Duration) float64 { return micro(d) / 1000 }
+func milliseconds(d time.Duration) float64 { return microseconds(d) / 1000 }

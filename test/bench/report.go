@@ -50,38 +50,38 @@ type goal struct {
 }
 
 func atLeast(v float64) *goal {
-	return &goal{"≥ " + number(v), func(x float64) bool { return x >= v }}
+	return &goal{"≥ " + formatNumber(v), func(x float64) bool { return x >= v }}
 }
 
 func atMost(v float64) *goal {
-	return &goal{"≤ " + number(v), func(x float64) bool { return x <= v }}
+	return &goal{"≤ " + formatNumber(v), func(x float64) bool { return x <= v }}
 }
 
 func below(v float64) *goal {
-	return &goal{"< " + number(v), func(x float64) bool { return x < v }}
+	return &goal{"< " + formatNumber(v), func(x float64) bool { return x < v }}
 }
 
-// chapter adds the rows of a section.
-type chapter struct {
+// reportSection adds the rows of a section.
+type reportSection struct {
 	report *report
 	name   string
 }
 
-func (r *report) in(section string) chapter { return chapter{r, section} }
+func (r *report) section(section string) reportSection { return reportSection{r, section} }
 
-func (c chapter) add(name string, value float64, unit string) *row {
+func (c reportSection) add(name string, value float64, unit string) *row {
 	r := &row{Part: c.report.part, Section: c.name, Name: name, Value: value, Unit: unit}
 	c.report.Results = append(c.report.Results, r)
 	return r
 }
 
-func (c chapter) goal(name string, value float64, unit string, g *goal) {
+func (c reportSection) addGoal(name string, value float64, unit string, g *goal) {
 	r := c.add(name, value, unit)
 	r.Goal, r.Met = g.text, new(g.met(value))
 }
 
-// beside adds a number and its limit. The goal applies to their ratio; it may be nil.
-func (c chapter) beside(name string, value float64, unit string, limit float64, g *goal) {
+// addRatio adds a number and its limit. The goal applies to their ratio; it may be nil.
+func (c reportSection) addRatio(name string, value float64, unit string, limit float64, g *goal) {
 	r := c.add(name, value, unit)
 	if limit == 0 {
 		return
@@ -92,24 +92,24 @@ func (c chapter) beside(name string, value float64, unit string, limit float64, 
 	}
 }
 
-// benchmark adds the time and the allocations of one call.
-func (c chapter) benchmark(name string, f func(*testing.B)) {
+// addBenchmark adds the time and the allocations of one call.
+func (c reportSection) addBenchmark(name string, f func(*testing.B)) {
 	result := testing.Benchmark(f)
 	c.add(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns")
 	c.add(name+": allocations", float64(result.AllocsPerOp()), "")
 }
 
-// within is like benchmark, with goals: at most so many nanoseconds, and no allocation.
-func (c chapter) within(name string, most float64, f func(*testing.B)) {
+// addBounded is like benchmark, with goals: at most so many nanoseconds, and no allocation.
+func (c reportSection) addBounded(name string, most float64, f func(*testing.B)) {
 	result := testing.Benchmark(f)
-	c.goal(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns", atMost(most))
-	c.goal(name+": allocations", float64(result.AllocsPerOp()), "", atMost(0))
+	c.addGoal(name, float64(result.T.Nanoseconds())/float64(max(1, result.N)), "ns", atMost(most))
+	c.addGoal(name+": allocations", float64(result.AllocsPerOp()), "", atMost(0))
 }
 
 // print writes all results as Markdown.
 func (r *report) print(to io.Writer) {
 	fmt.Fprintf(to, "\n%s\n", r.environment)
-	tables(to, r.Results)
+	writeTables(to, r.Results)
 }
 
 // String names the commit, the date, the machine and the versions of a run.
@@ -121,15 +121,15 @@ func (e environment) String() string {
 	return s
 }
 
-// tables writes a Markdown table for each section.
-func tables(to io.Writer, rows []*row) {
+// writeTables writes a Markdown table for each section.
+func writeTables(to io.Writer, rows []*row) {
 	section := ""
 	for _, row := range rows {
 		if row.Section != section {
 			section = row.Section
 			fmt.Fprintf(to, "\n| %s | measured | limit | ratio or goal | met |\n|---|--:|--:|--:|---|\n", section)
 		}
-		fmt.Fprintf(to, "| %s | %s | %s | %s | %s |\n", row.Name, strings.TrimSpace(number(row.Value)+" "+row.Unit), row.limit(), row.goal(), row.met())
+		fmt.Fprintf(to, "| %s | %s | %s | %s | %s |\n", row.Name, strings.TrimSpace(formatNumber(row.Value)+" "+row.Unit), row.limit(), row.goal(), row.met())
 	}
 }
 
@@ -137,7 +137,7 @@ func (r *row) limit() string {
 	if r.Limit == nil {
 		return ""
 	}
-	return number(*r.Limit) + " " + r.Unit
+	return formatNumber(*r.Limit) + " " + r.Unit
 }
 
 func (r *row) goal() string {
@@ -176,8 +176,8 @@ func (r *report) save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// number formats a value with enough digits to compare it.
-func number(v float64) string {
+// formatNumber formats a value with enough digits to compare it.
+func formatNumber(v float64) string {
 	switch {
 	case v == float64(int64(v)) || v >= 1000:
 		return strconv.FormatFloat(v, 'f', 0, 64)

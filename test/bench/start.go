@@ -19,7 +19,7 @@ const loginsPerUser = 20
 // users, and none is to be deleted: its owner exists and it has not expired. So the reconcilers
 // have nothing to do with them.
 func measureStart(ctx context.Context, b *bench) error {
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
-	if _, err := s.restFor(ctx, 10*time.Second, time.Hour); err != nil {
+	if _, err := s.waitQuietFor(ctx, 10*time.Second, time.Hour); err != nil {
 		return err
 	}
 	if err := s.stopOperator(); err != nil {
@@ -41,7 +41,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	bare, err := s.list(ctx, b.records)
+	bare, err := s.listRecords(ctx, b.records)
 	if err != nil {
 		return err
 	}
@@ -49,35 +49,35 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
-	now, _ := resident(s.operator.command.Process.Pid)
-	b.say("start: %s", s.usage().since(used))
+	now, _ := residentMemory(s.operator.command.Process.Pid)
+	b.logf("start: %s", s.usage().since(used))
 	known, err := s.operator.metric(ctx, "apptoken_records", "")
 	if err != nil {
 		return err
 	}
-	after, err := s.rest(ctx)
+	after, err := s.waitQuiet(ctx)
 	if err != nil {
 		return err
 	}
 	wrote := after.since(before)
 	for op, n := range wrote.done {
-		b.say("start: %d writes: %s", n, op)
+		b.logf("start: %d writes: %s", n, op)
 	}
-	_, most := resident(s.operator.command.Process.Pid)
-	r := b.report.in("start")
+	_, most := residentMemory(s.operator.command.Process.Pid)
+	r := b.report.section("start")
 	r.add("records in the store", float64(b.records), "records")
-	r.goal("until /readyz says ok", s.operator.took.Seconds(), "s", below(10))
-	r.beside("until /readyz says ok, beside a bare list of the same records", s.operator.took.Seconds(), "s", bare.Seconds(), nil)
-	r.goal("records in the index by then", known, "records", atLeast(float64(b.records)))
+	r.addGoal("until /readyz says ok", s.operator.readyAfter.Seconds(), "s", below(10))
+	r.addRatio("until /readyz says ok, beside a bare list of the same records", s.operator.readyAfter.Seconds(), "s", bare.Seconds(), nil)
+	r.addGoal("records in the index by then", known, "records", atLeast(float64(b.records)))
 	r.add("memory of the operator by then", now, "MiB")
 	r.add("memory of the operator at most", most, "MiB")
-	r.goal("writes after it", float64(wrote.total()), "writes", atMost(0))
+	r.addGoal("writes after it", float64(wrote.total()), "writes", atMost(0))
 	return nil
 }
 
-// list measures how long one plain client takes to list the records. The operator cannot know them
+// listRecords measures how long one plain client takes to list the records. The operator cannot know them
 // sooner.
-func (s *stage) list(ctx context.Context, n int) (time.Duration, error) {
+func (s *testbed) listRecords(ctx context.Context, n int) (time.Duration, error) {
 	var records v1alpha1.TokenRecordList
 	began := time.Now()
 	err := s.clients[0].List(ctx, &records, client.InNamespace(ownNamespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
@@ -88,10 +88,10 @@ func (s *stage) list(ctx context.Context, n int) (time.Duration, error) {
 }
 
 // storeLogins creates n records of logins, and the users who have them.
-func (s *stage) storeLogins(ctx context.Context, n int) error {
+func (s *testbed) storeLogins(ctx context.Context, n int) error {
 	users := make([]types.UID, (n+loginsPerUser-1)/loginsPerUser)
-	err := s.all(ctx, "users", len(users), func(ctx context.Context, c client.Client, i int) error {
-		u := declareUser(userOf(i*loginsPerUser), quick.words, clientName)
+	err := s.inParallel(ctx, "users", len(users), func(ctx context.Context, c client.Client, i int) error {
+		u := newLoginUser(userNameOf(i*loginsPerUser), quickHash.secretName, clientName)
 		err := c.Create(ctx, u)
 		users[i] = u.UID
 		return err
@@ -99,12 +99,12 @@ func (s *stage) storeLogins(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	credential, err := s.storePassword(ctx, quick)
+	credential, err := s.storePassword(ctx, quickHash)
 	if err != nil {
 		return err
 	}
 	issued := metav1.Now()
-	return s.all(ctx, "records", n, func(ctx context.Context, c client.Client, i int) error {
+	return s.inParallel(ctx, "records", n, func(ctx context.Context, c client.Client, i int) error {
 		return c.Create(ctx, loginRecord(i, users[i/loginsPerUser], credential.Fingerprint(), issued))
 	})
 }
@@ -116,8 +116,8 @@ func loginRecord(i int, user types.UID, credential string, issued metav1.Time) *
 		ObjectMeta: metav1.ObjectMeta{Namespace: ownNamespace, Name: "at-" + digest[:32]},
 		Spec: v1alpha1.TokenRecordSpec{
 			Kind: v1alpha1.RecordKindLogin, Digest: v1alpha1.Digest(digest), Hint: "…" + digest[60:],
-			Owner:  v1alpha1.RecordOwner{Kind: "User", Name: userOf(i), UID: user},
-			Client: clientName, User: userOf(i), Credential: credential,
+			Owner:  v1alpha1.RecordOwner{Kind: "User", Name: userNameOf(i), UID: user},
+			Client: clientName, User: userNameOf(i), Credential: credential,
 			IssuedAt: issued, ExpiresAt: new(metav1.NewTime(issued.Add(720 * time.Hour))),
 			Version: 1,
 		},

@@ -15,29 +15,29 @@ func measureToken(_ context.Context, b *bench) error {
 		return err
 	}
 	text, digest := tok.Reveal(), tok.Digest()
-	r := b.report.in("token")
-	r.benchmark("mint", func(t *testing.B) {
+	r := b.report.section("token")
+	r.addBenchmark("mint", func(t *testing.B) {
 		for t.Loop() {
 			if _, err := token.Mint(token.Application, rand.Reader); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
-	r.benchmark("parse", func(t *testing.B) {
+	r.addBenchmark("parse", func(t *testing.B) {
 		for t.Loop() {
 			if _, err := token.Parse(text); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
-	r.benchmark("digest of a presented text", func(t *testing.B) {
+	r.addBenchmark("digest of a presented text", func(t *testing.B) {
 		for t.Loop() {
 			if _, _, err := token.DigestOf(text); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
-	r.benchmark("refuse a text with a wrong checksum", func(t *testing.B) {
+	r.addBenchmark("refuse a text with a wrong checksum", func(t *testing.B) {
 		bad := text[:len(text)-1] + "?"
 		for t.Loop() {
 			if _, _, err := token.DigestOf(bad); err == nil {
@@ -45,7 +45,7 @@ func measureToken(_ context.Context, b *bench) error {
 			}
 		}
 	})
-	r.benchmark("compare with a digest", func(t *testing.B) {
+	r.addBenchmark("compare with a digest", func(t *testing.B) {
 		for t.Loop() {
 			if !digest.Matches(tok) {
 				t.Fatal("no match")

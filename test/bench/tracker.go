@@ -21,21 +21,21 @@ import (
 // tracker observes the ApplicationTokens by a watch, like any client.
 type tracker struct {
 	progress
-	alive func() error // returns an error if waiting is in vain
-	mu    sync.Mutex
-	seen  map[types.NamespacedName]glimpse
+	check  func() error // returns an error if waiting is in vain
+	mu     sync.Mutex
+	states map[types.NamespacedName]tokenState
 }
 
-// glimpse is the last observed state of a token.
-type glimpse struct {
+// tokenState is the last observed state of a token.
+type tokenState struct {
 	ready     bool
 	rotations int64
 	at        time.Time // when this state was first observed
 }
 
-// follow returns a tracker that watches until ctx ends.
-func follow(ctx context.Context, config *rest.Config, p progress, alive func() error) (*tracker, error) {
-	t := &tracker{progress: p, alive: alive, seen: map[types.NamespacedName]glimpse{}}
+// newTracker returns a tracker that watches until ctx ends.
+func newTracker(ctx context.Context, config *rest.Config, p progress, alive func() error) (*tracker, error) {
+	t := &tracker{progress: p, check: alive, states: map[types.NamespacedName]tokenState{}}
 	tokens, err := cache.New(config, cache.Options{Scheme: app.Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("watch the tokens: %w", err)
@@ -45,8 +45,8 @@ func follow(ctx context.Context, config *rest.Config, p progress, alive func() e
 		return nil, fmt.Errorf("watch the tokens: %w", err)
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    t.note,
-		UpdateFunc: func(_, obj any) { t.note(obj) },
+		AddFunc:    t.observe,
+		UpdateFunc: func(_, obj any) { t.observe(obj) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watch the tokens: %w", err)
@@ -58,13 +58,13 @@ func follow(ctx context.Context, config *rest.Config, p progress, alive func() e
 	return t, nil
 }
 
-func (t *tracker) note(obj any) {
+func (t *tracker) observe(obj any) {
 	at, ok := obj.(*v1alpha1.ApplicationToken)
 	if !ok {
 		return
 	}
 	c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady)
-	now := glimpse{
+	now := tokenState{
 		ready:     c != nil && c.Status == "True" && c.ObservedGeneration == at.Generation,
 		rotations: at.Status.Rotations,
 		at:        time.Now(),
@@ -72,16 +72,16 @@ func (t *tracker) note(obj any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	key := client.ObjectKeyFromObject(at)
-	if was := t.seen[key]; was.at.IsZero() || was.ready != now.ready || was.rotations != now.rotations {
-		t.seen[key] = now
+	if was := t.states[key]; was.at.IsZero() || was.ready != now.ready || was.rotations != now.rotations {
+		t.states[key] = now
 	}
 }
 
-func isReady(_ types.NamespacedName, g glimpse) bool { return g.ready }
+func isReady(_ types.NamespacedName, g tokenState) bool { return g.ready }
 
 // wait waits until n tokens are as wanted, and returns the instant at which the last became so. It
 // fails if there is no progress for three minutes.
-func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, glimpse) bool) (time.Time, error) {
+func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, tokenState) bool) (time.Time, error) {
 	const patience, report = 3 * time.Minute, 5 * time.Second
 	moved, said, most := time.Now(), time.Now(), 0
 	for {
@@ -96,19 +96,19 @@ func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(type
 		case time.Since(moved) > patience:
 			return last, fmt.Errorf("%d of %d are %s, and no more have come for %s", count, n, what, patience)
 		case time.Since(said) > report:
-			t.say("%d of %d are %s", count, n, what)
+			t.logf("%d of %d are %s", count, n, what)
 			said = time.Now()
 		}
-		if err := errors.Join(t.alive(), pause(ctx, 100*time.Millisecond)); err != nil {
+		if err := errors.Join(t.check(), sleep(ctx, 100*time.Millisecond)); err != nil {
 			return last, err
 		}
 	}
 }
 
-func (t *tracker) count(wanted func(types.NamespacedName, glimpse) bool) (n int, last time.Time) {
+func (t *tracker) count(wanted func(types.NamespacedName, tokenState) bool) (n int, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for key, g := range t.seen {
+	for key, g := range t.states {
 		if wanted(key, g) {
 			n++
 			if g.at.After(last) {
@@ -123,6 +123,6 @@ func (t *tracker) count(wanted func(types.NamespacedName, glimpse) bool) (n int,
 func (t *tracker) readyAt(key types.NamespacedName) (time.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g := t.seen[key]
+	g := t.states[key]
 	return g.at, g.ready
 }

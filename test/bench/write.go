@@ -12,7 +12,7 @@ import (
 // writes on the same API server. The operator is measured first, with cold caches, so any bias is
 // against it.
 func measureWrite(ctx context.Context, b *bench) error {
-	s, err := b.fresh(ctx)
+	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func measureWrite(ctx context.Context, b *bench) error {
 	}
 	used, began := s.usage(), time.Now()
 	applied := make(chan error, 1)
-	go func() { applied <- s.apply(ctx) }()
+	go func() { applied <- s.declareAll(ctx) }()
 	last, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady)
 	if err := errors.Join(<-applied, err); err != nil {
 		return err
@@ -35,8 +35,8 @@ func measureWrite(ctx context.Context, b *bench) error {
 		return err
 	}
 	window := time.Since(began).Seconds()
-	b.say("with the operator: %s", s.usage().since(used))
-	atRest, err := s.rest(ctx)
+	b.logf("with the operator: %s", s.usage().since(used))
+	atRest, err := s.waitQuiet(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,11 +44,11 @@ func measureWrite(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	logged, err := s.operator.errors()
+	logged, err := s.operator.loggedErrors()
 	if err != nil {
 		return err
 	}
-	_, most := resident(s.operator.command.Process.Pid)
+	_, most := residentMemory(s.operator.command.Process.Pid)
 	sample, err := s.sample(ctx, client.ObjectKey{Namespace: namespaceOf(0), Name: nameOf(0)})
 	if err != nil {
 		return err
@@ -58,16 +58,16 @@ func measureWrite(ctx context.Context, b *bench) error {
 	}
 
 	cost := atRest.since(before)
-	raw, err := s.raw(ctx, sample, cost)
+	raw, err := s.plainWriteRate(ctx, sample, cost)
 	if err != nil {
 		return err
 	}
 	n, seconds := float64(b.tokens), last.Sub(began).Seconds()
-	r := b.report.in("write")
+	r := b.report.section("write")
 	r.add("tokens applied", n, "tokens")
 	r.add("until all are Ready", seconds, "s")
 	r.add("tokens per second", n/seconds, "/s")
-	for _, op := range sorted(cost.done) {
+	for _, op := range byFrequency(cost.done) {
 		r.add(op.String()+" per token", float64(cost.done[op])/n, "writes")
 	}
 	r.add("writes per token", float64(cost.total())/n, "writes")
@@ -75,6 +75,6 @@ func measureWrite(ctx context.Context, b *bench) error {
 	r.add("writes refused by the API server", float64(total(cost.refused)), "writes")
 	r.add("errors in the operator's log", float64(logged), "lines")
 	r.add("memory of the operator at most", most, "MiB")
-	r.beside("writes per second, beside plain clients", float64(atReady.since(before).total())/window, "/s", raw, atLeast(0.6))
+	r.addRatio("writes per second, beside plain clients", float64(atReady.since(before).total())/window, "/s", raw, atLeast(0.6))
 	return nil
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// slowest is the timeout of one step of a browser.
-const slowest = 20 * time.Second
+// stepTimeout is the timeout of one step of a browser.
+const stepTimeout = 20 * time.Second
 
-// chromium starts a browser that can reach this machine only, and closes it with the test.
-func chromium(t *testing.T) context.Context {
+// startBrowser starts a browser that can reach this machine only, and closes it with the test.
+func startBrowser(t *testing.T) context.Context {
 	t.Helper()
-	programs.Need(t, "chromium")
+	programs.Require(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("chromium"),
 		chromedp.UserDataDir(t.TempDir()),
@@ -36,7 +36,7 @@ func chromium(t *testing.T) context.Context {
 	t.Cleanup(kill)
 	ctx, _ = chromedp.NewContext(ctx)
 	t.Cleanup(func() {
-		closing, expire := context.WithTimeout(ctx, slowest)
+		closing, expire := context.WithTimeout(ctx, stepTimeout)
 		defer expire()
 		if err := chromedp.Cancel(closing); err != nil { // returns once the process has ended
 			t.Errorf("close the browser: %v", err)

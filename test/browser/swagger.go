@@ -24,13 +24,13 @@ const (
 // shows, and leaves the dialog open.
 func (p *Tab) Authorize(scheme string, fields map[string]string) string {
 	p.t.Helper()
-	p.Dialog()
+	p.OpenDialog()
 	for field, value := range fields {
-		p.enter("#"+field, value)
+		p.enterText("#"+field, value)
 	}
 	// Either the button offers to log out again, or an error is shown.
-	done := part(scheme) + "//*[self::button[.='Logout'] or contains(@class, 'errors')]"
-	p.Do("authorize by "+scheme, chromedp.Click(part(scheme)+"//button[.='Authorize']"), chromedp.WaitVisible(done))
+	done := schemePart(scheme) + "//*[self::button[.='Logout'] or contains(@class, 'errors')]"
+	p.Do("authorize by "+scheme, chromedp.Click(schemePart(scheme)+"//button[.='Authorize']"), chromedp.WaitVisible(done))
 	if said := Read(p, "how it went", chromedp.TextContent(done)); said != "Logout" {
 		return said
 	}
@@ -46,19 +46,19 @@ func (p *Tab) LogIn(scheme, name, password string) string {
 // LogOut makes the page forget a credential.
 func (p *Tab) LogOut(scheme string) {
 	p.t.Helper()
-	p.Dialog()
-	p.Do("log out", chromedp.Click(part(scheme)+"//button[.='Logout']"), chromedp.WaitVisible(part(scheme)+"//button[.='Authorize']"))
+	p.OpenDialog()
+	p.Do("log out", chromedp.Click(schemePart(scheme)+"//button[.='Logout']"), chromedp.WaitVisible(schemePart(scheme)+"//button[.='Authorize']"))
 }
 
-// part returns the path of the part of the dialog for a scheme.
-func part(scheme string) string {
+// schemePart returns the path of the part of the dialog for a scheme.
+func schemePart(scheme string) string {
 	return fmt.Sprintf("//div[@class='auth-container'][starts-with(.//h4, %q)]", scheme)
 }
 
-// Dialog opens the dialog, unless it is open.
-func (p *Tab) Dialog() {
+// OpenDialog opens the dialog, unless it is open.
+func (p *Tab) OpenDialog() {
 	p.t.Helper()
-	if !p.has(".modal-ux") {
+	if !p.hasElement(".modal-ux") {
 		p.Do("open the dialog", chromedp.Click(chromedp.CSS(".auth-wrapper .authorize")), chromedp.WaitVisible(chromedp.CSS(".modal-ux")))
 	}
 }
@@ -79,21 +79,21 @@ type Answer struct {
 // page suggests it.
 func (p *Tab) Execute(tag, operation string, parameters map[string]string, body string) Answer {
 	p.t.Helper()
-	if p.has(".modal-ux") {
+	if p.hasElement(".modal-ux") {
 		p.CloseDialog()
 	}
 	box := fmt.Sprintf(`[id="operations-%s-%s"]`, strings.ReplaceAll(tag, " ", "_"), operation)
-	if !p.has(box + " .execute") {
+	if !p.hasElement(box + " .execute") {
 		p.Do("expand "+operation, chromedp.Click(chromedp.CSS(box+" .opblock-summary-control")), chromedp.WaitVisible(chromedp.CSS(box+" .execute")))
 	}
-	if p.has(box + " .btn-clear") {
+	if p.hasElement(box + " .btn-clear") {
 		p.Do("clear the last answer", chromedp.Click(chromedp.CSS(box+" .btn-clear")))
 	}
 	for name, value := range parameters {
-		p.enter(fmt.Sprintf("%s [data-param-name=%q] input", box, name), value)
+		p.enterText(fmt.Sprintf("%s [data-param-name=%q] input", box, name), value)
 	}
 	if body != "" {
-		p.enter(box+" textarea.body-param__text", body)
+		p.enterText(box+" textarea.body-param__text", body)
 	}
 	live := box + " .live-responses-table tbody "
 	p.Do("execute "+operation, chromedp.Click(chromedp.CSS(box+" .execute")), chromedp.WaitVisible(chromedp.CSS(live+".response-col_status")))
@@ -102,22 +102,22 @@ func (p *Tab) Execute(tag, operation string, parameters map[string]string, body 
 	if err != nil {
 		p.t.Fatalf("%s shows the status %q", operation, said)
 	}
-	if !p.has(live + ".highlight-code code") {
+	if !p.hasElement(live + ".highlight-code code") {
 		return Answer{Status: status}
 	}
 	return Answer{status, Read(p, "the body", chromedp.TextContent(chromedp.CSS(live+".highlight-code code")))}
 }
 
-// enter replaces the text of a field.
-func (p *Tab) enter(css, value string) {
+// enterText replaces the text of a field.
+func (p *Tab) enterText(css, value string) {
 	p.t.Helper()
 	p.Do("find "+css, chromedp.WaitVisible(chromedp.CSS(css)))
 	Read(p, css, chromedp.Evaluate[any](fmt.Sprintf("document.querySelector(%q).select()", css)))
 	p.Do("enter "+css, chromedp.SendKeys(chromedp.CSS(css), value))
 }
 
-// has reports whether the page has an element now.
-func (p *Tab) has(css string) bool {
+// hasElement reports whether the page has an element now.
+func (p *Tab) hasElement(css string) bool {
 	p.t.Helper()
 	return Read(p, css, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q) !== null", css)))
 }

@@ -25,17 +25,17 @@ type Tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu       sync.Mutex
-	origins  []string // of all requests
-	refusals []string // responses of 400 and above, as "400 /path"
-	troubles []string // errors, warnings, and violations of the content security policy
+	mu             sync.Mutex
+	origins        []string // of all requests
+	errorResponses []string // responses of 400 and above, as "400 /path"
+	problems       []string // errors, warnings, and violations of the content security policy
 }
 
 // Open shows a page in a browser. When it returns, Swagger UI has loaded the document.
 func Open(t *testing.T, address string) *Tab {
 	t.Helper()
-	p := &Tab{t: t, ctx: chromium(t)}
-	if err := chromedp.Listen(p.ctx, p.watch); err != nil {
+	p := &Tab{t: t, ctx: startBrowser(t)}
+	if err := chromedp.Listen(p.ctx, p.recordEvent); err != nil {
 		t.Fatal(err)
 	}
 	p.Do("open the page", chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
@@ -51,34 +51,34 @@ func Open(t *testing.T, address string) *Tab {
 // Do performs the next step of a user.
 func (p *Tab) Do(step string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, expire := context.WithTimeout(p.ctx, slowest)
+	ctx, expire := context.WithTimeout(p.ctx, stepTimeout)
 	defer expire()
 	if err := chromedp.Do(ctx, actions...); err != nil {
-		p.stuck(step, err)
+		p.fail(step, err)
 	}
 }
 
 // Read returns the result of an action on the page.
 func Read[T any](p *Tab, what string, action chromedp.Action[T]) T {
 	p.t.Helper()
-	ctx, expire := context.WithTimeout(p.ctx, slowest)
+	ctx, expire := context.WithTimeout(p.ctx, stepTimeout)
 	defer expire()
 	found, err := chromedp.Run(ctx, action)
 	if err != nil {
-		p.stuck("read "+what, err)
+		p.fail("read "+what, err)
 	}
 	return found
 }
 
-func (p *Tab) stuck(step string, err error) {
+func (p *Tab) fail(step string, err error) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.t.Fatalf("%s: %v; troubles: %q, refusals: %q", step, err, p.troubles, p.refusals)
+	p.t.Fatalf("%s: %v; troubles: %q, refusals: %q", step, err, p.problems, p.errorResponses)
 }
 
-// watch records what happens on the page, before the step that causes it returns.
-func (p *Tab) watch(event any) {
+// recordEvent records what happens on the page, before the step that causes it returns.
+func (p *Tab) recordEvent(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
@@ -88,40 +88,40 @@ func (p *Tab) watch(event any) {
 		}
 	case *network.EventResponseReceived:
 		if u, err := url.Parse(e.Response.URL); err == nil && e.Response.Status >= 400 {
-			p.refusals = append(p.refusals, fmt.Sprint(e.Response.Status, " ", u.Path))
+			p.errorResponses = append(p.errorResponses, fmt.Sprint(e.Response.Status, " ", u.Path))
 		}
 	case *network.EventLoadingFailed:
-		p.complain("not loaded", e)
+		p.addProblem("not loaded", e)
 	case *runtime.EventConsoleAPICalled:
 		if e.Type == "error" || e.Type == "warning" || e.Type == "assert" {
-			p.complain("console", e.Args)
+			p.addProblem("console", e.Args)
 		}
 	case *runtime.EventExceptionThrown:
-		p.complain("exception", e.ExceptionDetails)
+		p.addProblem("exception", e.ExceptionDetails)
 	case *log.EventEntryAdded:
 		// Network entries are refusals, verbose entries advice on forms.
 		if e.Entry.Source != "network" && e.Entry.Level != "verbose" {
-			p.complain("log", e.Entry)
+			p.addProblem("log", e.Entry)
 		}
 	case *audits.EventIssueAdded:
 		if e.Issue.Code == audits.InspectorIssueCodeContentSecurityPolicyIssue {
-			p.complain("policy", e.Issue.Details)
+			p.addProblem("policy", e.Issue.Details)
 		}
 	}
 }
 
-func (p *Tab) complain(of string, what any) {
+func (p *Tab) addProblem(of string, what any) {
 	text, err := json.Marshal(what)
 	if err != nil {
 		text = fmt.Appendf(nil, "%+v", what)
 	}
-	p.troubles = append(p.troubles, of+": "+string(text))
+	p.problems = append(p.problems, of+": "+string(text))
 }
 
-// MustBeQuiet fails the test if the page caused an error or warning, or made a request to another
+// AssertNoProblems fails the test if the page caused an error or warning, or made a request to another
 // origin. It also fails the test if the page got other refusals than expected, or stored anything
 // that outlives it.
-func (p *Tab) MustBeQuiet(refusals ...string) {
+func (p *Tab) AssertNoProblems(refusals ...string) {
 	p.t.Helper()
 	at := Read(p, "where it is", chromedp.Location())
 	kept := Read(p, "what it stored", chromedp.Evaluate[int]("localStorage.length + sessionStorage.length"))
@@ -132,10 +132,10 @@ func (p *Tab) MustBeQuiet(refusals ...string) {
 			p.t.Errorf("the page asked another origin: %s", origin)
 		}
 	}
-	if !slices.Equal(p.refusals, refusals) {
-		p.t.Errorf("the page was refused %q, want %q", p.refusals, refusals)
+	if !slices.Equal(p.errorResponses, refusals) {
+		p.t.Errorf("the page was refused %q, want %q", p.errorResponses, refusals)
 	}
-	for _, trouble := range p.troubles {
+	for _, trouble := range p.problems {
 		p.t.Errorf("the browser complains: %s", trouble)
 	}
 	if kept > 0 {
@@ -143,8 +143,8 @@ func (p *Tab) MustBeQuiet(refusals ...string) {
 	}
 }
 
-// Picture saves a screenshot, if the environment names a folder for it.
-func (p *Tab) Picture(name string) {
+// Screenshot saves a screenshot, if the environment names a folder for it.
+func (p *Tab) Screenshot(name string) {
 	p.t.Helper()
 	folder := os.Getenv("APPTOKEN_TEST_SCREENSHOTS")
 	if folder == "" {

@@ -13,29 +13,29 @@ import (
 	"github.com/apptoken/operator/test/browser"
 )
 
-func TestAPersonLogsInAndTriesDoorsOut(t *testing.T) {
+func TestUI_UserLogsInAndTriesOperations(t *testing.T) {
 	f := newFixture(t)
 	p := browser.Open(t, f.url+"/ui/")
-	p.Picture("page")
+	p.Screenshot("page")
 	if title := browser.Read(p, "the title", chromedp.Title()); title != "Application tokens" {
 		t.Errorf("the page is called %q", title)
 	}
 	if a := p.Execute("identity", "whoami", nil, ""); a.Status != 401 {
 		t.Errorf("a stranger is told %+v", a)
 	}
-	p.Dialog()
-	p.Picture("dialog")
-	if said := p.LogIn("password", person, password); said != "" {
+	p.OpenDialog()
+	p.Screenshot("dialog")
+	if said := p.LogIn("password", fixtureUser, fixturePassword); said != "" {
 		t.Fatalf("it cannot be logged in: %s", said)
 	}
-	p.Picture("logged-in")
-	f.mustHaveBeenAsked(t, "", url.Values{"grant_type": {"password"}, "username": {person}, "password": {password}})
+	p.Screenshot("logged-in")
+	f.assertLogin(t, "", url.Values{"grant_type": {"password"}, "username": {fixtureUser}, "password": {fixturePassword}})
 
 	a := p.Execute("identity", "whoami", map[string]string{"permission": "search.query"}, "")
 	p.Do("show the answer", chromedp.ScrollIntoView(chromedp.CSS("#operations-identity-whoami .live-responses-table")))
-	p.Picture("answer")
-	mustBe(t, a, 200, map[string]any{"user": person, "permission": "search.query", "cookie": true})
-	mustBe(t, p.Execute("tokens", "issue", nil, ""), 201, map[string]any{"issued": "indexer"})
+	p.Screenshot("answer")
+	assertAnswer(t, a, 200, map[string]any{"user": fixtureUser, "permission": "search.query", "cookie": true})
+	assertAnswer(t, p.Execute("tokens", "issue", nil, ""), 201, map[string]any{"issued": "indexer"})
 
 	p.Do("look at the schemas",
 		chromedp.Click("//*[@id='operations-identity-whoami']//button[.='Schema']"),
@@ -44,31 +44,31 @@ func TestAPersonLogsInAndTriesDoorsOut(t *testing.T) {
 		chromedp.Click(chromedp.CSS(".models .json-schema-2020-12-accordion")),
 		chromedp.ScrollIntoView(chromedp.CSS(".models")),
 	)
-	p.Picture("schemas")
-	p.MustBeQuiet("401 /whoami")
+	p.Screenshot("schemas")
+	p.AssertNoProblems("401 /whoami")
 }
 
-func TestAWrongPasswordIsToldAndCanBeCorrected(t *testing.T) {
+func TestUI_WrongPasswordIsShownAndCorrectable(t *testing.T) {
 	f := newFixture(t)
 	p := browser.Open(t, f.url+"/ui/")
-	said := p.LogIn("password", person, "wrong")
-	p.Picture("wrong-password")
+	said := p.LogIn("password", fixtureUser, "wrong")
+	p.Screenshot("wrong-password")
 	for _, part := range []string{"invalid_grant", "the name or the password is wrong"} {
 		if !strings.Contains(said, part) {
 			t.Errorf("%q does not say %q", said, part)
 		}
 	}
-	if said := p.LogIn("password", person, password); said != "" {
+	if said := p.LogIn("password", fixtureUser, fixturePassword); said != "" {
 		t.Errorf("with the right password: %s", said)
 	}
-	p.MustBeQuiet("400 /oauth2/token")
+	p.AssertNoProblems("400 /oauth2/token")
 }
 
-func TestAClientIsNamedInTheBodyUnlessItHasASecret(t *testing.T) {
+func TestUI_ClientWithoutSecretIsInBody(t *testing.T) {
 	f := newFixture(t)
 	p := browser.Open(t, f.url+"/ui/")
-	form := url.Values{"grant_type": {"password"}, "username": {person}, "password": {password}}
-	fields := map[string]string{browser.NameField: person, browser.PasswordField: password, browser.ClientField: "shop"}
+	form := url.Values{"grant_type": {"password"}, "username": {fixtureUser}, "password": {fixturePassword}}
+	fields := map[string]string{browser.NameField: fixtureUser, browser.PasswordField: fixturePassword, browser.ClientField: "shop"}
 
 	if said := p.Authorize("password", fields); said != "" {
 		t.Fatal(said)
@@ -82,40 +82,40 @@ func TestAClientIsNamedInTheBodyUnlessItHasASecret(t *testing.T) {
 	for key, values := range form {
 		named[key] = values
 	}
-	f.mustHaveBeenAsked(t, "", named)
-	f.mustHaveBeenAsked(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("shop:s3cret")), form)
-	p.MustBeQuiet()
+	f.assertLogin(t, "", named)
+	f.assertLogin(t, "Basic "+base64.StdEncoding.EncodeToString([]byte("shop:s3cret")), form)
+	p.AssertNoProblems()
 }
 
-func TestEachCredentialIsSentInItsOwnWay(t *testing.T) {
+func TestUI_SendsEachCredentialByItsScheme(t *testing.T) {
 	f := newFixture(t)
 	p := browser.Open(t, f.url+"/ui/")
 	for scheme, fields := range map[string]map[string]string{
-		"bearer": {browser.BearerField: issued},
-		"basic":  {browser.BasicNameField: person, browser.BasicSecretField: password},
-		"header": {browser.HeaderField: issued},
+		"bearer": {browser.BearerField: fixtureToken},
+		"basic":  {browser.BasicNameField: fixtureUser, browser.BasicSecretField: fixturePassword},
+		"header": {browser.HeaderField: fixtureToken},
 	} {
 		if said := p.Authorize(scheme, fields); said != "" {
 			t.Errorf("%s: %s", scheme, said)
 		}
-		mustBe(t, p.Execute("identity", "whoami", nil, ""), 200, map[string]any{"user": person, "permission": "", "cookie": false})
+		assertAnswer(t, p.Execute("identity", "whoami", nil, ""), 200, map[string]any{"user": fixtureUser, "permission": "", "cookie": false})
 		p.LogOut(scheme)
 	}
 	if a := p.Execute("identity", "whoami", nil, ""); a.Status != 401 {
 		t.Errorf("after logging out, the answer is %+v", a)
 	}
-	p.MustBeQuiet("401 /whoami")
+	p.AssertNoProblems("401 /whoami")
 }
 
-func TestALinkSetsNothingButTheOperationItShows(t *testing.T) {
+func TestUI_LinkCannotChangeConfiguration(t *testing.T) {
 	f := newFixture(t)
 	elsewhere := url.QueryEscape("http://elsewhere.invalid/openapi.json")
 	p := browser.Open(t, f.url+"/ui/?url="+elsewhere+"&config="+elsewhere+"&validatorUrl="+elsewhere+"#/identity/whoami")
 	p.Do("wait for the operation", chromedp.WaitVisible(chromedp.CSS("#operations-identity-whoami .execute")))
-	p.MustBeQuiet()
+	p.AssertNoProblems()
 }
 
-func mustBe(t *testing.T, a browser.Answer, status int, body map[string]any) {
+func assertAnswer(t *testing.T, a browser.Answer, status int, body map[string]any) {
 	t.Helper()
 	var got map[string]any
 	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || a.Status != status || !reflect.DeepEqual(got, body) {
@@ -123,8 +123,8 @@ func mustBe(t *testing.T, a browser.Answer, status int, body map[string]any) {
 	}
 }
 
-// mustHaveBeenAsked asserts the first recorded request for a token, and removes it from the record.
-func (f *fixture) mustHaveBeenAsked(t *testing.T, authorization string, form url.Values) {
+// assertLogin asserts the first recorded request for a token, and removes it from the record.
+func (f *fixture) assertLogin(t *testing.T, authorization string, form url.Values) {
 	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -37,8 +37,8 @@ func Root() string {
 // Option changes how a control plane is started.
 type Option func(*envtest.Environment) error
 
-// kubeconfig returns a kubeconfig file of a server, without a credential.
-func kubeconfig(server string, ca []byte) []byte {
+// kubeconfigFor returns a kubeconfig file of a server, without a credential.
+func kubeconfigFor(server string, ca []byte) []byte {
 	return fmt.Appendf(nil, `apiVersion: v1
 kind: Config
 clusters:
@@ -51,25 +51,25 @@ current-context: apptoken
 `, server, base64.StdEncoding.EncodeToString(ca))
 }
 
-// Nobody returns a kubeconfig file without a credential, for a user who has a token.
-func (c *Cluster) Nobody() []byte { return kubeconfig(c.Admin.Host, c.Admin.CAData) }
+// AnonymousKubeconfig returns a kubeconfig file without a credential, for a user who has a token.
+func (c *Cluster) AnonymousKubeconfig() []byte { return kubeconfigFor(c.Admin.Host, c.Admin.CAData) }
 
-// AskAboutTokens makes the API server ask a webhook about bearer tokens that are not its own. It
+// WithTokenWebhook makes the API server ask a webhook about bearer tokens that are not its own. It
 // caches a success for a second, in addition to the ten seconds that it always does. The file that
 // names the webhook is written into the folder.
-func AskAboutTokens(url, folder string) Option {
+func WithTokenWebhook(url, folder string) Option {
 	return func(env *envtest.Environment) error {
 		file := filepath.Join(folder, "tokenreview.conf")
 		env.ControlPlane.GetAPIServer().Configure().
 			Set("authentication-token-webhook-config-file", file).
 			Set("authentication-token-webhook-version", "v1").
 			Set("authentication-token-webhook-cache-ttl", "1s")
-		return os.WriteFile(file, kubeconfig(url, nil), 0o600)
+		return os.WriteFile(file, kubeconfigFor(url, nil), 0o600)
 	}
 }
 
-// Bare omits the kinds: the cluster is as it was before any installation.
-func Bare(env *envtest.Environment) error {
+// WithoutCRDs omits the kinds: the cluster is as it was before any installation.
+func WithoutCRDs(env *envtest.Environment) error {
 	env.CRDDirectoryPaths = nil
 	return nil
 }

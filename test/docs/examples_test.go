@@ -23,8 +23,8 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// documents returns the documents in a block whose kind is in the operator's scheme.
-func documents(t *testing.T, where, block string) []*unstructured.Unstructured {
+// knownDocuments returns the documents in a block whose kind is in the operator's scheme.
+func knownDocuments(t *testing.T, where, block string) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured
 	for d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(block), 4096); ; {
@@ -44,7 +44,7 @@ func documents(t *testing.T, where, block string) []*unstructured.Unstructured {
 	}
 }
 
-func TestTheServerAcceptsEveryExample(t *testing.T) {
+func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
 	plane, err := cluster.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -60,9 +60,9 @@ func TestTheServerAcceptsEveryExample(t *testing.T) {
 	}
 	strict := client.NewDryRunClient(client.WithFieldValidation(api, metav1.FieldValidationStrict))
 	ours := 0
-	for _, p := range pages(t) {
+	for _, p := range allPages(t) {
 		for _, block := range p.blocks("yaml") {
-			for _, o := range documents(t, p.path, block) {
+			for _, o := range knownDocuments(t, p.path, block) {
 				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.GetNamespace()}}
 				if err := api.Create(t.Context(), ns); ns.Name != "" && client.IgnoreAlreadyExists(err) != nil {
 					t.Fatal(err)
@@ -81,14 +81,14 @@ func TestTheServerAcceptsEveryExample(t *testing.T) {
 	}
 }
 
-func TestEveryTemplateInAnExampleMakesASecret(t *testing.T) {
+func TestExamples_TemplatesRender(t *testing.T) {
 	tok, err := token.Mint(token.Application, strings.NewReader(strings.Repeat("x", 64)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range pages(t) {
+	for _, p := range allPages(t) {
 		for _, block := range p.blocks("yaml") {
-			for _, o := range documents(t, p.path, block) {
+			for _, o := range knownDocuments(t, p.path, block) {
 				var at v1alpha1.ApplicationToken
 				if o.GetKind() != "ApplicationToken" {
 					continue
@@ -115,18 +115,18 @@ func TestEveryTemplateInAnExampleMakesASecret(t *testing.T) {
 	}
 }
 
-func TestTheSamplesAreThoseShown(t *testing.T) {
+func TestSamples_AreShownInDocs(t *testing.T) {
 	samples, err := filepath.Glob(filepath.Join(cluster.Root(), "config", "samples", "*.yaml"))
 	if err != nil || len(samples) < 3 {
 		t.Fatalf("%d samples: %v", len(samples), err)
 	}
 	var shown []string
-	for _, p := range pages(t) {
+	for _, p := range allPages(t) {
 		shown = append(shown, p.blocks("yaml")...)
 	}
 	for _, path := range samples {
 		name := filepath.Join("config", "samples", filepath.Base(path))
-		sample := file(t, name)
+		sample := readFile(t, name)
 		if strings.Contains(sample, "apiVersion: "+v1alpha1.GroupVersion.Group) && !slices.Contains(shown, sample) {
 			t.Errorf("%s is shown in no page, or not as it is", name)
 		}

@@ -21,15 +21,15 @@ import (
 )
 
 var (
-	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading  = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
-	metric   = regexp.MustCompile(`[$]?\bapptoken_[a-z_]+[a-z]\b`)
+	linkPattern     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	headingPattern  = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	testNamePattern = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+	metricPattern   = regexp.MustCompile(`[$]?\bapptoken_[a-z_]+[a-z]\b`)
 )
 
-func TestEveryRelativeLinkLeadsSomewhere(t *testing.T) {
-	for _, p := range pages(t) {
-		for _, m := range link.FindAllStringSubmatch(p.prose(), -1) {
+func TestLinks_ResolveRelativeTargets(t *testing.T) {
+	for _, p := range allPages(t) {
+		for _, m := range linkPattern.FindAllStringSubmatch(p.prose(), -1) {
 			to, err := url.Parse(m[1])
 			if err != nil {
 				t.Errorf("%s: %v", p.path, err)
@@ -57,13 +57,13 @@ func TestEveryRelativeLinkLeadsSomewhere(t *testing.T) {
 func anchors(t *testing.T, path string) []string {
 	t.Helper()
 	var all []string
-	for _, m := range heading.FindAllStringSubmatch((page{path, file(t, path)}).prose(), -1) {
+	for _, m := range headingPattern.FindAllStringSubmatch((page{path, readFile(t, path)}).prose(), -1) {
 		all = append(all, strings.ReplaceAll(strings.ToLower(regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(m[1], "")), " ", "-"))
 	}
 	return all
 }
 
-func TestEveryTestThatAPageNamesExists(t *testing.T) {
+func TestNames_TestsExist(t *testing.T) {
 	exists := map[string]bool{}
 	err := filepath.WalkDir(cluster.Root(), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -84,8 +84,8 @@ func TestEveryTestThatAPageNamesExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	for _, p := range pages(t) {
-		for _, m := range testName.FindAllStringSubmatch(p.text, -1) {
+	for _, p := range allPages(t) {
+		for _, m := range testNamePattern.FindAllStringSubmatch(p.text, -1) {
 			named++
 			if !exists[m[1]] {
 				t.Errorf("%s: there is no test %s", p.path, m[1])
@@ -97,7 +97,7 @@ func TestEveryTestThatAPageNamesExists(t *testing.T) {
 	}
 }
 
-func TestTheFlagsAreThoseOfHelp(t *testing.T) {
+func TestNames_FlagsMatchHelp(t *testing.T) {
 	_, err := app.ParseOptions([]string{"--help"}, func(string) string { return "" })
 	if err == nil {
 		t.Fatal("--help says nothing")
@@ -118,7 +118,7 @@ func TestTheFlagsAreThoseOfHelp(t *testing.T) {
 	}
 	got := map[string]string{}
 	row := regexp.MustCompile("(?m)^\\| `--([a-z-]+)` \\|(.*)\\| (.*) \\|$")
-	for _, m := range row.FindAllStringSubmatch(file(t, "docs/operations.md"), -1) {
+	for _, m := range row.FindAllStringSubmatch(readFile(t, "docs/operations.md"), -1) {
 		got[m[1]] = strings.Trim(strings.TrimSpace(m[2]), "`") + " | " + m[3]
 	}
 	for name := range union(got, want) {
@@ -139,23 +139,23 @@ func union[V any](a, b map[string]V) map[string]bool {
 	return all
 }
 
-func TestTheMetricsAreThoseOfTheProgram(t *testing.T) {
+func TestNames_MetricsExist(t *testing.T) {
 	quoted := regexp.MustCompile(`"(apptoken_[a-z_]+)"`)
 	exist := map[string]bool{}
-	for _, m := range quoted.FindAllStringSubmatch(file(t, "internal/app/metrics.go"), -1) {
+	for _, m := range quoted.FindAllStringSubmatch(readFile(t, "internal/app/metrics.go"), -1) {
 		exist[m[1]] = true
 	}
 	if len(exist) == 0 {
 		t.Fatal("internal/app/metrics.go names no metric")
 	}
-	for _, p := range pages(t) {
-		for _, name := range metric.FindAllString(p.text, -1) {
+	for _, p := range allPages(t) {
+		for _, name := range metricPattern.FindAllString(p.text, -1) {
 			if !exist[name] && !strings.HasPrefix(name, "$") { // a variable of nginx
 				t.Errorf("%s: there is no metric %s", p.path, name)
 			}
 		}
 	}
-	page := file(t, "docs/operations.md")
+	page := readFile(t, "docs/operations.md")
 	for name := range exist {
 		if !strings.Contains(page, "| `"+name+"` |") {
 			t.Errorf("docs/operations.md does not list the metric %s", name)
@@ -163,12 +163,12 @@ func TestTheMetricsAreThoseOfTheProgram(t *testing.T) {
 	}
 }
 
-func TestEveryReasonIsExplained(t *testing.T) {
+func TestNames_ReasonsAreDocumented(t *testing.T) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(cluster.Root(), "api", "v1alpha1", "vocabulary.go"), nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := below(t, "docs/spec/")
+	spec := textBelow(t, "docs/spec/")
 	words := 0
 	ast.Inspect(parsed, func(n ast.Node) bool {
 		v, ok := n.(*ast.ValueSpec)
@@ -190,10 +190,10 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 }
 
-func TestEveryTableHasTheColumnsOfItsKind(t *testing.T) {
-	tables := columns(t)
+func TestNames_TableColumnsMatchCRDs(t *testing.T) {
+	tables := printerColumns(t)
 	seen := map[string]bool{}
-	for _, p := range pages(t) {
+	for _, p := range allPages(t) {
 		for line := range strings.Lines(p.text) {
 			if !strings.HasPrefix(strings.TrimSpace(line), "NAME  ") {
 				continue
@@ -211,8 +211,8 @@ func TestEveryTableHasTheColumnsOfItsKind(t *testing.T) {
 	}
 }
 
-// version holds the parts of a CRD version that the tests read.
-type version struct {
+// crdVersion holds the parts of a CRD version that the tests read.
+type crdVersion struct {
 	AdditionalPrinterColumns []struct {
 		Name     string `json:"name"`
 		Priority int    `json:"priority"`
@@ -226,14 +226,14 @@ type version struct {
 	} `json:"schema"`
 }
 
-func versionOf(t *testing.T, plural string) version {
+func crdVersionOf(t *testing.T, plural string) crdVersion {
 	t.Helper()
 	var crd struct {
 		Spec struct {
-			Versions []version `json:"versions"`
+			Versions []crdVersion `json:"versions"`
 		} `json:"spec"`
 	}
-	if err := yaml.Unmarshal([]byte(file(t, "config/crd/bases/apptoken.dev_"+plural+".yaml")), &crd); err != nil {
+	if err := yaml.Unmarshal([]byte(readFile(t, "config/crd/bases/apptoken.dev_"+plural+".yaml")), &crd); err != nil {
 		t.Fatal(err)
 	}
 	if len(crd.Spec.Versions) != 1 {
@@ -242,13 +242,13 @@ func versionOf(t *testing.T, plural string) version {
 	return crd.Spec.Versions[0]
 }
 
-// columns returns the headers of kubectl get, with and without -o wide, and the kind of each.
-func columns(t *testing.T) map[string]string {
+// printerColumns returns the headers of kubectl get, with and without -o wide, and the kind of each.
+func printerColumns(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, name := range []string{"applicationtokens", "clients", "tokenrecords", "users"} {
 		narrow, wide := []string{"NAME"}, []string{"NAME"}
-		for _, c := range versionOf(t, name).AdditionalPrinterColumns {
+		for _, c := range crdVersionOf(t, name).AdditionalPrinterColumns {
 			head := strings.ToUpper(c.Name)
 			wide = append(wide, head)
 			if c.Priority == 0 {
@@ -260,10 +260,10 @@ func columns(t *testing.T) map[string]string {
 	return all
 }
 
-func TestEveryFieldIsDescribed(t *testing.T) {
+func TestNames_FieldsAreDocumented(t *testing.T) {
 	for name, kind := range map[string]string{"applicationtokens": "applicationtoken", "clients": "client", "tokenrecords": "tokenrecord", "users": "user"} {
-		text := file(t, "docs/spec/"+kind+".md")
-		schema := versionOf(t, name).Schema.OpenAPIV3Schema
+		text := readFile(t, "docs/spec/"+kind+".md")
+		schema := crdVersionOf(t, name).Schema.OpenAPIV3Schema
 		for _, part := range []string{"spec", "status"} {
 			fields := schema.Properties[part].Properties
 			if len(fields) == 0 {

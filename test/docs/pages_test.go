@@ -17,16 +17,16 @@ type page struct {
 	text string
 }
 
-// pages returns README.md and everything below docs/.
-func pages(t *testing.T) []page {
+// allPages returns README.md and everything below docs/.
+func allPages(t *testing.T) []page {
 	t.Helper()
-	all := []page{{"README.md", file(t, "README.md")}}
+	all := []page{{"README.md", readFile(t, "README.md")}}
 	err := filepath.WalkDir(filepath.Join(cluster.Root(), "docs"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
 			return err
 		}
 		rel, err := filepath.Rel(cluster.Root(), path)
-		all = append(all, page{rel, file(t, rel)})
+		all = append(all, page{rel, readFile(t, rel)})
 		return err
 	})
 	if err != nil {
@@ -35,11 +35,11 @@ func pages(t *testing.T) []page {
 	return all
 }
 
-// below returns the text of all pages of one folder.
-func below(t *testing.T, folder string) string {
+// textBelow returns the text of all pages of one folder.
+func textBelow(t *testing.T, folder string) string {
 	t.Helper()
 	var text strings.Builder
-	for _, p := range pages(t) {
+	for _, p := range allPages(t) {
 		if strings.HasPrefix(p.path, folder) {
 			text.WriteString(p.text)
 		}
@@ -47,8 +47,8 @@ func below(t *testing.T, folder string) string {
 	return text.String()
 }
 
-// file returns the content of a file of the module.
-func file(t *testing.T, path string) string {
+// readFile returns the content of a file of the module.
+func readFile(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(cluster.Root(), path))
 	if err != nil {
@@ -57,12 +57,12 @@ func file(t *testing.T, path string) string {
 	return string(content)
 }
 
-var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+var fencedBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
 // blocks returns the fenced blocks of a page in a language.
 func (p page) blocks(language string) []string {
 	var found []string
-	for _, m := range fence.FindAllStringSubmatch(p.text, -1) {
+	for _, m := range fencedBlock.FindAllStringSubmatch(p.text, -1) {
 		if m[1] == language {
 			found = append(found, m[2])
 		}
@@ -71,4 +71,4 @@ func (p page) blocks(language string) []string {
 }
 
 // prose returns the page without its fenced blocks.
-func (p page) prose() string { return fence.ReplaceAllString(p.text, "") }
+func (p page) prose() string { return fencedBlock.ReplaceAllString(p.text, "") }

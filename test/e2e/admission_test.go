@@ -22,7 +22,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/management"
 )
 
 // admissionPolicy is in every message of a rejection by config/policy.
@@ -42,26 +42,26 @@ func hasPolicyRefusal(answer *http.Response, body []byte) bool {
 // noPolicyRefusals returns the writes of the operators that a policy rejected. There must be none.
 func noPolicyRefusals(context.Context) ([]string, error) {
 	var problems []string
-	for _, r := range sent.since(0, func(r request) bool { return r.byPolicy }) {
+	for _, r := range sentRequests.since(0, func(r request) bool { return r.isRejectedByPolicy }) {
 		problems = append(problems, fmt.Sprintf("a policy refused: %s %s/%s %s/%s", r.verb, r.group, r.resource, r.namespace, r.name))
 	}
 	return problems, nil
 }
 
-// omnipotent returns a client with the operator's user name and every right, so that only policies
+// adminAsOperator returns a client with the operator's user name and every right, so that only policies
 // limit it.
-func omnipotent() (client.Client, error) {
-	to := rest.CopyConfig(plane.Admin)
+func adminAsOperator() (client.Client, error) {
+	to := rest.CopyConfig(testCluster.Admin)
 	to.Impersonate = rest.ImpersonationConfig{
-		UserName: "system:serviceaccount:" + system + ":apptoken-operator", Groups: []string{"system:masters", "system:authenticated"},
+		UserName: "system:serviceaccount:" + systemNamespace + ":apptoken-operator", Groups: []string{"system:masters", "system:authenticated"},
 	}
 	return client.New(to, client.Options{Scheme: app.Scheme()})
 }
 
-// policiesHold waits until the API server enforces config/policy, which it does a moment after it
+// waitForPolicies waits until the API server enforces config/policy, which it does a moment after it
 // has accepted it.
-func policiesHold(ctx context.Context) error {
-	c, err := omnipotent()
+func waitForPolicies(ctx context.Context) error {
+	c, err := adminAsOperator()
 	if err != nil {
 		return err
 	}
@@ -89,15 +89,15 @@ func policiesHold(ctx context.Context) error {
 	return nil
 }
 
-// thief returns a client with the credential of the operator's service account.
-func (w *tenant) thief() client.Client {
+// stolenClient returns a client with the credential of the operator's service account.
+func (w *tenant) stolenClient() client.Client {
 	w.Helper()
 	var of authenticationv1.TokenRequest
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "apptoken-operator"}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: "apptoken-operator"}}
 	w.must(admin.SubResource("token").Create(w.Context(), account, &of))
-	to := rest.AnonymousClientConfig(plane.Admin)
+	to := rest.AnonymousClientConfig(testCluster.Admin)
 	to.BearerToken = of.Status.Token
-	plaintexts.mark(of.Status.Token)
+	plaintexts.addText(of.Status.Token)
 	c, err := client.New(to, client.Options{Scheme: app.Scheme()})
 	w.must(err)
 	return c
@@ -110,12 +110,12 @@ type takeover struct {
 	write    func(ctx context.Context, c client.Client) error
 }
 
-// refuses asserts that each takeover is rejected. It tries with the operator's own credential, and
+// assertRefused asserts that each takeover is rejected. It tries with the operator's own credential, and
 // with every right of RBAC: then only the policy is left.
-func (w *tenant) refuses(all []takeover) {
+func (w *tenant) assertRefused(all []takeover) {
 	w.Helper()
-	own := w.thief()
-	every, err := omnipotent()
+	own := w.stolenClient()
+	every, err := adminAsOperator()
 	w.must(err)
 	for _, t := range all {
 		w.Run(t.sentence, func(test *testing.T) {
@@ -129,22 +129,22 @@ func (w *tenant) refuses(all []takeover) {
 	}
 }
 
-// creates returns a write that creates an object.
-func creates(o client.Object) func(context.Context, client.Client) error {
+// createWrite returns a write that creates an object.
+func createWrite(o client.Object) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		return c.Create(ctx, o.DeepCopyObject().(client.Object))
 	}
 }
 
-// deletes returns a write that deletes an object.
-func deletes(o client.Object) func(context.Context, client.Client) error {
+// deleteWrite returns a write that deletes an object.
+func deleteWrite(o client.Object) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		return c.Delete(ctx, o.DeepCopyObject().(client.Object))
 	}
 }
 
-// updates returns a write that reads an object, changes it and updates it.
-func updates[T client.Object](o T, change func(T)) func(context.Context, client.Client) error {
+// updateWrite returns a write that reads an object, changes it and updates it.
+func updateWrite[T client.Object](o T, change func(T)) func(context.Context, client.Client) error {
 	return func(ctx context.Context, c client.Client) error {
 		// Another test may change or delete the object meanwhile.
 		again := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsNotFound(err) }
@@ -159,61 +159,61 @@ func updates[T client.Object](o T, change func(T)) func(context.Context, client.
 	}
 }
 
-// patches returns a write that merges YAML into a field of an object.
-func patches(t *testing.T, o client.Object, field, text string) func(context.Context, client.Client) error {
+// patchWrite returns a write that merges YAML into a field of an object.
+func patchWrite(t *testing.T, o client.Object, field, text string) func(context.Context, client.Client) error {
 	t.Helper()
-	patch := merge(t, field, text)
+	patch := mergePatch(t, field, text)
 	return func(ctx context.Context, c client.Client) error {
 		return c.Patch(ctx, o.DeepCopyObject().(client.Object), patch)
 	}
 }
 
-func TestPolicy_LetsWholeLifePass(t *testing.T) {
-	w := aTenant(t)
-	k, scope := w.counter(), desk.Scope{Client: w.name}
+func TestPolicy_AllowsWholeLifeOfToken(t *testing.T) {
+	w := newSharedTenant(t)
+	k, scope := w.managementService(), management.Scope{Client: w.name}
 
 	// A declared token: restarts, each way of rotation, a new name of the Secret, an offered
 	// Secret, the end.
 	var targets []string
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet"} {
-		w.workload(kind, "reader")
+		w.createWorkload(kind, "reader")
 		targets = append(targets, `{kind: `+kind+`, name: reader}`)
 	}
-	w.declare("indexer", `{rotation: {trigger: a, retire: {minOverlap: 0s}}, restart: [`+strings.Join(targets, ",")+`]}`)
+	w.declareToken("indexer", `{rotation: {trigger: a, retire: {minOverlap: 0s}}, restart: [`+strings.Join(targets, ",")+`]}`)
 	restarted := func(rotations int64) func(*v1alpha1.ApplicationToken) bool {
 		return func(at *v1alpha1.ApplicationToken) bool {
 			return isReady(at) && at.Status.Rotations == rotations && at.Status.Restarted == at.Status.Current.Record
 		}
 	}
-	w.until("indexer", "has restarted its consumers", restarted(0))
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	w.until("indexer", "has restarted them for version 2", restarted(1))
-	_, err := k.Rotate(t.Context(), root, scope, w.name+":indexer", "once")
+	w.waitUntil("indexer", "has restarted its consumers", restarted(0))
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	w.waitUntil("indexer", "has restarted them for version 2", restarted(1))
+	_, err := k.Rotate(t.Context(), rootCaller, scope, w.name+":indexer", "once")
 	w.must(err)
-	w.until("indexer", "has rotated on a request", restarted(2))
-	w.declare("held", `{}`)
-	_, err = k.RotateOwn(t.Context(), root, w.current("held"), "")
+	w.waitUntil("indexer", "has rotated on a request", restarted(2))
+	w.declareToken("held", `{}`)
+	_, err = k.RotateOwn(t.Context(), rootCaller, w.currentDigest("held"), "")
 	w.must(err)
-	w.version("held", 2)
-	w.stranger("offered", func(s *corev1.Secret) {
+	w.waitVersion("held", 2)
+	w.foreignSecret("offered", func(s *corev1.Secret) {
 		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer", "kubernetes.io/description": "stays"}
 	})
-	w.edit("indexer", `{secret: {name: offered, labels: {team: search}}}`)
-	w.until("indexer", "has taken the Secret over", func(at *v1alpha1.ApplicationToken) bool {
-		return isReady(at) && at.Status.SecretName == "offered" && w.noSecret("indexer")
+	w.editToken("indexer", `{secret: {name: offered, labels: {team: search}}}`)
+	w.waitUntil("indexer", "has taken the Secret over", func(at *v1alpha1.ApplicationToken) bool {
+		return isReady(at) && at.Status.SecretName == "offered" && w.hasNoSecret("indexer")
 	})
 	w.must(k.Revoke(t.Context(), scope, w.name+":indexer"))
-	w.eventually("its Secret is gone", func(context.Context) bool { return w.noSecret("offered") })
+	w.eventually("its Secret is gone", func(context.Context) bool { return w.hasNoSecret("offered") })
 	w.must(admin.Delete(t.Context(), w.manifest("indexer", `{}`)))
-	w.gone("indexer")
+	w.waitGone("indexer")
 
 	// A label that the Client no longer allows is removed from a Secret that has lost its marks.
 	w.editClient(`{tokens: {allowedSecretMetadata: [argoproj.io/x]}}`)
-	w.declare("labelled", `{secret: {labels: {argoproj.io/x: a}}}`)
-	w.ready("labelled")
-	w.edit("labelled", `{state: Suspended}`) // otherwise the Secret is rendered anew
-	w.refused("labelled", v1alpha1.ReasonSuspended)
+	w.declareToken("labelled", `{secret: {labels: {argoproj.io/x: a}}}`)
+	w.waitReady("labelled")
+	w.editToken("labelled", `{state: Suspended}`) // otherwise the Secret is rendered anew
+	w.waitRefused("labelled", v1alpha1.ReasonSuspended)
 	unmarked := w.secret("labelled")
 	delete(unmarked.Labels, v1alpha1.LabelToken)
 	unmarked.OwnerReferences = nil
@@ -225,26 +225,26 @@ func TestPolicy_LetsWholeLifePass(t *testing.T) {
 	})
 
 	// A token delivered in responses: created, changed, rotated, cloned, revoked.
-	_, err = k.Create(t.Context(), root, scope, desk.Wanted{Name: "ci", Roles: []string{"primary"}, Lifetime: time.Hour})
+	_, err = k.Create(t.Context(), rootCaller, scope, management.TokenSpec{Name: "ci", Roles: []string{"primary"}, Lifetime: time.Hour})
 	w.must(err)
-	_, err = k.Change(t.Context(), root, scope, "ci", desk.Change{Roles: &[]string{"writer"}})
+	_, err = k.Change(t.Context(), rootCaller, scope, "ci", management.Change{Roles: &[]string{"writer"}})
 	w.must(err)
-	_, err = k.Rotate(t.Context(), root, scope, "ci", "")
+	_, err = k.Rotate(t.Context(), rootCaller, scope, "ci", "")
 	w.must(err)
-	_, err = k.Clone(t.Context(), root, scope, "ci", "ci-clone", "once")
+	_, err = k.Clone(t.Context(), rootCaller, scope, "ci", "ci-clone", "once")
 	w.must(err)
 	w.must(k.Revoke(t.Context(), scope, "ci"))
 	w.must(k.Revoke(t.Context(), scope, "ci-clone"))
 
 	// A user: a login, a token of the user's own, the deletion of the user.
-	p := w.person("alice")
-	p.logsIn()
-	_, err = k.Create(t.Context(), root, desk.Scope{User: p.user}, desk.Wanted{Name: "own"})
+	p := w.newUser("alice")
+	p.logIn()
+	_, err = k.Create(t.Context(), rootCaller, management.Scope{User: p.user}, management.TokenSpec{Name: "own"})
 	w.must(err)
 	user := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}
 	w.must(admin.Delete(t.Context(), user))
 	w.eventually("nothing is left of the user", func(ctx context.Context) bool {
-		return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(user), user)) && len(p.logins(ctx)) == 0
+		return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(user), user)) && len(p.loginRecords(ctx)) == 0
 	})
 
 	refused, err := noPolicyRefusals(t.Context())

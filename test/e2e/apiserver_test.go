@@ -13,11 +13,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// bearing returns a kubectl whose only credential is a token.
-func (w *tenant) bearing(text string) func(ctx context.Context, args ...string) (string, error) {
+// kubectlWithToken returns a kubectl whose only credential is a token.
+func (w *tenant) kubectlWithToken(text string) func(ctx context.Context, args ...string) (string, error) {
 	w.Helper()
 	bare := filepath.Join(w.TempDir(), "kubeconfig")
-	w.must(os.WriteFile(bare, plane.Nobody(), 0o600))
+	w.must(os.WriteFile(bare, testCluster.AnonymousKubeconfig(), 0o600))
 	return func(ctx context.Context, args ...string) (string, error) {
 		args = append([]string{"--kubeconfig", bare, "--token", text, "-n", w.name}, args...)
 		cmd := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
@@ -27,10 +27,10 @@ func (w *tenant) bearing(text string) func(ctx context.Context, args ...string) 
 	}
 }
 
-func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T) { // [row 2]
-	w := aTenant(t)
-	w.declare("indexer", `{roles: [primary]}`)
-	w.ready("indexer")
+func TestTokenReview_APIServerAcceptsTokenUntilRevoked(t *testing.T) { // [row 2]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{roles: [primary]}`)
+	w.waitReady("indexer")
 	meta := metav1.ObjectMeta{Namespace: w.name, Name: "sees-pods"}
 	w.must(admin.Create(t.Context(), &rbacv1.Role{
 		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
@@ -40,13 +40,13 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "apptoken:role:" + w.name + ":primary"}},
 	}))
-	kubectl := w.bearing(w.text("indexer"))
+	kubectl := w.kubectlWithToken(w.tokenText("indexer"))
 
 	who, err := kubectl(t.Context(), "auth", "whoami")
 	if err != nil {
 		t.Fatalf("%v: %s", err, who)
 	}
-	for _, want := range []string{"apptoken:" + w.name + ":indexer", "apptoken:client:" + w.name, "apptoken:role:" + w.name + ":primary", w.current("indexer").RecordName(), "system:authenticated"} {
+	for _, want := range []string{"apptoken:" + w.name + ":indexer", "apptoken:client:" + w.name, "apptoken:role:" + w.name + ":primary", w.currentDigest("indexer").RecordName(), "system:authenticated"} {
 		if !strings.Contains(who, want) {
 			t.Errorf("whoami does not say %s:\n%s", want, who)
 		}
@@ -58,7 +58,7 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 	})
 	for sentence, args := range map[string][]string{
 		"Secrets":        {"get", "secrets"},
-		"other tenants'": {"get", "pods", "-n", system},
+		"other tenants'": {"get", "pods", "-n", systemNamespace},
 		"writing":        {"create", "configmap", "mine"},
 	} {
 		if said, err := kubectl(t.Context(), args...); err == nil || !strings.Contains(said, "orbidden") {
@@ -66,7 +66,7 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 		}
 	}
 
-	w.edit("indexer", `{state: Revoked}`)
+	w.editToken("indexer", `{state: Revoked}`)
 	began := time.Now()
 	w.eventually("it is nobody", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
@@ -76,11 +76,11 @@ func TestAnAPIServerTakesATokenForWhatItsRolesMayDoUntilItIsRevoked(t *testing.T
 }
 
 // An API server does not pass on the address of its client.
-func TestAnAPIServerDoesNotTakeATokenThatIsBoundToAddresses(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{roles: [primary], sourceRanges: ["127.0.0.0/8"]}`)
-	w.ready("indexer")
-	if said, err := w.bearing(w.text("indexer"))(t.Context(), "auth", "whoami"); err == nil {
+func TestTokenReview_RejectsTokenWithSourceRanges(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{roles: [primary], sourceRanges: ["127.0.0.0/8"]}`)
+	w.waitReady("indexer")
+	if said, err := w.kubectlWithToken(w.tokenText("indexer"))(t.Context(), "auth", "whoami"); err == nil {
 		t.Errorf("it is taken for\n%s", said)
 	}
 }

@@ -19,9 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// mount keeps files in step with a Secret, and replaces all of them at once, as the kubelet does
+// mountSecret keeps files in step with a Secret, and replaces all of them at once, as the kubelet does
 // with a volume.
-func mount(ctx context.Context, key types.NamespacedName, at string) error {
+func mountSecret(ctx context.Context, key types.NamespacedName, at string) error {
 	var shown string
 	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 		var s corev1.Secret
@@ -54,14 +54,14 @@ func mount(ctx context.Context, key types.NamespacedName, at string) error {
 	})
 }
 
-func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
-	w := aTenant(t)
-	key := types.NamespacedName{Namespace: system, Name: "apptoken-operator-tls"}
+func TestCertificate_IsCreatedServedAndRenewed(t *testing.T) {
+	w := newSharedTenant(t)
+	key := types.NamespacedName{Namespace: systemNamespace, Name: "apptoken-operator-tls"}
 	w.must(client.IgnoreAlreadyExists(admin.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}})))
 	folder := t.TempDir()
 	mounted := make(chan error, 1)
 	ctx, unmount := context.WithCancel(t.Context())
-	go func() { mounted <- mount(ctx, key, folder) }()
+	go func() { mounted <- mountSecret(ctx, key, folder) }()
 	defer func() {
 		unmount()
 		if err := <-mounted; !wait.Interrupted(err) {
@@ -69,28 +69,28 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 		}
 	}()
 
-	o := options()
+	o := defaultOptions()
 	o.Namespaces = []string{w.name} // it runs beside the operator that the other tests share
-	o.Doors.PlainHTTP, o.Doors.Secret = false, key.Name
-	o.Doors.CertFile, o.Doors.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
-	op, err := begin(o)
+	o.Endpoints.PlainHTTP, o.Endpoints.CertSecret = false, key.Name
+	o.Endpoints.CertFile, o.Endpoints.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
+	op, err := runOperator(o)
 	w.must(err)
-	defer func() { w.must(op.halt()) }()
+	defer func() { w.must(op.stop()) }()
 
 	// served returns the certificate that is served to a client that trusts the CA of the Secret
 	// and calls the Service by its name.
 	served := func(ctx context.Context) (ca, leaf []byte, ok bool) {
 		var s corev1.Secret
-		if admin.Get(ctx, key, &s) != nil || len(s.Data["ca.crt"]) == 0 || op.Doors["bind-address"].Addr() == nil {
+		if admin.Get(ctx, key, &s) != nil || len(s.Data["ca.crt"]) == 0 || op.Listeners["bind-address"].Addr() == nil {
 			return nil, nil, false
 		}
 		trusted := x509.NewCertPool()
 		trusted.AppendCertsFromPEM(s.Data["ca.crt"])
 		caller := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
-			RootCAs: trusted, ServerName: "apptoken-operator." + system + ".svc", MinVersion: tls.VersionTLS12,
+			RootCAs: trusted, ServerName: "apptoken-operator." + systemNamespace + ".svc", MinVersion: tls.VersionTLS12,
 		}}}
 		defer caller.CloseIdleConnections()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+op.Doors["bind-address"].Addr().String()+"/verify", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+op.Listeners["bind-address"].Addr().String()+"/verify", nil)
 		w.must(err)
 		res, err := caller.Do(req)
 		if err != nil {
@@ -123,7 +123,7 @@ func TestTheDoorsServeACertificateThatTheOperatorMakesAndRenews(t *testing.T) {
 		nextCA, _, ok := served(ctx)
 		return ok && bytes.Equal(nextCA, ca)
 	})
-	if strings.Contains(logged.String(), "PRIVATE KEY") {
+	if strings.Contains(operatorLog.String(), "PRIVATE KEY") {
 		t.Error("a private key is in the log")
 	}
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// gone waits until nothing is left of a token.
-func (w *tenant) gone(name string, digests ...token.Digest) {
+// waitGone waits until nothing is left of a token.
+func (w *tenant) waitGone(name string, digests ...token.Digest) {
 	w.Helper()
 	w.eventually("nothing is left of "+name, func(context.Context) bool {
 		return !w.get(name, &v1alpha1.ApplicationToken{}) && len(w.records(name)) == 0 && !w.get(name, &corev1.Secret{})
 	})
 	for _, d := range digests {
-		w.judged("a version of what is gone", d, false)
+		w.waitAccepted("a version of what is gone", d, false)
 	}
 }
 
-func TestWhatIsDeletedIsGoneInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
+func TestDeletion_LeavesNothingInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
 	t.Parallel()
 	type step = func(w *tenant)
 	tokenGoes := func(w *tenant) { w.must(admin.Delete(w.Context(), w.manifest("indexer", `{}`))) }
@@ -47,30 +47,30 @@ func TestWhatIsDeletedIsGoneInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
 		"the token, then the client":     {tokenGoes, clientGoes},
 		"the client, Secret, record":     {clientGoes, secretGoes, recordGoes, tokenGoes},
 		"the record, Secret, client":     {recordGoes, secretGoes, clientGoes, tokenGoes},
-		"the client, and waiting for it": {clientGoes, func(w *tenant) { w.until("indexer", "sees it", reason(v1alpha1.ReasonNamespaceNotGranted)) }, tokenGoes},
-		"what is suspended":              {func(w *tenant) { w.edit("indexer", `{state: Suspended}`) }, tokenGoes},
-		"what is revoked":                {func(w *tenant) { w.edit("indexer", `{state: Revoked}`) }, tokenGoes},
-		"what is being renamed":          {func(w *tenant) { w.edit("indexer", `{secret: {name: other}}`) }, tokenGoes},
-		"what is being rotated":          {func(w *tenant) { w.edit("indexer", `{rotation: {trigger: c}}`) }, tokenGoes},
-		"what cannot be understood":      {func(w *tenant) { w.edit("indexer", `{rotation: {schedule: never}}`) }, tokenGoes},
-		"what was never issued":          {func(w *tenant) { w.edit("indexer", `{roles: [developer]}`) }, tokenGoes},
+		"the client, and waiting for it": {clientGoes, func(w *tenant) { w.waitUntil("indexer", "sees it", hasReason(v1alpha1.ReasonNamespaceNotGranted)) }, tokenGoes},
+		"what is suspended":              {func(w *tenant) { w.editToken("indexer", `{state: Suspended}`) }, tokenGoes},
+		"what is revoked":                {func(w *tenant) { w.editToken("indexer", `{state: Revoked}`) }, tokenGoes},
+		"what is being renamed":          {func(w *tenant) { w.editToken("indexer", `{secret: {name: other}}`) }, tokenGoes},
+		"what is being rotated":          {func(w *tenant) { w.editToken("indexer", `{rotation: {trigger: c}}`) }, tokenGoes},
+		"what cannot be understood":      {func(w *tenant) { w.editToken("indexer", `{rotation: {schedule: never}}`) }, tokenGoes},
+		"what was never issued":          {func(w *tenant) { w.editToken("indexer", `{roles: [developer]}`) }, tokenGoes},
 		"by somebody who waits for all": {func(w *tenant) {
 			w.kubectl("delete", "at", "--all", "--cascade=foreground", "--timeout=60s", "--wait=false")
 		}},
 		"by somebody who leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			w := aTenant(t)
-			w.declare("indexer", `{rotation: {trigger: a}}`)
-			first := w.current("indexer")
-			w.edit("indexer", `{rotation: {trigger: b}}`)
-			w.version("indexer", 2)
-			second := w.current("indexer")
+			w := newSharedTenant(t)
+			w.declareToken("indexer", `{rotation: {trigger: a}}`)
+			first := w.currentDigest("indexer")
+			w.editToken("indexer", `{rotation: {trigger: b}}`)
+			w.waitVersion("indexer", 2)
+			second := w.currentDigest("indexer")
 			for _, next := range steps {
 				next(w)
 			}
-			w.collect()
-			w.gone("indexer", first, second)
+			w.runGarbageCollector()
+			w.waitGone("indexer", first, second)
 			if w.get("other", &corev1.Secret{}) {
 				t.Error("its Secret of another name is left")
 			}
@@ -78,13 +78,15 @@ func TestWhatIsDeletedIsGoneInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24]
 	}
 }
 
-func reason(want string) func(*v1alpha1.ApplicationToken) bool {
-	return func(at *v1alpha1.ApplicationToken) bool { return condition(at, v1alpha1.ConditionReady).Reason == want }
+func hasReason(want string) func(*v1alpha1.ApplicationToken) bool {
+	return func(at *v1alpha1.ApplicationToken) bool {
+		return conditionOf(at, v1alpha1.ConditionReady).Reason == want
+	}
 }
 
-// collect stands in for the garbage collector, which does not run here: it removes its finalizers
+// runGarbageCollector stands in for the garbage collector, which does not run here: it removes its finalizers
 // from a deleted object.
-func (w *tenant) collect() {
+func (w *tenant) runGarbageCollector() {
 	w.Helper()
 	w.eventually("deletion is past the garbage collector", func(ctx context.Context) bool {
 		var at v1alpha1.ApplicationToken
@@ -102,7 +104,7 @@ func (w *tenant) collect() {
 	})
 }
 
-func TestANamespaceWithTokensInItGoes(t *testing.T) { // [row 24]
+func TestDeletion_NamespaceWithTokensTerminates(t *testing.T) { // [row 24]
 	t.Parallel()
 	drop := func(o client.Object) func(*tenant) {
 		return func(w *tenant) {
@@ -113,7 +115,7 @@ func TestANamespaceWithTokensInItGoes(t *testing.T) { // [row 24]
 	noticed := func(w *tenant) {
 		w.eventually("the operator has noticed", func(context.Context) bool {
 			var at v1alpha1.ApplicationToken
-			return !w.get("indexer", &at) || condition(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonSecretRefused
+			return !w.get("indexer", &at) || conditionOf(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonSecretRefused
 		})
 	}
 	clientGoes := func(w *tenant) {
@@ -124,34 +126,34 @@ func TestANamespaceWithTokensInItGoes(t *testing.T) { // [row 24]
 		"Secrets first":                     {secrets, events, tokens},
 		"Secrets first, and time to notice": {secrets, noticed, tokens},
 		"the client with the namespace":     {clientGoes, secrets, tokens},
-		"triggered while it is on its way":  {func(w *tenant) { w.edit("indexer", `{rotation: {trigger: c}}`) }, secrets, tokens},
+		"triggered while it is on its way":  {func(w *tenant) { w.editToken("indexer", `{rotation: {trigger: c}}`) }, secrets, tokens},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			w := aTenant(t)
-			w.declare("indexer", `{rotation: {trigger: a}}`)
-			w.declare("refused", `{roles: [developer]}`)
-			first := w.current("indexer")
-			w.edit("indexer", `{rotation: {trigger: b}}`)
-			w.version("indexer", 2)
-			second := w.current("indexer")
-			w.refused("refused", v1alpha1.ReasonOverCeiling)
+			w := newSharedTenant(t)
+			w.declareToken("indexer", `{rotation: {trigger: a}}`)
+			w.declareToken("refused", `{roles: [developer]}`)
+			first := w.currentDigest("indexer")
+			w.editToken("indexer", `{rotation: {trigger: b}}`)
+			w.waitVersion("indexer", 2)
+			second := w.currentDigest("indexer")
+			w.waitRefused("refused", v1alpha1.ReasonOverCeiling)
 
 			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name}}
 			w.must(admin.Delete(t.Context(), ns))
 			for _, next := range steps {
 				next(w)
 			}
-			w.gone("indexer", first, second)
-			w.gone("refused")
-			w.finalize()
+			w.waitGone("indexer", first, second)
+			w.waitGone("refused")
+			w.finalizeNamespace()
 		})
 	}
 }
 
-// finalize finalizes the namespace, as the namespace controller does once the namespace is empty.
-func (w *tenant) finalize() {
+// finalizeNamespace finalizes the namespace, as the namespace controller does once the namespace is empty.
+func (w *tenant) finalizeNamespace() {
 	w.Helper()
-	cs, err := kubernetes.NewForConfig(plane.Admin)
+	cs, err := kubernetes.NewForConfig(testCluster.Admin)
 	w.must(err)
 	ns, err := cs.CoreV1().Namespaces().Get(w.Context(), w.name, metav1.GetOptions{})
 	w.must(err)
@@ -168,81 +170,81 @@ func (w *tenant) finalize() {
 	})
 }
 
-func TestAFinalizerTakenAwayByForceLeavesNothingAlive(t *testing.T) { // [3.3]
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: a}}`)
-	first := w.current("indexer")
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	w.version("indexer", 2)
-	second := w.current("indexer")
-	at := w.ready("indexer")
+func TestFinalizer_ForcedRemovalLeavesNoRecord(t *testing.T) { // [3.3]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {trigger: a}}`)
+	first := w.currentDigest("indexer")
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	w.waitVersion("indexer", 2)
+	second := w.currentDigest("indexer")
+	at := w.waitReady("indexer")
 	// The operator may observe it in time and add the finalizer again; in both cases nothing may be
 	// left.
 	w.must(admin.Patch(t.Context(), at, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
 	w.must(admin.Delete(t.Context(), at))
 	w.eventually("its records are swept", func(context.Context) bool { return len(w.records("indexer")) == 0 })
-	w.judged("the first version", first, false)
-	w.judged("the second version", second, false)
+	w.waitAccepted("the first version", first, false)
+	w.waitAccepted("the second version", second, false)
 }
 
-func TestFinalizer_ReplacedManifestGetsItBack(t *testing.T) { // [3.3]
-	w := aTenant(t)
-	w.declare("indexer", `{}`)
-	d := w.current("indexer")
-	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [apptoken.dev/records, example.com/hold]}`)))
-	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [example.com/hold]}`)))
-	w.until("indexer", "has the finalizer again", func(at *v1alpha1.ApplicationToken) bool {
+func TestFinalizer_RestoredAfterReplacedManifest(t *testing.T) { // [3.3]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{}`)
+	d := w.currentDigest("indexer")
+	w.must(admin.Patch(t.Context(), w.waitReady("indexer"), mergePatch(t, "metadata", `{finalizers: [apptoken.dev/records, example.com/hold]}`)))
+	w.must(admin.Patch(t.Context(), w.waitReady("indexer"), mergePatch(t, "metadata", `{finalizers: [example.com/hold]}`)))
+	w.waitUntil("indexer", "has the finalizer again", func(at *v1alpha1.ApplicationToken) bool {
 		return slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords)
 	})
-	w.must(admin.Patch(t.Context(), w.ready("indexer"), merge(t, "metadata", `{finalizers: [apptoken.dev/records]}`)))
-	if w.current("indexer") != d {
+	w.must(admin.Patch(t.Context(), w.waitReady("indexer"), mergePatch(t, "metadata", `{finalizers: [apptoken.dev/records]}`)))
+	if w.currentDigest("indexer") != d {
 		t.Error("the token is another")
 	}
 	w.kubectl("delete", "at", "indexer")
-	w.gone("indexer", d)
+	w.waitGone("indexer", d)
 }
 
-func TestANamesakeNeverInherits(t *testing.T) { // [3.3] [3.6]
-	w := aTenant(t)
-	w.declare("indexer", `{roles: [primary, writer]}`)
-	d := w.current("indexer")
+func TestDeletion_NamesakeInheritsNothing(t *testing.T) { // [3.3] [3.6]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{roles: [primary, writer]}`)
+	d := w.currentDigest("indexer")
 	w.kubectl("delete", "at", "indexer")
-	w.declare("indexer", `{roles: [primary]}`)
-	now := w.current("indexer")
+	w.declareToken("indexer", `{roles: [primary]}`)
+	now := w.currentDigest("indexer")
 	records := w.records("indexer")
-	if now == d || w.accepted(d) || len(records) != 1 || len(records[0].Spec.Roles) != 1 || records[0].Spec.Version != 1 {
-		t.Errorf("the namesake has %d records; the token of its predecessor is accepted: %t", len(records), w.accepted(d))
+	if now == d || w.isAccepted(d) || len(records) != 1 || len(records[0].Spec.Roles) != 1 || records[0].Spec.Version != 1 {
+		t.Errorf("the namesake has %d records; the token of its predecessor is accepted: %t", len(records), w.isAccepted(d))
 	}
 
 	// The same holds if only the Secret of the predecessor is left, since no garbage collector runs
 	// here.
 	old := w.secret("indexer")
 	w.kubectl("delete", "at", "indexer")
-	w.gone("indexer", now)
+	w.waitGone("indexer", now)
 	old.ResourceVersion, old.UID = "", ""
 	w.must(admin.Create(t.Context(), old))
-	w.declare("indexer", `{}`)
-	w.refused("indexer", v1alpha1.ReasonSecretTaken)
-	if w.accepted(now) {
+	w.declareToken("indexer", `{}`)
+	w.waitRefused("indexer", v1alpha1.ReasonSecretTaken)
+	if w.isAccepted(now) {
 		t.Error("a Secret without a record brought a token back")
 	}
 	w.must(admin.Delete(t.Context(), w.secret("indexer")))
-	if again := w.current("indexer"); again == now {
+	if again := w.currentDigest("indexer"); again == now {
 		t.Error("the namesake has the same token")
 	}
 }
 
-func TestASecretThatWasOnlyOfferedStays(t *testing.T) { // [3.11]
-	w := aTenant(t)
-	s := w.stranger("indexer", func(s *corev1.Secret) {
+func TestDeletion_KeepsOfferedSecret(t *testing.T) { // [3.11]
+	w := newSharedTenant(t)
+	s := w.foreignSecret("indexer", func(s *corev1.Secret) {
 		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
 	})
-	w.declare("indexer", `{clientRef: {name: nobody}}`)
-	w.refused("indexer", v1alpha1.ReasonNamespaceNotGranted)
-	w.edit("indexer", `{state: Revoked}`)
-	w.refused("indexer", v1alpha1.ReasonRevoked)
-	w.untouched(s)
+	w.declareToken("indexer", `{clientRef: {name: nobody}}`)
+	w.waitRefused("indexer", v1alpha1.ReasonNamespaceNotGranted)
+	w.editToken("indexer", `{state: Revoked}`)
+	w.waitRefused("indexer", v1alpha1.ReasonRevoked)
+	w.assertUntouched(s)
 	w.kubectl("delete", "at", "indexer")
-	w.untouched(s)
+	w.assertUntouched(s)
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// freePort returns a loopback address on which nothing listens.
-func freePort(t *testing.T) string {
+// freeAddress returns a loopback address on which nothing listens.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,41 +30,41 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func TestTheSecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
+func TestElection_SecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
 	replica := func() (*operator, string) {
-		o := options()
-		o.LeaderElect, o.HealthAddress = true, freePort(t)
-		return start(t, o), o.HealthAddress
+		o := defaultOptions()
+		o.LeaderElect, o.HealthAddress = true, freeAddress(t)
+		return startOperator(t, o), o.HealthAddress
 	}
 	first, _ := replica()
-	w := tenantOf(t, first)
-	w.declare("indexer", `{rotation: {trigger: a}}`)
-	d := w.current("indexer")
+	w := newTenant(t, first)
+	w.declareToken("indexer", `{rotation: {trigger: a}}`)
+	d := w.currentDigest("indexer")
 
 	second, health := replica()
 	for _, path := range []string{"/readyz", "/healthz"} {
-		w.eventually("the second replica answers on "+path, func(ctx context.Context) bool { return get(ctx, "http://"+health+path) == http.StatusOK })
+		w.eventually("the second replica answers on "+path, func(ctx context.Context) bool { return getStatus(ctx, "http://"+health+path) == http.StatusOK })
 	}
 	w.op = second
-	w.judged("the token, by the replica that does not reconcile", d, true)
-	if elected(second) || !elected(first) {
-		t.Fatalf("elected: the first %t, the second %t", elected(first), elected(second))
+	w.waitAccepted("the token, by the replica that does not reconcile", d, true)
+	if isLeader(second) || !isLeader(first) {
+		t.Fatalf("elected: the first %t, the second %t", isLeader(first), isLeader(second))
 	}
-	if found := second.samples("apptoken_tokens{"); len(found) > 0 {
+	if found := second.metricLines("apptoken_tokens{"); len(found) > 0 {
 		t.Errorf("a replica that does not reconcile counts tokens: %v", found)
 	}
-	if found := first.samples("apptoken_tokens{"); len(found) == 0 {
+	if found := first.metricLines("apptoken_tokens{"); len(found) == 0 {
 		t.Error("beside one that does not reconcile, the replica that does counts no tokens")
 	}
 
-	w.must(first.halt())
+	w.must(first.stop())
 	ended := time.Now()
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	w.eventually("the second is elected", func(context.Context) bool { return elected(second) })
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	w.eventually("the second is elected", func(context.Context) bool { return isLeader(second) })
 	took := time.Since(ended)
-	w.version("indexer", 2)
+	w.waitVersion("indexer", 2)
 	var lease coordinationv1.Lease
-	w.must(admin.Get(t.Context(), client.ObjectKey{Namespace: system, Name: "apptoken-operator"}, &lease))
+	w.must(admin.Get(t.Context(), client.ObjectKey{Namespace: systemNamespace, Name: "apptoken-operator"}, &lease))
 	if held := time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second; took >= held {
 		t.Errorf("it took %s to take over: the first did not release the lease, which runs out after %s", took, held)
 	}
@@ -74,9 +74,9 @@ func TestTheSecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
 	}
 }
 
-func elected(op *operator) bool { return op.Leading() }
+func isLeader(op *operator) bool { return op.Leading() }
 
-func get(ctx context.Context, url string) int {
+func getStatus(ctx context.Context, url string) int {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0
@@ -89,19 +89,19 @@ func get(ctx context.Context, url string) int {
 	return answer.StatusCode
 }
 
-func TestTheMetricsCountWhatHappens(t *testing.T) {
-	o := options()
+func TestMetrics_CountEvents(t *testing.T) {
+	o := defaultOptions()
 	o.MetricsAddress = ":0"
-	op := start(t, o)
-	w := tenantOf(t, op)
-	w.declare("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, quietPeriod: 0s, maxOverlap: 1h}}}`)
-	w.ready("indexer")
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	w.version("indexer", 2)
-	w.use(w.current("indexer"), "192.0.2.1")
-	w.until("indexer", "has retired its predecessor", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
-	w.declare("over", `{roles: [developer]}`)
-	w.refused("over", v1alpha1.ReasonOverCeiling)
+	op := startOperator(t, o)
+	w := newTenant(t, op)
+	w.declareToken("indexer", `{lifetime: 1h, rotation: {trigger: a, retire: {minOverlap: 0s, quietPeriod: 0s, maxOverlap: 1h}}}`)
+	w.waitReady("indexer")
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	w.waitVersion("indexer", 2)
+	w.recordUse(w.currentDigest("indexer"), "192.0.2.1")
+	w.waitUntil("indexer", "has retired its predecessor", func(at *v1alpha1.ApplicationToken) bool { return len(at.Status.Predecessors) == 0 })
+	w.declareToken("over", `{roles: [developer]}`)
+	w.waitRefused("over", v1alpha1.ReasonOverCeiling)
 	for _, want := range []string{
 		`apptoken_tokens{client="` + w.name + `",state="Ready"} 1`,
 		`apptoken_tokens{client="` + w.name + `",state="OverCeiling"} 1`,
@@ -114,14 +114,14 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	} {
 		name, _, _ := strings.Cut(want, " ")
 		w.eventually("the metrics say "+want, func(context.Context) bool {
-			found := op.samples(name)
+			found := op.metricLines(name)
 			return len(found) == 1 && found[0] == want
 		})
 	}
-	if left := w.expiry(); left <= 3500 || left > 3600 {
+	if left := w.secondsLeft(); left <= 3500 || left > 3600 {
 		t.Errorf("a token of an hour has %f seconds left", left)
 	}
-	if got := len(op.samples("apptoken_records ")); got != 1 {
+	if got := len(op.metricLines("apptoken_records ")); got != 1 {
 		t.Errorf("there are %d samples of the number of records", got)
 	}
 	if status := w.scrape("prometheus"); status != http.StatusForbidden {
@@ -135,7 +135,7 @@ func TestTheMetricsCountWhatHappens(t *testing.T) {
 	if status := w.scrape("monitoring"); status != http.StatusOK {
 		t.Errorf("/metrics answers %d to an account that may", status)
 	}
-	w.must(op.halt())
+	w.must(op.stop())
 }
 
 // scrape creates a service account, and returns the status of /metrics with its credential.
@@ -145,7 +145,7 @@ func (w *tenant) scrape(name string) int {
 	w.must(admin.Create(w.Context(), account))
 	var of authenticationv1.TokenRequest
 	w.must(admin.SubResource("token").Create(w.Context(), account, &of))
-	plaintexts.mark(of.Status.Token)
+	plaintexts.addText(of.Status.Token)
 	_, port, err := net.SplitHostPort(w.op.MetricsAddr.String())
 	w.must(err)
 	req, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "https://127.0.0.1:"+port+"/metrics", nil)

@@ -14,11 +14,11 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// long is longer than any field allows.
-var long = strings.Repeat("a", 10_000)
+// longText is longer than any field allows.
+var longText = strings.Repeat("a", 10_000)
 
-func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T) { // [3.12] [row 17]
-	w := aTenant(t)
+func TestInput_APIServerRejectsInvalidSpecs(t *testing.T) { // [3.12] [row 17]
+	w := newSharedTenant(t)
 	for sentence, c := range map[string]struct {
 		spec  string
 		words []string
@@ -56,18 +56,18 @@ func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T)
 		"a state that there is not":         {`{state: Paused}`, []string{"spec.state", "Active", "Suspended", "Revoked"}},
 		"a role with a space":               {`{roles: ["a b"]}`, []string{"spec.roles[0]"}},
 		"a permission with a star amid":     {`{permissions: ["a.*.b"]}`, []string{"spec.permissions[0]"}},
-		"an endless trigger":                {`{rotation: {trigger: ` + long + `}}`, []string{"spec.rotation.trigger", "253"}},
-		"an endless schedule":               {`{rotation: {schedule: ` + long + `}}`, []string{"spec.rotation.schedule", "128"}},
-		"an endless role":                   {`{roles: [` + long + `]}`, []string{"spec.roles[0]", "63"}},
-		"an endless permission":             {`{permissions: [` + long + `]}`, []string{"spec.permissions[0]", "128"}},
-		"an endless client":                 {`{clientRef: {name: ` + long + `}}`, []string{"spec.clientRef.name", "253"}},
-		"an endless template":               {`{secret: {data: {token: ` + long + `}}}`, []string{"spec.secret.data", "4096"}},
-		"an endless annotation":             {`{secret: {annotations: {x: ` + long + `}}}`, []string{"spec.secret.annotations", "4096"}},
-		"an endless label":                  {`{secret: {labels: {x: ` + long + `}}}`, []string{"spec.secret.labels", "63"}},
-		"an endless name of a Secret":       {`{secret: {name: ` + long + `}}`, []string{"spec.secret.name", "253"}},
-		"an endless name of a workload":     {`{restart: [{kind: Deployment, name: ` + long + `}]}`, []string{"spec.restart[0].name", "253"}},
-		"an endless address range":          {`{sourceRanges: [` + long + `]}`, []string{"spec.sourceRanges[0]", "43"}},
-		"an endless lifetime":               {`{lifetime: ` + long + `h}`, []string{"spec.lifetime", "26"}},
+		"an endless trigger":                {`{rotation: {trigger: ` + longText + `}}`, []string{"spec.rotation.trigger", "253"}},
+		"an endless schedule":               {`{rotation: {schedule: ` + longText + `}}`, []string{"spec.rotation.schedule", "128"}},
+		"an endless role":                   {`{roles: [` + longText + `]}`, []string{"spec.roles[0]", "63"}},
+		"an endless permission":             {`{permissions: [` + longText + `]}`, []string{"spec.permissions[0]", "128"}},
+		"an endless client":                 {`{clientRef: {name: ` + longText + `}}`, []string{"spec.clientRef.name", "253"}},
+		"an endless template":               {`{secret: {data: {token: ` + longText + `}}}`, []string{"spec.secret.data", "4096"}},
+		"an endless annotation":             {`{secret: {annotations: {x: ` + longText + `}}}`, []string{"spec.secret.annotations", "4096"}},
+		"an endless label":                  {`{secret: {labels: {x: ` + longText + `}}}`, []string{"spec.secret.labels", "63"}},
+		"an endless name of a Secret":       {`{secret: {name: ` + longText + `}}`, []string{"spec.secret.name", "253"}},
+		"an endless name of a workload":     {`{restart: [{kind: Deployment, name: ` + longText + `}]}`, []string{"spec.restart[0].name", "253"}},
+		"an endless address range":          {`{sourceRanges: [` + longText + `]}`, []string{"spec.sourceRanges[0]", "43"}},
+		"an endless lifetime":               {`{lifetime: ` + longText + `h}`, []string{"spec.lifetime", "26"}},
 		"a field that there is not, or yet": {`{secret: {type: kubernetes.io/service-account-token}}`, []string{"unknown field", "type"}},
 	} {
 		err := client.WithFieldValidation(admin, "Strict").Create(t.Context(), w.manifest("indexer", c.spec))
@@ -87,11 +87,11 @@ func TestTheServerRefusesWhatCanBeSeenToBeWrongAndSaysWhatToChange(t *testing.T)
 	}
 }
 
-// hopeless holds specs that only the operator can reject: the reason that it gives, and words of
+// unservableSpecs holds specs that only the operator can reject: the reason that it gives, and words of
 // its message.
-var hopeless = map[string]struct {
-	spec, reason string
-	words        []string
+var unservableSpecs = map[string]struct {
+	spec, hasReason string
+	words           []string
 }{
 	"unknown-client":      {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use client "nobody"`, "correct the name", "spec.grants"}},
 	"user":                {`{clientRef: null, roles: null, userRef: {name: alice}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use User "alice"`, "spec.clientRef"}},
@@ -133,62 +133,62 @@ var hopeless = map[string]struct {
 	"response":            {`{delivery: Response}`, v1alpha1.ReasonDeliveryUnavailable, []string{"spec.delivery", "set it to Secret"}},
 }
 
-// cure makes any of these specs valid.
-const cure = `{clientRef: {name: %s}, userRef: null, cloneFrom: null, roles: [primary], permissions: null, rotation: null, secret: null, delivery: Secret}`
+// validSpec makes any of these specs valid.
+const validSpec = `{clientRef: {name: %s}, userRef: null, cloneFrom: null, roles: [primary], permissions: null, rotation: null, secret: null, delivery: Secret}`
 
-func TestTheOperatorRefusesWhatCannotBeServedAndSaysWhatToChange(t *testing.T) { // [3.6] [3.12] [rows 3, 4, 5, 7]
-	w := aTenant(t)
-	names := slices.Sorted(maps.Keys(hopeless))
+func TestInput_OperatorRefusesUnservableSpecs(t *testing.T) { // [3.6] [3.12] [rows 3, 4, 5, 7]
+	w := newSharedTenant(t)
+	names := slices.Sorted(maps.Keys(unservableSpecs))
 	for _, name := range names {
-		w.declare(name, hopeless[name].spec)
+		w.declareToken(name, unservableSpecs[name].spec)
 	}
 	seen := map[string]string{}
 	for _, name := range names {
-		c := hopeless[name]
-		at := w.refused(name, c.reason)
+		c := unservableSpecs[name]
+		at := w.waitRefused(name, c.hasReason)
 		for _, word := range c.words {
-			if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, word) {
+			if said := conditionOf(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, word) {
 				t.Errorf("%s: the message does not say %q: %s", name, word, said)
 			}
 		}
-		w.told(name, "Warning "+c.reason+": ")
-		w.nothingMinted(name)
+		w.waitEvent(name, "Warning "+c.hasReason+": ")
+		w.assertNothingMinted(name)
 	}
 
 	// Loops wake each other for as long as one of them changes. Then nothing changes, and nothing
 	// is asked of the API server.
-	w.calm("alpha")
+	w.waitIdle("alpha")
 	for _, name := range names {
 		seen[name] = w.revision(name)
 	}
-	mark := sent.mark()
-	w.calm("omega")
+	mark := sentRequests.mark()
+	w.waitIdle("omega")
 	for _, name := range names {
 		if now := w.revision(name); now != seen[name] {
 			t.Errorf("%s has changed while nobody touched it", name)
 		}
 	}
-	for _, r := range sent.since(mark, in(w.name)) {
+	for _, r := range sentRequests.since(mark, inNamespace(w.name)) {
 		if slices.Contains(names, r.name) {
 			t.Errorf("the operator is not at rest: it sent %v", r)
 		}
 	}
 
 	for _, name := range names {
-		w.edit(name, fmt.Sprintf(cure, w.name))
+		w.editToken(name, fmt.Sprintf(validSpec, w.name))
 	}
 	for _, name := range names {
-		if at := w.ready(name); condition(at, v1alpha1.ConditionStalled).Type != "" {
+		if at := w.waitReady(name); conditionOf(at, v1alpha1.ConditionStalled).Type != "" {
 			t.Errorf("%s is Ready and Stalled", name)
 		}
-		if !w.accepted(w.current(name)) {
+		if !w.isAccepted(w.currentDigest(name)) {
 			t.Errorf("%s is cured, and its token refused", name)
 		}
 	}
 }
 
-// nothingMinted asserts that a token has neither a record nor a Secret.
-func (w *tenant) nothingMinted(name string) {
+// assertNothingMinted asserts that a token has neither a record nor a Secret.
+func (w *tenant) assertNothingMinted(name string) {
 	w.Helper()
 	if records := w.records(name); len(records) > 0 {
 		w.Errorf("%s: refused, but there are %d records", name, len(records))
@@ -198,13 +198,13 @@ func (w *tenant) nothingMinted(name string) {
 	}
 }
 
-// calm waits until the operator has served two tokens, one after the other, that were declared
+// waitIdle waits until the operator has served two tokens, one after the other, that were declared
 // after all others.
-func (w *tenant) calm(name string) {
+func (w *tenant) waitIdle(name string) {
 	w.Helper()
 	for _, suffix := range []string{"-1", "-2"} {
-		w.declare(name+suffix, `{}`)
-		w.ready(name + suffix)
+		w.declareToken(name+suffix, `{}`)
+		w.waitReady(name + suffix)
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-func TestADeclaredTokenIsInItsSecretAndVouchedFor(t *testing.T) { // [3.2] [row 4]
-	w := aTenant(t)
-	w.declare("indexer", `{permissions: [search.query], sourceRanges: [10.0.0.0/8], lifetime: 2160h, rotation: {every: 720h, trigger: "1"},
+func TestIssue_SecretHoldsTokenWithRecord(t *testing.T) { // [3.2] [row 4]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{permissions: [search.query], sourceRanges: [10.0.0.0/8], lifetime: 2160h, rotation: {every: 720h, trigger: "1"},
 	  secret: {name: indexer-token, labels: {team: search}, annotations: {example.com/why: tests}}}`)
-	at := w.ready("indexer")
+	at := w.waitReady("indexer")
 	s := w.secret("indexer-token")
 	if s.Type != corev1.SecretTypeOpaque || s.Labels[v1alpha1.LabelManaged] != "true" || s.Labels[v1alpha1.LabelToken] != "indexer" ||
 		s.Labels["team"] != "search" || s.Annotations["example.com/why"] != "tests" {
@@ -49,8 +49,8 @@ func TestADeclaredTokenIsInItsSecretAndVouchedFor(t *testing.T) { // [3.2] [row 
 		Roles: []v1alpha1.RoleName{"primary"}, Permissions: []v1alpha1.Permission{"search.query"}, SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
 		IssuedAt: r.Spec.IssuedAt, ExpiresAt: &metav1.Time{Time: r.Spec.IssuedAt.Add(2160 * time.Hour)}, Version: 1, Trigger: "1",
 	}
-	equal(t, "the record", r.Spec, want)
-	if !w.accepted(d) {
+	assertEqualYAML(t, "the record", r.Spec, want)
+	if !w.isAccepted(d) {
 		t.Error("the token is not accepted")
 	}
 	if plain := string(s.Data["token"]); !strings.HasPrefix(plain, "ata_") || r.Spec.Hint != "…"+plain[43:47] {
@@ -61,22 +61,22 @@ func TestADeclaredTokenIsInItsSecretAndVouchedFor(t *testing.T) { // [3.2] [row 
 	if next == nil || next.Before(&metav1.Time{Time: r.Spec.IssuedAt.Add(720 * time.Hour)}) {
 		t.Errorf("the next rotation is at %v", next)
 	}
-	equal(t, "the status", at.Status, v1alpha1.ApplicationTokenStatus{
+	assertEqualYAML(t, "the status", at.Status, v1alpha1.ApplicationTokenStatus{
 		ObservedGeneration: at.Generation, Conditions: at.Status.Conditions, Client: w.name, SecretName: "indexer-token", NextRotation: next,
 		Current: &v1alpha1.CurrentVersion{Record: r.Name, Hint: r.Spec.Hint, IssuedAt: r.Spec.IssuedAt, ExpiresAt: r.Spec.ExpiresAt},
 	})
 	if len(at.Status.Conditions) != 1 || !slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords) {
 		t.Errorf("conditions %v, finalizers %v", at.Status.Conditions, at.Finalizers)
 	}
-	w.told("indexer", "Normal Issued: ", "version 1", r.Spec.Hint)
+	w.waitEvent("indexer", "Normal Issued: ", "version 1", r.Spec.Hint)
 }
 
-func TestKubectlShowsWhatThereIs(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {every: 720h}}`)
-	w.declare("stranger", `{clientRef: {name: nobody}}`)
-	at := w.ready("indexer")
-	w.refused("stranger", v1alpha1.ReasonNamespaceNotGranted)
+func TestIssue_KubectlShowsState(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {every: 720h}}`)
+	w.declareToken("stranger", `{clientRef: {name: nobody}}`)
+	at := w.waitReady("indexer")
+	w.waitRefused("stranger", v1alpha1.ReasonNamespaceNotGranted)
 	table := w.kubectl("get", "applicationtokens")
 	for _, row := range []string{
 		`NAME +READY +REASON +CLIENT +HINT +ROTATIONS +NEXT ROTATION +LAST USED +USED FROM +AGE`,
@@ -90,43 +90,43 @@ func TestKubectlShowsWhatThereIs(t *testing.T) {
 	w.eventually("kubectl get clients counts its tokens", func(context.Context) bool {
 		return regexp.MustCompile(w.name + ` +True +Active +1 +1 +0 +`).MatchString(w.kubectl("get", "atclient", w.name))
 	})
-	if records := w.kubectl("get", "tokenrecords", "-n", system); !regexp.MustCompile(at.Status.Current.Record + ` +Application +` + w.name + ` +` + w.name + ` +indexer +1 +Active`).MatchString(records) {
+	if records := w.kubectl("get", "tokenrecords", "-n", systemNamespace); !regexp.MustCompile(at.Status.Current.Record + ` +Application +` + w.name + ` +` + w.name + ` +indexer +1 +Active`).MatchString(records) {
 		t.Errorf("kubectl get tokenrecords:\n%s", records)
 	}
 }
 
-func TestDeployersSeeWhenATokenIsDone(t *testing.T) {
-	w := aTenant(t)
-	w.declare("good", `{}`)
-	w.declare("bad", `{roles: [developer]}`)
-	w.ready("good")
-	w.refused("bad", v1alpha1.ReasonOverCeiling)
+func TestKstatus_ShowsWhenTokenIsReady(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("good", `{}`)
+	w.declareToken("bad", `{roles: [developer]}`)
+	w.waitReady("good")
+	w.waitRefused("bad", v1alpha1.ReasonOverCeiling)
 	for name, want := range map[string]status.Status{"good": status.CurrentStatus, "bad": status.FailedStatus} {
-		w.kstatus("applicationtoken", name, want)
+		w.waitKstatus("applicationtoken", name, want)
 	}
-	w.kstatus("client", w.name, status.CurrentStatus)
+	w.waitKstatus("client", w.name, status.CurrentStatus)
 
-	w.edit("bad", `{roles: [writer]}`)
-	w.ready("bad")
-	w.kstatus("applicationtoken", "bad", status.CurrentStatus)
+	w.editToken("bad", `{roles: [writer]}`)
+	w.waitReady("bad")
+	w.waitKstatus("applicationtoken", "bad", status.CurrentStatus)
 }
 
-func TestADeclarationIsNotDoneBeforeTheOperatorHasSeenIt(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{}`)
-	at := w.ready("indexer")
+func TestKstatus_NewSpecIsInProgress(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{}`)
+	at := w.waitReady("indexer")
 	at.Generation++
 	if r := w.kstatusOf(at); r.Status != status.InProgressStatus {
 		t.Errorf("kstatus of a spec that nobody has seen: %s %s", r.Status, r.Message)
 	}
 }
 
-func TestEverySecretHoldsWhatItsTemplatesSay(t *testing.T) { // [row 5]
-	w := aTenant(t)
-	w.declare("indexer", `{roles: [primary, writer], lifetime: 24h, secret: {data: {
+func TestSecret_HoldsRenderedTemplates(t *testing.T) { // [row 5]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{roles: [primary, writer], lifetime: 24h, secret: {data: {
 	  token: "{{ .Token }}", header: "Bearer {{ .Token }}", npmrc: "_auth={{ .Token | b64enc }}",
 	  about: "{{ .Client }} {{ .Namespace }}/{{ .Name }} {{ join \",\" .Roles }} {{ .Version }} {{ .Hint }} {{ .IssuedAt }} {{ .ExpiresAt }}"}}}`)
-	at := w.ready("indexer")
+	at := w.waitReady("indexer")
 	s := w.secret("indexer")
 	plain, current := string(s.Data["token"]), at.Status.Current
 	if _, err := token.Parse(plain); err != nil {

@@ -12,9 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kstatus waits until kstatus, which Flux, Argo CD and others use, computes the wanted status for
+// waitKstatus waits until kstatus, which Flux, Argo CD and others use, computes the wanted status for
 // an object.
-func (w *tenant) kstatus(kind, name string, want status.Status) {
+func (w *tenant) waitKstatus(kind, name string, want status.Status) {
 	w.Helper()
 	var last *status.Result
 	w.eventually(kind+" "+name+" is "+want.String()+" to kstatus", func(ctx context.Context) bool {
@@ -44,8 +44,8 @@ func (w *tenant) kstatusOf(o client.Object) *status.Result {
 	return r
 }
 
-// equal compares two values by their YAML.
-func equal(t *testing.T, what string, got, want any) {
+// assertEqualYAML compares two values by their YAML.
+func assertEqualYAML(t *testing.T, what string, got, want any) {
 	t.Helper()
 	a, errA := yaml.Marshal(got)
 	b, errB := yaml.Marshal(want)

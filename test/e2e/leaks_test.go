@@ -22,37 +22,37 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// piece is the length of the shortest part of a token that counts as a leak.
-const piece = 16
+// minLeakLength is the length of the shortest part of a token that counts as a leak.
+const minLeakLength = 16
 
-// buffer is a log that may be read while it is written.
-type buffer struct {
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (b *buffer) Write(p []byte) (int, error) {
+func (b *logBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
-func (b *buffer) String() string {
+func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
 }
 
-// harvest collects every token that was ever in a managed Secret.
-type harvest struct {
+// plaintextSet collects every token that was ever in a managed Secret.
+type plaintextSet struct {
 	mu    sync.Mutex
 	found map[string]string // plaintext -> namespace
 }
 
-// gather collects until ctx ends.
-func (h *harvest) gather(ctx context.Context) error {
+// collect collects until ctx ends.
+func (h *plaintextSet) collect(ctx context.Context) error {
 	h.found = map[string]string{}
-	c, err := client.NewWithWatch(plane.Admin, client.Options{Scheme: app.Scheme()})
+	c, err := client.NewWithWatch(testCluster.Admin, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (h *harvest) gather(ctx context.Context) error {
 	return nil
 }
 
-func (h *harvest) add(s *corev1.Secret) {
+func (h *plaintextSet) add(s *corev1.Secret) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, value := range s.Data {
@@ -80,10 +80,10 @@ func (h *harvest) add(s *corev1.Secret) {
 	}
 }
 
-func (h *harvest) all() []string { return h.of("") }
+func (h *plaintextSet) all() []string { return h.inNamespace("") }
 
-// of returns the tokens of a namespace; with "", all.
-func (h *harvest) of(namespace string) []string {
+// inNamespace returns the tokens of a namespace; with "", all.
+func (h *plaintextSet) inNamespace(namespace string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var found []string
@@ -95,40 +95,40 @@ func (h *harvest) of(namespace string) []string {
 	return found
 }
 
-// mark adds a text that is as secret as a token.
-func (h *harvest) mark(plain string) {
+// addText adds a text that is as secret as a token.
+func (h *plaintextSet) addText(plain string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.found[plain] = "marked"
 }
 
-// unknown matches the beginning of a token, plain or in base64, that need never have been in a
+// tokenPattern matches the beginning of a token, plain or in base64, that need never have been in a
 // Secret.
-var unknown = regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
+var tokenPattern = regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
 
-// leaks searches everything that the operator writes, except consumers' Secrets, for the
+// findLeaks searches everything that the operator writes, except consumers' Secrets, for the
 // plaintexts, their base64 and pieces of either.
-func leaks(ctx context.Context, plains []string) ([]string, error) {
+func findLeaks(ctx context.Context, plains []string) ([]string, error) {
 	if len(plains) == 0 {
 		return nil, fmt.Errorf("there is no plaintext to look for")
 	}
-	places, err := dump(ctx)
+	places, err := operatorOutput(ctx)
 	if err != nil {
 		return nil, err
 	}
-	wanted := pieces(plains)
+	wanted := leakPieces(plains)
 	var problems []string
 	for place, text := range places {
 		if len(text) == 0 {
 			return nil, fmt.Errorf("%s: nothing is there, so nothing is proved", place)
 		}
-		if at := unknown.FindStringIndex(text); at != nil {
+		if at := tokenPattern.FindStringIndex(text); at != nil {
 			problems = append(problems, fmt.Sprintf("%s: there is a token, in …%s…", place, text[max(0, at[0]-200):min(len(text), at[1]+200)]))
 		}
-		for at := 0; at+piece <= len(text); at++ {
-			if wanted[text[at:at+piece]] {
+		for at := 0; at+minLeakLength <= len(text); at++ {
+			if wanted[text[at:at+minLeakLength]] {
 				around := text[max(0, at-200):min(len(text), at+200)]
-				problems = append(problems, fmt.Sprintf("%s: %q is of a token, in …%s…", place, text[at:at+piece], around))
+				problems = append(problems, fmt.Sprintf("%s: %q is of a token, in …%s…", place, text[at:at+minLeakLength], around))
 				break // one of each place is enough
 			}
 		}
@@ -136,12 +136,12 @@ func leaks(ctx context.Context, plains []string) ([]string, error) {
 	return problems, nil
 }
 
-// pieces returns all parts that would reveal a token: of its text, and of its base64 at any offset.
-func pieces(plains []string) map[string]bool {
+// leakPieces returns all parts that would reveal a token: of its text, and of its base64 at any offset.
+func leakPieces(plains []string) map[string]bool {
 	all := map[string]bool{}
 	cut := func(s string) {
-		for at := 0; at+piece <= len(s); at++ {
-			all[s[at:at+piece]] = true
+		for at := 0; at+minLeakLength <= len(s); at++ {
+			all[s[at:at+minLeakLength]] = true
 		}
 	}
 	for _, plain := range plains {
@@ -153,15 +153,15 @@ func pieces(plains []string) map[string]bool {
 	return all
 }
 
-// dump returns everything that the operator has written, by place: the objects of its group with
+// operatorOutput returns everything that the operator has written, by place: the objects of its group with
 // their managed fields, all other objects that it may write, the metadata of Secrets, its log and
 // its metrics.
-func dump(ctx context.Context) (map[string]string, error) {
-	cs, err := kubernetes.NewForConfig(plane.Admin)
+func operatorOutput(ctx context.Context) (map[string]string, error) {
+	cs, err := kubernetes.NewForConfig(testCluster.Admin)
 	if err != nil {
 		return nil, err
 	}
-	places := map[string]string{"the log": logged.String()}
+	places := map[string]string{"the log": operatorLog.String()}
 	for place, path := range map[string]string{
 		"Clients":           "/apis/apptoken.dev/v1alpha1/clients",
 		"Users":             "/apis/apptoken.dev/v1alpha1/users",
@@ -198,24 +198,24 @@ func dump(ctx context.Context) (map[string]string, error) {
 		bare.Write(s.Metadata)
 	}
 	places["the metadata of Secrets"] = bare.String()
-	for i, op := range begun.all() {
-		places[fmt.Sprintf("the metrics of operator %d", i)] = op.exposition()
+	for i, op := range startedOperators.all() {
+		places[fmt.Sprintf("the metrics of operator %d", i)] = op.metricsText()
 	}
 	return places, nil
 }
 
-// exposition returns the body of a scrape of the operator's /metrics.
-func (op *operator) exposition() string {
+// metricsText returns the body of a scrape of the operator's /metrics.
+func (op *operator) metricsText() string {
 	answer := httptest.NewRecorder()
 	promhttp.HandlerFor(op.Metrics(), promhttp.HandlerOpts{}).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
 	return answer.Body.String()
 }
 
-// samples returns the lines of the operator's metrics that begin with a name and contain each of
+// metricLines returns the lines of the operator's metrics that begin with a name and contain each of
 // the texts.
-func (op *operator) samples(name string, texts ...string) []string {
+func (op *operator) metricLines(name string, texts ...string) []string {
 	var found []string
-	for line := range strings.Lines(op.exposition()) {
+	for line := range strings.Lines(op.metricsText()) {
 		if strings.HasPrefix(line, name) && !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
 			found = append(found, strings.TrimSpace(line))
 		}

@@ -10,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func TestAnAPIServerTakesALoginForItsUserUntilTheUserIsSuspended(t *testing.T) { // [row 2]
-	w := aTenant(t)
-	p := w.person("alice")
-	login := p.logsIn()
+func TestTokenReview_APIServerAcceptsLoginUntilUserSuspended(t *testing.T) { // [row 2]
+	w := newSharedTenant(t)
+	p := w.newUser("alice")
+	login := p.logIn()
 	meta := metav1.ObjectMeta{Namespace: w.name, Name: "sees-pods"}
 	w.must(admin.Create(t.Context(), &rbacv1.Role{
 		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}},
@@ -23,7 +23,7 @@ func TestAnAPIServerTakesALoginForItsUserUntilTheUserIsSuspended(t *testing.T) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "apptoken:" + p.user}},
 	}))
-	kubectl := w.bearing(login.Token)
+	kubectl := w.kubectlWithToken(login.Token)
 	who, err := kubectl(t.Context(), "auth", "whoami")
 	if err != nil {
 		t.Fatalf("%v: %s", err, who)
@@ -41,12 +41,12 @@ func TestAnAPIServerTakesALoginForItsUserUntilTheUserIsSuspended(t *testing.T) {
 	if said, err := kubectl(t.Context(), "get", "secrets"); err == nil || !strings.Contains(said, "orbidden") {
 		t.Errorf("she reads Secrets: %v %s", err, said)
 	}
-	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
-	if said, err := w.bearing(session.AccessToken)(t.Context(), "auth", "whoami"); err == nil {
+	session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
+	if said, err := w.kubectlWithToken(session.AccessToken)(t.Context(), "auth", "whoami"); err == nil {
 		t.Errorf("a session token, whose session nobody told, is taken for\n%s", said)
 	}
 
-	p.edit(`{state: Suspended}`)
+	p.editUser(`{state: Suspended}`)
 	w.eventually("she is nobody", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err != nil && (strings.Contains(said, "Unauthorized") || strings.Contains(said, "must be logged in"))

@@ -15,9 +15,9 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// sessions holds the statuses that a program gets when it opens a session, and presents its token
+// sessionStatuses holds the statuses that a program gets when it opens a session, and presents its token
 // with and without its cookies.
-type sessions struct {
+type sessionStatuses struct {
 	Opened, With, Without, Logout, After int
 	Session                              string
 	Token                                string `json:"access_token"`
@@ -25,17 +25,17 @@ type sessions struct {
 
 // A session token is valid with the session id that came with it, in any program that keeps
 // cookies.
-func TestProgramsThatKeepCookiesKeepTheirSession(t *testing.T) {
-	programs.Need(t, "curl")
-	op, url, ca := overTLS(t)
-	p := tenantOf(t, op).person("alice")
-	p.known()
-	for program, opens := range map[string]func(t *testing.T, p *person, url, ca string) sessions{"curl": byCurl, "requests of Python": byRequests} {
+func TestSession_CookieJarKeepsSession(t *testing.T) {
+	programs.Require(t, "curl")
+	op, url, ca := startWithTLS(t)
+	p := newTenant(t, op).newUser("alice")
+	p.waitKnown()
+	for program, opens := range map[string]func(t *testing.T, p *loginUser, url, ca string) sessionStatuses{"curl": sessionByCurl, "requests of Python": sessionByRequests} {
 		t.Run(program, func(t *testing.T) {
 			got := opens(t, p, url, ca)
-			plaintexts.mark(got.Session)
-			plaintexts.mark(got.Token)
-			want := sessions{
+			plaintexts.addText(got.Session)
+			plaintexts.addText(got.Token)
+			want := sessionStatuses{
 				Opened: http.StatusOK, With: http.StatusOK, Without: http.StatusUnauthorized, Logout: http.StatusOK, After: http.StatusUnauthorized,
 				Session: got.Session, Token: got.Token,
 			}
@@ -46,8 +46,8 @@ func TestProgramsThatKeepCookiesKeepTheirSession(t *testing.T) {
 	}
 }
 
-// byCurl opens a session with curl, which keeps cookies in a file.
-func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
+// sessionByCurl opens a session with curl, which keeps cookies in a file.
+func sessionByCurl(t *testing.T, p *loginUser, url, ca string) (s sessionStatuses) {
 	dir := t.TempDir()
 	jar := filepath.Join(dir, "jar")
 	// curl sends a request, and returns the status and the body. It passes secrets on stdin, not on
@@ -73,7 +73,7 @@ func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
 		return status, body
 	}
 	var body string
-	s.Opened, body = curl("Authorization: "+p.basic().Get("Authorization"), "/security/rest/token/access/session/60", "-c", jar)
+	s.Opened, body = curl("Authorization: "+p.basicAuth().Get("Authorization"), "/security/rest/token/access/session/60", "-c", jar)
 	p.must(json.Unmarshal([]byte(body), &s))
 	token := "Authorization: Bearer " + s.Token
 	s.With, _ = curl(token, "/verify", "-b", jar)
@@ -86,15 +86,15 @@ func byCurl(t *testing.T, p *person, url, ca string) (s sessions) {
 	return s
 }
 
-// byRequests opens a session with Requests, the Python library.
-func byRequests(t *testing.T, p *person, url, ca string) (s sessions) {
-	programs.NeedPython(t, "requests")
-	p.script("session.py", map[string]any{"url": url, "username": p.username, "password": p.password}, ca, &s)
+// sessionByRequests opens a session with Requests, the Python library.
+func sessionByRequests(t *testing.T, p *loginUser, url, ca string) (s sessionStatuses) {
+	programs.RequirePython(t, "requests")
+	p.runScript("session.py", map[string]any{"url": url, "username": p.username, "password": p.password}, ca, &s)
 	return s
 }
 
-// script runs a program of testdata, and parses its output.
-func (p *person) script(name string, asked any, ca string, into any) {
+// runScript runs a program of testdata, and parses its output.
+func (p *loginUser) runScript(name string, asked any, ca string, into any) {
 	p.Helper()
 	text, err := json.Marshal(asked)
 	p.must(err)
@@ -104,7 +104,7 @@ func (p *person) script(name string, asked any, ca string, into any) {
 	var problem bytes.Buffer
 	cmd.Stderr = &problem
 	said, err := cmd.Output()
-	noteSecrets(said)
+	markSecrets(said)
 	if err != nil {
 		p.Fatalf("%v: %s", err, &problem)
 	}

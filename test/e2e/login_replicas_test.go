@@ -14,65 +14,65 @@ import (
 	"time"
 )
 
-// replicas starts three operators, of which one reconciles.
-func replicas(t *testing.T) []*operator {
+// startThreeReplicas starts three operators, of which one reconciles.
+func startThreeReplicas(t *testing.T) []*operator {
 	t.Helper()
 	var all []*operator
 	for range 3 {
-		o := options()
+		o := defaultOptions()
 		o.LeaderElect = true
-		all = append(all, start(t, o))
+		all = append(all, startOperator(t, o))
 	}
 	for _, op := range all {
-		listening(t, op)
+		loginAddress(t, op)
 	}
 	return all
 }
 
-// balanced is a person whose requests go to the replicas in turn, through a load balancer that
+// balancedUser is a person whose requests go to the replicas in turn, through a load balancer that
 // passes on their address.
-type balanced struct {
-	*person
+type balancedUser struct {
+	*loginUser
 	url    string
 	served []atomic.Int64
 }
 
-func balance(t *testing.T, p *person, all []*operator) *balanced {
+func newBalancedUser(t *testing.T, p *loginUser, all []*operator) *balancedUser {
 	t.Helper()
-	b := &balanced{person: p, served: make([]atomic.Int64, len(all))}
+	b := &balancedUser{loginUser: p, served: make([]atomic.Int64, len(all))}
 	var turn atomic.Int64
 	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		n := int(turn.Add(1)-1) % len(all)
 		b.served[n].Add(1)
-		r.SetURL(&url.URL{Scheme: "http", Host: all[n].Doors["bind-address"].Addr().String()})
+		r.SetURL(&url.URL{Scheme: "http", Host: all[n].Listeners["bind-address"].Addr().String()})
 		r.Out.Header.Set("X-Forwarded-For", "192.0.2.1")
 	}})
 	t.Cleanup(proxy.Close)
 	b.url = proxy.URL
 	for _, op := range all {
-		p.at(op).known()
+		p.atReplica(op).waitKnown()
 	}
 	return b
 }
 
 // send sends a form to the next replica.
-func (b *balanced) send(ctx context.Context, path string, form url.Values) (says, error) {
+func (b *balancedUser) send(ctx context.Context, path string, form url.Values) (loginResponse, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
-		return says{}, err
+		return loginResponse{}, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return read(http.DefaultClient.Do(req))
+	return readResponse(http.DefaultClient.Do(req))
 }
 
-func TestALoginIsOneOnAllReplicas(t *testing.T) { // [row 2]
-	all := replicas(t)
-	b := balance(t, tenantOf(t, all[0]).person("alice"), all)
+func TestLogin_IsValidOnAllReplicas(t *testing.T) { // [row 2]
+	all := startThreeReplicas(t)
+	b := newBalancedUser(t, newTenant(t, all[0]).newUser("alice"), all)
 	// is asserts what each replica answers at the first request, whatever its watch has delivered.
 	is := func(sentence, text string, want int) {
 		t.Helper()
 		for i, op := range all {
-			if got := b.at(op).passes(text, "", "192.0.2.1").status; got != want {
+			if got := b.atReplica(op).verifyToken(text, "", "192.0.2.1").status; got != want {
 				t.Errorf("%s: replica %d answers %d", sentence, i, got)
 			}
 		}
@@ -80,8 +80,8 @@ func TestALoginIsOneOnAllReplicas(t *testing.T) { // [row 2]
 	soon := func(sentence, text string, want int) {
 		t.Helper()
 		for i, op := range all {
-			asker := b.at(op)
-			b.eventually(fmt.Sprintf("%s, at replica %d", sentence, i), func(context.Context) bool { return asker.passes(text, "", "192.0.2.1").status == want })
+			asker := b.atReplica(op)
+			b.eventually(fmt.Sprintf("%s, at replica %d", sentence, i), func(context.Context) bool { return asker.verifyToken(text, "", "192.0.2.1").status == want })
 		}
 	}
 	login, err := b.send(t.Context(), "/auth/login", b.credentials())
@@ -101,23 +101,23 @@ func TestALoginIsOneOnAllReplicas(t *testing.T) { // [row 2]
 			t.Errorf("replica %d had nothing to do", i)
 		}
 	}
-	if got := b.at(all[1]).asks(http.MethodPost, "/auth/logout", bearer(login.Token), nil); got.status != http.StatusOK {
+	if got := b.atReplica(all[1]).mustRequest(http.MethodPost, "/auth/logout", bearerHeader(login.Token), nil); got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	soon("who logs out at one is logged out on all", login.Token, http.StatusUnauthorized)
-	if n := len(b.logins(t.Context())); n != 0 {
+	if n := len(b.loginRecords(t.Context())); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
 }
 
-func TestOfRefreshesAtTheSameTimeOneCarriesTheSessionOn(t *testing.T) {
-	all := replicas(t)
-	b := balance(t, tenantOf(t, all[0]).person("alice"), all)
+func TestRefresh_OneOfConcurrentContinuesSession(t *testing.T) {
+	all := startThreeReplicas(t)
+	b := newBalancedUser(t, newTenant(t, all[0]).newUser("alice"), all)
 	login, err := b.send(t.Context(), "/auth/login", b.credentials())
 	b.must(err)
 	for round := range 3 {
 		var mu sync.Mutex
-		var pairs []says
+		var pairs []loginResponse
 		var together sync.WaitGroup
 		for range 20 {
 			together.Go(func() {
@@ -138,10 +138,10 @@ func TestOfRefreshesAtTheSameTimeOneCarriesTheSessionOn(t *testing.T) {
 		if len(pairs) == 0 {
 			t.Fatalf("round %d: nobody got a pair", round)
 		}
-		b.eventually("one login is left", func(ctx context.Context) bool { return len(b.logins(ctx)) == 1 })
-		var live []says
+		b.eventually("one login is left", func(ctx context.Context) bool { return len(b.loginRecords(ctx)) == 1 })
+		var live []loginResponse
 		for _, pair := range pairs {
-			if b.passes(pair.Token, "", "192.0.2.1").status == http.StatusOK {
+			if b.verifyToken(pair.Token, "", "192.0.2.1").status == http.StatusOK {
 				live = append(live, pair)
 			}
 		}
@@ -156,27 +156,27 @@ func TestOfRefreshesAtTheSameTimeOneCarriesTheSessionOn(t *testing.T) {
 	}
 }
 
-func TestASessionIsInUseOnAllReplicasAndIdleOnAll(t *testing.T) {
+func TestSession_IdleTimeoutCountsUseOnAllReplicas(t *testing.T) {
 	const idle = 5 * time.Second
-	all := replicas(t)
-	w := tenantOf(t, all[0])
+	all := startThreeReplicas(t)
+	w := newTenant(t, all[0])
 	w.editClient(fmt.Sprintf(`{logins: {idleTimeout: %s}}`, idle))
-	p := w.person("alice")
+	p := w.newUser("alice")
 	for _, op := range all {
-		p.at(op).known()
+		p.atReplica(op).waitKnown()
 		w.eventually("the client's time-out is known", func(context.Context) bool {
-			c, _ := op.People.Client(w.name)
-			return c.Idle == idle
+			c, _ := op.Directory.Client(w.name)
+			return c.IdleTimeout == idle
 		})
 	}
-	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
+	session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
 	began, turn, last := time.Now(), 0, time.Time{}
 	p.eventually("it was in use, at one after the other, for three times as long as it may be idle", func(context.Context) bool {
 		if time.Since(last) < idle/2 { // less often than each replica alone would need
 			return false
 		}
 		last = time.Now()
-		if got := p.at(all[turn%len(all)]).inSession(session); got != http.StatusOK {
+		if got := p.atReplica(all[turn%len(all)]).sessionStatus(session); got != http.StatusOK {
 			t.Fatalf("%s after its beginning, in use each %s, replica %d answers %d", time.Since(began), idle/2, turn%len(all), got)
 		}
 		turn++
@@ -185,21 +185,21 @@ func TestASessionIsInUseOnAllReplicasAndIdleOnAll(t *testing.T) {
 	// No request is made until the session must be over: a request would be a use.
 	p.eventually("it is idle for long enough", func(context.Context) bool { return time.Since(last) > idle+idle/2 })
 	for i, op := range all {
-		if got := p.at(op).inSession(session); got != http.StatusUnauthorized {
+		if got := p.atReplica(op).sessionStatus(session); got != http.StatusUnauthorized {
 			t.Errorf("after %s without use, replica %d answers %d", time.Since(last), i, got)
 		}
 	}
 }
 
-func TestTheOldestLoginsGoWhereTooManyAreOpenedOnAllReplicas(t *testing.T) { // [row 10]
+func TestLogin_LimitEndsOldestAcrossReplicas(t *testing.T) { // [row 10]
 	const most, logins = 5, 60
-	all := replicas(t)
-	w := tenantOf(t, all[0])
+	all := startThreeReplicas(t)
+	w := newTenant(t, all[0])
 	w.editClient(fmt.Sprintf(`{logins: {maxSessionsPerUser: %d}}`, most))
-	b := balance(t, w.person("alice"), all)
+	b := newBalancedUser(t, w.newUser("alice"), all)
 	for _, op := range all {
 		w.eventually("the client's bound is known", func(context.Context) bool {
-			c, _ := op.People.Client(w.name)
+			c, _ := op.Directory.Client(w.name)
 			return c.MaxSessions == most
 		})
 	}
@@ -208,7 +208,7 @@ func TestTheOldestLoginsGoWhereTooManyAreOpenedOnAllReplicas(t *testing.T) { // 
 	for range 6 {
 		crowd.Go(func() {
 			for range logins / 6 {
-				got, err := b.persists(func() (says, error) { return b.send(t.Context(), "/auth/login", b.credentials()) })
+				got, err := b.retryLimited(func() (loginResponse, error) { return b.send(t.Context(), "/auth/login", b.credentials()) })
 				if err != nil || got.status != http.StatusOK {
 					t.Errorf("%v %d %s", err, got.status, got.body)
 					continue
@@ -221,10 +221,10 @@ func TestTheOldestLoginsGoWhereTooManyAreOpenedOnAllReplicas(t *testing.T) { // 
 	if opened.Load() != logins {
 		t.Fatalf("%d logins", opened.Load())
 	}
-	b.eventually("there are as many as there may be", func(ctx context.Context) bool { return len(b.logins(ctx)) == most })
-	last := b.logsIn()
-	b.eventually("the newest is among them, and the bound holds", func(ctx context.Context) bool { return len(b.logins(ctx)) == most })
-	if got := b.passes(last.Token, "", "192.0.2.1"); got.status != http.StatusOK {
+	b.eventually("there are as many as there may be", func(ctx context.Context) bool { return len(b.loginRecords(ctx)) == most })
+	last := b.logIn()
+	b.eventually("the newest is among them, and the bound holds", func(ctx context.Context) bool { return len(b.loginRecords(ctx)) == most })
+	if got := b.verifyToken(last.Token, "", "192.0.2.1"); got.status != http.StatusOK {
 		t.Errorf("the newest: %d", got.status)
 	}
 }

@@ -20,25 +20,25 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// atOnce is the limit within which a revoked credential must be rejected everywhere.
-const atOnce = time.Second
+// maxRevocationDelay is the limit within which a revoked credential must be rejected everywhere.
+const maxRevocationDelay = time.Second
 
-// asked asks an endpoint about a credential, and reports whether it is valid. It fails if there is
+// endpointCheck asks an endpoint about a credential, and reports whether it is valid. It fails if there is
 // no answer.
-type asked func(ctx context.Context, text string) (good bool, err error)
+type endpointCheck func(ctx context.Context, text string) (good bool, err error)
 
-// everyDoor returns every endpoint that answers about credentials. introspector is a token of
+// verificationEndpoints returns every endpoint that answers about credentials. introspector is a token of
 // another client that may introspect.
-func (w *tenant) everyDoor(introspector string) map[string]asked {
+func (w *tenant) verificationEndpoints(introspector string) map[string]endpointCheck {
 	w.Helper()
-	conn, err := grpc.NewClient(w.op.Doors["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(w.op.Listeners["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	w.must(err)
 	w.Cleanup(func() { conn.Close() })
 	envoy := authv3.NewAuthorizationClient(conn)
 	// knocks parses a response of status 200. Any other response is an error and not an answer.
 	knocks := func(ctx context.Context, flag, method, path string, header http.Header, body string, into any) error {
 		header.Set("X-Forwarded-For", "192.0.2.1")
-		a, err := w.knock(ctx, flag, method, path, header, body)
+		a, err := w.sendRequest(ctx, flag, method, path, header, body)
 		if err == nil && a.status != http.StatusOK {
 			return fmt.Errorf("%s answers %d: %s", path, a.status, a.body)
 		}
@@ -47,18 +47,18 @@ func (w *tenant) everyDoor(introspector string) map[string]asked {
 		}
 		return err
 	}
-	return map[string]asked{
+	return map[string]endpointCheck{
 		"/verify": func(ctx context.Context, text string) (bool, error) {
-			header := bearer(text)
+			header := bearerHeader(text)
 			header.Set("X-Forwarded-For", "192.0.2.1")
-			a, err := w.knock(ctx, "bind-address", http.MethodGet, "/verify", header, "")
+			a, err := w.sendRequest(ctx, "bind-address", http.MethodGet, "/verify", header, "")
 			if err == nil && a.status != http.StatusOK && a.status != http.StatusUnauthorized {
 				err = fmt.Errorf("/verify answers %d", a.status)
 			}
 			return a.status == http.StatusOK, err
 		},
 		"introspection": func(ctx context.Context, text string) (bool, error) {
-			header := bearer(introspector)
+			header := bearerHeader(introspector)
 			header.Set("Content-Type", "application/x-www-form-urlencoded")
 			var said struct{ Active bool }
 			err := knocks(ctx, "bind-address", http.MethodPost, "/oauth2/introspect", header, url.Values{"token": {text}}.Encode(), &said)
@@ -87,8 +87,8 @@ func (w *tenant) everyDoor(introspector string) map[string]asked {
 	}
 }
 
-// good asserts that a credential is valid at each endpoint.
-func (w *tenant) good(doors map[string]asked, text string) {
+// assertValid asserts that a credential is valid at each endpoint.
+func (w *tenant) assertValid(doors map[string]endpointCheck, text string) {
 	w.Helper()
 	for door, ask := range doors {
 		if good, err := ask(w.Context(), text); !good || err != nil {
@@ -97,13 +97,13 @@ func (w *tenant) good(doors map[string]asked, text string) {
 	}
 }
 
-// refusedAtOnce asserts that each endpoint rejects each of the credentials, within atOnce of an
+// assertRejectedSoon asserts that each endpoint rejects each of the credentials, within maxRevocationDelay of an
 // instant.
-func (w *tenant) refusedAtOnce(doors map[string]asked, since time.Time, texts ...string) {
+func (w *tenant) assertRejectedSoon(doors map[string]endpointCheck, since time.Time, texts ...string) {
 	w.Helper()
 	for _, text := range texts {
 		for door, ask := range doors {
-			err := w.await(time.Until(since.Add(atOnce)), func(ctx context.Context) bool {
+			err := w.poll(time.Until(since.Add(maxRevocationDelay)), func(ctx context.Context) bool {
 				good, err := ask(ctx, text)
 				return !good && err == nil
 			})
@@ -114,116 +114,116 @@ func (w *tenant) refusedAtOnce(doors map[string]asked, since time.Time, texts ..
 	}
 }
 
-func TestWhateverEndsALoginEndsItAtEveryDoorAtOnce(t *testing.T) { // [3.7] [row 2]
-	op := start(t, options())
-	listening(t, op)
-	guard := tenantOf(t, op)
+func TestLogin_EndIsObservedAtEveryEndpoint(t *testing.T) { // [3.7] [row 2]
+	op := startOperator(t, defaultOptions())
+	loginAddress(t, op)
+	guard := newTenant(t, op)
 	guard.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect", "sec.escalate.introspect"]}]}`)
-	guard.declare("gateway", `{roles: [writer]}`)
-	guard.ready("gateway")
-	doors := guard.everyDoor(guard.text("gateway"))
-	for sentence, end := range map[string]func(p *person, now says){
-		"the user is suspended":     func(p *person, _ says) { p.edit(`{state: Suspended}`) },
-		"the account is taken away": func(p *person, _ says) { p.edit(`{accounts: null}`) },
-		"the client is suspended":   func(p *person, _ says) { p.editClient(`{state: Suspended}`) },
-		"the client is deleted": func(p *person, _ says) {
+	guard.declareToken("gateway", `{roles: [writer]}`)
+	guard.waitReady("gateway")
+	doors := guard.verificationEndpoints(guard.tokenText("gateway"))
+	for sentence, end := range map[string]func(p *loginUser, now loginResponse){
+		"the user is suspended":     func(p *loginUser, _ loginResponse) { p.editUser(`{state: Suspended}`) },
+		"the account is taken away": func(p *loginUser, _ loginResponse) { p.editUser(`{accounts: null}`) },
+		"the client is suspended":   func(p *loginUser, _ loginResponse) { p.editClient(`{state: Suspended}`) },
+		"the client is deleted": func(p *loginUser, _ loginResponse) {
 			p.must(admin.Delete(t.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: p.name}}))
 		},
-		"the user is deleted": func(p *person, _ says) {
+		"the user is deleted": func(p *loginUser, _ loginResponse) {
 			p.must(admin.Delete(t.Context(), &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}))
 		},
-		"the password changes": func(p *person, _ says) {
+		"the password changes": func(p *loginUser, _ loginResponse) {
 			changed := &corev1.Secret{
-				ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: p.user}, Data: map[string][]byte{"passwordHash": []byte(hashed(t, secretText(t)))},
+				ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: p.user}, Data: map[string][]byte{"passwordHash": []byte(hashPassword(t, newPassword(t)))},
 			}
 			p.must(admin.Update(t.Context(), changed))
 		},
-		"the password is gone": func(p *person, _ says) {
-			p.must(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: p.user}}))
+		"the password is gone": func(p *loginUser, _ loginResponse) {
+			p.must(admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: p.user}}))
 		},
-		"its records are deleted": func(p *person, _ says) {
-			for _, r := range p.logins(t.Context()) {
+		"its records are deleted": func(p *loginUser, _ loginResponse) {
+			for _, r := range p.loginRecords(t.Context()) {
 				p.must(admin.Delete(t.Context(), &r))
 			}
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			p := tenantOf(t, op).person("alice")
-			login := p.logsIn()
-			open := p.asks(http.MethodGet, "/security/rest/token/access/60", p.basic(), nil)
-			session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
-			p.good(doors, login.Token)
-			p.good(doors, open.AccessToken)
-			if got := p.inSession(session); got != http.StatusOK {
+			p := newTenant(t, op).newUser("alice")
+			login := p.logIn()
+			open := p.mustRequest(http.MethodGet, "/security/rest/token/access/60", p.basicAuth(), nil)
+			session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
+			p.assertValid(doors, login.Token)
+			p.assertValid(doors, open.AccessToken)
+			if got := p.sessionStatus(session); got != http.StatusOK {
 				t.Errorf("the session: %d", got)
 			}
 
 			end(p, login)
 			since := time.Now()
-			p.refusedAtOnce(doors, since, login.Token, open.AccessToken)
-			if err := p.await(time.Until(since.Add(atOnce)), func(context.Context) bool { return p.inSession(session) == http.StatusUnauthorized }); err != nil {
+			p.assertRejectedSoon(doors, since, login.Token, open.AccessToken)
+			if err := p.poll(time.Until(since.Add(maxRevocationDelay)), func(context.Context) bool { return p.sessionStatus(session) == http.StatusUnauthorized }); err != nil {
 				t.Errorf("the session goes on: %v", err)
 			}
-			if got := p.refreshes(login.RefreshToken); got.status != http.StatusUnauthorized {
+			if got := p.refresh(login.RefreshToken); got.status != http.StatusUnauthorized {
 				t.Errorf("it is refreshed: %d %s", got.status, got.Error)
 			}
 		})
 	}
 	t.Run("its holder logs out", func(t *testing.T) {
-		p := tenantOf(t, op).person("alice")
-		login, other := p.logsIn(), p.logsIn()
-		if got := p.asks(http.MethodPost, "/auth/logout", bearer(login.Token), nil); got.status != http.StatusOK {
+		p := newTenant(t, op).newUser("alice")
+		login, other := p.logIn(), p.logIn()
+		if got := p.mustRequest(http.MethodPost, "/auth/logout", bearerHeader(login.Token), nil); got.status != http.StatusOK {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
-		p.refusedAtOnce(doors, time.Now(), login.Token)
-		p.good(doors, other.Token)
-		if got := p.refreshes(login.RefreshToken); got.status != http.StatusUnauthorized {
+		p.assertRejectedSoon(doors, time.Now(), login.Token)
+		p.assertValid(doors, other.Token)
+		if got := p.refresh(login.RefreshToken); got.status != http.StatusUnauthorized {
 			t.Errorf("it is refreshed: %d %s", got.status, got.Error)
 		}
 	})
 }
 
-// inSession presents a session token with its session id, from the address that it was issued to.
-func (p *person) inSession(s says) int {
+// sessionStatus presents a session token with its session id, from the address that it was issued to.
+func (p *loginUser) sessionStatus(s loginResponse) int {
 	p.Helper()
-	header := bearer(s.AccessToken)
+	header := bearerHeader(s.AccessToken)
 	header.Set("Cookie", "SESSION="+s.Session)
 	header.Set("X-Forwarded-For", "192.0.2.1")
-	a, err := p.knock(p.Context(), "bind-address", http.MethodGet, "/verify", header, "")
+	a, err := p.sendRequest(p.Context(), "bind-address", http.MethodGet, "/verify", header, "")
 	p.must(err)
 	return a.status
 }
 
-func TestLoginsOutliveTheOperator(t *testing.T) {
-	op := start(t, options())
-	listening(t, op)
-	p := tenantOf(t, op).person("alice")
-	login := p.logsIn()
-	session := p.asks(http.MethodGet, "/security/rest/token/access/session/60", p.basic(), nil)
-	open := p.asks(http.MethodGet, "/security/rest/token/access/60", p.basic(), nil)
-	ended := p.logsIn()
-	if got := p.asks(http.MethodPost, "/auth/logout", bearer(ended.Token), nil); got.status != http.StatusOK {
+func TestLogin_SurvivesRestart(t *testing.T) {
+	op := startOperator(t, defaultOptions())
+	loginAddress(t, op)
+	p := newTenant(t, op).newUser("alice")
+	login := p.logIn()
+	session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
+	open := p.mustRequest(http.MethodGet, "/security/rest/token/access/60", p.basicAuth(), nil)
+	ended := p.logIn()
+	if got := p.mustRequest(http.MethodPost, "/auth/logout", bearerHeader(ended.Token), nil); got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	p.must(op.halt())
+	p.must(op.stop())
 
-	next := start(t, options())
-	listening(t, next)
-	p = p.at(next)
-	p.eventually("the index is complete", func(context.Context) bool { return p.passes(login.Token, "", "192.0.2.1").status == http.StatusOK })
-	if got := p.passes(open.AccessToken, "", "192.0.2.1"); got.status != http.StatusOK {
+	next := startOperator(t, defaultOptions())
+	loginAddress(t, next)
+	p = p.atReplica(next)
+	p.eventually("the index is complete", func(context.Context) bool { return p.verifyToken(login.Token, "", "192.0.2.1").status == http.StatusOK })
+	if got := p.verifyToken(open.AccessToken, "", "192.0.2.1"); got.status != http.StatusOK {
 		t.Errorf("an open token: %d", got.status)
 	}
-	if got := p.inSession(session); got != http.StatusOK {
+	if got := p.sessionStatus(session); got != http.StatusOK {
 		t.Errorf("a session: %d", got)
 	}
-	if got := p.passes(ended.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
+	if got := p.verifyToken(ended.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
 		t.Errorf("what was ended before: %d", got.status)
 	}
-	if got := p.refreshes(login.RefreshToken); got.status != http.StatusOK || p.passes(got.Token, "", "192.0.2.1").status != http.StatusOK {
+	if got := p.refresh(login.RefreshToken); got.status != http.StatusOK || p.verifyToken(got.Token, "", "192.0.2.1").status != http.StatusOK {
 		t.Errorf("a refresh: %d %s", got.status, got.Error)
 	}
-	if got := p.passes(login.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
+	if got := p.verifyToken(login.Token, "", "192.0.2.1"); got.status != http.StatusUnauthorized {
 		t.Errorf("what was refreshed: %d", got.status)
 	}
 	var u v1alpha1.User

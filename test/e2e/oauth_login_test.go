@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// granted is a response of the token endpoint.
-type granted struct {
+// tokenResponse is a response of the token endpoint.
+type tokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	RefreshToken string `json:"refresh_token"`
 	TokenType    string `json:"token_type"`
@@ -17,38 +17,38 @@ type granted struct {
 	Scope        string
 }
 
-// introspected is a response of the introspection endpoint.
-type introspected struct {
+// introspectionResponse is a response of the introspection endpoint.
+type introspectionResponse struct {
 	Active               bool
 	Sub, Username, Scope string
 }
 
-func TestAnOAuthLibraryLogsInRefreshesAndRevokes(t *testing.T) {
-	programs.NeedPython(t, "authlib", "requests")
-	op, issuer, ca := overTLS(t)
-	w := tenantOf(t, op)
+func TestOAuth_LibraryLogsInRefreshesAndRevokes(t *testing.T) {
+	programs.RequirePython(t, "authlib", "requests")
+	op, issuer, ca := startWithTLS(t)
+	w := newTenant(t, op)
 	w.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect"]}]}`)
-	w.declare("gateway", `{roles: [writer]}`)
-	w.ready("gateway")
-	p := w.person("alice")
-	p.known()
+	w.declareToken("gateway", `{roles: [writer]}`)
+	w.waitReady("gateway")
+	p := w.newUser("alice")
+	p.waitKnown()
 	var said struct {
 		Issuer             string
 		TokenEndpoint      string `json:"token_endpoint"`
 		Grants             []string
 		Wrong, Over        string
-		First, Second      granted
+		First, Second      tokenResponse
 		Verified           int
 		Refreshed, Revoked int
-		Before, Now, After introspected
+		Before, Now, After introspectionResponse
 	}
-	p.script("oauth_login.py", map[string]any{
-		"issuer": issuer, "username": p.username, "password": p.password, "client_id": w.name, "introspector": w.text("gateway"),
+	p.runScript("oauth_login.py", map[string]any{
+		"issuer": issuer, "username": p.username, "password": p.password, "client_id": w.name, "introspector": w.tokenText("gateway"),
 	}, ca, &said)
 	if said.Issuer != issuer || said.TokenEndpoint != issuer+"/oauth2/token" || !slices.Equal(said.Grants, []string{"password", "refresh_token"}) {
 		t.Errorf("the metadata: %+v", said)
 	}
-	for sentence, g := range map[string]granted{"the login": said.First, "the refresh": said.Second} {
+	for sentence, g := range map[string]tokenResponse{"the login": said.First, "the refresh": said.Second} {
 		if g.AccessToken == "" || g.RefreshToken == "" || g.TokenType != "Bearer" || g.ExpiresIn != 3600 || g.Scope != "search.*" {
 			t.Errorf("%s: %+v", sentence, g)
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// certified writes a self-signed certificate for loopback, and its key.
-func certified(t *testing.T) (certFile, keyFile string) {
+// writeCertificate writes a self-signed certificate for loopback, and its key.
+func writeCertificate(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	s := httptest.NewTLSServer(nil)
 	defer s.Close()
@@ -37,8 +37,8 @@ func certified(t *testing.T) (certFile, keyFile string) {
 	return write("tls.crt", "CERTIFICATE", s.Certificate().Raw), write("tls.key", "PRIVATE KEY", key)
 }
 
-// library holds the responses that a third-party OAuth library got.
-type library struct {
+// oauthResults holds the responses that a third-party OAuth library got.
+type oauthResults struct {
 	Issuer        string
 	Introspection struct {
 		Status int
@@ -50,11 +50,11 @@ type library struct {
 	Revocation struct{ Status int }
 }
 
-// authlib makes Authlib, an OAuth client library, introspect a token and revoke it.
-func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool) library {
+// runAuthlib makes Authlib, an OAuth client library, introspect a token and revoke it.
+func (w *tenant) runAuthlib(ca, method, clientID, secret, text string, revoke bool) oauthResults {
 	w.Helper()
 	asked, err := json.Marshal(map[string]any{
-		"issuer": "https://" + w.op.Doors["bind-address"].Addr().String(), "method": method,
+		"issuer": "https://" + w.op.Listeners["bind-address"].Addr().String(), "method": method,
 		"client_id": clientID, "client_secret": secret, "token": text, "revoke": revoke,
 	})
 	w.must(err)
@@ -67,39 +67,39 @@ func (w *tenant) authlib(ca, method, clientID, secret, text string, revoke bool)
 	if err != nil {
 		w.Fatalf("%v: %s", err, &problem)
 	}
-	var l library
+	var l oauthResults
 	w.must(json.Unmarshal(said, &l))
 	return l
 }
 
-func TestAnOAuthLibraryIntrospectsAndRevokes(t *testing.T) {
-	programs.NeedPython(t, "authlib", "requests")
-	o := options()
-	o.Doors.PlainHTTP = false
-	o.Doors.CertFile, o.Doors.KeyFile = certified(t)
-	ca := o.Doors.CertFile
-	w := tenantOf(t, start(t, o))
+func TestOAuth_LibraryIntrospectsAndRevokes(t *testing.T) {
+	programs.RequirePython(t, "authlib", "requests")
+	o := defaultOptions()
+	o.Endpoints.PlainHTTP = false
+	o.Endpoints.CertFile, o.Endpoints.KeyFile = writeCertificate(t)
+	ca := o.Endpoints.CertFile
+	w := newTenant(t, startOperator(t, o))
 	w.editClient(`{accountID: null, roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.*"]}]}`)
-	w.declare("server", `{roles: [writer]}`)
-	w.declare("indexer", `{roles: [primary]}`)
-	w.ready("server")
-	w.ready("indexer")
-	text, id := w.text("indexer"), w.current("indexer").RecordName()
+	w.declareToken("server", `{roles: [writer]}`)
+	w.declareToken("indexer", `{roles: [primary]}`)
+	w.waitReady("server")
+	w.waitReady("indexer")
+	text, id := w.tokenText("indexer"), w.currentDigest("indexer").RecordName()
 	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
-		said := w.authlib(ca, method, w.name, w.text("server"), text, false)
+		said := w.runAuthlib(ca, method, w.name, w.tokenText("server"), text, false)
 		in := said.Introspection.Body
 		if said.Introspection.Status != http.StatusOK || !in.Active || in.Sub != w.name+"/indexer" || in.Jti != id || in.Scope != "search.*" {
 			t.Errorf("%s: %+v", method, said.Introspection)
 		}
 	}
-	if said := w.authlib(ca, "client_secret_basic", "another", w.text("server"), text, true); said.Introspection.Status != http.StatusUnauthorized || said.Revocation.Status != http.StatusUnauthorized {
+	if said := w.runAuthlib(ca, "client_secret_basic", "another", w.tokenText("server"), text, true); said.Introspection.Status != http.StatusUnauthorized || said.Revocation.Status != http.StatusUnauthorized {
 		t.Errorf("by another client's name: %+v", said)
 	}
-	if said := w.authlib(ca, "client_secret_basic", w.name, w.text("server"), text, true); said.Revocation.Status != http.StatusOK {
+	if said := w.runAuthlib(ca, "client_secret_basic", w.name, w.tokenText("server"), text, true); said.Revocation.Status != http.StatusOK {
 		t.Errorf("the revocation: %+v", said)
 	}
 	w.eventually("it is not active any more", func(context.Context) bool {
-		said := w.authlib(ca, "client_secret_post", w.name, w.text("server"), text, false)
+		said := w.runAuthlib(ca, "client_secret_post", w.name, w.tokenText("server"), text, false)
 		return said.Introspection.Status == http.StatusOK && !said.Introspection.Body.Active
 	})
 }

@@ -12,12 +12,12 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-func TestWhatAClientAsksOfItsTokensIsHeld(t *testing.T) { // [3.6] [3.12]
+func TestTokenPolicy_IsEnforced(t *testing.T) { // [3.6] [3.12]
 	t.Parallel()
 	for sentence, c := range map[string]struct {
-		policy, spec, reason string
-		words                []string
-		cure                 string
+		policy, spec, hasReason string
+		words                   []string
+		validSpec               string
 	}{
 		"a lifetime over the longest": {
 			`{tokens: {maxLifetime: 24h}}`, `{lifetime: 25h}`, v1alpha1.ReasonLifetimeTooLong,
@@ -37,73 +37,73 @@ func TestWhatAClientAsksOfItsTokensIsHeld(t *testing.T) { // [3.6] [3.12]
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			w := aTenant(t)
+			w := newSharedTenant(t)
 			w.editClient(c.policy)
-			w.declare("indexer", c.spec)
-			at := w.refused("indexer", c.reason)
+			w.declareToken("indexer", c.spec)
+			at := w.waitRefused("indexer", c.hasReason)
 			for _, word := range c.words {
-				if said := condition(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, word) {
+				if said := conditionOf(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, word) {
 					t.Errorf("the message does not say %q: %s", word, said)
 				}
 			}
-			w.nothingMinted("indexer")
-			if c.cure != "" {
-				w.edit("indexer", c.cure)
+			w.assertNothingMinted("indexer")
+			if c.validSpec != "" {
+				w.editToken("indexer", c.validSpec)
 			} else {
 				w.editClient(`{tokens: {maxCount: null}}`)
 			}
-			w.ready("indexer")
+			w.waitReady("indexer")
 		})
 	}
 }
 
-func TestTheOldestAreServedWhereACountIsSet(t *testing.T) {
-	w := aTenant(t)
+func TestQuota_OldestTokensAreServed(t *testing.T) {
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 2}}`)
 	for n := range 2 {
-		w.declare(fmt.Sprintf("a-%d", n), `{}`)
-		w.ready(fmt.Sprintf("a-%d", n))
+		w.declareToken(fmt.Sprintf("a-%d", n), `{}`)
+		w.waitReady(fmt.Sprintf("a-%d", n))
 	}
-	w.declare("b", `{}`)
-	w.refused("b", v1alpha1.ReasonTooManyTokens)
-	w.nothingMinted("b")
+	w.declareToken("b", `{}`)
+	w.waitRefused("b", v1alpha1.ReasonTooManyTokens)
+	w.assertNothingMinted("b")
 
 	// An issued token stays valid when the count is lowered.
 	w.editClient(`{tokens: {maxCount: 1}}`)
-	w.edit("a-1", `{rotation: {trigger: "1"}}`)
-	w.version("a-1", 2)
+	w.editToken("a-1", `{rotation: {trigger: "1"}}`)
+	w.waitVersion("a-1", 2)
 
 	w.editClient(`{tokens: {maxCount: 3}}`)
-	w.ready("b")
+	w.waitReady("b")
 }
 
-func TestOnlyTokensThatCouldBeServedTakeAPlace(t *testing.T) { // [row 14]
-	w := aTenant(t)
+func TestQuota_RefusedTokensDoNotCount(t *testing.T) { // [row 14]
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 1}}`)
-	stranger := tenantOf(t, w.op) // a namespace without a grant of the client
-	stranger.declare("squatter", `{clientRef: {name: `+w.name+`}}`)
-	stranger.refused("squatter", v1alpha1.ReasonNamespaceNotGranted)
-	w.declare("greedy", `{roles: [nobody-has-this]}`)
-	w.refused("greedy", v1alpha1.ReasonOverCeiling)
-	w.declare("indexer", `{}`)
-	w.ready("indexer")
+	stranger := newTenant(t, w.op) // a namespace without a grant of the client
+	stranger.declareToken("squatter", `{clientRef: {name: `+w.name+`}}`)
+	stranger.waitRefused("squatter", v1alpha1.ReasonNamespaceNotGranted)
+	w.declareToken("greedy", `{roles: [nobody-has-this]}`)
+	w.waitRefused("greedy", v1alpha1.ReasonOverCeiling)
+	w.declareToken("indexer", `{}`)
+	w.waitReady("indexer")
 
-	w.edit("greedy", `{roles: []}`)
-	w.refused("greedy", v1alpha1.ReasonTooManyTokens)
+	w.editToken("greedy", `{roles: []}`)
+	w.waitRefused("greedy", v1alpha1.ReasonTooManyTokens)
 	w.must(admin.Delete(t.Context(), &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "indexer"}}))
-	w.ready("greedy")
+	w.waitReady("greedy")
 }
 
-func TestNoMoreAreServedThanTheCountHoweverManyComeAtOnce(t *testing.T) { // [row 14]
-	w := aTenant(t)
+func TestQuota_HoldsUnderConcurrentTokens(t *testing.T) { // [row 14]
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 3}}`)
 	var all []string
 	for n := range 12 {
 		all = append(all, fmt.Sprintf("t-%02d", n))
-		w.declare(all[n], `{roles: [later]}`)
+		w.declareToken(all[n], `{roles: [later]}`)
 	}
 	for _, name := range all {
-		w.refused(name, v1alpha1.ReasonOverCeiling)
+		w.waitRefused(name, v1alpha1.ReasonOverCeiling)
 	}
 	w.editClient(`{roles: [{name: primary}, {name: later}], grants: [{namespaces: {names: [` + w.name + `]}, roles: [primary, later]}]}`)
 	served := func() (n int) {
@@ -118,7 +118,7 @@ func TestNoMoreAreServedThanTheCountHoweverManyComeAtOnce(t *testing.T) { // [ro
 		told := 0
 		for _, name := range all {
 			var at v1alpha1.ApplicationToken
-			if w.get(name, &at) && condition(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonTooManyTokens {
+			if w.get(name, &at) && conditionOf(&at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonTooManyTokens {
 				told++
 			}
 		}
@@ -126,33 +126,33 @@ func TestNoMoreAreServedThanTheCountHoweverManyComeAtOnce(t *testing.T) { // [ro
 	})
 }
 
-func TestAMissingConsumerIsSaidAndTheTokenServesOn(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{restart: [{kind: Deployment, name: nobody}]}`)
-	at := w.until("indexer", "says that its consumer is missing", func(at *v1alpha1.ApplicationToken) bool {
-		return isReady(at) && condition(at, v1alpha1.ConditionRestarted).Reason == v1alpha1.ReasonRestartTargetMissing
+func TestRestart_MissingTargetIsReportedAndTokenStaysReady(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{restart: [{kind: Deployment, name: nobody}]}`)
+	at := w.waitUntil("indexer", "says that its consumer is missing", func(at *v1alpha1.ApplicationToken) bool {
+		return isReady(at) && conditionOf(at, v1alpha1.ConditionRestarted).Reason == v1alpha1.ReasonRestartTargetMissing
 	})
-	c := condition(at, v1alpha1.ConditionRestarted)
+	c := conditionOf(at, v1alpha1.ConditionRestarted)
 	for _, word := range []string{`no Deployment "nobody"`, "create it, or remove it from spec.restart"} {
 		if !strings.Contains(c.Message, word) {
 			t.Errorf("the message does not say %q: %s", word, c.Message)
 		}
 	}
-	if c.Status != metav1.ConditionFalse || !w.accepted(w.current("indexer")) {
+	if c.Status != metav1.ConditionFalse || !w.isAccepted(w.currentDigest("indexer")) {
 		t.Errorf("Restarted=%s", c.Status)
 	}
-	w.told("indexer", "Warning RestartTargetMissing: ")
-	w.edit("indexer", `{restart: null}`)
-	w.until("indexer", "says nothing of restarts", func(at *v1alpha1.ApplicationToken) bool {
-		return isReady(at) && condition(at, v1alpha1.ConditionRestarted).Type == ""
+	w.waitEvent("indexer", "Warning RestartTargetMissing: ")
+	w.editToken("indexer", `{restart: null}`)
+	w.waitUntil("indexer", "says nothing of restarts", func(at *v1alpha1.ApplicationToken) bool {
+		return isReady(at) && conditionOf(at, v1alpha1.ConditionRestarted).Type == ""
 	})
 }
 
-func TestABadEditLeavesTheTokenThatRuns(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: a}}`)
-	d := w.current("indexer")
-	for sentence, c := range map[string]struct{ spec, reason, cure string }{
+func TestInput_InvalidEditKeepsToken(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {trigger: a}}`)
+	d := w.currentDigest("indexer")
+	for sentence, c := range map[string]struct{ spec, hasReason, validSpec string }{
 		"a template that cannot be read": {`{secret: {data: {token: "{{ .Token"}}}`, v1alpha1.ReasonInvalidSpec, `{secret: null}`},
 		"a template that fails":          {`{secret: {data: {token: "{{ .Token }}{{ index .Roles 9 }}"}}}`, v1alpha1.ReasonInvalidSpec, `{secret: null}`},
 		"a template without the token":   {`{secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{secret: null}`},
@@ -160,28 +160,28 @@ func TestABadEditLeavesTheTokenThatRuns(t *testing.T) {
 		"a trigger and a bad template":   {`{rotation: {trigger: b}, secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{rotation: {trigger: a}, secret: null}`},
 		"an unknown client":              {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, `{clientRef: {name: ` + w.name + `}}`},
 	} {
-		w.edit("indexer", c.spec)
-		w.refused("indexer", c.reason)
-		if w.digest(w.secret("indexer")) != d || !w.accepted(d) || len(w.records("indexer")) != 1 {
+		w.editToken("indexer", c.spec)
+		w.waitRefused("indexer", c.hasReason)
+		if w.digest(w.secret("indexer")) != d || !w.isAccepted(d) || len(w.records("indexer")) != 1 {
 			t.Errorf("%s: the token that runs was touched", sentence)
 		}
-		w.edit("indexer", c.cure)
-		if w.current("indexer") != d {
+		w.editToken("indexer", c.validSpec)
+		if w.currentDigest("indexer") != d {
 			t.Errorf("%s: its cure made another token", sentence)
 		}
 	}
 }
 
-func TestAClientThatIsWrongSaysSo(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{}`)
-	d := w.current("indexer")
+func TestClient_ReportsUnknownRole(t *testing.T) {
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{}`)
+	d := w.currentDigest("indexer")
 	w.editClient(`{grants: [{namespaces: {names: [` + w.name + `]}, roles: [primary, emperor]}]}`)
 	w.eventually("the client names the role that it does not have", func(ctx context.Context) bool {
 		var c v1alpha1.Client
 		return admin.Get(ctx, client.ObjectKey{Name: w.name}, &c) == nil && len(c.Status.Conditions) == 2 && strings.Contains(c.Status.Conditions[0].Message, "emperor")
 	})
-	if !w.accepted(d) {
+	if !w.isAccepted(d) {
 		t.Error("a slip of the client's took away what it still grants")
 	}
 }

@@ -12,18 +12,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers"
-	"github.com/apptoken/operator/internal/desk"
+	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/management"
 )
 
-// replica returns the management service of another replica, with a quota index of its own.
-func (w *tenant) replica() *controllers.Desk {
+// newReplica returns the management service of another replica, with a quota index of its own.
+func (w *tenant) newReplica() *management.Service {
 	w.Helper()
-	k := w.counter()
-	k.Quota = controllers.NewQuota(system)
+	k := w.managementService()
+	k.Quota = directory.NewQuota(systemNamespace)
 	informer, err := w.op.Manager.GetCache().GetInformer(w.Context(), &v1alpha1.ApplicationToken{})
 	w.must(err)
-	fed, err := informer.AddEventHandler(k.Quota.Feed())
+	fed, err := informer.AddEventHandler(k.Quota.EventHandler())
 	w.must(err)
 	w.eventually("the replica has counted the tokens", func(context.Context) bool { return fed.HasSynced() })
 	w.Cleanup(func() { w.must(informer.RemoveEventHandler(fed)) })
@@ -31,15 +31,15 @@ func (w *tenant) replica() *controllers.Desk {
 }
 
 func TestQuota_ReplicasTogetherStayWithinMaxCount(t *testing.T) { // [row 14]
-	w := aTenant(t)
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 5}}`)
-	replicas := []*controllers.Desk{w.replica(), w.replica(), w.replica()}
+	replicas := []*management.Service{w.newReplica(), w.newReplica(), w.newReplica()}
 	var mu sync.Mutex
-	var made []desk.Issued
+	var made []management.Issued
 	var all sync.WaitGroup
 	for i := range 24 {
 		all.Go(func() {
-			one, err := replicas[i%3].Create(t.Context(), root, desk.Scope{Client: w.name}, desk.Wanted{Name: fmt.Sprintf("ci-%02d", i), Lifetime: time.Hour})
+			one, err := replicas[i%3].Create(t.Context(), rootCaller, management.Scope{Client: w.name}, management.TokenSpec{Name: fmt.Sprintf("ci-%02d", i), Lifetime: time.Hour})
 			if err == nil {
 				mu.Lock()
 				defer mu.Unlock()
@@ -53,10 +53,10 @@ func TestQuota_ReplicasTogetherStayWithinMaxCount(t *testing.T) { // [row 14]
 			valid, evaluated := 0, 0
 			for _, one := range made {
 				var at v1alpha1.ApplicationToken
-				if admin.Get(ctx, keyOf(one.Token), &at) == nil && at.Status.ObservedGeneration > 0 {
+				if admin.Get(ctx, objectKeyOf(one.Token), &at) == nil && at.Status.ObservedGeneration > 0 {
 					evaluated++
 				}
-				if w.accepted(one.Secret.Digest()) {
+				if w.isAccepted(one.Secret.Digest()) {
 					valid++
 				}
 			}
@@ -71,48 +71,48 @@ func TestQuota_ReplicasTogetherStayWithinMaxCount(t *testing.T) { // [row 14]
 	w.eventually("one more is accepted", settled(6))
 }
 
-func TestQuota_NamespaceCannotTakeAllPlaces(t *testing.T) {
-	w := aTenant(t)
+func TestQuota_NamespaceCannotUseAll(t *testing.T) {
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 4}, grants: [
 		{namespaces: {names: [` + w.name + `]}, roles: [primary], maxCount: 2},
 		{namespaces: {names: [` + w.name + `]}, roles: [primary], maxCount: 1},
 		{namespaces: {selector: {matchLabels: {quota: ` + w.name + `}}}, roles: [primary], maxCount: 3}]}`)
 	for n := range 5 {
-		w.declare(fmt.Sprintf("a-%d", n), `{}`)
+		w.declareToken(fmt.Sprintf("a-%d", n), `{}`)
 	}
 	for n := range 2 {
-		w.ready(fmt.Sprintf("a-%d", n))
+		w.waitReady(fmt.Sprintf("a-%d", n))
 	}
 	for n := 2; n < 5; n++ {
-		at := w.refused(fmt.Sprintf("a-%d", n), v1alpha1.ReasonTooManyTokens)
-		if at.Status.Current != nil || condition(at, v1alpha1.ConditionWithheld).Status != metav1.ConditionTrue {
+		at := w.waitRefused(fmt.Sprintf("a-%d", n), v1alpha1.ReasonTooManyTokens)
+		if at.Status.Current != nil || conditionOf(at, v1alpha1.ConditionWithheld).Status != metav1.ConditionTrue {
 			t.Errorf("refused, with %+v", at.Status)
 		}
 	}
-	neighbour := tenantOf(t, w.op)
-	w.must(admin.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: neighbour.name}}, merge(t, "metadata", `{labels: {quota: `+w.name+`}}`)))
-	neighbour.declare("b", `{clientRef: {name: `+w.name+`}}`)
-	neighbour.ready("b")
+	neighbour := newTenant(t, w.op)
+	w.must(admin.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: neighbour.name}}, mergePatch(t, "metadata", `{labels: {quota: `+w.name+`}}`)))
+	neighbour.declareToken("b", `{clientRef: {name: `+w.name+`}}`)
+	neighbour.waitReady("b")
 
 	// The oldest waiting token of the namespace gets the last of the client's quota. The next one
 	// waits until a token is deleted.
 	w.editClient(`{grants: [{namespaces: {names: [` + w.name + `]}, roles: [primary], maxCount: 3},
 		{namespaces: {selector: {matchLabels: {quota: ` + w.name + `}}}, roles: [primary], maxCount: 3}]}`)
-	w.ready("a-2")
-	w.refused("a-3", v1alpha1.ReasonTooManyTokens)
+	w.waitReady("a-2")
+	w.waitRefused("a-3", v1alpha1.ReasonTooManyTokens)
 	w.must(admin.Delete(t.Context(), &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a-0"}}))
-	w.ready("a-3")
-	w.refused("a-4", v1alpha1.ReasonTooManyTokens)
+	w.waitReady("a-3")
+	w.waitRefused("a-4", v1alpha1.ReasonTooManyTokens)
 }
 
 func TestQuota_DeletionWakesOneToken(t *testing.T) {
-	w := aTenant(t)
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 1}}`)
-	w.declare("a", `{}`)
-	w.ready("a")
+	w.declareToken("a", `{}`)
+	w.waitReady("a")
 	for n := range 8 {
-		w.declare(fmt.Sprintf("w-%d", n), `{}`)
-		w.refused(fmt.Sprintf("w-%d", n), v1alpha1.ReasonTooManyTokens)
+		w.declareToken(fmt.Sprintf("w-%d", n), `{}`)
+		w.waitRefused(fmt.Sprintf("w-%d", n), v1alpha1.ReasonTooManyTokens)
 	}
 	versions := func() map[string]string {
 		var list v1alpha1.ApplicationTokenList
@@ -125,7 +125,7 @@ func TestQuota_DeletionWakesOneToken(t *testing.T) {
 	}
 	before := versions()
 	w.must(admin.Delete(t.Context(), &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: "a"}}))
-	w.ready("w-0")
+	w.waitReady("w-0")
 	for name, version := range versions() {
 		if name != "w-0" && before[name] != version {
 			t.Errorf("%s was written, though no place came free for it", name)

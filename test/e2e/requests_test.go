@@ -13,15 +13,15 @@ import (
 type request struct {
 	verb, group, resource string // resource with its subresource, as rights name it
 	namespace, name       string
-	metadataOnly          bool // the response holds no content
-	labelled              bool // only for objects with the operator's label
-	instead               bool // in place of a list: a watch that begins with the existing objects
-	refused               bool // by RBAC
-	byPolicy              bool // rejected by config/policy
+	isMetadataOnly        bool // the response holds no content
+	isLabelled            bool // only for objects with the operator's label
+	isInitialList         bool // in place of a list: a watch that begins with the existing objects
+	isRejected            bool // by RBAC
+	isRejectedByPolicy    bool // rejected by config/policy
 }
 
-// right is the right that a request needs.
-type right struct{ verb, group, resource string }
+// accessRight is the right that a request needs.
+type accessRight struct{ verb, group, resource string }
 
 // requests holds the requests of all operators, in order.
 type requests struct {
@@ -32,11 +32,11 @@ type requests struct {
 // record returns a transport that records the requests of an operator.
 func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		asked, isResource := understand(req)
+		asked, isResource := parseRequest(req)
 		answer, err := next.RoundTrip(req)
 		if isResource {
 			if err == nil {
-				asked.refused, asked.byPolicy = forbidden(answer)
+				asked.isRejected, asked.isRejectedByPolicy = rejectedBy(answer)
 			}
 			r.mu.Lock()
 			r.all = append(r.all, asked)
@@ -46,9 +46,9 @@ func (r *requests) record(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// forbidden reports whether RBAC or config/policy rejected the request, as opposed to a quota,
+// rejectedBy reports whether RBAC or config/policy rejected the request, as opposed to a quota,
 // another policy or a terminating namespace.
-func forbidden(answer *http.Response) (byRBAC, byPolicy bool) {
+func rejectedBy(answer *http.Response) (byRBAC, byPolicy bool) {
 	if answer.StatusCode != http.StatusForbidden {
 		return false, false
 	}
@@ -82,14 +82,14 @@ func (r *requests) since(mark int, interesting func(request) bool) []request {
 	return found
 }
 
-// in returns a function that reports whether a request is about a namespace.
-func in(namespace string) func(request) bool {
+// inNamespace returns a function that reports whether a request is about a namespace.
+func inNamespace(namespace string) func(request) bool {
 	return func(r request) bool { return r.namespace == namespace }
 }
 
-// understand parses a request as the API server's authorizer does. It returns false for a request
+// parseRequest parses a request as the API server's authorizer does. It returns false for a request
 // about no resource.
-func understand(req *http.Request) (request, bool) {
+func parseRequest(req *http.Request) (request, bool) {
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
 	var r request
 	switch {
@@ -124,11 +124,11 @@ func understand(req *http.Request) (request, bool) {
 			http.MethodPatch: "patch", http.MethodDelete: "delete",
 		}[req.Method]
 	}
-	r.metadataOnly = slices.ContainsFunc(req.Header.Values("Accept"), func(accept string) bool {
+	r.isMetadataOnly = slices.ContainsFunc(req.Header.Values("Accept"), func(accept string) bool {
 		first, _, _ := strings.Cut(accept, ",")
 		return strings.Contains(first, "as=PartialObjectMetadata")
 	})
-	r.instead = query.Get("sendInitialEvents") == "true"
-	r.labelled = query.Get("labelSelector") == "apptoken.dev/managed=true"
+	r.isInitialList = query.Get("sendInitialEvents") == "true"
+	r.isLabelled = query.Get("labelSelector") == "apptoken.dev/managed=true"
 	return r, true
 }

@@ -14,27 +14,27 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-func TestAnIntervalRotatesAgainAndAgain(t *testing.T) { // [3.4]
-	w := aTenant(t)
+func TestRotate_IntervalRepeats(t *testing.T) { // [3.4]
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
-	w.declare("indexer", `{rotation: {every: 3s, retire: {when: AfterOverlap, maxOverlap: 2s}}}`)
-	first := w.current("indexer")
-	w.until("indexer", "has rotated three times", func(at *v1alpha1.ApplicationToken) bool { return at.Status.Rotations >= 3 })
-	w.told("indexer", "Normal Rotated: Version", "RotationDue")
-	w.told("indexer", "Normal Retired: Version 1", "OverlapOver")
-	w.judged("the first version", first, false)
+	w.declareToken("indexer", `{rotation: {every: 3s, retire: {when: AfterOverlap, maxOverlap: 2s}}}`)
+	first := w.currentDigest("indexer")
+	w.waitUntil("indexer", "has rotated three times", func(at *v1alpha1.ApplicationToken) bool { return at.Status.Rotations >= 3 })
+	w.waitEvent("indexer", "Normal Rotated: Version", "RotationDue")
+	w.waitEvent("indexer", "Normal Retired: Version 1", "OverlapOver")
+	w.waitAccepted("the first version", first, false)
 }
 
-func TestAScheduleRotatesAtItsInstants(t *testing.T) {
-	w := aTenant(t)
+func TestRotate_ScheduleIsKept(t *testing.T) {
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
 	// Rotation is up to a minute later than the schedule, by a delay that depends on the token's
 	// name. The test waits for the first of them.
 	var at *v1alpha1.ApplicationToken
 	for n := range 10 {
 		name := fmt.Sprintf("indexer-%d", n)
-		w.declare(name, `{rotation: {schedule: "* * * * *", timeZone: Europe/Zurich}}`)
-		one := w.ready(name)
+		w.declareToken(name, `{rotation: {schedule: "* * * * *", timeZone: Europe/Zurich}}`)
+		one := w.waitReady(name)
 		minute := one.Status.Current.IssuedAt.Truncate(time.Minute).Add(time.Minute)
 		next := one.Status.NextRotation
 		if next == nil || next.Time.Before(minute) || !next.Time.Before(minute.Add(time.Minute)) {
@@ -45,50 +45,50 @@ func TestAScheduleRotatesAtItsInstants(t *testing.T) {
 		}
 	}
 	next := at.Status.NextRotation
-	err := w.await(3*time.Minute, func(ctx context.Context) bool {
+	err := w.poll(3*time.Minute, func(ctx context.Context) bool {
 		var now v1alpha1.ApplicationToken
 		return admin.Get(ctx, client.ObjectKeyFromObject(at), &now) == nil && now.Status.Rotations == 1
 	})
 	if err != nil {
-		t.Fatalf("no rotation at %s\n%s", next, w.picture())
+		t.Fatalf("no rotation at %s\n%s", next, w.describe())
 	}
-	if got := w.ready(at.Name).Status.Current.IssuedAt; got.Before(next) || got.Sub(next.Time) > 5*time.Second {
+	if got := w.waitReady(at.Name).Status.Current.IssuedAt; got.Before(next) || got.Sub(next.Time) > 5*time.Second {
 		t.Errorf("rotated at %s, announced for %s", got, next)
 	}
 }
 
-func TestATriggerRotatesExactlyOnce(t *testing.T) { // [3.4]
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: a}}`)
-	first := w.current("indexer")
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	at := w.version("indexer", 2)
-	second := w.current("indexer")
-	if first == second || !w.accepted(first) || !w.accepted(second) {
-		t.Errorf("after a rotation, the old token is accepted: %t, the new one: %t", w.accepted(first), w.accepted(second))
+func TestRotate_TriggerRotatesOnce(t *testing.T) { // [3.4]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {trigger: a}}`)
+	first := w.currentDigest("indexer")
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	at := w.waitVersion("indexer", 2)
+	second := w.currentDigest("indexer")
+	if first == second || !w.isAccepted(first) || !w.isAccepted(second) {
+		t.Errorf("after a rotation, the old token is accepted: %t, the new one: %t", w.isAccepted(first), w.isAccepted(second))
 	}
 	if p := at.Status.Predecessors; len(p) != 1 || p[0].Record != first.RecordName() {
 		t.Errorf("the predecessors are %v", p)
 	}
-	w.told("indexer", "Normal Rotated: Version 2", at.Status.Current.Hint, "Triggered")
-	w.edit("indexer", `{rotation: {trigger: b}, lifetime: 100h}`)
-	w.ready("indexer")
-	if records := w.records("indexer"); len(records) != 2 || w.current("indexer") != second {
+	w.waitEvent("indexer", "Normal Rotated: Version 2", at.Status.Current.Hint, "Triggered")
+	w.editToken("indexer", `{rotation: {trigger: b}, lifetime: 100h}`)
+	w.waitReady("indexer")
+	if records := w.records("indexer"); len(records) != 2 || w.currentDigest("indexer") != second {
 		t.Errorf("the same trigger again made a version: there are %d records", len(records))
 	}
 }
 
-func TestTwoTriggersWithinASecondLeaveConsumersOnTheLastVersion(t *testing.T) { // [3.4] [row 22]
-	w := aTenant(t)
-	w.workload("Deployment", "indexer")
-	w.declare("indexer", `{rotation: {trigger: "0", retire: {minOverlap: 1s}}, restart: [{kind: Deployment, name: indexer}]}`)
-	w.ready("indexer")
+func TestRotate_TwoTriggersRestartConsumersOnLastVersion(t *testing.T) { // [3.4] [row 22]
+	w := newSharedTenant(t)
+	w.createWorkload("Deployment", "indexer")
+	w.declareToken("indexer", `{rotation: {trigger: "0", retire: {minOverlap: 1s}}, restart: [{kind: Deployment, name: indexer}]}`)
+	w.waitReady("indexer")
 	for _, trigger := range []string{"1", "2"} {
-		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: %q}}`, trigger))
+		w.editToken("indexer", fmt.Sprintf(`{rotation: {trigger: %q}}`, trigger))
 	}
-	last := w.until("indexer", "has served the last trigger", func(at *v1alpha1.ApplicationToken) bool {
-		served := at.Status.ObservedGeneration == at.Generation && condition(at, v1alpha1.ConditionRotationPending).Type == ""
-		return served && isReady(at) && condition(at, v1alpha1.ConditionRestarted).Status == metav1.ConditionTrue && at.Status.Restarted == at.Status.Current.Record
+	last := w.waitUntil("indexer", "has served the last trigger", func(at *v1alpha1.ApplicationToken) bool {
+		served := at.Status.ObservedGeneration == at.Generation && conditionOf(at, v1alpha1.ConditionRotationPending).Type == ""
+		return served && isReady(at) && conditionOf(at, v1alpha1.ConditionRestarted).Status == metav1.ConditionTrue && at.Status.Restarted == at.Status.Current.Record
 	})
 	s := w.secret("indexer")
 	records := w.records("indexer")
@@ -103,57 +103,57 @@ func TestTwoTriggersWithinASecondLeaveConsumersOnTheLastVersion(t *testing.T) { 
 			t.Errorf("version %d is not superseded", r.Spec.Version)
 		}
 	}
-	if mark := w.mark("Deployment", "indexer"); mark != last.Status.Current.Record {
+	if mark := w.restartMark("Deployment", "indexer"); mark != last.Status.Current.Record {
 		t.Errorf("the consumer runs with %s, the Secret holds %s", mark, last.Status.Current.Record)
 	}
 }
 
-func TestThreePredecessorsAreKeptAtMost(t *testing.T) { // [row 28]
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
-	first := w.current("indexer")
+func TestRotate_KeepsAtMostThreePredecessors(t *testing.T) { // [row 28]
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
+	first := w.currentDigest("indexer")
 	for n := range 3 {
-		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
-		w.version("indexer", int64(n+2))
+		w.editToken("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
+		w.waitVersion("indexer", int64(n+2))
 	}
-	w.edit("indexer", `{rotation: {trigger: once-more}}`)
-	at := w.until("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
-		return condition(at, v1alpha1.ConditionRotationPending).Status == metav1.ConditionTrue
+	w.editToken("indexer", `{rotation: {trigger: once-more}}`)
+	at := w.waitUntil("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
+		return conditionOf(at, v1alpha1.ConditionRotationPending).Status == metav1.ConditionTrue
 	})
-	if !isReady(at) || at.Status.Rotations != 3 || !w.accepted(first) {
-		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.accepted(first))
+	if !isReady(at) || at.Status.Rotations != 3 || !w.isAccepted(first) {
+		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.isAccepted(first))
 	}
-	w.told("indexer", "Normal RotationPending", "Triggered")
-	w.must(admin.Delete(t.Context(), &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: first.RecordName()}}))
-	at = w.version("indexer", 5)
-	if len(at.Status.Predecessors) != 3 || len(w.records("indexer")) != 4 || condition(at, v1alpha1.ConditionRotationPending).Type != "" {
+	w.waitEvent("indexer", "Normal RotationPending", "Triggered")
+	w.must(admin.Delete(t.Context(), &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: first.RecordName()}}))
+	at = w.waitVersion("indexer", 5)
+	if len(at.Status.Predecessors) != 3 || len(w.records("indexer")) != 4 || conditionOf(at, v1alpha1.ConditionRotationPending).Type != "" {
 		t.Errorf("there are %d predecessors, %d records, %v", len(at.Status.Predecessors), len(w.records("indexer")), at.Status.Conditions)
 	}
-	w.judged("the predecessor whose record was deleted", first, false)
+	w.waitAccepted("the predecessor whose record was deleted", first, false)
 }
 
 func TestRotate_EndsNoPredecessorAfterItsMinOverlap(t *testing.T) { // [row 22]
-	w := aTenant(t)
-	w.declare("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
-	first := w.current("indexer")
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{rotation: {trigger: "1", retire: {when: AfterOverlap, minOverlap: 0s}}}`)
+	first := w.currentDigest("indexer")
 	for n := range 4 {
-		w.edit("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
+		w.editToken("indexer", fmt.Sprintf(`{rotation: {trigger: again-%d}}`, n))
 		if n < 3 {
-			w.version("indexer", int64(n+2))
+			w.waitVersion("indexer", int64(n+2))
 		}
 	}
-	at := w.until("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
-		return condition(at, v1alpha1.ConditionRotationPending).Reason == v1alpha1.ReasonPredecessorsKept
+	at := w.waitUntil("indexer", "waits", func(at *v1alpha1.ApplicationToken) bool {
+		return conditionOf(at, v1alpha1.ConditionRotationPending).Reason == v1alpha1.ReasonPredecessorsKept
 	})
-	if !isReady(at) || at.Status.Rotations != 3 || !w.accepted(first) {
-		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.accepted(first))
+	if !isReady(at) || at.Status.Rotations != 3 || !w.isAccepted(first) {
+		t.Errorf("it rotated %d times; the first version is accepted: %t", at.Status.Rotations, w.isAccepted(first))
 	}
-	w.edit("indexer", `{rotation: {retire: {maxOverlap: 1s}}}`)
-	w.version("indexer", 5)
-	w.told("indexer", "Normal Retired: Version 1", "OverlapOver")
+	w.editToken("indexer", `{rotation: {retire: {maxOverlap: 1s}}}`)
+	w.waitVersion("indexer", 5)
+	w.waitEvent("indexer", "Normal Retired: Version 1", "OverlapOver")
 }
 
-func TestRotationNeverLengthensALife(t *testing.T) { // [3.5]
+func TestRotate_NeverExtendsLife(t *testing.T) { // [3.5]
 	t.Parallel()
 	for sentence, c := range map[string]struct {
 		spec string
@@ -173,11 +173,11 @@ func TestRotationNeverLengthensALife(t *testing.T) { // [3.5]
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			w := aTenant(t)
-			w.declare("indexer", c.spec)
-			issued := w.ready("indexer").Status.Current.IssuedAt
-			w.edit("indexer", `{rotation: {trigger: b}}`)
-			at := w.version("indexer", 2)
+			w := newSharedTenant(t)
+			w.declareToken("indexer", c.spec)
+			issued := w.waitReady("indexer").Status.Current.IssuedAt
+			w.editToken("indexer", `{rotation: {trigger: b}}`)
+			at := w.waitVersion("indexer", 2)
 			r := w.records("indexer")[1]
 			if got, want := r.Spec.ExpiresAt, c.want(&r, issued); got == nil || !got.Time.Equal(want) || !at.Status.Predecessors[0].RetiresAt.Equal(got) {
 				t.Errorf("the predecessor ends at %v, says the status at %v, want %s", got, at.Status.Predecessors[0].RetiresAt, want)
@@ -186,37 +186,37 @@ func TestRotationNeverLengthensALife(t *testing.T) { // [3.5]
 	}
 }
 
-func TestExpiryRotatesInTimeWhereRotationIsAskedFor(t *testing.T) {
-	w := aTenant(t)
+func TestRotate_BeforeExpiry(t *testing.T) {
+	w := newSharedTenant(t)
 	w.editClient(`{tokens: {minRotationInterval: 1s}}`)
-	w.declare("indexer", `{lifetime: 6s, rotation: {every: 24h, retire: {maxOverlap: 2s}}}`)
-	first := w.current("indexer")
-	w.version("indexer", 2)
-	second := w.current("indexer")
-	if !w.accepted(second) {
+	w.declareToken("indexer", `{lifetime: 6s, rotation: {every: 24h, retire: {maxOverlap: 2s}}}`)
+	first := w.currentDigest("indexer")
+	w.waitVersion("indexer", 2)
+	second := w.currentDigest("indexer")
+	if !w.isAccepted(second) {
 		t.Error("the successor is not accepted")
 	}
-	w.told("indexer", "Normal Rotated: Version 2", "ExpiryNear")
-	w.judged("the one before", first, false)
+	w.waitEvent("indexer", "Normal Rotated: Version 2", "ExpiryNear")
+	w.waitAccepted("the one before", first, false)
 }
 
-func TestConsumersAreRestartedOncePerVersion(t *testing.T) { // [row 22]
-	w := aTenant(t)
+func TestRestart_OncePerVersion(t *testing.T) { // [row 22]
+	w := newSharedTenant(t)
 	kinds := []string{"Deployment", "StatefulSet", "DaemonSet"}
 	restart := `restart: [`
 	for _, kind := range kinds {
-		w.workload(kind, "reader")
+		w.createWorkload(kind, "reader")
 		restart += `{kind: ` + kind + `, name: reader},`
 	}
-	w.declare("indexer", `{rotation: {trigger: a}, `+restart+`]}`)
+	w.declareToken("indexer", `{rotation: {trigger: a}, `+restart+`]}`)
 	restarted := func(at *v1alpha1.ApplicationToken) bool {
-		c := condition(at, v1alpha1.ConditionRestarted)
+		c := conditionOf(at, v1alpha1.ConditionRestarted)
 		return isReady(at) && c.Status == metav1.ConditionTrue && c.ObservedGeneration == at.Generation && at.Status.Restarted == at.Status.Current.Record
 	}
 	marks := func(at *v1alpha1.ApplicationToken, generation int64) {
 		t.Helper()
 		for _, kind := range kinds {
-			if mark := w.mark(kind, "reader"); mark != at.Status.Current.Record {
+			if mark := w.restartMark(kind, "reader"); mark != at.Status.Current.Record {
 				t.Errorf("the %s runs with %q, the Secret holds %s", kind, mark, at.Status.Current.Record)
 			}
 			if got := w.consumer(kind, "reader").GetGeneration(); got != generation {
@@ -224,18 +224,18 @@ func TestConsumersAreRestartedOncePerVersion(t *testing.T) { // [row 22]
 			}
 		}
 	}
-	marks(w.until("indexer", "has restarted its consumers", restarted), 2)
+	marks(w.waitUntil("indexer", "has restarted its consumers", restarted), 2)
 
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	marks(w.until("indexer", "has restarted them for version 2", func(at *v1alpha1.ApplicationToken) bool {
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	marks(w.waitUntil("indexer", "has restarted them for version 2", func(at *v1alpha1.ApplicationToken) bool {
 		return restarted(at) && at.Status.Rotations == 1
 	}), 3)
 
 	// No restart without a new version: not for another label, another role or another target.
-	w.edit("indexer", `{secret: {labels: {team: search}}, roles: [primary, writer]}`)
-	w.until("indexer", "has followed the edit", restarted)
-	w.edit("indexer", `{`+restart[:len(restart)-1]+`]}`)
-	marks(w.until("indexer", "has followed the edit", restarted), 3)
+	w.editToken("indexer", `{secret: {labels: {team: search}}, roles: [primary, writer]}`)
+	w.waitUntil("indexer", "has followed the edit", restarted)
+	w.editToken("indexer", `{`+restart[:len(restart)-1]+`]}`)
+	marks(w.waitUntil("indexer", "has followed the edit", restarted), 3)
 }
 
 // consumer returns a workload of the tenant.
@@ -248,8 +248,8 @@ func (w *tenant) consumer(kind, name string) client.Object {
 	return o
 }
 
-// workload creates a consumer. No pods run: there is an API server alone.
-func (w *tenant) workload(kind, name string) {
+// createWorkload creates a consumer. No pods run: there is an API server alone.
+func (w *tenant) createWorkload(kind, name string) {
 	w.Helper()
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": name}}
 	template := corev1.PodTemplateSpec{
@@ -264,8 +264,8 @@ func (w *tenant) workload(kind, name string) {
 	}[kind]))
 }
 
-// mark returns the record that a consumer was last restarted for by the token indexer.
-func (w *tenant) mark(kind, name string) string {
+// restartMark returns the record that a consumer was last restarted for by the token indexer.
+func (w *tenant) restartMark(kind, name string) string {
 	w.Helper()
 	var template corev1.PodTemplateSpec
 	switch o := w.consumer(kind, name).(type) {

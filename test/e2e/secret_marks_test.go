@@ -15,10 +15,10 @@ import (
 // The watch, the rights and the policies let the operator restore its marks, whichever of them
 // another tool removes.
 func TestMarks_EverySubsetIsPutBack(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{secret: {labels: {team: search}}}`)
-	w.ready("indexer")
-	d := w.current("indexer")
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{secret: {labels: {team: search}}}`)
+	w.waitReady("indexer")
+	d := w.currentDigest("indexer")
 	owned := func(s *corev1.Secret) bool {
 		var at v1alpha1.ApplicationToken
 		return w.get("indexer", &at) && metav1.IsControlledBy(s, &at) && s.Labels[v1alpha1.LabelManaged] == "true" &&
@@ -34,22 +34,22 @@ func TestMarks_EverySubsetIsPutBack(t *testing.T) {
 			}
 		}
 		text := strings.ReplaceAll(strings.Join(patch, ","), `null},"labels":{`, `null,`)
-		w.must(admin.Patch(t.Context(), w.secret("indexer"), merge(t, "metadata", `{`+text+`}`)))
+		w.must(admin.Patch(t.Context(), w.secret("indexer"), mergePatch(t, "metadata", `{`+text+`}`)))
 		w.eventually(fmt.Sprintf("the marks are back: %s", text), func(context.Context) bool { return owned(w.secret("indexer")) })
-		if at := w.ready("indexer"); w.current("indexer") != d || at.Status.Rotations != 0 || len(w.records("indexer")) != 1 {
+		if at := w.waitReady("indexer"); w.currentDigest("indexer") != d || at.Status.Rotations != 0 || len(w.records("indexer")) != 1 {
 			t.Fatalf("%s: another token, %d rotations, %d records", text, at.Status.Rotations, len(w.records("indexer")))
 		}
 	}
-	if !w.accepted(d) {
+	if !w.isAccepted(d) {
 		t.Error("the token is refused in the end")
 	}
 }
 
 // kubectl replace writes a Secret as in the manifest, so that no mark is left.
 func TestMarks_ReplaceKeepsTheToken(t *testing.T) {
-	w := aTenant(t)
-	w.declare("indexer", `{}`)
-	d := w.current("indexer")
+	w := newSharedTenant(t)
+	w.declareToken("indexer", `{}`)
+	d := w.currentDigest("indexer")
 	bare := w.secret("indexer")
 	bare.ObjectMeta = metav1.ObjectMeta{Namespace: bare.Namespace, Name: bare.Name}
 	w.must(admin.Update(t.Context(), bare))
@@ -57,7 +57,7 @@ func TestMarks_ReplaceKeepsTheToken(t *testing.T) {
 		s := w.secret("indexer")
 		return s.Labels[v1alpha1.LabelManaged] == "true" && len(s.OwnerReferences) == 1
 	})
-	if at := w.ready("indexer"); w.current("indexer") != d || at.Status.Rotations != 0 || len(w.records("indexer")) != 1 || !w.accepted(d) {
+	if at := w.waitReady("indexer"); w.currentDigest("indexer") != d || at.Status.Rotations != 0 || len(w.records("indexer")) != 1 || !w.isAccepted(d) {
 		t.Error("the token is another, or refused")
 	}
 }

@@ -12,7 +12,7 @@ import (
 // Argo CD compares as a client-side apply does, Flux as a server-side apply does. Neither may find
 // a difference to undo.
 func TestOffer_ManifestInGitSeesNoDifference(t *testing.T) { // [3.11] [row 23]
-	w := aTenant(t)
+	w := newSharedTenant(t)
 	file := filepath.Join(t.TempDir(), "secret.yaml")
 	manifest := `apiVersion: v1
 kind: Secret
@@ -24,20 +24,20 @@ data: {user: aW5kZXhlcg==}
 `
 	w.must(os.WriteFile(file, []byte(manifest), 0o600))
 	w.kubectl("apply", "-f", file)
-	w.declare("indexer", `{}`)
-	w.ready("indexer")
-	d, written := w.current("indexer"), w.secret("indexer").ResourceVersion
+	w.declareToken("indexer", `{}`)
+	w.waitReady("indexer")
+	d, written := w.currentDigest("indexer"), w.secret("indexer").ResourceVersion
 	w.kubectl("diff", "-f", file) // fails if there is a difference
 	if said := w.kubectl("apply", "-f", file); !strings.Contains(said, "unchanged") {
 		t.Errorf("a client-side apply finds a difference: %s", said)
 	}
 	w.kubectl("apply", "--server-side", "-f", file)
 	w.kubectl("diff", "--server-side", "-f", file)
-	w.edit("indexer", `{rotation: {trigger: x}}`)
-	w.version("indexer", 2)
+	w.editToken("indexer", `{rotation: {trigger: x}}`)
+	w.waitVersion("indexer", 2)
 	w.kubectl("diff", "--server-side", "-f", file)
 	s := w.secret("indexer")
-	if w.current("indexer") == d || string(s.Data["user"]) != "indexer" || s.Annotations[v1alpha1.AnnotationAdopt] != "indexer" || s.ResourceVersion == written {
+	if w.currentDigest("indexer") == d || string(s.Data["user"]) != "indexer" || s.Annotations[v1alpha1.AnnotationAdopt] != "indexer" || s.ResourceVersion == written {
 		t.Errorf("the Secret has annotations %v and %d keys", s.Annotations, len(s.Data))
 	}
 }

@@ -18,32 +18,32 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// disturbance is a failure of the watches on one resource, while everything else passes.
-type disturbance string
+// watchFault is a failure of the watches on one resource, while everything else passes.
+type watchFault string
 
 const (
-	refused   disturbance = "refused"
-	failing   disturbance = "failing"
-	hanging   disturbance = "hanging"
-	swallowed disturbance = "swallowed" // the connection stays, and nothing is delivered on it
+	faultForbidden  watchFault = "refused"
+	faultError      watchFault = "failing"
+	faultHang       watchFault = "hanging"
+	faultDropEvents watchFault = "swallowed" // the connection stays, and nothing is delivered on it
 )
 
-// valve is a proxy to the API server that can disturb the watches on a resource, or abort every
+// faultProxy is a proxy to the API server that can disturb the watches on a resource, or abort every
 // request.
-type valve struct {
+type faultProxy struct {
 	*httptest.Server
 	to http.Handler
 
-	mu      sync.Mutex
-	down    bool
-	by      map[string]disturbance   // by resource
-	open    map[*http.Request]func() // ends each request
-	watches map[*http.Request]string // the resource of each watch
-	marks   map[string]int           // bookmarks that have passed, by resource
+	mu             sync.Mutex
+	down           bool
+	faults         map[string]watchFault    // by resource
+	open           map[*http.Request]func() // ends each request
+	watches        map[*http.Request]string // the resource of each watch
+	bookmarkCounts map[string]int           // bookmarks that have passed, by resource
 }
 
-// newValve starts a valve, and returns a configuration that reaches the API server through it.
-func newValve(t *testing.T, to *rest.Config) (*valve, *rest.Config) {
+// newFaultProxy starts a valve, and returns a configuration that reaches the API server through it.
+func newFaultProxy(t *testing.T, to *rest.Config) (*faultProxy, *rest.Config) {
 	t.Helper()
 	transport, err := rest.TransportFor(to)
 	if err != nil {
@@ -54,23 +54,23 @@ func newValve(t *testing.T, to *rest.Config) (*valve, *rest.Config) {
 		server = &url.URL{Host: to.Host}
 	}
 	server.Scheme = "https"
-	v := &valve{
+	v := &faultProxy{
 		to: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(server) }, Transport: transport, FlushInterval: -1,
 			ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		},
-		by: map[string]disturbance{}, open: map[*http.Request]func(){}, watches: map[*http.Request]string{}, marks: map[string]int{},
+		faults: map[string]watchFault{}, open: map[*http.Request]func(){}, watches: map[*http.Request]string{}, bookmarkCounts: map[string]int{},
 	}
 	v.Server = httptest.NewServer(v)
 	t.Cleanup(func() {
-		v.endAll(func(*http.Request) bool { return true })
+		v.endRequests(func(*http.Request) bool { return true })
 		v.Close()
 	})
 	return v, &rest.Config{Host: v.URL}
 }
 
 // ServeHTTP forwards a request, unless it is disturbed.
-func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (v *faultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
 	r = r.WithContext(ctx)
@@ -79,7 +79,7 @@ func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		resource = path.Base(r.URL.Path)
 	}
 	v.mu.Lock()
-	down, how := v.down, v.by[resource]
+	down, how := v.down, v.faults[resource]
 	v.open[r], v.watches[r] = end, resource
 	v.mu.Unlock()
 	defer func() {
@@ -91,31 +91,31 @@ func (v *valve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case down:
 		panic(http.ErrAbortHandler)
-	case how == refused:
+	case how == faultForbidden:
 		http.Error(w, "forbidden", http.StatusForbidden)
-	case how == failing:
+	case how == faultError:
 		http.Error(w, "out of order", http.StatusInternalServerError)
-	case how == hanging:
+	case how == faultHang:
 		<-ctx.Done()
 	default:
-		v.to.ServeHTTP(&gap{ResponseWriter: w, valve: v, resource: resource}, r)
+		v.to.ServeHTTP(&eventFilter{ResponseWriter: w, proxy: v, resource: resource}, r)
 	}
 }
 
-// gap drops the events of a watch while it is swallowed.
-type gap struct {
+// eventFilter drops the events of a watch while it is swallowed.
+type eventFilter struct {
 	http.ResponseWriter
-	valve    *valve
+	proxy    *faultProxy
 	resource string
 }
 
-func (g *gap) Write(b []byte) (int, error) {
-	g.valve.mu.Lock()
-	drop := g.resource != "" && g.valve.by[g.resource] == swallowed
+func (g *eventFilter) Write(b []byte) (int, error) {
+	g.proxy.mu.Lock()
+	drop := g.resource != "" && g.proxy.faults[g.resource] == faultDropEvents
 	if g.resource != "" && !drop && bytes.Contains(b, []byte("BOOKMARK")) && !bytes.Contains(b, []byte(metav1.InitialEventsAnnotationKey)) {
-		g.valve.marks[g.resource]++
+		g.proxy.bookmarkCounts[g.resource]++
 	}
-	g.valve.mu.Unlock()
+	g.proxy.mu.Unlock()
 	if drop {
 		return io.Discard.Write(b)
 	}
@@ -123,36 +123,36 @@ func (g *gap) Write(b []byte) (int, error) {
 }
 
 // Unwrap lets the proxy flush.
-func (g *gap) Unwrap() http.ResponseWriter { return g.ResponseWriter }
+func (g *eventFilter) Unwrap() http.ResponseWriter { return g.ResponseWriter }
 
-// disturb sets the disturbance of the watches on a resource from now on; with "", none.
-func (v *valve) disturb(resource string, how disturbance) {
+// setFault sets the disturbance of the watches on a resource from now on; with "", none.
+func (v *faultProxy) setFault(resource string, how watchFault) {
 	v.mu.Lock()
-	v.by[resource] = how
+	v.faults[resource] = how
 	v.mu.Unlock()
-	if how != swallowed {
-		v.endAll(func(r *http.Request) bool { return v.watches[r] == resource })
+	if how != faultDropEvents {
+		v.endRequests(func(r *http.Request) bool { return v.watches[r] == resource })
 	}
 }
 
-// marked returns how many bookmarks have passed on the watches of a resource.
-func (v *valve) marked(resource string) int {
+// bookmarks returns how many bookmarks have passed on the watches of a resource.
+func (v *faultProxy) bookmarks(resource string) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.marks[resource]
+	return v.bookmarkCounts[resource]
 }
 
-// set makes the API server unreachable, or reachable again.
-func (v *valve) set(down bool) {
+// setDown makes the API server unreachable, or reachable again.
+func (v *faultProxy) setDown(down bool) {
 	v.mu.Lock()
 	v.down = down
 	v.mu.Unlock()
 	if down {
-		v.endAll(func(*http.Request) bool { return true })
+		v.endRequests(func(*http.Request) bool { return true })
 	}
 }
 
-func (v *valve) endAll(which func(*http.Request) bool) {
+func (v *faultProxy) endRequests(which func(*http.Request) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for r, end := range v.open {
@@ -162,38 +162,38 @@ func (v *valve) endAll(which func(*http.Request) bool) {
 	}
 }
 
-// served starts the elected replica, whose connection to the API server is never disturbed. It
+// startServing starts the elected replica, whose connection to the API server is never disturbed. It
 // returns a tenant and its token.
-func served(t *testing.T) (shop *tenant, text string) {
+func startServing(t *testing.T) (shop *tenant, text string) {
 	t.Helper()
-	o := options()
+	o := defaultOptions()
 	o.LeaderElect = true
-	shop = tenantOf(t, start(t, o))
-	shop.declare("indexer", `{roles: [primary]}`)
-	shop.ready("indexer")
-	return shop, shop.text("indexer")
+	shop = newTenant(t, startOperator(t, o))
+	shop.declareToken("indexer", `{roles: [primary]}`)
+	shop.waitReady("indexer")
+	return shop, shop.tokenText("indexer")
 }
 
-// behind starts a replica behind a valve, and returns it with the URL of its readiness probe.
-func behind(t *testing.T, maxStaleness time.Duration) (v *valve, op *operator, health string) {
+// startBehindProxy starts a replica behind a valve, and returns it with the URL of its readiness probe.
+func startBehindProxy(t *testing.T, maxStaleness time.Duration) (v *faultProxy, op *operator, health string) {
 	t.Helper()
-	v, to := newValve(t, identity())
-	o := options()
-	o.LeaderElect, o.HealthAddress, o.Doors.MaxStaleness = true, freePort(t), maxStaleness
-	op, err := beginAt(to, o)
+	v, to := newFaultProxy(t, operatorConfig())
+	o := defaultOptions()
+	o.LeaderElect, o.HealthAddress, o.Endpoints.MaxStaleness = true, freeAddress(t), maxStaleness
+	op, err := runOperatorAt(to, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := op.halt(); err != nil {
+		if err := op.stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	return v, op, "http://" + o.HealthAddress + "/readyz"
 }
 
-// through returns a view of a tenant through another replica.
-func (w *tenant) through(t *testing.T, op *operator) *tenant {
+// viaReplica returns a view of a tenant through another replica.
+func (w *tenant) viaReplica(t *testing.T, op *operator) *tenant {
 	view := *w
 	view.T, view.op = t, op
 	return &view
@@ -219,49 +219,49 @@ func readyz(ctx context.Context, url string) (status int, text string) {
 
 // [3.7] A watch that is lost while the API server answers hides changes.
 func TestStaleness_EachWatchLostCloses(t *testing.T) {
-	shop, text := served(t)
+	shop, text := startServing(t)
 	kinds := []struct{ kind, resource string }{
 		{"TokenRecord", "tokenrecords"}, {"Client", "clients"}, {"User", "users"},
 		{"ApplicationToken", "applicationtokens"}, {"Namespace", "namespaces"}, {"Secret", "secrets"},
 	}
 	type replica struct {
-		*valve
+		*faultProxy
 		*operator
 		health string
 	}
 	replicas := make([]replica, len(kinds))
 	for i := range kinds {
-		v, op, health := behind(t, 5*time.Second)
+		v, op, health := startBehindProxy(t, 5*time.Second)
 		replicas[i] = replica{v, op, health}
 	}
 	for i, k := range kinds {
 		t.Run(k.kind, func(t *testing.T) {
 			t.Parallel()
-			v, health := replicas[i].valve, replicas[i].health
-			w := shop.through(t, replicas[i].operator)
+			v, health := replicas[i].faultProxy, replicas[i].health
+			w := shop.viaReplica(t, replicas[i].operator)
 			serving := func(sentence string) {
 				t.Helper()
 				w.eventually(sentence, func(ctx context.Context) bool {
 					status, _ := readyz(ctx, health)
-					return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+					return status == http.StatusOK && w.verifyToken(text, "", "192.0.2.1").status == http.StatusOK
 				})
 			}
 			serving("it serves")
-			w.eventually("it has had bookmarks", func(context.Context) bool { return v.marked(k.resource) >= 2 })
-			for _, how := range []disturbance{refused, swallowed, hanging, failing} {
-				v.disturb(k.resource, how)
+			w.eventually("it has had bookmarks", func(context.Context) bool { return v.bookmarks(k.resource) >= 2 })
+			for _, how := range []watchFault{faultForbidden, faultDropEvents, faultHang, faultError} {
+				v.setFault(k.resource, how)
 				w.eventually("closed, since its watch is "+string(how), func(ctx context.Context) bool {
 					status, said := readyz(ctx, health)
-					return w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable &&
+					return w.verifyToken(text, "", "192.0.2.1").status == http.StatusServiceUnavailable &&
 						status == http.StatusServiceUnavailable && strings.Contains(said, "watch on "+k.kind)
 				})
-				if found := w.op.samples(`apptoken_watch_lost{kind="` + k.kind + `"} 1`); len(found) != 1 {
-					t.Errorf("the metric says %v", w.op.samples("apptoken_watch_"))
+				if found := w.op.metricLines(`apptoken_watch_lost{kind="` + k.kind + `"} 1`); len(found) != 1 {
+					t.Errorf("the metric says %v", w.op.metricLines("apptoken_watch_"))
 				}
-				if !strings.Contains(logged.String(), `"kinds":["`+k.kind+`"]`) {
+				if !strings.Contains(operatorLog.String(), `"kinds":["`+k.kind+`"]`) {
 					t.Errorf("the log does not name %s", k.kind)
 				}
-				v.disturb(k.resource, "")
+				v.setFault(k.resource, "")
 				serving("it serves again after its watch was " + string(how))
 			}
 		})
@@ -270,22 +270,22 @@ func TestStaleness_EachWatchLostCloses(t *testing.T) {
 
 // A client is suspended behind a lost watch.
 func TestStaleness_SuspensionBehindLostWatch(t *testing.T) {
-	shop, text := served(t)
-	v, op, health := behind(t, 5*time.Second)
-	w := shop.through(t, op)
+	shop, text := startServing(t)
+	v, op, health := startBehindProxy(t, 5*time.Second)
+	w := shop.viaReplica(t, op)
 	w.eventually("it is accepted", func(ctx context.Context) bool {
 		status, _ := readyz(ctx, health)
-		return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+		return status == http.StatusOK && w.verifyToken(text, "", "192.0.2.1").status == http.StatusOK
 	})
-	w.eventually("it has had bookmarks", func(context.Context) bool { return v.marked("clients") >= 2 })
-	v.disturb("clients", swallowed)
+	w.eventually("it has had bookmarks", func(context.Context) bool { return v.bookmarks("clients") >= 2 })
+	v.setFault("clients", faultDropEvents)
 	w.editClient(`{state: Suspended}`)
 	w.eventually("it is accepted no more", func(context.Context) bool {
-		return w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
+		return w.verifyToken(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
 	})
-	v.disturb("clients", "")
+	v.setFault("clients", "")
 	w.eventually("it is refused", func(context.Context) bool {
-		status := w.passes(text, "", "192.0.2.1").status
+		status := w.verifyToken(text, "", "192.0.2.1").status
 		if status == http.StatusOK {
 			t.Fatal("it is accepted once the watch is back")
 		}
@@ -296,21 +296,21 @@ func TestStaleness_SuspensionBehindLostWatch(t *testing.T) {
 // The elected replica loses the Lease in the outage, which must not end its process.
 func TestStaleness_OutageServesFromMemory(t *testing.T) {
 	const limit = 20 * time.Second
-	if common.op != nil {
+	if commonOperator.op != nil {
 		t.Fatal("the operator that tests share runs already, and could be the one that reconciles")
 	}
-	v, op, health := behind(t, limit)
-	w := tenantOf(t, op)
-	w.declare("indexer", `{rotation: {trigger: a}}`)
-	w.ready("indexer")
-	text := w.text("indexer")
+	v, op, health := startBehindProxy(t, limit)
+	w := newTenant(t, op)
+	w.declareToken("indexer", `{rotation: {trigger: a}}`)
+	w.waitReady("indexer")
+	text := w.tokenText("indexer")
 	serving := func(ctx context.Context) bool {
 		status, _ := readyz(ctx, health)
-		return status == http.StatusOK && w.passes(text, "", "192.0.2.1").status == http.StatusOK
+		return status == http.StatusOK && w.verifyToken(text, "", "192.0.2.1").status == http.StatusOK
 	}
 	w.eventually("it serves", serving)
 	began := time.Now()
-	v.set(true)
+	v.setDown(true)
 	w.eventually("it serves from memory", func(ctx context.Context) bool {
 		within := time.Since(began) < limit-5*time.Second
 		if within && !serving(ctx) && time.Since(began) < limit-4*time.Second {
@@ -322,10 +322,10 @@ func TestStaleness_OutageServesFromMemory(t *testing.T) {
 	w.eventually("it is closed after the limit", func(ctx context.Context) bool {
 		status, said := readyz(ctx, health)
 		return status == http.StatusServiceUnavailable && strings.Contains(said, "the API server has not answered") &&
-			w.passes(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
+			w.verifyToken(text, "", "192.0.2.1").status == http.StatusServiceUnavailable
 	})
-	v.set(false)
+	v.setDown(false)
 	w.eventually("it serves again", serving)
-	w.edit("indexer", `{rotation: {trigger: b}}`)
-	w.version("indexer", 2) // by the same process
+	w.editToken("indexer", `{rotation: {trigger: b}}`)
+	w.waitVersion("indexer", 2) // by the same process
 }

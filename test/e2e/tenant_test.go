@@ -25,8 +25,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// patience is how long a test waits for a condition. It is generous: machines are slow and shared.
-const patience = 90 * time.Second
+// maxWait is how long a test waits for a condition. It is generous: machines are slow and shared.
+const maxWait = 90 * time.Second
 
 // tenant is a namespace, and a Client of the same name that grants it the roles primary and writer.
 type tenant struct {
@@ -35,23 +35,23 @@ type tenant struct {
 	op   *operator
 }
 
-var tenants atomic.Int64
+var tenantCount atomic.Int64
 
-// aTenant returns a tenant on the shared operator. Its test runs in parallel with others.
-func aTenant(t *testing.T) *tenant {
+// newSharedTenant returns a tenant on the shared operator. Its test runs in parallel with others.
+func newSharedTenant(t *testing.T) *tenant {
 	t.Helper()
 	t.Parallel()
-	op, err := common.operator()
+	op, err := commonOperator.operator()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tenantOf(t, op)
+	return newTenant(t, op)
 }
 
-// tenantOf creates a tenant for an operator of the test's own.
-func tenantOf(t *testing.T, op *operator) *tenant {
+// newTenant creates a tenant for an operator of the test's own.
+func newTenant(t *testing.T, op *operator) *tenant {
 	t.Helper()
-	w := &tenant{T: t, name: fmt.Sprintf("tenant-%d", tenants.Add(1)), op: op}
+	w := &tenant{T: t, name: fmt.Sprintf("tenant-%d", tenantCount.Add(1)), op: op}
 	w.must(admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.name, Labels: map[string]string{"team": w.name}}}))
 	w.must(admin.Create(t.Context(), &v1alpha1.Client{
 		ObjectMeta: metav1.ObjectMeta{Name: w.name},
@@ -96,32 +96,32 @@ func (w *tenant) manifest(name, spec string) client.Object {
 	return &unstructuredObject{Object: o}
 }
 
-// declare creates a token.
-func (w *tenant) declare(name, spec string) {
+// declareToken creates a token.
+func (w *tenant) declareToken(name, spec string) {
 	w.Helper()
 	w.must(admin.Create(w.Context(), w.manifest(name, spec)))
 }
 
-// edit merges YAML into a token's spec, as kubectl edit does. It does not retry: a merge has no
+// editToken merges YAML into a token's spec, as kubectl edit does. It does not retry: a merge has no
 // conflicts.
-func (w *tenant) edit(name, spec string) {
+func (w *tenant) editToken(name, spec string) {
 	w.Helper()
-	w.must(w.tryEdit(name, spec))
+	w.must(w.tryEditToken(name, spec))
 }
 
-func (w *tenant) tryEdit(name, spec string) error {
+func (w *tenant) tryEditToken(name, spec string) error {
 	w.Helper()
 	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name}}
-	return admin.Patch(w.Context(), at, merge(w.T, "spec", spec))
+	return admin.Patch(w.Context(), at, mergePatch(w.T, "spec", spec))
 }
 
 // editClient merges YAML into the client's spec.
 func (w *tenant) editClient(spec string) {
 	w.Helper()
-	w.must(admin.Patch(w.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, merge(w.T, "spec", spec)))
+	w.must(admin.Patch(w.Context(), &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.name}}, mergePatch(w.T, "spec", spec)))
 }
 
-func merge(t *testing.T, field, text string) client.Patch {
+func mergePatch(t *testing.T, field, text string) client.Patch {
 	t.Helper()
 	body, err := yaml.YAMLToJSON([]byte(text))
 	if err != nil {
@@ -130,8 +130,8 @@ func merge(t *testing.T, field, text string) client.Patch {
 	return client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{%q:%s}`, field, body))
 }
 
-// until waits until a token is as the sentence states.
-func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationToken) bool) *v1alpha1.ApplicationToken {
+// waitUntil waits until a token is as the sentence states.
+func (w *tenant) waitUntil(name, sentence string, holds func(*v1alpha1.ApplicationToken) bool) *v1alpha1.ApplicationToken {
 	w.Helper()
 	var at *v1alpha1.ApplicationToken
 	w.eventually(fmt.Sprintf("%s %s", name, sentence), func(ctx context.Context) bool {
@@ -148,29 +148,29 @@ func (w *tenant) until(name, sentence string, holds func(*v1alpha1.ApplicationTo
 // eventually waits until a condition holds; otherwise it fails with a picture of the namespace.
 func (w *tenant) eventually(sentence string, holds func(context.Context) bool) {
 	w.Helper()
-	w.within(patience, sentence, holds)
+	w.eventuallyWithin(maxWait, sentence, holds)
 }
 
-// within waits up to limit until a condition holds; otherwise it fails with a picture of the
+// eventuallyWithin waits up to limit until a condition holds; otherwise it fails with a picture of the
 // namespace.
-func (w *tenant) within(limit time.Duration, sentence string, holds func(context.Context) bool) {
+func (w *tenant) eventuallyWithin(limit time.Duration, sentence string, holds func(context.Context) bool) {
 	w.Helper()
-	if err := w.await(limit, holds); err != nil {
-		w.Fatalf("not within %s: %s\n%s", limit, sentence, w.picture())
+	if err := w.poll(limit, holds); err != nil {
+		w.Fatalf("not within %s: %s\n%s", limit, sentence, w.describe())
 	}
 }
 
-// await waits up to limit until a condition holds.
-func (w *tenant) await(limit time.Duration, holds func(context.Context) bool) error {
+// poll waits up to limit until a condition holds.
+func (w *tenant) poll(limit time.Duration, holds func(context.Context) bool) error {
 	return wait.PollUntilContextTimeout(w.Context(), 50*time.Millisecond, limit, true, func(ctx context.Context) (bool, error) {
 		return holds(ctx), nil
 	})
 }
 
-// ready waits until the operator has served the newest spec of a token.
-func (w *tenant) ready(name string) *v1alpha1.ApplicationToken {
+// waitReady waits until the operator has served the newest spec of a token.
+func (w *tenant) waitReady(name string) *v1alpha1.ApplicationToken {
 	w.Helper()
-	return w.until(name, "is Ready", isReady)
+	return w.waitUntil(name, "is Ready", isReady)
 }
 
 func isReady(at *v1alpha1.ApplicationToken) bool {
@@ -178,29 +178,29 @@ func isReady(at *v1alpha1.ApplicationToken) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == at.Generation
 }
 
-// refused waits until the operator has rejected the newest spec of a token for a reason, and
+// waitRefused waits until the operator has rejected the newest spec of a token for a reason, and
 // reports it as stalled.
-func (w *tenant) refused(name, reason string) *v1alpha1.ApplicationToken {
+func (w *tenant) waitRefused(name, reason string) *v1alpha1.ApplicationToken {
 	w.Helper()
-	return w.until(name, "is refused: "+reason, func(at *v1alpha1.ApplicationToken) bool {
-		c, s := condition(at, v1alpha1.ConditionReady), condition(at, v1alpha1.ConditionStalled)
+	return w.waitUntil(name, "is refused: "+reason, func(at *v1alpha1.ApplicationToken) bool {
+		c, s := conditionOf(at, v1alpha1.ConditionReady), conditionOf(at, v1alpha1.ConditionStalled)
 		return c.Status == metav1.ConditionFalse && c.Reason == reason && c.ObservedGeneration == at.Generation &&
 			s.Status == metav1.ConditionTrue && s.Reason == reason && s.Message == c.Message
 	})
 }
 
-// condition returns a condition of a token; the zero value if the token has none of the type.
-func condition(at *v1alpha1.ApplicationToken, kind string) metav1.Condition {
+// conditionOf returns a condition of a token; the zero value if the token has none of the type.
+func conditionOf(at *v1alpha1.ApplicationToken, kind string) metav1.Condition {
 	if c := meta.FindStatusCondition(at.Status.Conditions, kind); c != nil {
 		return *c
 	}
 	return metav1.Condition{}
 }
 
-// version waits until a token is Ready with its nth version.
-func (w *tenant) version(name string, n int64) *v1alpha1.ApplicationToken {
+// waitVersion waits until a token is Ready with its nth version.
+func (w *tenant) waitVersion(name string, n int64) *v1alpha1.ApplicationToken {
 	w.Helper()
-	return w.until(name, fmt.Sprintf("is Ready with version %d", n), func(at *v1alpha1.ApplicationToken) bool {
+	return w.waitUntil(name, fmt.Sprintf("is Ready with version %d", n), func(at *v1alpha1.ApplicationToken) bool {
 		return isReady(at) && at.Status.Rotations == n-1
 	})
 }
@@ -219,7 +219,7 @@ func (w *tenant) secret(name string) *corev1.Secret {
 	w.Helper()
 	var s corev1.Secret
 	if !w.get(name, &s) {
-		w.Fatalf("there is no Secret %s\n%s", name, w.picture())
+		w.Fatalf("there is no Secret %s\n%s", name, w.describe())
 	}
 	return &s
 }
@@ -234,11 +234,11 @@ func (w *tenant) digest(secret *corev1.Secret) token.Digest {
 	return d
 }
 
-// current waits until a token is Ready, and returns the digest of the token in the Secret of the
+// currentDigest waits until a token is Ready, and returns the digest of the token in the Secret of the
 // same name.
-func (w *tenant) current(name string) token.Digest {
+func (w *tenant) currentDigest(name string) token.Digest {
 	w.Helper()
-	w.ready(name)
+	w.waitReady(name)
 	return w.digest(w.secret(name))
 }
 
@@ -246,18 +246,18 @@ func (w *tenant) current(name string) token.Digest {
 func (w *tenant) records(name string) []v1alpha1.TokenRecord {
 	w.Helper()
 	var list v1alpha1.TokenRecordList
-	w.must(admin.List(w.Context(), &list, client.InNamespace(system), client.MatchingFields{
+	w.must(admin.List(w.Context(), &list, client.InNamespace(systemNamespace), client.MatchingFields{
 		"spec.owner.namespace": w.name, "spec.owner.name": name,
 	}))
 	slices.SortFunc(list.Items, func(a, b v1alpha1.TokenRecord) int { return int(b.Spec.Version - a.Spec.Version) })
 	return list.Items
 }
 
-// accepted reports whether a credential is valid at this instant, by the operator's index.
-func (w *tenant) accepted(d token.Digest) bool {
+// isAccepted reports whether a credential is valid at this instant, by the operator's index.
+func (w *tenant) isAccepted(d token.Digest) bool {
 	_, verdict := w.verify(d)
 	// SourceRefused is a valid credential at another address.
-	return verdict == verify.Good || verdict == verify.SourceRefused
+	return verdict == verify.Valid || verdict == verify.SourceRefused
 }
 
 // verify asks the operator's own index, for a client at 192.0.2.1.
@@ -265,10 +265,10 @@ func (w *tenant) verify(d token.Digest) (verify.Identity, verify.Verdict) {
 	return w.op.Index.VerifyDigest(time.Now(), token.Application, d, verify.Facts{Source: netip.MustParseAddr("192.0.2.1")})
 }
 
-// judged waits until a credential is accepted, or is not.
-func (w *tenant) judged(sentence string, d token.Digest, good bool) {
+// waitAccepted waits until a credential is accepted, or is not.
+func (w *tenant) waitAccepted(sentence string, d token.Digest, good bool) {
 	w.Helper()
-	w.eventually(fmt.Sprintf("%s: accepted is %t", sentence, good), func(context.Context) bool { return w.accepted(d) == good })
+	w.eventually(fmt.Sprintf("%s: accepted is %t", sentence, good), func(context.Context) bool { return w.isAccepted(d) == good })
 }
 
 // events returns the events about an object, as "Type Reason: note".
@@ -285,8 +285,8 @@ func (w *tenant) events(name string) []string {
 	return said
 }
 
-// told waits for an event about an object that contains all of the texts.
-func (w *tenant) told(name string, texts ...string) {
+// waitEvent waits for an event about an object that contains all of the texts.
+func (w *tenant) waitEvent(name string, texts ...string) {
 	w.Helper()
 	w.eventually(fmt.Sprintf("an event of %s says %q", name, texts), func(context.Context) bool {
 		return slices.ContainsFunc(w.events(name), func(e string) bool {

@@ -8,11 +8,11 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// told returns the headers that the upstream must get for a token.
-func (p *place) told(name string) map[string]string {
+// wantHeaders returns the headers that the upstream must get for a token.
+func (p *fixture) wantHeaders(name string) map[string]string {
 	p.Helper()
 	who, verdict := p.Index.Verify(p.Now, p.Tokens[name], verify.Facts{})
-	if verdict != verify.Good {
+	if verdict != verify.Valid {
 		p.Fatalf("%s is %v", name, verdict)
 	}
 	user := ""
@@ -26,41 +26,41 @@ func (p *place) told(name string) map[string]string {
 }
 
 // Session tokens are valid with a cookie only, and some programs keep their credential in a cookie.
-func TestGatewaysPassCookiesOn(t *testing.T) {
-	eachGateway(t, func(p *place) {
+func TestGateways_ForwardCookies(t *testing.T) {
+	eachGateway(t, func(p *fixture) {
 		const session = "SESSION=5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"
 		credential := "spectrum.authentication.token="
 		for name, x := range map[string]struct {
 			header http.Header
 			user   string
 		}{
-			"a login":                             {p.bearing("login"), "alice"},
-			"a session token and its session":     {cookies(p.bearing("sessionanywhere"), "a=b; "+session), "alice"},
-			"a session token alone":               {p.bearing("sessionanywhere"), ""},
-			"a session token and another session": {cookies(p.bearing("sessionanywhere"), strings.ToUpper(session)), ""},
-			"a token in a cookie":                 {cookies(http.Header{}, credential+p.Tokens["login"]+"; a=b"), "alice"},
-			"a session token in cookies":          {cookies(http.Header{}, session+"; "+credential+p.Tokens["sessionanywhere"]), "alice"},
-			"a token in a cookie and in a header": {cookies(p.bearing("login"), credential+p.Tokens["login"]), ""},
-			"the same token in two cookies":       {cookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["login"]), ""},
+			"a login":                             {p.bearerHeader("login"), "alice"},
+			"a session token and its session":     {withCookies(p.bearerHeader("sessionanywhere"), "a=b; "+session), "alice"},
+			"a session token alone":               {p.bearerHeader("sessionanywhere"), ""},
+			"a session token and another session": {withCookies(p.bearerHeader("sessionanywhere"), strings.ToUpper(session)), ""},
+			"a token in a cookie":                 {withCookies(http.Header{}, credential+p.Tokens["login"]+"; a=b"), "alice"},
+			"a session token in cookies":          {withCookies(http.Header{}, session+"; "+credential+p.Tokens["sessionanywhere"]), "alice"},
+			"a token in a cookie and in a header": {withCookies(p.bearerHeader("login"), credential+p.Tokens["login"]), ""},
+			"the same token in two cookies":       {withCookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["login"]), ""},
 		} {
-			got := p.do(ask{header: x.header})
+			got := p.send(callerRequest{header: x.header})
 			switch {
 			case x.user == "" && got.status != http.StatusUnauthorized, x.user != "" && got.status != http.StatusOK:
 				p.Errorf("%s: %d", name, got.status)
-			case x.user != "" && (got.arrived == nil || got.arrived.header.Get("X-Apptoken-User") != x.user || got.arrived.header.Get("X-Apptoken-Subject") != x.user):
-				p.Errorf("%s: the upstream is told %v", name, got.arrived)
+			case x.user != "" && (got.upstream == nil || got.upstream.header.Get("X-Apptoken-User") != x.user || got.upstream.header.Get("X-Apptoken-Subject") != x.user):
+				p.Errorf("%s: the upstream is told %v", name, got.upstream)
 			}
 		}
 	})
 }
 
-func cookies(h http.Header, line string) http.Header {
+func withCookies(h http.Header, line string) http.Header {
 	h.Set("Cookie", line)
 	return h
 }
 
-func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
-	eachGateway(t, func(p *place) {
+func TestGateways_PassValidTokensWithIdentity(t *testing.T) {
+	eachGateway(t, func(p *fixture) {
 		good := "Bearer " + p.Tokens["indexer"]
 		for name, x := range map[string]struct {
 			header http.Header
@@ -70,13 +70,13 @@ func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
 			"no token":                                {http.Header{}, "", 401},
 			"garbage":                                 {http.Header{"Authorization": {"Bearer garbage"}}, "", 401},
 			"another scheme":                          {http.Header{"Authorization": {"Basic dTpw"}}, "", 401},
-			"a token that is unknown":                 {p.bearing("unlisted"), "", 401},
-			"a token at its end":                      {p.bearing("ended"), "", 401},
-			"a good token":                            {p.bearing("indexer"), "", 200},
+			"a token that is unknown":                 {p.bearerHeader("unlisted"), "", 401},
+			"a token at its end":                      {p.bearerHeader("ended"), "", 401},
+			"a good token":                            {p.bearerHeader("indexer"), "", 200},
 			"a good token in a header of its own":     {http.Header{"X-Security-Token": {p.Tokens["indexer"]}}, "", 200},
-			"a good token, where it has to hold some": {p.bearing("indexer"), "search/all?q=1", 200},
-			"a good token that may do nothing":        {p.bearing("nothing"), "", 200},
-			"the same, where it has to hold some":     {p.bearing("nothing"), "search/all?q=1", 403},
+			"a good token, where it has to hold some": {p.bearerHeader("indexer"), "search/all?q=1", 200},
+			"a good token that may do nothing":        {p.bearerHeader("nothing"), "", 200},
+			"the same, where it has to hold some":     {p.bearerHeader("nothing"), "search/all?q=1", 403},
 			"no token, where it has to hold some":     {http.Header{}, "search/all", 401},
 			"two credentials":                         {http.Header{"Authorization": {good}, "X-Security-Token": {p.Tokens["both"]}}, "", 401},
 			"two credentials, one a misspelt header":  {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 401},
@@ -85,21 +85,21 @@ func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
 			"two lines of one header, the good first": {http.Header{"Authorization": {good, "Bearer garbage"}}, "", 401},
 			"two lines, of one token":                 {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
 		} {
-			got := p.do(ask{header: x.header, path: x.path})
+			got := p.send(callerRequest{header: x.header, path: x.path})
 			switch {
 			case strings.HasPrefix(name, "two lines") && got.status == http.StatusBadRequest: // nginx by itself
 			case got.status != x.status:
 				p.Errorf("%s: %d, want %d", name, got.status, x.status)
 			}
-			if got.arrived == nil {
+			if got.upstream == nil {
 				continue
 			}
 			holder := "indexer"
 			if strings.Contains(name, "nothing") {
 				holder = "nothing"
 			}
-			for header, want := range p.told(holder) {
-				if said := got.arrived.header[header]; len(said) > 1 || got.arrived.header.Get(header) != want {
+			for header, want := range p.wantHeaders(holder) {
+				if said := got.upstream.header[header]; len(said) > 1 || got.upstream.header.Get(header) != want {
 					p.Errorf("%s: the upstream sees %s: %q, want %q", name, header, said, want)
 				}
 			}
@@ -107,8 +107,8 @@ func TestGatewaysLetThroughWhoIsGoodAndTellTheUpstreamWho(t *testing.T) {
 	})
 }
 
-func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
-	eachGateway(t, func(p *place) {
+func TestGateways_IgnoreRequirementsInURL(t *testing.T) {
+	eachGateway(t, func(p *fixture) {
 		for name, x := range map[string]struct {
 			holder, path string
 			status       int
@@ -133,9 +133,9 @@ func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
 			"where nginx asks, and a slash":         {"indexer", "_verify/", 404},
 			"where nginx asks, and what":            {"nothing", "_verify/permission=search.query", 404},
 		} {
-			got := p.do(ask{header: p.bearing(x.holder), path: x.path})
+			got := p.send(callerRequest{header: p.bearerHeader(x.holder), path: x.path})
 			switch {
-			case x.status == 404 && got.status == 200 && got.arrived != nil && got.arrived.uri == "/"+x.path: // an address as any other
+			case x.status == 404 && got.status == 200 && got.upstream != nil && got.upstream.uri == "/"+x.path: // an address as any other
 			case x.status == 403 && got.status == 400: // the gateway does not accept the spelling
 			case got.status != x.status:
 				p.Errorf("%s: %d, want %d", name, got.status, x.status)
@@ -144,32 +144,32 @@ func TestWhatTheCallerWritesIntoTheAddressChangesNothing(t *testing.T) {
 	})
 }
 
-func TestARefusalReadsAsThePageSays(t *testing.T) {
-	eachGateway(t, func(p *place) {
-		got := p.do(ask{header: http.Header{}})
+func TestGateways_RejectionMatchesPage(t *testing.T) {
+	eachGateway(t, func(p *fixture) {
+		got := p.send(callerRequest{header: http.Header{}})
 		if challenge := got.header.Get("Www-Authenticate"); challenge != `Bearer realm="apptoken"` {
 			p.Errorf("without a token: %q", challenge)
 		}
-		got = p.do(ask{header: http.Header{"Authorization": {"Bearer garbage"}}})
+		got = p.send(callerRequest{header: http.Header{"Authorization": {"Bearer garbage"}}})
 		if challenge := got.header.Get("Www-Authenticate"); challenge != `Bearer realm="apptoken", error="invalid_token"` {
 			p.Errorf("with a bad token: %q", challenge)
 		}
-		got = p.do(ask{header: p.bearing("nothing"), path: "search/all"})
+		got = p.send(callerRequest{header: p.bearerHeader("nothing"), path: "search/all"})
 		ours := strings.HasPrefix(got.body, `{"error":"insufficient_scope"`) &&
 			got.header.Get("Www-Authenticate") == `Bearer realm="apptoken", error="insufficient_scope"`
-		if ours != p.speaks {
+		if ours != p.passesBody {
 			p.Errorf("a 403 is %v\n%s", got.header, got.body)
 		}
 	})
 }
 
-func TestATokenThatIsRevokedIsRefusedAtTheNextRequest(t *testing.T) {
-	eachGateway(t, func(p *place) {
-		if got := p.do(ask{header: p.bearing("indexer")}); got.status != http.StatusOK {
+func TestGateways_RejectRevokedTokenAtNextRequest(t *testing.T) {
+	eachGateway(t, func(p *fixture) {
+		if got := p.send(callerRequest{header: p.bearerHeader("indexer")}); got.status != http.StatusOK {
 			p.Fatalf("%d", got.status)
 		}
 		p.Index.Remove(p.Records["indexer"].Digest)
-		if got := p.do(ask{header: p.bearing("indexer")}); got.status != http.StatusUnauthorized {
+		if got := p.send(callerRequest{header: p.bearerHeader("indexer")}); got.status != http.StatusUnauthorized {
 			p.Errorf("%d", got.status)
 		}
 	})

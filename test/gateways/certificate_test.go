@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// service is the name in the certificate of the endpoints.
-const service = "apptoken-operator.apptoken-system.svc"
+// serviceName is the name in the certificate of the endpoints.
+const serviceName = "apptoken-operator.apptoken-system.svc"
 
-// authority is a CA, like the operator's own.
-type authority struct {
+// testCA is a CA, like the operator's own.
+type testCA struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-func newAuthority(t *testing.T) *authority {
+func newTestCA(t *testing.T) *testCA {
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	a := &authority{cert: template}
+	a := &testCA{cert: template}
 	var der []byte
 	a.key, der = a.sign(t, template)
 	var err error
@@ -40,7 +40,7 @@ func newAuthority(t *testing.T) *authority {
 }
 
 // sign creates a key and a certificate for it; the first is the CA's own.
-func (a *authority) sign(t *testing.T, template *x509.Certificate) (*ecdsa.PrivateKey, []byte) {
+func (a *testCA) sign(t *testing.T, template *x509.Certificate) (*ecdsa.PrivateKey, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -57,13 +57,13 @@ func (a *authority) sign(t *testing.T, template *x509.Certificate) (*ecdsa.Priva
 	return key, der
 }
 
-// pem returns the CA certificate that clients must trust.
-func (a *authority) pem() []byte {
+// certPEM returns the CA certificate that clients must trust.
+func (a *testCA) certPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// server returns a configuration with a certificate for a name.
-func (a *authority) server(t *testing.T, name string) *tls.Config {
+// serverConfig returns a configuration with a certificate for a name.
+func (a *testCA) serverConfig(t *testing.T, name string) *tls.Config {
 	t.Helper()
 	key, der := a.sign(t, &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},

@@ -19,8 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// found returns the values of a key, wherever they are in a document.
-func found(document any, key string) []any {
+// findValues returns the values of a key, wherever they are in a document.
+func findValues(document any, key string) []any {
 	var all []any
 	switch d := document.(type) {
 	case map[string]any:
@@ -28,11 +28,11 @@ func found(document any, key string) []any {
 			if k == key {
 				all = append(all, v)
 			}
-			all = append(all, found(v, key)...)
+			all = append(all, findValues(v, key)...)
 		}
 	case []any:
 		for _, v := range d {
-			all = append(all, found(v, key)...)
+			all = append(all, findValues(v, key)...)
 		}
 	}
 	return all
@@ -40,13 +40,13 @@ func found(document any, key string) []any {
 
 // No Envoy runs here. The test sends the endpoint the requirements of a route on the page, as Envoy
 // would.
-func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
+func TestEnvoy_PageRequirementsAreEnforced(t *testing.T) {
 	var page map[string]any
-	if err := yaml.UnmarshalStrict([]byte(config(t, "envoy.md", "yaml")), &page); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(firstBlock(t, "envoy.md", "yaml")), &page); err != nil {
 		t.Fatal(err)
 	}
 	extensions := map[string]string{}
-	for _, v := range found(page, "context_extensions") {
+	for _, v := range findValues(page, "context_extensions") {
 		for name, value := range v.(map[string]any) {
 			extensions[name] = value.(string)
 		}
@@ -55,9 +55,9 @@ func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 		t.Fatal("the page requires nothing")
 	}
 	w := verifytest.Load(t)
-	a := newAuthority(t)
+	a := newTestCA(t)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	l := &server.Listener{Address: "127.0.0.1:0", GRPC: doors(w).GRPC(), TLS: a.server(t, service), Log: logr.Discard()}
+	l := &server.Listener{Address: "127.0.0.1:0", GRPC: newEndpoints(w).GRPC(), TLS: a.serverConfig(t, serviceName), Log: logr.Discard()}
 	ended := make(chan error, 1)
 	go func() { ended <- l.Start(ctx) }()
 	t.Cleanup(func() {
@@ -72,9 +72,9 @@ func TestWhatEnvoysPageRequiresIsUnderstoodAtTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	trusted := x509.NewCertPool()
-	trusted.AppendCertsFromPEM(a.pem())
+	trusted.AppendCertsFromPEM(a.certPEM())
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-		RootCAs: trusted, ServerName: service, MinVersion: tls.VersionTLS12,
+		RootCAs: trusted, ServerName: serviceName, MinVersion: tls.VersionTLS12,
 	})))
 	if err != nil {
 		t.Fatal(err)

@@ -19,56 +19,56 @@ import (
 
 // gateway is a program that calls /verify, configured as its page shows.
 type gateway struct {
-	program, pack string
-	module        string // a module that the program loads, from a package of its own
+	program, packages string
+	module            string // a module that the program loads, from a package of its own
 	// files returns the files of the page, by name, with the addresses of the test in place of
 	// those of a cluster.
 	files func(t *testing.T, at addresses) map[string]string
 	args  []string
 	// The behavior that the page states.
-	shut   int  // status while no endpoint listens
-	silent int  // status while the endpoint accepts the request and does not answer
-	speaks bool // a 403 has the endpoint's body, not the gateway's own
+	downStatus    int  // status while no endpoint listens
+	timeoutStatus int  // status while the endpoint accepts the request and does not answer
+	passesBody    bool // a 403 has the endpoint's body, not the gateway's own
 }
 
 // addresses holds the addresses of a test.
-type addresses struct{ gateway, doors, upstream, folder string }
+type addresses struct{ gateway, endpoints, upstream, folder string }
 
 var gateways = map[string]gateway{
 	"nginx": {
-		program: "nginx", pack: "nginx-light libnginx-mod-http-headers-more-filter", module: "ngx_http_headers_more_filter_module.so",
-		args:  []string{"-p", ".", "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off; master_process off; pid nginx.pid;"},
-		files: nginx,
-		shut:  http.StatusInternalServerError, silent: http.StatusInternalServerError,
+		program: "nginx", packages: "nginx-light libnginx-mod-http-headers-more-filter", module: "ngx_http_headers_more_filter_module.so",
+		args:       []string{"-p", ".", "-e", "stderr", "-c", "nginx.conf", "-g", "daemon off; master_process off; pid nginx.pid;"},
+		files:      nginxFiles,
+		downStatus: http.StatusInternalServerError, timeoutStatus: http.StatusInternalServerError,
 	},
 	"Caddy": {
-		program: "caddy", pack: "caddy",
-		args:  []string{"run", "--adapter", "caddyfile", "--config", "Caddyfile"},
-		files: caddy,
-		shut:  http.StatusBadGateway, silent: http.StatusGatewayTimeout, speaks: true,
+		program: "caddy", packages: "caddy",
+		args:       []string{"run", "--adapter", "caddyfile", "--config", "Caddyfile"},
+		files:      caddyFiles,
+		downStatus: http.StatusBadGateway, timeoutStatus: http.StatusGatewayTimeout, passesBody: true,
 	},
 	"HAProxy": {
-		program: "haproxy", pack: "haproxy",
-		args:  []string{"-db", "-f", "haproxy.cfg"},
-		files: haproxy,
-		shut:  http.StatusServiceUnavailable, silent: http.StatusServiceUnavailable, speaks: true,
+		program: "haproxy", packages: "haproxy",
+		args:       []string{"-db", "-f", "haproxy.cfg"},
+		files:      haproxyFiles,
+		downStatus: http.StatusServiceUnavailable, timeoutStatus: http.StatusServiceUnavailable, passesBody: true,
 	},
 }
 
-func nginx(t *testing.T, at addresses) map[string]string {
-	return map[string]string{"nginx.conf": with(t, config(t, "nginx.md", "nginx"),
+func nginxFiles(t *testing.T, at addresses) map[string]string {
+	return map[string]string{"nginx.conf": replacePairs(t, firstBlock(t, "nginx.md", "nginx"),
 		"listen 8080;", "listen "+at.gateway+";",
-		"server apptoken-operator.apptoken-system.svc:443;", "server "+at.doors+";",
+		"server apptoken-operator.apptoken-system.svc:443;", "server "+at.endpoints+";",
 		"shop.shop.svc:8080", at.upstream,
 		"/etc/nginx/apptoken-ca.crt", "ca.crt",
-		"load_module modules/", "load_module "+modules(t)+"/",
+		"load_module modules/", "load_module "+nginxModules(t)+"/",
 		// Settings of the package outside the page.
 		"http {\n", "http {\naccess_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n",
 	)}
 }
 
-// modules returns the folder of modules that nginx was built for.
-func modules(t *testing.T) string {
+// nginxModules returns the folder of modules that nginx was built for.
+func nginxModules(t *testing.T) string {
 	said, err := exec.CommandContext(t.Context(), "nginx", "-V").CombinedOutput()
 	if err != nil {
 		t.Fatal(err)
@@ -78,43 +78,43 @@ func modules(t *testing.T) string {
 	return path
 }
 
-func caddy(t *testing.T, at addresses) map[string]string {
+func caddyFiles(t *testing.T, at addresses) map[string]string {
 	host, port, err := net.SplitHostPort(at.gateway)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]string{"Caddyfile": "{\nadmin off\n}\n" + with(t, config(t, "caddy.md", "caddyfile"),
+	return map[string]string{"Caddyfile": "{\nadmin off\n}\n" + replacePairs(t, firstBlock(t, "caddy.md", "caddyfile"),
 		"http://:8080 {", "http://:"+port+" {\nbind "+host,
-		"https://apptoken-operator.apptoken-system.svc {", "https://"+at.doors+" {",
+		"https://apptoken-operator.apptoken-system.svc {", "https://"+at.endpoints+" {",
 		"shop.shop.svc:8080", at.upstream,
 		"/etc/caddy/apptoken-ca.crt", at.folder+"/ca.crt",
 	)}
 }
 
-func haproxy(t *testing.T, at addresses) map[string]string {
+func haproxyFiles(t *testing.T, at addresses) map[string]string {
 	asked := "abns@apptoken-" + at.gateway // no other test's
 	return map[string]string{
-		"haproxy.cfg": with(t, config(t, "haproxy.md", "haproxy"),
+		"haproxy.cfg": replacePairs(t, firstBlock(t, "haproxy.md", "haproxy"),
 			"bind :8080", "bind "+at.gateway,
 			"bind abns@apptoken", "bind "+asked,
-			"apptoken-operator.apptoken-system.svc:443", at.doors,
+			"apptoken-operator.apptoken-system.svc:443", at.endpoints,
 			"shop.shop.svc:8080", at.upstream,
 			"/etc/haproxy/apptoken-ca.crt", at.folder+"/ca.crt",
 			"/etc/haproxy/apptoken.lua", at.folder+"/apptoken.lua",
 		),
-		"apptoken.lua": with(t, config(t, "haproxy.md", "lua"), "abns@apptoken", asked),
+		"apptoken.lua": replacePairs(t, firstBlock(t, "haproxy.md", "lua"), "abns@apptoken", asked),
 	}
 }
 
-// installed skips the test if the gateway is not installed, unless every test must run.
-func (g gateway) installed(t *testing.T) {
+// skipUnlessInstalled skips the test if the gateway is not installed, unless every test must run.
+func (g gateway) skipUnlessInstalled(t *testing.T) {
 	t.Helper()
 	_, err := exec.LookPath(g.program)
 	if err == nil && g.module != "" {
-		_, err = os.Stat(filepath.Join(modules(t), g.module))
+		_, err = os.Stat(filepath.Join(nginxModules(t), g.module))
 	}
 	if err != nil {
-		programs.Lack(t, g.pack)
+		programs.SkipMissing(t, g.packages)
 	}
 }
 
@@ -160,8 +160,8 @@ func (g gateway) start(t *testing.T, at addresses) {
 	}
 }
 
-// free returns a loopback address on which nothing listens.
-func free(t *testing.T) string {
+// freeAddress returns a loopback address on which nothing listens.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	socket, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,13 +17,13 @@ var pathPattern = regexp.MustCompile(`^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a
 
 // No implementation of Gateway API runs here. The test calls the prefix of the page followed by the
 // path of a request, as GEP-1494 defines.
-func TestGatewayAPI_PageRequiresWhatItSays(t *testing.T) {
-	route, _, _ := strings.Cut(config(t, "gateway-api.md", "yaml"), "\n---\n")
+func TestGatewayAPI_PageRequirementsAreEnforced(t *testing.T) {
+	route, _, _ := strings.Cut(firstBlock(t, "gateway-api.md", "yaml"), "\n---\n")
 	var page map[string]any
 	if err := yaml.UnmarshalStrict([]byte(route), &page); err != nil {
 		t.Fatal(err)
 	}
-	filters := found(page, "externalAuth")
+	filters := findValues(page, "externalAuth")
 	if len(filters) != 1 {
 		t.Fatalf("the page has %d filters", len(filters))
 	}
@@ -32,7 +32,7 @@ func TestGatewayAPI_PageRequiresWhatItSays(t *testing.T) {
 		t.Fatalf("Gateway API does not accept the path %q", prefix)
 	}
 	w := verifytest.Load(t)
-	handler := doors(w).Handler()
+	handler := newEndpoints(w).Handler()
 	for _, path := range []string{"/", "/search/all?q=1&client=beta", "/search/a%2Fb", "//a/../b", "/verify/-/", "/search/permission="} {
 		for name, want := range map[string]int{"indexer": http.StatusOK, "nothing": http.StatusForbidden, "ended": http.StatusUnauthorized} {
 			r := httptest.NewRequest(http.MethodPost, prefix+path, nil)
@@ -42,7 +42,7 @@ func TestGatewayAPI_PageRequiresWhatItSays(t *testing.T) {
 			if got.Code != want {
 				t.Errorf("%s of %s: %d, want %d", path, name, got.Code, want)
 			}
-			for _, header := range found(page, "allowedResponseHeaders")[0].([]any) {
+			for _, header := range findValues(page, "allowedResponseHeaders")[0].([]any) {
 				if _, isThere := got.Header()[header.(string)]; isThere != (want == http.StatusOK) {
 					t.Errorf("%s of %s: the header %v is in the answer: %t", path, name, header, isThere)
 				}

@@ -10,11 +10,11 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// fence matches a fenced block of a page, with its language.
-var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+// fencedBlock matches a fenced block of a page, with its language.
+var fencedBlock = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 
-// config returns the first block in a language on a page.
-func config(t *testing.T, page, language string) string {
+// firstBlock returns the first block in a language on a page.
+func firstBlock(t *testing.T, page, language string) string {
 	t.Helper()
 	return blocks(t, page, language)[0]
 }
@@ -27,7 +27,7 @@ func blocks(t *testing.T, page, language string) []string {
 		t.Fatal(err)
 	}
 	var all []string
-	for _, m := range fence.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range fencedBlock.FindAllStringSubmatch(string(text), -1) {
 		if m[1] == language {
 			all = append(all, m[2])
 		}
@@ -38,9 +38,9 @@ func blocks(t *testing.T, page, language string) []string {
 	return all
 }
 
-// with replaces the first of each pair by the second. The first must be there: without a
+// replacePairs replaces the first of each pair by the second. The first must be there: without a
 // replacement, the test would not test what it claims.
-func with(t *testing.T, text string, pairs ...string) string {
+func replacePairs(t *testing.T, text string, pairs ...string) string {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(text, pairs[i]) {

@@ -15,12 +15,12 @@ func withPreflights(name string, g gateway) gateway {
 		switch name {
 		case "nginx":
 			const location = "        location /search/ {\n            auth_request /_verify/permission=search.query;\n            proxy_pass http://shop;\n        }\n"
-			all["nginx.conf"] = with(t, all["nginx.conf"], location, blocks(t, "nginx.md", "nginx")[1])
+			all["nginx.conf"] = replacePairs(t, all["nginx.conf"], location, blocks(t, "nginx.md", "nginx")[1])
 		case "Caddy":
-			all["Caddyfile"] = with(t, all["Caddyfile"], "\troute {\n", "\troute {\n"+blocks(t, "caddy.md", "caddyfile")[1])
+			all["Caddyfile"] = replacePairs(t, all["Caddyfile"], "\troute {\n", "\troute {\n"+blocks(t, "caddy.md", "caddyfile")[1])
 		case "HAProxy":
 			const asks = "    http-request lua.apptoken\n"
-			all["haproxy.cfg"] = with(t, all["haproxy.cfg"], asks, blocks(t, "haproxy.md", "haproxy")[1]+asks)
+			all["haproxy.cfg"] = replacePairs(t, all["haproxy.cfg"], asks, blocks(t, "haproxy.md", "haproxy")[1]+asks)
 		}
 		return all
 	}
@@ -30,26 +30,26 @@ func withPreflights(name string, g gateway) gateway {
 func TestGateways_AnswerPreflights(t *testing.T) {
 	for name, g := range gateways {
 		t.Run(name, func(t *testing.T) {
-			g.installed(t)
+			g.skipUnlessInstalled(t)
 			t.Parallel()
-			p := newPlace(t, withPreflights(name, g))
+			p := newFixture(t, withPreflights(name, g))
 			preflight := func() http.Header {
 				return http.Header{
 					"Origin": {"https://www.example.com"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization"},
 				}
 			}
-			got := p.do(ask{method: http.MethodOptions, path: "search/all", header: preflight()})
+			got := p.send(callerRequest{method: http.MethodOptions, path: "search/all", header: preflight()})
 			if got.status != http.StatusNoContent || got.header.Get("Access-Control-Allow-Origin") != "https://www.example.com" ||
 				!strings.Contains(strings.ToLower(got.header.Get("Access-Control-Allow-Headers")), "authorization") {
 				p.Errorf("a preflight: %d %v", got.status, got.header)
 			}
-			if got := p.do(ask{method: http.MethodPost, path: "search/all", header: http.Header{"Origin": {"https://www.example.com"}}}); got.status != http.StatusUnauthorized {
+			if got := p.send(callerRequest{method: http.MethodPost, path: "search/all", header: http.Header{"Origin": {"https://www.example.com"}}}); got.status != http.StatusUnauthorized {
 				p.Errorf("the request after it, without a credential: %d", got.status)
 			}
-			if got := p.do(ask{path: "search/all", header: p.bearing("indexer")}); got.status != http.StatusOK {
+			if got := p.send(callerRequest{path: "search/all", header: p.bearerHeader("indexer")}); got.status != http.StatusOK {
 				p.Errorf("the request after it: %d", got.status)
 			}
-			if got := p.do(ask{path: "search/all", header: p.bearing("nothing")}); got.status != http.StatusForbidden {
+			if got := p.send(callerRequest{path: "search/all", header: p.bearerHeader("nothing")}); got.status != http.StatusForbidden {
 				p.Errorf("the request after it, without the permission: %d", got.status)
 			}
 		})
@@ -57,8 +57,8 @@ func TestGateways_AnswerPreflights(t *testing.T) {
 }
 
 func TestGateways_PreflightsAreRefusedByDefault(t *testing.T) {
-	eachGateway(t, func(p *place) {
-		got := p.do(ask{method: http.MethodOptions, path: "search/all", header: http.Header{"Origin": {"https://www.example.com"}}})
+	eachGateway(t, func(p *fixture) {
+		got := p.send(callerRequest{method: http.MethodOptions, path: "search/all", header: http.Header{"Origin": {"https://www.example.com"}}})
 		if got.status != http.StatusUnauthorized {
 			p.Errorf("%d", got.status)
 		}
@@ -69,7 +69,7 @@ func TestGateways_PreflightsAreRefusedByDefault(t *testing.T) {
 func TestGateways_MisspeltRequirementRefuses(t *testing.T) {
 	for name, g := range gateways {
 		t.Run(name, func(t *testing.T) {
-			g.installed(t)
+			g.skipUnlessInstalled(t)
 			t.Parallel()
 			files := g.files
 			g.files = func(t *testing.T, at addresses) map[string]string {
@@ -79,11 +79,11 @@ func TestGateways_MisspeltRequirementRefuses(t *testing.T) {
 				}
 				return all
 			}
-			p := newPlace(t, g)
-			if got := p.do(ask{path: "search/all", header: p.bearing("indexer")}); got.status == http.StatusOK {
+			p := newFixture(t, g)
+			if got := p.send(callerRequest{path: "search/all", header: p.bearerHeader("indexer")}); got.status == http.StatusOK {
 				p.Errorf("%d", got.status)
 			}
-			if got := p.do(ask{header: p.bearing("indexer")}); got.status != http.StatusOK {
+			if got := p.send(callerRequest{header: p.bearerHeader("indexer")}); got.status != http.StatusOK {
 				p.Errorf("where nothing is required: %d", got.status)
 			}
 		})

@@ -10,54 +10,54 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-func TestADryRunPassesOnceTheNamespacesAndKindsAreThere(t *testing.T) {
-	track(t)
+func TestApply_DryRunPassesOnceNamespacesAndKindsExist(t *testing.T) {
+	trackConfigFiles(t)
 	_, k := emptyCluster(t)
 	// A dry run creates nothing, so objects that need a namespace or a kind of the same folder
 	// would not find it.
-	k.run(t, "apply", "-f", config("manager/namespace.yaml"), "-f", config("samples/namespace.yaml"))
+	k.run(t, "apply", "-f", configPath("manager/namespace.yaml"), "-f", configPath("samples/namespace.yaml"))
 	k.apply(t, "crd")
-	k.serve(t)
+	k.waitForKinds(t)
 	for _, folder := range []string{"default", "namespaced", "samples", "network"} {
 		t.Run(folder, func(t *testing.T) { k.apply(t, folder, "--dry-run=server") })
 	}
 	t.Run("an overlay with the component user-namespaces", func(t *testing.T) {
-		k.apply(t, overlay(t, `{resources: [config/default], components: [config/user-namespaces]}`), "--dry-run=server")
+		k.apply(t, writeOverlay(t, `{resources: [config/default], components: [config/user-namespaces]}`), "--dry-run=server")
 	})
 }
 
-func TestOneCommandInstalls(t *testing.T) {
-	track(t)
+func TestApply_OneCommandInstalls(t *testing.T) {
+	trackConfigFiles(t)
 	for mode, needs := range map[string]string{"default": "", "namespaced": "samples/namespace.yaml"} {
 		t.Run(mode, func(t *testing.T) {
 			c, k := emptyCluster(t)
 			if needs != "" {
-				k.run(t, "apply", "-f", config(needs))
+				k.run(t, "apply", "-f", configPath(needs))
 			}
 			k.apply(t, mode)
 
 			// Git tools would apply a field again and again if the API server changed it.
-			k.run(t, "diff", "-k", config(mode))
+			k.run(t, "diff", "-k", configPath(mode))
 
 			cs, err := kubernetes.NewForConfig(c.Admin)
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Run("its pods are admitted", func(t *testing.T) { podIsAdmitted(t, cs) })
-			t.Run("it has the rights it needs and no others", func(t *testing.T) { rightsHold(t, cs, mode) })
-			t.Run("replacing it keeps the certificate", func(t *testing.T) { replaceKeepsCertificate(t, cs, k, mode) })
+			t.Run("its pods are admitted", func(t *testing.T) { assertPodAdmitted(t, cs) })
+			t.Run("it has the rights it needs and no others", func(t *testing.T) { assertRights(t, cs, mode) })
+			t.Run("replacing it keeps the certificate", func(t *testing.T) { assertReplaceKeepsCertificate(t, cs, k, mode) })
 			t.Run("the samples follow", func(t *testing.T) {
-				k.serve(t)
+				k.waitForKinds(t)
 				k.apply(t, "samples")
-				k.run(t, "diff", "-k", config("samples"))
+				k.run(t, "diff", "-k", configPath("samples"))
 			})
 		})
 	}
 }
 
-// podIsAdmitted creates a pod as a ReplicaSet would, as a dry run. The namespace enforces the
+// assertPodAdmitted creates a pod as a ReplicaSet would, as a dry run. The namespace enforces the
 // restricted standard on pods only; a Deployment that violates it causes a warning at most.
-func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
+func assertPodAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	t.Helper()
 	d := deployment(t)
 	pod := &corev1.Pod{ObjectMeta: d.Spec.Template.ObjectMeta, Spec: d.Spec.Template.Spec}
@@ -68,25 +68,25 @@ func podIsAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	}
 }
 
-// replaceKeepsCertificate creates the Secret of the certificate as the operator does, replaces
+// assertReplaceKeepsCertificate creates the Secret of the certificate as the operator does, replaces
 // everything that was installed, and asserts that the Secret is kept.
-func replaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, mode string) {
+func assertReplaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, mode string) {
 	t.Helper()
 	secrets := cs.CoreV1().Secrets("apptoken-system")
 	made := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "apptoken-operator-tls"}, Data: map[string][]byte{"ca.crt": []byte("a CA")}}
 	if _, err := secrets.Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	k.run(t, "replace", "-k", config(mode))
+	k.run(t, "replace", "-k", configPath(mode))
 	kept, err := secrets.Get(t.Context(), made.Name, metav1.GetOptions{})
 	if err != nil || string(kept.Data["ca.crt"]) != "a CA" {
 		t.Errorf("the Secret of the certificate holds %d files, want the CA: %v", len(kept.Data), err)
 	}
 }
 
-// rightsHold asserts what the API server allows the operator: the roles, the bindings and the
+// assertRights asserts what the API server allows the operator: the roles, the bindings and the
 // account fit together.
-func rightsHold(t *testing.T, cs *kubernetes.Clientset, mode string) {
+func assertRights(t *testing.T, cs *kubernetes.Clientset, mode string) {
 	t.Helper()
 	const system, served, other, all = "apptoken-system", "shop", "kube-system", ""
 	always := map[string]bool{"default": true, "namespaced": true}

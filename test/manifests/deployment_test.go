@@ -27,9 +27,9 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-func TestTheDeploymentSurvivesTheLossOfOneReplica(t *testing.T) {
-	objects := parse(t, rendered(t, "default"))
-	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+func TestDeployment_SurvivesLossOfReplica(t *testing.T) {
+	objects := parseObjects(t, render(t, "default"))
+	d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
 	if *d.Spec.Replicas != 2 || d.Spec.Strategy.RollingUpdate.MaxUnavailable.IntValue() != 0 {
 		t.Errorf("it has %d replicas, of which %s may be missing in an update", *d.Spec.Replicas, d.Spec.Strategy.RollingUpdate.MaxUnavailable)
 	}
@@ -37,7 +37,7 @@ func TestTheDeploymentSurvivesTheLossOfOneReplica(t *testing.T) {
 		t.Errorf("replicas are not spread over hosts: %v", spread)
 	}
 
-	budget := find[*policyv1.PodDisruptionBudget](t, objects, d.Namespace, d.Name)
+	budget := findObject[*policyv1.PodDisruptionBudget](t, objects, d.Namespace, d.Name)
 	selects, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
 	if err != nil {
 		t.Fatal(err)
@@ -47,10 +47,10 @@ func TestTheDeploymentSurvivesTheLossOfOneReplica(t *testing.T) {
 	}
 }
 
-func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
-	objects := parse(t, rendered(t, "default"))
-	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-	c := manager(t, d)
+func TestDeployment_NamesPortsAndProbes(t *testing.T) {
+	objects := parseObjects(t, render(t, "default"))
+	d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	c := managerContainer(t, d)
 	for flag, name := range map[string]string{
 		"--metrics-bind-address": "metrics", "--health-probe-bind-address": "health",
 		"--bind-address": "endpoints", "--webhook-bind-address": "webhook", "--grpc-bind-address": "ext-authz",
@@ -65,7 +65,7 @@ func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
 			t.Errorf("there is no probe of %s on the port health: %v", path, probe)
 		}
 	}
-	scraped := find[*corev1.Service](t, objects, d.Namespace, d.Name+"-metrics")
+	scraped := findObject[*corev1.Service](t, objects, d.Namespace, d.Name+"-metrics")
 	if !labels.SelectorFromSet(scraped.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) || scraped.Spec.Ports[0].TargetPort.StrVal != "metrics" {
 		t.Errorf("the Service does not lead to the metrics: %v", scraped.Spec)
 	}
@@ -74,11 +74,11 @@ func TestTheDeploymentTellsItsStateOnNamedPorts(t *testing.T) {
 	}
 }
 
-func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
-	objects := parse(t, rendered(t, "default"))
-	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-	c := manager(t, d)
-	service := find[*corev1.Service](t, objects, d.Namespace, d.Name) // the name in the certificate
+func TestDeployment_MountsManagedCertificate(t *testing.T) {
+	objects := parseObjects(t, render(t, "default"))
+	d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	c := managerContainer(t, d)
+	service := findObject[*corev1.Service](t, objects, d.Namespace, d.Name) // the name in the certificate
 	if !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) {
 		t.Errorf("the Service does not lead to the endpoints: %v", service.Spec.Selector)
 	}
@@ -108,9 +108,9 @@ func TestTheDoorsAreServedWithTheCertificateThatTheOperatorMakes(t *testing.T) {
 	}
 }
 
-func TestTheDeploymentAsksForLittle(t *testing.T) {
+func TestDeployment_LimitsResourcesAndPrivileges(t *testing.T) {
 	d := deployment(t)
-	c := manager(t, d)
+	c := managerContainer(t, d)
 	if cpu, memory, most := c.Resources.Requests.Cpu(), c.Resources.Requests.Memory(), c.Resources.Limits.Memory(); cpu.String() != "100m" || memory.String() != "256Mi" || most.String() != "1Gi" {
 		t.Errorf("it asks for %s of a processor and %s of memory, at most %s", cpu, memory, most)
 	}
@@ -129,12 +129,12 @@ func TestTheDeploymentAsksForLittle(t *testing.T) {
 	}
 }
 
-func TestTheOperatorUnderstandsTheDeploymentsFlags(t *testing.T) {
+func TestDeployment_FlagsAreValid(t *testing.T) {
 	for _, mode := range []string{"default", "namespaced"} {
 		t.Run(mode, func(t *testing.T) {
-			objects := parse(t, rendered(t, mode))
-			d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-			o, err := app.ParseOptions(manager(t, d).Args, func(string) string { return "" })
+			objects := parseObjects(t, render(t, mode))
+			d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+			o, err := app.ParseOptions(managerContainer(t, d).Args, func(string) string { return "" })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestTheOperatorUnderstandsTheDeploymentsFlags(t *testing.T) {
 				t.Errorf("where nothing says otherwise, its own namespace is %s, and it runs in %s", o.Namespace, d.Namespace)
 			}
 			var served []string // by the rights
-			for where := range bound(t, objects) {
+			for where := range boundRights(t, objects) {
 				if where != "" && where != metav1.NamespaceDefault && where != d.Namespace {
 					served = append(served, where)
 				}
@@ -159,7 +159,7 @@ func TestTheOperatorUnderstandsTheDeploymentsFlags(t *testing.T) {
 	}
 }
 
-func TestTheImageIsMadeForTheDeployment(t *testing.T) {
+func TestImage_FitsDeployment(t *testing.T) {
 	file, err := os.ReadFile(filepath.Join(cluster.Root(), "Dockerfile"))
 	if err != nil {
 		t.Fatal(err)
@@ -176,27 +176,27 @@ func TestTheImageIsMadeForTheDeployment(t *testing.T) {
 	if !slices.Contains(strings.Split(last, "\n"), `ENTRYPOINT ["/manager"]`) {
 		t.Error("the image does not run the program")
 	}
-	c := manager(t, deployment(t))
+	c := managerContainer(t, deployment(t))
 	if _, tag, _ := strings.Cut(c.Image, ":"); !regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(tag) {
 		t.Errorf("the image is not named by a version: %s", c.Image)
 	}
 }
 
 func TestPod_RunsAsAnyUserAndBeforeOthers(t *testing.T) {
-	objects := parse(t, rendered(t, "default"))
-	d := find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-	pod, c := d.Spec.Template.Spec, manager(t, d)
+	objects := parseObjects(t, render(t, "default"))
+	d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
+	pod, c := d.Spec.Template.Spec, managerContainer(t, d)
 	if s := pod.SecurityContext; s.RunAsUser != nil || s.RunAsGroup != nil || s.FSGroup != nil || c.SecurityContext.RunAsUser != nil || c.SecurityContext.RunAsGroup != nil {
 		t.Errorf("a platform that chooses users by namespace refuses the pod: %v, %v", s, c.SecurityContext)
 	}
-	if class := find[*schedulingv1.PriorityClass](t, objects, "", pod.PriorityClassName); class.Value <= 0 || class.GlobalDefault {
+	if class := findObject[*schedulingv1.PriorityClass](t, objects, "", pod.PriorityClassName); class.Value <= 0 || class.GlobalDefault {
 		t.Errorf("the priority class %s has the value %d", class.Name, class.Value)
 	}
 	if pod.HostUsers != nil {
 		t.Error("without the component user-namespaces, the pod is to start on every platform")
 	}
-	hardened := parse(t, rendered(t, overlay(t, `{resources: [config/default], components: [config/user-namespaces]}`)))
-	if users := find[*appsv1.Deployment](t, hardened, d.Namespace, d.Name).Spec.Template.Spec.HostUsers; users == nil || *users {
+	hardened := parseObjects(t, render(t, writeOverlay(t, `{resources: [config/default], components: [config/user-namespaces]}`)))
+	if users := findObject[*appsv1.Deployment](t, hardened, d.Namespace, d.Name).Spec.Template.Spec.HostUsers; users == nil || *users {
 		t.Error("with the component user-namespaces, the pod runs as users of the host")
 	}
 }
@@ -207,9 +207,9 @@ type object interface {
 	metav1.Object
 }
 
-// parse decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the API
+// parseObjects decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the API
 // server validates.
-func parse(t *testing.T, manifests []byte) []object {
+func parseObjects(t *testing.T, manifests []byte) []object {
 	t.Helper()
 	var all []object
 	for r := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(manifests))); ; {
@@ -231,7 +231,7 @@ func parse(t *testing.T, manifests []byte) []object {
 	}
 }
 
-func find[T object](t *testing.T, objects []object, namespace, name string) T {
+func findObject[T object](t *testing.T, objects []object, namespace, name string) T {
 	t.Helper()
 	for _, o := range objects {
 		if found, ok := o.(T); ok && o.GetNamespace() == namespace && o.GetName() == name {
@@ -245,10 +245,10 @@ func find[T object](t *testing.T, objects []object, namespace, name string) T {
 
 func deployment(t *testing.T) *appsv1.Deployment {
 	t.Helper()
-	return find[*appsv1.Deployment](t, parse(t, rendered(t, "default")), "apptoken-system", "apptoken-operator")
+	return findObject[*appsv1.Deployment](t, parseObjects(t, render(t, "default")), "apptoken-system", "apptoken-operator")
 }
 
-func manager(t *testing.T, d *appsv1.Deployment) corev1.Container {
+func managerContainer(t *testing.T, d *appsv1.Deployment) corev1.Container {
 	t.Helper()
 	if n := len(d.Spec.Template.Spec.Containers); n != 1 {
 		t.Fatalf("there are %d containers", n)

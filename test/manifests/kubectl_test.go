@@ -14,13 +14,13 @@ import (
 	"github.com/apptoken/operator/test/cluster"
 )
 
-// config returns the path of a folder below config/.
-func config(folder string) string { return filepath.Join(cluster.Root(), "config", folder) }
+// configPath returns the path of a folder below config/.
+func configPath(folder string) string { return filepath.Join(cluster.Root(), "config", folder) }
 
 // emptyCluster starts a control plane with nothing installed.
 func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
 	t.Helper()
-	c, err := cluster.Start(cluster.Bare)
+	c, err := cluster.Start(cluster.WithoutCRDs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func (k kubectl) run(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program(t), args...)
+	cmd := exec.CommandContext(ctx, kubectlPath(t), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+string(k))
 	said, err := cmd.CombinedOutput()
 	if err != nil {
@@ -62,7 +62,7 @@ func (k kubectl) run(t *testing.T, args ...string) string {
 // such as of pods that their namespace rejects.
 func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	t.Helper()
-	said := k.run(t, append([]string{"apply", "--validate=strict", "-k", config(folder)}, flags...)...)
+	said := k.run(t, append([]string{"apply", "--validate=strict", "-k", configPath(folder)}, flags...)...)
 	for line := range strings.Lines(said) {
 		if strings.Contains(line, "Warning") {
 			t.Errorf("kubectl apply -k config/%s: %s", folder, line)
@@ -70,36 +70,36 @@ func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	}
 }
 
-// overlay writes a kustomization as a user would, and returns its folder relative to config/. In
+// writeOverlay writes a kustomization as a user would, and returns its folder relative to config/. In
 // text, config/ stands for the folder of that name.
-func overlay(t *testing.T, text string) string {
+func writeOverlay(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	up, err := filepath.Rel(dir, config("."))
+	up, err := filepath.Rel(dir, configPath("."))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(strings.ReplaceAll(text, "config/", up+"/")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	folder, err := filepath.Rel(config("."), dir)
+	folder, err := filepath.Rel(configPath("."), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return folder
 }
 
-// serve waits until the API server serves the kinds.
-func (k kubectl) serve(t *testing.T) {
+// waitForKinds waits until the API server serves the kinds.
+func (k kubectl) waitForKinds(t *testing.T) {
 	t.Helper()
 	k.run(t, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 }
 
-// rendered returns the manifests of a folder, as kustomize renders them.
-func rendered(t *testing.T, folder string) []byte {
+// render returns the manifests of a folder, as kustomize renders them.
+func render(t *testing.T, folder string) []byte {
 	t.Helper()
-	track(t)
-	cmd := exec.CommandContext(t.Context(), program(t), "kustomize", config(folder))
+	trackConfigFiles(t)
+	cmd := exec.CommandContext(t.Context(), kubectlPath(t), "kustomize", configPath(folder))
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil || said.Len() > 0 {
@@ -108,11 +108,11 @@ func rendered(t *testing.T, folder string) []byte {
 	return out.Bytes()
 }
 
-// track reads every file of config/. So go test's cache depends on them: it cannot observe the
+// trackConfigFiles reads every file of config/. So go test's cache depends on them: it cannot observe the
 // files that kubectl reads.
-func track(t *testing.T) {
+func trackConfigFiles(t *testing.T) {
 	t.Helper()
-	err := filepath.WalkDir(config("."), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(configPath("."), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -124,7 +124,7 @@ func track(t *testing.T) {
 	}
 }
 
-func program(t *testing.T) string {
+func kubectlPath(t *testing.T) string {
 	t.Helper()
 	assets := os.Getenv("KUBEBUILDER_ASSETS")
 	if assets == "" {

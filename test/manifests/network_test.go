@@ -18,7 +18,7 @@ func networkPolicies(t *testing.T) map[string]networkingv1.NetworkPolicySpec {
 	t.Helper()
 	pod := labels.Set(deployment(t).Spec.Template.Labels)
 	all := map[string]networkingv1.NetworkPolicySpec{}
-	for _, o := range parse(t, rendered(t, "network")) {
+	for _, o := range parseObjects(t, render(t, "network")) {
 		p, ok := o.(*networkingv1.NetworkPolicy)
 		if !ok {
 			t.Fatalf("%T is no NetworkPolicy", o)
@@ -35,7 +35,7 @@ func networkPolicies(t *testing.T) map[string]networkingv1.NetworkPolicySpec {
 	return all
 }
 
-func TestNetwork_EachPortIsForItsCallersAlone(t *testing.T) {
+func TestNetwork_EachPortIsForItsClientsOnly(t *testing.T) {
 	policies := networkPolicies(t)
 	both := []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
 	if d := policies["default-deny"]; !slices.Equal(d.PolicyTypes, both) || len(d.Ingress)+len(d.Egress) > 0 {
@@ -49,7 +49,7 @@ func TestNetwork_EachPortIsForItsCallersAlone(t *testing.T) {
 			}
 			for _, port := range rule.Ports {
 				for _, peer := range rule.From {
-					from[port.Port.StrVal] = append(from[port.Port.StrVal], who(t, peer))
+					from[port.Port.StrVal] = append(from[port.Port.StrVal], peerName(t, peer))
 				}
 			}
 		}
@@ -58,8 +58,8 @@ func TestNetwork_EachPortIsForItsCallersAlone(t *testing.T) {
 		"endpoints": "apptoken.dev/gateway=true", "ext-authz": "apptoken.dev/gateway=true",
 		"metrics": "kubernetes.io/metadata.name=monitoring", "webhook": "192.0.2.0/24",
 	}
-	objects := parse(t, rendered(t, "default"))
-	c := manager(t, find[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator"))
+	objects := parseObjects(t, render(t, "default"))
+	c := managerContainer(t, findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator"))
 	for _, port := range c.Ports {
 		if port.Name != "health" && !slices.Equal(from[port.Name], []string{want[port.Name]}) {
 			t.Errorf("to the port %s may connect %v, want %s", port.Name, from[port.Name], want[port.Name])
@@ -72,12 +72,12 @@ func TestNetwork_EachPortIsForItsCallersAlone(t *testing.T) {
 	}
 }
 
-func TestNetwork_OperatorReachesAPIServersAlone(t *testing.T) {
+func TestNetwork_OperatorReachesAPIServersOnly(t *testing.T) {
 	for name, p := range networkPolicies(t) {
 		for _, rule := range p.Egress {
 			for _, peer := range rule.To {
-				if name != "api-servers" || who(t, peer) != "192.0.2.0/24" {
-					t.Errorf("%s lets the operator connect to %s", name, who(t, peer))
+				if name != "api-servers" || peerName(t, peer) != "192.0.2.0/24" {
+					t.Errorf("%s lets the operator connect to %s", name, peerName(t, peer))
 				}
 			}
 			if len(rule.To) == 0 || len(rule.Ports) != 2 || rule.Ports[0].Port.IntVal != 443 || rule.Ports[1].Port.IntVal != 6443 {
@@ -87,8 +87,8 @@ func TestNetwork_OperatorReachesAPIServersAlone(t *testing.T) {
 	}
 }
 
-// who returns the name of a peer: the label selector of its namespace, or its address range.
-func who(t *testing.T, peer networkingv1.NetworkPolicyPeer) string {
+// peerName returns the name of a peer: the label selector of its namespace, or its address range.
+func peerName(t *testing.T, peer networkingv1.NetworkPolicyPeer) string {
 	t.Helper()
 	if peer.IPBlock != nil {
 		return peer.IPBlock.CIDR

@@ -18,7 +18,7 @@ type rights map[string]string
 // are for.
 var (
 	// On objects that have no namespace.
-	reading = rights{
+	clusterRights = rights{
 		"apptoken.dev/clients":                      "get list watch",
 		"apptoken.dev/clients/status":               "update",
 		"apptoken.dev/users":                        "get list patch watch",
@@ -28,7 +28,7 @@ var (
 		"authorization.k8s.io/subjectaccessreviews": "create",
 	}
 	// In a namespace that the operator serves.
-	serving = rights{
+	servedNamespaceRights = rights{
 		"apptoken.dev/applicationtokens":            "get list patch watch",
 		"apptoken.dev/applicationtokens/status":     "update",
 		"apptoken.dev/applicationtokens/finalizers": "update",
@@ -39,7 +39,7 @@ var (
 		"events.k8s.io/events": "create patch",
 	}
 	// In the operator's own namespace.
-	own = rights{
+	ownNamespaceRights = rights{
 		"apptoken.dev/applicationtokens":        "create delete get list patch watch",
 		"apptoken.dev/applicationtokens/status": "update",
 		"apptoken.dev/tokenrecords":             "create delete get list patch watch",
@@ -51,17 +51,17 @@ var (
 		"/events":                               "create patch",
 	}
 	// In the namespace default, where Kubernetes keeps events about Clients and Users.
-	telling = rights{"events.k8s.io/events": "create patch"}
+	defaultNamespaceRights = rights{"events.k8s.io/events": "create patch"}
 )
 
-func TestTheOperatorHasTheseRightsAndNoOthers(t *testing.T) {
+func TestRights_AreExactlyThese(t *testing.T) {
 	const everywhere = ""
 	for mode, want := range map[string]map[string]rights{
-		"default":    {everywhere: union(reading, serving), "apptoken-system": own},
-		"namespaced": {everywhere: reading, "shop": serving, "default": telling, "apptoken-system": own},
+		"default":    {everywhere: union(clusterRights, servedNamespaceRights), "apptoken-system": ownNamespaceRights},
+		"namespaced": {everywhere: clusterRights, "shop": servedNamespaceRights, "default": defaultNamespaceRights, "apptoken-system": ownNamespaceRights},
 	} {
 		t.Run(mode, func(t *testing.T) {
-			got := bound(t, parse(t, rendered(t, mode)))
+			got := boundRights(t, parseObjects(t, render(t, mode)))
 			for where := range union(got, want) {
 				for resource := range union(got[where], want[where]) {
 					if got, want := got[where][resource], want[where][resource]; got != want {
@@ -73,8 +73,8 @@ func TestTheOperatorHasTheseRightsAndNoOthers(t *testing.T) {
 	}
 }
 
-func TestTenantsReadAndWriteApplicationTokensAlone(t *testing.T) {
-	objects := parse(t, rendered(t, "default"))
+func TestRights_TenantsGetApplicationTokensOnly(t *testing.T) {
+	objects := parseObjects(t, render(t, "default"))
 	for name, want := range map[string]struct {
 		label  string
 		rights rights
@@ -82,7 +82,7 @@ func TestTenantsReadAndWriteApplicationTokensAlone(t *testing.T) {
 		"apptoken-viewer": {"view", rights{"apptoken.dev/applicationtokens": "get list watch"}},
 		"apptoken-editor": {"edit", rights{"apptoken.dev/applicationtokens": "create delete deletecollection patch update"}},
 	} {
-		role := find[*rbacv1.ClusterRole](t, objects, "", name)
+		role := findObject[*rbacv1.ClusterRole](t, objects, "", name)
 		got := rights{}
 		got.add(role.Rules)
 		if !maps.Equal(got, want.rights) {
@@ -94,9 +94,9 @@ func TestTenantsReadAndWriteApplicationTokensAlone(t *testing.T) {
 	}
 }
 
-func TestNoRoleHasAWildcardOrAWayUp(t *testing.T) {
+func TestRights_NoWildcardOrEscalation(t *testing.T) {
 	for _, mode := range []string{"default", "namespaced"} {
-		for _, o := range parse(t, rendered(t, mode)) {
+		for _, o := range parseObjects(t, render(t, mode)) {
 			var rules []rbacv1.PolicyRule
 			switch o := o.(type) {
 			case *rbacv1.ClusterRole:
@@ -116,9 +116,9 @@ func TestNoRoleHasAWildcardOrAWayUp(t *testing.T) {
 	}
 }
 
-// bound returns the rights that bindings give to the operator's account, by namespace; "" is every
+// boundRights returns the rights that bindings give to the operator's account, by namespace; "" is every
 // namespace. It fails the test if another account is bound.
-func bound(t *testing.T, objects []object) map[string]rights {
+func boundRights(t *testing.T, objects []object) map[string]rights {
 	t.Helper()
 	all := map[string]rights{}
 	give := func(where string, to []rbacv1.Subject, rules []rbacv1.PolicyRule) {
@@ -133,9 +133,9 @@ func bound(t *testing.T, objects []object) map[string]rights {
 	for _, o := range objects {
 		switch b := o.(type) {
 		case *rbacv1.ClusterRoleBinding:
-			give("", b.Subjects, find[*rbacv1.ClusterRole](t, objects, "", b.RoleRef.Name).Rules)
+			give("", b.Subjects, findObject[*rbacv1.ClusterRole](t, objects, "", b.RoleRef.Name).Rules)
 		case *rbacv1.RoleBinding:
-			give(b.Namespace, b.Subjects, find[*rbacv1.Role](t, objects, b.Namespace, b.RoleRef.Name).Rules)
+			give(b.Namespace, b.Subjects, findObject[*rbacv1.Role](t, objects, b.Namespace, b.RoleRef.Name).Rules)
 		}
 	}
 	return all
@@ -144,7 +144,7 @@ func bound(t *testing.T, objects []object) map[string]rights {
 // The role is for the service account that an installation uses for monitoring.
 func TestMetrics_ReaderRoleGetsMetricsAlone(t *testing.T) {
 	for _, mode := range []string{"default", "namespaced"} {
-		role := find[*rbacv1.ClusterRole](t, parse(t, rendered(t, mode)), "", "apptoken-metrics-reader")
+		role := findObject[*rbacv1.ClusterRole](t, parseObjects(t, render(t, mode)), "", "apptoken-metrics-reader")
 		if want := []rbacv1.PolicyRule{{Verbs: []string{"get"}, NonResourceURLs: []string{"/metrics"}}}; !reflect.DeepEqual(role.Rules, want) {
 			t.Errorf("%s: got %v, want %v", mode, role.Rules, want)
 		}

@@ -9,7 +9,7 @@ import (
 // that is owned as a whole: the field then differs from the manifest. The manifests write such
 // defaults out.
 func TestApply_ClientAndServerSideInEitherOrder(t *testing.T) {
-	track(t)
+	trackConfigFiles(t)
 	client, server := []string{"apply", "--validate=strict"}, []string{"apply", "--validate=strict", "--server-side"}
 	for mode, folders := range map[string][]string{"default": {"default", "network", "samples"}, "namespaced": {"namespaced"}} {
 		for order, steps := range map[string][][]string{
@@ -18,13 +18,13 @@ func TestApply_ClientAndServerSideInEitherOrder(t *testing.T) {
 		} {
 			t.Run(mode+" "+order, func(t *testing.T) {
 				_, k := emptyCluster(t)
-				k.run(t, append(slices.Clone(steps[0]), "-f", config("samples/namespace.yaml"))...)
+				k.run(t, append(slices.Clone(steps[0]), "-f", configPath("samples/namespace.yaml"))...)
 				for _, folder := range folders {
 					for _, step := range steps {
-						k.run(t, append(slices.Clone(step), "-k", config(folder))...)
+						k.run(t, append(slices.Clone(step), "-k", configPath(folder))...)
 					}
-					k.serve(t)
-					k.run(t, "diff", "-k", config(folder))
+					k.waitForKinds(t)
+					k.run(t, "diff", "-k", configPath(folder))
 				}
 			})
 		}

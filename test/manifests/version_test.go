@@ -38,9 +38,9 @@ func statedMinor(t *testing.T) uint {
 	return uint(minor)
 }
 
-// expressionsOf returns the CEL environment in which an API server of that version compiles new
+// celEnvironment returns the CEL environment in which an API server of that version compiles new
 // expressions: that of the version before, so that it can be rolled back.
-func expressionsOf(minor uint) *environment.EnvSet {
+func celEnvironment(minor uint) *environment.EnvSet {
 	return environment.MustBaseEnvSet(version.MajorMinor(1, minor-1))
 }
 
@@ -48,7 +48,7 @@ func expressionsOf(minor uint) *environment.EnvSet {
 // kinds.
 func ruleErrors(t *testing.T, minor uint) map[string]error {
 	t.Helper()
-	files, err := filepath.Glob(config("crd/bases/*.yaml"))
+	files, err := filepath.Glob(configPath("crd/bases/*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("the kinds are %v, %v", files, err)
 	}
@@ -71,7 +71,7 @@ func ruleErrors(t *testing.T, minor uint) map[string]error {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compileRules(t, crd.Name, s, true, expressionsOf(minor), refused)
+			compileRules(t, crd.Name, s, true, celEnvironment(minor), refused)
 		}
 	}
 	return refused
@@ -108,13 +108,13 @@ func policyErrors(t *testing.T, minor uint) map[string]error {
 	for _, name := range []string{"object", "oldObject", "request", "namespaceObject", "authorizer", "variables"} {
 		variables = append(variables, cel.Variable(name, cel.DynType))
 	}
-	env, err := expressionsOf(minor).NewExpressionsEnv().Extend(variables...)
+	env, err := celEnvironment(minor).NewExpressionsEnv().Extend(variables...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	refused := map[string]error{}
 	policies := 0
-	for _, obj := range parse(t, rendered(t, "default")) {
+	for _, obj := range parseObjects(t, render(t, "default")) {
 		policy, ok := obj.(*admissionv1.ValidatingAdmissionPolicy)
 		if !ok {
 			continue

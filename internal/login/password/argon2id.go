@@ -45,19 +45,20 @@ type argon2id struct {
 	tag      string
 }
 
-func (a argon2id) text() string  { return a.spelling }
+func (a argon2id) text() string { return a.spelling }
+
 func (a argon2id) memory() int64 { return int64(a.kiB) << 10 }
 
 func (a argon2id) matches(presented string) bool {
-	return subtle.ConstantTimeCompare(a.of(presented, len(a.tag)), []byte(a.tag)) == 1
+	return subtle.ConstantTimeCompare(a.computeTag(presented, len(a.tag)), []byte(a.tag)) == 1
 }
 
-// of returns the tag of a presented password.
-func (a argon2id) of(presented string, length int) []byte {
+// computeTag returns the tag of a presented password.
+func (a argon2id) computeTag(presented string, length int) []byte {
 	return argon2.IDKey([]byte(presented), []byte(a.salt), a.passes, a.kiB, a.lanes, uint32(length)) //nolint:gosec // at most maxTag
 }
 
-// The errors of readArgon2id. Errors about numbers and base64 are made where they are found.
+// The errors of parseArgon2id. Errors about numbers and base64 are made where they are found.
 var (
 	errParts   = errors.New("password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")
 	errVersion = errors.New("password hash must have v=19: create it again with Argon2 version 1.3")
@@ -65,8 +66,8 @@ var (
 	errWork    = fmt.Errorf("password hash takes too long to check: create it again with m times t at most %d KiB", maxKiBTimesPasses)
 )
 
-// readArgon2id parses a PHC string whose scheme is argon2id.
-func readArgon2id(text string) (a argon2id, err error) {
+// parseArgon2id parses a PHC string whose scheme is argon2id.
+func parseArgon2id(text string) (a argon2id, err error) {
 	parts := strings.Split(text, "$") // "", argon2id, v, parameters, salt, tag
 	if len(parts) != 6 {
 		return argon2id{}, errParts
@@ -79,13 +80,13 @@ func readArgon2id(text string) (a argon2id, err error) {
 		return argon2id{}, errParts
 	}
 	a.spelling = text
-	if a.kiB, err = number[uint32](costs[0], "m", kiBOfLane, maxKiB); err != nil {
+	if a.kiB, err = parseNumber[uint32](costs[0], "m", kiBOfLane, maxKiB); err != nil {
 		return argon2id{}, err
 	}
-	if a.passes, err = number[uint32](costs[1], "t", 1, maxPasses); err != nil {
+	if a.passes, err = parseNumber[uint32](costs[1], "t", 1, maxPasses); err != nil {
 		return argon2id{}, err
 	}
-	if a.lanes, err = number[uint8](costs[2], "p", 1, maxLanes); err != nil {
+	if a.lanes, err = parseNumber[uint8](costs[2], "p", 1, maxLanes); err != nil {
 		return argon2id{}, err
 	}
 	if a.kiB < kiBOfLane*uint32(a.lanes) {
@@ -94,17 +95,17 @@ func readArgon2id(text string) (a argon2id, err error) {
 	if a.kiB*a.passes > maxKiBTimesPasses { // the factors are bounded: no overflow
 		return argon2id{}, errWork
 	}
-	if a.salt, err = octets(parts[4], "salt", minSalt, maxSalt); err != nil {
+	if a.salt, err = parseBase64(parts[4], "salt", minSalt, maxSalt); err != nil {
 		return argon2id{}, err
 	}
-	if a.tag, err = octets(parts[5], "hash", minTag, maxTag); err != nil {
+	if a.tag, err = parseBase64(parts[5], "hash", minTag, maxTag); err != nil {
 		return argon2id{}, err
 	}
 	return a, nil
 }
 
-// number parses "name=123", and accepts one spelling of 123.
-func number[N uint8 | uint32](text, name string, low, high N) (N, error) {
+// parseNumber parses "name=123", and accepts one spelling of 123.
+func parseNumber[N uint8 | uint32](text, name string, low, high N) (N, error) {
 	digits, named := strings.CutPrefix(text, name+"=")
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if !named || err != nil || n < uint64(low) || n > uint64(high) || digits != strconv.FormatUint(n, 10) {
@@ -113,9 +114,9 @@ func number[N uint8 | uint32](text, name string, low, high N) (N, error) {
 	return N(n), nil
 }
 
-// octets parses base64, and accepts one spelling. A strict decoder is not enough: it skips
+// parseBase64 parses base64, and accepts one spelling. A strict decoder is not enough: it skips
 // newlines.
-func octets(text, name string, low, high int) (string, error) {
+func parseBase64(text, name string, low, high int) (string, error) {
 	encoding := base64.RawStdEncoding.Strict()
 	raw, err := encoding.DecodeString(text)
 	if err != nil || encoding.EncodeToString(raw) != text {
@@ -130,10 +131,10 @@ func octets(text, name string, low, high int) (string, error) {
 // Hash returns a PHC argon2id hash of a password, with 16 bytes of salt from entropy. entropy is
 // crypto/rand.Reader except in tests. The costs are the defaults: 19 MiB, two passes, one lane (see
 // Stored.Memory of the zero Stored). The operator itself hashes no passwords: Hash is for tests,
-// for the demo and for callers that need a text that ReadHash accepts. It waits for no slot of a
+// for the demo and for callers that need a text that ParseHash accepts. It waits for no slot of a
 // Checker. It returns ErrMalformed for a password that Presented would reject.
 func Hash(presented Secret, entropy io.Reader) (string, error) {
-	text, ok := presented.judged()
+	text, ok := presented.checkable()
 	if !ok {
 		return "", ErrMalformed
 	}
@@ -145,5 +146,5 @@ func Hash(presented Secret, entropy io.Reader) (string, error) {
 	a.salt = string(salt)
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$%s$m=%d,t=%d,p=%d$%s$%s", argon2VersionField, a.kiB, a.passes, a.lanes,
-		b64.EncodeToString(salt), b64.EncodeToString(a.of(text, defaultTagLength))), nil
+		b64.EncodeToString(salt), b64.EncodeToString(a.computeTag(text, defaultTagLength))), nil
 }

@@ -10,10 +10,10 @@ import (
 )
 
 func BenchmarkCheck(b *testing.B) {
-	secret := presented(b, "wrong")
-	v := vectors(b)
+	secret := parseSecret(b, "wrong")
+	v := loadVectors(b)
 	for how, stored := range map[string]password.Stored{
-		"argon2id/m=19456,t=2,p=1": hash(b, v[1].Hash), "argon2id/m=65536,t=3,p=4": hash(b, v[0].Hash), "argon2id/worst": hash(b, with("m=262144,t=4,p=1")),
+		"argon2id/m=19456,t=2,p=1": hash(b, v[1].Hash), "argon2id/m=65536,t=3,p=4": hash(b, v[0].Hash), "argon2id/worst": hash(b, hashWithCosts("m=262144,t=4,p=1")),
 		"bcrypt/5": hash(b, v[6].Hash), "bcrypt/10": hash(b, v[7].Hash), "bcrypt/worst": hash(b, crypt[:4]+"14"+crypt[6:]), "plain": plain(b, "x"),
 	} {
 		b.Run(how, func(b *testing.B) {
@@ -28,8 +28,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkBare measures the hashes alone, for comparison with BenchmarkCheck.
-func BenchmarkBare(b *testing.B) {
+// BenchmarkBareHash measures the hashes alone, for comparison with BenchmarkCheck.
+func BenchmarkBareHash(b *testing.B) {
 	b.Run("argon2id/m=19456,t=2,p=1", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkBare(b *testing.B) {
 	})
 	b.Run("bcrypt/5", func(b *testing.B) {
 		b.ReportAllocs()
-		of := []byte(vectors(b)[6].Hash)
+		of := []byte(loadVectors(b)[6].Hash)
 		for b.Loop() {
 			if xbcrypt.CompareHashAndPassword(of, []byte("wrong")) == nil {
 				b.Fatal("it matches")
@@ -47,12 +47,12 @@ func BenchmarkBare(b *testing.B) {
 	})
 }
 
-func BenchmarkReadHash(b *testing.B) {
+func BenchmarkParseHash(b *testing.B) {
 	for how, text := range map[string]string{"argon2id": argon2, "bcrypt": crypt} {
 		b.Run(how, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := password.ReadHash(text); err != nil {
+				if _, err := password.ParseHash(text); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -12,34 +12,34 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// crowd is a Checker whose checks run until the test releases them.
-type crowd struct {
+// blockingChecker is a Checker whose checks run until the test releases them.
+type blockingChecker struct {
 	*password.Checker
-	ctx     context.Context
-	stored  password.Stored
-	names   int           // number of names used, each once
-	let     chan bool     // a check ends with the value that is sent
-	started chan struct{} // one value for each check that runs, or ran
-	ended   chan error    // one value for each check that returned
+	ctx       context.Context
+	stored    password.Stored
+	nameCount int           // number of names used, each once
+	release   chan bool     // a check ends with the value that is sent
+	started   chan struct{} // one value for each check that runs, or ran
+	ended     chan error    // one value for each check that returned
 }
 
-func crowded(t *testing.T, slots, waiting int) *crowd {
-	c := &crowd{
-		Checker: password.NewChecker(password.Options{Slots: slots, Waiting: waiting, PerSource: 1000}), ctx: t.Context(),
-		let: make(chan bool), started: make(chan struct{}, 1000), ended: make(chan error, 1000),
+func newBlockingChecker(t *testing.T, slots, waiting int) *blockingChecker {
+	c := &blockingChecker{
+		Checker: password.NewChecker(password.Options{Slots: slots, MaxWaiting: waiting, MaxPerSource: 1000}), ctx: t.Context(),
+		release: make(chan bool), started: make(chan struct{}, 1000), ended: make(chan error, 1000),
 	}
-	c.Weigh(func() bool {
+	c.SetCompare(func() bool {
 		c.started <- struct{}{}
-		return <-c.let
+		return <-c.release
 	})
 	return c
 }
 
-// come starts n more checks, and waits until none makes progress.
-func (c *crowd) come(ctx context.Context, n int) {
+// start starts n more checks, and waits until none makes progress.
+func (c *blockingChecker) start(ctx context.Context, n int) {
 	for range n {
-		c.names++
-		name := fmt.Sprint("name ", c.names)
+		c.nameCount++
+		name := fmt.Sprint("name ", c.nameCount)
 		go func() {
 			_, err := c.Check(ctx, password.Check{Name: name, Stored: c.stored})
 			c.ended <- err
@@ -49,7 +49,7 @@ func (c *crowd) come(ctx context.Context, n int) {
 }
 
 // expect asserts how many checks began and returned in total.
-func (c *crowd) expect(t *testing.T, when string, started, ended int) {
+func (c *blockingChecker) expect(t *testing.T, when string, started, ended int) {
 	t.Helper()
 	synctest.Wait()
 	if len(c.started) != started || len(c.ended) != ended {
@@ -57,7 +57,7 @@ func (c *crowd) expect(t *testing.T, when string, started, ended int) {
 	}
 }
 
-func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
+func TestChecker_BoundsRunningAndWaiting(t *testing.T) {
 	for how, c := range map[string]struct{ slots, waiting, run, wait int }{
 		"some of both":               {3, 5, 3, 5},
 		"nobody waits":               {2, 0, 2, 0},
@@ -66,10 +66,10 @@ func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				crowd := crowded(t, c.slots, c.waiting)
-				crowd.come(t.Context(), c.run+c.wait)
+				crowd := newBlockingChecker(t, c.slots, c.waiting)
+				crowd.start(t.Context(), c.run+c.wait)
 				crowd.expect(t, "all that may be there", c.run, 0)
-				crowd.come(t.Context(), 4)
+				crowd.start(t.Context(), 4)
 				crowd.expect(t, "four too many", c.run, 4)
 				for range 4 {
 					if err := <-crowd.ended; !errors.Is(err, password.ErrBusy) {
@@ -77,17 +77,17 @@ func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
 					}
 				}
 				for n := range c.wait {
-					crowd.let <- true
+					crowd.release <- true
 					crowd.expect(t, "one leaves and one moves up", c.run+n+1, n+1)
 				}
 				for range c.run {
-					crowd.let <- true
+					crowd.release <- true
 				}
 				crowd.expect(t, "all leave", c.run+c.wait, c.run+c.wait)
-				crowd.come(t.Context(), c.run+c.wait)
+				crowd.start(t.Context(), c.run+c.wait)
 				crowd.expect(t, "and as many may come again", c.run+c.wait+c.run, c.run+c.wait)
 				for range c.run + c.wait {
-					crowd.let <- true
+					crowd.release <- true
 				}
 			})
 		})
@@ -95,7 +95,7 @@ func TestNeverMoreThanSlotsRunAndWaitingWait(t *testing.T) {
 }
 
 // The memory of the running checks is bounded, whatever the hashes ask for.
-func TestACheckThatTakesMoreMemoryHasMoreSlots(t *testing.T) {
+func TestChecker_LargeHashTakesMoreSlots(t *testing.T) {
 	const mebibyte = 1 << 10 // in KiB, as m is written
 	for what, c := range map[string]struct{ m, slots, run int }{
 		"one of the defaults":        {19 * mebibyte, 8, 8},
@@ -106,15 +106,15 @@ func TestACheckThatTakesMoreMemoryHasMoreSlots(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				crowd := crowded(t, c.slots, 20)
+				crowd := newBlockingChecker(t, c.slots, 20)
 				var err error
-				if crowd.stored, err = password.ReadHash(fmt.Sprintf("$argon2id$v=19$m=%d,t=1,p=1$c2FsdHNhbHQ$%s", c.m, strings.Repeat("A", 43))); err != nil {
+				if crowd.stored, err = password.ParseHash(fmt.Sprintf("$argon2id$v=19$m=%d,t=1,p=1$c2FsdHNhbHQ$%s", c.m, strings.Repeat("A", 43))); err != nil {
 					t.Fatal(err)
 				}
-				crowd.come(t.Context(), 20)
+				crowd.start(t.Context(), 20)
 				crowd.expect(t, "as many as there is memory for", c.run, 0)
 				for range 20 {
-					crowd.let <- true
+					crowd.release <- true
 				}
 				crowd.expect(t, "all have their turn", 20, 20)
 			})
@@ -122,13 +122,13 @@ func TestACheckThatTakesMoreMemoryHasMoreSlots(t *testing.T) {
 	}
 }
 
-func TestWhoeverStopsWaitingLeavesTheirPlace(t *testing.T) {
+func TestChecker_CanceledWaiterLeavesQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := crowded(t, 1, 2)
-		crowd.come(t.Context(), 1)
+		crowd := newBlockingChecker(t, 1, 2)
+		crowd.start(t.Context(), 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		crowd.come(ctx, 2)
+		crowd.start(ctx, 2)
 		crowd.expect(t, "two wait", 1, 0)
 		<-ctx.Done()
 		crowd.expect(t, "two have waited enough", 1, 2)
@@ -137,21 +137,21 @@ func TestWhoeverStopsWaitingLeavesTheirPlace(t *testing.T) {
 				t.Errorf("who waited too long is told %v", err)
 			}
 		}
-		crowd.come(t.Context(), 2)
+		crowd.start(t.Context(), 2)
 		crowd.expect(t, "two others wait", 1, 0)
 		for range 3 {
-			crowd.let <- true
+			crowd.release <- true
 		}
 		crowd.expect(t, "all have been checked", 3, 3)
 	})
 }
 
-func TestNothingIsCheckedForWhoeverHasGone(t *testing.T) {
+func TestChecker_CanceledRequestIsNotChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := crowded(t, 8, 8)
+		crowd := newBlockingChecker(t, 8, 8)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		crowd.come(ctx, 8)
+		crowd.start(ctx, 8)
 		crowd.expect(t, "all slots are free", 0, 8)
 		if err := <-crowd.ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("who has gone is told %v", err)
@@ -159,31 +159,31 @@ func TestNothingIsCheckedForWhoeverHasGone(t *testing.T) {
 	})
 }
 
-func TestACheckThatRunsIsNotInterrupted(t *testing.T) {
+func TestChecker_RunningCheckIsNotInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := crowded(t, 1, 0)
+		crowd := newBlockingChecker(t, 1, 0)
 		ctx, cancel := context.WithCancel(t.Context())
-		crowd.come(ctx, 1)
+		crowd.start(ctx, 1)
 		cancel()
 		crowd.expect(t, "while it runs", 1, 0)
-		crowd.let <- true
+		crowd.release <- true
 		if err := <-crowd.ended; err != nil {
 			t.Errorf("it is told %v", err)
 		}
 	})
 }
 
-func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
+func TestChecker_PanicReturnsSlot(t *testing.T) {
 	c := password.NewChecker(password.Options{Slots: 1})
 	for range 3 {
 		func() {
 			defer func() { _ = recover() }()
-			c.Weigh(func() bool { panic("out of luck") })
+			c.SetCompare(func() bool { panic("out of luck") })
 			_, err := c.Check(t.Context(), password.Check{})
 			t.Errorf("no panic, and %v", err)
 		}()
 	}
-	c.Weigh(func() bool { return true })
+	c.SetCompare(func() bool { return true })
 	if ok, err := c.Check(t.Context(), password.Check{}); !ok || err != nil {
 		t.Errorf("after it: %v, %v", ok, err)
 	}
@@ -191,14 +191,14 @@ func TestACheckThatPanicsGivesItsSlotBack(t *testing.T) {
 
 // Many guesses that wait together were allowed together: each is checked once more when its turn
 // comes.
-func TestWhatIsNotAllowedAnyMoreIsNotChecked(t *testing.T) {
+func TestChecker_RecheckErrorPreventsCheck(t *testing.T) {
 	c := password.NewChecker(password.Options{Slots: 1})
-	c.Weigh(func() bool { t.Error("it was checked"); return true })
+	c.SetCompare(func() bool { t.Error("it was checked"); return true })
 	spent := errors.New("spent")
-	if ok, err := c.Check(t.Context(), password.Check{Still: func() error { return spent }}); ok || !errors.Is(err, spent) {
+	if ok, err := c.Check(t.Context(), password.Check{Recheck: func() error { return spent }}); ok || !errors.Is(err, spent) {
 		t.Errorf("%v, %v", ok, err)
 	}
-	c.Weigh(func() bool { return true })
+	c.SetCompare(func() bool { return true })
 	if ok, err := c.Check(t.Context(), password.Check{}); !ok || err != nil {
 		t.Errorf("after it: %v, %v", ok, err)
 	}

@@ -62,7 +62,7 @@ func (l *Limits) Take(now time.Time, key string) bool { return l.limiter(key).Al
 
 // find returns the limiter of key, if key has spent an attempt.
 func (l *Limits) find(key string) (*rate.Limiter, bool) {
-	found, known := l.limiters.Get(digest(key))
+	found, known := l.limiters.Get(keyDigest(key))
 	if !known {
 		return nil, false
 	}
@@ -78,10 +78,10 @@ func (l *Limits) limiter(key string) *rate.Limiter {
 		return limiter
 	}
 	limiter := rate.NewLimiter(rate.Every(l.every), l.burst)
-	l.limiters.Add(digest(key), limiter)
+	l.limiters.Add(keyDigest(key), limiter)
 	return limiter
 }
 
-// digest bounds the memory that a key takes. It also keeps out of memory what users type into the
+// keyDigest bounds the memory that a key takes. It also keeps out of memory what users type into the
 // name field by mistake, such as a password.
-func digest(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
+func keyDigest(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }

@@ -13,7 +13,7 @@ import (
 
 var noon = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
+func TestLimits_KeyWaitsAfterBurst(t *testing.T) {
 	for how, c := range map[string]struct {
 		failures int
 		at       time.Duration // after the failures
@@ -48,7 +48,7 @@ func TestAfterTooManyFailuresAKeyWaits(t *testing.T) {
 	}
 }
 
-func TestNoMoreThanTheBurstIsSavedUp(t *testing.T) {
+func TestLimits_SavesNoMoreThanBurst(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 2, Every: time.Second, Keys: 10})
 	l.Spend(noon, "alice")
 	later := noon.Add(time.Hour)
@@ -63,19 +63,19 @@ func TestNoMoreThanTheBurstIsSavedUp(t *testing.T) {
 	}
 }
 
-func TestWhoeverNeverFailsIsNeverLimitedAndTakesNoMemory(t *testing.T) {
+func TestLimits_AllowedAddsNoKey(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 10})
 	for range 10_000 {
 		if _, ok := l.Allowed(noon, "probe"); !ok {
 			t.Fatal("limited")
 		}
 	}
-	if l.Remembered() != 0 {
-		t.Errorf("%d keys are remembered", l.Remembered())
+	if l.KeyCount() != 0 {
+		t.Errorf("%d keys are remembered", l.KeyCount())
 	}
 }
 
-func TestAtMostKeysAreRemembered(t *testing.T) {
+func TestLimits_RemembersAtMostKeys(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 4})
 	allowed := func(key string) bool {
 		_, ok := l.Allowed(noon, key)
@@ -88,18 +88,18 @@ func TestAtMostKeysAreRemembered(t *testing.T) {
 		t.Error("a key is forgotten though there is room")
 	}
 	l.Spend(noon, "e")
-	if allowed("a") || !allowed("b") || l.Remembered() != 4 {
-		t.Errorf("one too many: a %v, b %v, %d keys; want b to be forgotten alone", allowed("a"), allowed("b"), l.Remembered())
+	if allowed("a") || !allowed("b") || l.KeyCount() != 4 {
+		t.Errorf("one too many: a %v, b %v, %d keys; want b to be forgotten alone", allowed("a"), allowed("b"), l.KeyCount())
 	}
 	for n := range 1000 {
 		l.Spend(noon, fmt.Sprint(n))
 	}
-	if l.Remembered() != 4 {
-		t.Errorf("%d keys are remembered", l.Remembered())
+	if l.KeyCount() != 4 {
+		t.Errorf("%d keys are remembered", l.KeyCount())
 	}
 }
 
-func TestLongKeysAreToldApart(t *testing.T) {
+func TestLimits_DistinguishesLongKeys(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{Burst: 1, Every: time.Hour, Keys: 10})
 	long := strings.Repeat("x", 1<<20)
 	l.Spend(noon, long+"a")
@@ -111,19 +111,19 @@ func TestLongKeysAreToldApart(t *testing.T) {
 	}
 }
 
-func TestTheZeroOptionsLimitMost(t *testing.T) {
+func TestLimits_ZeroOptionsAreStrictest(t *testing.T) {
 	l := password.NewLimits(password.LimitOptions{})
 	l.Spend(noon, "a")
 	if after, ok := l.Allowed(noon, "a"); ok || after != 1 {
 		t.Errorf("%v, %v, want one nanosecond", after, ok)
 	}
 	l.Spend(noon, "b")
-	if l.Remembered() != 1 {
-		t.Errorf("%d keys are remembered", l.Remembered())
+	if l.KeyCount() != 1 {
+		t.Errorf("%d keys are remembered", l.KeyCount())
 	}
 }
 
-func TestFailuresOfManyAreAllCounted(t *testing.T) {
+func TestLimits_CountsConcurrentFailures(t *testing.T) {
 	const many = 200
 	l := password.NewLimits(password.LimitOptions{Burst: many, Every: time.Hour, Keys: 10})
 	var all sync.WaitGroup

@@ -8,28 +8,30 @@ import (
 // plain is a password that is stored as it is.
 type plain string
 
-func (plain) text() string  { return "" }
+func (plain) text() string { return "" }
+
 func (plain) memory() int64 { return defaults.memory() }
 
 // matches also computes a hash that it does not need. A comparison alone would answer in a
 // microsecond. That would reveal which users have a plain password and, beside a decoy, which names
 // are users. It compares digests, because the length of the password must not show either.
 func (p plain) matches(presented string) bool {
-	decoy(presented)
+	spendDefaultCost(presented)
 	want, got := sha256.Sum256([]byte(p)), sha256.Sum256([]byte(presented))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// nobody is the stored password of an unknown name.
-type nobody struct{}
+// noPassword is the stored password of an unknown name.
+type noPassword struct{}
 
-func (nobody) text() string  { return "" }
-func (nobody) memory() int64 { return defaults.memory() }
+func (noPassword) text() string { return "" }
 
-func (nobody) matches(presented string) bool {
-	decoy(presented)
+func (noPassword) memory() int64 { return defaults.memory() }
+
+func (noPassword) matches(presented string) bool {
+	spendDefaultCost(presented)
 	return false
 }
 
-// decoy costs as much as a check against a hash with the defaults.
-func decoy(presented string) { defaults.of(presented, defaultTagLength) }
+// spendDefaultCost costs as much as a check against a hash with the defaults.
+func spendDefaultCost(presented string) { defaults.computeTag(presented, defaultTagLength) }

@@ -7,32 +7,32 @@ import (
 
 // waiter is a check that waits for slots, or holds them.
 type waiter struct {
-	source netip.Prefix
-	slots  int64
-	queued bool
+	source   netip.Prefix
+	slots    int64
+	isQueued bool
 	// turn receives true when the check has its slots, and false when it is displaced. It has room
 	// for one value.
-	turn    chan bool
-	running bool // for the goroutine of the check alone
+	slotsGranted chan bool
+	isRunning    bool // for the goroutine of the check alone
 }
 
 // queue orders waiting checks. Sources take turns: it always serves the oldest check of the source
 // that was served longest ago. A source that sends many checks therefore delays the check of
 // another source by one of its own. It is not safe for concurrent use.
 type queue struct {
-	lines []*line // in the order of their turns; none is empty
-	size  int
+	sourceQueues []*sourceQueue // in the order of their turns; none is empty
+	size         int
 }
 
-// line holds the waiting checks of one source, the oldest first.
-type line struct {
+// sourceQueue holds the waiting checks of one source, the oldest first.
+type sourceQueue struct {
 	source  netip.Prefix
 	waiters []*waiter
 }
 
-// of returns the line of a source, or nil if none of its checks waits.
-func (q *queue) of(source netip.Prefix) *line {
-	for _, l := range q.lines {
+// queueOf returns the line of a source, or nil if none of its checks waits.
+func (q *queue) queueOf(source netip.Prefix) *sourceQueue {
+	for _, l := range q.sourceQueues {
 		if l.source == source {
 			return l
 		}
@@ -42,53 +42,53 @@ func (q *queue) of(source netip.Prefix) *line {
 
 // push adds a check behind those of its source. A new source gets its turn after all others.
 func (q *queue) push(w *waiter) {
-	l := q.of(w.source)
+	l := q.queueOf(w.source)
 	if l == nil {
-		l = &line{source: w.source}
-		q.lines = append(q.lines, l)
+		l = &sourceQueue{source: w.source}
+		q.sourceQueues = append(q.sourceQueues, l)
 	}
 	l.waiters = append(l.waiters, w)
-	w.queued = true
+	w.isQueued = true
 	q.size++
 }
 
-// next returns the check whose turn it is, without removing it, or nil if none waits.
-func (q *queue) next() *waiter {
-	if len(q.lines) == 0 {
+// peek returns the check whose turn it is, without removing it, or nil if none waits.
+func (q *queue) peek() *waiter {
+	if len(q.sourceQueues) == 0 {
 		return nil
 	}
-	return q.lines[0].waiters[0]
+	return q.sourceQueues[0].waiters[0]
 }
 
 // pop removes the check whose turn it is. Its source gets its next turn after all others.
 func (q *queue) pop() *waiter {
-	w := q.next()
+	w := q.peek()
 	if w == nil {
 		return nil
 	}
-	q.lines = append(q.lines[1:], q.lines[0])
+	q.sourceQueues = append(q.sourceQueues[1:], q.sourceQueues[0])
 	q.remove(w)
 	return w
 }
 
 // remove removes a waiting check.
 func (q *queue) remove(w *waiter) {
-	l := q.of(w.source)
+	l := q.queueOf(w.source)
 	l.waiters = slices.DeleteFunc(l.waiters, func(x *waiter) bool { return x == w })
 	if len(l.waiters) == 0 {
-		q.lines = slices.DeleteFunc(q.lines, func(x *line) bool { return x == l })
+		q.sourceQueues = slices.DeleteFunc(q.sourceQueues, func(x *sourceQueue) bool { return x == l })
 	}
-	w.queued = false
+	w.isQueued = false
 	q.size--
 }
 
-// displaced returns the check to remove for a check of another source when no more may wait. It is
+// displaceable returns the check to remove for a check of another source when no more may wait. It is
 // the youngest check of the source that has the most. It is nil if that source would then have less
 // than the other one.
-func (q *queue) displaced(by netip.Prefix) *waiter {
+func (q *queue) displaceable(by netip.Prefix) *waiter {
 	most, own := 0, 0
-	var longest *line
-	for _, l := range q.lines {
+	var longest *sourceQueue
+	for _, l := range q.sourceQueues {
 		if l.source == by {
 			own = len(l.waiters)
 		}

@@ -9,26 +9,26 @@ import (
 	"testing"
 )
 
-// source returns the source with that number.
-func source(name byte) netip.Prefix {
+// testSource returns the source with that number.
+func testSource(name byte) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, name}), 32)
 }
 
-// filled returns a queue of checks in order of arrival; each letter is the source of one check.
-func filled(came string) (q *queue, all []*waiter) {
+// queueOfSources returns a queue of checks in order of arrival; each letter is the source of one check.
+func queueOfSources(came string) (q *queue, all []*waiter) {
 	q = &queue{}
 	for i := range len(came) {
-		w := &waiter{source: source(came[i]), slots: int64(i)} // slots number the checks
+		w := &waiter{source: testSource(came[i]), slots: int64(i)} // slots number the checks
 		q.push(w)
 		all = append(all, w)
 	}
 	return q, all
 }
 
-// served empties a queue, and returns the letters of the sources in the order of service.
-func (q *queue) served() string {
+// drain empties a queue, and returns the letters of the sources in the order of service.
+func (q *queue) drain() string {
 	var order strings.Builder
-	for q.next() != nil {
+	for q.peek() != nil {
 		order.WriteByte(q.pop().source.Addr().As4()[3])
 	}
 	return order.String()
@@ -46,17 +46,17 @@ func TestQueue_SourcesTakeTurns(t *testing.T) {
 		"baaaa":         "baaaa",
 		"aaaabbbbccccd": "abcdabcabcabc",
 	} {
-		q, _ := filled(came)
-		if got := q.served(); got != want || q.size != 0 || len(q.lines) != 0 {
-			t.Errorf("%s is served as %s, want %s; %d left in %d lines", came, got, want, q.size, len(q.lines))
+		q, _ := queueOfSources(came)
+		if got := q.drain(); got != want || q.size != 0 || len(q.sourceQueues) != 0 {
+			t.Errorf("%s is served as %s, want %s; %d left in %d lines", came, got, want, q.size, len(q.sourceQueues))
 		}
 	}
 }
 
 func TestQueue_SourceIsServedInOrder(t *testing.T) {
-	q, _ := filled("aabbabab")
+	q, _ := queueOfSources("aabbabab")
 	last := map[netip.Prefix]int64{}
-	for q.next() != nil {
+	for q.peek() != nil {
 		w := q.pop()
 		if before, some := last[w.source]; some && before > w.slots {
 			t.Errorf("number %d of %s is served after number %d", w.slots, w.source, before)
@@ -67,11 +67,11 @@ func TestQueue_SourceIsServedInOrder(t *testing.T) {
 
 // A source that comes back after its turn gets its next turn after all other waiting sources.
 func TestQueue_ReturningSourceGoesBehindOthers(t *testing.T) {
-	q, _ := filled("ab")
+	q, _ := queueOfSources("ab")
 	for range 3 {
 		for _, want := range "ab" {
 			w := q.pop()
-			if w.source != source(byte(want)) {
+			if w.source != testSource(byte(want)) {
 				t.Fatalf("%s has its turn, want %c", w.source, want)
 			}
 			q.push(&waiter{source: w.source})
@@ -79,7 +79,7 @@ func TestQueue_ReturningSourceGoesBehindOthers(t *testing.T) {
 	}
 }
 
-func TestQueue_RemovesWhoeverLeaves(t *testing.T) {
+func TestQueue_RemovesWaiter(t *testing.T) {
 	for name, x := range map[string]struct {
 		came  string
 		leave []int
@@ -91,20 +91,20 @@ func TestQueue_RemovesWhoeverLeaves(t *testing.T) {
 		"one in the middle":    {"aaabb", []int{1}, "abab"},
 		"everybody, backwards": {"abc", []int{2, 1, 0}, ""},
 	} {
-		q, all := filled(x.came)
+		q, all := queueOfSources(x.came)
 		for _, i := range x.leave {
 			q.remove(all[i])
-			if all[i].queued {
+			if all[i].isQueued {
 				t.Errorf("%s: it is still queued", name)
 			}
 		}
-		if got := q.served(); got != x.want {
+		if got := q.drain(); got != x.want {
 			t.Errorf("%s: %s, want %s", name, got, x.want)
 		}
 	}
 }
 
-func TestQueue_LongestLineMakesRoom(t *testing.T) {
+func TestQueue_LongestSourceMakesRoom(t *testing.T) {
 	for name, x := range map[string]struct {
 		came string
 		by   byte
@@ -118,8 +118,8 @@ func TestQueue_LongestLineMakesRoom(t *testing.T) {
 		"the longest is its own":            {"aaab", 'a', -1},
 		"the youngest of the longest":       {"aabbba", 'x', 5},
 	} {
-		q, all := filled(x.came)
-		got := q.displaced(source(x.by))
+		q, all := queueOfSources(x.came)
+		got := q.displaceable(testSource(x.by))
 		if x.want < 0 && got != nil || x.want >= 0 && got != all[x.want] {
 			t.Errorf("%s: %+v, want number %d", name, got, x.want)
 		}
@@ -128,7 +128,7 @@ func TestQueue_LongestLineMakesRoom(t *testing.T) {
 
 // For every order of arrivals and departures no check is lost. Between two checks of one waiting
 // source, each other source is served at most once.
-func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
+func TestQueue_IsFairInAnyOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		q, waiting := &queue{}, []*waiter{}
@@ -136,8 +136,8 @@ func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
 		for range 300 {
 			switch n := random.IntN(3); {
 			case n == 0 || len(waiting) == 0:
-				w := &waiter{source: source("abcdef"[random.IntN(6)])}
-				if q.of(w.source) == nil {
+				w := &waiter{source: testSource("abcdef"[random.IntN(6)])}
+				if q.queueOf(w.source) == nil {
 					passed[w.source] = map[netip.Prefix]int{}
 				}
 				q.push(w)
@@ -150,13 +150,13 @@ func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
 				w := q.pop()
 				waiting = slices.DeleteFunc(waiting, func(x *waiter) bool { return x == w })
 				passed[w.source] = map[netip.Prefix]int{}
-				for _, l := range q.lines {
+				for _, l := range q.sourceQueues {
 					if l.source != w.source {
 						passed[l.source][w.source]++
 					}
 				}
 			}
-			for _, l := range q.lines {
+			for _, l := range q.sourceQueues {
 				for other, times := range passed[l.source] {
 					if times > 1 {
 						t.Fatalf("seed %d: %s is served %d times while %s waits", seed, other, times, l.source)
@@ -167,7 +167,7 @@ func TestQueue_KeepsItsPromisesInAnyOrder(t *testing.T) {
 				t.Fatalf("seed %d: %d wait, want %d", seed, q.size, len(waiting))
 			}
 		}
-		if got := len(q.served()); got != len(waiting) {
+		if got := len(q.drain()); got != len(waiting) {
 			t.Fatalf("seed %d: %d are served, want %s", seed, got, fmt.Sprint(len(waiting)))
 		}
 	}

@@ -21,41 +21,41 @@ var ErrMalformed = errors.New("malformed password: want 1 to 1024 bytes of UTF-8
 // reads it. The zero Secret matches nothing.
 type Secret struct{ reveal func() string }
 
-// Take returns a Secret of text, whatever it is. An endpoint takes a password as soon as it has
+// NewSecret returns a Secret of text, whatever it is. An endpoint takes a password as soon as it has
 // read it, so that no code on the way can print it. Take validates nothing. A text that Presented
 // would reject matches nothing when it is checked, and its check takes as long.
 //
 // Passwords are compared in Unicode's composed form (NFC, RFC 8265, section 4.2.2): one keyboard
 // writes é as one character, another as e and an accent.
-func Take(text string) Secret {
+func NewSecret(text string) Secret {
 	text = strings.Clone(text) // otherwise the secret would pin the request that it was cut from
-	if sound(text) {
+	if isWellFormed(text) {
 		text = norm.NFC.String(text)
 	}
 	return Secret{reveal: func() string { return text }}
 }
 
-// Presented is Take for a text that may be a password: 1 to MaxLength bytes of UTF-8 without NUL.
+// ParseSecret is Take for a text that may be a password: 1 to MaxLength bytes of UTF-8 without NUL.
 // For any other text it returns the zero Secret and ErrMalformed. NUL is rejected because bcrypt
 // takes it for the end: "a" and "a\x00a" would be the same password to it.
-func Presented(text string) (Secret, error) {
-	if !sound(text) {
+func ParseSecret(text string) (Secret, error) {
+	if !isWellFormed(text) {
 		return Secret{}, ErrMalformed
 	}
-	return Take(text), nil
+	return NewSecret(text), nil
 }
 
-// sound reports whether text may be a password.
-func sound(text string) bool {
+// isWellFormed reports whether text may be a password.
+func isWellFormed(text string) bool {
 	return len(text) >= 1 && len(text) <= MaxLength && utf8.ValidString(text) && !strings.Contains(text, "\x00")
 }
 
-// judged returns the password, or "" and false if there is none to check.
-func (s Secret) judged() (string, bool) {
+// checkable returns the password, or "" and false if there is none to check.
+func (s Secret) checkable() (string, bool) {
 	if s.reveal == nil {
 		return "", false
 	}
-	if text := s.reveal(); sound(text) {
+	if text := s.reveal(); isWellFormed(text) {
 		return text, true
 	}
 	return "", false

@@ -16,15 +16,15 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// marked is part of every secret in these tests.
-const marked = "Zx7marked9qW"
+// secretMarker is part of every secret in these tests.
+const secretMarker = "Zx7marked9qW"
 
-// leaks reports whether out holds the mark in a common encoding.
-func leaks(out string) bool {
-	decimal := strings.Trim(fmt.Sprint([]byte(marked)), "[]")
+// containsMarker reports whether out holds the mark in a common encoding.
+func containsMarker(out string) bool {
+	decimal := strings.Trim(fmt.Sprint([]byte(secretMarker)), "[]")
 	for _, form := range []string{
-		marked, decimal, strings.ReplaceAll(decimal, " ", ","), hex.EncodeToString([]byte(marked)), fmt.Sprintf("% x", marked),
-		fmt.Sprintf("%#v", []byte(marked)), base64.RawStdEncoding.EncodeToString([]byte(marked)),
+		secretMarker, decimal, strings.ReplaceAll(decimal, " ", ","), hex.EncodeToString([]byte(secretMarker)), fmt.Sprintf("% x", secretMarker),
+		fmt.Sprintf("%#v", []byte(secretMarker)), base64.RawStdEncoding.EncodeToString([]byte(secretMarker)),
 	} {
 		if strings.Contains(strings.ToLower(out), strings.ToLower(form)) {
 			return true
@@ -33,12 +33,12 @@ func leaks(out string) bool {
 	return false
 }
 
-// secrets returns values that hold the mark, in the forms in which code may print them.
-func secrets(t *testing.T) map[string]any {
-	secret := presented(t, marked)
-	filed := plain(t, marked)
-	argon := hash(t, "$argon2id$v=19$m=64,t=1,p=1$"+marked+"$"+strings.Repeat("A", 22))
-	crypt := hash(t, "$2y$04$abcdefghijklmnopqrstuu"+marked+strings.Repeat("u", 31-len(marked)))
+// markedSecrets returns values that hold the mark, in the forms in which code may print them.
+func markedSecrets(t *testing.T) map[string]any {
+	secret := parseSecret(t, secretMarker)
+	filed := plain(t, secretMarker)
+	argon := hash(t, "$argon2id$v=19$m=64,t=1,p=1$"+secretMarker+"$"+strings.Repeat("A", 22))
+	crypt := hash(t, "$2y$04$abcdefghijklmnopqrstuu"+secretMarker+strings.Repeat("u", 31-len(secretMarker)))
 	type inside struct {
 		Secret  password.Secret
 		Stored  []password.Stored
@@ -47,24 +47,24 @@ func secrets(t *testing.T) map[string]any {
 	in := inside{secret, []password.Stored{filed, argon, crypt}, secret}
 	_ = in.private
 	return map[string]any{
-		"a secret": secret, "a pointer to a secret": &secret, "a taken secret": password.Take(marked + "\x00"),
+		"a secret": secret, "a pointer to a secret": &secret, "a taken secret": password.NewSecret(secretMarker + "\x00"),
 		"a plain one": filed, "argon2id": argon, "bcrypt": crypt, "a pointer to a stored one": &argon,
 		"a struct": in, "a pointer to a struct": &in, "a map": map[string]any{"password": secret, "hash": crypt},
 	}
 }
 
-func TestNoVerbPrintsASecret(t *testing.T) {
-	if !leaks(fmt.Sprintf("%x", marked)) || !leaks(fmt.Sprint([]byte(marked))) || !leaks(fmt.Sprintf("%+v", struct{ s string }{marked})) {
+func TestSecret_NoVerbPrintsIt(t *testing.T) {
+	if !containsMarker(fmt.Sprintf("%x", secretMarker)) || !containsMarker(fmt.Sprint([]byte(secretMarker))) || !containsMarker(fmt.Sprintf("%+v", struct{ s string }{secretMarker})) {
 		t.Fatal("the test would not notice a leak")
 	}
-	for how, value := range secrets(t) {
+	for how, value := range markedSecrets(t) {
 		for _, flags := range []string{"", "+", "#", " ", "#+", "0", "-99"} {
 			for _, verb := range "vTtbcdoOqxXUeEfFgGspw" {
 				format := "%" + flags + string(verb)
-				if out := fmt.Sprintf(format, value); leaks(out) {
+				if out := fmt.Sprintf(format, value); containsMarker(out) {
 					t.Errorf("%s of %s gives %q", format, how, out)
 				}
-				if err := fmt.Errorf("check: "+format, value); leaks(err.Error()) {
+				if err := fmt.Errorf("check: "+format, value); containsMarker(err.Error()) {
 					t.Errorf("an error with %s of %s says %q", format, how, err)
 				}
 			}
@@ -72,7 +72,7 @@ func TestNoVerbPrintsASecret(t *testing.T) {
 	}
 }
 
-func TestNoEncoderWritesASecret(t *testing.T) {
+func TestSecret_NoEncoderWritesIt(t *testing.T) {
 	encoders := map[string]func(*bytes.Buffer, any) error{
 		"json": func(b *bytes.Buffer, x any) error { return json.NewEncoder(b).Encode(x) },
 		"xml":  func(b *bytes.Buffer, x any) error { return xml.NewEncoder(b).Encode(x) },
@@ -86,18 +86,18 @@ func TestNoEncoderWritesASecret(t *testing.T) {
 			return nil
 		},
 	}
-	for how, value := range secrets(t) {
+	for how, value := range markedSecrets(t) {
 		for encoder, encode := range encoders {
 			var out bytes.Buffer
 			err := encode(&out, value) // an error is as good as an empty output
-			if leaks(out.String()) || err != nil && leaks(err.Error()) {
+			if containsMarker(out.String()) || err != nil && containsMarker(err.Error()) {
 				t.Errorf("%s of %s writes %q, %v", encoder, how, out.String(), err)
 			}
 		}
 	}
 }
 
-func TestSecretsHaveNoDoorAndCannotBeCompared(t *testing.T) {
+func TestSecret_HasNoAccessorAndNoEquality(t *testing.T) {
 	for typ, doors := range map[reflect.Type]int{
 		reflect.TypeFor[password.Secret](): 0,
 		reflect.TypeFor[password.Stored](): 3, // Plain, Memory, Fingerprint
@@ -116,29 +116,29 @@ func TestSecretsHaveNoDoorAndCannotBeCompared(t *testing.T) {
 	}
 }
 
-func TestNoErrorRepeatsWhatItIsAbout(t *testing.T) {
-	for how, text := range hostile() {
-		for _, read := range []func(string) (password.Stored, error){password.ReadHash, password.ReadPlain} {
-			if _, err := read(text + marked); err != nil && leaks(err.Error()) {
+func TestSecret_NoErrorRepeatsIt(t *testing.T) {
+	for how, text := range invalidHashes() {
+		for _, read := range []func(string) (password.Stored, error){password.ParseHash, password.ParsePlain} {
+			if _, err := read(text + secretMarker); err != nil && containsMarker(err.Error()) {
 				t.Errorf("%s with the mark after it: %v", how, err)
 			}
-			if _, err := read(marked + text); err != nil && leaks(err.Error()) {
+			if _, err := read(secretMarker + text); err != nil && containsMarker(err.Error()) {
 				t.Errorf("%s with the mark before it: %v", how, err)
 			}
 		}
 	}
-	for _, v := range vectors(t) { // the mark in place of each part of a valid hash
+	for _, v := range loadVectors(t) { // the mark in place of each part of a valid hash
 		for _, between := range []string{"$", ",", "="} {
 			parts := strings.Split(v.Hash, between)
 			for i := range parts {
-				broken := append(append(append([]string{}, parts[:i]...), marked), parts[i+1:]...)
-				if _, err := password.ReadHash(strings.Join(broken, between)); err != nil && leaks(err.Error()) {
+				broken := append(append(append([]string{}, parts[:i]...), secretMarker), parts[i+1:]...)
+				if _, err := password.ParseHash(strings.Join(broken, between)); err != nil && containsMarker(err.Error()) {
 					t.Errorf("part %d: %v", i, err)
 				}
 			}
 		}
 	}
-	if _, err := password.Presented(marked + "\x00"); err == nil || leaks(err.Error()) {
+	if _, err := password.ParseSecret(secretMarker + "\x00"); err == nil || containsMarker(err.Error()) {
 		t.Errorf("Presented says %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Stored is the stored form of a user's password. It cannot be printed, because a hash can be
-// guessed at, and a plain password need not even be guessed. ReadHash and ReadPlain return one. The
+// guessed at, and a plain password need not even be guessed. ParseHash and ParsePlain return one. The
 // zero Stored matches nothing, and a check against it costs what the defaults cost.
 type Stored struct{ reveal func() scheme }
 
@@ -25,20 +25,20 @@ type scheme interface {
 	text() string
 }
 
-// keep returns a Stored. No other code makes one.
-func keep(s scheme) Stored { return Stored{reveal: func() scheme { return s }} }
+// newStored returns a Stored. No other code makes one.
+func newStored(s scheme) Stored { return Stored{reveal: func() scheme { return s }} }
 
 // scheme never returns nil.
 func (s Stored) scheme() scheme {
 	if s.reveal == nil {
-		return nobody{}
+		return noPassword{}
 	}
 	return s.reveal()
 }
 
-// Plain reports whether the password itself is stored. The caller then has to make a fingerprint of
+// IsPlain reports whether the password itself is stored. The caller then has to make a fingerprint of
 // its own, and may want to warn.
-func (s Stored) Plain() bool {
+func (s Stored) IsPlain() bool {
 	_, is := s.scheme().(plain)
 	return is
 }
@@ -64,22 +64,22 @@ func (s Stored) Fingerprint() string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// The errors of ReadPlain.
+// The errors of ParsePlain.
 var (
-	errNoPlain  = errors.New("password is empty")
-	errMark     = errors.New("password begins or ends with a byte order mark (U+FEFF), which no user can type: save it as UTF-8 without one")
-	errBadPlain = fmt.Errorf("password can never be presented: make it at most %d bytes of UTF-8 without NUL", MaxLength)
+	errNoPlain       = errors.New("password is empty")
+	errByteOrderMark = errors.New("password begins or ends with a byte order mark (U+FEFF), which no user can type: save it as UTF-8 without one")
+	errBadPlain      = fmt.Errorf("password can never be presented: make it at most %d bytes of UTF-8 without NUL", MaxLength)
 )
 
 // byteOrderMark is the mark that some editors write at the beginning of a file.
 const byteOrderMark = "\ufeff"
 
-// ReadPlain parses a password that is stored as it is, as other tools deliver it. Every character
+// ParsePlain parses a password that is stored as it is, as other tools deliver it. Every character
 // counts, spaces too, except one line end, LF or CRLF, which editors and echo leave there.
-// ReadPlain returns an error for a password with which no user could log in. That is an empty one,
+// ParsePlain returns an error for a password with which no user could log in. That is an empty one,
 // one that Presented would reject, or one with a byte order mark at either end. The password is
 // compared in its composed form, like a presented one.
-func ReadPlain(text string) (Stored, error) {
+func ParsePlain(text string) (Stored, error) {
 	text, windows := strings.CutSuffix(text, "\r\n")
 	if !windows {
 		text = strings.TrimSuffix(text, "\n")
@@ -88,10 +88,10 @@ func ReadPlain(text string) (Stored, error) {
 	switch {
 	case text == "":
 		return Stored{}, errNoPlain
-	case !sound(text):
+	case !isWellFormed(text):
 		return Stored{}, errBadPlain
 	case strings.HasPrefix(text, byteOrderMark), strings.HasSuffix(text, byteOrderMark):
-		return Stored{}, errMark
+		return Stored{}, errByteOrderMark
 	}
-	return keep(plain(strings.Clone(text))), nil
+	return newStored(plain(strings.Clone(text))), nil
 }

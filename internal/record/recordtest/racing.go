@@ -7,15 +7,15 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// racers is the number of concurrent callers.
-const racers = 8
+// concurrentCallers is the number of concurrent callers.
+const concurrentCallers = 8
 
-// race runs try in all racers at once, and returns their errors when the last one has ended.
-func race(try func(racer int) error) []error {
-	errs := make([]error, racers)
+// runConcurrently runs try in all racers at once, and returns their errors when the last one has ended.
+func runConcurrently(try func(racer int) error) []error {
+	errs := make([]error, concurrentCallers)
 	var ready, ended sync.WaitGroup
-	ready.Add(racers)
-	for i := range racers {
+	ready.Add(concurrentCallers)
+	for i := range concurrentCallers {
 		ended.Go(func() {
 			ready.Done()
 			ready.Wait()
@@ -26,8 +26,8 @@ func race(try func(racer int) error) []error {
 	return errs
 }
 
-// one asserts that one racer succeeded and that all others got that error, and returns the winner.
-func (s trial) one(errs []error, others error) int {
+// wantOneWinner asserts that one racer succeeded and that all others got that error, and returns the winner.
+func (s storeTest) wantOneWinner(errs []error, others error) int {
 	s.Helper()
 	winner := -1
 	for i, err := range errs {
@@ -37,7 +37,7 @@ func (s trial) one(errs []error, others error) int {
 		case err == nil:
 			winner = i
 		default:
-			s.fails("a loser", err, others)
+			s.wantError("a loser", err, others)
 		}
 	}
 	if winner < 0 {
@@ -46,41 +46,41 @@ func (s trial) one(errs []error, others error) int {
 	return winner
 }
 
-var racing = map[string]func(s trial){
-	"of many who add one record, one succeeds": func(s trial) {
+var raceTests = map[string]func(s storeTest){
+	"of many who add one record, one succeeds": func(s storeTest) {
 		entry := func(i int) record.Record {
-			return twisted(sample("a"), func(r *record.Record) { r.Version = int64(i + 1) })
+			return modified(sample("a"), func(r *record.Record) { r.Version = int64(i + 1) })
 		}
-		winner := s.one(race(func(i int) error {
+		winner := s.wantOneWinner(runConcurrently(func(i int) error {
 			_, err := s.Add(s.Context(), entry(i))
 			return err
 		}), record.ErrExists)
-		s.holds(entry(winner))
+		s.wantStored(entry(winner))
 	},
-	"of many who change one revision, one succeeds [3.4]": func(s trial) {
-		now := s.added(sample("a"))
+	"of many who change one revision, one succeeds [3.4]": func(s storeTest) {
+		now := s.mustAdd(sample("a"))
 		for range 5 {
 			entry := func(i int) record.Record {
-				return twisted(now, func(r *record.Record) { r.Version = 10*r.Version + int64(i) })
+				return modified(now, func(r *record.Record) { r.Version = 10*r.Version + int64(i) })
 			}
-			winner := s.one(race(func(i int) error {
+			winner := s.wantOneWinner(runConcurrently(func(i int) error {
 				_, err := s.Change(s.Context(), now, entry(i))
 				return err
 			}), record.ErrStale)
-			s.holds(entry(winner))
+			s.wantStored(entry(winner))
 			now = s.must(s.Confirm(s.Context(), now.Name()))
 		}
 	},
-	"no change is lost": func(s trial) {
+	"no change is lost": func(s storeTest) {
 		const each = 3
-		name := s.added(sample("a")).Name()
-		for _, err := range race(func(int) error {
+		name := s.mustAdd(sample("a")).Name()
+		for _, err := range runConcurrently(func(int) error {
 			for done := 0; done < each; {
 				now, err := s.Get(s.Context(), name)
 				if err != nil {
 					return err
 				}
-				_, err = s.Change(s.Context(), now, twisted(now, func(r *record.Record) { r.Version++ }))
+				_, err = s.Change(s.Context(), now, modified(now, func(r *record.Record) { r.Version++ }))
 				if err != nil && !errors.Is(err, record.ErrStale) {
 					return err
 				}
@@ -90,25 +90,25 @@ var racing = map[string]func(s trial){
 			}
 			return nil
 		}) {
-			s.done("a racer", err)
+			s.wantNoError("a racer", err)
 		}
-		s.holds(twisted(sample("a"), func(r *record.Record) { r.Version = 1 + racers*each }))
+		s.wantStored(modified(sample("a"), func(r *record.Record) { r.Version = 1 + concurrentCallers*each }))
 	},
-	"many may retire one record": func(s trial) {
+	"many may retire one record": func(s storeTest) {
 		for how, retire := range s.retirements() {
-			r := s.added(sample(how))
-			for _, err := range race(func(int) error { return retire(s.Context(), r) }) {
-				s.done(how, err)
+			r := s.mustAdd(sample(how))
+			for _, err := range runConcurrently(func(int) error { return retire(s.Context(), r) }) {
+				s.wantNoError(how, err)
 			}
 			_, err := s.Confirm(s.Context(), r.Name())
-			s.fails("Confirm after "+how, err, record.ErrGone)
-			s.lists(indexer)
+			s.wantError("Confirm after "+how, err, record.ErrGone)
+			s.waitForList(sampleOwner)
 		}
 	},
-	"a record is changed or retired, not both": func(s trial) {
-		now := s.added(sample("a"))
-		changed := twisted(now, suspend)
-		errs := race(func(i int) error {
+	"a record is changed or retired, not both": func(s storeTest) {
+		now := s.mustAdd(sample("a"))
+		changed := modified(now, setSuspended)
+		errs := runConcurrently(func(i int) error {
 			if i%2 == 0 {
 				return s.Retire(s.Context(), now)
 			}
@@ -129,9 +129,9 @@ var racing = map[string]func(s trial){
 		_, err := s.Confirm(s.Context(), now.Name())
 		switch {
 		case changes == 1 && retirements == 0:
-			s.holds(changed)
+			s.wantStored(changed)
 		case changes == 0 && retirements > 0:
-			s.fails("Confirm", err, record.ErrGone)
+			s.wantError("Confirm", err, record.ErrGone)
 		default:
 			s.Errorf("%d changes and %d retirements have won", changes, retirements)
 		}

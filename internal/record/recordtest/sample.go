@@ -13,21 +13,21 @@ import (
 // noon is the instant at which every sample was issued.
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// indexer owns every sample.
-var indexer = record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "0d6c1a52-1"}
+// sampleOwner owns every sample.
+var sampleOwner = record.Owner{Kind: "ApplicationToken", Namespace: "shop", Name: "indexer", UID: "0d6c1a52-1"}
 
 // sample returns the record of a credential that no client has. Its digest is derived from the
 // label.
 func sample(label string) record.Record {
 	return record.Record{
-		Kind: token.Application, Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: indexer,
+		Kind: token.Application, Digest: sha256.Sum256([]byte(label)), Hint: "…x7Qd", Owner: sampleOwner,
 		Client: "acme", Roles: []string{"primary"}, IssuedAt: noon, Version: 1,
 	}
 }
 
-// full returns a sample in which every field that a store keeps is set.
-func full(label string) record.Record {
-	return twisted(sample(label), func(r *record.Record) {
+// fullSample returns a sample in which every field that a store keeps is set.
+func fullSample(label string) record.Record {
+	return modified(sample(label), func(r *record.Record) {
 		r.Suspended = true
 		r.Roles = []string{"developer", "primary"}
 		r.Permissions = []string{"search.*", "sec.continuous.rest"}
@@ -50,24 +50,24 @@ func full(label string) record.Record {
 	})
 }
 
-// twisted returns a copy of a record that twist has modified. A twist that changes a list must
+// modified returns a copy of a record that twist has modified. A twist that changes a list must
 // change a copy of it.
-func twisted(r record.Record, twist func(*record.Record)) record.Record {
+func modified(r record.Record, twist func(*record.Record)) record.Record {
 	twist(&r)
 	return r
 }
 
-// twin returns the digest of another credential under the same name: the half that names do not
+// twinDigest returns the digest of another credential under the same name: the half that names do not
 // contain differs.
-func twin(d token.Digest) token.Digest {
+func twinDigest(d token.Digest) token.Digest {
 	d[len(d)-1] ^= 1
 	return d
 }
 
-// kept returns the fields that a store keeps as they were added. The others are LastUsedAt and
+// storedFields returns the fields that a store keeps as they were added. The others are LastUsedAt and
 // LastUsedFrom, which come from the replica that saw the use, and CreatedAt, which comes from the
 // store.
-func kept() []reflect.StructField {
+func storedFields() []reflect.StructField {
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[record.Record]()) {
 		switch f.Name {
@@ -81,11 +81,11 @@ func kept() []reflect.StructField {
 	return fields
 }
 
-// equal asserts that two records agree in every field that a store keeps. An absent list must be
+// wantEqual asserts that two records agree in every field that a store keeps. An absent list must be
 // nil.
-func (s trial) equal(what string, got, want record.Record) {
+func (s storeTest) wantEqual(what string, got, want record.Record) {
 	s.Helper()
-	for _, f := range kept() {
+	for _, f := range storedFields() {
 		g, w := reflect.ValueOf(got).FieldByIndex(f.Index).Interface(), reflect.ValueOf(want).FieldByIndex(f.Index).Interface()
 		if at, ok := g.(time.Time); ok && at.Equal(w.(time.Time)) {
 			continue // in any zone

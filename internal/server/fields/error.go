@@ -19,26 +19,26 @@ func (e *Error) Error() string {
 	return e.Field + " " + e.Message
 }
 
-// bad returns an error about a request as a whole.
-func bad(message string) error { return &Error{Status: http.StatusBadRequest, Message: message} }
+// badRequest returns an error about a request as a whole.
+func badRequest(message string) error { return &Error{Status: http.StatusBadRequest, Message: message} }
 
-// unsupported returns an error about the encoding of a body.
-func unsupported(message string) error {
+// unsupportedMediaType returns an error about the encoding of a body.
+func unsupportedMediaType(message string) error {
 	return &Error{Status: http.StatusUnsupportedMediaType, Message: message}
 }
 
-// wrong returns an error about a field that the caller asked for.
-func wrong(name, message string) error {
+// fieldError returns an error about a field that the caller asked for.
+func fieldError(name, message string) error {
 	return &Error{Status: http.StatusBadRequest, Field: name, Message: message}
 }
 
-// names are the known field names, which errors may repeat.
-type names []string
+// knownNames are the known field names, which errors may repeat.
+type knownNames []string
 
-// wrong returns an error about a field of the request. It has the name only if that is known.
-func (known names) wrong(name, message string) error {
+// fieldError returns an error about a field of the request. It has the name only if that is known.
+func (known knownNames) fieldError(name, message string) error {
 	if slices.Contains(known, name) {
-		return wrong(name, message)
+		return fieldError(name, message)
 	}
-	return bad("a field " + message)
+	return badRequest("a field " + message)
 }

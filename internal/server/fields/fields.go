@@ -11,34 +11,34 @@ import (
 
 // Limits of one request.
 const (
-	mostFields = 64      // in all places together, and in each JSON object
-	mostName   = 128     // bytes
-	mostValue  = 8 << 10 // bytes, of a text or a number
-	mostDepth  = 8       // nested objects and arrays
+	maxFields     = 64      // in all places together, and in each ParseJSON object
+	maxNameBytes  = 128     // bytes
+	maxValueBytes = 8 << 10 // bytes, of a text or a number
+	maxDepth      = 8       // nested objects and arrays
 )
 
 // Fields are the fields of a request by name. Every method returns false for a name that is absent
 // or null. Each error is an *Error that names the field.
 type Fields struct{ values values }
 
-// values holds the fields: those of forms and queries as written, those of JSON as json.Decoder
+// values holds the fields: those of forms and queries as written, those of ParseJSON as json.Decoder
 // returns them.
 type values map[string]any
 
-// written is a value of a form or a query, which has no type.
-type written string
+// untyped is a value of a form or a query, which has no type.
+type untyped string
 
-// put adds a field, within the limits and once for each name.
-func (v values) put(known names, name string, value any) error {
+// add adds a field, within the limits and once for each name.
+func (v values) add(known knownNames, name string, value any) error {
 	switch _, twice := v[name]; {
 	case twice:
-		return known.wrong(name, "is there twice")
+		return known.fieldError(name, "is there twice")
 	case name == "":
-		return bad("a field has no name")
-	case len(name) > mostName:
-		return bad("a field has a name that is too long")
-	case len(v) == mostFields:
-		return bad("there are too many fields")
+		return badRequest("a field has no name")
+	case len(name) > maxNameBytes:
+		return badRequest("a field has a name that is too long")
+	case len(v) == maxFields:
+		return badRequest("there are too many fields")
 	}
 	v[name] = value
 	return nil
@@ -47,44 +47,44 @@ func (v values) put(known names, name string, value any) error {
 // notText is the message for a value that is not text; errName is the error for such a name.
 const notText = "is not UTF-8, or has a NUL in it"
 
-var errName = bad("a field has a name that " + notText)
+var errName = badRequest("a field has a name that " + notText)
 
-// write adds a field of a form or a query.
-func (v values) write(known names, name, text string) error {
+// addText adds a field of a form or a query.
+func (v values) addText(known knownNames, name, text string) error {
 	switch {
-	case !plain(name):
+	case !isPlainText(name):
 		return errName
-	case !plain(text):
-		return known.wrong(name, notText)
-	case len(text) > mostValue:
-		return known.wrong(name, "is too long")
+	case !isPlainText(text):
+		return known.fieldError(name, notText)
+	case len(text) > maxValueBytes:
+		return known.fieldError(name, "is too long")
 	}
-	return v.put(known, name, written(text))
+	return v.add(known, name, untyped(text))
 }
 
-// plain reports whether text is UTF-8 without NUL.
-func plain(text string) bool {
+// isPlainText reports whether text is UTF-8 without NUL.
+func isPlainText(text string) bool {
 	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
-// Text returns a field as it was written. In JSON it must be a string.
+// Text returns a field as it was written. In ParseJSON it must be a string.
 func (f Fields) Text(name string) (string, bool, error) {
 	switch v := f.values[name].(type) {
 	case nil:
 		return "", false, nil
-	case written:
+	case untyped:
 		return string(v), true, nil
 	case string:
 		return v, true, nil
 	}
-	return "", false, wrong(name, "must be text")
+	return "", false, fieldError(name, "must be text")
 }
 
 // Required returns a text field that must be present and not empty.
 func (f Fields) Required(name string) (string, error) {
 	text, _, err := f.Text(name)
 	if err == nil && text == "" {
-		err = wrong(name, "is required")
+		err = fieldError(name, "is required")
 	}
 	return text, err
 }
@@ -96,7 +96,7 @@ func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 	switch v := f.values[name].(type) {
 	case nil:
 		return 0, false, nil
-	case written:
+	case untyped:
 		text = string(v)
 	case string:
 		text = v
@@ -105,7 +105,7 @@ func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text || n < least || n > most {
-		return 0, false, wrong(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
+		return 0, false, fieldError(name, fmt.Sprintf("must be a whole number from %d to %d", least, most))
 	}
 	return n, true, nil
 }
@@ -119,7 +119,7 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 		return false, false, nil
 	case bool:
 		return v, true, nil
-	case written:
+	case untyped:
 		text = string(v)
 	case string:
 		text = v
@@ -132,17 +132,17 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 	case "false", "off", "no", "0":
 		return false, true, nil
 	}
-	return false, false, wrong(name, "must be true or false")
+	return false, false, fieldError(name, "must be true or false")
 }
 
-// List returns a list of text. In JSON it is an array of strings. Elsewhere it is one value with
+// List returns a list of text. In ParseJSON it is an array of strings. Elsewhere it is one value with
 // commas, and the empty value is the empty list. No element may be empty.
 func (f Fields) List(name string) ([]string, bool, error) {
 	list := []string{}
 	switch v := f.values[name].(type) {
 	case nil:
 		return nil, false, nil
-	case written:
+	case untyped:
 		if v != "" {
 			list = strings.Split(string(v), ",")
 		}
@@ -152,10 +152,10 @@ func (f Fields) List(name string) ([]string, bool, error) {
 			list = append(list, text)
 		}
 	default:
-		return nil, false, wrong(name, "must be a list of texts")
+		return nil, false, fieldError(name, "must be a list of texts")
 	}
 	if slices.Contains(list, "") {
-		return nil, false, wrong(name, "must be a list of texts, none of them empty")
+		return nil, false, fieldError(name, "must be a list of texts, none of them empty")
 	}
 	return list, true, nil
 }

@@ -17,25 +17,25 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-// pieces of text that are special in some encoding.
-var pieces = []string{"", "a", "ü", "\xff", "\x00", `\u0000`, `\ud800`, "\ufffd", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
+// fuzzPieces of text that are special in some encoding.
+var fuzzPieces = []string{"", "a", "ü", "\xff", "\x00", `\u0000`, `\ud800`, "\ufffd", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
 
-// calm fails for an error that is no *fields.Error, or that names an unknown field.
-func calm(t *testing.T, err error) {
+// checkError fails for an error that is no *fields.Error, or that names an unknown field.
+func checkError(t *testing.T, err error) {
 	t.Helper()
 	e, is := errors.AsType[*fields.Error](err)
-	if !is || e.Status != 400 && e.Status != 415 || e.Field != "" && !slices.Contains(known, e.Field) || strings.Contains(e.Message, "%!") {
+	if !is || e.Status != 400 && e.Status != 415 || e.Field != "" && !slices.Contains(knownFields, e.Field) || strings.Contains(e.Message, "%!") {
 		t.Errorf("%T %v", err, err)
 	}
 }
 
-// text reports whether s is UTF-8 without a NUL.
-func text(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+// isValidText reports whether s is UTF-8 without a NUL.
+func isValidText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-// asked reads every field as every type, to find panics.
-func asked(t *testing.T, f fields.Fields) {
+// readAllTypes reads every field as every type, to find panics.
+func readAllTypes(t *testing.T, f fields.Fields) {
 	t.Helper()
-	for _, name := range known {
+	for _, name := range knownFields {
 		_, err1 := f.Required(name)
 		n, _, err2 := f.Integer(name, -5, 5)
 		_, _, err3 := f.Flag(name)
@@ -51,34 +51,34 @@ func asked(t *testing.T, f fields.Fields) {
 	}
 }
 
-// texts fails unless all fields are text within the limits.
-func texts(t *testing.T, all map[string]string) {
+// checkTexts fails unless all fields are text within the limits.
+func checkTexts(t *testing.T, all map[string]string) {
 	t.Helper()
 	if len(all) > 64 {
 		t.Errorf("%d fields", len(all))
 	}
 	for name, v := range all {
-		if name == "" || len(name) > 128 || len(v) > 8192 || !text(name) || !text(v) {
+		if name == "" || len(name) > 128 || len(v) > 8192 || !isValidText(name) || !isValidText(v) {
 			t.Errorf("%q is %q", name, v)
 		}
 	}
 }
 
 func FuzzForm(f *testing.F) {
-	for _, p := range pieces {
+	for _, p := range fuzzPieces {
 		f.Add("username=" + p)
 		f.Add(p + "=a&account_id=1&" + p)
 		f.Add("username=" + url.QueryEscape(p) + "&" + url.QueryEscape(p) + "=&roles=a,b")
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := fields.Form(text, known...)
+		got, err := fields.ParseForm(text, knownFields...)
 		if err != nil {
-			calm(t, err)
+			checkError(t, err)
 			return
 		}
-		all := got.Written()
-		texts(t, all)
-		asked(t, got)
+		all := got.FormValues()
+		checkTexts(t, all)
+		readAllTypes(t, got)
 		other, err := url.ParseQuery(text)
 		if err != nil || len(other) != len(all) {
 			t.Fatalf("net/url reads %q, %v", other, err)
@@ -87,40 +87,40 @@ func FuzzForm(f *testing.F) {
 			if !slices.Equal(other[name], []string{v}) {
 				t.Errorf("%q is %q; to net/url %q", name, v, other[name])
 			}
-			if _, err := fields.Form(text+"&"+url.QueryEscape(name), known...); err == nil {
+			if _, err := fields.ParseForm(text+"&"+url.QueryEscape(name), knownFields...); err == nil {
 				t.Errorf("%q is accepted twice", name)
 			}
 		}
-		if again, err := fields.Form(other.Encode()); err != nil || !reflect.DeepEqual(again, got) {
+		if again, err := fields.ParseForm(other.Encode()); err != nil || !reflect.DeepEqual(again, got) {
 			t.Errorf("written again, it is %v, %v", again, err)
 		}
 	})
 }
 
 func FuzzMultipart(f *testing.F) {
-	for _, p := range pieces {
-		f.Add(whole(part(p, p), part("password", "a"+p, `X-"`+p+`": a`)), "b0undary")
-		f.Add(whole(part("username", p), part(p, "a"), part("account_id", "1", "Content-Type: text/plain; charset=utf-8")), "b0undary")
-		f.Add(whole(part("username", "a", "X: "+p))+p, "b0undary")
-		f.Add(p+whole(part(p+`"; filename="a`, "")), "b0undary")
+	for _, p := range fuzzPieces {
+		f.Add(multipartOf(partWith(p, p), partWith("password", "a"+p, `X-"`+p+`": a`)), "b0undary")
+		f.Add(multipartOf(partWith("username", p), partWith(p, "a"), partWith("account_id", "1", "Content-Type: text/plain; charset=utf-8")), "b0undary")
+		f.Add(multipartOf(partWith("username", "a", "X: "+p))+p, "b0undary")
+		f.Add(p+multipartOf(partWith(p+`"; filename="a`, "")), "b0undary")
 		f.Add("--"+p+"\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n--"+p+"--", p)
-		f.Add(strings.Replace(whole(part("username", "a")), "y\r", "y"+p+"\r", 1), "b0undary")
+		f.Add(strings.Replace(multipartOf(partWith("username", "a")), "y\r", "y"+p+"\r", 1), "b0undary")
 	}
 	f.Fuzz(func(t *testing.T, body, boundary string) {
-		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") || !text(boundary) {
+		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") || !isValidText(boundary) {
 			return // no header declares it
 		}
-		got, err := fields.Multipart(body, boundary, known...)
+		got, err := fields.ParseMultipart(body, boundary, knownFields...)
 		if err != nil {
-			calm(t, err)
+			checkError(t, err)
 			return
 		}
-		if !text(body) {
+		if !isValidText(body) {
 			t.Errorf("%q is accepted", body)
 		}
-		all := got.Written()
-		texts(t, all)
-		asked(t, got)
+		all := got.FormValues()
+		checkTexts(t, all)
+		readAllTypes(t, got)
 		other, err := multipart.NewReader(strings.NewReader(body), boundary).ReadForm(1 << 20)
 		if err != nil || len(other.File) > 0 || len(other.Value) != len(all) {
 			t.Fatalf("mime/multipart reads %v, %v", other, err)
@@ -138,12 +138,12 @@ func FuzzMultipart(f *testing.F) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if read, err := fields.Multipart(again.String(), w.Boundary()); err != nil || !reflect.DeepEqual(read, got) {
+		if read, err := fields.ParseMultipart(again.String(), w.Boundary()); err != nil || !reflect.DeepEqual(read, got) {
 			t.Errorf("written again, it is %v, %v", read, err)
 		}
 		for name := range all {
 			twice := strings.TrimSuffix(again.String(), "--\r\n") + "\r\nContent-Disposition: form-data; name=\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + "\"\r\n\r\n\r\n--" + w.Boundary() + "--"
-			if _, err := fields.Multipart(twice, w.Boundary()); err == nil || !strings.Contains(err.Error(), "twice") && len(all) < 64 {
+			if _, err := fields.ParseMultipart(twice, w.Boundary()); err == nil || !strings.Contains(err.Error(), "twice") && len(all) < 64 {
 				t.Errorf("%q is accepted twice, or %v", name, err)
 			}
 		}
@@ -151,7 +151,7 @@ func FuzzMultipart(f *testing.F) {
 }
 
 func FuzzJSON(f *testing.F) {
-	for _, p := range pieces {
+	for _, p := range fuzzPieces {
 		quoted, _ := json.Marshal(p)
 		f.Add(`{"username":"` + p + `","` + p + `":1}`)
 		f.Add(`{"x":{"y":["` + p + `",{"` + p + `":1}]},"roles":["a","` + p + `"]}`)
@@ -161,9 +161,9 @@ func FuzzJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := fields.JSON(text, known...)
-		both, err2 := fields.Read(httptest.NewRecorder(), request("", jason, text), 1<<20, fields.Body, known...)
-		mine, err3 := fields.ReadInto[application](httptest.NewRecorder(), request("", jason, text), 1<<20)
+		got, err := fields.ParseJSON(text, knownFields...)
+		both, err2 := fields.Read(httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20, fields.Body, knownFields...)
+		mine, err3 := fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20)
 		if err3 != nil {
 			e, is := errors.AsType[*fields.Error](err3)
 			if !is || e.Status != 400 && e.Status != 413 || !reflect.DeepEqual(mine, application{}) {
@@ -171,7 +171,7 @@ func FuzzJSON(f *testing.F) {
 			}
 		}
 		if err != nil {
-			calm(t, err)
+			checkError(t, err)
 			if strings.HasSuffix(err.Error(), "NUL in it") && (!json.Valid([]byte(text)) || utf8.ValidString(text) && !strings.Contains(text, `\u`)) {
 				t.Errorf("%q: %v", text, err)
 			}
@@ -180,7 +180,7 @@ func FuzzJSON(f *testing.F) {
 			}
 			return
 		}
-		asked(t, both)
+		readAllTypes(t, both)
 		var other map[string]any
 		d := json.NewDecoder(strings.NewReader(text))
 		d.UseNumber()
@@ -197,12 +197,12 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if read, err := fields.JSON(string(again)); err != nil || !reflect.DeepEqual(read, got) {
+		if read, err := fields.ParseJSON(string(again)); err != nil || !reflect.DeepEqual(read, got) {
 			t.Errorf("written again, it is %v, %v", read, err)
 		}
 		for name := range got {
 			quoted, _ := json.Marshal(name)
-			if _, err := fields.JSON(strings.Replace(text, "{", "{"+string(quoted)+":null,", 1)); err == nil {
+			if _, err := fields.ParseJSON(strings.Replace(text, "{", "{"+string(quoted)+":null,", 1)); err == nil {
 				t.Errorf("%q is accepted twice", name)
 			}
 		}

@@ -17,33 +17,33 @@ type wish struct {
 	own   string
 }
 
-func TestABodyOfOursIsTheSameInEveryEncoding(t *testing.T) {
+func TestReadInto_SameResultInEveryEncoding(t *testing.T) {
 	state, more := "Active", []string{"c"}
 	want := wish{Name: "indexer", Roles: []string{"a", "b"}, State: &state, More: &more}
 	for encoding, body := range map[string]string{
-		jason: `{"name":"indexer","roles":["a","b"],"state":"Active","more":["c"]}`,
-		form:  "name=indexer&roles=a,b&state=Active&more=c",
+		jsonType: `{"name":"indexer","roles":["a","b"],"state":"Active","more":["c"]}`,
+		formType: "name=indexer&roles=a,b&state=Active&more=c",
 		"multipart/form-data; boundary=x": "--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\nindexer\r\n" +
 			"--x\r\nContent-Disposition: form-data; name=\"roles\"\r\n\r\na,b\r\n--x\r\nContent-Disposition: form-data; name=\"state\"\r\n\r\nActive\r\n" +
 			"--x\r\nContent-Disposition: form-data; name=\"more\"\r\n\r\nc\r\n--x--\r\n",
 	} {
-		got, err := fields.ReadInto[wish](httptest.NewRecorder(), request("", encoding, body), most)
+		got, err := fields.ReadInto[wish](httptest.NewRecorder(), newRequest("", encoding, body), maxBody)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", encoding, got, err)
 		}
 	}
-	got, err := fields.ReadInto[wish](httptest.NewRecorder(), request("", form, ""), most)
+	got, err := fields.ReadInto[wish](httptest.NewRecorder(), newRequest("", formType, ""), maxBody)
 	if err != nil || !reflect.DeepEqual(got, wish{}) || got.own != "" {
 		t.Errorf("nothing: %+v, %v", got, err)
 	}
 }
 
-func TestAFormOfOursHasNothingThatIsNotKnown(t *testing.T) {
+func TestReadInto_FormWithUnknownFieldIsRefused(t *testing.T) {
 	for what, body := range map[string]string{
 		"a word that is misspelt": "name=a&lifetim=1h", "a field twice": "name=a&name=b", "a member that is not ours": "own=x",
 		"an empty role": "roles=a,,b", "another case": "NAME=a", "no UTF-8": "name=%ff",
 	} {
-		if got, err := fields.ReadInto[wish](httptest.NewRecorder(), request("", form, body), most); err == nil {
+		if got, err := fields.ReadInto[wish](httptest.NewRecorder(), newRequest("", formType, body), maxBody); err == nil {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}

@@ -8,14 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-var errNotJSON = bad("the body is not one object in JSON")
+var errNotJSON = badRequest("the body is not one object in JSON")
 
 // parseJSON parses an object. Numbers keep their spelling.
-func parseJSON(known names, text []byte) (map[string]any, error) {
+func parseJSON(known knownNames, text []byte) (map[string]any, error) {
 	if !json.Valid(text) {
 		return nil, errNotJSON
 	}
-	r := reader{known: known, text: text, Decoder: json.NewDecoder(bytes.NewReader(text))}
+	r := jsonReader{known: known, text: text, Decoder: json.NewDecoder(bytes.NewReader(text))}
 	r.UseNumber()
 	if token, err := r.Token(); err != nil || token != json.Delim('{') {
 		return nil, errNotJSON
@@ -23,7 +23,7 @@ func parseJSON(known names, text []byte) (map[string]any, error) {
 	return r.object(1)
 }
 
-// escapesText reports whether the escapes in valid JSON stand for text: no NUL, and no half of a
+// escapesText reports whether the escapes in valid ParseJSON stand for text: no NUL, and no half of a
 // surrogate pair.
 func escapesText(text []byte) bool {
 	for {
@@ -36,10 +36,10 @@ func escapesText(text []byte) bool {
 			text = text[2:]
 			continue
 		}
-		r := escaped(text)
+		r := unescapeUnit(text)
 		text = text[6:]
 		if utf16.IsSurrogate(r) {
-			if utf16.DecodeRune(r, escaped(text)) == utf8.RuneError {
+			if utf16.DecodeRune(r, unescapeUnit(text)) == utf8.RuneError {
 				return false
 			}
 			text = text[6:]
@@ -50,9 +50,9 @@ func escapesText(text []byte) bool {
 	}
 }
 
-// escaped returns the UTF-16 unit of a leading \uXXXX escape, or NUL if text does not begin with
+// unescapeUnit returns the UTF-16 unit of a leading \uXXXX escape, or NUL if text does not begin with
 // one.
-func escaped(text []byte) rune {
+func unescapeUnit(text []byte) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0
 	}
@@ -63,18 +63,18 @@ func escaped(text []byte) rune {
 	return rune(unit)
 }
 
-// reader reads values of valid JSON within limits.
-type reader struct {
+// jsonReader reads values of valid ParseJSON within limits.
+type jsonReader struct {
 	*json.Decoder
-	known names
+	known knownNames
 	field string // the top-level field that is being read
 	text  []byte // the whole body
 }
 
-// next returns the next token, and reports whether it is text as it is written. encoding/json
+// nextToken returns the next token, and reports whether it is text as it is written. encoding/json
 // replaces invalid text by U+FFFD, so that different passwords would be equal. Between tokens there
-// is only ASCII, and an unescaped NUL is not valid JSON.
-func (r *reader) next() (token json.Token, isText bool, err error) {
+// is only ASCII, and an unescaped NUL is not valid ParseJSON.
+func (r *jsonReader) nextToken() (token json.Token, isText bool, err error) {
 	from := r.InputOffset()
 	token, err = r.Token()
 	if err != nil {
@@ -84,19 +84,19 @@ func (r *reader) next() (token json.Token, isText bool, err error) {
 	return token, utf8.Valid(raw) && escapesText(raw), nil
 }
 
-func (r *reader) value(depth int) (any, error) {
-	token, isText, err := r.next()
+func (r *jsonReader) value(depth int) (any, error) {
+	token, isText, err := r.nextToken()
 	if err != nil {
 		return nil, err
 	}
 	if !isText {
-		return nil, r.known.wrong(r.field, notText)
+		return nil, r.known.fieldError(r.field, notText)
 	}
 	length := 0
 	switch t := token.(type) {
 	case json.Delim:
-		if depth == mostDepth {
-			return nil, r.known.wrong(r.field, "is nested too deep")
+		if depth == maxDepth {
+			return nil, r.known.fieldError(r.field, "is nested too deep")
 		}
 		if t == '{' {
 			return r.object(depth + 1)
@@ -107,16 +107,16 @@ func (r *reader) value(depth int) (any, error) {
 	case json.Number:
 		length = len(t)
 	}
-	if length > mostValue {
-		return nil, r.known.wrong(r.field, "is too long")
+	if length > maxValueBytes {
+		return nil, r.known.fieldError(r.field, "is too long")
 	}
 	return token, nil
 }
 
-func (r *reader) object(depth int) (map[string]any, error) {
-	members, known := values{}, names(nil)
+func (r *jsonReader) object(depth int) (map[string]any, error) {
+	members, known := values{}, knownNames(nil)
 	for r.More() {
-		token, isText, err := r.next()
+		token, isText, err := r.nextToken()
 		if err != nil {
 			return nil, err
 		}
@@ -134,14 +134,14 @@ func (r *reader) object(depth int) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := members.put(known, name, value); err != nil {
+		if err := members.add(known, name, value); err != nil {
 			return nil, err
 		}
 	}
 	return members, r.end()
 }
 
-func (r *reader) array(depth int) (any, error) {
+func (r *jsonReader) array(depth int) (any, error) {
 	list := []any{}
 	for r.More() {
 		value, err := r.value(depth)
@@ -154,7 +154,7 @@ func (r *reader) array(depth int) (any, error) {
 }
 
 // end reads the closing bracket of an object or array.
-func (r *reader) end() error {
+func (r *jsonReader) end() error {
 	if _, err := r.Token(); err != nil {
 		return errNotJSON
 	}

@@ -21,11 +21,11 @@ const (
 
 // Media types of bodies.
 const (
-	urlencoded = "application/x-www-form-urlencoded"
-	multiparts = "multipart/form-data"
-	object     = "application/json"
+	typeForm      = "application/x-www-form-urlencoded"
+	typeMultipart = "multipart/form-data"
+	object        = "application/json"
 
-	kinds = urlencoded + ", " + multiparts + " or " + object
+	contentTypes = typeForm + ", " + typeMultipart + " or " + object
 )
 
 // Read reads the fields of a request, whose body may have at most most bytes. Each error is an
@@ -38,7 +38,7 @@ func Read(w http.ResponseWriter, r *http.Request, most int64, from Places, known
 		}
 	}
 	if from&Body != 0 {
-		b, err := receive(w, r, most)
+		b, err := readRequestBody(w, r, most)
 		if err == nil {
 			err = all.readBody(known, b)
 		}
@@ -50,16 +50,16 @@ func Read(w http.ResponseWriter, r *http.Request, most int64, from Places, known
 }
 
 // readBody adds the fields of a body.
-func (v values) readBody(known names, b body) error {
+func (v values) readBody(known knownNames, b requestBody) error {
 	switch b.kind {
 	case "":
 		return nil
-	case urlencoded:
-		if b.narrow && !narrow(string(b.text)) {
-			return bad("the body must be UTF-8, and say so")
+	case typeForm:
+		if b.isASCIIOnly && !isASCIIForm(string(b.text)) {
+			return badRequest("the body must be UTF-8, and say so")
 		}
 		return v.readForm(known, string(b.text))
-	case multiparts:
+	case typeMultipart:
 		return v.readMultipart(known, string(b.text), b.boundary)
 	case object:
 		members, err := parseJSON(known, b.text)
@@ -67,27 +67,27 @@ func (v values) readBody(known names, b body) error {
 			return err
 		}
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			if err := v.put(known, name, members[name]); err != nil {
+			if err := v.add(known, name, members[name]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return errKind
+	return errContentType
 }
 
-var errKind = unsupported("the body must be " + kinds)
+var errContentType = unsupportedMediaType("the body must be " + contentTypes)
 
-// body is a request body with its media type.
-type body struct {
-	text     []byte
-	kind     string // empty if the body is empty
-	boundary string // of multipart
-	narrow   bool   // the declared charset shares only ASCII with UTF-8
+// requestBody is a request body with its media type.
+type requestBody struct {
+	text        []byte
+	kind        string // empty if the body is empty
+	boundary    string // of multipart
+	isASCIIOnly bool   // the declared charset shares only ASCII with UTF-8
 }
 
-// narrow reports whether a form is ASCII, both as it is written and after unescaping.
-func narrow(text string) bool {
+// isASCIIForm reports whether a form is ASCII, both as it is written and after unescaping.
+func isASCIIForm(text string) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 || text[i] == '%' && i+1 < len(text) && strings.IndexByte("89abcdefABCDEF", text[i+1]) >= 0 {
 			return false
@@ -96,52 +96,52 @@ func narrow(text string) bool {
 	return true
 }
 
-// receive reads a body to its end.
-func receive(w http.ResponseWriter, r *http.Request, most int64) (body, error) {
+// readRequestBody reads a body to its end.
+func readRequestBody(w http.ResponseWriter, r *http.Request, most int64) (requestBody, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return body{}, &Error{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
+		return requestBody{}, &Error{Status: http.StatusRequestEntityTooLarge, Message: "the body is too large"}
 	}
 	if err != nil {
-		return body{}, bad("the body cannot be read to its end")
+		return requestBody{}, badRequest("the body cannot be read to its end")
 	}
 	if len(text) == 0 {
-		return body{}, nil
+		return requestBody{}, nil
 	}
 	for _, coding := range r.Header["Content-Encoding"] {
 		if !strings.EqualFold(coding, "identity") {
-			return body{}, unsupported("the body must not be compressed")
+			return requestBody{}, unsupportedMediaType("the body must not be compressed")
 		}
 	}
-	b, err := kindOf(r.Header["Content-Type"])
+	b, err := parseContentType(r.Header["Content-Type"])
 	b.text = text
 	return b, err
 }
 
-// kindOf parses the header Content-Type. An unexpected parameter may change the meaning of the
+// parseContentType parses the header Content-Type. An unexpected parameter may change the meaning of the
 // body. A parameter with a star (RFC 2231) may change the meaning of another parameter. So neither
 // is accepted.
-func kindOf(header []string) (b body, err error) {
+func parseContentType(header []string) (b requestBody, err error) {
 	if len(header) != 1 || strings.Contains(header[0], "*") {
-		return body{}, unsupported("the header Content-Type must be there once, and say " + kinds)
+		return requestBody{}, unsupportedMediaType("the header Content-Type must be there once, and say " + contentTypes)
 	}
 	kind, parameters, err := mime.ParseMediaType(header[0])
 	if err != nil {
-		return body{}, unsupported("the header Content-Type cannot be read")
+		return requestBody{}, unsupportedMediaType("the header Content-Type cannot be read")
 	}
 	for name, value := range parameters {
 		switch {
 		case name == "charset" && strings.EqualFold(value, "utf-8"):
-		case name == "boundary" && kind == multiparts && value != "" && len(value) <= 70 && plain(value): // RFC 2046, section 5.1.1
+		case name == "boundary" && kind == typeMultipart && value != "" && len(value) <= 70 && isPlainText(value): // RFC 2046, section 5.1.1
 			b.boundary = value
-		case name == "charset" && kind == urlencoded && (strings.EqualFold(value, "us-ascii") || strings.EqualFold(value, "iso-8859-1")):
-			b.narrow = true // some libraries declare it for every form
+		case name == "charset" && kind == typeForm && (strings.EqualFold(value, "us-ascii") || strings.EqualFold(value, "iso-8859-1")):
+			b.isASCIIOnly = true // some libraries declare it for every form
 		default:
-			return body{}, unsupported("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
+			return requestBody{}, unsupportedMediaType("the header Content-Type has a parameter that is not accepted; the charset is utf-8")
 		}
 	}
-	if kind == multiparts && b.boundary == "" {
-		return body{}, unsupported("the header Content-Type does not say the boundary")
+	if kind == typeMultipart && b.boundary == "" {
+		return requestBody{}, unsupportedMediaType("the header Content-Type does not say the boundary")
 	}
 	b.kind = kind
 	return b, nil

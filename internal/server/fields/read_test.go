@@ -10,61 +10,61 @@ import (
 	"github.com/apptoken/operator/internal/server/fields"
 )
 
-var anna = login{"anna", "p&= ü", 7, true, []string{"a~x", "b"}}
+var annaLogin = login{"anna", "p&= ü", 7, true, []string{"a~x", "b"}}
 
-func TestTheSameIsReadFromEveryEncoding(t *testing.T) {
+func TestRead_SameResultFromEveryEncoding(t *testing.T) {
 	const (
 		urlencoded = "username=anna&password=p%26%3D+%C3%BC&account_id=7&remember-me=TRUE&roles=a~x,b"
 		object     = `{"username":"anna","password":"p&= \u00fc","account_id":7,"remember-me":true,"roles":["a~x","b"]}`
 	)
-	multipart := whole(part("username", "anna"), part("password", "p&= ü", "Content-Type: text/plain; charset=UTF-8"),
-		part("account_id", "7", "Content-Type: text/plain; charset=ISO-8859-1", "Content-Transfer-Encoding: 8bit"), part("remember-me", "1"), part("roles", "a~x,b"))
+	multipart := multipartOf(partWith("username", "anna"), partWith("password", "p&= ü", "Content-Type: text/plain; charset=UTF-8"),
+		partWith("account_id", "7", "Content-Type: text/plain; charset=ISO-8859-1", "Content-Transfer-Encoding: 8bit"), partWith("remember-me", "1"), partWith("roles", "a~x,b"))
 	for name, x := range map[string][3]string{
-		"a form":                           {"", form, urlencoded},
-		"a form that says its charset":     {"", form + "; charset=UTF-8", urlencoded},
+		"a form":                           {"", formType, urlencoded},
+		"a form that says its charset":     {"", formType + "; charset=UTF-8", urlencoded},
 		"a form in capitals":               {"", "Application/X-WWW-Form-URLencoded;Charset=utf-8", urlencoded},
-		"a form with unknown fields":       {"", form, urlencoded + "&&submit&x=1"},
+		"a form with unknown fields":       {"", formType, urlencoded + "&&submit&x=1"},
 		"a query":                          {urlencoded, "", ""},
-		"a query, and an empty body":       {urlencoded, jason, ""},
-		"a query and a form":               {"remember-me=1", form, strings.Replace(urlencoded, "&remember-me=TRUE", "", 1)},
-		"a query and parts":                {"x=1", parts, multipart},
-		"a query and JSON":                 {"remember-me=true", jason, strings.Replace(object, `"remember-me":true,`, "", 1)},
-		"parts":                            {"", parts, multipart},
+		"a query, and an empty body":       {urlencoded, jsonType, ""},
+		"a query and a form":               {"remember-me=1", formType, strings.Replace(urlencoded, "&remember-me=TRUE", "", 1)},
+		"a query and parts":                {"x=1", multipartType, multipart},
+		"a query and JSON":                 {"remember-me=true", jsonType, strings.Replace(object, `"remember-me":true,`, "", 1)},
+		"parts":                            {"", multipartType, multipart},
 		"parts, a quoted boundary":         {"", `multipart/form-data; charset=utf-8; boundary="b0undary"`, multipart},
-		"parts, a line end before":         {"", parts, "\r\n" + multipart},
-		"parts, no line end behind":        {"", parts, strings.TrimSuffix(multipart, "\r\n")},
-		"parts, capitals in a header":      {"", parts, strings.Replace(multipart, "Content-Disposition: form-data", "content-disposition:FORM-DATA", 1)},
-		"JSON":                             {"", jason, object},
-		"JSON that says its charset":       {"", jason + "; charset=\"UTF-8\"", object},
-		"JSON with spaces":                 {"", jason, " \r\n\t" + strings.ReplaceAll(object, ",", " , ") + "\n"},
-		"JSON with text for all":           {"", jason, strings.NewReplacer("7", `"7"`, "true", `"True"`).Replace(object)},
-		"JSON with a number for a flag":    {"", jason, strings.Replace(object, "true", "1", 1)},
-		"JSON with unknown fields":         {"", jason, strings.Replace(object, "{", `{"x":{"y":[1e400,null,{"z":{}}]},"v":-1.5,`, 1)},
-		"JSON with an escape in a name":    {"", jason, strings.Replace(object, "user", `\u0075ser`, 1)},
-		"JSON with a name in two capitals": {"", jason, strings.Replace(object, "{", `{"Username":"eve",`, 1)},
+		"parts, a line end before":         {"", multipartType, "\r\n" + multipart},
+		"parts, no line end behind":        {"", multipartType, strings.TrimSuffix(multipart, "\r\n")},
+		"parts, capitals in a header":      {"", multipartType, strings.Replace(multipart, "Content-Disposition: form-data", "content-disposition:FORM-DATA", 1)},
+		"JSON":                             {"", jsonType, object},
+		"JSON that says its charset":       {"", jsonType + "; charset=\"UTF-8\"", object},
+		"JSON with spaces":                 {"", jsonType, " \r\n\t" + strings.ReplaceAll(object, ",", " , ") + "\n"},
+		"JSON with text for all":           {"", jsonType, strings.NewReplacer("7", `"7"`, "true", `"True"`).Replace(object)},
+		"JSON with a number for a flag":    {"", jsonType, strings.Replace(object, "true", "1", 1)},
+		"JSON with unknown fields":         {"", jsonType, strings.Replace(object, "{", `{"x":{"y":[1e400,null,{"z":{}}]},"v":-1.5,`, 1)},
+		"JSON with an escape in a name":    {"", jsonType, strings.Replace(object, "user", `\u0075ser`, 1)},
+		"JSON with a name in two capitals": {"", jsonType, strings.Replace(object, "{", `{"Username":"eve",`, 1)},
 	} {
-		f, err := read(request(x[0], x[1], x[2]))
+		f, err := readAll(newRequest(x[0], x[1], x[2]))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got, err := loginOf(f); err != nil || !reflect.DeepEqual(got, anna) {
+		if got, err := loginOf(f); err != nil || !reflect.DeepEqual(got, annaLogin) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }
 
-func TestWhatIsNotThereIsAbsent(t *testing.T) {
+func TestRead_MissingFieldIsAbsent(t *testing.T) {
 	for name, x := range map[string][3]string{
 		"nothing":                    {},
-		"an empty body of a type":    {"", form, ""},
+		"an empty body of a type":    {"", formType, ""},
 		"an empty body of any type":  {"", "image/png", ""},
-		"nulls":                      {"", jason, `{"username":null,"password":null,"account_id":null,"remember-me":null,"roles":null}`},
-		"an empty object":            {"", jason, `{}`},
-		"parts without a part":       {"", parts, whole()},
-		"a form with nothing but &s": {"&&", form, "&&&"},
+		"nulls":                      {"", jsonType, `{"username":null,"password":null,"account_id":null,"remember-me":null,"roles":null}`},
+		"an empty object":            {"", jsonType, `{}`},
+		"parts without a part":       {"", multipartType, multipartOf()},
+		"a form with nothing but &s": {"&&", formType, "&&&"},
 	} {
-		f, err := read(request(x[0], x[1], x[2]))
+		f, err := readAll(newRequest(x[0], x[1], x[2]))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -82,30 +82,30 @@ func TestWhatIsNotThereIsAbsent(t *testing.T) {
 	}
 }
 
-func TestAPlaceThatIsNotAllowedIsNotRead(t *testing.T) {
+func TestRead_DisallowedPlaceIsIgnored(t *testing.T) {
 	for name, x := range map[string]struct {
-		from       fields.Places
-		query      string
-		kind, body string
-		want       string
+		from                        fields.Places
+		query                       string
+		msgContentType, requestBody string
+		want                        string
 	}{
-		"the query of two":  {fields.Query, "username=anna", form, "username=eve", "anna"},
-		"the body of two":   {fields.Body, "username=eve", form, "username=anna", "anna"},
-		"a malformed query": {fields.Body, "%zz;", form, "username=anna", "anna"},
+		"the query of two":  {fields.Query, "username=anna", formType, "username=eve", "anna"},
+		"the body of two":   {fields.Body, "username=eve", formType, "username=anna", "anna"},
+		"a malformed query": {fields.Body, "%zz;", formType, "username=anna", "anna"},
 		"a malformed body":  {fields.Query, "username=anna", "image/png", "x", "anna"},
-		"no place":          {0, "username=anna", form, "username=anna", ""},
+		"no place":          {0, "username=anna", formType, "username=anna", ""},
 	} {
-		f, err := fields.Read(httptest.NewRecorder(), request(x.query, x.kind, x.body), most, x.from)
+		f, err := fields.Read(httptest.NewRecorder(), newRequest(x.query, x.msgContentType, x.requestBody), maxBody, x.from)
 		if got, _, err2 := f.Text("username"); got != x.want || err != nil || err2 != nil {
 			t.Errorf("%s: %q, %v, %v", name, got, err, err2)
 		}
 	}
 }
 
-func TestTypedFieldsAreReadStrictly(t *testing.T) {
+func TestRead_TypedFieldsAreStrict(t *testing.T) {
 	const number, flag, list = "account_id must be a whole number from 1 to 9007199254740992", "remember-me must be true or false", "roles must be a list of texts"
 	const good = `"username":"anna","password":"x"`
-	// Values are JSON. Those in quotes are tried in the other encodings too.
+	// Values are ParseJSON. Those in quotes are tried in the other encodings too.
 	for value, want := range map[string]string{
 		`"account_id":"9007199254740992"`: "", `"account_id":"9007199254740993"`: number, `"account_id":9007199254740993`: number,
 		`"account_id":"1"`: "", `"account_id":"0"`: number, `"account_id":""`: number, `"account_id":"-1"`: number, `"account_id":-1`: number,
@@ -123,7 +123,7 @@ func TestTypedFieldsAreReadStrictly(t *testing.T) {
 
 		`"x":{}`: "", `"x":[[]]`: "",
 	} {
-		f, err := read(request("", jason, "{"+good+","+value+"}"))
+		f, err := readAll(newRequest("", jsonType, "{"+good+","+value+"}"))
 		if err != nil {
 			t.Errorf("%s: %v", value, err)
 			continue
@@ -136,7 +136,7 @@ func TestTypedFieldsAreReadStrictly(t *testing.T) {
 		if _, err := fmt.Sscanf(strings.Replace(value, ":", " ", 1), "%q %q", &name, &text); err != nil {
 			continue
 		}
-		f, err = read(request("", parts, whole(part("username", "anna"), part("password", "x"), part(name, text))))
+		f, err = readAll(newRequest("", multipartType, multipartOf(partWith("username", "anna"), partWith("password", "x"), partWith(name, text))))
 		if err != nil {
 			t.Errorf("%s, in a part: %v", value, err)
 		}
@@ -146,7 +146,7 @@ func TestTypedFieldsAreReadStrictly(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{`5`: "username must be text", `true`: "username must be text", `[]`: "username must be text", `{}`: "username must be text", `""`: "username is required"} {
-		f, err := read(request("", jason, `{"username":`+value+`}`))
+		f, err := readAll(newRequest("", jsonType, `{"username":`+value+`}`))
 		if err == nil {
 			_, err = f.Required("username")
 		}
@@ -154,7 +154,7 @@ func TestTypedFieldsAreReadStrictly(t *testing.T) {
 			t.Errorf("%s: %v", value, got)
 		}
 	}
-	f, err := read(request("roles=", form, "account_id=-9223372036854775808&username=a,b"))
+	f, err := readAll(newRequest("roles=", formType, "account_id=-9223372036854775808&username=a,b"))
 	roles, there, err1 := f.List("roles")
 	n, _, err2 := f.Integer("account_id", -1<<63, -1)
 	_, _, err3 := f.List("username")
@@ -162,13 +162,13 @@ func TestTypedFieldsAreReadStrictly(t *testing.T) {
 		t.Errorf("%v; %q %t %v; %d %v; %v", err, roles, there, err1, n, err2, err3)
 	}
 	for _, text := range []string{",", "a,", ",a", "a,,b"} {
-		f, _ := read(request("", form, "roles="+text))
+		f, _ := readAll(newRequest("", formType, "roles="+text))
 		_, _, err := f.List("roles")
 		if got := refusalOf(t, err); got.text != list+", none of them empty" {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
-	f, _ = read(request("", jason, `{"roles":"a,b"}`))
+	f, _ = readAll(newRequest("", jsonType, `{"roles":"a,b"}`))
 	_, _, err = f.List("roles")
 	if got := refusalOf(t, err); got.text != list {
 		t.Errorf("a text in JSON: %v", got)

@@ -11,59 +11,59 @@ import (
 	"strings"
 )
 
-// decode reads a JSON body.
-func decode[T any](b body) (T, error) {
+// decodeJSON reads a ParseJSON body.
+func decodeJSON[T any](b requestBody) (T, error) {
 	var into, zero T
 	if b.kind != object {
-		return zero, errKind
+		return zero, errContentType
 	}
 	shape := reflect.TypeFor[T]()
 	tree, err := parseJSON(slices.Collect(maps.Keys(membersOf(shape))), b.text)
 	if err != nil {
 		return zero, err
 	}
-	if err := fits(shape, tree); err != nil {
+	if err := checkMembers(shape, tree); err != nil {
 		return zero, err
 	}
 	d := json.NewDecoder(bytes.NewReader(b.text))
 	d.UseNumber()
 	d.DisallowUnknownFields()
 	if err := d.Decode(&into); err != nil {
-		return zero, mistyped(shape, err)
+		return zero, typeError(shape, err)
 	}
 	return into, nil
 }
 
-// mistyped returns an error that names the member that cannot be decoded, if it is known. Other
+// typeError returns an error that names the member that cannot be decoded, if it is known. Other
 // messages of a decoder may repeat the body, and are dropped.
-func mistyped(shape reflect.Type, err error) error {
-	if of, is := errors.AsType[*json.UnmarshalTypeError](err); is && owns(shape, of.Field) {
-		return wrong(of.Field, "has a value of the wrong type")
+func typeError(shape reflect.Type, err error) error {
+	if of, is := errors.AsType[*json.UnmarshalTypeError](err); is && isMemberPath(shape, of.Field) {
+		return fieldError(of.Field, "has a value of the wrong type")
 	}
-	return bad("the body has a member whose value is not accepted")
+	return badRequest("the body has a member whose value is not accepted")
 }
 
-// owns reports whether a path consists of member names of a type. Then no part of it is a key of a
+// isMemberPath reports whether a path consists of member names of a type. Then no part of it is a key of a
 // map, which the client chose.
-func owns(shape reflect.Type, path string) bool {
+func isMemberPath(shape reflect.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		of, known := membersOf(shape)[name]
 		if !known {
 			return false
 		}
-		for slices.Contains([]reflect.Kind{reflect.Slice, reflect.Array, reflect.Map}, direct(of).Kind()) {
-			of = direct(of).Elem()
+		for slices.Contains([]reflect.Kind{reflect.Slice, reflect.Array, reflect.Map}, dereference(of).Kind()) {
+			of = dereference(of).Elem()
 		}
 		shape = of
 	}
 	return true
 }
 
-// fits refuses members that a type does not have. encoding/json ignores case and would accept them,
+// checkMembers refuses members that a type does not have. encoding/json ignores case and would accept them,
 // so that one member could be there twice. fits also refuses nulls in lists, which encoding/json
 // would turn into elements.
-func fits(shape reflect.Type, value any) error {
-	shape = direct(shape)
+func checkMembers(shape reflect.Type, value any) error {
+	shape = dereference(shape)
 	if own := reflect.PointerTo(shape); own.Implements(reflect.TypeFor[json.Unmarshaler]()) || own.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return nil
 	}
@@ -71,9 +71,9 @@ func fits(shape reflect.Type, value any) error {
 	if list, is := value.([]any); is && (kind == reflect.Slice || kind == reflect.Array) {
 		for _, inner := range list {
 			if inner == nil {
-				return bad("the body has a null in a list")
+				return badRequest("the body has a null in a list")
 			}
-			if err := fits(shape.Elem(), inner); err != nil {
+			if err := checkMembers(shape.Elem(), inner); err != nil {
 				return err
 			}
 		}
@@ -86,9 +86,9 @@ func fits(shape reflect.Type, value any) error {
 				of, is = shape.Elem(), true
 			}
 			if !is {
-				return bad("the body has a member that is not known here")
+				return badRequest("the body has a member that is not known here")
 			}
-			if err := fits(of, members[name]); err != nil {
+			if err := checkMembers(of, members[name]); err != nil {
 				return err
 			}
 		}
@@ -96,23 +96,23 @@ func fits(shape reflect.Type, value any) error {
 	return nil
 }
 
-// membersOf returns the members of a struct by their JSON names.
+// membersOf returns the members of a struct by their ParseJSON names.
 func membersOf(shape reflect.Type) map[string]reflect.Type {
-	shape = direct(shape)
+	shape = dereference(shape)
 	if shape.Kind() != reflect.Struct {
 		return nil
 	}
 	members := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(shape) {
-		if name := nameOf(f); name != "" {
+		if name := jsonName(f); name != "" {
 			members[name] = f.Type
 		}
 	}
 	return members
 }
 
-// nameOf returns the JSON name of a member, or an empty string if it has none.
-func nameOf(f reflect.StructField) string {
+// jsonName returns the ParseJSON name of a member, or an empty string if it has none.
+func jsonName(f reflect.StructField) string {
 	tag := f.Tag.Get("json")
 	name, _, _ := strings.Cut(tag, ",")
 	switch {
@@ -125,8 +125,8 @@ func nameOf(f reflect.StructField) string {
 	}
 }
 
-// direct returns the type that a pointer points to, or the type itself if it is no pointer.
-func direct(t reflect.Type) reflect.Type {
+// dereference returns the type that a pointer points to, or the type itself if it is no pointer.
+func dereference(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}

@@ -45,10 +45,10 @@ type inner struct {
 }
 
 func readApplication(body string) (application, error) {
-	return fields.ReadInto[application](httptest.NewRecorder(), request("", jason+"; charset=utf-8", body), most)
+	return fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType+"; charset=utf-8", body), maxBody)
 }
 
-func TestABodyOfOursIsReadAsEncodingJSONReadsIt(t *testing.T) {
+func TestReadInto_MatchesEncodingJSON(t *testing.T) {
 	for _, body := range []string{
 		"", "{}", `{"name":"a","account_id":9223372036854775807,"small":-128,"flag":false,"roles":["a","b"]}`, `{"kind":"k","Bare":"b"}`,
 		`{"inner":{"deep":"d","next":{"next":{"texts":["x"]}}},"many":[{"deep":"1"},{}],"by":{"x":{"deep":"2"},"X":{}},"words":{"a":"1","A":"2"}}`,
@@ -68,12 +68,12 @@ func TestABodyOfOursIsReadAsEncodingJSONReadsIt(t *testing.T) {
 	if got, err := readApplication(`{"any":9007199254740993}`); err != nil || got.Any != json.Number("9007199254740993") {
 		t.Errorf("%v, %v: the number is rounded", got.Any, err)
 	}
-	if got, err := fields.ReadInto[map[string]int](httptest.NewRecorder(), request("", jason, `{"a":1}`), most); err != nil || got["a"] != 1 {
+	if got, err := fields.ReadInto[map[string]int](httptest.NewRecorder(), newRequest("", jsonType, `{"a":1}`), maxBody); err != nil || got["a"] != 1 {
 		t.Errorf("a map: %v, %v", got, err)
 	}
 }
 
-func TestABodyOfOursIsReadStrictly(t *testing.T) {
+func TestReadInto_IsStrict(t *testing.T) {
 	const (
 		unknown = "the body has a member that is not known here"
 		value   = "the body has a member whose value is not accepted"
@@ -109,20 +109,20 @@ func TestABodyOfOursIsReadStrictly(t *testing.T) {
 	}
 }
 
-func TestABodyOfOursIsOfAKnownType(t *testing.T) {
+func TestReadInto_RequiresKnownContentType(t *testing.T) {
 	for name, x := range map[string]struct {
-		kind, body string
-		want       refusal
+		msgContentType, requestBody string
+		want                        refusal
 	}{
 		"plain text":   {"text/plain", `{"name":"` + secret + `"}`, refusal{415, "the body must be application/x-www-form-urlencoded, multipart/form-data or application/json"}},
-		"no type":      {"", `{"name":"` + secret + `"}`, refusal{415, kind}},
-		"UTF-16":       {jason + "; charset=utf-16", `{}`, refusal{415, parameter}},
-		"too large":    {jason, strings.Repeat(" ", 10<<20), refusal{413, "the body is too large"}},
+		"no type":      {"", `{"name":"` + secret + `"}`, refusal{415, msgContentType}},
+		"UTF-16":       {jsonType + "; charset=utf-16", `{}`, refusal{415, msgParameter}},
+		"too large":    {jsonType, strings.Repeat(" ", 10<<20), refusal{413, "the body is too large"}},
 		"nothing":      {"", "", refusal{}},
-		"no body":      {jason, "", refusal{}},
-		"a form's end": {form, "", refusal{}},
+		"no body":      {jsonType, "", refusal{}},
+		"a form's end": {formType, "", refusal{}},
 	} {
-		got, err := fields.ReadInto[application](httptest.NewRecorder(), request("", x.kind, x.body), most)
+		got, err := fields.ReadInto[application](httptest.NewRecorder(), newRequest("", x.msgContentType, x.requestBody), maxBody)
 		if refusal := refusalOf(t, err); refusal != x.want || !reflect.DeepEqual(got, application{}) {
 			t.Errorf("%s: %v, %+v", name, refusal, got)
 		}

@@ -16,12 +16,12 @@ const (
 
 // encoding/json would replace most of these by U+FFFD. The error names the member that holds them,
 // if it is known.
-func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
+func TestText_InvalidJSONStringIsRefusedByFieldName(t *testing.T) {
 	for junk, is := range map[string]string{
 		"\xff": "no UTF-8", "\xed\xa0\x80": "a surrogate as it is", "\xc0\x80": "a NUL in two bytes", "ü\xc3": "half of a letter", `\u0000`: "NUL",
 		`\ud800`: "the first of a pair", `\udfff`: "the second of a pair", `\uD83D\uD83D`: "two first of a pair", `\ud83d\\ude00`: "a pair that is none", "\ufffd\xff": "what it would become",
 	} {
-		for name, x := range map[string]struct{ body, want string }{
+		for name, x := range map[string]struct{ requestBody, want string }{
 			"a field of ours":                {`{"roles":"` + secret + junk + `"}`, "roles" + noText},
 			"a field of ours, before others": {`{"roles":"` + junk + secret + `","` + secret + `":1}`, "roles" + noText},
 			"a field of ours, escaped":       {`{ "\u0072oles" : "` + junk + `" }`, "roles" + noText},
@@ -41,11 +41,11 @@ func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
 			"in no string":                   {`{"roles":` + junk + `}`, notJSON},
 			"behind all":                     {`{"roles":"` + junk + `"}` + junk, notJSON},
 		} {
-			f, err := read(request("", jason, x.body))
+			f, err := readAll(newRequest("", jsonType, x.requestBody))
 			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
 				t.Errorf("%s, %s: %v, %v", name, is, got, f)
 			}
-			ours, err := readApplication(x.body)
+			ours, err := readApplication(x.requestBody)
 			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(ours, application{}) {
 				t.Errorf("%s of a body of ours, %s: %v, %+v", name, is, got, ours)
 			}
@@ -54,11 +54,11 @@ func TestAStringOfJSONThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
 }
 
 // Text that resembles the cases above, and is valid.
-func TestAStringOfJSONThatIsTextIsReadAsItIs(t *testing.T) {
+func TestText_ValidJSONStringIsReadUnchanged(t *testing.T) {
 	for written, want := range map[string]string{
 		"\ufffd": "\ufffd", `\ufffd`: "\ufffd", `\\u0000`: `\u0000`, `\\\\ud800`: `\\ud800`, `\ud83d\ude00`: "😀", `\\\ud83d\uDE00\"`: `\😀"`, `\u0001`: "\x01", "\u2028\x7f": "\u2028\x7f",
 	} {
-		f, err := read(request("", jason, `{ "x" : [ "`+written+`" ] , "`+written+`" : 1, "username":"`+written+`"}`))
+		f, err := readAll(newRequest("", jsonType, `{ "x" : [ "`+written+`" ] , "`+written+`" : 1, "username":"`+written+`"}`))
 		if got, _, err2 := f.Text("username"); got != want || err != nil || err2 != nil {
 			t.Errorf("%s: %q, %v, %v", written, got, err, err2)
 		}
@@ -69,33 +69,33 @@ func TestAStringOfJSONThatIsTextIsReadAsItIs(t *testing.T) {
 	}
 }
 
-func TestAPartThatIsNoTextIsRefusedWithTheNameOfItsField(t *testing.T) {
+func TestText_InvalidPartIsRefusedByFieldName(t *testing.T) {
 	for junk, is := range map[string]string{"\xff": "no UTF-8", "\x00": "NUL", "\xed\xa0\x80": "a surrogate", "ü\xc3": "half of a letter"} {
-		for name, x := range map[string]struct{ body, want string }{
-			"a field of ours":           {whole(part("roles", secret+junk)), "roles" + noText},
-			"a field of ours, the last": {whole(part("username", secret), part("roles", junk)), "roles" + noText},
-			"a field of a stranger":     {whole(part(secret, junk)), "a field" + noText},
-			"a name":                    {whole(part(secret+junk, "")), noName},
-			"a name that would be ours": {whole(part("roles"+junk, "")), noName},
-			"a name, and its value":     {whole(part("roles"+junk, junk)), noName},
-			"the name of a file":        {whole(part(`roles"; filename="`+junk, "")), "roles is a file, and files are not accepted"},
-			"another parameter":         {whole(part(`roles"; x="`+junk, secret)), notMultipart},
-			"another header":            {whole(part("roles", secret, "X: "+junk)), notMultipart},
-			"the name of a header":      {whole(part("roles", secret, "X"+junk+": y")), notMultipart},
-			"before the parts":          {junk + whole(part("roles", secret)), notMultipart},
-			"in a delimiter":            {"--b0undary" + junk + whole(part("roles", secret))[10:], notMultipart},
-			"behind the last delimiter": {whole(part("roles", secret)) + junk, notMultipart},
-			"in the last delimiter":     {part("roles", secret) + "--b0undary" + junk + "--", notMultipart},
+		for name, x := range map[string]struct{ requestBody, want string }{
+			"a field of ours":           {multipartOf(partWith("roles", secret+junk)), "roles" + noText},
+			"a field of ours, the last": {multipartOf(partWith("username", secret), partWith("roles", junk)), "roles" + noText},
+			"a field of a stranger":     {multipartOf(partWith(secret, junk)), "a field" + noText},
+			"a name":                    {multipartOf(partWith(secret+junk, "")), noName},
+			"a name that would be ours": {multipartOf(partWith("roles"+junk, "")), noName},
+			"a name, and its value":     {multipartOf(partWith("roles"+junk, junk)), noName},
+			"the name of a file":        {multipartOf(partWith(`roles"; filename="`+junk, "")), "roles is a file, and files are not accepted"},
+			"another parameter":         {multipartOf(partWith(`roles"; x="`+junk, secret)), notMultipart},
+			"another header":            {multipartOf(partWith("roles", secret, "X: "+junk)), notMultipart},
+			"the name of a header":      {multipartOf(partWith("roles", secret, "X"+junk+": y")), notMultipart},
+			"before the parts":          {junk + multipartOf(partWith("roles", secret)), notMultipart},
+			"in a delimiter":            {"--b0undary" + junk + multipartOf(partWith("roles", secret))[10:], notMultipart},
+			"behind the last delimiter": {multipartOf(partWith("roles", secret)) + junk, notMultipart},
+			"in the last delimiter":     {partWith("roles", secret) + "--b0undary" + junk + "--", notMultipart},
 		} {
-			head, _, _ := strings.Cut(x.body, "\r\n\r\n")
+			head, _, _ := strings.Cut(x.requestBody, "\r\n\r\n")
 			if junk == "\x00" && strings.Contains(head, junk) { // no header may hold it
 				x.want = notMultipart
 			}
-			f, err := read(request("", parts, x.body))
+			f, err := readAll(newRequest("", multipartType, x.requestBody))
 			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
 				t.Errorf("%s, %s: %v, %v", name, is, got, f)
 			}
-			ours, err := fields.ReadInto[wish](httptest.NewRecorder(), request("", parts, x.body), most)
+			ours, err := fields.ReadInto[wish](httptest.NewRecorder(), newRequest("", multipartType, x.requestBody), maxBody)
 			if err == nil || !reflect.DeepEqual(ours, wish{}) {
 				t.Errorf("%s of a body of ours, %s: %+v, %v", name, is, ours, err)
 			}

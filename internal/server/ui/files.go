@@ -11,36 +11,36 @@ import (
 )
 
 //go:embed index.html page.css init.js
-var ours embed.FS
+var embeddedFiles embed.FS
 
-// file is a static file, ready to be sent.
-type file struct {
+// staticFile is a static file, ready to be sent.
+type staticFile struct {
 	body     string
 	kind     []string // Content-Type
 	encoding []string // Content-Encoding; empty means none
 	tag      []string // ETag, which is derived from the body
 }
 
-// content returns all files by path. A compressed file is sent compressed, whatever the browser
+// staticFiles returns all files by path. A compressed file is sent compressed, whatever the browser
 // accepts: every browser accepts gzip. Otherwise one short request could make the server decompress
 // megabytes.
-func content() map[string]file {
-	return map[string]file{
-		"/ui/":                     load(ours, "index.html", "text/html; charset=utf-8"),
-		"/ui/page.css":             load(ours, "page.css", "text/css; charset=utf-8"),
-		"/ui/init.js":              load(ours, "init.js", "text/javascript; charset=utf-8"),
-		"/ui/swagger-ui.css":       load(static.FS, "swagger-ui.css.gz", "text/css; charset=utf-8", "gzip"),
-		"/ui/swagger-ui-bundle.js": load(static.FS, "swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8", "gzip"),
-		"/ui/favicon.png":          load(static.FS, "favicon-32x32.png", "image/png"),
+func staticFiles() map[string]staticFile {
+	return map[string]staticFile{
+		"/ui/":                     loadFile(embeddedFiles, "index.html", "text/html; charset=utf-8"),
+		"/ui/page.css":             loadFile(embeddedFiles, "page.css", "text/css; charset=utf-8"),
+		"/ui/init.js":              loadFile(embeddedFiles, "init.js", "text/javascript; charset=utf-8"),
+		"/ui/swagger-ui.css":       loadFile(static.FS, "swagger-ui.css.gz", "text/css; charset=utf-8", "gzip"),
+		"/ui/swagger-ui-bundle.js": loadFile(static.FS, "swagger-ui-bundle.js.gz", "text/javascript; charset=utf-8", "gzip"),
+		"/ui/favicon.png":          loadFile(static.FS, "favicon-32x32.png", "image/png"),
 	}
 }
 
-func load(from fs.FS, name, kind string, encoding ...string) file {
+func loadFile(from fs.FS, name, kind string, encoding ...string) staticFile {
 	body, err := fs.ReadFile(from, name)
 	if err != nil { // unreachable: the file was embedded at build time
 		panic(fmt.Sprintf("the API UI lacks a file: %v", err))
 	}
 	sum := sha256.Sum256(body)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`
-	return file{string(body), []string{kind}, encoding, []string{tag}}
+	return staticFile{string(body), []string{kind}, encoding, []string{tag}}
 }

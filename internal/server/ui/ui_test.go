@@ -17,7 +17,7 @@ import (
 // reference matches a reference of a page.
 var reference = regexp.MustCompile(`(?:href|src)="([^"]*)"`)
 
-var types = map[string]string{
+var contentTypes = map[string]string{
 	"/ui/":                     "text/html; charset=utf-8",
 	"/ui/page.css":             "text/css; charset=utf-8",
 	"/ui/init.js":              "text/javascript; charset=utf-8",
@@ -26,10 +26,10 @@ var types = map[string]string{
 	"/ui/favicon.png":          "image/png",
 }
 
-func TestEveryFileThatThePageRefersToIsServedWithItsType(t *testing.T) {
+func TestPage_ReferencedFilesAreServedWithType(t *testing.T) {
 	base := &url.URL{Path: "/ui/"}
 	wanted := map[string]bool{"/ui/": true}
-	for _, m := range reference.FindAllStringSubmatch(source(t, "index.html"), -1) {
+	for _, m := range reference.FindAllStringSubmatch(readSource(t, "index.html"), -1) {
 		at, err := base.Parse(m[1])
 		if err != nil {
 			t.Fatal(err)
@@ -38,52 +38,52 @@ func TestEveryFileThatThePageRefersToIsServedWithItsType(t *testing.T) {
 			wanted[at.Path] = true
 		}
 	}
-	for path := range types {
+	for path := range contentTypes {
 		if !wanted[path] {
 			t.Errorf("%s is served, and nothing refers to it", path)
 		}
 	}
 	for path := range wanted {
-		a := ask(t, http.MethodGet, path)
-		if a.status != 200 || len(a.body) == 0 || a.header.Get("Content-Type") != types[path] {
-			t.Errorf("%s: %d, %d bytes of %q, want %q", path, a.status, len(a.body), a.header.Get("Content-Type"), types[path])
+		a := sendRequest(t, http.MethodGet, path)
+		if a.status != 200 || len(a.body) == 0 || a.header.Get("Content-Type") != contentTypes[path] {
+			t.Errorf("%s: %d, %d bytes of %q, want %q", path, a.status, len(a.body), a.header.Get("Content-Type"), contentTypes[path])
 		}
 	}
 }
 
-func TestThePageNamesNoOtherOriginAndHoldsNoScript(t *testing.T) {
+func TestPage_NamesNoOtherOriginAndHasNoInlineScript(t *testing.T) {
 	elsewhere := regexp.MustCompile(`(?i)[a-z]+://|["'(]//|url\(`)
 	for _, name := range []string{"index.html", "page.css", "init.js"} {
-		if found := elsewhere.FindString(source(t, name)); found != "" {
+		if found := elsewhere.FindString(readSource(t, name)); found != "" {
 			t.Errorf("%s leads elsewhere, or might: %q", name, found)
 		}
 	}
 	inline := regexp.MustCompile(`(?i)<script[^>]*>[^<]|<style|\sstyle=|\son[a-z]+=|javascript:`)
-	if found := inline.FindString(source(t, "index.html")); found != "" {
+	if found := inline.FindString(readSource(t, "index.html")); found != "" {
 		t.Errorf("index.html holds %q", found)
 	}
 }
 
-func TestTheStyleSheetLoadsNothing(t *testing.T) {
+func TestStyleSheet_LoadsNothing(t *testing.T) {
 	from := regexp.MustCompile(`@import|url\(["']?([a-z]*:?)`)
-	for _, m := range from.FindAllStringSubmatch(unzipped(t, "/ui/swagger-ui.css"), -1) {
+	for _, m := range from.FindAllStringSubmatch(gunzip(t, "/ui/swagger-ui.css"), -1) {
 		if m[1] != "data:" {
 			t.Errorf("swagger-ui.css loads %q", m[0])
 		}
 	}
 }
 
-func TestSwaggerUIReadsDocumentsOfOpenAPI31(t *testing.T) {
-	if !strings.Contains(unzipped(t, "/ui/swagger-ui-bundle.js"), `PACKAGE_VERSION:"5.`) {
+func TestSwaggerUI_ReadsOpenAPI31(t *testing.T) {
+	if !strings.Contains(gunzip(t, "/ui/swagger-ui-bundle.js"), `PACKAGE_VERSION:"5.`) {
 		t.Error("the bundle is not Swagger UI 5")
 	}
 }
 
-func TestEveryAnswerBindsTheBrowser(t *testing.T) {
+func TestHandler_EveryResponseHasSecurityHeaders(t *testing.T) {
 	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 		"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-	for _, path := range append(paths(), "/ui", "/ui/nothing") {
-		a := ask(t, http.MethodGet, path)
+	for _, path := range append(filePaths(), "/ui", "/ui/nothing") {
+		a := sendRequest(t, http.MethodGet, path)
 		for name, want := range map[string]string{
 			"Content-Security-Policy": policy,
 			"X-Content-Type-Options":  "nosniff",
@@ -96,10 +96,10 @@ func TestEveryAnswerBindsTheBrowser(t *testing.T) {
 	}
 }
 
-func TestABrowserAsksAgainAndIsToldThatNothingChanged(t *testing.T) {
+func TestHandler_RevalidationReturnsNotModified(t *testing.T) {
 	tags := map[string]string{}
-	for _, path := range paths() {
-		first := ask(t, http.MethodGet, path)
+	for _, path := range filePaths() {
+		first := sendRequest(t, http.MethodGet, path)
 		tag := first.header.Get("Etag")
 		if first.header.Get("Cache-Control") != "no-cache" || !regexp.MustCompile(`^"[\w-]{24}"$`).MatchString(tag) {
 			t.Errorf("%s: %v", path, first.header)
@@ -109,16 +109,16 @@ func TestABrowserAsksAgainAndIsToldThatNothingChanged(t *testing.T) {
 		}
 		tags[tag] = path
 		for sent, want := range map[string]int{tag: 304, `"another", W/` + tag: 304, `"another"`: 200} {
-			if again := ask(t, http.MethodGet, path, "If-None-Match", sent); again.status != want || want == 304 && len(again.body) > 0 {
+			if again := sendRequest(t, http.MethodGet, path, "If-None-Match", sent); again.status != want || want == 304 && len(again.body) > 0 {
 				t.Errorf("%s, If-None-Match: %s: %d and %d bytes, want %d", path, sent, again.status, len(again.body), want)
 			}
 		}
 	}
 }
 
-func TestHEADIsAnsweredAsGETWithoutTheBody(t *testing.T) {
-	for _, path := range append(paths(), "/ui", "/ui/nothing") {
-		get, head := ask(t, http.MethodGet, path), ask(t, http.MethodHead, path)
+func TestHandler_HEADHasNoBody(t *testing.T) {
+	for _, path := range append(filePaths(), "/ui", "/ui/nothing") {
+		get, head := sendRequest(t, http.MethodGet, path), sendRequest(t, http.MethodHead, path)
 		if head.status != get.status || len(head.body) > 0 {
 			t.Errorf("%s: %d and %d bytes, want %d and none", path, head.status, len(head.body), get.status)
 		}
@@ -130,18 +130,18 @@ func TestHEADIsAnsweredAsGETWithoutTheBody(t *testing.T) {
 	}
 }
 
-func TestThePageIsFoundWithoutTheSlash(t *testing.T) {
-	a := ask(t, http.MethodGet, "/ui?access_token=marker")
+func TestHandler_RedirectsWithoutSlash(t *testing.T) {
+	a := sendRequest(t, http.MethodGet, "/ui?access_token=marker")
 	if a.status != 307 || a.header.Get("Location") != "/ui/" || len(a.body) > 0 {
 		t.Errorf("%d, Location %q, %q", a.status, a.header.Get("Location"), a.body)
 	}
 }
 
-func TestOnlyReadingIsAllowed(t *testing.T) {
+func TestHandler_AllowsOnlyGETAndHEAD(t *testing.T) {
 	const want = `{"error":"invalid_request","error_description":"the methods are GET and HEAD"}` + "\n"
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "MARKER"} {
 		for _, path := range []string{"/ui", "/ui/", "/ui/init.js"} {
-			a := ask(t, method, path)
+			a := sendRequest(t, method, path)
 			if a.status != 405 || a.header.Get("Allow") != "GET, HEAD" || a.body != want {
 				t.Errorf("%s %s: %d, Allow %q, %s", method, path, a.status, a.header.Get("Allow"), a.body)
 			}
@@ -149,7 +149,7 @@ func TestOnlyReadingIsAllowed(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsNotRepeated(t *testing.T) {
+func TestHandler_NotFoundEchoesNothing(t *testing.T) {
 	const want = `{"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
 	for what, path := range map[string]string{
 		"another file":                     "/ui/marker.js",
@@ -194,15 +194,15 @@ func TestWhatIsNotThereIsNotRepeated(t *testing.T) {
 	}
 }
 
-func paths() []string {
+func filePaths() []string {
 	var all []string
-	for path := range types {
+	for path := range contentTypes {
 		all = append(all, path)
 	}
 	return all
 }
 
-func source(t *testing.T, name string) string {
+func readSource(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -211,14 +211,14 @@ func source(t *testing.T, name string) string {
 	return string(text)
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   string // as it was sent
 }
 
-// ask sends one request, and follows no redirect. Headers come in pairs.
-func ask(t *testing.T, method, path string, headers ...string) answer {
+// sendRequest sends one request, and follows no redirect. Headers come in pairs.
+func sendRequest(t *testing.T, method, path string, headers ...string) response {
 	t.Helper()
 	server := httptest.NewServer(ui.Handler())
 	defer server.Close()
@@ -238,13 +238,13 @@ func ask(t *testing.T, method, path string, headers ...string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{got.StatusCode, got.Header, string(body)}
+	return response{got.StatusCode, got.Header, string(body)}
 }
 
-// unzipped returns a file that is sent with gzip.
-func unzipped(t *testing.T, path string) string {
+// gunzip returns a file that is sent with gzip.
+func gunzip(t *testing.T, path string) string {
 	t.Helper()
-	a := ask(t, http.MethodGet, path)
+	a := sendRequest(t, http.MethodGet, path)
 	if a.header.Get("Content-Encoding") != "gzip" {
 		t.Fatalf("%s is not said to be compressed", path)
 	}

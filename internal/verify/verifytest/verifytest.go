@@ -22,7 +22,7 @@ import (
 )
 
 //go:embed vectors.json
-var text []byte
+var vectorsJSON []byte
 
 // Vector is a credential, or the headers that carry it, with the expected result.
 type Vector struct {
@@ -66,7 +66,7 @@ func (v Vector) BareVerdict() string {
 	case v.Bare != "":
 		return v.Bare
 	case v.Verdict == verify.PermissionMissing.String(), v.Verdict == verify.RoleMissing.String(), v.Verdict == verify.ClientRefused.String():
-		return verify.Good.String()
+		return verify.Valid.String()
 	default:
 		return v.Verdict
 	}
@@ -98,8 +98,8 @@ func (v Vector) HTTPHeaders() http.Header {
 	return h
 }
 
-// World is the state that the vectors refer to.
-type World struct {
+// Fixture is the state that the vectors refer to.
+type Fixture struct {
 	Now     time.Time
 	Index   *verify.Index
 	Vectors []Vector
@@ -109,8 +109,8 @@ type World struct {
 	Users   map[string]verify.User
 }
 
-// fill replaces the placeholders for tokens and for padding.
-func (w *World) fill(s string) string {
+// fillPlaceholders replaces the placeholders for tokens and for padding.
+func (w *Fixture) fillPlaceholders(s string) string {
 	for name, tok := range w.Tokens {
 		s = strings.ReplaceAll(s, "{"+name+"}", tok)
 		s = strings.ReplaceAll(s, "{"+strings.ToUpper(name)+"}", strings.ToUpper(tok))
@@ -143,17 +143,17 @@ func kindOf(t testing.TB, name string) token.Kind {
 // Mint returns the token that belongs to a seed, the same each time. Only tests accept it.
 func Mint(t testing.TB, kind token.Kind, seed string) token.Token {
 	t.Helper()
-	minted, err := token.Mint(kind, entropy(seed))
+	minted, err := token.Mint(kind, seededEntropy(seed))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return minted
 }
 
-func entropy(seed string) io.Reader { return rand.NewChaCha8(sha256.Sum256([]byte(seed))) }
+func seededEntropy(seed string) io.Reader { return rand.NewChaCha8(sha256.Sum256([]byte(seed))) }
 
-// Same returns how an identity differs from the vector's, or nil if it does not.
-func (v Vector) Same(who verify.Identity) error {
+// CompareIdentity returns how an identity differs from the vector's, or nil if it does not.
+func (v Vector) CompareIdentity(who verify.Identity) error {
 	kind := v.Kind
 	if kind == "" {
 		kind = token.Application.String()

@@ -1,0 +1,129 @@
+package applicationtoken_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// orphanSecret removes the owner reference, as the Kubernetes garbage collector does on deletion
+// with --cascade=orphan.
+func (w *fixture) orphanSecret() {
+	w.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
+}
+
+// The Kubernetes garbage collector and the operator write the Secret at the same time.
+func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
+	for name, c := range map[string]struct {
+		before  func(*fixture)                       // runs before the operator observes the deletion
+		instead func(w *fixture, deletion int) error // replaces the operator's deletion of the Secret; nil: the deletion is carried out
+	}{
+		"before the operator looks": {before: (*fixture).orphanSecret},
+		"while the operator deletes": {instead: func(w *fixture, deletion int) error {
+			if deletion == 1 {
+				w.orphanSecret()
+			}
+			return nil
+		}},
+		"and the operator crashes": {instead: func(w *fixture, deletion int) error {
+			if deletion == 1 {
+				w.orphanSecret()
+				return errCrash
+			}
+			return nil
+		}},
+		"and the API server is in trouble": {instead: func(w *fixture, deletion int) error {
+			if deletion == 1 {
+				w.orphanSecret()
+			}
+			if deletion <= 2 {
+				return errInternal
+			}
+			return nil
+		}},
+		"and another client writes the Secret again and again": {instead: func(w *fixture, deletion int) error {
+			if deletion <= 7 {
+				w.editSecret(func(s *corev1.Secret) {
+					s.OwnerReferences = nil
+					if s.Labels == nil {
+						s.Labels = map[string]string{}
+					}
+					s.Labels["n"] = strings.Repeat("x", deletion)
+				})
+			}
+			return nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newFixture(t)
+			w.must(w.declareToken())
+			deletions := 0
+			counted := w.faults(0, faultMode{}).wrap(api)
+			fragile := interceptor.NewClient(counted, interceptor.Funcs{
+				Delete: func(ctx context.Context, under client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+					if _, is := obj.(*corev1.Secret); is && c.instead != nil {
+						deletions++
+						if err := c.instead(w, deletions); err != nil {
+							return err
+						}
+					}
+					return under.Delete(ctx, obj, o...)
+				},
+			})
+			o := w.newOperator(trimmingClient(fragile), fragile)
+			w.must(o.settle())
+			if c.before != nil {
+				c.before(w)
+			}
+			w.must(api.Delete(w.ctx, w.token()))
+			if err := o.settle(); err != nil { // after a crash
+				w.must(w.newOperator(trimmingClient(fragile), fragile).settle())
+			}
+			if err := api.Get(w.ctx, w.key(), &v1alpha1.ApplicationToken{}); !apierrors.IsNotFound(err) {
+				t.Errorf("the ApplicationToken: %v", err)
+			}
+			if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
+				t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+			}
+			w.must(w.declareToken())
+			w.must(w.startWithCache().settle())
+			if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+				t.Errorf("a namesake is %s: %s", reason, message)
+			}
+		})
+	}
+}
+
+// A Secret that an older release left proves nothing that a new token could trust.
+func TestDelete_LeftoverSecretIsReportedToNextToken(t *testing.T) {
+	w := newFixture(t)
+	w.must(w.declareToken())
+	o := w.startWithCache()
+	w.must(o.settle())
+	var left corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &left))
+	w.must(api.Delete(w.ctx, w.token()))
+	w.must(o.settle())
+	left.ResourceVersion, left.UID, left.OwnerReferences = "", types.UID(""), nil
+	w.must(api.Create(w.ctx, &left))
+	w.must(w.declareToken())
+	w.must(o.settle())
+	reason, message := readiness(w.token())
+	if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "is gone") || !strings.Contains(message, "delete it") {
+		t.Errorf("the namesake is %s: %s", reason, message)
+	}
+	w.must(api.Delete(w.ctx, &left))
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+		t.Errorf("without the Secret, the namesake is %s", reason)
+	}
+}

@@ -1,0 +1,63 @@
+package applicationtoken
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/tokenspec"
+)
+
+// tokenMemory keeps tokens by the uid of their owners. The zero value is empty and ready.
+type tokenMemory struct {
+	mu      sync.Mutex
+	byToken map[types.UID]token.Token
+}
+
+func (m *tokenMemory) keep(at *v1alpha1.ApplicationToken, tok token.Token) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byToken == nil {
+		m.byToken = map[types.UID]token.Token{}
+	}
+	m.byToken[at.UID] = tok
+}
+
+func (m *tokenMemory) forget(at *v1alpha1.ApplicationToken) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.byToken, at.UID)
+}
+
+func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tok, kept := m.byToken[at.UID]
+	return tok, kept
+}
+
+// pendingTokens keeps the token of a version while its Secret is being written. If the API server
+// gives no response, the next attempt uses the same token. Otherwise attempts would leave records
+// behind that could be taken for versions which a client holds. A crash loses what is kept here,
+// and garbage collection deletes the one record that is left. The zero value is empty and ready.
+type pendingTokens struct{ tokenMemory }
+
+// recall returns the kept token if its record exists and no Secret has been observed to name it. A
+// record that is gone is never created again, and a token that was delivered is never delivered as
+// a new one.
+func (u *pendingTokens) recall(at *v1alpha1.ApplicationToken, s *observed) (token.Token, bool) {
+	tok, kept := u.get(at)
+	if !kept {
+		return token.Token{}, false
+	}
+	name := tok.Digest().RecordName()
+	rec, there := s.records[name]
+	holder := s.holder()
+	if there && rec.SupersededAt.IsZero() && (holder == nil || !tokenspec.HoldsRecord(holder, rec)) {
+		return tok, true
+	}
+	u.forget(at)
+	return token.Token{}, false
+}

@@ -1,0 +1,496 @@
+package applicationtoken_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers/applicationtoken"
+	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// annotationPassedOn is the annotation that lists the labels and annotations that came from the spec.
+const annotationPassedOn = "apptoken.dev/passed-on"
+
+// mark is a label, annotation or reference by which the operator recognizes the Secret of a token.
+type mark struct {
+	name  string
+	finds bool // this mark alone suffices to find the Secret
+	strip func(*corev1.Secret)
+}
+
+var marks = []mark{
+	{"label managed", true, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManaged) }},
+	{"label token", true, func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelToken) }},
+	{"annotation record", true, func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationRecord) }},
+	{"annotation passed-on", false, func(s *corev1.Secret) { delete(s.Annotations, annotationPassedOn) }},
+	{"owner reference", true, func(s *corev1.Secret) { s.OwnerReferences = nil }},
+}
+
+// strippedMarks returns the names of the marks of a subset, and whether a mark remains by which the
+// operator finds the Secret.
+func strippedMarks(subset int) (names string, found bool) {
+	var all []string
+	for i, m := range marks {
+		if subset&(1<<i) != 0 {
+			all = append(all, m.name)
+		} else {
+			found = found || m.finds
+		}
+	}
+	return strings.Join(all, ", "), found
+}
+
+// editSecret changes the token's Secret as another tool would.
+func (w *fixture) editSecret(change func(*corev1.Secret)) {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	change(&s)
+	w.must(api.Update(w.ctx, &s))
+}
+
+// strip removes a subset of the marks from the token's Secret.
+func (w *fixture) strip(subset int) {
+	w.t.Helper()
+	w.editSecret(func(s *corev1.Secret) {
+		for i, m := range marks {
+			if subset&(1<<i) != 0 {
+				m.strip(s)
+			}
+		}
+	})
+}
+
+// isMarked reports whether the token's Secret has every mark, with the newest record in its
+// annotation.
+func (w *fixture) isMarked() bool {
+	w.t.Helper()
+	return w.isMarkedWith(w.newestRecordName())
+}
+
+// isMarkedWith reports whether the token's Secret has every mark, with the named record in its
+// annotation.
+func (w *fixture) isMarkedWith(name string) bool {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	return s.Labels[v1alpha1.LabelManaged] == "true" && s.Labels[v1alpha1.LabelToken] == s.Name &&
+		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.token())
+}
+
+// startWithCache starts an operator that reads Secrets and tokens as if from the operator's cache.
+func (w *fixture) startWithCache() *operator {
+	c := w.faults(0, faultMode{}).wrap(api)
+	return w.newOperator(trimmingClient(c), c)
+}
+
+func TestMarks_EverySubsetIsRestored(t *testing.T) {
+	for name, c := range map[string]struct {
+		change     func(*v1alpha1.ApplicationToken)
+		statusLost bool
+	}{
+		"active":                {change: func(*v1alpha1.ApplicationToken) {}},
+		"active without status": {change: func(*v1alpha1.ApplicationToken) {}, statusLost: true},
+		"suspended":             {change: func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenSuspended }},
+		"refused":               {change: func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"unknown"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newFixture(t)
+			w.must(w.declareLabelled("team"))
+			o := w.startWithCache()
+			w.must(o.settle())
+			w.must(w.editToken(c.change))
+			w.must(o.settle())
+			issued := w.secretText()
+			for subset := 1; subset < 1<<len(marks); subset++ {
+				names, found := strippedMarks(subset)
+				if c.statusLost && !found {
+					continue // no mark and no status leads to this Secret
+				}
+				w.strip(subset)
+				if c.statusLost {
+					at := w.token()
+					at.Status = v1alpha1.ApplicationTokenStatus{}
+					w.must(api.Status().Update(w.ctx, at))
+				}
+				w.must(o.settle())
+				if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() || w.token().Status.Rotations != 0 || w.token().Status.SecretName != "indexer" {
+					t.Fatalf("without %s: the token is the same: %t, %d records, marked: %t, %d rotations, in Secret %q", names,
+						w.secretText() == issued, w.recordsLeft(), w.isMarked(), w.token().Status.Rotations, w.token().Status.SecretName)
+				}
+			}
+		})
+	}
+}
+
+// Deletion finds the Secret before the marks are restored.
+func TestMarks_DeletionFindsTheSecret(t *testing.T) {
+	for subset := 1; subset < 1<<len(marks); subset++ {
+		names, _ := strippedMarks(subset)
+		t.Run(names, func(t *testing.T) {
+			t.Parallel()
+			w := newFixture(t)
+			w.must(w.declareLabelled("team"))
+			o := w.startWithCache()
+			w.must(o.settle())
+			w.strip(subset)
+			w.must(api.Delete(w.ctx, w.token()))
+			w.must(o.settle())
+			if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
+				t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+			}
+		})
+	}
+}
+
+func TestMarks_WrongOnesAreReplaced(t *testing.T) {
+	for name, change := range map[string]func(w *fixture, s *corev1.Secret){
+		"a record that is not there": func(_ *fixture, s *corev1.Secret) {
+			s.Annotations[v1alpha1.AnnotationRecord] = "at-" + strings.Repeat("0", 32)
+		},
+		"a name that no record has": func(_ *fixture, s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = "../x" },
+		"the record of the version before": func(w *fixture, s *corev1.Secret) {
+			s.Annotations[v1alpha1.AnnotationRecord] = w.token().Status.Predecessors[0].Record
+		},
+		"the name of another token": func(_ *fixture, s *corev1.Secret) { s.Labels[v1alpha1.LabelToken] = "other" },
+		"another value":             func(_ *fixture, s *corev1.Secret) { s.Labels[v1alpha1.LabelManaged] = "false" },
+		"the owner of a former life": func(_ *fixture, s *corev1.Secret) {
+			s.OwnerReferences[0].UID = "00000000-0000-0000-0000-000000000000"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newFixture(t)
+			w.must(w.declareLabelled("team"))
+			o := w.startWithCache()
+			w.must(o.settle())
+			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.must(o.settle())
+			issued := w.secretText()
+			w.editSecret(func(s *corev1.Secret) { change(w, s) })
+			w.must(o.settle())
+			w.must(w.checkInvariants())
+			if w.secretText() != issued || w.recordsLeft() != 2 || !w.isMarked() {
+				t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+			}
+		})
+	}
+}
+
+// ownersKey is a key of the Secret's owner, which the token does not set.
+const ownersKey = "DB_PASSWORD"
+
+// replaceSecret replaces the token's Secret by one that is its owner's own: it has no mark, and
+// holds the token and ownersKey.
+func (w *fixture) replaceSecret() {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	w.must(api.Delete(w.ctx, &s))
+	w.must(api.Create(w.ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name},
+		Data:       map[string][]byte{"token": s.Data["token"], ownersKey: []byte("of the owner")},
+	}))
+}
+
+// hasOwnersKey reports whether the token's Secret still has the key of its owner.
+func (w *fixture) hasOwnersKey() bool {
+	w.t.Helper()
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &s))
+	return string(s.Data[ownersKey]) == "of the owner"
+}
+
+func TestMarks_SecretOfItsOwnerIsNotWritten(t *testing.T) {
+	for sentence, change := range map[string]func(w *fixture){
+		"by a reconcile": func(*fixture) {},
+		"by a rotation": func(w *fixture) {
+			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+		},
+		"while the spec is refused": func(w *fixture) {
+			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"unknown"} }))
+		},
+		"after a rename": func(w *fixture) {
+			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "renamed" }))
+		},
+		"by a revocation": func(w *fixture) {
+			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenRevoked }))
+		},
+		"by a deletion": func(w *fixture) { w.must(api.Delete(w.ctx, w.token())) },
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := newFixture(t)
+			w.must(w.declareToken())
+			o := w.startWithCache()
+			w.must(o.settle())
+			w.replaceSecret()
+			written := w.secretResourceVersion()
+			change(w)
+			w.must(o.settle())
+			if !w.hasOwnersKey() || w.secretResourceVersion() != written {
+				t.Error("the Secret was written")
+			}
+		})
+	}
+}
+
+// The token in a Secret that is its owner's own stays valid, and the owner can offer the Secret to
+// the token.
+func TestMarks_SecretOfItsOwnerIsTakenUntilOffered(t *testing.T) {
+	w := newFixture(t)
+	w.must(w.declareToken())
+	o := w.startWithCache()
+	w.must(o.settle())
+	issued, r := w.secretText(), w.newestRecordName()
+	w.replaceSecret()
+	w.must(o.settle())
+	w.now = w.now.Add(2 * plan.OrphanAge)
+	w.must(o.settle())
+	reason, message := readiness(w.token())
+	if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, v1alpha1.AnnotationAdopt) {
+		t.Errorf("Ready is %s: %s", reason, message)
+	}
+	if w.newestRecordName() != r || w.recordsLeft() != 1 {
+		t.Error("the token in it was ended")
+	}
+	w.editSecret(func(s *corev1.Secret) { s.Labels = offerLabels })
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonSecretTaken || !w.hasOwnersKey() {
+		t.Errorf("half offered, Ready is %s; the owner's key is there: %t", reason, w.hasOwnersKey())
+	}
+	w.editSecret(func(s *corev1.Secret) { s.Annotations = offerAnnotations })
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.hasOwnersKey() || !w.isMarkedWith(r) {
+		t.Errorf("offered, Ready is %s; the token is the same: %t; the owner's key is there: %t", reason, w.secretText() == issued, w.hasOwnersKey())
+	}
+}
+
+// A token whose record was deleted is invalid, whatever still refers to that record.
+func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
+	w := newFixture(t)
+	w.must(w.declareLabelled("team"))
+	o := w.startWithCache()
+	w.must(o.settle())
+	issued := w.secretText()
+	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: w.newestRecordName()}}))
+	w.strip(1<<len(marks) - 1)
+	w.must(o.settle())
+	if w.secretText() == issued || w.recordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	}
+}
+
+// config/policy refuses writes of the operator to a Secret that another controller has taken.
+func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
+	w := newFixture(t)
+	w.must(w.declareLabelled("team"))
+	o := w.startWithCache()
+	w.must(o.settle())
+	issued, r := w.secretText(), w.newestRecordName()
+	w.editSecret(func(s *corev1.Secret) {
+		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "1", Controller: new(true)}}
+	})
+	w.must(o.settle())
+	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "ConfigMap x") {
+		t.Errorf("Ready is %s: %s", reason, message)
+	}
+	if w.secretText() != issued || w.newestRecordName() != r {
+		t.Error("the token was replaced")
+	}
+	w.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
+	w.must(o.settle())
+	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.isMarked() {
+		t.Errorf("Ready is %s; the token is the same: %t", reason, w.secretText() == issued)
+	}
+}
+
+func TestMarks_RenameFindsTheFormerSecret(t *testing.T) {
+	w := newFixture(t)
+	w.must(w.declareLabelled("team"))
+	o := w.startWithCache()
+	w.must(o.settle())
+	issued := w.secretText()
+	w.strip(1<<len(marks) - 1)
+	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "renamed" }))
+	w.must(o.settle())
+	var s corev1.Secret
+	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: "renamed"}, &s))
+	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || string(s.Data["token"]) != issued || w.recordsLeft() != 1 {
+		t.Errorf("the Secret of the former name: %v; the token is the same: %t", err, string(s.Data["token"]) == issued)
+	}
+}
+
+// A mutating webhook that removes a mark from each write is reported, and the operator does not
+// repeat the write without end.
+func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		strips bool // from the first write on
+		change func(*v1alpha1.ApplicationToken)
+	}{
+		"of a new token":         {true, func(*v1alpha1.ApplicationToken) {}},
+		"of an active token":     {false, func(*v1alpha1.ApplicationToken) {}},
+		"of a suspended token":   {false, func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenSuspended }},
+		"of one that is refused": {false, func(at *v1alpha1.ApplicationToken) { at.Spec.Roles = []v1alpha1.RoleName{"unknown"} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newFixture(t)
+			strips := c.strips
+			fake := mutatingWebhook(w.faults(0, faultMode{}).wrap(api), func(s *corev1.Secret) {
+				if strips {
+					delete(s.Annotations, v1alpha1.AnnotationRecord)
+				}
+			})
+			w.must(w.declareLabelled("team"))
+			o := w.newOperator(fake, fake)
+			w.must(o.settle())
+			issued := w.secretText()
+			strips = true
+			w.must(w.editToken(c.change))
+			w.editSecret(func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationRecord) })
+			w.must(o.settle())
+			before := w.writes.Load()
+			for range 3 {
+				w.must(o.pass())
+			}
+			reason, message := readiness(w.token())
+			if reason != v1alpha1.ReasonSecretRefused || !strings.Contains(message, "admission webhook") || w.writes.Load() != before {
+				t.Errorf("%d writes; Ready is %s: %s", w.writes.Load()-before, reason, message)
+			}
+			if w.secretText() != issued || w.recordsLeft() != 1 {
+				t.Errorf("the token is the same: %t, %d records", w.secretText() == issued, w.recordsLeft())
+			}
+		})
+	}
+}
+
+// mutatingWebhook changes each Secret that is written, as a mutating admission webhook does.
+func mutatingWebhook(c client.WithWatch, change func(*corev1.Secret)) client.WithWatch {
+	mutate := func(obj client.Object) {
+		if s, is := obj.(*corev1.Secret); is {
+			change(s)
+		}
+	}
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
+			mutate(obj)
+			return c.Create(ctx, obj, o...)
+		},
+		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.UpdateOption) error {
+			mutate(obj)
+			return c.Update(ctx, obj, o...)
+		},
+	})
+}
+
+// The cache does not hold a Secret without the label. A read that waits there for a write ends at a
+// deadline. So the deletion of such a Secret must not be waited for at all.
+func TestMarks_SecretMissingFromCacheIsNoObstacle(t *testing.T) {
+	w := newFixture(t)
+	counted := w.faults(0, faultMode{}).wrap(api)
+	behind := interceptor.NewClient(counted, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			if _, is := obj.(*corev1.Secret); is {
+				return fmt.Errorf("wait for the cache: %w", context.DeadlineExceeded)
+			}
+			return c.Get(ctx, key, obj, o...)
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
+			if _, is := obj.(*corev1.Secret); is && !new(client.DeleteOptions).ApplyOptions(o).DisableReadYourWritesConsistency {
+				t.Error("reads wait for the deletion of a Secret that is not in the cache")
+			}
+			return c.Delete(ctx, obj, o...)
+		},
+	})
+	w.must(w.declareLabelled("team"))
+	o := w.newOperator(behind, counted)
+	w.must(o.settle())
+	issued := w.secretText()
+	w.strip(1<<len(marks) - 1)
+	w.must(o.settle())
+	if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	}
+	w.strip(1<<len(marks) - 1)
+	w.must(api.Delete(w.ctx, w.token()))
+	w.must(o.settle())
+	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
+		t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+	}
+}
+
+// Another tool can make the annotation name a record other than that of the token in the Secret,
+// and remove other marks as well.
+func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
+	for subset := range 1 << len(marks) {
+		if subset&(1<<slices.IndexFunc(marks, func(m mark) bool { return m.name == "annotation record" })) != 0 {
+			continue
+		}
+		names, _ := strippedMarks(subset)
+		t.Run("without "+names, func(t *testing.T) {
+			w := newFixture(t)
+			w.must(w.declareToken())
+			o := w.startWithCache()
+			w.must(o.settle())
+			held := w.newestRecordName()
+			tok, err := token.Mint(token.Application, rand.Reader)
+			w.must(err)
+			r := w.newestRecord()
+			orphan, err := w.store().Add(w.ctx, record.Record{
+				Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
+			})
+			w.must(err)
+			w.editSecret(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = orphan.Name() })
+			w.strip(subset)
+			w.now = w.now.Add(2 * plan.OrphanAge)
+			var obj v1alpha1.TokenRecord
+			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: held}, &obj))
+			_, err = o.records.Reconcile(w.ctx, &obj)
+			w.must(err)
+			if err := api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: held}, &obj); err != nil {
+				t.Fatalf("the record of the token in the Secret: %v", err)
+			}
+			w.must(o.settle())
+			if !w.isMarkedWith(held) || w.recordsLeft() != 1 {
+				t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
+			}
+		})
+	}
+}
+
+// A template can put the token into every key, and another token can be in one of them.
+func TestMarks_EachNamedRecordIsReadOnce(t *testing.T) {
+	var names, texts []string
+	for range 2 {
+		tok, err := token.Mint(token.Application, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, texts = append(names, tok.Digest().RecordName()), append(texts, tok.Reveal())
+	}
+	s := &corev1.Secret{Data: map[string][]byte{"other": []byte(texts[1])}}
+	s.Annotations = map[string]string{v1alpha1.AnnotationRecord: names[0]}
+	for i := range 31 {
+		s.Data[fmt.Sprint("key-", i)] = []byte(texts[0])
+	}
+	got := applicationtoken.NamedRecords(s)
+	slices.Sort(got)
+	slices.Sort(names)
+	if !slices.Equal(got, names) {
+		t.Errorf("the records %v are read, want %v", got, names)
+	}
+}

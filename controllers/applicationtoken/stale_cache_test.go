@@ -1,0 +1,110 @@
+package applicationtoken_test
+
+import (
+	"context"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// snapshotKinds are the kinds about which a cache can be stale.
+var snapshotKinds = []string{"tokens", "Secrets", "records"}
+
+func snapshotName(kinds int) string {
+	var names []string
+	for i, name := range snapshotKinds {
+		if kinds&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
+func objectMeta(w *fixture) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"}
+}
+
+// snapshot is a cache that receives no events: of its kinds it has the objects of the time when it
+// was taken.
+type snapshot struct {
+	kinds   int
+	taken   bool
+	token   *v1alpha1.ApplicationToken
+	secret  *corev1.Secret
+	records []v1alpha1.TokenRecord
+}
+
+func (s *snapshot) take(w *fixture) error {
+	s.taken = true
+	var at v1alpha1.ApplicationToken
+	var secret corev1.Secret
+	var records v1alpha1.TokenRecordList
+	s.token, s.secret, s.records = nil, nil, nil
+	if err := api.Get(w.ctx, w.key(), &at); err == nil {
+		s.token = &at
+	} else if !apierrors.IsNotFound(err) {
+		return err
+	}
+	if err := api.Get(w.ctx, w.key(), &secret); err == nil {
+		s.secret = &secret
+	} else if !apierrors.IsNotFound(err) {
+		return err
+	}
+	err := api.List(w.ctx, &records, client.InNamespace(w.ownNamespace))
+	s.records = records.Items
+	return err
+}
+
+// over serves reads of its kinds from the snapshot, and all others from c.
+func (s *snapshot) over(c client.WithWatch) client.WithWatch {
+	missing := func(name string) error { return apierrors.NewNotFound(corev1.Resource("objects"), name) }
+	return interceptor.NewClient(c, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			switch obj := obj.(type) {
+			case *v1alpha1.ApplicationToken:
+				if s.kinds&1 != 0 && s.taken {
+					if s.token == nil || key.Name != s.token.Name {
+						return missing(key.Name)
+					}
+					s.token.DeepCopyInto(obj)
+					return nil
+				}
+			case *corev1.Secret:
+				if s.kinds&2 != 0 && s.taken {
+					if s.secret == nil || key.Name != s.secret.Name {
+						return missing(key.Name)
+					}
+					s.secret.DeepCopyInto(obj)
+					return nil
+				}
+			case *v1alpha1.TokenRecord:
+				if s.kinds&4 != 0 && s.taken {
+					for i := range s.records {
+						if s.records[i].Name == key.Name {
+							s.records[i].DeepCopyInto(obj)
+							return nil
+						}
+					}
+					return missing(key.Name)
+				}
+			}
+			return c.Get(ctx, key, obj, o...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+			if l, ok := list.(*v1alpha1.TokenRecordList); ok && s.kinds&4 != 0 && s.taken {
+				l.Items = nil
+				for i := range s.records {
+					l.Items = append(l.Items, *s.records[i].DeepCopy())
+				}
+				return nil
+			}
+			return c.List(ctx, list, o...)
+		},
+	})
+}

@@ -1,0 +1,63 @@
+package directory
+
+import (
+	"time"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/tokenspec"
+)
+
+// UserOwner returns the owner by which the records of a user's logins are found.
+func UserOwner(u *v1alpha1.User) record.Owner {
+	return record.Owner{Kind: login.OwnerKindUser, Name: u.Name, UID: string(u.UID)}
+}
+
+func UsernameOf(u *v1alpha1.User) string {
+	if u.Spec.Username != "" {
+		return login.NormalizeUsername(u.Spec.Username)
+	}
+	return u.Name
+}
+
+const defaultLoginLifetime = time.Hour
+
+const defaultRememberMeLifetime = 14 * 24 * time.Hour
+
+const defaultRefreshLifetime = 30 * 24 * time.Hour
+
+const defaultIdleTimeout = 30 * time.Minute
+
+const defaultMaxSessions = 20
+
+const defaultMaxOpenLifetime = 24 * time.Hour // unless open tokens without an end are allowed
+
+const defaultMaxSessionLifetime = 720 * time.Hour
+
+// LoginPolicyOf returns what a Client sets for logins.
+func LoginPolicyOf(c *v1alpha1.Client) login.Client {
+	l := c.Spec.Logins
+	out := login.Client{
+		Name: c.Name, CreatedAt: c.CreationTimestamp.Time, HoldsAccountID: HeldAccountID(c) != nil,
+		Suspended:          c.Spec.State == v1alpha1.StateSuspended || !c.DeletionTimestamp.IsZero(),
+		LoginLifetime:      tokenspec.DurationOr(l.Lifetime, defaultLoginLifetime),
+		RememberedLifetime: tokenspec.DurationOr(l.RememberMeLifetime, defaultRememberMeLifetime),
+		RefreshLifetime:    tokenspec.DurationOr(l.RefreshLifetime, defaultRefreshLifetime),
+		IdleTimeout:        tokenspec.DurationOr(l.IdleTimeout, defaultIdleTimeout),
+		MaxSessions:        defaultMaxSessions,
+		MaxSessionLifetime: tokenspec.DurationOr(l.MaxSessionLifetime, defaultMaxSessionLifetime),
+		MaxOpenLifetime:    tokenspec.DurationOr(l.MaxOpenLifetime, defaultMaxOpenLifetime),
+		OpenPolicy:         map[v1alpha1.OpenTokens]login.OpenTokenPolicy{v1alpha1.OpenTokensAllow: login.OpenAllowed, v1alpha1.OpenTokensForbid: login.OpenForbidden}[l.OpenTokens],
+	}
+	if l.MaxOpenLifetime == "" && out.OpenPolicy == login.OpenAllowed {
+		out.MaxOpenLifetime = 0
+	}
+	if l.MaxSessionsPerUser != nil {
+		out.MaxSessions = int(*l.MaxSessionsPerUser)
+	}
+	if c.Spec.AccountID != nil {
+		out.AccountID = *c.Spec.AccountID
+	}
+	return out
+}

@@ -1,0 +1,283 @@
+package management
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/apierr"
+	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/record/kube"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/tokenspec"
+)
+
+// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
+// the same time.
+//
+// A token that it creates is an ApplicationToken of delivery Response in the operator's own
+// namespace. Its annotation apptoken.dev/record names the record of its current version. That
+// annotation is written last, by the resource version of the object: that decides which of several
+// calls made the version. Before that write, no caller has received the version, and what a crash
+// leaves is an orphan. After it, the response is sent whatever else fails: the reconciler also does
+// what is left.
+//
+// The context bounds how long a call waits for the API server. A context that ends with the
+// connection of the caller leaves more work to the reconciler than is needed.
+type Service struct {
+	Client    client.Client // reads may be from a cache
+	Live      client.Reader // reads are from the API server
+	Records   *kube.Store
+	Quota     *directory.Quota
+	Namespace string // the operator's own, which holds the records
+	Now       func() time.Time
+	Entropy   io.Reader
+	Events    events.EventRecorder
+	Ended     func(token.Digest)      // called with each credential that was ended here
+	WasUsed   func(token.Digest) bool // reports whether this replica has seen the credential in use
+
+	// LastOutage returns when the API server last did not answer this replica. Nil means never.
+	LastOutage func() time.Time
+}
+
+var _ API = (*Service)(nil)
+
+// maxWriteAttempts bounds how often a write is tried while other writers come first.
+const maxWriteAttempts = 32
+
+// maxUnansweredWrites bounds how often a write is repeated after it got no response.
+const maxUnansweredWrites = 2
+
+func (d *Service) lookout() tokenspec.Resolver {
+	return tokenspec.Resolver{Client: d.Client, Live: d.Live, Records: d.Records}
+}
+
+func (d *Service) now() time.Time { return d.Now().Truncate(time.Second) } // records hold whole seconds
+
+// asUnavailable returns err if callers know it, and otherwise wraps it in ErrUnavailable.
+func asUnavailable(err error) error {
+	known := []error{nil, ErrNotFound, ErrExists, ErrRetryExpired, ErrSuperseded, ErrUnavailable}
+	_, refused := errors.AsType[*Refused](err)
+	_, denied := errors.AsType[*Denied](err)
+	_, soon := errors.AsType[*TooSoon](err)
+	if refused || denied || soon || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+func newRefused(field, format string, args ...any) error {
+	return &Refused{Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name that
+// the management API accepts for a new token contains it.
+const declaredSeparator = ":"
+
+var tokenNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
+
+var nonSlugPattern = regexp.MustCompile(`[^a-z0-9]+`)
+
+// objectName returns the name of the object for a token of that name in a scope: readable, and
+// different for each token. Its 80 bits of digest keep a caller from finding a name whose object is
+// that of another.
+func objectName(s Scope, name string) string {
+	const longest, digits = 63, 20
+	kind, whose := "client", s.Client
+	if s.User != "" {
+		kind, whose = "user", s.User
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{kind, whose, name}, "\x00")))
+	slug := nonSlugPattern.ReplaceAllString(strings.ToLower(name), "-")
+	slug = strings.Trim(slug[:min(len(slug), longest-digits-1)], "-")
+	return slug + "-" + hex.EncodeToString(sum[:])[:digits]
+}
+
+// scopeOf returns the scope that a token belongs to.
+func scopeOf(at *v1alpha1.ApplicationToken) Scope {
+	return Scope{Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at)}
+}
+
+// isCreatedByAPI reports whether the management API created a token, so that the token goes by the name
+// that it was given.
+func (d *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
+	given := at.Annotations[v1alpha1.AnnotationName]
+	return tokenspec.DeliveredInResponse(at, d.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
+}
+
+func (d *Service) tokenName(at *v1alpha1.ApplicationToken) string {
+	if d.isCreatedByAPI(at) {
+		return at.Annotations[v1alpha1.AnnotationName]
+	}
+	return at.Namespace + declaredSeparator + at.Name
+}
+
+func (d *Service) objectKey(s Scope, name string) types.NamespacedName {
+	if namespace, object, declared := strings.Cut(name, declaredSeparator); declared {
+		return types.NamespacedName{Namespace: namespace, Name: object}
+	}
+	return types.NamespacedName{Namespace: d.Namespace, Name: objectName(s, name)}
+}
+
+// Subject returns the subject of the credentials of a token, whether or not a token of that name
+// exists. It reads nothing.
+func (d *Service) Subject(s Scope, name string) string { return d.objectKey(s, name).String() }
+
+// findToken reads a token of a scope. A token of another scope counts as missing. A token that is being
+// deleted is found.
+func (d *Service) findToken(ctx context.Context, from client.Reader, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
+	if !tokenNamePattern.MatchString(name) && !strings.Contains(name, declaredSeparator) {
+		return nil, ErrNotFound
+	}
+	key := d.objectKey(s, name)
+	if len(validation.IsDNS1123Label(key.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(key.Name)) > 0 || !d.servesNamespace(ctx, key) {
+		return nil, ErrNotFound
+	}
+	var at v1alpha1.ApplicationToken
+	if err := from.Get(ctx, key, &at); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, ErrNotFound
+		}
+		return nil, asUnavailable(fmt.Errorf("get %s: %w", key, err))
+	}
+	ours, err := d.scopeFilter(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if !ours(&at) || d.tokenName(&at) != name {
+		return nil, ErrNotFound
+	}
+	return &at, nil
+}
+
+// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not watch. The
+// error has no type of its own.
+const unservedNamespaceText = "unknown namespace for the cache"
+
+// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another namespace
+// count as missing: the operator may have no permissions there.
+func (d *Service) servesNamespace(ctx context.Context, key types.NamespacedName) bool {
+	if key.Namespace == d.Namespace {
+		return true
+	}
+	err := d.Client.Get(ctx, key, &v1alpha1.ApplicationToken{})
+	return err == nil || !strings.Contains(err.Error(), unservedNamespaceText)
+}
+
+// findLiveToken is like find, but reads from the API server and does not return a token that is being
+// deleted.
+func (d *Service) findLiveToken(ctx context.Context, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
+	at, err := d.findToken(ctx, d.Live, s, name)
+	if err == nil && !at.DeletionTimestamp.IsZero() {
+		return nil, ErrNotFound
+	}
+	return at, err
+}
+
+// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens are
+// those of this very User, not those of an earlier User of the same name.
+func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
+	if s.User == "" {
+		return func(at *v1alpha1.ApplicationToken) bool {
+			return at.Spec.UserRef == nil && v1alpha1.ClientName(at) == s.Client
+		}, nil
+	}
+	var u v1alpha1.User
+	err := d.Client.Get(ctx, types.NamespacedName{Name: s.User}, &u)
+	if apierrors.IsNotFound(err) {
+		err = d.Live.Get(ctx, types.NamespacedName{Name: s.User}, &u)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return nil, asUnavailable(fmt.Errorf("get User %s: %w", s.User, err))
+	}
+	there := err == nil
+	return func(at *v1alpha1.ApplicationToken) bool {
+		return there && v1alpha1.UserName(at) == s.User && tokenspec.IsTokenOfUser(at, &u)
+	}, nil
+}
+
+// editToken changes a token. As long as another writer comes first, it tries again on the token as it is
+// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
+// was lost.
+func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
+	key := client.ObjectKeyFromObject(at)
+	unheard := 0
+	for range maxWriteAttempts {
+		before := at.DeepCopy()
+		if err := change(at); err != nil {
+			return err
+		}
+		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+		if data, err := client.MergeFrom(before).Data(at); err == nil && string(data) == "{}" {
+			return nil
+		}
+		err := d.Client.Patch(ctx, at, patch, fieldOwner)
+		switch {
+		case err == nil:
+			return nil
+		case apierrors.IsNotFound(err):
+			return ErrNotFound
+		case apierrors.IsInvalid(err):
+			return invalidError(err)
+		case apierr.IsRejected(err) && !apierrors.IsConflict(err):
+			return asUnavailable(err)
+		case !apierr.IsRejected(err):
+			if unheard++; unheard > maxUnansweredWrites {
+				return asUnavailable(err)
+			}
+		}
+		var now v1alpha1.ApplicationToken
+		if readErr := d.Live.Get(ctx, key, &now); readErr != nil {
+			if apierrors.IsNotFound(readErr) {
+				return ErrNotFound
+			}
+			return asUnavailable(errors.Join(err, readErr))
+		}
+		if now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
+			return ErrNotFound
+		}
+		*at = now
+	}
+	return fmt.Errorf("%w: %s keeps changing", ErrUnavailable, key)
+}
+
+// recordsOf reads the records of a token from the API server, each by its name: those that the
+// object names, those that the cache knows, and their predecessors. It asks for no list, for which
+// the API server would read every record of every token. No caller has received a version that
+// recordsOf misses, since a version is delivered only once the object names it.
+func (d *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) ([]record.Record, error) {
+	return d.Records.ConfirmByOwner(ctx, tokenspec.OwnerOf(at), append(tokenspec.RecordNamesInStatus(at), at.Annotations[v1alpha1.AnnotationRecord])...)
+}
+
+// retireRecords deletes records: from then on their credentials are rejected on this replica, and soon on
+// every replica.
+func (d *Service) retireRecords(ctx context.Context, records ...record.Record) error {
+	for _, r := range records {
+		if err := d.Records.RetireAnyway(ctx, r); err != nil {
+			return asUnavailable(err)
+		}
+		d.Ended(r.Digest)
+	}
+	return nil
+}
+
+// discardRecord deletes a record whose version no caller has received. A record that it cannot delete is an
+// orphan.
+func (d *Service) discardRecord(ctx context.Context, r record.Record) {
+	_ = d.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
+}

@@ -1,0 +1,86 @@
+package kube
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// readLogin parses the fields that only the records of logins have.
+func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {
+	if s.Session != "" {
+		if r.Session, err = token.ParseDigest(string(s.Session)); err != nil {
+			return record.Record{}, fmt.Errorf("session: %w", err)
+		}
+	}
+	if s.IdleTimeout != "" {
+		if r.IdleTimeout, err = time.ParseDuration(string(s.IdleTimeout)); err != nil || r.IdleTimeout <= 0 {
+			return record.Record{}, fmt.Errorf("idleTimeout %q is no length of time", s.IdleTimeout)
+		}
+	}
+	if s.Refresh == nil {
+		return r, nil
+	}
+	r.Refresh = &record.Refresh{PreviousUntil: optionalTime(s.Refresh.PreviousUntil), ExpiresAt: optionalTime(s.Refresh.ExpiresAt)}
+	for _, d := range []struct {
+		to   *token.Digest
+		text v1alpha1.Digest
+	}{{&r.Refresh.Digest, s.Refresh.Digest}, {&r.Refresh.Family, s.Refresh.Family}, {&r.Refresh.Previous, s.Refresh.PreviousDigest}} {
+		if d.text == "" {
+			continue
+		}
+		if *d.to, err = token.ParseDigest(string(d.text)); err != nil {
+			return record.Record{}, fmt.Errorf("refresh: %w", err)
+		}
+	}
+	for _, used := range s.Refresh.Recent {
+		d, err := token.ParseDigest(string(used.Digest))
+		if err != nil {
+			return record.Record{}, fmt.Errorf("refresh: %w", err)
+		}
+		r.Refresh.Recent = append(r.Refresh.Recent, record.Recent{Digest: d, Until: used.Until.UTC()})
+	}
+	return r, nil
+}
+
+func refreshObject(r *record.Refresh) *v1alpha1.RefreshRecord {
+	if r == nil {
+		return nil
+	}
+	obj := &v1alpha1.RefreshRecord{
+		Digest: digestText(r.Digest), Family: digestText(r.Family),
+		PreviousDigest: digestText(r.Previous), PreviousUntil: optionalMetaTime(r.PreviousUntil), ExpiresAt: optionalMetaTime(r.ExpiresAt),
+	}
+	for _, used := range r.Recent {
+		obj.Recent = append(obj.Recent, v1alpha1.RecentRefresh{Digest: digestText(used.Digest), Until: metav1.NewTime(used.Until)})
+	}
+	return obj
+}
+
+func digestText(d token.Digest) v1alpha1.Digest {
+	if d == (token.Digest{}) {
+		return ""
+	}
+	return v1alpha1.Digest(d.String())
+}
+
+func durationText(d time.Duration) v1alpha1.PositiveDuration {
+	if d == 0 {
+		return ""
+	}
+	return v1alpha1.PositiveDuration(fmt.Sprintf("%ds", int64(d/time.Second)))
+}
+
+// recordKind returns the kind in a TokenRecord. It is the same for the application tokens of
+// clients and of users, which differ in the field user.
+func recordKind(k token.Kind) v1alpha1.RecordKind {
+	if k == token.UserApplication {
+		k = token.Application
+	}
+	return v1alpha1.RecordKind(k.String())
+}

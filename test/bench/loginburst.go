@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+)
+
+// heapFactor is how many times the memory of the running checks may be in use. A collection keeps what
+// is in use, and what is allocated while it runs. That is assumed to be three times the memory of
+// the checks. As much again is allocated before the next collection, since GOGC is 100.
+const heapFactor = 6
+
+// measureBurst logs in many times at once, at an operator that has just started. It compares the maximum
+// memory of the operator with that for as many logins whose hash takes almost none. The operator
+// must refuse a login that it cannot serve with 429 or 503.
+func (p *loginUsers) measureBurst(ctx context.Context, b *bench, r reportSection, h hashing) error {
+	if err := p.stopOperator(); err != nil {
+		return err
+	}
+	if err := p.startServing(ctx); err != nil {
+		return err
+	}
+	base, _, err := p.burstMemory(ctx, b.parallel, quickHash)
+	if err != nil {
+		return err
+	}
+	most, in, err := p.burstMemory(ctx, b.parallel, h)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%d logins at once", b.parallel)
+	hash := float64(p.stored[h.userPrefix].Memory()) / (1 << 20)
+	r.add(name+", "+h.label+": logged in, and not refused", float64(in), "")
+	r.add("memory of the operator under "+name+", "+quickHash.label, base, "MiB")
+	r.addRatio(
+		fmt.Sprintf("memory of the operator under %s, %s, beside that and %d times what the checks take", name, h.label, heapFactor),
+		most, "MiB", base+heapFactor*float64(p.checks)*hash, atMost(1),
+	)
+	return nil
+}
+
+// burstMemory logs in n times at once. It returns the maximum memory of the operator meanwhile, in MiB,
+// and how many logins succeeded.
+func (p *loginUsers) burstMemory(ctx context.Context, n int, h hashing) (most float64, in int, err error) {
+	pid := p.operator.command.Process.Pid
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil { // resets the maximum
+		p.logf("the most memory is that since the start: %v", err)
+	}
+	statuses, err := p.loginBurst(ctx, n, h)
+	if err != nil {
+		return 0, 0, err
+	}
+	for status, times := range statuses {
+		p.logf("%s: %d of %d logins at once are answered by %d", h.label, times, n, status)
+		if status != http.StatusOK && status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+			return 0, 0, fmt.Errorf("%d of %d logins at once are answered by %d", times, n, status)
+		}
+	}
+	_, most = residentMemory(pid)
+	return most, statuses[http.StatusOK], nil
+}
+
+// loginBurst logs in n times at once, each time over a connection of its own. It returns how many
+// responses had each status.
+func (p *loginUsers) loginBurst(ctx context.Context, n int, h hashing) (map[int]int, error) {
+	var mu sync.Mutex
+	var problem error
+	statuses := map[int]int{}
+	var coming sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range n {
+		l, err := dialHTTP(ctx, p.endpoint)
+		if err != nil {
+			problem = errors.Join(problem, err)
+			break
+		}
+		defer l.conn.Close()
+		coming.Go(func() {
+			<-begin
+			status, _, err := l.send(loginRequest(h, i))
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[status]++
+			problem = errors.Join(problem, err)
+		})
+	}
+	close(begin)
+	coming.Wait()
+	return statuses, problem
+}

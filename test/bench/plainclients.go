@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+)
+
+// sample holds what the operator wrote for one token. Plain clients write copies of it, so that the
+// kind and size of the writes are the same.
+type sample struct {
+	token  v1alpha1.ApplicationToken
+	record v1alpha1.TokenRecord
+	secret corev1.Secret
+	event  eventsv1.Event
+}
+
+func (s *testbed) sample(ctx context.Context, key client.ObjectKey) (*sample, error) {
+	from, c := &sample{}, s.clients[0]
+	if err := c.Get(ctx, key, &from.token); err != nil {
+		return nil, err
+	}
+	if from.token.Status.Current == nil {
+		return nil, fmt.Errorf("token %s has no version", key)
+	}
+	var events eventsv1.EventList
+	err := errors.Join(
+		c.Get(ctx, client.ObjectKey{Namespace: ownNamespace, Name: from.token.Status.Current.Record}, &from.record),
+		c.List(ctx, &events, client.InNamespace(key.Namespace), client.Limit(1)),
+	)
+	if name := from.token.Status.SecretName; name != "" {
+		err = errors.Join(err, c.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &from.secret))
+	}
+	if err == nil && len(events.Items) > 0 {
+		from.event = events.Items[0]
+	}
+	return from, err
+}
+
+// plainWriteRate has plain clients execute the writes in cost, without an operator, and returns their number
+// per second.
+func (s *testbed) plainWriteRate(ctx context.Context, from *sample, cost counts) (float64, error) {
+	its := make([]*plainToken, s.options.tokens)
+	for i := range its {
+		its[i] = &plainToken{name: nameOf(i)}
+	}
+	before, err := s.writes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	used := s.usage()
+	repeated, took, err := s.repeatWrites(ctx, from, cost, its)
+	if err != nil {
+		return 0, err
+	}
+	s.logf("by plain clients: %s", s.usage().since(used))
+	after, err := s.writes(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if done := after.since(before).total(); done != repeated {
+		return 0, fmt.Errorf("plain clients meant to write %d times, and the API server counted %d", repeated, done)
+	}
+	return float64(repeated) / took.Seconds(), nil
+}
+
+// repeatWrites has plain clients execute the writes in cost, spread evenly over its. It returns how many
+// writes there were and how long they took.
+func (s *testbed) repeatWrites(ctx context.Context, from *sample, cost counts, its []*plainToken) (repeated int, took time.Duration, err error) {
+	for op, count := range cost.done {
+		if from.writer(op) == nil {
+			s.logf("plain clients leave out %d of %d writes: %s", count, cost.total(), op)
+			continue
+		}
+		repeated += count
+	}
+	n, began := len(its), time.Now()
+	err = s.inParallel(ctx, "plain clients", n, func(ctx context.Context, c client.Client, i int) error {
+		it := its[i]
+		it.client = c
+		for _, op := range writeOrder {
+			count := cost.done[op]
+			for range count*(i+1)/n - count*i/n {
+				if err := from.writer(op)(ctx, it); err != nil {
+					return fmt.Errorf("%s: %w", op, err)
+				}
+			}
+		}
+		return nil
+	})
+	return repeated, time.Since(began), err
+}
+
+// The writes of a token and of a login, in the order of their dependencies.
+var (
+	declareToken = operation{"POST", "applicationtokens", ""}
+	addFinalizer = operation{"PATCH", "applicationtokens", ""}
+	addRecord    = operation{"POST", "tokenrecords", ""}
+	addSecret    = operation{"POST", "secrets", ""}
+	updateStatus = operation{"PUT", "applicationtokens", "status"}
+	patchStatus  = operation{"PATCH", "applicationtokens", "status"}
+	addEvent     = operation{"POST", "events", ""}
+	dropRecord   = operation{"DELETE", "tokenrecords", ""}
+
+	writeOrder = []operation{declareToken, addFinalizer, addRecord, addSecret, updateStatus, patchStatus, addEvent, dropRecord}
+)
+
+// plainToken is one token as a plain client writes it.
+type plainToken struct {
+	client       client.Client
+	name         string
+	token        *v1alpha1.ApplicationToken // as the API server last returned it
+	statusWrites int64
+	records      []*v1alpha1.TokenRecord // those that can be deleted, oldest first
+}
+
+// writer returns the function that executes a write of the given kind. It returns nil for a write
+// that neither creates a token nor belongs to a login.
+func (from *sample) writer(op operation) func(context.Context, *plainToken) error {
+	return map[operation]func(context.Context, *plainToken) error{
+		declareToken: func(ctx context.Context, it *plainToken) error {
+			it.token = &v1alpha1.ApplicationToken{Spec: *from.token.Spec.DeepCopy()}
+			it.token.Namespace, it.token.Name, it.token.Annotations = rawNamespace, it.name, maps.Clone(from.token.Annotations)
+			return it.client.Create(ctx, it.token)
+		},
+		addFinalizer: func(ctx context.Context, it *plainToken) error {
+			before := it.token.DeepCopy()
+			it.token.Finalizers = append(it.token.Finalizers, fmt.Sprintf("bench.apptoken.dev/%d", len(it.token.Finalizers)))
+			return it.client.Patch(ctx, it.token, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		},
+		addRecord: func(ctx context.Context, it *plainToken) error {
+			record := &v1alpha1.TokenRecord{Spec: *from.record.Spec.DeepCopy()}
+			digest := randomDigest()
+			record.Namespace, record.Name, record.Spec.Digest = rawNamespace, "at-"+digest[:32], v1alpha1.Digest(digest)
+			it.records = append(it.records, record)
+			return it.client.Create(ctx, record)
+		},
+		dropRecord: func(ctx context.Context, it *plainToken) error {
+			if len(it.records) == 0 {
+				return errors.New("there is no record that could be dropped")
+			}
+			record := it.records[0]
+			it.records = it.records[1:]
+			return it.client.Delete(ctx, record, client.Preconditions{UID: &record.UID})
+		},
+		addSecret: func(ctx context.Context, it *plainToken) error {
+			secret := from.secret.DeepCopy()
+			secret.ObjectMeta = metav1.ObjectMeta{
+				Namespace: rawNamespace, Name: it.name,
+				Labels: secret.Labels, Annotations: secret.Annotations, OwnerReferences: secret.OwnerReferences,
+			}
+			return it.client.Create(ctx, secret)
+		},
+		updateStatus: func(ctx context.Context, it *plainToken) error {
+			from.changeStatus(it)
+			return it.client.Status().Update(ctx, it.token)
+		},
+		patchStatus: func(ctx context.Context, it *plainToken) error {
+			before := it.token.DeepCopy()
+			from.changeStatus(it)
+			return it.client.Status().Patch(ctx, it.token, client.MergeFrom(before))
+		},
+		addEvent: func(ctx context.Context, it *plainToken) error {
+			event := from.event.DeepCopy()
+			event.ObjectMeta = metav1.ObjectMeta{Namespace: rawNamespace, Name: it.name + "." + randomDigest()[:16]}
+			event.Regarding.Namespace, event.Regarding.Name = rawNamespace, it.name
+			return it.client.Create(ctx, event)
+		},
+	}[op]
+}
+
+// changeStatus changes the status each time, since the API server does not write an unchanged one.
+func (from *sample) changeStatus(it *plainToken) {
+	from.token.Status.DeepCopyInto(&it.token.Status)
+	it.statusWrites++
+	it.token.Status.Rotations = it.statusWrites
+}
+
+func randomDigest() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return hex.EncodeToString(b[:])
+}
