@@ -4,6 +4,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 )
 
+// ReadyReason returns the reason of the condition Ready; empty: there is none yet.
 func ReadyReason(at *ApplicationToken) string {
 	if c := meta.FindStatusCondition(at.Status.Conditions, ConditionReady); c != nil {
 		return c.Reason
@@ -11,6 +12,7 @@ func ReadyReason(at *ApplicationToken) string {
 	return ""
 }
 
+// ClientName returns the name of the Client that a token is for. A clone has it in its status.
 func ClientName(at *ApplicationToken) string {
 	if at.Spec.ClientRef != nil {
 		return string(at.Spec.ClientRef.Name)
@@ -21,6 +23,7 @@ func ClientName(at *ApplicationToken) string {
 	return at.Status.Client
 }
 
+// UserName returns the name of the User that a token acts for; empty: it acts for its client.
 func UserName(at *ApplicationToken) string {
 	if at.Spec.UserRef == nil {
 		return ""
@@ -28,6 +31,7 @@ func UserName(at *ApplicationToken) string {
 	return string(at.Spec.UserRef.Name)
 }
 
+// SourceName returns the name of the ApplicationToken that a token waits to clone; empty: none.
 func SourceName(at *ApplicationToken) string {
 	if at.Spec.CloneFrom != nil && !IsCloned(at) {
 		return string(at.Spec.CloneFrom.Name)

@@ -22,16 +22,19 @@ var actionNames = map[plan.Action]string{
 	plan.RetireOne: "Retire", plan.RetireAll: "RetireAll", plan.Render: "Render",
 }
 
+// CountDecision counts a decision of the planner by its action and reason.
 func (m *Metrics) CountDecision(p plan.Plan) {
 	m.Decisions.WithLabelValues(actionNames[p.Do], string(p.Why)).Inc()
 }
 
+// CountIssue counts an issue that is a rotation by its reason.
 func (m *Metrics) CountIssue(p plan.Plan) {
 	if p.Why != plan.FirstIssue {
 		m.Rotations.WithLabelValues(string(p.Why)).Inc()
 	}
 }
 
+// CountRetirement counts a predecessor that was retired by its reason.
 func (m *Metrics) CountRetirement(p plan.Plan) {
 	m.Retirements.WithLabelValues(string(p.Why)).Inc()
 }

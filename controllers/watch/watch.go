@@ -22,11 +22,7 @@ import (
 // Indexes of the cache.
 const ()
 
-// Percentages of the workers that one namespace may have at a time. The percentage of urgent
-// workers is higher: users wait for first tokens, beside thousands of other tokens that rotate. A
-// namespace with a backlog has less: see fairqueue.
-const ()
-
+// RequestQueue is the queue of a controller.
 type RequestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // SpecChanged accepts changes that another writer made to a token. The operator's own finalizer and
@@ -45,6 +41,7 @@ var SpecChanged = predicate.Funcs{
 // ExceptInitialList leaves out objects of the initial list: every token is reconciled then in any case.
 var ExceptInitialList = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
+// AddRequests enqueues requests, by priority where the queue has priorities.
 func AddRequests(q RequestQueue, priority int, requests ...reconcile.Request) {
 	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
 		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
@@ -68,6 +65,7 @@ func LowPriorityHandler(to handler.MapFunc) handler.EventHandler {
 	}
 }
 
+// RequestForObject returns the request for an object itself.
 func RequestForObject(_ context.Context, obj client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: client.ObjectKeyFromObject(obj)}}
 }
@@ -110,8 +108,9 @@ func PasswordSecretSource(passwords cache.Cache, to func(ctx context.Context, na
 	})
 }
 
-const PriorityEnd = 20
-
-const PriorityNew = 10
-
-const PriorityRoutine = -10
+// Priorities in the queues of the controllers.
+const (
+	PriorityEnd     = 20  // tokens and records that end
+	PriorityNew     = 10  // tokens without a first version
+	PriorityRoutine = -10 // objects that a change of another object leads to
+)

@@ -14,6 +14,7 @@ func UserOwner(u *v1alpha1.User) record.Owner {
 	return record.Owner{Kind: login.OwnerKindUser, Name: u.Name, UID: string(u.UID)}
 }
 
+// UsernameOf returns the name by which a user logs in, normalized.
 func UsernameOf(u *v1alpha1.User) string {
 	if u.Spec.Username != "" {
 		return login.NormalizeUsername(u.Spec.Username)

@@ -28,9 +28,11 @@ func CachedPasswordSecret(ctx context.Context, passwords client.Reader, namespac
 	return &s, nil
 }
 
-const KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
-
-const KeyPassword = "password" // in plain text
+// Keys of the Secret of a password.
+const (
+	KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
+	KeyPassword     = "password"     // in plain text
+)
 
 // ReadPassword reads the password in a Secret, and a fingerprint that changes with it. The
 // fingerprint is empty if there is no password to check against.

@@ -100,6 +100,7 @@ func (q *Quota) Forget(at *v1alpha1.ApplicationToken) {
 	q.Allocate(q.Index.Forget(QuotaKey(at))...)
 }
 
+// QuotaKey returns the key of a token in a quota.Index.
 func QuotaKey(at *v1alpha1.ApplicationToken) quota.Key {
 	return quota.Key{Namespace: at.Namespace, Name: at.Name}
 }

@@ -1,10 +1,9 @@
-// Package desk declares the management API. Through it, programs and users make, list, change,
+// Package management serves the management API. Through it, programs and users make, list, change,
 // clone, rotate and revoke application tokens by request, besides the tokens that are declared in
 // Git.
 //
-// It holds the types that both sides share: the HTTP endpoints, which know nothing of Kubernetes,
-// and the controllers package, which does what is asked. The endpoints decide before whether the
-// caller may ask at all.
+// The HTTP endpoints know nothing of Kubernetes, and decide before whether the caller may ask at all.
+// Service does what is asked, on every replica, with or without a leader.
 package management
 
 import (

@@ -218,6 +218,7 @@ type Plan struct {
 	Wake         time.Time // for Nothing: when to evaluate again; zero: when something changes
 }
 
+// EarliestTime returns the earlier of two times. The zero time is none.
 func EarliestTime(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -86,6 +86,7 @@ func ClonedGrants(at *v1alpha1.ApplicationToken, a RequestedGrants) *v1alpha1.Cl
 	}
 }
 
+// RequestedByClone returns what a clone asks for: the grants that its status keeps.
 func RequestedByClone(c *v1alpha1.ClonedGrants) RequestedGrants {
 	return RequestedGrants{
 		Client: c.Client, Roles: SortedStrings(c.Roles), Permissions: SortedStrings(c.Permissions), SourceRanges: SortedStrings(c.SourceRanges),

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// MetaTimeOrNil returns a time in the form of the API; nil: the zero time.
 func MetaTimeOrNil(t time.Time) *metav1.Time {
 	if t.IsZero() {
 		return nil
@@ -16,6 +17,7 @@ func MetaTimeOrNil(t time.Time) *metav1.Time {
 	return new(metav1.NewTime(t))
 }
 
+// TypedStrings converts strings to a string type of the API.
 func TypedStrings[T ~string](list []string) []T {
 	var out []T
 	for _, v := range list {
@@ -24,6 +26,7 @@ func TypedStrings[T ~string](list []string) []T {
 	return out
 }
 
+// SortedStrings converts values of a string type of the API to strings: sorted, each once.
 func SortedStrings[T ~string](list []T) []string {
 	if len(list) == 0 {
 		return nil

@@ -35,6 +35,7 @@ func clientGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc
 	}, granted
 }
 
+// Ceiling returns the most that a token of a client may hold.
 func Ceiling(c *v1alpha1.Client) grant.Ceiling {
 	roles := make([]grant.Role, len(c.Spec.Roles))
 	for i, r := range c.Spec.Roles {

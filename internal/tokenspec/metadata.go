@@ -80,6 +80,7 @@ func DomainOf(key string) string {
 	return strings.ToLower(domain)
 }
 
+// IsWithin reports whether a domain is parent or one of its subdomains.
 func IsWithin(domain, parent string) bool {
 	return domain == parent || strings.HasSuffix(domain, "."+parent)
 }

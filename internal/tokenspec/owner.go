@@ -14,6 +14,7 @@ func OwnerOf(at *v1alpha1.ApplicationToken) record.Owner {
 	return record.Owner{Kind: OwnerKind, Namespace: at.Namespace, Name: at.Name, UID: string(at.UID)}
 }
 
+// CompareNewestFirst orders versions by their time of issue, the newest first.
 func CompareNewestFirst(a, b plan.Version) int {
 	if c := b.IssuedAt.Compare(a.IssuedAt); c != 0 {
 		return c
@@ -40,6 +41,7 @@ func PlanVersion(r record.Record, at *v1alpha1.ApplicationToken) plan.Version {
 	}
 }
 
+// RecordNamesInStatus returns the names of the records in the status of a token.
 func RecordNamesInStatus(at *v1alpha1.ApplicationToken) []string {
 	var names []string
 	if c := at.Status.Current; c != nil {

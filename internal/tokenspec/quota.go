@@ -86,7 +86,7 @@ func ServedUser(at *v1alpha1.ApplicationToken) string {
 	return at.Status.User
 }
 
-// limits returns the limits of a client, for some namespaces.
+// QuotaLimits returns the limits of a client, for some namespaces.
 func (l Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
 	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
 	if n := c.Spec.Tokens.MaxCount; n != nil {

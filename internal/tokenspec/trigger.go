@@ -36,6 +36,7 @@ func RequestID(kind string, of ...string) string {
 
 const requestIDLength = 32
 
+// ShortDigest returns the first half of the SHA-256 of a text, in hexadecimal.
 func ShortDigest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])[:requestIDLength]

@@ -1,0 +1,2 @@
+// Package client reconciles Clients: their state, and how many tokens they have.
+package client

@@ -1,0 +1,2 @@
+// Package metrics holds the metrics that the reconcilers count.
+package metrics

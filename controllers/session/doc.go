@@ -1,0 +1,2 @@
+// Package session deletes the records of logins that are over or exceed a limit.
+package session

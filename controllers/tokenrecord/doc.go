@@ -1,0 +1,2 @@
+// Package tokenrecord deletes TokenRecords that have no owner.
+package tokenrecord

@@ -1,0 +1,2 @@
+// Package apierr classifies errors of the API server.
+package apierr
