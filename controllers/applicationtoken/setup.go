@@ -51,15 +51,15 @@ func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
 }
 
 func (r *Reconciler) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{index.IndexSource: obj.GetName()})
+	return r.tokenRequests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{index.TokensBySource: obj.GetName()})
 }
 
 func (r *Reconciler) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.MatchingFields{index.IndexClient: obj.GetName()})
+	return r.tokenRequests(ctx, client.MatchingFields{index.TokensByClient: obj.GetName()})
 }
 
 func (r *Reconciler) tokensOfUser(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.MatchingFields{index.IndexUser: obj.GetName()})
+	return r.tokenRequests(ctx, client.MatchingFields{index.TokensByUser: obj.GetName()})
 }
 
 func (r *Reconciler) tokensOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {

@@ -58,7 +58,7 @@ func (x fieldIndexes) IndexField(_ context.Context, obj client.Object, field str
 func byIndexes(t *testing.T, c client.WithWatch) client.WithWatch {
 	t.Helper()
 	x := fieldIndexes{}
-	if err := index.IndexFields(t.Context(), x); err != nil {
+	if err := index.AddTo(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
 	return interceptor.NewClient(c, interceptor.Funcs{

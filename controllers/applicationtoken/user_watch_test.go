@@ -53,7 +53,7 @@ func (w *fixture) runOperator() *runningOperator {
 		}},
 	})
 	w.must(err)
-	w.must(index.IndexFields(w.ctx, mgr.GetFieldIndexer()))
+	w.must(index.AddTo(w.ctx, mgr.GetFieldIndexer()))
 	passwords, err := cache.New(admin, cache.Options{Scheme: api.Scheme(), ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: own}}})
 	w.must(err)
 	w.must(mgr.Add(passwords))

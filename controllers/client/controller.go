@@ -38,7 +38,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Re
 	}
 	before := c.DeepCopy()
 	var tokens v1alpha1.ApplicationTokenList
-	err := r.Client.List(ctx, &tokens, client.MatchingFields{index.IndexClient: c.Name}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err := r.Client.List(ctx, &tokens, client.MatchingFields{index.TokensByClient: c.Name}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("list the tokens: %w", err)
 	}

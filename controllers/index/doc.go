@@ -1,2 +1,3 @@
-// Package index adds the indexes of the cache by which reconcilers list objects.
+// Package index holds the indexes of the cache by which the reconcilers and the management API list
+// objects.
 package index

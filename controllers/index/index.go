@@ -11,14 +11,60 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 )
 
-// IndexUsername finds the Users that log in with a name.
-const IndexUsername = "username"
+// Indexes of the cache by which ApplicationTokens are found.
+const (
+	// TokensByClient finds the ApplicationTokens that act for a client.
+	TokensByClient = "client"
+	// TokensBySource finds the ApplicationTokens of a namespace that wait to clone another.
+	TokensBySource = "source"
+	// TokensByUser finds the ApplicationTokens that act for a user.
+	TokensByUser = "user"
+)
 
-// IndexPassword finds the Users whose password is in a Secret.
-const IndexPassword = "password"
+// Indexes of the cache by which Users are found.
+const (
+	// UsersByUsername finds the Users that log in with a name.
+	UsersByUsername = "username"
+	// UsersByPasswordSecret finds the Users whose password is in a Secret.
+	UsersByPasswordSecret = "password"
+	// UsersByAccount finds the Users that have an account at a client.
+	UsersByAccount = "account"
+)
 
-// IndexAccount finds the Users that have an account at a client.
-const IndexAccount = "account"
+// AddTo adds the indexes of this package, and those of the record store, to a cache.
+func AddTo(ctx context.Context, indexer client.FieldIndexer) error {
+	at, rec, user := &v1alpha1.ApplicationToken{}, &v1alpha1.TokenRecord{}, &v1alpha1.User{}
+	for _, x := range []struct {
+		of   client.Object
+		name string
+		by   client.IndexerFunc
+	}{
+		{at, TokensByClient, func(o client.Object) []string {
+			return nonEmptyValue(v1alpha1.ClientName(o.(*v1alpha1.ApplicationToken)))
+		}},
+		{at, TokensBySource, func(o client.Object) []string {
+			return nonEmptyValue(v1alpha1.SourceName(o.(*v1alpha1.ApplicationToken)))
+		}},
+		{at, TokensByUser, func(o client.Object) []string {
+			return nonEmptyValue(v1alpha1.UserName(o.(*v1alpha1.ApplicationToken)))
+		}},
+		{rec, kube.IndexOwner, kube.OwnerOf},
+		{rec, kube.FieldFamily, func(o client.Object) []string {
+			if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
+				return []string{string(refresh.Family)}
+			}
+			return nil
+		}},
+		{user, UsersByUsername, func(o client.Object) []string { return []string{directory.UsernameOf(o.(*v1alpha1.User))} }},
+		{user, UsersByPasswordSecret, func(o client.Object) []string { return passwordSecretNames(o.(*v1alpha1.User)) }},
+		{user, UsersByAccount, func(o client.Object) []string { return accountClients(o.(*v1alpha1.User)) }},
+	} {
+		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {
+			return fmt.Errorf("index %s: %w", x.name, err)
+		}
+	}
+	return nil
+}
 
 func passwordSecretNames(u *v1alpha1.User) []string {
 	if u.Spec.PasswordSecretRef == nil {
@@ -33,50 +79,6 @@ func accountClients(u *v1alpha1.User) []string {
 		names = append(names, a.Client)
 	}
 	return names
-}
-
-// IndexClient finds the ApplicationTokens that act for a client.
-const IndexClient = "client"
-
-// IndexSource finds the ApplicationTokens of a namespace that wait to clone another.
-const IndexSource = "source"
-
-// IndexUser finds the ApplicationTokens that act for a user.
-const IndexUser = "user"
-
-// IndexFields adds the indexes that the reconcilers list by.
-func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
-	at, rec, user := &v1alpha1.ApplicationToken{}, &v1alpha1.TokenRecord{}, &v1alpha1.User{}
-	for _, x := range []struct {
-		of   client.Object
-		name string
-		by   client.IndexerFunc
-	}{
-		{at, IndexClient, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.ClientName(o.(*v1alpha1.ApplicationToken)))
-		}},
-		{at, IndexSource, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.SourceName(o.(*v1alpha1.ApplicationToken)))
-		}},
-		{at, IndexUser, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.UserName(o.(*v1alpha1.ApplicationToken)))
-		}},
-		{rec, kube.IndexOwner, kube.OwnerOf},
-		{rec, kube.FieldFamily, func(o client.Object) []string {
-			if refresh := o.(*v1alpha1.TokenRecord).Spec.Refresh; refresh != nil {
-				return []string{string(refresh.Family)}
-			}
-			return nil
-		}},
-		{user, IndexUsername, func(o client.Object) []string { return []string{directory.UsernameOf(o.(*v1alpha1.User))} }},
-		{user, IndexPassword, func(o client.Object) []string { return passwordSecretNames(o.(*v1alpha1.User)) }},
-		{user, IndexAccount, func(o client.Object) []string { return accountClients(o.(*v1alpha1.User)) }},
-	} {
-		if err := indexer.IndexField(ctx, x.of, x.name, x.by); err != nil {
-			return fmt.Errorf("index %s: %w", x.name, err)
-		}
-	}
-	return nil
 }
 
 func nonEmptyValue(s string) []string {

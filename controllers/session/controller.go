@@ -26,7 +26,7 @@ import (
 // password or the account is gone. It also deletes orphans of a crash, and the oldest logins where
 // there are too many. Until then every endpoint rejects them, except where there are too many.
 type Reconciler struct {
-	Client    client.Client // reads may be from a cache, with the indexes of index.IndexFields
+	Client    client.Client // reads may be from a cache, with the indexes of index.AddTo
 	Live      client.Reader // reads are from the API server
 	Passwords client.Reader // of the Secrets in the operator's own namespace, from a cache
 	Records   *kube.Store

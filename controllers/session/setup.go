@@ -31,7 +31,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, w
 			return r.requestsOfUsers(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 		}), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		WatchesRawSource(watch.PasswordSecretSource(passwords, func(ctx context.Context, name string) []reconcile.Request {
-			return r.requestsOfUsers(ctx, watch.UserRequests(ctx, r.Client, index.IndexPassword, name)...)
+			return r.requestsOfUsers(ctx, watch.UserRequests(ctx, r.Client, index.UsersByPasswordSecret, name)...)
 		})).
 		Watches(&v1alpha1.Client{}, handler.Funcs{UpdateFunc: r.enqueueOnLowerLimit}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).

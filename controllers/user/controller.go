@@ -28,7 +28,7 @@ import (
 // Reconciler reconciles Users: it reports whether they can log in, counts their logins, and ends all
 // logins when a user is deleted.
 type Reconciler struct {
-	Client    client.Client // reads may be from a cache, with the indexes of index.IndexFields
+	Client    client.Client // reads may be from a cache, with the indexes of index.AddTo
 	Live      client.Reader // reads are from the API server
 	Passwords client.Reader // of the Secrets in the operator's own namespace
 	Records   *kube.Store
@@ -79,7 +79,7 @@ func (r *Reconciler) observe(ctx context.Context, now time.Time, u *v1alpha1.Use
 		}
 	}
 	var same v1alpha1.UserList
-	err = r.Client.List(ctx, &same, client.MatchingFields{index.IndexUsername: directory.UsernameOf(u)}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
+	err = r.Client.List(ctx, &same, client.MatchingFields{index.UsersByUsername: directory.UsernameOf(u)}, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return s, fmt.Errorf("list the users of the same username: %w", err)
 	}
@@ -160,7 +160,7 @@ func (r *Reconciler) finalize(ctx context.Context, u *v1alpha1.User) error {
 		}
 	}
 	var tokens v1alpha1.ApplicationTokenList
-	err = r.Client.List(ctx, &tokens, client.InNamespace(r.Records.Namespace()), client.MatchingFields{index.IndexUser: u.Name}, client.DisableReadYourWritesConsistency)
+	err = r.Client.List(ctx, &tokens, client.InNamespace(r.Records.Namespace()), client.MatchingFields{index.TokensByUser: u.Name}, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return fmt.Errorf("list the tokens of the user: %w", err)
 	}

@@ -49,10 +49,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) e
 			},
 		}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		Watches(&v1alpha1.Client{}, watch.LowPriorityHandler(func(ctx context.Context, obj client.Object) []reconcile.Request {
-			return watch.UserRequests(ctx, r.Client, index.IndexAccount, obj.GetName())
+			return watch.UserRequests(ctx, r.Client, index.UsersByAccount, obj.GetName())
 		}), builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, accountIDChanged), watch.ExceptInitialList)).
 		WatchesRawSource(watch.PasswordSecretSource(passwords, func(ctx context.Context, name string) []reconcile.Request {
-			return watch.UserRequests(ctx, r.Client, index.IndexPassword, name)
+			return watch.UserRequests(ctx, r.Client, index.UsersByPasswordSecret, name)
 		})).
 		Watches(&v1alpha1.TokenRecord{}, handler.Funcs{
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { recount(q, e.Object) },
@@ -80,7 +80,7 @@ func (r *Reconciler) enqueueRivals(ctx context.Context, q watch.RequestQueue, ve
 		if !ok {
 			continue
 		}
-		for _, request := range watch.UserRequests(ctx, r.Client, index.IndexUsername, directory.UsernameOf(u)) {
+		for _, request := range watch.UserRequests(ctx, r.Client, index.UsersByUsername, directory.UsernameOf(u)) {
 			if request.Name != u.Name {
 				watch.AddRequests(q, watch.PriorityRoutine, request)
 			}

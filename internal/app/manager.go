@@ -108,7 +108,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	if err := index.IndexFields(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := index.AddTo(ctx, mgr.GetFieldIndexer()); err != nil {
 		return nil, err
 	}
 	op := &Operator{

@@ -19,9 +19,9 @@ import (
 
 // List returns the tokens of a scope, sorted by name.
 func (d *Service) List(ctx context.Context, s Scope) ([]Token, error) {
-	by := client.MatchingFields{index.IndexClient: s.Client}
+	by := client.MatchingFields{index.TokensByClient: s.Client}
 	if s.User != "" {
-		by = client.MatchingFields{index.IndexUser: s.User}
+		by = client.MatchingFields{index.TokensByUser: s.User}
 	}
 	ours, err := d.scopeFilter(ctx, s)
 	if err != nil {
