@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/apptoken/operator/controllers/result"
+	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
@@ -16,20 +16,20 @@ import (
 
 func TestGarbageCollectionRate_TwoThousandPerMinuteAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		pace := result.NewGarbageCollectionLimiter(result.GarbageCollectionRate, result.GarbageCollectionBurst)
+		limiter := gc.NewLimiter(gc.Rate, gc.Burst)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		deleted := 0
-		for pace.Wait(ctx) == nil {
+		for limiter.Wait(ctx) == nil {
 			deleted++
 		}
-		if most := result.GarbageCollectionBurst + 60*result.GarbageCollectionRate; deleted < most-1 || deleted > most {
+		if most := gc.Burst + 60*gc.Rate; deleted < most-1 || deleted > most {
 			t.Errorf("%d records, want %d", deleted, most)
 		}
 	})
 }
 
-// Garbage collection never deletes more records than the pace allows, whatever the reason: the
+// Garbage collection never deletes more records than the limiter allows, whatever the reason: the
 // owner is gone, or the records are over by a clock that is ahead.
 func TestGarbageCollection_KeepsToItsRate(t *testing.T) {
 	const records, allowed = 6, 2
@@ -64,7 +64,7 @@ func TestGarbageCollection_KeepsToItsRate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.pace = result.NewGarbageCollectionLimiter(0, allowed)
+			w.limiter = gc.NewLimiter(0, allowed)
 			pass := doom(w)
 			if n := w.recordsLeft(); n != records {
 				t.Fatalf("there are %d records, want %d", n, records)

@@ -26,8 +26,8 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
+	"github.com/apptoken/operator/controllers/gc"
 	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
-	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/record"
@@ -80,7 +80,7 @@ type fixture struct {
 	namespace    string // namespace of the token
 	ownNamespace string // namespace of the operator
 	now          time.Time
-	pace         *result.GarbageCollectionLimiter
+	limiter      *gc.Limiter
 	writes       atomic.Int64 // of all operators of this fixture
 	history      history
 }
@@ -99,7 +99,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	w := &fixture{
 		t: t, ctx: t.Context(), now: time.Now().Truncate(time.Second),
-		pace:    result.NewGarbageCollectionLimiter(result.GarbageCollectionRate, result.GarbageCollectionBurst),
+		limiter: gc.NewLimiter(gc.Rate, gc.Burst),
 		history: history{alive: map[string]time.Time{}, seen: map[string]bool{}, gone: map[string]bool{}},
 	}
 	for _, ns := range []struct {
@@ -189,7 +189,7 @@ func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
 			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics, Quota: directory.NewQuota(w.ownNamespace),
 		},
-		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: metrics, Limiter: w.pace},
+		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: metrics, Limiter: w.limiter},
 	}
 }
 

@@ -177,7 +177,7 @@ func (w *fixture) newUserOperator(c client.WithWatch, live client.Reader) *userO
 	return &userOperator{
 		w: w, c: cached, events: recorder,
 		users:  &userctrl.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Events: recorder},
-		logins: &session.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Limiter: w.pace},
+		logins: &session.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Limiter: w.limiter},
 	}
 }
 

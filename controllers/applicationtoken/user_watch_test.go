@@ -71,7 +71,7 @@ func (w *fixture) runOperator() *runningOperator {
 	users := &userctrl.Reconciler{
 		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
 	}
-	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Limiter: w.pace}
+	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Limiter: w.limiter}
 	w.must(users.SetupWithManager(mgr, passwords))
 	w.must(logins.SetupWithManager(mgr, passwords, 2))
 	ctx, stop := context.WithCancel(w.ctx)

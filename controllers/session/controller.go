@@ -14,6 +14,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/login"
@@ -31,7 +32,7 @@ type Reconciler struct {
 	Passwords client.Reader // of the Secrets in the operator's own namespace, from a cache
 	Records   *kube.Store
 	Now       func() time.Time
-	Limiter   *result.GarbageCollectionLimiter // shared with TokenRecords
+	Limiter   *gc.Limiter // shared with the tokenrecord reconciler
 }
 
 // Reconcile evaluates one record, and deletes it if it is to go. It confirms at the API server what

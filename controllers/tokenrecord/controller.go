@@ -16,6 +16,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
+	"github.com/apptoken/operator/controllers/gc"
 	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/read"
 	"github.com/apptoken/operator/controllers/result"
@@ -33,7 +34,7 @@ type Reconciler struct {
 	Records *kube.Store
 	Now     func() time.Time
 	Metrics *ctrlmetrics.Metrics
-	Limiter *result.GarbageCollectionLimiter // shared with Logins
+	Limiter *gc.Limiter // shared with the session reconciler
 }
 
 // Reconcile evaluates one record, and deletes it if it is to go. It confirms at the API server what

@@ -29,9 +29,9 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	clientctrl "github.com/apptoken/operator/controllers/client"
+	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/controllers/index"
 	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
-	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/controllers/session"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	userctrl "github.com/apptoken/operator/controllers/user"
@@ -275,13 +275,13 @@ func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *c
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
 		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: op.Quota, LastOutage: op.lastOutage,
 	}
-	pace := result.NewGarbageCollectionLimiter(result.GarbageCollectionRate, result.GarbageCollectionBurst)
+	limiter := gc.NewLimiter(gc.Rate, gc.Burst)
 	records := &tokenrecord.Reconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Limiter: pace,
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store, Now: time.Now, Metrics: m, Limiter: limiter,
 	}
 	clients := &clientctrl.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Now: time.Now, Events: recorder}
 	users := &userctrl.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwordCache, Records: store, Now: time.Now, Events: recorder}
-	logins := &session.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwordCache, Records: store, Now: time.Now, Limiter: pace}
+	logins := &session.Reconciler{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Passwords: op.passwordCache, Records: store, Now: time.Now, Limiter: limiter}
 	return errors.Join(
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),

@@ -1,0 +1,2 @@
+// Package gc bounds the rate at which the reconcilers garbage-collect records.
+package gc
