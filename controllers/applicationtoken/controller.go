@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
@@ -37,7 +37,7 @@ type Reconciler struct {
 	Now     func() time.Time
 	Entropy io.Reader // crypto/rand, except in tests of its failure
 	Events  events.EventRecorder
-	Metrics *ctrlmetrics.Metrics
+	Metrics *metrics.Recorder
 	Quota   *directory.Quota
 
 	// LastOutage returns when the API server last did not answer this replica. Nil means never.
@@ -67,7 +67,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	}
 	before := at.DeepCopy()
 	w, s, p, err := r.converge(ctx, now, at)
-	if result.IsShuttingDown(ctx) || apierr.IsStale(err) {
+	if isShuttingDown(ctx) || apierr.IsStale(err) {
 		return result.Settle(now, time.Time{}, err, nil) // what was read is out of date or incomplete
 	}
 	if p.Why == plan.DeliveryPending && err == nil {
@@ -81,6 +81,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	statusErr := r.updateStatus(ctx, before, at)
 	return result.Settle(r.Now(), plan.EarliestTime(p.Wake, restarted), err, statusErr)
 }
+
+// isShuttingDown reports whether the operator's own shutdown interrupted the pass.
+func isShuttingDown(ctx context.Context) bool { return ctx.Err() != nil }
 
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and
 // the desired and observed state at that time.

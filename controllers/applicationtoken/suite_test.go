@@ -27,7 +27,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/controllers/gc"
-	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/record"
@@ -178,7 +178,7 @@ func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
 	count := func(name string, by ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, by)
 	}
-	metrics := &ctrlmetrics.Metrics{
+	recorder := &metrics.Recorder{
 		Decisions: count("decisions", "action", "reason"), Rotations: count("rotations", "reason"),
 		Retirements: count("retirements", "reason"), ApplyReady: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ready"}),
 	}
@@ -187,9 +187,9 @@ func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
 		w: w, c: c,
 		tokens: &applicationtoken.Reconciler{
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
-			Events: events.NewFakeRecorder(1 << 10), Metrics: metrics, Quota: directory.NewQuota(w.ownNamespace),
+			Events: events.NewFakeRecorder(1 << 10), Metrics: recorder, Quota: directory.NewQuota(w.ownNamespace),
 		},
-		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: metrics, Limiter: w.limiter},
+		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: recorder, Limiter: w.limiter},
 	}
 }
 

@@ -1,2 +1,2 @@
-// Package metrics holds the metrics that the reconcilers count.
+// Package metrics records the metrics of the reconcilers.
 package metrics

@@ -1,7 +1,6 @@
 package result
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -10,10 +9,6 @@ import (
 	"github.com/apptoken/operator/controllers/watch"
 	"github.com/apptoken/operator/internal/apierr"
 )
-
-// Priorities of the work queues. A pass that ends a token comes before a first issue. Changes come
-// before rotations and routine work.
-const ()
 
 // Settle converts the outcome of a pass into a result for the work queue. An unwritten status is
 // always an error.
@@ -31,6 +26,3 @@ func Settle(now, wake time.Time, err, statusErr error) (ctrl.Result, error) {
 	}
 	return routine, nil
 }
-
-// IsShuttingDown reports whether the operator's own shutdown interrupted the pass.
-func IsShuttingDown(ctx context.Context) bool { return ctx.Err() != nil }

@@ -26,7 +26,7 @@ import (
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("login").
-		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, LoginRecordsOnly)).
+		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.LoginRecordsOnly)).
 		Watches(&v1alpha1.User{}, watch.LowPriorityHandler(func(ctx context.Context, obj client.Object) []reconcile.Request {
 			return r.requestsOfUsers(ctx, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 		}), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
@@ -75,8 +75,3 @@ func (r *Reconciler) enqueueOnLowerLimit(ctx context.Context, e event.UpdateEven
 func (r *Reconciler) recordRequest(name string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: name}}
 }
-
-// LoginRecordsOnly accepts only the records of users' logins.
-var LoginRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
-	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == login.OwnerKindUser
-})

@@ -17,7 +17,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/controllers/gc"
-	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/read"
 	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/plan"
@@ -33,7 +33,7 @@ type Reconciler struct {
 	Live    client.Reader // reads are from the API server
 	Records *kube.Store
 	Now     func() time.Time
-	Metrics *ctrlmetrics.Metrics
+	Metrics *metrics.Recorder
 	Limiter *gc.Limiter // shared with the session reconciler
 }
 

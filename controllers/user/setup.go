@@ -17,13 +17,9 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/index"
-	"github.com/apptoken/operator/controllers/session"
 	"github.com/apptoken/operator/controllers/watch"
 	"github.com/apptoken/operator/internal/directory"
 )
-
-// Indexes of the cache by which Users are found.
-const ()
 
 // sessionCountInterval is the interval at which the logins of a User are counted while they come and go.
 const sessionCountInterval = 5 * time.Second
@@ -58,7 +54,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache) e
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { recount(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) { recount(q, e.ObjectNew) },
 			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q watch.RequestQueue) { recount(q, e.Object) },
-		}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, session.LoginRecordsOnly, watch.ExceptInitialList)).
+		}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.LoginRecordsOnly, watch.ExceptInitialList)).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 

@@ -17,10 +17,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/login"
 )
 
-// Indexes of the cache.
-const ()
+// Priorities in the queues of the controllers. A pass that ends a token comes before a first issue.
+// Changes come before rotations and routine work.
+const (
+	PriorityEnd     = 20  // tokens and records that end
+	PriorityNew     = 10  // tokens without a first version
+	PriorityRoutine = -10 // objects that a change of another object leads to
+)
 
 // RequestQueue is the queue of a controller.
 type RequestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -40,6 +46,11 @@ var SpecChanged = predicate.Funcs{
 
 // ExceptInitialList leaves out objects of the initial list: every token is reconciled then in any case.
 var ExceptInitialList = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
+
+// LoginRecordsOnly accepts only the records of users' logins.
+var LoginRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
+	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == login.OwnerKindUser
+})
 
 // AddRequests enqueues requests, by priority where the queue has priorities.
 func AddRequests(q RequestQueue, priority int, requests ...reconcile.Request) {
@@ -107,10 +118,3 @@ func PasswordSecretSource(passwords cache.Cache, to func(ctx context.Context, na
 		},
 	})
 }
-
-// Priorities in the queues of the controllers.
-const (
-	PriorityEnd     = 20  // tokens and records that end
-	PriorityNew     = 10  // tokens without a first version
-	PriorityRoutine = -10 // objects that a change of another object leads to
-)

@@ -269,7 +269,7 @@ func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 }
 
 // addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
-func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *ctrlmetrics.Metrics) error {
+func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *ctrlmetrics.Recorder) error {
 	recorder := mgr.GetEventRecorder("apptoken-operator")
 	tokens := &applicationtoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,

@@ -36,13 +36,13 @@ var (
 		"1 while the API server answers but the watch on a kind is lost, so that this replica does not verify; otherwise 0, by kind.", []string{"kind"}, nil)
 )
 
-func newMetrics() (*ctrlmetrics.Metrics, []prometheus.Collector) {
+func newMetrics() (*ctrlmetrics.Recorder, []prometheus.Collector) {
 	applyReady := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "apptoken_apply_to_ready_seconds",
 		Help:    "Seconds from the creation of an ApplicationToken until it was Ready. Only for tokens that had no Ready condition before.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800},
 	})
-	m := &ctrlmetrics.Metrics{
+	m := &ctrlmetrics.Recorder{
 		Decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "apptoken_planner_decisions_total", Help: "Decisions of the planner about ApplicationTokens, by action and reason.",
 		}, []string{"action", "reason"}),
