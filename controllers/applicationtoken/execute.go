@@ -235,7 +235,7 @@ func (r *Reconciler) deleteFormerSecret(ctx context.Context, s *observed) error 
 // restoreRecordAnnotation restores the annotation by which a token of delivery Response names its record.
 func (r *Reconciler) restoreRecordAnnotation(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
 	before := at.DeepCopy()
-	tokenspec.SetNamedRecord(at, name)
+	tokenspec.SetDeliveredRecord(at, name)
 	if err := r.patchToken(ctx, before, at); err != nil {
 		return fmt.Errorf("restore the annotation %s: %w", v1alpha1.AnnotationRecord, err)
 	}

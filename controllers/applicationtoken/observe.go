@@ -120,7 +120,7 @@ func (s *observed) dropForeignFormer(at *v1alpha1.ApplicationToken) {
 }
 
 // confirmSecret reads the Secret, and the records that it can be about, from the API server. It reads
-// only the metadata of a Secret that MayRead excludes.
+// only the metadata of a Secret that mayRead excludes.
 func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
 	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: w.Secret.Name})
 	if err != nil {

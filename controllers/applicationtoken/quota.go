@@ -39,11 +39,11 @@ func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.Application
 	own := r.Quota.OwnNamespace
 	versions := s.Current != nil || len(s.Others) > 0
 	if w.Grants == nil { // the versions stay as they are, and count where they did
-		w.HasQuota = tokenspec.Counted(at, own)
+		w.HasQuota = tokenspec.CountsInQuota(at, own)
 		return w, nil
 	}
 	same := at.Status.Client == w.Requested.Client && tokenspec.ServedUser(at) == w.Requested.User
-	w.HasQuota = w.IsEntitled && (same && tokenspec.Counted(at, own) || isRecordedInQuota(w, s))
+	w.HasQuota = w.IsEntitled && (same && tokenspec.CountsInQuota(at, own) || isRecordedInQuota(w, s))
 	needed := w.DeliveredInResponse || versions || w.Refused.Reason == "" && w.State == plan.Active
 	if w.HasQuota || !needed || !w.IsEntitled || around.Client == nil || w.State == plan.Revoked {
 		return w, nil

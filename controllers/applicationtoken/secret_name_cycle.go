@@ -73,7 +73,7 @@ func (r *Reconciler) ownerOfSecret(ctx context.Context, namespace, name string) 
 		return nil, fmt.Errorf("get Secret %s: %w", name, err)
 	}
 	o := metav1.GetControllerOf(&secret)
-	if o == nil || !tokenspec.IsToken(o) {
+	if o == nil || !tokenspec.IsTokenReference(o) {
 		return nil, nil
 	}
 	var at v1alpha1.ApplicationToken

@@ -29,7 +29,7 @@ import (
 // controls it, and the token that it is offered to.
 func tokensOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
 	names := []string{obj.GetLabels()[v1alpha1.LabelToken], obj.GetAnnotations()[v1alpha1.AnnotationAdopt]}
-	if o := metav1.GetControllerOf(obj); o != nil && tokenspec.IsToken(o) {
+	if o := metav1.GetControllerOf(obj); o != nil && tokenspec.IsTokenReference(o) {
 		names = append(names, o.Name)
 	}
 	slices.Sort(names)

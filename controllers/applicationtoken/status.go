@@ -122,9 +122,9 @@ func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s obser
 		w.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
 		switch owner := metav1.GetControllerOf(s.secret); {
-		case owner != nil && tokenspec.IsToken(owner) && owner.Name != at.Name:
+		case owner != nil && tokenspec.IsTokenReference(owner) && owner.Name != at.Name:
 			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.Secret.Name, owner.Name) + secretNameCycleMessage(s.secretNameCycle)
-		case owner != nil && !tokenspec.IsToken(owner):
+		case owner != nil && !tokenspec.IsTokenReference(owner):
 			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, w.Secret.Name)
 		case s.secret.Labels[v1alpha1.LabelToken] == at.Name && s.secret.Type == corev1.SecretTypeOpaque:
 			text = fmt.Sprintf("Secret %s was left by an ApplicationToken of this name that is gone, and no record vouches for what it holds; delete it, and a new token is made, or offer it with the annotation %s=%s",

@@ -15,7 +15,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/read"
@@ -157,7 +156,7 @@ func (r *Reconciler) namedRecord(ctx context.Context, at *v1alpha1.ApplicationTo
 		return "", false, nil
 	}
 	named = secret.GetAnnotations()[v1alpha1.AnnotationRecord]
-	if !sure || named == rec.Name() || !applicationtoken.MayRead(at, secret, true) {
+	if !sure || named == rec.Name() || !tokenspec.MayReadSecret(at, secret, true) {
 		return named, false, nil
 	}
 	var managed corev1.Secret

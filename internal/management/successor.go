@@ -65,7 +65,7 @@ func (d *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 			return fail(err)
 		}
 		before := at.DeepCopy()
-		tokenspec.SetNamedRecord(at, mine.Name())
+		tokenspec.SetDeliveredRecord(at, mine.Name())
 		err = d.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 		if err == nil {
 			return d.finishSuccessor(ctx, at, t, mine), nil

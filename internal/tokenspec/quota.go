@@ -33,7 +33,7 @@ func QuotaClaim(at *v1alpha1.ApplicationToken, own, client, user string) quota.C
 // QuotaObservation returns what a token shows about its quota.
 func QuotaObservation(at *v1alpha1.ApplicationToken, own string) quota.Observation {
 	o := quota.Observation{Created: at.CreationTimestamp.Time}
-	if Counted(at, own) {
+	if CountsInQuota(at, own) {
 		o.Holds = QuotaClaim(at, own, at.Status.Client, ServedUser(at))
 	}
 	wants := QuotaClaim(at, own, v1alpha1.ClientName(at), v1alpha1.UserName(at))
@@ -51,10 +51,10 @@ func QuotaObservation(at *v1alpha1.ApplicationToken, own string) quota.Observati
 	return o
 }
 
-// Counted reports whether a token counts against the quota of the client and the user that its
+// CountsInQuota reports whether a token counts against the quota of the client and the user that its
 // status names. It does if it was issued, or is made over HTTP and was evaluated, and is not
 // withheld.
-func Counted(at *v1alpha1.ApplicationToken, own string) bool {
+func CountsInQuota(at *v1alpha1.ApplicationToken, own string) bool {
 	return WithheldRefusal(at) == nil && (HasVersion(at) || DeliveredInResponse(at, own) && at.Status.ObservedGeneration > 0)
 }
 

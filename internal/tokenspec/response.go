@@ -55,9 +55,9 @@ func DeliveredRecord(at *v1alpha1.ApplicationToken) string {
 	return at.Status.Current.Record
 }
 
-// SetNamedRecord sets the annotation by which a token of delivery Response names its record, in
+// SetDeliveredRecord sets the annotation by which a token of delivery Response names its record, in
 // memory.
-func SetNamedRecord(at *v1alpha1.ApplicationToken, name string) {
+func SetDeliveredRecord(at *v1alpha1.ApplicationToken, name string) {
 	if at.Annotations == nil {
 		at.Annotations = map[string]string{}
 	}

@@ -198,17 +198,29 @@ func NamedRecords(secret *corev1.Secret) []string {
 	return names
 }
 
+// MayReadSecret reports whether the operator may read the content of a Secret for a token, by what
+// the two show of each other. hasRecords reports whether the token has any records.
+func MayReadSecret(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords bool) bool {
+	if secret.GetLabels()[v1alpha1.LabelManaged] == "true" || metav1.IsControlledBy(secret, at) {
+		return true
+	}
+	if IsControlledByOther(secret, at) {
+		return false
+	}
+	return secret.GetLabels()[v1alpha1.LabelToken] == at.Name && hasRecords || at.Status.SecretName == secret.GetName()
+}
+
 // IsControlledByOther reports whether the controller of a Secret is anything but an
 // ApplicationToken of this name. Such a Secret does not belong to the token merely because it holds
 // it. config/policy denies the operator writes to it, and two controllers would undo each other's
 // writes.
 func IsControlledByOther(secret metav1.Object, at *v1alpha1.ApplicationToken) bool {
 	o := metav1.GetControllerOf(secret)
-	return o != nil && (!IsToken(o) || o.Name != at.Name)
+	return o != nil && (!IsTokenReference(o) || o.Name != at.Name)
 }
 
-// IsToken reports whether an owner reference names an ApplicationToken, in any version of the API.
-func IsToken(o *metav1.OwnerReference) bool {
+// IsTokenReference reports whether an owner reference names an ApplicationToken, in any version of the API.
+func IsTokenReference(o *metav1.OwnerReference) bool {
 	return o.Kind == OwnerKind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/")
 }
 
