@@ -51,7 +51,7 @@ func (m *writeBackoff) recordFailure(now time.Time, at *v1alpha1.ApplicationToke
 		failures += was.failures
 	}
 	why := &apierr.Refuse{
-		Reason: v1alpha1.ReasonSecretRefused, Again: RetryDelay(failures), Message: message,
+		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures), Message: message,
 	}
 	if m.byToken == nil {
 		m.byToken = map[types.UID]rejectedWrite{}

@@ -38,6 +38,12 @@ var NamedRecords = tokenspec.NamedRecords
 // ExpiryMessage returns the message of ExpiringSoon.
 var ExpiryMessage = expiryMessage
 
+// EnqueueUrgent enqueues an ApplicationToken in the urgent queue.
+var EnqueueUrgent = enqueueUrgent
+
+// RetryDelay returns how long the operator waits after failures.
+var RetryDelay = retryDelay
+
 // AbsentTargets returns how many restart targets of a token are remembered as missing.
 func (r *Reconciler) AbsentTargets(at *v1alpha1.ApplicationToken) int {
 	r.restarts.mu.Lock()
@@ -48,8 +54,8 @@ func (r *Reconciler) AbsentTargets(at *v1alpha1.ApplicationToken) int {
 // KeepsToken reports whether the plaintext of a token is kept in memory.
 func (r *Reconciler) KeepsToken(at *v1alpha1.ApplicationToken) bool {
 	_, offered := r.offeredTokens.get(at)
-	_, undelivered := r.pendingTokens.get(at)
-	return offered || undelivered
+	_, pending := r.pendingTokens.get(at)
+	return offered || pending
 }
 
 // ForgetDeleted returns the handler of the deletion of tokens.

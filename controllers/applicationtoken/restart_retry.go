@@ -18,8 +18,8 @@ const (
 	maxRetryDelay = 32 * time.Minute // the sixth delay
 )
 
-// RetryDelay returns the delay after that many failures in a row, counted from 1.
-func RetryDelay(failures int) time.Duration {
+// retryDelay returns the delay after that many failures in a row, counted from 1.
+func retryDelay(failures int) time.Duration {
 	delay := minRetryDelay
 	for ; failures > 1 && delay < maxRetryDelay; failures-- {
 		delay *= 2
@@ -86,7 +86,7 @@ func (m *restartRetries) recordFailure(now time.Time, at *v1alpha1.ApplicationTo
 		next.failures += was.failures
 	}
 	if again.IsZero() {
-		next.until = now.Add(RetryDelay(next.failures))
+		next.until = now.Add(retryDelay(next.failures))
 	}
 	if m.byToken == nil {
 		m.byToken = map[types.UID]restartRetry{}

@@ -3,15 +3,12 @@ package applicationtoken
 import (
 	"context"
 	"hash/maphash"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -19,78 +16,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers/index"
 	"github.com/apptoken/operator/controllers/watch"
 	"github.com/apptoken/operator/internal/fairqueue"
-	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// tokensOfSecret returns requests for the token that a Secret is labelled with, the token that
-// controls it, and the token that it is offered to.
-func tokensOfSecret(_ context.Context, obj client.Object) []reconcile.Request {
-	names := []string{obj.GetLabels()[v1alpha1.LabelToken], obj.GetAnnotations()[v1alpha1.AnnotationAdopt]}
-	if o := metav1.GetControllerOf(obj); o != nil && tokenspec.IsTokenReference(o) {
-		names = append(names, o.Name)
-	}
-	slices.Sort(names)
-	var requests []reconcile.Request
-	for _, name := range slices.Compact(names) {
-		if name != "" {
-			requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}})
-		}
-	}
-	return requests
-}
+// urgentWorkersPerWorker is the number of urgent workers for each of the other workers.
+const urgentWorkersPerWorker = 4
 
-func tokenOfRecord(_ context.Context, obj client.Object) []reconcile.Request {
-	o := obj.(*v1alpha1.TokenRecord).Spec.Owner
-	if o.Kind != tokenspec.OwnerKind {
-		return nil
-	}
-	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.Namespace, Name: o.Name}}}
-}
-
-func (r *Reconciler) clonesOf(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.InNamespace(obj.GetNamespace()), client.MatchingFields{index.TokensBySource: obj.GetName()})
-}
-
-func (r *Reconciler) tokensOfClient(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.MatchingFields{index.TokensByClient: obj.GetName()})
-}
-
-func (r *Reconciler) tokensOfUser(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.MatchingFields{index.TokensByUser: obj.GetName()})
-}
-
-func (r *Reconciler) tokensOfNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
-	return r.tokenRequests(ctx, client.InNamespace(obj.GetName()))
-}
-
-func (r *Reconciler) tokenRequests(ctx context.Context, which ...client.ListOption) []reconcile.Request {
-	var list v1alpha1.ApplicationTokenList
-	which = append(which, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
-	if err := r.Client.List(ctx, &list, which...); err != nil {
-		return nil // the cache is stopping
-	}
-	requests := make([]reconcile.Request, len(list.Items))
-	for i := range list.Items {
-		requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
-	}
-	return requests
-}
-
-// tokenLocks lets one pass at a time work on a token. Tokens share locks by a hash with a seed of
-// this process, so that no tenant can choose names that block another's tokens.
-type tokenLocks struct {
-	seed  maphash.Seed
-	locks [1 << 10]sync.Mutex
-}
-
-func newTokenLocks() *tokenLocks { return &tokenLocks{seed: maphash.MakeSeed()} }
-
-func (l *tokenLocks) lockFor(request reconcile.Request) *sync.Mutex {
-	return &l.locks[maphash.Comparable(l.seed, request)%uint64(len(l.locks))]
-}
+// Percentages of the workers that one namespace may have at a time. The percentage of urgent
+// workers is higher: users wait for first tokens, beside thousands of other tokens that rotate. A
+// namespace with a backlog has less: see fairqueue.
+const (
+	namespacePercent       = 25
+	urgentNamespacePercent = 75
+)
 
 // SetupWithManager adds two controllers to the manager. The first has that many workers, the second
 // urgentWorkersPerWorker times as many. The queue of each is fair between namespaces.
@@ -130,8 +69,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("applicationtoken-urgent").
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{
-			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { EnqueueUrgent(q, e.Object) },
-			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) { EnqueueUrgent(q, e.ObjectNew) },
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { enqueueUrgent(q, e.Object) },
+			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) { enqueueUrgent(q, e.ObjectNew) },
 		}, builder.WithPredicates(watch.SpecChanged)).
 		WatchesRawSource(quotaSource{quota: r.Quota}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: urgentWorkersPerWorker * workers, NewQueue: fairqueue.New(urgentWorkersPerWorker*workers*urgentNamespacePercent/100, r.Now)}).
@@ -141,24 +80,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		}))
 }
 
-// urgentWorkersPerWorker is the number of urgent workers for each of the other workers.
-const urgentWorkersPerWorker = 4
+// tokenLocks lets one pass at a time work on a token. Tokens share locks by a hash with a seed of
+// this process, so that no tenant can choose names that block another's tokens.
+type tokenLocks struct {
+	seed  maphash.Seed
+	locks [1 << 10]sync.Mutex
+}
 
-const namespacePercent = 25
+func newTokenLocks() *tokenLocks { return &tokenLocks{seed: maphash.MakeSeed()} }
 
-const urgentNamespacePercent = 75
-
-// EnqueueUrgent enqueues a token that cannot wait.
-func EnqueueUrgent(q watch.RequestQueue, obj client.Object) {
-	at, ok := obj.(*v1alpha1.ApplicationToken)
-	if !ok {
-		return
-	}
-	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(at)}
-	switch {
-	case !at.DeletionTimestamp.IsZero(), at.Spec.State != v1alpha1.TokenActive && at.Status.ObservedGeneration != at.Generation:
-		watch.AddRequests(q, watch.PriorityEnd, request)
-	case at.Spec.State == v1alpha1.TokenActive && at.Status.Current == nil:
-		watch.AddRequests(q, watch.PriorityNew, request)
-	}
+func (l *tokenLocks) lockFor(request reconcile.Request) *sync.Mutex {
+	return &l.locks[maphash.Comparable(l.seed, request)%uint64(len(l.locks))]
 }
