@@ -73,7 +73,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	if p.Why == plan.DeliveryPending && err == nil {
 		return result.Settle(r.Now(), p.Wake, nil, nil) // there is nothing to report yet
 	}
-	setTokenStatus(now, at, w, s, p, err)
+	setStatus(now, at, w, s, p, err)
 	if _, refused := errors.AsType[*apierr.Refuse](err); err == nil || refused { // otherwise the next pass uses the reservation
 		r.Quota.Release(at)
 	}

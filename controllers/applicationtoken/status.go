@@ -18,8 +18,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// setTokenStatus sets in the status what was observed, and how the pass ended.
-func setTokenStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan, err error) {
+// setStatus sets in the status what was observed, and how the pass ended.
+func setStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan, err error) {
 	if err == nil || s.records != nil {
 		setVersionStatus(at, w, s)
 	}
@@ -264,8 +264,8 @@ func (r *Reconciler) updateStatus(ctx context.Context, before, at *v1alpha1.Appl
 	if equality.Semantic.DeepEqual(before.Status, at.Status) {
 		return nil
 	}
-	said := at.DeepCopy()
-	if err := r.Client.Status().Update(ctx, said); err != nil {
+	written := at.DeepCopy()
+	if err := r.Client.Status().Update(ctx, written); err != nil {
 		return fmt.Errorf("write the status: %w", err)
 	}
 	for _, c := range at.Status.Conditions {

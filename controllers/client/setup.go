@@ -29,18 +29,18 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.Client{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&v1alpha1.Client{}, watch.LowPriorityHandler(r.rivalRequests), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{
-			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { later(q, e.Object) },
+			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { enqueueRecount(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) {
-				later(q, e.ObjectOld)
-				later(q, e.ObjectNew)
+				enqueueRecount(q, e.ObjectOld)
+				enqueueRecount(q, e.ObjectNew)
 			},
-			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q watch.RequestQueue) { later(q, e.Object) },
+			DeleteFunc: func(_ context.Context, e event.DeleteEvent, q watch.RequestQueue) { enqueueRecount(q, e.Object) },
 		}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// rivalRequests returns requests for the clients that wait for an resolveAccountID which another client has, or
-// had until now. It adds those that keep an resolveAccountID which another client asks for, or asked for
+// rivalRequests returns requests for the clients that wait for an accountID which another client has, or
+// had until now. It adds those that keep an accountID which another client asks for, or asked for
 // until now.
 func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []reconcile.Request {
 	var list v1alpha1.ClientList
@@ -63,9 +63,9 @@ func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []rec
 	return requests
 }
 
-// later enqueues a client, to count its tokens once after tokenCountInterval, however many of them change
+// enqueueRecount enqueues a client, to count its tokens once after tokenCountInterval, however many of them change
 // until then.
-func later(q watch.RequestQueue, obj client.Object) {
+func enqueueRecount(q watch.RequestQueue, obj client.Object) {
 	if name := v1alpha1.ClientName(obj.(*v1alpha1.ApplicationToken)); name != "" {
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, tokenCountInterval)
 	}

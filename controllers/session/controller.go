@@ -27,7 +27,7 @@ import (
 // password or the account is gone. It also deletes orphans of a crash, and the oldest logins where
 // there are too many. Until then every endpoint rejects them, except where there are too many.
 type Reconciler struct {
-	Client    client.Client // reads may be from a cache, with the indexes of index.AddTo
+	Client    client.Client // reads may be from a cache, with the indexes that index.AddTo adds
 	Live      client.Reader // reads are from the API server
 	Passwords client.Reader // of the Secrets in the operator's own namespace, from a cache
 	Records   *kube.Store

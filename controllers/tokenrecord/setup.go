@@ -18,6 +18,22 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
+// SetupWithManager adds the controller to the manager.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("tokenrecord").
+		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, tokenRecordsOnly)).
+		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{UpdateFunc: r.enqueueReplaced, DeleteFunc: r.enqueueOrphaned}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(reconcile.AsReconciler(r.Client, r))
+}
+
+// tokenRecordsOnly accepts only the records of ApplicationTokens. The session reconciler deletes
+// the others.
+var tokenRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
+	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == tokenspec.OwnerKind
+})
+
 // enqueueReplaced enqueues the record that a token of delivery Response named until now.
 func (r *Reconciler) enqueueReplaced(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) {
 	was := e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord]
@@ -40,18 +56,3 @@ func (r *Reconciler) enqueueOrphaned(ctx context.Context, e event.DeleteEvent, q
 		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: rec.Name()}})
 	}
 }
-
-// SetupWithManager adds the controller to the manager.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("tokenrecord").
-		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, tokenRecordsOnly)).
-		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{UpdateFunc: r.enqueueReplaced, DeleteFunc: r.enqueueOrphaned}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
-		Complete(reconcile.AsReconciler(r.Client, r))
-}
-
-// tokenRecordsOnly accepts only the records of ApplicationTokens. Logins deletes the others.
-var tokenRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
-	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == tokenspec.OwnerKind
-})

@@ -14,8 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// observedUser holds the observed state of what a user depends on.
-type observedUser struct {
+// observed holds the observed state of what a user depends on.
+type observed struct {
 	namespace string                      // of the operator, which holds the passwords
 	secret    *corev1.Secret              // nil: there is none
 	clients   map[string]*v1alpha1.Client // of the accounts, those that exist
@@ -24,8 +24,8 @@ type observedUser struct {
 	wake      time.Time // when the first of the sessions ends
 }
 
-// setUserStatus sets the status from the observed state. It reads no clock and no cluster.
-func setUserStatus(now time.Time, u *v1alpha1.User, s observedUser) {
+// setStatus sets the status from the observed state. It reads no clock and no cluster.
+func setStatus(now time.Time, u *v1alpha1.User, s observed) {
 	st := &u.Status
 	st.ObservedGeneration = u.Generation
 	st.Username = ""
@@ -38,19 +38,19 @@ func setUserStatus(now time.Time, u *v1alpha1.User, s observedUser) {
 	st.Accounts = accountStatuses(u, s)
 	password, form := passwordCondition(u, s)
 	st.Password = form
-	ready := userReadyCondition(u, s, password, st.Accounts)
+	ready := readyCondition(u, s, password, st.Accounts)
 	for _, c := range []metav1.Condition{ready, password, accountsCondition(u, s)} {
-		setUserCondition(now, u, c)
+		setCondition(now, u, c)
 	}
 	if ready.Status == metav1.ConditionTrue {
 		meta.RemoveStatusCondition(&st.Conditions, v1alpha1.ConditionStalled)
 		return
 	}
 	ready.Type, ready.Status = v1alpha1.ConditionStalled, metav1.ConditionTrue
-	setUserCondition(now, u, ready)
+	setCondition(now, u, ready)
 }
 
-func setUserCondition(now time.Time, u *v1alpha1.User, c metav1.Condition) {
+func setCondition(now time.Time, u *v1alpha1.User, c metav1.Condition) {
 	c.ObservedGeneration, c.LastTransitionTime = u.Generation, metav1.NewTime(now)
 	meta.SetStatusCondition(&u.Status.Conditions, c)
 }
@@ -64,7 +64,7 @@ func falseCondition(kind, reason, format string, args ...any) metav1.Condition {
 }
 
 // accountStatuses returns the accounts at which the user can log in, with the user's roles there.
-func accountStatuses(u *v1alpha1.User, s observedUser) []v1alpha1.AccountStatus {
+func accountStatuses(u *v1alpha1.User, s observed) []v1alpha1.AccountStatus {
 	var out []v1alpha1.AccountStatus
 	for _, a := range u.Spec.Accounts {
 		c := s.clients[a.Client]
@@ -86,9 +86,9 @@ func hasRole(c *v1alpha1.Client, name v1alpha1.RoleName) bool {
 	return slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name })
 }
 
-// userReadyCondition returns the Ready condition: whether the user can log in with that password at one of
+// readyCondition returns the Ready condition: whether the user can log in with that password at one of
 // these accounts. It reports the first obstacle.
-func userReadyCondition(u *v1alpha1.User, s observedUser, password metav1.Condition, accounts []v1alpha1.AccountStatus) metav1.Condition {
+func readyCondition(u *v1alpha1.User, s observed, password metav1.Condition, accounts []v1alpha1.AccountStatus) metav1.Condition {
 	const ready = v1alpha1.ConditionReady
 	switch {
 	case u.Spec.State == v1alpha1.StateSuspended:
@@ -112,7 +112,7 @@ func userReadyCondition(u *v1alpha1.User, s observedUser, password metav1.Condit
 
 // passwordCondition returns a condition that reports whether there is a password to check against, and
 // its form. The message repeats nothing of the password.
-func passwordCondition(u *v1alpha1.User, s observedUser) (metav1.Condition, v1alpha1.PasswordForm) {
+func passwordCondition(u *v1alpha1.User, s observed) (metav1.Condition, v1alpha1.PasswordForm) {
 	const found = v1alpha1.ConditionPasswordFound
 	if u.Spec.PasswordSecretRef == nil {
 		return falseCondition(found, v1alpha1.ReasonPasswordMissing, "The user has no password; name a Secret of namespace %s in spec.passwordSecretRef", s.namespace), v1alpha1.PasswordMissing
@@ -139,7 +139,7 @@ func passwordCondition(u *v1alpha1.User, s observedUser) (metav1.Condition, v1al
 
 // accountsCondition returns a condition that reports whether the Client of each account exists, and has
 // the roles that the account names.
-func accountsCondition(u *v1alpha1.User, s observedUser) metav1.Condition {
+func accountsCondition(u *v1alpha1.User, s observed) metav1.Condition {
 	const resolved = v1alpha1.ConditionAccountsResolved
 	if gone := missingClients(u, s); len(gone) > 0 {
 		return falseCondition(resolved, v1alpha1.ReasonAccountMissing, "There is no Client of this name: %s; create it, or remove the account from spec.accounts", tokenspec.JoinFirst(gone))
@@ -154,7 +154,7 @@ func accountsCondition(u *v1alpha1.User, s observedUser) metav1.Condition {
 }
 
 // missingClients returns the clients of accounts that do not exist.
-func missingClients(u *v1alpha1.User, s observedUser) []string {
+func missingClients(u *v1alpha1.User, s observed) []string {
 	var gone []string
 	for _, a := range u.Spec.Accounts {
 		if s.clients[a.Client] == nil {
