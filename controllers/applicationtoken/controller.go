@@ -47,7 +47,7 @@ type Reconciler struct {
 
 	writeBackoff  writeBackoff
 	restarts      restartRetries
-	rollouts      rolloutLooks
+	rollouts      rolloutObservations
 	pendingTokens pendingTokens
 	offeredTokens tokenMemory // tokens in Secrets that their owners offer for adoption
 }
@@ -66,14 +66,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 		return result.Settle(now, time.Time{}, r.finalize(ctx, at), nil)
 	}
 	before := at.DeepCopy()
-	w, s, p, err := r.converge(ctx, now, at)
+	spec, s, p, err := r.converge(ctx, now, at)
 	if isShuttingDown(ctx) || apierr.IsStale(err) {
 		return result.Settle(now, time.Time{}, err, nil) // what was read is out of date or incomplete
 	}
 	if p.Why == plan.DeliveryPending && err == nil {
 		return result.Settle(r.Now(), p.Wake, nil, nil) // there is nothing to report yet
 	}
-	setStatus(now, at, w, s, p, err)
+	setStatus(now, at, spec, s, p, err)
 	if _, refused := errors.AsType[*apierr.Refuse](err); err == nil || refused { // otherwise the next pass uses the reservation
 		r.Quota.Release(at)
 	}
@@ -88,41 +88,41 @@ func isShuttingDown(ctx context.Context) bool { return ctx.Err() != nil }
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and
 // the desired and observed state at that time.
 func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Spec, observed, plan.Plan, error) {
-	around, w, s, err := r.observe(ctx, at)
+	refs, spec, s, err := r.observe(ctx, at)
 	s.UsesKnownFrom = directory.UsesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
-		w, err = r.evaluateQuota(ctx, at, around, w, s)
+		spec, err = r.evaluateQuota(ctx, at, refs, spec, s)
 	}
 	if err != nil {
-		return w, s, plan.Plan{}, err
+		return spec, s, plan.Plan{}, err
 	}
-	looked := false
+	rolloutsObserved := false
 	for range maxSteps {
-		p := plan.ForToken(now, w.Desired, s.Observed)
-		if !looked && needsRolloutCheck(p, s.Observed) {
-			looked = true
-			r.lookAtRollouts(ctx, now, at, &s)
-			p = plan.ForToken(now, w.Desired, s.Observed)
+		p := plan.ForToken(now, spec.Desired, s.Observed)
+		if !rolloutsObserved && needsRolloutCheck(p, s.Observed) {
+			rolloutsObserved = true
+			r.observeRollouts(ctx, now, at, &s)
+			p = plan.ForToken(now, spec.Desired, s.Observed)
 		}
 		r.Metrics.CountDecision(p)
 		if p.Do == plan.Nothing {
-			if err := r.withdrawMetadata(ctx, at, w, &s); err != nil {
-				return w, s, p, err
+			if err := r.withdrawMetadata(ctx, at, spec, &s); err != nil {
+				return spec, s, p, err
 			}
 			if p.Why == plan.SecretTaken {
 				if s.secretNameCycle, err = r.secretNameCycle(ctx, at); err != nil {
-					return w, s, p, err
+					return spec, s, p, err
 				}
 			}
 			r.rememberOfferedToken(at, &s)
-			return w, s, p, r.deleteFormerSecret(ctx, &s)
+			return spec, s, p, r.deleteFormerSecret(ctx, &s)
 		}
-		if err := r.execute(ctx, now, at, w, &s, p); err != nil {
-			return w, s, p, err
+		if err := r.execute(ctx, now, at, spec, &s, p); err != nil {
+			return spec, s, p, err
 		}
-		s.derive(at, w)
+		s.derive(at, spec)
 	}
-	return w, s, plan.Plan{}, errTooManySteps
+	return spec, s, plan.Plan{}, errTooManySteps
 }
 
 // observe reads what a token depends on and its observed state. It restores what was lost beside
@@ -131,27 +131,27 @@ func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.A
 // leave the records behind.
 func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Spec, observed, error) {
 	resolver := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
-	around, err := resolver.Resolve(ctx, at)
+	refs, err := resolver.Resolve(ctx, at)
 	if err != nil {
 		return tokenspec.References{}, tokenspec.Spec{}, observed{}, err
 	}
-	w := tokenspec.Build(at, around)
-	s, err := r.observeObjects(ctx, at, w)
+	spec := tokenspec.Build(at, refs)
+	s, err := r.observeObjects(ctx, at, spec)
 	if err != nil {
-		return around, w, s, err
+		return refs, spec, s, err
 	}
 	if restoreClonedGrants(at, &s) {
-		if around, err = resolver.Resolve(ctx, at); err != nil {
-			return around, w, s, err
+		if refs, err = resolver.Resolve(ctx, at); err != nil {
+			return refs, spec, s, err
 		}
-		w = tokenspec.Build(at, around)
-		s.derive(at, w)
+		spec = tokenspec.Build(at, refs)
+		s.derive(at, spec)
 	}
 	if len(s.records) > 0 {
 		err = r.addFinalizer(ctx, at)
 	}
-	if err == nil && w.DeliveredInResponse && s.Current != nil && s.Current.Record != at.Annotations[v1alpha1.AnnotationRecord] {
+	if err == nil && spec.DeliveredInResponse && s.Current != nil && s.Current.Record != at.Annotations[v1alpha1.AnnotationRecord] {
 		err = r.restoreRecordAnnotation(ctx, at, s.Current.Record)
 	}
-	return around, w, s, err
+	return refs, spec, s, err
 }

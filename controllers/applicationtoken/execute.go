@@ -24,11 +24,11 @@ import (
 var errSecretConflict = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
 
 // execute performs the action of p, and records its result in s.
-func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed, p plan.Plan) error {
+func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, p plan.Plan) error {
 	before := s.records[p.Version.Record]
 	switch p.Do {
 	case plan.Issue:
-		return r.issue(ctx, now, at, w, s, p)
+		return r.issue(ctx, now, at, spec, s, p)
 	case plan.Supersede:
 		after := before
 		after.SupersededAt, after.ExpiresAt = p.SupersededAt, p.ExpiresAt
@@ -42,8 +42,8 @@ func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.Ap
 				after.AuthorizedAt = p.IssuedAt
 			}
 		}
-		if g := w.Grants; g != nil {
-			after.Kind, after.Client, after.User, after.Suspended = w.Kind, g.Client, g.User, g.Suspended
+		if g := spec.Grants; g != nil {
+			after.Kind, after.Client, after.User, after.Suspended = spec.Kind, g.Client, g.User, g.Suspended
 			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
 		}
 		return r.changeRecord(ctx, s, before, after)
@@ -57,7 +57,7 @@ func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.Ap
 	case plan.RetireAll:
 		return r.retireAll(ctx, at, s)
 	case plan.Render:
-		return r.renderSecret(ctx, at, w, s, before)
+		return r.renderSecret(ctx, at, spec, s, before)
 	case plan.Nothing:
 		return nil
 	default:
@@ -77,25 +77,25 @@ func (r *Reconciler) changeRecord(ctx context.Context, s *observed, before, afte
 
 // issue makes a version: record first, Secret second. A crash between the two leaves a record whose
 // plaintext no consumer has. Garbage collection deletes it.
-func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed, p plan.Plan) error {
+func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, p plan.Plan) error {
 	tok, again := r.pendingTokens.recall(at, s)
 	if !again {
 		var err error
-		if tok, err = token.Mint(w.Kind, r.Entropy); err != nil {
+		if tok, err = token.Mint(spec.Kind, r.Entropy); err != nil {
 			return fmt.Errorf("mint a token: %w", err)
 		}
 	}
 	rec := record.Record{
-		Kind: w.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: tokenspec.OwnerOf(at),
-		Client: w.Grants.Client, User: w.Grants.User, UserUID: p.UserUID, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges,
+		Kind: spec.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: tokenspec.OwnerOf(at),
+		Client: spec.Grants.Client, User: spec.Grants.User, UserUID: p.UserUID, Roles: spec.Grants.Roles, Permissions: spec.Grants.Permissions, SourceRanges: spec.Grants.SourceRanges,
 		IssuedAt: now, AuthorizedAt: p.AuthorizedAt, ExpiresAt: p.ExpiresAt,
-		Version: nextVersionNumber(at, s), Trigger: w.Trigger, Request: w.Request, Predecessor: p.Version.Record,
+		Version: nextVersionNumber(at, s), Trigger: spec.Trigger, Request: spec.Request, Predecessor: p.Version.Record,
 	}
 	secret := &corev1.Secret{}
 	if s.secret != nil {
 		secret = s.secret.DeepCopy()
 	}
-	if err := w.WriteSecret(secret, at, rec, tok); err != nil {
+	if err := spec.WriteSecret(secret, at, rec, tok); err != nil {
 		return err // nothing is written yet
 	}
 	if err := r.writeBackoff.pendingRefusal(r.Now(), at, secret); err != nil {
@@ -184,13 +184,13 @@ func (r *Reconciler) writeSecret(ctx context.Context, secret *corev1.Secret) err
 }
 
 // renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec names
-// another Secret, render writes that one.
-func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed, rec record.Record) error {
+// another Secret, renderSecret writes that one.
+func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, rec record.Record) error {
 	secret := &corev1.Secret{}
 	if s.secret != nil {
 		secret = s.secret.DeepCopy()
 	}
-	if err := w.WriteSecret(secret, at, rec, s.token); err != nil {
+	if err := spec.WriteSecret(secret, at, rec, s.token); err != nil {
 		return err
 	}
 	if err := r.writeBackoff.pendingRefusal(r.Now(), at, secret); err != nil {
@@ -214,7 +214,7 @@ func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationT
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
 	s.secret = secret
-	if !w.IsCurrent(secret, at, rec, s.token) { // writing it again would have the same result
+	if !spec.IsCurrent(secret, at, rec, s.token) { // writing it again would have the same result
 		return r.writeBackoff.recordMutation(r.Now(), at, secret)
 	}
 	return nil

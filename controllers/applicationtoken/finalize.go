@@ -16,6 +16,65 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
+// addFinalizer adds the finalizer, before there is anything to retire.
+func (r *Reconciler) addFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	before := at.DeepCopy()
+	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	if err := r.patchToken(ctx, before, at); err != nil {
+		return fmt.Errorf("add the finalizer: %w", err)
+	}
+	return nil
+}
+
+// finalize retires what a deleted token has, and removes the finalizer.
+func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken) error {
+	r.forget(at)
+	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
+		return nil
+	}
+	spec := tokenspec.Build(at, tokenspec.References{DeliveredInResponse: tokenspec.DeliveredInResponse(at, r.Records.Namespace())})
+	s, err := r.observeForDeletion(ctx, at, spec)
+	if err != nil {
+		return err
+	}
+	if err := r.retireAll(ctx, at, &s); err != nil {
+		return err
+	}
+	before := at.DeepCopy()
+	controllerutil.RemoveFinalizer(at, v1alpha1.FinalizerRecords)
+	err = r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the finalizer: %w", err)
+	}
+	r.Quota.Forget(at)
+	return nil
+}
+
+// observeForDeletion observes as observeObjects does, for the last time: it also reads the records that only the
+// status names.
+func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) (observed, error) {
+	s, err := r.observeObjects(ctx, at, spec)
+	if err != nil {
+		return observed{}, err
+	}
+	for _, name := range tokenspec.RecordNamesInStatus(at) {
+		if _, ok := s.records[name]; ok {
+			continue
+		}
+		rec, err := r.Records.Confirm(ctx, name)
+		switch {
+		case errors.Is(err, record.ErrGone):
+		case err != nil:
+			return observed{}, err
+		case rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
+			s.records[name] = rec
+		}
+	}
+	return s, nil
+}
+
 // retireAll ends every version. It deletes the records first, since a credential is valid by its
 // record.
 func (r *Reconciler) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed) error {
@@ -44,7 +103,7 @@ func (r *Reconciler) retireAll(ctx context.Context, at *v1alpha1.ApplicationToke
 // maxDeletions bounds how often the deletion of a Secret is tried within one pass.
 const maxDeletions = 5
 
-// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile, deleteDeliveredSecret reads it
+// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile, it is read
 // again: on deletion with orphans, the garbage collector of Kubernetes removes the owner reference
 // at the same time. Once the records are gone, little proves whose the Secret is.
 func (r *Reconciler) deleteDeliveredSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, secret *corev1.Secret) error {
@@ -79,18 +138,6 @@ func (r *Reconciler) deleteSecret(ctx context.Context, secret *corev1.Secret) er
 	return nil
 }
 
-// addFinalizer adds the finalizer, before there is anything to retire.
-func (r *Reconciler) addFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) error {
-	before := at.DeepCopy()
-	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
-		return nil
-	}
-	if err := r.patchToken(ctx, before, at); err != nil {
-		return fmt.Errorf("add the finalizer: %w", err)
-	}
-	return nil
-}
-
 // patchToken writes what has changed in a token since before. It keeps the status of this pass, which is
 // not written yet.
 func (r *Reconciler) patchToken(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
@@ -108,51 +155,4 @@ func (r *Reconciler) forget(at *v1alpha1.ApplicationToken) {
 	r.rollouts.forget(at)
 	r.pendingTokens.forget(at)
 	r.offeredTokens.forget(at)
-}
-
-// finalize retires what a deleted token has, and removes the finalizer.
-func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken) error {
-	r.forget(at)
-	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
-		return nil
-	}
-	w := tokenspec.Build(at, tokenspec.References{DeliveredInResponse: tokenspec.DeliveredInResponse(at, r.Records.Namespace())})
-	s, err := r.observeForDeletion(ctx, at, w)
-	if err != nil {
-		return err
-	}
-	if err := r.retireAll(ctx, at, &s); err != nil {
-		return err
-	}
-	before := at.DeepCopy()
-	controllerutil.RemoveFinalizer(at, v1alpha1.FinalizerRecords)
-	err = r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("remove the finalizer: %w", err)
-	}
-	r.Quota.Forget(at)
-	return nil
-}
-
-// observeForDeletion observes as look does, for the last time: it also reads the records that only the
-// status names.
-func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
-	s, err := r.observeObjects(ctx, at, w)
-	if err != nil {
-		return observed{}, err
-	}
-	for _, name := range tokenspec.RecordNamesInStatus(at) {
-		if _, ok := s.records[name]; ok {
-			continue
-		}
-		rec, err := r.Records.Confirm(ctx, name)
-		switch {
-		case errors.Is(err, record.ErrGone):
-		case err != nil:
-			return observed{}, err
-		case rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
-			s.records[name] = rec
-		}
-	}
-	return s, nil
 }

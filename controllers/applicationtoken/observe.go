@@ -32,16 +32,16 @@ type observed struct {
 	heldSecret      *corev1.Secret // which of the two holds the token, where Observed.Current is set
 	pendingRecord   string         // name of the record whose Secret could not be written yet
 	keptToken       token.Token    // the token that an offered Secret held last; the zero value: unknown
-	isRecalled      bool           // kept replaces the token of a Secret that was overwritten
+	isRecalled      bool           // keptToken replaces the token of a Secret that was overwritten
 	token           token.Token    // the token in the Secret, where Observed.Current is set
 
 	isDelivered bool // this pass put the current version into the Secret
 	isAdopted   bool // and the Secret existed before
 }
 
-// observeObjects reads the observed state. Where the cache shows that something is gone or altered, look asks
+// observeObjects reads the observed state. Where the cache shows that something is gone or altered, it asks
 // the API server as well: the planner would replace a token for it.
-func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
+func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) (observed, error) {
 	records, err := r.Records.ListByOwner(ctx, tokenspec.OwnerOf(at))
 	if err != nil {
 		return observed{}, err
@@ -51,37 +51,37 @@ func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.Applicatio
 	for _, rec := range records {
 		s.records[rec.Name()] = rec
 	}
-	if w.DeliveredInResponse {
+	if spec.DeliveredInResponse {
 		err := r.confirmRecord(ctx, at, &s, tokenspec.DeliveredRecord(at))
-		s.derive(at, w)
+		s.derive(at, spec)
 		return s, err
 	}
-	if s.secret, err = r.cachedSecret(ctx, at, &s, w.Secret.Name); err != nil {
+	if s.secret, err = r.cachedSecret(ctx, at, &s, spec.Secret.Name); err != nil {
 		return observed{}, err
 	}
-	if name := formerSecretName(at, w); name != "" {
+	if name := formerSecretName(at, spec); name != "" {
 		if s.formerSecret, err = r.cachedSecret(ctx, at, &s, name); err != nil {
 			return observed{}, err
 		}
 		s.dropForeignFormer(at)
 	}
-	if err := r.findFormerSecret(ctx, at, w, &s); err != nil {
+	if err := r.findFormerSecret(ctx, at, spec, &s); err != nil {
 		return observed{}, err
 	}
 	if tok, ok := r.pendingTokens.recall(at, &s); ok {
 		s.pendingRecord = tok.Digest().RecordName()
 	}
-	s.derive(at, w)
+	s.derive(at, spec)
 	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && v1alpha1.ReadyReason(at) != v1alpha1.ReasonSecretTaken {
 		return s, nil // a first issue: creating the Secret shows whether the name is taken
 	}
 	// The cache does not show whether a name that the spec newly asks for is taken.
 	renamed := s.secret == nil && s.formerSecret != nil
 	if renamed || s.isRecalled || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
-		if err := r.confirmSecret(ctx, at, w, &s); err != nil {
+		if err := r.confirmSecret(ctx, at, spec, &s); err != nil {
 			return observed{}, err
 		}
-		s.derive(at, w)
+		s.derive(at, spec)
 	}
 	return s, nil
 }
@@ -106,8 +106,8 @@ func (r *Reconciler) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationT
 
 // formerSecretName returns the name of the Secret in the status if the spec asks for another name, and
 // otherwise "".
-func formerSecretName(at *v1alpha1.ApplicationToken, w tokenspec.Spec) string {
-	if at.Status.SecretName == w.Secret.Name {
+func formerSecretName(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) string {
+	if at.Status.SecretName == spec.Secret.Name {
 		return ""
 	}
 	return at.Status.SecretName
@@ -121,13 +121,13 @@ func (s *observed) dropForeignFormer(at *v1alpha1.ApplicationToken) {
 
 // confirmSecret reads the Secret, and the records that it can be about, from the API server. It reads
 // only the metadata of a Secret that mayRead excludes.
-func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
-	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: w.Secret.Name})
+func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed) error {
+	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: spec.Secret.Name})
 	if err != nil {
 		return err
 	}
 	s.secret, s.isForeign = secret, foreign
-	if name := formerSecretName(at, w); name != "" && s.formerSecret == nil {
+	if name := formerSecretName(at, spec); name != "" && s.formerSecret == nil {
 		if s.formerSecret, _, err = r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
 			return err
 		}
@@ -203,21 +203,21 @@ func (s *observed) holder() *corev1.Secret {
 
 // derive sets what follows from the Secret and the records. It is called again after each action,
 // on the state that the action left.
-func (s *observed) derive(at *v1alpha1.ApplicationToken, w tokenspec.Spec) {
+func (s *observed) derive(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) {
 	s.Observed = plan.Observed{IncompleteRollout: s.IncompleteRollout, RolloutSeenAt: s.RolloutSeenAt, UsesKnownFrom: s.UsesKnownFrom}
 	s.token, s.heldSecret, s.isRecalled = token.Token{}, nil, false
 	uid := ""
-	if w.DeliveredInResponse {
+	if spec.DeliveredInResponse {
 		uid = s.deriveFromAnnotation(at)
 	} else {
-		uid = s.deriveSecret(at, w)
+		uid = s.deriveSecret(at, spec)
 	}
 	s.setOthers(at, uid)
 }
 
 // deriveSecret sets what follows from the Secret. It returns the uid of the owner that the record
 // of the Secret names.
-func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, w tokenspec.Spec) string {
+func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) string {
 	h := s.heldTokenIn(at, s.secret)
 	taken := s.isForeign || s.secret != nil && !h.belongsToToken(s.secret, at)
 	secret := s.secret
@@ -238,7 +238,7 @@ func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, w tokenspec.Spec)
 		s.Secret = plan.SecretAbsent
 	case !h.isKnown && secret.Annotations[v1alpha1.AnnotationRecord] != "":
 		s.Secret = plan.SecretRecordMissing
-	case !h.isCurrent() || w.Kind != 0 && s.token.Kind() != w.Kind:
+	case !h.isCurrent() || spec.Kind != 0 && s.token.Kind() != spec.Kind:
 		s.Secret = plan.SecretAltered
 	default:
 		// The Secret proves that this token is the owner of the record. Where the uid differs, both
@@ -247,7 +247,7 @@ func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, w tokenspec.Spec)
 		s.Current, s.heldSecret = &current, secret
 		uid = h.record.Owner.UID
 		s.Secret = plan.SecretOutdated
-		if w.IsCurrent(secret, at, h.record, s.token) {
+		if spec.IsCurrent(secret, at, h.record, s.token) {
 			s.Secret = plan.SecretIntact
 		}
 	}
@@ -271,8 +271,8 @@ func (s *observed) setOthers(at *v1alpha1.ApplicationToken, uid string) {
 		line[name] = true
 	}
 	for name, rec := range s.records {
-		ours := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
-		if (s.Current == nil || name != s.Current.Record) && name != s.pendingRecord && ours {
+		isOwn := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
+		if (s.Current == nil || name != s.Current.Record) && name != s.pendingRecord && isOwn {
 			s.Others = append(s.Others, tokenspec.PlanVersion(rec, at))
 		}
 	}

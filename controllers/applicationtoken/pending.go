@@ -47,8 +47,8 @@ type pendingTokens struct{ tokenMemory }
 // recall returns the kept token if its record exists and no Secret has been observed to name it. A
 // record that is gone is never created again, and a token that was delivered is never delivered as
 // a new one.
-func (u *pendingTokens) recall(at *v1alpha1.ApplicationToken, s *observed) (token.Token, bool) {
-	tok, kept := u.get(at)
+func (p *pendingTokens) recall(at *v1alpha1.ApplicationToken, s *observed) (token.Token, bool) {
+	tok, kept := p.get(at)
 	if !kept {
 		return token.Token{}, false
 	}
@@ -58,6 +58,6 @@ func (u *pendingTokens) recall(at *v1alpha1.ApplicationToken, s *observed) (toke
 	if there && rec.SupersededAt.IsZero() && (holder == nil || !tokenspec.HoldsRecord(holder, rec)) {
 		return tok, true
 	}
-	u.forget(at)
+	p.forget(at)
 	return token.Token{}, false
 }

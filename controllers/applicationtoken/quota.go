@@ -27,37 +27,37 @@ func (r *Reconciler) cachedLimits(name string, namespaces []string) (quota.Limit
 // against the quota: it is not suspended, and is of the same client and user. The status, or a
 // field of it, can be lost. Without this check, another token would take the quota, and this one
 // would stop working.
-func isRecordedInQuota(w tokenspec.Spec, s observed) bool {
+func isRecordedInQuota(spec tokenspec.Spec, s observed) bool {
 	c := s.Current
-	return !w.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == w.Requested.Client && c.Grants.User == w.Requested.User
+	return !spec.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == spec.Requested.Client && c.Grants.User == spec.Requested.User
 }
 
 // evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way, if the
 // token has versions already, or if it is delivered in responses: without quota, versions are
 // rejected. It returns the desired state that follows.
-func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, around tokenspec.References, w tokenspec.Spec, s observed) (tokenspec.Spec, error) {
+func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, spec tokenspec.Spec, s observed) (tokenspec.Spec, error) {
 	own := r.Quota.OwnNamespace
 	versions := s.Current != nil || len(s.Others) > 0
-	if w.Grants == nil { // the versions stay as they are, and count where they did
-		w.HasQuota = tokenspec.CountsInQuota(at, own)
-		return w, nil
+	if spec.Grants == nil { // the versions stay as they are, and count where they did
+		spec.HasQuota = tokenspec.CountsInQuota(at, own)
+		return spec, nil
 	}
-	same := at.Status.Client == w.Requested.Client && tokenspec.ServedUser(at) == w.Requested.User
-	w.HasQuota = w.IsEntitled && (same && tokenspec.CountsInQuota(at, own) || isRecordedInQuota(w, s))
-	needed := w.DeliveredInResponse || versions || w.Refused.Reason == "" && w.State == plan.Active
-	if w.HasQuota || !needed || !w.IsEntitled || around.Client == nil || w.State == plan.Revoked {
-		return w, nil
+	same := at.Status.Client == spec.Requested.Client && tokenspec.ServedUser(at) == spec.Requested.User
+	spec.HasQuota = spec.IsEntitled && (same && tokenspec.CountsInQuota(at, own) || isRecordedInQuota(spec, s))
+	needed := spec.DeliveredInResponse || versions || spec.Refused.Reason == "" && spec.State == plan.Active
+	if spec.HasQuota || !needed || !spec.IsEntitled || refs.Client == nil || spec.State == plan.Revoked {
+		return spec, nil
 	}
-	claim := tokenspec.QuotaClaim(at, own, w.Requested.Client, w.Requested.User)
-	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, around.Client, append(r.Quota.Index.Waiting(claim.Client), at.Namespace)...)
+	claim := tokenspec.QuotaClaim(at, own, spec.Requested.Client, spec.Requested.User)
+	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, refs.Client, append(r.Quota.Index.Waiting(claim.Client), at.Namespace)...)
 	if err != nil {
-		return w, err
+		return spec, err
 	}
 	verdict := r.Quota.Reserve(at, claim, limits, r.Now())
 	if !verdict.Granted {
-		around.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
-		w = tokenspec.Build(at, around)
+		refs.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
+		spec = tokenspec.Build(at, refs)
 	}
-	w.HasQuota = verdict.Granted
-	return w, nil
+	spec.HasQuota = verdict.Granted
+	return spec, nil
 }

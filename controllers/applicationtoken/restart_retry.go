@@ -36,6 +36,13 @@ type restartRetries struct {
 	absent  map[types.UID]absentTargets
 }
 
+type restartRetry struct {
+	generation int64
+	record     string
+	failures   int
+	until      time.Time
+}
+
 // absentTargets holds the restart targets that were missing while record was current. A target that
 // the spec no longer names is removed, so that there are at most as many as the spec allows.
 type absentTargets struct {
@@ -67,13 +74,6 @@ func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha
 	defer m.mu.Unlock()
 	noted := m.absent[at.UID]
 	return noted.record == record && slices.Contains(noted.targets, target)
-}
-
-type restartRetry struct {
-	generation int64
-	record     string
-	failures   int
-	until      time.Time
 }
 
 // recordFailure records a failure and returns the time of the next attempt: again, or the end of a delay

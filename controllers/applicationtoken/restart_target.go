@@ -54,7 +54,7 @@ func (w workload) readyPods() int32 {
 // all.
 func (w workload) whyPodsAreKept() string {
 	const onDelete = "has the updateStrategy OnDelete: delete its pods, so that they start with the current version"
-	if observed, updated := reportedRollout(w.object); updated && observed >= w.object.GetGeneration() {
+	if generation, updated := reportedRollout(w.object); updated && generation >= w.object.GetGeneration() {
 		return ""
 	}
 	switch o := w.object.(type) {

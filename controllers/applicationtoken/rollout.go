@@ -21,46 +21,46 @@ func needsRolloutCheck(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
-// rolloutLooks remembers the last observation of the rollouts of each token, so that a reconcile
+// rolloutObservations remembers the last observation of the rollouts of each token, so that a reconcile
 // with another cause reads no workloads. The zero value is empty and ready. After a crash, each
 // rollout is observed once more.
-type rolloutLooks struct {
-	mu sync.Mutex
-	of map[types.UID]rolloutLook
+type rolloutObservations struct {
+	mu      sync.Mutex
+	byToken map[types.UID]rolloutObservation
 }
 
-type rolloutLook struct {
+type rolloutObservation struct {
 	generation int64
 	record     string
 	rollout    string // see incompleteRollout
 	at         time.Time
 }
 
-func (m *rolloutLooks) keep(at *v1alpha1.ApplicationToken, l rolloutLook) {
+func (m *rolloutObservations) keep(at *v1alpha1.ApplicationToken, o rolloutObservation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.of == nil {
-		m.of = map[types.UID]rolloutLook{}
+	if m.byToken == nil {
+		m.byToken = map[types.UID]rolloutObservation{}
 	}
-	m.of[at.UID] = l
+	m.byToken[at.UID] = o
 }
 
-func (m *rolloutLooks) get(at *v1alpha1.ApplicationToken) rolloutLook {
+func (m *rolloutObservations) get(at *v1alpha1.ApplicationToken) rolloutObservation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.of[at.UID]
+	return m.byToken[at.UID]
 }
 
-func (m *rolloutLooks) forget(at *v1alpha1.ApplicationToken) {
+func (m *rolloutObservations) forget(at *v1alpha1.ApplicationToken) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.of, at.UID)
+	delete(m.byToken, at.UID)
 }
 
-// lookAtRollouts sets in s which rollout is incomplete. It reads the workloads only if the
+// observeRollouts sets in s which rollout is incomplete. It reads the workloads only if the
 // planner's interval has passed, or if the spec or the current version has changed since the last
 // observation.
-func (r *Reconciler) lookAtRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s *observed) {
+func (r *Reconciler) observeRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s *observed) {
 	if len(at.Spec.Restart) == 0 {
 		return
 	}
@@ -70,7 +70,7 @@ func (r *Reconciler) lookAtRollouts(ctx context.Context, now time.Time, at *v1al
 		return
 	}
 	s.IncompleteRollout, s.RolloutSeenAt = r.incompleteRollout(ctx, at, s.Current.Record), now
-	r.rollouts.keep(at, rolloutLook{at.Generation, s.Current.Record, s.IncompleteRollout, now})
+	r.rollouts.keep(at, rolloutObservation{at.Generation, s.Current.Record, s.IncompleteRollout, now})
 }
 
 // incompleteRollout returns the first restart target whose pods may not run with the current
@@ -96,13 +96,13 @@ func (r *Reconciler) incompleteRollout(ctx context.Context, at *v1alpha1.Applica
 // isRolledOut reports whether no pod of an earlier template is left. A workload about which no
 // controller has reported anything has no pods yet.
 func isRolledOut(workload client.Object) bool {
-	observed, updated := reportedRollout(workload)
-	return observed == 0 || observed >= workload.GetGeneration() && updated
+	generation, updated := reportedRollout(workload)
+	return generation == 0 || generation >= workload.GetGeneration() && updated
 }
 
 // reportedRollout returns the generation that the controller of a workload has reported last, or
 // zero for none. It reports whether all pods were of its template then.
-func reportedRollout(workload client.Object) (observed int64, updated bool) {
+func reportedRollout(workload client.Object) (generation int64, updated bool) {
 	switch w := workload.(type) {
 	case *appsv1.Deployment:
 		s := w.Status

@@ -16,19 +16,19 @@ import (
 // withdrawMetadata removes from the Secret what the spec set while it was allowed, and restores marks that
 // other writers removed. A refused spec is not rendered, so that the Secret would otherwise keep
 // the former and lack the latter.
-func (r *Reconciler) withdrawMetadata(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
+func (r *Reconciler) withdrawMetadata(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed) error {
 	held := s.heldSecret
 	if held == nil {
 		return nil
 	}
 	passed := strings.Fields(held.Annotations[tokenspec.AnnotationPassedOn])
-	kept := slices.DeleteFunc(slices.Clone(passed), func(p string) bool { return slices.Contains(w.Secret.RefusedKeys, p) })
+	kept := slices.DeleteFunc(slices.Clone(passed), func(p string) bool { return slices.Contains(spec.Secret.RefusedKeys, p) })
 	if len(kept) == len(passed) && tokenspec.HasMarks(held, at, s.Current.Record) {
 		return nil
 	}
 	secret := held.DeepCopy()
 	for _, p := range passed {
-		if slices.Contains(w.Secret.RefusedKeys, p) {
+		if slices.Contains(spec.Secret.RefusedKeys, p) {
 			tokenspec.RemovePassedOn(secret, p)
 		}
 	}

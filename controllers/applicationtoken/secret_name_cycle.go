@@ -24,7 +24,7 @@ const maxSecretNameCycle = 16
 // asks for. It goes on to the owner of the Secret that this one asks for, until one waits for the
 // token's own. It returns nil if there is no cycle: the wait then ends when another token moves.
 func (r *Reconciler) secretNameCycle(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
-	var circle []string
+	var cycle []string
 	name := tokenspec.SecretNames(at)[0]
 	for range maxSecretNameCycle {
 		other, err := r.ownerOfSecret(ctx, at.Namespace, name)
@@ -34,9 +34,9 @@ func (r *Reconciler) secretNameCycle(ctx context.Context, at *v1alpha1.Applicati
 		case other == nil:
 			return nil, nil
 		case other.UID == at.UID:
-			return circle, nil
+			return cycle, nil
 		}
-		circle = append(circle, other.Name)
+		cycle = append(cycle, other.Name)
 		if name = tokenspec.SecretNames(other)[0]; len(tokenspec.SecretNames(other)) == 1 {
 			return nil, nil // it has what it asks for
 		}
@@ -51,12 +51,12 @@ func (r *Reconciler) secretNameCycleRequests(ctx context.Context, obj client.Obj
 	if !is || len(tokenspec.SecretNames(at)) == 1 {
 		return nil
 	}
-	circle, err := r.secretNameCycle(ctx, at)
+	cycle, err := r.secretNameCycle(ctx, at)
 	if err != nil {
 		return nil // the cache is stopping
 	}
-	requests := make([]reconcile.Request, len(circle))
-	for i, name := range circle {
+	requests := make([]reconcile.Request, len(cycle))
+	for i, name := range cycle {
 		requests[i].NamespacedName = types.NamespacedName{Namespace: at.Namespace, Name: name}
 	}
 	return requests
@@ -91,10 +91,10 @@ func (r *Reconciler) ownerOfSecret(ctx context.Context, namespace, name string) 
 
 // secretNameCycleMessage returns what the condition of a token says about the cycle in which it waits; empty:
 // there is none.
-func secretNameCycleMessage(circle []string) string {
-	if len(circle) == 0 {
+func secretNameCycleMessage(cycle []string) string {
+	if len(cycle) == 0 {
 		return ""
 	}
 	return fmt.Sprintf(": this token and %s exchange the names of their Secrets, and each waits for another; give one of them a name that no Secret has, and the name that you want after that",
-		strings.Join(circle, ", "))
+		strings.Join(cycle, ", "))
 }

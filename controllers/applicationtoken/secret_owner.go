@@ -23,7 +23,7 @@ import (
 // heldToken describes the token that a Secret holds.
 type heldToken struct {
 	record         record.Record // the record that the Secret names, or that of the token in it
-	token          token.Token   // set where holds is
+	token          token.Token   // set where isInSecret is
 	isKnown        bool          // the record exists, and is of this owner or of one of its name
 	isInSecret     bool          // the token of that record is in the Secret
 	provesDelivery bool          // the token in the Secret proves that it was delivered, though its record may be gone
@@ -100,7 +100,7 @@ func (h heldToken) belongsToToken(secret *corev1.Secret, at *v1alpha1.Applicatio
 	return h.isDelivered(secret, at) || secret.Type == corev1.SecretTypeOpaque && tokenspec.IsOffered(secret, at)
 }
 
-// overwrittenToken returns the holding of an offered Secret whose owner has overwritten the token: the
+// overwrittenToken returns what an offered Secret held before its owner overwrote the token: the
 // operator writes the same token again. Otherwise each sync of a manifest would make a new token,
 // and the third sync would end the token in use. It returns false if the Secret was not
 // overwritten, or if the token was revoked or rotated.
@@ -132,7 +132,7 @@ func (s *observed) ownsSecret(at *v1alpha1.ApplicationToken, secret *corev1.Secr
 
 // findFormerSecret finds the Secret of a former name if the status was lost and does not name it: a
 // Secret that is labelled for the token and was delivered.
-func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
+func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed) error {
 	if at.Status.SecretName != "" || len(s.records) == 0 || s.secret != nil && s.heldTokenIn(at, s.secret).isDelivered(s.secret, at) {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.Applicat
 		return fmt.Errorf("list the Secrets of the token: %w", err)
 	}
 	for i := range list.Items {
-		if list.Items[i].Name == w.Secret.Name {
+		if list.Items[i].Name == spec.Secret.Name {
 			continue
 		}
 		secret, err := r.cachedSecret(ctx, at, s, list.Items[i].Name)

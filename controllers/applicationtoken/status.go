@@ -19,9 +19,9 @@ import (
 )
 
 // setStatus sets in the status what was observed, and how the pass ended.
-func setStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan, err error) {
+func setStatus(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed, p plan.Plan, err error) {
 	if err == nil || s.records != nil {
-		setVersionStatus(at, w, s)
+		setVersionStatus(at, spec, s)
 	}
 	if refused, ok := errors.AsType[*apierr.Refuse](err); ok {
 		p, err = plan.Plan{Why: plan.Why(refused.Reason), Message: refused.Message}, nil
@@ -31,14 +31,14 @@ func setStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s
 		return
 	}
 	at.Status.ObservedGeneration = at.Generation
-	setReadyCondition(now, at, w, s, p)
-	setTransientConditions(now, at, w, s)
+	setReadyCondition(now, at, spec, s, p)
+	setTransientConditions(now, at, spec, s)
 	setRotationPending(now, at, p)
 }
 
-func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) {
+func setVersionStatus(at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) {
 	st := &at.Status
-	st.Client, st.User = w.Requested.Client, w.Requested.User
+	st.Client, st.User = spec.Requested.Client, spec.Requested.User
 	if v := newestVersion(s); v != nil { // versions that were not moved keep their client and user
 		st.Client, st.User = v.Grants.Client, v.Grants.User
 	}
@@ -49,7 +49,7 @@ func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observe
 			LastUsedAt: tokenspec.MetaTimeOrNil(c.LastUsedAt), LastUsedFrom: c.LastUsedFrom,
 		}
 		st.Rotations = c.Number - 1
-		if due, _ := plan.NextRotation(w.Desired, *c); w.State == plan.Active && w.Refused.Reason == "" && s.Secret != plan.SecretForeign {
+		if due, _ := plan.NextRotation(spec.Desired, *c); spec.State == plan.Active && spec.Refused.Reason == "" && s.Secret != plan.SecretForeign {
 			st.NextRotation = tokenspec.MetaTimeOrNil(due)
 		}
 	}
@@ -61,7 +61,7 @@ func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observe
 			Record: v.Record, Hint: v.Hint, RetiresAt: tokenspec.MetaTimeOrNil(v.ExpiresAt), LastUsedAt: tokenspec.MetaTimeOrNil(v.LastUsedAt), LastUsedFrom: v.LastUsedFrom,
 		})
 	}
-	if !w.DeliveredInResponse {
+	if !spec.DeliveredInResponse {
 		st.SecretName = ""
 	}
 	if s.formerSecret != nil { // until it is gone
@@ -71,8 +71,8 @@ func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observe
 	}
 	if !v1alpha1.IsCloned(at) {
 		st.Cloned = nil
-		if at.Spec.CloneFrom != nil && s.Current != nil && w.Requested.Client != "" {
-			st.Cloned = tokenspec.ClonedGrants(at, w.Requested)
+		if at.Spec.CloneFrom != nil && s.Current != nil && spec.Requested.Client != "" {
+			st.Cloned = tokenspec.ClonedGrants(at, spec.Requested)
 		}
 	}
 }
@@ -86,17 +86,17 @@ func newestVersion(s observed) *plan.Version {
 }
 
 // setReadyCondition sets Ready, and the conditions that kstatus reads beside it.
-func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan) {
+func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
 	switch p.Why { //nolint:exhaustive // the other reasons are reported as they are
 	case plan.UpToDate, plan.RotationPending:
 		ready.Status, ready.Reason = metav1.ConditionTrue, v1alpha1.ReasonIssued
-		ready.Message = issuedMessage(w, s)
-		if w.DeliveredInResponse {
+		ready.Message = issuedMessage(spec, s)
+		if spec.DeliveredInResponse {
 			ready.Reason = v1alpha1.ReasonDelivered
 		}
 	case plan.SecretTaken:
-		ready.Message = secretTakenMessage(at, w, s)
+		ready.Message = secretTakenMessage(at, spec, s)
 	}
 	setCondition(now, at, ready)
 	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionReconciling)
@@ -108,8 +108,8 @@ func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec
 }
 
 // issuedMessage returns a message that names the Secret, or the response, that holds the token.
-func issuedMessage(w tokenspec.Spec, s observed) string {
-	if w.DeliveredInResponse {
+func issuedMessage(spec tokenspec.Spec, s observed) string {
+	if spec.DeliveredInResponse {
 		return fmt.Sprintf("Version %d (%s) was delivered in a response of the HTTP API", s.Current.Number, s.Current.Hint)
 	}
 	return fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
@@ -117,20 +117,20 @@ func issuedMessage(w tokenspec.Spec, s observed) string {
 
 // secretTakenMessage returns a message that names the owner of the Secret that the spec asks for, and what can
 // be done about it.
-func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) string {
+func secretTakenMessage(at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) string {
 	text := fmt.Sprintf("Secret %s exists and is not managed by the operator; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
-		w.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
+		spec.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
 		switch owner := metav1.GetControllerOf(s.secret); {
 		case owner != nil && tokenspec.IsTokenReference(owner) && owner.Name != at.Name:
-			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", w.Secret.Name, owner.Name) + secretNameCycleMessage(s.secretNameCycle)
+			text = fmt.Sprintf("Secret %s belongs to ApplicationToken %s; set another spec.secret.name", spec.Secret.Name, owner.Name) + secretNameCycleMessage(s.secretNameCycle)
 		case owner != nil && !tokenspec.IsTokenReference(owner):
-			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, w.Secret.Name)
+			text = fmt.Sprintf("%s %s controls Secret %s; set another spec.secret.name, or have the Secret released by it", owner.Kind, owner.Name, spec.Secret.Name)
 		case s.secret.Labels[v1alpha1.LabelToken] == at.Name && s.secret.Type == corev1.SecretTypeOpaque:
 			text = fmt.Sprintf("Secret %s was left by an ApplicationToken of this name that is gone, and no record vouches for what it holds; delete it, and a new token is made, or offer it with the annotation %s=%s",
-				w.Secret.Name, v1alpha1.AnnotationAdopt, at.Name)
+				spec.Secret.Name, v1alpha1.AnnotationAdopt, at.Name)
 		case s.secret.Type != corev1.SecretTypeOpaque:
-			text = fmt.Sprintf("Secret %s is of type %s, and tokens are in Secrets of type Opaque alone; set another spec.secret.name, or delete that Secret", w.Secret.Name, s.secret.Type)
+			text = fmt.Sprintf("Secret %s is of type %s, and tokens are in Secrets of type Opaque alone; set another spec.secret.name, or delete that Secret", spec.Secret.Name, s.secret.Type)
 		}
 	}
 	if s.Current != nil {
@@ -156,18 +156,18 @@ func setStoreUnavailable(now time.Time, at *v1alpha1.ApplicationToken) {
 }
 
 // setTransientConditions sets the conditions that exist only while they are true.
-func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) {
-	if kept, ok := plan.KeptPredecessor(now, w.Desired, s.Observed); !ok {
+func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) {
+	if kept, ok := plan.KeptPredecessor(now, spec.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
 	} else {
 		setCondition(now, at, metav1.Condition{
 			Type: v1alpha1.ConditionPredecessorInUse, Status: metav1.ConditionTrue, Reason: string(kept.Why), Message: keptMessage(kept),
 		})
 	}
-	setWithheldCondition(now, at, w)
+	setWithheldCondition(now, at, spec)
 	soon := false
 	if c := s.Current; c != nil {
-		from := plan.ExpiryNotice(w.Desired, *c)
+		from := plan.ExpiryNotice(spec.Desired, *c)
 		soon = !from.IsZero() && !now.Before(from) && !c.ExpiredAt(now)
 	}
 	if !soon {
@@ -176,7 +176,7 @@ func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, w toke
 	}
 	setCondition(now, at, metav1.Condition{
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
-		Message: expiryMessage(s.Current.ExpiresAt, w.Desired),
+		Message: expiryMessage(s.Current.ExpiresAt, spec.Desired),
 	})
 }
 
@@ -227,14 +227,14 @@ func keptMessage(k plan.KeptVersion) string {
 
 // setWithheldCondition sets or removes the condition of a token without quota. After a restart, the quota is
 // counted again by this condition.
-func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec) {
-	if w.HasQuota || w.QuotaRefusal == nil && !w.DeliveredInResponse && !tokenspec.HasVersion(at) {
+func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) {
+	if spec.HasQuota || spec.QuotaRefusal == nil && !spec.DeliveredInResponse && !tokenspec.HasVersion(at) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
 		return
 	}
-	why := w.Refused
-	if w.QuotaRefusal != nil {
-		why = *w.QuotaRefusal
+	why := spec.Refused
+	if spec.QuotaRefusal != nil {
+		why = *spec.QuotaRefusal
 	}
 	if why.Reason == "" { // it is revoked
 		why = plan.Refusal{Reason: v1alpha1.ReadyReason(at)}

@@ -97,20 +97,20 @@ func (r *Reconciler) evaluateRecord(ctx context.Context, now time.Time, rec reco
 	case login.Orphan:
 		predecessor = r.Records.Confirm
 	}
-	var a login.CollectState
+	var state login.CollectState
 	var u v1alpha1.User
 	err := users.Get(ctx, types.NamespacedName{Name: rec.Owner.Name}, &u)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return "", time.Time{}, fmt.Errorf("get the user: %w", err)
 	}
 	if err == nil {
-		a.User = &login.User{Name: u.Name, UID: string(u.UID), Accounts: tokenspec.LoginAccounts(&u)}
+		state.User = &login.User{Name: u.Name, UID: string(u.UID), Accounts: tokenspec.LoginAccounts(&u)}
 		if ref := u.Spec.PasswordSecretRef; ref != nil {
 			secret, err := password(ctx, string(ref.Name))
 			if err != nil {
 				return "", time.Time{}, err
 			}
-			_, a.User.Credential, _, _ = directory.ReadPassword(secret) //nolint:errcheck // the status of the User reports what is wrong with it
+			_, state.User.Credential, _, _ = directory.ReadPassword(secret) //nolint:errcheck // the status of the User reports what is wrong with it
 		}
 	}
 	if rec.Predecessor != "" {
@@ -118,9 +118,9 @@ func (r *Reconciler) evaluateRecord(ctx context.Context, now time.Time, rec reco
 		if err != nil && !errors.Is(err, record.ErrGone) {
 			return "", time.Time{}, err
 		}
-		a.HasPredecessor = err == nil
+		state.HasPredecessor = err == nil
 	}
-	why, wake := login.EvaluateCollection(now, rec, a)
+	why, wake := login.EvaluateCollection(now, rec, state)
 	return why, wake, nil
 }
 
@@ -148,7 +148,7 @@ func (r *Reconciler) livePassword(ctx context.Context, name string) (*corev1.Sec
 // client allows. That is so if the client allowed more before, or if several replicas logged the
 // user in at the same time.
 func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, rec record.Record) error {
-	most, there, err := maxSessionsOf(ctx, r.Client, rec.Client)
+	limit, there, err := maxSessionsOf(ctx, r.Client, rec.Client)
 	if err != nil || !there {
 		return err
 	}
@@ -157,11 +157,11 @@ func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, rec record
 		return err
 	}
 	known = login.WithoutPendingSuccessors(known)
-	if len(login.ExcessLogins(now, known, rec.Client, most)) == 0 {
+	if len(login.ExcessLogins(now, known, rec.Client, limit)) == 0 {
 		return nil
 	}
 	// The cache may not show yet that some logins have ended, or that the client allows more again.
-	if most, there, err = maxSessionsOf(ctx, r.Live, rec.Client); err != nil || !there {
+	if limit, there, err = maxSessionsOf(ctx, r.Live, rec.Client); err != nil || !there {
 		return err
 	}
 	var sure []record.Record
@@ -176,7 +176,7 @@ func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, rec record
 			return err
 		}
 	}
-	for _, s := range login.ExcessLogins(now, sure, rec.Client, most) {
+	for _, s := range login.ExcessLogins(now, sure, rec.Client, limit) {
 		if err := r.Records.RetireAnyway(ctx, s); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ const (
 // RequestQueue is the queue of a controller.
 type RequestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// SpecChanged accepts changes that another writer made to a token. The operator's own finalizer and
+// SpecChanged accepts changes that another writer made to a token or a user. The operator's own finalizer and
 // status carry nothing new.
 var SpecChanged = predicate.Funcs{
 	UpdateFunc: func(e event.UpdateEvent) bool {
