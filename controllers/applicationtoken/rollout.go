@@ -15,15 +15,15 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// needsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only then
-// are the reads worth their cost.
+// needsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only
+// then are the reads worth their cost.
 func needsRolloutCheck(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
-// rolloutObservations remembers the last observation of the rollouts of each token, so that a reconcile
-// with another cause reads no workloads. The zero value is empty and ready. After a crash, each
-// rollout is observed once more.
+// rolloutObservations remembers the last observation of the rollouts of each token, so that a
+// reconcile with another cause reads no workloads. The zero value is empty and ready. After a
+// crash, each rollout is observed once more.
 type rolloutObservations struct {
 	mu      sync.Mutex
 	byToken map[types.UID]rolloutObservation

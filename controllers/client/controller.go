@@ -18,7 +18,8 @@ import (
 	"github.com/apptoken/operator/internal/directory"
 )
 
-// Reconciler reconciles Clients: it reports whether their tokens are accepted, and counts the tokens.
+// Reconciler reconciles Clients: it reports whether their tokens are accepted, and counts the
+// tokens.
 type Reconciler struct {
 	Client client.Client // reads may be from a cache
 	Live   client.Reader // reads are from the API server

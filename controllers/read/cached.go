@@ -14,8 +14,8 @@ import (
 // watched.
 const maxCacheWait = 5 * time.Second
 
-// Cached reads an object from a cache. It reports whether the cache is behind: it did not
-// observe the operator's own writes in time.
+// Cached reads an object from a cache. It reports whether the cache is behind: it did not observe
+// the operator's own writes in time.
 func Cached(ctx context.Context, from client.Reader, key types.NamespacedName, obj client.Object) (behind bool, err error) {
 	wait, stop := context.WithTimeout(ctx, maxCacheWait)
 	defer stop()

@@ -23,8 +23,8 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 )
 
-// Reconciler reconciles Users: it reports whether they can log in, counts their logins, and ends all
-// logins when a user is deleted.
+// Reconciler reconciles Users: it reports whether they can log in, counts their logins, and ends
+// all logins when a user is deleted.
 type Reconciler struct {
 	Client    client.Client // reads may be from a cache, with the indexes that index.AddTo adds
 	Live      client.Reader // reads are from the API server

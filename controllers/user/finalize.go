@@ -25,10 +25,10 @@ func (r *Reconciler) addFinalizer(ctx context.Context, u *v1alpha1.User) error {
 	return nil
 }
 
-// finalize ends what a deleted user has, and removes the finalizer. It deletes the records of logins
-// first, since a credential is valid by its record. Then it deletes the tokens that were delivered
-// to the user in responses. Tokens that teams declare in namespaces stay where they were declared,
-// and act for no user. A record that is stored after this pass has no owner, and the
+// finalize ends what a deleted user has, and removes the finalizer. It deletes the records of
+// logins first, since a credential is valid by its record. Then it deletes the tokens that were
+// delivered to the user in responses. Tokens that teams declare in namespaces stay where they were
+// declared, and act for no user. A record that is stored after this pass has no owner, and the
 // session reconciler garbage-collects it.
 func (r *Reconciler) finalize(ctx context.Context, u *v1alpha1.User) error {
 	if !controllerutil.ContainsFinalizer(u, v1alpha1.FinalizerLogins) {

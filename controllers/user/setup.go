@@ -21,7 +21,8 @@ import (
 	"github.com/apptoken/operator/internal/directory"
 )
 
-// sessionCountInterval is the interval at which the logins of a User are counted while they come and go.
+// sessionCountInterval is the interval at which the logins of a User are counted while they come
+// and go.
 const sessionCountInterval = 5 * time.Second
 
 // SetupWithManager adds the controller to the manager. The passwords are read from a cache that the
