@@ -1,14 +1,24 @@
 // Package applicationtoken reconciles ApplicationTokens with the records and Secrets of their
 // versions.
 //
-//	controller.go  one reconcile: observe, plan, execute, report
-//	observe.go     what there is of a token: its Secret and its records
-//	execute.go     one action of the plan: record first, Secret second
-//	finalize.go    the end of a token, and its finalizer
-//	quota.go       whether a token has a place in the quota of its client
-//	restart.go     restarts of the workloads that consume a Secret
-//	status.go      conditions, events, status
-//	setup.go       watches and work queues
+//	controller.go         one pass: observe, plan, execute, report
+//	setup.go              two controllers, their work queues, and the lock of a token
+//	watch.go              which tokens an event enqueues
+//	observe.go            the observed state of a token: its Secret and its records
+//	secret_owner.go       whether a Secret belongs to a token, and which token it holds
+//	clone.go              grants of a clone that were lost with its status
+//	quota.go              whether a token gets quota of its client
+//	quota_source.go       tokens that get quota which became free
+//	execute.go            one action of the plan: record first, Secret second
+//	pending.go            tokens whose Secrets are not written yet
+//	backoff.go            Secrets that the API server rejects
+//	secret_metadata.go    labels and annotations that are no longer allowed
+//	secret_name_cycle.go  tokens that wait for each other's Secrets
+//	restart.go            restarts of the workloads that consume a Secret
+//	rollout.go            rollouts that have to complete before the next rotation
+//	status.go             conditions, events, status
+//	finalize.go           the end of a token, and its finalizer
 //
-// It decides nothing about rotation and retirement: internal/plan does.
+// It decides nothing about rotation and retirement: internal/plan does. It does not know what a
+// spec means: internal/tokenspec does.
 package applicationtoken

@@ -1,2 +1,5 @@
-// Package tokenrecord deletes TokenRecords that have no owner.
+// Package tokenrecord garbage-collects the records of ApplicationTokens that have no owner: those
+// of a token that is gone, and orphans of a crash.
+//
+// It does not decide which records have no owner: internal/plan does.
 package tokenrecord

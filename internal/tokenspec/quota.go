@@ -51,8 +51,8 @@ func QuotaObservation(at *v1alpha1.ApplicationToken, own string) quota.Observati
 	return o
 }
 
-// CountsInQuota reports whether a token counts against the quota of the client and the user that its
-// status names. It does if it was issued, or is made over HTTP and was evaluated, and is not
+// CountsInQuota reports whether a token counts against the quota of the client and the user that
+// its status names. It does if it was issued, or is made over HTTP and was evaluated, and is not
 // withheld.
 func CountsInQuota(at *v1alpha1.ApplicationToken, own string) bool {
 	return WithheldRefusal(at) == nil && (HasVersion(at) || DeliveredInResponse(at, own) && at.Status.ObservedGeneration > 0)

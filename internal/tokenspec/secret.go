@@ -219,7 +219,8 @@ func IsControlledByOther(secret metav1.Object, at *v1alpha1.ApplicationToken) bo
 	return o != nil && (!IsTokenReference(o) || o.Name != at.Name)
 }
 
-// IsTokenReference reports whether an owner reference names an ApplicationToken, in any version of the API.
+// IsTokenReference reports whether an owner reference names an ApplicationToken, in any version of
+// the API.
 func IsTokenReference(o *metav1.OwnerReference) bool {
 	return o.Kind == OwnerKind && strings.HasPrefix(o.APIVersion, v1alpha1.GroupVersion.Group+"/")
 }
