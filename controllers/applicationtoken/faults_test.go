@@ -39,13 +39,13 @@ var faultModes = []faultMode{
 	{"a repeated creation answered by AlreadyExists", true, false, false, errAlreadyExists},
 }
 
-// faults wraps the API server for one fixture. In each chapter the call number at fails in its
-// mode, and after every write the invariants are checked.
+// faults wraps the API server for one fixture. In each step the call number at fails in its mode,
+// and after every write the invariants are checked.
 type faults struct {
 	w          *fixture
 	at         int // from 1; 0: none fails
 	mode       faultMode
-	calls      int // of this chapter
+	calls      int // of this step
 	hits       int
 	hasCrashed bool
 	verdict    error          // of the invariant checks
@@ -54,7 +54,7 @@ type faults struct {
 
 func (w *fixture) faults(at int, m faultMode) *faults { return &faults{w: w, at: at, mode: m} }
 
-// beginStep starts a chapter: calls are counted from zero.
+// beginStep starts a step: calls are counted from zero.
 func (f *faults) beginStep() { f.calls = 0 }
 
 func (f *faults) wrap(c client.WithWatch) client.WithWatch {

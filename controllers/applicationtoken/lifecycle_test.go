@@ -86,7 +86,7 @@ func deleteRecord(w *fixture) error {
 }
 
 // runLifecycle runs the events of story up to the given ending. An operator from start settles each
-// chapter; after a crash, a new operator is started.
+// step; after a crash, a new operator is started.
 func runLifecycle(w *fixture, ending string, f *faults, start func() *operator) error {
 	for _, c := range append(append([]lifecycleStep{}, lifecycle...), lifecycleEndings[ending]) {
 		f.beginStep()
@@ -108,8 +108,8 @@ func runLifecycle(w *fixture, ending string, f *faults, start func() *operator) 
 	return nil
 }
 
-// checkStep checks that the chapter ended as it should. Orphans of a crash may stay until they are
-// old enough.
+// checkStep checks that the step ended as it should. Orphans of a crash may stay until they are old
+// enough.
 func (w *fixture) checkStep(c lifecycleStep) error {
 	if n := len(w.history.delivered); n != c.delivered {
 		return fmt.Errorf("[4] the Secret has held %d tokens, not %d", n, c.delivered)
@@ -152,7 +152,7 @@ func alternateEnding(at int) string {
 }
 
 // Invariants 2 to 5, and threats rows 20 and 22: a crash, an error, a conflict or a lost response
-// at each API call of every chapter of a token's life.
+// at each API call of every step of a token's life.
 func TestLifecycle_NoFaultBreaksAnInvariant(t *testing.T) {
 	var points atomic.Int64
 	t.Cleanup(func() { t.Logf("%d points of failure were tried", points.Load()) })
@@ -202,7 +202,7 @@ func TestRotate_TwoLeadersMakeOneSuccessor(t *testing.T) {
 	}
 }
 
-// A cache from which events are withheld. In each chapter, the operator reads an earlier state of
+// A cache from which events are withheld. In each step, the operator reads an earlier state of
 // every combination of kinds; then the events arrive.
 func TestRotate_StaleCacheMakesNoSecondSuccessor(t *testing.T) {
 	for kinds := 1; kinds < 1<<len(snapshotKinds); kinds++ {
@@ -219,7 +219,7 @@ func TestRotate_StaleCacheMakesNoSecondSuccessor(t *testing.T) {
 	}
 }
 
-// runLifecycleWithStaleCache runs the story. Each chapter runs first with a stale cache, as often
+// runLifecycleWithStaleCache runs the lifecycle. Each step runs first with a stale cache, as often
 // as an impatient queue would, and then with a fresh one.
 func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *faults) error {
 	held := &snapshot{kinds: kinds}
@@ -229,7 +229,7 @@ func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *faults)
 		for range 3 {
 			_ = stale.pass() //nolint:errcheck // it may fail; the invariants are checked at each write
 		}
-		// The next chapter does not observe what happens from now on.
+		// The next step does not observe what happens from now on.
 		fresh := w.newOperator(c, c)
 		w.must(fresh.settle())
 		w.must(held.take(w))

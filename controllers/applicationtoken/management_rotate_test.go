@@ -12,7 +12,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// markUsed records that a replica has seen a token in use.
+// markUsed records that a replica has observed a token in use.
 func (k *managementReplica) markUsed(tok token.Token) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -134,7 +134,7 @@ func (w *fixture) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: w.namespace, Name: "indexer"}
 }
 
-// declareToken creates the token, with the trigger and the retirement that the story changes.
+// declareToken creates the token, with the trigger and the retirement that the lifecycle changes.
 func (w *fixture) declareToken() error {
 	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"},
@@ -170,7 +170,7 @@ type operator struct {
 	records *tokenrecord.Reconciler
 }
 
-// store is the records of the world, as the API server has them.
+// store returns the records of the fixture, as the API server has them.
 func (w *fixture) store() *kube.Store { return kube.New(recordtest.Direct(api), api, w.ownNamespace) }
 
 func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
