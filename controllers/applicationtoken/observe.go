@@ -72,7 +72,7 @@ func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.Applicatio
 		s.pendingRecord = tok.Digest().RecordName()
 	}
 	s.derive(at, w)
-	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && v1alpha1.ReadyReason(at) != v1alpha1.ReasonSecretTaken {
+	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && at.ReadyReason() != v1alpha1.ReasonSecretTaken {
 		return s, nil // a first issue: creating the Secret shows whether the name is taken
 	}
 	// The cache does not show whether a name that the spec newly asks for is taken.

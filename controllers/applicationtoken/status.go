@@ -69,7 +69,7 @@ func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observe
 	} else if holder := s.holder(); holder != nil {
 		st.SecretName = holder.Name
 	}
-	if !v1alpha1.IsCloned(at) {
+	if !at.IsCloned() {
 		st.Cloned = nil
 		if at.Spec.CloneFrom != nil && s.Current != nil && w.Requested.Client != "" {
 			st.Cloned = tokenspec.ClonedGrants(at, w.Requested)
@@ -237,7 +237,7 @@ func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokens
 		why = *w.QuotaRefusal
 	}
 	if why.Reason == "" { // it is revoked
-		why = plan.Refusal{Reason: v1alpha1.ReadyReason(at)}
+		why = plan.Refusal{Reason: at.ReadyReason()}
 	}
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }

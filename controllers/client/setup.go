@@ -66,7 +66,7 @@ func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []rec
 // later enqueues a client, to count its tokens once after tokenCountInterval, however many of them change
 // until then.
 func later(q watch.RequestQueue, obj client.Object) {
-	if name := v1alpha1.ClientName(obj.(*v1alpha1.ApplicationToken)); name != "" {
+	if name := obj.(*v1alpha1.ApplicationToken).ClientName(); name != "" {
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, tokenCountInterval)
 	}
 }

@@ -53,13 +53,13 @@ func IndexFields(ctx context.Context, indexer client.FieldIndexer) error {
 		by   client.IndexerFunc
 	}{
 		{at, IndexClient, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.ClientName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).ClientName())
 		}},
 		{at, IndexSource, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.SourceName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).SourceName())
 		}},
 		{at, IndexUser, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.UserName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).UserName())
 		}},
 		{rec, kube.IndexOwner, kube.OwnerOf},
 		{rec, kube.FieldFamily, func(o client.Object) []string {

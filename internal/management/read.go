@@ -97,12 +97,12 @@ func (d *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Tok
 	a := tokenspec.RequestedGrants{
 		Roles: tokenspec.SortedStrings(at.Spec.Roles), Permissions: tokenspec.SortedStrings(at.Spec.Permissions), SourceRanges: tokenspec.SortedStrings(at.Spec.SourceRanges),
 	}
-	if v1alpha1.IsCloned(at) {
+	if at.IsCloned() {
 		a = tokenspec.RequestedByClone(at.Status.Cloned)
 	}
 	t := Token{
-		Name: d.tokenName(at), Namespace: at.Namespace, Object: at.Name, Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at), Declared: !d.isCreatedByAPI(at),
-		State: string(at.Spec.State), Reason: v1alpha1.ReadyReason(at), Roles: a.Roles, Permissions: a.Permissions, SourceRanges: a.SourceRanges,
+		Name: d.tokenName(at), Namespace: at.Namespace, Object: at.Name, Client: at.ClientName(), User: at.UserName(), Declared: !d.isCreatedByAPI(at),
+		State: string(at.Spec.State), Reason: at.ReadyReason(), Roles: a.Roles, Permissions: a.Permissions, SourceRanges: a.SourceRanges,
 		Lifetime: tokenspec.DurationOr(at.Spec.Lifetime, 0), Rotations: at.Status.Rotations, Predecessors: len(at.Status.Predecessors),
 		Ready: meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady),
 	}

@@ -110,7 +110,7 @@ func objectName(s Scope, name string) string {
 
 // scopeOf returns the scope that a token belongs to.
 func scopeOf(at *v1alpha1.ApplicationToken) Scope {
-	return Scope{Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at)}
+	return Scope{Client: at.ClientName(), User: at.UserName()}
 }
 
 // isCreatedByAPI reports whether the management API created a token, so that the token goes by the name
@@ -194,7 +194,7 @@ func (d *Service) findLiveToken(ctx context.Context, s Scope, name string) (*v1a
 func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
 	if s.User == "" {
 		return func(at *v1alpha1.ApplicationToken) bool {
-			return at.Spec.UserRef == nil && v1alpha1.ClientName(at) == s.Client
+			return at.Spec.UserRef == nil && at.ClientName() == s.Client
 		}, nil
 	}
 	var u v1alpha1.User
@@ -207,7 +207,7 @@ func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.Appl
 	}
 	there := err == nil
 	return func(at *v1alpha1.ApplicationToken) bool {
-		return there && v1alpha1.UserName(at) == s.User && tokenspec.IsTokenOfUser(at, &u)
+		return there && at.UserName() == s.User && tokenspec.IsTokenOfUser(at, &u)
 	}, nil
 }
 
