@@ -10,6 +10,18 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
+var (
+	// ErrExists reports that the store has a record of that name already.
+	ErrExists = errors.New("the record exists already")
+	// ErrGone reports that the record is not in the store any more. It never comes back.
+	ErrGone = errors.New("the record is gone")
+	// ErrStale reports that the record has changed since it was read: read it and decide again.
+	ErrStale = errors.New("the record has changed meanwhile")
+	// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
+	// record was tampered with.
+	ErrAmbiguous = errors.New("the record is of another credential")
+)
+
 // Owner is the object that a credential belongs to. It is found by namespace and name; the UID
 // distinguishes objects of the same name.
 type Owner struct {
@@ -118,19 +130,6 @@ func (r Record) Authenticated() time.Time {
 
 // Name returns the name of the record, which follows from the digest.
 func (r Record) Name() string { return r.Digest.RecordName() }
-
-// ErrExists reports that the store has a record of that name already.
-var ErrExists = errors.New("the record exists already")
-
-// ErrGone reports that the record is not in the store any more. It never comes back.
-var ErrGone = errors.New("the record is gone")
-
-// ErrStale reports that the record has changed since it was read: read it and decide again.
-var ErrStale = errors.New("the record has changed meanwhile")
-
-// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
-// record was tampered with.
-var ErrAmbiguous = errors.New("the record is of another credential")
 
 // recordName matches the names that Record.Name returns.
 var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)

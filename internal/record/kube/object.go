@@ -75,14 +75,14 @@ func FromObject(obj *v1alpha1.TokenRecord) (record.Record, error) {
 }
 
 // object returns the TokenRecord of a Record in the store's namespace.
-func (k *Store) object(r record.Record) *v1alpha1.TokenRecord {
+func (s *Store) object(r record.Record) *v1alpha1.TokenRecord {
 	state := v1alpha1.StateActive
 	if r.Suspended {
 		state = v1alpha1.StateSuspended
 	}
 	return &v1alpha1.TokenRecord{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: k.namespace, Name: r.Name(), ResourceVersion: r.Revision, UID: types.UID(r.UID),
+			Namespace: s.namespace, Name: r.Name(), ResourceVersion: r.Revision, UID: types.UID(r.UID),
 		},
 		Spec: v1alpha1.TokenRecordSpec{
 			Kind:         recordKind(r.Kind),
