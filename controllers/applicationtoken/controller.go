@@ -79,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	}
 	restarted := r.restart(ctx, now, at, s)
 	statusErr := r.updateStatus(ctx, before, at)
-	return result.Settle(r.Now(), plan.EarliestTime(p.Wake, restarted), err, statusErr)
+	return result.Settle(r.Now(), plan.Earliest(p.Wake, restarted), err, statusErr)
 }
 
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and

@@ -222,7 +222,7 @@ func (d *Service) supersedeRecord(ctx context.Context, r record.Record, since ti
 		if !r.SupersededAt.IsZero() {
 			return false
 		}
-		r.SupersededAt, r.ExpiresAt = since, plan.EarliestTime(r.ExpiresAt, since.Add(overlap))
+		r.SupersededAt, r.ExpiresAt = since, plan.Earliest(r.ExpiresAt, since.Add(overlap))
 		return true
 	})
 }

@@ -78,7 +78,7 @@ func (o Observed) withPredecessorMarked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
 		if o.Current != nil && v.Record == o.Current.Predecessor && !v.isSuperseded() {
-			p := supersede(v, earliest(o.Current.IssuedAt, now), r)
+			p := supersede(v, Earliest(o.Current.IssuedAt, now), r)
 			v.SupersededAt, v.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		}
 		others[i] = v
@@ -137,23 +137,23 @@ func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan
 }
 
 func selfRotationTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
-	h := selfRotationDeferral(now, want, have)
-	if r.Holder == "" || !now.Before(h.until) {
+	d := selfRotationDeferral(now, want, have)
+	if r.Holder == "" || !now.Before(d.until) {
 		return Plan{}, false
 	}
-	return Plan{Why: SelfRotationTooSoon, DeferredBy: h.reason, Wake: h.until, Message: h.text}, true
+	return Plan{Why: SelfRotationTooSoon, DeferredBy: d.reason, Wake: d.until, Message: d.text}, true
 }
 
 func rotationPending(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
 	}
-	h := rotationDeferral(now, r.why(), want, have)
-	if !now.Before(h.until) {
+	d := rotationDeferral(now, r.why(), want, have)
+	if !now.Before(d.until) {
 		return Plan{}, false
 	}
 	return Plan{
-		Why: RotationPending, DeferredBy: h.reason, Wake: h.until,
-		Message: fmt.Sprintf("no rotation until %s at the latest: %s", h.until.UTC().Format(time.RFC3339), h.text),
+		Why: RotationPending, DeferredBy: d.reason, Wake: d.until,
+		Message: fmt.Sprintf("no rotation until %s at the latest: %s", d.until.UTC().Format(time.RFC3339), d.text),
 	}, true
 }

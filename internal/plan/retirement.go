@@ -32,7 +32,7 @@ func predecessorDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 // latestRetirement returns the instant at which a predecessor is retired, used or not. It is never after
 // the predecessor's own expiry.
 func latestRetirement(v Version, r Retire) time.Time {
-	return earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
+	return Earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
 }
 
 // retirementTime returns when a predecessor is retired if no version is used from now on. The use of
@@ -44,7 +44,7 @@ func retirementTime(v Version, r Retire, have Observed) time.Time {
 		return last
 	}
 	known := latest(quietAt(v, r, have), have.UsesKnownFrom) // a use that is not recorded yet counts too
-	return earliest(last, latest(have.supersededSince(v).Add(r.Min), known))
+	return Earliest(last, latest(have.supersededSince(v).Add(r.Min), known))
 }
 
 // quietAt returns when a predecessor has been unused for quietPeriod. Quiet before its supersession
@@ -150,11 +150,11 @@ func nextRetirement(now time.Time, want Desired, have Observed) time.Time {
 	var wake time.Time
 	is, _ := KeptPredecessor(now, want, have)
 	for _, v := range have.predecessors() {
-		wake = earliest(wake, ifAfter(now, retirementTime(v, want.Retire, have)))
+		wake = Earliest(wake, ifAfter(now, retirementTime(v, want.Retire, have)))
 		for _, t := range []time.Time{have.supersededSince(v).Add(want.Retire.Min), quietAt(v, want.Retire, have)} {
 			then, _ := KeptPredecessor(t, want, have)
 			if then.Why != is.Why || then.Version.Record != is.Version.Record {
-				wake = earliest(wake, ifAfter(now, t))
+				wake = Earliest(wake, ifAfter(now, t))
 			}
 		}
 	}

@@ -38,8 +38,8 @@ const RolloutInterval = 10 * time.Second
 // rotationDue issues the successor of the current version once the rotation is due and no longer
 // deferred. It ends no predecessor to make room for it, unless the current version has expired.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, h := dueRotation(now, want, have)
-	if why == "" || now.Before(h.until) {
+	why, d := dueRotation(now, want, have)
+	if why == "" || now.Before(d.until) {
 		return Plan{}, false
 	}
 	return issue(now, why, *have.Current, want, have), true
@@ -47,7 +47,7 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 
 // rotationDeferred reports a rotation that is due and deferred.
 func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, h := dueRotation(now, want, have)
+	why, d := dueRotation(now, want, have)
 	if why == "" {
 		return Plan{}, false
 	}
@@ -56,12 +56,12 @@ func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
 		wake = nextDeadline(now, want, have) // another cause may come up meanwhile
 	}
 	if why == IssuedAhead {
-		wake = earliest(wake, ifAfter(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
+		wake = Earliest(wake, ifAfter(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
 	}
-	if h.reason == RolloutIncomplete {
-		wake = earliest(wake, NextRolloutCheck(now, have))
+	if d.reason == RolloutIncomplete {
+		wake = Earliest(wake, NextRolloutCheck(now, have))
 	}
-	return Plan{Why: RotationPending, DeferredBy: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
+	return Plan{Why: RotationPending, DeferredBy: d.reason, Wake: Earliest(wake, d.until), Message: d.message(why)}, true
 }
 
 // NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the longer the
@@ -137,7 +137,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	}
 	if want.Schedule != nil {
 		if next := want.Schedule.Next(earliestScheduled(want, current)); !next.IsZero() {
-			due = earliest(due, next.Add(spreadDelay(want.Spread, MaxSpread)))
+			due = Earliest(due, next.Add(spreadDelay(want.Spread, MaxSpread)))
 		}
 	}
 	if current.ExpiresAt.IsZero() {
@@ -235,7 +235,7 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextEnd(now, want, have)
 	if c := have.Current; c != nil {
 		due, _ := NextRotation(want, *c)
-		wake = earliest(wake, ifAfter(now, due))
+		wake = Earliest(wake, ifAfter(now, due))
 	}
 	return wake
 }
@@ -245,13 +245,13 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextRetirement(now, want, have)
 	if c := have.Current; c != nil {
-		wake = earliest(wake, earliest(ifAfter(now, ExpiryNotice(want, *c)), ifAfter(now, c.ExpiresAt)))
+		wake = Earliest(wake, Earliest(ifAfter(now, ExpiryNotice(want, *c)), ifAfter(now, c.ExpiresAt)))
 	}
 	return wake
 }
 
-// earliest returns the earlier of two instants, where zero means none.
-func earliest(a, b time.Time) time.Time {
+// Earliest returns the earlier of two instants, where zero means none.
+func Earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}

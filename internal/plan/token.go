@@ -124,14 +124,14 @@ func predecessorUnmarked(now time.Time, want Desired, have Observed) (Plan, bool
 	}
 	for _, v := range have.Others {
 		if v.Record == have.Current.Predecessor && !v.isSuperseded() {
-			return supersede(v, earliest(have.Current.IssuedAt, now), want.Retire), true
+			return supersede(v, Earliest(have.Current.IssuedAt, now), want.Retire), true
 		}
 	}
 	return Plan{}, false
 }
 
 func supersede(v Version, at time.Time, r Retire) Plan {
-	return Plan{Do: Supersede, Why: Superseded, Version: v, SupersededAt: at, ExpiresAt: earliest(v.ExpiresAt, at.Add(r.Max))}
+	return Plan{Do: Supersede, Why: Superseded, Version: v, SupersededAt: at, ExpiresAt: Earliest(v.ExpiresAt, at.Add(r.Max))}
 }
 
 // grantsChanged updates the records to match the spec. A refused spec only reduces: the grants are
@@ -224,7 +224,7 @@ func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Secret != SecretForeign {
 		return Plan{}, false
 	}
-	return Plan{Why: SecretTaken, Wake: earliest(nextRetirement(now, want, have), now.Add(ForeignSecretInterval))}, true
+	return Plan{Why: SecretTaken, Wake: Earliest(nextRetirement(now, want, have), now.Add(ForeignSecretInterval))}, true
 }
 
 // secretMissing issues a new version without waiting for minOverlap, because new consumers have no
