@@ -84,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and
 // the desired and observed state at that time.
-func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Spec, observed, plan.Plan, error) {
+func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Desired, observed, plan.Plan, error) {
 	around, w, s, err := r.observe(ctx, at)
 	s.UsesKnownFrom = directory.UsesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
@@ -126,11 +126,11 @@ func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.A
 // the Secret and the records: the grants that a clone took over, the finalizer, and the annotation
 // by which a token of delivery Response names its record. Without the finalizer, a deletion would
 // leave the records behind.
-func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Spec, observed, error) {
+func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Desired, observed, error) {
 	resolver := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
 	around, err := resolver.Resolve(ctx, at)
 	if err != nil {
-		return tokenspec.References{}, tokenspec.Spec{}, observed{}, err
+		return tokenspec.References{}, tokenspec.Desired{}, observed{}, err
 	}
 	w := tokenspec.Build(at, around)
 	s, err := r.observeObjects(ctx, at, w)

@@ -19,7 +19,7 @@ import (
 )
 
 // setTokenStatus sets in the status what was observed, and how the pass ended.
-func setTokenStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan, err error) {
+func setTokenStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Desired, s observed, p plan.Plan, err error) {
 	if err == nil || s.records != nil {
 		setVersionStatus(at, w, s)
 	}
@@ -36,7 +36,7 @@ func setTokenStatus(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Sp
 	setRotationPending(now, at, p)
 }
 
-func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) {
+func setVersionStatus(at *v1alpha1.ApplicationToken, w tokenspec.Desired, s observed) {
 	st := &at.Status
 	st.Client, st.User = w.Requested.Client, w.Requested.User
 	if v := newestVersion(s); v != nil { // versions that were not moved keep their client and user
@@ -86,7 +86,7 @@ func newestVersion(s observed) *plan.Version {
 }
 
 // setReadyCondition sets Ready, and the conditions that kstatus reads beside it.
-func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed, p plan.Plan) {
+func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Desired, s observed, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
 	switch p.Why { //nolint:exhaustive // the other reasons are reported as they are
 	case plan.UpToDate, plan.RotationPending:
@@ -108,7 +108,7 @@ func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec
 }
 
 // issuedMessage returns a message that names the Secret, or the response, that holds the token.
-func issuedMessage(w tokenspec.Spec, s observed) string {
+func issuedMessage(w tokenspec.Desired, s observed) string {
 	if w.DeliveredInResponse {
 		return fmt.Sprintf("Version %d (%s) was delivered in a response of the HTTP API", s.Current.Number, s.Current.Hint)
 	}
@@ -117,7 +117,7 @@ func issuedMessage(w tokenspec.Spec, s observed) string {
 
 // secretTakenMessage returns a message that names the owner of the Secret that the spec asks for, and what can
 // be done about it.
-func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) string {
+func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Desired, s observed) string {
 	text := fmt.Sprintf("Secret %s exists and is not managed by the operator; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
 		w.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
@@ -156,7 +156,7 @@ func setStoreUnavailable(now time.Time, at *v1alpha1.ApplicationToken) {
 }
 
 // setTransientConditions sets the conditions that exist only while they are true.
-func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) {
+func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Desired, s observed) {
 	if kept, ok := plan.KeptPredecessor(now, w.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
 	} else {
@@ -227,7 +227,7 @@ func keptMessage(k plan.KeptVersion) string {
 
 // setWithheldCondition sets or removes the condition of a token without quota. After a restart, the quota is
 // counted again by this condition.
-func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec) {
+func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Desired) {
 	if w.HasQuota || w.QuotaRefusal == nil && !w.DeliveredInResponse && !tokenspec.HasVersion(at) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
 		return

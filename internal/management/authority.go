@@ -15,12 +15,12 @@ import (
 
 // authorityOf returns the authority of a version that expires at end. It uses what the spec asks
 // for, not what the client grants of that today: the client may grant more tomorrow.
-func authorityOf(w tokenspec.Spec, end time.Time) grant.Authority {
+func authorityOf(w tokenspec.Desired, end time.Time) grant.Authority {
 	return grant.Authority{Roles: w.Requested.Roles, Permissions: w.Requested.Permissions, Ranges: verify.ParseRanges(w.Requested.SourceRanges), End: end}
 }
 
 // expiryOf returns when a version expires that is made now; zero: never.
-func (d *Service) expiryOf(w tokenspec.Spec) time.Time {
+func (d *Service) expiryOf(w tokenspec.Desired) time.Time {
 	if w.Lifetime == 0 {
 		return time.Time{}
 	}
@@ -64,7 +64,7 @@ func permitAuthority(by Caller, a grant.Authority) error {
 // permitChange permits a change that lowers the authority of a token. It permits any other change
 // if the caller holds all that the token may do afterwards. A suspended token has no authority, so
 // activating it lowers nothing.
-func (d *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Spec) error {
+func (d *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Desired) error {
 	if by.CanEscalate {
 		return nil
 	}

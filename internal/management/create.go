@@ -143,7 +143,7 @@ func (d *Service) mint(kind token.Kind) (token.Token, string, error) {
 }
 
 // firstRecord returns the record of a first version.
-func (d *Service) firstRecord(at *v1alpha1.ApplicationToken, w tokenspec.Spec, tok token.Token) record.Record {
+func (d *Service) firstRecord(at *v1alpha1.ApplicationToken, w tokenspec.Desired, tok token.Token) record.Record {
 	now := d.now()
 	r := record.Record{
 		Kind: w.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: tokenspec.OwnerOf(at),

@@ -146,7 +146,7 @@ func observedFromRecords(at *v1alpha1.ApplicationToken, list []record.Record, cu
 
 // refusalError returns the error for the caller of a request for which p makes no version; nil: p
 // makes one.
-func (d *Service) refusalError(p plan.Plan, w tokenspec.Spec) error {
+func (d *Service) refusalError(p plan.Plan, w tokenspec.Desired) error {
 	if p.Do != plan.Nothing {
 		return nil
 	}

@@ -21,7 +21,7 @@ import (
 
 // versionDecision holds the decision to make a version, and the state on which it was decided.
 type versionDecision struct {
-	desired tokenspec.Spec
+	desired tokenspec.Desired
 	request plan.Request
 	records map[string]record.Record
 	plan    plan.Plan

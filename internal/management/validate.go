@@ -146,7 +146,7 @@ func firstGrantField(roles, permissions []string) string {
 
 // buildDesired builds the desired state of a token and resolves its references. If anew is set, it
 // reserves quota for the token, until the token is observed or the reservation is withdrawn.
-func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Spec, tokenspec.References, error) {
+func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Desired, tokenspec.References, error) {
 	around, err := d.lookout().Resolve(ctx, at)
 	switch {
 	case err != nil:
@@ -156,7 +156,7 @@ func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToke
 		around.QuotaRefusal = tokenspec.WithheldRefusal(at)
 	}
 	if err != nil {
-		return tokenspec.Spec{}, around, asUnavailable(err)
+		return tokenspec.Desired{}, around, asUnavailable(err)
 	}
 	return tokenspec.Build(at, around), around, nil
 }
@@ -176,7 +176,7 @@ func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToke
 
 // errorFromRefusal converts what stands in the way of a token into an error for the caller; nil: nothing
 // does.
-func errorFromRefusal(w tokenspec.Spec, s tokenspec.References) error {
+func errorFromRefusal(w tokenspec.Desired, s tokenspec.References) error {
 	r := w.Refused
 	switch r.Reason {
 	case "":
@@ -198,7 +198,7 @@ func errorFromRefusal(w tokenspec.Spec, s tokenspec.References) error {
 }
 
 // checkActive refuses a token that in its present state gets no new version.
-func checkActive(w tokenspec.Spec, s tokenspec.References) error {
+func checkActive(w tokenspec.Desired, s tokenspec.References) error {
 	switch w.State {
 	case plan.Revoked:
 		return newRefused("", "the token is revoked for good; create a new one")

@@ -17,7 +17,7 @@ const maxCloneDepth = 16
 // resolveClone returns what a clone asks for: the grants that it took over at its first issue, or
 // otherwise what its source asks for now. It follows clones of clones. All of them are in one
 // namespace, so that no reference leaves it.
-func (l Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToken) (RequestedGrants, *plan.Refusal, error) {
+func (r Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToken) (RequestedGrants, *plan.Refusal, error) {
 	if at.IsCloned() {
 		return RequestedByClone(at.Status.Cloned), nil, nil
 	}
@@ -30,7 +30,7 @@ func (l Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToke
 			}, nil
 		}
 		var source v1alpha1.ApplicationToken
-		err := l.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
 		if apierrors.IsNotFound(err) {
 			return RequestedGrants{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonSourceMissing,

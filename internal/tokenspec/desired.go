@@ -17,6 +17,11 @@ const (
 	defaultMaxOverlap  = 24 * time.Hour
 )
 
+// defaultMinRotationInterval is the default minimum interval between rotations by interval,
+// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
+// could slow others down.
+const defaultMinRotationInterval = 10 * time.Minute
+
 // RequestedGrants holds what a token asks for, by its own spec or taken over from another token.
 type RequestedGrants struct {
 	Client       string
@@ -27,6 +32,7 @@ type RequestedGrants struct {
 }
 
 // References holds the objects that a token depends on, and the facts that follow from them.
+// Resolver.Resolve sets all of it except QuotaRefusal, which the caller sets.
 type References struct {
 	Requested           RequestedGrants
 	Client              *v1alpha1.Client // nil: there is no Client of that name
@@ -37,24 +43,25 @@ type References struct {
 	QuotaRefusal        *plan.Refusal // the quota of its client has no room for the token
 }
 
-// Spec holds the desired state that a spec and its references ask for.
-type Spec struct {
+// Desired is the desired state of a token: what the planner compares, and what the executor and the
+// status need beside that.
+type Desired struct {
 	plan.Desired
 	Requested RequestedGrants
 	Kind      token.Kind // of its versions; 0: unknown now
-	// entitled is false where the client grants nothing to the namespace, or the user does not list
-	// it.
+	// IsEntitled is false where the client grants nothing to the namespace, or the user does not
+	// list it.
 	IsEntitled   bool
 	HasQuota     bool          // it counts against the quota
 	QuotaRefusal *plan.Refusal // why it does not; nil: it does, or the quota was not asked
 	Secret       secretTemplate
 }
 
-// Build builds the desired state from a spec and its references. An obstacle becomes a
-// Refusal: the first that is found, from the widest to the narrowest. understand reads no clock and
-// no cluster.
-func Build(at *v1alpha1.ApplicationToken, s References) Spec {
-	w := Spec{Requested: s.Requested, Kind: kindFor(s.Requested), QuotaRefusal: s.QuotaRefusal}
+// Build builds the desired state of a token from its spec and its references. An obstacle becomes a
+// Refusal: the first that is found, from the widest to the narrowest. Build reads no clock and no
+// cluster.
+func Build(at *v1alpha1.ApplicationToken, s References) Desired {
+	w := Desired{Requested: s.Requested, Kind: kindFor(s.Requested), QuotaRefusal: s.QuotaRefusal}
 	w.State = map[v1alpha1.TokenState]plan.State{
 		v1alpha1.TokenSuspended: plan.Suspended,
 		v1alpha1.TokenRevoked:   plan.Revoked,
@@ -106,12 +113,8 @@ func Build(at *v1alpha1.ApplicationToken, s References) Spec {
 	return w
 }
 
+// refuseFunc adds an obstacle, with its reason and a message for users.
 type refuseFunc func(reason, format string, args ...any)
-
-// defaultMinRotationInterval is the default minimum interval between rotations by interval,
-// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
-// could slow others down.
-const defaultMinRotationInterval = 10 * time.Minute
 
 // requestedBySpec returns what a token with a clientRef asks for.
 func requestedBySpec(at *v1alpha1.ApplicationToken) RequestedGrants {
@@ -129,5 +132,5 @@ type secretTemplate struct {
 	templates   render.Templates
 	labels      map[string]string
 	annotations map[string]string
-	RefusedKeys []string // labels and annotations that the spec must not set, as annotationPassedOn lists them
+	RefusedKeys []string // labels and annotations that the spec must not set, as AnnotationPassedOn lists them
 }

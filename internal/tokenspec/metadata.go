@@ -12,14 +12,16 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
+// OperatorDomain is the domain of the operator's own labels and annotations.
+const OperatorDomain = "apptoken.dev"
+
 // Keys of labels and annotations that spec.secret must not set. Otherwise a tenant who can declare
 // a token, but cannot write Secrets, could make another controller act with that controller's
 // permissions. It could register a cluster with Argo CD, copy the Secret into other namespaces, or
 // have Helm delete it.
 var (
-	// OperatorDomain and kubernetesDomains give meaning to a Secret itself. No Client can allow
+	// kubernetesDomains and OperatorDomain give meaning to a Secret itself. No Client can allow
 	// them.
-	OperatorDomain    = "apptoken.dev"
 	kubernetesDomains = []string{"kubernetes.io", "k8s.io"}
 
 	// controllerDomains belong to controllers that act on Secrets or on any object, each with every
@@ -125,11 +127,11 @@ func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1al
 	}
 }
 
-// passedOnEntry returns the form in which the annotation annotationPassedOn lists a key of labels, annotations or
+// passedOnEntry returns the form in which AnnotationPassedOn lists a key of labels, annotations or
 // data.
 func passedOnEntry(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
-// RemovePassedOn removes a label or annotation that annotationPassedOn lists.
+// RemovePassedOn removes a label or annotation that AnnotationPassedOn lists.
 func RemovePassedOn(secret *corev1.Secret, passed string) {
 	switch field, key, _ := strings.Cut(passed, ":"); field {
 	case "label":
@@ -139,7 +141,7 @@ func RemovePassedOn(secret *corev1.Secret, passed string) {
 	}
 }
 
-// SetPassedOn writes the annotation annotationPassedOn, or removes it if nothing was passed.
+// SetPassedOn writes AnnotationPassedOn, or removes it if nothing was passed.
 func SetPassedOn(secret *corev1.Secret, passed []string) {
 	if delete(secret.Annotations, AnnotationPassedOn); len(passed) > 0 {
 		secret.Annotations[AnnotationPassedOn] = strings.Join(passed, " ")

@@ -87,7 +87,7 @@ func ServedUser(at *v1alpha1.ApplicationToken) string {
 }
 
 // QuotaLimits returns the limits of a client, for some namespaces.
-func (l Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
+func (r Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
 	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
 	if n := c.Spec.Tokens.MaxCount; n != nil {
 		limits.Client = int(*n)
@@ -108,7 +108,7 @@ func (l Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespace
 		var labels map[string]string
 		if selects && name != "" {
 			var err error
-			if labels, err = l.namespaceLabels(ctx, name); err != nil {
+			if labels, err = r.namespaceLabels(ctx, name); err != nil {
 				if apierrors.IsNotFound(err) {
 					continue // the namespace is being deleted, and so are its tokens
 				}

@@ -15,7 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 )
 
-// Resolver resolves the references of a token.
+// Resolver resolves the references of a token. It reads from the API server what the cache may not
+// have yet.
 type Resolver struct {
 	Client  client.Client // reads may be from a cache
 	Live    client.Reader // reads are from the API server
@@ -23,18 +24,18 @@ type Resolver struct {
 }
 
 // Resolve reads what a token depends on: its client, its user, its namespace and its source.
-func (l Resolver) Resolve(ctx context.Context, at *v1alpha1.ApplicationToken) (References, error) {
-	s := References{DeliveredInResponse: DeliveredInResponse(at, l.Records.Namespace())}
+func (r Resolver) Resolve(ctx context.Context, at *v1alpha1.ApplicationToken) (References, error) {
+	s := References{DeliveredInResponse: DeliveredInResponse(at, r.Records.Namespace())}
 	var err error
 	switch {
 	case at.Spec.ClientRef != nil:
 		s.Requested = requestedBySpec(at)
 	case at.Spec.CloneFrom != nil:
-		if s.Requested, s.refusal, err = l.resolveClone(ctx, at); err != nil || s.refusal != nil {
+		if s.Requested, s.refusal, err = r.resolveClone(ctx, at); err != nil || s.refusal != nil {
 			return s, err
 		}
 	case at.Spec.UserRef != nil:
-		if s.user, s.Requested, err = l.ResolveUser(ctx, at, s.DeliveredInResponse); err != nil || s.Requested.Client == "" {
+		if s.user, s.Requested, err = r.ResolveUser(ctx, at, s.DeliveredInResponse); err != nil || s.Requested.Client == "" {
 			return s, err
 		}
 	default:
@@ -42,11 +43,11 @@ func (l Resolver) Resolve(ctx context.Context, at *v1alpha1.ApplicationToken) (R
 		return s, nil
 	}
 	if s.needsGrant() {
-		if s.namespaceLabels, err = l.namespaceLabels(ctx, at.Namespace); err != nil {
+		if s.namespaceLabels, err = r.namespaceLabels(ctx, at.Namespace); err != nil {
 			return s, err
 		}
 	}
-	if s.Client, err = l.findClient(ctx, s.Requested.Client, func(c *v1alpha1.Client) bool { return s.isGranted(at, c) }); err != nil {
+	if s.Client, err = r.findClient(ctx, s.Requested.Client, func(c *v1alpha1.Client) bool { return s.isGranted(at, c) }); err != nil {
 		return s, err
 	}
 	if s.Client == nil && !s.needsGrant() {
@@ -59,12 +60,12 @@ func (l Resolver) Resolve(ctx context.Context, at *v1alpha1.ApplicationToken) (R
 // that does not suffice, findClient reads it from the API server: it may have been applied together
 // with the token. Both cases cost the same, so that timing does not tell a namespace without a
 // grant which of them it is.
-func (l Resolver) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
+func (r Resolver) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
 	c, key := &v1alpha1.Client{}, types.NamespacedName{Name: name}
-	err := l.Client.Get(ctx, key, c)
+	err := r.Client.Get(ctx, key, c)
 	if apierrors.IsNotFound(err) || err == nil && !suffices(c) {
 		c = &v1alpha1.Client{}
-		err = l.Live.Get(ctx, key, c)
+		err = r.Live.Get(ctx, key, c)
 	}
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -95,10 +96,10 @@ func (s References) isGranted(at *v1alpha1.ApplicationToken, c *v1alpha1.Client)
 	return granted
 }
 
-func (l Resolver) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {
+func (r Resolver) namespaceLabels(ctx context.Context, name string) (map[string]string, error) {
 	var ns metav1.PartialObjectMetadata
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := l.Client.Get(ctx, types.NamespacedName{Name: name}, &ns); err != nil {
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &ns); err != nil {
 		return nil, fmt.Errorf("get Namespace %s: %w", name, err)
 	}
 	return ns.Labels, nil

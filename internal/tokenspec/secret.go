@@ -18,8 +18,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// AnnotationPassedOn is an annotation that lists the labels, annotations and data keys that came from the
-// spec, so that they can go with it.
+// AnnotationPassedOn is an annotation of a Secret. It lists the labels, annotations and data keys
+// that came from the spec, so that they can go with it.
 const AnnotationPassedOn = "apptoken.dev/passed-on"
 
 // secretTemplateOf returns the Secret that a spec asks for. c is nil if the client is unknown.
@@ -52,7 +52,7 @@ func SecretTexts(at *v1alpha1.ApplicationToken) map[string]string {
 }
 
 // WriteSecret sets the content of a Secret to a version, in memory.
-func (w Spec) WriteSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
+func (w Desired) WriteSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
 	data, err := w.Secret.templates.Render(templateValues(at, r), tok)
 	if err != nil {
 		return &apierr.Refuse{Reason: v1alpha1.ReasonInvalidSpec, Message: "spec.secret.data: " + err.Error()}
@@ -82,9 +82,9 @@ func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, render
 	return data
 }
 
-// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have put
-// there.
-func (w Spec) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
+// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have
+// set.
+func (w Desired) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
@@ -138,7 +138,7 @@ func HasMarks(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName s
 }
 
 // IsCurrent reports whether a Secret that holds the token is exactly as the spec asks.
-func (w Spec) IsCurrent(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
+func (w Desired) IsCurrent(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
 	want := secret.DeepCopy()
 	if err := w.WriteSecret(want, at, r, tok); err != nil {
 		return false // the write reports what is wrong with the templates
@@ -147,7 +147,7 @@ func (w Spec) IsCurrent(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r 
 		maps.Equal(want.Annotations, secret.Annotations) && metav1.IsControlledBy(secret, at)
 }
 
-// templateValues returns what a template sees of a version.
+// templateValues returns what a template can use of a version.
 func templateValues(at *v1alpha1.ApplicationToken, r record.Record) render.Values {
 	v := render.Values{
 		Hint: r.Hint, Client: r.Client, Name: at.Name, Namespace: at.Namespace,
@@ -217,7 +217,8 @@ func IsOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Labels[v1alpha1.LabelManaged] == "true" && HasAdoptAnnotation(secret, at)
 }
 
-// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to the token.
+// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to the
+// token.
 func HasAdoptAnnotation(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }

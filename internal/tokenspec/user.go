@@ -27,28 +27,28 @@ func kindFor(a RequestedGrants) token.Kind {
 	}
 }
 
-// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil if
-// there is none for this namespace.
-func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, RequestedGrants, error) {
+// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil
+// if there is none for this namespace.
+func (r Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken, inResponse bool) (*v1alpha1.User, RequestedGrants, error) {
 	a := RequestedGrants{User: string(at.Spec.UserRef.Name), SourceRanges: SortedStrings(at.Spec.SourceRanges)}
 	// A later User of the same name inherits nothing. A User that does not list the namespace
 	// counts as missing: the namespace learns nothing about the user, the default account included.
 	serves := func(u *v1alpha1.User) bool {
-		return u.DeletionTimestamp.IsZero() && IsTokenOfUser(at, u) && (answered || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
+		return u.DeletionTimestamp.IsZero() && IsTokenOfUser(at, u) && (inResponse || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
 	}
 	user, key := &v1alpha1.User{}, types.NamespacedName{Name: a.User}
-	err := l.Client.Get(ctx, key, user)
+	err := r.Client.Get(ctx, key, user)
 	if apierrors.IsNotFound(err) || err == nil && !serves(user) {
 		user = &v1alpha1.User{}
-		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token; see findClient
+		err = r.Live.Get(ctx, key, user) // it may have been applied together with the token; see findClient
 	}
-	records, recordsErr := l.Records.ListByOwner(ctx, OwnerOf(at))
+	records, recordsErr := r.Records.ListByOwner(ctx, OwnerOf(at))
 	if recordsErr != nil {
 		return nil, a, recordsErr
 	}
-	if err == nil && slices.ContainsFunc(records, func(r record.Record) bool { return r.User == a.User && r.UserUID != string(user.UID) }) {
+	if err == nil && slices.ContainsFunc(records, func(rec record.Record) bool { return rec.User == a.User && rec.UserUID != string(user.UID) }) {
 		user = &v1alpha1.User{}
-		err = l.Live.Get(ctx, key, user) // the credentials of a User end on this result, and the cache may have another User of this name
+		err = r.Live.Get(ctx, key, user) // the credentials of a User end on this result, and the cache may have another User of this name
 	}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -62,8 +62,8 @@ func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken
 	return user, a, nil
 }
 
-// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an owner
-// reference was made for a name, and any user of that name matches.
+// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an
+// owner reference was made for a name, and any user of that name matches.
 func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	for _, o := range at.OwnerReferences {
 		if o.APIVersion == v1alpha1.GroupVersion.String() && o.Kind == login.OwnerKindUser && o.Name == u.Name {
@@ -73,17 +73,18 @@ func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	return true
 }
 
-// accountClient returns the client at which a token acts for its user: the client that the spec names, or
-// otherwise that of the newest version, so that the token stays there. A token without versions
-// gets the default account of a user who serves the namespace. account returns "" if there is none.
+// accountClient returns the client at which a token acts for its user: the client that the spec
+// names, or otherwise that of the newest version, so that the token stays there. A token without
+// versions gets the default account of a user who serves the namespace. accountClient returns "" if
+// there is none.
 func accountClient(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
 		return name
 	}
 	newest := -1
 	for i, r := range records {
-		ours := r.Owner.UID == string(at.UID) || u == nil // a restored record keeps its client until the user is restored
-		if ours && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
+		counts := r.Owner.UID == string(at.UID) || u == nil // a restored record keeps its client until the user is restored
+		if counts && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
 			newest = i
 		}
 	}
