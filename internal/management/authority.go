@@ -15,16 +15,16 @@ import (
 
 // authorityOf returns the authority of a version that expires at end. It uses what the spec asks
 // for, not what the client grants of that today: the client may grant more tomorrow.
-func authorityOf(w tokenspec.Desired, end time.Time) grant.Authority {
-	return grant.Authority{Roles: w.Requested.Roles, Permissions: w.Requested.Permissions, Ranges: verify.ParseRanges(w.Requested.SourceRanges), End: end}
+func authorityOf(desired tokenspec.Desired, end time.Time) grant.Authority {
+	return grant.Authority{Roles: desired.Requested.Roles, Permissions: desired.Requested.Permissions, Ranges: verify.ParseRanges(desired.Requested.SourceRanges), End: end}
 }
 
 // expiryOf returns when a version expires that is made now; zero: never.
-func (d *Service) expiryOf(w tokenspec.Desired) time.Time {
-	if w.Lifetime == 0 {
+func (s *Service) expiryOf(desired tokenspec.Desired) time.Time {
+	if desired.Lifetime == 0 {
 		return time.Time{}
 	}
-	return d.now().Add(w.Lifetime)
+	return s.now().Add(desired.Lifetime)
 }
 
 // deliveryCheck returns an error if a token of the authority must not be delivered to the caller.
@@ -64,13 +64,13 @@ func permitAuthority(by Caller, a grant.Authority) error {
 // permitChange permits a change that lowers the authority of a token. It permits any other change
 // if the caller holds all that the token may do afterwards. A suspended token has no authority, so
 // activating it lowers nothing.
-func (d *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Desired) error {
+func (s *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Desired) error {
 	if by.CanEscalate {
 		return nil
 	}
-	end := d.expiryOf(after)
+	end := s.expiryOf(after)
 	if named := tokenspec.DeliveredRecord(at); !end.IsZero() && named != "" {
-		rec, err := d.Records.Confirm(ctx, named)
+		rec, err := s.Records.Confirm(ctx, named)
 		switch {
 		case err == nil:
 			end = rec.ExpiresAt
