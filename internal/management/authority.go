@@ -30,17 +30,18 @@ func (s *Service) expiryOf(desired tokenspec.Desired) time.Time {
 // deliveryCheck returns an error if a token of the authority must not be delivered to the caller.
 type deliveryCheck func(grant.Authority) error
 
+// deliverToCaller returns the deliveryCheck of a version that the caller receives.
 func deliverToCaller(by Caller) deliveryCheck {
 	return func(a grant.Authority) error { return permitAuthority(by, a) }
 }
 
-// deliverToHolder is the audience of a token that rotates itself: the successor has the authority that the
-// holder has already.
+// deliverToHolder is the deliveryCheck of a token that rotates itself: the successor has the
+// authority that the holder has already.
 func deliverToHolder(grant.Authority) error { return nil }
 
-// permitAuthority denies a caller a token that has more authority than the caller holds. It is called on the
-// object as it is written, not before: otherwise an object whose grants were raised meanwhile would
-// be delivered to a caller that was checked against the earlier grants.
+// permitAuthority denies a caller a token that has more authority than the caller holds. It is called
+// on the object as it is written, not before: otherwise an object whose grants were raised meanwhile
+// would be delivered to a caller that was checked against the earlier grants.
 func permitAuthority(by Caller, a grant.Authority) error {
 	over, within := a.Within(by.Authority)
 	if within || by.CanEscalate {

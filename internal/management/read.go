@@ -23,7 +23,7 @@ func (s *Service) List(ctx context.Context, scope Scope) ([]Token, error) {
 	if scope.User != "" {
 		by = client.MatchingFields{index.IndexUser: scope.User}
 	}
-	ours, err := s.scopeFilter(ctx, scope)
+	inScope, err := s.scopeFilter(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Service) List(ctx context.Context, scope Scope) ([]Token, error) {
 	var tokens []Token
 	reads := maxListReads
 	for i := range list.Items {
-		if at := &list.Items[i]; ours(at) {
+		if at := &list.Items[i]; inScope(at) {
 			t, err := s.describeToken(ctx, at, &reads)
 			if err != nil {
 				return nil, err
@@ -64,8 +64,8 @@ func (s *Service) Get(ctx context.Context, scope Scope, name string) (Token, err
 // does not have them yet.
 const maxListReads = 16
 
-// describeToken returns a token as its status describes it, or as its record does where the status is
-// behind: the record is there already, or gone already. reads is the number of records that may
+// describeToken returns a token as its status describes it, or as its record does where the status
+// is behind: the record is there already, or gone already. reads is the number of records that may
 // still be read from the API server. At zero, a record that the cache does not have counts as gone.
 func (s *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (Token, error) {
 	named := tokenspec.DeliveredRecord(at)
@@ -91,8 +91,8 @@ func (s *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationTok
 	}
 }
 
-// tokenView returns a token as its status describes it. A version r that the status may not have yet is
-// described as its record does.
+// tokenView returns a token as its status describes it. For a version r that the status may not have
+// yet, it returns what the record describes.
 func (s *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Token {
 	a := tokenspec.RequestedGrants{
 		Roles: tokenspec.SortedStrings(at.Spec.Roles), Permissions: tokenspec.SortedStrings(at.Spec.Permissions), SourceRanges: tokenspec.SortedStrings(at.Spec.SourceRanges),

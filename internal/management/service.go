@@ -27,8 +27,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
-// the same time.
+// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica
+// at the same time.
 //
 // A token that it creates is an ApplicationToken of delivery Response in the operator's own
 // namespace. Its annotation apptoken.dev/record names the record of its current version. That
@@ -85,26 +85,28 @@ func newRefused(field, format string, args ...any) error {
 	return &Refused{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name that
-// the management API accepts for a new token contains it.
+// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name
+// that the management API accepts for a new token contains it.
 const declaredSeparator = ":"
 
+// tokenNamePattern matches the names that a new token can have.
 var tokenNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 
+// nonSlugPattern matches what the name of an object cannot take over from the name of a token.
 var nonSlugPattern = regexp.MustCompile(`[^a-z0-9]+`)
 
 // objectName returns the name of the object for a token of that name in a scope: readable, and
 // different for each token. Its 80 bits of digest keep a caller from finding a name whose object is
 // that of another.
 func objectName(scope Scope, name string) string {
-	const longest, digits = 63, 20
+	const maxLength, digits = 63, 20
 	kind, whose := "client", scope.Client
 	if scope.User != "" {
 		kind, whose = "user", scope.User
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{kind, whose, name}, "\x00")))
 	slug := nonSlugPattern.ReplaceAllString(strings.ToLower(name), "-")
-	slug = strings.Trim(slug[:min(len(slug), longest-digits-1)], "-")
+	slug = strings.Trim(slug[:min(len(slug), maxLength-digits-1)], "-")
 	return slug + "-" + hex.EncodeToString(sum[:])[:digits]
 }
 
@@ -113,13 +115,14 @@ func scopeOf(at *v1alpha1.ApplicationToken) Scope {
 	return Scope{Client: at.ClientName(), User: at.UserName()}
 }
 
-// isCreatedByAPI reports whether the management API created a token, so that the token goes by the name
-// that it was given.
+// isCreatedByAPI reports whether the management API created a token. Such a token has the name that
+// the caller gave.
 func (s *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
 	return tokenspec.DeliveredInResponse(at, s.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
 }
 
+// tokenName returns the name of a token in the management API.
 func (s *Service) tokenName(at *v1alpha1.ApplicationToken) string {
 	if s.isCreatedByAPI(at) {
 		return at.Annotations[v1alpha1.AnnotationName]
@@ -127,6 +130,7 @@ func (s *Service) tokenName(at *v1alpha1.ApplicationToken) string {
 	return at.Namespace + declaredSeparator + at.Name
 }
 
+// objectKey returns the key of the object of a token by that name.
 func (s *Service) objectKey(scope Scope, name string) types.NamespacedName {
 	if namespace, object, declared := strings.Cut(name, declaredSeparator); declared {
 		return types.NamespacedName{Namespace: namespace, Name: object}
@@ -138,8 +142,8 @@ func (s *Service) objectKey(scope Scope, name string) types.NamespacedName {
 // exists. It reads nothing.
 func (s *Service) Subject(scope Scope, name string) string { return s.objectKey(scope, name).String() }
 
-// findToken reads a token of a scope. A token of another scope counts as missing. A token that is being
-// deleted is found.
+// findToken reads a token of a scope. A token of another scope counts as missing. A token that is
+// being deleted is found.
 func (s *Service) findToken(ctx context.Context, from client.Reader, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	if !tokenNamePattern.MatchString(name) && !strings.Contains(name, declaredSeparator) {
 		return nil, ErrNotFound
@@ -155,22 +159,22 @@ func (s *Service) findToken(ctx context.Context, from client.Reader, scope Scope
 		}
 		return nil, asUnavailable(fmt.Errorf("get %s: %w", key, err))
 	}
-	ours, err := s.scopeFilter(ctx, scope)
+	inScope, err := s.scopeFilter(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	if !ours(&at) || s.tokenName(&at) != name {
+	if !inScope(&at) || s.tokenName(&at) != name {
 		return nil, ErrNotFound
 	}
 	return &at, nil
 }
 
-// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not watch. The
-// error has no type of its own.
+// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not
+// watch. The error has no type of its own.
 const unservedNamespaceText = "unknown namespace for the cache"
 
-// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another namespace
-// count as missing: the operator may have no permissions there.
+// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another
+// namespace count as missing: the operator may have no permissions there.
 func (s *Service) servesNamespace(ctx context.Context, key types.NamespacedName) bool {
 	if key.Namespace == s.Namespace {
 		return true
@@ -179,8 +183,8 @@ func (s *Service) servesNamespace(ctx context.Context, key types.NamespacedName)
 	return err == nil || !strings.Contains(err.Error(), unservedNamespaceText)
 }
 
-// findLiveToken is like find, but reads from the API server and does not return a token that is being
-// deleted.
+// findLiveToken is like findToken, but reads from the API server and does not return a token that is
+// being deleted.
 func (s *Service) findLiveToken(ctx context.Context, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	at, err := s.findToken(ctx, s.Live, scope, name)
 	if err == nil && !at.DeletionTimestamp.IsZero() {
@@ -189,8 +193,8 @@ func (s *Service) findLiveToken(ctx context.Context, scope Scope, name string) (
 	return at, err
 }
 
-// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens are
-// those of this very User, not those of an earlier User of the same name.
+// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens
+// are those of this very User, not those of an earlier User of the same name.
 func (s *Service) scopeFilter(ctx context.Context, scope Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
 	if scope.User == "" {
 		return func(at *v1alpha1.ApplicationToken) bool {
@@ -211,8 +215,8 @@ func (s *Service) scopeFilter(ctx context.Context, scope Scope) (func(*v1alpha1.
 	}, nil
 }
 
-// editToken changes a token. As long as another writer comes first, it tries again on the token as it is
-// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
+// editToken changes a token. As long as another writer comes first, it tries again on the token as it
+// is then. If nothing is left to change, the change was empty, or the response to an earlier attempt
 // was lost.
 func (s *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
@@ -264,8 +268,8 @@ func (s *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) 
 	return s.Records.ConfirmByOwner(ctx, tokenspec.OwnerOf(at), append(tokenspec.RecordNamesInStatus(at), at.Annotations[v1alpha1.AnnotationRecord])...)
 }
 
-// retireRecords deletes records: from then on their credentials are rejected on this replica, and soon on
-// every replica.
+// retireRecords deletes records: from then on their credentials are rejected on this replica, and
+// soon on every replica.
 func (s *Service) retireRecords(ctx context.Context, records ...record.Record) error {
 	for _, r := range records {
 		if err := s.Records.RetireAnyway(ctx, r); err != nil {
@@ -276,8 +280,8 @@ func (s *Service) retireRecords(ctx context.Context, records ...record.Record) e
 	return nil
 }
 
-// discardRecord deletes a record whose version no caller has received. A record that it cannot delete is an
-// orphan.
+// discardRecord deletes a record whose version no caller has received. A record that it cannot delete
+// is an orphan.
 func (s *Service) discardRecord(ctx context.Context, r record.Record) {
 	_ = s.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
 }

@@ -19,6 +19,10 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
+// errVersionReplaced reports that another version has taken over since the object was read, or that a
+// predecessor has ended or changed.
+var errVersionReplaced = errors.New("another version has taken over, or a predecessor has changed")
+
 // versionDecision holds the decision to make a version, and the state on which it was decided.
 type versionDecision struct {
 	desired tokenspec.Desired
@@ -27,8 +31,8 @@ type versionDecision struct {
 	plan    plan.Plan
 }
 
-// subjectRecord returns the record that the plan is about: that of the version which a new one supersedes
-// or replaces.
+// subjectRecord returns the record that the plan is about: that of the version which a new one
+// supersedes or replaces.
 func (t versionDecision) subjectRecord() record.Record { return t.records[t.plan.Version.Record] }
 
 // successor is a version and its plaintext, which no caller has received yet.
@@ -37,9 +41,9 @@ type successor struct {
 	tok token.Token
 }
 
-// makeSuccessor makes a version that takes over, and names it in the object by resource version. One of
-// several calls succeeds, and the others decide again on the new state.
-func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, may deliveryCheck, r plan.Request) (Issued, error) {
+// makeSuccessor makes a version that takes over, and names it in the object by resource version. One
+// of several calls succeeds, and the others decide again on the new state.
+func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
 	var mine *successor
 	fail := func(err error) (Issued, error) {
 		if mine != nil {
@@ -51,7 +55,7 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 	unanswered := 0
 	var t versionDecision
 	for range maxWriteAttempts {
-		now, err := s.decideVersion(ctx, at, may, r)
+		now, err := s.decideVersion(ctx, at, check, r)
 		switch {
 		case errors.Is(err, errVersionReplaced) && landed():
 			return s.finishSuccessor(ctx, at, t, mine), nil
@@ -75,7 +79,7 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 		}
 		var read v1alpha1.ApplicationToken
 		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &read); client.IgnoreNotFound(readErr) != nil {
-			return Issued{}, asUnavailable(err) // the write may have landed all the same: a later request deals with what is left
+			return Issued{}, asUnavailable(err) // the write may have succeeded all the same: a later request deals with what is left
 		} else if readErr != nil || read.UID != before.UID || !read.DeletionTimestamp.IsZero() {
 			return fail(ErrNotFound)
 		}
@@ -91,15 +95,15 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 }
 
 // decideVersion observes the state at the API server and decides. Like the planner, it makes room for
-// another predecessor first. If the process crashes after the decision, nothing else does, and more
-// predecessors are left than are allowed.
-func (s *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, may deliveryCheck, r plan.Request) (versionDecision, error) {
+// another predecessor first. If the process crashed after the version was made, nothing else would
+// make room, and more predecessors would be left than are allowed.
+func (s *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (versionDecision, error) {
 	desired, refs, err := s.buildDesired(ctx, at, false)
 	if err == nil {
 		err = checkActive(desired, refs)
 	}
 	if err == nil {
-		err = may(authorityOf(desired, s.expiryOf(desired)))
+		err = check(authorityOf(desired, s.expiryOf(desired)))
 	}
 	if err != nil {
 		return versionDecision{}, err
@@ -144,10 +148,6 @@ func (s *Service) makeRoom(ctx context.Context, r record.Record) error {
 	return errVersionReplaced
 }
 
-// errVersionReplaced reports that another version has taken over since the object was read, or that a
-// predecessor has ended or changed.
-var errVersionReplaced = errors.New("another version has taken over, or a predecessor has changed")
-
 // rereadReplaced reads an object again whose current version is gone.
 func (s *Service) rereadReplaced(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	var now v1alpha1.ApplicationToken
@@ -164,8 +164,8 @@ func (s *Service) rereadReplaced(ctx context.Context, at *v1alpha1.ApplicationTo
 	return errVersionReplaced
 }
 
-// storeSuccessor stores the record of the version that t asks for. It keeps the record that was stored for
-// an earlier turn if the two are alike.
+// storeSuccessor stores the record of the version that t asks for. It keeps the record that was
+// stored for an earlier attempt if the two are interchangeable.
 func (s *Service) storeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) (*successor, error) {
 	tok, _, err := s.mint(t.desired.Kind)
 	if err != nil {
@@ -197,8 +197,8 @@ func isInterchangeable(a, b record.Record) bool {
 		a.IssuedAt.Equal(b.IssuedAt) && a.AuthorizedAt.Equal(b.AuthorizedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
-// finishSuccessor ends what the version takes over from: the predecessor after its overlap, a replaced
-// version at once. The response is sent in any case: the reconciler and garbage collection do what
+// finishSuccessor ends what the version takes over from: the predecessor after its overlap, a
+// replaced version at once. The response is sent in any case: the reconciler and garbage collection do what
 // cannot be written here.
 func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) Issued {
 	before := t.subjectRecord()
@@ -215,8 +215,8 @@ func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationT
 	return Issued{Token: s.tokenView(at, &mine.Record), Secret: mine.tok}
 }
 
-// supersedeRecord records that another version took over from a version, and when that version ends. It
-// never extends a life.
+// supersedeRecord records that another version took over from a version, and when that version ends.
+// It never extends a life.
 func (s *Service) supersedeRecord(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
 	_ = s.editRecord(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {

@@ -18,8 +18,8 @@ var errSuspendedInKubernetes error = &Denied{
 	Field: "state", Message: "was set to Suspended in Kubernetes, and can be set to Active only there: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
 }
 
-// isSuspendedByAPI reports whether the management API, and no other writer, set the present state of a
-// token. The API server records in metadata.managedFields which manager set each field, in the
+// isSuspendedByAPI reports whether the management API, and no other writer, set the present state of
+// a token. The API server records in metadata.managedFields which manager set each field, in the
 // write that sets it. So the result cannot outlive the state that it is about, as an annotation
 // could. Without such a record, the state counts as set by another writer.
 func isSuspendedByAPI(at *v1alpha1.ApplicationToken) bool {

@@ -46,8 +46,8 @@ func (s *Service) Revoke(ctx context.Context, scope Scope, name string) error {
 	return nil
 }
 
-// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its name is
-// free. The reconciler would do the same.
+// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its name
+// is free. The reconciler would do the same.
 func (s *Service) removeFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	var now v1alpha1.ApplicationToken
 	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {
@@ -100,6 +100,7 @@ func (s *Service) Change(ctx context.Context, by Caller, scope Scope, name strin
 	return s.describeToken(ctx, at, &reads)
 }
 
+// checkChange refuses a change that no ApplicationToken could hold, or that this one cannot have.
 func (s *Service) checkChange(at *v1alpha1.ApplicationToken, c Change) error {
 	if !s.isCreatedByAPI(at) {
 		return newRefused("", "the token is declared in namespace %s; change its manifest", at.Namespace)
@@ -125,6 +126,7 @@ func (s *Service) checkChange(at *v1alpha1.ApplicationToken, c Change) error {
 	return checkLists(roles, permissions, list(c.SourceRanges))
 }
 
+// applyChange sets the fields of the spec that a change names.
 func applyChange(at *v1alpha1.ApplicationToken, c Change) {
 	if c.Roles != nil {
 		at.Spec.Roles = tokenspec.TypedStrings[v1alpha1.RoleName](*c.Roles)
@@ -140,9 +142,9 @@ func applyChange(at *v1alpha1.ApplicationToken, c Change) {
 	}
 }
 
-// syncRecords gives the records the grants that the token has now. Then it checks whether another writer
-// has changed the token meanwhile, and begins again if so. Each writer checks after its last write,
-// so the last of all writes agrees with what the token says at that time.
+// syncRecords gives the records the grants that the token has now. Then it checks whether another
+// writer has changed the token meanwhile, and begins again if so. Each writer checks after its last
+// write, so the last of all writes agrees with the token at that time.
 func (s *Service) syncRecords(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	uid := at.UID
 	for range maxWriteAttempts {

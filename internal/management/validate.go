@@ -25,7 +25,7 @@ import (
 const (
 	maxRoles            = 64
 	maxPermissions      = 128
-	maxPermissionLength = 128 // of a permission
+	maxPermissionLength = 128
 	maxSourceRanges     = 32
 	maxTokenLifetime    = 999_999 * time.Hour
 )
@@ -36,7 +36,7 @@ func checkLists(roles, permissions, ranges []string) error {
 	for _, l := range []struct {
 		field string
 		list  []string
-		most  int
+		max   int
 		valid func(string) bool
 		words string
 	}{
@@ -47,8 +47,8 @@ func checkLists(roles, permissions, ranges []string) error {
 			return err == nil && p.Masked() == p && p.String() == r
 		}, "address ranges such as 10.0.0.0/8 or fd00::/8"},
 	} {
-		if len(l.list) > l.most {
-			return newRefused(l.field, "has %d entries; at most %d are allowed", len(l.list), l.most)
+		if len(l.list) > l.max {
+			return newRefused(l.field, "has %d entries; at most %d are allowed", len(l.list), l.max)
 		}
 		for i, v := range l.list {
 			if !l.valid(v) {
@@ -133,6 +133,7 @@ func (s *Service) draftToken(ctx context.Context, scope Scope, spec TokenSpec) (
 	return at, nil
 }
 
+// firstGrantField returns the field of the first list that is not empty; empty: both lists are.
 func firstGrantField(roles, permissions []string) string {
 	switch {
 	case len(roles) > 0:
@@ -144,7 +145,7 @@ func firstGrantField(roles, permissions []string) string {
 	}
 }
 
-// buildDesired builds the desired state of a token and resolves its references. If anew is set, it
+// buildDesired resolves the references of a token and builds its desired state. If anew is set, it
 // reserves quota for the token, until the token is observed or the reservation is withdrawn.
 func (s *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Desired, tokenspec.References, error) {
 	refs, err := s.resolver().Resolve(ctx, at)
@@ -174,8 +175,8 @@ func (s *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToke
 	return nil, nil
 }
 
-// errorFromRefusal converts what stands in the way of a token into an error for the caller; nil: nothing
-// does.
+// errorFromRefusal converts what stands in the way of a token into an error for the caller. It
+// returns nil if nothing does.
 func errorFromRefusal(desired tokenspec.Desired, refs tokenspec.References) error {
 	r := desired.Refused
 	switch r.Reason {
@@ -211,10 +212,11 @@ func checkActive(desired tokenspec.Desired, refs tokenspec.References) error {
 	}
 }
 
+// listIndexPattern matches the part of a field path from the first list index on.
 var listIndexPattern = regexp.MustCompile(`\[.*$`)
 
-// invalidError returns an error for an object that the API server rejects as invalid. The message of the
-// API server could repeat what it was given.
+// invalidError returns an error for an object that the API server rejects as invalid. It leaves out
+// the message of the API server, which could repeat what the caller sent.
 func invalidError(err error) error {
 	field := ""
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {
