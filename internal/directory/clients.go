@@ -73,8 +73,8 @@ func (h *clientHandler) publishClient(name string) {
 	h.index.SetClient(c)
 }
 
-// publishRivals publishes the other clients that ask for one of the account IDs: the holder may have
-// changed.
+// publishRivals publishes the other clients that ask for one of the account IDs: the holder may
+// have changed.
 func (h *clientHandler) publishRivals(name string, ids ...int64) {
 	for _, id := range ids {
 		for _, rival := range h.directory.ClientsByAccountID(id) {

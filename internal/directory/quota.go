@@ -80,13 +80,14 @@ func (q *Quota) Reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quo
 }
 
 // Elect has this replica allocate each reservation that becomes free to the oldest waiting token,
-// and enqueue that token. limits returns the limits of a client, and false where they are not known.
+// and enqueue that token. limits returns the limits of a client, and false where they are not
+// known.
 func (q *Quota) Elect(limits func(client string, namespaces []string) (quota.Limits, bool), enqueue func([]quota.Key)) {
 	q.elected.Store(&allocator{limits: limits, enqueue: enqueue})
 }
 
-// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The replica
-// may be elected again.
+// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The
+// replica may be elected again.
 func (q *Quota) StopAllocation() {
 	q.elected.Store(nil)
 	q.Index.Abandon()

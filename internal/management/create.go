@@ -39,9 +39,9 @@ func (s *Service) createFromDraft(ctx context.Context, by Caller, draft *v1alpha
 	return made, err
 }
 
-// attemptCreate creates the object, then the record of its first version, and then names that record
-// in the object. A later attempt may take over an object that names no record: no caller has received
-// a version of it.
+// attemptCreate creates the object, then the record of its first version, and then names that
+// record in the object. A later attempt may take over an object that names no record: no caller has
+// received a version of it.
 func (s *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.ApplicationToken, request string) (Issued, error) {
 	desired, refs, err := s.buildDesired(ctx, draft, true)
 	if err == nil {
@@ -110,8 +110,8 @@ func (s *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.
 	return Issued{Token: s.tokenView(at, &rec), Secret: tok}, nil
 }
 
-// discardObject deletes an object whose token no caller has received, so that it takes no quota from
-// tokens in use. The reconciler may write to it at the same time. An object that discardObject
+// discardObject deletes an object whose token no caller has received, so that it takes no quota
+// from tokens in use. The reconciler may write to it at the same time. An object that discardObject
 // cannot delete waits for quota, and a later attempt takes it over.
 func (s *Service) discardObject(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
 	for range maxWriteAttempts {
@@ -169,8 +169,8 @@ func (s *Service) addRecord(ctx context.Context, r record.Record) (record.Record
 	return record.Record{}, asUnavailable(err)
 }
 
-// openObject creates the object, or takes over an object that an earlier attempt left incomplete. It
-// returns ErrExists if it can do neither.
+// openObject creates the object, or takes over an object that an earlier attempt left incomplete.
+// It returns ErrExists if it can do neither.
 func (s *Service) openObject(ctx context.Context, draft *v1alpha1.ApplicationToken, attempt string) (*v1alpha1.ApplicationToken, error) {
 	at := draft.DeepCopy()
 	err := s.Client.Create(ctx, at, fieldOwner)
@@ -192,8 +192,8 @@ func (s *Service) openObject(ctx context.Context, draft *v1alpha1.ApplicationTok
 	return &now, s.takeOverObject(ctx, &now, draft)
 }
 
-// takeOverObject gives the object of an abandoned attempt to a new attempt. It ends the records that
-// the former attempt left.
+// takeOverObject gives the object of an abandoned attempt to a new attempt. It ends the records
+// that the former attempt left.
 func (s *Service) takeOverObject(ctx context.Context, at, draft *v1alpha1.ApplicationToken) error {
 	if !at.DeletionTimestamp.IsZero() {
 		return fmt.Errorf("%w: the previous token of this name is being deleted", ErrUnavailable)

@@ -1,6 +1,6 @@
-// Package management serves the management API. Through it, programs and users create, list, change,
-// clone, rotate and revoke application tokens by request, besides the tokens that are declared in
-// Git.
+// Package management serves the management API. Through it, programs and users create, list,
+// change, clone, rotate and revoke application tokens by request, besides the tokens that are
+// declared in Git.
 //
 // API is what the HTTP endpoints call. They know nothing of Kubernetes, and decide before a call
 // whether the caller may make the request at all. Service executes the request, on every replica,

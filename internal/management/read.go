@@ -91,8 +91,8 @@ func (s *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationTok
 	}
 }
 
-// tokenView returns a token as its status describes it. For a version r that the status may not have
-// yet, it returns what the record describes.
+// tokenView returns a token as its status describes it. For a version r that the status may not
+// have yet, it returns what the record describes.
 func (s *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Token {
 	a := tokenspec.RequestedGrants{
 		Roles: tokenspec.SortedStrings(at.Spec.Roles), Permissions: tokenspec.SortedStrings(at.Spec.Permissions), SourceRanges: tokenspec.SortedStrings(at.Spec.SourceRanges),

@@ -73,8 +73,8 @@ func (s *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 	return r, &at, nil
 }
 
-// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by an
-// annotation, since the Secret decides which version is the current one. The same value asks for
+// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by
+// an annotation, since the Secret decides which version is the current one. The same value asks for
 // the same rotation. The response to the caller is of this moment; the reconciler applies the same
 // rules when it rotates. Administrators and holders have different annotations, so that neither
 // overwrites the request of the other.

@@ -169,8 +169,8 @@ func (s *Service) findToken(ctx context.Context, from client.Reader, scope Scope
 	return &at, nil
 }
 
-// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not
-// watch. The error has no type of its own.
+// unservedNamespaceText is part of the error that the cache returns for a namespace that it does
+// not watch. The error has no type of its own.
 const unservedNamespaceText = "unknown namespace for the cache"
 
 // servesNamespace reports whether the operator serves the namespace of a token. Tokens in another
@@ -183,8 +183,8 @@ func (s *Service) servesNamespace(ctx context.Context, key types.NamespacedName)
 	return err == nil || !strings.Contains(err.Error(), unservedNamespaceText)
 }
 
-// findLiveToken is like findToken, but reads from the API server and does not return a token that is
-// being deleted.
+// findLiveToken is like findToken, but reads from the API server and does not return a token that
+// is being deleted.
 func (s *Service) findLiveToken(ctx context.Context, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	at, err := s.findToken(ctx, s.Live, scope, name)
 	if err == nil && !at.DeletionTimestamp.IsZero() {
@@ -215,9 +215,9 @@ func (s *Service) scopeFilter(ctx context.Context, scope Scope) (func(*v1alpha1.
 	}, nil
 }
 
-// editToken changes a token. As long as another writer comes first, it tries again on the token as it
-// is then. If nothing is left to change, the change was empty, or the response to an earlier attempt
-// was lost.
+// editToken changes a token. As long as another writer comes first, it tries again on the token as
+// it is then. If nothing is left to change, the change was empty, or the response to an earlier
+// attempt was lost.
 func (s *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
 	unanswered := 0
@@ -280,8 +280,8 @@ func (s *Service) retireRecords(ctx context.Context, records ...record.Record) e
 	return nil
 }
 
-// discardRecord deletes a record whose version no caller has received. A record that it cannot delete
-// is an orphan.
+// discardRecord deletes a record whose version no caller has received. A record that it cannot
+// delete is an orphan.
 func (s *Service) discardRecord(ctx context.Context, r record.Record) {
 	_ = s.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// errVersionReplaced reports that another version has taken over since the object was read, or that a
-// predecessor has ended or changed.
+// errVersionReplaced reports that another version has taken over since the object was read, or that
+// a predecessor has ended or changed.
 var errVersionReplaced = errors.New("another version has taken over, or a predecessor has changed")
 
 // versionDecision holds the decision to make a version, and the state on which it was decided.
@@ -41,8 +41,8 @@ type successor struct {
 	tok token.Token
 }
 
-// makeSuccessor makes a version that takes over, and names it in the object by resource version. One
-// of several calls succeeds, and the others decide again on the new state.
+// makeSuccessor makes a version that takes over, and names it in the object by resource version.
+// One of several calls succeeds, and the others decide again on the new state.
 func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
 	var mine *successor
 	fail := func(err error) (Issued, error) {
@@ -94,9 +94,9 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 	return fail(fmt.Errorf("%s keeps changing", at.Name))
 }
 
-// decideVersion observes the state at the API server and decides. Like the planner, it makes room for
-// another predecessor first. If the process crashed after the version was made, nothing else would
-// make room, and more predecessors would be left than are allowed.
+// decideVersion observes the state at the API server and decides. Like the planner, it makes room
+// for another predecessor first. If the process crashed after the version was made, nothing else
+// would make room, and more predecessors would be left than are allowed.
 func (s *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (versionDecision, error) {
 	desired, refs, err := s.buildDesired(ctx, at, false)
 	if err == nil {
@@ -198,8 +198,8 @@ func isInterchangeable(a, b record.Record) bool {
 }
 
 // finishSuccessor ends what the version takes over from: the predecessor after its overlap, a
-// replaced version at once. The response is sent in any case: the reconciler and garbage collection do what
-// cannot be written here.
+// replaced version at once. The response is sent in any case: the reconciler and garbage collection
+// do what cannot be written here.
 func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) Issued {
 	before := t.subjectRecord()
 	if t.plan.Do == plan.Replace {
@@ -215,8 +215,8 @@ func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationT
 	return Issued{Token: s.tokenView(at, &mine.Record), Secret: mine.tok}
 }
 
-// supersedeRecord records that another version took over from a version, and when that version ends.
-// It never extends a life.
+// supersedeRecord records that another version took over from a version, and when that version
+// ends. It never extends a life.
 func (s *Service) supersedeRecord(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
 	_ = s.editRecord(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {

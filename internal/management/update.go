@@ -46,8 +46,8 @@ func (s *Service) Revoke(ctx context.Context, scope Scope, name string) error {
 	return nil
 }
 
-// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its name
-// is free. The reconciler would do the same.
+// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its
+// name is free. The reconciler would do the same.
 func (s *Service) removeFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	var now v1alpha1.ApplicationToken
 	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {

@@ -162,7 +162,8 @@ func (s *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToke
 	return tokenspec.Build(at, refs), refs, nil
 }
 
-// reserveQuota reserves quota for a token that is about to be created, or returns why there is none.
+// reserveQuota reserves quota for a token that is about to be created, or returns why there is
+// none.
 func (s *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References) (*plan.Refusal, error) {
 	claim := tokenspec.QuotaClaim(at, s.Namespace, refs.Requested.Client, refs.Requested.User)
 	limits, err := s.resolver().QuotaLimits(ctx, refs.Client, s.Quota.Index.Waiting(claim.Client)...)

@@ -168,7 +168,8 @@ type Observed struct {
 	Current           *Version
 	Others            []Version
 	IncompleteRollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
-	// RolloutSeenAt is when IncompleteRollout was observed. The zero time means the instant of the plan.
+	// RolloutSeenAt is when IncompleteRollout was observed. The zero time means the instant of the
+	// plan.
 	RolloutSeenAt time.Time
 	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
 	// outage of the API server: some time after the last outage. The zero time means that the

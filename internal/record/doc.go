@@ -8,7 +8,7 @@
 // A record is a plain value. A record that is gone is never recreated. The errors of this package
 // report that a record exists already, is gone, or has changed since it was read.
 //
-// The package does not know where records are stored, or what is decided by them. Package kube stores
-// them as TokenRecords, and package recordtest holds the tests that every store passes. Package
-// verify keeps them in memory.
+// The package does not know where records are stored, or what is decided by them. Package kube
+// stores them as TokenRecords, and package recordtest holds the tests that every store passes.
+// Package verify keeps them in memory.
 package record

@@ -11,8 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// clientGrants cuts the requested grants down to what the client grants to the namespace. It reports
-// whether the client grants anything.
+// clientGrants cuts the requested grants down to what the client grants to the namespace. It
+// reports whether the client grants anything.
 func clientGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
 	if s.DeliveredInResponse {
 		return responseGrants(s, refuse), true

@@ -52,8 +52,8 @@ func setRotation(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuseFu
 	}
 }
 
-// scheduleSampleStart is the instant from which calendars are sampled. It is fixed, so that the same
-// spec always gets the same result.
+// scheduleSampleStart is the instant from which calendars are sampled. It is fixed, so that the
+// same spec always gets the same result.
 var scheduleSampleStart = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // WithoutTimeZone returns d with its calendar in UTC. Where a clock is set forward or back, two

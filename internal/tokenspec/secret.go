@@ -217,8 +217,8 @@ func IsOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Labels[v1alpha1.LabelManaged] == "true" && HasAdoptAnnotation(secret, at)
 }
 
-// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to the
-// token.
+// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to
+// the token.
 func HasAdoptAnnotation(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }

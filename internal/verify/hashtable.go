@@ -9,7 +9,8 @@ import (
 )
 
 // hashTable holds items by the digest of a credential, in memory. Readers take no lock and allocate
-// nothing, whatever their number; writers exclude each other. The zero hashTable is empty and ready.
+// nothing, whatever their number; writers exclude each other. The zero hashTable is empty and
+// ready.
 //
 // It is a hash table with linear probing. Digests are evenly distributed already, so their first
 // bytes are the hash. A reader touches one cache line of the table and, if there is an item, the

@@ -105,9 +105,9 @@ func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 		case h == nil || !h.isPlaceholder():
 			kept.CompareAndSwap(h, &Held{})
 		default:
-			// The namespace stores new labels first and a new placeholder second, and labels are read
-			// after this placeholder was loaded. So while it is still in place, the cut is made with
-			// the current labels.
+			// The namespace stores new labels first and a new placeholder second, and labels are
+			// read after this placeholder was loaded. So while it is still in place, the cut is
+			// made with the current labels.
 			cut := g.shared.deduplicate(g.cut(c, u, n))
 			kept.CompareAndSwap(h, cut)
 			return cut
@@ -120,8 +120,8 @@ func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 func (h *Held) isPlaceholder() bool { return h.Client == nil }
 
 // deduplicate returns an equal Held that is already there, or h. The tokens of a client in a
-// thousand namespaces mostly hold the same. One Held stays in the processor's cache where a thousand
-// do not.
+// thousand namespaces mostly hold the same. One Held stays in the processor's cache where a
+// thousand do not.
 func (s *sharedGrants) deduplicate(h *Held) *Held {
 	if s == nil {
 		return h

@@ -74,9 +74,9 @@ const (
 )
 
 // removedRecords remembers deleted records. The audit log can then distinguish the use of a revoked
-// credential from that of one that never existed. It is bounded and shared fairly: once it is full, the client with the
-// most records loses its oldest. A client that creates and deletes tokens, or logs in and out,
-// therefore cannot displace the records of another.
+// credential from that of one that never existed. It is bounded and shared fairly: once it is full,
+// the client with the most records loses its oldest. A client that creates and deletes tokens, or
+// logs in and out, therefore cannot displace the records of another.
 type removedRecords struct {
 	mu     sync.Mutex
 	now    func() time.Time // nil: it remembers nothing

@@ -16,9 +16,10 @@ type sink interface {
 	RememberDeleted(r record.Record)
 }
 
-// NewEventHandler returns the event handler of a watch on TokenRecords. It passes each record in its
-// current state to a sink. It leaves out a TokenRecord that cannot be parsed, because it vouches for
-// nothing. It also leaves out one that was deleted, even if a finalizer delays its removal.
+// NewEventHandler returns the event handler of a watch on TokenRecords. It passes each record in
+// its current state to a sink. It leaves out a TokenRecord that cannot be parsed, because it
+// vouches for nothing. It also leaves out one that was deleted, even if a finalizer delays its
+// removal.
 func NewEventHandler(to sink) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {

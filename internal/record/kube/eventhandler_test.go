@@ -19,7 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// recordMap is a sink that holds the records that it received. The zero recordMap is empty and ready.
+// recordMap is a sink that holds the records that it received. The zero recordMap is empty and
+// ready.
 type recordMap struct {
 	mu      sync.Mutex
 	records map[token.Digest]record.Record
@@ -59,7 +60,8 @@ func (m *recordMap) Len() int {
 	return len(m.records)
 }
 
-// watchedIndex holds what a watch on the real API server reports, over a connection that can be cut.
+// watchedIndex holds what a watch on the real API server reports, over a connection that can be
+// cut.
 type watchedIndex struct {
 	*testing.T
 	*kube.Store // writes as another replica would

@@ -31,8 +31,8 @@ type Store struct {
 	namespace string
 }
 
-// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a sure
-// ListByFamily read from apiReader; all other reads come from c.
+// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a
+// sure ListByFamily read from apiReader; all other reads come from c.
 func New(c client.Client, apiReader client.Reader, namespace string) *Store {
 	return &Store{client: c, apiReader: apiReader, namespace: namespace}
 }
@@ -145,7 +145,8 @@ func (s *Store) Get(ctx context.Context, name string) (record.Record, error) {
 	return s.get(ctx, s.client, name)
 }
 
-// Confirm returns the record of that name from the API server: a cache may lack a record that exists.
+// Confirm returns the record of that name from the API server: a cache may lack a record that
+// exists.
 func (s *Store) Confirm(ctx context.Context, name string) (record.Record, error) {
 	return s.get(ctx, s.apiReader, name)
 }
@@ -203,8 +204,8 @@ func (s *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.R
 
 // ConfirmByOwner reads records of an owner from the API server, each by its name. It reads the
 // records in the cache, the records in named, and those that any of them took over from. Each read
-// has the same cost, however many records there are. For a list by field or by label, the API server
-// would read every record.
+// has the same cost, however many records there are. For a list by field or by label, the API
+// server would read every record.
 func (s *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ...string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), OwnedBy(owner.Namespace, owner.Name),
