@@ -78,8 +78,8 @@ func (u *UsageWriter) Write(ctx context.Context) {
 
 // UsesKnownFrom returns the instant at which the records hold the uses that replicas noted during
 // an outage of the API server. It is useDelay after the term of leadership began, or after the last
-// outage that this replica observed if that is later. Before the term, another replica may
-// have observed an outage. The zero time means that the records are complete.
+// outage that this replica observed if that is later. Before the term, another replica may have
+// observed an outage. The zero time means that the records are complete.
 func UsesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
 	last := began
 	if lastOutage != nil {

@@ -13,8 +13,8 @@ const (
 	RolloutIncomplete Why = "RolloutIncomplete"
 )
 
-// deferral is the reason why a rotation is deferred, and until when. The zero deferral
-// defers nothing.
+// deferral is the reason why a rotation is deferred, and until when. The zero deferral defers
+// nothing.
 type deferral struct {
 	until  time.Time // the latest end of the deferral
 	reason Why

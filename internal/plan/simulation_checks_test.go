@@ -229,9 +229,9 @@ func factsAt(t time.Time, want plan.Desired, have plan.Observed) facts {
 	return f
 }
 
-// checkWake tries instants between now and the Wake of a plan that does Nothing. No fact may
-// change before Wake, and at Wake one must change, unless Wake is only for another observation.
-// Without a Wake, no fact may ever change.
+// checkWake tries instants between now and the Wake of a plan that does Nothing. No fact may change
+// before Wake, and at Wake one must change, unless Wake is only for another observation. Without a
+// Wake, no fact may ever change.
 func (w *simulation) checkWake(p plan.Plan, have plan.Observed) {
 	end := p.Wake
 	if end.IsZero() {

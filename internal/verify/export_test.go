@@ -32,8 +32,8 @@ func (x *Index) SetMaxRemoved(most int) {
 	x.removed.max = most
 }
 
-// RemovedCounts returns how many deleted records are remembered, and how many are queued for
-// their order.
+// RemovedCounts returns how many deleted records are remembered, and how many are queued for their
+// order.
 func (x *Index) RemovedCounts() (all, queued int) {
 	x.removed.mu.Lock()
 	defer x.removed.mu.Unlock()

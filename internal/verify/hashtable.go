@@ -126,8 +126,8 @@ func newTable[V any](items int) *table[V] {
 	return &table[V]{slots: make([]slot[V], slots), tombstone: new(tableItem[V])}
 }
 
-// rebuilt returns a copy without the tombstones. It frees so many slots that the cost of copying
-// is small beside that of the writes to come.
+// rebuilt returns a copy without the tombstones. It frees so many slots that the cost of copying is
+// small beside that of the writes to come.
 func (t *table[V]) rebuilt() *table[V] {
 	next := newTable[V](int(t.size.Load()) + 1)
 	for i := range t.slots {

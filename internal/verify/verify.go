@@ -9,8 +9,7 @@ import (
 )
 
 // Verify decides at the instant now whether the presented text is a valid credential that holds
-// what the facts require. The Identity is set if the Verdict is Valid or
-// IsForbidden.
+// what the facts require. The Identity is set if the Verdict is Valid or IsForbidden.
 func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
 	if err != nil {
