@@ -71,7 +71,7 @@ func (p *UserSync) setUser(u *v1alpha1.User) {
 	}
 	was := p.users[u.Name]
 	p.users[u.Name] = u
-	if was != nil && isSameForUserSync(was, u) {
+	if was != nil && isUnchanged(was, u) {
 		return
 	}
 	p.removeSecretUse(was)
@@ -101,9 +101,9 @@ func (p *UserSync) publishRivals(versions ...*v1alpha1.User) {
 	}
 }
 
-// isSameForUserSync reports whether two versions of a user agree in all that publishUser reads. The
+// isUnchanged reports whether two versions of a user agree in all that publishUser reads. The
 // status changes after each login.
-func isSameForUserSync(a, b *v1alpha1.User) bool {
+func isUnchanged(a, b *v1alpha1.User) bool {
 	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
 		holdsUsername(a) == holdsUsername(b) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }

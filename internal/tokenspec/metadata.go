@@ -88,23 +88,23 @@ func IsWithin(domain, parent string) bool {
 }
 
 // checkMetadata refuses labels and annotations that a Secret cannot have or must not have. It
-// removes the latter from w.
-func (w *secretTemplate) checkMetadata(c *v1alpha1.Client, refuse refuseFunc) {
-	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
-		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is not a label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
+// removes the latter from t.
+func (t *secretTemplate) checkMetadata(c *v1alpha1.Client, refuse refuseFunc) {
+	for _, key := range slices.Sorted(maps.Keys(t.labels)) {
+		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(t.labels[key])) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is not a label; keys look like example.com/team, values are letters, digits, -, _ and .", key, t.labels[key])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
+	for _, key := range slices.Sorted(maps.Keys(t.annotations)) {
 		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is not a key of an annotation; keys look like example.com/team", key)
 		}
 	}
-	w.refuseKeys("labels", w.labels, c, refuse)
-	w.refuseKeys("annotations", w.annotations, c, refuse)
+	t.refuseKeys("labels", t.labels, c, refuse)
+	t.refuseKeys("annotations", t.annotations, c, refuse)
 }
 
-func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuseFunc) {
+func (t *secretTemplate) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuseFunc) {
 	var allowed []string
 	remedy := "remove it"
 	if c != nil {
@@ -122,7 +122,7 @@ func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1al
 		}
 		delete(set, key)
 		if c != nil || IsReserved(key) { // the keys that a missing Client allows are unknown
-			w.RefusedKeys = append(w.RefusedKeys, passedOnEntry(field, key))
+			t.RefusedKeys = append(t.RefusedKeys, passedOnEntry(field, key))
 		}
 	}
 }

@@ -73,8 +73,8 @@ func WithheldRefusal(at *v1alpha1.ApplicationToken) *plan.Refusal {
 }
 
 func awaitsQuota(at *v1alpha1.ApplicationToken) bool {
-	w := WithheldRefusal(at)
-	return w != nil && w.Reason == v1alpha1.ReasonTooManyTokens || at.ReadyReason() == v1alpha1.ReasonTooManyTokens
+	refusal := WithheldRefusal(at)
+	return refusal != nil && refusal.Reason == v1alpha1.ReasonTooManyTokens || at.ReadyReason() == v1alpha1.ReasonTooManyTokens
 }
 
 // ServedUser returns the user for whom the versions of a token act. Statuses of former releases do

@@ -101,27 +101,27 @@ func accountClient(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []re
 
 // userGrants returns the grants of a token that acts for a user, which has at each verification
 // what the user has then. It also reports whether the namespace may use the user.
-func userGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
-	name := s.Requested.User
+func userGrants(at *v1alpha1.ApplicationToken, refs References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
+	name := refs.Requested.User
 	switch {
-	case s.user == nil && s.DeliveredInResponse:
+	case refs.user == nil && refs.DeliveredInResponse:
 		refuse(v1alpha1.ReasonUserMissing, "There is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
-	case s.user == nil:
+	case refs.user == nil:
 		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use User %q: it does not exist, or does not list this namespace; correct spec.userRef, ask the platform team to add the namespace to spec.namespaces.names of the User, or name a client in spec.clientRef instead", at.Namespace, name)
-	case s.user.Spec.State == v1alpha1.StateSuspended:
+	case refs.user.Spec.State == v1alpha1.StateSuspended:
 		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is rejected; the platform team can set its spec.state to Active", name)
 	}
-	if s.user != nil && !slices.ContainsFunc(s.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == s.Requested.Client }) {
+	if refs.user != nil && !slices.ContainsFunc(refs.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == refs.Requested.Client }) {
 		which := "no account at all"
-		if s.Requested.Client != "" {
-			which = "no account at client " + s.Requested.Client
+		if refs.Requested.Client != "" {
+			which = "no account at client " + refs.Requested.Client
 		}
 		refuse(v1alpha1.ReasonNoAccount, "User %s has %s; correct spec.userRef.client, or ask the platform team to add the account", name, which)
 	}
 	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
 		refuse(v1alpha1.ReasonInvalidSpec, "A token of a user has what the user has; remove spec.roles and spec.permissions")
 	}
-	return &plan.Grants{Client: s.Requested.Client, User: name, SourceRanges: s.Requested.SourceRanges}, s.user != nil
+	return &plan.Grants{Client: refs.Requested.Client, User: name, SourceRanges: refs.Requested.SourceRanges}, refs.user != nil
 }
 
 // DefaultAccount returns the client of a login that names none; empty: the user has no account.
