@@ -1,11 +1,9 @@
 package v1alpha1
 
-import (
-	"k8s.io/apimachinery/pkg/api/meta"
-)
+import "k8s.io/apimachinery/pkg/api/meta"
 
 // ReadyReason returns the reason of the condition Ready; empty: there is none yet.
-func ReadyReason(at *ApplicationToken) string {
+func (at *ApplicationToken) ReadyReason() string {
 	if c := meta.FindStatusCondition(at.Status.Conditions, ConditionReady); c != nil {
 		return c.Reason
 	}
@@ -13,7 +11,7 @@ func ReadyReason(at *ApplicationToken) string {
 }
 
 // ClientName returns the name of the Client that a token is for. A clone has it in its status.
-func ClientName(at *ApplicationToken) string {
+func (at *ApplicationToken) ClientName() string {
 	if at.Spec.ClientRef != nil {
 		return string(at.Spec.ClientRef.Name)
 	}
@@ -24,7 +22,7 @@ func ClientName(at *ApplicationToken) string {
 }
 
 // UserName returns the name of the User that a token acts for; empty: it acts for its client.
-func UserName(at *ApplicationToken) string {
+func (at *ApplicationToken) UserName() string {
 	if at.Spec.UserRef == nil {
 		return ""
 	}
@@ -32,8 +30,8 @@ func UserName(at *ApplicationToken) string {
 }
 
 // SourceName returns the name of the ApplicationToken that a token waits to clone; empty: none.
-func SourceName(at *ApplicationToken) string {
-	if at.Spec.CloneFrom != nil && !IsCloned(at) {
+func (at *ApplicationToken) SourceName() string {
+	if at.Spec.CloneFrom != nil && !at.IsCloned() {
 		return string(at.Spec.CloneFrom.Name)
 	}
 	return ""
@@ -41,6 +39,6 @@ func SourceName(at *ApplicationToken) string {
 
 // IsCloned reports whether the status of a clone holds the grants that it took over. A value
 // without a client is incomplete and counts as none.
-func IsCloned(at *ApplicationToken) bool {
+func (at *ApplicationToken) IsCloned() bool {
 	return at.Status.Cloned != nil && at.Status.Cloned.Client != ""
 }

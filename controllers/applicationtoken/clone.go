@@ -9,7 +9,7 @@ import (
 // status lacks them. That is so if the status was lost, or if a restore brought the clone back
 // before its source. restoreClonedGrants reports whether it restored them.
 func restoreClonedGrants(at *v1alpha1.ApplicationToken, s *observed) bool {
-	if at.Spec.CloneFrom == nil || v1alpha1.IsCloned(at) || s.Current == nil || s.Current.Grants.Client == "" || tokenspec.BecameClone(at) {
+	if at.Spec.CloneFrom == nil || at.IsCloned() || s.Current == nil || s.Current.Grants.Client == "" || tokenspec.BecameClone(at) {
 		return false
 	}
 	at.Status.Cloned = tokenspec.ClonedGrants(at, tokenspec.RequestedGrants{

@@ -79,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	}
 	restarted := r.restart(ctx, now, at, s)
 	statusErr := r.updateStatus(ctx, before, at)
-	return result.Settle(r.Now(), plan.EarliestTime(p.Wake, restarted), err, statusErr)
+	return result.Settle(r.Now(), plan.Earliest(p.Wake, restarted), err, statusErr)
 }
 
 // isShuttingDown reports whether the operator's own shutdown interrupted the pass.
@@ -87,7 +87,7 @@ func isShuttingDown(ctx context.Context) bool { return ctx.Err() != nil }
 
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and
 // the desired and observed state at that time.
-func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Spec, observed, plan.Plan, error) {
+func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Desired, observed, plan.Plan, error) {
 	refs, spec, s, err := r.observe(ctx, at)
 	s.UsesKnownFrom = directory.UsesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
@@ -129,11 +129,11 @@ func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.A
 // the Secret and the records: the grants that a clone took over, the finalizer, and the annotation
 // by which a token of delivery Response names its record. Without the finalizer, a deletion would
 // leave the records behind.
-func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Spec, observed, error) {
+func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Desired, observed, error) {
 	resolver := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
 	refs, err := resolver.Resolve(ctx, at)
 	if err != nil {
-		return tokenspec.References{}, tokenspec.Spec{}, observed{}, err
+		return tokenspec.References{}, tokenspec.Desired{}, observed{}, err
 	}
 	spec := tokenspec.Build(at, refs)
 	s, err := r.observeObjects(ctx, at, spec)

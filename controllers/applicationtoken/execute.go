@@ -24,7 +24,7 @@ import (
 var errSecretConflict = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
 
 // execute performs the action of p, and records its result in s.
-func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, p plan.Plan) error {
+func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, p plan.Plan) error {
 	before := s.records[p.Version.Record]
 	switch p.Do {
 	case plan.Issue:
@@ -77,7 +77,7 @@ func (r *Reconciler) changeRecord(ctx context.Context, s *observed, before, afte
 
 // issue makes a version: record first, Secret second. A crash between the two leaves a record whose
 // plaintext no consumer has. Garbage collection deletes it.
-func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, p plan.Plan) error {
+func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, p plan.Plan) error {
 	tok, again := r.pendingTokens.recall(at, s)
 	if !again {
 		var err error
@@ -185,7 +185,7 @@ func (r *Reconciler) writeSecret(ctx context.Context, secret *corev1.Secret) err
 
 // renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec
 // names another Secret, renderSecret writes that one.
-func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed, rec record.Record) error {
+func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, rec record.Record) error {
 	secret := &corev1.Secret{}
 	if s.secret != nil {
 		secret = s.secret.DeepCopy()

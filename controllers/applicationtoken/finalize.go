@@ -54,7 +54,7 @@ func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken
 
 // observeForDeletion observes as observeObjects does, for the last time: it also reads the records
 // that only the status names.
-func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) (observed, error) {
+func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired) (observed, error) {
 	s, err := r.observeObjects(ctx, at, spec)
 	if err != nil {
 		return observed{}, err

@@ -41,7 +41,7 @@ type observed struct {
 
 // observeObjects reads the observed state. Where the cache shows that something is gone or altered,
 // it asks the API server as well: the planner would replace a token for it.
-func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) (observed, error) {
+func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired) (observed, error) {
 	records, err := r.Records.ListByOwner(ctx, tokenspec.OwnerOf(at))
 	if err != nil {
 		return observed{}, err
@@ -72,7 +72,7 @@ func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.Applicatio
 		s.pendingRecord = tok.Digest().RecordName()
 	}
 	s.derive(at, spec)
-	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && v1alpha1.ReadyReason(at) != v1alpha1.ReasonSecretTaken {
+	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && at.ReadyReason() != v1alpha1.ReasonSecretTaken {
 		return s, nil // a first issue: creating the Secret shows whether the name is taken
 	}
 	// The cache does not show whether a name that the spec newly asks for is taken.
@@ -106,7 +106,7 @@ func (r *Reconciler) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationT
 
 // formerSecretName returns the name of the Secret in the status if the spec asks for another name,
 // and otherwise "".
-func formerSecretName(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) string {
+func formerSecretName(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) string {
 	if at.Status.SecretName == spec.Secret.Name {
 		return ""
 	}
@@ -121,7 +121,7 @@ func (s *observed) dropForeignFormer(at *v1alpha1.ApplicationToken) {
 
 // confirmSecret reads the Secret, and the records that it can be about, from the API server. It
 // reads only the metadata of a Secret that mayRead excludes.
-func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed) error {
+func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed) error {
 	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: spec.Secret.Name})
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *observed) holder() *corev1.Secret {
 
 // derive sets what follows from the Secret and the records. It is called again after each action,
 // on the state that the action left.
-func (s *observed) derive(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) {
+func (s *observed) derive(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) {
 	s.Observed = plan.Observed{IncompleteRollout: s.IncompleteRollout, RolloutSeenAt: s.RolloutSeenAt, UsesKnownFrom: s.UsesKnownFrom}
 	s.token, s.heldSecret, s.isRecalled = token.Token{}, nil, false
 	uid := ""
@@ -217,7 +217,7 @@ func (s *observed) derive(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) {
 
 // deriveSecret sets what follows from the Secret. It returns the uid of the owner that the record
 // of the Secret names.
-func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, spec tokenspec.Spec) string {
+func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) string {
 	h := s.heldTokenIn(at, s.secret)
 	taken := s.isForeign || s.secret != nil && !h.belongsToToken(s.secret, at)
 	secret := s.secret

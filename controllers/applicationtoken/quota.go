@@ -27,7 +27,7 @@ func (r *Reconciler) cachedLimits(name string, namespaces []string) (quota.Limit
 // against the quota: it is not suspended, and is of the same client and user. The status, or a
 // field of it, can be lost. Without this check, another token would take the quota, and this one
 // would stop working.
-func isRecordedInQuota(spec tokenspec.Spec, s observed) bool {
+func isRecordedInQuota(spec tokenspec.Desired, s observed) bool {
 	c := s.Current
 	return !spec.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == spec.Requested.Client && c.Grants.User == spec.Requested.User
 }
@@ -35,7 +35,7 @@ func isRecordedInQuota(spec tokenspec.Spec, s observed) bool {
 // evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way,
 // if the token has versions already, or if it is delivered in responses: without quota, versions
 // are rejected. It returns the desired state that follows.
-func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, spec tokenspec.Spec, s observed) (tokenspec.Spec, error) {
+func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, spec tokenspec.Desired, s observed) (tokenspec.Desired, error) {
 	own := r.Quota.OwnNamespace
 	versions := s.Current != nil || len(s.Others) > 0
 	if spec.Grants == nil { // the versions stay as they are, and count where they did

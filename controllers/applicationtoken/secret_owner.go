@@ -134,7 +134,7 @@ func (s *observed) ownsSecret(at *v1alpha1.ApplicationToken, secret *corev1.Secr
 
 // findFormerSecret finds the Secret of a former name if the status was lost and does not name it: a
 // Secret that is labelled for the token and was delivered.
-func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s *observed) error {
+func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed) error {
 	if at.Status.SecretName != "" || len(s.records) == 0 || s.secret != nil && s.heldTokenIn(at, s.secret).isDelivered(s.secret, at) {
 		return nil
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // setStatus sets in the status what was observed, and how the pass ended.
-func setStatus(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed, p plan.Plan, err error) {
+func setStatus(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s observed, p plan.Plan, err error) {
 	if err == nil || s.records != nil {
 		setVersionStatus(at, spec, s)
 	}
@@ -36,7 +36,7 @@ func setStatus(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec
 	setRotationPending(now, at, p)
 }
 
-func setVersionStatus(at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) {
+func setVersionStatus(at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s observed) {
 	st := &at.Status
 	st.Client, st.User = spec.Requested.Client, spec.Requested.User
 	if v := newestVersion(s); v != nil { // versions that were not moved keep their client and user
@@ -69,7 +69,7 @@ func setVersionStatus(at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s obse
 	} else if holder := s.holder(); holder != nil {
 		st.SecretName = holder.Name
 	}
-	if !v1alpha1.IsCloned(at) {
+	if !at.IsCloned() {
 		st.Cloned = nil
 		if at.Spec.CloneFrom != nil && s.Current != nil && spec.Requested.Client != "" {
 			st.Cloned = tokenspec.ClonedGrants(at, spec.Requested)
@@ -86,7 +86,7 @@ func newestVersion(s observed) *plan.Version {
 }
 
 // setReadyCondition sets Ready, and the conditions that kstatus reads beside it.
-func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed, p plan.Plan) {
+func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s observed, p plan.Plan) {
 	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: string(p.Why), Message: p.Message}
 	switch p.Why { //nolint:exhaustive // the other reasons are reported as they are
 	case plan.UpToDate, plan.RotationPending:
@@ -108,7 +108,7 @@ func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokens
 }
 
 // issuedMessage returns a message that names the Secret, or the response, that holds the token.
-func issuedMessage(spec tokenspec.Spec, s observed) string {
+func issuedMessage(spec tokenspec.Desired, s observed) string {
 	if spec.DeliveredInResponse {
 		return fmt.Sprintf("Version %d (%s) was delivered in a response of the HTTP API", s.Current.Number, s.Current.Hint)
 	}
@@ -117,7 +117,7 @@ func issuedMessage(spec tokenspec.Spec, s observed) string {
 
 // secretTakenMessage returns a message that names the owner of the Secret that the spec asks for,
 // and what can be done about it.
-func secretTakenMessage(at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) string {
+func secretTakenMessage(at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s observed) string {
 	text := fmt.Sprintf("Secret %s exists and is not managed by the operator; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
 		spec.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
 	if s.secret != nil {
@@ -157,7 +157,7 @@ func setStoreUnavailable(now time.Time, at *v1alpha1.ApplicationToken) {
 }
 
 // setTransientConditions sets the conditions that exist only while they are true.
-func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec, s observed) {
+func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s observed) {
 	if kept, ok := plan.KeptPredecessor(now, spec.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
 	} else {
@@ -228,7 +228,7 @@ func keptMessage(k plan.KeptVersion) string {
 
 // setWithheldCondition sets or removes the condition of a token without quota. After a restart, the
 // quota is counted again by this condition.
-func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Spec) {
+func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired) {
 	if spec.HasQuota || spec.QuotaRefusal == nil && !spec.DeliveredInResponse && !tokenspec.HasVersion(at) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
 		return
@@ -238,7 +238,7 @@ func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tok
 		why = *spec.QuotaRefusal
 	}
 	if why.Reason == "" { // it is revoked
-		why = plan.Refusal{Reason: v1alpha1.ReadyReason(at)}
+		why = plan.Refusal{Reason: at.ReadyReason()}
 	}
 	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }

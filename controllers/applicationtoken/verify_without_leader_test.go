@@ -15,6 +15,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -42,7 +43,7 @@ func (w *fixture) startVerifier() *verify.Index {
 		of client.Object
 		to toolscache.ResourceEventHandler
 	}{
-		{&v1alpha1.TokenRecord{}, directory.NewEventHandler(index)}, {&v1alpha1.Client{}, directory.NewClientHandler(index, known)},
+		{&v1alpha1.TokenRecord{}, kube.NewEventHandler(index)}, {&v1alpha1.Client{}, directory.NewClientHandler(index, known)},
 		{&v1alpha1.User{}, people.UserHandler()}, {&corev1.Secret{}, people.PasswordHandler()},
 		{&v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(index, w.ownNamespace)}, {namespaces, directory.NewNamespaceHandler(index)},
 	} {

@@ -95,7 +95,7 @@ func (r *Reconciler) observe(ctx context.Context, now time.Time, u *v1alpha1.Use
 	for _, l := range logins {
 		if l.Owner.UID == string(u.UID) && login.IsLogin(l) && !l.IsOver(now) {
 			s.sessions++
-			s.wake = plan.EarliestTime(s.wake, login.EndOfRecord(l))
+			s.wake = plan.Earliest(s.wake, login.EndOfRecord(l))
 		}
 	}
 	return s, nil

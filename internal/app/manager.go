@@ -237,7 +237,7 @@ func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 		of   client.Object
 		to   toolscache.ResourceEventHandler
 	}{
-		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, directory.NewEventHandler(op.Index)},
+		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, kube.NewEventHandler(op.Index)},
 		{op.Manager.GetCache(), &v1alpha1.Client{}, directory.NewClientHandler(op.Index, op.Directory)},
 		{op.Manager.GetCache(), &v1alpha1.User{}, people.UserHandler()},
 		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(op.Index, own)},

@@ -1,8 +1,6 @@
 package directory
 
 import (
-	"time"
-
 	toolscache "k8s.io/client-go/tools/cache"
 
 	"github.com/apptoken/operator/api/v1alpha1"
@@ -14,10 +12,10 @@ import (
 // NewClientHandler returns the event handler of a watch on Clients that keeps the verifier and the
 // directory up to date.
 func NewClientHandler(x *verify.Index, d *login.Directory) toolscache.ResourceEventHandler {
-	f := &clientHandler{index: x, directory: d, clients: map[string]verify.Client{}}
+	h := &clientHandler{index: x, directory: d, clients: map[string]verify.Client{}}
 	set := func(obj any) {
 		if c, ok := obj.(*v1alpha1.Client); ok {
-			f.setClient(c)
+			h.setClient(c)
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -25,23 +23,24 @@ func NewClientHandler(x *verify.Index, d *login.Directory) toolscache.ResourceEv
 		UpdateFunc: func(_, obj any) { set(obj) },
 		DeleteFunc: func(obj any) {
 			if c, ok := lastKnownState(obj).(*v1alpha1.Client); ok {
-				f.removeClient(c.Name)
+				h.removeClient(c.Name)
 			}
 		},
 	}
 }
 
-// clientHandler passes Clients on. An informer calls it for one Client at a time.
+// clientHandler passes Clients to the verifier and the directory. An informer calls it for one
+// Client at a time.
 type clientHandler struct {
 	index     *verify.Index
 	directory *login.Directory
 	clients   map[string]verify.Client // by name, with the account ID that each asks for
 }
 
-func (f *clientHandler) setClient(c *v1alpha1.Client) {
+func (h *clientHandler) setClient(c *v1alpha1.Client) {
 	logins := LoginPolicyOf(c)
-	before := f.clients[c.Name].AccountID
-	f.clients[c.Name] = verify.Client{
+	before := h.clients[c.Name].AccountID
+	h.clients[c.Name] = verify.Client{
 		Name:               c.Name,
 		AccountID:          logins.AccountID,
 		Suspended:          c.Spec.State != v1alpha1.StateActive || !c.DeletionTimestamp.IsZero(),
@@ -52,33 +51,35 @@ func (f *clientHandler) setClient(c *v1alpha1.Client) {
 			return tokenspec.DrawableRoles(c, namespace, labels)
 		},
 	}
-	f.directory.SetClient(logins)
-	f.publishClient(c.Name)
-	f.publishRivals(c.Name, before, logins.AccountID)
+	h.directory.SetClient(logins)
+	h.publishClient(c.Name)
+	h.publishRivals(c.Name, before, logins.AccountID)
 }
 
-func (f *clientHandler) removeClient(name string) {
-	before := f.clients[name].AccountID
-	delete(f.clients, name)
-	f.index.RemoveClient(name)
-	f.directory.RemoveClient(name)
-	f.publishRivals(name, before)
+func (h *clientHandler) removeClient(name string) {
+	before := h.clients[name].AccountID
+	delete(h.clients, name)
+	h.index.RemoveClient(name)
+	h.directory.RemoveClient(name)
+	h.publishRivals(name, before)
 }
 
-// publishClient sets a client in the verifier, with the account ID that it holds: the ID that it asks for
-// may be that of another client.
-func (f *clientHandler) publishClient(name string) {
-	c := f.clients[name]
-	logins, _ := f.directory.Client(name)
+// publishClient sets a client in the verifier, with the account ID that it holds: the ID that it
+// asks for may be that of another client.
+func (h *clientHandler) publishClient(name string) {
+	c := h.clients[name]
+	logins, _ := h.directory.Client(name)
 	c.AccountID = logins.AccountID
-	f.index.SetClient(c)
+	h.index.SetClient(c)
 }
 
-func (f *clientHandler) publishRivals(name string, ids ...int64) {
+// publishRivals publishes the other clients that ask for one of the account IDs: the holder may
+// have changed.
+func (h *clientHandler) publishRivals(name string, ids ...int64) {
 	for _, id := range ids {
-		for _, rival := range f.directory.ClientsByAccountID(id) {
+		for _, rival := range h.directory.ClientsByAccountID(id) {
 			if rival != name {
-				f.publishClient(rival)
+				h.publishClient(rival)
 			}
 		}
 	}
@@ -91,23 +92,3 @@ func lastKnownState(obj any) any {
 	}
 	return obj
 }
-
-// UsesKnownFrom returns the instant at which the records hold the uses that replicas noted during
-// an outage of the API server. It is useDelay after the begin of the term of leadership, or after
-// the last outage that this replica observed if that is later. Before the term, another replica may
-// have observed an outage. The zero time means that the records are complete.
-func UsesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
-	last := began
-	if lastOutage != nil {
-		if outage := lastOutage(); outage.After(last) {
-			last = outage
-		}
-	}
-	if last.IsZero() {
-		return time.Time{}
-	}
-	return last.Add(useDelay)
-}
-
-// NeedLeaderElection returns false: every replica writes the uses that it observed.
-func (*UsageWriter) NeedLeaderElection() bool { return false }

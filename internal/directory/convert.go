@@ -22,19 +22,16 @@ func UsernameOf(u *v1alpha1.User) string {
 	return u.Name
 }
 
-const defaultLoginLifetime = time.Hour
-
-const defaultRememberMeLifetime = 14 * 24 * time.Hour
-
-const defaultRefreshLifetime = 30 * 24 * time.Hour
-
-const defaultIdleTimeout = 30 * time.Minute
-
-const defaultMaxSessions = 20
-
-const defaultMaxOpenLifetime = 24 * time.Hour // unless open tokens without an end are allowed
-
-const defaultMaxSessionLifetime = 720 * time.Hour
+// Defaults of spec.logins.
+const (
+	defaultLoginLifetime      = time.Hour
+	defaultRememberMeLifetime = 14 * 24 * time.Hour
+	defaultRefreshLifetime    = 30 * 24 * time.Hour
+	defaultIdleTimeout        = 30 * time.Minute
+	defaultMaxSessions        = 20
+	defaultMaxOpenLifetime    = 24 * time.Hour // unless open tokens without an end are allowed
+	defaultMaxSessionLifetime = 720 * time.Hour
+)
 
 // LoginPolicyOf returns what a Client sets for logins.
 func LoginPolicyOf(c *v1alpha1.Client) login.Client {

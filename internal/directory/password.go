@@ -15,6 +15,12 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
+// Keys of the Secret of a password.
+const (
+	KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
+	KeyPassword     = "password"     // in plain text
+)
+
 // CachedPasswordSecret reads the Secret of a password from a cache; nil: there is none.
 func CachedPasswordSecret(ctx context.Context, passwords client.Reader, namespace, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
@@ -27,12 +33,6 @@ func CachedPasswordSecret(ctx context.Context, passwords client.Reader, namespac
 	}
 	return &s, nil
 }
-
-// Keys of the Secret of a password.
-const (
-	KeyPasswordHash = "passwordHash" // argon2id in PHC form, or bcrypt
-	KeyPassword     = "password"     // in plain text
-)
 
 // ReadPassword reads the password in a Secret, and a fingerprint that changes with it. The
 // fingerprint is empty if there is no password to check against.

@@ -15,11 +15,13 @@ import (
 // reports them. The elected replica gives quota that becomes free to the oldest token that waits
 // for it.
 type Quota struct {
-	Synced func() bool // reports whether the watch has reported every token of the initial list; nil: there is no watch
+	// Synced reports whether the watch has reported every token of the initial list. Nil means that
+	// there is no watch.
+	Synced func() bool
+	Index  quota.Index
 
-	OwnNamespace string // the operator's namespace
-	Index        quota.Index
-	elected      atomic.Pointer[allocator]
+	ownNamespace string                    // the operator's namespace
+	elected      atomic.Pointer[allocator] // nil: this replica is not elected
 }
 
 // allocator holds what the elected replica adds.
@@ -29,13 +31,13 @@ type allocator struct {
 }
 
 // NewQuota returns the Quota of an operator in that namespace.
-func NewQuota(namespace string) *Quota { return &Quota{OwnNamespace: namespace} }
+func NewQuota(namespace string) *Quota { return &Quota{ownNamespace: namespace} }
 
 // EventHandler returns the event handler of a watch on ApplicationTokens.
 func (q *Quota) EventHandler() toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		if at, ok := obj.(*v1alpha1.ApplicationToken); ok {
-			q.Allocate(q.Index.Observe(QuotaKey(at), tokenspec.QuotaObservation(at, q.OwnNamespace))...)
+			q.Allocate(q.Index.Observe(QuotaKey(at), tokenspec.QuotaObservation(at, q.ownNamespace))...)
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -78,13 +80,14 @@ func (q *Quota) Reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quo
 }
 
 // Elect has this replica allocate each reservation that becomes free to the oldest waiting token,
-// and wake that token. limits returns the limits of a client, and false where they are not known.
-func (q *Quota) Elect(limits func(client string, namespaces []string) (quota.Limits, bool), wake func([]quota.Key)) {
-	q.elected.Store(&allocator{limits: limits, enqueue: wake})
+// and enqueue that token. limits returns the limits of a client, and false where they are not
+// known.
+func (q *Quota) Elect(limits func(client string, namespaces []string) (quota.Limits, bool), enqueue func([]quota.Key)) {
+	q.elected.Store(&allocator{limits: limits, enqueue: enqueue})
 }
 
-// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The replica may
-// be elected again.
+// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The
+// replica may be elected again.
 func (q *Quota) StopAllocation() {
 	q.elected.Store(nil)
 	q.Index.Abandon()
@@ -92,7 +95,7 @@ func (q *Quota) StopAllocation() {
 
 // Release returns the reservation that a token was given and does not use.
 func (q *Quota) Release(at *v1alpha1.ApplicationToken) {
-	q.Allocate(q.Index.Release(QuotaKey(at), tokenspec.QuotaObservation(at, q.OwnNamespace))...)
+	q.Allocate(q.Index.Release(QuotaKey(at), tokenspec.QuotaObservation(at, q.ownNamespace))...)
 }
 
 // Forget removes a token that is gone.

@@ -20,8 +20,7 @@ const useWriteInterval = time.Second
 // is taken for unused.
 const useDelay = 10 * time.Second
 
-// maxUses bounds how many uses are looked at in one go. If more wait, the next have their turn a
-// second later.
+// maxUses bounds how many uses one pass reads. The next pass reads the others a second later.
 const maxUses = 100_000
 
 // UsageWriter writes when and from where credentials were last used, as this replica observed it.
@@ -30,7 +29,7 @@ type UsageWriter struct {
 	Records         *kube.Store
 	PerSecond       int // writes, at most
 	Now             func() time.Time
-	EndpointsClosed <-chan struct{} // closed when the endpoints are, after which there are no more uses
+	EndpointsClosed <-chan struct{} // closed once the endpoints are closed: there are no more uses then
 }
 
 // Start writes uses until the endpoints are closed. The end of ctx does not stop it, since there
@@ -52,7 +51,10 @@ func (u *UsageWriter) Start(ctx context.Context) error {
 	}
 }
 
-// Write writes the uses that come first. The others keep their turn.
+// NeedLeaderElection returns false: every replica writes the uses that it observed.
+func (*UsageWriter) NeedLeaderElection() bool { return false }
+
+// Write writes the uses that verify.PlanWrites chooses, and queues the others again.
 func (u *UsageWriter) Write(ctx context.Context) {
 	now, later := verify.PlanWrites(u.Now(), u.Index.TakeUses(maxUses), u.PerSecond)
 	for _, use := range now {
@@ -72,4 +74,21 @@ func (u *UsageWriter) Write(ctx context.Context) {
 	for _, use := range later {
 		u.Index.RequeueUse(use)
 	}
+}
+
+// UsesKnownFrom returns the instant at which the records hold the uses that replicas noted during
+// an outage of the API server. It is useDelay after the term of leadership began, or after the last
+// outage that this replica observed if that is later. Before the term, another replica may have
+// observed an outage. The zero time means that the records are complete.
+func UsesKnownFrom(began time.Time, lastOutage func() time.Time) time.Time {
+	last := began
+	if lastOutage != nil {
+		if outage := lastOutage(); outage.After(last) {
+			last = outage
+		}
+	}
+	if last.IsZero() {
+		return time.Time{}
+	}
+	return last.Add(useDelay)
 }

@@ -16,18 +16,15 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Keys of a Secret that holds a password.
-const ()
-
 // UserSync keeps the verifier and the directory up to date with each user and each password.
 type UserSync struct {
 	Index     *verify.Index
 	Directory *login.Directory
 
 	mu            sync.Mutex
-	users         map[string]*v1alpha1.User // by name
-	secrets       map[string]*corev1.Secret // by name, those that can hold a password
-	usersOfSecret map[string]map[string]bool
+	users         map[string]*v1alpha1.User  // by name
+	secrets       map[string]*corev1.Secret  // by name, those that can hold a password
+	usersOfSecret map[string]map[string]bool // by the name of the Secret, the names of the users
 }
 
 // UserHandler returns the handler of a watch on Users.
@@ -74,10 +71,10 @@ func (p *UserSync) setUser(u *v1alpha1.User) {
 	}
 	was := p.users[u.Name]
 	p.users[u.Name] = u
-	if was != nil && isSameForUserSync(was, u) {
+	if was != nil && isUnchanged(was, u) {
 		return
 	}
-	p.removeUse(was)
+	p.removeSecretUse(was)
 	if ref := u.Spec.PasswordSecretRef; ref != nil {
 		name := string(ref.Name)
 		if p.usersOfSecret[name] == nil {
@@ -89,8 +86,8 @@ func (p *UserSync) setUser(u *v1alpha1.User) {
 	p.publishRivals(u, was)
 }
 
-// publishRivals updates the other users that ask for the username that a user has or had: the holder
-// may have changed.
+// publishRivals publishes the other users that ask for the username that a user has or had: the
+// holder may have changed.
 func (p *UserSync) publishRivals(versions ...*v1alpha1.User) {
 	for _, u := range versions {
 		if u == nil {
@@ -104,9 +101,9 @@ func (p *UserSync) publishRivals(versions ...*v1alpha1.User) {
 	}
 }
 
-// isSameForUserSync reports whether two versions of a user agree in all that tell reads. The status
-// changes after each login.
-func isSameForUserSync(a, b *v1alpha1.User) bool {
+// isUnchanged reports whether two versions of a user agree in all that publishUser reads. The
+// status changes after each login.
+func isUnchanged(a, b *v1alpha1.User) bool {
 	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
 		holdsUsername(a) == holdsUsername(b) && equality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
@@ -114,7 +111,7 @@ func isSameForUserSync(a, b *v1alpha1.User) bool {
 func (p *UserSync) removeUser(u *v1alpha1.User) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.removeUse(p.users[u.Name])
+	p.removeSecretUse(p.users[u.Name])
 	delete(p.users, u.Name)
 	p.Index.RemoveUser(u.Name)
 	p.Index.Disable(UserOwner(u))
@@ -122,7 +119,8 @@ func (p *UserSync) removeUser(u *v1alpha1.User) {
 	p.publishRivals(u)
 }
 
-func (p *UserSync) removeUse(u *v1alpha1.User) {
+// removeSecretUse removes a user from the users of the Secret that it names.
+func (p *UserSync) removeSecretUse(u *v1alpha1.User) {
 	if u == nil || u.Spec.PasswordSecretRef == nil {
 		return
 	}
@@ -149,7 +147,7 @@ func (p *UserSync) setSecret(name string, s *corev1.Secret) {
 	}
 }
 
-// publishUser sets the present state of a user in the index and the directory.
+// publishUser sets the present state of a user in the verifier and the directory.
 func (p *UserSync) publishUser(u *v1alpha1.User) {
 	suspended := u.Spec.State == v1alpha1.StateSuspended || !u.DeletionTimestamp.IsZero()
 	var secret *corev1.Secret
@@ -157,22 +155,22 @@ func (p *UserSync) publishUser(u *v1alpha1.User) {
 		secret = p.secrets[string(ref.Name)]
 	}
 	stored, fingerprint, _, _ := ReadPassword(secret) //nolint:errcheck // the status reports what is wrong
-	seen := verify.User{
+	verified := verify.User{
 		Name: u.Name, Username: UsernameOf(u), UID: string(u.UID), CreatedAt: u.CreationTimestamp.Unix(), Suspended: suspended,
 		Credential: fingerprint, Accounts: map[string][]string{}, Namespaces: u.Spec.Namespaces.Names,
 	}
-	may := login.User{
+	account := login.User{
 		Name: u.Name, UID: string(u.UID), Username: UsernameOf(u), HoldsUsername: holdsUsername(u), CreatedAt: u.CreationTimestamp.Time, Suspended: suspended,
 		Password: stored, Credential: fingerprint, Accounts: tokenspec.LoginAccounts(u),
 	}
 	for _, a := range u.Spec.Accounts {
-		seen.Accounts[a.Client] = tokenspec.SortedStrings(a.Roles)
+		verified.Accounts[a.Client] = tokenspec.SortedStrings(a.Roles)
 	}
-	p.Directory.SetUser(may)
+	p.Directory.SetUser(account)
 	if now, _ := p.Directory.User(u.Name); now.Username == "" {
-		seen.Username = "" // another user holds it
+		verified.Username = "" // another user holds it
 	}
-	p.Index.SetUser(seen)
+	p.Index.SetUser(verified)
 	if suspended {
 		p.Index.Disable(UserOwner(u))
 	} else {
@@ -180,11 +178,8 @@ func (p *UserSync) publishUser(u *v1alpha1.User) {
 	}
 }
 
-// Defaults of spec.logins.
-const ()
-
-// PublishReplayEvent records a warning event on a User: a refresh token was presented after it had been
-// used up, so that another party has it, and its session was ended.
+// PublishReplayEvent records a warning event on a User: a refresh token was presented after it had
+// been used up, so that another party has it, and its session was ended.
 func PublishReplayEvent(to events.EventRecorder, u login.User) {
 	obj := &v1alpha1.User{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "User"},

@@ -15,32 +15,33 @@ import (
 
 // authorityOf returns the authority of a version that expires at end. It uses what the spec asks
 // for, not what the client grants of that today: the client may grant more tomorrow.
-func authorityOf(w tokenspec.Spec, end time.Time) grant.Authority {
-	return grant.Authority{Roles: w.Requested.Roles, Permissions: w.Requested.Permissions, Ranges: verify.ParseRanges(w.Requested.SourceRanges), End: end}
+func authorityOf(desired tokenspec.Desired, end time.Time) grant.Authority {
+	return grant.Authority{Roles: desired.Requested.Roles, Permissions: desired.Requested.Permissions, Ranges: verify.ParseRanges(desired.Requested.SourceRanges), End: end}
 }
 
 // expiryOf returns when a version expires that is made now; zero: never.
-func (d *Service) expiryOf(w tokenspec.Spec) time.Time {
-	if w.Lifetime == 0 {
+func (s *Service) expiryOf(desired tokenspec.Desired) time.Time {
+	if desired.Lifetime == 0 {
 		return time.Time{}
 	}
-	return d.now().Add(w.Lifetime)
+	return s.now().Add(desired.Lifetime)
 }
 
 // deliveryCheck returns an error if a token of the authority must not be delivered to the caller.
 type deliveryCheck func(grant.Authority) error
 
+// deliverToCaller returns the deliveryCheck of a version that the caller receives.
 func deliverToCaller(by Caller) deliveryCheck {
 	return func(a grant.Authority) error { return permitAuthority(by, a) }
 }
 
-// deliverToHolder is the audience of a token that rotates itself: the successor has the authority that the
-// holder has already.
+// deliverToHolder is the deliveryCheck of a token that rotates itself: the successor has the
+// authority that the holder has already.
 func deliverToHolder(grant.Authority) error { return nil }
 
-// permitAuthority denies a caller a token that has more authority than the caller holds. It is called on the
-// object as it is written, not before: otherwise an object whose grants were raised meanwhile would
-// be delivered to a caller that was checked against the earlier grants.
+// permitAuthority denies a caller a token that has more authority than the caller holds. It is
+// called on the object as it is written, not before: otherwise an object whose grants were raised
+// meanwhile would be delivered to a caller that was checked against the earlier grants.
 func permitAuthority(by Caller, a grant.Authority) error {
 	over, within := a.Within(by.Authority)
 	if within || by.CanEscalate {
@@ -64,13 +65,13 @@ func permitAuthority(by Caller, a grant.Authority) error {
 // permitChange permits a change that lowers the authority of a token. It permits any other change
 // if the caller holds all that the token may do afterwards. A suspended token has no authority, so
 // activating it lowers nothing.
-func (d *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Spec) error {
+func (s *Service) permitChange(ctx context.Context, by Caller, at *v1alpha1.ApplicationToken, activates bool, before, after tokenspec.Desired) error {
 	if by.CanEscalate {
 		return nil
 	}
-	end := d.expiryOf(after)
+	end := s.expiryOf(after)
 	if named := tokenspec.DeliveredRecord(at); !end.IsZero() && named != "" {
-		rec, err := d.Records.Confirm(ctx, named)
+		rec, err := s.Records.Confirm(ctx, named)
 		switch {
 		case err == nil:
 			end = rec.ExpiresAt

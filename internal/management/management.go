@@ -1,9 +1,3 @@
-// Package management serves the management API. Through it, programs and users make, list, change,
-// clone, rotate and revoke application tokens by request, besides the tokens that are declared in
-// Git.
-//
-// The HTTP endpoints know nothing of Kubernetes, and decide before whether the caller may ask at all.
-// Service does what is asked, on every replica, with or without a leader.
 package management
 
 import (
@@ -27,9 +21,9 @@ type Caller struct {
 	// Subject is the owner of the credential: the namespace and the name of an ApplicationToken, or
 	// the name of a User.
 	Subject string
-	// Holds is the upper bound of the tokens that this caller may make, change, or see.
+	// Authority is the upper bound of the tokens that this caller may make, change, or see.
 	Authority grant.Authority
-	// Escalates reports whether the caller may go beyond what it holds.
+	// CanEscalate reports whether the caller may go beyond its Authority.
 	CanEscalate bool
 }
 
@@ -46,7 +40,7 @@ type Token struct {
 	// namespace and the name joined by a colon.
 	Name         string
 	Namespace    string // of the ApplicationToken
-	Object       string // its name
+	Object       string // the name of the ApplicationToken
 	Client       string
 	User         string // empty: the token belongs to the client
 	Declared     bool   // by a manifest outside the operator's namespace; its token is in a Secret
@@ -96,8 +90,8 @@ var (
 	ErrNotFound = errors.New("no such token")
 	// ErrExists reports that a token of that name exists.
 	ErrExists = errors.New("a token of that name exists")
-	// ErrRetryExpired reports that a retry comes too late. The token of the first response is in use or was
-	// rotated, or the time for retries is over.
+	// ErrRetryExpired reports that a retry comes too late. The token of the first response is in
+	// use or was rotated, or the time for retries is over.
 	ErrRetryExpired = errors.New("the request was served before, and it is too late for a retry")
 	// ErrSuperseded reports that the caller's version has been superseded by another version.
 	ErrSuperseded = errors.New("the version has been superseded by a newer one")
@@ -145,27 +139,27 @@ func (t *TooSoon) Error() string { return t.Message }
 type API interface {
 	// Subject returns the subject of the credentials of a token, whether or not the token exists.
 	// It reads nothing.
-	Subject(s Scope, name string) string
+	Subject(scope Scope, name string) string
 	// Create makes a token. It returns ErrExists if the scope has a token of that name.
-	Create(ctx context.Context, by Caller, s Scope, w TokenSpec) (Issued, error)
+	Create(ctx context.Context, by Caller, scope Scope, spec TokenSpec) (Issued, error)
 	// List returns the tokens of a scope, ordered by name.
-	List(ctx context.Context, s Scope) ([]Token, error)
+	List(ctx context.Context, scope Scope) ([]Token, error)
 	// Get returns one token.
-	Get(ctx context.Context, s Scope, name string) (Token, error)
+	Get(ctx context.Context, scope Scope, name string) (Token, error)
 	// Change changes what a token may do, or suspends it.
-	Change(ctx context.Context, by Caller, s Scope, name string, c Change) (Token, error)
+	Change(ctx context.Context, by Caller, scope Scope, name string, c Change) (Token, error)
 	// Clone makes a token with the grants of another. A second call of the same caller with the
 	// same key within a few minutes is a retry. It replaces the token of the first call if that is
 	// unused.
-	Clone(ctx context.Context, by Caller, s Scope, name, as, key string) (Issued, error)
+	Clone(ctx context.Context, by Caller, scope Scope, name, as, key string) (Issued, error)
 	// Rotate makes a successor under the same name. The predecessor stays valid for its overlap.
 	// See Clone for the key.
-	Rotate(ctx context.Context, by Caller, s Scope, name, key string) (Issued, error)
+	Rotate(ctx context.Context, by Caller, scope Scope, name, key string) (Issued, error)
 	// RotateOwn is Rotate for the holder of the token with the digest. It is allowed at most once
 	// in each minOverlap, and only where the client permits holders to rotate. A second call with
 	// the same token and key is a retry, and never replaces what another caller asked for. The
 	// successor ends no later than the version that an administrator or the spec asked for.
 	RotateOwn(ctx context.Context, by Caller, d token.Digest, key string) (Issued, error)
 	// Revoke ends every version of a token.
-	Revoke(ctx context.Context, s Scope, name string) error
+	Revoke(ctx context.Context, scope Scope, name string) error
 }

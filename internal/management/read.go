@@ -18,24 +18,24 @@ import (
 )
 
 // List returns the tokens of a scope, sorted by name.
-func (d *Service) List(ctx context.Context, s Scope) ([]Token, error) {
-	by := client.MatchingFields{index.TokensByClient: s.Client}
-	if s.User != "" {
-		by = client.MatchingFields{index.TokensByUser: s.User}
+func (s *Service) List(ctx context.Context, scope Scope) ([]Token, error) {
+	by := client.MatchingFields{index.IndexClient: scope.Client}
+	if scope.User != "" {
+		by = client.MatchingFields{index.IndexUser: scope.User}
 	}
-	ours, err := d.scopeFilter(ctx, s)
+	inScope, err := s.scopeFilter(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
 	var list v1alpha1.ApplicationTokenList
-	if err := d.Client.List(ctx, &list, by, client.DisableReadYourWritesConsistency); err != nil {
+	if err := s.Client.List(ctx, &list, by, client.DisableReadYourWritesConsistency); err != nil {
 		return nil, asUnavailable(err)
 	}
 	var tokens []Token
 	reads := maxListReads
 	for i := range list.Items {
-		if at := &list.Items[i]; ours(at) {
-			t, err := d.describeToken(ctx, at, &reads)
+		if at := &list.Items[i]; inScope(at) {
+			t, err := s.describeToken(ctx, at, &reads)
 			if err != nil {
 				return nil, err
 			}
@@ -48,35 +48,35 @@ func (d *Service) List(ctx context.Context, s Scope) ([]Token, error) {
 
 // Get returns a token. It asks the API server for a token that the cache does not have: it may have
 // been made a moment ago.
-func (d *Service) Get(ctx context.Context, s Scope, name string) (Token, error) {
-	at, err := d.findToken(ctx, d.Client, s, name)
+func (s *Service) Get(ctx context.Context, scope Scope, name string) (Token, error) {
+	at, err := s.findToken(ctx, s.Client, scope, name)
 	if errors.Is(err, ErrNotFound) {
-		at, err = d.findToken(ctx, d.Live, s, name)
+		at, err = s.findToken(ctx, s.Live, scope, name)
 	}
 	if err != nil {
 		return Token{}, err
 	}
 	reads := 1
-	return d.describeToken(ctx, at, &reads)
+	return s.describeToken(ctx, at, &reads)
 }
 
 // maxListReads bounds how many records of one list are read from the API server because the cache
 // does not have them yet.
 const maxListReads = 16
 
-// describeToken returns a token as its status describes it, or as its record does where the status is
-// behind: the record is there already, or gone already. reads is the number of records that may
+// describeToken returns a token as its status describes it, or as its record does where the status
+// is behind: the record is there already, or gone already. reads is the number of records that may
 // still be read from the API server. At zero, a record that the cache does not have counts as gone.
-func (d *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (Token, error) {
+func (s *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (Token, error) {
 	named := tokenspec.DeliveredRecord(at)
-	if !tokenspec.DeliveredInResponse(at, d.Namespace) || named == "" {
-		return d.tokenView(at, nil), nil
+	if !tokenspec.DeliveredInResponse(at, s.Namespace) || named == "" {
+		return s.tokenView(at, nil), nil
 	}
-	t := d.tokenView(at, nil)
-	r, err := d.Records.Get(ctx, named)
+	t := s.tokenView(at, nil)
+	r, err := s.Records.Get(ctx, named)
 	if errors.Is(err, record.ErrGone) && (t.Ready || t.ID != named) && *reads > 0 { // otherwise nothing claims that it is there
 		*reads--
-		r, err = d.Records.Confirm(ctx, named)
+		r, err = s.Records.Confirm(ctx, named)
 	}
 	switch {
 	case errors.Is(err, record.ErrGone) && t.Ready:
@@ -87,22 +87,22 @@ func (d *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationTok
 	case err != nil:
 		return Token{}, asUnavailable(err)
 	default:
-		return d.tokenView(at, &r), nil
+		return s.tokenView(at, &r), nil
 	}
 }
 
-// tokenView returns a token as its status describes it. A version r that the status may not have yet is
-// described as its record does.
-func (d *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Token {
+// tokenView returns a token as its status describes it. For a version r that the status may not
+// have yet, it returns what the record describes.
+func (s *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Token {
 	a := tokenspec.RequestedGrants{
 		Roles: tokenspec.SortedStrings(at.Spec.Roles), Permissions: tokenspec.SortedStrings(at.Spec.Permissions), SourceRanges: tokenspec.SortedStrings(at.Spec.SourceRanges),
 	}
-	if v1alpha1.IsCloned(at) {
+	if at.IsCloned() {
 		a = tokenspec.RequestedByClone(at.Status.Cloned)
 	}
 	t := Token{
-		Name: d.tokenName(at), Namespace: at.Namespace, Object: at.Name, Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at), Declared: !d.isCreatedByAPI(at),
-		State: string(at.Spec.State), Reason: v1alpha1.ReadyReason(at), Roles: a.Roles, Permissions: a.Permissions, SourceRanges: a.SourceRanges,
+		Name: s.tokenName(at), Namespace: at.Namespace, Object: at.Name, Client: at.ClientName(), User: at.UserName(), Declared: !s.isCreatedByAPI(at),
+		State: string(at.Spec.State), Reason: at.ReadyReason(), Roles: a.Roles, Permissions: a.Permissions, SourceRanges: a.SourceRanges,
 		Lifetime: tokenspec.DurationOr(at.Spec.Lifetime, 0), Rotations: at.Status.Rotations, Predecessors: len(at.Status.Predecessors),
 		Ready: meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady),
 	}
@@ -123,7 +123,7 @@ func (d *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Tok
 		t.State, t.Ready, t.Reason = string(v1alpha1.TokenRevoked), false, v1alpha1.ReasonRevoked
 	case at.Spec.State == v1alpha1.TokenSuspended:
 		t.Ready, t.Reason = false, v1alpha1.ReasonSuspended
-	case !t.ExpiresAt.IsZero() && !d.Now().Before(t.ExpiresAt):
+	case !t.ExpiresAt.IsZero() && !s.Now().Before(t.ExpiresAt):
 		t.Ready, t.Reason = false, v1alpha1.ReasonExpired
 	}
 	return t

@@ -17,8 +17,8 @@ import (
 )
 
 // Rotate makes a successor under the same name.
-func (d *Service) Rotate(ctx context.Context, by Caller, s Scope, name, key string) (Issued, error) {
-	at, err := d.findLiveToken(ctx, s, name)
+func (s *Service) Rotate(ctx context.Context, by Caller, scope Scope, name, key string) (Issued, error) {
+	at, err := s.findLiveToken(ctx, scope, name)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -26,44 +26,44 @@ func (d *Service) Rotate(ctx context.Context, by Caller, s Scope, name, key stri
 	if key != "" {
 		id = tokenspec.RequestID(tokenspec.RequestRotate, by.ID, key)
 	}
-	if tokenspec.DeliveredInResponse(at, d.Namespace) {
-		return d.makeSuccessor(ctx, at, deliverToCaller(by), plan.Request{ID: id})
+	if tokenspec.DeliveredInResponse(at, s.Namespace) {
+		return s.makeSuccessor(ctx, at, deliverToCaller(by), plan.Request{ID: id})
 	}
 	if id == "" { // each request without a key is a new one
-		if _, id, err = d.mint(token.Application); err != nil {
+		if _, id, err = s.mint(token.Application); err != nil {
 			return Issued{}, err
 		}
 	}
-	return d.requestRotation(ctx, at, plan.Request{ID: tokenspec.ShortDigest(id)}, v1alpha1.AnnotationRotate, id)
+	return s.requestRotation(ctx, at, plan.Request{ID: tokenspec.ShortDigest(id)}, v1alpha1.AnnotationRotate, id)
 }
 
 // RotateOwn makes a successor for the holder of a token. The key distinguishes the requests of the
 // holder.
-func (d *Service) RotateOwn(ctx context.Context, _ Caller, digest token.Digest, key string) (Issued, error) {
-	presented, at, err := d.findPresented(ctx, digest)
+func (s *Service) RotateOwn(ctx context.Context, _ Caller, digest token.Digest, key string) (Issued, error) {
+	presented, at, err := s.findPresented(ctx, digest)
 	if err != nil {
 		return Issued{}, err
 	}
-	if tokenspec.DeliveredInResponse(at, d.Namespace) {
-		return d.makeSuccessor(ctx, at, deliverToHolder, plan.Request{ID: tokenspec.RequestID(tokenspec.RequestSelf, presented.Name(), key), Holder: presented.Name()})
+	if tokenspec.DeliveredInResponse(at, s.Namespace) {
+		return s.makeSuccessor(ctx, at, deliverToHolder, plan.Request{ID: tokenspec.RequestID(tokenspec.RequestSelf, presented.Name(), key), Holder: presented.Name()})
 	}
-	return d.requestRotation(ctx, at, plan.Request{Holder: presented.Name()}, v1alpha1.AnnotationRotateSelf, presented.Name())
+	return s.requestRotation(ctx, at, plan.Request{Holder: presented.Name()}, v1alpha1.AnnotationRotateSelf, presented.Name())
 }
 
 // findPresented returns the record of a digest and its owner, as the API server has them.
-func (d *Service) findPresented(ctx context.Context, digest token.Digest) (record.Record, *v1alpha1.ApplicationToken, error) {
-	r, err := d.Records.Find(ctx, digest)
+func (s *Service) findPresented(ctx context.Context, digest token.Digest) (record.Record, *v1alpha1.ApplicationToken, error) {
+	r, err := s.Records.Find(ctx, digest)
 	if errors.Is(err, record.ErrGone) || errors.Is(err, record.ErrAmbiguous) || err == nil && r.Owner.Kind != tokenspec.OwnerKind {
 		return record.Record{}, nil, ErrNotFound
 	}
 	if err != nil {
 		return record.Record{}, nil, asUnavailable(err)
 	}
-	if r.IsOver(d.now()) {
+	if r.IsOver(s.now()) {
 		return record.Record{}, nil, newRefused("", "the token has expired")
 	}
 	var at v1alpha1.ApplicationToken
-	err = d.Live.Get(ctx, types.NamespacedName{Namespace: r.Owner.Namespace, Name: r.Owner.Name}, &at)
+	err = s.Live.Get(ctx, types.NamespacedName{Namespace: r.Owner.Namespace, Name: r.Owner.Name}, &at)
 	if apierrors.IsNotFound(err) || err == nil && (string(at.UID) != r.Owner.UID || !at.DeletionTimestamp.IsZero()) {
 		return record.Record{}, nil, ErrNotFound
 	}
@@ -73,35 +73,35 @@ func (d *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 	return r, &at, nil
 }
 
-// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by an
-// annotation, since the Secret decides which version is the current one. The same value asks for
+// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by
+// an annotation, since the Secret decides which version is the current one. The same value asks for
 // the same rotation. The response to the caller is of this moment; the reconciler applies the same
 // rules when it rotates. Administrators and holders have different annotations, so that neither
 // overwrites the request of the other.
-func (d *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (Issued, error) {
-	w, around, err := d.buildDesired(ctx, at, false)
+func (s *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (Issued, error) {
+	desired, refs, err := s.buildDesired(ctx, at, false)
 	if err == nil {
-		err = checkActive(w, around)
+		err = checkActive(desired, refs)
 	}
 	if err != nil {
 		return Issued{}, err
 	}
-	if c := at.Status.Current; c != nil && c.ExpiresAt != nil && !d.Now().Before(c.ExpiresAt.Time) {
+	if c := at.Status.Current; c != nil && c.ExpiresAt != nil && !s.Now().Before(c.ExpiresAt.Time) {
 		return Issued{}, newRefused("", "the token has expired; change spec.rotation.trigger in its manifest for a new version")
 	}
-	list, err := d.recordsOf(ctx, at)
+	list, err := s.recordsOf(ctx, at)
 	if err != nil {
 		return Issued{}, asUnavailable(err)
 	}
-	p := plan.ForRequest(d.now(), w.Desired, observedDeclared(at, list, r.Holder), r)
+	p := plan.ForRequest(s.now(), desired.Desired, observedDeclared(at, list, r.Holder), r)
 	asked := at.Annotations[annotation] == value || p.Do == plan.Replace || p.Why == plan.RequestDone
 	if asked && p.Why != plan.SelfRotationForbidden {
-		return Issued{Token: d.tokenView(at, nil)}, nil
+		return Issued{Token: s.tokenView(at, nil)}, nil
 	}
-	if err := d.refusalError(p, w); err != nil {
+	if err := s.refusalError(p, desired); err != nil {
 		return Issued{}, err
 	}
-	err = d.editToken(ctx, at, func(at *v1alpha1.ApplicationToken) error {
+	err = s.editToken(ctx, at, func(at *v1alpha1.ApplicationToken) error {
 		if at.Annotations == nil {
 			at.Annotations = map[string]string{}
 		}
@@ -111,12 +111,12 @@ func (d *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationT
 	if err != nil {
 		return Issued{}, err
 	}
-	return Issued{Token: d.tokenView(at, nil)}, nil
+	return Issued{Token: s.tokenView(at, nil)}, nil
 }
 
-// observedDeclared returns the observed state of a token that is delivered to a Secret, without the Secret.
-// The current version is that of the holder who asks, unless that was superseded; otherwise it is
-// the version in the status.
+// observedDeclared returns the observed state of a token that is delivered to a Secret, without the
+// Secret. The current version is that of the holder who asks, unless that was superseded; otherwise
+// it is the version in the status.
 func observedDeclared(at *v1alpha1.ApplicationToken, list []record.Record, holder string) plan.Observed {
 	current := ""
 	if at.Status.Current != nil {
@@ -130,7 +130,8 @@ func observedDeclared(at *v1alpha1.ApplicationToken, list []record.Record, holde
 	return observedFromRecords(at, list, current)
 }
 
-// observedFromRecords returns the observed state of a token, by its records and the name of the current one.
+// observedFromRecords returns the observed state of a token, by its records and the name of the
+// current one.
 func observedFromRecords(at *v1alpha1.ApplicationToken, list []record.Record, current string) plan.Observed {
 	var o plan.Observed
 	for _, r := range list {
@@ -146,16 +147,16 @@ func observedFromRecords(at *v1alpha1.ApplicationToken, list []record.Record, cu
 
 // refusalError returns the error for the caller of a request for which p makes no version; nil: p
 // makes one.
-func (d *Service) refusalError(p plan.Plan, w tokenspec.Spec) error {
+func (s *Service) refusalError(p plan.Plan, desired tokenspec.Desired) error {
 	if p.Do != plan.Nothing {
 		return nil
 	}
 	switch p.Why {
 	case plan.SelfRotationForbidden:
 		return &Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens; let an administrator of the client rotate the token, "+
-			"or ask its platform team to set spec.tokens.selfRotation to Allow", w.Requested.Client)}
+			"or ask its platform team to set spec.tokens.selfRotation to Allow", desired.Requested.Client)}
 	case plan.SelfRotationTooSoon, plan.RotationPending:
-		return &TooSoon{After: p.Wake.Sub(d.Now()), Message: p.Message}
+		return &TooSoon{After: p.Wake.Sub(s.Now()), Message: p.Message}
 	case plan.HolderSuperseded:
 		return ErrSuperseded
 	case plan.RequestDone:
@@ -170,20 +171,20 @@ func (d *Service) refusalError(p plan.Plan, w tokenspec.Spec) error {
 }
 
 // Clone makes a token that may do what another may.
-func (d *Service) Clone(ctx context.Context, by Caller, s Scope, name, as, key string) (Issued, error) {
-	source, err := d.findLiveToken(ctx, s, name)
+func (s *Service) Clone(ctx context.Context, by Caller, scope Scope, name, as, key string) (Issued, error) {
+	source, err := s.findLiveToken(ctx, scope, name)
 	if err != nil {
 		return Issued{}, err
 	}
-	w, around, err := d.buildDesired(ctx, source, false)
+	desired, refs, err := s.buildDesired(ctx, source, false)
 	if err == nil {
-		err = checkActive(w, around)
+		err = checkActive(desired, refs)
 	}
 	if err != nil {
 		return Issued{}, err
 	}
-	draft, err := d.draftToken(ctx, Scope{Client: w.Requested.Client, User: s.User}, TokenSpec{
-		Name: as, Roles: w.Grants.Roles, Permissions: w.Grants.Permissions, SourceRanges: w.Grants.SourceRanges, Lifetime: w.Lifetime,
+	draft, err := s.draftToken(ctx, Scope{Client: desired.Requested.Client, User: scope.User}, TokenSpec{
+		Name: as, Roles: desired.Grants.Roles, Permissions: desired.Grants.Permissions, SourceRanges: desired.Grants.SourceRanges, Lifetime: desired.Lifetime,
 	})
 	if err != nil {
 		return Issued{}, err
@@ -192,16 +193,16 @@ func (d *Service) Clone(ctx context.Context, by Caller, s Scope, name, as, key s
 	if key != "" {
 		id = tokenspec.RequestID(tokenspec.RequestClone, by.ID, source.Namespace+"/"+source.Name, key)
 	}
-	made, err := d.createFromDraft(ctx, by, draft, id)
+	made, err := s.createFromDraft(ctx, by, draft, id)
 	if id == "" || !errors.Is(err, ErrExists) {
 		return made, err
 	}
-	at, err := d.findLiveToken(ctx, s, as)
+	at, err := s.findLiveToken(ctx, scope, as)
 	if errors.Is(err, ErrNotFound) || err == nil && tokenspec.DeliveredRecord(at) == "" {
 		return Issued{}, ErrExists
 	}
 	if err != nil {
 		return Issued{}, err
 	}
-	return d.makeSuccessor(ctx, at, deliverToCaller(by), plan.Request{ID: id, RetryOnly: true})
+	return s.makeSuccessor(ctx, at, deliverToCaller(by), plan.Request{ID: id, RetryOnly: true})
 }

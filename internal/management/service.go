@@ -27,8 +27,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
-// the same time.
+// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica
+// at the same time.
 //
 // A token that it creates is an ApplicationToken of delivery Response in the operator's own
 // namespace. Its annotation apptoken.dev/record names the record of its current version. That
@@ -63,11 +63,11 @@ const maxWriteAttempts = 32
 // maxUnansweredWrites bounds how often a write is repeated after it got no response.
 const maxUnansweredWrites = 2
 
-func (d *Service) lookout() tokenspec.Resolver {
-	return tokenspec.Resolver{Client: d.Client, Live: d.Live, Records: d.Records}
+func (s *Service) resolver() tokenspec.Resolver {
+	return tokenspec.Resolver{Client: s.Client, Live: s.Live, Records: s.Records}
 }
 
-func (d *Service) now() time.Time { return d.Now().Truncate(time.Second) } // records hold whole seconds
+func (s *Service) now() time.Time { return s.Now().Truncate(time.Second) } // records hold whole seconds
 
 // asUnavailable returns err if callers know it, and otherwise wraps it in ErrUnavailable.
 func asUnavailable(err error) error {
@@ -85,67 +85,71 @@ func newRefused(field, format string, args ...any) error {
 	return &Refused{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name that
-// the management API accepts for a new token contains it.
+// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name
+// that the management API accepts for a new token contains it.
 const declaredSeparator = ":"
 
+// tokenNamePattern matches the names that a new token can have.
 var tokenNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 
+// nonSlugPattern matches what the name of an object cannot take over from the name of a token.
 var nonSlugPattern = regexp.MustCompile(`[^a-z0-9]+`)
 
 // objectName returns the name of the object for a token of that name in a scope: readable, and
 // different for each token. Its 80 bits of digest keep a caller from finding a name whose object is
 // that of another.
-func objectName(s Scope, name string) string {
-	const longest, digits = 63, 20
-	kind, whose := "client", s.Client
-	if s.User != "" {
-		kind, whose = "user", s.User
+func objectName(scope Scope, name string) string {
+	const maxLength, digits = 63, 20
+	kind, whose := "client", scope.Client
+	if scope.User != "" {
+		kind, whose = "user", scope.User
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{kind, whose, name}, "\x00")))
 	slug := nonSlugPattern.ReplaceAllString(strings.ToLower(name), "-")
-	slug = strings.Trim(slug[:min(len(slug), longest-digits-1)], "-")
+	slug = strings.Trim(slug[:min(len(slug), maxLength-digits-1)], "-")
 	return slug + "-" + hex.EncodeToString(sum[:])[:digits]
 }
 
 // scopeOf returns the scope that a token belongs to.
 func scopeOf(at *v1alpha1.ApplicationToken) Scope {
-	return Scope{Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at)}
+	return Scope{Client: at.ClientName(), User: at.UserName()}
 }
 
-// isCreatedByAPI reports whether the management API created a token, so that the token goes by the name
-// that it was given.
-func (d *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
+// isCreatedByAPI reports whether the management API created a token. Such a token has the name that
+// the caller gave.
+func (s *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
-	return tokenspec.DeliveredInResponse(at, d.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
+	return tokenspec.DeliveredInResponse(at, s.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
 }
 
-func (d *Service) tokenName(at *v1alpha1.ApplicationToken) string {
-	if d.isCreatedByAPI(at) {
+// tokenName returns the name of a token in the management API.
+func (s *Service) tokenName(at *v1alpha1.ApplicationToken) string {
+	if s.isCreatedByAPI(at) {
 		return at.Annotations[v1alpha1.AnnotationName]
 	}
 	return at.Namespace + declaredSeparator + at.Name
 }
 
-func (d *Service) objectKey(s Scope, name string) types.NamespacedName {
+// objectKey returns the key of the object of a token by that name.
+func (s *Service) objectKey(scope Scope, name string) types.NamespacedName {
 	if namespace, object, declared := strings.Cut(name, declaredSeparator); declared {
 		return types.NamespacedName{Namespace: namespace, Name: object}
 	}
-	return types.NamespacedName{Namespace: d.Namespace, Name: objectName(s, name)}
+	return types.NamespacedName{Namespace: s.Namespace, Name: objectName(scope, name)}
 }
 
 // Subject returns the subject of the credentials of a token, whether or not a token of that name
 // exists. It reads nothing.
-func (d *Service) Subject(s Scope, name string) string { return d.objectKey(s, name).String() }
+func (s *Service) Subject(scope Scope, name string) string { return s.objectKey(scope, name).String() }
 
-// findToken reads a token of a scope. A token of another scope counts as missing. A token that is being
-// deleted is found.
-func (d *Service) findToken(ctx context.Context, from client.Reader, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
+// findToken reads a token of a scope. A token of another scope counts as missing. A token that is
+// being deleted is found.
+func (s *Service) findToken(ctx context.Context, from client.Reader, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	if !tokenNamePattern.MatchString(name) && !strings.Contains(name, declaredSeparator) {
 		return nil, ErrNotFound
 	}
-	key := d.objectKey(s, name)
-	if len(validation.IsDNS1123Label(key.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(key.Name)) > 0 || !d.servesNamespace(ctx, key) {
+	key := s.objectKey(scope, name)
+	if len(validation.IsDNS1123Label(key.Namespace)) > 0 || len(validation.IsDNS1123Subdomain(key.Name)) > 0 || !s.servesNamespace(ctx, key) {
 		return nil, ErrNotFound
 	}
 	var at v1alpha1.ApplicationToken
@@ -155,68 +159,68 @@ func (d *Service) findToken(ctx context.Context, from client.Reader, s Scope, na
 		}
 		return nil, asUnavailable(fmt.Errorf("get %s: %w", key, err))
 	}
-	ours, err := d.scopeFilter(ctx, s)
+	inScope, err := s.scopeFilter(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	if !ours(&at) || d.tokenName(&at) != name {
+	if !inScope(&at) || s.tokenName(&at) != name {
 		return nil, ErrNotFound
 	}
 	return &at, nil
 }
 
-// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not watch. The
-// error has no type of its own.
+// unservedNamespaceText is part of the error that the cache returns for a namespace that it does
+// not watch. The error has no type of its own.
 const unservedNamespaceText = "unknown namespace for the cache"
 
-// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another namespace
-// count as missing: the operator may have no permissions there.
-func (d *Service) servesNamespace(ctx context.Context, key types.NamespacedName) bool {
-	if key.Namespace == d.Namespace {
+// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another
+// namespace count as missing: the operator may have no permissions there.
+func (s *Service) servesNamespace(ctx context.Context, key types.NamespacedName) bool {
+	if key.Namespace == s.Namespace {
 		return true
 	}
-	err := d.Client.Get(ctx, key, &v1alpha1.ApplicationToken{})
+	err := s.Client.Get(ctx, key, &v1alpha1.ApplicationToken{})
 	return err == nil || !strings.Contains(err.Error(), unservedNamespaceText)
 }
 
-// findLiveToken is like find, but reads from the API server and does not return a token that is being
-// deleted.
-func (d *Service) findLiveToken(ctx context.Context, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
-	at, err := d.findToken(ctx, d.Live, s, name)
+// findLiveToken is like findToken, but reads from the API server and does not return a token that
+// is being deleted.
+func (s *Service) findLiveToken(ctx context.Context, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
+	at, err := s.findToken(ctx, s.Live, scope, name)
 	if err == nil && !at.DeletionTimestamp.IsZero() {
 		return nil, ErrNotFound
 	}
 	return at, err
 }
 
-// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens are
-// those of this very User, not those of an earlier User of the same name.
-func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
-	if s.User == "" {
+// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens
+// are those of this very User, not those of an earlier User of the same name.
+func (s *Service) scopeFilter(ctx context.Context, scope Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
+	if scope.User == "" {
 		return func(at *v1alpha1.ApplicationToken) bool {
-			return at.Spec.UserRef == nil && v1alpha1.ClientName(at) == s.Client
+			return at.Spec.UserRef == nil && at.ClientName() == scope.Client
 		}, nil
 	}
 	var u v1alpha1.User
-	err := d.Client.Get(ctx, types.NamespacedName{Name: s.User}, &u)
+	err := s.Client.Get(ctx, types.NamespacedName{Name: scope.User}, &u)
 	if apierrors.IsNotFound(err) {
-		err = d.Live.Get(ctx, types.NamespacedName{Name: s.User}, &u)
+		err = s.Live.Get(ctx, types.NamespacedName{Name: scope.User}, &u)
 	}
 	if client.IgnoreNotFound(err) != nil {
-		return nil, asUnavailable(fmt.Errorf("get User %s: %w", s.User, err))
+		return nil, asUnavailable(fmt.Errorf("get User %s: %w", scope.User, err))
 	}
 	there := err == nil
 	return func(at *v1alpha1.ApplicationToken) bool {
-		return there && v1alpha1.UserName(at) == s.User && tokenspec.IsTokenOfUser(at, &u)
+		return there && at.UserName() == scope.User && tokenspec.IsTokenOfUser(at, &u)
 	}, nil
 }
 
-// editToken changes a token. As long as another writer comes first, it tries again on the token as it is
-// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
-// was lost.
-func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
+// editToken changes a token. As long as another writer comes first, it tries again on the token as
+// it is then. If nothing is left to change, the change was empty, or the response to an earlier
+// attempt was lost.
+func (s *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
-	unheard := 0
+	unanswered := 0
 	for range maxWriteAttempts {
 		before := at.DeepCopy()
 		if err := change(at); err != nil {
@@ -226,7 +230,7 @@ func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, 
 		if data, err := client.MergeFrom(before).Data(at); err == nil && string(data) == "{}" {
 			return nil
 		}
-		err := d.Client.Patch(ctx, at, patch, fieldOwner)
+		err := s.Client.Patch(ctx, at, patch, fieldOwner)
 		switch {
 		case err == nil:
 			return nil
@@ -237,12 +241,12 @@ func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, 
 		case apierr.IsRejected(err) && !apierrors.IsConflict(err):
 			return asUnavailable(err)
 		case !apierr.IsRejected(err):
-			if unheard++; unheard > maxUnansweredWrites {
+			if unanswered++; unanswered > maxUnansweredWrites {
 				return asUnavailable(err)
 			}
 		}
 		var now v1alpha1.ApplicationToken
-		if readErr := d.Live.Get(ctx, key, &now); readErr != nil {
+		if readErr := s.Live.Get(ctx, key, &now); readErr != nil {
 			if apierrors.IsNotFound(readErr) {
 				return ErrNotFound
 			}
@@ -260,24 +264,24 @@ func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, 
 // object names, those that the cache knows, and their predecessors. It asks for no list, for which
 // the API server would read every record of every token. No caller has received a version that
 // recordsOf misses, since a version is delivered only once the object names it.
-func (d *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) ([]record.Record, error) {
-	return d.Records.ConfirmByOwner(ctx, tokenspec.OwnerOf(at), append(tokenspec.RecordNamesInStatus(at), at.Annotations[v1alpha1.AnnotationRecord])...)
+func (s *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) ([]record.Record, error) {
+	return s.Records.ConfirmByOwner(ctx, tokenspec.OwnerOf(at), append(tokenspec.RecordNamesInStatus(at), at.Annotations[v1alpha1.AnnotationRecord])...)
 }
 
-// retireRecords deletes records: from then on their credentials are rejected on this replica, and soon on
-// every replica.
-func (d *Service) retireRecords(ctx context.Context, records ...record.Record) error {
+// retireRecords deletes records: from then on their credentials are rejected on this replica, and
+// soon on every replica.
+func (s *Service) retireRecords(ctx context.Context, records ...record.Record) error {
 	for _, r := range records {
-		if err := d.Records.RetireAnyway(ctx, r); err != nil {
+		if err := s.Records.RetireAnyway(ctx, r); err != nil {
 			return asUnavailable(err)
 		}
-		d.Ended(r.Digest)
+		s.Ended(r.Digest)
 	}
 	return nil
 }
 
-// discardRecord deletes a record whose version no caller has received. A record that it cannot delete is an
-// orphan.
-func (d *Service) discardRecord(ctx context.Context, r record.Record) {
-	_ = d.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
+// discardRecord deletes a record whose version no caller has received. A record that it cannot
+// delete is an orphan.
+func (s *Service) discardRecord(ctx context.Context, r record.Record) {
+	_ = s.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
 }

@@ -25,7 +25,7 @@ import (
 const (
 	maxRoles            = 64
 	maxPermissions      = 128
-	maxPermissionLength = 128 // of a permission
+	maxPermissionLength = 128
 	maxSourceRanges     = 32
 	maxTokenLifetime    = 999_999 * time.Hour
 )
@@ -36,7 +36,7 @@ func checkLists(roles, permissions, ranges []string) error {
 	for _, l := range []struct {
 		field string
 		list  []string
-		most  int
+		max   int
 		valid func(string) bool
 		words string
 	}{
@@ -47,8 +47,8 @@ func checkLists(roles, permissions, ranges []string) error {
 			return err == nil && p.Masked() == p && p.String() == r
 		}, "address ranges such as 10.0.0.0/8 or fd00::/8"},
 	} {
-		if len(l.list) > l.most {
-			return newRefused(l.field, "has %d entries; at most %d are allowed", len(l.list), l.most)
+		if len(l.list) > l.max {
+			return newRefused(l.field, "has %d entries; at most %d are allowed", len(l.list), l.max)
 		}
 		for i, v := range l.list {
 			if !l.valid(v) {
@@ -91,36 +91,36 @@ func formatDuration(d time.Duration) v1alpha1.PositiveDuration {
 }
 
 // draftToken returns the object of a token that is to be created.
-func (d *Service) draftToken(ctx context.Context, s Scope, w TokenSpec) (*v1alpha1.ApplicationToken, error) {
-	if !tokenNamePattern.MatchString(w.Name) {
+func (s *Service) draftToken(ctx context.Context, scope Scope, spec TokenSpec) (*v1alpha1.ApplicationToken, error) {
+	if !tokenNamePattern.MatchString(spec.Name) {
 		return nil, newRefused("name", "must be 1 to 63 letters, digits, ., _, ~ and -, the first a letter or digit")
 	}
-	if err := checkLists(w.Roles, w.Permissions, w.SourceRanges); err != nil {
+	if err := checkLists(spec.Roles, spec.Permissions, spec.SourceRanges); err != nil {
 		return nil, err
 	}
-	if err := checkLifetime(w.Lifetime); err != nil {
+	if err := checkLifetime(spec.Lifetime); err != nil {
 		return nil, err
 	}
 	at := &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: d.Namespace, Name: objectName(s, w.Name), Finalizers: []string{v1alpha1.FinalizerRecords},
-			Annotations: map[string]string{v1alpha1.AnnotationName: w.Name},
+			Namespace: s.Namespace, Name: objectName(scope, spec.Name), Finalizers: []string{v1alpha1.FinalizerRecords},
+			Annotations: map[string]string{v1alpha1.AnnotationName: spec.Name},
 		},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			Delivery: v1alpha1.DeliveryResponse, State: v1alpha1.TokenActive, Lifetime: formatDuration(w.Lifetime),
-			Roles: tokenspec.TypedStrings[v1alpha1.RoleName](w.Roles), Permissions: tokenspec.TypedStrings[v1alpha1.Permission](w.Permissions),
-			SourceRanges: tokenspec.TypedStrings[v1alpha1.SourceRange](w.SourceRanges),
+			Delivery: v1alpha1.DeliveryResponse, State: v1alpha1.TokenActive, Lifetime: formatDuration(spec.Lifetime),
+			Roles: tokenspec.TypedStrings[v1alpha1.RoleName](spec.Roles), Permissions: tokenspec.TypedStrings[v1alpha1.Permission](spec.Permissions),
+			SourceRanges: tokenspec.TypedStrings[v1alpha1.SourceRange](spec.SourceRanges),
 		},
 	}
-	if s.User == "" {
-		at.Spec.ClientRef = &v1alpha1.Reference{Name: v1alpha1.ObjectName(s.Client)}
+	if scope.User == "" {
+		at.Spec.ClientRef = &v1alpha1.Reference{Name: v1alpha1.ObjectName(scope.Client)}
 		return at, nil
 	}
-	if field := firstGrantField(w.Roles, w.Permissions); field != "" {
+	if field := firstGrantField(spec.Roles, spec.Permissions); field != "" {
 		return nil, newRefused(field, "cannot be given: a token of a user has what the user has")
 	}
-	at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(s.User), Client: s.Client}
-	user, a, err := d.lookout().ResolveUser(ctx, at, true)
+	at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(scope.User), Client: scope.Client}
+	user, a, err := s.resolver().ResolveUser(ctx, at, true)
 	if err != nil {
 		return nil, asUnavailable(err)
 	}
@@ -133,6 +133,7 @@ func (d *Service) draftToken(ctx context.Context, s Scope, w TokenSpec) (*v1alph
 	return at, nil
 }
 
+// firstGrantField returns the field of the first list that is not empty; empty: both lists are.
 func firstGrantField(roles, permissions []string) string {
 	switch {
 	case len(roles) > 0:
@@ -144,62 +145,63 @@ func firstGrantField(roles, permissions []string) string {
 	}
 }
 
-// buildDesired builds the desired state of a token and resolves its references. If anew is set, it
+// buildDesired resolves the references of a token and builds its desired state. If anew is set, it
 // reserves quota for the token, until the token is observed or the reservation is withdrawn.
-func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Spec, tokenspec.References, error) {
-	around, err := d.lookout().Resolve(ctx, at)
+func (s *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Desired, tokenspec.References, error) {
+	refs, err := s.resolver().Resolve(ctx, at)
 	switch {
 	case err != nil:
-	case anew && around.Client != nil:
-		around.QuotaRefusal, err = d.reserveQuota(ctx, at, around)
+	case anew && refs.Client != nil:
+		refs.QuotaRefusal, err = s.reserveQuota(ctx, at, refs)
 	default:
-		around.QuotaRefusal = tokenspec.WithheldRefusal(at)
+		refs.QuotaRefusal = tokenspec.WithheldRefusal(at)
 	}
 	if err != nil {
-		return tokenspec.Spec{}, around, asUnavailable(err)
+		return tokenspec.Desired{}, refs, asUnavailable(err)
 	}
-	return tokenspec.Build(at, around), around, nil
+	return tokenspec.Build(at, refs), refs, nil
 }
 
-// reserveQuota reserves quota for a token that is about to be created, or returns why there is none.
-func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, around tokenspec.References) (*plan.Refusal, error) {
-	claim := tokenspec.QuotaClaim(at, d.Namespace, around.Requested.Client, around.Requested.User)
-	limits, err := d.lookout().QuotaLimits(ctx, around.Client, d.Quota.Index.Waiting(claim.Client)...)
+// reserveQuota reserves quota for a token that is about to be created, or returns why there is
+// none.
+func (s *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References) (*plan.Refusal, error) {
+	claim := tokenspec.QuotaClaim(at, s.Namespace, refs.Requested.Client, refs.Requested.User)
+	limits, err := s.resolver().QuotaLimits(ctx, refs.Client, s.Quota.Index.Waiting(claim.Client)...)
 	if err != nil {
 		return nil, err
 	}
-	if verdict := d.Quota.Index.Promise(directory.QuotaKey(at), claim, limits, d.Now()); !verdict.Granted {
+	if verdict := s.Quota.Index.Promise(directory.QuotaKey(at), claim, limits, s.Now()); !verdict.Granted {
 		return tokenspec.OverQuotaRefusal(claim, verdict), nil
 	}
 	return nil, nil
 }
 
-// errorFromRefusal converts what stands in the way of a token into an error for the caller; nil: nothing
-// does.
-func errorFromRefusal(w tokenspec.Spec, s tokenspec.References) error {
-	r := w.Refused
+// errorFromRefusal converts what stands in the way of a token into an error for the caller. It
+// returns nil if nothing does.
+func errorFromRefusal(desired tokenspec.Desired, refs tokenspec.References) error {
+	r := desired.Refused
 	switch r.Reason {
 	case "":
 		return nil
 	case v1alpha1.ReasonTooManyTokens:
 		return &Refused{Message: r.Message, QuotaExceeded: true}
 	case v1alpha1.ReasonOverCeiling:
-		if s.Client != nil && len(tokenspec.Ceiling(s.Client).Cut(w.Requested.Roles, nil).OverRoles) > 0 {
+		if refs.Client != nil && len(tokenspec.Ceiling(refs.Client).Cut(desired.Requested.Roles, nil).OverRoles) > 0 {
 			return newRefused("roles", "cannot be given: %s", r.Message)
 		}
 		return newRefused("permissions", "cannot be given: %s", r.Message)
 	case v1alpha1.ReasonLifetimeTooLong:
 		return newRefused("lifetime", "is too long: %s", strings.ReplaceAll(r.Message, "spec.lifetime", "it"))
 	case v1alpha1.ReasonNonExpiringForbidden:
-		return newRefused("lifetime", "is missing: client %s requires every such token to expire", w.Requested.Client)
+		return newRefused("lifetime", "is missing: client %s requires every such token to expire", desired.Requested.Client)
 	default:
 		return newRefused("", "%s", r.Message)
 	}
 }
 
 // checkActive refuses a token that in its present state gets no new version.
-func checkActive(w tokenspec.Spec, s tokenspec.References) error {
-	switch w.State {
+func checkActive(desired tokenspec.Desired, refs tokenspec.References) error {
+	switch desired.State {
 	case plan.Revoked:
 		return newRefused("", "the token is revoked for good; create a new one")
 	case plan.Suspended:
@@ -207,14 +209,15 @@ func checkActive(w tokenspec.Spec, s tokenspec.References) error {
 	case plan.Active:
 		fallthrough
 	default:
-		return errorFromRefusal(w, s)
+		return errorFromRefusal(desired, refs)
 	}
 }
 
+// listIndexPattern matches the part of a field path from the first list index on.
 var listIndexPattern = regexp.MustCompile(`\[.*$`)
 
-// invalidError returns an error for an object that the API server rejects as invalid. The message of the
-// API server could repeat what it was given.
+// invalidError returns an error for an object that the API server rejects as invalid. It leaves out
+// the message of the API server, which could repeat what the caller sent.
 func invalidError(err error) error {
 	field := ""
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {

@@ -13,45 +13,46 @@ const (
 	RolloutIncomplete Why = "RolloutIncomplete"
 )
 
-// deferral is the reason why a rotation is deferred, and until when. The zero hold defers nothing.
+// deferral is the reason why a rotation is deferred, and until when. The zero deferral defers
+// nothing.
 type deferral struct {
 	until  time.Time // the latest end of the deferral
 	reason Why
 	text   string
 }
 
-// longer returns the hold that ends last.
-func (h deferral) longer(other deferral) deferral {
-	if h.until.Before(other.until) {
+// longer returns the deferral that ends last.
+func (d deferral) longer(other deferral) deferral {
+	if d.until.Before(other.until) {
 		return other
 	}
-	return h
+	return d
 }
 
-// message returns the text for a rotation that is due for the reason why and deferred by h. It
+// message returns the text for a rotation that is due for the reason why and deferred by d. It
 // names the remedy for an administrator who cannot wait.
-func (h deferral) message(why Why) string {
+func (d deferral) message(why Why) string {
 	return fmt.Sprintf("A rotation is due (%s) and waits until %s at the latest: %s; after a leak, delete the TokenRecord of the version that leaked",
-		why, h.until.UTC().Format(time.RFC3339), h.text)
+		why, d.until.UTC().Format(time.RFC3339), d.text)
 }
 
 // rotationDeferral returns what defers a rotation for the reason why. A rotation never ends a
 // predecessor, and it follows another rotation only after consumers have had time to move on.
 func rotationDeferral(now time.Time, why Why, want Desired, have Observed) deferral {
-	h := overlapDeferral(why, want, have).longer(rolloutDeferral(want, have))
-	if near := nearExpiry(want, *have.Current); !near.IsZero() && near.Before(h.until) {
-		h.until = near // consumers need the successor before the current version expires
+	d := overlapDeferral(why, want, have).longer(rolloutDeferral(want, have))
+	if near := nearExpiry(want, *have.Current); !near.IsZero() && near.Before(d.until) {
+		d.until = near // consumers need the successor before the current version expires
 	}
 	if why != SelfRequested {
-		return h.longer(roomDeferral(want, have, 0))
+		return d.longer(roomDeferral(want, have, 0))
 	}
-	return h.longer(roomDeferral(want, have, 1)).longer(selfRotationDeferral(now, want, have))
+	return d.longer(roomDeferral(want, have, 1)).longer(selfRotationDeferral(now, want, have))
 }
 
-// roomDeferral defers a rotation until there is room for another predecessor, assuming that no version
-// is used from now on. A consumer may hold any of the existing predecessors. The holder of a token
-// may be a thief. A rotation by a holder therefore leaves spare predecessors free, so that it does
-// not defer the rotations of others.
+// roomDeferral defers a rotation until there is room for another predecessor, assuming that no
+// version is used from now on. A consumer may hold any of the existing predecessors. The holder of
+// a token may be a thief. A rotation by a holder therefore leaves spare predecessors free, so that
+// it does not defer the rotations of others.
 func roomDeferral(want Desired, have Observed, spare int) deferral {
 	n := excess(have) + spare
 	if n <= 0 {
@@ -76,7 +77,7 @@ func overlapDeferral(why Why, want Desired, have Observed) deferral {
 	var until time.Time
 	for _, v := range have.predecessors() {
 		if why == SelfRequested || !have.isSupersededByHolder(v) {
-			until = latest(until, earliest(have.supersededSince(v).Add(want.Retire.Min), latestRetirement(v, want.Retire)))
+			until = latest(until, Earliest(have.supersededSince(v).Add(want.Retire.Min), latestRetirement(v, want.Retire)))
 		}
 	}
 	return deferral{
@@ -85,8 +86,8 @@ func overlapDeferral(why Why, want Desired, have Observed) deferral {
 	}
 }
 
-// rolloutDeferral defers a rotation while a rollout is incomplete, because pods may hold a predecessor.
-// It ends with the last predecessor.
+// rolloutDeferral defers a rotation while a rollout is incomplete, because pods may hold a
+// predecessor. It ends with the last predecessor.
 func rolloutDeferral(want Desired, have Observed) deferral {
 	if have.IncompleteRollout == "" {
 		return deferral{}
@@ -114,8 +115,8 @@ func selfRotationDeferral(now time.Time, want Desired, have Observed) deferral {
 	}
 }
 
-// selfRotationAllowedAt returns the first instant at which a holder may rotate: minOverlap after the
-// last rotation by a holder. The zero time means at once. It ignores records that were never
+// selfRotationAllowedAt returns the first instant at which a holder may rotate: minOverlap after
+// the last rotation by a holder. The zero time means at once. It ignores records that were never
 // delivered to a caller, because they are no rotation. It also ignores versions from a clock that
 // was ahead, because they would forbid the next rotation for too long.
 func selfRotationAllowedAt(now time.Time, want Desired, have Observed) time.Time {

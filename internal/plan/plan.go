@@ -168,7 +168,8 @@ type Observed struct {
 	Current           *Version
 	Others            []Version
 	IncompleteRollout string // a consumer with an incomplete rollout of the current version; empty: none, or not observed
-	// RolloutSeenAt is when Rollout was observed. The zero time means the instant of the plan.
+	// RolloutSeenAt is when IncompleteRollout was observed. The zero time means the instant of the
+	// plan.
 	RolloutSeenAt time.Time
 	// UsesKnownFrom is the instant at which the records hold the uses that replicas noted during an
 	// outage of the API server: some time after the last outage. The zero time means that the
@@ -216,12 +217,4 @@ type Plan struct {
 	UserUID      string    // for Issue and Change: uid of the User that the version acts for
 	DeferredBy   Why       // for RotationPending: what defers the rotation
 	Wake         time.Time // for Nothing: when to evaluate again; zero: when something changes
-}
-
-// EarliestTime returns the earlier of two times. The zero time is none.
-func EarliestTime(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -72,13 +72,13 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	return issue(now, r.why(), last, want, have)
 }
 
-// withPredecessorMarked returns o with the predecessor of the current version superseded, where a crash left it
-// unmarked.
+// withPredecessorMarked returns o with the predecessor of the current version superseded, where a
+// crash left it unmarked.
 func (o Observed) withPredecessorMarked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
 		if o.Current != nil && v.Record == o.Current.Predecessor && !v.isSuperseded() {
-			p := supersede(v, earliest(o.Current.IssuedAt, now), r)
+			p := supersede(v, Earliest(o.Current.IssuedAt, now), r)
 			v.SupersededAt, v.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		}
 		others[i] = v
@@ -91,9 +91,9 @@ func selfRotationForbidden(_ time.Time, want Desired, _ Observed, r Request) (Pl
 	return Plan{Why: SelfRotationForbidden}, r.Holder != "" && want.SelfRotationForbidden
 }
 
-// requestRetried replaces the version that was made for the same request, within RetryWindow and while it is
-// unused. The lifetime and the time for retries of the new version count from the first attempt, so
-// that repeated retries lengthen neither.
+// requestRetried replaces the version that was made for the same request, within RetryWindow and
+// while it is unused. The lifetime and the time for retries of the new version count from the first
+// attempt, so that repeated retries lengthen neither.
 func requestRetried(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if r.ID == "" {
 		return Plan{}, false
@@ -137,23 +137,23 @@ func currentExpired(now time.Time, want Desired, have Observed, r Request) (Plan
 }
 
 func selfRotationTooSoon(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
-	h := selfRotationDeferral(now, want, have)
-	if r.Holder == "" || !now.Before(h.until) {
+	d := selfRotationDeferral(now, want, have)
+	if r.Holder == "" || !now.Before(d.until) {
 		return Plan{}, false
 	}
-	return Plan{Why: SelfRotationTooSoon, DeferredBy: h.reason, Wake: h.until, Message: h.text}, true
+	return Plan{Why: SelfRotationTooSoon, DeferredBy: d.reason, Wake: d.until, Message: d.text}, true
 }
 
 func rotationPending(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
 	}
-	h := rotationDeferral(now, r.why(), want, have)
-	if !now.Before(h.until) {
+	d := rotationDeferral(now, r.why(), want, have)
+	if !now.Before(d.until) {
 		return Plan{}, false
 	}
 	return Plan{
-		Why: RotationPending, DeferredBy: h.reason, Wake: h.until,
-		Message: fmt.Sprintf("no rotation until %s at the latest: %s", h.until.UTC().Format(time.RFC3339), h.text),
+		Why: RotationPending, DeferredBy: d.reason, Wake: d.until,
+		Message: fmt.Sprintf("no rotation until %s at the latest: %s", d.until.UTC().Format(time.RFC3339), d.text),
 	}, true
 }

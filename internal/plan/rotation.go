@@ -38,8 +38,8 @@ const RolloutInterval = 10 * time.Second
 // rotationDue issues the successor of the current version once the rotation is due and no longer
 // deferred. It ends no predecessor to make room for it, unless the current version has expired.
 func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, h := dueRotation(now, want, have)
-	if why == "" || now.Before(h.until) {
+	why, d := dueRotation(now, want, have)
+	if why == "" || now.Before(d.until) {
 		return Plan{}, false
 	}
 	return issue(now, why, *have.Current, want, have), true
@@ -47,7 +47,7 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 
 // rotationDeferred reports a rotation that is due and deferred.
 func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
-	why, h := dueRotation(now, want, have)
+	why, d := dueRotation(now, want, have)
 	if why == "" {
 		return Plan{}, false
 	}
@@ -56,16 +56,16 @@ func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
 		wake = nextDeadline(now, want, have) // another cause may come up meanwhile
 	}
 	if why == IssuedAhead {
-		wake = earliest(wake, ifAfter(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
+		wake = Earliest(wake, ifAfter(now, have.Current.lastIssue().Add(-maxAhead))) // by then the clock has caught up
 	}
-	if h.reason == RolloutIncomplete {
-		wake = earliest(wake, NextRolloutCheck(now, have))
+	if d.reason == RolloutIncomplete {
+		wake = Earliest(wake, NextRolloutCheck(now, have))
 	}
-	return Plan{Why: RotationPending, DeferredBy: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
+	return Plan{Why: RotationPending, DeferredBy: d.reason, Wake: Earliest(wake, d.until), Message: d.message(why)}, true
 }
 
-// NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the longer the
-// interval.
+// NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the
+// longer the interval.
 func NextRolloutCheck(now time.Time, have Observed) time.Time {
 	seen := have.RolloutSeenAt
 	if seen.IsZero() {
@@ -104,8 +104,8 @@ func dueRotation(now time.Time, want Desired, have Observed) (Why, deferral) {
 	return why, rotationDeferral(now, why, want, have)
 }
 
-// oldestExcessPredecessor returns the oldest predecessor, if one must end before the current version can become
-// a predecessor.
+// oldestExcessPredecessor returns the oldest predecessor, if one must end before the current
+// version can become a predecessor.
 func oldestExcessPredecessor(have Observed) (v Version, full bool) {
 	ps := have.predecessors()
 	if excess(have) <= 0 {
@@ -137,7 +137,7 @@ func NextRotation(want Desired, current Version) (time.Time, Why) {
 	}
 	if want.Schedule != nil {
 		if next := want.Schedule.Next(earliestScheduled(want, current)); !next.IsZero() {
-			due = earliest(due, next.Add(spreadDelay(want.Spread, MaxSpread)))
+			due = Earliest(due, next.Add(spreadDelay(want.Spread, MaxSpread)))
 		}
 	}
 	if current.ExpiresAt.IsZero() {
@@ -159,8 +159,9 @@ func nearExpiry(want Desired, current Version) time.Time {
 	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.lifetimeStart())))
 }
 
-// earliestScheduled returns the instant after which the calendar may name the next rotation. A version
-// is issued up to MaxSpread after its due instant, so MinInterval is shortened by that much.
+// earliestScheduled returns the instant after which the calendar may name the next rotation. A
+// version is issued up to MaxSpread after its due instant, so MinInterval is shortened by that
+// much.
 func earliestScheduled(want Desired, current Version) time.Time {
 	return current.lifetimeStart().Add(max(0, want.MinInterval-MaxSpread-time.Second))
 }
@@ -205,8 +206,8 @@ func expiryMargin(d Desired, lifetime time.Duration) time.Duration {
 	return min(d.Retire.Max, lifetime/3)
 }
 
-// spreadDelay returns the fraction part of whole. For a whole of ten seconds or more it returns whole
-// seconds, so that the instants shown to users are exact.
+// spreadDelay returns the fraction part of whole. For a whole of ten seconds or more it returns
+// whole seconds, so that the instants shown to users are exact.
 func spreadDelay(part float64, whole time.Duration) time.Duration {
 	d := time.Duration(part * float64(whole))
 	if whole >= 10*time.Second {
@@ -219,8 +220,8 @@ func spreadDelay(part float64, whole time.Duration) time.Duration {
 const MaxExpiryNotice = 7 * 24 * time.Hour
 
 // ExpiryNotice returns the instant from which the owner of current is warned of its expiry: the
-// last third of its lifetime, at most MaxExpiryNotice. The zero time means that current does not expire,
-// or that a rotation comes first.
+// last third of its lifetime, at most MaxExpiryNotice. The zero time means that current does not
+// expire, or that a rotation comes first.
 func ExpiryNotice(want Desired, current Version) time.Time {
 	heldUp := want.Refused.Reason != "" || want.State != Active
 	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {
@@ -235,7 +236,7 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextEnd(now, want, have)
 	if c := have.Current; c != nil {
 		due, _ := NextRotation(want, *c)
-		wake = earliest(wake, ifAfter(now, due))
+		wake = Earliest(wake, ifAfter(now, due))
 	}
 	return wake
 }
@@ -245,13 +246,13 @@ func nextDeadline(now time.Time, want Desired, have Observed) time.Time {
 func nextEnd(now time.Time, want Desired, have Observed) time.Time {
 	wake := nextRetirement(now, want, have)
 	if c := have.Current; c != nil {
-		wake = earliest(wake, earliest(ifAfter(now, ExpiryNotice(want, *c)), ifAfter(now, c.ExpiresAt)))
+		wake = Earliest(wake, Earliest(ifAfter(now, ExpiryNotice(want, *c)), ifAfter(now, c.ExpiresAt)))
 	}
 	return wake
 }
 
-// earliest returns the earlier of two instants, where zero means none.
-func earliest(a, b time.Time) time.Time {
+// Earliest returns the earlier of two instants, where zero means none.
+func Earliest(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// checkPlan checks that each plan is allowed by the design. It does not follow the implementation of
-// the rules.
+// checkPlan checks that each plan is allowed by the design. It does not follow the implementation
+// of the rules.
 func (w *simulation) checkPlan(p plan.Plan, have plan.Observed) {
 	if p.Version.Record != "" {
 		w.must(w.records[p.Version.Record] != nil && seen(have, p.Version), "§3.3", "%s: there is no such version", p)
@@ -229,9 +229,9 @@ func factsAt(t time.Time, want plan.Desired, have plan.Observed) facts {
 	return f
 }
 
-// checkWake tries instants between now and the Wake of a plan that does Nothing. No fact may
-// change before Wake, and at Wake one must change, unless Wake is only for another observation.
-// Without a Wake, no fact may ever change.
+// checkWake tries instants between now and the Wake of a plan that does Nothing. No fact may change
+// before Wake, and at Wake one must change, unless Wake is only for another observation. Without a
+// Wake, no fact may ever change.
 func (w *simulation) checkWake(p plan.Plan, have plan.Observed) {
 	end := p.Wake
 	if end.IsZero() {

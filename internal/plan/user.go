@@ -32,7 +32,7 @@ func (v Version) namesUserOf(want Desired) bool {
 func (v Version) mayActFor(u User) bool {
 	fromBackup := v.isFromBackup() && !u.CreatedAt.After(v.CreatedAt.Add(OrphanAge))
 	if v.UserUID == "" {
-		return fromBackup || !u.CreatedAt.After(earliest(v.IssuedAt, v.CreatedAt)) // the clock of the issue may have been ahead
+		return fromBackup || !u.CreatedAt.After(Earliest(v.IssuedAt, v.CreatedAt)) // the clock of the issue may have been ahead
 	}
 	return v.Restored && fromBackup
 }

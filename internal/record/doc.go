@@ -5,7 +5,10 @@
 //	absent ─────> current ────────────────────────────────> ageing ─────────> gone
 //	                 └──────────────────── Retire ──────────────────────────────┘
 //
-// Kube is the store: TokenRecords in the operator's own namespace. Index holds the same records in
-// memory, by digest, for verification. It is fed by a watch, read without locks, and correct as
-// long as the watch is. A record that is gone is never recreated.
+// A record is a plain value. A record that is gone is never recreated. The errors of this package
+// report that a record exists already, is gone, or has changed since it was read.
+//
+// The package does not know where records are stored, or what is decided by them. Package kube
+// stores them as TokenRecords, and package recordtest holds the tests that every store passes.
+// Package verify keeps them in memory.
 package record

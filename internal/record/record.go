@@ -10,6 +10,18 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
+var (
+	// ErrExists reports that the store has a record of that name already.
+	ErrExists = errors.New("the record exists already")
+	// ErrGone reports that the record is not in the store any more. It never comes back.
+	ErrGone = errors.New("the record is gone")
+	// ErrStale reports that the record has changed since it was read: read it and decide again.
+	ErrStale = errors.New("the record has changed meanwhile")
+	// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
+	// record was tampered with.
+	ErrAmbiguous = errors.New("the record is of another credential")
+)
+
 // Owner is the object that a credential belongs to. It is found by namespace and name; the UID
 // distinguishes objects of the same name.
 type Owner struct {
@@ -80,8 +92,8 @@ type Recent struct {
 // MaxRecent is how many Recent entries a Refresh has room for.
 const MaxRecent = 8
 
-// CompareAge compares two records for sorting; the older one is less. Instants are whole seconds. Within
-// one second the resourceVersions order the records, unless one of them was changed since.
+// CompareAge compares two records for sorting; the older one is less. Instants are whole seconds.
+// Within one second the resourceVersions order the records, unless one of them was changed since.
 func CompareAge(a, b Record) int {
 	return cmp.Or(
 		a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt),
@@ -119,19 +131,6 @@ func (r Record) Authenticated() time.Time {
 // Name returns the name of the record, which follows from the digest.
 func (r Record) Name() string { return r.Digest.RecordName() }
 
-// ErrExists reports that the store has a record of that name already.
-var ErrExists = errors.New("the record exists already")
-
-// ErrGone reports that the record is not in the store any more. It never comes back.
-var ErrGone = errors.New("the record is gone")
-
-// ErrStale reports that the record has changed since it was read: read it and decide again.
-var ErrStale = errors.New("the record has changed meanwhile")
-
-// ErrAmbiguous reports that two credentials share the first half of their digests, or that a
-// record was tampered with.
-var ErrAmbiguous = errors.New("the record is of another credential")
-
 // recordName matches the names that Record.Name returns.
 var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
 
@@ -139,13 +138,13 @@ var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
 // fields that name records.
 func IsName(name string) bool { return recordName.MatchString(name) }
 
-// maxClockSkew is how much later than the creation by the API server the issue of a record may be, to
-// allow for clock differences.
+// maxClockSkew is how much later than the creation by the API server the issue of a record may be,
+// to allow for clock differences.
 const maxClockSkew = time.Minute
 
-// CorrectDates corrects the record of a login that was issued by a clock that ran ahead. Its life counts
-// from its creation, which the API server dated, and all other instants move along. The reconcilers
-// deal with records of an ApplicationToken: they rotate it.
+// CorrectDates corrects the record of a login that was issued by a clock that ran ahead. Its life
+// counts from its creation, which the API server dated, and all other instants move along. The
+// reconcilers deal with records of an ApplicationToken: they rotate it.
 func (r *Record) CorrectDates() {
 	ahead := r.IssuedAt.Sub(r.CreatedAt)
 	if ahead <= maxClockSkew || r.CreatedAt.IsZero() { // the API server always sets it

@@ -17,8 +17,8 @@ const maxCloneDepth = 16
 // resolveClone returns what a clone asks for: the grants that it took over at its first issue, or
 // otherwise what its source asks for now. It follows clones of clones. All of them are in one
 // namespace, so that no reference leaves it.
-func (l Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToken) (RequestedGrants, *plan.Refusal, error) {
-	if v1alpha1.IsCloned(at) {
+func (r Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToken) (RequestedGrants, *plan.Refusal, error) {
+	if at.IsCloned() {
 		return RequestedByClone(at.Status.Cloned), nil, nil
 	}
 	name := string(at.Spec.CloneFrom.Name)
@@ -30,7 +30,7 @@ func (l Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToke
 			}, nil
 		}
 		var source v1alpha1.ApplicationToken
-		err := l.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: name}, &source)
 		if apierrors.IsNotFound(err) {
 			return RequestedGrants{}, &plan.Refusal{
 				Reason:  v1alpha1.ReasonSourceMissing,
@@ -48,7 +48,7 @@ func (l Resolver) resolveClone(ctx context.Context, at *v1alpha1.ApplicationToke
 			}, nil
 		case source.Spec.ClientRef != nil:
 			return requestedBySpec(&source), nil, nil
-		case v1alpha1.IsCloned(&source):
+		case source.IsCloned():
 			return RequestedByClone(source.Status.Cloned), nil, nil
 		case source.Spec.CloneFrom == nil:
 			return RequestedGrants{}, &plan.Refusal{
@@ -70,7 +70,7 @@ func BecameClone(at *v1alpha1.ApplicationToken) bool {
 	if at.Status.Cloned != nil || !HasVersion(at) {
 		return false
 	}
-	switch v1alpha1.ReadyReason(at) {
+	switch at.ReadyReason() {
 	case v1alpha1.ReasonSourceMissing, v1alpha1.ReasonSourceNotUsable, v1alpha1.ReasonCloneLoop:
 		return true
 	default:

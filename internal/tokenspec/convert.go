@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MetaTimeOrNil returns a time in the form of the API; nil: the zero time.
+// MetaTimeOrNil converts a time to the form of the API. It returns nil for the zero time.
 func MetaTimeOrNil(t time.Time) *metav1.Time {
 	if t.IsZero() {
 		return nil
@@ -41,9 +41,9 @@ func SortedStrings[T ~string](list []T) []string {
 
 // JoinFirst returns the first entries of a list as text, so that a message stays readable.
 func JoinFirst(list []string) string {
-	const most = 5
-	if len(list) <= most {
+	const maxEntries = 5
+	if len(list) <= maxEntries {
 		return strings.Join(list, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:maxEntries], ", "), len(list)-maxEntries)
 }

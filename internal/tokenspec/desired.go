@@ -17,6 +17,11 @@ const (
 	defaultMaxOverlap  = 24 * time.Hour
 )
 
+// defaultMinRotationInterval is the default minimum interval between rotations by interval,
+// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
+// could slow others down.
+const defaultMinRotationInterval = 10 * time.Minute
+
 // RequestedGrants holds what a token asks for, by its own spec or taken over from another token.
 type RequestedGrants struct {
 	Client       string
@@ -27,6 +32,7 @@ type RequestedGrants struct {
 }
 
 // References holds the objects that a token depends on, and the facts that follow from them.
+// Resolver.Resolve sets all of it except QuotaRefusal, which the caller sets.
 type References struct {
 	Requested           RequestedGrants
 	Client              *v1alpha1.Client // nil: there is no Client of that name
@@ -37,81 +43,78 @@ type References struct {
 	QuotaRefusal        *plan.Refusal // the quota of its client has no room for the token
 }
 
-// Spec holds the desired state that a spec and its references ask for.
-type Spec struct {
+// Desired is the desired state of a token: what the planner compares, and what the executor and the
+// status need beside that.
+type Desired struct {
 	plan.Desired
 	Requested RequestedGrants
 	Kind      token.Kind // of its versions; 0: unknown now
-	// entitled is false where the client grants nothing to the namespace, or the user does not list
-	// it.
+	// IsEntitled is false where the client grants nothing to the namespace, or the user does not
+	// list it.
 	IsEntitled   bool
 	HasQuota     bool          // it counts against the quota
 	QuotaRefusal *plan.Refusal // why it does not; nil: it does, or the quota was not asked
 	Secret       secretTemplate
 }
 
-// Build builds the desired state from a spec and its references. An obstacle becomes a
-// Refusal: the first that is found, from the widest to the narrowest. understand reads no clock and
-// no cluster.
-func Build(at *v1alpha1.ApplicationToken, s References) Spec {
-	w := Spec{Requested: s.Requested, Kind: kindFor(s.Requested), QuotaRefusal: s.QuotaRefusal}
-	w.State = map[v1alpha1.TokenState]plan.State{
+// Build builds the desired state of a token from its spec and its references. An obstacle becomes a
+// Refusal: the first that is found, from the widest to the narrowest. Build reads no clock and no
+// cluster.
+func Build(at *v1alpha1.ApplicationToken, refs References) Desired {
+	d := Desired{Requested: refs.Requested, Kind: kindFor(refs.Requested), QuotaRefusal: refs.QuotaRefusal}
+	d.State = map[v1alpha1.TokenState]plan.State{
 		v1alpha1.TokenSuspended: plan.Suspended,
 		v1alpha1.TokenRevoked:   plan.Revoked,
 	}[at.Spec.State]
-	w.Spread = rotationSpread(at)
-	w.DeliveredInResponse, w.DeclaredAt = s.DeliveredInResponse, at.CreationTimestamp.Time
-	setRotationRequests(at, &w.Desired)
+	d.Spread = rotationSpread(at)
+	d.DeliveredInResponse, d.DeclaredAt = refs.DeliveredInResponse, at.CreationTimestamp.Time
+	setRotationRequests(at, &d.Desired)
 
 	var problems []plan.Refusal
 	refuse := func(reason, format string, args ...any) {
 		problems = append(problems, plan.Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)})
 	}
-	if s.Requested.User != "" {
-		w.Grants, w.IsEntitled = userGrants(at, s, refuse)
+	if refs.Requested.User != "" {
+		d.Grants, d.IsEntitled = userGrants(at, refs, refuse)
 	}
-	if s.user != nil {
-		w.User = plan.User{UID: string(s.user.UID), CreatedAt: s.user.CreationTimestamp.Time}
+	if refs.user != nil {
+		d.User = plan.User{UID: string(refs.user.UID), CreatedAt: refs.user.CreationTimestamp.Time}
 	}
-	if s.refusal != nil {
-		problems = append(problems, *s.refusal)
+	if refs.refusal != nil {
+		problems = append(problems, *refs.refusal)
 	}
-	if s.refusal == nil && !s.isGranted(at, s.Client) {
+	if refs.refusal == nil && !refs.isGranted(at, refs.Client) {
 		// The message is the same for a client that does not exist, is suspended or grants only
 		// other namespaces: a tenant learns nothing about clients that were not granted to it.
-		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, s.Requested.Client)
+		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use client %q: it does not exist, or grants nothing to this namespace; correct the name, or ask the platform team to add the namespace to spec.grants of the client", at.Namespace, refs.Requested.Client)
 	}
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
-		checkResponseDelivery(at, s, refuse)
+		checkResponseDelivery(at, refs, refuse)
 	}
-	if s.Client != nil {
-		if s.Client.Spec.State == v1alpha1.StateSuspended {
-			refuse(v1alpha1.ReasonClientSuspended, "Client %s is suspended, and every token of it is rejected; its platform team can set its spec.state to Active", s.Client.Name)
+	if refs.Client != nil {
+		if refs.Client.Spec.State == v1alpha1.StateSuspended {
+			refuse(v1alpha1.ReasonClientSuspended, "Client %s is suspended, and every token of it is rejected; its platform team can set its spec.state to Active", refs.Client.Name)
 		}
-		if s.Requested.User == "" {
-			w.Grants, w.IsEntitled = clientGrants(at, s, refuse)
+		if refs.Requested.User == "" {
+			d.Grants, d.IsEntitled = clientGrants(at, refs, refuse)
 		}
-		checkTokenPolicy(at, s, refuse)
-		w.SelfRotationForbidden = s.Client.Spec.Tokens.SelfRotation == v1alpha1.SelfRotationForbid
+		checkTokenPolicy(at, refs, refuse)
+		d.SelfRotationForbidden = refs.Client.Spec.Tokens.SelfRotation == v1alpha1.SelfRotationForbid
 	}
-	if w.Grants != nil {
-		w.Grants.Suspended = !w.IsEntitled || s.QuotaRefusal != nil || at.Spec.State == v1alpha1.TokenSuspended
+	if d.Grants != nil {
+		d.Grants.Suspended = !d.IsEntitled || refs.QuotaRefusal != nil || at.Spec.State == v1alpha1.TokenSuspended
 	}
-	setRotation(at, &w.Desired, refuse)
-	checkRotationInterval(s.Client, &w.Desired, refuse)
-	w.Secret = secretTemplateOf(at, s.Client, refuse)
+	setRotation(at, &d.Desired, refuse)
+	checkRotationInterval(refs.Client, &d.Desired, refuse)
+	d.Secret = secretTemplateOf(at, refs.Client, refuse)
 	if len(problems) > 0 {
-		w.Refused = problems[0]
+		d.Refused = problems[0]
 	}
-	return w
+	return d
 }
 
+// refuseFunc adds an obstacle, with its reason and a message for users.
 type refuseFunc func(reason, format string, args ...any)
-
-// defaultMinRotationInterval is the default minimum interval between rotations by interval,
-// calendar or lifetime. Each rotation costs six writes and wakes every consumer, so that a tenant
-// could slow others down.
-const defaultMinRotationInterval = 10 * time.Minute
 
 // requestedBySpec returns what a token with a clientRef asks for.
 func requestedBySpec(at *v1alpha1.ApplicationToken) RequestedGrants {
@@ -129,5 +132,5 @@ type secretTemplate struct {
 	templates   render.Templates
 	labels      map[string]string
 	annotations map[string]string
-	RefusedKeys []string // labels and annotations that the spec must not set, as annotationPassedOn lists them
+	RefusedKeys []string // labels and annotations that the spec must not set, as AnnotationPassedOn lists them
 }

@@ -11,27 +11,27 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// clientGrants cuts the requested grants down to what the client grants to the namespace. It reports
-// whether the client grants anything.
-func clientGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
-	if s.DeliveredInResponse {
-		return responseGrants(s, refuse), true
+// clientGrants cuts the requested grants down to what the client grants to the namespace. It
+// reports whether the client grants anything.
+func clientGrants(at *v1alpha1.ApplicationToken, refs References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
+	if refs.DeliveredInResponse {
+		return responseGrants(refs, refuse), true
 	}
-	drawable, granted := DrawableRoles(s.Client, at.Namespace, s.namespaceLabels)
-	held := Ceiling(s.Client).Restrict(drawable).Cut(s.Requested.Roles, s.Requested.Permissions)
+	drawable, granted := DrawableRoles(refs.Client, at.Namespace, refs.namespaceLabels)
+	held := Ceiling(refs.Client).Restrict(drawable).Cut(refs.Requested.Roles, refs.Requested.Permissions)
 	if granted && held.Over() {
 		where := "the spec"
 		if at.Spec.CloneFrom != nil {
 			where = "the spec of the token that is cloned"
 		}
 		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not grant %s to namespace %s; remove it from %s, or ask the client's platform team to grant it",
-			s.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, where)
+			refs.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, where)
 	}
 	return &plan.Grants{
-		Client:       s.Client.Name,
+		Client:       refs.Client.Name,
 		Roles:        held.Roles,
 		Permissions:  held.Permissions,
-		SourceRanges: s.Requested.SourceRanges,
+		SourceRanges: refs.Requested.SourceRanges,
 	}, granted
 }
 
@@ -44,8 +44,8 @@ func Ceiling(c *v1alpha1.Client) grant.Ceiling {
 	return grant.NewCeiling(roles)
 }
 
-// DrawableRoles returns the roles that a namespace may draw from a client, and reports whether it may
-// draw any.
+// DrawableRoles returns the roles that a namespace may draw from a client, and reports whether it
+// may draw any.
 func DrawableRoles(c *v1alpha1.Client, namespace string, nsLabels map[string]string) (roles []string, granted bool) {
 	for _, g := range c.Spec.Grants {
 		if selectsNamespace(g.Namespaces, namespace, nsLabels) {
@@ -56,8 +56,8 @@ func DrawableRoles(c *v1alpha1.Client, namespace string, nsLabels map[string]str
 	return roles, granted
 }
 
-// selectsNamespace reports whether a selection includes a namespace. Unknown labels are nil, and no selector
-// matches them: a selector for labels that must be absent would match everything.
+// selectsNamespace reports whether a selection includes a namespace. Unknown labels are nil, and no
+// selector matches them: a selector for labels that must be absent would match everything.
 func selectsNamespace(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[string]string) bool {
 	if s.Selector == nil {
 		return slices.Contains(s.Names, namespace)
@@ -67,19 +67,19 @@ func selectsNamespace(s v1alpha1.NamespaceSelection, namespace string, nsLabels 
 }
 
 // checkTokenPolicy checks the token against what its client requires of every token.
-func checkTokenPolicy(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) {
-	p := s.Client.Spec.Tokens
+func checkTokenPolicy(at *v1alpha1.ApplicationToken, refs References, refuse refuseFunc) {
+	p := refs.Client.Spec.Tokens
 	lifetime, limit := DurationOr(at.Spec.Lifetime, 0), DurationOr(p.MaxLifetime, 0)
 	rotates := at.Spec.Rotation.Every != "" || at.Spec.Rotation.Schedule != ""
 	switch {
 	case limit > 0 && lifetime > limit:
-		refuse(v1alpha1.ReasonLifetimeTooLong, "Client %s allows a lifetime of at most %s; shorten spec.lifetime", s.Client.Name, p.MaxLifetime)
+		refuse(v1alpha1.ReasonLifetimeTooLong, "Client %s allows a lifetime of at most %s; shorten spec.lifetime", refs.Client.Name, p.MaxLifetime)
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringForbid:
-		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire; set spec.lifetime", s.Client.Name)
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire; set spec.lifetime", refs.Client.Name)
 	case lifetime == 0 && p.NonExpiring == v1alpha1.NonExpiringWithRotation && !rotates:
-		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", s.Client.Name)
+		refuse(v1alpha1.ReasonNonExpiringForbidden, "Client %s requires every token to expire or to rotate; set spec.lifetime, spec.rotation.every or spec.rotation.schedule", refs.Client.Name)
 	}
-	if s.QuotaRefusal != nil {
-		refuse(s.QuotaRefusal.Reason, "%s", s.QuotaRefusal.Message)
+	if refs.QuotaRefusal != nil {
+		refuse(refs.QuotaRefusal.Reason, "%s", refs.QuotaRefusal.Message)
 	}
 }

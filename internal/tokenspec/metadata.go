@@ -12,14 +12,16 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
+// OperatorDomain is the domain of the operator's own labels and annotations.
+const OperatorDomain = "apptoken.dev"
+
 // Keys of labels and annotations that spec.secret must not set. Otherwise a tenant who can declare
 // a token, but cannot write Secrets, could make another controller act with that controller's
 // permissions. It could register a cluster with Argo CD, copy the Secret into other namespaces, or
 // have Helm delete it.
 var (
-	// OperatorDomain and kubernetesDomains give meaning to a Secret itself. No Client can allow
+	// kubernetesDomains and OperatorDomain give meaning to a Secret itself. No Client can allow
 	// them.
-	OperatorDomain    = "apptoken.dev"
 	kubernetesDomains = []string{"kubernetes.io", "k8s.io"}
 
 	// controllerDomains belong to controllers that act on Secrets or on any object, each with every
@@ -86,23 +88,23 @@ func IsWithin(domain, parent string) bool {
 }
 
 // checkMetadata refuses labels and annotations that a Secret cannot have or must not have. It
-// removes the latter from w.
-func (w *secretTemplate) checkMetadata(c *v1alpha1.Client, refuse refuseFunc) {
-	for _, key := range slices.Sorted(maps.Keys(w.labels)) {
-		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(w.labels[key])) > 0 {
-			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is not a label; keys look like example.com/team, values are letters, digits, -, _ and .", key, w.labels[key])
+// removes the latter from t.
+func (t *secretTemplate) checkMetadata(c *v1alpha1.Client, refuse refuseFunc) {
+	for _, key := range slices.Sorted(maps.Keys(t.labels)) {
+		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(t.labels[key])) > 0 {
+			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.labels: %q: %q is not a label; keys look like example.com/team, values are letters, digits, -, _ and .", key, t.labels[key])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.annotations)) {
+	for _, key := range slices.Sorted(maps.Keys(t.annotations)) {
 		if len(validation.IsQualifiedName(strings.ToLower(key))) > 0 {
 			refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.annotations: %q is not a key of an annotation; keys look like example.com/team", key)
 		}
 	}
-	w.refuseKeys("labels", w.labels, c, refuse)
-	w.refuseKeys("annotations", w.annotations, c, refuse)
+	t.refuseKeys("labels", t.labels, c, refuse)
+	t.refuseKeys("annotations", t.annotations, c, refuse)
 }
 
-func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuseFunc) {
+func (t *secretTemplate) refuseKeys(field string, set map[string]string, c *v1alpha1.Client, refuse refuseFunc) {
 	var allowed []string
 	remedy := "remove it"
 	if c != nil {
@@ -120,16 +122,16 @@ func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1al
 		}
 		delete(set, key)
 		if c != nil || IsReserved(key) { // the keys that a missing Client allows are unknown
-			w.RefusedKeys = append(w.RefusedKeys, passedOnEntry(field, key))
+			t.RefusedKeys = append(t.RefusedKeys, passedOnEntry(field, key))
 		}
 	}
 }
 
-// passedOnEntry returns the form in which the annotation annotationPassedOn lists a key of labels, annotations or
+// passedOnEntry returns the form in which AnnotationPassedOn lists a key of labels, annotations or
 // data.
 func passedOnEntry(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
-// RemovePassedOn removes a label or annotation that annotationPassedOn lists.
+// RemovePassedOn removes a label or annotation that AnnotationPassedOn lists.
 func RemovePassedOn(secret *corev1.Secret, passed string) {
 	switch field, key, _ := strings.Cut(passed, ":"); field {
 	case "label":
@@ -139,7 +141,7 @@ func RemovePassedOn(secret *corev1.Secret, passed string) {
 	}
 }
 
-// SetPassedOn writes the annotation annotationPassedOn, or removes it if nothing was passed.
+// SetPassedOn writes AnnotationPassedOn, or removes it if nothing was passed.
 func SetPassedOn(secret *corev1.Secret, passed []string) {
 	if delete(secret.Annotations, AnnotationPassedOn); len(passed) > 0 {
 		secret.Annotations[AnnotationPassedOn] = strings.Join(passed, " ")

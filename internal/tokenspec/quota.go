@@ -36,7 +36,7 @@ func QuotaObservation(at *v1alpha1.ApplicationToken, own string) quota.Observati
 	if CountsInQuota(at, own) {
 		o.Holds = QuotaClaim(at, own, at.Status.Client, ServedUser(at))
 	}
-	wants := QuotaClaim(at, own, v1alpha1.ClientName(at), v1alpha1.UserName(at))
+	wants := QuotaClaim(at, own, at.ClientName(), at.UserName())
 	if wants == o.Holds || wants.Client == "" || !at.DeletionTimestamp.IsZero() || at.Spec.State == v1alpha1.TokenRevoked {
 		return o
 	}
@@ -73,21 +73,21 @@ func WithheldRefusal(at *v1alpha1.ApplicationToken) *plan.Refusal {
 }
 
 func awaitsQuota(at *v1alpha1.ApplicationToken) bool {
-	w := WithheldRefusal(at)
-	return w != nil && w.Reason == v1alpha1.ReasonTooManyTokens || v1alpha1.ReadyReason(at) == v1alpha1.ReasonTooManyTokens
+	refusal := WithheldRefusal(at)
+	return refusal != nil && refusal.Reason == v1alpha1.ReasonTooManyTokens || at.ReadyReason() == v1alpha1.ReasonTooManyTokens
 }
 
 // ServedUser returns the user for whom the versions of a token act. Statuses of former releases do
 // not name the user.
 func ServedUser(at *v1alpha1.ApplicationToken) string {
 	if at.Status.User == "" && at.Status.ObservedGeneration == at.Generation {
-		return v1alpha1.UserName(at)
+		return at.UserName()
 	}
 	return at.Status.User
 }
 
 // QuotaLimits returns the limits of a client, for some namespaces.
-func (l Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
+func (r Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespaces ...string) (quota.Limits, error) {
 	limits := quota.Limits{Client: defaultMaxCount, User: defaultMaxCountPerUser}
 	if n := c.Spec.Tokens.MaxCount; n != nil {
 		limits.Client = int(*n)
@@ -108,7 +108,7 @@ func (l Resolver) QuotaLimits(ctx context.Context, c *v1alpha1.Client, namespace
 		var labels map[string]string
 		if selects && name != "" {
 			var err error
-			if labels, err = l.namespaceLabels(ctx, name); err != nil {
+			if labels, err = r.namespaceLabels(ctx, name); err != nil {
 				if apierrors.IsNotFound(err) {
 					continue // the namespace is being deleted, and so are its tokens
 				}

@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// DeliveredInResponse reports whether the versions of a token are delivered in responses of the HTTP API. Only
-// tokens in the operator's own namespace are.
+// DeliveredInResponse reports whether the versions of a token are delivered in responses of the
+// HTTP API. Only tokens in the operator's own namespace are.
 //
 // For such a token the ApplicationToken decides a race, as the Secret does for others. Its
 // annotation names the record of the current version. The annotation is written by resource
@@ -19,10 +19,10 @@ func DeliveredInResponse(at *v1alpha1.ApplicationToken, own string) bool {
 }
 
 // checkResponseDelivery refuses what cannot be combined with delivery Response.
-func checkResponseDelivery(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) {
+func checkResponseDelivery(at *v1alpha1.ApplicationToken, refs References, refuse refuseFunc) {
 	r := at.Spec.Rotation
 	switch {
-	case !s.DeliveredInResponse:
+	case !refs.DeliveredInResponse:
 		refuse(v1alpha1.ReasonDeliveryUnavailable, "spec.delivery: Response is for tokens made through the HTTP API; set it to Secret")
 	case r.Every != "" || r.Schedule != "" || r.Trigger != "":
 		refuse(v1alpha1.ReasonInvalidSpec, "spec.rotation: a token of delivery Response rotates through the HTTP API; remove every, schedule and trigger")
@@ -33,14 +33,14 @@ func checkResponseDelivery(at *v1alpha1.ApplicationToken, s References, refuse r
 
 // responseGrants cuts the requested grants down to what the client has. A writer in the operator's
 // own namespace needs no grant.
-func responseGrants(s References, refuse refuseFunc) *plan.Grants {
-	held := Ceiling(s.Client).Cut(s.Requested.Roles, s.Requested.Permissions)
+func responseGrants(refs References, refuse refuseFunc) *plan.Grants {
+	held := Ceiling(refs.Client).Cut(refs.Requested.Roles, refs.Requested.Permissions)
 	if held.Over() {
 		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not have %s; remove it, or ask the client's platform team to add it",
-			s.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)))
+			refs.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)))
 	}
 	return &plan.Grants{
-		Client: s.Client.Name, Roles: held.Roles, Permissions: held.Permissions, SourceRanges: s.Requested.SourceRanges,
+		Client: refs.Client.Name, Roles: held.Roles, Permissions: held.Permissions, SourceRanges: refs.Requested.SourceRanges,
 	}
 }
 

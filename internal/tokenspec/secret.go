@@ -18,16 +18,16 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// AnnotationPassedOn is an annotation that lists the labels, annotations and data keys that came from the
-// spec, so that they can go with it.
+// AnnotationPassedOn is an annotation of a Secret. It lists the labels, annotations and data keys
+// that came from the spec, so that they can go with it.
 const AnnotationPassedOn = "apptoken.dev/passed-on"
 
 // secretTemplateOf returns the Secret that a spec asks for. c is nil if the client is unknown.
 func secretTemplateOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse refuseFunc) secretTemplate {
-	t := at.Spec.Secret
-	w := secretTemplate{Name: at.Name, labels: stringMap(t.Labels), annotations: stringMap(t.Annotations)}
-	if t.Name != "" {
-		w.Name = string(t.Name)
+	spec := at.Spec.Secret
+	t := secretTemplate{Name: at.Name, labels: stringMap(spec.Labels), annotations: stringMap(spec.Annotations)}
+	if spec.Name != "" {
+		t.Name = string(spec.Name)
 	}
 	texts := SecretTexts(at)
 	for _, key := range slices.Sorted(maps.Keys(texts)) {
@@ -36,11 +36,11 @@ func secretTemplateOf(at *v1alpha1.ApplicationToken, c *v1alpha1.Client, refuse 
 		}
 	}
 	var err error
-	if w.templates, err = render.Compile(texts); err != nil {
+	if t.templates, err = render.Compile(texts); err != nil {
 		refuse(v1alpha1.ReasonInvalidSpec, "spec.secret.data: %s", err)
 	}
-	w.checkMetadata(c, refuse)
-	return w
+	t.checkMetadata(c, refuse)
+	return t
 }
 
 // SecretTexts returns the templates that a spec asks for, by the keys of the Secret.
@@ -52,15 +52,15 @@ func SecretTexts(at *v1alpha1.ApplicationToken) map[string]string {
 }
 
 // WriteSecret sets the content of a Secret to a version, in memory.
-func (w Spec) WriteSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
-	data, err := w.Secret.templates.Render(templateValues(at, r), tok)
+func (d Desired) WriteSecret(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) error {
+	data, err := d.Secret.templates.Render(templateValues(at, r), tok)
 	if err != nil {
 		return &apierr.Refuse{Reason: v1alpha1.ReasonInvalidSpec, Message: "spec.secret.data: " + err.Error()}
 	}
-	secret.Namespace, secret.Name = at.Namespace, w.Secret.Name
+	secret.Namespace, secret.Name = at.Namespace, d.Secret.Name
 	secret.Type = corev1.SecretTypeOpaque
 	secret.Data = withOwnersKeys(secret, at, data)
-	w.setMetadata(secret, at, r.Name(), data)
+	d.setMetadata(secret, at, r.Name(), data)
 	return nil
 }
 
@@ -82,9 +82,9 @@ func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, render
 	return data
 }
 
-// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have put
-// there.
-func (w Spec) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
+// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have
+// set.
+func (d Desired) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
@@ -94,13 +94,13 @@ func (w Spec) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, 
 	for _, old := range strings.Fields(secret.Annotations[AnnotationPassedOn]) {
 		RemovePassedOn(secret, old)
 	}
-	maps.Copy(secret.Labels, w.Secret.labels)
-	maps.Copy(secret.Annotations, w.Secret.annotations)
+	maps.Copy(secret.Labels, d.Secret.labels)
+	maps.Copy(secret.Annotations, d.Secret.annotations)
 	var passed []string
-	for key := range w.Secret.labels {
+	for key := range d.Secret.labels {
 		passed = append(passed, passedOnEntry("labels", key))
 	}
-	for key := range w.Secret.annotations {
+	for key := range d.Secret.annotations {
 		passed = append(passed, passedOnEntry("annotations", key))
 	}
 	if HasAdoptAnnotation(secret, at) { // the data does not show which keys are the operator's
@@ -138,16 +138,16 @@ func HasMarks(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName s
 }
 
 // IsCurrent reports whether a Secret that holds the token is exactly as the spec asks.
-func (w Spec) IsCurrent(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
+func (d Desired) IsCurrent(secret *corev1.Secret, at *v1alpha1.ApplicationToken, r record.Record, tok token.Token) bool {
 	want := secret.DeepCopy()
-	if err := w.WriteSecret(want, at, r, tok); err != nil {
+	if err := d.WriteSecret(want, at, r, tok); err != nil {
 		return false // the write reports what is wrong with the templates
 	}
 	return want.Name == secret.Name && maps.EqualFunc(want.Data, secret.Data, bytes.Equal) && maps.Equal(want.Labels, secret.Labels) &&
 		maps.Equal(want.Annotations, secret.Annotations) && metav1.IsControlledBy(secret, at)
 }
 
-// templateValues returns what a template sees of a version.
+// templateValues returns what a template can use of a version.
 func templateValues(at *v1alpha1.ApplicationToken, r record.Record) render.Values {
 	v := render.Values{
 		Hint: r.Hint, Client: r.Client, Name: at.Name, Namespace: at.Namespace,
@@ -230,7 +230,8 @@ func IsOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Labels[v1alpha1.LabelManaged] == "true" && HasAdoptAnnotation(secret, at)
 }
 
-// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to the token.
+// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to
+// the token.
 func HasAdoptAnnotation(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// setRotationRequests sets in d what asks for a rotation: the trigger of the spec, and the annotations by which
-// the HTTP API asks.
+// setRotationRequests sets in d what asks for a rotation: the trigger of the spec, and the
+// annotations by which the HTTP API asks.
 func setRotationRequests(at *v1alpha1.ApplicationToken, d *plan.Desired) {
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
 		return
@@ -34,10 +34,11 @@ func RequestID(kind string, of ...string) string {
 	return ShortDigest(strings.Join(append([]string{kind}, of...), "\x00"))
 }
 
-const requestIDLength = 32
+// shortDigestLength is the number of hexadecimal digits of a ShortDigest.
+const shortDigestLength = 32
 
 // ShortDigest returns the first half of the SHA-256 of a text, in hexadecimal.
 func ShortDigest(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])[:requestIDLength]
+	return hex.EncodeToString(sum[:])[:shortDigestLength]
 }

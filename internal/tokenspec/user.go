@@ -27,28 +27,28 @@ func kindFor(a RequestedGrants) token.Kind {
 	}
 }
 
-// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil if
-// there is none for this namespace.
-func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, RequestedGrants, error) {
+// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil
+// if there is none for this namespace.
+func (r Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken, inResponse bool) (*v1alpha1.User, RequestedGrants, error) {
 	a := RequestedGrants{User: string(at.Spec.UserRef.Name), SourceRanges: SortedStrings(at.Spec.SourceRanges)}
 	// A later User of the same name inherits nothing. A User that does not list the namespace
 	// counts as missing: the namespace learns nothing about the user, the default account included.
 	serves := func(u *v1alpha1.User) bool {
-		return u.DeletionTimestamp.IsZero() && IsTokenOfUser(at, u) && (answered || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
+		return u.DeletionTimestamp.IsZero() && IsTokenOfUser(at, u) && (inResponse || slices.Contains(u.Spec.Namespaces.Names, at.Namespace))
 	}
 	user, key := &v1alpha1.User{}, types.NamespacedName{Name: a.User}
-	err := l.Client.Get(ctx, key, user)
+	err := r.Client.Get(ctx, key, user)
 	if apierrors.IsNotFound(err) || err == nil && !serves(user) {
 		user = &v1alpha1.User{}
-		err = l.Live.Get(ctx, key, user) // it may have been applied together with the token; see findClient
+		err = r.Live.Get(ctx, key, user) // it may have been applied together with the token; see findClient
 	}
-	records, recordsErr := l.Records.ListByOwner(ctx, OwnerOf(at))
+	records, recordsErr := r.Records.ListByOwner(ctx, OwnerOf(at))
 	if recordsErr != nil {
 		return nil, a, recordsErr
 	}
-	if err == nil && slices.ContainsFunc(records, func(r record.Record) bool { return r.User == a.User && r.UserUID != string(user.UID) }) {
+	if err == nil && slices.ContainsFunc(records, func(rec record.Record) bool { return rec.User == a.User && rec.UserUID != string(user.UID) }) {
 		user = &v1alpha1.User{}
-		err = l.Live.Get(ctx, key, user) // the credentials of a User end on this result, and the cache may have another User of this name
+		err = r.Live.Get(ctx, key, user) // the credentials of a User end on this result, and the cache may have another User of this name
 	}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -62,8 +62,8 @@ func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken
 	return user, a, nil
 }
 
-// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an owner
-// reference was made for a name, and any user of that name matches.
+// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an
+// owner reference was made for a name, and any user of that name matches.
 func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	for _, o := range at.OwnerReferences {
 		if o.APIVersion == v1alpha1.GroupVersion.String() && o.Kind == login.OwnerKindUser && o.Name == u.Name {
@@ -73,17 +73,18 @@ func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	return true
 }
 
-// accountClient returns the client at which a token acts for its user: the client that the spec names, or
-// otherwise that of the newest version, so that the token stays there. A token without versions
-// gets the default account of a user who serves the namespace. account returns "" if there is none.
+// accountClient returns the client at which a token acts for its user: the client that the spec
+// names, or otherwise that of the newest version, so that the token stays there. A token without
+// versions gets the default account of a user who serves the namespace. accountClient returns "" if
+// there is none.
 func accountClient(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
 		return name
 	}
 	newest := -1
 	for i, r := range records {
-		ours := r.Owner.UID == string(at.UID) || u == nil // a restored record keeps its client until the user is restored
-		if ours && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
+		counts := r.Owner.UID == string(at.UID) || u == nil // a restored record keeps its client until the user is restored
+		if counts && r.User == string(at.Spec.UserRef.Name) && (newest < 0 || r.Version > records[newest].Version) {
 			newest = i
 		}
 	}
@@ -100,27 +101,27 @@ func accountClient(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []re
 
 // userGrants returns the grants of a token that acts for a user, which has at each verification
 // what the user has then. It also reports whether the namespace may use the user.
-func userGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
-	name := s.Requested.User
+func userGrants(at *v1alpha1.ApplicationToken, refs References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
+	name := refs.Requested.User
 	switch {
-	case s.user == nil && s.DeliveredInResponse:
+	case refs.user == nil && refs.DeliveredInResponse:
 		refuse(v1alpha1.ReasonUserMissing, "There is no User %q; correct spec.userRef, ask the platform team to create it, or name a client in spec.clientRef instead", name)
-	case s.user == nil:
+	case refs.user == nil:
 		refuse(v1alpha1.ReasonNamespaceNotGranted, "Namespace %s may not use User %q: it does not exist, or does not list this namespace; correct spec.userRef, ask the platform team to add the namespace to spec.namespaces.names of the User, or name a client in spec.clientRef instead", at.Namespace, name)
-	case s.user.Spec.State == v1alpha1.StateSuspended:
+	case refs.user.Spec.State == v1alpha1.StateSuspended:
 		refuse(v1alpha1.ReasonUserSuspended, "User %s is suspended, and every token of it is rejected; the platform team can set its spec.state to Active", name)
 	}
-	if s.user != nil && !slices.ContainsFunc(s.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == s.Requested.Client }) {
+	if refs.user != nil && !slices.ContainsFunc(refs.user.Spec.Accounts, func(a v1alpha1.Account) bool { return a.Client == refs.Requested.Client }) {
 		which := "no account at all"
-		if s.Requested.Client != "" {
-			which = "no account at client " + s.Requested.Client
+		if refs.Requested.Client != "" {
+			which = "no account at client " + refs.Requested.Client
 		}
 		refuse(v1alpha1.ReasonNoAccount, "User %s has %s; correct spec.userRef.client, or ask the platform team to add the account", name, which)
 	}
 	if len(at.Spec.Roles) > 0 || len(at.Spec.Permissions) > 0 {
 		refuse(v1alpha1.ReasonInvalidSpec, "A token of a user has what the user has; remove spec.roles and spec.permissions")
 	}
-	return &plan.Grants{Client: s.Requested.Client, User: name, SourceRanges: s.Requested.SourceRanges}, s.user != nil
+	return &plan.Grants{Client: refs.Requested.Client, User: name, SourceRanges: refs.Requested.SourceRanges}, refs.user != nil
 }
 
 // DefaultAccount returns the client of a login that names none; empty: the user has no account.

@@ -6,6 +6,12 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
+// HashTable is the table of an Index.
+type HashTable[V any] = hashTable[V]
+
+// Item is an item of a HashTable.
+type Item[V any] = tableItem[V]
+
 // EntryCount returns how many values the index holds beside entries.
 func (x *Index) EntryCount() int {
 	x.mu.Lock()
@@ -26,8 +32,8 @@ func (x *Index) SetMaxRemoved(most int) {
 	x.removed.max = most
 }
 
-// RemovedCounts returns how many deleted records are remembered, and how many are queued for
-// their order.
+// RemovedCounts returns how many deleted records are remembered, and how many are queued for their
+// order.
 func (x *Index) RemovedCounts() (all, queued int) {
 	x.removed.mu.Lock()
 	defer x.removed.mu.Unlock()

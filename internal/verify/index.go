@@ -16,9 +16,9 @@ import (
 // Index holds what is known of credentials, their owners and their clients. Readers take no lock,
 // whatever their number; writers exclude each other. The zero Index is empty and ready.
 type Index struct {
-	entries   HashTable[entry]
+	entries   hashTable[entry]
 	usedItems useStack
-	nextUsed  *item // the next of those taken from the stack; for the caller of Used
+	nextUsed  *item // the next of those taken from the stack; for the caller of TakeUses
 
 	mu           sync.Mutex     // held by writers, and guards the fields below
 	removed      removedRecords // records, by their digests
@@ -36,7 +36,7 @@ type Index struct {
 // memory. At a million records, the access to memory takes most of the time. An item has 128 bytes,
 // which the allocator aligns to cache lines; the first of the two lines is enough for the decision.
 // Fields that are not atomic never change once readers can see them.
-type item = Item[entry]
+type item = tableItem[entry]
 
 type entry struct {
 	grants      *grants
@@ -44,7 +44,7 @@ type entry struct {
 	expiresAt   int64 // Unix seconds, as all times here; never: it does not expire
 	kind        token.Kind
 	isSuspended bool
-	ownerState  atomic.Uint32 // state of the owner: running, exempt, both or neither
+	ownerState  atomic.Uint32 // state of the owner: enabled, exempt, both or neither
 
 	useItem *item       // holds the use of this credential: this item, or the first one that it replaced
 	login   *loginState // nil: a credential of a program
@@ -70,7 +70,7 @@ type grants struct {
 	ranges    []netip.Prefix
 
 	key                string
-	userUID            string // of the person at issue; empty: not known, or the person is the owner
+	userUID            string // of the user at issue; empty: not known, or the user is the owner
 	roles, permissions []string
 	shared             *sharedGrants // nil if there is no namespace
 	refs               int
@@ -90,8 +90,8 @@ type clientEntry struct {
 	refs    int
 }
 
-// heldNow returns what the grants amount to under the current client, user and namespace. The cut is
-// made once for each state of the three.
+// heldNow returns what the grants amount to under the current client, user and namespace. The cut
+// is made once for each state of the three.
 func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 	kept, n := &g.held, g.namespace
 	if exempt {
@@ -105,9 +105,9 @@ func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 		case h == nil || !h.isPlaceholder():
 			kept.CompareAndSwap(h, &Held{})
 		default:
-			// The namespace stores new labels first and a new void Held second, and labels are read
-			// after this Held was loaded. So while this one is still in place, the cut is made with
-			// the current labels.
+			// The namespace stores new labels first and a new placeholder second, and labels are
+			// read after this placeholder was loaded. So while it is still in place, the cut is
+			// made with the current labels.
 			cut := g.shared.deduplicate(g.cut(c, u, n))
 			kept.CompareAndSwap(h, cut)
 			return cut
@@ -115,22 +115,23 @@ func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 	}
 }
 
-// isPlaceholder reports whether h is the placeholder for a cut that is yet to be made. Each void Held is
-// stored in one place once.
+// isPlaceholder reports whether h is the placeholder for a cut that is yet to be made. Each
+// placeholder is stored in one place once.
 func (h *Held) isPlaceholder() bool { return h.Client == nil }
 
-// deduplicate returns an equal Held that is already there, or h. The tokens of a client in a thousand
-// namespaces mostly hold the same. One Held stays in the processor's cache where a thousand do not.
-func (a *sharedGrants) deduplicate(h *Held) *Held {
-	if a == nil {
+// deduplicate returns an equal Held that is already there, or h. The tokens of a client in a
+// thousand namespaces mostly hold the same. One Held stays in the processor's cache where a
+// thousand do not.
+func (s *sharedGrants) deduplicate(h *Held) *Held {
+	if s == nil {
 		return h
 	}
 	// A Held with another client or user would be evaluated again at each verification, however
 	// equal it is.
-	if same := a.held.Load(); same != nil && same.Client == h.Client && same.User == h.User && reflect.DeepEqual(same, h) {
+	if same := s.held.Load(); same != nil && same.Client == h.Client && same.User == h.User && reflect.DeepEqual(same, h) {
 		return same
 	}
-	a.held.Store(h)
+	s.held.Store(h)
 	return h
 }
 
@@ -176,8 +177,8 @@ func newItem(r record.Record, g *grants, o *ownerEntry) *item {
 	return it
 }
 
-// unindexedItem returns an item for a record that does not get into the index. The record may be deleted
-// by now, and no event would report that.
+// unindexedItem returns an item for a record that does not get into the index. The record may be
+// deleted by now, and no event would report that.
 func (x *Index) unindexedItem(r record.Record) *item {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -187,19 +188,19 @@ func (x *Index) unindexedItem(r record.Record) *item {
 	}
 	g := x.grants[grantsKey(r)]
 	if g == nil {
-		t := x.clients[r.Client]
-		if t == nil {
-			t = &clientEntry{}
+		c := x.clients[r.Client]
+		if c == nil {
+			c = &clientEntry{}
 		}
-		p := x.users[r.User]
-		if p == nil && r.User != "" {
-			p = &userEntry{}
+		u := x.users[r.User]
+		if u == nil && r.User != "" {
+			u = &userEntry{}
 		}
 		n := x.namespaces[r.Owner.Namespace]
 		if n == nil && r.Owner.Namespace != "" {
 			n = &namespaceEntry{name: r.Owner.Namespace}
 		}
-		g = newGrants(r, t, p, n)
+		g = newGrants(r, c, u, n)
 	}
 	it := newItem(r, g, o)
 	if !r.LastUsedAt.IsZero() {
@@ -252,9 +253,9 @@ func (x *Index) SetClient(c Client) {
 func (x *Index) RemoveClient(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if t := x.clients[name]; t != nil {
-		t.current.Store(nil)
-		x.dropClient(t)
+	if c := x.clients[name]; c != nil {
+		c.current.Store(nil)
+		x.dropClient(c)
 	}
 }
 
@@ -283,30 +284,30 @@ func (x *Index) grantsOf(r record.Record) *grants {
 	return g
 }
 
-func newGrants(r record.Record, t *clientEntry, p *userEntry, n *namespaceEntry) *grants {
+func newGrants(r record.Record, c *clientEntry, u *userEntry, n *namespaceEntry) *grants {
 	return &grants{
-		key: grantsKey(r), client: t, user: p, userUID: r.UserUID, namespace: n,
+		key: grantsKey(r), client: c, user: u, userUID: r.UserUID, namespace: n,
 		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: ParseRanges(r.SourceRanges),
 	}
 }
 
-// sharedGrantsOf returns the part of a record's grants that other namespaces share; nil if the record has
-// no namespace.
+// sharedGrantsOf returns the part of a record's grants that other namespaces share; nil if the
+// record has no namespace.
 func (x *Index) sharedGrantsOf(r record.Record) *sharedGrants {
 	if r.Owner.Namespace == "" {
 		return nil
 	}
 	r.Owner.Namespace = ""
 	key := grantsKey(r)
-	a := x.sharedGrants[key]
-	if a == nil {
-		a = &sharedGrants{key: key}
+	s := x.sharedGrants[key]
+	if s == nil {
+		s = &sharedGrants{key: key}
 		if x.sharedGrants == nil {
 			x.sharedGrants = map[string]*sharedGrants{}
 		}
-		x.sharedGrants[key] = a
+		x.sharedGrants[key] = s
 	}
-	return a
+	return s
 }
 
 // grantsKey returns equal keys for equal grants. It is unambiguous because no name in it has a
@@ -318,22 +319,22 @@ func grantsKey(r record.Record) string {
 }
 
 func (x *Index) clientEntryOf(name string) *clientEntry {
-	t := x.clients[name]
-	if t == nil {
-		t = &clientEntry{name: name}
+	c := x.clients[name]
+	if c == nil {
+		c = &clientEntry{name: name}
 		if x.clients == nil {
 			x.clients = map[string]*clientEntry{}
 		}
-		x.clients[name] = t
+		x.clients[name] = c
 	}
-	return t
+	return c
 }
 
 // releaseItem releases the values that an item shared with others.
 func (x *Index) releaseItem(it *item) {
-	who := x.owners[it.Value.ownerRef.Subject]
-	who.remove(it)
-	x.dropOwner(who)
+	o := x.owners[it.Value.ownerRef.Subject]
+	o.remove(it)
+	x.dropOwner(o)
 	g := it.Value.grants
 	if g.refs--; g.refs > 0 {
 		return
@@ -354,8 +355,8 @@ func (x *Index) releaseItem(it *item) {
 	}
 }
 
-func (x *Index) dropClient(t *clientEntry) {
-	if t.refs == 0 && t.current.Load() == nil {
-		delete(x.clients, t.name)
+func (x *Index) dropClient(c *clientEntry) {
+	if c.refs == 0 && c.current.Load() == nil {
+		delete(x.clients, c.name)
 	}
 }

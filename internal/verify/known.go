@@ -58,8 +58,8 @@ func (v *Verifier) KnownSession(family token.Digest) (Known, bool) {
 	return v.index.sessions.find(family)
 }
 
-// RememberDeleted remembers a record that was deleted, if its refresh token is another credential that may
-// still be used.
+// RememberDeleted remembers a record that was deleted, if it has a refresh token: that is another
+// credential, and a client may still use it.
 func (x *Index) RememberDeleted(r record.Record) {
 	if r.Refresh != nil {
 		k := Known{ID: recordIDOf(r.Digest), Kind: token.Refresh, Subject: ownerSubject(r.Owner), Client: r.Client, User: r.User}
@@ -67,16 +67,16 @@ func (x *Index) RememberDeleted(r record.Record) {
 	}
 }
 
-// maxSessions is how many sessions that have ended a replica remembers.
-const maxSessions = 1 << 14
+// Limits of what a replica remembers.
+const (
+	maxRemoved  = 1 << 16 // deleted records
+	maxSessions = 1 << 14 // sessions that have ended
+)
 
-// maxRemoved is how many deleted records a replica remembers.
-const maxRemoved = 1 << 16
-
-// removedRecords remembers deleted records, so that the use of a revoked credential can be told from that
-// of one that never existed. It is bounded and shared fairly: once it is full, the client with the
-// most records loses its oldest. A client that creates and deletes tokens, or logs in and out,
-// therefore cannot displace the records of another.
+// removedRecords remembers deleted records. The audit log can then distinguish the use of a revoked
+// credential from that of one that never existed. It is bounded and shared fairly: once it is full,
+// the client with the most records loses its oldest. A client that creates and deletes tokens, or
+// logs in and out, therefore cannot displace the records of another.
 type removedRecords struct {
 	mu     sync.Mutex
 	now    func() time.Time // nil: it remembers nothing
@@ -85,8 +85,8 @@ type removedRecords struct {
 	groups map[removalGroup]*removals
 }
 
-// removalGroup is the unit that loses records together: the logins of a client are apart from its tokens,
-// since they end so often.
+// removalGroup is the unit that the limit is shared between: the logins of a client, or its tokens.
+// Logins end so often that they would displace the tokens.
 type removalGroup struct {
 	client string
 	logins bool
@@ -98,13 +98,13 @@ type removal struct {
 	isRestored bool // the record exists again
 }
 
-// removals are the removals of a share, oldest first.
+// removals are the removals of a group, oldest first.
 type removals struct {
 	queue []*removal
-	live  int // those that are not back
+	live  int // those that are not restored
 }
 
-// push adds a removal. It drops the removals that are back before they outnumber the others.
+// push adds a removal. It drops the restored removals before they outnumber the others.
 func (q *removals) push(r *removal) {
 	if len(q.queue) > 2*q.live+16 {
 		q.queue = slices.DeleteFunc(q.queue, func(r *removal) bool { return r.isRestored })
@@ -168,7 +168,7 @@ func (m *removedRecords) drop(d token.Digest) {
 	m.leave(removalGroupOf(r))
 }
 
-// forgetOldest forgets the oldest record of the largest share.
+// forgetOldest forgets the oldest record of the largest group.
 func (m *removedRecords) forgetOldest() {
 	var largest removalGroup
 	most := 0
@@ -190,11 +190,11 @@ func (m *removedRecords) forgetOldest() {
 	}
 }
 
-// leave counts one removal less in a share.
+// leave counts one removal less in a group.
 func (m *removedRecords) leave(s removalGroup) {
 	q := m.groups[s]
 	if q.live--; q.live == 0 {
-		delete(m.groups, s) // with all that are back
+		delete(m.groups, s) // with all restored removals
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// ownerEntry is the object that records belong to, by its name, whether or not it exists at the time.
-// Most owners have one record. There may be a million owners, so the type has few parts: the
+// ownerEntry is the object that records belong to, by its name, whether or not it exists at the
+// time. Most owners have one record. There may be a million owners, so the type has few parts: the
 // garbage collector visits each of them.
 type ownerEntry struct {
 	Owner            // as first observed
@@ -18,36 +18,37 @@ type ownerEntry struct {
 	isExempt  bool // its namespace needs no grant
 }
 
-// enables reports whether the owner with this UID, and not one of the same name before it, enables its
-// credentials.
-func (o *ownerEntry) enables(who *Owner) bool { return o.isEnabled && o.current.UID == who.UID }
+// enables reports whether the owner with this UID, and not an earlier one of the same name, enables
+// its credentials.
+func (o *ownerEntry) enables(owner *Owner) bool { return o.isEnabled && o.current.UID == owner.UID }
 
 // Enable enables the credentials of an owner, as far as its namespace is granted. Until then they
 // are rejected.
-func (x *Index) Enable(o record.Owner) { x.enable(o, false) }
+func (x *Index) Enable(owner record.Owner) { x.enable(owner, false) }
 
-// EnableExempt is Resume for an owner whose namespace needs no grant.
-func (x *Index) EnableExempt(o record.Owner) { x.enable(o, true) }
+// EnableExempt is Enable for an owner whose namespace needs no grant.
+func (x *Index) EnableExempt(owner record.Owner) { x.enable(owner, true) }
 
-func (x *Index) enable(o record.Owner, exempt bool) {
+func (x *Index) enable(owner record.Owner, exempt bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	who := x.ownerEntryOf(ownerSubject(o), o.UID)
-	if who.current.UID != o.UID {
-		who.current = &Owner{who.current.Subject, o.UID}
+	o := x.ownerEntryOf(ownerSubject(owner), owner.UID)
+	if o.current.UID != owner.UID {
+		o.current = &Owner{o.current.Subject, owner.UID}
 	}
-	who.isEnabled, who.isExempt = true, exempt
-	who.publish()
+	o.isEnabled, o.isExempt = true, exempt
+	o.publish()
 }
 
-// Disable rejects every credential of an owner from now on, whatever its record says, until Resume.
-func (x *Index) Disable(o record.Owner) {
+// Disable rejects every credential of an owner from now on, whatever its record says, until Enable
+// or EnableExempt.
+func (x *Index) Disable(owner record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if who := x.owners[ownerSubject(o)]; who != nil {
-		who.isEnabled = false
-		who.publish()
-		x.dropOwner(who)
+	if o := x.owners[ownerSubject(owner)]; o != nil {
+		o.isEnabled = false
+		o.publish()
+		x.dropOwner(o)
 	}
 }
 
@@ -94,8 +95,8 @@ func (o *ownerEntry) remove(it *item) {
 	}
 }
 
-// ownerSubject returns the namespace and name of an owner, joined by a slash. Without a namespace it
-// returns the name alone, which has no slash.
+// ownerSubject returns the namespace and name of an owner, joined by a slash. Without a namespace
+// it returns the name alone, which has no slash.
 func ownerSubject(o record.Owner) string {
 	if o.Namespace == "" {
 		return o.Name
@@ -104,15 +105,15 @@ func ownerSubject(o record.Owner) string {
 }
 
 func (x *Index) ownerEntryOf(subject, uid string) *ownerEntry {
-	who := x.owners[subject]
-	if who == nil {
-		who = newOwnerEntry(subject, uid)
+	o := x.owners[subject]
+	if o == nil {
+		o = newOwnerEntry(subject, uid)
 		if x.owners == nil {
 			x.owners = map[string]*ownerEntry{}
 		}
-		x.owners[who.Subject] = who
+		x.owners[o.Subject] = o
 	}
-	return who
+	return o
 }
 
 func newOwnerEntry(subject, uid string) *ownerEntry {
@@ -122,8 +123,8 @@ func newOwnerEntry(subject, uid string) *ownerEntry {
 	return o
 }
 
-func (x *Index) dropOwner(who *ownerEntry) {
-	if who.first == nil && !who.isEnabled {
-		delete(x.owners, who.current.Subject)
+func (x *Index) dropOwner(o *ownerEntry) {
+	if o.first == nil && !o.isEnabled {
+		delete(x.owners, o.current.Subject)
 	}
 }

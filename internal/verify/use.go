@@ -10,7 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// lastUseState is when and from where a credential was last accepted. It outlives changes of its record.
+// lastUseState is when and from where a credential was last accepted. It outlives changes of its
+// record.
 type lastUseState struct {
 	seq      atomic.Uint32 // odd during a write of at, high and low
 	at       atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
@@ -110,13 +111,14 @@ func timeOfSeconds(seconds uint32) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// clampSeconds returns an instant as it is stored: instants before 1970 or after 2106 become the first
-// or the last one possible.
+// clampSeconds returns an instant as it is stored: instants before 1970 or after 2106 become the
+// first or the last one possible.
 func clampSeconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
-// TakeUses returns up to most credentials that were used since it last returned them. The others are
-// returned by the next calls. If a use was not written, the caller hands it to Again; otherwise
-// Used returns it only after the next use. Used must not be called concurrently.
+// TakeUses returns the last uses of up to most credentials that were used since it last returned
+// them. The next calls return the others. If a use was not written, the caller passes it to
+// RequeueUse; otherwise TakeUses returns the credential only after its next use. TakeUses must not
+// be called concurrently.
 func (x *Index) TakeUses(most int) []Use {
 	var list []Use
 	for len(list) < most {
@@ -139,7 +141,7 @@ func (x *Index) TakeUses(most int) []Use {
 // MarkStored records that the API server holds the use.
 func (u Use) MarkStored() { u.home.Value.storedAt.Store(clampSeconds(u.At.Unix())) }
 
-// RequeueUse makes Used return a use once more.
+// RequeueUse makes TakeUses return a use once more.
 func (x *Index) RequeueUse(u Use) { x.queueUse(u.home) }
 
 // noteStored takes over the last use from the API server.

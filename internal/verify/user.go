@@ -38,10 +38,10 @@ type userEntry struct {
 // loginState holds the state that only the credentials of logins have.
 type loginState struct {
 	credential    fingerprint
-	needsSession  bool          // to a session
-	idleSeconds   uint32        // seconds without use after which it is rejected; 0: never
+	needsSession  bool          // it is rejected without its session ID
+	idleSeconds   uint32        // it is rejected if unused for this long; 0: never
 	authenticated uint32        // when the password was presented, in Unix seconds; 0: the client's MaxSessionLifetime does not bound it
-	session       token.Digest  // zero: none, so a credential that is bound is never accepted
+	session       token.Digest  // zero: none, so a credential that needs one is never accepted
 	acceptedHash  atomic.Uint64 // a short hash of the accepted session ID; 0: none yet
 }
 
@@ -115,12 +115,12 @@ func (l *loginState) check(now time.Time, e *entry, f Facts) Verdict {
 	return Valid
 }
 
-// sessionHashSeed is the seed for the short hashes of session IDs. It never leaves this process. A client
-// without the ID has one chance in 2^64 to present another ID with the same hash.
+// sessionHashSeed is the seed for the short hashes of session IDs. It never leaves this process. A
+// client without the ID has one chance in 2^64 to present another ID with the same hash.
 var sessionHashSeed = maphash.MakeSeed()
 
-// isSession reports whether an ID is that of the session. From the second time on it needs no SHA-256,
-// which takes as long as a third of a whole verification.
+// isSession reports whether an ID is that of the session. From the second time on it needs no
+// SHA-256, which takes as long as a third of a whole verification.
 func (l *loginState) isSession(id string) bool {
 	if len(id) != SessionLength || l.session == (token.Digest{}) {
 		return false
@@ -147,9 +147,9 @@ func (x *Index) SetUser(u User) {
 func (x *Index) RemoveUser(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if p := x.users[name]; p != nil {
-		p.current.Store(nil)
-		x.dropUser(p)
+	if u := x.users[name]; u != nil {
+		u.current.Store(nil)
+		x.dropUser(u)
 	}
 }
 
@@ -158,26 +158,26 @@ func (x *Index) userEntryOf(name string) *userEntry {
 	if name == "" {
 		return nil
 	}
-	p := x.users[name]
-	if p == nil {
-		p = &userEntry{name: name}
+	u := x.users[name]
+	if u == nil {
+		u = &userEntry{name: name}
 		if x.users == nil {
 			x.users = map[string]*userEntry{}
 		}
-		x.users[name] = p
+		x.users[name] = u
 	}
-	return p
+	return u
 }
 
-func (x *Index) dropUser(p *userEntry) {
-	if p.refs == 0 && p.current.Load() == nil {
-		delete(x.users, p.name)
+func (x *Index) dropUser(u *userEntry) {
+	if u.refs == 0 && u.current.Load() == nil {
+		delete(x.users, u.name)
 	}
 }
 
-// PasswordIdentity returns the Identity of a user at a client who presented a user name and a password just now,
-// from that address. There is no credential of this operator. from must be unmapped and without a
-// zone.
+// PasswordIdentity returns the Identity of a user at a client who presented a username and a
+// password just now, from that address. There is no credential of this operator. from must be
+// unmapped and without a zone.
 func (v *Verifier) PasswordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
 	if !v.IsFresh() {
 		return Identity{}, Stale

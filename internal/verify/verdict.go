@@ -1,7 +1,7 @@
 package verify
 
 // Verdict is the result of a verification. Only logs and metrics tell the rejections apart;
-// endpoints answer by Good, Forbidden and Open.
+// endpoints answer by Valid, IsForbidden and IsUndecided.
 type Verdict uint8
 
 // The verdicts. Up to Stale the caller is not authenticated. From PermissionMissing to
@@ -22,8 +22,8 @@ const (
 	ClientMissing
 	// ClientSuspended means that the client is suspended.
 	ClientSuspended
-	// UserDisabled means that the user does not exist, is suspended, or has no account at the client
-	// any more.
+	// UserDisabled means that the user does not exist, is suspended, or has no account at the
+	// client any more.
 	UserDisabled
 	// NamespaceNotGranted means that the client, or the user, grants nothing to the owner's
 	// namespace any more.

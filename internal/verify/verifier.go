@@ -26,12 +26,12 @@ type finder interface {
 const (
 	// maxLookupTime is how long a look-up may take.
 	maxLookupTime = 2 * time.Second
-	// absentCacheTime is how long a digest is taken to be unknown after the API server did not find it. A
-	// token is delivered only after its record was stored, so this delays no valid token.
+	// absentCacheTime is how long a digest is taken to be unknown after the API server did not find
+	// it. A token is delivered only after its record was stored, so this delays no valid token.
 	absentCacheTime = 5 * time.Second
-	// presentCacheTime is how long a record that the API server returned is taken to exist, until the watch
-	// reports it. It is short, because a deletion that the watch reports in this time may have no
-	// effect on it.
+	// presentCacheTime is how long a record that the API server returned is taken to exist, until
+	// the watch reports it. It is short, because a deletion that the watch reports in this time may
+	// have no effect on it.
 	presentCacheTime = 200 * time.Millisecond
 )
 
@@ -46,12 +46,12 @@ type Verifier struct {
 	onLookup      func(Lookup)
 	maxAge        time.Duration // 0: there is no limit
 
-	startedAt     time.Time    // until counts from here, because the time of day may be set
-	freshUntil    atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
+	startedAt     time.Time    // freshUntil counts from here, because the time of day may be set
+	freshUntil    atomic.Int64 // the last instant at which a credential can be Valid, in nanoseconds since startedAt
 	flights       singleflight.Group
 	cachedLookups lookupCache
-	// spent is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
-	// costs no more than a comparison with it.
+	// noReadsUntil is the instant, in Unix nanoseconds, until which no read is left. A flood of
+	// requests costs no more than a comparison with it.
 	noReadsUntil atomic.Int64
 }
 
@@ -87,7 +87,7 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 }
 
 // MarkFresh records that the API server answers now, and that the index is complete and up to date.
-// Until the first call no credential is Good.
+// Until the first call no credential is Valid.
 func (v *Verifier) MarkFresh() {
 	until := int64(math.MaxInt64)
 	if v.maxAge != 0 {
@@ -96,18 +96,18 @@ func (v *Verifier) MarkFresh() {
 	v.freshUntil.Store(until)
 }
 
-// MarkStale makes every verdict Stale until the next call of Heard. Callers use it when changes may
-// happen that the index does not receive.
+// MarkStale makes every verdict Stale until the next call of MarkFresh. Callers use it when changes
+// may happen that the index does not receive.
 func (v *Verifier) MarkStale() { v.freshUntil.Store(math.MinInt64) }
 
-// IsFresh reports whether any credential can be Good now. Otherwise all are Stale.
+// IsFresh reports whether any credential can be Valid now. Otherwise all are Stale.
 func (v *Verifier) IsFresh() bool { return v.isFreshAt(v.now()) }
 
 func (v *Verifier) isFreshAt(now time.Time) bool {
 	return int64(now.Sub(v.startedAt)) <= v.freshUntil.Load()
 }
 
-// Verify decides about a presented text. It notes the use of a Good credential that the index
+// Verify decides about a presented text. It notes the use of a Valid credential that the index
 // holds.
 func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
@@ -122,11 +122,11 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	if it == nil {
 		return v.lookUp(ctx, now, kind, digest, f)
 	}
-	who, verdict := verifyItem(it, now, kind, f)
+	id, verdict := verifyItem(it, now, kind, f)
 	if verdict == Valid {
 		v.index.noteUse(it.Value.useItem, now.Unix(), f.Source)
 	}
-	return who, verdict
+	return id, verdict
 }
 
 // IsKnown reports whether Verify decides about a presented text without a read from the API server.
@@ -173,7 +173,8 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	}
 }
 
-// errReadsLimited reports that the API server was not asked, because the limit of reads was reached.
+// errReadsLimited reports that the API server was not asked, because the limit of reads was
+// reached.
 var errReadsLimited = errors.New("no read of the store is left")
 
 // find reads a record from the API server, and caches the result for a while. It returns nil if
@@ -224,8 +225,8 @@ func (v *Verifier) verifyRecord(now time.Time, kind token.Kind, r *record.Record
 	return verifyItem(v.index.unindexedItem(*r), now, kind, f)
 }
 
-// lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces an
-// old one, and it never grows.
+// lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces
+// an old one, and it never grows.
 type lookupCache struct {
 	slots [1 << 12]atomic.Pointer[lookupResult]
 }
@@ -237,12 +238,12 @@ type lookupResult struct {
 	until  time.Time
 }
 
-func (m *lookupCache) slot(d token.Digest) *atomic.Pointer[lookupResult] {
-	return &m.slots[int(binary.BigEndian.Uint16(d[:]))%len(m.slots)]
+func (c *lookupCache) slot(d token.Digest) *atomic.Pointer[lookupResult] {
+	return &c.slots[int(binary.BigEndian.Uint16(d[:]))%len(c.slots)]
 }
 
-func (m *lookupCache) get(d token.Digest, now time.Time) *lookupResult {
-	if f := m.slot(d).Load(); f != nil && f.digest == d && now.Before(f.until) {
+func (c *lookupCache) get(d token.Digest, now time.Time) *lookupResult {
+	if f := c.slot(d).Load(); f != nil && f.digest == d && now.Before(f.until) {
 		return f
 	}
 	return nil

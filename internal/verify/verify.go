@@ -9,7 +9,7 @@ import (
 )
 
 // Verify decides at the instant now whether the presented text is a valid credential that holds
-// what the facts require. The Identity is set if the Verdict is Good or Forbidden.
+// what the facts require. The Identity is set if the Verdict is Valid or IsForbidden.
 func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
 	if err != nil {
@@ -77,11 +77,11 @@ func verifyItem(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Ve
 			return Identity{}, v
 		}
 	}
-	who := Identity{Held: held, Owner: e.ownerRef, ID: recordIDOf(it.Digest), Kind: e.kind, IssuedAt: timeOfSeconds(e.issuedAt)}
+	id := Identity{Held: held, Owner: e.ownerRef, ID: recordIDOf(it.Digest), Kind: e.kind, IssuedAt: timeOfSeconds(e.issuedAt)}
 	if end := e.endsAt(c); end != never {
-		who.ExpiresAt = time.Unix(end, 0).UTC()
+		id.ExpiresAt = time.Unix(end, 0).UTC()
 	}
-	return who, CheckRequirements(who.Held, f)
+	return id, CheckRequirements(id.Held, f)
 }
 
 // endsAt returns the first instant, in Unix seconds, at which a credential is rejected at a client.
@@ -92,8 +92,8 @@ func (e *entry) endsAt(c *Client) int64 {
 	return min(e.expiresAt, e.login.endsAt(c))
 }
 
-// CheckRequirements returns Good if h holds all that the facts require, and otherwise the Verdict for what is
-// missing.
+// CheckRequirements returns Valid if h holds all that the facts require, and otherwise the Verdict
+// for what is missing.
 func CheckRequirements(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {
 		if client != h.Client.Name {

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,17 +14,58 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/token"
 )
 
-// watchedIndex is an index that is fed by a watch on the real API server, over a line that can be cut.
+// recordMap is a sink that holds the records that it received. The zero recordMap is empty and
+// ready.
+type recordMap struct {
+	mu      sync.Mutex
+	records map[token.Digest]record.Record
+}
+
+func (m *recordMap) Set(r record.Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records == nil {
+		m.records = map[token.Digest]record.Record{}
+	}
+	m.records[r.Digest] = r
+}
+
+func (m *recordMap) Remove(d token.Digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, d)
+}
+
+func (*recordMap) RememberDeleted(record.Record) {}
+
+// Find returns the record of a digest, or nil.
+func (m *recordMap) Find(d token.Digest) *record.Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.records[d]; ok {
+		return &r
+	}
+	return nil
+}
+
+// Len returns the number of records.
+func (m *recordMap) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.records)
+}
+
+// watchedIndex holds what a watch on the real API server reports, over a connection that can be
+// cut.
 type watchedIndex struct {
 	*testing.T
 	*kube.Store // writes as another replica would
-	index       index
+	index       recordMap
 	transport   *cuttableTransport
 	gaps        atomic.Int64 // deletions that the watch did not report
 }
@@ -51,20 +93,20 @@ func newWatchedIndex(t *testing.T, before ...record.Record) *watchedIndex {
 	return f
 }
 
-// OnAdd, OnUpdate and OnDelete call the handler of Feed, and count gaps.
+// OnAdd, OnUpdate and OnDelete call the handler of NewEventHandler, and count gaps.
 func (f *watchedIndex) OnAdd(obj any, initial bool) {
-	directory.NewEventHandler(&f.index).OnAdd(obj, initial)
+	kube.NewEventHandler(&f.index).OnAdd(obj, initial)
 }
 
 func (f *watchedIndex) OnUpdate(before, obj any) {
-	directory.NewEventHandler(&f.index).OnUpdate(before, obj)
+	kube.NewEventHandler(&f.index).OnUpdate(before, obj)
 }
 
 func (f *watchedIndex) OnDelete(obj any) {
 	if _, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		f.gaps.Add(1)
 	}
-	directory.NewEventHandler(&f.index).OnDelete(obj)
+	kube.NewEventHandler(&f.index).OnDelete(obj)
 }
 
 func (f *watchedIndex) add(r record.Record) record.Record {
@@ -298,8 +340,8 @@ func TestEventHandler_UnreadableRecordsVouchForNothing(t *testing.T) {
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			var x index
-			h := directory.NewEventHandler(&x)
+			var x recordMap
+			h := kube.NewEventHandler(&x)
 			h.OnAdd(object("a"), true)
 			c.bring(h)
 			for _, obj := range c.want {

@@ -76,7 +76,8 @@ func createNamespace(t *testing.T) string {
 	return ns.Name
 }
 
-// clientsByWay are the ways in which the operator uses Kube: each returns a client for a namespace.
+// clientsByWay are the ways in which the operator uses a Store: each returns a client for a
+// namespace.
 var clientsByWay = map[string]func(t *testing.T, namespace string) client.Client{
 	"over the API server": func(*testing.T, string) client.Client { return recordtest.Direct(api) },
 	"over a cache that waits for our own writes": func(t *testing.T, namespace string) client.Client {
@@ -96,7 +97,7 @@ func newCache(t *testing.T, namespace string, prepare func(cache.Cache)) cache.C
 	return newCacheOver(t, nil, namespace, prepare)
 }
 
-// newCacheOver is cached with an HTTP client.
+// newCacheOver is newCache with an HTTP client.
 func newCacheOver(t *testing.T, way *http.Client, namespace string, prepare func(cache.Cache)) cache.Cache {
 	t.Helper()
 	c, err := cache.New(admin, cache.Options{

@@ -75,14 +75,14 @@ func FromObject(obj *v1alpha1.TokenRecord) (record.Record, error) {
 }
 
 // object returns the TokenRecord of a Record in the store's namespace.
-func (k *Store) object(r record.Record) *v1alpha1.TokenRecord {
+func (s *Store) object(r record.Record) *v1alpha1.TokenRecord {
 	state := v1alpha1.StateActive
 	if r.Suspended {
 		state = v1alpha1.StateSuspended
 	}
 	return &v1alpha1.TokenRecord{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: k.namespace, Name: r.Name(), ResourceVersion: r.Revision, UID: types.UID(r.UID),
+			Namespace: s.namespace, Name: r.Name(), ResourceVersion: r.Revision, UID: types.UID(r.UID),
 		},
 		Spec: v1alpha1.TokenRecordSpec{
 			Kind:         recordKind(r.Kind),
@@ -125,8 +125,8 @@ func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
 	return 0, fmt.Errorf("no credential of kind %q is known here", name)
 }
 
-// optionalTime converts a time. It never returns the zero time, which means absent, for a time that is
-// set: an end in the year 1 is not the same as no end.
+// optionalTime converts a time. It never returns the zero time, which means absent, for a time that
+// is set: an end in the year 1 is not the same as no end.
 func optionalTime(t *metav1.Time) time.Time {
 	switch {
 	case t == nil:

@@ -18,35 +18,33 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-var ()
-
 // Fields by which records are listed.
 const (
 	FieldFamily = "spec.refresh.family" // from the API server as from a cache
 	IndexOwner  = "owner"               // from a cache alone, see OwnedBy
 )
 
-// Store stores records as TokenRecords in one namespace.
+// Store stores records as TokenRecords in one namespace. It is safe for concurrent use.
 type Store struct {
 	client    client.Client // reads may come from a cache
 	apiReader client.Reader // reads come from the API server
 	namespace string
 }
 
-// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a sure
-// Family read from live; all other reads come from c.
-func New(c client.Client, live client.Reader, namespace string) *Store {
-	return &Store{client: c, apiReader: live, namespace: namespace}
+// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a
+// sure ListByFamily read from apiReader; all other reads come from c.
+func New(c client.Client, apiReader client.Reader, namespace string) *Store {
+	return &Store{client: c, apiReader: apiReader, namespace: namespace}
 }
 
 // Namespace returns the namespace of the records.
-func (k *Store) Namespace() string { return k.namespace }
+func (s *Store) Namespace() string { return s.namespace }
 
 // Add stores a new record. It returns ErrExists if a record of that name exists. After any other
 // error the record may or may not be stored.
-func (k *Store) Add(ctx context.Context, r record.Record) (record.Record, error) {
-	obj := k.object(r)
-	if err := k.client.Create(ctx, obj); err != nil {
+func (s *Store) Add(ctx context.Context, r record.Record) (record.Record, error) {
+	obj := s.object(r)
+	if err := s.client.Create(ctx, obj); err != nil {
 		if apierrors.IsAlreadyExists(err) {
 			return record.Record{}, fmt.Errorf("add %s: %w", r.Name(), record.ErrExists)
 		}
@@ -57,14 +55,14 @@ func (k *Store) Add(ctx context.Context, r record.Record) (record.Record, error)
 
 // Change turns the record before into after; the digest stays. It returns ErrStale if the store
 // holds another version than before, and ErrGone if it holds none.
-func (k *Store) Change(ctx context.Context, before, after record.Record) (record.Record, error) {
+func (s *Store) Change(ctx context.Context, before, after record.Record) (record.Record, error) {
 	if before.Revision == "" { // not read from a store, so it is no version of a stored record
 		return record.Record{}, fmt.Errorf("change %s: %w", before.Name(), record.ErrStale)
 	}
-	old := k.object(before)
-	obj := k.object(after)
+	old := s.object(before)
+	obj := s.object(after)
 	patch := client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{})
-	if err := k.client.Patch(ctx, obj, patch); err != nil {
+	if err := s.client.Patch(ctx, obj, patch); err != nil {
 		return record.Record{}, fmt.Errorf("change %s: %w", before.Name(), storeError(err))
 	}
 	return FromObject(obj)
@@ -72,15 +70,15 @@ func (k *Store) Change(ctx context.Context, before, after record.Record) (record
 
 // Renew gives a record that was added but never delivered the content that it would have if it were
 // added now.
-func (k *Store) Renew(ctx context.Context, stored, r record.Record) (record.Record, error) {
+func (s *Store) Renew(ctx context.Context, stored, r record.Record) (record.Record, error) {
 	r.Revision, r.UID = stored.Revision, stored.UID
-	return k.Change(ctx, stored, r)
+	return s.Change(ctx, stored, r)
 }
 
 // Retire deletes the record: from now on its credential is rejected. A record that is gone is no
 // error. Retire returns ErrStale if the record has changed since it was read.
-func (k *Store) Retire(ctx context.Context, r record.Record) error {
-	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
+func (s *Store) Retire(ctx context.Context, r record.Record) error {
+	err := s.client.Delete(ctx, s.object(r), client.Preconditions{
 		UID:             new(types.UID(r.UID)),
 		ResourceVersion: &r.Revision,
 	})
@@ -92,8 +90,8 @@ func (k *Store) Retire(ctx context.Context, r record.Record) error {
 
 // Claim deletes the record. It succeeds for exactly one of all callers. It returns ErrGone if
 // another caller was first, and ErrStale if the record has changed since it was read.
-func (k *Store) Claim(ctx context.Context, r record.Record) error {
-	err := k.client.Delete(ctx, k.object(r), client.Preconditions{
+func (s *Store) Claim(ctx context.Context, r record.Record) error {
+	err := s.client.Delete(ctx, s.object(r), client.Preconditions{
 		UID:             new(types.UID(r.UID)),
 		ResourceVersion: &r.Revision,
 	})
@@ -104,14 +102,14 @@ func (k *Store) Claim(ctx context.Context, r record.Record) error {
 }
 
 // RetireAnyway deletes the record, whatever has changed about it since it was read.
-func (k *Store) RetireAnyway(ctx context.Context, r record.Record) error {
+func (s *Store) RetireAnyway(ctx context.Context, r record.Record) error {
 	if r.UID == "" { // not read from a store: the stored record may be another one
 		return fmt.Errorf("retire %s: %w", r.Name(), record.ErrStale)
 	}
-	err := k.client.Delete(ctx, k.object(r), client.Preconditions{UID: new(types.UID(r.UID))})
+	err := s.client.Delete(ctx, s.object(r), client.Preconditions{UID: new(types.UID(r.UID))})
 	// The name should now belong to a record of another UID, which means that this one is gone.
 	if apierrors.IsConflict(err) {
-		now, readErr := k.Confirm(ctx, r.Name())
+		now, readErr := s.Confirm(ctx, r.Name())
 		if errors.Is(readErr, record.ErrGone) || readErr == nil && now.UID != r.UID {
 			return nil
 		}
@@ -124,7 +122,7 @@ func (k *Store) RetireAnyway(ctx context.Context, r record.Record) error {
 
 // Use writes to the status of a record when and from which address it was last used. An empty from
 // means an unknown address. It returns ErrGone if there is no record of that name.
-func (k *Store) Use(ctx context.Context, name string, at time.Time, from string) error {
+func (s *Store) Use(ctx context.Context, name string, at time.Time, from string) error {
 	// Setting lastUsedFrom to nil clears the address of an earlier use.
 	status := map[string]any{"lastUsedAt": metav1.NewTime(at), "lastUsedFrom": nil}
 	if from != "" {
@@ -134,8 +132,8 @@ func (k *Store) Use(ctx context.Context, name string, at time.Time, from string)
 	if err != nil {
 		return fmt.Errorf("note the use of %s: %w", name, err)
 	}
-	obj := &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: k.namespace, Name: name}}
-	if err := k.client.Status().Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
+	obj := &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}}
+	if err := s.client.Status().Patch(ctx, obj, client.RawPatch(types.MergePatchType, patch)); err != nil {
 		return fmt.Errorf("note the use of %s: %w", name, storeError(err))
 	}
 	return nil
@@ -143,18 +141,19 @@ func (k *Store) Use(ctx context.Context, name string, at time.Time, from string)
 
 // Get returns the record of that name, from the cache if there is one. It returns ErrGone if there
 // is none.
-func (k *Store) Get(ctx context.Context, name string) (record.Record, error) {
-	return k.get(ctx, k.client, name)
+func (s *Store) Get(ctx context.Context, name string) (record.Record, error) {
+	return s.get(ctx, s.client, name)
 }
 
-// Confirm returns the record of that name from the API server, because a cached "gone" is a rumor.
-func (k *Store) Confirm(ctx context.Context, name string) (record.Record, error) {
-	return k.get(ctx, k.apiReader, name)
+// Confirm returns the record of that name from the API server: a cache may lack a record that
+// exists.
+func (s *Store) Confirm(ctx context.Context, name string) (record.Record, error) {
+	return s.get(ctx, s.apiReader, name)
 }
 
 // Find returns the record of a digest from the API server. It returns ErrGone if there is none.
-func (k *Store) Find(ctx context.Context, d token.Digest) (record.Record, error) {
-	r, err := k.Confirm(ctx, d.RecordName())
+func (s *Store) Find(ctx context.Context, d token.Digest) (record.Record, error) {
+	r, err := s.Confirm(ctx, d.RecordName())
 	if err != nil {
 		return record.Record{}, err
 	}
@@ -177,11 +176,11 @@ func OwnerOf(obj client.Object) []string {
 	return []string{owner.Namespace + "/" + owner.Name}
 }
 
-// ListByOwner lists the records of an owner, in no particular order. It matches kind, namespace and name,
-// and ignores the UID.
-func (k *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error) {
+// ListByOwner lists the records of an owner, in no particular order. It matches kind, namespace and
+// name, and ignores the UID.
+func (s *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), OwnedBy(owner.Namespace, owner.Name),
 		client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
@@ -189,7 +188,7 @@ func (k *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.R
 	rs := make([]record.Record, 0, len(list.Items))
 	for i := range list.Items {
 		// Get each record by itself, so that at least this replica's own writes to it are seen.
-		r, err := k.Get(ctx, list.Items[i].Name)
+		r, err := s.Get(ctx, list.Items[i].Name)
 		if errors.Is(err, record.ErrGone) {
 			continue
 		}
@@ -203,13 +202,13 @@ func (k *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.R
 	return rs, nil
 }
 
-// ConfirmByOwner reads records of an owner from the API server, each by its name. It reads the records
-// in the cache, the records in named, and those that any of them took over from. Each read has the
-// same cost, however many records there are. The API server would serve a list by field or by label
-// by looking at every record.
-func (k *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ...string) ([]record.Record, error) {
+// ConfirmByOwner reads records of an owner from the API server, each by its name. It reads the
+// records in the cache, the records in named, and those that any of them took over from. Each read
+// has the same cost, however many records there are. For a list by field or by label, the API
+// server would read every record.
+func (s *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ...string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
+	err := s.client.List(ctx, &list, client.InNamespace(s.namespace), OwnedBy(owner.Namespace, owner.Name),
 		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
 	if err != nil {
 		return nil, fmt.Errorf("list the records of %s/%s: %w", owner.Namespace, owner.Name, err)
@@ -227,7 +226,7 @@ func (k *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ..
 			continue
 		}
 		read[name] = true
-		r, err := k.Confirm(ctx, name)
+		r, err := s.Confirm(ctx, name)
 		if errors.Is(err, record.ErrGone) {
 			continue
 		}
@@ -241,18 +240,18 @@ func (k *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ..
 	return rs, nil
 }
 
-// ListByFamily lists the records of a session that can be refreshed. There is one, or more if a refresh
-// is under way or was interrupted. If sure is set, they are read from the API server.
-func (k *Store) ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error) {
+// ListByFamily lists the records of a session that can be refreshed. There is one, or more if a
+// refresh is under way or was interrupted. If sure is set, they are read from the API server.
+func (s *Store) ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	var from client.Reader = k.client
-	of := []client.ListOption{client.InNamespace(k.namespace), client.MatchingFields{FieldFamily: family.String()}}
+	var from client.Reader = s.client
+	options := []client.ListOption{client.InNamespace(s.namespace), client.MatchingFields{FieldFamily: family.String()}}
 	if sure {
-		from = k.apiReader
+		from = s.apiReader
 	} else {
-		of = append(of, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+		options = append(options, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
 	}
-	if err := from.List(ctx, &list, of...); err != nil {
+	if err := from.List(ctx, &list, options...); err != nil {
 		return nil, fmt.Errorf("list the records of a session: %w", err)
 	}
 	var rs []record.Record
@@ -269,9 +268,9 @@ func (k *Store) ListByFamily(ctx context.Context, family token.Digest, sure bool
 	return rs, nil
 }
 
-func (k *Store) get(ctx context.Context, from client.Reader, name string) (record.Record, error) {
+func (s *Store) get(ctx context.Context, from client.Reader, name string) (record.Record, error) {
 	var obj v1alpha1.TokenRecord
-	if err := from.Get(ctx, types.NamespacedName{Namespace: k.namespace, Name: name}, &obj); err != nil {
+	if err := from.Get(ctx, types.NamespacedName{Namespace: s.namespace, Name: name}, &obj); err != nil {
 		return record.Record{}, fmt.Errorf("get %s: %w", name, storeError(err))
 	}
 	if IsDeleted(&obj) {

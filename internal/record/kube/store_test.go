@@ -21,7 +21,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-func TestKube_PassesStoreSuite(t *testing.T) {
+func TestStore_PassesStoreSuite(t *testing.T) {
 	for way, open := range clientsByWay {
 		t.Run(way, func(t *testing.T) {
 			recordtest.Run(t, func(t *testing.T) recordtest.Store {
@@ -45,8 +45,8 @@ func sample(label string) record.Record {
 	}
 }
 
-// storeFixture is a store of TokenRecords in a namespace, with a record that other clients write to as
-// well.
+// storeFixture is a store of TokenRecords in a namespace, with a record that other clients write to
+// as well.
 type storeFixture struct {
 	*testing.T
 	*kube.Store
@@ -233,7 +233,7 @@ func (s storeFixture) readErrors() map[string]error {
 	return map[string]error{"Get": get, "Confirm": confirm, "Find": find}
 }
 
-func TestKube_SharesRecordsWithOtherWriters(t *testing.T) {
+func TestStore_SharesRecordsWithOtherWriters(t *testing.T) {
 	for way, open := range clientsByWay {
 		all := maps.Clone(kubeSubtests)
 		maps.Copy(all, loginSubtests)

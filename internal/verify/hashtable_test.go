@@ -1,4 +1,4 @@
-package kube_test
+package verify_test
 
 import (
 	"crypto/sha256"
@@ -19,13 +19,14 @@ func digestOf(i int) token.Digest {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
 }
 
-// numberedRecord returns a record of which two fields hold the same number, so that a torn read shows.
+// numberedRecord returns a record of which two fields hold the same number, so that a torn read
+// shows.
 func numberedRecord(d token.Digest, n int) record.Record {
 	return record.Record{Kind: token.Application, Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
 }
 
-// wantVersion asserts the version that the index holds for a digest; 0: none.
-func wantVersion(t *testing.T, x *index, d token.Digest, want int) {
+// wantVersion asserts the version that a table holds for a digest; 0: none.
+func wantVersion(t *testing.T, x *recordTable, d token.Digest, want int) {
 	t.Helper()
 	switch got := x.Find(d); {
 	case got == nil:
@@ -37,8 +38,8 @@ func wantVersion(t *testing.T, x *index, d token.Digest, want int) {
 	}
 }
 
-func TestIndex_ZeroValueIsReady(t *testing.T) {
-	var x index
+func TestHashTable_ZeroValueIsReady(t *testing.T) {
+	var x recordTable
 	for _, d := range []token.Digest{{}, digestOf(1)} {
 		wantVersion(t, &x, d, 0)
 		x.Remove(d)
@@ -50,8 +51,8 @@ func TestIndex_ZeroValueIsReady(t *testing.T) {
 	wantVersion(t, &x, digestOf(1), 1)
 }
 
-func TestIndex_ReturnsLastWrite(t *testing.T) {
-	var x index
+func TestHashTable_ReturnsLastWrite(t *testing.T) {
+	var x recordTable
 	random := rand.New(rand.NewPCG(1, 2))
 	want := map[token.Digest]int{}
 	for n := 1; n <= 20_000; n++ {
@@ -74,8 +75,8 @@ func TestIndex_ReturnsLastWrite(t *testing.T) {
 	}
 }
 
-func TestIndex_OtherDigestFindsNothing(t *testing.T) {
-	var x index
+func TestHashTable_OtherDigestFindsNothing(t *testing.T) {
+	var x recordTable
 	for i := range 1000 {
 		x.Set(numberedRecord(digestOf(i), 1))
 	}
@@ -92,8 +93,8 @@ func TestIndex_OtherDigestFindsNothing(t *testing.T) {
 	wantVersion(t, &x, d, 1)
 }
 
-func TestIndex_FoundItemDoesNotChange(t *testing.T) {
-	var x index
+func TestHashTable_FoundItemDoesNotChange(t *testing.T) {
+	var x recordTable
 	d := digestOf(1)
 	r := numberedRecord(d, 1)
 	x.Set(r)
@@ -106,9 +107,9 @@ func TestIndex_FoundItemDoesNotChange(t *testing.T) {
 	}
 }
 
-func TestIndex_ConcurrentReadersAndWriters(t *testing.T) {
+func TestHashTable_ConcurrentReadersAndWriters(t *testing.T) {
 	const writers, readers, each, rounds = 4, 4, 50, 40
-	var x index
+	var x recordTable
 	// All digests begin in one place, where a writer that does not see another would undo its work.
 	at := func(i int) token.Digest {
 		d := digestOf(i)
@@ -172,8 +173,8 @@ func TestIndex_ConcurrentReadersAndWriters(t *testing.T) {
 	}
 }
 
-func TestIndex_FindAllocatesNothing(t *testing.T) {
-	var x index
+func TestHashTable_FindAllocatesNothing(t *testing.T) {
+	var x recordTable
 	for i := range 1000 {
 		x.Set(numberedRecord(digestOf(i), 1))
 	}
@@ -197,9 +198,9 @@ func TestIndex_FindAllocatesNothing(t *testing.T) {
 	}
 }
 
-func BenchmarkIndex_Find(b *testing.B) {
+func BenchmarkHashTable_Find(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
-		var x index
+		var x recordTable
 		known, unknown := make([]token.Digest, n), make([]token.Digest, n)
 		for i := range n {
 			known[i], unknown[i] = digestOf(i), digestOf(n+i)
@@ -234,21 +235,18 @@ func BenchmarkIndex_Find(b *testing.B) {
 	}
 }
 
-// index is an Index of whole records.
-type index struct {
+// recordTable is a HashTable of whole records.
+type recordTable struct {
 	verify.HashTable[record.Record]
 }
 
-func (x *index) Set(r record.Record) {
+func (x *recordTable) Set(r record.Record) {
 	x.HashTable.Set(&verify.Item[record.Record]{Digest: r.Digest, Value: r})
 }
 
-func (x *index) Find(d token.Digest) *record.Record {
+func (x *recordTable) Find(d token.Digest) *record.Record {
 	if item := x.HashTable.Find(d); item != nil {
 		return &item.Value
 	}
 	return nil
 }
-
-// RememberDeleted implements the callback of Feed.
-func (*index) RememberDeleted(record.Record) {}
