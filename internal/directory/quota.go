@@ -20,7 +20,7 @@ type Quota struct {
 	Synced func() bool
 	Index  quota.Index
 
-	ownNamespace string                    // the operator's namespace
+	OwnNamespace string                    // the operator's namespace
 	elected      atomic.Pointer[allocator] // nil: this replica is not elected
 }
 
@@ -31,13 +31,13 @@ type allocator struct {
 }
 
 // NewQuota returns the Quota of an operator in that namespace.
-func NewQuota(namespace string) *Quota { return &Quota{ownNamespace: namespace} }
+func NewQuota(namespace string) *Quota { return &Quota{OwnNamespace: namespace} }
 
 // EventHandler returns the event handler of a watch on ApplicationTokens.
 func (q *Quota) EventHandler() toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		if at, ok := obj.(*v1alpha1.ApplicationToken); ok {
-			q.Allocate(q.Index.Observe(QuotaKey(at), tokenspec.QuotaObservation(at, q.ownNamespace))...)
+			q.Allocate(q.Index.Observe(QuotaKey(at), tokenspec.QuotaObservation(at, q.OwnNamespace))...)
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
@@ -95,7 +95,7 @@ func (q *Quota) StopAllocation() {
 
 // Release returns the reservation that a token was given and does not use.
 func (q *Quota) Release(at *v1alpha1.ApplicationToken) {
-	q.Allocate(q.Index.Release(QuotaKey(at), tokenspec.QuotaObservation(at, q.ownNamespace))...)
+	q.Allocate(q.Index.Release(QuotaKey(at), tokenspec.QuotaObservation(at, q.OwnNamespace))...)
 }
 
 // Forget removes a token that is gone.
