@@ -14,7 +14,7 @@ import (
 )
 
 // This file serves the application tokens of a user (Funnelback 15) and of a client (Funnelback 16)
-// over HTTP: docs/dialects/funnelback.md and docs/dialects/squiz-dxp.md.
+// over HTTP: docs/login-protocols/funnelback.md and docs/login-protocols/squiz-dxp.md.
 
 // permissionTokens lets a caller manage application tokens: all of a client, or a user's own.
 const permissionTokens = "sec.application-token.non-expiring.create"

@@ -12,7 +12,7 @@ import (
 )
 
 // This file serves the protocol of the Spectrum Technology Platform: session and open tokens
-// (docs/dialects/spectrum.md).
+// (docs/login-protocols/spectrum.md).
 
 // maxTTLMinutes is the maximum time-to-live that a caller may ask for: ten years.
 const maxTTLMinutes = 10 * 366 * 24 * 60

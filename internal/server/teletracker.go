@@ -13,7 +13,7 @@ import (
 )
 
 // This file serves the protocol of TeleTracker: bearer and refresh tokens in JSON
-// (docs/dialects/teletracker.md).
+// (docs/login-protocols/teletracker.md).
 
 // timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
 // a Z.

@@ -36,7 +36,7 @@ type exchange struct {
 // declares.
 func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "dialects", page))
+	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "login-protocols", page))
 	if err != nil {
 		t.Fatal(err)
 	}
