@@ -73,7 +73,7 @@ func isVerify(path string) bool {
 // forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
 // Some gateways append the query of the original request, so parameters of other names are ignored,
 // and a misspelled requirement with them.
-func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	facts, err := parseQueryRequirements(r.URL.RawQuery)
 	if err != nil {
 		setHSTS(w.Header(), r)
@@ -86,7 +86,7 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 // forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
 // path. A requirement of an unknown name is refused: to ignore it could be to require less than was
 // meant.
-func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 	facts, err := parsePathRequirements(r.URL.EscapedPath())
 	switch {
 	case errors.Is(err, errNoEndOfRequirements):
@@ -105,7 +105,7 @@ func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveGateway verifies the credential of a request that a gateway holds back.
-func (d *Doors) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+func (d *Endpoints) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	p := presentedInHeadersAndCookies(r.Header)

@@ -36,7 +36,7 @@ const tokenPlaceholder = "{here goes the good token, which no fuzzer may know.}"
 // fuzzFixture is a test server for fuzzing, with one valid token of the client all, which may search and
 // introspect. A second token is well-formed and was never issued: it must not show up anywhere.
 type fuzzFixture struct {
-	*server.Doors
+	*server.Endpoints
 	t                        testing.TB
 	validToken, unknownToken string
 	store                    *revocationStore
@@ -63,7 +63,7 @@ func newFuzzFixture(t testing.TB, w *verifytest.Fixture, ranges ...string) *fuzz
 	now := func() time.Time { return time.Unix(1768478400, 0) }
 	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	h.Doors = &server.Doors{
+	h.Endpoints = &server.Endpoints{
 		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Audiences: []string{"api"}, Audit: h.audit.log(t, now), Log: h.audit.logger(), Now: now,

@@ -100,7 +100,7 @@ func TestManage_WaitsFiveSecondsForAPIServer(t *testing.T) {
 					h := newLoginFixture(t)
 					app := h.appToken("developer")
 					h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "other"})
-					h.Doors.Desk = unreachableManagement{h.management, shows}
+					h.Endpoints.Management = unreachableManagement{h.management, shows}
 					ctx, leave := context.WithCancel(t.Context())
 					defer leave()
 					if gone {

@@ -101,13 +101,13 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 		"a charset is no harm":   {"POST", "", typed(urlencoded + "; charset=UTF-8"), "token=" + secret, 200},
 		"an unknown hint":        {"POST", "", typed(urlencoded), "token_type_hint=x&token=" + secret, 200},
 	} {
-		for _, door := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
-			if x.status == 200 && door == "/oauth2/revoke" {
+		for _, path := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
+			if x.status == 200 && path == "/oauth2/revoke" {
 				continue
 			}
-			got := h.do(x.method, door+x.requirementsQuery, x.header, x.body)
+			got := h.do(x.method, path+x.requirementsQuery, x.header, x.body)
 			if got.status != x.status {
-				t.Errorf("%s at %s: %d %s", name, door, got.status, got.body)
+				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}
 			h.noLeak(name, got.body)
 		}

@@ -53,7 +53,7 @@ const (
 )
 
 // operations returns every operation of the HTTP endpoints.
-func (d *Doors) operations() []operation {
+func (d *Endpoints) operations() []operation {
 	all := []operation{
 		{"", pathVerify, d.forwardAuth, description{
 			id: "verify", tag: tagVerify, summary: "Verify a token for a gateway",
@@ -90,7 +90,7 @@ func (d *Doors) operations() []operation {
 	if d.Logins != nil {
 		all = append(all, d.loginOperations()...)
 	}
-	if d.Desk != nil {
+	if d.Management != nil {
 		all = append(all, d.managementOperations()...)
 	}
 	document := openAPI(all)
@@ -102,7 +102,7 @@ func (d *Doors) operations() []operation {
 	}})
 }
 
-func (d *Doors) loginOperations() []operation {
+func (d *Endpoints) loginOperations() []operation {
 	minutes := []param{{name: "ttlInMinutes", text: "Minutes until the token expires; 0 sets no limit", isInteger: true}}
 	all := []operation{
 		{http.MethodPost, "/oauth2/token", d.oauthToken, description{
@@ -159,7 +159,7 @@ func (d *Doors) loginOperations() []operation {
 
 // managementOperations returns the operations on application tokens: of the calling user, and of a
 // client.
-func (d *Doors) managementOperations() []operation {
+func (d *Endpoints) managementOperations() []operation {
 	key := []param{{name: "Idempotency-Key", text: "Any text of 1 to 255 bytes. For five minutes, the same request of the same caller with the same text is a retry"}}
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCallingToken, description{
 		id: "rotateOwn", tag: tagClient, summary: "Rotate the calling token",

@@ -148,7 +148,7 @@ func TestLoginLimits_RepeatedFailureIsLimited(t *testing.T) {
 func TestPanic_FailsOneLogin(t *testing.T) {
 	h := newLoginFixture(t)
 	var broken atomic.Bool
-	h.Doors.Now = func() time.Time {
+	h.Endpoints.Now = func() time.Time {
 		if broken.CompareAndSwap(true, false) {
 			panic("something unforeseen, " + marker)
 		}

@@ -95,7 +95,7 @@ var errResponseWritten = errors.New("refused")
 // is not enough, since a browser sends it with requests that any page makes. If client is not
 // empty, a user with name and password is authenticated at that client. The only error is
 // errResponseWritten.
-func (d *Doors) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
+func (d *Endpoints) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
 	n, byName, readable := passwordInHeader(r)
 	p := presentedInHeaders(r.Header)
 	switch {
@@ -121,7 +121,7 @@ func (d *Doors) authenticatePrincipal(w http.ResponseWriter, r *http.Request, cl
 }
 
 // authenticateByPassword authenticates a user by name and password, for one request.
-func (d *Doors) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
+func (d *Endpoints) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
 	u, c, err := d.authenticateAtQueryAccount(w, r, n, client)
 	if err != nil {
 		d.writeLoginError(w, err, passwordChallenge(r))
@@ -142,7 +142,7 @@ func (d *Doors) authenticateByPassword(w http.ResponseWriter, r *http.Request, n
 
 // authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the account must be at
 // that client.
-func (d *Doors) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
+func (d *Endpoints) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
 	f, err := fields.Read(w, r, 0, fields.Query, fieldAccountID)
 	if err != nil {
 		return login.User{}, login.Client{}, err

@@ -163,7 +163,7 @@ func loginAddress(t *testing.T, op *operator) string {
 		return op.Listeners["bind-address"].Ready() == nil, nil
 	})
 	if err != nil {
-		t.Fatal("the doors are not open: ", err)
+		t.Fatal("the endpoints are not served: ", err)
 	}
 	return op.Listeners["bind-address"].Addr().String()
 }

@@ -84,11 +84,11 @@ func newFixture(t *testing.T, g gateway) *fixture {
 }
 
 // newEndpoints returns the endpoints of a fixture.
-func newEndpoints(w *verifytest.Fixture) *server.Doors {
+func newEndpoints(w *verifytest.Fixture) *server.Endpoints {
 	now := func() time.Time { return w.Now }
 	verifier := verify.NewVerifier(w.Index, emptyStore{}, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	return &server.Doors{
+	return &server.Endpoints{
 		Verifier: verifier, Records: emptyStore{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		Now: now,
 		Metrics: server.NewMetrics(
