@@ -1,20 +1,21 @@
-// Package controllers brings the cluster in line with what was declared. Each reconciler observes,
-// asks internal/plan, acts, and reports the result in the status. It holds no rule of its own.
+// Package controllers holds the reconcilers, each in a package of its own, and what they share. A
+// reconciler observes, asks a package of rules what to do, acts, and reports the result in the
+// status. It holds no rule of its own.
 //
-//	ApplicationTokens  token -> record and Secret, rotation, retirement, restarts
-//	Clients            client -> state and counts
-//	TokenRecords       record -> garbage-collected, once it has no owner
-//	Users              user -> whether the user can log in, and the number of logins
-//	Logins             record of a login -> garbage-collected, once over or beyond the limit
+//	applicationtoken  token -> record and Secret, rotation, retirement, restarts
+//	client            client -> state and counts
+//	tokenrecord       record -> garbage-collected, once it has no owner
+//	user              user -> whether the user can log in, and the number of logins
+//	session           record of a login -> garbage-collected, once over or beyond the limit
 //
-// Each step of an ApplicationToken has a file. desired.go builds the desired state, clone.go
-// resolves cloneFrom, observe.go observes, act.go issues, and retire.go retires. secret.go writes
-// the Secret, restart.go restarts consumers, and status.go updates the status. ofuser.go holds what
-// is special about tokens of users, and answered.go what is special about tokens that are delivered
-// in responses of the HTTP API.
+//	index             indexes of the cache by which reconcilers list objects
+//	metrics           counters of the reconcilers
+//	read              reads from the cache that include the operator's own writes
+//	result            result of a pass for the work queue, rate of garbage collection
+//	watch             predicates, event handlers and priorities
 //
-// The management API is no reconciler: it makes and rotates the latter on every replica, as callers
-// ask. Its files are desk*.go.
+// The management API is no reconciler: internal/management serves it on every replica, as callers
+// ask.
 //
 // No code here relies on running once, or alone. The Secret decides a race, by its creation or its
 // resource version, and the record that it names is the current one. For a token that is delivered

@@ -85,10 +85,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 // converge plans and acts until the planner has nothing left to do. It returns the last plan, and
 // the desired and observed state at that time.
 func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Spec, observed, plan.Plan, error) {
-	around, w, s, err := r.observe(ctx, at)
+	refs, w, s, err := r.observe(ctx, at)
 	s.UsesKnownFrom = directory.UsesKnownFrom(r.began, r.LastOutage)
 	if err == nil {
-		w, err = r.evaluateQuota(ctx, at, around, w, s)
+		w, err = r.evaluateQuota(ctx, at, refs, w, s)
 	}
 	if err != nil {
 		return w, s, plan.Plan{}, err
@@ -128,20 +128,20 @@ func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.A
 // leave the records behind.
 func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Spec, observed, error) {
 	resolver := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
-	around, err := resolver.Resolve(ctx, at)
+	refs, err := resolver.Resolve(ctx, at)
 	if err != nil {
 		return tokenspec.References{}, tokenspec.Spec{}, observed{}, err
 	}
-	w := tokenspec.Build(at, around)
+	w := tokenspec.Build(at, refs)
 	s, err := r.observeObjects(ctx, at, w)
 	if err != nil {
-		return around, w, s, err
+		return refs, w, s, err
 	}
 	if restoreClonedGrants(at, &s) {
-		if around, err = resolver.Resolve(ctx, at); err != nil {
-			return around, w, s, err
+		if refs, err = resolver.Resolve(ctx, at); err != nil {
+			return refs, w, s, err
 		}
-		w = tokenspec.Build(at, around)
+		w = tokenspec.Build(at, refs)
 		s.derive(at, w)
 	}
 	if len(s.records) > 0 {
@@ -150,5 +150,5 @@ func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken)
 	if err == nil && w.DeliveredInResponse && s.Current != nil && s.Current.Record != at.Annotations[v1alpha1.AnnotationRecord] {
 		err = r.restoreRecordAnnotation(ctx, at, s.Current.Record)
 	}
-	return around, w, s, err
+	return refs, w, s, err
 }

@@ -48,8 +48,8 @@ func (r *Reconciler) AbsentTargets(at *v1alpha1.ApplicationToken) int {
 // KeepsToken reports whether the plaintext of a token is kept in memory.
 func (r *Reconciler) KeepsToken(at *v1alpha1.ApplicationToken) bool {
 	_, offered := r.offeredTokens.get(at)
-	_, undelivered := r.pendingTokens.get(at)
-	return offered || undelivered
+	_, pending := r.pendingTokens.get(at)
+	return offered || pending
 }
 
 // ForgetDeleted returns the handler of the deletion of tokens.

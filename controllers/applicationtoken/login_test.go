@@ -239,7 +239,7 @@ func TestGarbageCollection_OfLoginsFinishesDespiteFaults(t *testing.T) {
 	}
 }
 
-// TokenRecords leaves the records of logins alone.
+// The tokenrecord reconciler leaves the records of logins alone.
 func TestGarbageCollection_OfTokensLeavesLogins(t *testing.T) {
 	w, _ := newFixtureWithAlice(t)
 	w.logIn(w.newLoginService(nil), "alice", login.Terms{Kind: token.Login})

@@ -271,8 +271,8 @@ func (s *observed) setOthers(at *v1alpha1.ApplicationToken, uid string) {
 		line[name] = true
 	}
 	for name, rec := range s.records {
-		ours := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
-		if (s.Current == nil || name != s.Current.Record) && name != s.pendingRecord && ours {
+		isManaged := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
+		if (s.Current == nil || name != s.Current.Record) && name != s.pendingRecord && isManaged {
 			s.Others = append(s.Others, tokenspec.PlanVersion(rec, at))
 		}
 	}

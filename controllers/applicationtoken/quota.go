@@ -35,7 +35,7 @@ func isRecordedInQuota(w tokenspec.Spec, s observed) bool {
 // evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way, if the
 // token has versions already, or if it is delivered in responses: without quota, versions are
 // rejected. It returns the desired state that follows.
-func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, around tokenspec.References, w tokenspec.Spec, s observed) (tokenspec.Spec, error) {
+func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, w tokenspec.Spec, s observed) (tokenspec.Spec, error) {
 	own := r.Quota.OwnNamespace
 	versions := s.Current != nil || len(s.Others) > 0
 	if w.Grants == nil { // the versions stay as they are, and count where they did
@@ -45,18 +45,18 @@ func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.Application
 	same := at.Status.Client == w.Requested.Client && tokenspec.ServedUser(at) == w.Requested.User
 	w.HasQuota = w.IsEntitled && (same && tokenspec.Counted(at, own) || isRecordedInQuota(w, s))
 	needed := w.DeliveredInResponse || versions || w.Refused.Reason == "" && w.State == plan.Active
-	if w.HasQuota || !needed || !w.IsEntitled || around.Client == nil || w.State == plan.Revoked {
+	if w.HasQuota || !needed || !w.IsEntitled || refs.Client == nil || w.State == plan.Revoked {
 		return w, nil
 	}
 	claim := tokenspec.QuotaClaim(at, own, w.Requested.Client, w.Requested.User)
-	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, around.Client, append(r.Quota.Index.Waiting(claim.Client), at.Namespace)...)
+	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, refs.Client, append(r.Quota.Index.Waiting(claim.Client), at.Namespace)...)
 	if err != nil {
 		return w, err
 	}
 	verdict := r.Quota.Reserve(at, claim, limits, r.Now())
 	if !verdict.Granted {
-		around.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
-		w = tokenspec.Build(at, around)
+		refs.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
+		w = tokenspec.Build(at, refs)
 	}
 	w.HasQuota = verdict.Granted
 	return w, nil

@@ -11,10 +11,6 @@ import (
 	"github.com/apptoken/operator/internal/apierr"
 )
 
-// Priorities of the work queues. A pass that ends a token comes before a first issue. Changes come
-// before rotations and routine work.
-const ()
-
 // Settle converts the outcome of a pass into a result for the work queue. An unwritten status is
 // always an error.
 func Settle(now, wake time.Time, err, statusErr error) (ctrl.Result, error) {

@@ -31,7 +31,7 @@ type Reconciler struct {
 	Passwords client.Reader // of the Secrets in the operator's own namespace, from a cache
 	Records   *kube.Store
 	Now       func() time.Time
-	Limiter   *result.GarbageCollectionLimiter // shared with TokenRecords
+	Limiter   *result.GarbageCollectionLimiter // shared with the tokenrecord reconciler
 }
 
 // Reconcile evaluates one record, and deletes it if it is to go. It confirms at the API server what

@@ -51,7 +51,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// tokenRecordsOnly accepts only the records of ApplicationTokens. Logins deletes the others.
+// tokenRecordsOnly accepts only the records of ApplicationTokens. The session reconciler
+// deletes the others.
 var tokenRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
 	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == tokenspec.OwnerKind
 })

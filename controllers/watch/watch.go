@@ -108,7 +108,8 @@ func PasswordSecretSource(passwords cache.Cache, to func(ctx context.Context, na
 	})
 }
 
-// Priorities in the queues of the controllers.
+// Priorities in the queues of the controllers. The end of a token comes before a first issue, and
+// both come before rotations and routine work.
 const (
 	PriorityEnd     = 20  // tokens and records that end
 	PriorityNew     = 10  // tokens without a first version

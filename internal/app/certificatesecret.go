@@ -57,7 +57,7 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	// known holds the last files of the Secret in this term of leadership, so that a deletion does
+	// lastData holds the last files of the Secret in this term of leadership, so that a deletion does
 	// not lose the CA.
 	lastData map[string][]byte
 }

@@ -140,7 +140,7 @@ func closeListeners(all map[string]*server.Listener) {
 	}
 }
 
-// newTLSConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
+// tlsConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
 type tlsConfigs struct {
 	server     *tls.Config
 	clientAuth *tls.Config // of the listeners that may require a certificate from their clients

@@ -13,7 +13,7 @@ import (
 type recordSink interface {
 	Set(r record.Record)
 	Remove(d token.Digest)
-	// Removed receives the whole record of a digest that Remove was called with.
+	// RememberDeleted receives the whole record of a digest that Remove was called with.
 	RememberDeleted(r record.Record)
 }
 

@@ -55,7 +55,7 @@ type Monitor struct {
 
 	last      time.Time                // the beat before
 	contact   time.Time                // when the API server last answered
-	outage    time.Time                // see Finding
+	outage    time.Time                // see Status
 	resumed   time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
 	staleness map[string]time.Duration // how long a watch showed no sign while the API server answered
 }

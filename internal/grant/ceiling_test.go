@@ -227,7 +227,7 @@ func TestCeiling_NeverGrantsMoreThanGiven(t *testing.T) {
 			t.Error("restricting twice restricts again")
 		}
 		if fewer := len(wantRoles); fewer > 0 {
-			within(t, "a smaller wish", c.Cut(wantRoles[1:], wantPermissions), h)
+			within(t, "a smaller request", c.Cut(wantRoles[1:], wantPermissions), h)
 		}
 
 		shuffled := slices.Clone(given)

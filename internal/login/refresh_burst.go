@@ -24,7 +24,7 @@ type refreshBurst struct {
 	startedAt   time.Time // when the first request arrived
 	endedAt     time.Time // when the first request was answered
 	isContended bool      // more requests arrived meanwhile
-	// served reports that the first request succeeded, or one on another replica did. Otherwise the
+	// isServed reports that the first request succeeded, or one on another replica did. Otherwise the
 	// outcome is not known.
 	isServed bool
 }

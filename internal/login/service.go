@@ -23,9 +23,9 @@ type recordStore interface {
 	Get(ctx context.Context, name string) (record.Record, error)
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// Of lists the records of an owner from this replica's cache.
+	// ListByOwner lists the records of an owner from this replica's cache.
 	ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error)
-	// Family lists the records of a session from this replica's cache, or from the API server if
+	// ListByFamily lists the records of a session from this replica's cache, or from the API server if
 	// sure is set.
 	ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
 	// Claim deletes a record. It succeeds for exactly one of all concurrent callers.
@@ -79,9 +79,9 @@ const (
 type Options struct {
 	Directory *Directory
 	Records   recordStore
-	// Ended is called for each credential whose record was deleted, before a watch can report it.
+	// OnEnded is called for each credential whose record was deleted, before a watch can report it.
 	OnEnded func(token.Digest)
-	// Replayed is called for each session that ended because a used-up refresh token was presented.
+	// OnReplayed is called for each session that ended because a used-up refresh token was presented.
 	// It gets a record of that session.
 	OnReplayed          func(u User, of record.Record, source netip.Addr)
 	MaxConcurrentChecks int // password checks that run at once, each on one core and in memory of its own

@@ -43,9 +43,9 @@ func (d *Service) createFromDraft(ctx context.Context, by Caller, draft *v1alpha
 // the object. A later attempt may take over an object that names no record: no caller has received
 // what it has.
 func (d *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.ApplicationToken, request string) (Issued, error) {
-	w, around, err := d.buildDesired(ctx, draft, true)
+	w, refs, err := d.buildDesired(ctx, draft, true)
 	if err == nil {
-		err = errorFromRefusal(w, around)
+		err = errorFromRefusal(w, refs)
 	}
 	if err == nil {
 		err = permitAuthority(by, authorityOf(w, d.expiryOf(w)))
@@ -170,7 +170,7 @@ func (d *Service) addRecord(ctx context.Context, r record.Record) (record.Record
 }
 
 // openObject creates the object, or takes over an object that an earlier attempt left incomplete. It
-// returns ErrTaken if it can do neither.
+// returns ErrExists if it can do neither.
 func (d *Service) openObject(ctx context.Context, draft *v1alpha1.ApplicationToken, attempt string) (*v1alpha1.ApplicationToken, error) {
 	at := draft.DeepCopy()
 	err := d.Client.Create(ctx, at, fieldOwner)

@@ -27,9 +27,9 @@ type Caller struct {
 	// Subject is the owner of the credential: the namespace and the name of an ApplicationToken, or
 	// the name of a User.
 	Subject string
-	// Holds is the upper bound of the tokens that this caller may make, change, or see.
+	// Authority is the upper bound of the tokens that this caller may make, change, or see.
 	Authority grant.Authority
-	// Escalates reports whether the caller may go beyond what it holds.
+	// CanEscalate reports whether the caller may go beyond what it holds.
 	CanEscalate bool
 }
 

@@ -79,9 +79,9 @@ func (d *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 // rules when it rotates. Administrators and holders have different annotations, so that neither
 // overwrites the request of the other.
 func (d *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (Issued, error) {
-	w, around, err := d.buildDesired(ctx, at, false)
+	w, refs, err := d.buildDesired(ctx, at, false)
 	if err == nil {
-		err = checkActive(w, around)
+		err = checkActive(w, refs)
 	}
 	if err != nil {
 		return Issued{}, err
@@ -175,9 +175,9 @@ func (d *Service) Clone(ctx context.Context, by Caller, s Scope, name, as, key s
 	if err != nil {
 		return Issued{}, err
 	}
-	w, around, err := d.buildDesired(ctx, source, false)
+	w, refs, err := d.buildDesired(ctx, source, false)
 	if err == nil {
-		err = checkActive(w, around)
+		err = checkActive(w, refs)
 	}
 	if err != nil {
 		return Issued{}, err

@@ -63,7 +63,8 @@ const maxWriteAttempts = 32
 // maxUnansweredWrites bounds how often a write is repeated after it got no response.
 const maxUnansweredWrites = 2
 
-func (d *Service) lookout() tokenspec.Resolver {
+// resolver returns the resolver of the references of a token.
+func (d *Service) resolver() tokenspec.Resolver {
 	return tokenspec.Resolver{Client: d.Client, Live: d.Live, Records: d.Records}
 }
 

@@ -94,9 +94,9 @@ func (d *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 // another predecessor first. If the process crashes after the decision, nothing else does, and more
 // predecessors are left than are allowed.
 func (d *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, may deliveryCheck, r plan.Request) (versionDecision, error) {
-	w, around, err := d.buildDesired(ctx, at, false)
+	w, refs, err := d.buildDesired(ctx, at, false)
 	if err == nil {
-		err = checkActive(w, around)
+		err = checkActive(w, refs)
 	}
 	if err == nil {
 		err = may(authorityOf(w, d.expiryOf(w)))

@@ -79,12 +79,12 @@ func (d *Service) Change(ctx context.Context, by Caller, s Scope, name string, c
 			return errSuspendedInKubernetes
 		}
 		applyChange(at, c)
-		w, around, err := d.buildDesired(ctx, at, false)
+		w, refs, err := d.buildDesired(ctx, at, false)
 		if err != nil {
 			return err
 		}
 		if w.Refused != was.Refused { // a refusal that applied before does not block the change
-			if err := errorFromRefusal(w, around); err != nil {
+			if err := errorFromRefusal(w, refs); err != nil {
 				return err
 			}
 		}

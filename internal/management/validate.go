@@ -120,7 +120,7 @@ func (d *Service) draftToken(ctx context.Context, s Scope, w TokenSpec) (*v1alph
 		return nil, newRefused(field, "cannot be given: a token of a user has what the user has")
 	}
 	at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(s.User), Client: s.Client}
-	user, a, err := d.lookout().ResolveUser(ctx, at, true)
+	user, a, err := d.resolver().ResolveUser(ctx, at, true)
 	if err != nil {
 		return nil, asUnavailable(err)
 	}
@@ -147,24 +147,24 @@ func firstGrantField(roles, permissions []string) string {
 // buildDesired builds the desired state of a token and resolves its references. If anew is set, it
 // reserves quota for the token, until the token is observed or the reservation is withdrawn.
 func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToken, anew bool) (tokenspec.Spec, tokenspec.References, error) {
-	around, err := d.lookout().Resolve(ctx, at)
+	refs, err := d.resolver().Resolve(ctx, at)
 	switch {
 	case err != nil:
-	case anew && around.Client != nil:
-		around.QuotaRefusal, err = d.reserveQuota(ctx, at, around)
+	case anew && refs.Client != nil:
+		refs.QuotaRefusal, err = d.reserveQuota(ctx, at, refs)
 	default:
-		around.QuotaRefusal = tokenspec.WithheldRefusal(at)
+		refs.QuotaRefusal = tokenspec.WithheldRefusal(at)
 	}
 	if err != nil {
-		return tokenspec.Spec{}, around, asUnavailable(err)
+		return tokenspec.Spec{}, refs, asUnavailable(err)
 	}
-	return tokenspec.Build(at, around), around, nil
+	return tokenspec.Build(at, refs), refs, nil
 }
 
 // reserveQuota reserves quota for a token that is about to be created, or returns why there is none.
-func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, around tokenspec.References) (*plan.Refusal, error) {
-	claim := tokenspec.QuotaClaim(at, d.Namespace, around.Requested.Client, around.Requested.User)
-	limits, err := d.lookout().QuotaLimits(ctx, around.Client, d.Quota.Index.Waiting(claim.Client)...)
+func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References) (*plan.Refusal, error) {
+	claim := tokenspec.QuotaClaim(at, d.Namespace, refs.Requested.Client, refs.Requested.User)
+	limits, err := d.resolver().QuotaLimits(ctx, refs.Client, d.Quota.Index.Waiting(claim.Client)...)
 	if err != nil {
 		return nil, err
 	}

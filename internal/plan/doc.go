@@ -15,6 +15,6 @@
 //	request.go                   rules for a request of the HTTP API, in their order
 //	user.go                      a User that was replaced
 //	rotation.go, retirement.go   deadlines
-//	hold.go                      what defers a rotation
+//	deferral.go                  what defers a rotation
 //	record.go                    garbage collection of records
 package plan

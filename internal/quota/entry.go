@@ -22,7 +22,7 @@ type Observation struct {
 	Created   time.Time
 	Holds     Claim // the quotas that the token counts against
 	Requested Claim // the quotas that it waits for
-	// Unevaluated is set until the spec behind Wants has been evaluated. Such a token may have no
+	// Unevaluated is set until the spec behind Requested has been evaluated. Such a token may have no
 	// right to the quota. It therefore delays only younger tokens of its own namespace and user.
 	Unevaluated bool
 }

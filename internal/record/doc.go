@@ -5,7 +5,6 @@
 //	absent ─────> current ────────────────────────────────> ageing ─────────> gone
 //	                 └──────────────────── Retire ──────────────────────────────┘
 //
-// Kube is the store: TokenRecords in the operator's own namespace. Index holds the same records in
-// memory, by digest, for verification. It is fed by a watch, read without locks, and correct as
-// long as the watch is. A record that is gone is never recreated.
+// Package kube has the store: TokenRecords in the operator's own namespace. verify.Index holds the
+// same records in memory, by digest, for verification. A record that is gone is never recreated.
 package record

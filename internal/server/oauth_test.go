@@ -82,10 +82,10 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 	const urlencoded = "application/x-www-form-urlencoded"
 	secret := h.Tokens["indexer"]
 	for name, x := range map[string]struct {
-		method, requirementsQuery string
-		header                    http.Header
-		body                      string
-		status                    int
+		method, query string
+		header        http.Header
+		body          string
+		status        int
 	}{
 		"no token":               {"POST", "", typed(urlencoded), "x=1", 400},
 		"an empty token":         {"POST", "", typed(urlencoded), "token=", 400},
@@ -105,7 +105,7 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 			if x.status == 200 && path == "/oauth2/revoke" {
 				continue
 			}
-			got := h.do(x.method, path+x.requirementsQuery, x.header, x.body)
+			got := h.do(x.method, path+x.query, x.header, x.body)
 			if got.status != x.status {
 				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}

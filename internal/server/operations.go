@@ -5,7 +5,7 @@ import (
 )
 
 // Bodies of the login protocols, for the OpenAPI document. Handlers read them field by field, in
-// each encoding: see logins.go.
+// each encoding: see login.go.
 type (
 	loginBody struct {
 		Username  string `json:"username"`

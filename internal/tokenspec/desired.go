@@ -42,7 +42,7 @@ type Spec struct {
 	plan.Desired
 	Requested RequestedGrants
 	Kind      token.Kind // of its versions; 0: unknown now
-	// entitled is false where the client grants nothing to the namespace, or the user does not list
+	// IsEntitled is false where the client grants nothing to the namespace, or the user does not list
 	// it.
 	IsEntitled   bool
 	HasQuota     bool          // it counts against the quota

@@ -18,7 +18,7 @@ import (
 type Index struct {
 	entries   HashTable[entry]
 	usedItems useStack
-	nextUsed  *item // the next of those taken from the stack; for the caller of Used
+	nextUsed  *item // the next of those taken from the stack; for the caller of TakeUses
 
 	mu           sync.Mutex     // held by writers, and guards the fields below
 	removed      removedRecords // records, by their digests

@@ -26,7 +26,7 @@ func (o *ownerEntry) enables(who *Owner) bool { return o.isEnabled && o.current.
 // are rejected.
 func (x *Index) Enable(o record.Owner) { x.enable(o, false) }
 
-// EnableExempt is Resume for an owner whose namespace needs no grant.
+// EnableExempt is Enable for an owner whose namespace needs no grant.
 func (x *Index) EnableExempt(o record.Owner) { x.enable(o, true) }
 
 func (x *Index) enable(o record.Owner, exempt bool) {
@@ -40,7 +40,8 @@ func (x *Index) enable(o record.Owner, exempt bool) {
 	who.publish()
 }
 
-// Disable rejects every credential of an owner from now on, whatever its record says, until Resume.
+// Disable rejects every credential of an owner from now on, whatever its record says, until
+// Enable.
 func (x *Index) Disable(o record.Owner) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -115,8 +115,8 @@ func timeOfSeconds(seconds uint32) time.Time {
 func clampSeconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
 // TakeUses returns up to most credentials that were used since it last returned them. The others are
-// returned by the next calls. If a use was not written, the caller hands it to Again; otherwise
-// Used returns it only after the next use. Used must not be called concurrently.
+// returned by the next calls. If a use was not written, the caller hands it to RequeueUse;
+// otherwise TakeUses returns it only after the next use. TakeUses must not be called concurrently.
 func (x *Index) TakeUses(most int) []Use {
 	var list []Use
 	for len(list) < most {
@@ -139,7 +139,7 @@ func (x *Index) TakeUses(most int) []Use {
 // MarkStored records that the API server holds the use.
 func (u Use) MarkStored() { u.home.Value.storedAt.Store(clampSeconds(u.At.Unix())) }
 
-// RequeueUse makes Used return a use once more.
+// RequeueUse makes TakeUses return a use once more.
 func (x *Index) RequeueUse(u Use) { x.queueUse(u.home) }
 
 // noteStored takes over the last use from the API server.

@@ -1,7 +1,7 @@
 package verify
 
-// Verdict is the result of a verification. Only logs and metrics tell the rejections apart;
-// endpoints answer by Good, Forbidden and Open.
+// Verdict is the result of a verification. Only logs and metrics show which rejection it is;
+// endpoints distinguish Valid, IsForbidden and IsUndecided.
 type Verdict uint8
 
 // The verdicts. Up to Stale the caller is not authenticated. From PermissionMissing to

@@ -47,10 +47,10 @@ type Verifier struct {
 	maxAge        time.Duration // 0: there is no limit
 
 	startedAt     time.Time    // until counts from here, because the time of day may be set
-	freshUntil    atomic.Int64 // the last instant at which anything can be Good, in nanoseconds since start
+	freshUntil    atomic.Int64 // the last instant at which anything can be Valid, in nanoseconds since start
 	flights       singleflight.Group
 	cachedLookups lookupCache
-	// spent is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
+	// noReadsUntil is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
 	// costs no more than a comparison with it.
 	noReadsUntil atomic.Int64
 }
@@ -87,7 +87,7 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 }
 
 // MarkFresh records that the API server answers now, and that the index is complete and up to date.
-// Until the first call no credential is Good.
+// Until the first call no credential is Valid.
 func (v *Verifier) MarkFresh() {
 	until := int64(math.MaxInt64)
 	if v.maxAge != 0 {
@@ -96,18 +96,18 @@ func (v *Verifier) MarkFresh() {
 	v.freshUntil.Store(until)
 }
 
-// MarkStale makes every verdict Stale until the next call of Heard. Callers use it when changes may
+// MarkStale makes every verdict Stale until the next call of MarkFresh. Callers use it when changes may
 // happen that the index does not receive.
 func (v *Verifier) MarkStale() { v.freshUntil.Store(math.MinInt64) }
 
-// IsFresh reports whether any credential can be Good now. Otherwise all are Stale.
+// IsFresh reports whether any credential can be Valid now. Otherwise all are Stale.
 func (v *Verifier) IsFresh() bool { return v.isFreshAt(v.now()) }
 
 func (v *Verifier) isFreshAt(now time.Time) bool {
 	return int64(now.Sub(v.startedAt)) <= v.freshUntil.Load()
 }
 
-// Verify decides about a presented text. It notes the use of a Good credential that the index
+// Verify decides about a presented text. It notes the use of a valid credential that the index
 // holds.
 func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)

@@ -9,7 +9,7 @@ import (
 )
 
 // Verify decides at the instant now whether the presented text is a valid credential that holds
-// what the facts require. The Identity is set if the Verdict is Good or Forbidden.
+// what the facts require. The Identity is set if the Verdict is Valid or IsForbidden.
 func (x *Index) Verify(now time.Time, presented string, f Facts) (Identity, Verdict) {
 	kind, digest, err := token.DigestOf(presented)
 	if err != nil {
@@ -92,7 +92,7 @@ func (e *entry) endsAt(c *Client) int64 {
 	return min(e.expiresAt, e.login.endsAt(c))
 }
 
-// CheckRequirements returns Good if h holds all that the facts require, and otherwise the Verdict for what is
+// CheckRequirements returns Valid if h holds all that the facts require, and otherwise the Verdict for what is
 // missing.
 func CheckRequirements(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {

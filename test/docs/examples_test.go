@@ -77,7 +77,7 @@ func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
 		}
 	}
 	if projectKinds < 5 {
-		t.Errorf("there are %d examples of our kinds: are they read at all?", projectKinds)
+		t.Errorf("there are %d examples of kinds of this project: are they read at all?", projectKinds)
 	}
 }
 

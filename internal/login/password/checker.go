@@ -27,7 +27,7 @@ type Options struct {
 	// SlotMemory. A check that takes more memory takes several slots, or all of them. Running
 	// checks therefore hold at most Slots times SlotMemory, or the Stored.Memory of one check.
 	Slots int
-	// Waiting is how many checks wait for a slot at most; a negative number counts as none.
+	// MaxWaiting is how many checks wait for a slot at most; a negative number counts as none.
 	MaxWaiting int
 	// MaxPerSource is how many checks of one source run or wait at most; less than one counts as one.
 	MaxPerSource int
@@ -70,16 +70,16 @@ type Check struct {
 	Source    netip.Prefix // takes turns with other sources; the zero Prefix counts as a source too
 	Stored    Stored
 	Presented Secret
-	// Still is called once the check has a slot, unless it is nil. The check runs only if Still
+	// Recheck is called once the check has a slot, unless it is nil. The check runs only if Recheck
 	// returns nil: while it waited, other checks may have used up what is allowed.
 	Recheck func() error
 }
 
 // Check reports whether the presented password is the stored one. It works on the goroutine of its
-// caller. It takes as long for a wrong password as for the right one. A password that Presented
+// caller. It takes as long for a wrong password as for the right one. A password that ParseSecret
 // would reject matches nothing and takes as long too.
 //
-// An error means that no password was checked. It is ErrBusy, ErrTooMany, the error of Still, or
+// An error means that no password was checked. It is ErrBusy, ErrTooMany, the error of Recheck, or
 // the wrapped error of ctx if that ended before a slot was free. A running check is not
 // interrupted; the bounds of ParseHash keep it short.
 func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {

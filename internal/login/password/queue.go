@@ -10,7 +10,7 @@ type waiter struct {
 	source   netip.Prefix
 	slots    int64
 	isQueued bool
-	// turn receives true when the check has its slots, and false when it is displaced. It has room
+	// slotsGranted receives true when the check has its slots, and false when it is displaced. It has room
 	// for one value.
 	slotsGranted chan bool
 	isRunning    bool // for the goroutine of the check alone

@@ -51,7 +51,7 @@ func newWatchedIndex(t *testing.T, before ...record.Record) *watchedIndex {
 	return f
 }
 
-// OnAdd, OnUpdate and OnDelete call the handler of Feed, and count gaps.
+// OnAdd, OnUpdate and OnDelete call the handler of NewEventHandler, and count gaps.
 func (f *watchedIndex) OnAdd(obj any, initial bool) {
 	directory.NewEventHandler(&f.index).OnAdd(obj, initial)
 }

@@ -250,5 +250,5 @@ func (x *index) Find(d token.Digest) *record.Record {
 	return nil
 }
 
-// RememberDeleted implements the callback of Feed.
+// RememberDeleted implements the callback of the event handler.
 func (*index) RememberDeleted(record.Record) {}

@@ -38,7 +38,7 @@ type Vector struct {
 	} `json:"requires"`
 	Verdict string `json:"verdict"`
 	// Bare is the verdict if neither source nor session is known, and nothing is required. If it is
-	// empty, it is the same verdict, or Good if something was missing.
+	// empty, it is the same verdict, or Valid if something was missing.
 	Bare string `json:"bare"`
 
 	Kind        string    `json:"kind"` // empty: Application
