@@ -48,7 +48,7 @@ var invalidValues = map[string]map[string]string{
 	"number": {
 		"empty": "", "a word": marker, "negative": "-1001", "zero": "0", "a fraction": "1001.5", "a zero before it": "01001", "a plus before it": "+1001",
 		"a space before it": " 1001", "an exponent": "1e3", "in hexadecimal": "0x3e9", "too large": "9007199254740992", "larger than a machine's": "99999999999999999999",
-		"digits of others": "１００１", "of somebody else": "3003", "that is not there": "9999", "not UTF-8*": "1\xff", "NUL*": "1\x00", "too long": strings.Repeat("1", 9000),
+		"digits of others": "１００１", "of another user": "3003", "that is not there": "9999", "not UTF-8*": "1\xff", "NUL*": "1\x00", "too long": strings.Repeat("1", 9000),
 	},
 	"flag": {"empty": "", "a word": marker, "a number": "2", "negative": "-1", "a space before it": " true", "not UTF-8*": "true\xff", "NUL*": "true\x00"},
 }

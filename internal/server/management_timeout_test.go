@@ -95,7 +95,7 @@ func TestManage_WaitsFiveSecondsForAPIServer(t *testing.T) {
 			if shows && strings.HasPrefix(request, "GET") && strings.HasSuffix(request, "appdeveloper") {
 				continue // nothing waits here
 			}
-			for name, gone := range map[string]bool{"whoever asked waits": false, "whoever asked has gone": true} {
+			for name, gone := range map[string]bool{"the caller waits": false, "the caller has gone": true} {
 				synctest.Test(t, func(t *testing.T) {
 					h := newLoginFixture(t)
 					app := h.appToken("developer")

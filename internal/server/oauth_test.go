@@ -22,8 +22,8 @@ func TestIntrospect_RequiresPermission(t *testing.T) {
 		"a token with other permissions": {"revoker", http.StatusForbidden, "insufficient_scope"},
 		"a token with none":              {"nothing", http.StatusForbidden, "insufficient_scope"},
 		"a token that expired":           {"ended", http.StatusUnauthorized, "invalid_client"},
-		"a token that nobody knows":      {"unlisted", http.StatusUnauthorized, "invalid_client"},
-		"nobody":                         {"", http.StatusUnauthorized, "invalid_client"},
+		"an unknown token":               {"unlisted", http.StatusUnauthorized, "invalid_client"},
+		"no caller":                      {"", http.StatusUnauthorized, "invalid_client"},
 	} {
 		got := h.post("/oauth2/introspect", x.by, form(h.Tokens["indexer"]))
 		if got.status != x.status || !strings.Contains(got.body, x.code) {
@@ -128,7 +128,7 @@ func TestRevoke_ByHolderOrByPermission(t *testing.T) {
 		"one that may revoke, of another client":      {"root", "indexer", 200, false},
 		"one that may not":                            {"both", "indexer", 403, false},
 		"one that is dead":                            {"ended", "indexer", 401, false},
-		"nobody, what is dead":                        {"", "ended", 200, false},
+		"no caller, an ended token":                   {"", "ended", 200, false},
 		"the holder, while it is suspended":           {"", "suspended", 200, true},
 		"the holder, while its owner is stopped":      {"", "stopped", 200, true},
 		"the holder, from an address that is refused": {"", "ranged", 200, true},
@@ -139,7 +139,7 @@ func TestRevoke_ByHolderOrByPermission(t *testing.T) {
 		"one of a session, another":                   {"sessionanywhere", "indexer", 401, false},
 		"a user's token that may not":                 {"login", "indexer", 403, false},
 		"one that may revoke, what is dead":           {"root", "ended", 200, false},
-		"nobody, what never was":                      {"", "unlisted", 200, false},
+		"no caller, an unknown token":                 {"", "unlisted", 200, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t)

@@ -25,7 +25,7 @@ func TestGrant_ForeignClientIsRefused(t *testing.T) { // clientRef [3.6] [3.10] 
 	d := mine.currentDigest("indexer")
 	mine.editToken("indexer", `{clientRef: {name: `+theirs.name+`}}`)
 	mine.waitRefused("indexer", v1alpha1.ReasonNamespaceNotGranted)
-	mine.waitAccepted("the token that was pointed at somebody else's client", d, false)
+	mine.waitAccepted("the token that was pointed at another tenant's client", d, false)
 	mine.editToken("indexer", `{clientRef: {name: `+mine.name+`}}`)
 	mine.waitReady("indexer")
 	mine.waitAccepted("the token that came back", d, true)

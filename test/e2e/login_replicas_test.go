@@ -136,7 +136,7 @@ func TestRefresh_OneOfConcurrentContinuesSession(t *testing.T) {
 		}
 		together.Wait()
 		if len(pairs) == 0 {
-			t.Fatalf("round %d: nobody got a pair", round)
+			t.Fatalf("round %d: no request got a pair", round)
 		}
 		b.eventually("one login is left", func(ctx context.Context) bool { return len(b.loginRecords(ctx)) == 1 })
 		var live []loginResponse

@@ -122,7 +122,7 @@ func TestStart_LeavesUnchangedTokens(t *testing.T) { // [row 23]
 		return !w.get("deleted", &v1alpha1.ApplicationToken{}) && len(w.records("deleted")) == 0
 	})
 	if after := w.waitReady("steady"); after.ResourceVersion != before.ResourceVersion || w.currentDigest("steady") != steady {
-		t.Error("a restart has changed a token that nobody touched")
+		t.Error("a restart has changed a token that no client changed")
 	}
 	if n := len(w.records("triggered")); n != 2 || !w.isAccepted(triggered) || !w.isAccepted(robbed) {
 		t.Errorf("one trigger made %d records; the versions before are accepted: %t, %t", n, w.isAccepted(triggered), w.isAccepted(robbed))

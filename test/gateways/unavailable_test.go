@@ -24,13 +24,13 @@ func TestGateways_RejectWhileEndpointsAreDown(t *testing.T) {
 		passes("open again", http.StatusOK)
 
 		p.stopEndpoints()
-		p.startEndpoints(p.handler, "somebody-else.apptoken-system.svc")
-		passes("somebody else answers", p.downStatus)
+		p.startEndpoints(p.handler, "another.apptoken-system.svc")
+		passes("another server answers", p.downStatus)
 
 		p.stopEndpoints()
 		p.ca = newTestCA(p.T)
 		p.startEndpoints(p.handler, serviceName)
-		passes("somebody else signed for the name", p.downStatus)
+		passes("another CA signed for the name", p.downStatus)
 	})
 }
 

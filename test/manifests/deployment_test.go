@@ -139,7 +139,7 @@ func TestDeployment_FlagsAreValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !o.LeaderElect {
-				t.Error("two replicas reconcile, since nobody elects a leader")
+				t.Error("two replicas reconcile, since no leader is elected")
 			}
 			if o.Namespace != d.Namespace {
 				t.Errorf("where nothing says otherwise, its own namespace is %s, and it runs in %s", o.Namespace, d.Namespace)
