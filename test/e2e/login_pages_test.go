@@ -84,7 +84,7 @@ func (r pageReader) setVariables(t *testing.T, command string) string {
 	t.Helper()
 	for was, is := range map[string]string{
 		"URL=https://apptoken-operator.apptoken-system.svc\n": "URL=" + r.url + "\n",
-		"CA=apptoken-ca.crt\n":                                "CA=" + r.ca + "\n",
+		"CA=ca.crt\n": "CA=" + r.ca + "\n",
 	} {
 		if !strings.Contains(command, was) {
 			t.Fatalf("the first block does not say %q", was)
