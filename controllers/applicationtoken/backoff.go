@@ -29,8 +29,8 @@ type rejectedWrite struct {
 	why        *apierr.Refuse
 }
 
-// recordRejection records that the API server rejected the Secret of at. The message of an admission webhook
-// could quote the Secret, so it is discarded.
+// recordRejection records that the API server rejected the Secret of at. The message of an
+// admission webhook could quote the Secret, so it is discarded.
 func (m *writeBackoff) recordRejection(now time.Time, at *v1alpha1.ApplicationToken, secret *corev1.Secret, err error) *apierr.Refuse {
 	return m.recordFailure(now, at, secret, fmt.Sprintf("The API server rejects Secret %s (%s): look for a quota, an admission policy, or immutable: true on it",
 		secret.Name, apierrors.ReasonForError(err)))

@@ -5,9 +5,9 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// restoreClonedGrants restores the grants that a clone took over from its current record, if the status
-// lacks them. That is so if the status was lost, or if a restore brought the clone back before its
-// source. restoreClonedGrants reports whether it restored them.
+// restoreClonedGrants restores the grants that a clone took over from its current record, if the
+// status lacks them. That is so if the status was lost, or if a restore brought the clone back
+// before its source. restoreClonedGrants reports whether it restored them.
 func restoreClonedGrants(at *v1alpha1.ApplicationToken, s *observed) bool {
 	if at.Spec.CloneFrom == nil || v1alpha1.IsCloned(at) || s.Current == nil || s.Current.Grants.Client == "" || tokenspec.BecameClone(at) {
 		return false

@@ -40,7 +40,8 @@ func (w *fixture) declareClone() {
 	}))
 }
 
-// startCounting starts an operator whose writes are counted, so that settle ends when it writes nothing.
+// startCounting starts an operator whose writes are counted, so that settle ends when it writes
+// nothing.
 func (w *fixture) startCounting() *operator {
 	c := w.faults(0, faultMode{}).wrap(api)
 	return w.newOperator(c, c)

@@ -1,4 +1,5 @@
-// Package applicationtoken reconciles ApplicationTokens with the records and Secrets of their versions.
+// Package applicationtoken reconciles ApplicationTokens with the records and Secrets of their
+// versions.
 //
 //	controller.go  one reconcile: observe, plan, execute, report
 //	observe.go     what there is of a token: its Secret and its records

@@ -19,8 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// errSecretConflict reports that another writer changed the Secret first. The next pass reads and decides
-// again.
+// errSecretConflict reports that another writer changed the Secret first. The next pass reads and
+// decides again.
 var errSecretConflict = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
 
 // execute performs the action of p, and records its result in s.
@@ -122,8 +122,8 @@ func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.Appl
 	return nil
 }
 
-// nextVersionNumber returns the number after the highest version that the status or a record names. The
-// pending record does not count.
+// nextVersionNumber returns the number after the highest version that the status or a record names.
+// The pending record does not count.
 func nextVersionNumber(at *v1alpha1.ApplicationToken, s *observed) int64 {
 	var last int64
 	if at.Status.Current != nil {
@@ -183,8 +183,8 @@ func (r *Reconciler) writeSecret(ctx context.Context, secret *corev1.Secret) err
 	return r.Client.Update(ctx, secret)
 }
 
-// renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec names
-// another Secret, render writes that one.
+// renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec
+// names another Secret, render writes that one.
 func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed, rec record.Record) error {
 	secret := &corev1.Secret{}
 	if s.secret != nil {
@@ -220,7 +220,8 @@ func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationT
 	return nil
 }
 
-// deleteFormerSecret deletes the Secret of the former name once the Secret of the new name holds the token.
+// deleteFormerSecret deletes the Secret of the former name once the Secret of the new name holds
+// the token.
 func (r *Reconciler) deleteFormerSecret(ctx context.Context, s *observed) error {
 	if s.formerSecret == nil || s.secret == nil || s.Current == nil || s.Secret == plan.SecretForeign {
 		return nil
@@ -232,7 +233,8 @@ func (r *Reconciler) deleteFormerSecret(ctx context.Context, s *observed) error 
 	return nil
 }
 
-// restoreRecordAnnotation restores the annotation by which a token of delivery Response names its record.
+// restoreRecordAnnotation restores the annotation by which a token of delivery Response names its
+// record.
 func (r *Reconciler) restoreRecordAnnotation(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
 	before := at.DeepCopy()
 	tokenspec.SetNamedRecord(at, name)

@@ -44,9 +44,10 @@ func (r *Reconciler) retireAll(ctx context.Context, at *v1alpha1.ApplicationToke
 // maxDeletions bounds how often the deletion of a Secret is tried within one pass.
 const maxDeletions = 5
 
-// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile, deleteDeliveredSecret reads it
-// again: on deletion with orphans, the garbage collector of Kubernetes removes the owner reference
-// at the same time. Once the records are gone, little proves whose the Secret is.
+// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile,
+// deleteDeliveredSecret reads it again: on deletion with orphans, the garbage collector of
+// Kubernetes removes the owner reference at the same time. Once the records are gone, little proves
+// whose the Secret is.
 func (r *Reconciler) deleteDeliveredSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, secret *corev1.Secret) error {
 	for range maxDeletions {
 		err := r.deleteSecret(ctx, secret)
@@ -91,8 +92,8 @@ func (r *Reconciler) addFinalizer(ctx context.Context, at *v1alpha1.ApplicationT
 	return nil
 }
 
-// patchToken writes what has changed in a token since before. It keeps the status of this pass, which is
-// not written yet.
+// patchToken writes what has changed in a token since before. It keeps the status of this pass,
+// which is not written yet.
 func (r *Reconciler) patchToken(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
 	status := at.Status.DeepCopy()
 	err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
@@ -134,8 +135,8 @@ func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken
 	return nil
 }
 
-// observeForDeletion observes as look does, for the last time: it also reads the records that only the
-// status names.
+// observeForDeletion observes as look does, for the last time: it also reads the records that only
+// the status names.
 func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
 	s, err := r.observeObjects(ctx, at, w)
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// lifecycleStep is one event in the life of a token, and what must be true once the operator has settled.
+// lifecycleStep is one event in the life of a token, and what must be true once the operator has
+// settled.
 type lifecycleStep struct {
 	name      string
 	apply     func(*fixture) error
@@ -218,8 +219,8 @@ func TestRotate_StaleCacheMakesNoSecondSuccessor(t *testing.T) {
 	}
 }
 
-// runLifecycleWithStaleCache runs the story. Each chapter runs first with a stale cache, as often as an impatient
-// queue would, and then with a fresh one.
+// runLifecycleWithStaleCache runs the story. Each chapter runs first with a stale cache, as often
+// as an impatient queue would, and then with a fresh one.
 func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *faults) error {
 	held := &snapshot{kinds: kinds}
 	c := f.wrap(api)

@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// deadlineAtCall ends at a call: from then on the API server does not respond, and the caller waits no
-// longer.
+// deadlineAtCall ends at a call: from then on the API server does not respond, and the caller waits
+// no longer.
 type deadlineAtCall struct {
 	at, calls    int
 	end          context.CancelFunc

@@ -16,8 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// managementCall is one request to the management API, and what must be true once it was repeated until it
-// succeeded.
+// managementCall is one request to the management API, and what must be true once it was repeated
+// until it succeeded.
 type managementCall struct {
 	name   string
 	send   func(w *fixture, k *managementReplica, held token.Token) (management.Issued, error)

@@ -118,8 +118,8 @@ func (w *fixture) countVersions() (current, before int) {
 	return current, before
 }
 
-// checkLastDelivered checks the end of a management test: the last token delivered is valid, and no other
-// current version exists.
+// checkLastDelivered checks the end of a management test: the last token delivered is valid, and no
+// other current version exists.
 func (w *fixture) checkLastDelivered(last token.Token, before int) error {
 	current, predecessors := w.countVersions()
 	if current != 1 || predecessors != before {

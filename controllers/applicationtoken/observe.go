@@ -39,8 +39,8 @@ type observed struct {
 	isAdopted   bool // and the Secret existed before
 }
 
-// observeObjects reads the observed state. Where the cache shows that something is gone or altered, look asks
-// the API server as well: the planner would replace a token for it.
+// observeObjects reads the observed state. Where the cache shows that something is gone or altered,
+// look asks the API server as well: the planner would replace a token for it.
 func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
 	records, err := r.Records.ListByOwner(ctx, tokenspec.OwnerOf(at))
 	if err != nil {
@@ -104,8 +104,8 @@ func (r *Reconciler) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationT
 	return &secret, nil
 }
 
-// formerSecretName returns the name of the Secret in the status if the spec asks for another name, and
-// otherwise "".
+// formerSecretName returns the name of the Secret in the status if the spec asks for another name,
+// and otherwise "".
 func formerSecretName(at *v1alpha1.ApplicationToken, w tokenspec.Spec) string {
 	if at.Status.SecretName == w.Secret.Name {
 		return ""
@@ -119,8 +119,8 @@ func (s *observed) dropForeignFormer(at *v1alpha1.ApplicationToken) {
 	}
 }
 
-// confirmSecret reads the Secret, and the records that it can be about, from the API server. It reads
-// only the metadata of a Secret that MayRead excludes.
+// confirmSecret reads the Secret, and the records that it can be about, from the API server. It
+// reads only the metadata of a Secret that MayRead excludes.
 func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
 	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: w.Secret.Name})
 	if err != nil {
@@ -258,8 +258,8 @@ func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, w tokenspec.Spec)
 	return uid
 }
 
-// setOthers adds the records beside the current one that are of an owner of that uid or of this token
-// itself.
+// setOthers adds the records beside the current one that are of an owner of that uid or of this
+// token itself.
 func (s *observed) setOthers(at *v1alpha1.ApplicationToken, uid string) {
 	// The predecessors of the current record are the token's too: after a restore, they may be
 	// observed one pass apart.
@@ -279,8 +279,8 @@ func (s *observed) setOthers(at *v1alpha1.ApplicationToken, uid string) {
 	slices.SortFunc(s.Others, tokenspec.CompareNewestFirst)
 }
 
-// deriveFromAnnotation sets the observed state of a token that is delivered in responses. It returns the
-// uid of the owner that the current record names.
+// deriveFromAnnotation sets the observed state of a token that is delivered in responses. It
+// returns the uid of the owner that the current record names.
 func (s *observed) deriveFromAnnotation(at *v1alpha1.ApplicationToken) string {
 	s.Secret = plan.SecretAbsent
 	named, there := s.records[tokenspec.DeliveredRecord(at)]

@@ -16,8 +16,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// failingSecretCreation returns an API server that fails to create Secrets while *down is true, as with an
-// admission webhook that is down.
+// failingSecretCreation returns an API server that fails to create Secrets while *down is true, as
+// with an admission webhook that is down.
 func failingSecretCreation(down *bool) client.WithWatch {
 	return interceptor.NewClient(api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {

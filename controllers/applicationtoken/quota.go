@@ -32,9 +32,9 @@ func isRecordedInQuota(w tokenspec.Spec, s observed) bool {
 	return !w.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == w.Requested.Client && c.Grants.User == w.Requested.User
 }
 
-// evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way, if the
-// token has versions already, or if it is delivered in responses: without quota, versions are
-// rejected. It returns the desired state that follows.
+// evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way,
+// if the token has versions already, or if it is delivered in responses: without quota, versions
+// are rejected. It returns the desired state that follows.
 func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, w tokenspec.Spec, s observed) (tokenspec.Spec, error) {
 	own := r.Quota.OwnNamespace
 	versions := s.Current != nil || len(s.Others) > 0

@@ -47,8 +47,8 @@ func (s quotaSource) WaitForSync(ctx context.Context) error {
 	return nil
 }
 
-// clientEventHandler enqueues the tokens of a client that has changed. If only its quota has changed, it
-// enqueues those waiting tokens that get quota now.
+// clientEventHandler enqueues the tokens of a client that has changed. If only its quota has
+// changed, it enqueues those waiting tokens that get quota now.
 func (r *Reconciler) clientEventHandler() handler.EventHandler {
 	all := watch.LowPriorityHandler(r.tokensOfClient).(handler.Funcs)
 	every := all.UpdateFunc

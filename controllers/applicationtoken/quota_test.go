@@ -361,7 +361,8 @@ func TestQuota_MovedTokenNeedsQuotaAtNewClient(t *testing.T) {
 	}
 }
 
-// grantWithoutQuota lets a client grant its role to the fixture's namespace, with quota for no token.
+// grantWithoutQuota lets a client grant its role to the fixture's namespace, with quota for no
+// token.
 func (w *fixture) grantWithoutQuota(name string) error {
 	var c v1alpha1.Client
 	if err := api.Get(w.ctx, types.NamespacedName{Name: name}, &c); err != nil {

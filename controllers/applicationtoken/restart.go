@@ -61,8 +61,8 @@ func isRestarted(at *v1alpha1.ApplicationToken, record string) bool {
 	return at.Status.Restarted == record && done != nil && done.Status == metav1.ConditionTrue && done.ObservedGeneration == at.Generation
 }
 
-// restartProblem holds why a restart target does not get to the current version. The zero value means that
-// it does.
+// restartProblem holds why a restart target does not get to the current version. The zero value
+// means that it does.
 type restartProblem struct{ reason, message string }
 
 // isApplying reports whether the apply that created a token may still be in progress.

@@ -76,8 +76,8 @@ type restartRetry struct {
 	until      time.Time
 }
 
-// recordFailure records a failure and returns the time of the next attempt: again, or the end of a delay
-// if again is zero.
+// recordFailure records a failure and returns the time of the next attempt: again, or the end of a
+// delay if again is zero.
 func (m *restartRetries) recordFailure(now time.Time, at *v1alpha1.ApplicationToken, record string, again time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -49,9 +49,9 @@ func (w workload) readyPods() int32 {
 	}
 }
 
-// whyPodsAreKept returns why the controller of a workload keeps pods that the template does not describe
-// any more, and what to do. It returns "" if the controller replaces them, or has replaced them
-// all.
+// whyPodsAreKept returns why the controller of a workload keeps pods that the template does not
+// describe any more, and what to do. It returns "" if the controller replaces them, or has replaced
+// them all.
 func (w workload) whyPodsAreKept() string {
 	const onDelete = "has the updateStrategy OnDelete: delete its pods, so that they start with the current version"
 	if observed, updated := reportedRollout(w.object); updated && observed >= w.object.GetGeneration() {

@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// needsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only then
-// are the reads worth their cost.
+// needsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only
+// then are the reads worth their cost.
 func needsRolloutCheck(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }

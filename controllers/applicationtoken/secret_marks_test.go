@@ -22,7 +22,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// annotationPassedOn is the annotation that lists the labels and annotations that came from the spec.
+// annotationPassedOn is the annotation that lists the labels and annotations that came from the
+// spec.
 const annotationPassedOn = "apptoken.dev/passed-on"
 
 // mark is a label, annotation or reference by which the operator recognizes the Secret of a token.

@@ -13,9 +13,9 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// withdrawMetadata removes from the Secret what the spec set while it was allowed, and restores marks that
-// other writers removed. A refused spec is not rendered, so that the Secret would otherwise keep
-// the former and lack the latter.
+// withdrawMetadata removes from the Secret what the spec set while it was allowed, and restores
+// marks that other writers removed. A refused spec is not rendered, so that the Secret would
+// otherwise keep the former and lack the latter.
 func (r *Reconciler) withdrawMetadata(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed) error {
 	held := s.heldSecret
 	if held == nil {

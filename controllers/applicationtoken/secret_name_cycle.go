@@ -19,10 +19,11 @@ import (
 // maxSecretNameCycle bounds how many tokens that wait for each other's Secrets are followed.
 const maxSecretNameCycle = 16
 
-// secretNameCycle returns the names of the other tokens of a cycle in which a token waits. Two tokens that
-// exchange the names of their Secrets form one. It starts at the owner of the Secret that the token
-// asks for. It goes on to the owner of the Secret that this one asks for, until one waits for the
-// token's own. It returns nil if there is no cycle: the wait then ends when another token moves.
+// secretNameCycle returns the names of the other tokens of a cycle in which a token waits. Two
+// tokens that exchange the names of their Secrets form one. It starts at the owner of the Secret
+// that the token asks for. It goes on to the owner of the Secret that this one asks for, until one
+// waits for the token's own. It returns nil if there is no cycle: the wait then ends when another
+// token moves.
 func (r *Reconciler) secretNameCycle(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
 	var circle []string
 	name := tokenspec.SecretNames(at)[0]
@@ -44,8 +45,8 @@ func (r *Reconciler) secretNameCycle(ctx context.Context, at *v1alpha1.Applicati
 	return nil, nil
 }
 
-// secretNameCycleRequests returns requests for the other tokens of the cycle that a change of a token closes.
-// Each of them then reports the cycle at once.
+// secretNameCycleRequests returns requests for the other tokens of the cycle that a change of a
+// token closes. Each of them then reports the cycle at once.
 func (r *Reconciler) secretNameCycleRequests(ctx context.Context, obj client.Object) []reconcile.Request {
 	at, is := obj.(*v1alpha1.ApplicationToken)
 	if !is || len(tokenspec.SecretNames(at)) == 1 {
@@ -89,8 +90,8 @@ func (r *Reconciler) ownerOfSecret(ctx context.Context, namespace, name string) 
 	return &at, nil
 }
 
-// secretNameCycleMessage returns what the condition of a token says about the cycle in which it waits; empty:
-// there is none.
+// secretNameCycleMessage returns what the condition of a token says about the cycle in which it
+// waits; empty: there is none.
 func secretNameCycleMessage(circle []string) string {
 	if len(circle) == 0 {
 		return ""

@@ -29,10 +29,10 @@ type heldToken struct {
 	provesDelivery bool          // the token in the Secret proves that it was delivered, though its record may be gone
 }
 
-// heldTokenIn finds the record that a Secret names, and its token in the data. If the name is missing
-// or wrong, it finds the newest record that was not superseded and whose token is in the data. In
-// a Secret that is its owner's own, it finds nothing: the owner can have copied the token into it.
-// A write or a deletion of the Secret would lose the other keys.
+// heldTokenIn finds the record that a Secret names, and its token in the data. If the name is
+// missing or wrong, it finds the newest record that was not superseded and whose token is in the
+// data. In a Secret that is its owner's own, it finds nothing: the owner can have copied the token
+// into it. A write or a deletion of the Secret would lose the other keys.
 func (s *observed) heldTokenIn(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h heldToken) {
 	if secret == nil || isOwnersOwn(secret, at) {
 		return heldToken{}
@@ -107,14 +107,15 @@ func (h heldToken) isDelivered(secret *corev1.Secret, at *v1alpha1.ApplicationTo
 	return secret.Type == corev1.SecretTypeOpaque && (metav1.IsControlledBy(secret, at) || h.provesDelivery && !tokenspec.IsControlledByOther(secret, at))
 }
 
-// belongsToToken reports whether a Secret belongs to the token: it was delivered, or its owner offers it.
+// belongsToToken reports whether a Secret belongs to the token: it was delivered, or its owner
+// offers it.
 func (h heldToken) belongsToToken(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return h.isDelivered(secret, at) || secret.Type == corev1.SecretTypeOpaque && tokenspec.IsOffered(secret, at)
 }
 
-// overwrittenToken returns the holding of an offered Secret whose owner has overwritten the token: the
-// operator writes the same token again. Otherwise each sync of a manifest would make a new token,
-// and the third sync would end the token in use. It returns false if the Secret was not
+// overwrittenToken returns the holding of an offered Secret whose owner has overwritten the token:
+// the operator writes the same token again. Otherwise each sync of a manifest would make a new
+// token, and the third sync would end the token in use. It returns false if the Secret was not
 // overwritten, or if the token was revoked or rotated.
 func (s *observed) overwrittenToken(at *v1alpha1.ApplicationToken, secret *corev1.Secret, h heldToken) (heldToken, bool) {
 	if secret == nil || h.isCurrent() || s.keptToken.Kind() == 0 || !tokenspec.IsOffered(secret, at) {
@@ -127,7 +128,8 @@ func (s *observed) overwrittenToken(at *v1alpha1.ApplicationToken, secret *corev
 	return heldToken{record: r, token: s.keptToken, isKnown: true, isInSecret: true, provesDelivery: true}, true
 }
 
-// rememberOfferedToken keeps the token of a Secret that its owner offers, and forgets that of any other.
+// rememberOfferedToken keeps the token of a Secret that its owner offers, and forgets that of any
+// other.
 func (r *Reconciler) rememberOfferedToken(at *v1alpha1.ApplicationToken, s *observed) {
 	switch {
 	case s.heldSecret != nil && s.heldSecret == s.secret && tokenspec.IsOffered(s.secret, at):

@@ -115,8 +115,8 @@ func issuedMessage(w tokenspec.Spec, s observed) string {
 	return fmt.Sprintf("Secret %s holds version %d (%s)", s.holder().Name, s.Current.Number, s.Current.Hint)
 }
 
-// secretTakenMessage returns a message that names the owner of the Secret that the spec asks for, and what can
-// be done about it.
+// secretTakenMessage returns a message that names the owner of the Secret that the spec asks for,
+// and what can be done about it.
 func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s observed) string {
 	text := fmt.Sprintf("Secret %s exists and is not managed by the operator; set another spec.secret.name, delete that Secret, or offer it with the label %s=true and the annotation %s=%s",
 		w.Secret.Name, v1alpha1.LabelManaged, v1alpha1.AnnotationAdopt, at.Name)
@@ -139,7 +139,8 @@ func secretTakenMessage(at *v1alpha1.ApplicationToken, w tokenspec.Spec, s obser
 	return text
 }
 
-// setStoreUnavailable sets the conditions after an error that is retried. A token that is Ready stays Ready.
+// setStoreUnavailable sets the conditions after an error that is retried. A token that is Ready
+// stays Ready.
 func setStoreUnavailable(now time.Time, at *v1alpha1.ApplicationToken) {
 	if meta.IsStatusConditionTrue(at.Status.Conditions, v1alpha1.ConditionReady) {
 		return
@@ -225,8 +226,8 @@ func keptMessage(k plan.KeptVersion) string {
 	return text
 }
 
-// setWithheldCondition sets or removes the condition of a token without quota. After a restart, the quota is
-// counted again by this condition.
+// setWithheldCondition sets or removes the condition of a token without quota. After a restart, the
+// quota is counted again by this condition.
 func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, w tokenspec.Spec) {
 	if w.HasQuota || w.QuotaRefusal == nil && !w.DeliveredInResponse && !tokenspec.HasVersion(at) {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionWithheld)
@@ -259,7 +260,8 @@ func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Conditi
 	meta.SetStatusCondition(&at.Status.Conditions, c)
 }
 
-// updateStatus updates the status if it has changed, and then records events and metrics of the transitions.
+// updateStatus updates the status if it has changed, and then records events and metrics of the
+// transitions.
 func (r *Reconciler) updateStatus(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
 	if equality.Semantic.DeepEqual(before.Status, at.Status) {
 		return nil

@@ -103,8 +103,8 @@ func (w *fixture) uniqueUserName(name string) string {
 	return strings.Replace(w.namespace, "shop", name, 1)
 }
 
-// createUserWithPassword declares a user with an account at the fixture's client, and a password in the Secret of the
-// same name.
+// createUserWithPassword declares a user with an account at the fixture's client, and a password in
+// the Secret of the same name.
 func (w *fixture) createUserWithPassword(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
 	w.t.Helper()
 	u := &v1alpha1.User{
@@ -232,8 +232,8 @@ func (o *userOperator) eventReasons() []string {
 	}
 }
 
-// newLoginService returns another process of the operator that accepts logins. It has the state of when it
-// starts.
+// newLoginService returns another process of the operator that accepts logins. It has the state of
+// when it starts.
 func (w *fixture) newLoginService(twist func(*login.Options)) *login.Service {
 	w.t.Helper()
 	index, known := &verify.Index{}, &login.Directory{}

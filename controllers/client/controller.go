@@ -23,7 +23,8 @@ import (
 // maxListedTokens bounds how many tokens a Client's status names.
 const maxListedTokens = 20
 
-// Reconciler reconciles Clients: it reports whether their tokens are accepted, and counts the tokens.
+// Reconciler reconciles Clients: it reports whether their tokens are accepted, and counts the
+// tokens.
 type Reconciler struct {
 	Client client.Client // reads may be from a cache
 	Live   client.Reader // reads are from the API server
@@ -70,8 +71,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, c *v1alpha1.Client) (ctrl.Re
 	return ctrl.Result{}, nil
 }
 
-// setTokenCounts sets how many tokens name the client, how many of them are ready, and which of them ask for
-// too much.
+// setTokenCounts sets how many tokens name the client, how many of them are ready, and which of
+// them ask for too much.
 func setTokenCounts(c *v1alpha1.Client, tokens []v1alpha1.ApplicationToken) {
 	var ready int32
 	var over []string
@@ -112,14 +113,14 @@ func (r *Reconciler) resolveAccountID(ctx context.Context, c *v1alpha1.Client) (
 	return directory.ResolveClaims(ctx, r.Live, c, rivals, claim)
 }
 
-// accountIDContestedCondition returns the condition of a client that keeps an account ID which others ask
-// for.
+// accountIDContestedCondition returns the condition of a client that keeps an account ID which
+// others ask for.
 func accountIDContestedCondition(c directory.Claims) metav1.Condition {
 	return c.ContestedCondition(v1alpha1.ConditionAccountIDContested, v1alpha1.ReasonAccountIDClaimed, "its accountID")
 }
 
-// readyCondition returns the Ready condition: whether the client's tokens are accepted, and whether it holds
-// the resolveAccountID that it asks for.
+// readyCondition returns the Ready condition: whether the client's tokens are accepted, and whether
+// it holds the resolveAccountID that it asks for.
 func readyCondition(c *v1alpha1.Client, accountID directory.Claims) metav1.Condition {
 	no := func(reason, format string, args ...any) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, args...)}

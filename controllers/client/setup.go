@@ -19,7 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/directory"
 )
 
-// tokenCountInterval is the interval at which a Client's counts are updated while its tokens change.
+// tokenCountInterval is the interval at which a Client's counts are updated while its tokens
+// change.
 const tokenCountInterval = time.Second
 
 // SetupWithManager adds the controller to the manager.
@@ -39,9 +40,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// rivalRequests returns requests for the clients that wait for an resolveAccountID which another client has, or
-// had until now. It adds those that keep an resolveAccountID which another client asks for, or asked for
-// until now.
+// rivalRequests returns requests for the clients that wait for an resolveAccountID which another
+// client has, or had until now. It adds those that keep an resolveAccountID which another client
+// asks for, or asked for until now.
 func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []reconcile.Request {
 	var list v1alpha1.ClientList
 	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
@@ -63,8 +64,8 @@ func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []rec
 	return requests
 }
 
-// later enqueues a client, to count its tokens once after tokenCountInterval, however many of them change
-// until then.
+// later enqueues a client, to count its tokens once after tokenCountInterval, however many of them
+// change until then.
 func later(q watch.RequestQueue, obj client.Object) {
 	if name := v1alpha1.ClientName(obj.(*v1alpha1.ApplicationToken)); name != "" {
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, tokenCountInterval)

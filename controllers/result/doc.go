@@ -1,3 +1,3 @@
-// Package result turns the outcome of a reconcile into a result of controller-runtime, and bounds the
-// rate of garbage collection.
+// Package result turns the outcome of a reconcile into a result of controller-runtime, and bounds
+// the rate of garbage collection.
 package result

@@ -22,9 +22,10 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// Reconciler garbage-collects the records of logins that are over: at their end, or when the user, the
-// password or the account is gone. It also deletes orphans of a crash, and the oldest logins where
-// there are too many. Until then every endpoint rejects them, except where there are too many.
+// Reconciler garbage-collects the records of logins that are over: at their end, or when the user,
+// the password or the account is gone. It also deletes orphans of a crash, and the oldest logins
+// where there are too many. Until then every endpoint rejects them, except where there are too
+// many.
 type Reconciler struct {
 	Client    client.Client // reads may be from a cache, with the indexes of index.IndexFields
 	Live      client.Reader // reads are from the API server
@@ -56,8 +57,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (
 	return result.Settle(now, wake, err, nil)
 }
 
-// deleteRecord deletes a record if the reason to delete it is confirmed. It returns when to evaluate the
-// record again.
+// deleteRecord deletes a record if the reason to delete it is confirmed. It returns when to
+// evaluate the record again.
 func (r *Reconciler) deleteRecord(ctx context.Context, now time.Time, rec record.Record, why login.CollectReason) (time.Time, error) {
 	if err := r.Limiter.Wait(ctx); err != nil {
 		return time.Time{}, err
@@ -83,8 +84,8 @@ func (r *Reconciler) deleteRecord(ctx context.Context, now time.Time, rec record
 	return time.Time{}, nil
 }
 
-// evaluateRecord evaluates a record by what the cache shows. It asks the API server for what the reason why
-// depends on.
+// evaluateRecord evaluates a record by what the cache shows. It asks the API server for what the
+// reason why depends on.
 func (r *Reconciler) evaluateRecord(ctx context.Context, now time.Time, rec record.Record, why login.CollectReason) (login.CollectReason, time.Time, error) {
 	var users client.Reader = r.Client
 	password, predecessor := r.cachedPassword, r.Records.Get
@@ -143,9 +144,9 @@ func (r *Reconciler) livePassword(ctx context.Context, name string) (*corev1.Sec
 	return &list.Items[0], nil
 }
 
-// enforceLimit ends the oldest logins of the user of a record at its client, if there are more than the
-// client allows. That is so if the client allowed more before, or if several replicas logged the
-// user in at the same time.
+// enforceLimit ends the oldest logins of the user of a record at its client, if there are more than
+// the client allows. That is so if the client allowed more before, or if several replicas logged
+// the user in at the same time.
 func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, rec record.Record) error {
 	most, there, err := maxSessionsOf(ctx, r.Client, rec.Client)
 	if err != nil || !there {

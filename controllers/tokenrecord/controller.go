@@ -65,8 +65,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (
 	return result.Settle(now, time.Time{}, err, nil)
 }
 
-// evaluateRecord asks the planner about a record. It reads the owner from the cache or, if sure is set, from
-// the API server.
+// evaluateRecord asks the planner about a record. It reads the owner from the cache or, if sure is
+// set, from the API server.
 func (r *Reconciler) evaluateRecord(ctx context.Context, now time.Time, rec record.Record, sure bool) (plan.Plan, error) {
 	var from client.Reader = r.Client
 	if sure {
@@ -131,9 +131,9 @@ func (r *Reconciler) planOwner(ctx context.Context, at *v1alpha1.ApplicationToke
 	return o, nil
 }
 
-// namedRecord returns the record that a Secret of the owner names; empty: none. If sure is set and the
-// Secret is labelled as managed, it also reports whether the Secret holds the token of rec: other
-// writers can change the annotation.
+// namedRecord returns the record that a Secret of the owner names; empty: none. If sure is set and
+// the Secret is labelled as managed, it also reports whether the Secret holds the token of rec:
+// other writers can change the annotation.
 func (r *Reconciler) namedRecord(ctx context.Context, at *v1alpha1.ApplicationToken, name string, rec record.Record, sure bool) (named string, holds bool, err error) {
 	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
 	var secret client.Object = &corev1.Secret{} // the cache has only managed Secrets

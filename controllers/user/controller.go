@@ -25,8 +25,8 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 )
 
-// Reconciler reconciles Users: it reports whether they can log in, counts their logins, and ends all
-// logins when a user is deleted.
+// Reconciler reconciles Users: it reports whether they can log in, counts their logins, and ends
+// all logins when a user is deleted.
 type Reconciler struct {
 	Client    client.Client // reads may be from a cache, with the indexes of index.IndexFields
 	Live      client.Reader // reads are from the API server
@@ -141,10 +141,10 @@ func (r *Reconciler) addFinalizer(ctx context.Context, u *v1alpha1.User) error {
 	return nil
 }
 
-// finalize ends what a deleted user has, and removes the finalizer. It deletes the records of logins
-// first, since a credential is valid by its record. Then it deletes the tokens that were delivered
-// to the user in responses. Tokens that teams declare in namespaces stay where they were declared,
-// and act for no user. A record that is stored after this pass has no owner, and Logins
+// finalize ends what a deleted user has, and removes the finalizer. It deletes the records of
+// logins first, since a credential is valid by its record. Then it deletes the tokens that were
+// delivered to the user in responses. Tokens that teams declare in namespaces stay where they were
+// declared, and act for no user. A record that is stored after this pass has no owner, and Logins
 // garbage-collects it.
 func (r *Reconciler) finalize(ctx context.Context, u *v1alpha1.User) error {
 	if !controllerutil.ContainsFinalizer(u, v1alpha1.FinalizerLogins) {

@@ -25,7 +25,8 @@ import (
 // Indexes of the cache by which Users are found.
 const ()
 
-// sessionCountInterval is the interval at which the logins of a User are counted while they come and go.
+// sessionCountInterval is the interval at which the logins of a User are counted while they come
+// and go.
 const sessionCountInterval = 5 * time.Second
 
 // SetupWithManager adds the controller to the manager. The passwords are read from a cache that the

@@ -86,8 +86,8 @@ func hasRole(c *v1alpha1.Client, name v1alpha1.RoleName) bool {
 	return slices.ContainsFunc(c.Spec.Roles, func(r v1alpha1.Role) bool { return r.Name == name })
 }
 
-// userReadyCondition returns the Ready condition: whether the user can log in with that password at one of
-// these accounts. It reports the first obstacle.
+// userReadyCondition returns the Ready condition: whether the user can log in with that password at
+// one of these accounts. It reports the first obstacle.
 func userReadyCondition(u *v1alpha1.User, s observedUser, password metav1.Condition, accounts []v1alpha1.AccountStatus) metav1.Condition {
 	const ready = v1alpha1.ConditionReady
 	switch {
@@ -110,8 +110,8 @@ func userReadyCondition(u *v1alpha1.User, s observedUser, password metav1.Condit
 	return trueCondition(ready, v1alpha1.ReasonActive, "The user can log in")
 }
 
-// passwordCondition returns a condition that reports whether there is a password to check against, and
-// its form. The message repeats nothing of the password.
+// passwordCondition returns a condition that reports whether there is a password to check against,
+// and its form. The message repeats nothing of the password.
 func passwordCondition(u *v1alpha1.User, s observedUser) (metav1.Condition, v1alpha1.PasswordForm) {
 	const found = v1alpha1.ConditionPasswordFound
 	if u.Spec.PasswordSecretRef == nil {
@@ -137,8 +137,8 @@ func passwordCondition(u *v1alpha1.User, s observedUser) (metav1.Condition, v1al
 	}
 }
 
-// accountsCondition returns a condition that reports whether the Client of each account exists, and has
-// the roles that the account names.
+// accountsCondition returns a condition that reports whether the Client of each account exists, and
+// has the roles that the account names.
 func accountsCondition(u *v1alpha1.User, s observedUser) metav1.Condition {
 	const resolved = v1alpha1.ConditionAccountsResolved
 	if gone := missingClients(u, s); len(gone) > 0 {

@@ -38,7 +38,8 @@ var SpecChanged = predicate.Funcs{
 	},
 }
 
-// ExceptInitialList leaves out objects of the initial list: every token is reconciled then in any case.
+// ExceptInitialList leaves out objects of the initial list: every token is reconciled then in any
+// case.
 var ExceptInitialList = predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 
 // AddRequests enqueues requests, by priority where the queue has priorities.
@@ -52,8 +53,8 @@ func AddRequests(q RequestQueue, priority int, requests ...reconcile.Request) {
 	}
 }
 
-// LowPriorityHandler enqueues the requests that a change of one object leads to for many others, behind
-// everything else.
+// LowPriorityHandler enqueues the requests that a change of one object leads to for many others,
+// behind everything else.
 func LowPriorityHandler(to handler.MapFunc) handler.EventHandler {
 	enqueue := func(ctx context.Context, q RequestQueue, obj client.Object) {
 		AddRequests(q, PriorityRoutine, to(ctx, obj)...)
@@ -84,9 +85,9 @@ func UserRequests(ctx context.Context, from client.Reader, index, value string) 
 	return requests
 }
 
-// PasswordSecretSource enqueues the requests that a Secret leads to when it is created, changed or deleted,
-// behind everything else. Secrets of the initial list are left out: their objects are reconciled
-// then in any case.
+// PasswordSecretSource enqueues the requests that a Secret leads to when it is created, changed or
+// deleted, behind everything else. Secrets of the initial list are left out: their objects are
+// reconciled then in any case.
 func PasswordSecretSource(passwords cache.Cache, to func(ctx context.Context, name string) []reconcile.Request) source.Source {
 	enqueue := func(ctx context.Context, q RequestQueue, s *corev1.Secret) {
 		AddRequests(q, PriorityRoutine, to(ctx, s.Name)...)

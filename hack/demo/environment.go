@@ -24,8 +24,8 @@ import (
 // ownNamespace is the namespace of the operator's records.
 const ownNamespace = "apptoken-system"
 
-// environment holds what the demo runs on: a control plane, the operator as a process of its own, and
-// kubectl.
+// environment holds what the demo runs on: a control plane, the operator as a process of its own,
+// and kubectl.
 type environment struct {
 	client              client.WithWatch
 	folder              string // of this run alone; removed at its end

@@ -9,8 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// IsRejected reports whether the API server decided about a request, as opposed to being unreachable,
-// too slow or failing.
+// IsRejected reports whether the API server decided about a request, as opposed to being
+// unreachable, too slow or failing.
 func IsRejected(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)

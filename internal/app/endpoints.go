@@ -27,12 +27,12 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// defaultPasswordChecks is the default for the number of passwords checked at once, on machines with at
-// least as many processors. The memory that checks need does not grow with the processors.
+// defaultPasswordChecks is the default for the number of passwords checked at once, on machines
+// with at least as many processors. The memory that checks need does not grow with the processors.
 const defaultPasswordChecks = 4
 
-// addEndpoints adds to the manager the parts that verify, on every replica: the listeners, the writer
-// of last uses, and the heartbeat that checks the API server.
+// addEndpoints adds to the manager the parts that verify, on every replica: the listeners, the
+// writer of last uses, and the heartbeat that checks the API server.
 func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Options) error {
 	d := o.Endpoints
 	m := newEndpointMetrics()
@@ -90,8 +90,8 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 	)
 }
 
-// auditSummaries writes the summaries of the audit log, on every replica, until the endpoints are closed
-// and cause no more lines.
+// auditSummaries writes the summaries of the audit log, on every replica, until the endpoints are
+// closed and cause no more lines.
 type auditSummaries struct {
 	auditLog *audit.Log
 	closed   <-chan struct{}
@@ -106,8 +106,8 @@ func (s auditSummaries) Start(context.Context) error {
 	return nil
 }
 
-// newListeners returns a listener for each address that is set, keyed by flag. Each is bound already:
-// a port that is taken ends the operator before it has done anything.
+// newListeners returns a listener for each address that is set, keyed by flag. Each is bound
+// already: a port that is taken ends the operator before it has done anything.
 func (op *Operator) newListeners(ctx context.Context, endpoints *server.Endpoints, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
 	open := o.Endpoints.addresses()
 	all := map[string]*server.Listener{}

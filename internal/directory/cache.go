@@ -28,8 +28,8 @@ const (
 	maxCachedBytes = 16 << 10
 	// entryCost is the memory that a key or an element costs beside its bytes, in bytes.
 	entryCost = 64
-	// maxNameLength is the maximum length of the name of an object, and of a label or annotation value
-	// that caches keep of a trimmed object.
+	// maxNameLength is the maximum length of the name of an object, and of a label or annotation
+	// value that caches keep of a trimmed object.
 	maxNameLength = 253
 	// maxSecretKeys is the maximum number of data keys that the operator writes.
 	maxSecretKeys = 32
@@ -62,8 +62,8 @@ func TrimForCache(obj any) (any, error) {
 	return obj, nil
 }
 
-// trimSecret keeps a Secret whole if it is a token's and no larger than maxCachedBytes. A tenant can
-// give any Secret the marks of a token's, so the bound applies to those too.
+// trimSecret keeps a Secret whole if it is a token's and no larger than maxCachedBytes. A tenant
+// can give any Secret the marks of a token's, so the bound applies to those too.
 func trimSecret(s *corev1.Secret) {
 	s.ManagedFields = nil
 	owner := tokenOwner(s)
@@ -108,8 +108,8 @@ func secretBytes(s *corev1.Secret) int {
 }
 
 // trimToken removes labels and foreign annotations, which no reconciler reads. If an
-// ApplicationToken is still larger than maxCachedBytes, trimToken keeps what is read of many tokens at
-// once: the client and user, the requested grants, the state and the status.
+// ApplicationToken is still larger than maxCachedBytes, trimToken keeps what is read of many tokens
+// at once: the client and user, the requested grants, the state and the status.
 func trimToken(at *v1alpha1.ApplicationToken) {
 	at.ManagedFields, at.Labels = nil, nil
 	maps.DeleteFunc(at.Annotations, func(key, _ string) bool {

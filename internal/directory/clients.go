@@ -65,8 +65,8 @@ func (f *clientHandler) removeClient(name string) {
 	f.publishRivals(name, before)
 }
 
-// publishClient sets a client in the verifier, with the account ID that it holds: the ID that it asks for
-// may be that of another client.
+// publishClient sets a client in the verifier, with the account ID that it holds: the ID that it
+// asks for may be that of another client.
 func (f *clientHandler) publishClient(name string) {
 	c := f.clients[name]
 	logins, _ := f.directory.Client(name)

@@ -9,9 +9,10 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// NewOwnerHandler returns the event handler of a watch on ApplicationTokens. It sets in the verifier
-// which of them allow their credentials to be used, and whether their namespaces need a grant for
-// it. It does not wait until the records show that: only the replica that reconciles writes them.
+// NewOwnerHandler returns the event handler of a watch on ApplicationTokens. It sets in the
+// verifier which of them allow their credentials to be used, and whether their namespaces need a
+// grant for it. It does not wait until the records show that: only the replica that reconciles
+// writes them.
 func NewOwnerHandler(x *verify.Index, own string) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		at, ok := obj.(*v1alpha1.ApplicationToken)
@@ -36,8 +37,8 @@ func NewOwnerHandler(x *verify.Index, own string) toolscache.ResourceEventHandle
 	}
 }
 
-// NewNamespaceHandler returns the event handler of a watch on the metadata of namespaces. It sets their
-// labels in the verifier, by which Clients grant.
+// NewNamespaceHandler returns the event handler of a watch on the metadata of namespaces. It sets
+// their labels in the verifier, by which Clients grant.
 func NewNamespaceHandler(x *verify.Index) toolscache.ResourceEventHandler {
 	set := func(obj any) {
 		if ns, ok := obj.(*metav1.PartialObjectMetadata); ok {

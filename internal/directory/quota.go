@@ -83,8 +83,8 @@ func (q *Quota) Elect(limits func(client string, namespaces []string) (quota.Lim
 	q.elected.Store(&allocator{limits: limits, enqueue: wake})
 }
 
-// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The replica may
-// be elected again.
+// StopAllocation stops allocation once the reconcilers of the elected replica have ended. The
+// replica may be elected again.
 func (q *Quota) StopAllocation() {
 	q.elected.Store(nil)
 	q.Index.Abandon()

@@ -17,9 +17,9 @@ type recordSink interface {
 	RememberDeleted(r record.Record)
 }
 
-// NewEventHandler returns the handler of a watch on TokenRecords. It passes on each record in its current
-// state. It leaves out a TokenRecord that cannot be parsed, because it vouches for nothing. It also
-// leaves out one that was deleted, even if a finalizer still holds it.
+// NewEventHandler returns the handler of a watch on TokenRecords. It passes on each record in its
+// current state. It leaves out a TokenRecord that cannot be parsed, because it vouches for nothing.
+// It also leaves out one that was deleted, even if a finalizer still holds it.
 func NewEventHandler(x recordSink) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {

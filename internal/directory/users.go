@@ -89,8 +89,8 @@ func (p *UserSync) setUser(u *v1alpha1.User) {
 	p.publishRivals(u, was)
 }
 
-// publishRivals updates the other users that ask for the username that a user has or had: the holder
-// may have changed.
+// publishRivals updates the other users that ask for the username that a user has or had: the
+// holder may have changed.
 func (p *UserSync) publishRivals(versions ...*v1alpha1.User) {
 	for _, u := range versions {
 		if u == nil {
@@ -183,8 +183,8 @@ func (p *UserSync) publishUser(u *v1alpha1.User) {
 // Defaults of spec.logins.
 const ()
 
-// PublishReplayEvent records a warning event on a User: a refresh token was presented after it had been
-// used up, so that another party has it, and its session was ended.
+// PublishReplayEvent records a warning event on a User: a refresh token was presented after it had
+// been used up, so that another party has it, and its session was ended.
 func PublishReplayEvent(to events.EventRecorder, u login.User) {
 	obj := &v1alpha1.User{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "User"},

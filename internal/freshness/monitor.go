@@ -60,8 +60,8 @@ type Monitor struct {
 	staleness map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
 
-// Evaluate evaluates the watches at the instant now. It gets whether the API server answered a read,
-// and the last sign of the watch on each kind. A sign is an answer too.
+// Evaluate evaluates the watches at the instant now. It gets whether the API server answered a
+// read, and the last sign of the watch on each kind. A sign is an answer too.
 //
 // The time without a sign counts only while the API server answers. An outage breaks all watches,
 // and they need a moment to recover from it.

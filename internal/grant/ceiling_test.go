@@ -143,7 +143,8 @@ func (w generator) roles() []grant.Role {
 	return list
 }
 
-// reduced removes something from roles: a role, a permission of a role, or the breadth of a wildcard.
+// reduced removes something from roles: a role, a permission of a role, or the breadth of a
+// wildcard.
 func (w generator) reduced(from []grant.Role) []grant.Role {
 	low := make([]grant.Role, len(from))
 	for i, r := range from {
@@ -180,8 +181,8 @@ func within(t *testing.T, what string, small, big grant.Holding) {
 	}
 }
 
-// TestCeiling_NeverGrantsMoreThanGiven checks section 3.6 of the design: nothing can be granted that was not
-// granted. Each law holds for every ceiling and every request.
+// TestCeiling_NeverGrantsMoreThanGiven checks section 3.6 of the design: nothing can be granted
+// that was not granted. Each law holds for every ceiling and every request.
 func TestCeiling_NeverGrantsMoreThanGiven(t *testing.T) {
 	kept, cut := 0, 0
 	for seed := range uint64(20000) {

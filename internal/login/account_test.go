@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// accountResult returns the result of a request for an account: the name of the client, or the kind of the
-// error.
+// accountResult returns the result of a request for an account: the name of the client, or the kind
+// of the error.
 func accountResult(c login.Client, err error) string {
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	_, isForbidden := errors.AsType[*login.Forbidden](err)

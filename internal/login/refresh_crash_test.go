@@ -14,8 +14,8 @@ import (
 // faultsByName lists the faults of a call.
 var faultsByName = map[string]fault{"fails": failBefore, "is lost": loseResponse, "dies before": crashBefore, "dies after": crashAfter}
 
-// runWithFault runs do with a fault at one call of the store. It reports whether there was such a call,
-// and what do returned.
+// runWithFault runs do with a fault at one call of the store. It reports whether there was such a
+// call, and what do returned.
 func (s *testReplica) runWithFault(at int, how fault, do func() error) (there bool, err error) {
 	before := s.store.calls
 	s.store.faultAt = func(call int, _ string) fault {

@@ -29,8 +29,8 @@ func (d *Service) Create(ctx context.Context, by Caller, s Scope, w TokenSpec) (
 	return d.createFromDraft(ctx, by, at, "")
 }
 
-// createFromDraft makes a token, and withdraws its quota reservation if that fails. The version records the
-// request.
+// createFromDraft makes a token, and withdraws its quota reservation if that fails. The version
+// records the request.
 func (d *Service) createFromDraft(ctx context.Context, by Caller, draft *v1alpha1.ApplicationToken, request string) (Issued, error) {
 	made, err := d.attemptCreate(ctx, by, draft, request)
 	if err != nil {
@@ -39,9 +39,9 @@ func (d *Service) createFromDraft(ctx context.Context, by Caller, draft *v1alpha
 	return made, err
 }
 
-// attemptCreate creates the object, then the record of its first version, and then names that record in
-// the object. A later attempt may take over an object that names no record: no caller has received
-// what it has.
+// attemptCreate creates the object, then the record of its first version, and then names that
+// record in the object. A later attempt may take over an object that names no record: no caller has
+// received what it has.
 func (d *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.ApplicationToken, request string) (Issued, error) {
 	w, refs, err := d.buildDesired(ctx, draft, true)
 	if err == nil {
@@ -110,9 +110,9 @@ func (d *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.
 	return Issued{Token: d.tokenView(at, &rec), Secret: tok}, nil
 }
 
-// discardObject deletes an object whose token no caller has received, so that it takes no quota from
-// tokens in use. The reconciler may write to it at the same time. An object that discard cannot
-// delete waits for quota, and a later attempt takes it over.
+// discardObject deletes an object whose token no caller has received, so that it takes no quota
+// from tokens in use. The reconciler may write to it at the same time. An object that discard
+// cannot delete waits for quota, and a later attempt takes it over.
 func (d *Service) discardObject(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
 	for range maxWriteAttempts {
 		var now v1alpha1.ApplicationToken
@@ -156,8 +156,8 @@ func (d *Service) firstRecord(at *v1alpha1.ApplicationToken, w tokenspec.Spec, t
 	return r
 }
 
-// addRecord stores a record. If the response is lost, or answers a repetition, the stored record shows
-// that the write landed.
+// addRecord stores a record. If the response is lost, or answers a repetition, the stored record
+// shows that the write landed.
 func (d *Service) addRecord(ctx context.Context, r record.Record) (record.Record, error) {
 	added, err := d.Records.Add(ctx, r)
 	if err == nil {
@@ -169,8 +169,8 @@ func (d *Service) addRecord(ctx context.Context, r record.Record) (record.Record
 	return record.Record{}, asUnavailable(err)
 }
 
-// openObject creates the object, or takes over an object that an earlier attempt left incomplete. It
-// returns ErrExists if it can do neither.
+// openObject creates the object, or takes over an object that an earlier attempt left incomplete.
+// It returns ErrExists if it can do neither.
 func (d *Service) openObject(ctx context.Context, draft *v1alpha1.ApplicationToken, attempt string) (*v1alpha1.ApplicationToken, error) {
 	at := draft.DeepCopy()
 	err := d.Client.Create(ctx, at, fieldOwner)
@@ -192,8 +192,8 @@ func (d *Service) openObject(ctx context.Context, draft *v1alpha1.ApplicationTok
 	return &now, d.takeOverObject(ctx, &now, draft)
 }
 
-// takeOverObject gives the object of an abandoned attempt to a new attempt. It ends the records that the
-// former left.
+// takeOverObject gives the object of an abandoned attempt to a new attempt. It ends the records
+// that the former left.
 func (d *Service) takeOverObject(ctx context.Context, at, draft *v1alpha1.ApplicationToken) error {
 	if !at.DeletionTimestamp.IsZero() {
 		return fmt.Errorf("%w: the previous token of this name is being deleted", ErrUnavailable)

@@ -90,8 +90,8 @@ var (
 	ErrNotFound = errors.New("no such token")
 	// ErrExists reports that a token of that name exists.
 	ErrExists = errors.New("a token of that name exists")
-	// ErrRetryExpired reports that a retry comes too late. The token of the first response is in use or was
-	// rotated, or the time for retries is over.
+	// ErrRetryExpired reports that a retry comes too late. The token of the first response is in
+	// use or was rotated, or the time for retries is over.
 	ErrRetryExpired = errors.New("the request was served before, and it is too late for a retry")
 	// ErrSuperseded reports that the caller's version has been superseded by another version.
 	ErrSuperseded = errors.New("the version has been superseded by a newer one")

@@ -64,8 +64,8 @@ func (d *Service) Get(ctx context.Context, s Scope, name string) (Token, error) 
 // does not have them yet.
 const maxListReads = 16
 
-// describeToken returns a token as its status describes it, or as its record does where the status is
-// behind: the record is there already, or gone already. reads is the number of records that may
+// describeToken returns a token as its status describes it, or as its record does where the status
+// is behind: the record is there already, or gone already. reads is the number of records that may
 // still be read from the API server. At zero, a record that the cache does not have counts as gone.
 func (d *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationToken, reads *int) (Token, error) {
 	named := tokenspec.DeliveredRecord(at)
@@ -91,8 +91,8 @@ func (d *Service) describeToken(ctx context.Context, at *v1alpha1.ApplicationTok
 	}
 }
 
-// tokenView returns a token as its status describes it. A version r that the status may not have yet is
-// described as its record does.
+// tokenView returns a token as its status describes it. A version r that the status may not have
+// yet is described as its record does.
 func (d *Service) tokenView(at *v1alpha1.ApplicationToken, r *record.Record) Token {
 	a := tokenspec.RequestedGrants{
 		Roles: tokenspec.SortedStrings(at.Spec.Roles), Permissions: tokenspec.SortedStrings(at.Spec.Permissions), SourceRanges: tokenspec.SortedStrings(at.Spec.SourceRanges),

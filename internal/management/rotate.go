@@ -73,8 +73,8 @@ func (d *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 	return r, &at, nil
 }
 
-// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by an
-// annotation, since the Secret decides which version is the current one. The same value asks for
+// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by
+// an annotation, since the Secret decides which version is the current one. The same value asks for
 // the same rotation. The response to the caller is of this moment; the reconciler applies the same
 // rules when it rotates. Administrators and holders have different annotations, so that neither
 // overwrites the request of the other.
@@ -114,9 +114,9 @@ func (d *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationT
 	return Issued{Token: d.tokenView(at, nil)}, nil
 }
 
-// observedDeclared returns the observed state of a token that is delivered to a Secret, without the Secret.
-// The current version is that of the holder who asks, unless that was superseded; otherwise it is
-// the version in the status.
+// observedDeclared returns the observed state of a token that is delivered to a Secret, without the
+// Secret. The current version is that of the holder who asks, unless that was superseded; otherwise
+// it is the version in the status.
 func observedDeclared(at *v1alpha1.ApplicationToken, list []record.Record, holder string) plan.Observed {
 	current := ""
 	if at.Status.Current != nil {
@@ -130,7 +130,8 @@ func observedDeclared(at *v1alpha1.ApplicationToken, list []record.Record, holde
 	return observedFromRecords(at, list, current)
 }
 
-// observedFromRecords returns the observed state of a token, by its records and the name of the current one.
+// observedFromRecords returns the observed state of a token, by its records and the name of the
+// current one.
 func observedFromRecords(at *v1alpha1.ApplicationToken, list []record.Record, current string) plan.Observed {
 	var o plan.Observed
 	for _, r := range list {

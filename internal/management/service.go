@@ -27,8 +27,8 @@ import (
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
-// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica at
-// the same time.
+// Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica
+// at the same time.
 //
 // A token that it creates is an ApplicationToken of delivery Response in the operator's own
 // namespace. Its annotation apptoken.dev/record names the record of its current version. That
@@ -86,8 +86,8 @@ func newRefused(field, format string, args ...any) error {
 	return &Refused{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name that
-// the management API accepts for a new token contains it.
+// declaredSeparator separates namespace and name of a token that is declared in Kubernetes. No name
+// that the management API accepts for a new token contains it.
 const declaredSeparator = ":"
 
 var tokenNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
@@ -114,8 +114,8 @@ func scopeOf(at *v1alpha1.ApplicationToken) Scope {
 	return Scope{Client: v1alpha1.ClientName(at), User: v1alpha1.UserName(at)}
 }
 
-// isCreatedByAPI reports whether the management API created a token, so that the token goes by the name
-// that it was given.
+// isCreatedByAPI reports whether the management API created a token, so that the token goes by the
+// name that it was given.
 func (d *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
 	return tokenspec.DeliveredInResponse(at, d.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
@@ -139,8 +139,8 @@ func (d *Service) objectKey(s Scope, name string) types.NamespacedName {
 // exists. It reads nothing.
 func (d *Service) Subject(s Scope, name string) string { return d.objectKey(s, name).String() }
 
-// findToken reads a token of a scope. A token of another scope counts as missing. A token that is being
-// deleted is found.
+// findToken reads a token of a scope. A token of another scope counts as missing. A token that is
+// being deleted is found.
 func (d *Service) findToken(ctx context.Context, from client.Reader, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	if !tokenNamePattern.MatchString(name) && !strings.Contains(name, declaredSeparator) {
 		return nil, ErrNotFound
@@ -166,12 +166,12 @@ func (d *Service) findToken(ctx context.Context, from client.Reader, s Scope, na
 	return &at, nil
 }
 
-// unservedNamespaceText is part of the error that the cache returns for a namespace that it does not watch. The
-// error has no type of its own.
+// unservedNamespaceText is part of the error that the cache returns for a namespace that it does
+// not watch. The error has no type of its own.
 const unservedNamespaceText = "unknown namespace for the cache"
 
-// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another namespace
-// count as missing: the operator may have no permissions there.
+// servesNamespace reports whether the operator serves the namespace of a token. Tokens in another
+// namespace count as missing: the operator may have no permissions there.
 func (d *Service) servesNamespace(ctx context.Context, key types.NamespacedName) bool {
 	if key.Namespace == d.Namespace {
 		return true
@@ -180,8 +180,8 @@ func (d *Service) servesNamespace(ctx context.Context, key types.NamespacedName)
 	return err == nil || !strings.Contains(err.Error(), unservedNamespaceText)
 }
 
-// findLiveToken is like find, but reads from the API server and does not return a token that is being
-// deleted.
+// findLiveToken is like find, but reads from the API server and does not return a token that is
+// being deleted.
 func (d *Service) findLiveToken(ctx context.Context, s Scope, name string) (*v1alpha1.ApplicationToken, error) {
 	at, err := d.findToken(ctx, d.Live, s, name)
 	if err == nil && !at.DeletionTimestamp.IsZero() {
@@ -190,8 +190,8 @@ func (d *Service) findLiveToken(ctx context.Context, s Scope, name string) (*v1a
 	return at, err
 }
 
-// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens are
-// those of this very User, not those of an earlier User of the same name.
+// scopeFilter returns a function that reports whether a token belongs to the scope. A user's tokens
+// are those of this very User, not those of an earlier User of the same name.
 func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.ApplicationToken) bool, error) {
 	if s.User == "" {
 		return func(at *v1alpha1.ApplicationToken) bool {
@@ -212,9 +212,9 @@ func (d *Service) scopeFilter(ctx context.Context, s Scope) (func(*v1alpha1.Appl
 	}, nil
 }
 
-// editToken changes a token. As long as another writer comes first, it tries again on the token as it is
-// then. If nothing is left to change, the change was empty, or the response to an earlier attempt
-// was lost.
+// editToken changes a token. As long as another writer comes first, it tries again on the token as
+// it is then. If nothing is left to change, the change was empty, or the response to an earlier
+// attempt was lost.
 func (d *Service) editToken(ctx context.Context, at *v1alpha1.ApplicationToken, change func(*v1alpha1.ApplicationToken) error) error {
 	key := client.ObjectKeyFromObject(at)
 	unheard := 0
@@ -265,8 +265,8 @@ func (d *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) 
 	return d.Records.ConfirmByOwner(ctx, tokenspec.OwnerOf(at), append(tokenspec.RecordNamesInStatus(at), at.Annotations[v1alpha1.AnnotationRecord])...)
 }
 
-// retireRecords deletes records: from then on their credentials are rejected on this replica, and soon on
-// every replica.
+// retireRecords deletes records: from then on their credentials are rejected on this replica, and
+// soon on every replica.
 func (d *Service) retireRecords(ctx context.Context, records ...record.Record) error {
 	for _, r := range records {
 		if err := d.Records.RetireAnyway(ctx, r); err != nil {
@@ -277,8 +277,8 @@ func (d *Service) retireRecords(ctx context.Context, records ...record.Record) e
 	return nil
 }
 
-// discardRecord deletes a record whose version no caller has received. A record that it cannot delete is an
-// orphan.
+// discardRecord deletes a record whose version no caller has received. A record that it cannot
+// delete is an orphan.
 func (d *Service) discardRecord(ctx context.Context, r record.Record) {
 	_ = d.retireRecords(ctx, r) //nolint:errcheck // it is garbage-collected then
 }

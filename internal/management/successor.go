@@ -27,8 +27,8 @@ type versionDecision struct {
 	plan    plan.Plan
 }
 
-// subjectRecord returns the record that the plan is about: that of the version which a new one supersedes
-// or replaces.
+// subjectRecord returns the record that the plan is about: that of the version which a new one
+// supersedes or replaces.
 func (t versionDecision) subjectRecord() record.Record { return t.records[t.plan.Version.Record] }
 
 // successor is a version and its plaintext, which no caller has received yet.
@@ -37,8 +37,8 @@ type successor struct {
 	tok token.Token
 }
 
-// makeSuccessor makes a version that takes over, and names it in the object by resource version. One of
-// several calls succeeds, and the others decide again on the new state.
+// makeSuccessor makes a version that takes over, and names it in the object by resource version.
+// One of several calls succeeds, and the others decide again on the new state.
 func (d *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, may deliveryCheck, r plan.Request) (Issued, error) {
 	var mine *successor
 	fail := func(err error) (Issued, error) {
@@ -90,9 +90,9 @@ func (d *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 	return fail(fmt.Errorf("%s keeps changing", at.Name))
 }
 
-// decideVersion observes the state at the API server and decides. Like the planner, it makes room for
-// another predecessor first. If the process crashes after the decision, nothing else does, and more
-// predecessors are left than are allowed.
+// decideVersion observes the state at the API server and decides. Like the planner, it makes room
+// for another predecessor first. If the process crashes after the decision, nothing else does, and
+// more predecessors are left than are allowed.
 func (d *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, may deliveryCheck, r plan.Request) (versionDecision, error) {
 	w, refs, err := d.buildDesired(ctx, at, false)
 	if err == nil {
@@ -144,8 +144,8 @@ func (d *Service) makeRoom(ctx context.Context, r record.Record) error {
 	return errVersionReplaced
 }
 
-// errVersionReplaced reports that another version has taken over since the object was read, or that a
-// predecessor has ended or changed.
+// errVersionReplaced reports that another version has taken over since the object was read, or that
+// a predecessor has ended or changed.
 var errVersionReplaced = errors.New("another version has taken over, or a predecessor has changed")
 
 // rereadReplaced reads an object again whose current version is gone.
@@ -164,8 +164,8 @@ func (d *Service) rereadReplaced(ctx context.Context, at *v1alpha1.ApplicationTo
 	return errVersionReplaced
 }
 
-// storeSuccessor stores the record of the version that t asks for. It keeps the record that was stored for
-// an earlier turn if the two are alike.
+// storeSuccessor stores the record of the version that t asks for. It keeps the record that was
+// stored for an earlier turn if the two are alike.
 func (d *Service) storeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) (*successor, error) {
 	tok, _, err := d.mint(t.desired.Kind)
 	if err != nil {
@@ -197,9 +197,9 @@ func isInterchangeable(a, b record.Record) bool {
 		a.IssuedAt.Equal(b.IssuedAt) && a.AuthorizedAt.Equal(b.AuthorizedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
 }
 
-// finishSuccessor ends what the version takes over from: the predecessor after its overlap, a replaced
-// version at once. The response is sent in any case: the reconciler and garbage collection do what
-// cannot be written here.
+// finishSuccessor ends what the version takes over from: the predecessor after its overlap, a
+// replaced version at once. The response is sent in any case: the reconciler and garbage collection
+// do what cannot be written here.
 func (d *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) Issued {
 	before := t.subjectRecord()
 	if t.plan.Do == plan.Replace {
@@ -215,8 +215,8 @@ func (d *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationT
 	return Issued{Token: d.tokenView(at, &mine.Record), Secret: mine.tok}
 }
 
-// supersedeRecord records that another version took over from a version, and when that version ends. It
-// never extends a life.
+// supersedeRecord records that another version took over from a version, and when that version
+// ends. It never extends a life.
 func (d *Service) supersedeRecord(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
 	_ = d.editRecord(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {

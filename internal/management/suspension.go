@@ -13,13 +13,14 @@ import (
 // writer has this name.
 const fieldOwner = client.FieldOwner(v1alpha1.FieldManagerManagement)
 
-// errSuspendedInKubernetes reports that a writer in Kubernetes set the state of a token to Suspended.
+// errSuspendedInKubernetes reports that a writer in Kubernetes set the state of a token to
+// Suspended.
 var errSuspendedInKubernetes error = &Denied{
 	Field: "state", Message: "was set to Suspended in Kubernetes, and can be set to Active only there: kubectl patch applicationtoken --type merge -p '{\"spec\":{\"state\":\"Active\"}}'",
 }
 
-// isSuspendedByAPI reports whether the management API, and no other writer, set the present state of a
-// token. The API server records in metadata.managedFields which manager set each field, in the
+// isSuspendedByAPI reports whether the management API, and no other writer, set the present state
+// of a token. The API server records in metadata.managedFields which manager set each field, in the
 // write that sets it. So the result cannot outlive the state that it is about, as an annotation
 // could. Without such a record, the state counts as set by another writer.
 func isSuspendedByAPI(at *v1alpha1.ApplicationToken) bool {
@@ -37,8 +38,8 @@ func isSuspendedByAPI(at *v1alpha1.ApplicationToken) bool {
 	return owned
 }
 
-// coversState reports whether an entry of the managed fields covers spec.state. An entry that cannot
-// be parsed covers everything.
+// coversState reports whether an entry of the managed fields covers spec.state. An entry that
+// cannot be parsed covers everything.
 func coversState(m *metav1.ManagedFieldsEntry) bool {
 	if m.FieldsV1 == nil {
 		return false

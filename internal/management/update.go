@@ -46,8 +46,8 @@ func (d *Service) Revoke(ctx context.Context, s Scope, name string) error {
 	return nil
 }
 
-// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its name is
-// free. The reconciler would do the same.
+// removeFinalizer removes the finalizer of a deleted token whose records were ended, so that its
+// name is free. The reconciler would do the same.
 func (d *Service) removeFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) {
 	var now v1alpha1.ApplicationToken
 	if err := d.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {
@@ -140,9 +140,9 @@ func applyChange(at *v1alpha1.ApplicationToken, c Change) {
 	}
 }
 
-// syncRecords gives the records the grants that the token has now. Then it checks whether another writer
-// has changed the token meanwhile, and begins again if so. Each writer checks after its last write,
-// so the last of all writes agrees with what the token says at that time.
+// syncRecords gives the records the grants that the token has now. Then it checks whether another
+// writer has changed the token meanwhile, and begins again if so. Each writer checks after its last
+// write, so the last of all writes agrees with what the token says at that time.
 func (d *Service) syncRecords(ctx context.Context, at *v1alpha1.ApplicationToken) error {
 	uid := at.UID
 	for range maxWriteAttempts {

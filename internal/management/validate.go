@@ -161,7 +161,8 @@ func (d *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToke
 	return tokenspec.Build(at, refs), refs, nil
 }
 
-// reserveQuota reserves quota for a token that is about to be created, or returns why there is none.
+// reserveQuota reserves quota for a token that is about to be created, or returns why there is
+// none.
 func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References) (*plan.Refusal, error) {
 	claim := tokenspec.QuotaClaim(at, d.Namespace, refs.Requested.Client, refs.Requested.User)
 	limits, err := d.resolver().QuotaLimits(ctx, refs.Client, d.Quota.Index.Waiting(claim.Client)...)
@@ -174,8 +175,8 @@ func (d *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToke
 	return nil, nil
 }
 
-// errorFromRefusal converts what stands in the way of a token into an error for the caller; nil: nothing
-// does.
+// errorFromRefusal converts what stands in the way of a token into an error for the caller; nil:
+// nothing does.
 func errorFromRefusal(w tokenspec.Spec, s tokenspec.References) error {
 	r := w.Refused
 	switch r.Reason {
@@ -213,8 +214,8 @@ func checkActive(w tokenspec.Spec, s tokenspec.References) error {
 
 var listIndexPattern = regexp.MustCompile(`\[.*$`)
 
-// invalidError returns an error for an object that the API server rejects as invalid. The message of the
-// API server could repeat what it was given.
+// invalidError returns an error for an object that the API server rejects as invalid. The message
+// of the API server could repeat what it was given.
 func invalidError(err error) error {
 	field := ""
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.ErrStatus.Details != nil {

@@ -48,10 +48,10 @@ func rotationDeferral(now time.Time, why Why, want Desired, have Observed) defer
 	return h.longer(roomDeferral(want, have, 1)).longer(selfRotationDeferral(now, want, have))
 }
 
-// roomDeferral defers a rotation until there is room for another predecessor, assuming that no version
-// is used from now on. A consumer may hold any of the existing predecessors. The holder of a token
-// may be a thief. A rotation by a holder therefore leaves spare predecessors free, so that it does
-// not defer the rotations of others.
+// roomDeferral defers a rotation until there is room for another predecessor, assuming that no
+// version is used from now on. A consumer may hold any of the existing predecessors. The holder of
+// a token may be a thief. A rotation by a holder therefore leaves spare predecessors free, so that
+// it does not defer the rotations of others.
 func roomDeferral(want Desired, have Observed, spare int) deferral {
 	n := excess(have) + spare
 	if n <= 0 {
@@ -85,8 +85,8 @@ func overlapDeferral(why Why, want Desired, have Observed) deferral {
 	}
 }
 
-// rolloutDeferral defers a rotation while a rollout is incomplete, because pods may hold a predecessor.
-// It ends with the last predecessor.
+// rolloutDeferral defers a rotation while a rollout is incomplete, because pods may hold a
+// predecessor. It ends with the last predecessor.
 func rolloutDeferral(want Desired, have Observed) deferral {
 	if have.IncompleteRollout == "" {
 		return deferral{}
@@ -114,8 +114,8 @@ func selfRotationDeferral(now time.Time, want Desired, have Observed) deferral {
 	}
 }
 
-// selfRotationAllowedAt returns the first instant at which a holder may rotate: minOverlap after the
-// last rotation by a holder. The zero time means at once. It ignores records that were never
+// selfRotationAllowedAt returns the first instant at which a holder may rotate: minOverlap after
+// the last rotation by a holder. The zero time means at once. It ignores records that were never
 // delivered to a caller, because they are no rotation. It also ignores versions from a clock that
 // was ahead, because they would forbid the next rotation for too long.
 func selfRotationAllowedAt(now time.Time, want Desired, have Observed) time.Time {

@@ -85,7 +85,8 @@ func successorUsed(s *fixture) {
 	s.have.Current.LastUsedAt, s.have.Current.LastUsedFrom = noon, "10.1.2.3"
 }
 
-// removedFromSecret removes the current version from the Secret. Its record remains among the others.
+// removedFromSecret removes the current version from the Secret. Its record remains among the
+// others.
 func removedFromSecret(found plan.SecretState) twist {
 	return func(s *fixture) {
 		s.have.Secret = found
@@ -111,8 +112,8 @@ func combined(a, b twist) twist { return func(s *fixture) { a(s); b(s) } }
 // versionNamed returns the version that an expected plan is about.
 func versionNamed(record string) plan.Version { return plan.Version{Record: record} }
 
-// checkForToken compares everything but the message. It compares the version by its record, and requires
-// that the rest of the version is as observed.
+// checkForToken compares everything but the message. It compares the version by its record, and
+// requires that the rest of the version is as observed.
 func checkForToken(t *testing.T, now time.Time, s fixture, want plan.Plan) {
 	t.Helper()
 	got := plan.ForToken(now, s.want, s.have)

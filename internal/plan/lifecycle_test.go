@@ -13,8 +13,8 @@ const (
 	maxSteps           = 32
 )
 
-// TestLifecycle_InvariantsHold checks the invariants after any sequence of events and crashes. To repeat one life,
-// run go test -run 'TestLifecycle_InvariantsHold/seed=17$'.
+// TestLifecycle_InvariantsHold checks the invariants after any sequence of events and crashes. To
+// repeat one life, run go test -run 'TestLifecycle_InvariantsHold/seed=17$'.
 func TestLifecycle_InvariantsHold(t *testing.T) {
 	lived, heard := 0, map[plan.Why]int{}
 	for seed := range uint64(lifecycles) {

@@ -8,8 +8,8 @@ import (
 // still deliver the record, and longer than a restore takes from the record to its owner.
 const OrphanAge = 10 * time.Minute
 
-// maxRecordDelay is the longest time between the issue of a version and the creation of its record, clock
-// skew included. A record that was created later was restored from a backup.
+// maxRecordDelay is the longest time between the issue of a version and the creation of its record,
+// clock skew included. A record that was created later was restored from a backup.
 const maxRecordDelay = 2 * time.Second
 
 // Owner is the observed state of the ApplicationToken that a record names as its owner.

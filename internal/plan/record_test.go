@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// TestForRecord_RetiresOrphansAndExpired creates each record at noon. A record is old at noon plus OrphanAge, a superseded
-// record at OrphanAge after its end.
+// TestForRecord_RetiresOrphansAndExpired creates each record at noon. A record is old at noon plus
+// OrphanAge, a superseded record at OrphanAge after its end.
 func TestForRecord_RetiresOrphansAndExpired(t *testing.T) {
 	young, old := noon.Add(plan.OrphanAge-1), noon.Add(plan.OrphanAge)
 	fresh, aged, endless := version(2, 0), predecessor(1, 0), predecessor(1, 0)

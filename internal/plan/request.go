@@ -72,8 +72,8 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	return issue(now, r.why(), last, want, have)
 }
 
-// withPredecessorMarked returns o with the predecessor of the current version superseded, where a crash left it
-// unmarked.
+// withPredecessorMarked returns o with the predecessor of the current version superseded, where a
+// crash left it unmarked.
 func (o Observed) withPredecessorMarked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
@@ -91,9 +91,9 @@ func selfRotationForbidden(_ time.Time, want Desired, _ Observed, r Request) (Pl
 	return Plan{Why: SelfRotationForbidden}, r.Holder != "" && want.SelfRotationForbidden
 }
 
-// requestRetried replaces the version that was made for the same request, within RetryWindow and while it is
-// unused. The lifetime and the time for retries of the new version count from the first attempt, so
-// that repeated retries lengthen neither.
+// requestRetried replaces the version that was made for the same request, within RetryWindow and
+// while it is unused. The lifetime and the time for retries of the new version count from the first
+// attempt, so that repeated retries lengthen neither.
 func requestRetried(now time.Time, want Desired, have Observed, r Request) (Plan, bool) {
 	if r.ID == "" {
 		return Plan{}, false

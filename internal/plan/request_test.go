@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// withMaxPredecessors gives the base fixture the maximum number of predecessors. The oldest was superseded since
-// before noon and is in use.
+// withMaxPredecessors gives the base fixture the maximum number of predecessors. The oldest was
+// superseded since before noon and is in use.
 func withMaxPredecessors(since time.Duration) twist {
 	return func(s *fixture) {
 		oldest := predecessor(-1, since)

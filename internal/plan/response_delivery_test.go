@@ -7,7 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// deliveredInResponse makes the base fixture a token that is delivered in responses and rotates on request.
+// deliveredInResponse makes the base fixture a token that is delivered in responses and rotates on
+// request.
 func deliveredInResponse(s *fixture) {
 	s.want.DeliveredInResponse, s.want.DeclaredAt = true, noon
 	s.want.Every, s.want.Trigger, s.have.Current.Trigger = 0, "", ""

@@ -29,15 +29,15 @@ func predecessorDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// latestRetirement returns the instant at which a predecessor is retired, used or not. It is never after
-// the predecessor's own expiry.
+// latestRetirement returns the instant at which a predecessor is retired, used or not. It is never
+// after the predecessor's own expiry.
 func latestRetirement(v Version, r Retire) time.Time {
 	return earliest(v.ExpiresAt, v.SupersededAt.Add(r.Max))
 }
 
-// retirementTime returns when a predecessor is retired if no version is used from now on. The use of
-// a successor is the evidence that consumers have moved on. Quiet alone is no evidence, because a
-// consumer may call once a day.
+// retirementTime returns when a predecessor is retired if no version is used from now on. The use
+// of a successor is the evidence that consumers have moved on. Quiet alone is no evidence, because
+// a consumer may call once a day.
 func retirementTime(v Version, r Retire, have Observed) time.Time {
 	last := latestRetirement(v, r)
 	if r.When != RetireUnused || len(have.usedSuccessors(v)) == 0 {
@@ -105,16 +105,16 @@ func endsInUse(now time.Time, v Version, r Retire, have Observed) bool {
 	return now.Before(v.LastUsedAt.Add(r.Quiet)) || v.LastUsedAt.After(v.SupersededAt) && len(have.usedSuccessors(v)) == 0
 }
 
-// KeptVersion is a predecessor that stays after its minOverlap because there is no evidence that its
-// consumers have moved on.
+// KeptVersion is a predecessor that stays after its minOverlap because there is no evidence that
+// its consumers have moved on.
 type KeptVersion struct {
 	Version    Version
 	Why        Why
 	Successors []Version // those that have been used, newest first
 }
 
-// HasUnknownSource reports whether v was last used from an address that is not the last address of any
-// used successor.
+// HasUnknownSource reports whether v was last used from an address that is not the last address of
+// any used successor.
 func (k KeptVersion) HasUnknownSource() bool {
 	from := k.Version.LastUsedFrom
 	return from != "" && len(k.Successors) > 0 &&

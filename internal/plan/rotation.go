@@ -64,8 +64,8 @@ func rotationDeferred(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{Why: RotationPending, DeferredBy: h.reason, Wake: earliest(wake, h.until), Message: h.message(why)}, true
 }
 
-// NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the longer the
-// interval.
+// NextRolloutCheck returns when to observe a rollout again. The longer the rollout takes, the
+// longer the interval.
 func NextRolloutCheck(now time.Time, have Observed) time.Time {
 	seen := have.RolloutSeenAt
 	if seen.IsZero() {
@@ -104,8 +104,8 @@ func dueRotation(now time.Time, want Desired, have Observed) (Why, deferral) {
 	return why, rotationDeferral(now, why, want, have)
 }
 
-// oldestExcessPredecessor returns the oldest predecessor, if one must end before the current version can become
-// a predecessor.
+// oldestExcessPredecessor returns the oldest predecessor, if one must end before the current
+// version can become a predecessor.
 func oldestExcessPredecessor(have Observed) (v Version, full bool) {
 	ps := have.predecessors()
 	if excess(have) <= 0 {
@@ -159,8 +159,9 @@ func nearExpiry(want Desired, current Version) time.Time {
 	return current.ExpiresAt.Add(-expiryMargin(want, current.ExpiresAt.Sub(current.lifetimeStart())))
 }
 
-// earliestScheduled returns the instant after which the calendar may name the next rotation. A version
-// is issued up to MaxSpread after its due instant, so MinInterval is shortened by that much.
+// earliestScheduled returns the instant after which the calendar may name the next rotation. A
+// version is issued up to MaxSpread after its due instant, so MinInterval is shortened by that
+// much.
 func earliestScheduled(want Desired, current Version) time.Time {
 	return current.lifetimeStart().Add(max(0, want.MinInterval-MaxSpread-time.Second))
 }
@@ -205,8 +206,8 @@ func expiryMargin(d Desired, lifetime time.Duration) time.Duration {
 	return min(d.Retire.Max, lifetime/3)
 }
 
-// spreadDelay returns the fraction part of whole. For a whole of ten seconds or more it returns whole
-// seconds, so that the instants shown to users are exact.
+// spreadDelay returns the fraction part of whole. For a whole of ten seconds or more it returns
+// whole seconds, so that the instants shown to users are exact.
 func spreadDelay(part float64, whole time.Duration) time.Duration {
 	d := time.Duration(part * float64(whole))
 	if whole >= 10*time.Second {
@@ -219,8 +220,8 @@ func spreadDelay(part float64, whole time.Duration) time.Duration {
 const MaxExpiryNotice = 7 * 24 * time.Hour
 
 // ExpiryNotice returns the instant from which the owner of current is warned of its expiry: the
-// last third of its lifetime, at most MaxExpiryNotice. The zero time means that current does not expire,
-// or that a rotation comes first.
+// last third of its lifetime, at most MaxExpiryNotice. The zero time means that current does not
+// expire, or that a rotation comes first.
 func ExpiryNotice(want Desired, current Version) time.Time {
 	heldUp := want.Refused.Reason != "" || want.State != Active
 	if current.ExpiresAt.IsZero() || want.rotates() && !heldUp {

@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// ruleCases lists rules in their order, each with a change that makes it apply to a fixture that is at
-// rest 100 days after noon.
+// ruleCases lists rules in their order, each with a change that makes it apply to a fixture that is
+// at rest 100 days after noon.
 var ruleCases = []struct {
 	name       string
 	why        plan.Why

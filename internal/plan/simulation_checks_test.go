@@ -6,8 +6,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// checkPlan checks that each plan is allowed by the design. It does not follow the implementation of
-// the rules.
+// checkPlan checks that each plan is allowed by the design. It does not follow the implementation
+// of the rules.
 func (w *simulation) checkPlan(p plan.Plan, have plan.Observed) {
 	if p.Version.Record != "" {
 		w.must(w.records[p.Version.Record] != nil && seen(have, p.Version), "§3.3", "%s: there is no such version", p)

@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// simulation is a simulated operator that executes plans on records by name, one Secret and a spec. It
-// also remembers what no planner observes, so that invariants can be checked from outside.
+// simulation is a simulated operator that executes plans on records by name, one Secret and a spec.
+// It also remembers what no planner observes, so that invariants can be checked from outside.
 type simulation struct {
 	t       *testing.T
 	rng     *rand.Rand

@@ -101,9 +101,9 @@ func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	return Plan{}, false
 }
 
-// currentIssuedAhead corrects the issue of a version that was issued by a clock that was ahead, and its expiry
-// with it. It applies where the operator cannot make a successor: the version was delivered in a
-// response, or the spec is refused.
+// currentIssuedAhead corrects the issue of a version that was issued by a clock that was ahead, and
+// its expiry with it. It applies where the operator cannot make a successor: the version was
+// delivered in a response, or the spec is refused.
 func currentIssuedAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	c := have.Current
 	if c == nil || !want.DeliveredInResponse && want.Refused.Reason == "" || !issuedAhead(now, *c) {
@@ -116,8 +116,8 @@ func currentIssuedAhead(now time.Time, want Desired, have Observed) (Plan, bool)
 	return Plan{Do: Change, Why: IssuedAhead, Version: *c, IssuedAt: now, ExpiresAt: end, UserUID: c.userUID(want)}, true
 }
 
-// predecessorUnmarked supersedes a predecessor whose successor was delivered. Its overlap counts from the
-// issue of the successor, so that a crash in between does not lengthen it.
+// predecessorUnmarked supersedes a predecessor whose successor was delivered. Its overlap counts
+// from the issue of the successor, so that a crash in between does not lengthen it.
 func predecessorUnmarked(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if have.Current == nil {
 		return Plan{}, false
@@ -216,8 +216,8 @@ func deliveryMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	}, true
 }
 
-// ForeignSecretInterval is the interval at which the operator observes again what it does not watch: a Secret
-// that it does not manage.
+// ForeignSecretInterval is the interval at which the operator observes again what it does not
+// watch: a Secret that it does not manage.
 const ForeignSecretInterval = time.Minute
 
 func secretForeign(now time.Time, want Desired, have Observed) (Plan, bool) {

@@ -80,8 +80,8 @@ type Recent struct {
 // MaxRecent is how many Recent entries a Refresh has room for.
 const MaxRecent = 8
 
-// CompareAge compares two records for sorting; the older one is less. Instants are whole seconds. Within
-// one second the resourceVersions order the records, unless one of them was changed since.
+// CompareAge compares two records for sorting; the older one is less. Instants are whole seconds.
+// Within one second the resourceVersions order the records, unless one of them was changed since.
 func CompareAge(a, b Record) int {
 	return cmp.Or(
 		a.IssuedAt.Compare(b.IssuedAt), a.CreatedAt.Compare(b.CreatedAt),
@@ -139,13 +139,13 @@ var recordName = regexp.MustCompile(`^at-[0-9a-f]{32}$`)
 // fields that name records.
 func IsName(name string) bool { return recordName.MatchString(name) }
 
-// maxClockSkew is how much later than the creation by the API server the issue of a record may be, to
-// allow for clock differences.
+// maxClockSkew is how much later than the creation by the API server the issue of a record may be,
+// to allow for clock differences.
 const maxClockSkew = time.Minute
 
-// CorrectDates corrects the record of a login that was issued by a clock that ran ahead. Its life counts
-// from its creation, which the API server dated, and all other instants move along. The reconcilers
-// deal with records of an ApplicationToken: they rotate it.
+// CorrectDates corrects the record of a login that was issued by a clock that ran ahead. Its life
+// counts from its creation, which the API server dated, and all other instants move along. The
+// reconcilers deal with records of an ApplicationToken: they rotate it.
 func (r *Record) CorrectDates() {
 	ahead := r.IssuedAt.Sub(r.CreatedAt)
 	if ahead <= maxClockSkew || r.CreatedAt.IsZero() { // the API server always sets it

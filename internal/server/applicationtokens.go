@@ -32,12 +32,13 @@ type managementRequest struct {
 	name  string // of the token; empty for requests about all tokens
 }
 
-// managementHandler serves a management request. If it returns an error, the caller writes the error
-// response.
+// managementHandler serves a management request. If it returns an error, the caller writes the
+// error response.
 type managementHandler func(http.ResponseWriter, *http.Request, managementRequest) error
 
-// authenticateManagement authenticates the caller and sets the scope of the request: the client in the path, or the
-// user's own tokens where the path names no client. It refuses callers of other clients.
+// authenticateManagement authenticates the caller and sets the scope of the request: the client in
+// the path, or the user's own tokens where the path names no client. It refuses callers of other
+// clients.
 func (d *Endpoints) authenticateManagement(serve managementHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client := r.PathValue("client")
@@ -60,9 +61,9 @@ func (d *Endpoints) authenticateManagement(serve managementHandler) http.Handler
 	}
 }
 
-// writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a caller who
-// lacks a permission or asks for more than it holds. A denied rotation by a holder has no field,
-// and auditRefusedSelfRotation writes its event.
+// writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a
+// caller who lacks a permission or asks for more than it holds. A denied rotation by a holder has
+// no field, and auditRefusedSelfRotation writes its event.
 func (d *Endpoints) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
 	denied, isDenied := errors.AsType[*management.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
@@ -71,15 +72,15 @@ func (d *Endpoints) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m
 	d.writeManagementError(w, err)
 }
 
-// withAPITimeout returns a request that waits for the API server for at most maxAPIWait. It goes on when
-// the client disconnects, so that a write that was started is completed.
+// withAPITimeout returns a request that waits for the API server for at most maxAPIWait. It goes on
+// when the client disconnects, so that a write that was started is completed.
 func withAPITimeout(r *http.Request) (*http.Request, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAPIWait)
 	return r.WithContext(ctx), cancel
 }
 
-// requireTokensPermission requires permissionTokens. It checks the permission before anything is read, so that a
-// caller without it does not learn whether a token exists.
+// requireTokensPermission requires permissionTokens. It checks the permission before anything is
+// read, so that a caller without it does not learn whether a token exists.
 func requireTokensPermission(serve managementHandler) managementHandler {
 	return func(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 		if !m.holds(permissionTokens) {
@@ -89,8 +90,8 @@ func requireTokensPermission(serve managementHandler) managementHandler {
 	}
 }
 
-// findToken returns the token that a request is about. A caller at one client has no access to the same
-// user's tokens at another client: its permissions there differ from those here.
+// findToken returns the token that a request is about. A caller at one client has no access to the
+// same user's tokens at another client: its permissions there differ from those here.
 func (d *Endpoints) findToken(r *http.Request, m managementRequest) (management.Token, error) {
 	t, err := d.Management.Get(r.Context(), m.scope, m.name)
 	if err == nil && t.Client != m.scope.Client {

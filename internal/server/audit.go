@@ -11,9 +11,9 @@ import (
 // Callers and metrics see such a credential as unknown.
 const verdictRevoked = "Revoked"
 
-// auditRefusedCredential writes an audit event for a refused credential. It names the record where this replica
-// knows it or knew it before its deletion. Malformed credentials are counted in the metrics alone:
-// any caller can send them without end, and they tell nothing about a token.
+// auditRefusedCredential writes an audit event for a refused credential. It names the record where
+// this replica knows it or knew it before its deletion. Malformed credentials are counted in the
+// metrics alone: any caller can send them without end, and they tell nothing about a token.
 func (d *Endpoints) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
 	if v == verify.Malformed || d.Audit == nil {
 		return

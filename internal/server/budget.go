@@ -105,8 +105,8 @@ func (*budgetExceededError) Error() string {
 	return "the budget of the caller, or of its client, is used up"
 }
 
-// acquireBudget takes a request from the budget of a principal. It is called before any read from the API
-// server.
+// acquireBudget takes a request from the budget of a principal. It is called before any read from
+// the API server.
 func (d *Endpoints) acquireBudget(p principal) (end func(), err error) {
 	return d.acquireBudgetAs(p.budgetKey(), p.Client.Name)
 }

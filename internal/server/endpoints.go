@@ -67,8 +67,8 @@ func (d *Endpoints) WebhookHandler() http.Handler {
 	return d.limitInFlight(all, func(string) bool { return true })
 }
 
-// verifyCredential verifies a credential that was presented to an endpoint from an origin. It records the
-// verdict and the duration in the metrics, and writes refusals to the audit log.
+// verifyCredential verifies a credential that was presented to an endpoint from an origin. It
+// records the verdict and the duration in the metrics, and writes refusals to the audit log.
 func (d *Endpoints) verifyCredential(ctx context.Context, at endpoint, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
 	began := d.Now()
 	f.Source, f.Caller = from.source, from.limitAddress

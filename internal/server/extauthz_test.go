@@ -27,8 +27,8 @@ func (h *fixture) gateway() authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in the
-// header map.
+// checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in
+// the header map.
 func checkRequestOf(v verifytest.Vector) *authv3.CheckRequest {
 	headers, lines := map[string]string{}, &corev3.HeaderMap{}
 	for name, values := range v.HTTPHeaders() {

@@ -23,21 +23,21 @@ const (
 	headerKind        = "X-Apptoken-Kind"
 )
 
-// maxListHeader is the maximum size of a list in a header, in bytes. Gateways accept a few kilobytes of
-// headers in all. A longer list is replaced by an empty one, which grants nothing.
+// maxListHeader is the maximum size of a list in a header, in bytes. Gateways accept a few
+// kilobytes of headers in all. A longer list is replaced by an empty one, which grants nothing.
 const maxListHeader = 4 << 10
 
-// identityHeaders are the header names, in the order of identityHeaderValues. With Cache-Control they are
-// eight, as many as a Go map holds before it grows. Growth would cost each response as much as the
-// verification. So a 200 carries none of the headers that restrain browsers: it has no body, and
-// goes to a gateway. Refusals carry them.
+// identityHeaders are the header names, in the order of identityHeaderValues. With Cache-Control
+// they are eight, as many as a Go map holds before it grows. Growth would cost each response as
+// much as the verification. So a 200 carries none of the headers that restrain browsers: it has no
+// body, and goes to a gateway. Refusals carry them.
 var identityHeaders = [...]string{
 	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
 
-// identityHeaderValues returns the values of the identity headers. A header without a value is sent empty, so
-// that it replaces what a caller sent. All headers are always present: for an absent one, Caddy 2.6
-// sends the upstream the name of its own variable.
+// identityHeaderValues returns the values of the identity headers. A header without a value is sent
+// empty, so that it replaces what a caller sent. All headers are always present: for an absent one,
+// Caddy 2.6 sends the upstream the name of its own variable.
 func identityHeaderValues(who verify.Identity) [len(identityHeaders)]string {
 	user := ""
 	if who.User != nil {
@@ -142,8 +142,8 @@ var (
 	errRequirement         = errors.New("a requirement in the path is not known")
 )
 
-// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It ignores
-// parameters of other names.
+// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It
+// ignores parameters of other names.
 func parseQueryRequirements(query string) (verify.Facts, error) {
 	var f verify.Facts
 	for pair := range strings.SplitSeq(query, "&") {

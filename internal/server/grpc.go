@@ -82,7 +82,8 @@ func (d *Endpoints) recoverUnary(ctx context.Context, req any, info *grpc.UnaryS
 	return next(ctx, req)
 }
 
-// recoveringCodec recovers a panic while a message is decoded, which happens before contain is called.
+// recoveringCodec recovers a panic while a message is decoded, which happens before contain is
+// called.
 type recoveringCodec struct{ encoding.CodecV2 }
 
 func (c recoveringCodec) Unmarshal(data mem.BufferSlice, to any) (err error) {

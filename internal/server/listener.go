@@ -227,8 +227,8 @@ func recoverHandler(next http.Handler, log logr.Logger) http.Handler {
 	})
 }
 
-// netHTTPLog logs what net/http reports at verbosity 1: broken connections and failed handshakes, which
-// peers cause.
+// netHTTPLog logs what net/http reports at verbosity 1: broken connections and failed handshakes,
+// which peers cause.
 type netHTTPLog struct{ log logr.Logger }
 
 func (q netHTTPLog) Write(line []byte) (int, error) {

@@ -42,7 +42,8 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	return l, stop, ended
 }
 
-// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends before.
+// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends
+// before.
 func awaitReady(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)

@@ -33,8 +33,8 @@ const (
 // maxLoginBody is the maximum body size of a login, in bytes.
 const maxLoginBody = 16 << 10
 
-// readLoginFields reads the fields of a login. Usernames and secrets are accepted in the body alone,
-// since URLs end up in access logs.
+// readLoginFields reads the fields of a login. Usernames and secrets are accepted in the body
+// alone, since URLs end up in access logs.
 func readLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
 	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
 	if err != nil {
@@ -68,8 +68,8 @@ func passwordInFields(f fields.Fields) (passwordCredentials, error) {
 	return passwordCredentials{username: login.NormalizeUsername(username), secret: secret}, nil
 }
 
-// passwordInRequest returns the name and the password in the fields of a login, or in its Authorization
-// header.
+// passwordInRequest returns the name and the password in the fields of a login, or in its
+// Authorization header.
 func passwordInRequest(r *http.Request, f fields.Fields) (passwordCredentials, error) {
 	n, there, readable := passwordInHeader(r)
 	if !there {
@@ -101,9 +101,9 @@ func parseAccountID(f fields.Fields, required bool) (*int64, error) {
 	}
 }
 
-// authenticateAtClient authenticates a user and chooses the client of the login. An account_id in the fields
-// decides, and an integrator must send one. Next comes the client named preferred, if the user has
-// an account there, and last the user's default account.
+// authenticateAtClient authenticates a user and chooses the client of the login. An account_id in
+// the fields decides, and an integrator must send one. Next comes the client named preferred, if
+// the user has an account there, and last the user's default account.
 func (d *Endpoints) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
 	id, err := parseAccountID(f, n.isIntegrator)
 	if err != nil {
@@ -175,8 +175,8 @@ func (d *Endpoints) auditFailedLogin(r *http.Request, line audit.Line) {
 	d.Audit.WriteLimited(d.withOrigin(r, line))
 }
 
-// auditedUser returns the name of the User that a login tried, or an empty string if none exists. An
-// unknown username is not logged: it may be a password in the wrong field.
+// auditedUser returns the name of the User that a login tried, or an empty string if none exists.
+// An unknown username is not logged: it may be a password in the wrong field.
 func (d *Endpoints) auditedUser(n passwordCredentials) string {
 	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
 		return u.Name
@@ -196,7 +196,8 @@ func (d *Endpoints) openLogin(r *http.Request, u login.User, c login.Client, t l
 	return o, nil
 }
 
-// reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit event.
+// reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit
+// event.
 func (d *Endpoints) reportRefusedLogin(r *http.Request, u login.User, err error) {
 	if errors.Is(err, login.ErrUnavailable) {
 		d.reportLogin(r, "Unavailable")
@@ -213,8 +214,8 @@ func (d *Endpoints) auditLogin(r *http.Request, line audit.Line, o login.Opened)
 	d.Audit.Write(d.withOrigin(r, line))
 }
 
-// refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the session
-// must be at that client.
+// refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
+// session must be at that client.
 func (d *Endpoints) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
 	arrived := d.Now()
 	text, err := f.Required(fieldRefresh)

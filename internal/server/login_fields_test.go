@@ -40,8 +40,8 @@ func (h *loginFixture) loginRequests() map[string]struct {
 	}
 }
 
-// invalidValues holds invalid values by the kind of the field. Where the key has a star, an error cannot name
-// the field in every encoding.
+// invalidValues holds invalid values by the kind of the field. Where the key has a star, an error
+// cannot name the field in every encoding.
 var invalidValues = map[string]map[string]string{
 	"text":   {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
 	"secret": {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},

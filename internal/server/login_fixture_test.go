@@ -22,8 +22,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// loginFixture is a test server with logins and management. Its clock moves only when a test moves it. It is
-// behind a proxy that names the address of the caller.
+// loginFixture is a test server with logins and management. Its clock moves only when a test moves
+// it. It is behind a proxy that names the address of the caller.
 type loginFixture struct {
 	*server.Endpoints
 	t          testing.TB

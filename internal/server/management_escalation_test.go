@@ -176,8 +176,8 @@ func TestManage_PermissionBeforeLookup(t *testing.T) {
 	h.checkNoSecretInAudit()
 }
 
-// passThroughManagement is a management service that fails the test if it is asked for a token. Subject reads
-// nothing, and is passed on.
+// passThroughManagement is a management service that fails the test if it is asked for a token.
+// Subject reads nothing, and is passed on.
 type passThroughManagement struct {
 	subject func(management.Scope, string) string
 	t       testing.TB

@@ -14,8 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// unreachableManagement is a management service whose API server never responds. With shows, reads of one token
-// succeed.
+// unreachableManagement is a management service whose API server never responds. With shows, reads
+// of one token succeed.
 type unreachableManagement struct {
 	management.API
 	canGet bool

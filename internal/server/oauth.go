@@ -104,8 +104,8 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	writeError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
 }
 
-// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it has
-// written the response.
+// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it
+// has written the response.
 func (d *Endpoints) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}

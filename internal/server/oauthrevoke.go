@@ -87,8 +87,8 @@ func (d *Endpoints) revokeWithinBudget(w http.ResponseWriter, caller, client str
 	revoke()
 }
 
-// endRefreshSession ends the session of a refresh token. If client is not empty, the session must be at
-// that client.
+// endRefreshSession ends the session of a refresh token. If client is not empty, the session must
+// be at that client.
 func (d *Endpoints) endRefreshSession(w http.ResponseWriter, r *http.Request, text, client, by string) {
 	presented, err := token.Parse(text)
 	if err != nil || d.Logins == nil { // without logins there are no refresh tokens
@@ -114,13 +114,14 @@ func isRateLimited(err error) bool {
 	return limited
 }
 
-// writeRevoked writes the response to every revocation after which the token is not valid, or never was.
+// writeRevoked writes the response to every revocation after which the token is not valid, or never
+// was.
 func writeRevoked(w http.ResponseWriter) { writeJSON(w, http.StatusOK, struct{}{}) }
 
-// deleteRecord deletes the record of a token. If client is not empty, the token must be one of that client.
-// It reports success only after the deletion. An expired token is not valid anyway, and its record
-// stays as the reason. A login is different: as long as it can be refreshed, it ends with all
-// records of its session.
+// deleteRecord deletes the record of a token. If client is not empty, the token must be one of that
+// client. It reports success only after the deletion. An expired token is not valid anyway, and its
+// record stays as the reason. A login is different: as long as it can be refreshed, it ends with
+// all records of its session.
 func (d *Endpoints) deleteRecord(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAPIWait)
 	defer cancel()

@@ -109,9 +109,9 @@ func (p oauthClient) provenName() string {
 	return p.name
 }
 
-// oauthClientOf returns the program in the body or in the Authorization header. A program is a public
-// client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client named
-// client_id, and limits the program to logins at that client.
+// oauthClientOf returns the program in the body or in the Authorization header. A program is a
+// public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
+// named client_id, and limits the program to logins at that client.
 func (d *Endpoints) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {

@@ -225,8 +225,8 @@ func (d *Endpoints) managementOperations() []operation {
 // allowAnyCaller returns serve unchanged: an authenticated caller needs no permission.
 func allowAnyCaller(serve managementHandler) managementHandler { return serve }
 
-// withAdminPrefix returns operations at their paths and below /admin-api, which existing programs use.
-// The document has the shorter paths alone.
+// withAdminPrefix returns operations at their paths and below /admin-api, which existing programs
+// use. The document has the shorter paths alone.
 func withAdminPrefix(ops ...operation) []operation {
 	all := ops
 	for _, op := range ops {

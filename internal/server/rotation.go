@@ -67,8 +67,8 @@ func (d *Endpoints) rotateOwn(w http.ResponseWriter, r *http.Request, m manageme
 	return nil
 }
 
-// auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may be a
-// thief, and the owner has to learn of it.
+// auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may
+// be a thief, and the owner has to learn of it.
 func (d *Endpoints) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
 	verdict := ""
 	switch {
@@ -100,8 +100,8 @@ func isErrorType[T error](err error) bool {
 	return ok
 }
 
-// rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but its
-// token.
+// rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but
+// its token.
 func (d *Endpoints) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
 	if p, err := d.authenticatePrincipal(w, r, ""); err == nil {
 		r, cancel := withAPITimeout(r)
@@ -113,14 +113,15 @@ func (d *Endpoints) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not take
-// them for a restriction that is in force.
+// requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not
+// take them for a restriction that is in force.
 func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	_, err := fields.ReadInto[struct{}](w, r, maxManagementBody)
 	return err
 }
 
-// idempotencyKey returns the key that identifies a retry of a request. Each caller has keys of its own.
+// idempotencyKey returns the key that identifies a retry of a request. Each caller has keys of its
+// own.
 func (m managementRequest) idempotencyKey(r *http.Request) (string, error) {
 	keys := r.Header["Idempotency-Key"]
 	if len(keys) == 0 {

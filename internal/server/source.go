@@ -64,8 +64,8 @@ func (d *Endpoints) withOrigin(r *http.Request, line audit.Line) audit.Line {
 	return line
 }
 
-// withoutSource returns the origin of a request about a credential, where the request does not name the
-// address from which the credential was presented.
+// withoutSource returns the origin of a request about a credential, where the request does not name
+// the address from which the credential was presented.
 func (o origin) withoutSource() origin {
 	o.source, o.unknown = netip.Addr{}, sourceNotStated
 	return o

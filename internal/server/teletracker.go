@@ -15,8 +15,8 @@ import (
 // This file serves the protocol of TeleTracker: bearer and refresh tokens in JSON
 // (docs/login-protocols/teletracker.md).
 
-// timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
-// a Z.
+// timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339
+// allows a Z.
 const timeFormat = "2006-01-02T15:04:05-07:00"
 
 // tokenPair is the response to a login, a refresh and a change of account.

@@ -42,8 +42,8 @@ type Spec struct {
 	plan.Desired
 	Requested RequestedGrants
 	Kind      token.Kind // of its versions; 0: unknown now
-	// IsEntitled is false where the client grants nothing to the namespace, or the user does not list
-	// it.
+	// IsEntitled is false where the client grants nothing to the namespace, or the user does not
+	// list it.
 	IsEntitled   bool
 	HasQuota     bool          // it counts against the quota
 	QuotaRefusal *plan.Refusal // why it does not; nil: it does, or the quota was not asked

@@ -11,8 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// clientGrants cuts the requested grants down to what the client grants to the namespace. It reports
-// whether the client grants anything.
+// clientGrants cuts the requested grants down to what the client grants to the namespace. It
+// reports whether the client grants anything.
 func clientGrants(at *v1alpha1.ApplicationToken, s References, refuse refuseFunc) (g *plan.Grants, entitled bool) {
 	if s.DeliveredInResponse {
 		return responseGrants(s, refuse), true
@@ -44,8 +44,8 @@ func Ceiling(c *v1alpha1.Client) grant.Ceiling {
 	return grant.NewCeiling(roles)
 }
 
-// DrawableRoles returns the roles that a namespace may draw from a client, and reports whether it may
-// draw any.
+// DrawableRoles returns the roles that a namespace may draw from a client, and reports whether it
+// may draw any.
 func DrawableRoles(c *v1alpha1.Client, namespace string, nsLabels map[string]string) (roles []string, granted bool) {
 	for _, g := range c.Spec.Grants {
 		if selectsNamespace(g.Namespaces, namespace, nsLabels) {
@@ -56,8 +56,8 @@ func DrawableRoles(c *v1alpha1.Client, namespace string, nsLabels map[string]str
 	return roles, granted
 }
 
-// selectsNamespace reports whether a selection includes a namespace. Unknown labels are nil, and no selector
-// matches them: a selector for labels that must be absent would match everything.
+// selectsNamespace reports whether a selection includes a namespace. Unknown labels are nil, and no
+// selector matches them: a selector for labels that must be absent would match everything.
 func selectsNamespace(s v1alpha1.NamespaceSelection, namespace string, nsLabels map[string]string) bool {
 	if s.Selector == nil {
 		return slices.Contains(s.Names, namespace)

@@ -125,8 +125,8 @@ func (w *secretTemplate) refuseKeys(field string, set map[string]string, c *v1al
 	}
 }
 
-// passedOnEntry returns the form in which the annotation annotationPassedOn lists a key of labels, annotations or
-// data.
+// passedOnEntry returns the form in which the annotation annotationPassedOn lists a key of labels,
+// annotations or data.
 func passedOnEntry(field, key string) string { return strings.TrimSuffix(field, "s") + ":" + key }
 
 // RemovePassedOn removes a label or annotation that annotationPassedOn lists.

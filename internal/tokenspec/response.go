@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// DeliveredInResponse reports whether the versions of a token are delivered in responses of the HTTP API. Only
-// tokens in the operator's own namespace are.
+// DeliveredInResponse reports whether the versions of a token are delivered in responses of the
+// HTTP API. Only tokens in the operator's own namespace are.
 //
 // For such a token the ApplicationToken decides a race, as the Secret does for others. Its
 // annotation names the record of the current version. The annotation is written by resource

@@ -52,13 +52,13 @@ func setRotation(at *v1alpha1.ApplicationToken, d *plan.Desired, refuse refuseFu
 	}
 }
 
-// scheduleSampleStart is the instant from which calendars are sampled. It is fixed, so that the same spec
-// always gets the same result.
+// scheduleSampleStart is the instant from which calendars are sampled. It is fixed, so that the
+// same spec always gets the same result.
 var scheduleSampleStart = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// WithoutTimeZone returns d with its calendar in UTC. Where a clock is set forward or back, two instants
-// come closer together than the spec asks. plan.NextRotation skips the later one then, and the spec
-// stays valid.
+// WithoutTimeZone returns d with its calendar in UTC. Where a clock is set forward or back, two
+// instants come closer together than the spec asks. plan.NextRotation skips the later one then, and
+// the spec stays valid.
 func WithoutTimeZone(d plan.Desired) plan.Desired {
 	if c, ok := d.Schedule.(schedule.Cron); ok {
 		d.Schedule = c.In(time.UTC)
@@ -100,8 +100,8 @@ func parseDuration(text string, otherwise time.Duration) (time.Duration, error) 
 	return v, nil
 }
 
-// DurationOr parses a duration that was validated elsewhere. It returns otherwise if text is empty or
-// invalid.
+// DurationOr parses a duration that was validated elsewhere. It returns otherwise if text is empty
+// or invalid.
 func DurationOr[T ~string](text T, otherwise time.Duration) time.Duration {
 	v, err := parseDuration(string(text), otherwise)
 	if err != nil {
@@ -110,8 +110,8 @@ func DurationOr[T ~string](text T, otherwise time.Duration) time.Duration {
 	return v
 }
 
-// rotationSpread returns the position of the token in [0, 1) among tokens that rotate at the same instant.
-// It is the same after a restart.
+// rotationSpread returns the position of the token in [0, 1) among tokens that rotate at the same
+// instant. It is the same after a restart.
 func rotationSpread(at *v1alpha1.ApplicationToken) float64 {
 	sum := sha256.Sum256([]byte(at.Namespace + "/" + at.Name))
 	return float64(binary.BigEndian.Uint32(sum[:])) / (1 << 32)

@@ -18,8 +18,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// AnnotationPassedOn is an annotation that lists the labels, annotations and data keys that came from the
-// spec, so that they can go with it.
+// AnnotationPassedOn is an annotation that lists the labels, annotations and data keys that came
+// from the spec, so that they can go with it.
 const AnnotationPassedOn = "apptoken.dev/passed-on"
 
 // secretTemplateOf returns the Secret that a spec asks for. c is nil if the client is unknown.
@@ -82,8 +82,8 @@ func withOwnersKeys(secret *corev1.Secret, at *v1alpha1.ApplicationToken, render
 	return data
 }
 
-// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have put
-// there.
+// setMetadata sets the labels, annotations and owner of a Secret. It keeps what other writers have
+// put there.
 func (w Spec) setMetadata(secret *corev1.Secret, at *v1alpha1.ApplicationToken, recordName string, rendered map[string][]byte) {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
@@ -217,7 +217,8 @@ func IsOffered(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Labels[v1alpha1.LabelManaged] == "true" && HasAdoptAnnotation(secret, at)
 }
 
-// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to the token.
+// HasAdoptAnnotation reports whether a Secret has the annotation by which its owner offers it to
+// the token.
 func HasAdoptAnnotation(secret *corev1.Secret, at *v1alpha1.ApplicationToken) bool {
 	return secret.Annotations[v1alpha1.AnnotationAdopt] == at.Name
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// setRotationRequests sets in d what asks for a rotation: the trigger of the spec, and the annotations by which
-// the HTTP API asks.
+// setRotationRequests sets in d what asks for a rotation: the trigger of the spec, and the
+// annotations by which the HTTP API asks.
 func setRotationRequests(at *v1alpha1.ApplicationToken, d *plan.Desired) {
 	if at.Spec.Delivery == v1alpha1.DeliveryResponse {
 		return

@@ -27,8 +27,8 @@ func kindFor(a RequestedGrants) token.Kind {
 	}
 }
 
-// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil if
-// there is none for this namespace.
+// ResolveUser returns the user that a token acts for, and what the token asks for. The user is nil
+// if there is none for this namespace.
 func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken, answered bool) (*v1alpha1.User, RequestedGrants, error) {
 	a := RequestedGrants{User: string(at.Spec.UserRef.Name), SourceRanges: SortedStrings(at.Spec.SourceRanges)}
 	// A later User of the same name inherits nothing. A User that does not list the namespace
@@ -62,8 +62,8 @@ func (l Resolver) ResolveUser(ctx context.Context, at *v1alpha1.ApplicationToken
 	return user, a, nil
 }
 
-// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an owner
-// reference was made for a name, and any user of that name matches.
+// IsTokenOfUser reports whether a user is the one that a token was made for. A token without an
+// owner reference was made for a name, and any user of that name matches.
 func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	for _, o := range at.OwnerReferences {
 		if o.APIVersion == v1alpha1.GroupVersion.String() && o.Kind == login.OwnerKindUser && o.Name == u.Name {
@@ -73,9 +73,10 @@ func IsTokenOfUser(at *v1alpha1.ApplicationToken, u *v1alpha1.User) bool {
 	return true
 }
 
-// accountClient returns the client at which a token acts for its user: the client that the spec names, or
-// otherwise that of the newest version, so that the token stays there. A token without versions
-// gets the default account of a user who serves the namespace. account returns "" if there is none.
+// accountClient returns the client at which a token acts for its user: the client that the spec
+// names, or otherwise that of the newest version, so that the token stays there. A token without
+// versions gets the default account of a user who serves the namespace. account returns "" if there
+// is none.
 func accountClient(at *v1alpha1.ApplicationToken, u *v1alpha1.User, records []record.Record) string {
 	if name := at.Spec.UserRef.Client; name != "" {
 		return name

@@ -124,8 +124,8 @@ func newHeld(c *Client, u *User, roles, permissions []string, ranges []netip.Pre
 	return h
 }
 
-// ParseRanges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that holds
-// no address, so an error in a list never widens it.
+// ParseRanges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that
+// holds no address, so an error in a list never widens it.
 func ParseRanges(cidrs []string) []netip.Prefix {
 	if len(cidrs) == 0 {
 		return nil

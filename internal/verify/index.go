@@ -90,8 +90,8 @@ type clientEntry struct {
 	refs    int
 }
 
-// heldNow returns what the grants amount to under the current client, user and namespace. The cut is
-// made once for each state of the three.
+// heldNow returns what the grants amount to under the current client, user and namespace. The cut
+// is made once for each state of the three.
 func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 	kept, n := &g.held, g.namespace
 	if exempt {
@@ -115,12 +115,13 @@ func (g *grants) heldNow(c *Client, u *User, exempt bool) *Held {
 	}
 }
 
-// isPlaceholder reports whether h is the placeholder for a cut that is yet to be made. Each void Held is
-// stored in one place once.
+// isPlaceholder reports whether h is the placeholder for a cut that is yet to be made. Each void
+// Held is stored in one place once.
 func (h *Held) isPlaceholder() bool { return h.Client == nil }
 
-// deduplicate returns an equal Held that is already there, or h. The tokens of a client in a thousand
-// namespaces mostly hold the same. One Held stays in the processor's cache where a thousand do not.
+// deduplicate returns an equal Held that is already there, or h. The tokens of a client in a
+// thousand namespaces mostly hold the same. One Held stays in the processor's cache where a
+// thousand do not.
 func (a *sharedGrants) deduplicate(h *Held) *Held {
 	if a == nil {
 		return h
@@ -176,8 +177,8 @@ func newItem(r record.Record, g *grants, o *ownerEntry) *item {
 	return it
 }
 
-// unindexedItem returns an item for a record that does not get into the index. The record may be deleted
-// by now, and no event would report that.
+// unindexedItem returns an item for a record that does not get into the index. The record may be
+// deleted by now, and no event would report that.
 func (x *Index) unindexedItem(r record.Record) *item {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -290,8 +291,8 @@ func newGrants(r record.Record, t *clientEntry, p *userEntry, n *namespaceEntry)
 	}
 }
 
-// sharedGrantsOf returns the part of a record's grants that other namespaces share; nil if the record has
-// no namespace.
+// sharedGrantsOf returns the part of a record's grants that other namespaces share; nil if the
+// record has no namespace.
 func (x *Index) sharedGrantsOf(r record.Record) *sharedGrants {
 	if r.Owner.Namespace == "" {
 		return nil

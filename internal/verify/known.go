@@ -58,8 +58,8 @@ func (v *Verifier) KnownSession(family token.Digest) (Known, bool) {
 	return v.index.sessions.find(family)
 }
 
-// RememberDeleted remembers a record that was deleted, if its refresh token is another credential that may
-// still be used.
+// RememberDeleted remembers a record that was deleted, if its refresh token is another credential
+// that may still be used.
 func (x *Index) RememberDeleted(r record.Record) {
 	if r.Refresh != nil {
 		k := Known{ID: recordIDOf(r.Digest), Kind: token.Refresh, Subject: ownerSubject(r.Owner), Client: r.Client, User: r.User}
@@ -73,10 +73,10 @@ const maxSessions = 1 << 14
 // maxRemoved is how many deleted records a replica remembers.
 const maxRemoved = 1 << 16
 
-// removedRecords remembers deleted records, so that the use of a revoked credential can be told from that
-// of one that never existed. It is bounded and shared fairly: once it is full, the client with the
-// most records loses its oldest. A client that creates and deletes tokens, or logs in and out,
-// therefore cannot displace the records of another.
+// removedRecords remembers deleted records, so that the use of a revoked credential can be told
+// from that of one that never existed. It is bounded and shared fairly: once it is full, the client
+// with the most records loses its oldest. A client that creates and deletes tokens, or logs in and
+// out, therefore cannot displace the records of another.
 type removedRecords struct {
 	mu     sync.Mutex
 	now    func() time.Time // nil: it remembers nothing
@@ -85,8 +85,8 @@ type removedRecords struct {
 	groups map[removalGroup]*removals
 }
 
-// removalGroup is the unit that loses records together: the logins of a client are apart from its tokens,
-// since they end so often.
+// removalGroup is the unit that loses records together: the logins of a client are apart from its
+// tokens, since they end so often.
 type removalGroup struct {
 	client string
 	logins bool

@@ -58,8 +58,8 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	return h
 }
 
-// bindUser limits h to the user with that UID. If the record names no UID, the user must have existed
-// when it was issued.
+// bindUser limits h to the user with that UID. If the record names no UID, the user must have
+// existed when it was issued.
 func (h *Held) bindUser(uid string) {
 	switch {
 	case h.User == nil:

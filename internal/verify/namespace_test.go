@@ -153,8 +153,8 @@ func byLabels(_ string, labels map[string]string) ([]string, bool) {
 	return slices.Collect(maps.Keys(labels)), len(labels) > 0
 }
 
-// grantModel is a model of the index: a token for each combination of client, namespace and roles, and
-// what they may draw.
+// grantModel is a model of the index: a token for each combination of client, namespace and roles,
+// and what they may draw.
 type grantModel struct {
 	clients    [2]verify.Client // as last set
 	namespaces map[string]map[string]string

@@ -6,8 +6,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// ownerEntry is the object that records belong to, by its name, whether or not it exists at the time.
-// Most owners have one record. There may be a million owners, so the type has few parts: the
+// ownerEntry is the object that records belong to, by its name, whether or not it exists at the
+// time. Most owners have one record. There may be a million owners, so the type has few parts: the
 // garbage collector visits each of them.
 type ownerEntry struct {
 	Owner            // as first observed
@@ -18,8 +18,8 @@ type ownerEntry struct {
 	isExempt  bool // its namespace needs no grant
 }
 
-// enables reports whether the owner with this UID, and not one of the same name before it, enables its
-// credentials.
+// enables reports whether the owner with this UID, and not one of the same name before it, enables
+// its credentials.
 func (o *ownerEntry) enables(who *Owner) bool { return o.isEnabled && o.current.UID == who.UID }
 
 // Enable enables the credentials of an owner, as far as its namespace is granted. Until then they
@@ -95,8 +95,8 @@ func (o *ownerEntry) remove(it *item) {
 	}
 }
 
-// ownerSubject returns the namespace and name of an owner, joined by a slash. Without a namespace it
-// returns the name alone, which has no slash.
+// ownerSubject returns the namespace and name of an owner, joined by a slash. Without a namespace
+// it returns the name alone, which has no slash.
 func ownerSubject(o record.Owner) string {
 	if o.Namespace == "" {
 		return o.Name

@@ -87,8 +87,8 @@ func TestSession_RecordCanBindOtherLogins(t *testing.T) {
 // testIdleTimeout is the idle timeout of the sessions in the tests.
 const testIdleTimeout = 30 * time.Minute
 
-// newIdleFixture returns a fixture with one session that has an idle timeout and was issued at noon, and a
-// verifier.
+// newIdleFixture returns a fixture with one session that has an idle timeout and was issued at
+// noon, and a verifier.
 func newIdleFixture(t *testing.T) (*fixture, *fakeClock, *verify.Verifier) {
 	w, c := newUserFixture(t, token.Session), newClock(noon)
 	w.rec.IdleTimeout = testIdleTimeout

@@ -19,9 +19,9 @@ func SourceNetwork(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// sourceLimits limits how many look-ups one source causes, so that one unauthenticated source does not
-// use up the look-ups of all. It takes no lock, allocates nothing and never grows. Two sources may
-// share a slot, and which two changes with each process.
+// sourceLimits limits how many look-ups one source causes, so that one unauthenticated source does
+// not use up the look-ups of all. It takes no lock, allocates nothing and never grows. Two sources
+// may share a slot, and which two changes with each process.
 type sourceLimits struct {
 	seed  maphash.Seed
 	every time.Duration // until one look-up is given back
@@ -34,9 +34,9 @@ type sourceLimits struct {
 const (
 	// sourceShareDivisor is the divisor for the share of all look-ups that one source may cause.
 	sourceShareDivisor = 4
-	// maxWaitingPerSource is how many requests of one source wait for look-ups at once, for the same token
-	// or for several. While the API server is slow, each waits for seconds. A source with one
-	// unknown token would otherwise take the place of all others.
+	// maxWaitingPerSource is how many requests of one source wait for look-ups at once, for the
+	// same token or for several. While the API server is slow, each waits for seconds. A source
+	// with one unknown token would otherwise take the place of all others.
 	maxWaitingPerSource = 128
 )
 
@@ -52,8 +52,8 @@ func (s *sourceLimits) index(source netip.Addr) uint64 {
 
 func (s *sourceLimits) slot(source netip.Addr) *atomic.Int64 { return &s.slots[s.index(source)] }
 
-// startWaiting counts a waiting request of a source, and reports whether it may wait. A request that was
-// counted must call leave.
+// startWaiting counts a waiting request of a source, and reports whether it may wait. A request
+// that was counted must call leave.
 func (s *sourceLimits) startWaiting(source netip.Addr) bool {
 	waiting := &s.waiting[s.index(source)]
 	if waiting.Add(1) <= maxWaitingPerSource {

@@ -10,7 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// lastUseState is when and from where a credential was last accepted. It outlives changes of its record.
+// lastUseState is when and from where a credential was last accepted. It outlives changes of its
+// record.
 type lastUseState struct {
 	seq      atomic.Uint32 // odd during a write of at, high and low
 	at       atomic.Uint32 // Unix seconds, until 2106; 0: never, as far as this replica knows
@@ -110,12 +111,12 @@ func timeOfSeconds(seconds uint32) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// clampSeconds returns an instant as it is stored: instants before 1970 or after 2106 become the first
-// or the last one possible.
+// clampSeconds returns an instant as it is stored: instants before 1970 or after 2106 become the
+// first or the last one possible.
 func clampSeconds(instant int64) uint32 { return uint32(min(max(instant, 1), math.MaxUint32)) }
 
-// TakeUses returns up to most credentials that were used since it last returned them. The others are
-// returned by the next calls. If a use was not written, the caller hands it to RequeueUse;
+// TakeUses returns up to most credentials that were used since it last returned them. The others
+// are returned by the next calls. If a use was not written, the caller hands it to RequeueUse;
 // otherwise TakeUses returns it only after the next use. TakeUses must not be called concurrently.
 func (x *Index) TakeUses(most int) []Use {
 	var list []Use

@@ -13,8 +13,8 @@ const (
 	maxSupersededWriteDelay = 5 * time.Second
 )
 
-// idleDelayDivisor is the divisor for the share of an idle timeout by which the API server may be behind.
-// Other replicas end the credential by what the API server holds.
+// idleDelayDivisor is the divisor for the share of an idle timeout by which the API server may be
+// behind. Other replicas end the credential by what the API server holds.
 const idleDelayDivisor = 10
 
 // lastStored returns the last sign of life that the API server has.
@@ -25,8 +25,9 @@ func (u Use) lastStored() time.Time {
 	return u.StoredAt
 }
 
-// endsUnlessWritten reports whether a use has to be written because the credential would end without it. The
-// API server holds no use since a successor took over, or none for a good part of the idle timeout.
+// endsUnlessWritten reports whether a use has to be written because the credential would end
+// without it. The API server holds no use since a successor took over, or none for a good part of
+// the idle timeout.
 func (u Use) endsUnlessWritten(now time.Time) bool {
 	if u.Idle > 0 {
 		return u.isPending() && now.Sub(u.lastStored()) >= u.Idle/idleDelayDivisor
@@ -56,14 +57,14 @@ func (u Use) IsDue(now time.Time) bool {
 // replicas must know the last use of a credential when its idle timeout ends.
 func (u Use) isPending() bool { return u.Idle > 0 && u.At.After(u.lastStored()) }
 
-// urgentWriteFactor is how many writes for credentials that would otherwise end are allowed for each
-// other write. There is one such write for each rotation, and few in each idle timeout. Such a
+// urgentWriteFactor is how many writes for credentials that would otherwise end are allowed for
+// each other write. There is one such write for each rotation, and few in each idle timeout. Such a
 // write keeps a workload from being rejected.
 const urgentWriteFactor = 10
 
-// PlanWrites divides uses into those to write at the instant at, and those that have to wait. It chooses
-// first the uses by which the API server is furthest behind. It chooses up to most uses, and beside
-// them up to urgentWriteFactor times as many for credentials that would otherwise end.
+// PlanWrites divides uses into those to write at the instant at, and those that have to wait. It
+// chooses first the uses by which the API server is furthest behind. It chooses up to most uses,
+// and beside them up to urgentWriteFactor times as many for credentials that would otherwise end.
 func PlanWrites(at time.Time, uses []Use, most int) (now, later []Use) {
 	uses = slices.DeleteFunc(uses, func(u Use) bool {
 		if u.IsDue(at) {

@@ -187,8 +187,8 @@ func newReplicaModel(t *testing.T, idle time.Duration) *replicaModel {
 	return m
 }
 
-// useAfter lets time pass, a quarter of a second at a time. Then the session is used, if it still can
-// be.
+// useAfter lets time pass, a quarter of a second at a time. Then the session is used, if it still
+// can be.
 func (m *replicaModel) useAfter(gap time.Duration) bool {
 	next := m.clock.now().Add(gap)
 	for m.clock.now().Add(250 * time.Millisecond).Before(next) {

@@ -115,12 +115,12 @@ func (l *loginState) check(now time.Time, e *entry, f Facts) Verdict {
 	return Valid
 }
 
-// sessionHashSeed is the seed for the short hashes of session IDs. It never leaves this process. A client
-// without the ID has one chance in 2^64 to present another ID with the same hash.
+// sessionHashSeed is the seed for the short hashes of session IDs. It never leaves this process. A
+// client without the ID has one chance in 2^64 to present another ID with the same hash.
 var sessionHashSeed = maphash.MakeSeed()
 
-// isSession reports whether an ID is that of the session. From the second time on it needs no SHA-256,
-// which takes as long as a third of a whole verification.
+// isSession reports whether an ID is that of the session. From the second time on it needs no
+// SHA-256, which takes as long as a third of a whole verification.
 func (l *loginState) isSession(id string) bool {
 	if len(id) != SessionLength || l.session == (token.Digest{}) {
 		return false
@@ -175,9 +175,9 @@ func (x *Index) dropUser(p *userEntry) {
 	}
 }
 
-// PasswordIdentity returns the Identity of a user at a client who presented a user name and a password just now,
-// from that address. There is no credential of this operator. from must be unmapped and without a
-// zone.
+// PasswordIdentity returns the Identity of a user at a client who presented a user name and a
+// password just now, from that address. There is no credential of this operator. from must be
+// unmapped and without a zone.
 func (v *Verifier) PasswordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
 	if !v.IsFresh() {
 		return Identity{}, Stale

@@ -22,8 +22,8 @@ const (
 	ClientMissing
 	// ClientSuspended means that the client is suspended.
 	ClientSuspended
-	// UserDisabled means that the user does not exist, is suspended, or has no account at the client
-	// any more.
+	// UserDisabled means that the user does not exist, is suspended, or has no account at the
+	// client any more.
 	UserDisabled
 	// NamespaceNotGranted means that the client, or the user, grants nothing to the owner's
 	// namespace any more.

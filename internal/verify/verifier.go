@@ -26,12 +26,12 @@ type finder interface {
 const (
 	// maxLookupTime is how long a look-up may take.
 	maxLookupTime = 2 * time.Second
-	// absentCacheTime is how long a digest is taken to be unknown after the API server did not find it. A
-	// token is delivered only after its record was stored, so this delays no valid token.
+	// absentCacheTime is how long a digest is taken to be unknown after the API server did not find
+	// it. A token is delivered only after its record was stored, so this delays no valid token.
 	absentCacheTime = 5 * time.Second
-	// presentCacheTime is how long a record that the API server returned is taken to exist, until the watch
-	// reports it. It is short, because a deletion that the watch reports in this time may have no
-	// effect on it.
+	// presentCacheTime is how long a record that the API server returned is taken to exist, until
+	// the watch reports it. It is short, because a deletion that the watch reports in this time may
+	// have no effect on it.
 	presentCacheTime = 200 * time.Millisecond
 )
 
@@ -50,8 +50,8 @@ type Verifier struct {
 	freshUntil    atomic.Int64 // the last instant at which anything can be Valid, in nanoseconds since start
 	flights       singleflight.Group
 	cachedLookups lookupCache
-	// noReadsUntil is the instant, in Unix nanoseconds, until which no read is left. A flood of requests
-	// costs no more than a comparison with it.
+	// noReadsUntil is the instant, in Unix nanoseconds, until which no read is left. A flood of
+	// requests costs no more than a comparison with it.
 	noReadsUntil atomic.Int64
 }
 
@@ -96,8 +96,8 @@ func (v *Verifier) MarkFresh() {
 	v.freshUntil.Store(until)
 }
 
-// MarkStale makes every verdict Stale until the next call of MarkFresh. Callers use it when changes may
-// happen that the index does not receive.
+// MarkStale makes every verdict Stale until the next call of MarkFresh. Callers use it when changes
+// may happen that the index does not receive.
 func (v *Verifier) MarkStale() { v.freshUntil.Store(math.MinInt64) }
 
 // IsFresh reports whether any credential can be Valid now. Otherwise all are Stale.
@@ -173,7 +173,8 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	}
 }
 
-// errReadsLimited reports that the API server was not asked, because the limit of reads was reached.
+// errReadsLimited reports that the API server was not asked, because the limit of reads was
+// reached.
 var errReadsLimited = errors.New("no read of the store is left")
 
 // find reads a record from the API server, and caches the result for a while. It returns nil if
@@ -224,8 +225,8 @@ func (v *Verifier) verifyRecord(now time.Time, kind token.Kind, r *record.Record
 	return verifyItem(v.index.unindexedItem(*r), now, kind, f)
 }
 
-// lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces an
-// old one, and it never grows.
+// lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces
+// an old one, and it never grows.
 type lookupCache struct {
 	slots [1 << 12]atomic.Pointer[lookupResult]
 }

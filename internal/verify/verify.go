@@ -92,8 +92,8 @@ func (e *entry) endsAt(c *Client) int64 {
 	return min(e.expiresAt, e.login.endsAt(c))
 }
 
-// CheckRequirements returns Valid if h holds all that the facts require, and otherwise the Verdict for what is
-// missing.
+// CheckRequirements returns Valid if h holds all that the facts require, and otherwise the Verdict
+// for what is missing.
 func CheckRequirements(h *Held, f Facts) Verdict {
 	for _, client := range f.Clients {
 		if client != h.Client.Name {

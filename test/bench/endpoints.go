@@ -222,8 +222,8 @@ func (d *endpointBench) introspection(ctx context.Context, b *bench, r reportSec
 	})
 }
 
-// compareWithCodec compares an endpoint with a handler that only decodes the request and encodes the
-// response of the endpoint.
+// compareWithCodec compares an endpoint with a handler that only decodes the request and encodes
+// the response of the endpoint.
 func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r reportSection, path string, handler http.Handler, requests [][]byte, decode func(*http.Request) error) error {
 	var said T
 	codec := http.NewServeMux()

@@ -51,8 +51,8 @@ func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) er
 	return nil
 }
 
-// presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and returns how
-// many.
+// presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and
+// returns how many.
 func (d *endpointBench) presentUnknown(ctx context.Context, unknown []string) int {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

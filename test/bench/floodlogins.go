@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// measureLoginFlood compares how long other users' logins take while one user sends the correct password
-// without end, and without that.
+// measureLoginFlood compares how long other users' logins take while one user sends the correct
+// password without end, and without that.
 func (p *loginUsers) measureLoginFlood(ctx context.Context, b *bench, r reportSection, h hashing) error {
 	var others [][]byte
 	for i := 1; i < usersPerHash; i++ { // the first user sends the flood

@@ -44,8 +44,8 @@ func measureRotate(ctx context.Context, b *bench) error {
 	})
 }
 
-// rotation measures one rotation of all tokens, from the instant at which it begins. ownWrites is how
-// many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
+// rotation measures one rotation of all tokens, from the instant at which it begins. ownWrites is
+// how many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
 // begins with them.
 func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant time.Time, ownWrites int, begin func() error) error {
 	before, err := s.writes(ctx)

@@ -84,8 +84,8 @@ func hasReason(want string) func(*v1alpha1.ApplicationToken) bool {
 	}
 }
 
-// runGarbageCollector stands in for the garbage collector, which does not run here: it removes its finalizers
-// from a deleted object.
+// runGarbageCollector stands in for the garbage collector, which does not run here: it removes its
+// finalizers from a deleted object.
 func (w *tenant) runGarbageCollector() {
 	w.Helper()
 	w.eventually("deletion is past the garbage collector", func(ctx context.Context) bool {
@@ -150,7 +150,8 @@ func TestDeletion_NamespaceWithTokensTerminates(t *testing.T) { // [row 24]
 	}
 }
 
-// finalizeNamespace finalizes the namespace, as the namespace controller does once the namespace is empty.
+// finalizeNamespace finalizes the namespace, as the namespace controller does once the namespace is
+// empty.
 func (w *tenant) finalizeNamespace() {
 	w.Helper()
 	cs, err := kubernetes.NewForConfig(testCluster.Admin)

@@ -93,8 +93,8 @@ func (r *replicaSet) whyUnserved(ctx context.Context) string {
 	return ""
 }
 
-// waitServing waits until a condition holds. Meanwhile it asserts that every replica serves, and that
-// no two of them lead.
+// waitServing waits until a condition holds. Meanwhile it asserts that every replica serves, and
+// that no two of them lead.
 func (r *replicaSet) waitServing(sentence string, holds func(context.Context) bool) {
 	r.Helper()
 	r.waitServingWithin(maxWait, sentence, holds)

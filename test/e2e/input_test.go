@@ -87,8 +87,8 @@ func TestInput_APIServerRejectsInvalidSpecs(t *testing.T) { // [3.12] [row 17]
 	}
 }
 
-// unservableSpecs holds specs that only the operator can reject: the reason that it gives, and words of
-// its message.
+// unservableSpecs holds specs that only the operator can reject: the reason that it gives, and
+// words of its message.
 var unservableSpecs = map[string]struct {
 	spec, hasReason string
 	words           []string

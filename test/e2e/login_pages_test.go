@@ -32,8 +32,8 @@ type exchange struct {
 	command, printed string
 }
 
-// readLoginPage reads a page about a login protocol, and returns its exchanges and the objects that it
-// declares.
+// readLoginPage reads a page about a login protocol, and returns its exchanges and the objects that
+// it declares.
 func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "login-protocols", page))
@@ -60,7 +60,8 @@ func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects str
 	return exchanges, objects
 }
 
-// variablePart is how the pages write a part that differs each time: text without quotes, within a line.
+// variablePart is how the pages write a part that differs each time: text without quotes, within a
+// line.
 const variablePart = "…"
 
 // outputPattern returns the pattern of an output that a page shows.
@@ -79,7 +80,8 @@ func outputPattern(printed string) *regexp.Regexp {
 // pageReader is a user who pastes the commands of a page into a shell.
 type pageReader struct{ url, ca, password string }
 
-// setVariables returns the first block of a page, with its example values replaced by those of the test.
+// setVariables returns the first block of a page, with its example values replaced by those of the
+// test.
 func (r pageReader) setVariables(t *testing.T, command string) string {
 	t.Helper()
 	for was, is := range map[string]string{
@@ -145,8 +147,8 @@ func markSecrets(said []byte) {
 	}
 }
 
-// startWithTLS starts an operator of the test's own that serves TLS behind no gateway, and returns its
-// URL and certificate.
+// startWithTLS starts an operator of the test's own that serves TLS behind no gateway, and returns
+// its URL and certificate.
 func startWithTLS(t *testing.T) (op *operator, url, ca string) {
 	t.Helper()
 	o := defaultOptions()

@@ -23,12 +23,12 @@ import (
 // maxRevocationDelay is the limit within which a revoked credential must be rejected everywhere.
 const maxRevocationDelay = time.Second
 
-// endpointCheck asks an endpoint about a credential, and reports whether it is valid. It fails if there is
-// no answer.
+// endpointCheck asks an endpoint about a credential, and reports whether it is valid. It fails if
+// there is no answer.
 type endpointCheck func(ctx context.Context, text string) (good bool, err error)
 
-// verificationEndpoints returns every endpoint that answers about credentials. introspector is a token of
-// another client that may introspect.
+// verificationEndpoints returns every endpoint that answers about credentials. introspector is a
+// token of another client that may introspect.
 func (w *tenant) verificationEndpoints(introspector string) map[string]endpointCheck {
 	w.Helper()
 	conn, err := grpc.NewClient(w.op.Listeners["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -97,8 +97,8 @@ func (w *tenant) assertValid(endpoints map[string]endpointCheck, text string) {
 	}
 }
 
-// assertRejectedSoon asserts that each endpoint rejects each of the credentials, within maxRevocationDelay of an
-// instant.
+// assertRejectedSoon asserts that each endpoint rejects each of the credentials, within
+// maxRevocationDelay of an instant.
 func (w *tenant) assertRejectedSoon(endpoints map[string]endpointCheck, since time.Time, texts ...string) {
 	w.Helper()
 	for _, text := range texts {
@@ -183,7 +183,8 @@ func TestLogin_EndIsObservedAtEveryEndpoint(t *testing.T) { // [3.7] [row 2]
 	})
 }
 
-// sessionStatus presents a session token with its session id, from the address that it was issued to.
+// sessionStatus presents a session token with its session id, from the address that it was issued
+// to.
 func (p *loginUser) sessionStatus(s loginResponse) int {
 	p.Helper()
 	header := bearerHeader(s.AccessToken)

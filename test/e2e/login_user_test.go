@@ -35,8 +35,8 @@ func newPassword(t *testing.T) string {
 	return text
 }
 
-// hashPassword returns the hash of a password. Its salt and digest, but not the common prefix, are added
-// to the plaintexts that the leak check looks for.
+// hashPassword returns the hash of a password. Its salt and digest, but not the common prefix, are
+// added to the plaintexts that the leak check looks for.
 func hashPassword(t *testing.T, text string) string {
 	t.Helper()
 	hash, err := password.Hash(password.NewSecret(text), rand.Reader)
@@ -89,7 +89,8 @@ func (p *loginUser) editUser(spec string) {
 	p.must(admin.Patch(p.Context(), &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}, mergePatch(p.T, "spec", spec)))
 }
 
-// loginResponse is the response of a login protocol. A field that the protocol does not have is empty.
+// loginResponse is the response of a login protocol. A field that the protocol does not have is
+// empty.
 type loginResponse struct {
 	response
 	Success           *bool
@@ -100,8 +101,8 @@ type loginResponse struct {
 	OAuthRefreshToken string `json:"refresh_token"`
 }
 
-// doRequest sends a request of any protocol from 192.0.2.1, unless header names another address. The leak
-// check looks for the credentials in the response.
+// doRequest sends a request of any protocol from 192.0.2.1, unless header names another address.
+// The leak check looks for the credentials in the response.
 func (p *loginUser) doRequest(ctx context.Context, method, path string, header http.Header, form url.Values) (loginResponse, error) {
 	if header == nil {
 		header = http.Header{}
@@ -119,8 +120,8 @@ func (p *loginUser) doRequest(ctx context.Context, method, path string, header h
 	return parseResponse(a)
 }
 
-// parseResponse parses a response, and adds the secrets in it to the plaintexts that the leak check looks
-// for.
+// parseResponse parses a response, and adds the secrets in it to the plaintexts that the leak check
+// looks for.
 func parseResponse(a response) (loginResponse, error) {
 	s := loginResponse{response: a}
 	markSecrets([]byte(a.body + "\n" + a.header.Get("X-Security-Token")))

@@ -131,7 +131,8 @@ func TestStart_LeavesUnchangedTokens(t *testing.T) { // [row 23]
 	w.must(w.op.stop())
 }
 
-// startOperator starts an operator of the test's own. Such tests run first, and one after the other.
+// startOperator starts an operator of the test's own. Such tests run first, and one after the
+// other.
 func startOperator(t *testing.T, o app.Options) *operator {
 	t.Helper()
 	if commonOperator.op != nil {

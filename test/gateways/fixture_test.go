@@ -155,8 +155,8 @@ type callerResponse struct {
 	upstream *upstreamRequest
 }
 
-// send sends a request to the gateway. Only a request that is answered with 200 may have reached the
-// upstream, and exactly once.
+// send sends a request to the gateway. Only a request that is answered with 200 may have reached
+// the upstream, and exactly once.
 func (p *fixture) send(a callerRequest) callerResponse {
 	p.Helper()
 	if a.method == "" {

@@ -34,14 +34,14 @@ func TestGateways_RejectWhileEndpointsAreDown(t *testing.T) {
 	})
 }
 
-// statusHandler returns a handler that answers with a status, and without the headers that a gateway may
-// expect.
+// statusHandler returns a handler that answers with a status, and without the headers that a
+// gateway may expect.
 func statusHandler(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// hangUpHandler ends the connection in place of an answer. It answers 500 on a connection that requests
-// share, which one of them cannot end.
+// hangUpHandler ends the connection in place of an answer. It answers 500 on a connection that
+// requests share, which one of them cannot end.
 func hangUpHandler(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

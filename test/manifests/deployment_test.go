@@ -207,8 +207,8 @@ type object interface {
 	metav1.Object
 }
 
-// parseObjects decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the API
-// server validates.
+// parseObjects decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the
+// API server validates.
 func parseObjects(t *testing.T, manifests []byte) []object {
 	t.Helper()
 	var all []object

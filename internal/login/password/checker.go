@@ -18,7 +18,8 @@ var (
 	ErrTooMany = errors.New("too many password checks of this name or source run or wait")
 )
 
-// MaxPerName is how many checks of one name run or wait at most, whether or not a user has the name.
+// MaxPerName is how many checks of one name run or wait at most, whether or not a user has the
+// name.
 const MaxPerName = 2
 
 // Options configures a Checker.
@@ -29,7 +30,8 @@ type Options struct {
 	Slots int
 	// MaxWaiting is how many checks wait for a slot at most; a negative number counts as none.
 	MaxWaiting int
-	// MaxPerSource is how many checks of one source run or wait at most; less than one counts as one.
+	// MaxPerSource is how many checks of one source run or wait at most; less than one counts as
+	// one.
 	MaxPerSource int
 }
 
@@ -173,8 +175,8 @@ func (c *Checker) unregister(name [sha256.Size]byte, w *waiter) {
 	c.assignSlots()
 }
 
-// assignSlots gives slots to the checks whose turn it is. A check that needs more slots than are free
-// keeps its turn; otherwise it would never get them.
+// assignSlots gives slots to the checks whose turn it is. A check that needs more slots than are
+// free keeps its turn; otherwise it would never get them.
 func (c *Checker) assignSlots() {
 	for w := c.queue.peek(); w != nil && w.slots <= c.freeSlots; w = c.queue.peek() {
 		c.queue.pop()
@@ -190,8 +192,8 @@ func decrementCount[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// comparePasswords compares the passwords before it looks at whether there was anything to check, so that both
-// cases take as long.
+// comparePasswords compares the passwords before it looks at whether there was anything to check,
+// so that both cases take as long.
 func comparePasswords(stored Stored, presented Secret) bool {
 	text, ok := presented.checkable()
 	return stored.scheme().matches(text) && ok

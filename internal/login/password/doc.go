@@ -14,9 +14,9 @@
 // name succeeds. The limits are so generous that a program that logs in for each of its jobs is not
 // limited.
 //
-// ParseSecret and ParsePlain turn a password into Unicode's composed form (NFC) before it is compared. A
-// hash is compared with the bytes of the composed form. A hash that a tool made from decomposed
-// letters therefore matches no password.
+// ParseSecret and ParsePlain turn a password into Unicode's composed form (NFC) before it is
+// compared. A hash is compared with the bytes of the composed form. A hash that a tool made from
+// decomposed letters therefore matches no password.
 //
 // The package does not know the users, where a stored text comes from, or what a match is worth.
 // Neither a presented nor a stored password can be printed, marshalled or compared with ==. No

@@ -14,7 +14,8 @@ func testSource(name byte) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, name}), 32)
 }
 
-// queueOfSources returns a queue of checks in order of arrival; each letter is the source of one check.
+// queueOfSources returns a queue of checks in order of arrival; each letter is the source of one
+// check.
 func queueOfSources(came string) (q *queue, all []*waiter) {
 	q = &queue{}
 	for i := range len(came) {

@@ -19,7 +19,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// watchedIndex is an index that is fed by a watch on the real API server, over a line that can be cut.
+// watchedIndex is an index that is fed by a watch on the real API server, over a line that can be
+// cut.
 type watchedIndex struct {
 	*testing.T
 	*kube.Store // writes as another replica would

@@ -76,7 +76,8 @@ func createNamespace(t *testing.T) string {
 	return ns.Name
 }
 
-// clientsByWay are the ways in which the operator uses the store: each returns a client for a namespace.
+// clientsByWay are the ways in which the operator uses the store: each returns a client for a
+// namespace.
 var clientsByWay = map[string]func(t *testing.T, namespace string) client.Client{
 	"over the API server": func(*testing.T, string) client.Client { return recordtest.Direct(api) },
 	"over a cache that waits for our own writes": func(t *testing.T, namespace string) client.Client {

@@ -19,7 +19,8 @@ func digestOf(i int) token.Digest {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(i)))
 }
 
-// numberedRecord returns a record of which two fields hold the same number, so that a torn read shows.
+// numberedRecord returns a record of which two fields hold the same number, so that a torn read
+// shows.
 func numberedRecord(d token.Digest, n int) record.Record {
 	return record.Record{Kind: token.Application, Digest: d, Version: int64(n), Trigger: strconv.Itoa(n)}
 }

@@ -125,8 +125,8 @@ func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
 	return 0, fmt.Errorf("no credential of kind %q is known here", name)
 }
 
-// optionalTime converts a time. It never returns the zero time, which means absent, for a time that is
-// set: an end in the year 1 is not the same as no end.
+// optionalTime converts a time. It never returns the zero time, which means absent, for a time that
+// is set: an end in the year 1 is not the same as no end.
 func optionalTime(t *metav1.Time) time.Time {
 	switch {
 	case t == nil:

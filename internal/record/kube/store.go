@@ -33,8 +33,8 @@ type Store struct {
 	namespace string
 }
 
-// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a sure
-// Family read from live; all other reads come from c.
+// New returns a store over the TokenRecords of a namespace. Confirm, Find, ConfirmByOwner and a
+// sure Family read from live; all other reads come from c.
 func New(c client.Client, live client.Reader, namespace string) *Store {
 	return &Store{client: c, apiReader: live, namespace: namespace}
 }
@@ -177,8 +177,8 @@ func OwnerOf(obj client.Object) []string {
 	return []string{owner.Namespace + "/" + owner.Name}
 }
 
-// ListByOwner lists the records of an owner, in no particular order. It matches kind, namespace and name,
-// and ignores the UID.
+// ListByOwner lists the records of an owner, in no particular order. It matches kind, namespace and
+// name, and ignores the UID.
 func (k *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
@@ -203,10 +203,10 @@ func (k *Store) ListByOwner(ctx context.Context, owner record.Owner) ([]record.R
 	return rs, nil
 }
 
-// ConfirmByOwner reads records of an owner from the API server, each by its name. It reads the records
-// in the cache, the records in named, and those that any of them took over from. Each read has the
-// same cost, however many records there are. The API server would serve a list by field or by label
-// by looking at every record.
+// ConfirmByOwner reads records of an owner from the API server, each by its name. It reads the
+// records in the cache, the records in named, and those that any of them took over from. Each read
+// has the same cost, however many records there are. The API server would serve a list by field or
+// by label by looking at every record.
 func (k *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ...string) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
 	err := k.client.List(ctx, &list, client.InNamespace(k.namespace), OwnedBy(owner.Namespace, owner.Name),
@@ -241,8 +241,8 @@ func (k *Store) ConfirmByOwner(ctx context.Context, owner record.Owner, named ..
 	return rs, nil
 }
 
-// ListByFamily lists the records of a session that can be refreshed. There is one, or more if a refresh
-// is under way or was interrupted. If sure is set, they are read from the API server.
+// ListByFamily lists the records of a session that can be refreshed. There is one, or more if a
+// refresh is under way or was interrupted. If sure is set, they are read from the API server.
 func (k *Store) ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
 	var from client.Reader = k.client

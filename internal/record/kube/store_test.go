@@ -45,8 +45,8 @@ func sample(label string) record.Record {
 	}
 }
 
-// storeFixture is a store of TokenRecords in a namespace, with a record that other clients write to as
-// well.
+// storeFixture is a store of TokenRecords in a namespace, with a record that other clients write to
+// as well.
 type storeFixture struct {
 	*testing.T
 	*kube.Store

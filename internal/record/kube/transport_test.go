@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 )
 
-// cuttableTransport is a connection to the API server that can be cut. While it is cut, watches end and requests
-// wait.
+// cuttableTransport is a connection to the API server that can be cut. While it is cut, watches end
+// and requests wait.
 type cuttableTransport struct {
 	base http.RoundTripper
 
@@ -84,7 +84,8 @@ func (l *cuttableTransport) takeExpired() bool {
 	return was
 }
 
-// watchBody is the body of a watch. After a cut it ends like that of an API server, with a regular EOF.
+// watchBody is the body of a watch. After a cut it ends like that of an API server, with a regular
+// EOF.
 type watchBody struct {
 	io.ReadCloser
 	isCut atomic.Bool

@@ -10,7 +10,8 @@ import (
 // concurrentCallers is the number of concurrent callers.
 const concurrentCallers = 8
 
-// runConcurrently runs try in all racers at once, and returns their errors when the last one has ended.
+// runConcurrently runs try in all racers at once, and returns their errors when the last one has
+// ended.
 func runConcurrently(try func(racer int) error) []error {
 	errs := make([]error, concurrentCallers)
 	var ready, ended sync.WaitGroup
@@ -26,7 +27,8 @@ func runConcurrently(try func(racer int) error) []error {
 	return errs
 }
 
-// wantOneWinner asserts that one racer succeeded and that all others got that error, and returns the winner.
+// wantOneWinner asserts that one racer succeeded and that all others got that error, and returns
+// the winner.
 func (s storeTest) wantOneWinner(errs []error, others error) int {
 	s.Helper()
 	winner := -1

@@ -57,16 +57,16 @@ func modified(r record.Record, twist func(*record.Record)) record.Record {
 	return r
 }
 
-// twinDigest returns the digest of another credential under the same name: the half that names do not
-// contain differs.
+// twinDigest returns the digest of another credential under the same name: the half that names do
+// not contain differs.
 func twinDigest(d token.Digest) token.Digest {
 	d[len(d)-1] ^= 1
 	return d
 }
 
-// storedFields returns the fields that a store keeps as they were added. The others are LastUsedAt and
-// LastUsedFrom, which come from the replica that saw the use, and CreatedAt, which comes from the
-// store.
+// storedFields returns the fields that a store keeps as they were added. The others are LastUsedAt
+// and LastUsedFrom, which come from the replica that saw the use, and CreatedAt, which comes from
+// the store.
 func storedFields() []reflect.StructField {
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[record.Record]()) {
@@ -81,8 +81,8 @@ func storedFields() []reflect.StructField {
 	return fields
 }
 
-// wantEqual asserts that two records agree in every field that a store keeps. An absent list must be
-// nil.
+// wantEqual asserts that two records agree in every field that a store keeps. An absent list must
+// be nil.
 func (s storeTest) wantEqual(what string, got, want record.Record) {
 	s.Helper()
 	for _, f := range storedFields() {

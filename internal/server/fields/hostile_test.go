@@ -25,8 +25,8 @@ func fieldsOf(n int, pattern, separator string) string {
 	return strings.Join(all, separator)
 }
 
-// hostileRequests are requests that fail before a field is read. The secret stands for any text of a
-// client.
+// hostileRequests are requests that fail before a field is read. The secret stands for any text of
+// a client.
 var hostileRequests = map[string]struct {
 	query, msgContentType, requestBody string
 	status                             int
