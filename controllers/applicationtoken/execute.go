@@ -184,7 +184,7 @@ func (r *Reconciler) writeSecret(ctx context.Context, secret *corev1.Secret) err
 }
 
 // renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec
-// names another Secret, render writes that one.
+// names another Secret, renderSecret writes that one.
 func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec, s *observed, rec record.Record) error {
 	secret := &corev1.Secret{}
 	if s.secret != nil {

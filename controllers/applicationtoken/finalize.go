@@ -44,8 +44,8 @@ func (r *Reconciler) retireAll(ctx context.Context, at *v1alpha1.ApplicationToke
 // maxDeletions bounds how often the deletion of a Secret is tried within one pass.
 const maxDeletions = 5
 
-// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile,
-// deleteDeliveredSecret reads it again: on deletion with orphans, the garbage collector of
+// deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile, the
+// function reads it again: on deletion with orphans, the garbage collector of
 // Kubernetes removes the owner reference at the same time. Once the records are gone, little proves
 // whose the Secret is.
 func (r *Reconciler) deleteDeliveredSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, secret *corev1.Secret) error {
@@ -135,8 +135,8 @@ func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken
 	return nil
 }
 
-// observeForDeletion observes as look does, for the last time: it also reads the records that only
-// the status names.
+// observeForDeletion observes as observeObjects does, for the last time: it also reads the records
+// that only the status names.
 func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
 	s, err := r.observeObjects(ctx, at, w)
 	if err != nil {

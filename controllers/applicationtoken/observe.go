@@ -40,7 +40,7 @@ type observed struct {
 }
 
 // observeObjects reads the observed state. Where the cache shows that something is gone or altered,
-// look asks the API server as well: the planner would replace a token for it.
+// observeObjects asks the API server as well: the planner would replace a token for it.
 func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, w tokenspec.Spec) (observed, error) {
 	records, err := r.Records.ListByOwner(ctx, tokenspec.OwnerOf(at))
 	if err != nil {

@@ -90,8 +90,8 @@ func (r *Reconciler) ownerOfSecret(ctx context.Context, namespace, name string) 
 	return &at, nil
 }
 
-// secretNameCycleMessage returns what the condition of a token says about the cycle in which it
-// waits; empty: there is none.
+// secretNameCycleMessage returns the message of the condition of a token about the cycle in which
+// it waits; empty: there is none.
 func secretNameCycleMessage(circle []string) string {
 	if len(circle) == 0 {
 		return ""

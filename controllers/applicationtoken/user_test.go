@@ -241,7 +241,7 @@ func deleteUserWithLogins(w *fixture) (logins []string) {
 	return logins
 }
 
-// checkUserIsGone checks that nothing is left of the user from dying, and everything of other
+// checkUserIsGone checks that nothing is left of the deleted user, and everything of other
 // users.
 func checkUserIsGone(w *fixture, logins []string) error {
 	if err := api.Get(w.ctx, types.NamespacedName{Name: w.uniqueUserName("alice")}, &v1alpha1.User{}); !apierrors.IsNotFound(err) {

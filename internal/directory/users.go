@@ -104,8 +104,8 @@ func (p *UserSync) publishRivals(versions ...*v1alpha1.User) {
 	}
 }
 
-// isSameForUserSync reports whether two versions of a user agree in all that tell reads. The status
-// changes after each login.
+// isSameForUserSync reports whether two versions of a user agree in all that the user sync reads.
+// The status changes after each login.
 func isSameForUserSync(a, b *v1alpha1.User) bool {
 	return a.UID == b.UID && a.CreationTimestamp.Equal(&b.CreationTimestamp) && a.DeletionTimestamp.Equal(b.DeletionTimestamp) &&
 		holdsUsername(a) == holdsUsername(b) && equality.Semantic.DeepEqual(a.Spec, b.Spec)

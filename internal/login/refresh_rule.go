@@ -52,7 +52,7 @@ func evaluateRefresh(now time.Time, d token.Digest, family []record.Record) (ref
 
 // carryOverExcused notes in a new refresh token what came before it. That is the presented token,
 // which may be retried, and the tokens of the replaced session that are still excused. r is the
-// record that judge returned for the presented token.
+// record that evaluateRefresh returned for the presented token.
 func carryOverExcused(now time.Time, next *record.Refresh, presented token.Digest, r record.Record, family []record.Record) {
 	until := now.Add(RetryWindow)
 	next.Previous, next.PreviousUntil = presented, until

@@ -13,14 +13,15 @@ const (
 	RolloutIncomplete Why = "RolloutIncomplete"
 )
 
-// deferral is the reason why a rotation is deferred, and until when. The zero hold defers nothing.
+// deferral is the reason why a rotation is deferred, and until when. The zero deferral defers
+// nothing.
 type deferral struct {
 	until  time.Time // the latest end of the deferral
 	reason Why
 	text   string
 }
 
-// longer returns the hold that ends last.
+// longer returns the deferral that ends last.
 func (h deferral) longer(other deferral) deferral {
 	if h.until.Before(other.until) {
 		return other

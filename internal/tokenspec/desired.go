@@ -50,9 +50,8 @@ type Spec struct {
 	Secret       secretTemplate
 }
 
-// Build builds the desired state from a spec and its references. An obstacle becomes a
-// Refusal: the first that is found, from the widest to the narrowest. understand reads no clock and
-// no cluster.
+// Build builds the desired state from a spec and its references. An obstacle becomes a Refusal: the
+// first that is found, from the widest to the narrowest. Build reads no clock and no cluster.
 func Build(at *v1alpha1.ApplicationToken, s References) Spec {
 	w := Spec{Requested: s.Requested, Kind: kindFor(s.Requested), QuotaRefusal: s.QuotaRefusal}
 	w.State = map[v1alpha1.TokenState]plan.State{

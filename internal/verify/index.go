@@ -70,7 +70,7 @@ type grants struct {
 	ranges    []netip.Prefix
 
 	key                string
-	userUID            string // of the person at issue; empty: not known, or the person is the owner
+	userUID            string // of the user at issue; empty: not known, or the user is the owner
 	roles, permissions []string
 	shared             *sharedGrants // nil if there is no namespace
 	refs               int

@@ -73,10 +73,10 @@ const maxSessions = 1 << 14
 // maxRemoved is how many deleted records a replica remembers.
 const maxRemoved = 1 << 16
 
-// removedRecords remembers deleted records, so that the use of a revoked credential can be told
-// from that of one that never existed. It is bounded and shared fairly: once it is full, the client
-// with the most records loses its oldest. A client that creates and deletes tokens, or logs in and
-// out, therefore cannot displace the records of another.
+// removedRecords remembers deleted records, so that the use of a revoked credential can be
+// distinguished from that of one that never existed. It is bounded and shared fairly: once it is
+// full, the client with the most records loses its oldest. A client that creates and deletes
+// tokens, or logs in and out, therefore cannot displace the records of another.
 type removedRecords struct {
 	mu     sync.Mutex
 	now    func() time.Time // nil: it remembers nothing

@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// replica is an operator with leader election behind a valve of its own.
+// replica is an operator with leader election behind a fault proxy of its own.
 type replica struct {
 	*operator
 	proxy  *faultProxy

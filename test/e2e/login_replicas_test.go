@@ -29,7 +29,7 @@ func startThreeReplicas(t *testing.T) []*operator {
 	return all
 }
 
-// balancedUser is a person whose requests go to the replicas in turn, through a load balancer that
+// balancedUser is a user whose requests go to the replicas in turn, through a load balancer that
 // passes on their address.
 type balancedUser struct {
 	*loginUser

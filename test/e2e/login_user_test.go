@@ -76,7 +76,7 @@ func (p *loginUser) waitKnown() {
 	})
 }
 
-// atReplica returns the same person at another replica.
+// atReplica returns the same user at another replica.
 func (p *loginUser) atReplica(op *operator) *loginUser {
 	w, other := *p.tenant, *p
 	w.op, other.tenant = op, &w
@@ -141,7 +141,7 @@ func readResponse(res *http.Response, err error) (loginResponse, error) {
 	return parseResponse(response{res.StatusCode, res.Header, string(text)})
 }
 
-// mustRequest is ask, and fails the test if there is no response.
+// mustRequest is doRequest, and fails the test if there is no response.
 func (p *loginUser) mustRequest(method, path string, header http.Header, form url.Values) loginResponse {
 	p.Helper()
 	s, err := p.doRequest(p.Context(), method, path, header, form)
@@ -157,7 +157,7 @@ func (p *loginUser) basicAuth() http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(p.username+":"+p.password))}}
 }
 
-// logIn waits until the operator has observed the person, and returns a pair of tokens.
+// logIn waits until the operator has observed the user, and returns a pair of tokens.
 func (p *loginUser) logIn() loginResponse {
 	p.Helper()
 	var got loginResponse
@@ -185,7 +185,7 @@ func (p *loginUser) refresh(text string) loginResponse {
 	return p.mustRequest(http.MethodPost, "/auth/refresh", nil, url.Values{"refresh_token": {text}})
 }
 
-// loginRecords returns the records of the person's logins.
+// loginRecords returns the records of the user's logins.
 func (p *loginUser) loginRecords(ctx context.Context) []v1alpha1.TokenRecord {
 	p.Helper()
 	var list v1alpha1.TokenRecordList

@@ -42,7 +42,7 @@ type faultProxy struct {
 	bookmarkCounts map[string]int           // bookmarks that have passed, by resource
 }
 
-// newFaultProxy starts a valve, and returns a configuration that reaches the API server through it.
+// newFaultProxy starts a proxy, and returns a configuration that reaches the API server through it.
 func newFaultProxy(t *testing.T, to *rest.Config) (*faultProxy, *rest.Config) {
 	t.Helper()
 	transport, err := rest.TransportFor(to)
@@ -174,8 +174,8 @@ func startServing(t *testing.T) (shop *tenant, text string) {
 	return shop, shop.tokenText("indexer")
 }
 
-// startBehindProxy starts a replica behind a valve, and returns it with the URL of its readiness
-// probe.
+// startBehindProxy starts a replica behind a fault proxy, and returns it with the URL of its
+// readiness probe.
 func startBehindProxy(t *testing.T, maxStaleness time.Duration) (v *faultProxy, op *operator, health string) {
 	t.Helper()
 	v, to := newFaultProxy(t, operatorConfig())
