@@ -61,7 +61,7 @@ func (s *observed) heldTokenIn(at *v1alpha1.ApplicationToken, secret *corev1.Sec
 // isCurrent reports whether the Secret holds a token that no other version has superseded.
 func (h heldToken) isCurrent() bool { return h.isInSecret && h.record.SupersededAt.IsZero() }
 
-// MayRead reports whether the operator may read the content of a Secret for a token. Any mark of
+// mayRead reports whether the operator may read the content of a Secret for a token. Any mark of
 // the operator suffices. If all were removed, it suffices that the status names the Secret as the
 // one that holds the token.
 func (s *observed) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool {
@@ -69,7 +69,7 @@ func (s *observed) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) 
 	return MayRead(at, secret, len(s.records) > 0) || named && !tokenspec.IsControlledByOther(secret, at)
 }
 
-// MayRead is the part of seen.mayRead that needs no records. hasRecords reports whether the token
+// MayRead is the part of observed.mayRead that needs no records. hasRecords reports whether the token
 // has any.
 func MayRead(at *v1alpha1.ApplicationToken, secret metav1.Object, hasRecords bool) bool {
 	if secret.GetLabels()[v1alpha1.LabelManaged] == "true" || metav1.IsControlledBy(secret, at) {

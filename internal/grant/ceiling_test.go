@@ -34,7 +34,7 @@ func TestCut_DividesWithinAndOver(t *testing.T) {
 			Permissions: []string{"search.query"}, Effective: []string{"search.query"}}},
 		"an unknown role is over": {all, []string{"owner", "primary"}, nil, grant.Holding{
 			Roles: []string{"primary"}, Effective: []string{"search.*", "sec.continuous.rest"}, OverRoles: []string{"owner"}}},
-		"a permission of nobody is over": {all, nil, []string{"admin.delete", "search.a"}, grant.Holding{
+		"a permission of no role is over": {all, nil, []string{"admin.delete", "search.a"}, grant.Holding{
 			Permissions: []string{"search.a"}, Effective: []string{"search.a"}, OverPermissions: []string{"admin.delete"}}},
 		"a wildcard wider than any pattern is over as a whole": {all, nil, []string{"sec.*", "*", "search.*"}, grant.Holding{
 			Permissions: []string{"search.*"}, Effective: []string{"search.*"}, OverPermissions: []string{"*", "sec.*"}}},

@@ -45,7 +45,7 @@ func TestAccount_ChoosesUsersClient(t *testing.T) {
 		"the first is named":                          {nil, id(1001), "acme"},
 		"the second is named":                         {nil, id(1002), "globex"},
 		"it is that of others":                        {nil, id(1003), noAccount},
-		"it is that of nobody":                        {nil, id(9999), noAccount},
+		"no client has it":                            {nil, id(9999), noAccount},
 		"it is none":                                  {nil, id(0), noAccount},
 		"it is below none":                            {nil, id(-1), noAccount},
 		"it is suspended":                             {func(w *fixture, _ *login.User) { suspend(w, "globex") }, id(1002), noAccount},

@@ -124,7 +124,7 @@ func TestMasquerade_FaultLeavesAtMostOnePair(t *testing.T) {
 				_, err := s.refresh(first)
 				wantDenied(t, "the one before", err)
 				if how == loseResponse && len(w.allRecords()) != 0 {
-					t.Errorf("%s at call %d: %d records that nobody has", name, at, len(w.allRecords()))
+					t.Errorf("%s at call %d: %d records that no caller has", name, at, len(w.allRecords()))
 				}
 			}
 		}

@@ -163,7 +163,7 @@ func TestPromise_HoldsUntilObservedOrWithdrawn(t *testing.T) {
 		t.Error("one place came free")
 	}
 	if late := noon.Add(2 * time.Minute); !promise(4, late) || promise(5, late) {
-		t.Error("what nobody ever saw is given up")
+		t.Error("a token that was never observed is given up")
 	}
 }
 

@@ -235,7 +235,7 @@ func FuzzTokenReview(f *testing.F) {
 			t.Errorf("without a good token: %s", got.body)
 		}
 		if other := slices.DeleteFunc(review.Status.Audiences, func(a string) bool { return a == "api" }); len(other) > 0 {
-			t.Errorf("audiences that are not ours: %q", other)
+			t.Errorf("audiences of others: %q", other)
 		}
 	})
 }

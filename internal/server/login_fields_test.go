@@ -177,7 +177,7 @@ func TestLoginFields_InvalidBodyIsRefused(t *testing.T) {
 			"no UTF-8":                         {jsonBody("{\"\xff\":1}"), 400},
 			"a body of 10 MB":                  {jsonBody(`{"x":"` + strings.Repeat("a", 10<<20) + `"}`), 413},
 			"a form of 10 MB":                  {rawBody(urlencoded, "x="+strings.Repeat("a", 10<<20)), 413},
-			"a type that nobody reads":         {rawBody("application/xml", "<x>"+marker+"</x>"), 415},
+			"an unknown type":                  {rawBody("application/xml", "<x>"+marker+"</x>"), 415},
 			"a type that cannot be read":       {rawBody("application/json; charset", whole), 415},
 			"another charset":                  {rawBody("application/json; charset=utf-16", whole), 415},
 			"no type":                          {rawBody("", whole), 415},

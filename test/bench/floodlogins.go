@@ -23,11 +23,11 @@ func (p *loginUsers) measureLoginFlood(ctx context.Context, b *bench, r reportSe
 			return err
 		}
 		quiet = append(quiet, v.p99)
-		rising, ebb := context.WithCancel(ctx)
+		floodCtx, endFlood := context.WithCancel(ctx)
 		over := make(chan error)
-		go func() { over <- p.floodOneUser(rising, h) }()
+		go func() { over <- p.floodOneUser(floodCtx, h) }()
 		v, err = login.run(ctx, b.loginTurn)
-		ebb()
+		endFlood()
 		if err := errors.Join(err, <-over); err != nil {
 			return err
 		}

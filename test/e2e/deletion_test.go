@@ -54,10 +54,10 @@ func TestDeletion_LeavesNothingInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24
 		"what is being rotated":          {func(w *tenant) { w.editToken("indexer", `{rotation: {trigger: c}}`) }, tokenGoes},
 		"what cannot be understood":      {func(w *tenant) { w.editToken("indexer", `{rotation: {schedule: never}}`) }, tokenGoes},
 		"what was never issued":          {func(w *tenant) { w.editToken("indexer", `{roles: [developer]}`) }, tokenGoes},
-		"by somebody who waits for all": {func(w *tenant) {
+		"by a client that waits for all": {func(w *tenant) {
 			w.kubectl("delete", "at", "--all", "--cascade=foreground", "--timeout=60s", "--wait=false")
 		}},
-		"by somebody who leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
+		"by a client that leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w := newSharedTenant(t)

@@ -52,7 +52,7 @@ func TestSecret_ForeignIsNeitherReadNorChanged(t *testing.T) { // [3.11] [row 4]
 		case !strings.HasPrefix(r.resource, "secrets") || r.name != "" && r.name != "indexer":
 		case r.verb == "create", r.verb == "get" && r.isMetadataOnly, (r.verb == "list" || r.verb == "watch") && r.isLabelled:
 		default:
-			t.Errorf("the operator asked for the content of a Secret that is not ours: %v", r)
+			t.Errorf("the operator asked for the content of a foreign Secret: %v", r)
 		}
 	}
 
@@ -74,7 +74,7 @@ func (w *tenant) assertUntouched(s *corev1.Secret) {
 	w.Helper()
 	now := w.secret(s.Name)
 	if now.ResourceVersion != s.ResourceVersion || !reflect.DeepEqual(now.Data, s.Data) || !reflect.DeepEqual(now.Labels, s.Labels) {
-		w.Errorf("Secret %s, which is not ours, was changed", s.Name)
+		w.Errorf("foreign Secret %s was changed", s.Name)
 	}
 }
 

@@ -111,7 +111,7 @@ func TestQueue_LongestSourceMakesRoom(t *testing.T) {
 		by   byte
 		want int // number of the check that is displaced; -1: none
 	}{
-		"nobody waits":                      {"", 'x', -1},
+		"no check waits":                    {"", 'x', -1},
 		"one each":                          {"abc", 'x', -1},
 		"one has two, for a new one":        {"abcb", 'x', 3},
 		"one has two, for one that has one": {"abb", 'a', -1},
