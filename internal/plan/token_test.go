@@ -43,7 +43,7 @@ func TestRevoke_EndsEverything(t *testing.T) {
 		"a token at rest sleeps until its rotation":           {want: atRest},
 		"a revoked token ends everything":                     {twist: state(plan.Revoked), want: revoked},
 		"its predecessors end with it":                        {twist: combined(recordDeleted, combined(withPredecessor, state(plan.Revoked))), want: revoked},
-		"its records end though the Secret is not ours":       {twist: combined(removedFromSecret(plan.SecretForeign), state(plan.Revoked)), want: revoked},
+		"its records end though the Secret is foreign":        {twist: combined(removedFromSecret(plan.SecretForeign), state(plan.Revoked)), want: revoked},
 		"its records end though the Secret is gone":           {twist: combined(removedFromSecret(plan.SecretAbsent), state(plan.Revoked)), want: revoked},
 		"an altered Secret of a revoked token goes":           {twist: gone(plan.SecretAltered), want: revoked},
 		"a Secret without a record is deleted":                {twist: gone(plan.SecretRecordMissing), want: revoked},
@@ -93,7 +93,7 @@ func TestIssue_BlockedByRefusalSuspensionOrForeignSecret(t *testing.T) {
 		"a suspended token still wakes for its predecessors": {
 			twist: combined(withPredecessor, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
 		},
-		"a Secret that is not ours is not touched, and looked for again": {twist: removedFromSecret(plan.SecretForeign), want: taken},
+		"a foreign Secret is not touched, and looked for again": {twist: removedFromSecret(plan.SecretForeign), want: taken},
 		"beside it the predecessors go on ageing": {
 			at: noon.Add(9*time.Minute + 30*time.Second), twist: combined(withPredecessor, removedFromSecret(plan.SecretForeign)),
 			want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
