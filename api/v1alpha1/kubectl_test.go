@@ -169,7 +169,7 @@ func TestKubectl_SelectsByField(t *testing.T) {
 		"records by their client":            {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.client": "acme"}, []string{mine}},
 		"records by namespace and name":      {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "shop", "spec.owner.name": "indexer"}, []string{mine}},
 		"records by their refresh family":    {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.refresh.family": family}, []string{others}},
-		"records of nobody":                  {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "shop", "spec.owner.name": "other"}, nil},
+		"records of no owner":                {&v1alpha1.TokenRecordList{}, client.MatchingFields{"spec.owner.namespace": "shop", "spec.owner.name": "other"}, nil},
 		"tokens by their client":             {&v1alpha1.ApplicationTokenList{}, client.MatchingFields{"spec.clientRef.name": "acme"}, []string{"indexer"}},
 		"tokens that name no client":         {&v1alpha1.ApplicationTokenList{}, client.MatchingFields{"spec.clientRef.name": ""}, []string{"indexer-copy"}},
 	}

@@ -93,7 +93,7 @@ func TestDefaults_MatchComments(t *testing.T) {
 		"the least user is active": {
 			"{apiVersion: apptoken.dev/v1alpha1, kind: User, metadata: {name: least}, spec: {}}", `{state: Active}`,
 		},
-		"the least account is nobody's default": {
+		"the smallest account is no default": {
 			"{apiVersion: apptoken.dev/v1alpha1, kind: User, metadata: {name: least}, spec: {accounts: [{client: acme}], namespaces: {}}}",
 			`{state: Active, accounts: [{client: acme}], namespaces: {}}`,
 		},

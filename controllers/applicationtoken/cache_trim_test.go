@@ -93,11 +93,11 @@ func TestTrim_LargeObjectsBehaveAsSmallOnes(t *testing.T) {
 			steady("it is altered")
 			w.must(api.Get(w.ctx, w.key(), &s))
 			if name == "a large Secret" && s.Annotations["example.com/note"] != bulk {
-				t.Error("the annotation of somebody else is gone")
+				t.Error("a foreign annotation is gone")
 			}
 			at := w.token()
 			if name == "a large spec" && (at.Annotations["example.com/note"] != bulk || at.Labels["team"] != "search" || !slices.Contains(at.Finalizers, "example.com/hold")) {
-				t.Error("what somebody else put on the token is gone")
+				t.Error("what another client put on the token is gone")
 			}
 			w.must(api.Delete(w.ctx, at))
 			w.must(o.settle())

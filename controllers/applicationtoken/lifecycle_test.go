@@ -36,7 +36,7 @@ var lifecycle = []lifecycleStep{
 	}, 4, 2},
 	{"the overlap passes", later(24 * time.Hour), 4, 1},
 	{"the record is deleted", deleteRecord, 5, 1},
-	{"litter has become old", later(24*time.Hour + 11*time.Minute), 5, 1},
+	{"orphans have become old", later(24*time.Hour + 11*time.Minute), 5, 1},
 }
 
 // lifecycleEndings are the two ways in which that life ends.
@@ -115,7 +115,7 @@ func (w *fixture) checkStep(c lifecycleStep) error {
 		return fmt.Errorf("[4] the Secret has held %d tokens, not %d", n, c.delivered)
 	}
 	n := w.recordsLeft()
-	if exact := c.name == "litter has become old" || c.records == 0; n < c.records || exact && n != c.records {
+	if exact := c.name == "orphans have become old" || c.records == 0; n < c.records || exact && n != c.records {
 		return fmt.Errorf("%d records are left, not %d", n, c.records)
 	}
 	if c.records > 0 {

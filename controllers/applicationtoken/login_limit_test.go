@@ -106,7 +106,7 @@ func TestRefresh_OrphanIsDeletedAndRunningRefreshKept(t *testing.T) {
 		t.Fatal("the refresh came to its end")
 	}
 	if n := w.recordsLeft(); n != 2 {
-		t.Fatalf("there are %d records, want the login and its litter", n)
+		t.Fatalf("there are %d records, want the login and its orphan", n)
 	}
 	// Between its two steps the state is the same. The record has the clock of the API server.
 	w.now = first.Record.CreatedAt.Add(login.CollectDelay - time.Second)

@@ -113,12 +113,12 @@ func TestChange_LoweringNeedsNoAuthority(t *testing.T) {
 		d.Roles, d.Permissions, d.SourceRanges = []string{"primary", "second"}, []string{"search.*"}, []string{"10.0.0.0/8"}
 	}))
 	w.must(err)
-	nobody := management.Caller{ID: "nobody"}
+	powerless := management.Caller{ID: "powerless"}
 	for _, c := range []management.Change{
 		{Permissions: new([]string{"search.query"})}, {Roles: new([]string{"primary"})}, {SourceRanges: new([]string{"10.1.0.0/16"})},
 		{State: new("Suspended")}, {State: new("Suspended"), Roles: new([]string{})},
 	} {
-		if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", c); err != nil {
+		if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", c); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestChange_LoweringNeedsNoAuthority(t *testing.T) {
 		{State: new("Active")}, {SourceRanges: new([]string{"10.0.0.0/8"})}, {SourceRanges: new([]string{})}, {Roles: new([]string{"primary"})},
 		{Permissions: new([]string{"search.query", "search.suggest"})}, {State: new("Active"), Roles: new([]string{}), SourceRanges: new([]string{"10.1.1.0/24"})},
 	} {
-		if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", c); deniedField(err) == "-" {
+		if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", c); deniedField(err) == "-" {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -145,11 +145,11 @@ func TestChange_PermittedWithoutVersion(t *testing.T) {
 	at := w.managedObject(made.Token)
 	delete(at.Annotations, v1alpha1.AnnotationRecord)
 	w.must(api.Update(w.ctx, at))
-	nobody := management.Caller{ID: "nobody"}
-	if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})}); deniedField(err) != "roles" {
+	powerless := management.Caller{ID: "powerless"}
+	if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})}); deniedField(err) != "roles" {
 		t.Errorf("to raise it: %v", err)
 	}
-	if _, err := k.Change(w.ctx, nobody, w.scope(), "CI_deploy", management.Change{State: new("Suspended")}); err != nil {
+	if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", management.Change{State: new("Suspended")}); err != nil {
 		t.Errorf("to lower it: %v", err)
 	}
 }

@@ -62,7 +62,7 @@ func TestCreate_InvalidFieldIsNamed(t *testing.T) {
 		"a role that is none":                    {w.scope(), "roles", func(d *management.TokenSpec) { d.Roles = []string{"a b"} }},
 		"a role twice":                           {w.scope(), "roles", func(d *management.TokenSpec) { d.Roles = []string{"primary", "primary"} }},
 		"too many roles":                         {w.scope(), "roles", func(d *management.TokenSpec) { d.Roles = make([]string, 65) }},
-		"a permission that nobody has":           {w.scope(), "permissions", func(d *management.TokenSpec) { d.Permissions = []string{"*"} }},
+		"a permission of no role":                {w.scope(), "permissions", func(d *management.TokenSpec) { d.Permissions = []string{"*"} }},
 		"a permission that is none":              {w.scope(), "permissions", func(d *management.TokenSpec) { d.Permissions = []string{"search..x"} }},
 		"a range that is none":                   {w.scope(), "sourceRanges", func(d *management.TokenSpec) { d.SourceRanges = []string{"10.0.0.0"} }},
 		"a range with bits behind its end":       {w.scope(), "sourceRanges", func(d *management.TokenSpec) { d.SourceRanges = []string{"10.0.0.1/8"} }},

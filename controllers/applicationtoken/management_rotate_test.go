@@ -87,14 +87,14 @@ func TestRotate_SuspendedOrExpiredTokenIsRefused(t *testing.T) {
 	}
 	w.must(w.checkLastDelivered(made.Secret, 0))
 	if _, err := k.RotateOwn(w.ctx, rootCaller, token.Digest{1}, ""); !errors.Is(err, management.ErrNotFound) {
-		t.Errorf("a token that nobody knows: %v", err)
+		t.Errorf("an unknown token: %v", err)
 	}
 }
 
 // Threats row 18.
 func TestRotate_RetryReplacesUnusedSuccessor(t *testing.T) {
 	for name, rotate := range map[string]func(*fixture, *managementReplica, token.Token) (management.Issued, error){
-		"by whoever holds it": func(w *fixture, k *managementReplica, held token.Token) (management.Issued, error) {
+		"by its holder": func(w *fixture, k *managementReplica, held token.Token) (management.Issued, error) {
 			return k.RotateOwn(w.ctx, rootCaller, held.Digest(), "")
 		},
 		"under a key": func(w *fixture, k *managementReplica, _ token.Token) (management.Issued, error) {

@@ -56,7 +56,7 @@ func TestSuspended_OnlyKubernetesLiftsItsSuspension(t *testing.T) {
 			applied := []byte(`{"apiVersion":"apptoken.dev/v1alpha1","kind":"ApplicationToken","spec":{"clientRef":{"name":"` + w.clientName + `"},"state":"Suspended"}}`)
 			w.must(api.Patch(w.ctx, obj, client.RawPatch(types.ApplyPatchType, applied), client.FieldOwner("platform")))
 		}, false},
-		"suspended over HTTP, and nobody knows by whom": {func(w *fixture, k *managementReplica, t management.Token) {
+		"suspended over HTTP by an unknown caller": {func(w *fixture, k *managementReplica, t management.Token) {
 			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
 			w.must(err)
 			w.must(api.Patch(w.ctx, w.managedObject(t), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))))

@@ -99,7 +99,7 @@ func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
 	o := w.newOperator(api, api)
 	w.must(w.declareToken())
 	w.must(o.settle())
-	ours := w.newestRecordName()
+	named := w.newestRecordName()
 
 	other := &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "other"},
@@ -113,7 +113,7 @@ func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
 
 	w.now = w.now.Add(2 * plan.OrphanAge)
 	w.must(w.newOperator(api, api).settle())
-	if _, err := w.store().Get(w.ctx, ours); err != nil {
+	if _, err := w.store().Get(w.ctx, named); err != nil {
 		t.Errorf("the record that its Secret names: %v", err)
 	}
 	if n := w.recordsLeft(); n != 2 {

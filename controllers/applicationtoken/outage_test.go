@@ -57,7 +57,7 @@ func (w *fixture) threePredecessors(k *managementReplica) {
 	w.now = w.now.Add(2 * time.Hour)
 }
 
-func TestDeskRotate_UnusedCountsAfterAnOutage(t *testing.T) {
+func TestRotate_UnusedCountsAfterAnOutage(t *testing.T) {
 	w := newFixture(t)
 	k := w.newManagementReplica(api)
 	w.threePredecessors(k)
@@ -76,7 +76,7 @@ func TestDeskRotate_UnusedCountsAfterAnOutage(t *testing.T) {
 	}
 }
 
-func TestDeskRotate_UseStopsDeletionOfPredecessor(t *testing.T) {
+func TestRotate_UseStopsDeletionOfPredecessor(t *testing.T) {
 	w := newFixture(t)
 	w.threePredecessors(w.newManagementReplica(api))
 	used := map[string]bool{}

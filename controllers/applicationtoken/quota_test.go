@@ -380,9 +380,9 @@ func TestQuota_DefaultsBoundEveryClient(t *testing.T) {
 	if l, err := (tokenspec.Resolver{}).QuotaLimits(w.ctx, &c); err != nil || l.Client != 10_000 || l.User != 100 || l.Namespaces != nil {
 		t.Errorf("%+v", l)
 	}
-	c.Spec.Grants = append(c.Spec.Grants, c.Spec.Grants[0], c.Spec.Grants[0], v1alpha1.Grant{Namespaces: v1alpha1.NamespaceSelection{Names: []string{"desk"}}})
+	c.Spec.Grants = append(c.Spec.Grants, c.Spec.Grants[0], c.Spec.Grants[0], v1alpha1.Grant{Namespaces: v1alpha1.NamespaceSelection{Names: []string{"blog"}}})
 	c.Spec.Grants[1].MaxCount, c.Spec.Grants[2].MaxCount = new(int32(2)), new(int32(7))
-	if l, err := (tokenspec.Resolver{}).QuotaLimits(w.ctx, &c, w.namespace, "desk"); err != nil || l.Namespaces[w.namespace] != 7 || l.Namespaces["desk"] < 1<<31 {
+	if l, err := (tokenspec.Resolver{}).QuotaLimits(w.ctx, &c, w.namespace, "blog"); err != nil || l.Namespaces[w.namespace] != 7 || l.Namespaces["blog"] < 1<<31 {
 		t.Errorf("the largest limit counts, and one without has none: %+v", l)
 	}
 }

@@ -61,7 +61,7 @@ func TestGarbageCollection_DeletesUndeliveredVersion(t *testing.T) {
 	w.must(err)
 	o := w.newOperator(api, api)
 	w.must(o.settleOwnNamespace())
-	litter, err := w.store().Add(w.ctx, func() record.Record {
+	orphan, err := w.store().Add(w.ctx, func() record.Record {
 		r := w.newestRecord()
 		tok, err := token.Mint(token.Application, k.Entropy)
 		w.must(err)
@@ -76,8 +76,8 @@ func TestGarbageCollection_DeletesUndeliveredVersion(t *testing.T) {
 	w.now = w.now.Add(2 * plan.OrphanAge)
 	w.must(o.settleOwnNamespace())
 	w.must(w.checkLastDelivered(made.Secret, 0))
-	if _, err := w.store().Get(w.ctx, litter.Name()); !errors.Is(err, record.ErrGone) {
-		t.Errorf("[4] the litter: %v", err)
+	if _, err := w.store().Get(w.ctx, orphan.Name()); !errors.Is(err, record.ErrGone) {
+		t.Errorf("[4] the orphan: %v", err)
 	}
 	at := w.managedObject(made.Token)
 	at.Finalizers = nil

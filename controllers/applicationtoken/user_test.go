@@ -31,9 +31,9 @@ func TestUser_StatusFollowsDependencies(t *testing.T) {
 		u.Spec.Accounts = append(u.Spec.Accounts, v1alpha1.Account{Client: "gone-" + w.namespace})
 	})
 	w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.AccountID = new(time.Now().UnixNano() & 0x7fffffff) })
-	ours := w.theClient()
-	ours.Status.AccountID = ours.Spec.AccountID
-	w.must(api.Status().Update(w.ctx, ours))
+	theClient := w.theClient()
+	theClient.Status.AccountID = theClient.Spec.AccountID
+	w.must(api.Status().Update(w.ctx, theClient))
 	for _, step := range []struct {
 		name, want string
 		password   v1alpha1.PasswordForm

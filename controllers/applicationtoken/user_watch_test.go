@@ -185,7 +185,7 @@ func TestUser_DependenciesEnqueueReconcilers(t *testing.T) {
 		return apierrors.IsNotFound(err) && w.recordsLeft() == 0
 	})
 	w.logIn(late, "alice", login.Terms{Kind: token.Login})
-	o.eventually("a login of nobody stays", func() bool { return w.recordsLeft() == 0 })
+	o.eventually("a login without a user stays", func() bool { return w.recordsLeft() == 0 })
 
 	w.logIn(late, "bob", login.Terms{Kind: token.Login})
 	w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: "bob"}}))

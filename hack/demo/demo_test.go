@@ -45,8 +45,8 @@ func (h *demoRun) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// assertNothingLeft asserts that the demo left no file, and no process with a file of the folder in its
-// arguments.
+// assertNothingLeft asserts that the demo left no file, and no process with a file of the folder in
+// its arguments.
 func (h *demoRun) assertNothingLeft() {
 	h.Helper()
 	left, err := os.ReadDir(h.folder)

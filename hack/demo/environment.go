@@ -24,8 +24,8 @@ import (
 // ownNamespace is the namespace of the operator's records.
 const ownNamespace = "apptoken-system"
 
-// environment holds what the demo runs on: a control plane, the operator as a process of its own, and
-// kubectl.
+// environment holds what the demo runs on: a control plane, the operator as a process of its own,
+// and kubectl.
 type environment struct {
 	client              client.WithWatch
 	folder              string // of this run alone; removed at its end
@@ -61,7 +61,7 @@ func startEnvironment(ctx context.Context, operator string) (*environment, error
 		return s, err
 	}
 	s.kubeconfig = filepath.Join(s.folder, "kubeconfig")
-	s.anonymousKubeconfig = filepath.Join(s.folder, "nobody")
+	s.anonymousKubeconfig = filepath.Join(s.folder, "anonymous")
 	for file, content := range map[string][]byte{s.kubeconfig: kubeconfig, s.anonymousKubeconfig: s.cluster.AnonymousKubeconfig()} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			return s, err

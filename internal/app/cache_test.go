@@ -35,8 +35,9 @@ const (
 	maxGrowth      = 64 << 20
 )
 
-// hostileDisguises holds the disguises of a Secret that is made to fill the operator's memory. Most are
-// about a megabyte; "annotations" is a quarter of that, and the last as large as the cache keeps.
+// hostileDisguises holds the disguises of a Secret that is made to fill the operator's memory. Most
+// are about a megabyte; "annotations" is a quarter of that, and the last as large as the cache
+// keeps.
 var hostileDisguises = map[string]func(*corev1.Secret){
 	"bare":            func(s *corev1.Secret) { s.OwnerReferences, s.Data = nil, megabyteIn(1) },
 	"of a token":      func(s *corev1.Secret) { s.Data = megabyteIn(1) },

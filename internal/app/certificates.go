@@ -110,9 +110,9 @@ func (c *certificates) ready() error {
 	return nil
 }
 
-// addCertificates makes the endpoints serve the certificate that the options name. If the operator manages
-// that certificate, the elected replica creates and renews it in the Secret. From there the kubelet
-// copies it into the files of every replica.
+// addCertificates makes the endpoints serve the certificate that the options name. If the operator
+// manages that certificate, the elected replica creates and renews it in the Secret. From there the
+// kubelet copies it into the files of every replica.
 func (op *Operator) addCertificates(o Options) (*certificates, error) {
 	d := o.Endpoints
 	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}

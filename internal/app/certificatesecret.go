@@ -57,8 +57,8 @@ type certificateSecret struct {
 	now               func() time.Time
 	log               logr.Logger
 
-	// known holds the last files of the Secret in this term of leadership, so that a deletion does
-	// not lose the CA.
+	// lastData holds the last files of the Secret in this term of leadership, so that a deletion
+	// does not lose the CA.
 	lastData map[string][]byte
 }
 
@@ -157,8 +157,8 @@ func (c *certificateSecret) create(ctx context.Context) error {
 	return nil
 }
 
-// renewedData returns the new content of the Secret, or nil if the content is complete and not about to
-// expire.
+// renewedData returns the new content of the Secret, or nil if the content is complete and not
+// about to expire.
 func (c *certificateSecret) renewedData(data map[string][]byte) (map[string][]byte, error) {
 	now := c.now()
 	soon := now.Add(certificateRenewal)

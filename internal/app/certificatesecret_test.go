@@ -29,8 +29,8 @@ func newNamespace(t *testing.T) string {
 	return ns.Name
 }
 
-// certificateFixture reconciles the Secret of the certificate in a namespace of its own, as replicas
-// do.
+// certificateFixture reconciles the Secret of the certificate in a namespace of its own, as
+// replicas do.
 type certificateFixture struct {
 	*testing.T
 	o   app.Options

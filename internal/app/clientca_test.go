@@ -123,8 +123,8 @@ func eventually(t *testing.T, what string, holds func(context.Context) bool) {
 	}
 }
 
-// webhookAnswers calls the webhook with a kubeconfig like the one that an API server reads, and reports
-// whether it is answered.
+// webhookAnswers calls the webhook with a kubeconfig like the one that an API server reads, and
+// reports whether it is answered.
 func webhookAnswers(t *testing.T, address string, ca []byte, cert, key string) bool {
 	t.Helper()
 	text := "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}]," +

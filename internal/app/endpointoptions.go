@@ -64,7 +64,7 @@ func (d *EndpointOptions) addFlags(fs *pflag.FlagSet) func() error {
 	fs.StringVar(&d.ClientCAFile, "client-ca-file", "", "`file` with CAs, in PEM; callers of /tokenreview and ext_authz must then present a certificate of one of them; reloaded when it changes. Empty: no certificate is required")
 	fs.IntVar(&d.MaxConnections, "max-connections", 4096, "maximum number of connections of each listener; an address that is not a trusted proxy may have at most a quarter of them; 0: no limit")
 	fs.IntVar(&d.MaxInFlight, "max-requests-in-flight", 1024, "maximum number of requests in flight, of which a quarter are reserved for verification; 0: no limit")
-	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. Required with --trusted-proxies. Empty: the host of the request, if the certificate has its name")
+	fs.StringVar(&d.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. Required with --trusted-proxies, unless --bind-address is on loopback. Empty: the host of the request, if the certificate has its name")
 	fs.DurationVar(&d.MaxStaleness, "max-staleness", time.Hour, "how long the endpoints stay open without contact with the API server, at least 5s; 0: no limit. If the API server answers but a watch is lost, they close after that time or a minute, whichever is shorter")
 	fs.IntVar(&d.LookupsPerSecond, "lookups-per-second", 50, "maximum number of tokens that are not in the index and are looked up in the API server each second; at most a quarter of them for one source")
 	fs.IntVar(&d.UseWritesPerSecond, "use-writes-per-second", 10, "maximum number of last uses that each replica writes to the API server each second")

@@ -27,12 +27,12 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// defaultPasswordChecks is the default for the number of passwords checked at once, on machines with at
-// least as many processors. The memory that checks need does not grow with the processors.
+// defaultPasswordChecks is the default for the number of passwords checked at once, on machines
+// with at least as many processors. The memory that checks need does not grow with the processors.
 const defaultPasswordChecks = 4
 
-// addEndpoints adds to the manager the parts that verify, on every replica: the listeners, the writer
-// of last uses, and the heartbeat that checks the API server.
+// addEndpoints adds to the manager the parts that verify, on every replica: the listeners, the
+// writer of last uses, and the heartbeat that checks the API server.
 func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Options) error {
 	d := o.Endpoints
 	m := newEndpointMetrics()
@@ -49,31 +49,31 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 	if err := op.register(append(m.collectors(), beats)...); err != nil {
 		return err
 	}
-	doors := &server.Doors{
+	endpoints := &server.Endpoints{
 		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, UsesForwarded: d.UseForwarded, Audiences: d.Audiences, Issuer: d.Issuer,
 		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("endpoints"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
 	}
-	doors.Logins = login.NewService(login.Options{
+	endpoints.Logins = login.NewService(login.Options{
 		Directory: op.Directory, Records: store, OnEnded: verifier.End, MaxConcurrentChecks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultPasswordChecks)), Entropy: rand.Reader, Now: time.Now,
 		OnReplayed: func(u login.User, of record.Record, source netip.Addr) {
-			doors.Audit.Write(audit.Line{
+			endpoints.Audit.Write(audit.Line{
 				Event: audit.LoginReplayed, User: u.Name, Client: of.Client, Token: of.Name(), Source: source,
 			})
 			directory.PublishReplayEvent(op.Manager.GetEventRecorder("apptoken-operator"), u)
 		},
 	})
-	doors.Desk = &management.Service{
+	endpoints.Management = &management.Service{
 		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, WasUsed: verifier.WasAccepted, LastOutage: beats.lastOutage,
 		Events: op.Manager.GetEventRecorder("apptoken-operator"),
 	}
-	doors.Budget = server.NewBudget(server.BudgetOptions{})
-	doors.OnLoginResult = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
-	t, err := op.newTLSConfigs(doors, o)
+	endpoints.Budget = server.NewBudget(server.BudgetOptions{})
+	endpoints.OnLoginResult = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
+	t, err := op.newTLSConfigs(endpoints, o)
 	if err != nil {
 		return err
 	}
-	if op.Listeners, err = op.newListeners(ctx, doors, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
+	if op.Listeners, err = op.newListeners(ctx, endpoints, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
 		return err
 	}
 	op.readinessChecks[apiServerCheck] = beats.ready
@@ -82,7 +82,7 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 	}
 	return errors.Join(
 		op.Manager.Add(&listenerGroup{op.Listeners, closed}),
-		op.Manager.Add(auditSummaries{doors.Audit, closed}),
+		op.Manager.Add(auditSummaries{endpoints.Audit, closed}),
 		op.serveMetrics(ctx, o, t.server),
 		op.serveProbes(ctx, o.HealthAddress, &probes{op.readinessChecks, beats.lastContact}),
 		op.Manager.Add(beats),
@@ -90,8 +90,8 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 	)
 }
 
-// auditSummaries writes the summaries of the audit log, on every replica, until the endpoints are closed
-// and cause no more lines.
+// auditSummaries writes the summaries of the audit log, on every replica, until the endpoints are
+// closed and cause no more lines.
 type auditSummaries struct {
 	auditLog *audit.Log
 	closed   <-chan struct{}
@@ -106,9 +106,9 @@ func (s auditSummaries) Start(context.Context) error {
 	return nil
 }
 
-// newListeners returns a listener for each address that is set, keyed by flag. Each is bound already:
-// a port that is taken ends the operator before it has done anything.
-func (op *Operator) newListeners(ctx context.Context, doors *server.Doors, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
+// newListeners returns a listener for each address that is set, keyed by flag. Each is bound
+// already: a port that is taken ends the operator before it has done anything.
+func (op *Operator) newListeners(ctx context.Context, endpoints *server.Endpoints, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
 	open := o.Endpoints.addresses()
 	all := map[string]*server.Listener{}
 	for _, name := range slices.Sorted(maps.Keys(open)) {
@@ -118,11 +118,11 @@ func (op *Operator) newListeners(ctx context.Context, doors *server.Doors, o Opt
 		}
 		switch name {
 		case "webhook-bind-address":
-			l.Handler, l.TLS = doors.WebhookHandler(), t.clientAuth
+			l.Handler, l.TLS = endpoints.WebhookHandler(), t.clientAuth
 		case "grpc-bind-address":
-			l.GRPC, l.TLS = doors.GRPC(), t.clientAuth
+			l.GRPC, l.TLS = endpoints.GRPC(), t.clientAuth
 		default:
-			l.Handler = doors.Handler()
+			l.Handler = endpoints.Handler()
 		}
 		if err := l.Listen(ctx); err != nil {
 			closeListeners(all)
@@ -140,14 +140,14 @@ func closeListeners(all map[string]*server.Listener) {
 	}
 }
 
-// newTLSConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
+// tlsConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
 type tlsConfigs struct {
 	server     *tls.Config
 	clientAuth *tls.Config // of the listeners that may require a certificate from their clients
 }
 
 // newTLSConfigs loads the certificates and returns the configurations.
-func (op *Operator) newTLSConfigs(doors *server.Doors, o Options) (tlsConfigs, error) {
+func (op *Operator) newTLSConfigs(endpoints *server.Endpoints, o Options) (tlsConfigs, error) {
 	if o.Endpoints.CertFile == "" || len(o.Endpoints.addresses()) == 0 && !o.secureMetrics() {
 		return tlsConfigs{}, nil
 	}
@@ -155,7 +155,7 @@ func (op *Operator) newTLSConfigs(doors *server.Doors, o Options) (tlsConfigs, e
 	if err != nil {
 		return tlsConfigs{}, err
 	}
-	doors.IsOwnName = c.hasHost
+	endpoints.IsOwnName = c.hasHost
 	all := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 	if o.Endpoints.ClientCAFile == "" {
 		return tlsConfigs{all, all}, nil

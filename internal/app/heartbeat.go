@@ -93,7 +93,8 @@ func (h *heartbeat) logChanges(before, now *freshness.Status) {
 	}
 }
 
-// readAPIServer reads one record from the API server, not from a cache, and reports whether it answered.
+// readAPIServer reads one record from the API server, not from a cache, and reports whether it
+// answered.
 func (h *heartbeat) readAPIServer(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatInterval)
 	defer cancel()

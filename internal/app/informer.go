@@ -20,8 +20,8 @@ import (
 	"github.com/apptoken/operator/internal/freshness"
 )
 
-// listPageSize is the page size of lists of tenants' objects. Each object may take a megabyte until it
-// is trimmed.
+// listPageSize is the page size of lists of tenants' objects. Each object may take a megabyte until
+// it is trimmed.
 const listPageSize = 8
 
 // noWatchList is a client that does not support streamed lists.
@@ -34,8 +34,8 @@ func (noWatchList) IsWatchListSemanticsUnSupported() bool { return true }
 // verification up to date. The Secrets of passwords are in another cache.
 var verificationKinds = append([]string{"Namespace"}, customKinds...)
 
-// customKinds holds the operator's custom kinds. An API server has a watch cache for all of them or for
-// none; for built-in kinds it decides by kind.
+// customKinds holds the operator's custom kinds. An API server has a watch cache for all of them or
+// for none; for built-in kinds it decides by kind.
 var customKinds = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
 
 // informerFactory creates the informers of caches. They count the bytes that they keep, and observe
@@ -109,7 +109,8 @@ func (i informerFactory) withByteCount(kind string, informer toolscache.SharedIn
 	return informer
 }
 
-// listInPages returns a function that lists page by page, and trims each page before it reads the next.
+// listInPages returns a function that lists page by page, and trims each page before it reads the
+// next.
 func listInPages(list toolscache.ListWithContextFunc, trim toolscache.TransformFunc) toolscache.ListWithContextFunc {
 	return func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		// The watch cache of older API servers ignores the limit if the request has a resource

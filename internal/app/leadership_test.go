@@ -38,8 +38,8 @@ func leaseHolder(lease *coordinationv1.Lease) string {
 	return *lease.Spec.HolderIdentity
 }
 
-// setLeaseHolder gives the Lease to another holder, which does not renew it; with "", to the first replica
-// that takes it.
+// setLeaseHolder gives the Lease to another holder, which does not renew it; with "", to the first
+// replica that takes it.
 func setLeaseHolder(t *testing.T, namespace, to string) {
 	t.Helper()
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "apptoken-operator"}}
@@ -192,8 +192,8 @@ func TestLeadership_FailedTermIsStartedAgain(t *testing.T) {
 	eventually(t, "it leads for a second term", func(context.Context) bool { return c.Leading() && terms.Load() == 2 })
 }
 
-// countReconcilerGoroutines returns the number of goroutines that deliver events to reconcilers, or work for their
-// queues.
+// countReconcilerGoroutines returns the number of goroutines that deliver events to reconcilers, or
+// work for their queues.
 func countReconcilerGoroutines(t *testing.T) (n int) {
 	t.Helper()
 	var stacks strings.Builder

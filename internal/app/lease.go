@@ -112,8 +112,8 @@ func (l *lease) release(ctx context.Context) {
 	}
 }
 
-// logChange logs the first of consecutive failures, and their end. It is no failure that another replica
-// was faster.
+// logChange logs the first of consecutive failures, and their end. It is no failure that another
+// replica was faster.
 func (l *lease) logChange(ctx context.Context, err error) {
 	failed := err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err)
 	switch {

@@ -99,8 +99,8 @@ func startProcess(t *testing.T, env environment, args ...string) *process {
 	return p
 }
 
-// assertExit waits for the end of the process, and asserts its exit code and its final output. The output
-// must be for users: no stack, and no line that is neither JSON nor an error message of the
+// assertExit waits for the end of the process, and asserts its exit code and its final output. The
+// output must be for users: no stack, and no line that is neither JSON nor an error message of the
 // operator.
 func (p *process) assertExit(code int, last ...string) {
 	p.t.Helper()

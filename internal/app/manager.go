@@ -225,8 +225,8 @@ func promptsBookmarks(to *rest.Config) bool {
 	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }
 
-// addIndexHandlers adds the event handlers that keep the index up to date, and makes readiness wait until
-// the index is complete.
+// addIndexHandlers adds the event handlers that keep the index up to date, and makes readiness wait
+// until the index is complete.
 func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))

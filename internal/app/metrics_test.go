@@ -53,7 +53,8 @@ func assertLines(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// createToken creates a token of a client. If the client is empty, the token waits to clone another.
+// createToken creates a token of a client. If the client is empty, the token waits to clone
+// another.
 func createToken(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
 	t.Helper()
 	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}

@@ -69,9 +69,9 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 	})
 }
 
-// secureMetricsListener returns the socket under TLS, and the handler behind authentication and authorization by
-// the API server. Without a certificate it creates a self-signed one, which no client can verify,
-// as other components of Kubernetes do.
+// secureMetricsListener returns the socket under TLS, and the handler behind authentication and
+// authorization by the API server. Without a certificate it creates a self-signed one, which no
+// client can verify, as other components of Kubernetes do.
 func (op *Operator) secureMetricsListener(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
 	filter, err := filters.WithAuthenticationAndAuthorization(op.Manager.GetConfig(), op.Manager.GetHTTPClient())
 	if err != nil {
@@ -103,8 +103,8 @@ func scrapeHandler(gatherer prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes})
 }
 
-// requestLimiter limits the requests that reach the next handler, which may ask the API server about each. A
-// source that floods it is rejected before it affects other sources.
+// requestLimiter limits the requests that reach the next handler, which may ask the API server
+// about each. A source that floods it is rejected before it affects other sources.
 type requestLimiter struct {
 	next     http.Handler
 	inFlight chan struct{}
@@ -181,8 +181,8 @@ func (s debugErrorSink) Error(err error, message string, more ...any) {
 	s.Info(1, message, append(more, "error", err.Error())...)
 }
 
-// connectionErrorLog logs, at debug level, what net/http reports of broken connections and handshakes.
-// Peers can cause those without limit.
+// connectionErrorLog logs, at debug level, what net/http reports of broken connections and
+// handshakes. Peers can cause those without limit.
 type connectionErrorLog struct{ log logr.Logger }
 
 func (p connectionErrorLog) Write(line []byte) (int, error) {

@@ -97,7 +97,7 @@ func TestMetrics_FloodFromOneSourceSparesOthers(t *testing.T) {
 		t.Errorf("the flooder is answered %d", status)
 	}
 	if status := scrapeStatus(h, "192.0.2.1:1"); status != http.StatusOK {
-		t.Errorf("somebody else is answered %d", status)
+		t.Errorf("another account is answered %d", status)
 	}
 }
 

@@ -27,18 +27,20 @@ const (
 	// reconnectInterval is the pause between attempts to reach an API server that does not answer.
 	// Informers alone would pause for up to a minute, in which a change goes unobserved.
 	reconnectInterval = time.Second
-	// streamCloseDelay is how long a connection that began with all objects lasts after the last of them.
-	// Informers take a connection of less than a second for a failure.
+	// streamCloseDelay is how long a connection that began with all objects lasts after the last of
+	// them. Informers take a connection of less than a second for a failure.
 	streamCloseDelay = 2 * time.Second
 )
 
-// watchTimeoutOf returns the timeout of one connection of a watch. An API server sends a bookmark two
-// seconds before it ends a connection, so the timeout bounds how long a lost watch goes undetected.
+// watchTimeoutOf returns the timeout of one connection of a watch. An API server sends a bookmark
+// two seconds before it ends a connection, so the timeout bounds how long a lost watch goes
+// undetected.
 func watchTimeoutOf(l freshness.Limits) time.Duration {
 	return max(min(l.Lost/3, 20*time.Second).Truncate(time.Second), minWatchTimeout)
 }
 
-// reconnectingListWatch lists and watches, and retries every second while the API server does not answer.
+// reconnectingListWatch lists and watches, and retries every second while the API server does not
+// answer.
 type reconnectingListWatch struct {
 	source toolscache.ListerWatcherWithContext
 	kind   string
@@ -290,8 +292,8 @@ func (c *watchConnection) forward() {
 	}
 }
 
-// observeInitialEvents restarts the timer of a connection that begins with all objects at each of them, and
-// ends the connection soon after the last.
+// observeInitialEvents restarts the timer of a connection that begins with all objects at each of
+// them, and ends the connection soon after the last.
 func (c *watchConnection) observeInitialEvents(event watch.Event) {
 	if !c.sendsInitialEvents {
 		return

@@ -56,7 +56,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 	fs.BoolVar(&o.LeaderElect, "leader-elect", false, "elect one replica that reconciles; required with more than one replica")
 	fs.StringVar(&o.Namespace, "namespace", own, "`name` of the operator's own namespace, which contains the token records and the Lease. POD_NAMESPACE sets the default")
 	fs.StringVar(&namespaces, "namespaces", "", "comma-separated `names` of the namespaces to serve; the operator then needs rights on tokens and Secrets only in these; empty: all")
-	doors := o.Endpoints.addFlags(fs)
+	parseEndpoints := o.Endpoints.addFlags(fs)
 	fs.IntVar(&o.Workers, "workers", 6, "number of tokens that are reconciled at once; first tokens and revocations have four times as many workers of their own")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "lowest level that is logged: error, info or debug")
 	fs.Usage = func() {}
@@ -74,7 +74,7 @@ func ParseOptions(args []string, env func(string) string) (Options, error) {
 		return Options{}, err
 	}
 	o.Namespaces = splitList(namespaces)
-	if err := doors(); err != nil {
+	if err := parseEndpoints(); err != nil {
 		return Options{}, err
 	}
 	if namespaces != "" && len(o.Namespaces) == 0 {

@@ -34,8 +34,8 @@ func newPasswordCache(mgr manager.Manager, to *rest.Config, namespace string, in
 	return c, nil
 }
 
-// allReplicasCache is a cache that the manager starts with its own cache, on every replica and before
-// anything else.
+// allReplicasCache is a cache that the manager starts with its own cache, on every replica and
+// before anything else.
 type allReplicasCache struct{ cache.Cache }
 
 // GetCache returns the cache. The manager recognizes caches by this method.

@@ -96,8 +96,8 @@ func serveWaiting(ctx context.Context, address string) (stop func(), err error) 
 	}, nil
 }
 
-// isUnavailable reports whether an error means that the API server is unreachable or out of order. Any
-// other answer is a decision. A server with a certificate of another CA is not the intended API
+// isUnavailable reports whether an error means that the API server is unreachable or out of order.
+// Any other answer is a decision. A server with a certificate of another CA is not the intended API
 // server.
 func isUnavailable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {

@@ -55,8 +55,8 @@ func forwardTCP(t *testing.T, from, to string) {
 	}()
 }
 
-// kubeconfigThrough returns a kubeconfig with every right at another address, and the address of the
-// API server.
+// kubeconfigThrough returns a kubeconfig with every right at another address, and the address of
+// the API server.
 func kubeconfigThrough(t *testing.T, address string) (config []byte, server string) {
 	t.Helper()
 	all, err := clientcmd.Load(adminKubeconfig(t))

@@ -26,9 +26,9 @@ const (
 	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// logLevels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6: from
-// 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms that
-// no redactor recognizes.
+// logLevels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6:
+// from 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms
+// that no redactor recognizes.
 var logLevels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.

@@ -117,7 +117,7 @@ func TestStart_FailureExitsWithOne(t *testing.T) {
 			wrongTokenKubeconfig: writeTempFile(t, adminKubeconfig(t)), args: []string{"--namespace=not-there"},
 			want: []string{`apptoken-operator: the operator's own namespace not-there does not exist: create it with "kubectl create namespace not-there", or set --namespace to another one` + "\n"},
 		},
-		"somebody else has its port": {
+		"another process has its port": {
 			wrongTokenKubeconfig: writeTempFile(t, adminKubeconfig(t)), args: []string{"--namespace=default", "--health-probe-bind-address=" + taken.Addr().String()},
 			want: []string{"apptoken-operator: ", taken.Addr().String(), "address already in use"},
 		},

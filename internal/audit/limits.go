@@ -48,8 +48,8 @@ func newLimits() *limits {
 	}
 }
 
-// summaryGroup identifies the lines that a summary counts together. Groups are few, since no part of a
-// group is chosen by a caller.
+// summaryGroup identifies the lines that a summary counts together. Groups are few, since no part
+// of a group is chosen by a caller.
 type summaryGroup struct {
 	event             Event
 	endpoint, verdict string

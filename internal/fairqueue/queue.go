@@ -102,8 +102,8 @@ func (q *queue) Done(item reconcile.Request) {
 	}
 }
 
-// storage is the storage of the client-go work queue, which calls Touch, Push, Len and Pop under its
-// own lock. The queue calls ask, priorityOf, release and resume without that lock.
+// storage is the storage of the client-go work queue, which calls Touch, Push, Len and Pop under
+// its own lock. The queue calls requestPriority, priorityOf, release and resume without that lock.
 type storage struct {
 	now         func() time.Time
 	mu          sync.Mutex

@@ -182,8 +182,8 @@ func TestQueue_NamespaceRegainsShare(t *testing.T) {
 	})
 }
 
-// TestQueue_WorkersProcessEveryItem checks that many workers empty a queue to which others add. No item is
-// lost, and none waits for a signal that never comes.
+// TestQueue_WorkersProcessEveryItem checks that many workers empty a queue to which others add. No
+// item is lost, and none waits for a signal that never comes.
 func TestQueue_WorkersProcessEveryItem(t *testing.T) {
 	q := startQueue(t)
 	const namespaces, items, workers = 3, 300, 16

@@ -10,13 +10,13 @@ import (
 const (
 	// minBacklog is the number of waiting items from which a namespace counts as having a backlog.
 	minBacklog = 16
-	// largeBacklog is the number of waiting items that take more than a few seconds to process. From there
-	// on a namespace gets share/largeBacklogDivisor workers, although no other namespace has work: the next
-	// item of another namespace must find an API server that responds.
+	// largeBacklog is the number of waiting items that take more than a few seconds to process.
+	// From there on a namespace gets share/largeBacklogDivisor workers, although no other namespace
+	// has work: the next item of another namespace must find an API server that responds.
 	largeBacklog        = 128
 	largeBacklogDivisor = 3
-	// activeFor is the time for which a namespace without a backlog counts as active after an item of
-	// it was handed out.
+	// activeFor is the time for which a namespace without a backlog counts as active after an item
+	// of it was handed out.
 	activeFor = 5 * time.Second
 	// restFactor is the duration of a rest, as a multiple of the time that the last item took.
 	restFactor = 2
@@ -24,8 +24,8 @@ const (
 	maxRest = time.Second
 )
 
-// roundRobin orders items. It is not safe for concurrent use. The zero value is not ready to use; call
-// newRoundRobin.
+// roundRobin orders items. It is not safe for concurrent use. The zero value is not ready to use;
+// call newRoundRobin.
 type roundRobin struct {
 	share          int                             // maximum number of handed-out items of one namespace
 	handedOut      map[reconcile.Request]time.Time // items that are handed out, and since when
@@ -70,8 +70,8 @@ func newRoundRobin(share int) *roundRobin {
 	}
 }
 
-// eligibleCount returns the number of waiting items of eligible namespaces. Their shares may not allow all of
-// them at once.
+// eligibleCount returns the number of waiting items of eligible namespaces. Their shares may not
+// allow all of them at once.
 func (t *roundRobin) eligibleCount() int { return t.eligible }
 
 // push adds an item, or raises the priority of one that is waiting already.

@@ -210,8 +210,8 @@ func TestRoundRobin_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 	}
 }
 
-// TestRoundRobin_LargeBacklogGetsThirdOfShare checks that a namespace does not occupy all workers for
-// minutes, which would delay the next item of a neighbour.
+// TestRoundRobin_LargeBacklogGetsThirdOfShare checks that a namespace does not occupy all workers
+// for minutes, which would delay the next item of a neighbour.
 func TestRoundRobin_LargeBacklogGetsThirdOfShare(t *testing.T) {
 	q := newRoundRobin(9)
 	for n := range largeBacklog + 9 {

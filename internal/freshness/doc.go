@@ -1,7 +1,7 @@
 // Package freshness decides whether a replica knows enough to verify. A replica verifies from
 // memory, which watches keep up to date, so a lost watch hides changes.
 //
-//	a watch shows no sign,          closed after Limits.Lost (connected: Limits.Silent),
+//	a watch shows no sign,          closed after Limits.Lost (connected: Limits.Stale),
 //	the API server answers   ──>    until that watch shows a sign
 //
 //	the API server does             open for Limits.Outage, then closed,

@@ -55,13 +55,13 @@ type Monitor struct {
 
 	last      time.Time                // the beat before
 	contact   time.Time                // when the API server last answered
-	outage    time.Time                // see Finding
+	outage    time.Time                // see Status
 	resumed   time.Time                // end of an outage longer than Limits.Outage, until every watch has shown a sign; else zero
 	staleness map[string]time.Duration // how long a watch showed no sign while the API server answered
 }
 
-// Evaluate evaluates the watches at the instant now. It gets whether the API server answered a read,
-// and the last sign of the watch on each kind. A sign is an answer too.
+// Evaluate evaluates the watches at the instant now. It gets whether the API server answered a
+// read, and the last sign of the watch on each kind. A sign is an answer too.
 //
 // The time without a sign counts only while the API server answers. An outage breaks all watches,
 // and they need a moment to recover from it.

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// maxBookmarkAge is the time for which a bookmark on one watch proves that the API server still sends
-// bookmarks on others. It is less than maxLost, so that an API server that stops sending bookmarks
-// does not close the replica.
+// maxBookmarkAge is the time for which a bookmark on one watch proves that the API server still
+// sends bookmarks on others. It is less than maxLost, so that an API server that stops sending
+// bookmarks does not close the replica.
 const maxBookmarkAge = 45 * time.Second
 
 // Watches are the watches that keep a replica up to date. They are safe for concurrent use.

@@ -34,7 +34,7 @@ func TestCut_DividesWithinAndOver(t *testing.T) {
 			Permissions: []string{"search.query"}, Effective: []string{"search.query"}}},
 		"an unknown role is over": {all, []string{"owner", "primary"}, nil, grant.Holding{
 			Roles: []string{"primary"}, Effective: []string{"search.*", "sec.continuous.rest"}, OverRoles: []string{"owner"}}},
-		"a permission of nobody is over": {all, nil, []string{"admin.delete", "search.a"}, grant.Holding{
+		"a permission of no role is over": {all, nil, []string{"admin.delete", "search.a"}, grant.Holding{
 			Permissions: []string{"search.a"}, Effective: []string{"search.a"}, OverPermissions: []string{"admin.delete"}}},
 		"a wildcard wider than any pattern is over as a whole": {all, nil, []string{"sec.*", "*", "search.*"}, grant.Holding{
 			Permissions: []string{"search.*"}, Effective: []string{"search.*"}, OverPermissions: []string{"*", "sec.*"}}},
@@ -143,7 +143,8 @@ func (w generator) roles() []grant.Role {
 	return list
 }
 
-// reduced removes something from roles: a role, a permission of a role, or the breadth of a wildcard.
+// reduced removes something from roles: a role, a permission of a role, or the breadth of a
+// wildcard.
 func (w generator) reduced(from []grant.Role) []grant.Role {
 	low := make([]grant.Role, len(from))
 	for i, r := range from {
@@ -180,8 +181,8 @@ func within(t *testing.T, what string, small, big grant.Holding) {
 	}
 }
 
-// TestCeiling_NeverGrantsMoreThanGiven checks section 3.6 of the design: nothing can be granted that was not
-// granted. Each law holds for every ceiling and every request.
+// TestCeiling_NeverGrantsMoreThanGiven checks section 3.6 of the design: nothing can be granted
+// that was not granted. Each law holds for every ceiling and every request.
 func TestCeiling_NeverGrantsMoreThanGiven(t *testing.T) {
 	kept, cut := 0, 0
 	for seed := range uint64(20000) {
@@ -227,7 +228,7 @@ func TestCeiling_NeverGrantsMoreThanGiven(t *testing.T) {
 			t.Error("restricting twice restricts again")
 		}
 		if fewer := len(wantRoles); fewer > 0 {
-			within(t, "a smaller wish", c.Cut(wantRoles[1:], wantPermissions), h)
+			within(t, "a smaller request", c.Cut(wantRoles[1:], wantPermissions), h)
 		}
 
 		shuffled := slices.Clone(given)

@@ -79,8 +79,8 @@ func Covers(held []string, wanted string) bool {
 	return false
 }
 
-// patternCovers compares a pattern with a valid wanted permission. The pattern needs no check: if it is
-// malformed, no valid permission equals it or begins with its stem.
+// patternCovers compares a pattern with a valid wanted permission. The pattern needs no check: if
+// it is malformed, no valid permission equals it or begins with its stem.
 func patternCovers(pattern, wanted string) bool {
 	if pattern == wildcard {
 		return true

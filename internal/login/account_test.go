@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// accountResult returns the result of a request for an account: the name of the client, or the kind of the
-// error.
+// accountResult returns the result of a request for an account: the name of the client, or the kind
+// of the error.
 func accountResult(c login.Client, err error) string {
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	_, isForbidden := errors.AsType[*login.Forbidden](err)
@@ -45,7 +45,7 @@ func TestAccount_ChoosesUsersClient(t *testing.T) {
 		"the first is named":                          {nil, id(1001), "acme"},
 		"the second is named":                         {nil, id(1002), "globex"},
 		"it is that of others":                        {nil, id(1003), noAccount},
-		"it is that of nobody":                        {nil, id(9999), noAccount},
+		"no client has it":                            {nil, id(9999), noAccount},
 		"it is none":                                  {nil, id(0), noAccount},
 		"it is below none":                            {nil, id(-1), noAccount},
 		"it is suspended":                             {func(w *fixture, _ *login.User) { suspend(w, "globex") }, id(1002), noAccount},

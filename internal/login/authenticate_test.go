@@ -213,7 +213,7 @@ func TestAuthenticate_FloodOfOneUserLeavesOthers(t *testing.T) {
 			}
 			release()
 			if err := <-others; err != nil {
-				t.Errorf("%s: somebody else: %v", what, err)
+				t.Errorf("%s: another user: %v", what, err)
 			}
 			in := 0
 			for range 500 {
@@ -251,7 +251,7 @@ func TestAuthenticate_FloodOfOneSourceLeavesOthers(t *testing.T) {
 		synctest.Wait()
 		release()
 		if err := <-others; err != nil {
-			t.Errorf("somebody else: %v", err)
+			t.Errorf("another user: %v", err)
 		}
 		for range 10_000 {
 			<-flood

@@ -26,9 +26,9 @@ func CompareClaims(a, b Claim) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
 }
 
-// holdsClaim reports whether name holds the value that the claimants ask for. One of several claimants
-// holds it only by its status. Until the reconciler has decided, none of them does, so no user or
-// client is taken for another.
+// holdsClaim reports whether name holds the value that the claimants ask for. One of several
+// claimants holds it only by its status. Until the reconciler has decided, none of them does, so no
+// user or client is taken for another.
 func holdsClaim(claimants []string, name string, held bool) bool {
 	return len(claimants) > 0 && claimants[0] == name && (held || len(claimants) == 1)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/apptoken/operator/internal/record"
 )
 
-// CollectDelay is how long a record is kept after it is over or out of place. Another replica may know of
-// a later use, or be about to complete a replacement.
+// CollectDelay is how long a record is kept after it is over or out of place. Another replica may
+// know of a later use, or be about to complete a replacement.
 const CollectDelay = time.Minute
 
 // CollectReason is the reason for deleting the record of a login.
@@ -25,17 +25,17 @@ const (
 	Orphan CollectReason = "Orphan"
 )
 
-// CollectState is the observed state that decides, beside the record of a login, whether the record is
-// deleted.
+// CollectState is the observed state that decides, beside the record of a login, whether the record
+// is deleted.
 type CollectState struct {
 	User           *User // the user with the owner's name; nil: there is none
 	HasPredecessor bool  // the predecessor still exists
 }
 
-// EvaluateCollection decides whether the record of a login is deleted, and why, or when to evaluate it again. A
-// zero time means never. A login with an old password or without its account is rejected already,
-// and would be valid again if the former state came back. It is deleted so that the login has ended
-// for good.
+// EvaluateCollection decides whether the record of a login is deleted, and why, or when to evaluate
+// it again. A zero time means never. A login with an old password or without its account is
+// rejected already, and would be valid again if the former state came back. It is deleted so that
+// the login has ended for good.
 func EvaluateCollection(now time.Time, r record.Record, a CollectState) (CollectReason, time.Time) {
 	inPlace := r.CreatedAt.Add(CollectDelay)
 	switch {
@@ -60,8 +60,8 @@ func EvaluateCollection(now time.Time, r record.Record, a CollectState) (Collect
 	return NotCollected, wake
 }
 
-// EndOfRecord returns the first instant at which a record is over, as far as is known. A zero time means
-// never.
+// EndOfRecord returns the first instant at which a record is over, as far as is known. A zero time
+// means never.
 func EndOfRecord(r record.Record) time.Time {
 	end := r.ExpiresAt
 	if !end.IsZero() && r.Refresh != nil && r.Refresh.ExpiresAt.After(end) {
@@ -75,8 +75,9 @@ func EndOfRecord(r record.Record) time.Time {
 	return end
 }
 
-// WithoutPendingSuccessors returns the records of a user without those that are about to replace another. The two
-// are one login. Only once the other is gone is it known whether a client has the new one.
+// WithoutPendingSuccessors returns the records of a user without those that are about to replace
+// another. The two are one login. Only once the other is gone is it known whether a client has the
+// new one.
 func WithoutPendingSuccessors(rs []record.Record) []record.Record {
 	there := make(map[string]bool, len(rs))
 	for _, r := range rs {

@@ -45,7 +45,7 @@ func TestEvaluateCollection_Reasons(t *testing.T) {
 		"one that lies idle goes a minute after":    {31 * m, func(r *record.Record, _ *login.CollectState) { r.ExpiresAt, r.IdleTimeout = time.Time{}, 30*m }, login.Expired, none},
 		"and not a second before":                   {31*m - s, func(r *record.Record, _ *login.CollectState) { r.ExpiresAt, r.IdleTimeout = time.Time{}, 30*m }, login.NotCollected, 31 * m},
 		"one in use is counted from its last use":   {31 * m, func(r *record.Record, _ *login.CollectState) { r.IdleTimeout, r.LastUsedAt = 30*m, noon.Add(20*m) }, login.NotCollected, 51 * m},
-		"one of nobody goes at once":                {0, func(_ *record.Record, a *login.CollectState) { a.User = nil }, login.UserMissing, none},
+		"one without a user is deleted at once":     {0, func(_ *record.Record, a *login.CollectState) { a.User = nil }, login.UserMissing, none},
 		"one of a namesake before goes at once":     {0, func(_ *record.Record, a *login.CollectState) { a.User.UID = "u2" }, login.UserMissing, none},
 		"one of a suspended user stays":             {m, func(_ *record.Record, a *login.CollectState) { a.User.Suspended = true }, login.NotCollected, h + m},
 		"one of another password goes at once":      {0, func(_ *record.Record, a *login.CollectState) { a.User.Credential = "f2" }, login.PasswordChanged, none},

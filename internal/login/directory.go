@@ -66,8 +66,8 @@ type Client struct {
 	MaxSessions        int           // of each user
 	OpenPolicy         OpenTokenPolicy
 	MaxOpenLifetime    time.Duration // of an open token; 0: no limit
-	// MaxSessionLifetime bounds the time from the password to the end of all logins that come of it, except
-	// open tokens; 0: no limit.
+	// MaxSessionLifetime bounds the time from the password to the end of all logins that come of
+	// it, except open tokens; 0: no limit.
 	MaxSessionLifetime time.Duration
 }
 

@@ -25,10 +25,10 @@ func TestDirectory_ByUsernameFindsHolder(t *testing.T) {
 		do   func(*login.Directory)
 		want string // the user that "alice" finds
 	}{
-		"nobody of none":                {func(*login.Directory) {}, ""},
+		"no claimant of none":           {func(*login.Directory) {}, ""},
 		"the one":                       {func(d *login.Directory) { d.SetUser(user("a", "alice", 1)) }, "a"},
 		"not by the name of the object": {func(d *login.Directory) { d.SetUser(user("alice", "a", 1)) }, ""},
-		"nobody of two of whom none is known to have it": {func(d *login.Directory) {
+		"no claimant of two of whom none is known to have it": {func(d *login.Directory) {
 			d.SetUser(user("a", "alice", 1))
 			d.SetUser(user("b", "alice", 2))
 		}, ""},
@@ -55,12 +55,12 @@ func TestDirectory_ByUsernameFindsHolder(t *testing.T) {
 			d.SetUser(user("b", "alice", 2))
 			d.SetUser(user("b", "bob", 2))
 		}, "a"},
-		"nobody, once the one who had it has lost it": {func(d *login.Directory) {
+		"no claimant, once the one who had it has lost it": {func(d *login.Directory) {
 			d.SetUser(holder("a", "alice", 2))
 			d.SetUser(user("b", "alice", 1))
 			d.SetUser(user("a", "alice", 2))
 		}, ""},
-		"nobody, once all have gone": {func(d *login.Directory) {
+		"no claimant, once all have gone": {func(d *login.Directory) {
 			d.SetUser(user("a", "alice", 1))
 			d.RemoveUser("a")
 			d.RemoveUser("a")

@@ -113,8 +113,8 @@ func (s *Service) endFamily(ctx context.Context, rs []record.Record) error {
 	return unavailableError(errors.New("the session is refreshed faster than it can be ended"))
 }
 
-// maxEndAttempts is how many times endFamily ends the records of a session. Each of them may have been
-// refreshed meanwhile.
+// maxEndAttempts is how many times endFamily ends the records of a session. Each of them may have
+// been refreshed meanwhile.
 const maxEndAttempts = 5
 
 func (s *Service) retire(ctx context.Context, r record.Record) error {

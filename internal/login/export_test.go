@@ -7,7 +7,7 @@ import (
 // EvaluateRefresh exports the rule for refresh tokens.
 var EvaluateRefresh = evaluateRefresh
 
-// RefreshState is the result of Judge.
+// RefreshState is the result of EvaluateRefresh.
 type RefreshState = refreshState
 
 const (

@@ -18,9 +18,9 @@ type bounds struct {
 	refresh       time.Time // the end of the refresh token
 }
 
-// inheritedBounds returns the bounds for the login that replaces r at a client: those that r has. If r
-// was written before records held bounds, they are those that it would have had. A policy that was
-// lowered since applies at once; one that was raised does not apply.
+// inheritedBounds returns the bounds for the login that replaces r at a client: those that r has.
+// If r was written before records held bounds, they are those that it would have had. A policy that
+// was lowered since applies at once; one that was raised does not apply.
 func inheritedBounds(r record.Record, c Client) bounds {
 	b := bounds{authenticated: r.Authenticated(), session: r.SessionEndsAt}
 	return b.cutToPolicy(c)

@@ -65,8 +65,8 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	return s.replaceAtClient(ctx, o, r, family)
 }
 
-// countExchange counts an exchange of a login by a user: each one makes the API server write a record
-// and delete one. It returns *Limited if the user exchanges logins too often.
+// countExchange counts an exchange of a login by a user: each one makes the API server write a
+// record and delete one. It returns *Limited if the user exchanges logins too often.
 func (s *Service) countExchange(u User) error {
 	now := s.Now()
 	if after, ok := s.exchangesByUser.Allowed(now, u.Name); !ok {

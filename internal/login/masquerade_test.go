@@ -71,7 +71,7 @@ func TestMasquerade_RejectionLeavesLogin(t *testing.T) {
 		want    func(error) bool
 	}{
 		"to an account of others":            {login.Terms{Kind: token.Login, Refreshable: true}, 1003, 0, invalid},
-		"to an account of nobody":            {login.Terms{Kind: token.Login, Refreshable: true}, 9999, 0, invalid},
+		"to an unknown account":              {login.Terms{Kind: token.Login, Refreshable: true}, 9999, 0, invalid},
 		"to none":                            {login.Terms{Kind: token.Login, Refreshable: true}, 0, 0, invalid},
 		"with a session token":               {login.Terms{Kind: token.Session, Source: clientAddress}, 1002, 0, forbidden},
 		"with an open token":                 {login.Terms{Kind: token.Open, Lifetime: time.Hour}, 1002, 0, forbidden},

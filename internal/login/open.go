@@ -133,8 +133,8 @@ func (s *Service) mintRefresh(o *Opened, family token.Family, b bounds) error {
 	return nil
 }
 
-// storeLogin stores a login. If the user then has too many logins at that client, it ends the oldest of
-// them.
+// storeLogin stores a login. If the user then has too many logins at that client, it ends the
+// oldest of them.
 func (s *Service) storeLogin(ctx context.Context, o Opened) (Opened, error) {
 	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()
@@ -149,8 +149,8 @@ func (s *Service) storeLogin(ctx context.Context, o Opened) (Opened, error) {
 	return o, nil
 }
 
-// addRecord stores the record of a login. After an error the record may exist, because the response was
-// lost. It is then deleted: no client has its credential, and the previous refresh token could
+// addRecord stores the record of a login. After an error the record may exist, because the response
+// was lost. It is then deleted: no client has its credential, and the previous refresh token could
 // still lead to it.
 func (s *Service) addRecord(ctx context.Context, o Opened) (Opened, error) {
 	stored, err := s.Records.Add(ctx, o.Record)

@@ -85,8 +85,8 @@ func TestOpen_RecordHoldsTerms(t *testing.T) {
 	}
 }
 
-// checkNoSecrets asserts that the secrets of a login are not in its record or in printed values [3.1],
-// whole or in part.
+// checkNoSecrets asserts that the secrets of a login are not in its record or in printed values
+// [3.1], whole or in part.
 func checkNoSecrets(t *testing.T, o login.Opened, r record.Record) {
 	t.Helper()
 	written := fmt.Sprintf("%+v %#v", r, r)

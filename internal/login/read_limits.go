@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// readLimits limits how often the API server is asked: in total, and for each source, so that no source
-// uses up the reads of the others.
+// readLimits limits how often the API server is asked: in total, and for each source, so that no
+// source uses up the reads of the others.
 type readLimits struct {
 	total    *rate.Limiter
 	bySource *password.Limits

@@ -138,9 +138,9 @@ func (s *Service) readFamily(ctx context.Context, family token.Digest, source ne
 	return rs, nil
 }
 
-// exchangeLogin opens the login that replaces r. It stores the new login first, so a crash in between
-// leaves only a login that no client has. It returns errOvertaken if another request replaced r,
-// and then nothing is left of the new login.
+// exchangeLogin opens the login that replaces r. It stores the new login first, so a crash in
+// between leaves only a login that no client has. It returns errOvertaken if another request
+// replaced r, and then nothing is left of the new login.
 func (s *Service) exchangeLogin(ctx context.Context, x *exchange, r record.Record, family []record.Record) (Opened, error) {
 	u, c, err := s.stillAllowed(r)
 	if err != nil {

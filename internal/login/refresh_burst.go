@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// burstTracker tells concurrent requests with one refresh token from retries by a client that did not
-// get the response. Only the API server can do so for all replicas; this holds what one replica
+// burstTracker tells concurrent requests with one refresh token from retries by a client that did
+// not get the response. Only the API server can do so for all replicas; this holds what one replica
 // sees.
 type burstTracker struct {
 	mu         sync.Mutex
@@ -24,8 +24,8 @@ type refreshBurst struct {
 	startedAt   time.Time // when the first request arrived
 	endedAt     time.Time // when the first request was answered
 	isContended bool      // more requests arrived meanwhile
-	// served reports that the first request succeeded, or one on another replica did. Otherwise the
-	// outcome is not known.
+	// isServed reports that the first request succeeded, or one on another replica did. Otherwise
+	// the outcome is not known.
 	isServed bool
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// presentConcurrently presents one refresh token each times on each of the replicas, with the same arrival
-// time. It returns the pairs that the requests got.
+// presentConcurrently presents one refresh token each times on each of the replicas, with the same
+// arrival time. It returns the pairs that the requests got.
 func presentConcurrently(t *testing.T, each int, tok token.Token, arrived time.Time, replicas ...*testReplica) (got []login.Opened) {
 	t.Helper()
 	var mu sync.Mutex

@@ -32,9 +32,9 @@ func TestRefresh_ConcurrentUseDoesNotMatter(t *testing.T) {
 // A request that ends a login during its refresh has ended it, whatever else happens.
 func TestRefresh_ConcurrentEndWins(t *testing.T) {
 	for what, meanwhile := range map[string]func(*testReplica, login.Opened) fault{
-		"it ends":                         func(s *testReplica, o login.Opened) fault { s.fixture.endLogin(o); return noFault },
-		"it is used, and ends":            func(s *testReplica, o login.Opened) fault { s.fixture.noteUse(o.Token.Digest()); return noFault },
-		"it is used, and nobody can tell": func(s *testReplica, o login.Opened) fault { s.fixture.noteUse(o.Token.Digest()); return noFault },
+		"it ends":                                func(s *testReplica, o login.Opened) fault { s.fixture.endLogin(o); return noFault },
+		"it is used, and ends":                   func(s *testReplica, o login.Opened) fault { s.fixture.noteUse(o.Token.Digest()); return noFault },
+		"it is used, and the outcome is unknown": func(s *testReplica, o login.Opened) fault { s.fixture.noteUse(o.Token.Digest()); return noFault },
 	} {
 		w := newFixture(t)
 		s := w.newReplica(nil)
@@ -52,7 +52,7 @@ func TestRefresh_ConcurrentEndWins(t *testing.T) {
 		}
 		_, err := s.refresh(o)
 		s.store.faultAt = nil
-		if what == "it is used, and nobody can tell" {
+		if what == "it is used, and the outcome is unknown" {
 			if !errors.Is(err, login.ErrUnavailable) {
 				t.Errorf("%s: %v", what, err)
 			}

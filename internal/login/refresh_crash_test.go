@@ -14,8 +14,8 @@ import (
 // faultsByName lists the faults of a call.
 var faultsByName = map[string]fault{"fails": failBefore, "is lost": loseResponse, "dies before": crashBefore, "dies after": crashAfter}
 
-// runWithFault runs do with a fault at one call of the store. It reports whether there was such a call,
-// and what do returned.
+// runWithFault runs do with a fault at one call of the store. It reports whether there was such a
+// call, and what do returned.
 func (s *testReplica) runWithFault(at int, how fault, do func() error) (there bool, err error) {
 	before := s.store.calls
 	s.store.faultAt = func(call int, _ string) fault {
@@ -124,7 +124,7 @@ func TestMasquerade_FaultLeavesAtMostOnePair(t *testing.T) {
 				_, err := s.refresh(first)
 				wantDenied(t, "the one before", err)
 				if how == loseResponse && len(w.allRecords()) != 0 {
-					t.Errorf("%s at call %d: %d records that nobody has", name, at, len(w.allRecords()))
+					t.Errorf("%s at call %d: %d records that no caller has", name, at, len(w.allRecords()))
 				}
 			}
 		}

@@ -24,9 +24,9 @@ const (
 	refreshEarly                        // used up or replaced just now, and not the previous token
 )
 
-// evaluateRefresh returns the state of a refresh token among the records of its session. For a token that may
-// be exchanged it also returns the record to exchange. A session whose refresh tokens have all
-// expired counts as none.
+// evaluateRefresh returns the state of a refresh token among the records of its session. For a
+// token that may be exchanged it also returns the record to exchange. A session whose refresh
+// tokens have all expired counts as none.
 func evaluateRefresh(now time.Time, d token.Digest, family []record.Record) (refreshState, record.Record) {
 	found, about := refreshUnknown, record.Record{}
 	for _, r := range family {
@@ -50,9 +50,9 @@ func evaluateRefresh(now time.Time, d token.Digest, family []record.Record) (ref
 	return found, about
 }
 
-// carryOverExcused notes in a new refresh token what came before it. That is the presented token, which may
-// be retried, and the tokens of the replaced session that are still excused. r is the record that
-// judge returned for the presented token.
+// carryOverExcused notes in a new refresh token what came before it. That is the presented token,
+// which may be retried, and the tokens of the replaced session that are still excused. r is the
+// record that evaluateRefresh returned for the presented token.
 func carryOverExcused(now time.Time, next *record.Refresh, presented token.Digest, r record.Record, family []record.Record) {
 	until := now.Add(RetryWindow)
 	next.Previous, next.PreviousUntil = presented, until

@@ -258,7 +258,7 @@ func TestRefresh_UnknownSourceHasShareOfReads(t *testing.T) {
 				wantLimited(t, what+", in a flood", err, login.SourceReadEvery)
 			}
 		}
-		wantDenied(t, what+", somebody else", present(s, unknownRefreshToken(t), neighbour))
+		wantDenied(t, what+", another caller", present(s, unknownRefreshToken(t), neighbour))
 		w.clock.advance(login.SourceReadEvery)
 		wantDenied(t, what+", later", present(s, unknownRefreshToken(t), flooder))
 	}
@@ -300,10 +300,10 @@ func TestRefresh_UnknownSessionsLeaveReadsForKnown(t *testing.T) {
 	s := w.newReplica(nil)
 	first := s.openRefreshable()
 	last := s.mustRefresh(first)
-	strangers := 0
+	callers := 0
 	unknown := func() error { // each time from another address
-		strangers++
-		_, err := s.Refresh(t.Context(), unknownRefreshToken(t), "", netip.AddrFrom4([4]byte{198, 51, 100, byte(strangers)}), w.clock.now())
+		callers++
+		_, err := s.Refresh(t.Context(), unknownRefreshToken(t), "", netip.AddrFrom4([4]byte{198, 51, 100, byte(callers)}), w.clock.now())
 		return err
 	}
 	for range login.LiveReadsPerSecond {

@@ -23,10 +23,10 @@ type recordStore interface {
 	Get(ctx context.Context, name string) (record.Record, error)
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// Of lists the records of an owner from this replica's cache.
+	// ListByOwner lists the records of an owner from this replica's cache.
 	ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error)
-	// Family lists the records of a session from this replica's cache, or from the API server if
-	// sure is set.
+	// ListByFamily lists the records of a session from this replica's cache, or from the API server
+	// if sure is set.
 	ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
 	// Claim deletes a record. It succeeds for exactly one of all concurrent callers.
 	Claim(ctx context.Context, r record.Record) error
@@ -45,21 +45,22 @@ const (
 	// more than a program needs that logs in for each of its jobs. It is far less than a flood of
 	// correct passwords.
 	successBurst, successEvery = 60, 100 * time.Millisecond
-	// maxWaitingPerCheck is how many requests may wait for each password check that runs. Further requests
-	// are rejected and have to try again.
+	// maxWaitingPerCheck is how many requests may wait for each password check that runs. Further
+	// requests are rejected and have to try again.
 	maxWaitingPerCheck = 250
-	// sourceShareDivisor is the divisor for the share of one source: it may have 1/sourceShareDivisor of all
-	// checks that run or wait. When no room is left, the source with the most waiting checks makes
-	// room for others.
+	// sourceShareDivisor is the divisor for the share of one source: it may have
+	// 1/sourceShareDivisor of all checks that run or wait. When no room is left, the source with
+	// the most waiting checks makes room for others.
 	sourceShareDivisor = 2
-	// checkRetryDelay is how long a name or a source must wait once it has as many checks as may run or wait.
+	// checkRetryDelay is how long a name or a source must wait once it has as many checks as may
+	// run or wait.
 	checkRetryDelay = time.Second
 	// maxCheckWait is how long a request waits for its password check. A later response would not
 	// reach the caller.
 	maxCheckWait = 10 * time.Second
-	// liveReadsPerSecond is how many reads a second the API server gets about refresh tokens of unknown
-	// sessions, which this replica does not know. Known sessions have the same number of reads for
-	// themselves.
+	// liveReadsPerSecond is how many reads a second the API server gets about refresh tokens of
+	// unknown sessions, which this replica does not know. Known sessions have the same number of
+	// reads for themselves.
 	liveReadsPerSecond = 20
 	// One source may take half of the reads of a second at once, and then a quarter of the rate, of
 	// either budget.
@@ -79,10 +80,10 @@ const (
 type Options struct {
 	Directory *Directory
 	Records   recordStore
-	// Ended is called for each credential whose record was deleted, before a watch can report it.
+	// OnEnded is called for each credential whose record was deleted, before a watch can report it.
 	OnEnded func(token.Digest)
-	// Replayed is called for each session that ended because a used-up refresh token was presented.
-	// It gets a record of that session.
+	// OnReplayed is called for each session that ended because a used-up refresh token was
+	// presented. It gets a record of that session.
 	OnReplayed          func(u User, of record.Record, source netip.Addr)
 	MaxConcurrentChecks int // password checks that run at once, each on one core and in memory of its own
 	Entropy             io.Reader
@@ -231,8 +232,8 @@ func (s *Service) Account(u User, id *int64) (Client, error) {
 	return Client{}, &Invalid{"account_id", "is that of no account at which this user can log in"}
 }
 
-// ClientByName returns the client of that name, and whether the user can log in there: the user has an
-// account there, and the client is not suspended.
+// ClientByName returns the client of that name, and whether the user can log in there: the user has
+// an account there, and the client is not suspended.
 func (s *Service) ClientByName(u User, client string) (Client, bool) {
 	c, ok := s.Directory.Client(client)
 	return c, ok && u.hasAccountAt(client) && !c.Suspended
@@ -247,8 +248,8 @@ func (u User) hasAccountAt(client string) bool {
 	return false
 }
 
-// withStoreTimeout bounds how long a request waits for the API server. An operation that has begun runs to
-// its end, even if the caller has gone.
+// withStoreTimeout bounds how long a request waits for the API server. An operation that has begun
+// runs to its end, even if the caller has gone.
 func withStoreTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), maxStoreWait)
 }

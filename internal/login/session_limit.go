@@ -10,8 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// ExcessLogins returns the logins of a user at a client that exceed a limit: those beyond the newest
-// most, oldest first. Logins that have ended do not count.
+// ExcessLogins returns the logins of a user at a client that exceed a limit: those beyond the
+// newest most, oldest first. Logins that have ended do not count.
 func ExcessLogins(now time.Time, rs []record.Record, client string, most int) []record.Record {
 	var live []record.Record
 	for _, r := range rs {
@@ -31,9 +31,9 @@ func IsLogin(r record.Record) bool {
 	return r.Kind == token.Login || r.Kind == token.Session || r.Kind == token.Open
 }
 
-// enforceSessionLimit ends the oldest logins of a user at a client if a new one exceeds the limit. It never ends
-// the new login itself, which may sort as the oldest among those of the same second. It ignores
-// errors: the new login is valid, and the reconciler enforces the limit again.
+// enforceSessionLimit ends the oldest logins of a user at a client if a new one exceeds the limit.
+// It never ends the new login itself, which may sort as the oldest among those of the same second.
+// It ignores errors: the new login is valid, and the reconciler enforces the limit again.
 func (s *Service) enforceSessionLimit(ctx context.Context, o Opened) {
 	known, err := s.Records.ListByOwner(ctx, o.Record.Owner)
 	if err != nil {

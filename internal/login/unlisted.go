@@ -12,8 +12,8 @@ import (
 // maxCacheDelay is how long a stored record may take to appear in a list.
 const maxCacheDelay = 30 * time.Second
 
-// unlistedLogins remembers logins that this replica stored and that its cache does not show yet. Without it,
-// many logins in a row would exceed the session limit.
+// unlistedLogins remembers logins that this replica stored and that its cache does not show yet.
+// Without it, many logins in a row would exceed the session limit.
 type unlistedLogins struct {
 	mu        sync.Mutex
 	byUser    map[string][]record.Record // by the name of the user, the oldest first

@@ -61,7 +61,7 @@ func TestRotate_EndsNoPredecessor(t *testing.T) {
 			twist: combined(combined(triggered, withMaxPredecessors(time.Minute)), func(s *fixture) { s.have.Current.ExpiresAt, s.want.Refused.Reason = noon, "" }),
 			want:  crowded,
 		},
-		"a lost Secret does not wait, since nobody new has a valid token": {
+		"a lost Secret does not wait, since no new consumer has a valid token": {
 			at: noon.Add(time.Minute), twist: combined(withMaxPredecessors(0), func(s *fixture) {
 				removedFromSecret(plan.SecretAbsent)(s)
 				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon, noon.Add(day)

@@ -32,19 +32,19 @@ func TestResponseDelivery_PlannerNeverIssues(t *testing.T) {
 	old := func(s *fixture) { s.have.Others = append(s.have.Others, predecessor(1, 0)) }
 	fresh := func(s *fixture) { s.have.Others = append(s.have.Others, version(2, 0)) }
 	rule(t, map[string]ruleCase{
-		"at rest it is left alone":                       {twist: deliveredInResponse, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(90*day - plan.MaxExpiryNotice)}},
-		"for a moment the answer is on its way":          {twist: notDelivered, want: plan.Plan{Why: plan.DeliveryPending, Wake: late}},
-		"one instant before it is late":                  {at: late.Add(-1), twist: notDelivered, want: plan.Plan{Why: plan.DeliveryPending, Wake: late}},
-		"then it never arrived":                          {at: late, twist: notDelivered, want: plan.Plan{Why: plan.DeliveryMissing}},
-		"a record that nobody was told of changes not":   {at: late, twist: with(notDelivered, fresh), want: plan.Plan{Why: plan.DeliveryMissing}},
-		"with a predecessor it was there, and is gone":   {twist: with(notDelivered, old), want: plan.Plan{Why: plan.DeliveryMissing, Wake: noon.Add(10 * time.Minute)}},
-		"a refusal is told of first":                     {at: late, twist: with(notDelivered, refusal), want: plan.Plan{Why: "ClientMissing"}},
-		"the expired stay dead":                          {at: longLife, twist: deliveredInResponse, want: plan.Plan{Why: plan.IsExpired}},
-		"revoked, all of it goes":                        {twist: with(deliveredInResponse, state(plan.Revoked)), want: plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}},
-		"revoked with nothing left, there is no more":    {twist: with(notDelivered, state(plan.Revoked)), want: plan.Plan{Why: plan.IsRevoked}},
-		"a predecessor goes by the usual rule":           {at: noon.Add(time.Hour), twist: with(deliveredInResponse, old, successorUsed), want: plan.Plan{Do: plan.RetireOne, Why: plan.PredecessorUnused, Version: versionNamed("at-1")}},
-		"what a crash left unmarked is marked":           {twist: with(deliveredInResponse, func(s *fixture) { s.have.Others = append(s.have.Others, version(1, day)) }), want: plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)}},
-		"the current one and the unanswered get changed": {twist: with(deliveredInResponse, func(s *fixture) { s.have.Current.Grants.Suspended = true }), want: changed(plan.GrantsChanged, "at-2", noon.Add(90*day))},
+		"at rest it is left alone":                        {twist: deliveredInResponse, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(90*day - plan.MaxExpiryNotice)}},
+		"for a moment the answer is on its way":           {twist: notDelivered, want: plan.Plan{Why: plan.DeliveryPending, Wake: late}},
+		"one instant before it is late":                   {at: late.Add(-1), twist: notDelivered, want: plan.Plan{Why: plan.DeliveryPending, Wake: late}},
+		"then it never arrived":                           {at: late, twist: notDelivered, want: plan.Plan{Why: plan.DeliveryMissing}},
+		"a record that was not delivered does not change": {at: late, twist: with(notDelivered, fresh), want: plan.Plan{Why: plan.DeliveryMissing}},
+		"with a predecessor it was there, and is gone":    {twist: with(notDelivered, old), want: plan.Plan{Why: plan.DeliveryMissing, Wake: noon.Add(10 * time.Minute)}},
+		"a refusal is told of first":                      {at: late, twist: with(notDelivered, refusal), want: plan.Plan{Why: "ClientMissing"}},
+		"the expired stay dead":                           {at: longLife, twist: deliveredInResponse, want: plan.Plan{Why: plan.IsExpired}},
+		"revoked, all of it goes":                         {twist: with(deliveredInResponse, state(plan.Revoked)), want: plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}},
+		"revoked with nothing left, there is no more":     {twist: with(notDelivered, state(plan.Revoked)), want: plan.Plan{Why: plan.IsRevoked}},
+		"a predecessor goes by the usual rule":            {at: noon.Add(time.Hour), twist: with(deliveredInResponse, old, successorUsed), want: plan.Plan{Do: plan.RetireOne, Why: plan.PredecessorUnused, Version: versionNamed("at-1")}},
+		"what a crash left unmarked is marked":            {twist: with(deliveredInResponse, func(s *fixture) { s.have.Others = append(s.have.Others, version(1, day)) }), want: plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed("at-1"), SupersededAt: noon, ExpiresAt: noon.Add(day)}},
+		"the current one and the unanswered get changed":  {twist: with(deliveredInResponse, func(s *fixture) { s.have.Current.Grants.Suspended = true }), want: changed(plan.GrantsChanged, "at-2", noon.Add(90*day))},
 	})
 }
 

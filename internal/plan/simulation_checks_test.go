@@ -43,7 +43,7 @@ func (w *simulation) checkPlan(p plan.Plan, have plan.Observed) {
 func (w *simulation) checkIssue(p plan.Plan, have plan.Observed) {
 	w.must(w.want.Refused.Reason == "", "§3.6", "%s: the spec is refused", p)
 	w.must(w.want.State == plan.Active, "§3.7", "%s: it is not active", p)
-	w.must(have.Secret != plan.SecretForeign, "§3.11", "%s: the Secret is not ours", p)
+	w.must(have.Secret != plan.SecretForeign, "§3.11", "%s: the Secret is foreign", p)
 	from := w.now
 	w.must(p.AuthorizedAt.IsZero() == (p.Why != plan.SelfRequested), "row 28", "%s: authorized at %s", p, p.AuthorizedAt)
 	if p.Why == plan.SelfRequested {

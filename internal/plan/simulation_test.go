@@ -199,7 +199,7 @@ func (w *simulation) issue(p plan.Plan, c crash) {
 	}
 	w.records[v.Record] = &entry{v, w.now}
 	if c == afterRecord {
-		w.logEvent("  crash: %s is litter", v.Record)
+		w.logEvent("  crash: %s is an orphan", v.Record)
 		return
 	}
 	w.secret = secretSlot{there: true, record: v.Record}
@@ -251,7 +251,7 @@ func (w *simulation) collectGarbage() {
 		over := !v.SupersededAt.IsZero() && !w.now.Before(v.ExpiresAt.Add(plan.OrphanAge))
 		w.must(p.Do == plan.RetireOne && p.Version.Record == name, "sweep", "%s", p)
 		w.must(name != named, "§3.2", "the sweep took %s, which is in the Secret", name)
-		w.must(over || !w.delivered[name], "row 22", "the sweep took %s, which somebody may hold", name)
+		w.must(over || !w.delivered[name], "row 22", "garbage collection deleted %s, which a consumer may hold", name)
 		w.must(over || !w.now.Before(v.created.Add(plan.OrphanAge)), "§3.4", "the sweep took %s, which may be on its way", name)
 		w.reasonCounts[p.Why]++
 		w.act(p, noCrash)

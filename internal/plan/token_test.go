@@ -43,10 +43,10 @@ func TestRevoke_EndsEverything(t *testing.T) {
 		"a token at rest sleeps until its rotation":           {want: atRest},
 		"a revoked token ends everything":                     {twist: state(plan.Revoked), want: revoked},
 		"its predecessors end with it":                        {twist: combined(recordDeleted, combined(withPredecessor, state(plan.Revoked))), want: revoked},
-		"its records end though the Secret is not ours":       {twist: combined(removedFromSecret(plan.SecretForeign), state(plan.Revoked)), want: revoked},
+		"its records end though the Secret is foreign":        {twist: combined(removedFromSecret(plan.SecretForeign), state(plan.Revoked)), want: revoked},
 		"its records end though the Secret is gone":           {twist: combined(removedFromSecret(plan.SecretAbsent), state(plan.Revoked)), want: revoked},
 		"an altered Secret of a revoked token goes":           {twist: gone(plan.SecretAltered), want: revoked},
-		"a Secret that nobody vouches for goes":               {twist: gone(plan.SecretRecordMissing), want: revoked},
+		"a Secret without a record is deleted":                {twist: gone(plan.SecretRecordMissing), want: revoked},
 		"revoked and gone, there is nothing left to do":       {twist: gone(plan.SecretAbsent), want: plan.Plan{Why: plan.IsRevoked}},
 		"a foreign Secret is not a revoked token's to delete": {twist: gone(plan.SecretForeign), want: plan.Plan{Why: plan.IsRevoked}},
 	})
@@ -73,10 +73,10 @@ func TestSupersede_CountsFromSuccessorIssue(t *testing.T) {
 		},
 		"one that never expired expires now": {twist: crashed(func(v *plan.Version) { v.ExpiresAt = time.Time{} }), want: took(noon.Add(day))},
 		"one that was superseded is left":    {twist: withPredecessor, want: plan.Plan{Why: plan.UpToDate, Wake: noon.Add(10 * time.Minute)}},
-		"a record that is not the predecessor is litter, and not ours to end": {
+		"a record that is not the predecessor is an orphan, and not ended here": {
 			twist: crashed(func(v *plan.Version) { v.Record = "at-9" }), want: atRest,
 		},
-		"without a current version nobody took over": {
+		"without a current version there is no successor": {
 			twist: combined(crashed(nil), removedFromSecret(plan.SecretForeign)), want: taken,
 		},
 	})
@@ -93,7 +93,7 @@ func TestIssue_BlockedByRefusalSuspensionOrForeignSecret(t *testing.T) {
 		"a suspended token still wakes for its predecessors": {
 			twist: combined(withPredecessor, state(plan.Suspended)), want: plan.Plan{Why: plan.IsSuspended, Wake: noon.Add(10 * time.Minute)},
 		},
-		"a Secret that is not ours is not touched, and looked for again": {twist: removedFromSecret(plan.SecretForeign), want: taken},
+		"a foreign Secret is not touched, and looked for again": {twist: removedFromSecret(plan.SecretForeign), want: taken},
 		"beside it the predecessors go on ageing": {
 			at: noon.Add(9*time.Minute + 30*time.Second), twist: combined(withPredecessor, removedFromSecret(plan.SecretForeign)),
 			want: plan.Plan{Why: plan.SecretTaken, Wake: noon.Add(10 * time.Minute)},
@@ -137,10 +137,10 @@ func TestSecretMissing_SupersedesThenIssues(t *testing.T) {
 
 func TestRecordMissing_ReplacedNeverRevived(t *testing.T) {
 	rule(t, map[string]ruleCase{
-		"a Secret that nobody vouches for is replaced, not revived": {
+		"a Secret without a record is replaced, not revived": {
 			twist: recordDeleted, want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
-		"whoever deleted the record is not overlapped: the predecessor is not named": {
+		"a deleted record has no overlap: the predecessor is not named": {
 			twist: combined(withPredecessor, recordDeleted), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
 		"a trigger that changed as well makes the same one version": {
@@ -200,7 +200,7 @@ func TestRotate_TriggerClonesOrWaits(t *testing.T) {
 			at: noon.Add(10 * time.Minute), twist: combined(combined(triggered, crowd(3)), busy),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(time.Hour)},
 		},
-		"litter takes no room": {
+		"orphans take no room": {
 			twist: combined(triggered, func(s *fixture) {
 				s.have.Others = []plan.Version{version(9, 0), version(8, 0), version(7, 0), version(6, 0)}
 			}), want: clone,

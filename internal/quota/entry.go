@@ -22,8 +22,8 @@ type Observation struct {
 	Created   time.Time
 	Holds     Claim // the quotas that the token counts against
 	Requested Claim // the quotas that it waits for
-	// Unevaluated is set until the spec behind Wants has been evaluated. Such a token may have no
-	// right to the quota. It therefore delays only younger tokens of its own namespace and user.
+	// Unevaluated is set until the spec behind Requested has been evaluated. Such a token may have
+	// no right to the quota. It therefore delays only younger tokens of its own namespace and user.
 	Unevaluated bool
 }
 
@@ -38,8 +38,8 @@ type entry struct {
 	until    time.Time // when the claims of a token that is never observed lapse
 }
 
-// isOlderThan reports whether a was declared before b. Namespaces and names order tokens of the same
-// second.
+// isOlderThan reports whether a was declared before b. Namespaces and names order tokens of the
+// same second.
 func (a *entry) isOlderThan(b *entry) bool { return a.compare(b) < 0 }
 
 func (a *entry) compare(b *entry) int {
@@ -72,8 +72,8 @@ func (a *entry) ownUsage(c Claim) usage {
 	return u
 }
 
-// queueKey groups the tokens of one client that are served in order of age: those of one namespace and
-// user.
+// queueKey groups the tokens of one client that are served in order of age: those of one namespace
+// and user.
 type queueKey struct{ namespace, user string }
 
 // waitQueue holds the tokens of a class that have no reservation, oldest first.
@@ -101,7 +101,8 @@ func removeSorted(list *[]*entry, e *entry) {
 	}
 }
 
-// olderUnevaluated returns the number of unevaluated tokens of the class that were declared before e.
+// olderUnevaluated returns the number of unevaluated tokens of the class that were declared before
+// e.
 func (l *waitQueue) olderUnevaluated(e *entry) int {
 	if l == nil {
 		return 0

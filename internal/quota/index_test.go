@@ -86,13 +86,13 @@ func TestAllocate_RaisedLimitServesTheOldest(t *testing.T) {
 
 func TestAllocate_FullNamespaceDelaysNoOther(t *testing.T) {
 	var x quota.Index
-	l := quota.Limits{Client: 10, User: 10, Namespaces: map[string]int{"shop": 2, "desk": 10}}
+	l := quota.Limits{Client: 10, User: 10, Namespaces: map[string]int{"shop": 2, "blog": 10}}
 	fill(&x, 2, 50)
 	if given := x.Allocate("acme", l); len(given) > 0 {
 		t.Fatalf("beyond the limit of the namespace: %v", given)
 	}
-	other := quota.Claim{Client: "acme", Namespace: "desk"}
-	if v, _ := x.Reserve(quota.Key{Namespace: "desk", Name: "a"}, other, age(99), l, noon); !v.Granted {
+	other := quota.Claim{Client: "acme", Namespace: "blog"}
+	if v, _ := x.Reserve(quota.Key{Namespace: "blog", Name: "a"}, other, age(99), l, noon); !v.Granted {
 		t.Errorf("the limit of another namespace: %+v", v)
 	}
 	if v, _ := x.Reserve(key(60), acme, age(60), l, noon); v.Granted || v.Scope != quota.OfNamespace || v.Limit != 2 {
@@ -163,7 +163,7 @@ func TestPromise_HoldsUntilObservedOrWithdrawn(t *testing.T) {
 		t.Error("one place came free")
 	}
 	if late := noon.Add(2 * time.Minute); !promise(4, late) || promise(5, late) {
-		t.Error("what nobody ever saw is given up")
+		t.Error("a token that was never observed is given up")
 	}
 }
 

@@ -118,8 +118,8 @@ func (x *Index) dropIfEmpty(client string) {
 	}
 }
 
-// dropLapsed deletes the claims at a client of tokens that no watch has delivered in time. They were
-// never made, or are gone.
+// dropLapsed deletes the claims at a client of tokens that no watch has delivered in time. They
+// were never made, or are gone.
 func (x *Index) dropLapsed(client string, now time.Time) {
 	l := x.ledgers[client]
 	if l == nil {

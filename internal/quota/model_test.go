@@ -83,9 +83,9 @@ func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
 // step does one random operation on both, and returns how they differ.
 func (m model) step(x *quota.Index, r *rand.Rand) string {
 	n := r.IntN(12)
-	k := quota.Key{Namespace: pick(r, "shop", "desk"), Name: fmt.Sprint(n)}
+	k := quota.Key{Namespace: pick(r, "shop", "blog"), Name: fmt.Sprint(n)}
 	c := quota.Claim{Client: pick(r, "acme", "zoo"), Namespace: k.Namespace, User: pick(r, "", "ann")}
-	l := quota.Limits{Client: r.IntN(8), User: r.IntN(4), Namespaces: map[string]int{"shop": r.IntN(5), "desk": 100}}
+	l := quota.Limits{Client: r.IntN(8), User: r.IntN(4), Namespaces: map[string]int{"shop": r.IntN(5), "blog": 100}}
 	f := m[k]
 	switch what := r.IntN(10); {
 	case what < 4:

@@ -143,8 +143,8 @@ func TestRender_IsDeterministic(t *testing.T) {
 	}
 }
 
-// TestFunctions_MatchReviewedList pins the list of row 4 of the threat model. A developer who adds a
-// function must add it here, and consider what it reveals.
+// TestFunctions_MatchReviewedList pins the list of row 4 of the threat model. A developer who adds
+// a function must add it here, and consider what it reveals.
 func TestFunctions_MatchReviewedList(t *testing.T) {
 	want := "and b64enc eq ge gt index join le len lt ne not or print quote slice toJson urlquery"
 	if got := strings.Join(render.Functions(), " "); got != want {

@@ -54,8 +54,8 @@ func boundedCall(make func() string, args ...any) (string, error) {
 	return make(), nil
 }
 
-// allowedFunctions holds the functions that a template may call: those of this package, and those of
-// text/template that take bounded time and memory and call no others.
+// allowedFunctions holds the functions that a template may call: those of this package, and those
+// of text/template that take bounded time and memory and call no others.
 var allowedFunctions = map[string]bool{
 	"b64enc": true, "quote": true, "toJson": true, "join": true,
 	"and": true, "or": true, "not": true, "eq": true, "ne": true, "lt": true, "le": true, "gt": true, "ge": true,
@@ -65,9 +65,9 @@ var allowedFunctions = map[string]bool{
 // Functions returns the names of the functions that a template may call, in alphabetical order.
 func Functions() []string { return slices.Sorted(maps.Keys(allowedFunctions)) }
 
-// tokenFunctions holds the functions that the token may pass through: their output goes into the Secret,
-// and nothing depends on it. Any other function could fail or succeed depending on the token, and
-// the error would reveal that.
+// tokenFunctions holds the functions that the token may pass through: their output goes into the
+// Secret, and nothing depends on it. Any other function could fail or succeed depending on the
+// token, and the error would reveal that.
 var tokenFunctions = map[string]bool{"b64enc": true, "quote": true, "toJson": true, "urlquery": true, "print": true}
 
 var errDependsOnToken = errors.New("decides by the token, or takes a part of it; .Token may stand by itself, and go through b64enc, print, quote, toJson and urlquery")

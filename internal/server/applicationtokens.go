@@ -14,7 +14,7 @@ import (
 )
 
 // This file serves the application tokens of a user (Funnelback 15) and of a client (Funnelback 16)
-// over HTTP: docs/dialects/funnelback.md and docs/dialects/squiz-dxp.md.
+// over HTTP: docs/login-protocols/funnelback.md and docs/login-protocols/squiz-dxp.md.
 
 // permissionTokens lets a caller manage application tokens: all of a client, or a user's own.
 const permissionTokens = "sec.application-token.non-expiring.create"
@@ -32,13 +32,14 @@ type managementRequest struct {
 	name  string // of the token; empty for requests about all tokens
 }
 
-// managementHandler serves a management request. If it returns an error, the caller writes the error
-// response.
+// managementHandler serves a management request. If it returns an error, the caller writes the
+// error response.
 type managementHandler func(http.ResponseWriter, *http.Request, managementRequest) error
 
-// authenticateManagement authenticates the caller and sets the scope of the request: the client in the path, or the
-// user's own tokens where the path names no client. It refuses callers of other clients.
-func (d *Doors) authenticateManagement(serve managementHandler) http.HandlerFunc {
+// authenticateManagement authenticates the caller and sets the scope of the request: the client in
+// the path, or the user's own tokens where the path names no client. It refuses callers of other
+// clients.
+func (d *Endpoints) authenticateManagement(serve managementHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client := r.PathValue("client")
 		p, err := d.authenticatePrincipal(w, r, client)
@@ -60,10 +61,10 @@ func (d *Doors) authenticateManagement(serve managementHandler) http.HandlerFunc
 	}
 }
 
-// writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a caller who
-// lacks a permission or asks for more than it holds. A denied rotation by a holder has no field,
-// and auditRefusedSelfRotation writes its event.
-func (d *Doors) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
+// writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a
+// caller who lacks a permission or asks for more than it holds. A denied rotation by a holder has
+// no field, and auditRefusedSelfRotation writes its event.
+func (d *Endpoints) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
 	denied, isDenied := errors.AsType[*management.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
 		d.auditForbiddenCaller(r, endpointManage, verify.PermissionMissing, m.Identity)
@@ -71,15 +72,15 @@ func (d *Doors) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m man
 	d.writeManagementError(w, err)
 }
 
-// withAPITimeout returns a request that waits for the API server for at most maxAPIWait. It goes on when
-// the client disconnects, so that a write that was started is completed.
+// withAPITimeout returns a request that waits for the API server for at most maxAPIWait. It goes on
+// when the client disconnects, so that a write that was started is completed.
 func withAPITimeout(r *http.Request) (*http.Request, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAPIWait)
 	return r.WithContext(ctx), cancel
 }
 
-// requireTokensPermission requires permissionTokens. It checks the permission before anything is read, so that a
-// caller without it does not learn whether a token exists.
+// requireTokensPermission requires permissionTokens. It checks the permission before anything is
+// read, so that a caller without it does not learn whether a token exists.
 func requireTokensPermission(serve managementHandler) managementHandler {
 	return func(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 		if !m.holds(permissionTokens) {
@@ -89,10 +90,10 @@ func requireTokensPermission(serve managementHandler) managementHandler {
 	}
 }
 
-// findToken returns the token that a request is about. A caller at one client has no access to the same
-// user's tokens at another client: its permissions there differ from those here.
-func (d *Doors) findToken(r *http.Request, m managementRequest) (management.Token, error) {
-	t, err := d.Desk.Get(r.Context(), m.scope, m.name)
+// findToken returns the token that a request is about. A caller at one client has no access to the
+// same user's tokens at another client: its permissions there differ from those here.
+func (d *Endpoints) findToken(r *http.Request, m managementRequest) (management.Token, error) {
+	t, err := d.Management.Get(r.Context(), m.scope, m.name)
 	if err == nil && t.Client != m.scope.Client {
 		err = management.ErrNotFound
 	}
@@ -103,7 +104,7 @@ func (d *Doors) findToken(r *http.Request, m managementRequest) (management.Toke
 }
 
 // writeManagementError writes the response to an error.
-func (d *Doors) writeManagementError(w http.ResponseWriter, err error) {
+func (d *Endpoints) writeManagementError(w http.ResponseWriter, err error) {
 	refused, isRefused := errors.AsType[*management.Refused](err)
 	used, isSpent := errors.AsType[*budgetExceededError](err)
 	denied, isDenied := errors.AsType[*management.Denied](err)
@@ -149,13 +150,13 @@ func (p principal) holds(permission string) bool {
 }
 
 // listTokens serves GET of the collection.
-func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) listTokens(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	end, err := d.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	all, err := d.Desk.List(r.Context(), m.scope)
+	all, err := d.Management.List(r.Context(), m.scope)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (d *Doors) listTokens(w http.ResponseWriter, r *http.Request, m managementR
 }
 
 // getToken serves GET of a token.
-func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) getToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	end, err := d.acquireBudget(m.principal)
 	if err != nil {
 		return err
@@ -185,7 +186,7 @@ func (d *Doors) getToken(w http.ResponseWriter, r *http.Request, m managementReq
 }
 
 // putToken serves PUT of a token, which creates it.
-func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) putToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[createTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ func (d *Doors) putToken(w http.ResponseWriter, r *http.Request, m managementReq
 		return err
 	}
 	defer end()
-	made, err := d.Desk.Create(r.Context(), m.managementCaller(), m.scope, wanted)
+	made, err := d.Management.Create(r.Context(), m.managementCaller(), m.scope, wanted)
 	if err != nil {
 		return err
 	}
@@ -222,7 +223,7 @@ func parseLifetime(text string) (time.Duration, error) {
 }
 
 // writeIssued writes an audit event and the response that carries the new token.
-func (d *Doors) writeIssued(w http.ResponseWriter, r *http.Request, m managementRequest, what audit.Event, made management.Issued) {
+func (d *Endpoints) writeIssued(w http.ResponseWriter, r *http.Request, m managementRequest, what audit.Event, made management.Issued) {
 	d.Audit.Write(d.withOrigin(r, audit.Line{
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
 		Client: made.Token.Client, User: made.Token.User, By: m.auditName(),
@@ -235,14 +236,14 @@ func (d *Doors) writeIssued(w http.ResponseWriter, r *http.Request, m management
 }
 
 // auditChange writes an audit event for a change that issues no new token.
-func (d *Doors) auditChange(r *http.Request, m managementRequest, what audit.Event, t management.Token) {
+func (d *Endpoints) auditChange(r *http.Request, m managementRequest, what audit.Event, t management.Token) {
 	d.Audit.Write(d.withOrigin(r, audit.Line{
 		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User, By: m.auditName(),
 	}))
 }
 
 // patchToken serves PATCH of a token.
-func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) patchToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[changeTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
@@ -255,7 +256,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managementR
 	if _, err := d.findToken(r, m); err != nil {
 		return err
 	}
-	t, err := d.Desk.Change(r.Context(), m.managementCaller(), m.scope, m.name, management.Change(body))
+	t, err := d.Management.Change(r.Context(), m.managementCaller(), m.scope, m.name, management.Change(body))
 	if err != nil {
 		return err
 	}
@@ -265,7 +266,7 @@ func (d *Doors) patchToken(w http.ResponseWriter, r *http.Request, m managementR
 }
 
 // deleteToken serves DELETE of a token, which revokes it.
-func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) deleteToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	end, err := d.acquireBudget(m.principal)
 	if err != nil {
 		return err
@@ -275,7 +276,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m management
 	if err != nil {
 		return err
 	}
-	if err := d.Desk.Revoke(r.Context(), m.scope, m.name); err != nil {
+	if err := d.Management.Revoke(r.Context(), m.scope, m.name); err != nil {
 		return err
 	}
 	d.auditChange(r, m, audit.TokenRevoked, t)
@@ -284,7 +285,7 @@ func (d *Doors) deleteToken(w http.ResponseWriter, r *http.Request, m management
 }
 
 // cloneToken serves POST …/clone.
-func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) cloneToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[cloneTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
@@ -304,7 +305,7 @@ func (d *Doors) cloneToken(w http.ResponseWriter, r *http.Request, m managementR
 	if _, err := d.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := d.Desk.Clone(r.Context(), m.managementCaller(), m.scope, m.name, body.Name, key)
+	made, err := d.Management.Clone(r.Context(), m.managementCaller(), m.scope, m.name, body.Name, key)
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,10 @@ import (
 // Callers and metrics see such a credential as unknown.
 const verdictRevoked = "Revoked"
 
-// auditRefusedCredential writes an audit event for a refused credential. It names the record where this replica
-// knows it or knew it before its deletion. Malformed credentials are counted in the metrics alone:
-// any caller can send them without end, and they tell nothing about a token.
-func (d *Doors) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
+// auditRefusedCredential writes an audit event for a refused credential. It names the record where
+// this replica knows it or knew it before its deletion. Malformed credentials are counted in the
+// metrics alone: any caller can send them without end, and they tell nothing about a token.
+func (d *Endpoints) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
 	if v == verify.Malformed || d.Audit == nil {
 		return
 	}
@@ -34,7 +34,7 @@ func (d *Doors) auditRefusedCredential(at endpoint, credential string, v verify.
 }
 
 // auditForbiddenCaller writes an audit event for an authenticated caller that was refused.
-func (d *Doors) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
+func (d *Endpoints) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
 	line := d.withOrigin(r, audit.Line{
 		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})

@@ -105,13 +105,13 @@ func (*budgetExceededError) Error() string {
 	return "the budget of the caller, or of its client, is used up"
 }
 
-// acquireBudget takes a request from the budget of a principal. It is called before any read from the API
-// server.
-func (d *Doors) acquireBudget(p principal) (end func(), err error) {
+// acquireBudget takes a request from the budget of a principal. It is called before any read from
+// the API server.
+func (d *Endpoints) acquireBudget(p principal) (end func(), err error) {
 	return d.acquireBudgetAs(p.budgetKey(), p.Client.Name)
 }
 
-func (d *Doors) acquireBudgetAs(caller, client string) (end func(), err error) {
+func (d *Endpoints) acquireBudgetAs(caller, client string) (end func(), err error) {
 	end, after := d.Budget.acquire(d.Now(), caller, client)
 	if end == nil {
 		return nil, &budgetExceededError{after}

@@ -21,12 +21,13 @@ const (
 	trustedShare = 4 // a quarter is reserved for trusted proxies
 )
 
-// unauthenticatedIdleTimeout is the idle timeout of a connection on which no credential was accepted yet.
+// unauthenticatedIdleTimeout is the idle timeout of a connection on which no credential was
+// accepted yet.
 const unauthenticatedIdleTimeout = 30 * time.Second
 
-// limitedListener is a listener that closes connections beyond its limits at once instead of queueing
-// them. At the limit, a new connection displaces one of a source that has more. So a few sources
-// cannot lock out gateways and probes.
+// limitedListener is a listener that closes connections beyond its limits at once instead of
+// queueing them. At the limit, a new connection displaces one of a source that has more. So a few
+// sources cannot lock out gateways and probes.
 type limitedListener struct {
 	net.Listener
 	max     int // 0 means no limit
@@ -276,9 +277,9 @@ func markConnAuthenticated(ctx context.Context) {
 	}
 }
 
-// LimitConnections returns a listener of at most most connections, a quarter of them from one address. It is
-// for servers that verify no credentials: every connection is closed after half a minute without
-// data, and may be displaced.
+// LimitConnections returns a listener of at most most connections, a quarter of them from one
+// address. It is for servers that verify no credentials: every connection is closed after half a
+// minute without data, and may be displaced.
 func LimitConnections(socket net.Listener, most int) net.Listener {
 	return &limitedListener{Listener: socket, max: most, idle: unauthenticatedIdleTimeout}
 }

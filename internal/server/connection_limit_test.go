@@ -151,7 +151,7 @@ func TestListener_GatewayHasConnectionsOfItsOwn(t *testing.T) {
 	}
 	for range 2 {
 		if !isServed(connect(t, l, "127.0.0.9")) {
-			t.Error("strangers have the connections of a trusted proxy")
+			t.Error("untrusted peers have the connections of a trusted proxy")
 		}
 	}
 }

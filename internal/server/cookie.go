@@ -14,9 +14,9 @@ const (
 	cookieSession    = "SESSION"
 )
 
-// presentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and the session ID in
-// another cookie. A browser sends cookies with requests that any page makes. So a credential from a
-// cookie is only ever verified or logged out; it authorizes no other action.
+// presentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and
+// the session ID in another cookie. A browser sends cookies with requests that any page makes. So a
+// credential from a cookie is only ever verified or logged out; it authorizes no other action.
 func presentedInHeadersAndCookies(h http.Header) presented {
 	p := presentedInHeaders(h)
 	if len(h["Cookie"]) == 0 {
@@ -40,7 +40,8 @@ func presentedInHeadersAndCookies(h http.Header) presented {
 	return p
 }
 
-// cookiePairs returns the cookies of a request as they are spelled. It neither unquotes nor decodes them.
+// cookiePairs returns the cookies of a request as they are spelled. It neither unquotes nor decodes
+// them.
 func cookiePairs(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -53,9 +54,9 @@ func cookiePairs(lines []string) iter.Seq[string] {
 	}
 }
 
-// cookiesWithoutCredential returns the cookies of a request without the credential, and reports whether
-// the credential was among them. rest is empty if no cookie is left, or if the others are not valid
-// UTF-8.
+// cookiesWithoutCredential returns the cookies of a request without the credential, and reports
+// whether the credential was among them. rest is empty if no cookie is left, or if the others are
+// not valid UTF-8.
 func cookiesWithoutCredential(lines []string) (rest string, there bool) {
 	var others []string
 	for pair := range cookiePairs(lines) {

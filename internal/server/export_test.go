@@ -18,7 +18,7 @@ var ParseQueryRequirements = parseQueryRequirements
 var ParsePathRequirements = parsePathRequirements
 
 // GRPCWithTimeout is GRPC with the time that a call may take.
-func (d *Doors) GRPCWithTimeout(most time.Duration) *grpc.Server { return d.newGRPCServer(most) }
+func (d *Endpoints) GRPCWithTimeout(most time.Duration) *grpc.Server { return d.newGRPCServer(most) }
 
 // Presented returns what a request presents: a credential, whether there are several, and the
 // session ID.

@@ -35,7 +35,7 @@ const maxCheckRequest = 128 << 10
 // extAuthz implements envoy.service.auth.v3.Authorization.
 type extAuthz struct {
 	authv3.UnimplementedAuthorizationServer
-	*Doors
+	*Endpoints
 }
 
 // Check decides whether Envoy may forward a request.
@@ -72,10 +72,10 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	}
 }
 
-// hasUnknownExtension reports whether an extension with the operator's prefix is unknown or has an unknown
-// value. To ignore such an extension could be to require less than its author meant. The extension
-// is not repeated in responses or logs: every caller of the gRPC port can write arbitrary text
-// there.
+// hasUnknownExtension reports whether an extension with the operator's prefix is unknown or has an
+// unknown value. To ignore such an extension could be to require less than its author meant. The
+// extension is not repeated in responses or logs: every caller of the gRPC port can write arbitrary
+// text there.
 func hasUnknownExtension(extensions map[string]string) bool {
 	for name, value := range extensions {
 		switch {
@@ -136,8 +136,8 @@ func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext)
 	return o
 }
 
-// extensionValues returns the values that an extension requires. An extension that is present and empty is a
-// mistake: it requires the empty value, which no credential has.
+// extensionValues returns the values that an extension requires. An extension that is present and
+// empty is a mistake: it requires the empty value, which no credential has.
 func extensionValues(extensions map[string]string, name string) []string {
 	text, there := extensions[name]
 	if !there {
@@ -150,8 +150,8 @@ func extensionValues(extensions map[string]string, name string) []string {
 	return list
 }
 
-// allowResponse allows a request. It replaces identity headers of the request with those of the verified
-// identity, so that a caller cannot forge them.
+// allowResponse allows a request. It replaces identity headers of the request with those of the
+// verified identity, so that a caller cannot forge them.
 func allowResponse(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{}
 	said := map[string]bool{}

@@ -27,8 +27,8 @@ func (h *fixture) gateway() authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in the
-// header map.
+// checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in
+// the header map.
 func checkRequestOf(v verifytest.Vector) *authv3.CheckRequest {
 	headers, lines := map[string]string{}, &corev3.HeaderMap{}
 	for name, values := range v.HTTPHeaders() {
@@ -127,12 +127,12 @@ func TestExtAuthz_UnknownExtensionIsRefused(t *testing.T) {
 		extensions map[string]string
 		status     int
 	}{
-		"permissions":     {map[string]string{"apptoken.permissions": "search.query"}, http.StatusForbidden},
-		"empty":           {map[string]string{"apptoken.permission": ""}, http.StatusForbidden},
-		"a token":         {map[string]string{"apptoken." + h.Tokens["indexer"]: "x"}, http.StatusForbidden},
-		"Remove":          {map[string]string{"apptoken.credential": "Remove"}, http.StatusForbidden},
-		"somebody else's": {map[string]string{"other.permission": "x"}, 0},
-		"as it should be": {map[string]string{"apptoken.permission": "search.query", "apptoken.credential": "remove"}, 0},
+		"permissions":        {map[string]string{"apptoken.permissions": "search.query"}, http.StatusForbidden},
+		"empty":              {map[string]string{"apptoken.permission": ""}, http.StatusForbidden},
+		"a token":            {map[string]string{"apptoken." + h.Tokens["indexer"]: "x"}, http.StatusForbidden},
+		"Remove":             {map[string]string{"apptoken.credential": "Remove"}, http.StatusForbidden},
+		"of another program": {map[string]string{"other.permission": "x"}, 0},
+		"as it should be":    {map[string]string{"apptoken.permission": "search.query", "apptoken.credential": "remove"}, 0},
 	} {
 		got, err := gateway.Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 			Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{

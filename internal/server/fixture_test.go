@@ -31,7 +31,7 @@ import (
 // fixture is a test server over the data of the verification vectors. Its clock stands still.
 type fixture struct {
 	*verifytest.Fixture
-	*server.Doors
+	*server.Endpoints
 	t     *testing.T
 	store *revocationStore
 	audit *auditRecorder
@@ -136,7 +136,7 @@ func newFixture(t *testing.T) *fixture {
 	now := func() time.Time { return h.Fixture.Now }
 	verifier := verify.NewVerifier(h.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	h.Doors = &server.Doors{
+	h.Endpoints = &server.Endpoints{
 		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier,
 		Records:  h.store,

@@ -23,21 +23,21 @@ const (
 	headerKind        = "X-Apptoken-Kind"
 )
 
-// maxListHeader is the maximum size of a list in a header, in bytes. Gateways accept a few kilobytes of
-// headers in all. A longer list is replaced by an empty one, which grants nothing.
+// maxListHeader is the maximum size of a list in a header, in bytes. Gateways accept a few
+// kilobytes of headers in all. A longer list is replaced by an empty one, which grants nothing.
 const maxListHeader = 4 << 10
 
-// identityHeaders are the header names, in the order of identityHeaderValues. With Cache-Control they are
-// eight, as many as a Go map holds before it grows. Growth would cost each response as much as the
-// verification. So a 200 carries none of the headers that restrain browsers: it has no body, and
-// goes to a gateway. Refusals carry them.
+// identityHeaders are the header names, in the order of identityHeaderValues. With Cache-Control
+// they are eight, as many as a Go map holds before it grows. Growth would cost each response as
+// much as the verification. So a 200 carries none of the headers that restrain browsers: it has no
+// body, and goes to a gateway. Refusals carry them.
 var identityHeaders = [...]string{
 	headerSubject, headerClient, headerUser, headerRoles, headerPermissions, headerTokenID, headerKind,
 }
 
-// identityHeaderValues returns the values of the identity headers. A header without a value is sent empty, so
-// that it replaces what a caller sent. All headers are always present: for an absent one, Caddy 2.6
-// sends the upstream the name of its own variable.
+// identityHeaderValues returns the values of the identity headers. A header without a value is sent
+// empty, so that it replaces what a caller sent. All headers are always present: for an absent one,
+// Caddy 2.6 sends the upstream the name of its own variable.
 func identityHeaderValues(who verify.Identity) [len(identityHeaders)]string {
 	user := ""
 	if who.User != nil {
@@ -73,7 +73,7 @@ func isVerify(path string) bool {
 // forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
 // Some gateways append the query of the original request, so parameters of other names are ignored,
 // and a misspelled requirement with them.
-func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	facts, err := parseQueryRequirements(r.URL.RawQuery)
 	if err != nil {
 		setHSTS(w.Header(), r)
@@ -86,7 +86,7 @@ func (d *Doors) forwardAuth(w http.ResponseWriter, r *http.Request) {
 // forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
 // path. A requirement of an unknown name is refused: to ignore it could be to require less than was
 // meant.
-func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 	facts, err := parsePathRequirements(r.URL.EscapedPath())
 	switch {
 	case errors.Is(err, errNoEndOfRequirements):
@@ -105,7 +105,7 @@ func (d *Doors) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveGateway verifies the credential of a request that a gateway holds back.
-func (d *Doors) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+func (d *Endpoints) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	p := presentedInHeadersAndCookies(r.Header)
@@ -142,8 +142,8 @@ var (
 	errRequirement         = errors.New("a requirement in the path is not known")
 )
 
-// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It ignores
-// parameters of other names.
+// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It
+// ignores parameters of other names.
 func parseQueryRequirements(query string) (verify.Facts, error) {
 	var f verify.Facts
 	for pair := range strings.SplitSeq(query, "&") {

@@ -9,7 +9,8 @@ import (
 )
 
 // This file serves the login of Funnelback 15: a form, and a response with the token in a header
-// (docs/dialects/funnelback.md). Application tokens of its users are in applicationtokens.go.
+// (docs/login-protocols/funnelback.md). Application tokens of its users are in
+// applicationtokens.go.
 
 // headerSecurityToken carries a token in requests and in responses.
 const headerSecurityToken = "X-Security-Token"
@@ -23,7 +24,7 @@ type loginResponse struct {
 }
 
 // formLogin serves a login by form. The response has the token in X-Security-Token.
-func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) formLogin(w http.ResponseWriter, r *http.Request) {
 	o, err := d.openForm(w, r)
 	if err != nil {
 		d.writeLoginError(w, err, passwordChallenge(r))
@@ -36,7 +37,7 @@ func (d *Doors) formLogin(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *Doors) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+func (d *Endpoints) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldRememberMe, fieldAccountID)
 	if err != nil {
 		return login.Opened{}, err

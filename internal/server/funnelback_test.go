@@ -88,14 +88,14 @@ func TestLogin_RefusalsAreAlike(t *testing.T) {
 		body   string // empty: any body
 	}{
 		"a wrong password":                  {[]string{"username", "alice@example.com", "password", "wrong"}, 401, unknown},
-		"a name that nobody has":            {[]string{"username", "mallory", "password", "wrong"}, 401, unknown},
+		"an unknown name":                   {[]string{"username", "mallory", "password", "wrong"}, 401, unknown},
 		"the object's name":                 {[]string{"username", "alice", "password", passwords["alice"]}, 401, unknown},
 		"a name in other letters":           {[]string{"username", "Alice@example.com", "password", passwords["alice"]}, 401, unknown},
 		"the password of another":           {[]string{"username", "alice@example.com", "password", passwords["dave"]}, 401, unknown},
 		"the password where the name is":    {[]string{"username", passwords["alice"], "password", "wrong"}, 401, unknown},
 		"one who is suspended":              {credentialFields("bob"), 401, unknown},
 		"one without an account":            {credentialFields("carol"), 403, ""},
-		"at an account of somebody else":    {appendFields(credentialFields("dave"), "account_id", "2002"), 400, ""},
+		"at an account of another user":     {appendFields(credentialFields("dave"), "account_id", "2002"), 400, ""},
 		"at an account that is not there":   {appendFields(credentialFields("dave"), "account_id", "9999"), 400, ""},
 		"at an account that is suspended":   {appendFields(credentialFields("alice"), "account_id", "4004"), 400, ""},
 		"a plain password, with a newline":  {[]string{"username", "dave", "password", passwords["dave"] + "\n"}, 401, unknown},

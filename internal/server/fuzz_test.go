@@ -196,7 +196,7 @@ func FuzzForms(f *testing.F) {
 		secret, _ := url.QueryUnescape(password)
 		asker := strings.Contains(authorization, h.validToken) || user != "" && secret == h.validToken || values.Get("client_secret") == h.validToken
 		if got.status == http.StatusOK && !revoke && !asker {
-			t.Errorf("a stranger is told %s", got.body)
+			t.Errorf("an unauthenticated caller gets %s", got.body)
 		}
 		meant := slices.Equal(values["token"], []string{h.validToken})
 		if got.status == http.StatusOK && strings.Contains(got.body, active) && !meant && !revoke {
@@ -235,7 +235,7 @@ func FuzzTokenReview(f *testing.F) {
 			t.Errorf("without a good token: %s", got.body)
 		}
 		if other := slices.DeleteFunc(review.Status.Audiences, func(a string) bool { return a == "api" }); len(other) > 0 {
-			t.Errorf("audiences that are not ours: %q", other)
+			t.Errorf("audiences of others: %q", other)
 		}
 	})
 }

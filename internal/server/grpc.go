@@ -30,10 +30,10 @@ const (
 )
 
 // GRPC returns the server of the ext_authz endpoint, which Envoy calls.
-func (d *Doors) GRPC() *grpc.Server { return d.newGRPCServer(readTimeout) }
+func (d *Endpoints) GRPC() *grpc.Server { return d.newGRPCServer(readTimeout) }
 
 // newGRPCServer is GRPC with the time that a call may take.
-func (d *Doors) newGRPCServer(slowest time.Duration) *grpc.Server {
+func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			// The address of the gateway's caller is in the message, which is not read yet.
@@ -67,12 +67,12 @@ func (d *Doors) newGRPCServer(slowest time.Duration) *grpc.Server {
 		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
 		grpc.UnaryInterceptor(d.recoverUnary),
 	)
-	authv3.RegisterAuthorizationServer(s, extAuthz{Doors: d})
+	authv3.RegisterAuthorizationServer(s, extAuthz{Endpoints: d})
 	return s
 }
 
 // recoverUnary recovers a panic, so that it fails one request and not the process.
-func (d *Doors) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
+func (d *Endpoints) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.Log.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
@@ -82,7 +82,8 @@ func (d *Doors) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServe
 	return next(ctx, req)
 }
 
-// recoveringCodec recovers a panic while a message is decoded, which happens before contain is called.
+// recoveringCodec recovers a panic while a message is decoded, which happens before contain is
+// called.
 type recoveringCodec struct{ encoding.CodecV2 }
 
 func (c recoveringCodec) Unmarshal(data mem.BufferSlice, to any) (err error) {

@@ -293,7 +293,7 @@ func TestPanic_FailsOneRequestOfEachEndpoint(t *testing.T) {
 	s := newListenerFixture(t)
 	client, now := s.dial(), s.Fixture.Now
 	var broken atomic.Bool
-	s.Doors.Now = func() time.Time {
+	s.Endpoints.Now = func() time.Time {
 		if broken.CompareAndSwap(true, false) {
 			panic("something unforeseen")
 		}

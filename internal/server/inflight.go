@@ -75,9 +75,9 @@ func (f *InFlight) leave(source netip.Addr) {
 	}
 }
 
-// limitInFlight returns a handler that serves requests within the limits, and refuses others at once with
-// a 503.
-func (d *Doors) limitInFlight(next *routes, isVerification func(path string) bool) http.Handler {
+// limitInFlight returns a handler that serves requests within the limits, and refuses others at
+// once with a 503.
+func (d *Endpoints) limitInFlight(next *routes, isVerification func(path string) bool) http.Handler {
 	if d.InFlight == nil || d.InFlight.max == 0 {
 		return next
 	}

@@ -12,7 +12,7 @@ import (
 // in the request, if it is one of the operator's own. A forged Host header, such as one that
 // poisons a cache, must not make programs send tokens elsewhere. X-Forwarded-Host is ignored. If ok
 // is false, issuer has written the response.
-func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
+func (d *Endpoints) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	switch {
 	case d.Issuer != "":
 		return d.Issuer, true
@@ -33,7 +33,7 @@ func (d *Doors) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 // isOwnHost reports whether the Host of a request is the operator's own. It is a name in the
 // serving certificate, at port 443 or the port of the listener. Over loopback it is a loopback
 // name.
-func (d *Doors) isOwnHost(r *http.Request) bool {
+func (d *Endpoints) isOwnHost(r *http.Request) bool {
 	host, text, err := net.SplitHostPort(r.Host)
 	if err != nil { // no port in Host
 		host, text, err = net.SplitHostPort(r.Host + ":443")

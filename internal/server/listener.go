@@ -46,7 +46,7 @@ type Listener struct {
 	Handler http.Handler
 	GRPC    *grpc.Server // replaces Handler if it is set
 	TLS     *tls.Config  // nil means no TLS
-	// Linger is the shutdown delay: how long new requests are still accepted after the context
+	// ShutdownDelay is how long new requests are still accepted after the context
 	// ends. In that time, callers notice that the replica is not ready any more.
 	ShutdownDelay time.Duration
 	Log           logr.Logger
@@ -128,9 +128,9 @@ func (l *Listener) Start(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	l.isStopping.Store(true)
-	linger := time.NewTimer(l.ShutdownDelay)
-	defer linger.Stop()
-	<-linger.C
+	delay := time.NewTimer(l.ShutdownDelay)
+	defer delay.Stop()
+	<-delay.C
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), MaxResponseTime)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil {
@@ -227,8 +227,8 @@ func recoverHandler(next http.Handler, log logr.Logger) http.Handler {
 	})
 }
 
-// netHTTPLog logs what net/http reports at verbosity 1: broken connections and failed handshakes, which
-// peers cause.
+// netHTTPLog logs what net/http reports at verbosity 1: broken connections and failed handshakes,
+// which peers cause.
 type netHTTPLog struct{ log logr.Logger }
 
 func (q netHTTPLog) Write(line []byte) (int, error) {

@@ -29,14 +29,15 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-// tokenPlaceholder stands for the valid token in fuzzed input, so that the fuzzer cannot write one itself. It
-// has the length of a token, since some inputs hold lengths.
+// tokenPlaceholder stands for the valid token in fuzzed input, so that the fuzzer cannot write one
+// itself. It has the length of a token, since some inputs hold lengths.
 const tokenPlaceholder = "{here goes the good token, which no fuzzer may know.}"
 
-// fuzzFixture is a test server for fuzzing, with one valid token of the client all, which may search and
-// introspect. A second token is well-formed and was never issued: it must not show up anywhere.
+// fuzzFixture is a test server for fuzzing, with one valid token of the client all, which may
+// search and introspect. A second token is well-formed and was never issued: it must not show up
+// anywhere.
 type fuzzFixture struct {
-	*server.Doors
+	*server.Endpoints
 	t                        testing.TB
 	validToken, unknownToken string
 	store                    *revocationStore
@@ -63,7 +64,7 @@ func newFuzzFixture(t testing.TB, w *verifytest.Fixture, ranges ...string) *fuzz
 	now := func() time.Time { return time.Unix(1768478400, 0) }
 	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	h.Doors = &server.Doors{
+	h.Endpoints = &server.Endpoints{
 		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Audiences: []string{"api"}, Audit: h.audit.log(t, now), Log: h.audit.logger(), Now: now,
@@ -97,7 +98,8 @@ func (h *fuzzFixture) ask(handler http.Handler, method, path, query string, head
 	return got
 }
 
-// fuzzAuditLine matches the lines that the audit log may have. Only addresses are taken from a request.
+// fuzzAuditLine matches the lines that the audit log may have. Only addresses are taken from a
+// request.
 var fuzzAuditLine = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit","event":"(credential\.(refused|revoked_use)|token\.revoked)"(,"(endpoint|verdict|kind|sourceUnknown)":"\w+"|,"(source|peer)":"[0-9a-f.:]+"|,"(token|by)":"at-[0-9a-f]{32}"|,"subject":"shop/indexer"|,"client":"all"|,"count":\d+)*\}$`)
 
 // checkNoToken fails if the audit log or a response holds a token.
@@ -207,7 +209,8 @@ func (s *listenerFixture) send(request string, half bool) (httpResponse, string)
 	return httpResponse{res.StatusCode, res.Header, string(text)}, dateHeader.ReplaceAllString(string(wire), "")
 }
 
-// getRequest and post return requests with more headers. chunked returns a post without a Content-Length.
+// getRequest and post return requests with more headers. chunked returns a post without a
+// Content-Length.
 func getRequest(target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + strings.Join(append(headers, "\r\n"), "\r\n")
 }

@@ -42,7 +42,8 @@ func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.List
 	return l, stop, ended
 }
 
-// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends before.
+// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends
+// before.
 func awaitReady(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -134,7 +135,7 @@ func TestListener_SurvivesArbitraryInput(t *testing.T) {
 		"the same header twice":     {"GET /verify HTTP/1.1\r\nHost: x\r\nX-Security-Token: " + secret + "\r\nX-Security-Token: " + secret + "\r\nConnection: close\r\n\r\n", "401"},
 		"a query that is none":      {"GET /verify?permission=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400"},
 		"another path":              {"GET /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "404"},
-		"a body that nobody reads":  {"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\nX-Security-Token: " + secret + "\r\n\r\nhello", "200"},
+		"an unread body":            {"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\nX-Security-Token: " + secret + "\r\n\r\nhello", "200"},
 		"two lengths":               {"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "400"},
 		"a form with a NUL":         {"POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoken=a\x00b", "401"},
 	} {

@@ -33,8 +33,8 @@ const (
 // maxLoginBody is the maximum body size of a login, in bytes.
 const maxLoginBody = 16 << 10
 
-// readLoginFields reads the fields of a login. Usernames and secrets are accepted in the body alone,
-// since URLs end up in access logs.
+// readLoginFields reads the fields of a login. Usernames and secrets are accepted in the body
+// alone, since URLs end up in access logs.
 func readLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
 	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
 	if err != nil {
@@ -68,8 +68,8 @@ func passwordInFields(f fields.Fields) (passwordCredentials, error) {
 	return passwordCredentials{username: login.NormalizeUsername(username), secret: secret}, nil
 }
 
-// passwordInRequest returns the name and the password in the fields of a login, or in its Authorization
-// header.
+// passwordInRequest returns the name and the password in the fields of a login, or in its
+// Authorization header.
 func passwordInRequest(r *http.Request, f fields.Fields) (passwordCredentials, error) {
 	n, there, readable := passwordInHeader(r)
 	if !there {
@@ -101,10 +101,10 @@ func parseAccountID(f fields.Fields, required bool) (*int64, error) {
 	}
 }
 
-// authenticateAtClient authenticates a user and chooses the client of the login. An account_id in the fields
-// decides, and an integrator must send one. Next comes the client named preferred, if the user has
-// an account there, and last the user's default account.
-func (d *Doors) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
+// authenticateAtClient authenticates a user and chooses the client of the login. An account_id in
+// the fields decides, and an integrator must send one. Next comes the client named preferred, if
+// the user has an account there, and last the user's default account.
+func (d *Endpoints) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
 	id, err := parseAccountID(f, n.isIntegrator)
 	if err != nil {
 		return login.User{}, login.Client{}, err
@@ -125,7 +125,7 @@ func (d *Doors) authenticateAtClient(r *http.Request, n passwordCredentials, f f
 
 // authenticate returns the user of a name and a password. It writes an audit event if the login is
 // denied or rate limited.
-func (d *Doors) authenticate(r *http.Request, n passwordCredentials) (login.User, error) {
+func (d *Endpoints) authenticate(r *http.Request, n passwordCredentials) (login.User, error) {
 	if !d.Verifier.IsFresh() { // the directory of users may be as stale as the index
 		d.reportLogin(r, "Unavailable")
 		return login.User{}, login.ErrUnavailable
@@ -148,7 +148,7 @@ func (d *Doors) authenticate(r *http.Request, n passwordCredentials) (login.User
 }
 
 // reportLogin reports the result of a login.
-func (d *Doors) reportLogin(r *http.Request, result string) {
+func (d *Endpoints) reportLogin(r *http.Request, result string) {
 	if d.OnLoginResult != nil {
 		d.OnLoginResult(protocolOf(r), result)
 	}
@@ -170,14 +170,14 @@ func protocolOf(r *http.Request) string {
 func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
 // auditFailedLogin writes an audit event for a failed login.
-func (d *Doors) auditFailedLogin(r *http.Request, line audit.Line) {
+func (d *Endpoints) auditFailedLogin(r *http.Request, line audit.Line) {
 	line.Event, line.Protocol = audit.LoginFailed, protocolOf(r)
 	d.Audit.WriteLimited(d.withOrigin(r, line))
 }
 
-// auditedUser returns the name of the User that a login tried, or an empty string if none exists. An
-// unknown username is not logged: it may be a password in the wrong field.
-func (d *Doors) auditedUser(n passwordCredentials) string {
+// auditedUser returns the name of the User that a login tried, or an empty string if none exists.
+// An unknown username is not logged: it may be a password in the wrong field.
+func (d *Endpoints) auditedUser(n passwordCredentials) string {
 	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
 		return u.Name
 	}
@@ -185,7 +185,7 @@ func (d *Doors) auditedUser(n passwordCredentials) string {
 }
 
 // openLogin opens a login, and writes an audit event.
-func (d *Doors) openLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
+func (d *Endpoints) openLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
 	o, err := d.Logins.Open(r.Context(), u, c, t)
 	if err != nil {
 		d.reportRefusedLogin(r, u, err)
@@ -196,8 +196,9 @@ func (d *Doors) openLogin(r *http.Request, u login.User, c login.Client, t login
 	return o, nil
 }
 
-// reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit event.
-func (d *Doors) reportRefusedLogin(r *http.Request, u login.User, err error) {
+// reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit
+// event.
+func (d *Endpoints) reportRefusedLogin(r *http.Request, u login.User, err error) {
 	if errors.Is(err, login.ErrUnavailable) {
 		d.reportLogin(r, "Unavailable")
 		return
@@ -207,15 +208,15 @@ func (d *Doors) reportRefusedLogin(r *http.Request, u login.User, err error) {
 }
 
 // auditLogin writes an audit event for an opened login.
-func (d *Doors) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
+func (d *Endpoints) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
 	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
 	line.Protocol = protocolOf(r)
 	d.Audit.Write(d.withOrigin(r, line))
 }
 
-// refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the session
-// must be at that client.
-func (d *Doors) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
+// refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
+// session must be at that client.
+func (d *Endpoints) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
 	arrived := d.Now()
 	text, err := f.Required(fieldRefresh)
 	if err != nil {
@@ -240,7 +241,7 @@ func (d *Doors) refreshLogin(r *http.Request, f fields.Fields, client string) (l
 
 // auditFailedRefresh writes an audit event for a refused refresh token. It names a record of the
 // session, if the session exists or this replica knew it before it ended.
-func (d *Doors) auditFailedRefresh(r *http.Request, presented token.Token, err error) {
+func (d *Endpoints) auditFailedRefresh(r *http.Request, presented token.Token, err error) {
 	line := d.withOrigin(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
 	if errors.Is(err, login.ErrUnavailable) {
 		line.Verdict = "Unavailable"
@@ -262,7 +263,7 @@ func (d *Doors) auditFailedRefresh(r *http.Request, presented token.Token, err e
 }
 
 // writeLoginError writes the response to an error of a login or of its fields.
-func (d *Doors) writeLoginError(w http.ResponseWriter, err error, how []string) {
+func (d *Endpoints) writeLoginError(w http.ResponseWriter, err error, how []string) {
 	status, f := loginFault(w, err)
 	if status == http.StatusUnauthorized && how != nil {
 		w.Header()["Www-Authenticate"] = how
@@ -307,7 +308,7 @@ func retryAfterSeconds(d time.Duration) string {
 
 // endLogin ends the login that a request presents in a header or a cookie. It refuses other kinds
 // of credentials: a caller that logs out with one has mistaken it for a login.
-func (d *Doors) endLogin(r *http.Request) error {
+func (d *Endpoints) endLogin(r *http.Request) error {
 	if isCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}

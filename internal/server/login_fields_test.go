@@ -40,15 +40,15 @@ func (h *loginFixture) loginRequests() map[string]struct {
 	}
 }
 
-// invalidValues holds invalid values by the kind of the field. Where the key has a star, an error cannot name
-// the field in every encoding.
+// invalidValues holds invalid values by the kind of the field. Where the key has a star, an error
+// cannot name the field in every encoding.
 var invalidValues = map[string]map[string]string{
 	"text":   {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
 	"secret": {"empty": "", "too long": strings.Repeat(marker, 1500), "not UTF-8*": marker + "\xff", "NUL*": marker + "\x00"},
 	"number": {
 		"empty": "", "a word": marker, "negative": "-1001", "zero": "0", "a fraction": "1001.5", "a zero before it": "01001", "a plus before it": "+1001",
 		"a space before it": " 1001", "an exponent": "1e3", "in hexadecimal": "0x3e9", "too large": "9007199254740992", "larger than a machine's": "99999999999999999999",
-		"digits of others": "１００１", "of somebody else": "3003", "that is not there": "9999", "not UTF-8*": "1\xff", "NUL*": "1\x00", "too long": strings.Repeat("1", 9000),
+		"digits of others": "１００１", "of another user": "3003", "that is not there": "9999", "not UTF-8*": "1\xff", "NUL*": "1\x00", "too long": strings.Repeat("1", 9000),
 	},
 	"flag": {"empty": "", "a word": marker, "a number": "2", "negative": "-1", "a space before it": " true", "not UTF-8*": "true\xff", "NUL*": "true\x00"},
 }
@@ -177,7 +177,7 @@ func TestLoginFields_InvalidBodyIsRefused(t *testing.T) {
 			"no UTF-8":                         {jsonBody("{\"\xff\":1}"), 400},
 			"a body of 10 MB":                  {jsonBody(`{"x":"` + strings.Repeat("a", 10<<20) + `"}`), 413},
 			"a form of 10 MB":                  {rawBody(urlencoded, "x="+strings.Repeat("a", 10<<20)), 413},
-			"a type that nobody reads":         {rawBody("application/xml", "<x>"+marker+"</x>"), 415},
+			"an unknown type":                  {rawBody("application/xml", "<x>"+marker+"</x>"), 415},
 			"a type that cannot be read":       {rawBody("application/json; charset", whole), 415},
 			"another charset":                  {rawBody("application/json; charset=utf-16", whole), 415},
 			"no type":                          {rawBody("", whole), 415},

@@ -22,10 +22,10 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// loginFixture is a test server with logins and management. Its clock moves only when a test moves it. It is
-// behind a proxy that names the address of the caller.
+// loginFixture is a test server with logins and management. Its clock moves only when a test moves
+// it. It is behind a proxy that names the address of the caller.
 type loginFixture struct {
-	*server.Doors
+	*server.Endpoints
 	t          testing.TB
 	clock      *manualClock
 	index      *verify.Index
@@ -168,10 +168,10 @@ func newLoginFixture(t testing.TB) *loginFixture {
 	}
 	verifier := verify.NewVerifier(index, h.store, verify.Options{LookupsPerSecond: 1000, Now: h.clock.current, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	h.Doors = &server.Doors{
+	h.Endpoints = &server.Endpoints{
 		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
 		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Audit: h.audit.log(t, h.clock.current), Log: h.audit.logger(), Now: h.clock.current, Desk: h.management, OnLoginResult: h.results.note,
+		Audit: h.audit.log(t, h.clock.current), Log: h.audit.logger(), Now: h.clock.current, Management: h.management, OnLoginResult: h.results.note,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),

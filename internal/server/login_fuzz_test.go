@@ -29,7 +29,7 @@ var loginAuditLine = regexp.MustCompile(`^\{"time":"2026[^"]+","logger":"audit",
 // but 503, and no password in a response. The audit log has neither password nor token. The
 // response is JSON, or one of the documents in other formats.
 func FuzzLoginRequest(f *testing.F) {
-	for _, route := range server.Routes(newLoginFixture(f).Doors) {
+	for _, route := range server.Routes(newLoginFixture(f).Endpoints) {
 		method, path, _ := strings.Cut(route, " ")
 		path = strings.NewReplacer("{client}", "acme", "{name}", "app", "{ttlInMinutes}", "5").Replace(path)
 		for _, body := range []string{

@@ -29,7 +29,7 @@ func TestLoginLimits_FloodOfAuthOnlyLeavesOthers(t *testing.T) {
 	}
 	for range 10 {
 		if got := h.call(http.MethodPost, "/auth/login", formBody(credentialFields("dave")...)); got.status != http.StatusOK {
-			t.Errorf("somebody else: %d %s", got.status, got.body)
+			t.Errorf("another user: %d %s", got.status, got.body)
 		}
 	}
 	flood.Wait()

@@ -22,31 +22,31 @@ func (h *loginFixture) logInFrom(remote string, forwarded []string, username, se
 // A caller whose address is unknown is counted by its connection, and no other caller is.
 func TestLoginLimits_UnknownSourceIsCountedByItsConnection(t *testing.T) {
 	for name, x := range map[string]struct {
-		stranger, fuzzAuditLine string // % stands for a growing number
-		other                   string
-		saidOfOther             []string
+		remote, forwarded string // % stands for a growing number
+		other             string
+		saidOfOther       []string
 	}{
-		"a stranger sends the header":             {"198.51.100.1:1", "192.0.2.9", "198.51.100.2:1", []string{"192.0.2.9"}},
+		"an untrusted caller sends the header":    {"198.51.100.1:1", "192.0.2.9", "198.51.100.2:1", []string{"192.0.2.9"}},
 		"each time with another address in it":    {"198.51.100.1:1", "192.0.2.%", "198.51.100.2:1", []string{"192.0.2.9"}},
 		"from another port each time":             {"198.51.100.1:%", "192.0.2.9", "198.51.100.2:1", []string{"192.0.2.9"}},
 		"from another address of their network":   {"[2001:db8::%]:1", "192.0.2.9", "[2001:db8:0:1::1]:1", []string{"192.0.2.9"}},
 		"the other comes without a proxy":         {"198.51.100.1:1", "192.0.2.9", "198.51.100.2:1", nil},
 		"the other comes through a trusted proxy": {"198.51.100.1:1", "192.0.2.9", "127.0.0.1:1", []string{"192.0.2.9"}},
 		"a trusted proxy says nothing of them":    {"127.0.0.1:1", "", "127.0.0.1:1", []string{"192.0.2.9"}},
-		"or what cannot be understood":            {"127.0.0.1:1", "unknown", "127.0.0.2:1", []string{"unknown"}},
+		"or what cannot be parsed":                {"127.0.0.1:1", "unknown", "127.0.0.2:1", []string{"unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newLoginFixture(t)
 			status := 0
 			for n := 1; n < 250 && status != http.StatusTooManyRequests; n++ {
 				fill := func(s string) string { return strings.ReplaceAll(s, "%", fmt.Sprint(n)) }
-				status = h.logInFrom(fill(x.stranger), []string{fill(x.fuzzAuditLine)}, fmt.Sprint("name ", n), "a guess")
+				status = h.logInFrom(fill(x.remote), []string{fill(x.forwarded)}, fmt.Sprint("name ", n), "a guess")
 			}
 			if status != http.StatusTooManyRequests {
-				t.Errorf("after so many guesses the stranger gets %d", status)
+				t.Errorf("after so many guesses the caller gets %d", status)
 			}
 			if got := h.logInFrom(x.other, x.saidOfOther, usernames["alice"], passwords["alice"]); got != http.StatusOK {
-				t.Errorf("somebody else gets %d", got)
+				t.Errorf("another user gets %d", got)
 			}
 		})
 	}

@@ -12,13 +12,13 @@ import (
 func TestRevoke_RefreshTokenEndsSessionOfOwnClient(t *testing.T) { // [row 12] [row 13]
 	h := newLoginServer(t)
 	revoker := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
-	stranger := h.createToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	other := h.createToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
 	first := h.call(http.MethodPost, "/oauth2/token", formBody(passwordGrant("alice")...))
 	tok, refresh := h.token(first, "access_token"), h.token(first, "refresh_token")
 	for _, x := range []struct {
 		by   string
 		good bool
-	}{{stranger, true}, {revoker, false}, {revoker, false}} {
+	}{{other, true}, {revoker, false}, {revoker, false}} {
 		if got := h.call(http.MethodPost, "/oauth2/revoke", bearer(x.by), formBody("token", refresh)); got.status != http.StatusOK || got.body != "{}\n" {
 			t.Errorf("%d %s", got.status, got.body)
 		}
@@ -54,7 +54,7 @@ func TestBasicAuth_OtherSiteCannotUseStoredPassword(t *testing.T) {
 	}{
 		"no page":                                     {"X-Nothing", "", http.StatusOK},
 		"a page of ours":                              {"Sec-Fetch-Site", "same-origin", http.StatusOK},
-		"an address that somebody typed":              {"Sec-Fetch-Site", "none", http.StatusOK},
+		"an address that a user typed":                {"Sec-Fetch-Site", "none", http.StatusOK},
 		"a page of a host beside us":                  {"Sec-Fetch-Site", "same-site", http.StatusUnauthorized},
 		"a page of another site":                      {"Sec-Fetch-Site", "cross-site", http.StatusUnauthorized},
 		"a page of ours, as old browsers say":         {"Origin", h.url, http.StatusOK},
@@ -76,7 +76,7 @@ func TestLogout_FromOtherSiteIsRefused(t *testing.T) {
 	}{
 		"a program":                                  {nil, true},
 		"a page of this site":                        {[]requestOption{header("Sec-Fetch-Site", "same-origin")}, true},
-		"an address that somebody typed":             {[]requestOption{header("Sec-Fetch-Site", "none")}, true},
+		"an address that a user typed":               {[]requestOption{header("Sec-Fetch-Site", "none")}, true},
 		"a page of a host beside this one":           {[]requestOption{header("Sec-Fetch-Site", "same-site")}, false},
 		"a page of another site":                     {[]requestOption{header("Sec-Fetch-Site", "cross-site")}, false},
 		"a page that has two opinions":               {[]requestOption{header("Sec-Fetch-Site", "same-origin", "cross-site")}, false},

@@ -20,8 +20,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// fakeManagement is a fake management service in memory, with the contract of the real one. Its tokens are
-// records of the fake store.
+// fakeManagement is a fake management service in memory, with the contract of the real one. Its
+// tokens are records of the fake store.
 type fakeManagement struct {
 	mu        sync.Mutex
 	t         testing.TB

@@ -41,7 +41,7 @@ func TestManage_CallersAndScopes(t *testing.T) {
 		"a user by name, their own":                  {ofUser, []requestOption{basic("alice")}, 200, management.Scope{Client: "acme", User: "alice"}},
 		"a user by name, at another account":         {ofUser + "?account_id=2002", []requestOption{basic("alice")}, 200, management.Scope{Client: "umbrella", User: "alice"}},
 		"an integrator, their own":                   {ofUser + "?account_id=2002", []requestOption{integrator("alice")}, 200, management.Scope{Client: "umbrella", User: "alice"}},
-		"nobody":                                     {ofAcme, nil, 401, management.Scope{}},
+		"no credential":                              {ofAcme, nil, 401, management.Scope{}},
 		"a cookie":                                   {ofAcme, []requestOption{cookies(credentialCookie + login)}, 401, management.Scope{}},
 		"a cookie with its session":                  {ofAcme, []requestOption{cookies(credentialCookie+session, "SESSION="+id)}, 401, management.Scope{}},
 		"a session without its cookie":               {ofAcme, []requestOption{bearer(session)}, 401, management.Scope{}},
@@ -57,7 +57,7 @@ func TestManage_CallersAndScopes(t *testing.T) {
 		"an integrator who says no account":          {ofAcme, []requestOption{integrator("alice")}, 400, management.Scope{}},
 		"an integrator with the account in a cookie": {ofAcme, []requestOption{integrator("alice"), cookies("account_id=1001")}, 400, management.Scope{}},
 		"an account that is not the user's":          {ofAcme + "?account_id=9999", []requestOption{basic("alice")}, 400, management.Scope{}},
-		"an account that is somebody else's":         {ofAcme + "?account_id=2002", []requestOption{basic("dave")}, 400, management.Scope{}},
+		"an account of another user":                 {ofAcme + "?account_id=2002", []requestOption{basic("dave")}, 400, management.Scope{}},
 		"another account than the path":              {ofUmbrella + "?account_id=1001", []requestOption{basic("alice")}, 404, management.Scope{}},
 		"a login at another account than the path":   {ofAcme, []requestOption{bearer(elsewhere)}, 404, management.Scope{}},
 		"a login at an account, for another":         {ofUmbrella, []requestOption{bearer(login)}, 404, management.Scope{}},
@@ -271,10 +271,10 @@ func TestRotate_DeclaredTokenGoesIntoItsSecret(t *testing.T) {
 	}{
 		"by an administrator":      {ofAcme + "/shop:indexer/rotate", bearer(h.login("alice"))},
 		"by one, with an escape":   {ofAcme + "/shop%3Aindexer/rotate", bearer(h.login("alice"))},
-		"by whoever holds it":      {"/application-tokens/v1/rotate", bearer(tok)},
+		"by its holder":            {"/application-tokens/v1/rotate", bearer(tok)},
 		"by the same, by its name": {ofAcme + "/shop:indexer/rotate", bearer(tok)},
 	} {
-		if strings.HasPrefix(name, "by the same") || strings.HasPrefix(name, "by whoever") {
+		if strings.HasPrefix(name, "by the same") || strings.HasPrefix(name, "by its") {
 			k.predecessors, k.current = nil, h.store.recordOf(tok)
 		}
 		got := h.call(http.MethodPost, x.path, x.by)

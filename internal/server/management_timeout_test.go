@@ -14,8 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// unreachableManagement is a management service whose API server never responds. With shows, reads of one token
-// succeed.
+// unreachableManagement is a management service whose API server never responds. With shows, reads
+// of one token succeed.
 type unreachableManagement struct {
 	management.API
 	canGet bool
@@ -95,12 +95,12 @@ func TestManage_WaitsFiveSecondsForAPIServer(t *testing.T) {
 			if shows && strings.HasPrefix(request, "GET") && strings.HasSuffix(request, "appdeveloper") {
 				continue // nothing waits here
 			}
-			for name, gone := range map[string]bool{"whoever asked waits": false, "whoever asked has gone": true} {
+			for name, gone := range map[string]bool{"the caller waits": false, "the caller has gone": true} {
 				synctest.Test(t, func(t *testing.T) {
 					h := newLoginFixture(t)
 					app := h.appToken("developer")
 					h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "other"})
-					h.Doors.Desk = unreachableManagement{h.management, shows}
+					h.Endpoints.Management = unreachableManagement{h.management, shows}
 					ctx, leave := context.WithCancel(t.Context())
 					defer leave()
 					if gone {

@@ -104,9 +104,9 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	writeError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
 }
 
-// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it has
-// written the response.
-func (d *Doors) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
+// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it
+// has written the response.
+func (d *Endpoints) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}
 	text := c.text
@@ -147,7 +147,7 @@ type introspection struct {
 }
 
 // introspect serves token introspection for resource servers (RFC 7662).
-func (d *Doors) introspect(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) introspect(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
 		return
@@ -214,7 +214,7 @@ type serverMetadata struct {
 }
 
 // metadata serves the URLs of the OAuth endpoints (RFC 8414).
-func (d *Doors) metadata(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) metadata(w http.ResponseWriter, r *http.Request) {
 	issuer, ok := d.issuer(w, r)
 	if !ok {
 		return

@@ -22,8 +22,8 @@ func TestIntrospect_RequiresPermission(t *testing.T) {
 		"a token with other permissions": {"revoker", http.StatusForbidden, "insufficient_scope"},
 		"a token with none":              {"nothing", http.StatusForbidden, "insufficient_scope"},
 		"a token that expired":           {"ended", http.StatusUnauthorized, "invalid_client"},
-		"a token that nobody knows":      {"unlisted", http.StatusUnauthorized, "invalid_client"},
-		"nobody":                         {"", http.StatusUnauthorized, "invalid_client"},
+		"an unknown token":               {"unlisted", http.StatusUnauthorized, "invalid_client"},
+		"no caller":                      {"", http.StatusUnauthorized, "invalid_client"},
 	} {
 		got := h.post("/oauth2/introspect", x.by, form(h.Tokens["indexer"]))
 		if got.status != x.status || !strings.Contains(got.body, x.code) {
@@ -82,10 +82,10 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 	const urlencoded = "application/x-www-form-urlencoded"
 	secret := h.Tokens["indexer"]
 	for name, x := range map[string]struct {
-		method, requirementsQuery string
-		header                    http.Header
-		body                      string
-		status                    int
+		method, query string
+		header        http.Header
+		body          string
+		status        int
 	}{
 		"no token":               {"POST", "", typed(urlencoded), "x=1", 400},
 		"an empty token":         {"POST", "", typed(urlencoded), "token=", 400},
@@ -101,13 +101,13 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 		"a charset is no harm":   {"POST", "", typed(urlencoded + "; charset=UTF-8"), "token=" + secret, 200},
 		"an unknown hint":        {"POST", "", typed(urlencoded), "token_type_hint=x&token=" + secret, 200},
 	} {
-		for _, door := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
-			if x.status == 200 && door == "/oauth2/revoke" {
+		for _, path := range []string{"/oauth2/introspect", "/oauth2/revoke"} {
+			if x.status == 200 && path == "/oauth2/revoke" {
 				continue
 			}
-			got := h.do(x.method, door+x.requirementsQuery, x.header, x.body)
+			got := h.do(x.method, path+x.query, x.header, x.body)
 			if got.status != x.status {
-				t.Errorf("%s at %s: %d %s", name, door, got.status, got.body)
+				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
 			}
 			h.noLeak(name, got.body)
 		}
@@ -128,7 +128,7 @@ func TestRevoke_ByHolderOrByPermission(t *testing.T) {
 		"one that may revoke, of another client":      {"root", "indexer", 200, false},
 		"one that may not":                            {"both", "indexer", 403, false},
 		"one that is dead":                            {"ended", "indexer", 401, false},
-		"nobody, what is dead":                        {"", "ended", 200, false},
+		"no caller, an ended token":                   {"", "ended", 200, false},
 		"the holder, while it is suspended":           {"", "suspended", 200, true},
 		"the holder, while its owner is stopped":      {"", "stopped", 200, true},
 		"the holder, from an address that is refused": {"", "ranged", 200, true},
@@ -139,7 +139,7 @@ func TestRevoke_ByHolderOrByPermission(t *testing.T) {
 		"one of a session, another":                   {"sessionanywhere", "indexer", 401, false},
 		"a user's token that may not":                 {"login", "indexer", 403, false},
 		"one that may revoke, what is dead":           {"root", "ended", 200, false},
-		"nobody, what never was":                      {"", "unlisted", 200, false},
+		"no caller, an unknown token":                 {"", "unlisted", 200, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newFixture(t)

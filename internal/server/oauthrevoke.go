@@ -24,7 +24,7 @@ const maxAPIWait = 5 * time.Second
 // else the token permits. A caller that holds sec.token.revoke may end any token of its own client.
 // A text that is no token, a token that is gone, and a token of another client get the same
 // response.
-func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) revoke(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
 		return
@@ -77,7 +77,7 @@ func (d *Doors) revoke(w http.ResponseWriter, r *http.Request) {
 
 // revokeWithinBudget takes a revocation from the budget of its caller. A token that ends itself is
 // its own caller.
-func (d *Doors) revokeWithinBudget(w http.ResponseWriter, caller, client string, revoke func()) {
+func (d *Endpoints) revokeWithinBudget(w http.ResponseWriter, caller, client string, revoke func()) {
 	end, err := d.acquireBudgetAs(caller, client)
 	if err != nil {
 		d.writeManagementError(w, err)
@@ -87,9 +87,9 @@ func (d *Doors) revokeWithinBudget(w http.ResponseWriter, caller, client string,
 	revoke()
 }
 
-// endRefreshSession ends the session of a refresh token. If client is not empty, the session must be at
-// that client.
-func (d *Doors) endRefreshSession(w http.ResponseWriter, r *http.Request, text, client, by string) {
+// endRefreshSession ends the session of a refresh token. If client is not empty, the session must
+// be at that client.
+func (d *Endpoints) endRefreshSession(w http.ResponseWriter, r *http.Request, text, client, by string) {
 	presented, err := token.Parse(text)
 	if err != nil || d.Logins == nil { // without logins there are no refresh tokens
 		writeRevoked(w)
@@ -114,14 +114,15 @@ func isRateLimited(err error) bool {
 	return limited
 }
 
-// writeRevoked writes the response to every revocation after which the token is not valid, or never was.
+// writeRevoked writes the response to every revocation after which the token is not valid, or never
+// was.
 func writeRevoked(w http.ResponseWriter) { writeJSON(w, http.StatusOK, struct{}{}) }
 
-// deleteRecord deletes the record of a token. If client is not empty, the token must be one of that client.
-// It reports success only after the deletion. An expired token is not valid anyway, and its record
-// stays as the reason. A login is different: as long as it can be refreshed, it ends with all
-// records of its session.
-func (d *Doors) deleteRecord(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
+// deleteRecord deletes the record of a token. If client is not empty, the token must be one of that
+// client. It reports success only after the deletion. An expired token is not valid anyway, and its
+// record stays as the reason. A login is different: as long as it can be refreshed, it ends with
+// all records of its session.
+func (d *Endpoints) deleteRecord(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAPIWait)
 	defer cancel()
 	rec, err := d.Records.Find(ctx, digest)

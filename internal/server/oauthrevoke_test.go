@@ -33,7 +33,7 @@ func TestRevoke_UnknownTokensDoNotFloodAudit(t *testing.T) {
 	}
 	// The clock stands still.
 	if n := strings.Count(h.audit.text(), `"token.revocation_failed"`); n != 10 {
-		t.Errorf("%d lines of what nobody knows, want 10", n)
+		t.Errorf("%d lines of unknown tokens, want 10", n)
 	}
 	h.checkNoSecretInAudit()
 }

@@ -29,7 +29,7 @@ type oauthTokenResponse struct {
 }
 
 // oauthToken serves the token endpoint of RFC 6749.
-func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) oauthToken(w http.ResponseWriter, r *http.Request) {
 	o, err := d.openGrant(w, r)
 	switch {
 	case errors.Is(err, errResponseWritten):
@@ -51,7 +51,7 @@ func (d *Doors) oauthToken(w http.ResponseWriter, r *http.Request) {
 
 var errGrantType = errors.New("unsupported grant type")
 
-func (d *Doors) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+func (d *Endpoints) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := readLoginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
 	if err != nil {
 		return login.Opened{}, err
@@ -79,7 +79,7 @@ var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (d *Doors) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
+func (d *Endpoints) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
 	n, err := passwordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
@@ -109,10 +109,10 @@ func (p oauthClient) provenName() string {
 	return p.name
 }
 
-// oauthClientOf returns the program in the body or in the Authorization header. A program is a public
-// client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client named
-// client_id, and limits the program to logins at that client.
-func (d *Doors) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
+// oauthClientOf returns the program in the body or in the Authorization header. A program is a
+// public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
+// named client_id, and limits the program to logins at that client.
+func (d *Endpoints) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {
 		return oauthClient{}, err
@@ -152,7 +152,7 @@ func (d *Doors) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.F
 
 // writeGrantError writes the response to an error. By RFC 6749, section 5.2, a grant that is not
 // accepted is a 400.
-func (d *Doors) writeGrantError(w http.ResponseWriter, err error) {
+func (d *Endpoints) writeGrantError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
 		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")

@@ -35,7 +35,7 @@ func TestOAuthToken_PasswordGrantOpensLogin(t *testing.T) {
 		"to a client at which the user has one":     {[]requestOption{formBody(passwordGrant("alice", "client_id", "umbrella")...)}, "umbrella"},
 		"to such a client, by Basic":                {[]requestOption{asBasic("umbrella", ""), formBody(passwordGrant("alice")...)}, "umbrella"},
 		"to one client, at the account of another":  {[]requestOption{formBody(passwordGrant("alice", "client_id", "umbrella", "account_id", "1001")...)}, "acme"},
-		"to a client that nobody knows":             {[]requestOption{formBody(passwordGrant("alice", "client_id", "swagger-ui", "scope", "x")...)}, "acme"},
+		"to an unknown client":                      {[]requestOption{formBody(passwordGrant("alice", "client_id", "swagger-ui", "scope", "x")...)}, "acme"},
 		"to a client that is suspended":             {[]requestOption{formBody(passwordGrant("alice", "client_id", "frozen")...)}, "acme"},
 		"as Swagger UI asks":                        {[]requestOption{asBasic("", ""), formBody(passwordGrant("alice", "scope", "")...)}, "acme"},
 		"with empty fields for none":                {[]requestOption{formBody(passwordGrant("alice", "client_id", "", "client_secret", "")...)}, "acme"},
@@ -98,7 +98,7 @@ func TestOAuthToken_ErrorCodes(t *testing.T) {
 		"one who is suspended":                 {[]requestOption{formBody(passwordGrant("bob")...)}, 400, "invalid_grant"},
 		"one without an account":               {[]requestOption{formBody(passwordGrant("carol")...)}, 400, "invalid_grant"},
 		"a refresh token that is none":         {[]requestOption{formBody("grant_type", "refresh_token", "refresh_token", "x")}, 400, "invalid_grant"},
-		"an account of somebody else":          {[]requestOption{formBody(passwordGrant("dave", "account_id", "2002")...)}, 400, "invalid_request"},
+		"an account of another user":           {[]requestOption{formBody(passwordGrant("dave", "account_id", "2002")...)}, 400, "invalid_request"},
 		"a name and a password in Basic":       {[]requestOption{basic("dave"), formBody("grant_type", "password")}, 401, "invalid_client"},
 		"a secret that is none":                {[]requestOption{formBody(passwordGrant("dave", "client_id", "acme", "client_secret", "x")...)}, 401, "invalid_client"},
 		"a secret of another client":           {[]requestOption{formBody(passwordGrant("dave", "client_id", "umbrella", "client_secret", app)...)}, 401, "invalid_client"},
@@ -111,7 +111,7 @@ func TestOAuthToken_ErrorCodes(t *testing.T) {
 		"Basic with an escape that is none":    {[]requestOption{header("Authorization", "Basic "+basicCredentials("%zz", app)), formBody(passwordGrant("dave")...)}, 401, "invalid_client"},
 		"the secret in the address":            {[]requestOption{queryString("client_secret=" + app), formBody(passwordGrant("dave")...)}, 400, "invalid_request"},
 		"the password in the address":          {[]requestOption{queryString("password=" + marker), formBody("grant_type", "password", "username", "dave")}, 400, "invalid_request"},
-		"a body of a type that nobody reads":   {[]requestOption{rawBody("text/plain", marker)}, 415, "invalid_request"},
+		"a body of an unknown type":            {[]requestOption{rawBody("text/plain", marker)}, 415, "invalid_request"},
 		"a body that is too large":             {[]requestOption{rawBody(urlencoded, "password="+strings.Repeat(marker, 8<<10))}, 413, "invalid_request"},
 		"a refresh token, and another's words": {[]requestOption{formBody("grant_type", "refresh_token", "refresh_token", app)}, 400, "invalid_grant"},
 	} {
@@ -144,7 +144,7 @@ func TestOAuthToken_ClientSecretRefreshesOwnLoginsOnly(t *testing.T) {
 	}{
 		"its own":                           {"1001", []requestOption{asBasic("acme", app)}, 200},
 		"one of another client":             {"2002", []requestOption{asBasic("acme", app)}, 400},
-		"one, by whoever has shown nothing": {"2002", nil, 200},
+		"one, without a client credential":  {"2002", nil, 200},
 		"one, by who only says whose it is": {"2002", []requestOption{asBasic("acme", "")}, 200},
 	} {
 		first := h.call(http.MethodPost, "/oauth2/token", formBody(passwordGrant("alice", "account_id", x.at)...))
@@ -154,7 +154,7 @@ func TestOAuthToken_ClientSecretRefreshesOwnLoginsOnly(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
 		if x.status == 400 && refresh(of).status != 200 {
-			t.Errorf("%s: nobody else has it either", name)
+			t.Errorf("%s: no other user has it either", name)
 		}
 	}
 	h.checkNoSecretInAudit()

@@ -79,8 +79,8 @@ func (d *openAPIDocument) schema(at string) (*jsonschema.Schema, error) {
 
 var jsonPointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
-// checkConformance checks that a response is as the document describes it. Errors of operations that the
-// document does not describe must be faults.
+// checkConformance checks that a response is as the document describes it. Errors of operations
+// that the document does not describe must be faults.
 func (h *loginFixture) checkConformance(method, path string, got httpResponse) {
 	h.t.Helper()
 	d := description()

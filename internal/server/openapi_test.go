@@ -198,7 +198,7 @@ func TestOpenAPI_DescribesEveryRoute(t *testing.T) {
 	}
 	h := newLoginServer(t)
 	described := operationsIn(loadOpenAPI(t))
-	routes := server.Routes(h.Doors)
+	routes := server.Routes(h.Endpoints)
 	for _, route := range routes {
 		method, path, _ := strings.Cut(route, " ")
 		if method == "" {

@@ -5,7 +5,7 @@ import (
 )
 
 // Bodies of the login protocols, for the OpenAPI document. Handlers read them field by field, in
-// each encoding: see logins.go.
+// each encoding: see login.go.
 type (
 	loginBody struct {
 		Username  string `json:"username"`
@@ -53,7 +53,7 @@ const (
 )
 
 // operations returns every operation of the HTTP endpoints.
-func (d *Doors) operations() []operation {
+func (d *Endpoints) operations() []operation {
 	all := []operation{
 		{"", pathVerify, d.forwardAuth, description{
 			id: "verify", tag: tagVerify, summary: "Verify a token for a gateway",
@@ -90,7 +90,7 @@ func (d *Doors) operations() []operation {
 	if d.Logins != nil {
 		all = append(all, d.loginOperations()...)
 	}
-	if d.Desk != nil {
+	if d.Management != nil {
 		all = append(all, d.managementOperations()...)
 	}
 	document := openAPI(all)
@@ -102,7 +102,7 @@ func (d *Doors) operations() []operation {
 	}})
 }
 
-func (d *Doors) loginOperations() []operation {
+func (d *Endpoints) loginOperations() []operation {
 	minutes := []param{{name: "ttlInMinutes", text: "Minutes until the token expires; 0 sets no limit", isInteger: true}}
 	all := []operation{
 		{http.MethodPost, "/oauth2/token", d.oauthToken, description{
@@ -159,7 +159,7 @@ func (d *Doors) loginOperations() []operation {
 
 // managementOperations returns the operations on application tokens: of the calling user, and of a
 // client.
-func (d *Doors) managementOperations() []operation {
+func (d *Endpoints) managementOperations() []operation {
 	key := []param{{name: "Idempotency-Key", text: "Any text of 1 to 255 bytes. For five minutes, the same request of the same caller with the same text is a retry"}}
 	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", d.rotateCallingToken, description{
 		id: "rotateOwn", tag: tagClient, summary: "Rotate the calling token",
@@ -225,8 +225,8 @@ func (d *Doors) managementOperations() []operation {
 // allowAnyCaller returns serve unchanged: an authenticated caller needs no permission.
 func allowAnyCaller(serve managementHandler) managementHandler { return serve }
 
-// withAdminPrefix returns operations at their paths and below /admin-api, which existing programs use.
-// The document has the shorter paths alone.
+// withAdminPrefix returns operations at their paths and below /admin-api, which existing programs
+// use. The document has the shorter paths alone.
 func withAdminPrefix(ops ...operation) []operation {
 	all := ops
 	for _, op := range ops {

@@ -53,7 +53,7 @@ func TestOutage_NothingIsClaimedAndTokensStayValid(t *testing.T) {
 		"a rotation by the holder":  {"POST", "/application-tokens/v1/rotate", []requestOption{bearer(app)}},
 		"a rotation by a user's":    {"POST", ofUser + "/own/rotate", []requestOption{bearer(own)}},
 		"an end":                    {"DELETE", ofAcme + "/appdeveloper", []requestOption{bearer(tok)}},
-		"a token that nobody knows": {"GET", ofAcme, []requestOption{bearer(h.unknownToken())}},
+		"an unknown token":          {"GET", ofAcme, []requestOption{bearer(h.unknownToken())}},
 		"the logout of one":         {"POST", "/auth/logout", []requestOption{bearer(h.unknownToken())}},
 		"another account for one":   {"POST", "/auth/masquerade", []requestOption{bearer(h.unknownToken()), formBody("account_id", "2002")}},
 	} {
@@ -148,7 +148,7 @@ func TestLoginLimits_RepeatedFailureIsLimited(t *testing.T) {
 func TestPanic_FailsOneLogin(t *testing.T) {
 	h := newLoginFixture(t)
 	var broken atomic.Bool
-	h.Doors.Now = func() time.Time {
+	h.Endpoints.Now = func() time.Time {
 		if broken.CompareAndSwap(true, false) {
 			panic("something unforeseen, " + marker)
 		}

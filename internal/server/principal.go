@@ -23,11 +23,11 @@ type passwordCredentials struct {
 	isIntegrator bool // a user of several accounts, who must choose one
 }
 
-// passwordInHeader returns the name and password in the Authorization header, by RFC 7617 or by the scheme
-// Integrator, which has the same format. there reports whether the request has such a header. ok
-// reports whether the header counts. A header beside a second one does not, since the two may
-// differ. In a request of another site's page it does not either: browsers add stored credentials
-// there.
+// passwordInHeader returns the name and password in the Authorization header, by RFC 7617 or by the
+// scheme Integrator, which has the same format. there reports whether the request has such a
+// header. ok reports whether the header counts. A header beside a second one does not, since the
+// two may differ. In a request of another site's page it does not either: browsers add stored
+// credentials there.
 func passwordInHeader(r *http.Request) (n passwordCredentials, there, ok bool) {
 	values := r.Header["Authorization"]
 	credentials := ""
@@ -68,9 +68,9 @@ func (p principal) auditName() string {
 	return "user " + p.Subject
 }
 
-// managementCaller returns the principal as a caller of the management service. The end of a login does not
-// limit the lifetime of tokens that its user makes, since the user can log in again. An application
-// token speaks for a program, and what it makes ends no later than the token itself.
+// managementCaller returns the principal as a caller of the management service. The end of a login
+// does not limit the lifetime of tokens that its user makes, since the user can log in again. An
+// application token speaks for a program, and what it makes ends no later than the token itself.
 func (p principal) managementCaller() management.Caller {
 	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
 	if p.Kind == token.Application || p.Kind == token.UserApplication {
@@ -91,11 +91,11 @@ func (p principal) budgetKey() string {
 // errResponseWritten reports that the response was written.
 var errResponseWritten = errors.New("refused")
 
-// authenticatePrincipal authenticates a caller: by a token in a header, or by a name and a password. A cookie
-// is not enough, since a browser sends it with requests that any page makes. If client is not
-// empty, a user with name and password is authenticated at that client. The only error is
-// errResponseWritten.
-func (d *Doors) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
+// authenticatePrincipal authenticates a caller: by a token in a header, or by a name and a
+// password. A cookie is not enough, since a browser sends it with requests that any page makes. If
+// client is not empty, a user with name and password is authenticated at that client. The only
+// error is errResponseWritten.
+func (d *Endpoints) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
 	n, byName, readable := passwordInHeader(r)
 	p := presentedInHeaders(r.Header)
 	switch {
@@ -121,7 +121,7 @@ func (d *Doors) authenticatePrincipal(w http.ResponseWriter, r *http.Request, cl
 }
 
 // authenticateByPassword authenticates a user by name and password, for one request.
-func (d *Doors) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
+func (d *Endpoints) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
 	u, c, err := d.authenticateAtQueryAccount(w, r, n, client)
 	if err != nil {
 		d.writeLoginError(w, err, passwordChallenge(r))
@@ -140,9 +140,9 @@ func (d *Doors) authenticateByPassword(w http.ResponseWriter, r *http.Request, n
 	return principal{}, errResponseWritten
 }
 
-// authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the account must be at
-// that client.
-func (d *Doors) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
+// authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the
+// account must be at that client.
+func (d *Endpoints) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
 	f, err := fields.Read(w, r, 0, fields.Query, fieldAccountID)
 	if err != nil {
 		return login.User{}, login.Client{}, err
@@ -154,8 +154,8 @@ func (d *Doors) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Reques
 	return u, c, err
 }
 
-// errNoAccountAtClient reports that an authenticated user has no account at the client of a request. The
-// response is a 404.
+// errNoAccountAtClient reports that an authenticated user has no account at the client of a
+// request. The response is a 404.
 var errNoAccountAtClient = errors.New("the user has no such account")
 
 // isCrossSite reports whether a browser sends a request for a page of another host. It goes by
@@ -183,8 +183,9 @@ func hostOf(page string) string {
 	return host
 }
 
-// passwordChallenge returns the challenge for a name and a password. A script of a page gets a Bearer
-// challenge instead: on a Basic challenge, the browser would prompt for a password and store it.
+// passwordChallenge returns the challenge for a name and a password. A script of a page gets a
+// Bearer challenge instead: on a Basic challenge, the browser would prompt for a password and store
+// it.
 func passwordChallenge(r *http.Request) []string {
 	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || isCrossSite(r) {
 		return bearerChallenge

@@ -19,7 +19,7 @@ import (
 // requestOption is an option of a test request.
 type requestOption func(*http.Request)
 
-// call is visit, and checks the response against the OpenAPI document.
+// call is send, and checks the response against the OpenAPI document.
 func (h *loginFixture) call(method, path string, parts ...requestOption) httpResponse {
 	h.t.Helper()
 	got := h.send(method, path, parts...)

@@ -28,8 +28,8 @@ type fault struct {
 	Field       string `json:"field,omitempty"` // name of the request field in error
 }
 
-// writeError writes an error response. No text of the request may be part of description, so that an
-// error never echoes a request.
+// writeError writes an error response. No text of the request may be part of description, so that
+// an error never echoes a request.
 func writeError(w http.ResponseWriter, status int, code, description string) {
 	writeJSON(w, status, fault{Error: code, Description: description})
 }

@@ -38,9 +38,9 @@ func TestResponse_HasNoOtherKeys(t *testing.T) {
 			h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["login"]}}),
 			"active apptoken_account_id apptoken_kind apptoken_permissions apptoken_roles client_id iat jti scope sub token_type username",
 		},
-		"an introspection of what is not": {h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["ended"]}}), "active"},
-		"an introspection by nobody":      {h.post("/oauth2/introspect", "", url.Values{"token": {h.Tokens["indexer"]}}), "error error_description"},
-		"a revocation":                    {h.post("/oauth2/revoke", "", url.Values{"token": {h.Tokens["unlisted"]}}), ""},
+		"an introspection of what is not":  {h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["ended"]}}), "active"},
+		"an unauthenticated introspection": {h.post("/oauth2/introspect", "", url.Values{"token": {h.Tokens["indexer"]}}), "error error_description"},
+		"a revocation":                     {h.post("/oauth2/revoke", "", url.Values{"token": {h.Tokens["unlisted"]}}), ""},
 		"the metadata": {
 			h.do(http.MethodGet, "/.well-known/oauth-authorization-server", nil, ""),
 			"grant_types_supported introspection_endpoint introspection_endpoint_auth_methods_supported issuer response_types_supported revocation_endpoint revocation_endpoint_auth_methods_supported",

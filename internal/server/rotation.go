@@ -13,7 +13,7 @@ import (
 )
 
 // rotateToken serves POST …/rotate, for administrators and for the holder of the token.
-func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m management
 		return err
 	}
 	// The comparison is with the caller's credential alone, and reads nothing.
-	if m.Subject == d.Desk.Subject(m.scope, m.name) {
+	if m.Subject == d.Management.Subject(m.scope, m.name) {
 		return d.rotateOwn(w, r, m)
 	}
 	if !m.holds(permissionTokens) {
@@ -36,7 +36,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m management
 	if _, err := d.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := d.Desk.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
+	made, err := d.Management.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (d *Doors) rotateToken(w http.ResponseWriter, r *http.Request, m management
 }
 
 // rotateOwn issues the successor of the token that calls.
-func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (d *Endpoints) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
@@ -58,7 +58,7 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRe
 		return err
 	}
 	defer end()
-	made, err := d.Desk.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
+	made, err := d.Management.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
 	if err != nil {
 		d.auditRefusedSelfRotation(r, m, err)
 		return err
@@ -67,9 +67,9 @@ func (d *Doors) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRe
 	return nil
 }
 
-// auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may be a
-// thief, and the owner has to learn of it.
-func (d *Doors) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
+// auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may
+// be a thief, and the owner has to learn of it.
+func (d *Endpoints) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
 	verdict := ""
 	switch {
 	case errors.Is(err, management.ErrSuperseded):
@@ -100,9 +100,9 @@ func isErrorType[T error](err error) bool {
 	return ok
 }
 
-// rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but its
-// token.
-func (d *Doors) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
+// rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but
+// its token.
+func (d *Endpoints) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
 	if p, err := d.authenticatePrincipal(w, r, ""); err == nil {
 		r, cancel := withAPITimeout(r)
 		defer cancel()
@@ -113,14 +113,15 @@ func (d *Doors) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not take
-// them for a restriction that is in force.
+// requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not
+// take them for a restriction that is in force.
 func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
 	_, err := fields.ReadInto[struct{}](w, r, maxManagementBody)
 	return err
 }
 
-// idempotencyKey returns the key that identifies a retry of a request. Each caller has keys of its own.
+// idempotencyKey returns the key that identifies a retry of a request. Each caller has keys of its
+// own.
 func (m managementRequest) idempotencyKey(r *http.Request) (string, error) {
 	keys := r.Header["Idempotency-Key"]
 	if len(keys) == 0 {

@@ -91,8 +91,8 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
 }
 
-// servesMethod reports whether an operation serves a method. HEAD is served like GET, unless the GET
-// changes something.
+// servesMethod reports whether an operation serves a method. HEAD is served like GET, unless the
+// GET changes something.
 func (op *operation) servesMethod(method string) bool {
 	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.hasSideEffect
 }

@@ -3,7 +3,7 @@ package server
 import "net/http"
 
 // Routes returns the method and path of every operation; the method is empty for any.
-func Routes(d *Doors) []string {
+func Routes(d *Endpoints) []string {
 	var all []string
 	for _, op := range d.operations() {
 		all = append(all, op.method+" "+op.path)

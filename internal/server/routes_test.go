@@ -49,7 +49,7 @@ func TestRoutes_PathHasOneSpelling(t *testing.T) {
 
 // The first matching pattern gets the request, so no two may match the same path.
 func TestRoutes_NoTwoMatchTheSamePath(t *testing.T) {
-	all := server.Routes(newLoginFixture(t).Doors)
+	all := server.Routes(newLoginFixture(t).Endpoints)
 	path := func(route string) string { return route[strings.IndexByte(route, ' ')+1:] }
 	for i, one := range all {
 		for _, other := range all[:i] {

@@ -44,7 +44,7 @@ type origin struct {
 }
 
 // origin returns where a request came from.
-func (d *Doors) origin(r *http.Request) origin {
+func (d *Endpoints) origin(r *http.Request) origin {
 	if d.UsesForwarded {
 		return originOf(r.RemoteAddr, r.Header[headerForwarded], d.Trusted, readForwarded)
 	}
@@ -52,20 +52,20 @@ func (d *Doors) origin(r *http.Request) origin {
 }
 
 // source returns the address of the caller, or the zero Addr if it is unknown.
-func (d *Doors) source(r *http.Request) netip.Addr { return d.origin(r).source }
+func (d *Endpoints) source(r *http.Request) netip.Addr { return d.origin(r).source }
 
 // limitAddress returns the address that limits count a request under.
-func (d *Doors) limitAddress(r *http.Request) netip.Addr { return d.origin(r).limitAddress }
+func (d *Endpoints) limitAddress(r *http.Request) netip.Addr { return d.origin(r).limitAddress }
 
 // withOrigin sets the origin of a request in an audit event.
-func (d *Doors) withOrigin(r *http.Request, line audit.Line) audit.Line {
+func (d *Endpoints) withOrigin(r *http.Request, line audit.Line) audit.Line {
 	o := d.origin(r)
 	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
 	return line
 }
 
-// withoutSource returns the origin of a request about a credential, where the request does not name the
-// address from which the credential was presented.
+// withoutSource returns the origin of a request about a credential, where the request does not name
+// the address from which the credential was presented.
 func (o origin) withoutSource() origin {
 	o.source, o.unknown = netip.Addr{}, sourceNotStated
 	return o

@@ -20,10 +20,10 @@ func TestSource_IsBelievedFromTrustedProxiesOnly(t *testing.T) {
 		forwarded []string
 		good      bool
 	}{
-		"nobody in between":                     {"192.0.2.5:1234", nil, true},
-		"nobody in between, from elsewhere":     {"198.51.100.1:1234", nil, false},
-		"a stranger says so":                    {"198.51.100.1:1234", []string{"192.0.2.5"}, false},
-		"a stranger says it was another":        {"192.0.2.5:1234", []string{"198.51.100.1"}, false},
+		"no proxy in between":                   {"192.0.2.5:1234", nil, true},
+		"no proxy in between, from elsewhere":   {"198.51.100.1:1234", nil, false},
+		"an untrusted peer sends one":           {"198.51.100.1:1234", []string{"192.0.2.5"}, false},
+		"an untrusted peer names another":       {"192.0.2.5:1234", []string{"198.51.100.1"}, false},
 		"a proxy says so":                       {"127.0.0.1:1234", []string{"192.0.2.5"}, true},
 		"a proxy says another":                  {"127.0.0.1:1234", []string{"198.51.100.1"}, false},
 		"a proxy says nothing":                  {"127.0.0.1:1234", nil, false},

@@ -12,7 +12,7 @@ import (
 )
 
 // This file serves the protocol of the Spectrum Technology Platform: session and open tokens
-// (docs/dialects/spectrum.md).
+// (docs/login-protocols/spectrum.md).
 
 // maxTTLMinutes is the maximum time-to-live that a caller may ask for: ten years.
 const maxTTLMinutes = 10 * 366 * 24 * 60
@@ -25,14 +25,16 @@ type accessResponse struct {
 }
 
 // sessionToken serves GET /security/rest/token/access/session/{ttlInMinutes}.
-func (d *Doors) sessionToken(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) sessionToken(w http.ResponseWriter, r *http.Request) {
 	d.spectrumToken(w, r, token.Session)
 }
 
 // openToken serves GET /security/rest/token/access/{ttlInMinutes}.
-func (d *Doors) openToken(w http.ResponseWriter, r *http.Request) { d.spectrumToken(w, r, token.Open) }
+func (d *Endpoints) openToken(w http.ResponseWriter, r *http.Request) {
+	d.spectrumToken(w, r, token.Open)
+}
 
-func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
+func (d *Endpoints) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
 	o, err := d.openSpectrumLogin(w, r, kind)
 	if err != nil {
 		d.writeLoginError(w, err, passwordChallenge(r))
@@ -44,7 +46,7 @@ func (d *Doors) spectrumToken(w http.ResponseWriter, r *http.Request, kind token
 	writeJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
-func (d *Doors) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
+func (d *Endpoints) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
 	minutes, err := parseTTL(r.PathValue("ttlInMinutes"))
 	if err != nil {
 		return login.Opened{}, err
@@ -80,7 +82,7 @@ func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
-func (d *Doors) spectrumLogout(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
 		d.writeLoginError(w, err, bearerChallenge)
 		return
@@ -125,7 +127,7 @@ type wadlType struct {
 }
 
 // spectrumWADL serves GET /security/rest?_wadl: the WADL document of the resources above.
-func (d *Doors) spectrumWADL(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
 		writeNotFound(w)
 		return

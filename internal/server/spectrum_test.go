@@ -74,7 +74,7 @@ func TestSpectrum_SessionTokenIsBoundToSessionAndAddress(t *testing.T) {
 		"in quotes":                              {[]requestOption{cookies(credentialCookie+`"`+tok+`"`, "SESSION="+id)}, false},
 		"in the cookie and in a header":          {[]requestOption{bearer(tok), cookies(credentialCookie+tok, "SESSION="+id)}, false},
 		"from another address":                   {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.8")}, false},
-		"from an address that nobody can tell":   {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("unknown")}, false},
+		"from an unknown address":                {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("unknown")}, false},
 		"from its own, through another proxy":    {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.7, 127.0.0.9")}, true},
 		"from another that says it is the first": {[]requestOption{bearer(tok), cookies("SESSION=" + id), withForwardedFor("192.0.2.7, 192.0.2.8")}, false},
 	} {
@@ -175,7 +175,7 @@ func TestSpectrum_RefusedCallers(t *testing.T) {
 		parts  []requestOption
 		status int
 	}{
-		"nobody":                           {nil, 401},
+		"no credential":                    {nil, 401},
 		"a token":                          {[]requestOption{bearer(tok)}, 401},
 		"a cookie":                         {[]requestOption{cookies(credentialCookie + tok)}, 401},
 		"a wrong password":                 {[]requestOption{header("Authorization", "Basic "+basicCredentials("dave", "x"))}, 401},
@@ -189,7 +189,7 @@ func TestSpectrum_RefusedCallers(t *testing.T) {
 		"one who is suspended":             {[]requestOption{basic("bob")}, 401},
 		"one without an account":           {[]requestOption{basic("carol")}, 403},
 		"an integrator without an account": {[]requestOption{integrator("alice")}, 400},
-		"an account of somebody else":      {[]requestOption{basic("dave"), queryString("account_id=2002")}, 400},
+		"an account of another user":       {[]requestOption{basic("dave"), queryString("account_id=2002")}, 400},
 		"an account twice":                 {[]requestOption{basic("dave"), queryString("account_id=1001&account_id=1001")}, 400},
 	} {
 		for _, path := range []string{sessionPath + "5", openPath + "5"} {

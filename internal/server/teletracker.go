@@ -13,10 +13,10 @@ import (
 )
 
 // This file serves the protocol of TeleTracker: bearer and refresh tokens in JSON
-// (docs/dialects/teletracker.md).
+// (docs/login-protocols/teletracker.md).
 
-// timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339 allows
-// a Z.
+// timeFormat is the time format of the protocol: ISO 8601 with a numeric offset, where RFC 3339
+// allows a Z.
 const timeFormat = "2006-01-02T15:04:05-07:00"
 
 // tokenPair is the response to a login, a refresh and a change of account.
@@ -56,7 +56,7 @@ func tokenPairOf(o login.Opened) tokenPair {
 }
 
 // writeFailure writes the response to an error, with a challenge if it is a 401.
-func (d *Doors) writeFailure(w http.ResponseWriter, err error, how []string) {
+func (d *Endpoints) writeFailure(w http.ResponseWriter, err error, how []string) {
 	status, f := loginFault(w, err)
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = how
@@ -65,7 +65,7 @@ func (d *Doors) writeFailure(w http.ResponseWriter, err error, how []string) {
 }
 
 // authLogin serves POST /auth/login.
-func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) authLogin(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
 	if err != nil {
 		d.writeFailure(w, err, passwordChallenge(r))
@@ -83,7 +83,7 @@ func (d *Doors) authLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 // logInOrCheck opens a login, or only checks the password if auth_only is set.
-func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
+func (d *Endpoints) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
 	}
@@ -105,7 +105,7 @@ func (d *Doors) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, 
 }
 
 // authRefresh serves POST /auth/refresh.
-func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) authRefresh(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldRefresh)
 	if err != nil {
 		d.writeFailure(w, err, bearerChallenge)
@@ -121,7 +121,7 @@ func (d *Doors) authRefresh(w http.ResponseWriter, r *http.Request) {
 
 // authMasquerade serves POST /auth/masquerade, which exchanges a login for one at another account
 // of the same user.
-func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldAccountID)
 	if err != nil {
 		d.writeFailure(w, err, bearerChallenge)
@@ -161,7 +161,7 @@ func (d *Doors) authMasquerade(w http.ResponseWriter, r *http.Request) {
 
 // masquerade exchanges a login within the budget of its holder. Each attempt reads from the API
 // server, even one that is refused.
-func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
+func (d *Endpoints) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
 	end, err := d.acquireBudget(principal{Identity: who})
 	if err != nil {
 		return login.Opened{}, err
@@ -171,7 +171,7 @@ func (d *Doors) masquerade(r *http.Request, who verify.Identity, digest token.Di
 }
 
 // authLogout serves POST /auth/logout.
-func (d *Doors) authLogout(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := d.endLogin(r); err != nil {
 		d.writeFailure(w, err, bearerChallenge)
 		return

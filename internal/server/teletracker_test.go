@@ -81,7 +81,7 @@ func TestTeleTracker_AuthOnlyOpensNoLogin(t *testing.T) {
 		t.Errorf("a wrong one: %d %s", got.status, got.body)
 	}
 	if got := h.call(http.MethodPost, "/auth/login", formBody(appendFields(credentialFields("dave"), "auth_only", "1", "account_id", "2002")...)); got.status != 400 {
-		t.Errorf("of somebody else's account: %d %s", got.status, got.body)
+		t.Errorf("of another user's account: %d %s", got.status, got.body)
 	}
 	if h.store.writeCounts() != [2]int{} {
 		t.Error("something was written")
@@ -113,7 +113,7 @@ func TestTeleTracker_FailuresAreMarked(t *testing.T) {
 		"a refresh token that is none":          {"/auth/refresh", []requestOption{formBody("refresh_token", "x")}, 401, "error error_description success"},
 		"a refresh token that is a token":       {"/auth/refresh", []requestOption{formBody("refresh_token", app)}, 401, "error error_description success"},
 		"no refresh token":                      {"/auth/refresh", nil, 400, "error error_description field success"},
-		"another account for nobody":            {"/auth/masquerade", []requestOption{formBody("account_id", "2002")}, 401, "error error_description success"},
+		"another account, no credential":        {"/auth/masquerade", []requestOption{formBody("account_id", "2002")}, 401, "error error_description success"},
 		"another account for a program":         {"/auth/masquerade", []requestOption{bearer(app), formBody("account_id", "2002")}, 403, "error error_description success"},
 		"no account":                            {"/auth/masquerade", []requestOption{bearer(app)}, 400, "error error_description field success"},
 		"the end of nothing":                    {"/auth/logout", nil, 401, "error error_description success"},
@@ -175,7 +175,7 @@ func TestMasquerade_LiveSessionMovesToAnotherAccount(t *testing.T) {
 		parts  []requestOption
 		status int
 	}{
-		"to an account of somebody else":       {[]requestOption{bearer(tok), formBody("account_id", "9999")}, 400},
+		"to an account of another user":        {[]requestOption{bearer(tok), formBody("account_id", "9999")}, 400},
 		"to one that is suspended":             {[]requestOption{bearer(tok), formBody("account_id", "4004")}, 400},
 		"by a cookie":                          {[]requestOption{cookies(credentialCookie + tok), formBody("account_id", "2002")}, 401},
 		"by the refresh token":                 {[]requestOption{bearer(refresh), formBody("account_id", "2002")}, 401},
@@ -272,7 +272,7 @@ func TestMasquerade_ExpirationsDoNotMoveToLater(t *testing.T) {
 // Each attempt reads from the API server, whichever account it names.
 func TestMasquerade_BudgetPerCaller(t *testing.T) {
 	h := newLoginServer(t)
-	h.Doors.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	h.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
 	tok := h.login("alice")
 	got := h.call(http.MethodPost, "/auth/masquerade", bearer(tok), formBody("account_id", "9999"))
 	for range 10 { // the clock stands still

@@ -35,7 +35,7 @@ const (
 // tokenReview serves the TokenReview webhook (authentication.k8s.io/v1). A kube-apiserver counts
 // any status but 200 as a failure of the webhook. So a token that is too long gets the answer of
 // any other invalid token.
-func (d *Doors) tokenReview(w http.ResponseWriter, r *http.Request) {
+func (d *Endpoints) tokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
 	case errors.Is(err, errNotReview):

@@ -55,8 +55,8 @@ func RespondBeforeBody(next http.Handler) http.Handler {
 	})
 }
 
-// bufferedResponse buffers a response until it is complete, so that its Content-Length is known. Without
-// it, the response would end only with the handler.
+// bufferedResponse buffers a response until it is complete, so that its Content-Length is known.
+// Without it, the response would end only with the handler.
 type bufferedResponse struct {
 	http.ResponseWriter
 	status int

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// minRedactedDigits is the number of digits from which Redact treats a run as a secret or part of one. A
-// shorter run of a real token leaves at least 160 bits to guess.
+// minRedactedDigits is the number of digits from which Redact treats a run as a secret or part of
+// one. A shorter run of a real token leaves at least 160 bits to guess.
 const minRedactedDigits = 16
 
 // Find yields every well-formed token of a text, in order. Leak scanners find tokens in the same

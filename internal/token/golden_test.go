@@ -122,12 +122,12 @@ func TestGolden_ValidTokensRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Parse: %v", err)
 			}
-			for door, tok := range map[string]token.Token{"Mint": mint(t, kind, v.number(t)), "Parse": read} {
+			for by, tok := range map[string]token.Token{"Mint": mint(t, kind, v.number(t)), "Parse": read} {
 				if tok.Reveal() != v.Token || tok.Kind() != kind || tok.Hint() != v.Hint {
-					t.Errorf("%s: got %q, %v, hint %q", door, tok.Reveal(), tok.Kind(), tok.Hint())
+					t.Errorf("%s: got %q, %v, hint %q", by, tok.Reveal(), tok.Kind(), tok.Hint())
 				}
 				if d := tok.Digest(); d.String() != v.Digest || d.RecordName() != v.Record || !d.Matches(tok) {
-					t.Errorf("%s: got digest %v, record %s", door, d, d.RecordName())
+					t.Errorf("%s: got digest %v, record %s", by, d, d.RecordName())
 				}
 			}
 			if want := fmt.Sprintf("%x", sha256.Sum256([]byte(v.Token))); v.Digest != want {

@@ -125,10 +125,10 @@ func TestSecret_NoEncoderWritesIt(t *testing.T) {
 			}
 		}
 	}
-	for _, door := range []string{"MarshalText", "MarshalJSON", "MarshalBinary", "GobEncode", "String", "GoString", "Format", "LogValue"} {
+	for _, method := range []string{"MarshalText", "MarshalJSON", "MarshalBinary", "GobEncode", "String", "GoString", "Format", "LogValue"} {
 		for _, typ := range []reflect.Type{reflect.TypeFor[*token.Token](), reflect.TypeFor[*token.Secret]()} {
-			if _, has := typ.MethodByName(door); has {
-				t.Errorf("%v has a method %s", typ, door)
+			if _, has := typ.MethodByName(method); has {
+				t.Errorf("%v has a method %s", typ, method)
 			}
 		}
 	}

@@ -173,7 +173,7 @@ func TestTakeUses_ConcurrentUsesAreConsistent(t *testing.T) {
 			told++
 			b := u.From.As16()
 			if !slices.Equal(b[:], slices.Repeat([]byte{b[0]}, 16)) || u.At.IsZero() {
-				t.Errorf("at %s from %s: nobody came from there", u.At, u.From)
+				t.Errorf("at %s from %s: no request came from there", u.At, u.From)
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func TestLookUp_ConcurrentRequestsShareOneRead(t *testing.T) {
 		t.Errorf("%d of 50 were Good", good.Load())
 	}
 	if w.Len() != 0 {
-		t.Error("what was looked up is in the index, where nobody would tell of its deletion")
+		t.Error("what was looked up is in the index, where no watch would report its deletion")
 	}
 	if n := s.asked.Load(); n != 1 {
 		t.Errorf("the store was asked %d times", n)
@@ -134,7 +134,7 @@ func TestLookUp_SourceHasShareOfReads(t *testing.T) {
 			return verify.Facts{Source: netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 15: byte(i)})}
 		}, verify.Facts{Source: neighbour}},
 		"the caller, the source is not": {func(int) verify.Facts { return verify.Facts{Caller: flooder} }, verify.Facts{Caller: neighbour}},
-		"nobody knows which":            {func(int) verify.Facts { return verify.Facts{} }, verify.Facts{Source: neighbour}},
+		"from an unknown address":       {func(int) verify.Facts { return verify.Facts{} }, verify.Facts{Source: neighbour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, c := newFixture(t), newClock(noon)
@@ -221,7 +221,7 @@ func TestLookUp_FailureIsUndecided(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, verdict := v.Verify(ctx, w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
-		t.Errorf("what is known is %s to somebody who has gone", verdict)
+		t.Errorf("what is known is %s to a caller that has gone", verdict)
 	}
 }
 

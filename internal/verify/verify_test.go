@@ -214,10 +214,10 @@ func TestIndex_EqualGrantsAreShared(t *testing.T) {
 func TestVerify_AllocatesNothing(t *testing.T) {
 	w := newFixture(t)
 	text, facts := w.tok.Reveal(), verify.Facts{Permissions: []string{"search.query"}, Roles: []string{"primary"}}
-	stranger := verifytest.Mint(t, token.Application, "stranger").Reveal()
+	unknownToken := verifytest.Mint(t, token.Application, "stranger").Reveal()
 	if n := testing.AllocsPerRun(1000, func() {
 		w.Verify(noon, text, facts)
-		w.Verify(noon, stranger, facts)
+		w.Verify(noon, unknownToken, facts)
 		w.Verify(noon, "no token", facts)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -41,8 +41,8 @@ func (b *bench) newTestbed(ctx context.Context) (*testbed, error) {
 	return b.testbed, err
 }
 
-// populatedTestbed returns a testbed on which all tokens are Ready and everything is at rest. It returns
-// the current testbed if that is in this state, and builds another otherwise.
+// populatedTestbed returns a testbed on which all tokens are Ready and everything is at rest. It
+// returns the current testbed if that is in this state, and builds another otherwise.
 func (b *bench) populatedTestbed(ctx context.Context) (*testbed, error) {
 	if b.testbed != nil && b.cost > 0 && b.testbed.operator != nil {
 		return b.testbed, nil
@@ -72,8 +72,8 @@ func (b *bench) populatedTestbed(ctx context.Context) (*testbed, error) {
 	return s, nil
 }
 
-// operatorProgram returns the path of the operator's program. Without -manager it builds the program once a
-// run, so that the current source is measured.
+// operatorProgram returns the path of the operator's program. Without -manager it builds the
+// program once a run, so that the current source is measured.
 func (b *bench) operatorProgram(ctx context.Context) (string, error) {
 	if b.manager != "" {
 		return filepath.Abs(b.manager)

@@ -23,7 +23,7 @@ func TestBench_EverySectionMeasures(t *testing.T) {
 	var table, progress bytes.Buffer
 	err := run(t.Context(), []string{
 		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
-		"-doors=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-takeovers=1", "-login-turn=100ms", "-holders=16", "-parallel=16",
+		"-endpoints=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-takeovers=1", "-login-turn=100ms", "-holders=16", "-parallel=16",
 	}, &table, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
@@ -70,12 +70,12 @@ func TestBench_EverySectionMeasures(t *testing.T) {
 		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
 		"quota: until all are Ready with maxCount used up, beside one far away",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
-		"doors, 100 records: /verify, beside an empty answer", "doors, 100 records: ext_authz, beside a method that answers at once",
-		"doors, 100 records: unknown tokens a second in a flood",
+		"endpoints, 100 records: /verify, beside an empty answer", "endpoints, 100 records: ext_authz, beside a method that answers at once",
+		"endpoints, 100 records: unknown tokens a second in a flood",
 		"2 replicas, 3 times each: revoked at one: until refused on all, p99",
 		"index of 1000 session tokens: verify a good token", "index of 1000 login tokens: verify a good token",
 		"index of 1000 open tokens: memory per record",
-		"doors, 100 session tokens: /verify, beside an empty answer", "doors, 100 login tokens: /verify, beside an empty answer",
+		"endpoints, 100 session tokens: /verify, beside an empty answer", "endpoints, 100 login tokens: /verify, beside an empty answer",
 		"logins: login, argon2id m=64 MiB t=3 p=4, beside the bare hash", "logins: login, argon2id m=19 MiB t=2 p=1, beside the bare hash",
 		"logins: refreshes a second, beside plain clients with the same writes",
 		"logins: logouts a second, beside plain clients with the same writes",

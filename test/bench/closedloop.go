@@ -31,8 +31,8 @@ type loadTarget struct {
 // concurrency is how many clients send requests at once.
 const concurrency = 8
 
-// compareLoad measures all targets in turns, so that other load on the machine affects them alike. It
-// returns the median of the turns of each.
+// compareLoad measures all targets in turns, so that other load on the machine affects them alike.
+// It returns the median of the turns of each.
 func (b *bench) compareLoad(ctx context.Context, contenders ...loadTarget) ([]loadResult, error) {
 	return b.compareLoadFor(ctx, b.turn, contenders...)
 }

@@ -28,7 +28,8 @@ func (o operation) String() string {
 // counts holds how many writes the API server has executed, and how many it has refused.
 type counts struct{ done, refused map[operation]int }
 
-// housekeepingResources lists the resources that the API server writes by itself. No write to them counts.
+// housekeepingResources lists the resources that the API server writes by itself. No write to them
+// counts.
 var housekeepingResources = []string{"leases", "endpoints", "endpointslices", "flowschemas", "prioritylevelconfigurations", "apiservices", "configmaps"}
 
 // writes returns how many writes the API server has answered so far, from all clients together.
@@ -120,7 +121,8 @@ func byFrequency(of map[operation]int) []operation {
 	})
 }
 
-// waitQuiet waits for three seconds without a write and without a pass of a reconciler. See waitQuietFor.
+// waitQuiet waits for three seconds without a write and without a pass of a reconciler. See
+// waitQuietFor.
 func (s *testbed) waitQuiet(ctx context.Context) (counts, error) {
 	return s.waitQuietFor(ctx, 3*time.Second, restPatience)
 }
@@ -128,8 +130,8 @@ func (s *testbed) waitQuiet(ctx context.Context) (counts, error) {
 // restPatience limits rest. If the system never comes to rest, the numbers show it.
 const restPatience = 5 * time.Minute
 
-// waitQuietFor waits until, for the time quiet, nothing is written and no reconciler of the operator
-// runs a pass. It returns the writes up to then, or after patience.
+// waitQuietFor waits until, for the time quiet, nothing is written and no reconciler of the
+// operator runs a pass. It returns the writes up to then, or after patience.
 func (s *testbed) waitQuietFor(ctx context.Context, quiet, patience time.Duration) (counts, error) {
 	last, passes, err := s.activity(ctx)
 	if err != nil {

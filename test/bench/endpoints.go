@@ -36,7 +36,7 @@ const maxReads = 50
 // compare them.
 type endpointBench struct {
 	tokenSet
-	*server.Doors
+	*server.Endpoints
 	reads     *countingStore
 	presented []int // numbers of the tokens that are presented
 	stop      context.CancelFunc
@@ -54,11 +54,11 @@ func (c *countingStore) Find(ctx context.Context, d token.Digest) (record.Record
 	return c.emptyStore.Find(ctx, d)
 }
 
-func measureDoors(ctx context.Context, b *bench) error {
-	for _, size := range b.doors {
-		for _, kind := range kindsAt(size, b.doors, token.Login) {
-			b.logf("doors: %d %s", size, recordsLabel(kind))
-			if err := b.measureEndpoints(ctx, size, kind); err != nil {
+func measureEndpoints(ctx context.Context, b *bench) error {
+	for _, size := range b.endpoints {
+		for _, kind := range kindsAt(size, b.endpoints, token.Login) {
+			b.logf("endpoints: %d %s", size, recordsLabel(kind))
+			if err := b.measureEndpointsOf(ctx, size, kind); err != nil {
 				return err
 			}
 		}
@@ -66,7 +66,7 @@ func measureDoors(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (b *bench) measureEndpoints(ctx context.Context, size int, kind token.Kind) (err error) {
+func (b *bench) measureEndpointsOf(ctx context.Context, size int, kind token.Kind) (err error) {
 	c, err := newTokenSet(size, kind)
 	if err != nil {
 		return err
@@ -79,20 +79,20 @@ func (b *bench) measureEndpoints(ctx context.Context, size int, kind token.Kind)
 	}
 	verifier := verify.NewVerifier(c.index, d.reads, verify.Options{LookupsPerSecond: maxReads, Now: time.Now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	d.Doors = &server.Doors{
+	d.Endpoints = &server.Endpoints{
 		Verifier: verifier, Records: emptyStore{}, Audit: audit.New(io.Discard, time.Now), Now: time.Now,
 		Metrics: server.NewMetrics(
 			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"endpoint"}),
 		),
 	}
-	r := b.report.section(fmt.Sprintf("doors, %d %s", size, recordsLabel(kind)))
-	doors := []func(context.Context, *bench, reportSection) error{d.forwardAuth}
+	r := b.report.section(fmt.Sprintf("endpoints, %d %s", size, recordsLabel(kind)))
+	measurements := []func(context.Context, *bench, reportSection) error{d.forwardAuth}
 	if kind == token.Application { // apart from verifying, the other endpoints do the same for every kind
-		doors = append(doors, d.extAuthz, d.tokenReview, d.introspection, d.flood)
+		measurements = append(measurements, d.extAuthz, d.tokenReview, d.introspection, d.flood)
 	}
-	for _, door := range doors {
-		if err := door(ctx, b, r); err != nil {
+	for _, measure := range measurements {
+		if err := measure(ctx, b, r); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (d *endpointBench) requests(method, path, contentType string, body func(tex
 // forwardAuth compares /verify with a handler that writes the same response without verifying, and
 // with one whose response is empty.
 func (d *endpointBench) forwardAuth(ctx context.Context, b *bench, r reportSection) error {
-	door := d.Handler()
+	handler := d.Handler()
 	sample := httptest.NewRecorder()
 	asked := httptest.NewRequestWithContext(ctx, http.MethodGet, "/verify", nil)
 	asked.Header.Set("Authorization", "Bearer "+d.texts[d.presented[0]])
@@ -154,7 +154,7 @@ func (d *endpointBench) forwardAuth(ctx context.Context, b *bench, r reportSecti
 		asked.Header.Set("Cookie", d.cookie(d.presented[0]))
 	}
 	asked.RemoteAddr = net.JoinHostPort(loopbackAddress.String(), "1024")
-	door.ServeHTTP(sample, asked)
+	handler.ServeHTTP(sample, asked)
 	if sample.Code != http.StatusOK {
 		return fmt.Errorf("/verify answers %d to a good token", sample.Code)
 	}
@@ -169,7 +169,7 @@ func (d *endpointBench) forwardAuth(ctx context.Context, b *bench, r reportSecti
 	empty := http.NewServeMux()
 	empty.HandleFunc("/verify", func(http.ResponseWriter, *http.Request) {})
 	requests := d.requests(http.MethodGet, "/verify?permission=search.query", "", nil)
-	v, err := d.compare(ctx, b, requests, []string{"/verify", "the same answer, without looking", "an empty answer"}, door, same, empty)
+	v, err := d.compare(ctx, b, requests, []string{"/verify", "the same answer, without looking", "an empty answer"}, handler, same, empty)
 	if err != nil {
 		return err
 	}
@@ -222,9 +222,9 @@ func (d *endpointBench) introspection(ctx context.Context, b *bench, r reportSec
 	})
 }
 
-// compareWithCodec compares an endpoint with a handler that only decodes the request and encodes the
-// response of the endpoint.
-func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r reportSection, path string, door http.Handler, requests [][]byte, decode func(*http.Request) error) error {
+// compareWithCodec compares an endpoint with a handler that only decodes the request and encodes
+// the response of the endpoint.
+func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r reportSection, path string, handler http.Handler, requests [][]byte, decode func(*http.Request) error) error {
 	var said T
 	codec := http.NewServeMux()
 	codec.HandleFunc(path, func(w http.ResponseWriter, req *http.Request) {
@@ -240,14 +240,14 @@ func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r 
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(body) //nolint:errcheck // the client has gone
 	})
-	sample, err := d.serve(ctx, door)
+	sample, err := d.serve(ctx, handler)
 	if err != nil {
 		return err
 	}
 	if err := askOnce(ctx, sample, requests[0], &said); err != nil {
 		return err
 	}
-	v, err := d.compare(ctx, b, requests, []string{path, "decoding and encoding alone"}, door, codec)
+	v, err := d.compare(ctx, b, requests, []string{path, "decoding and encoding alone"}, handler, codec)
 	if err != nil {
 		return err
 	}

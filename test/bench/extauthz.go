@@ -31,8 +31,8 @@ func (d *endpointBench) extAuthz(ctx context.Context, b *bench, r reportSection)
 	if err != nil {
 		return err
 	}
-	door := newGRPCTarget("ext_authz", address, requests)
-	once, leave, err := door.client(ctx)
+	target := newGRPCTarget("ext_authz", address, requests)
+	once, leave, err := target.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (d *endpointBench) extAuthz(ctx context.Context, b *bench, r reportSection)
 	if err != nil {
 		return err
 	}
-	v, err := b.compareLoad(ctx, door.loadTarget, newGRPCTarget("a method that answers at once", beside, requests).loadTarget)
+	v, err := b.compareLoad(ctx, target.loadTarget, newGRPCTarget("a method that answers at once", beside, requests).loadTarget)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ const floodRate = 100_000
 // flood compares the response times for valid tokens during a flood of unknown tokens with those
 // without a flood.
 func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) error {
-	strangers, err := unknownTokens(1 << 17)
+	unknown, err := unknownTokens(1 << 17)
 	if err != nil {
 		return err
 	}
@@ -22,22 +22,22 @@ func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) er
 	if err != nil {
 		return err
 	}
-	door := httpTarget("/verify", address, d.requests(http.MethodGet, "/verify?permission=search.query", "", nil))
+	target := httpTarget("/verify", address, d.requests(http.MethodGet, "/verify?permission=search.query", "", nil))
 	var quiet, flooded []time.Duration
 	var asked float64
 	var lasted time.Duration
 	for range b.turns {
-		v, err := door.run(ctx, b.turn)
+		v, err := target.run(ctx, b.turn)
 		if err != nil {
 			return err
 		}
 		quiet = append(quiet, v.p99)
-		rising, ebb := context.WithCancel(ctx)
+		flood, endFlood := context.WithCancel(ctx)
 		over := make(chan int)
 		began := time.Now()
-		go func() { over <- d.presentUnknown(rising, strangers) }()
-		v, err = door.run(ctx, b.turn)
-		ebb()
+		go func() { over <- d.presentUnknown(flood, unknown) }()
+		v, err = target.run(ctx, b.turn)
+		endFlood()
 		asked += float64(<-over)
 		lasted += time.Since(began)
 		if err != nil {
@@ -51,9 +51,9 @@ func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) er
 	return nil
 }
 
-// presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and returns how
-// many.
-func (d *endpointBench) presentUnknown(ctx context.Context, strangers []string) int {
+// presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and
+// returns how many.
+func (d *endpointBench) presentUnknown(ctx context.Context, unknown []string) int {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	began, n := time.Now(), 0
@@ -63,7 +63,7 @@ func (d *endpointBench) presentUnknown(ctx context.Context, strangers []string) 
 			return n
 		case now := <-tick.C:
 			for due := int(now.Sub(began).Seconds() * floodRate); n < due; n++ {
-				d.Verifier.Verify(ctx, strangers[n%len(strangers)], verify.Facts{})
+				d.Verifier.Verify(ctx, unknown[n%len(unknown)], verify.Facts{})
 			}
 		}
 	}

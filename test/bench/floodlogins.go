@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// measureLoginFlood compares how long other users' logins take while one user sends the correct password
-// without end, and without that.
+// measureLoginFlood compares how long other users' logins take while one user sends the correct
+// password without end, and without that.
 func (p *loginUsers) measureLoginFlood(ctx context.Context, b *bench, r reportSection, h hashing) error {
 	var others [][]byte
 	for i := 1; i < usersPerHash; i++ { // the first user sends the flood
@@ -23,11 +23,11 @@ func (p *loginUsers) measureLoginFlood(ctx context.Context, b *bench, r reportSe
 			return err
 		}
 		quiet = append(quiet, v.p99)
-		rising, ebb := context.WithCancel(ctx)
+		floodCtx, endFlood := context.WithCancel(ctx)
 		over := make(chan error)
-		go func() { over <- p.floodOneUser(rising, h) }()
+		go func() { over <- p.floodOneUser(floodCtx, h) }()
 		v, err = login.run(ctx, b.loginTurn)
-		ebb()
+		endFlood()
 		if err := errors.Join(err, <-over); err != nil {
 			return err
 		}

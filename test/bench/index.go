@@ -36,7 +36,7 @@ func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 	if err != nil {
 		return err
 	}
-	strangers, err := unknownTokens(1024)
+	unknown, err := unknownTokens(1024)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 	r.addBenchmark("verify an unknown token", func(t *testing.B) {
 		i := 0
 		for t.Loop() {
-			if _, verdict := c.index.Verify(c.noon, strangers[i%len(strangers)], facts); verdict != verify.Unknown {
+			if _, verdict := c.index.Verify(c.noon, unknown[i%len(unknown)], facts); verdict != verify.Unknown {
 				t.Fatal(verdict)
 			}
 			i++

@@ -9,14 +9,14 @@ import (
 	"sync"
 )
 
-// heapFactor is how many times the memory of the running checks may be in use. A collection keeps what
-// is in use, and what is allocated while it runs. That is assumed to be three times the memory of
-// the checks. As much again is allocated before the next collection, since GOGC is 100.
+// heapFactor is how many times the memory of the running checks may be in use. A collection keeps
+// what is in use, and what is allocated while it runs. That is assumed to be three times the memory
+// of the checks. As much again is allocated before the next collection, since GOGC is 100.
 const heapFactor = 6
 
-// measureBurst logs in many times at once, at an operator that has just started. It compares the maximum
-// memory of the operator with that for as many logins whose hash takes almost none. The operator
-// must refuse a login that it cannot serve with 429 or 503.
+// measureBurst logs in many times at once, at an operator that has just started. It compares the
+// maximum memory of the operator with that for as many logins whose hash takes almost none. The
+// operator must refuse a login that it cannot serve with 429 or 503.
 func (p *loginUsers) measureBurst(ctx context.Context, b *bench, r reportSection, h hashing) error {
 	if err := p.stopOperator(); err != nil {
 		return err
@@ -43,8 +43,8 @@ func (p *loginUsers) measureBurst(ctx context.Context, b *bench, r reportSection
 	return nil
 }
 
-// burstMemory logs in n times at once. It returns the maximum memory of the operator meanwhile, in MiB,
-// and how many logins succeeded.
+// burstMemory logs in n times at once. It returns the maximum memory of the operator meanwhile, in
+// MiB, and how many logins succeeded.
 func (p *loginUsers) burstMemory(ctx context.Context, n int, h hashing) (most float64, in int, err error) {
 	pid := p.operator.command.Process.Pid
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil { // resets the maximum

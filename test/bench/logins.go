@@ -159,8 +159,8 @@ func newLoginUser(name, secret, client string) *v1alpha1.User {
 	}
 }
 
-// startServing starts the operator with its endpoints. It serves its own namespace only, and ignores
-// what plain clients write to another.
+// startServing starts the operator with its endpoints. It serves its own namespace only, and
+// ignores what plain clients write to another.
 func (p *loginUsers) startServing(ctx context.Context) error {
 	var err error
 	if p.endpoint, err = freeAddress(ctx); err != nil {
@@ -170,9 +170,9 @@ func (p *loginUsers) startServing(ctx context.Context) error {
 		"--namespaces="+ownNamespace, fmt.Sprintf("--password-checks=%d", p.checks))
 }
 
-// measureLogin compares logins with bare checks of the same password in this process, as many at once.
-// Each has all cores in its turn. In the operator's turn, the API server, etcd and the clients
-// share them.
+// measureLogin compares logins with bare checks of the same password in this process, as many at
+// once. Each has all cores in its turn. In the operator's turn, the API server, etcd and the
+// clients share them.
 func (p *loginUsers) measureLogin(ctx context.Context, b *bench, r reportSection, h hashing) error {
 	var requests [][]byte
 	for i := range usersPerHash {

@@ -4,7 +4,7 @@
 //
 //	token       time to mint, parse and digest a token
 //	index       memory of a record in the index, and time to verify with it
-//	doors       responses per second of verification endpoints, beside handlers that answer
+//	endpoints   responses per second of verification endpoints, beside handlers that answer
 //	            at once
 //	write       many tokens applied at once, until all are Ready, beside the same writes by
 //	            plain clients
@@ -54,7 +54,7 @@ type section struct {
 var sections = []section{
 	{"token", measureToken},
 	{"index", measureIndex},
-	{"doors", measureDoors},
+	{"endpoints", measureEndpoints},
 	{"write", measureWrite},
 	{"quota", measureQuota},
 	{"idle", measureIdle},
@@ -80,7 +80,7 @@ type options struct {
 	schedule  bool
 	records   int
 	index     []int
-	doors     []int
+	endpoints []int
 	turn      time.Duration
 	turns     int
 	rounds    int
@@ -93,7 +93,7 @@ type options struct {
 }
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
-	o := options{index: []int{1_000, 1_000_000}, doors: []int{1_000, 1_000_000}}
+	o := options{index: []int{1_000, 1_000_000}, endpoints: []int{1_000, 1_000_000}}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Func("only", "comma-separated `names` of the sections to run: "+sectionNames()+" (default all)", func(s string) error {
@@ -116,15 +116,15 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.hostile, "hostile", 1000, "neighbours: how many tokens the hostile namespace has")
 	fs.BoolVar(&o.schedule, "schedule", true, "rotate: by schedule too, which waits for the instant some minutes ahead")
 	fs.IntVar(&o.records, "records", 100_000, "start: how many TokenRecords")
-	fs.DurationVar(&o.turn, "turn", time.Second, "doors: how long each contender is asked at a time")
-	fs.IntVar(&o.turns, "turns", 7, "doors, logins: how many times each has its turn")
+	fs.DurationVar(&o.turn, "turn", time.Second, "endpoints: how long each contender is asked at a time")
+	fs.IntVar(&o.turns, "turns", 7, "endpoints, logins: how many times each has its turn")
 	fs.IntVar(&o.rounds, "rounds", 1000, "replicas: how many of each")
 	fs.IntVar(&o.replicas, "replicas", 3, "replicas: how many replicas")
 	fs.IntVar(&o.takeovers, "takeovers", 10, "replicas: how often the leader ends, in order and by force")
 	fs.DurationVar(&o.loginTurn, "login-turn", 5*time.Second, "logins: how long it is logged in at a time, and hashed bare")
 	fs.IntVar(&o.holders, "holders", 400, "logins: how many logins are refreshed and ended in each turn; as many tokens are made")
 	fs.IntVar(&o.parallel, "parallel", 500, "logins: how many come at once when the memory is looked at")
-	for name, list := range map[string]*[]int{"index": &o.index, "doors": &o.doors} {
+	for name, list := range map[string]*[]int{"index": &o.index, "endpoints": &o.endpoints} {
 		fs.Func(name, name+": comma-separated `sizes` (default 1000,1000000)", func(s string) error {
 			*list = nil
 			for size := range strings.SplitSeq(s, ",") {

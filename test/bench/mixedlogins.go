@@ -42,7 +42,8 @@ type mixedLogins struct {
 	creators                []tokenPair // logins that create tokens, one for each client
 }
 
-// measureMixedLogins measures refreshes, logouts and the creation of application tokens. Each leads to writes.
+// measureMixedLogins measures refreshes, logouts and the creation of application tokens. Each leads
+// to writes.
 func (p *loginUsers) measureMixedLogins(ctx context.Context, b *bench, r reportSection) error {
 	t := &mixedLogins{
 		loginUsers: p, n: b.holders,
@@ -163,9 +164,9 @@ func (t *mixedLogins) compare(ctx context.Context, one *scenario, its []*plainTo
 	return nil
 }
 
-// perform calls once n times, from as many clients as there are plain clients, each over a connection
-// of its own. It returns the calls per second and what the API server wrote meanwhile. Any response
-// other than success is an error.
+// perform calls once n times, from as many clients as there are plain clients, each over a
+// connection of its own. It returns the calls per second and what the API server wrote meanwhile.
+// Any response other than success is an error.
 func (p *loginUsers) perform(ctx context.Context, n int, once func(*httpConn, int) error) (rate float64, cost counts, err error) {
 	lines := map[client.Client]*httpConn{}
 	for _, c := range p.clients {

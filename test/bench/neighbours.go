@@ -20,8 +20,9 @@ const (
 
 // measureNeighbours compares how long new tokens take from declared to Ready alone and beside a
 // hostile namespace. That namespace asks for as much work as it may. All its tokens are declared,
-// and then told to rotate, at once, as fast as the API server accepts it. Their restart targets do
-// not exist. The measurement begins after these writes, while the operator works on them.
+// and then triggered to rotate, at once, as fast as the API server accepts it. Their restart
+// targets do not exist. The measurement begins after these writes, while the operator works on
+// them.
 func measureNeighbours(ctx context.Context, b *bench) error {
 	s, err := b.newTestbed(ctx)
 	if err != nil {

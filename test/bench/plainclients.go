@@ -48,8 +48,8 @@ func (s *testbed) sample(ctx context.Context, key client.ObjectKey) (*sample, er
 	return from, err
 }
 
-// plainWriteRate has plain clients execute the writes in cost, without an operator, and returns their number
-// per second.
+// plainWriteRate has plain clients execute the writes in cost, without an operator, and returns
+// their number per second.
 func (s *testbed) plainWriteRate(ctx context.Context, from *sample, cost counts) (float64, error) {
 	its := make([]*plainToken, s.options.tokens)
 	for i := range its {
@@ -75,8 +75,8 @@ func (s *testbed) plainWriteRate(ctx context.Context, from *sample, cost counts)
 	return float64(repeated) / took.Seconds(), nil
 }
 
-// repeatWrites has plain clients execute the writes in cost, spread evenly over its. It returns how many
-// writes there were and how long they took.
+// repeatWrites has plain clients execute the writes in cost, spread evenly over its. It returns how
+// many writes there were and how long they took.
 func (s *testbed) repeatWrites(ctx context.Context, from *sample, cost counts, its []*plainToken) (repeated int, took time.Duration, err error) {
 	for op, count := range cost.done {
 		if from.writer(op) == nil {

@@ -69,8 +69,8 @@ func (p *probe) end(ctx context.Context) error {
 		return p.err
 	}
 	_, err := p.stage.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g tokenState) bool {
-		_, ours := p.began[key]
-		return ours && g.ready
+		_, isProbe := p.began[key]
+		return isProbe && g.ready
 	})
 	if err != nil {
 		return err

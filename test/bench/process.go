@@ -35,8 +35,8 @@ func (u usage) String() string {
 		u.operator.Seconds(), u.apiserver.Seconds(), u.etcd.Seconds(), u.bench.Seconds())
 }
 
-// cpuTime returns the processor time of a process, including its system calls. It is zero where there
-// is no /proc.
+// cpuTime returns the processor time of a process, including its system calls. It is zero where
+// there is no /proc.
 func cpuTime(pid int) time.Duration {
 	fields := procStat(pid)
 	if len(fields) < 13 {
@@ -77,8 +77,8 @@ func childPID(name string) int {
 	return 0
 }
 
-// residentMemory returns the memory of a process in MiB: the current and the maximum. Both are zero where
-// there is no /proc.
+// residentMemory returns the memory of a process in MiB: the current and the maximum. Both are zero
+// where there is no /proc.
 func residentMemory(pid int) (now, most float64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -44,11 +44,11 @@ func measureReplicas(ctx context.Context, b *bench) (err error) {
 		}
 	}()
 	for i := range b.options.replicas {
-		door, err := freeAddress(ctx)
+		address, err := freeAddress(ctx)
 		if err != nil {
 			return err
 		}
-		r.all, r.endpoints = append(r.all, nil), append(r.endpoints, door)
+		r.all, r.endpoints = append(r.all, nil), append(r.endpoints, address)
 		if err := r.startReplica(ctx, i); err != nil {
 			return err
 		}
@@ -225,15 +225,15 @@ func (r *replicas) round(ctx context.Context, i int, took map[string][]time.Dura
 
 // waitAll polls the endpoint of every replica until each has answered with the status.
 func (r *replicas) waitAll(ctx context.Context, text string, status int) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, maxPropagation, fmt.Errorf("a door did not answer %d within %s", status, maxPropagation))
+	ctx, cancel := context.WithTimeoutCause(ctx, maxPropagation, fmt.Errorf("an endpoint did not answer %d within %s", status, maxPropagation))
 	defer cancel()
 	errs := make([]error, len(r.endpoints))
 	var asking sync.WaitGroup
-	for i, door := range r.endpoints {
+	for i, address := range r.endpoints {
 		asking.Go(func() {
 			for errs[i] == nil {
 				var got int
-				if got, errs[i] = presentToken(ctx, http.MethodGet, "http://"+door+"/verify", text, ""); errs[i] != nil || got == status {
+				if got, errs[i] = presentToken(ctx, http.MethodGet, "http://"+address+"/verify", text, ""); errs[i] != nil || got == status {
 					return
 				}
 				errs[i] = errors.Join(r.all[i].checkAlive(), sleep(ctx, time.Millisecond))
@@ -244,8 +244,8 @@ func (r *replicas) waitAll(ctx context.Context, text string, status int) error {
 	return errors.Join(errs...)
 }
 
-func (r *replicas) revoke(ctx context.Context, door, text string) error {
-	status, err := presentToken(ctx, http.MethodPost, "http://"+door+"/oauth2/revoke", "", url.Values{"token": {text}}.Encode())
+func (r *replicas) revoke(ctx context.Context, address, text string) error {
+	status, err := presentToken(ctx, http.MethodPost, "http://"+address+"/oauth2/revoke", "", url.Values{"token": {text}}.Encode())
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("the revocation is answered by %d", status)
 	}

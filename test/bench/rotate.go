@@ -44,10 +44,10 @@ func measureRotate(ctx context.Context, b *bench) error {
 	})
 }
 
-// rotation measures one rotation of all tokens, from the instant at which it begins. ours is how
-// many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
+// rotation measures one rotation of all tokens, from the instant at which it begins. ownWrites is
+// how many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
 // begins with them.
-func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant time.Time, ours int, begin func() error) error {
+func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant time.Time, ownWrites int, begin func() error) error {
 	before, err := s.writes(ctx)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant tim
 	}
 	used := s.usage()
 	var p *probe
-	if ours > 0 { // the rotation begins with the benchmark's own writes
+	if ownWrites > 0 { // the rotation begins with the benchmark's own writes
 		instant = time.Now()
 		p = s.probe(ctx, by)
 	}
@@ -103,7 +103,7 @@ func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant tim
 	r := b.report.section("rotate by " + by)
 	r.add("tokens rotated", n, "tokens")
 	r.add("until all have rotated", last.Sub(instant).Seconds(), "s")
-	r.add("writes per rotation", (float64(written.total()-ours)-declared*b.cost)/n, "writes")
+	r.add("writes per rotation", (float64(written.total()-ownWrites)-declared*b.cost)/n, "writes")
 	r.add("writes refused by the API server", float64(total(written.refused)), "writes")
 	r.add("errors in the operator's log", float64(nowLogged-logged), "lines")
 	r.add("tokens declared meanwhile", declared, "tokens")

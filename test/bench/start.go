@@ -75,8 +75,8 @@ func measureStart(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// listRecords measures how long one plain client takes to list the records. The operator cannot know them
-// sooner.
+// listRecords measures how long one plain client takes to list the records. The operator cannot
+// know them sooner.
 func (s *testbed) listRecords(ctx context.Context, n int) (time.Duration, error) {
 	var records v1alpha1.TokenRecordList
 	began := time.Now()

@@ -45,8 +45,8 @@ type testbed struct {
 	stop       context.CancelFunc // of the tracker
 }
 
-// startTestbed starts a control plane, and creates what tokens need. The caller must tear the result down,
-// also after an error.
+// startTestbed starts a control plane, and creates what tokens need. The caller must tear the
+// result down, also after an error.
 func startTestbed(ctx context.Context, program, folder string, o options, p progress) (*testbed, error) {
 	s := &testbed{options: o, progress: p, program: program}
 	var err error

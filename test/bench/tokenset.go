@@ -159,8 +159,8 @@ func verifyClient() verify.Client {
 	}), Draw: func(string, map[string]string) ([]string, bool) { return []string{"developer", "primary"}, true }}
 }
 
-// applicationRecord returns a record of an ApplicationToken. Each of its texts has memory of its own, as if
-// decoded from the API server.
+// applicationRecord returns a record of an ApplicationToken. Each of its texts has memory of its
+// own, as if decoded from the API server.
 func applicationRecord(i int, digest token.Digest, issued time.Time) record.Record {
 	return record.Record{
 		Kind: token.Application, Digest: digest, Hint: strings.Clone("…x7Qd"),

@@ -78,8 +78,8 @@ func (f *fixture) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, 200, map[string]any{"access_token": fixtureToken, "token_type": "Bearer", "expires_in": 3600})
 }
 
-// requireCredential answers a request that presents a credential, in any of the ways that the document
-// describes.
+// requireCredential answers a request that presents a credential, in any of the ways that the
+// document describes.
 func (f *fixture) requireCredential(w http.ResponseWriter, r *http.Request, status int, body any) {
 	name, secret, _ := r.BasicAuth()
 	switch {

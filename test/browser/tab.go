@@ -118,9 +118,9 @@ func (p *Tab) addProblem(of string, what any) {
 	p.problems = append(p.problems, of+": "+string(text))
 }
 
-// AssertNoProblems fails the test if the page caused an error or warning, or made a request to another
-// origin. It also fails the test if the page got other refusals than expected, or stored anything
-// that outlives it.
+// AssertNoProblems fails the test if the page caused an error or warning, or made a request to
+// another origin. It also fails the test if the page got other refusals than expected, or stored
+// anything that outlives it.
 func (p *Tab) AssertNoProblems(refusals ...string) {
 	p.t.Helper()
 	at := Read(p, "where it is", chromedp.Location())

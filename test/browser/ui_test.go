@@ -21,7 +21,7 @@ func TestUI_UserLogsInAndTriesOperations(t *testing.T) {
 		t.Errorf("the page is called %q", title)
 	}
 	if a := p.Execute("identity", "whoami", nil, ""); a.Status != 401 {
-		t.Errorf("a stranger is told %+v", a)
+		t.Errorf("an unauthenticated caller gets %+v", a)
 	}
 	p.OpenDialog()
 	p.Screenshot("dialog")
@@ -129,7 +129,7 @@ func (f *fixture) assertLogin(t *testing.T, authorization string, form url.Value
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.logins) == 0 {
-		t.Fatal("nobody asked for a token")
+		t.Fatal("no request asked for a token")
 	}
 	got := f.logins[0]
 	f.logins = f.logins[1:]

@@ -59,7 +59,7 @@ func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	strict := client.NewDryRunClient(client.WithFieldValidation(api, metav1.FieldValidationStrict))
-	ours := 0
+	projectKinds := 0
 	for _, p := range allPages(t) {
 		for _, block := range p.blocks("yaml") {
 			for _, o := range knownDocuments(t, p.path, block) {
@@ -68,7 +68,7 @@ func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if o.GroupVersionKind().GroupVersion() == v1alpha1.GroupVersion {
-					ours++
+					projectKinds++
 				}
 				if err := strict.Create(t.Context(), o); err != nil && !apierrors.IsAlreadyExists(err) {
 					t.Errorf("%s: %s %s: %v", p.path, o.GetKind(), o.GetName(), err)
@@ -76,8 +76,8 @@ func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
 			}
 		}
 	}
-	if ours < 5 {
-		t.Errorf("there are %d examples of our kinds: are they read at all?", ours)
+	if projectKinds < 5 {
+		t.Errorf("there are %d examples of kinds of this project: are they read at all?", projectKinds)
 	}
 }
 

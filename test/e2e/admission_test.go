@@ -48,8 +48,8 @@ func noPolicyRefusals(context.Context) ([]string, error) {
 	return problems, nil
 }
 
-// adminAsOperator returns a client with the operator's user name and every right, so that only policies
-// limit it.
+// adminAsOperator returns a client with the operator's user name and every right, so that only
+// policies limit it.
 func adminAsOperator() (client.Client, error) {
 	to := rest.CopyConfig(testCluster.Admin)
 	to.Impersonate = rest.ImpersonationConfig{
@@ -58,8 +58,8 @@ func adminAsOperator() (client.Client, error) {
 	return client.New(to, client.Options{Scheme: app.Scheme()})
 }
 
-// waitForPolicies waits until the API server enforces config/policy, which it does a moment after it
-// has accepted it.
+// waitForPolicies waits until the API server enforces config/policy, which it does a moment after
+// it has accepted it.
 func waitForPolicies(ctx context.Context) error {
 	c, err := adminAsOperator()
 	if err != nil {
@@ -110,8 +110,8 @@ type takeover struct {
 	write    func(ctx context.Context, c client.Client) error
 }
 
-// assertRefused asserts that each takeover is rejected. It tries with the operator's own credential, and
-// with every right of RBAC: then only the policy is left.
+// assertRefused asserts that each takeover is rejected. It tries with the operator's own
+// credential, and with every right of RBAC: then only the policy is left.
 func (w *tenant) assertRefused(all []takeover) {
 	w.Helper()
 	own := w.stolenClient()

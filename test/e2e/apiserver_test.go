@@ -68,7 +68,7 @@ func TestTokenReview_APIServerAcceptsTokenUntilRevoked(t *testing.T) { // [row 2
 
 	w.editToken("indexer", `{state: Revoked}`)
 	began := time.Now()
-	w.eventually("it is nobody", func(ctx context.Context) bool {
+	w.eventually("it is unauthenticated", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err != nil && (strings.Contains(said, "Unauthorized") || strings.Contains(said, "must be logged in"))
 	})

@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// mountSecret keeps files in step with a Secret, and replaces all of them at once, as the kubelet does
-// with a volume.
+// mountSecret keeps files in step with a Secret, and replaces all of them at once, as the kubelet
+// does with a volume.
 func mountSecret(ctx context.Context, key types.NamespacedName, at string) error {
 	var shown string
 	return wait.PollUntilContextCancel(ctx, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {

@@ -54,10 +54,10 @@ func TestDeletion_LeavesNothingInAnyOrder(t *testing.T) { // [3.3] [3.7] [row 24
 		"what is being rotated":          {func(w *tenant) { w.editToken("indexer", `{rotation: {trigger: c}}`) }, tokenGoes},
 		"what cannot be understood":      {func(w *tenant) { w.editToken("indexer", `{rotation: {schedule: never}}`) }, tokenGoes},
 		"what was never issued":          {func(w *tenant) { w.editToken("indexer", `{roles: [developer]}`) }, tokenGoes},
-		"by somebody who waits for all": {func(w *tenant) {
+		"by a client that waits for all": {func(w *tenant) {
 			w.kubectl("delete", "at", "--all", "--cascade=foreground", "--timeout=60s", "--wait=false")
 		}},
-		"by somebody who leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
+		"by a client that leaves children": {func(w *tenant) { w.kubectl("delete", "at", "indexer", "--cascade=orphan", "--wait=false") }},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			w := newSharedTenant(t)
@@ -84,8 +84,8 @@ func hasReason(want string) func(*v1alpha1.ApplicationToken) bool {
 	}
 }
 
-// runGarbageCollector stands in for the garbage collector, which does not run here: it removes its finalizers
-// from a deleted object.
+// runGarbageCollector stands in for the garbage collector, which does not run here: it removes its
+// finalizers from a deleted object.
 func (w *tenant) runGarbageCollector() {
 	w.Helper()
 	w.eventually("deletion is past the garbage collector", func(ctx context.Context) bool {
@@ -150,7 +150,8 @@ func TestDeletion_NamespaceWithTokensTerminates(t *testing.T) { // [row 24]
 	}
 }
 
-// finalizeNamespace finalizes the namespace, as the namespace controller does once the namespace is empty.
+// finalizeNamespace finalizes the namespace, as the namespace controller does once the namespace is
+// empty.
 func (w *tenant) finalizeNamespace() {
 	w.Helper()
 	cs, err := kubernetes.NewForConfig(testCluster.Admin)

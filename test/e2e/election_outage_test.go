@@ -15,7 +15,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// replica is an operator with leader election behind a valve of its own.
+// replica is an operator with leader election behind a fault proxy of its own.
 type replica struct {
 	*operator
 	proxy  *faultProxy
@@ -93,8 +93,8 @@ func (r *replicaSet) whyUnserved(ctx context.Context) string {
 	return ""
 }
 
-// waitServing waits until a condition holds. Meanwhile it asserts that every replica serves, and that
-// no two of them lead.
+// waitServing waits until a condition holds. Meanwhile it asserts that every replica serves, and
+// that no two of them lead.
 func (r *replicaSet) waitServing(sentence string, holds func(context.Context) bool) {
 	r.Helper()
 	r.waitServingWithin(maxWait, sentence, holds)

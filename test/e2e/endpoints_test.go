@@ -41,8 +41,8 @@ func (w *tenant) sendRequest(ctx context.Context, flag, method, path string, hea
 	return response{res.StatusCode, res.Header, string(text)}, err
 }
 
-// verifyToken calls /verify as a gateway does, for a request that presents a token and comes from an
-// address.
+// verifyToken calls /verify as a gateway does, for a request that presents a token and comes from
+// an address.
 func (w *tenant) verifyToken(text, query, from string) response {
 	w.Helper()
 	header := http.Header{"Authorization": {"Bearer " + text}, "X-Forwarded-For": {from}}

@@ -87,8 +87,8 @@ func TestInput_APIServerRejectsInvalidSpecs(t *testing.T) { // [3.12] [row 17]
 	}
 }
 
-// unservableSpecs holds specs that only the operator can reject: the reason that it gives, and words of
-// its message.
+// unservableSpecs holds specs that only the operator can reject: the reason that it gives, and
+// words of its message.
 var unservableSpecs = map[string]struct {
 	spec, hasReason string
 	words           []string
@@ -165,7 +165,7 @@ func TestInput_OperatorRefusesUnservableSpecs(t *testing.T) { // [3.6] [3.12] [r
 	w.waitIdle("omega")
 	for _, name := range names {
 		if now := w.revision(name); now != seen[name] {
-			t.Errorf("%s has changed while nobody touched it", name)
+			t.Errorf("%s has changed while no client changed it", name)
 		}
 	}
 	for _, r := range sentRequests.since(mark, inNamespace(w.name)) {

@@ -117,7 +117,7 @@ func TestKstatus_NewSpecIsInProgress(t *testing.T) {
 	at := w.waitReady("indexer")
 	at.Generation++
 	if r := w.kstatusOf(at); r.Status != status.InProgressStatus {
-		t.Errorf("kstatus of a spec that nobody has seen: %s %s", r.Status, r.Message)
+		t.Errorf("kstatus of a spec that was not observed: %s %s", r.Status, r.Message)
 	}
 }
 

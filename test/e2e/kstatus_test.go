@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// waitKstatus waits until kstatus, which Flux, Argo CD and others use, computes the wanted status for
-// an object.
+// waitKstatus waits until kstatus, which Flux, Argo CD and others use, computes the wanted status
+// for an object.
 func (w *tenant) waitKstatus(kind, name string, want status.Status) {
 	w.Helper()
 	var last *status.Result

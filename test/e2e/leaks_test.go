@@ -136,7 +136,8 @@ func findLeaks(ctx context.Context, plains []string) ([]string, error) {
 	return problems, nil
 }
 
-// leakPieces returns all parts that would reveal a token: of its text, and of its base64 at any offset.
+// leakPieces returns all parts that would reveal a token: of its text, and of its base64 at any
+// offset.
 func leakPieces(plains []string) map[string]bool {
 	all := map[string]bool{}
 	cut := func(s string) {
@@ -153,9 +154,9 @@ func leakPieces(plains []string) map[string]bool {
 	return all
 }
 
-// operatorOutput returns everything that the operator has written, by place: the objects of its group with
-// their managed fields, all other objects that it may write, the metadata of Secrets, its log and
-// its metrics.
+// operatorOutput returns everything that the operator has written, by place: the objects of its
+// group with their managed fields, all other objects that it may write, the metadata of Secrets,
+// its log and its metrics.
 func operatorOutput(ctx context.Context) (map[string]string, error) {
 	cs, err := kubernetes.NewForConfig(testCluster.Admin)
 	if err != nil {
@@ -211,8 +212,8 @@ func (op *operator) metricsText() string {
 	return answer.Body.String()
 }
 
-// metricLines returns the lines of the operator's metrics that begin with a name and contain each of
-// the texts.
+// metricLines returns the lines of the operator's metrics that begin with a name and contain each
+// of the texts.
 func (op *operator) metricLines(name string, texts ...string) []string {
 	var found []string
 	for line := range strings.Lines(op.metricsText()) {

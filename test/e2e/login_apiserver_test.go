@@ -43,11 +43,11 @@ func TestTokenReview_APIServerAcceptsLoginUntilUserSuspended(t *testing.T) { // 
 	}
 	session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
 	if said, err := w.kubectlWithToken(session.AccessToken)(t.Context(), "auth", "whoami"); err == nil {
-		t.Errorf("a session token, whose session nobody told, is taken for\n%s", said)
+		t.Errorf("a session token, whose session ID was not presented, is taken for\n%s", said)
 	}
 
 	p.editUser(`{state: Suspended}`)
-	w.eventually("she is nobody", func(ctx context.Context) bool {
+	w.eventually("she is unauthenticated", func(ctx context.Context) bool {
 		said, err := kubectl(ctx, "get", "pods")
 		return err != nil && (strings.Contains(said, "Unauthorized") || strings.Contains(said, "must be logged in"))
 	})

@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/test/programs"
 )
 
-// sessionStatuses holds the statuses that a program gets when it opens a session, and presents its token
-// with and without its cookies.
+// sessionStatuses holds the statuses that a program gets when it opens a session, and presents its
+// token with and without its cookies.
 type sessionStatuses struct {
 	Opened, With, Without, Logout, After int
 	Session                              string

@@ -25,7 +25,7 @@ type cutProxy struct {
 	open map[net.Conn]bool
 }
 
-// newCutProxy starts a wire, and returns a configuration that reaches the API server through it.
+// newCutProxy starts a proxy, and returns a configuration that reaches the API server through it.
 func newCutProxy(t *testing.T, to *rest.Config) (*cutProxy, *rest.Config) {
 	t.Helper()
 	server, err := url.Parse(to.Host)
@@ -87,7 +87,7 @@ func (w *cutProxy) forward(near net.Conn) {
 	delete(w.open, far)
 }
 
-// register registers connections, so that they can be cut. It returns false if the wire is cut.
+// register registers connections, so that they can be cut. It returns false if the proxy is cut.
 func (w *cutProxy) register(all ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -97,7 +97,7 @@ func (w *cutProxy) register(all ...net.Conn) bool {
 	return !w.cut
 }
 
-// setCut cuts the wire and all its connections, or restores it.
+// setCut cuts the proxy and all its connections, or restores it.
 func (w *cutProxy) setCut(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -32,11 +32,11 @@ type exchange struct {
 	command, printed string
 }
 
-// readLoginPage reads a page about a login protocol, and returns its exchanges and the objects that it
-// declares.
+// readLoginPage reads a page about a login protocol, and returns its exchanges and the objects that
+// it declares.
 func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "dialects", page))
+	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "login-protocols", page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,8 @@ func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects str
 	return exchanges, objects
 }
 
-// variablePart is how the pages write a part that differs each time: text without quotes, within a line.
+// variablePart is how the pages write a part that differs each time: text without quotes, within a
+// line.
 const variablePart = "…"
 
 // outputPattern returns the pattern of an output that a page shows.
@@ -79,12 +80,13 @@ func outputPattern(printed string) *regexp.Regexp {
 // pageReader is a user who pastes the commands of a page into a shell.
 type pageReader struct{ url, ca, password string }
 
-// setVariables returns the first block of a page, with its example values replaced by those of the test.
+// setVariables returns the first block of a page, with its example values replaced by those of the
+// test.
 func (r pageReader) setVariables(t *testing.T, command string) string {
 	t.Helper()
 	for was, is := range map[string]string{
 		"URL=https://apptoken-operator.apptoken-system.svc\n": "URL=" + r.url + "\n",
-		"CA=apptoken-ca.crt\n":                                "CA=" + r.ca + "\n",
+		"CA=ca.crt\n": "CA=" + r.ca + "\n",
 	} {
 		if !strings.Contains(command, was) {
 			t.Fatalf("the first block does not say %q", was)
@@ -145,8 +147,8 @@ func markSecrets(said []byte) {
 	}
 }
 
-// startWithTLS starts an operator of the test's own that serves TLS behind no gateway, and returns its
-// URL and certificate.
+// startWithTLS starts an operator of the test's own that serves TLS behind no gateway, and returns
+// its URL and certificate.
 func startWithTLS(t *testing.T) (op *operator, url, ca string) {
 	t.Helper()
 	o := defaultOptions()
@@ -163,7 +165,7 @@ func loginAddress(t *testing.T, op *operator) string {
 		return op.Listeners["bind-address"].Ready() == nil, nil
 	})
 	if err != nil {
-		t.Fatal("the doors are not open: ", err)
+		t.Fatal("the endpoints are not served: ", err)
 	}
 	return op.Listeners["bind-address"].Addr().String()
 }

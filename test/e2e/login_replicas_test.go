@@ -29,7 +29,7 @@ func startThreeReplicas(t *testing.T) []*operator {
 	return all
 }
 
-// balancedUser is a person whose requests go to the replicas in turn, through a load balancer that
+// balancedUser is a user whose requests go to the replicas in turn, through a load balancer that
 // passes on their address.
 type balancedUser struct {
 	*loginUser
@@ -136,7 +136,7 @@ func TestRefresh_OneOfConcurrentContinuesSession(t *testing.T) {
 		}
 		together.Wait()
 		if len(pairs) == 0 {
-			t.Fatalf("round %d: nobody got a pair", round)
+			t.Fatalf("round %d: no request got a pair", round)
 		}
 		b.eventually("one login is left", func(ctx context.Context) bool { return len(b.loginRecords(ctx)) == 1 })
 		var live []loginResponse

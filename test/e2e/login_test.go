@@ -23,20 +23,20 @@ import (
 // maxRevocationDelay is the limit within which a revoked credential must be rejected everywhere.
 const maxRevocationDelay = time.Second
 
-// endpointCheck asks an endpoint about a credential, and reports whether it is valid. It fails if there is
-// no answer.
+// endpointCheck asks an endpoint about a credential, and reports whether it is valid. It fails if
+// there is no answer.
 type endpointCheck func(ctx context.Context, text string) (good bool, err error)
 
-// verificationEndpoints returns every endpoint that answers about credentials. introspector is a token of
-// another client that may introspect.
+// verificationEndpoints returns every endpoint that answers about credentials. introspector is a
+// token of another client that may introspect.
 func (w *tenant) verificationEndpoints(introspector string) map[string]endpointCheck {
 	w.Helper()
 	conn, err := grpc.NewClient(w.op.Listeners["grpc-bind-address"].Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	w.must(err)
 	w.Cleanup(func() { conn.Close() })
 	envoy := authv3.NewAuthorizationClient(conn)
-	// knocks parses a response of status 200. Any other response is an error and not an answer.
-	knocks := func(ctx context.Context, flag, method, path string, header http.Header, body string, into any) error {
+	// fetch parses a response of status 200. Any other response is an error and not an answer.
+	fetch := func(ctx context.Context, flag, method, path string, header http.Header, body string, into any) error {
 		header.Set("X-Forwarded-For", "192.0.2.1")
 		a, err := w.sendRequest(ctx, flag, method, path, header, body)
 		if err == nil && a.status != http.StatusOK {
@@ -61,7 +61,7 @@ func (w *tenant) verificationEndpoints(introspector string) map[string]endpointC
 			header := bearerHeader(introspector)
 			header.Set("Content-Type", "application/x-www-form-urlencoded")
 			var said struct{ Active bool }
-			err := knocks(ctx, "bind-address", http.MethodPost, "/oauth2/introspect", header, url.Values{"token": {text}}.Encode(), &said)
+			err := fetch(ctx, "bind-address", http.MethodPost, "/oauth2/introspect", header, url.Values{"token": {text}}.Encode(), &said)
 			return said.Active, err
 		},
 		"TokenReview": func(ctx context.Context, text string) (bool, error) {
@@ -73,7 +73,7 @@ func (w *tenant) verificationEndpoints(introspector string) map[string]endpointC
 				return false, err
 			}
 			var said authenticationv1.TokenReview
-			err = knocks(ctx, "webhook-bind-address", http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body), &said)
+			err = fetch(ctx, "webhook-bind-address", http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body), &said)
 			return said.Status.Authenticated, err
 		},
 		"ext_authz": func(ctx context.Context, text string) (bool, error) {
@@ -88,27 +88,27 @@ func (w *tenant) verificationEndpoints(introspector string) map[string]endpointC
 }
 
 // assertValid asserts that a credential is valid at each endpoint.
-func (w *tenant) assertValid(doors map[string]endpointCheck, text string) {
+func (w *tenant) assertValid(endpoints map[string]endpointCheck, text string) {
 	w.Helper()
-	for door, ask := range doors {
+	for endpoint, ask := range endpoints {
 		if good, err := ask(w.Context(), text); !good || err != nil {
-			w.Errorf("at %s, a login that nobody has ended is good: %t, %v", door, good, err)
+			w.Errorf("at %s, a login that has not ended is valid: %t, %v", endpoint, good, err)
 		}
 	}
 }
 
-// assertRejectedSoon asserts that each endpoint rejects each of the credentials, within maxRevocationDelay of an
-// instant.
-func (w *tenant) assertRejectedSoon(doors map[string]endpointCheck, since time.Time, texts ...string) {
+// assertRejectedSoon asserts that each endpoint rejects each of the credentials, within
+// maxRevocationDelay of an instant.
+func (w *tenant) assertRejectedSoon(endpoints map[string]endpointCheck, since time.Time, texts ...string) {
 	w.Helper()
 	for _, text := range texts {
-		for door, ask := range doors {
+		for endpoint, ask := range endpoints {
 			err := w.poll(time.Until(since.Add(maxRevocationDelay)), func(ctx context.Context) bool {
 				good, err := ask(ctx, text)
 				return !good && err == nil
 			})
 			if err != nil {
-				w.Errorf("%s later, %s takes it to be good still, or does not answer: %v", time.Since(since).Round(time.Millisecond), door, err)
+				w.Errorf("%s later, %s still accepts it, or does not answer: %v", time.Since(since).Round(time.Millisecond), endpoint, err)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func TestLogin_EndIsObservedAtEveryEndpoint(t *testing.T) { // [3.7] [row 2]
 	guard.editClient(`{roles: [{name: primary, permissions: ["search.*"]}, {name: writer, permissions: ["sec.token.introspect", "sec.escalate.introspect"]}]}`)
 	guard.declareToken("gateway", `{roles: [writer]}`)
 	guard.waitReady("gateway")
-	doors := guard.verificationEndpoints(guard.tokenText("gateway"))
+	endpoints := guard.verificationEndpoints(guard.tokenText("gateway"))
 	for sentence, end := range map[string]func(p *loginUser, now loginResponse){
 		"the user is suspended":     func(p *loginUser, _ loginResponse) { p.editUser(`{state: Suspended}`) },
 		"the account is taken away": func(p *loginUser, _ loginResponse) { p.editUser(`{accounts: null}`) },
@@ -152,15 +152,15 @@ func TestLogin_EndIsObservedAtEveryEndpoint(t *testing.T) { // [3.7] [row 2]
 			login := p.logIn()
 			open := p.mustRequest(http.MethodGet, "/security/rest/token/access/60", p.basicAuth(), nil)
 			session := p.mustRequest(http.MethodGet, "/security/rest/token/access/session/60", p.basicAuth(), nil)
-			p.assertValid(doors, login.Token)
-			p.assertValid(doors, open.AccessToken)
+			p.assertValid(endpoints, login.Token)
+			p.assertValid(endpoints, open.AccessToken)
 			if got := p.sessionStatus(session); got != http.StatusOK {
 				t.Errorf("the session: %d", got)
 			}
 
 			end(p, login)
 			since := time.Now()
-			p.assertRejectedSoon(doors, since, login.Token, open.AccessToken)
+			p.assertRejectedSoon(endpoints, since, login.Token, open.AccessToken)
 			if err := p.poll(time.Until(since.Add(maxRevocationDelay)), func(context.Context) bool { return p.sessionStatus(session) == http.StatusUnauthorized }); err != nil {
 				t.Errorf("the session goes on: %v", err)
 			}
@@ -175,15 +175,16 @@ func TestLogin_EndIsObservedAtEveryEndpoint(t *testing.T) { // [3.7] [row 2]
 		if got := p.mustRequest(http.MethodPost, "/auth/logout", bearerHeader(login.Token), nil); got.status != http.StatusOK {
 			t.Fatalf("%d %s", got.status, got.body)
 		}
-		p.assertRejectedSoon(doors, time.Now(), login.Token)
-		p.assertValid(doors, other.Token)
+		p.assertRejectedSoon(endpoints, time.Now(), login.Token)
+		p.assertValid(endpoints, other.Token)
 		if got := p.refresh(login.RefreshToken); got.status != http.StatusUnauthorized {
 			t.Errorf("it is refreshed: %d %s", got.status, got.Error)
 		}
 	})
 }
 
-// sessionStatus presents a session token with its session id, from the address that it was issued to.
+// sessionStatus presents a session token with its session id, from the address that it was issued
+// to.
 func (p *loginUser) sessionStatus(s loginResponse) int {
 	p.Helper()
 	header := bearerHeader(s.AccessToken)

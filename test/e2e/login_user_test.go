@@ -35,8 +35,8 @@ func newPassword(t *testing.T) string {
 	return text
 }
 
-// hashPassword returns the hash of a password. Its salt and digest, but not the common prefix, are added
-// to the plaintexts that the leak check looks for.
+// hashPassword returns the hash of a password. Its salt and digest, but not the common prefix, are
+// added to the plaintexts that the leak check looks for.
 func hashPassword(t *testing.T, text string) string {
 	t.Helper()
 	hash, err := password.Hash(password.NewSecret(text), rand.Reader)
@@ -76,7 +76,7 @@ func (p *loginUser) waitKnown() {
 	})
 }
 
-// atReplica returns the same person at another replica.
+// atReplica returns the same user at another replica.
 func (p *loginUser) atReplica(op *operator) *loginUser {
 	w, other := *p.tenant, *p
 	w.op, other.tenant = op, &w
@@ -89,7 +89,8 @@ func (p *loginUser) editUser(spec string) {
 	p.must(admin.Patch(p.Context(), &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: p.user}}, mergePatch(p.T, "spec", spec)))
 }
 
-// loginResponse is the response of a login protocol. A field that the protocol does not have is empty.
+// loginResponse is the response of a login protocol. A field that the protocol does not have is
+// empty.
 type loginResponse struct {
 	response
 	Success           *bool
@@ -100,8 +101,8 @@ type loginResponse struct {
 	OAuthRefreshToken string `json:"refresh_token"`
 }
 
-// doRequest sends a request of any protocol from 192.0.2.1, unless header names another address. The leak
-// check looks for the credentials in the response.
+// doRequest sends a request of any protocol from 192.0.2.1, unless header names another address.
+// The leak check looks for the credentials in the response.
 func (p *loginUser) doRequest(ctx context.Context, method, path string, header http.Header, form url.Values) (loginResponse, error) {
 	if header == nil {
 		header = http.Header{}
@@ -119,8 +120,8 @@ func (p *loginUser) doRequest(ctx context.Context, method, path string, header h
 	return parseResponse(a)
 }
 
-// parseResponse parses a response, and adds the secrets in it to the plaintexts that the leak check looks
-// for.
+// parseResponse parses a response, and adds the secrets in it to the plaintexts that the leak check
+// looks for.
 func parseResponse(a response) (loginResponse, error) {
 	s := loginResponse{response: a}
 	markSecrets([]byte(a.body + "\n" + a.header.Get("X-Security-Token")))
@@ -140,7 +141,7 @@ func readResponse(res *http.Response, err error) (loginResponse, error) {
 	return parseResponse(response{res.StatusCode, res.Header, string(text)})
 }
 
-// mustRequest is ask, and fails the test if there is no response.
+// mustRequest is doRequest, and fails the test if there is no response.
 func (p *loginUser) mustRequest(method, path string, header http.Header, form url.Values) loginResponse {
 	p.Helper()
 	s, err := p.doRequest(p.Context(), method, path, header, form)
@@ -156,7 +157,7 @@ func (p *loginUser) basicAuth() http.Header {
 	return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(p.username+":"+p.password))}}
 }
 
-// logIn waits until the operator has observed the person, and returns a pair of tokens.
+// logIn waits until the operator has observed the user, and returns a pair of tokens.
 func (p *loginUser) logIn() loginResponse {
 	p.Helper()
 	var got loginResponse
@@ -184,7 +185,7 @@ func (p *loginUser) refresh(text string) loginResponse {
 	return p.mustRequest(http.MethodPost, "/auth/refresh", nil, url.Values{"refresh_token": {text}})
 }
 
-// loginRecords returns the records of the person's logins.
+// loginRecords returns the records of the user's logins.
 func (p *loginUser) loginRecords(ctx context.Context) []v1alpha1.TokenRecord {
 	p.Helper()
 	var list v1alpha1.TokenRecordList

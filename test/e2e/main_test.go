@@ -26,8 +26,8 @@ import (
 // systemNamespace is the operator's own namespace.
 const systemNamespace = "apptoken-system"
 
-// webhookAddress is the address at which the API server asks the shared operator about tokens. The kernel
-// assigns no port at this address.
+// webhookAddress is the address at which the API server asks the shared operator about tokens. The
+// kernel assigns no port at this address.
 const webhookAddress = "127.0.0.3:9443"
 
 // Fixtures that all tests share.
@@ -82,8 +82,8 @@ func runTests(m *testing.M) (code int, err error) {
 	return code, nil
 }
 
-// isCompleteRun reports whether this run includes all tests, so that a right which was never used is
-// not needed.
+// isCompleteRun reports whether this run includes all tests, so that a right which was never used
+// is not needed.
 func isCompleteRun() bool {
 	for _, name := range []string{"test.run", "test.skip", "test.list", "test.bench"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
@@ -132,8 +132,8 @@ func kubectl(ctx context.Context, args ...string) (string, error) {
 	return string(said), err
 }
 
-// operatorConfig returns a configuration with the operator's service account, to which config/rbac grants
-// rights.
+// operatorConfig returns a configuration with the operator's service account, to which config/rbac
+// grants rights.
 func operatorConfig() *rest.Config {
 	to := rest.CopyConfig(testCluster.Admin)
 	to.Impersonate = rest.ImpersonationConfig{
@@ -153,7 +153,8 @@ type operator struct {
 	err    error
 }
 
-// defaultOptions returns the options of an operator that reconciles alone and serves all namespaces.
+// defaultOptions returns the options of an operator that reconciles alone and serves all
+// namespaces.
 func defaultOptions() app.Options {
 	return app.Options{
 		MetricsAddress: "0", HealthAddress: "0", Namespace: systemNamespace, Workers: 8, LogLevel: "debug", AuditLog: operatorLog,
@@ -215,7 +216,8 @@ func (s *operatorList) all() []*operator {
 	return slices.Clone(s.ops)
 }
 
-// sharedOperator is the operator of all tests that need none of their own. The first of them starts it.
+// sharedOperator is the operator of all tests that need none of their own. The first of them starts
+// it.
 type sharedOperator struct {
 	mu sync.Mutex
 	op *operator

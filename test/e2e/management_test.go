@@ -17,8 +17,8 @@ import (
 // rootCaller is a caller that may create, change and reveal every token.
 var rootCaller = management.Caller{ID: "root", Subject: "root", CanEscalate: true}
 
-// managementService returns the management service of a second replica, with the operator's rights, on the
-// caches of the first.
+// managementService returns the management service of a second replica, with the operator's rights,
+// on the caches of the first.
 func (w *tenant) managementService() *management.Service {
 	mgr := w.op.Manager
 	return &management.Service{

@@ -122,7 +122,7 @@ func TestStart_LeavesUnchangedTokens(t *testing.T) { // [row 23]
 		return !w.get("deleted", &v1alpha1.ApplicationToken{}) && len(w.records("deleted")) == 0
 	})
 	if after := w.waitReady("steady"); after.ResourceVersion != before.ResourceVersion || w.currentDigest("steady") != steady {
-		t.Error("a restart has changed a token that nobody touched")
+		t.Error("a restart has changed a token that no client changed")
 	}
 	if n := len(w.records("triggered")); n != 2 || !w.isAccepted(triggered) || !w.isAccepted(robbed) {
 		t.Errorf("one trigger made %d records; the versions before are accepted: %t, %t", n, w.isAccepted(triggered), w.isAccepted(robbed))
@@ -131,7 +131,8 @@ func TestStart_LeavesUnchangedTokens(t *testing.T) { // [row 23]
 	w.must(w.op.stop())
 }
 
-// startOperator starts an operator of the test's own. Such tests run first, and one after the other.
+// startOperator starts an operator of the test's own. Such tests run first, and one after the
+// other.
 func startOperator(t *testing.T, o app.Options) *operator {
 	t.Helper()
 	if commonOperator.op != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// operatorSecret returns the Secret that the operator would write for a token, so that a case states only
-// its difference.
+// operatorSecret returns the Secret that the operator would write for a token, so that a case
+// states only its difference.
 func (w *tenant) operatorSecret(token, name string, twist func(*corev1.Secret)) *corev1.Secret {
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{

@@ -80,9 +80,9 @@ func TestQuota_OldestTokensAreServed(t *testing.T) {
 func TestQuota_RefusedTokensDoNotCount(t *testing.T) { // [row 14]
 	w := newSharedTenant(t)
 	w.editClient(`{tokens: {maxCount: 1}}`)
-	stranger := newTenant(t, w.op) // a namespace without a grant of the client
-	stranger.declareToken("squatter", `{clientRef: {name: `+w.name+`}}`)
-	stranger.waitRefused("squatter", v1alpha1.ReasonNamespaceNotGranted)
+	other := newTenant(t, w.op) // a namespace without a grant of the client
+	other.declareToken("squatter", `{clientRef: {name: `+w.name+`}}`)
+	other.waitRefused("squatter", v1alpha1.ReasonNamespaceNotGranted)
 	w.declareToken("greedy", `{roles: [nobody-has-this]}`)
 	w.waitRefused("greedy", v1alpha1.ReasonOverCeiling)
 	w.declareToken("indexer", `{}`)

@@ -14,8 +14,8 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// declareAndRotate declares a token, records a use from an address if there is one, rotates the token once,
-// and returns its first version.
+// declareAndRotate declares a token, records a use from an address if there is one, rotates the
+// token once, and returns its first version.
 func (w *tenant) declareAndRotate(name, retire, from string) token.Digest {
 	w.Helper()
 	w.declareToken(name, `{rotation: {trigger: a, retire: `+retire+`}}`)

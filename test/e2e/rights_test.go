@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// unusedRights holds the rights that no request of this run needs by itself, and the reason for each.
+// unusedRights holds the rights that no request of this run needs by itself, and the reason for
+// each.
 var unusedRights = map[accessRight]string{
 	{"update", "apptoken.dev", "applicationtokens/finalizers"}: "the API server asks for it where an owner reference blocks deletion (OwnerReferencesPermissionEnforcement)",
 	{"patch", "events.k8s.io", "events"}:                       "two events of one reason about one state of an object become a series",

@@ -60,8 +60,8 @@ func TestRotate_NoUseFails(t *testing.T) { // [row 22]
 		rotations, took.Round(time.Millisecond), checks.Load(), workers, lookups.Load())
 }
 
-// verifyFromSecret reads the Secret as a workload does, and verifies its token as an endpoint does: by the
-// index, or, if the index does not know the digest, by one read of the record store.
+// verifyFromSecret reads the Secret as a workload does, and verifies its token as an endpoint does:
+// by the index, or, if the index does not know the digest, by one read of the record store.
 func (w *tenant) verifyFromSecret(ctx context.Context) (version, looked int64, err error) {
 	var s corev1.Secret
 	key := client.ObjectKey{Namespace: w.name, Name: "indexer"}

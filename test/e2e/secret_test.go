@@ -20,7 +20,7 @@ func (w *tenant) foreignSecret(name string, twist func(*corev1.Secret)) *corev1.
 	w.Helper()
 	s := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.name, Name: name},
-		Data:       map[string][]byte{"password": []byte("of somebody else"), "token": []byte("of somebody else")},
+		Data:       map[string][]byte{"password": []byte("of another owner"), "token": []byte("of another owner")},
 	}
 	if twist != nil {
 		twist(s)
@@ -52,7 +52,7 @@ func TestSecret_ForeignIsNeitherReadNorChanged(t *testing.T) { // [3.11] [row 4]
 		case !strings.HasPrefix(r.resource, "secrets") || r.name != "" && r.name != "indexer":
 		case r.verb == "create", r.verb == "get" && r.isMetadataOnly, (r.verb == "list" || r.verb == "watch") && r.isLabelled:
 		default:
-			t.Errorf("the operator asked for the content of a Secret that is not ours: %v", r)
+			t.Errorf("the operator asked for the content of a foreign Secret: %v", r)
 		}
 	}
 
@@ -63,7 +63,7 @@ func TestSecret_ForeignIsNeitherReadNorChanged(t *testing.T) { // [3.11] [row 4]
 		t.Error("the token in the adopted Secret is refused")
 	}
 	adopted := w.secret("indexer")
-	if _, still := adopted.Annotations[v1alpha1.AnnotationAdopt]; !still || string(adopted.Data["password"]) != "of somebody else" || adopted.UID != s.UID {
+	if _, still := adopted.Annotations[v1alpha1.AnnotationAdopt]; !still || string(adopted.Data["password"]) != "of another owner" || adopted.UID != s.UID {
 		t.Errorf("the adopted Secret has annotations %v and %d keys", adopted.Annotations, len(adopted.Data))
 	}
 	w.kubectl("annotate", "secret", "indexer", v1alpha1.AnnotationAdopt+"-")
@@ -74,7 +74,7 @@ func (w *tenant) assertUntouched(s *corev1.Secret) {
 	w.Helper()
 	now := w.secret(s.Name)
 	if now.ResourceVersion != s.ResourceVersion || !reflect.DeepEqual(now.Data, s.Data) || !reflect.DeepEqual(now.Labels, s.Labels) {
-		w.Errorf("Secret %s, which is not ours, was changed", s.Name)
+		w.Errorf("foreign Secret %s was changed", s.Name)
 	}
 }
 

@@ -28,8 +28,8 @@ const (
 	faultDropEvents watchFault = "swallowed" // the connection stays, and nothing is delivered on it
 )
 
-// faultProxy is a proxy to the API server that can disturb the watches on a resource, or abort every
-// request.
+// faultProxy is a proxy to the API server that can disturb the watches on a resource, or abort
+// every request.
 type faultProxy struct {
 	*httptest.Server
 	to http.Handler
@@ -42,7 +42,7 @@ type faultProxy struct {
 	bookmarkCounts map[string]int           // bookmarks that have passed, by resource
 }
 
-// newFaultProxy starts a valve, and returns a configuration that reaches the API server through it.
+// newFaultProxy starts a proxy, and returns a configuration that reaches the API server through it.
 func newFaultProxy(t *testing.T, to *rest.Config) (*faultProxy, *rest.Config) {
 	t.Helper()
 	transport, err := rest.TransportFor(to)
@@ -162,8 +162,8 @@ func (v *faultProxy) endRequests(which func(*http.Request) bool) {
 	}
 }
 
-// startServing starts the elected replica, whose connection to the API server is never disturbed. It
-// returns a tenant and its token.
+// startServing starts the elected replica, whose connection to the API server is never disturbed.
+// It returns a tenant and its token.
 func startServing(t *testing.T) (shop *tenant, text string) {
 	t.Helper()
 	o := defaultOptions()
@@ -174,7 +174,8 @@ func startServing(t *testing.T) (shop *tenant, text string) {
 	return shop, shop.tokenText("indexer")
 }
 
-// startBehindProxy starts a replica behind a valve, and returns it with the URL of its readiness probe.
+// startBehindProxy starts a replica behind a fault proxy, and returns it with the URL of its
+// readiness probe.
 func startBehindProxy(t *testing.T, maxStaleness time.Duration) (v *faultProxy, op *operator, health string) {
 	t.Helper()
 	v, to := newFaultProxy(t, operatorConfig())

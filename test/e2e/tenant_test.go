@@ -102,8 +102,8 @@ func (w *tenant) declareToken(name, spec string) {
 	w.must(admin.Create(w.Context(), w.manifest(name, spec)))
 }
 
-// editToken merges YAML into a token's spec, as kubectl edit does. It does not retry: a merge has no
-// conflicts.
+// editToken merges YAML into a token's spec, as kubectl edit does. It does not retry: a merge has
+// no conflicts.
 func (w *tenant) editToken(name, spec string) {
 	w.Helper()
 	w.must(w.tryEditToken(name, spec))
@@ -151,8 +151,8 @@ func (w *tenant) eventually(sentence string, holds func(context.Context) bool) {
 	w.eventuallyWithin(maxWait, sentence, holds)
 }
 
-// eventuallyWithin waits up to limit until a condition holds; otherwise it fails with a picture of the
-// namespace.
+// eventuallyWithin waits up to limit until a condition holds; otherwise it fails with a picture of
+// the namespace.
 func (w *tenant) eventuallyWithin(limit time.Duration, sentence string, holds func(context.Context) bool) {
 	w.Helper()
 	if err := w.poll(limit, holds); err != nil {
@@ -234,8 +234,8 @@ func (w *tenant) digest(secret *corev1.Secret) token.Digest {
 	return d
 }
 
-// currentDigest waits until a token is Ready, and returns the digest of the token in the Secret of the
-// same name.
+// currentDigest waits until a token is Ready, and returns the digest of the token in the Secret of
+// the same name.
 func (w *tenant) currentDigest(name string) token.Digest {
 	w.Helper()
 	w.waitReady(name)

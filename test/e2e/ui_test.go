@@ -74,8 +74,8 @@ func (p *loginUser) verifyStatus(text string) int {
 	return a.status
 }
 
-// executeOperation executes an operation on the page, and returns the response that the page shows. The leak
-// check looks for the secrets in it.
+// executeOperation executes an operation on the page, and returns the response that the page shows.
+// The leak check looks for the secrets in it.
 func executeOperation(t *testing.T, page *browser.Tab, operation string, parameters map[string]string, body string) map[string]any {
 	t.Helper()
 	a := page.Execute(clientTokensTag, operation, parameters, body)

@@ -155,9 +155,9 @@ func TestGateways_RejectionMatchesPage(t *testing.T) {
 			p.Errorf("with a bad token: %q", challenge)
 		}
 		got = p.send(callerRequest{header: p.bearerHeader("nothing"), path: "search/all"})
-		ours := strings.HasPrefix(got.body, `{"error":"insufficient_scope"`) &&
+		fromOperator := strings.HasPrefix(got.body, `{"error":"insufficient_scope"`) &&
 			got.header.Get("Www-Authenticate") == `Bearer realm="apptoken", error="insufficient_scope"`
-		if ours != p.passesBody {
+		if fromOperator != p.passesBody {
 			p.Errorf("a 403 is %v\n%s", got.header, got.body)
 		}
 	})

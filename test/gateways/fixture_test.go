@@ -84,11 +84,11 @@ func newFixture(t *testing.T, g gateway) *fixture {
 }
 
 // newEndpoints returns the endpoints of a fixture.
-func newEndpoints(w *verifytest.Fixture) *server.Doors {
+func newEndpoints(w *verifytest.Fixture) *server.Endpoints {
 	now := func() time.Time { return w.Now }
 	verifier := verify.NewVerifier(w.Index, emptyStore{}, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	return &server.Doors{
+	return &server.Endpoints{
 		Verifier: verifier, Records: emptyStore{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 		Now: now,
 		Metrics: server.NewMetrics(
@@ -155,8 +155,8 @@ type callerResponse struct {
 	upstream *upstreamRequest
 }
 
-// send sends a request to the gateway. Only a request that is answered with 200 may have reached the
-// upstream, and exactly once.
+// send sends a request to the gateway. Only a request that is answered with 200 may have reached
+// the upstream, and exactly once.
 func (p *fixture) send(a callerRequest) callerResponse {
 	p.Helper()
 	if a.method == "" {

@@ -22,7 +22,7 @@ func firstBlock(t *testing.T, page, language string) string {
 // blocks returns the blocks in a language on a page. There must be at least one.
 func blocks(t *testing.T, page, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "doors", page))
+	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "endpoints", page))
 	if err != nil {
 		t.Fatal(err)
 	}

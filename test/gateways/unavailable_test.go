@@ -24,24 +24,24 @@ func TestGateways_RejectWhileEndpointsAreDown(t *testing.T) {
 		passes("open again", http.StatusOK)
 
 		p.stopEndpoints()
-		p.startEndpoints(p.handler, "somebody-else.apptoken-system.svc")
-		passes("somebody else answers", p.downStatus)
+		p.startEndpoints(p.handler, "another.apptoken-system.svc")
+		passes("another server answers", p.downStatus)
 
 		p.stopEndpoints()
 		p.ca = newTestCA(p.T)
 		p.startEndpoints(p.handler, serviceName)
-		passes("somebody else signed for the name", p.downStatus)
+		passes("another CA signed for the name", p.downStatus)
 	})
 }
 
-// statusHandler returns a handler that answers with a status, and without the headers that a gateway may
-// expect.
+// statusHandler returns a handler that answers with a status, and without the headers that a
+// gateway may expect.
 func statusHandler(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
 }
 
-// hangUpHandler ends the connection in place of an answer. It answers 500 on a connection that requests
-// share, which one of them cannot end.
+// hangUpHandler ends the connection in place of an answer. It answers 500 on a connection that
+// requests share, which one of them cannot end.
 func hangUpHandler(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -68,8 +68,8 @@ func assertPodAdmitted(t *testing.T, cs *kubernetes.Clientset) {
 	}
 }
 
-// assertReplaceKeepsCertificate creates the Secret of the certificate as the operator does, replaces
-// everything that was installed, and asserts that the Secret is kept.
+// assertReplaceKeepsCertificate creates the Secret of the certificate as the operator does,
+// replaces everything that was installed, and asserts that the Secret is kept.
 func assertReplaceKeepsCertificate(t *testing.T, cs *kubernetes.Clientset, k kubectl, mode string) {
 	t.Helper()
 	secrets := cs.CoreV1().Secrets("apptoken-system")

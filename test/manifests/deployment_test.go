@@ -139,7 +139,7 @@ func TestDeployment_FlagsAreValid(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !o.LeaderElect {
-				t.Error("two replicas reconcile, since nobody elects a leader")
+				t.Error("two replicas reconcile, since no leader is elected")
 			}
 			if o.Namespace != d.Namespace {
 				t.Errorf("where nothing says otherwise, its own namespace is %s, and it runs in %s", o.Namespace, d.Namespace)
@@ -207,8 +207,8 @@ type object interface {
 	metav1.Object
 }
 
-// parseObjects decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the API
-// server validates.
+// parseObjects decodes the objects of built-in kinds. It skips CustomResourceDefinitions, which the
+// API server validates.
 func parseObjects(t *testing.T, manifests []byte) []object {
 	t.Helper()
 	var all []object

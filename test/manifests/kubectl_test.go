@@ -70,8 +70,8 @@ func (k kubectl) apply(t *testing.T, folder string, flags ...string) {
 	}
 }
 
-// writeOverlay writes a kustomization as a user would, and returns its folder relative to config/. In
-// text, config/ stands for the folder of that name.
+// writeOverlay writes a kustomization as a user would, and returns its folder relative to config/.
+// In text, config/ stands for the folder of that name.
 func writeOverlay(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -108,8 +108,8 @@ func render(t *testing.T, folder string) []byte {
 	return out.Bytes()
 }
 
-// trackConfigFiles reads every file of config/. So go test's cache depends on them: it cannot observe the
-// files that kubectl reads.
+// trackConfigFiles reads every file of config/. So go test's cache depends on them: it cannot
+// observe the files that kubectl reads.
 func trackConfigFiles(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(configPath("."), func(path string, entry fs.DirEntry, err error) error {

@@ -116,8 +116,8 @@ func TestRights_NoWildcardOrEscalation(t *testing.T) {
 	}
 }
 
-// boundRights returns the rights that bindings give to the operator's account, by namespace; "" is every
-// namespace. It fails the test if another account is bound.
+// boundRights returns the rights that bindings give to the operator's account, by namespace; "" is
+// every namespace. It fails the test if another account is bound.
 func boundRights(t *testing.T, objects []object) map[string]rights {
 	t.Helper()
 	all := map[string]rights{}

@@ -23,7 +23,8 @@ func (v vector) isSlow() bool {
 	return v.Memory > 1<<20 || strings.Contains(v.Hash, "p=16") || strings.HasPrefix(v.Hash, "$2y$10$")
 }
 
-// loadVectors returns hashes that other programs made of passwords; testdata/vectors.json names them.
+// loadVectors returns hashes that other programs made of passwords; testdata/vectors.json names
+// them.
 func loadVectors(tb testing.TB) []vector {
 	tb.Helper()
 	raw, err := os.ReadFile("testdata/vectors.json")

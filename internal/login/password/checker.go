@@ -18,7 +18,8 @@ var (
 	ErrTooMany = errors.New("too many password checks of this name or source run or wait")
 )
 
-// MaxPerName is how many checks of one name run or wait at most, whether or not a user has the name.
+// MaxPerName is how many checks of one name run or wait at most, whether or not a user has the
+// name.
 const MaxPerName = 2
 
 // Options configures a Checker.
@@ -27,9 +28,10 @@ type Options struct {
 	// SlotMemory. A check that takes more memory takes several slots, or all of them. Running
 	// checks therefore hold at most Slots times SlotMemory, or the Stored.Memory of one check.
 	Slots int
-	// Waiting is how many checks wait for a slot at most; a negative number counts as none.
+	// MaxWaiting is how many checks wait for a slot at most; a negative number counts as none.
 	MaxWaiting int
-	// MaxPerSource is how many checks of one source run or wait at most; less than one counts as one.
+	// MaxPerSource is how many checks of one source run or wait at most; less than one counts as
+	// one.
 	MaxPerSource int
 }
 
@@ -70,16 +72,16 @@ type Check struct {
 	Source    netip.Prefix // takes turns with other sources; the zero Prefix counts as a source too
 	Stored    Stored
 	Presented Secret
-	// Still is called once the check has a slot, unless it is nil. The check runs only if Still
+	// Recheck is called once the check has a slot, unless it is nil. The check runs only if Recheck
 	// returns nil: while it waited, other checks may have used up what is allowed.
 	Recheck func() error
 }
 
 // Check reports whether the presented password is the stored one. It works on the goroutine of its
-// caller. It takes as long for a wrong password as for the right one. A password that Presented
+// caller. It takes as long for a wrong password as for the right one. A password that ParseSecret
 // would reject matches nothing and takes as long too.
 //
-// An error means that no password was checked. It is ErrBusy, ErrTooMany, the error of Still, or
+// An error means that no password was checked. It is ErrBusy, ErrTooMany, the error of Recheck, or
 // the wrapped error of ctx if that ended before a slot was free. A running check is not
 // interrupted; the bounds of ParseHash keep it short.
 func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {
@@ -173,8 +175,8 @@ func (c *Checker) unregister(name [sha256.Size]byte, w *waiter) {
 	c.assignSlots()
 }
 
-// assignSlots gives slots to the checks whose turn it is. A check that needs more slots than are free
-// keeps its turn; otherwise it would never get them.
+// assignSlots gives slots to the checks whose turn it is. A check that needs more slots than are
+// free keeps its turn; otherwise it would never get them.
 func (c *Checker) assignSlots() {
 	for w := c.queue.peek(); w != nil && w.slots <= c.freeSlots; w = c.queue.peek() {
 		c.queue.pop()
@@ -190,8 +192,8 @@ func decrementCount[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// comparePasswords compares the passwords before it looks at whether there was anything to check, so that both
-// cases take as long.
+// comparePasswords compares the passwords before it looks at whether there was anything to check,
+// so that both cases take as long.
 func comparePasswords(stored Stored, presented Secret) bool {
 	text, ok := presented.checkable()
 	return stored.scheme().matches(text) && ok

@@ -60,7 +60,7 @@ func (c *blockingChecker) expect(t *testing.T, when string, started, ended int) 
 func TestChecker_BoundsRunningAndWaiting(t *testing.T) {
 	for how, c := range map[string]struct{ slots, waiting, run, wait int }{
 		"some of both":               {3, 5, 3, 5},
-		"nobody waits":               {2, 0, 2, 0},
+		"no check waits":             {2, 0, 2, 0},
 		"less than one slot is one":  {-1, 2, 1, 2},
 		"less than none waits: none": {1, -3, 1, 0},
 	} {

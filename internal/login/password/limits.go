@@ -82,6 +82,6 @@ func (l *Limits) limiter(key string) *rate.Limiter {
 	return limiter
 }
 
-// keyDigest bounds the memory that a key takes. It also keeps out of memory what users type into the
-// name field by mistake, such as a password.
+// keyDigest bounds the memory that a key takes. It also keeps out of memory what users type into
+// the name field by mistake, such as a password.
 func keyDigest(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }

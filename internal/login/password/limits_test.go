@@ -43,7 +43,7 @@ func TestLimits_KeyWaitsAfterBurst(t *testing.T) {
 			}
 		}
 		if after, ok := l.Allowed(noon.Add(c.at), "bob"); after != 0 || !ok {
-			t.Errorf("%s: somebody else waits %v", how, after)
+			t.Errorf("%s: another key waits %v", how, after)
 		}
 	}
 }

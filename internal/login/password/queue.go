@@ -10,8 +10,8 @@ type waiter struct {
 	source   netip.Prefix
 	slots    int64
 	isQueued bool
-	// turn receives true when the check has its slots, and false when it is displaced. It has room
-	// for one value.
+	// slotsGranted receives true when the check has its slots, and false when it is displaced. It
+	// has room for one value.
 	slotsGranted chan bool
 	isRunning    bool // for the goroutine of the check alone
 }
@@ -82,9 +82,9 @@ func (q *queue) remove(w *waiter) {
 	q.size--
 }
 
-// displaceable returns the check to remove for a check of another source when no more may wait. It is
-// the youngest check of the source that has the most. It is nil if that source would then have less
-// than the other one.
+// displaceable returns the check to remove for a check of another source when no more may wait. It
+// is the youngest check of the source that has the most. It is nil if that source would then have
+// less than the other one.
 func (q *queue) displaceable(by netip.Prefix) *waiter {
 	most, own := 0, 0
 	var longest *sourceQueue

@@ -14,7 +14,8 @@ func testSource(name byte) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, name}), 32)
 }
 
-// queueOfSources returns a queue of checks in order of arrival; each letter is the source of one check.
+// queueOfSources returns a queue of checks in order of arrival; each letter is the source of one
+// check.
 func queueOfSources(came string) (q *queue, all []*waiter) {
 	q = &queue{}
 	for i := range len(came) {
@@ -110,7 +111,7 @@ func TestQueue_LongestSourceMakesRoom(t *testing.T) {
 		by   byte
 		want int // number of the check that is displaced; -1: none
 	}{
-		"nobody waits":                      {"", 'x', -1},
+		"no check waits":                    {"", 'x', -1},
 		"one each":                          {"abc", 'x', -1},
 		"one has two, for a new one":        {"abcb", 'x', 3},
 		"one has two, for one that has one": {"abb", 'a', -1},

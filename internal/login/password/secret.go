@@ -12,7 +12,7 @@ import (
 // and a check reads every byte.
 const MaxLength = 1024
 
-// ErrMalformed is the error of Presented for a text that can be no user's password. It is a
+// ErrMalformed is the error of ParseSecret for a text that can be no user's password. It is a
 // constant and repeats nothing of the text.
 var ErrMalformed = errors.New("malformed password: want 1 to 1024 bytes of UTF-8 without NUL")
 
@@ -21,9 +21,9 @@ var ErrMalformed = errors.New("malformed password: want 1 to 1024 bytes of UTF-8
 // reads it. The zero Secret matches nothing.
 type Secret struct{ reveal func() string }
 
-// NewSecret returns a Secret of text, whatever it is. An endpoint takes a password as soon as it has
-// read it, so that no code on the way can print it. Take validates nothing. A text that Presented
-// would reject matches nothing when it is checked, and its check takes as long.
+// NewSecret returns a Secret of text, whatever it is. An endpoint takes a password as soon as it
+// has read it, so that no code on the way can print it. NewSecret validates nothing. A text that
+// ParseSecret would reject matches nothing when it is checked, and its check takes as long.
 //
 // Passwords are compared in Unicode's composed form (NFC, RFC 8265, section 4.2.2): one keyboard
 // writes é as one character, another as e and an accent.
@@ -35,9 +35,9 @@ func NewSecret(text string) Secret {
 	return Secret{reveal: func() string { return text }}
 }
 
-// ParseSecret is Take for a text that may be a password: 1 to MaxLength bytes of UTF-8 without NUL.
-// For any other text it returns the zero Secret and ErrMalformed. NUL is rejected because bcrypt
-// takes it for the end: "a" and "a\x00a" would be the same password to it.
+// ParseSecret is NewSecret for a text that may be a password: 1 to MaxLength bytes of UTF-8 without
+// NUL. For any other text it returns the zero Secret and ErrMalformed. NUL is rejected because
+// bcrypt takes it for the end: "a" and "a\x00a" would be the same password to it.
 func ParseSecret(text string) (Secret, error) {
 	if !isWellFormed(text) {
 		return Secret{}, ErrMalformed

@@ -98,15 +98,15 @@ func TestSecret_NoEncoderWritesIt(t *testing.T) {
 }
 
 func TestSecret_HasNoAccessorAndNoEquality(t *testing.T) {
-	for typ, doors := range map[reflect.Type]int{
+	for typ, methods := range map[reflect.Type]int{
 		reflect.TypeFor[password.Secret](): 0,
 		reflect.TypeFor[password.Stored](): 3, // Plain, Memory, Fingerprint
 	} {
 		if typ.Comparable() {
 			t.Errorf("%v == %v compiles", typ, typ)
 		}
-		if got := reflect.PointerTo(typ).NumMethod(); got != doors {
-			t.Errorf("%v has %d methods, want %d", typ, got, doors)
+		if got := reflect.PointerTo(typ).NumMethod(); got != methods {
+			t.Errorf("%v has %d methods, want %d", typ, got, methods)
 		}
 		for field := range typ.Fields() {
 			if field.Type.Kind() != reflect.Func || field.IsExported() {

@@ -11,8 +11,8 @@ import (
 )
 
 // Stored is the stored form of a user's password. It cannot be printed, because a hash can be
-// guessed at, and a plain password need not even be guessed. ParseHash and ParsePlain return one. The
-// zero Stored matches nothing, and a check against it costs what the defaults cost.
+// guessed at, and a plain password need not even be guessed. ParseHash and ParsePlain return one.
+// The zero Stored matches nothing, and a check against it costs what the defaults cost.
 type Stored struct{ reveal func() scheme }
 
 // scheme is one way to store a password.
@@ -36,8 +36,8 @@ func (s Stored) scheme() scheme {
 	return s.reveal()
 }
 
-// IsPlain reports whether the password itself is stored. The caller then has to make a fingerprint of
-// its own, and may want to warn.
+// IsPlain reports whether the password itself is stored. The caller then has to make a fingerprint
+// of its own, and may want to warn.
 func (s Stored) IsPlain() bool {
 	_, is := s.scheme().(plain)
 	return is

@@ -224,7 +224,7 @@ func TestEventHandler_KeepsIndexUpToDate(t *testing.T) {
 			}
 		})
 	}
-	t.Run("it ends up as the store is, whoever wrote", func(t *testing.T) {
+	t.Run("it ends up as the store is, whichever client wrote", func(t *testing.T) {
 		t.Parallel()
 		f := newWatchedIndex(t)
 		const many = 60
@@ -312,7 +312,7 @@ func TestEventHandler_UnreadableRecordsVouchForNothing(t *testing.T) {
 				h.OnDelete(object("a", withDeletionTimestamp))
 			},
 		},
-		"a deletion that nobody saw counts": {
+		"a deletion that was not observed counts": {
 			bring: func(h toolscache.ResourceEventHandler) {
 				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name, Obj: object("a")})
 			},

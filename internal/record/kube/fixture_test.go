@@ -80,7 +80,7 @@ func createNamespace(t *testing.T) string {
 // namespace.
 var clientsByWay = map[string]func(t *testing.T, namespace string) client.Client{
 	"over the API server": func(*testing.T, string) client.Client { return recordtest.Direct(api) },
-	"over a cache that waits for our own writes": func(t *testing.T, namespace string) client.Client {
+	"over a cache that waits for its own writes": func(t *testing.T, namespace string) client.Client {
 		c := newCache(t, namespace, nil)
 		cc, err := client.New(admin, client.Options{Scheme: scheme, Mapper: mapper, Cache: &client.CacheOptions{
 			Reader: c, EnableReadYourWritesConsistency: new(true),

@@ -253,7 +253,7 @@ func TestStore_SharesRecordsWithOtherWriters(t *testing.T) {
 
 func TestOwnedBy_FindsOneOwnerByOneField(t *testing.T) {
 	all := map[string]string{} // what finds the records of whom
-	for _, namespace := range []string{"", "shop", "desk"} {
+	for _, namespace := range []string{"", "shop", "blog"} {
 		for _, name := range []string{"alice", "shop"} {
 			obj := &v1alpha1.TokenRecord{Spec: v1alpha1.TokenRecordSpec{Owner: v1alpha1.RecordOwner{Namespace: namespace, Name: name}}}
 			by, of := kube.OwnedBy(namespace, name), kube.OwnerOf(obj)

@@ -43,7 +43,7 @@ func (s storeTest) wantOneWinner(errs []error, others error) int {
 		}
 	}
 	if winner < 0 {
-		s.Fatal("nobody has won")
+		s.Fatal("no caller has won")
 	}
 	return winner
 }

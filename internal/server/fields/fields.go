@@ -21,8 +21,8 @@ const (
 // or null. Each error is an *Error that names the field.
 type Fields struct{ values values }
 
-// values holds the fields: those of forms and queries as written, those of ParseJSON as json.Decoder
-// returns them.
+// values holds the fields: those of forms and queries as written, those of ParseJSON as
+// json.Decoder returns them.
 type values map[string]any
 
 // untyped is a value of a form or a query, which has no type.
@@ -135,8 +135,8 @@ func (f Fields) Flag(name string) (value, there bool, err error) {
 	return false, false, fieldError(name, "must be true or false")
 }
 
-// List returns a list of text. In ParseJSON it is an array of strings. Elsewhere it is one value with
-// commas, and the empty value is the empty list. No element may be empty.
+// List returns a list of text. In ParseJSON it is an array of strings. Elsewhere it is one value
+// with commas, and the empty value is the empty list. No element may be empty.
 func (f Fields) List(name string) ([]string, bool, error) {
 	list := []string{}
 	switch v := f.values[name].(type) {

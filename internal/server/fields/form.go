@@ -72,8 +72,8 @@ func (v values) readMultipart(known knownNames, text, boundary string) error {
 
 const notUTF8 = "must be in UTF-8, and say so"
 
-// parsePart parses the headers of a part. name is its field. ascii reports whether its value must be
-// ASCII, because its character set shares no more than ASCII with UTF-8.
+// parsePart parses the headers of a part. name is its field. ascii reports whether its value must
+// be ASCII, because its character set shares no more than ASCII with UTF-8.
 func parsePart(known knownNames, header textproto.MIMEHeader) (name string, ascii bool, err error) {
 	disposition, err := partHeader(header, "Content-Disposition", "form-data")
 	if err != nil || disposition["name"] == "" {

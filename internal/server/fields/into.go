@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// ReadInto reads a body of the project's own APIs into a T, in any of the encodings. ParseJSON must be
-// one object. The fields of a form must be members of T. Each of those members is a string, a list
-// of strings, or a pointer to one of these. Names must be spelled as in T. Unknown names are
+// ReadInto reads a body of the project's own APIs into a T, in any of the encodings. ParseJSON must
+// be one object. The fields of a form must be members of T. Each of those members is a string, a
+// list of strings, or a pointer to one of these. Names must be spelled as in T. Unknown names are
 // refused, since a misspelled field was meant to have an effect. Without a body, ReadInto returns
 // the zero T. Each error is an *Error and names members of T alone.
 func ReadInto[T any](w http.ResponseWriter, r *http.Request, most int64) (T, error) {

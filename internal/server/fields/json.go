@@ -23,8 +23,8 @@ func parseJSON(known knownNames, text []byte) (map[string]any, error) {
 	return r.object(1)
 }
 
-// escapesText reports whether the escapes in valid ParseJSON stand for text: no NUL, and no half of a
-// surrogate pair.
+// escapesText reports whether the escapes in valid ParseJSON stand for text: no NUL, and no half of
+// a surrogate pair.
 func escapesText(text []byte) bool {
 	for {
 		at := bytes.IndexByte(text, '\\')
@@ -50,8 +50,8 @@ func escapesText(text []byte) bool {
 	}
 }
 
-// unescapeUnit returns the UTF-16 unit of a leading \uXXXX escape, or NUL if text does not begin with
-// one.
+// unescapeUnit returns the UTF-16 unit of a leading \uXXXX escape, or NUL if text does not begin
+// with one.
 func unescapeUnit(text []byte) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0

@@ -118,9 +118,9 @@ func readRequestBody(w http.ResponseWriter, r *http.Request, most int64) (reques
 	return b, err
 }
 
-// parseContentType parses the header Content-Type. An unexpected parameter may change the meaning of the
-// body. A parameter with a star (RFC 2231) may change the meaning of another parameter. So neither
-// is accepted.
+// parseContentType parses the header Content-Type. An unexpected parameter may change the meaning
+// of the body. A parameter with a star (RFC 2231) may change the meaning of another parameter. So
+// neither is accepted.
 func parseContentType(header []string) (b requestBody, err error) {
 	if len(header) != 1 || strings.Contains(header[0], "*") {
 		return requestBody{}, unsupportedMediaType("the header Content-Type must be there once, and say " + contentTypes)

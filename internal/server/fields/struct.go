@@ -43,8 +43,8 @@ func typeError(shape reflect.Type, err error) error {
 	return badRequest("the body has a member whose value is not accepted")
 }
 
-// isMemberPath reports whether a path consists of member names of a type. Then no part of it is a key of a
-// map, which the client chose.
+// isMemberPath reports whether a path consists of member names of a type. Then no part of it is a
+// key of a map, which the client chose.
 func isMemberPath(shape reflect.Type, path string) bool {
 	for name := range strings.SplitSeq(path, ".") {
 		of, known := membersOf(shape)[name]
@@ -59,9 +59,9 @@ func isMemberPath(shape reflect.Type, path string) bool {
 	return true
 }
 
-// checkMembers refuses members that a type does not have. encoding/json ignores case and would accept them,
-// so that one member could be there twice. fits also refuses nulls in lists, which encoding/json
-// would turn into elements.
+// checkMembers refuses members that a type does not have. encoding/json ignores case and would
+// accept them, so that one member could be there twice. fits also refuses nulls in lists, which
+// encoding/json would turn into elements.
 func checkMembers(shape reflect.Type, value any) error {
 	shape = dereference(shape)
 	if own := reflect.PointerTo(shape); own.Implements(reflect.TypeFor[json.Unmarshaler]()) || own.Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// contentSecurityPolicy lets the page load files beside it and call its own origin, and nothing else. No inline
-// script or style applies, no site may frame the page, and its forms submit nowhere. Images may be
-// data URLs, which the style sheet of Swagger UI has for its arrows.
+// contentSecurityPolicy lets the page load files beside it and call its own origin, and nothing
+// else. No inline script or style applies, no site may frame the page, and its forms submit
+// nowhere. Images may be data URLs, which the style sheet of Swagger UI has for its arrows.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 

@@ -25,8 +25,8 @@ type recordStore interface {
 	RetireAnyway(ctx context.Context, r record.Record) error
 }
 
-// Doors serves the verification, login and management endpoints.
-type Doors struct {
+// Endpoints serves the verification, login and management endpoints.
+type Endpoints struct {
 	Verifier      *verify.Verifier
 	Records       recordStore
 	Trusted       []netip.Prefix // proxies whose headers name the address of a caller
@@ -43,13 +43,13 @@ type Doors struct {
 	Now       func() time.Time
 
 	Logins        *login.Service                // nil disables logins
-	Desk          management.API                // nil disables the management API
+	Management    management.API                // nil disables the management API
 	Budget        *Budget                       // for use of the API server; nil means default limits
 	OnLoginResult func(protocol, result string) // called with the result of a login; may be nil
 }
 
 // Handler returns the handler of all HTTP endpoints but the TokenReview webhook.
-func (d *Doors) Handler() http.Handler {
+func (d *Endpoints) Handler() http.Handler {
 	if d.Budget == nil {
 		d.Budget = NewBudget(BudgetOptions{})
 	}
@@ -62,14 +62,14 @@ func (d *Doors) Handler() http.Handler {
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.
-func (d *Doors) WebhookHandler() http.Handler {
+func (d *Endpoints) WebhookHandler() http.Handler {
 	all := newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.tokenReview}})
 	return d.limitInFlight(all, func(string) bool { return true })
 }
 
-// verifyCredential verifies a credential that was presented to an endpoint from an origin. It records the
-// verdict and the duration in the metrics, and writes refusals to the audit log.
-func (d *Doors) verifyCredential(ctx context.Context, at endpoint, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
+// verifyCredential verifies a credential that was presented to an endpoint from an origin. It
+// records the verdict and the duration in the metrics, and writes refusals to the audit log.
+func (d *Endpoints) verifyCredential(ctx context.Context, at endpoint, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
 	began := d.Now()
 	f.Source, f.Caller = from.source, from.limitAddress
 	who, v := d.Verifier.Verify(ctx, credential, f)
