@@ -19,9 +19,9 @@ import (
 
 // List returns the tokens of a scope, sorted by name.
 func (s *Service) List(ctx context.Context, scope Scope) ([]Token, error) {
-	by := client.MatchingFields{index.IndexClient: scope.Client}
+	by := client.MatchingFields{index.TokensByClient: scope.Client}
 	if scope.User != "" {
-		by = client.MatchingFields{index.IndexUser: scope.User}
+		by = client.MatchingFields{index.TokensByUser: scope.User}
 	}
 	inScope, err := s.scopeFilter(ctx, scope)
 	if err != nil {

@@ -250,9 +250,3 @@ func (x *recordTable) Find(d token.Digest) *record.Record {
 	}
 	return nil
 }
-<<<<<<< HEAD:internal/verify/hashtable_test.go
-=======
-
-// RememberDeleted implements the callback of the event handler.
-func (*index) RememberDeleted(record.Record) {}
->>>>>>> t3:internal/record/kube/hashtable_test.go
