@@ -67,7 +67,7 @@ func (r *Reconciler) rivalRequests(ctx context.Context, obj client.Object) []rec
 // enqueueRecount enqueues a client, to count its tokens once after tokenCountInterval, however many
 // of them change until then.
 func enqueueRecount(q watch.RequestQueue, obj client.Object) {
-	if name := v1alpha1.ClientName(obj.(*v1alpha1.ApplicationToken)); name != "" {
+	if name := obj.(*v1alpha1.ApplicationToken).ClientName(); name != "" {
 		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, tokenCountInterval)
 	}
 }

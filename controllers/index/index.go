@@ -40,13 +40,13 @@ func AddTo(ctx context.Context, indexer client.FieldIndexer) error {
 		by   client.IndexerFunc
 	}{
 		{at, TokensByClient, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.ClientName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).ClientName())
 		}},
 		{at, TokensBySource, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.SourceName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).SourceName())
 		}},
 		{at, TokensByUser, func(o client.Object) []string {
-			return nonEmptyValue(v1alpha1.UserName(o.(*v1alpha1.ApplicationToken)))
+			return nonEmptyValue(o.(*v1alpha1.ApplicationToken).UserName())
 		}},
 		{rec, kube.IndexOwner, kube.OwnerOf},
 		{rec, kube.FieldFamily, func(o client.Object) []string {

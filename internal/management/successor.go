@@ -69,7 +69,7 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 			return fail(err)
 		}
 		before := at.DeepCopy()
-		tokenspec.SetNamedRecord(at, mine.Name())
+		tokenspec.SetDeliveredRecord(at, mine.Name())
 		err = s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
 		if err == nil {
 			return s.finishSuccessor(ctx, at, t, mine), nil
