@@ -65,17 +65,15 @@ func twinDigest(d token.Digest) token.Digest {
 }
 
 // storedFields returns the fields that a store keeps as they were added. The others are LastUsedAt
-// and LastUsedFrom, which come from the replica that saw the use, and CreatedAt, which comes from
-// the store.
+// and LastUsedFrom, which come from the replica that saw the use, and CreatedAt, UID and Revision,
+// which come from the store.
 func storedFields() []reflect.StructField {
 	var fields []reflect.StructField
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[record.Record]()) {
 		switch f.Name {
-		case "LastUsedAt", "LastUsedFrom", "CreatedAt":
+		case "LastUsedAt", "LastUsedFrom", "CreatedAt", "UID", "Revision":
 		default:
-			if f.IsExported() {
-				fields = append(fields, f)
-			}
+			fields = append(fields, f)
 		}
 	}
 	return fields
