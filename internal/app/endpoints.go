@@ -50,8 +50,19 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 		return err
 	}
 	endpoints := &server.Endpoints{
-		InFlight: server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc), Verifier: verifier, Records: store, Trusted: d.TrustedProxies, UsesForwarded: d.UseForwarded, Audiences: d.Audiences, Issuer: d.Issuer,
-		Audit: NewAuditLog(o.AuditLog), Log: ctrl.Log.WithName("endpoints"), Metrics: server.NewMetrics(m.answers, m.durations), Now: time.Now,
+		Base: server.Base{
+			Verifier:      verifier,
+			Trusted:       d.TrustedProxies,
+			UsesForwarded: d.UseForwarded,
+			Issuer:        d.Issuer,
+			Audit:         NewAuditLog(o.AuditLog),
+			Log:           ctrl.Log.WithName("endpoints"),
+			Metrics:       server.NewMetrics(m.answers, m.durations),
+			Now:           time.Now,
+		},
+		InFlight:  server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc),
+		Records:   store,
+		Audiences: d.Audiences,
 	}
 	endpoints.Logins = login.NewService(login.Options{
 		Directory: op.Directory, Records: store, OnEnded: verifier.End, MaxConcurrentChecks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultPasswordChecks)), Entropy: rand.Reader, Now: time.Now,

@@ -36,13 +36,19 @@ type managementRequest struct {
 // error response.
 type managementHandler func(http.ResponseWriter, *http.Request, managementRequest) error
 
+// TokenAPI serves the management API.
+type TokenAPI struct {
+	*Logins
+	Tokens management.API
+}
+
 // authenticateManagement authenticates the caller and sets the scope of the request: the client in
 // the path, or the user's own tokens where the path names no client. It refuses callers of other
 // clients.
-func (d *Endpoints) authenticateManagement(serve managementHandler) http.HandlerFunc {
+func (h *TokenAPI) authenticateManagement(serve managementHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		client := r.PathValue("client")
-		p, err := d.authenticatePrincipal(w, r, client)
+		p, err := h.authenticatePrincipal(w, r, client)
 		r, cancel := withAPITimeout(r)
 		defer cancel()
 		m := managementRequest{principal: p, scope: management.Scope{Client: client}, name: r.PathValue("name")}
@@ -52,11 +58,11 @@ func (d *Endpoints) authenticateManagement(serve managementHandler) http.Handler
 			writeError(w, http.StatusForbidden, "access_denied", "this path is for the tokens of a user, and the caller presents a token of a client; tokens of a client are at /application-tokens/v1/clients/{client}")
 		case client == "":
 			m.scope = management.Scope{Client: p.Client.Name, User: p.User.Name}
-			d.writeErrorAndAudit(w, r, m, serve(w, r, m))
+			h.writeErrorAndAudit(w, r, m, serve(w, r, m))
 		case client != p.Client.Name: // another client's tokens look like tokens that do not exist
 			writeNotFound(w)
 		default:
-			d.writeErrorAndAudit(w, r, m, serve(w, r, m))
+			h.writeErrorAndAudit(w, r, m, serve(w, r, m))
 		}
 	}
 }
@@ -64,12 +70,12 @@ func (d *Endpoints) authenticateManagement(serve managementHandler) http.Handler
 // writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a
 // caller who lacks a permission or asks for more than it holds. A denied rotation by a holder has
 // no field, and auditRefusedSelfRotation writes its event.
-func (d *Endpoints) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
+func (h *TokenAPI) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
 	denied, isDenied := errors.AsType[*management.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
-		d.auditForbiddenCaller(r, endpointManage, verify.PermissionMissing, m.Identity)
+		h.auditForbiddenCaller(r, endpointManage, verify.PermissionMissing, m.Identity)
 	}
-	d.writeManagementError(w, err)
+	writeManagementError(w, err)
 }
 
 // withAPITimeout returns a request that waits for the API server for at most maxAPIWait. It goes on
@@ -92,8 +98,8 @@ func requireTokensPermission(serve managementHandler) managementHandler {
 
 // findToken returns the token that a request is about. A caller at one client has no access to the
 // same user's tokens at another client: its permissions there differ from those here.
-func (d *Endpoints) findToken(r *http.Request, m managementRequest) (management.Token, error) {
-	t, err := d.Management.Get(r.Context(), m.scope, m.name)
+func (h *TokenAPI) findToken(r *http.Request, m managementRequest) (management.Token, error) {
+	t, err := h.Tokens.Get(r.Context(), m.scope, m.name)
 	if err == nil && t.Client != m.scope.Client {
 		err = management.ErrNotFound
 	}
@@ -104,7 +110,7 @@ func (d *Endpoints) findToken(r *http.Request, m managementRequest) (management.
 }
 
 // writeManagementError writes the response to an error.
-func (d *Endpoints) writeManagementError(w http.ResponseWriter, err error) {
+func writeManagementError(w http.ResponseWriter, err error) {
 	refused, isRefused := errors.AsType[*management.Refused](err)
 	used, isSpent := errors.AsType[*budgetExceededError](err)
 	denied, isDenied := errors.AsType[*management.Denied](err)
@@ -139,7 +145,7 @@ func (d *Endpoints) writeManagementError(w http.ResponseWriter, err error) {
 	case errors.Is(err, management.ErrUnavailable):
 		writeUnavailable(w)
 	default:
-		d.writeLoginError(w, err, nil)
+		writeLoginError(w, err, nil)
 	}
 }
 
@@ -150,13 +156,13 @@ func (p principal) holds(permission string) bool {
 }
 
 // listTokens serves GET of the collection.
-func (d *Endpoints) listTokens(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	end, err := d.acquireBudget(m.principal)
+func (h *TokenAPI) listTokens(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	all, err := d.Management.List(r.Context(), m.scope)
+	all, err := h.Tokens.List(r.Context(), m.scope)
 	if err != nil {
 		return err
 	}
@@ -171,13 +177,13 @@ func (d *Endpoints) listTokens(w http.ResponseWriter, r *http.Request, m managem
 }
 
 // getToken serves GET of a token.
-func (d *Endpoints) getToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	end, err := d.acquireBudget(m.principal)
+func (h *TokenAPI) getToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	t, err := d.findToken(r, m)
+	t, err := h.findToken(r, m)
 	if err != nil {
 		return err
 	}
@@ -186,7 +192,7 @@ func (d *Endpoints) getToken(w http.ResponseWriter, r *http.Request, m managemen
 }
 
 // putToken serves PUT of a token, which creates it.
-func (d *Endpoints) putToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *TokenAPI) putToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[createTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
@@ -197,16 +203,16 @@ func (d *Endpoints) putToken(w http.ResponseWriter, r *http.Request, m managemen
 			return err
 		}
 	}
-	end, err := d.acquireBudget(m.principal)
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	made, err := d.Management.Create(r.Context(), m.managementCaller(), m.scope, wanted)
+	made, err := h.Tokens.Create(r.Context(), m.managementCaller(), m.scope, wanted)
 	if err != nil {
 		return err
 	}
-	d.writeIssued(w, r, m, audit.TokenCreated, made)
+	h.writeIssued(w, r, m, audit.TokenCreated, made)
 	return nil
 }
 
@@ -223,8 +229,8 @@ func parseLifetime(text string) (time.Duration, error) {
 }
 
 // writeIssued writes an audit event and the response that carries the new token.
-func (d *Endpoints) writeIssued(w http.ResponseWriter, r *http.Request, m managementRequest, what audit.Event, made management.Issued) {
-	d.Audit.Write(d.withOrigin(r, audit.Line{
+func (h *TokenAPI) writeIssued(w http.ResponseWriter, r *http.Request, m managementRequest, what audit.Event, made management.Issued) {
+	h.Audit.Write(h.withOrigin(r, audit.Line{
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
 		Client: made.Token.Client, User: made.Token.User, By: m.auditName(),
 	}))
@@ -236,56 +242,56 @@ func (d *Endpoints) writeIssued(w http.ResponseWriter, r *http.Request, m manage
 }
 
 // auditChange writes an audit event for a change that issues no new token.
-func (d *Endpoints) auditChange(r *http.Request, m managementRequest, what audit.Event, t management.Token) {
-	d.Audit.Write(d.withOrigin(r, audit.Line{
+func (h *TokenAPI) auditChange(r *http.Request, m managementRequest, what audit.Event, t management.Token) {
+	h.Audit.Write(h.withOrigin(r, audit.Line{
 		Event: what, Token: t.ID, Object: t.Namespace + "/" + t.Object, Client: m.scope.Client, User: m.scope.User, By: m.auditName(),
 	}))
 }
 
 // patchToken serves PATCH of a token.
-func (d *Endpoints) patchToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *TokenAPI) patchToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[changeTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
 	}
-	end, err := d.acquireBudget(m.principal)
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, err := d.findToken(r, m); err != nil {
+	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	t, err := d.Management.Change(r.Context(), m.managementCaller(), m.scope, m.name, management.Change(body))
+	t, err := h.Tokens.Change(r.Context(), m.managementCaller(), m.scope, m.name, management.Change(body))
 	if err != nil {
 		return err
 	}
-	d.auditChange(r, m, audit.TokenChanged, t)
+	h.auditChange(r, m, audit.TokenChanged, t)
 	writeJSON(w, http.StatusOK, tokenResponse{viewOf(t)})
 	return nil
 }
 
 // deleteToken serves DELETE of a token, which revokes it.
-func (d *Endpoints) deleteToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	end, err := d.acquireBudget(m.principal)
+func (h *TokenAPI) deleteToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	t, err := d.findToken(r, m)
+	t, err := h.findToken(r, m)
 	if err != nil {
 		return err
 	}
-	if err := d.Management.Revoke(r.Context(), m.scope, m.name); err != nil {
+	if err := h.Tokens.Revoke(r.Context(), m.scope, m.name); err != nil {
 		return err
 	}
-	d.auditChange(r, m, audit.TokenRevoked, t)
+	h.auditChange(r, m, audit.TokenRevoked, t)
 	writeRevoked(w)
 	return nil
 }
 
 // cloneToken serves POST …/clone.
-func (d *Endpoints) cloneToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *TokenAPI) cloneToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	body, err := fields.ReadInto[cloneTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
@@ -297,18 +303,83 @@ func (d *Endpoints) cloneToken(w http.ResponseWriter, r *http.Request, m managem
 	if err != nil {
 		return err
 	}
-	end, err := d.acquireBudget(m.principal)
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, err := d.findToken(r, m); err != nil {
+	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := d.Management.Clone(r.Context(), m.managementCaller(), m.scope, m.name, body.Name, key)
+	made, err := h.Tokens.Clone(r.Context(), m.managementCaller(), m.scope, m.name, body.Name, key)
 	if err != nil {
 		return err
 	}
-	d.writeIssued(w, r, m, audit.TokenCloned, made)
+	h.writeIssued(w, r, m, audit.TokenCloned, made)
 	return nil
+}
+
+// tokenOperations returns the operations on application tokens: of the calling user, and of a
+// client.
+func tokenOperations(h *TokenAPI) []operation {
+	key := []param{{name: "Idempotency-Key", text: "Any text of 1 to 255 bytes. For five minutes, the same request of the same caller with the same text is a retry"}}
+	rotateCaller := operation{http.MethodPost, "/application-tokens/v1/rotate", h.rotateCallingToken, description{
+		id: "rotateOwn", tag: tagClient, summary: "Rotate the calling token",
+		text:    "For the holder of an application token, which needs no permission. The client may forbid it. A holder rotates a token at most once in its minOverlap, and the new version expires no later than the calling one.",
+		headers: key, callers: callersWithToken, response: exampleMade, isDeferred: true, errorStatuses: []int{400, 401, 403, 404, 409, 413, 415, 429, 503},
+	}}
+	all := withAdminPrefix(rotateCaller)
+	for _, of := range []struct {
+		at, suffix, tag string
+		path            []param
+		lists           func(managementHandler) managementHandler // who may list, get and delete tokens
+		wanted          createTokenBody                           // an example, as are the next two
+		view            tokenView
+		issuedKeys      issuedTokenResponse
+	}{
+		{"/application-tokens/v1/clients/{client}/application-token", "OfClient", tagClient, []param{{name: "client", text: "The name of the client"}}, requireTokensPermission, exampleWanted, exampleView, exampleMade},
+		{"/application-tokens/v1/application-token", "OfUser", tagUser, nil, allowAnyCaller, exampleOfUserWanted, exampleOfUserView, exampleOfUserMade},
+	} {
+		one := of.at + "/{name}"
+		named := append(append([]param{}, of.path...), param{name: "name", text: "The name of the token"})
+		common := []int{400, 401, 403, 404, 503}
+		all = append(all, withAdminPrefix(
+			operation{http.MethodGet, of.at, h.authenticateManagement(of.lists(h.listTokens)), description{
+				id: "list" + of.suffix, tag: of.tag, summary: "List application tokens",
+				text: "The response has no token, only what describes it.",
+				path: of.path, callers: callersWithEither, response: tokenListResponse{[]tokenView{of.view}}, errorStatuses: []int{400, 401, 403, 404, 503},
+			}},
+			operation{http.MethodPut, one, h.authenticateManagement(requireTokensPermission(h.putToken)), description{
+				id: "create" + of.suffix, tag: of.tag, summary: "Create an application token",
+				text: "The token is in the response and nowhere else. A token of a client has the roles and permissions in the body; a token of a user has those of the user, and the body must have none. A caller cannot give more than it holds.",
+				path: named, body: of.wanted, bodyEncodings: anyEncoding, isBodyOptional: true, callers: callersWithEither, response: of.issuedKeys, errorStatuses: append([]int{409}, common...),
+			}},
+			operation{http.MethodGet, one, h.authenticateManagement(of.lists(h.getToken)), description{
+				id: "get" + of.suffix, tag: of.tag, summary: "Get the description of an application token",
+				text: "The response does not have the token itself, which cannot be shown again.",
+				path: named, callers: callersWithEither, response: tokenResponse{of.view}, errorStatuses: []int{400, 401, 403, 404, 503},
+			}},
+			operation{http.MethodPatch, one, h.authenticateManagement(requireTokensPermission(h.patchToken)), description{
+				id: "change" + of.suffix, tag: of.tag, summary: "Change, suspend or reactivate an application token",
+				text: "The token itself stays the same. Absent members stay unchanged. A token that was suspended in Kubernetes can be reactivated only there.",
+				path: named, body: exampleChange, bodyEncodings: anyEncoding, callers: callersWithEither, response: tokenResponse{of.view}, errorStatuses: common,
+			}},
+			operation{http.MethodDelete, one, h.authenticateManagement(of.lists(h.deleteToken)), description{
+				id: "revoke" + of.suffix, tag: of.tag, summary: "Revoke an application token",
+				text: "Every version of the token ends at once, for good.",
+				path: named, callers: callersWithEither, response: struct{}{}, errorStatuses: []int{400, 401, 403, 404, 503},
+			}},
+			operation{http.MethodPost, one + "/clone", h.authenticateManagement(requireTokensPermission(h.cloneToken)), description{
+				id: "clone" + of.suffix, tag: of.tag, summary: "Clone an application token",
+				text: "The new token has the same grants and another name.",
+				path: named, headers: key, body: cloneTokenBody{Name: "ci-deploy-2"}, bodyEncodings: anyEncoding, callers: callersWithEither, response: of.issuedKeys, errorStatuses: append([]int{409}, common...),
+			}},
+			operation{http.MethodPost, one + "/rotate", h.authenticateManagement(h.rotateToken), description{
+				id: "rotate" + of.suffix, tag: of.tag, summary: "Rotate an application token",
+				text: "The token gets a new version, and the previous one stays valid for the overlap. For a token that rotates itself, the rules of rotateOwn apply.",
+				path: named, headers: key, callers: callersWithEither, response: of.issuedKeys, isDeferred: true, errorStatuses: append([]int{409, 413, 415}, common...),
+			}},
+		)...)
+	}
+	return all
 }

@@ -14,15 +14,15 @@ const verdictRevoked = "Revoked"
 // auditRefusedCredential writes an audit event for a refused credential. It names the record where
 // this replica knows it or knew it before its deletion. Malformed credentials are counted in the
 // metrics alone: any caller can send them without end, and they tell nothing about a token.
-func (d *Endpoints) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
-	if v == verify.Malformed || d.Audit == nil {
+func (b *Base) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
+	if v == verify.Malformed || b.Audit == nil {
 		return
 	}
 	line := audit.Line{
 		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(),
 		Source: from.source, Peer: from.limitAddress, SourceUnknown: from.unknown.String(),
 	}
-	if k, ok := d.Verifier.Known(credential); ok {
+	if k, ok := b.Verifier.Known(credential); ok {
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
 		// An Undecided credential is one that required a read of the API server that did not
 		// happen.
@@ -30,12 +30,12 @@ func (d *Endpoints) auditRefusedCredential(at endpoint, credential string, v ver
 			line.Event, line.Verdict = audit.CredentialRevokedUse, verdictRevoked
 		}
 	}
-	d.Audit.WriteLimited(line)
+	b.Audit.WriteLimited(line)
 }
 
 // auditForbiddenCaller writes an audit event for an authenticated caller that was refused.
-func (d *Endpoints) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
-	line := d.withOrigin(r, audit.Line{
+func (b *Base) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
+	line := b.withOrigin(r, audit.Line{
 		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})
 	if who.ID != (verify.ID{}) { // zero for a caller with a name and password
@@ -44,5 +44,5 @@ func (d *Endpoints) auditForbiddenCaller(r *http.Request, at endpoint, v verify.
 	if who.User != nil {
 		line.User = who.User.Name
 	}
-	d.Audit.WriteLimited(line)
+	b.Audit.WriteLimited(line)
 }

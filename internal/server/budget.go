@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -107,16 +108,25 @@ func (*budgetExceededError) Error() string {
 
 // acquireBudget takes a request from the budget of a principal. It is called before any read from
 // the API server.
-func (d *Endpoints) acquireBudget(p principal) (end func(), err error) {
-	return d.acquireBudgetAs(p.budgetKey(), p.Client.Name)
+func (b *Base) acquireBudget(p principal) (end func(), err error) {
+	return b.acquireBudgetAs(p.budgetKey(), p.Client.Name)
 }
 
-func (d *Endpoints) acquireBudgetAs(caller, client string) (end func(), err error) {
-	end, after := d.Budget.acquire(d.Now(), caller, client)
+func (b *Base) acquireBudgetAs(caller, client string) (end func(), err error) {
+	end, after := b.Budget.acquire(b.Now(), caller, client)
 	if end == nil {
 		return nil, &budgetExceededError{after}
 	}
 	return end, nil
+}
+
+// writeBudgetExceeded writes the response to an error of acquireBudget.
+func writeBudgetExceeded(w http.ResponseWriter, err error) {
+	after := time.Second
+	if used, is := errors.AsType[*budgetExceededError](err); is {
+		after = used.after
+	}
+	writeTooManyRequests(w, after)
 }
 
 // writeTooManyRequests writes a 429 to a caller whose budget is used up.

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc/peer"
-
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -219,8 +217,8 @@ func (c *conn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// markAuthenticated records that a credential was accepted.
-func (c *conn) markAuthenticated() {
+// MarkAuthenticated records that a credential was accepted.
+func (c *conn) MarkAuthenticated() {
 	if c.isAuthenticated.Load() {
 		return
 	}
@@ -239,6 +237,9 @@ type connAddr struct {
 	conn *conn
 }
 
+// MarkAuthenticated records that a credential was accepted on the connection.
+func (a connAddr) MarkAuthenticated() { a.conn.MarkAuthenticated() }
+
 // CloseWrite half-closes the connection: net/http signals the end of its response and still reads
 // what the peer has sent.
 func (c *conn) CloseWrite() error {
@@ -254,27 +255,12 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-type connKey struct{}
-
 // withConn stores a connection in its context.
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if at, ok := c.RemoteAddr().(connAddr); ok {
-		return context.WithValue(ctx, connKey{}, at.conn)
+		return withNotifiedConn(ctx, at.conn)
 	}
 	return ctx
-}
-
-// markConnAuthenticated records that a credential was accepted on the connection of a request.
-func markConnAuthenticated(ctx context.Context) {
-	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		c.markAuthenticated()
-		return
-	}
-	if gateway, ok := peer.FromContext(ctx); ok {
-		if at, ok := gateway.Addr.(connAddr); ok {
-			at.conn.markAuthenticated()
-		}
-	}
 }
 
 // LimitConnections returns a listener of at most most connections, a quarter of them from one

@@ -35,7 +35,7 @@ const maxCheckRequest = 128 << 10
 // extAuthz implements envoy.service.auth.v3.Authorization.
 type extAuthz struct {
 	authv3.UnimplementedAuthorizationServer
-	*Endpoints
+	*Base
 }
 
 // Check decides whether Envoy may forward a request.

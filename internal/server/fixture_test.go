@@ -137,15 +137,20 @@ func newFixture(t *testing.T) *fixture {
 	verifier := verify.NewVerifier(h.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	h.Endpoints = &server.Endpoints{
-		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
-		Verifier: verifier,
-		Records:  h.store,
-		Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		Audit:    h.audit.log(t, now), Log: h.audit.logger(), Now: now,
-		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
-		),
+		Base: server.Base{
+			Budget: server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}),
+			// clocks stand still
+			Verifier: verifier,
+			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			Audit:    h.audit.log(t, now),
+			Log:      h.audit.logger(),
+			Now:      now,
+			Metrics: server.NewMetrics(
+				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
+			),
+		},
+		Records: h.store,
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", h.Handler())

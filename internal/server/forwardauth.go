@@ -70,23 +70,29 @@ func isVerify(path string) bool {
 	return path == pathVerify || strings.HasPrefix(path, pathVerifyPrefix)
 }
 
+// Authz decides about credentials for gateways and for kube-apiservers.
+type Authz struct {
+	*Base
+	Audiences []string // audiences of the operator's tokens in TokenReviews; empty means none
+}
+
 // forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
 // Some gateways append the query of the original request, so parameters of other names are ignored,
 // and a misspelled requirement with them.
-func (d *Endpoints) forwardAuth(w http.ResponseWriter, r *http.Request) {
+func (h *Authz) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	facts, err := parseQueryRequirements(r.URL.RawQuery)
 	if err != nil {
 		setHSTS(w.Header(), r)
 		writeError(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
-	d.serveGateway(w, r, facts)
+	h.serveGateway(w, r, facts)
 }
 
 // forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
 // path. A requirement of an unknown name is refused: to ignore it could be to require less than was
 // meant.
-func (d *Endpoints) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
+func (h *Authz) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 	facts, err := parsePathRequirements(r.URL.EscapedPath())
 	switch {
 	case errors.Is(err, errNoEndOfRequirements):
@@ -94,23 +100,23 @@ func (d *Endpoints) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 		writeNotFound(w)
 	case err != nil:
 		setHSTS(w.Header(), r)
-		d.Audit.WriteLimited(audit.Line{
+		h.Audit.WriteLimited(audit.Line{
 			Event: audit.EndpointMisconfigured, Endpoint: endpointNames[endpointVerify], Source: peerOf(r.RemoteAddr),
 			Reason: "a requirement in the path is unknown or empty",
 		})
 		writeError(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
 	default:
-		d.serveGateway(w, r, facts)
+		h.serveGateway(w, r, facts)
 	}
 }
 
 // serveGateway verifies the credential of a request that a gateway holds back.
-func (d *Endpoints) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+func (h *Authz) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = noStore
 	p := presentedInHeadersAndCookies(r.Header)
 	facts.Session = p.session
-	who, verdict := d.verifyCredential(r.Context(), endpointVerify, p.text, facts, d.origin(r))
+	who, verdict := h.verifyCredential(r.Context(), endpointVerify, p.text, facts, h.origin(r))
 	if verdict == verify.Valid {
 		values := identityHeaderValues(who)
 		for i, name := range identityHeaders {
@@ -198,4 +204,26 @@ func addRequirement(f *verify.Facts, name, value string) bool {
 		return false
 	}
 	return true
+}
+
+// operations returns the operations for gateways.
+func (h *Authz) operations() []operation {
+	return []operation{
+		{"", pathVerify, h.forwardAuth, description{
+			id: "verify", tag: tagVerify, summary: "Verify a token for a gateway",
+			text:    "A gateway sends the headers of a request that it holds back. The response says whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
+			query:   []param{{name: "permission", text: "A permission that the token must have"}, {name: "role", text: "A role that the token must have"}, {name: "client", text: "The client that the token must belong to"}},
+			callers: callersWithToken, responseText: "The token is valid. The headers identify its owner.", sets: identityParams, errorStatuses: []int{400, 401, 403, 503},
+		}},
+		// This pattern is for the document: routes.verifyByPath serves any number of segments.
+		{"", "/verify/{requirements}/-/{path}", h.forwardAuthByPath, description{
+			id: "verifyByPath", tag: tagVerify, summary: "Verify a token, with requirements in the path",
+			text: "For a gateway that appends the path of the request that it holds back. A segment before /-/ that is not a known requirement rejects every request.",
+			path: []param{
+				{name: "requirements", text: "Any number of segments, each permission=…, role=… or client=…"},
+				{name: "path", text: "The path of the request, with any number of segments. It is ignored"},
+			},
+			callers: callersWithToken, responseText: "The token is valid. The headers identify its owner.", sets: identityParams, errorStatuses: []int{401, 403, 404, 503},
+		}},
+	}
 }

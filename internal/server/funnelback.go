@@ -23,11 +23,14 @@ type loginResponse struct {
 	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is rejected" format:"date-time"`
 }
 
+// Funnelback serves the login of Funnelback.
+type Funnelback struct{ *Logins }
+
 // formLogin serves a login by form. The response has the token in X-Security-Token.
-func (d *Endpoints) formLogin(w http.ResponseWriter, r *http.Request) {
-	o, err := d.openForm(w, r)
+func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
+	o, err := h.openForm(w, r)
 	if err != nil {
-		d.writeLoginError(w, err, passwordChallenge(r))
+		writeLoginError(w, err, passwordChallenge(r))
 		return
 	}
 	w.Header()[headerSecurityToken] = []string{o.Token.Reveal()}
@@ -37,7 +40,7 @@ func (d *Endpoints) formLogin(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (d *Endpoints) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldRememberMe, fieldAccountID)
 	if err != nil {
 		return login.Opened{}, err
@@ -50,9 +53,19 @@ func (d *Endpoints) openForm(w http.ResponseWriter, r *http.Request) (login.Open
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := d.authenticateAtClient(r, n, f, "")
+	u, c, err := h.authenticateAtClient(r, n, f, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.openLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+	return h.openLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+}
+
+// operations returns the operations of the protocol.
+func (h *Funnelback) operations() []operation {
+	return withAdminPrefix(operation{http.MethodPost, "/account/v1/login", h.formLogin, description{
+		id: "formLogin", tag: tagFunnelback, summary: "Log in, for a token in the header X-Security-Token",
+		text: "The token is in the response header, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
+		body: loginBody{Username: "alice@example.com", Password: "…"}, bodyEncodings: anyEncoding, query: []param{{name: fieldRememberMe, text: "true for a longer lifetime"}},
+		callers: callersAny, response: loginResponse{Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, tokenHeader: headerSecurityToken, errorStatuses: []int{400, 401, 403, 429, 503},
+	}})
 }

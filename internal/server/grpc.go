@@ -67,7 +67,7 @@ func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
 		grpc.UnaryInterceptor(d.recoverUnary),
 	)
-	authv3.RegisterAuthorizationServer(s, extAuthz{Endpoints: d})
+	authv3.RegisterAuthorizationServer(s, extAuthz{Base: &d.Base})
 	return s
 }
 

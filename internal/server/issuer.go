@@ -12,14 +12,14 @@ import (
 // in the request, if it is one of the operator's own. A forged Host header, such as one that
 // poisons a cache, must not make programs send tokens elsewhere. X-Forwarded-Host is ignored. If ok
 // is false, issuer has written the response.
-func (d *Endpoints) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
+func (b *Base) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	switch {
-	case d.Issuer != "":
-		return d.Issuer, true
+	case b.Issuer != "":
+		return b.Issuer, true
 	case r.Host == "": // HTTP/1.0
 		writeError(w, http.StatusBadRequest, "invalid_request", "the request names no host")
 		return "", false
-	case !d.isOwnHost(r):
+	case !b.isOwnHost(r):
 		writeError(w, http.StatusMisdirectedRequest, "invalid_request",
 			"the certificate is not for this host; ask for a name in the certificate, or have the operator run with --issuer")
 		return "", false
@@ -33,7 +33,7 @@ func (d *Endpoints) issuer(w http.ResponseWriter, r *http.Request) (string, bool
 // isOwnHost reports whether the Host of a request is the operator's own. It is a name in the
 // serving certificate, at port 443 or the port of the listener. Over loopback it is a loopback
 // name.
-func (d *Endpoints) isOwnHost(r *http.Request) bool {
+func (b *Base) isOwnHost(r *http.Request) bool {
 	host, text, err := net.SplitHostPort(r.Host)
 	if err != nil { // no port in Host
 		host, text, err = net.SplitHostPort(r.Host + ":443")
@@ -46,7 +46,7 @@ func (d *Endpoints) isOwnHost(r *http.Request) bool {
 	if local.Addr().IsLoopback() && isLoopback(host) {
 		return true
 	}
-	return r.TLS != nil && (port == 443 || port == uint64(local.Port())) && d.IsOwnName != nil && d.IsOwnName(host)
+	return r.TLS != nil && (port == 443 || port == uint64(local.Port())) && b.IsOwnName != nil && b.IsOwnName(host)
 }
 
 // isLoopback reports whether a host is localhost or a loopback address.

@@ -65,13 +65,21 @@ func newFuzzFixture(t testing.TB, w *verifytest.Fixture, ranges ...string) *fuzz
 	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	h.Endpoints = &server.Endpoints{
-		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
-		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Audiences: []string{"api"}, Audit: h.audit.log(t, now), Log: h.audit.logger(), Now: now,
-		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
-		),
+		Base: server.Base{
+			Budget: server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}),
+			// clocks stand still
+			Verifier: verifier,
+			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			Audit:    h.audit.log(t, now),
+			Log:      h.audit.logger(),
+			Now:      now,
+			Metrics: server.NewMetrics(
+				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
+			),
+		},
+		Records:   h.store,
+		Audiences: []string{"api"},
 	}
 	return h
 }

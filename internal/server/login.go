@@ -101,46 +101,54 @@ func parseAccountID(f fields.Fields, required bool) (*int64, error) {
 	}
 }
 
+// Logins authenticates users by name and password, and opens, refreshes and ends logins, for every
+// API that does.
+type Logins struct {
+	*Base
+	Service  *login.Service                // nil: there are no logins
+	OnResult func(protocol, result string) // called with the result of a login; may be nil
+}
+
 // authenticateAtClient authenticates a user and chooses the client of the login. An account_id in
 // the fields decides, and an integrator must send one. Next comes the client named preferred, if
 // the user has an account there, and last the user's default account.
-func (d *Endpoints) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
+func (l *Logins) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
 	id, err := parseAccountID(f, n.isIntegrator)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}
-	u, err := d.authenticate(r, n)
+	u, err := l.authenticate(r, n)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}
-	c, there := d.Logins.ClientByName(u, preferred)
+	c, there := l.Service.ClientByName(u, preferred)
 	if id != nil || !there {
-		c, err = d.Logins.Account(u, id)
+		c, err = l.Service.Account(u, id)
 	}
 	if err != nil {
-		d.reportRefusedLogin(r, u, err)
+		l.reportRefusedLogin(r, u, err)
 	}
 	return u, c, err
 }
 
 // authenticate returns the user of a name and a password. It writes an audit event if the login is
 // denied or rate limited.
-func (d *Endpoints) authenticate(r *http.Request, n passwordCredentials) (login.User, error) {
-	if !d.Verifier.IsFresh() { // the directory of users may be as stale as the index
-		d.reportLogin(r, "Unavailable")
+func (l *Logins) authenticate(r *http.Request, n passwordCredentials) (login.User, error) {
+	if !l.Verifier.IsFresh() { // the directory of users may be as stale as the index
+		l.reportLogin(r, "Unavailable")
 		return login.User{}, login.ErrUnavailable
 	}
-	u, err := d.Logins.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: d.limitAddress(r)})
+	u, err := l.Service.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: l.limitAddress(r)})
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
-		d.auditFailedLogin(r, audit.Line{Verdict: "Limited", User: d.auditedUser(n), RetryAfter: limited.After.String()})
-		d.reportLogin(r, "Limited")
+		l.auditFailedLogin(r, audit.Line{Verdict: "Limited", User: l.auditedUser(n), RetryAfter: limited.After.String()})
+		l.reportLogin(r, "Limited")
 	case errors.Is(err, login.ErrDenied):
-		d.auditFailedLogin(r, audit.Line{Verdict: "Denied", User: d.auditedUser(n)})
-		d.reportLogin(r, "Denied")
+		l.auditFailedLogin(r, audit.Line{Verdict: "Denied", User: l.auditedUser(n)})
+		l.reportLogin(r, "Denied")
 	case err != nil:
-		d.reportLogin(r, "Unavailable")
+		l.reportLogin(r, "Unavailable")
 	default:
 		markConnAuthenticated(r.Context())
 	}
@@ -148,9 +156,9 @@ func (d *Endpoints) authenticate(r *http.Request, n passwordCredentials) (login.
 }
 
 // reportLogin reports the result of a login.
-func (d *Endpoints) reportLogin(r *http.Request, result string) {
-	if d.OnLoginResult != nil {
-		d.OnLoginResult(protocolOf(r), result)
+func (l *Logins) reportLogin(r *http.Request, result string) {
+	if l.OnResult != nil {
+		l.OnResult(protocolOf(r), result)
 	}
 }
 
@@ -170,79 +178,79 @@ func protocolOf(r *http.Request) string {
 func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
 // auditFailedLogin writes an audit event for a failed login.
-func (d *Endpoints) auditFailedLogin(r *http.Request, line audit.Line) {
+func (l *Logins) auditFailedLogin(r *http.Request, line audit.Line) {
 	line.Event, line.Protocol = audit.LoginFailed, protocolOf(r)
-	d.Audit.WriteLimited(d.withOrigin(r, line))
+	l.Audit.WriteLimited(l.withOrigin(r, line))
 }
 
 // auditedUser returns the name of the User that a login tried, or an empty string if none exists.
 // An unknown username is not logged: it may be a password in the wrong field.
-func (d *Endpoints) auditedUser(n passwordCredentials) string {
-	if u, ok := d.Logins.Directory.ByUsername(n.username); ok {
+func (l *Logins) auditedUser(n passwordCredentials) string {
+	if u, ok := l.Service.Directory.ByUsername(n.username); ok {
 		return u.Name
 	}
 	return ""
 }
 
 // openLogin opens a login, and writes an audit event.
-func (d *Endpoints) openLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
-	o, err := d.Logins.Open(r.Context(), u, c, t)
+func (l *Logins) openLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
+	o, err := l.Service.Open(r.Context(), u, c, t)
 	if err != nil {
-		d.reportRefusedLogin(r, u, err)
+		l.reportRefusedLogin(r, u, err)
 		return login.Opened{}, err
 	}
-	d.reportLogin(r, "LoggedIn")
-	d.auditLogin(r, audit.Line{Event: audit.LoginSucceeded}, o)
+	l.reportLogin(r, "LoggedIn")
+	l.auditLogin(r, audit.Line{Event: audit.LoginSucceeded}, o)
 	return o, nil
 }
 
 // reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit
 // event.
-func (d *Endpoints) reportRefusedLogin(r *http.Request, u login.User, err error) {
+func (l *Logins) reportRefusedLogin(r *http.Request, u login.User, err error) {
 	if errors.Is(err, login.ErrUnavailable) {
-		d.reportLogin(r, "Unavailable")
+		l.reportLogin(r, "Unavailable")
 		return
 	}
-	d.reportLogin(r, "Refused")
-	d.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: u.Name})
+	l.reportLogin(r, "Refused")
+	l.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: u.Name})
 }
 
 // auditLogin writes an audit event for an opened login.
-func (d *Endpoints) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
+func (l *Logins) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
 	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
 	line.Protocol = protocolOf(r)
-	d.Audit.Write(d.withOrigin(r, line))
+	l.Audit.Write(l.withOrigin(r, line))
 }
 
 // refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
 // session must be at that client.
-func (d *Endpoints) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
-	arrived := d.Now()
+func (l *Logins) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
+	arrived := l.Now()
 	text, err := f.Required(fieldRefresh)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	if !d.Verifier.IsFresh() {
+	if !l.Verifier.IsFresh() {
 		return login.Opened{}, login.ErrUnavailable
 	}
 	presented, err := token.Parse(text)
 	if err != nil {
 		return login.Opened{}, login.ErrDenied
 	}
-	o, err := d.Logins.Refresh(r.Context(), presented, client, d.limitAddress(r), arrived)
+	o, err := l.Service.Refresh(r.Context(), presented, client, l.limitAddress(r), arrived)
 	if err != nil {
-		d.auditFailedRefresh(r, presented, err)
+		l.auditFailedRefresh(r, presented, err)
 		return login.Opened{}, err
 	}
 	markConnAuthenticated(r.Context())
-	d.auditLogin(r, audit.Line{Event: audit.LoginRefreshed, Predecessor: o.Record.Predecessor}, o)
+	l.auditLogin(r, audit.Line{Event: audit.LoginRefreshed, Predecessor: o.Record.Predecessor}, o)
 	return o, nil
 }
 
 // auditFailedRefresh writes an audit event for a refused refresh token. It names a record of the
 // session, if the session exists or this replica knew it before it ended.
-func (d *Endpoints) auditFailedRefresh(r *http.Request, presented token.Token, err error) {
-	line := d.withOrigin(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
+func (l *Logins) auditFailedRefresh(r *http.Request, presented token.Token, err error) {
+	line := l.withOrigin(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
 	if errors.Is(err, login.ErrUnavailable) {
 		line.Verdict = "Unavailable"
 	}
@@ -251,19 +259,19 @@ func (d *Endpoints) auditFailedRefresh(r *http.Request, presented token.Token, e
 	}
 	if denied, isKnown := errors.AsType[*login.Denied](err); isKnown {
 		line.Token, line.Client, line.User = denied.Record.Name(), denied.Record.Client, denied.Record.User
-	} else if live, isLive := d.Logins.Session(r.Context(), presented); isLive {
+	} else if live, isLive := l.Service.Session(r.Context(), presented); isLive {
 		// A live session has deleted records too, one for each refresh.
 		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
-	} else if k, ok := d.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
+	} else if k, ok := l.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
 		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, endpointNames[endpointLogin], ""
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
 		line.RetryAfter = ""
 	}
-	d.Audit.WriteLimited(line)
+	l.Audit.WriteLimited(line)
 }
 
 // writeLoginError writes the response to an error of a login or of its fields.
-func (d *Endpoints) writeLoginError(w http.ResponseWriter, err error, how []string) {
+func writeLoginError(w http.ResponseWriter, err error, how []string) {
 	status, f := loginFault(w, err)
 	if status == http.StatusUnauthorized && how != nil {
 		w.Header()["Www-Authenticate"] = how
@@ -308,12 +316,12 @@ func retryAfterSeconds(d time.Duration) string {
 
 // endLogin ends the login that a request presents in a header or a cookie. It refuses other kinds
 // of credentials: a caller that logs out with one has mistaken it for a login.
-func (d *Endpoints) endLogin(r *http.Request) error {
+func (l *Logins) endLogin(r *http.Request) error {
 	if isCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
 	p := presentedInHeadersAndCookies(r.Header)
-	who, verdict := d.verifyCredential(r.Context(), endpointLogout, p.text, verify.Facts{Session: p.session}, d.origin(r))
+	who, verdict := l.verifyCredential(r.Context(), endpointLogout, p.text, verify.Facts{Session: p.session}, l.origin(r))
 	switch {
 	case verdict.IsUndecided():
 		return login.ErrUnavailable
@@ -324,10 +332,10 @@ func (d *Endpoints) endLogin(r *http.Request) error {
 	}
 	_, digest, err := token.DigestOf(p.text)
 	if err == nil {
-		err = d.Logins.End(r.Context(), digest)
+		err = l.Service.End(r.Context(), digest)
 	}
 	if err == nil {
-		d.Audit.Write(d.withOrigin(r, audit.Line{
+		l.Audit.Write(l.withOrigin(r, audit.Line{
 			Event: audit.LoginEnded, Protocol: protocolOf(r),
 			Token: who.ID.String(), Kind: who.Kind.String(), Client: who.Client.Name, User: who.User.Name, By: byHolder,
 		}))

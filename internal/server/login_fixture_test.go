@@ -169,13 +169,22 @@ func newLoginFixture(t testing.TB) *loginFixture {
 	verifier := verify.NewVerifier(index, h.store, verify.Options{LookupsPerSecond: 1000, Now: h.clock.current, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	h.Endpoints = &server.Endpoints{
-		Budget:   server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}), // clocks stand still
-		Verifier: verifier, Records: h.store, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Audit: h.audit.log(t, h.clock.current), Log: h.audit.logger(), Now: h.clock.current, Management: h.management, OnLoginResult: h.results.note,
-		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
-		),
+		Base: server.Base{
+			Budget: server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}),
+			// clocks stand still
+			Verifier: verifier,
+			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			Audit:    h.audit.log(t, h.clock.current),
+			Log:      h.audit.logger(),
+			Now:      h.clock.current,
+			Metrics: server.NewMetrics(
+				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
+			),
+		},
+		Records:       h.store,
+		Management:    h.management,
+		OnLoginResult: h.results.note,
 		Logins: login.NewService(login.Options{
 			Directory: h.directory, Records: h.store, OnEnded: verifier.End, OnReplayed: func(login.User, record.Record, netip.Addr) {}, MaxConcurrentChecks: 2, Entropy: rand.Reader, Now: h.clock.current,
 		}),

@@ -104,16 +104,22 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	writeError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
 }
 
+// OAuth serves OAuth 2.0: tokens, introspection, revocation and metadata.
+type OAuth struct {
+	*Logins
+	Records recordStore
+}
+
 // authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it
 // has written the response.
-func (d *Endpoints) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
+func (h *OAuth) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}
 	text := c.text
 	if c.isAmbiguous {
 		text = ""
 	}
-	who, verdict := d.verifyCredential(r.Context(), at, text, facts, d.origin(r))
+	who, verdict := h.verifyCredential(r.Context(), at, text, facts, h.origin(r))
 	switch {
 	case verdict == verify.Valid:
 		return who, true
@@ -147,12 +153,12 @@ type introspection struct {
 }
 
 // introspect serves token introspection for resource servers (RFC 7662).
-func (d *Endpoints) introspect(w http.ResponseWriter, r *http.Request) {
+func (h *OAuth) introspect(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
 		return
 	}
-	by, ok := d.authenticateCaller(w, r, oauthCallerOf(r, f), endpointIntrospect, permissionIntrospect)
+	by, ok := h.authenticateCaller(w, r, oauthCallerOf(r, f), endpointIntrospect, permissionIntrospect)
 	if !ok {
 		return
 	}
@@ -163,10 +169,10 @@ func (d *Endpoints) introspect(w http.ResponseWriter, r *http.Request) {
 	if asks.holds(permissionIntrospectAll) {
 		facts.Clients = nil
 	}
-	if !d.Verifier.IsKnown(f.Get("token")) { // the verifier reads it from the API server
-		end, err := d.acquireBudget(asks)
+	if !h.Verifier.IsKnown(f.Get("token")) { // the verifier reads it from the API server
+		end, err := h.acquireBudget(asks)
 		if err != nil {
-			d.writeManagementError(w, err)
+			writeBudgetExceeded(w, err)
 			return
 		}
 		defer end()
@@ -174,7 +180,7 @@ func (d *Endpoints) introspect(w http.ResponseWriter, r *http.Request) {
 	// A resource server sends neither the address from which a token was presented nor its session
 	// ID. So a token with source ranges is outside of them, and a session token is without its
 	// session.
-	who, verdict := d.verifyCredential(r.Context(), endpointIntrospect, f.Get("token"), facts, d.origin(r).withoutSource())
+	who, verdict := h.verifyCredential(r.Context(), endpointIntrospect, f.Get("token"), facts, h.origin(r).withoutSource())
 	switch {
 	case verdict == verify.Valid:
 		writeJSON(w, http.StatusOK, introspectionOf(who))
@@ -214,8 +220,8 @@ type serverMetadata struct {
 }
 
 // metadata serves the URLs of the OAuth endpoints (RFC 8414).
-func (d *Endpoints) metadata(w http.ResponseWriter, r *http.Request) {
-	issuer, ok := d.issuer(w, r)
+func (h *OAuth) metadata(w http.ResponseWriter, r *http.Request) {
+	issuer, ok := h.issuer(w, r)
 	if !ok {
 		return
 	}
@@ -226,9 +232,39 @@ func (d *Endpoints) metadata(w http.ResponseWriter, r *http.Request) {
 		Revocation:        issuer + "/oauth2/revoke",
 		RevocationAuth:    []string{"none", "client_secret_basic", "client_secret_post"},
 	}
-	if d.Logins != nil {
+	if h.Service != nil {
 		m.Token, m.GrantTypes = issuer+"/oauth2/token", []string{grantPassword, grantRefresh}
 		m.TokenAuth = []string{"none", "client_secret_basic", "client_secret_post"}
 	}
 	writeJSON(w, http.StatusOK, m)
+}
+
+// operations returns the operations of OAuth 2.0.
+func (h *OAuth) operations() []operation {
+	all := []operation{
+		{http.MethodPost, "/oauth2/introspect", h.introspect, description{
+			id: "introspect", tag: tagOAuth, summary: "Introspect a token (RFC 7662)",
+			text: "For a resource server, whose own token needs the permission sec.token.introspect. A token that is invalid, or belongs to another client, is not active. sec.escalate.introspect lifts the restriction to the caller's client.",
+			body: tokenBody{Token: "ata_…"}, bodyEncodings: formOnly, callers: callersWithToken, response: exampleIntrospection, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodPost, "/oauth2/revoke", h.revoke, description{
+			id: "revoke", tag: tagOAuth, summary: "Revoke a token (RFC 7009)",
+			text: "A caller that presents a token may revoke it. With the permission sec.token.revoke it may revoke every token of its client. The response to an unknown token is the same.",
+			body: tokenBody{Token: "ata_…"}, bodyEncodings: formOnly, callers: callersAny, response: struct{}{}, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodGet, "/.well-known/oauth-authorization-server", h.metadata, description{
+			id: "metadata", tag: tagOAuth, summary: "Get the URLs of the OAuth endpoints (RFC 8414)",
+			text:    "Libraries read the issuer, the endpoints and the grant types here.",
+			callers: callersAny, response: exampleMetadata,
+		}},
+	}
+	if h.Service == nil {
+		return all
+	}
+	return append(all, operation{http.MethodPost, "/oauth2/token", h.oauthToken, description{
+		id: "token", tag: tagOAuth, summary: "Log in, or refresh a login (RFC 6749)",
+		text: "The grant password exchanges a user name and a password for a login token and a refresh token. The grant refresh_token exchanges the refresh token for a new pair.",
+		body: grantBody{GrantType: grantPassword, Username: "alice@example.com", Password: "…"}, bodyEncodings: anyEncoding, callers: callersAny,
+		response: oauthTokenResponse{AccessToken: "atl_…", TokenType: "Bearer", ExpiresIn: 3600, RefreshToken: "atr_…", Scope: "search.query"}, errorStatuses: []int{400, 401, 429, 503},
+	}})
 }

@@ -29,20 +29,20 @@ type oauthTokenResponse struct {
 }
 
 // oauthToken serves the token endpoint of RFC 6749.
-func (d *Endpoints) oauthToken(w http.ResponseWriter, r *http.Request) {
-	o, err := d.openGrant(w, r)
+func (h *OAuth) oauthToken(w http.ResponseWriter, r *http.Request) {
+	o, err := h.openGrant(w, r)
 	switch {
 	case errors.Is(err, errResponseWritten):
 		return
 	case err != nil:
-		d.writeGrantError(w, err)
+		h.writeGrantError(w, err)
 		return
 	}
 	res := oauthTokenResponse{
 		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(),
 		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
 	}
-	if who, verdict := d.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, d.source(r)); verdict == verify.Valid {
+	if who, verdict := h.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, h.source(r)); verdict == verify.Valid {
 		res.Scope = strings.Join(who.Permissions, " ")
 	}
 	w.Header()["Pragma"] = []string{"no-cache"} // required by RFC 6749, section 5.1
@@ -51,7 +51,7 @@ func (d *Endpoints) oauthToken(w http.ResponseWriter, r *http.Request) {
 
 var errGrantType = errors.New("unsupported grant type")
 
-func (d *Endpoints) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+func (h *OAuth) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
 	f, err := readLoginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
 	if err != nil {
 		return login.Opened{}, err
@@ -60,15 +60,15 @@ func (d *Endpoints) openGrant(w http.ResponseWriter, r *http.Request) (login.Ope
 	if err != nil {
 		return login.Opened{}, err
 	}
-	program, err := d.oauthClientOf(w, r, f)
+	program, err := h.oauthClientOf(w, r, f)
 	if err != nil {
 		return login.Opened{}, err
 	}
 	switch kind {
 	case grantRefresh:
-		return d.refreshLogin(r, f, program.provenName())
+		return h.refreshLogin(r, f, program.provenName())
 	case grantPassword:
-		return d.grantPassword(r, f, program)
+		return h.grantPassword(r, f, program)
 	default:
 		return login.Opened{}, errGrantType
 	}
@@ -79,20 +79,20 @@ var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (d *Endpoints) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
+func (h *OAuth) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
 	n, err := passwordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := d.authenticateAtClient(r, n, f, p.name)
+	u, c, err := h.authenticateAtClient(r, n, f, p.name)
 	if err == nil && p.provenName() != "" && c.Name != p.name {
 		err = errOtherClient
-		d.reportRefusedLogin(r, u, err)
+		h.reportRefusedLogin(r, u, err)
 	}
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	return h.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
 
 // oauthClient is the OAuth client that asks for a login.
@@ -112,7 +112,7 @@ func (p oauthClient) provenName() string {
 // oauthClientOf returns the program in the body or in the Authorization header. A program is a
 // public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
 // named client_id, and limits the program to logins at that client.
-func (d *Endpoints) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
+func (h *OAuth) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
 	name, _, err := f.Text(fieldClientID)
 	if err != nil {
 		return oauthClient{}, err
@@ -138,7 +138,7 @@ func (d *Endpoints) oauthClientOf(w http.ResponseWriter, r *http.Request, f fiel
 	if c.text == "" {
 		return oauthClient{name: c.client}, nil
 	}
-	switch _, verdict := d.verifyCredential(r.Context(), endpointLogin, c.text, c.facts(), d.origin(r)); {
+	switch _, verdict := h.verifyCredential(r.Context(), endpointLogin, c.text, c.facts(), h.origin(r)); {
 	case verdict == verify.Valid:
 		return oauthClient{c.client, true}, nil
 	case verdict.IsUndecided():
@@ -152,7 +152,7 @@ func (d *Endpoints) oauthClientOf(w http.ResponseWriter, r *http.Request, f fiel
 
 // writeGrantError writes the response to an error. By RFC 6749, section 5.2, a grant that is not
 // accepted is a 400.
-func (d *Endpoints) writeGrantError(w http.ResponseWriter, err error) {
+func (h *OAuth) writeGrantError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
 		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")

@@ -11,60 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// description describes an operation in the OpenAPI document. The document omits operations without
-// an id.
-type description struct {
-	id, tag, summary string
-	text             string // description: complete sentences
-	path             []param
-	query            []param
-	headers          []param
-	body             any       // an example of it; nil: no body
-	bodyEncodings    encodings // of the body
-	isBodyOptional   bool      // the body may be absent
-	callers          callerKind
-	response         any     // an example of the response body, in JSON; nil: no body
-	alternative      any     // alternative to answer; nil: none
-	sets             []param // headers of the response, with examples
-	responseText     string  // description of the response; empty: OK
-	hasSideEffect    bool    // a GET that changes something, so it does not serve HEAD
-	isDeferred       bool    // the response may also be a 202
-	tokenHeader      string  // response header that carries a token
-	errorStatuses    []int   // statuses, beside those that body and by imply
-	errorBody        any     // body of errors; nil: a fault
-}
-
-// param is a parameter.
-type param struct {
-	name, text string
-	isInteger  bool   // an integer; otherwise a string
-	example    string // of a response header
-}
-
-// encodings are the media types of a request body.
-type encodings []string
-
-const (
-	inForm      = "application/x-www-form-urlencoded"
-	inMultipart = "multipart/form-data"
-	inJSON      = "application/json"
-)
-
-var (
-	formOnly    = encodings{inForm}
-	anyEncoding = encodings{inForm, inMultipart, inJSON}
-)
-
-// callerKind is the set of callers that an operation accepts.
-type callerKind int
-
-const (
-	callersAny          callerKind = iota
-	callersWithToken               // callers with a token
-	callersWithPassword            // callers with a name and a password
-	callersWithEither              // callers with either
-)
-
 // Names of the security schemes in the document.
 const (
 	schemeOAuth    = "login"
@@ -103,7 +49,7 @@ func openAPI(all []operation) []byte {
 	}
 	for _, op := range all {
 		if op.doc.id != "" {
-			api.AddOperation(op.openAPIOperation(registry))
+			api.AddOperation(openAPIOperation(op, registry))
 		}
 	}
 	text, err := json.Marshal(&api)
@@ -121,7 +67,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-func (op operation) openAPIOperation(registry huma.Registry) *huma.Operation {
+func openAPIOperation(op operation, registry huma.Registry) *huma.Operation {
 	doc := op.doc
 	method := op.method
 	if method == "" {

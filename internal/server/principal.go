@@ -95,7 +95,7 @@ var errResponseWritten = errors.New("refused")
 // password. A cookie is not enough, since a browser sends it with requests that any page makes. If
 // client is not empty, a user with name and password is authenticated at that client. The only
 // error is errResponseWritten.
-func (d *Endpoints) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
+func (l *Logins) authenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (principal, error) {
 	n, byName, readable := passwordInHeader(r)
 	p := presentedInHeaders(r.Header)
 	switch {
@@ -103,9 +103,9 @@ func (d *Endpoints) authenticatePrincipal(w http.ResponseWriter, r *http.Request
 		writeUnauthorized(w, passwordChallenge(r))
 		return principal{}, errResponseWritten
 	case byName:
-		return d.authenticateByPassword(w, r, n, client)
+		return l.authenticateByPassword(w, r, n, client)
 	}
-	who, verdict := d.verifyCredential(r.Context(), endpointManage, p.text, verify.Facts{Session: presentedInHeadersAndCookies(r.Header).session}, d.origin(r))
+	who, verdict := l.verifyCredential(r.Context(), endpointManage, p.text, verify.Facts{Session: presentedInHeadersAndCookies(r.Header).session}, l.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict == verify.Valid && err == nil:
@@ -121,14 +121,14 @@ func (d *Endpoints) authenticatePrincipal(w http.ResponseWriter, r *http.Request
 }
 
 // authenticateByPassword authenticates a user by name and password, for one request.
-func (d *Endpoints) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
-	u, c, err := d.authenticateAtQueryAccount(w, r, n, client)
+func (l *Logins) authenticateByPassword(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (principal, error) {
+	u, c, err := l.authenticateAtQueryAccount(w, r, n, client)
 	if err != nil {
-		d.writeLoginError(w, err, passwordChallenge(r))
+		writeLoginError(w, err, passwordChallenge(r))
 		return principal{}, errResponseWritten
 	}
-	who, verdict := d.Verifier.PasswordIdentity(u.Name, c.Name, d.source(r))
-	d.Metrics.observe(endpointManage, verdict, 0)
+	who, verdict := l.Verifier.PasswordIdentity(u.Name, c.Name, l.source(r))
+	l.Metrics.observe(endpointManage, verdict, 0)
 	switch {
 	case verdict == verify.Valid:
 		return principal{Identity: who}, nil
@@ -142,12 +142,12 @@ func (d *Endpoints) authenticateByPassword(w http.ResponseWriter, r *http.Reques
 
 // authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the
 // account must be at that client.
-func (d *Endpoints) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
+func (l *Logins) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n passwordCredentials, client string) (login.User, login.Client, error) {
 	f, err := fields.Read(w, r, 0, fields.Query, fieldAccountID)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}
-	u, c, err := d.authenticateAtClient(r, n, f, client)
+	u, c, err := l.authenticateAtClient(r, n, f, client)
 	if err == nil && client != "" && c.Name != client {
 		err = errNoAccountAtClient
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // rotateToken serves POST …/rotate, for administrators and for the holder of the token.
-func (d *Endpoints) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *TokenAPI) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
@@ -22,30 +22,30 @@ func (d *Endpoints) rotateToken(w http.ResponseWriter, r *http.Request, m manage
 		return err
 	}
 	// The comparison is with the caller's credential alone, and reads nothing.
-	if m.Subject == d.Management.Subject(m.scope, m.name) {
-		return d.rotateOwn(w, r, m)
+	if m.Subject == h.Tokens.Subject(m.scope, m.name) {
+		return h.rotateOwn(w, r, m)
 	}
 	if !m.holds(permissionTokens) {
 		return errPermission
 	}
-	end, err := d.acquireBudget(m.principal)
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	if _, err := d.findToken(r, m); err != nil {
+	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := d.Management.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
+	made, err := h.Tokens.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
-	d.writeIssued(w, r, m, audit.TokenRotated, made)
+	h.writeIssued(w, r, m, audit.TokenRotated, made)
 	return nil
 }
 
 // rotateOwn issues the successor of the token that calls.
-func (d *Endpoints) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *TokenAPI) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
@@ -53,23 +53,23 @@ func (d *Endpoints) rotateOwn(w http.ResponseWriter, r *http.Request, m manageme
 	if err != nil {
 		return err
 	}
-	end, err := d.acquireBudget(m.principal)
+	end, err := h.acquireBudget(m.principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	made, err := d.Management.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
+	made, err := h.Tokens.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
 	if err != nil {
-		d.auditRefusedSelfRotation(r, m, err)
+		h.auditRefusedSelfRotation(r, m, err)
 		return err
 	}
-	d.writeIssued(w, r, m, audit.TokenSelfRotated, made)
+	h.writeIssued(w, r, m, audit.TokenSelfRotated, made)
 	return nil
 }
 
 // auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may
 // be a thief, and the owner has to learn of it.
-func (d *Endpoints) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
+func (h *TokenAPI) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
 	verdict := ""
 	switch {
 	case errors.Is(err, management.ErrSuperseded):
@@ -85,14 +85,14 @@ func (d *Endpoints) auditRefusedSelfRotation(r *http.Request, m managementReques
 	default:
 		return // no decision was made
 	}
-	line := d.withOrigin(r, audit.Line{
+	line := h.withOrigin(r, audit.Line{
 		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(),
 		Token: m.ID.String(), Object: m.Subject, Client: m.Client.Name,
 	})
 	if m.User != nil {
 		line.User = m.User.Name
 	}
-	d.Audit.WriteLimited(line)
+	h.Audit.WriteLimited(line)
 }
 
 func isErrorType[T error](err error) bool {
@@ -102,14 +102,14 @@ func isErrorType[T error](err error) bool {
 
 // rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but
 // its token.
-func (d *Endpoints) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
-	if p, err := d.authenticatePrincipal(w, r, ""); err == nil {
+func (h *TokenAPI) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
+	if p, err := h.authenticatePrincipal(w, r, ""); err == nil {
 		r, cancel := withAPITimeout(r)
 		defer cancel()
 		if err = requireEmptyBody(w, r); err == nil {
-			err = d.rotateOwn(w, r, managementRequest{principal: p})
+			err = h.rotateOwn(w, r, managementRequest{principal: p})
 		}
-		d.writeManagementError(w, err)
+		writeManagementError(w, err)
 	}
 }
 

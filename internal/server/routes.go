@@ -7,15 +7,6 @@ import (
 	"strings"
 )
 
-// operation is one method at one path. A segment in braces matches any text, which r.PathValue
-// returns.
-type operation struct {
-	method string // empty: any method
-	path   string
-	serve  http.HandlerFunc
-	doc    description
-}
-
 // routes routes requests to operations by path. It does not clean paths as http.ServeMux does,
 // whose redirects repeat text of the caller. It does not decode an escaped slash either: a proxy in
 // front may see another path then.
@@ -89,12 +80,6 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
 	writeError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
-}
-
-// servesMethod reports whether an operation serves a method. HEAD is served like GET, unless the
-// GET changes something.
-func (op *operation) servesMethod(method string) bool {
-	return op.method == "" || op.method == method || method == http.MethodHead && op.method == http.MethodGet && !op.doc.hasSideEffect
 }
 
 // match returns the operations of the pattern that matches a path, and sets the path values of the

@@ -44,22 +44,22 @@ type origin struct {
 }
 
 // origin returns where a request came from.
-func (d *Endpoints) origin(r *http.Request) origin {
-	if d.UsesForwarded {
-		return originOf(r.RemoteAddr, r.Header[headerForwarded], d.Trusted, readForwarded)
+func (b *Base) origin(r *http.Request) origin {
+	if b.UsesForwarded {
+		return originOf(r.RemoteAddr, r.Header[headerForwarded], b.Trusted, readForwarded)
 	}
-	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], d.Trusted, readXForwardedFor)
+	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], b.Trusted, readXForwardedFor)
 }
 
 // source returns the address of the caller, or the zero Addr if it is unknown.
-func (d *Endpoints) source(r *http.Request) netip.Addr { return d.origin(r).source }
+func (b *Base) source(r *http.Request) netip.Addr { return b.origin(r).source }
 
 // limitAddress returns the address that limits count a request under.
-func (d *Endpoints) limitAddress(r *http.Request) netip.Addr { return d.origin(r).limitAddress }
+func (b *Base) limitAddress(r *http.Request) netip.Addr { return b.origin(r).limitAddress }
 
 // withOrigin sets the origin of a request in an audit event.
-func (d *Endpoints) withOrigin(r *http.Request, line audit.Line) audit.Line {
-	o := d.origin(r)
+func (b *Base) withOrigin(r *http.Request, line audit.Line) audit.Line {
+	o := b.origin(r)
 	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
 	return line
 }

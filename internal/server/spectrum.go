@@ -24,20 +24,23 @@ type accessResponse struct {
 	Username    string `json:"username"`
 }
 
+// Spectrum serves the login protocol of Spectrum.
+type Spectrum struct{ *Logins }
+
 // sessionToken serves GET /security/rest/token/access/session/{ttlInMinutes}.
-func (d *Endpoints) sessionToken(w http.ResponseWriter, r *http.Request) {
-	d.spectrumToken(w, r, token.Session)
+func (h *Spectrum) sessionToken(w http.ResponseWriter, r *http.Request) {
+	h.spectrumToken(w, r, token.Session)
 }
 
 // openToken serves GET /security/rest/token/access/{ttlInMinutes}.
-func (d *Endpoints) openToken(w http.ResponseWriter, r *http.Request) {
-	d.spectrumToken(w, r, token.Open)
+func (h *Spectrum) openToken(w http.ResponseWriter, r *http.Request) {
+	h.spectrumToken(w, r, token.Open)
 }
 
-func (d *Endpoints) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
-	o, err := d.openSpectrumLogin(w, r, kind)
+func (h *Spectrum) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
+	o, err := h.openSpectrumLogin(w, r, kind)
 	if err != nil {
-		d.writeLoginError(w, err, passwordChallenge(r))
+		writeLoginError(w, err, passwordChallenge(r))
 		return
 	}
 	if o.Session != "" {
@@ -46,7 +49,7 @@ func (d *Endpoints) spectrumToken(w http.ResponseWriter, r *http.Request, kind t
 	writeJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
-func (d *Endpoints) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
+func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
 	minutes, err := parseTTL(r.PathValue("ttlInMinutes"))
 	if err != nil {
 		return login.Opened{}, err
@@ -55,11 +58,11 @@ func (d *Endpoints) openSpectrumLogin(w http.ResponseWriter, r *http.Request, ki
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}
-	u, c, err := d.authenticateAtQueryAccount(w, r, n, "")
+	u, c, err := h.authenticateAtQueryAccount(w, r, n, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return d.openLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: d.source(r)})
+	return h.openLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: h.source(r)})
 }
 
 // parseTTL parses a time-to-live of digits alone. 0 means no limit.
@@ -82,9 +85,9 @@ func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
-func (d *Endpoints) spectrumLogout(w http.ResponseWriter, r *http.Request) {
-	if err := d.endLogin(r); err != nil {
-		d.writeLoginError(w, err, bearerChallenge)
+func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
+	if err := h.endLogin(r); err != nil {
+		writeLoginError(w, err, bearerChallenge)
 		return
 	}
 	setSessionCookie(w, r, "", -1)
@@ -127,12 +130,12 @@ type wadlType struct {
 }
 
 // spectrumWADL serves GET /security/rest?_wadl: the WADL document of the resources above.
-func (d *Endpoints) spectrumWADL(w http.ResponseWriter, r *http.Request) {
+func (h *Spectrum) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
 		writeNotFound(w)
 		return
 	}
-	base, ok := d.issuer(w, r)
+	base, ok := h.issuer(w, r)
 	if !ok {
 		return
 	}
@@ -155,4 +158,28 @@ func (d *Endpoints) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, noStore
 	setBrowserHeaders(header)
 	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // the caller is gone
+}
+
+// operations returns the operations of the protocol.
+func (h *Spectrum) operations() []operation {
+	minutes := []param{{name: "ttlInMinutes", text: "Minutes until the token expires; 0 sets no limit", isInteger: true}}
+	return []operation{
+		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", h.sessionToken, description{
+			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token",
+			text: "The token is valid only with its session ID, in the cookie SESSION, and from the address of the caller.",
+			path: minutes, callers: callersWithPassword, hasSideEffect: true, response: accessResponse{AccessToken: "ats_…", Session: "7f1d6f0e-2c7a-4f0e-8d0a-3a4f4c1c9b52", Username: "alice@example.com"}, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", h.openToken, description{
+			id: "openToken", tag: tagSpectrum, summary: "Get an open token",
+			text: "The token is valid without a session ID and from every address. The client may forbid open tokens, or limit their lifetime.",
+			path: minutes, callers: callersWithPassword, hasSideEffect: true, response: accessResponse{AccessToken: "ato_…", Username: "alice@example.com"}, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodGet, "/security/rest/token/logout", h.spectrumLogout, description{
+			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login of the caller",
+			text:    "The token of the request ends. A request that a browser sends for a page of another site is rejected.",
+			callers: callersWithToken, hasSideEffect: true, response: successResponse{true}, errorStatuses: []int{401, 403, 503},
+		}},
+		// It has no description: its document is WADL, not JSON.
+		{method: http.MethodGet, path: "/security/rest", serve: h.spectrumWADL},
+	}
 }

@@ -56,7 +56,7 @@ func tokenPairOf(o login.Opened) tokenPair {
 }
 
 // writeFailure writes the response to an error, with a challenge if it is a 401.
-func (d *Endpoints) writeFailure(w http.ResponseWriter, err error, how []string) {
+func writeFailure(w http.ResponseWriter, err error, how []string) {
 	status, f := loginFault(w, err)
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = how
@@ -64,17 +64,20 @@ func (d *Endpoints) writeFailure(w http.ResponseWriter, err error, how []string)
 	writeJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
+// TeleTracker serves the login protocol of TeleTracker.
+type TeleTracker struct{ *Logins }
+
 // authLogin serves POST /auth/login.
-func (d *Endpoints) authLogin(w http.ResponseWriter, r *http.Request) {
+func (h *TeleTracker) authLogin(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
 	if err != nil {
-		d.writeFailure(w, err, passwordChallenge(r))
+		writeFailure(w, err, passwordChallenge(r))
 		return
 	}
-	o, only, err := d.logInOrCheck(r, f)
+	o, only, err := h.logInOrCheck(r, f)
 	switch {
 	case err != nil:
-		d.writeFailure(w, err, passwordChallenge(r))
+		writeFailure(w, err, passwordChallenge(r))
 	case only:
 		writeJSON(w, http.StatusOK, successResponse{true})
 	default:
@@ -83,7 +86,7 @@ func (d *Endpoints) authLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 // logInOrCheck opens a login, or only checks the password if auth_only is set.
-func (d *Endpoints) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
+func (h *TeleTracker) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
 	}
@@ -91,29 +94,29 @@ func (d *Endpoints) logInOrCheck(r *http.Request, f fields.Fields) (o login.Open
 	if err != nil {
 		return o, only, err
 	}
-	u, c, err := d.authenticateAtClient(r, n, f, "")
+	u, c, err := h.authenticateAtClient(r, n, f, "")
 	if err != nil {
 		return o, only, err
 	}
 	if only {
-		d.reportLogin(r, "Checked")
-		d.Audit.WriteLimited(d.withOrigin(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
+		h.reportLogin(r, "Checked")
+		h.Audit.WriteLimited(h.withOrigin(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
 		return o, only, nil
 	}
-	o, err = d.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	o, err = h.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 	return o, only, err
 }
 
 // authRefresh serves POST /auth/refresh.
-func (d *Endpoints) authRefresh(w http.ResponseWriter, r *http.Request) {
+func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldRefresh)
 	if err != nil {
-		d.writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
-	o, err := d.refreshLogin(r, f, "")
+	o, err := h.refreshLogin(r, f, "")
 	if err != nil {
-		d.writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
 	writeJSON(w, http.StatusOK, tokenPairOf(o))
@@ -121,10 +124,10 @@ func (d *Endpoints) authRefresh(w http.ResponseWriter, r *http.Request) {
 
 // authMasquerade serves POST /auth/masquerade, which exchanges a login for one at another account
 // of the same user.
-func (d *Endpoints) authMasquerade(w http.ResponseWriter, r *http.Request) {
+func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	f, err := readLoginFields(w, r, fieldAccountID)
 	if err != nil {
-		d.writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
 	id, err := parseAccountID(f, false)
@@ -132,49 +135,75 @@ func (d *Endpoints) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		err = &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required"}
 	}
 	if err != nil {
-		d.writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
 	p := presentedInHeaders(r.Header)
-	who, verdict := d.verifyCredential(r.Context(), endpointLogin, p.text, verify.Facts{}, d.origin(r))
+	who, verdict := h.verifyCredential(r.Context(), endpointLogin, p.text, verify.Facts{}, h.origin(r))
 	_, digest, err := token.DigestOf(p.text)
 	switch {
 	case verdict.IsUndecided():
-		d.writeFailure(w, login.ErrUnavailable, bearerChallenge)
+		writeFailure(w, login.ErrUnavailable, bearerChallenge)
 		return
 	case verdict != verify.Valid || err != nil:
-		d.writeFailure(w, login.ErrDenied, bearerChallenge)
+		writeFailure(w, login.ErrDenied, bearerChallenge)
 		return
 	}
-	o, err := d.masquerade(r, who, digest, *id)
+	o, err := h.masquerade(r, who, digest, *id)
 	if err != nil {
 		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
-			d.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
+			h.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
 		}
-		d.writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
-	d.auditLogin(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
+	h.auditLogin(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
 	writeJSON(w, http.StatusOK, tokenPairOf(o))
 }
 
 // masquerade exchanges a login within the budget of its holder. Each attempt reads from the API
 // server, even one that is refused.
-func (d *Endpoints) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
-	end, err := d.acquireBudget(principal{Identity: who})
+func (h *TeleTracker) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
+	end, err := h.acquireBudget(principal{Identity: who})
 	if err != nil {
 		return login.Opened{}, err
 	}
 	defer end()
-	return d.Logins.Masquerade(r.Context(), digest, account)
+	return h.Service.Masquerade(r.Context(), digest, account)
 }
 
 // authLogout serves POST /auth/logout.
-func (d *Endpoints) authLogout(w http.ResponseWriter, r *http.Request) {
-	if err := d.endLogin(r); err != nil {
-		d.writeFailure(w, err, bearerChallenge)
+func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
+	if err := h.endLogin(r); err != nil {
+		writeFailure(w, err, bearerChallenge)
 		return
 	}
 	writeJSON(w, http.StatusOK, successResponse{true})
+}
+
+// operations returns the operations of the protocol.
+func (h *TeleTracker) operations() []operation {
+	return []operation{
+		{http.MethodPost, "/auth/login", h.authLogin, description{
+			id: "authLogin", tag: tagTele, summary: "Log in, for a token and a refresh token",
+			text: "With auth_only, the operator checks the password and issues no token.",
+			body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, bodyEncodings: anyEncoding, callers: callersAny, response: examplePair, alternative: successResponse{}, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodPost, "/auth/refresh", h.authRefresh, description{
+			id: "authRefresh", tag: tagTele, summary: "Exchange a refresh token for a new pair",
+			text: "The previous pair ends. A retry with the same refresh token within half a minute gets another pair; a later one ends the session.",
+			body: refreshBody{RefreshToken: "atr_…"}, bodyEncodings: anyEncoding, callers: callersAny, response: examplePair, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 429, 503},
+		}},
+		{http.MethodPost, "/auth/masquerade", h.authMasquerade, description{
+			id: "authMasquerade", tag: tagTele, summary: "Move a login to another account of the user",
+			text: "The previous login ends. The new token expires no later than the previous one.",
+			body: masqueradeBody{AccountID: 1002}, bodyEncodings: anyEncoding, callers: callersWithToken, response: examplePair, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 403, 429, 503},
+		}},
+		{http.MethodPost, "/auth/logout", h.authLogout, description{
+			id: "authLogout", tag: tagTele, summary: "End the login of the caller",
+			text:    "The token and the refresh token of the login end. An application token is rejected: revoke it instead.",
+			callers: callersWithToken, response: successResponse{true}, errorBody: failureResponse{}, errorStatuses: []int{401, 403, 503},
+		}},
+	}
 }

@@ -35,7 +35,7 @@ const (
 // tokenReview serves the TokenReview webhook (authentication.k8s.io/v1). A kube-apiserver counts
 // any status but 200 as a failure of the webhook. So a token that is too long gets the answer of
 // any other invalid token.
-func (d *Endpoints) tokenReview(w http.ResponseWriter, r *http.Request) {
+func (h *Authz) tokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
 	case errors.Is(err, errNotReview):
@@ -48,14 +48,14 @@ func (d *Endpoints) tokenReview(w http.ResponseWriter, r *http.Request) {
 	// A kube-apiserver sends neither the address from which a credential was presented nor its
 	// session ID. So a credential with source ranges is outside of them, and a session token is
 	// without its session.
-	who, verdict := d.verifyCredential(r.Context(), endpointTokenReview, review.Spec.Token, verify.Facts{}, d.origin(r).withoutSource())
+	who, verdict := h.verifyCredential(r.Context(), endpointTokenReview, review.Spec.Token, verify.Facts{}, h.origin(r).withoutSource())
 	if verdict == verify.Stale {
 		writeUnavailable(w)
 		return
 	}
 	writeJSON(w, http.StatusOK, authenticationv1.TokenReview{
 		TypeMeta: reviewType,
-		Status:   reviewStatus(who, verdict, review.Spec.Audiences, d.Audiences),
+		Status:   reviewStatus(who, verdict, review.Spec.Audiences, h.Audiences),
 	})
 }
 

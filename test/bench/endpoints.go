@@ -80,11 +80,16 @@ func (b *bench) measureEndpointsOf(ctx context.Context, size int, kind token.Kin
 	verifier := verify.NewVerifier(c.index, d.reads, verify.Options{LookupsPerSecond: maxReads, Now: time.Now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	d.Endpoints = &server.Endpoints{
-		Verifier: verifier, Records: emptyStore{}, Audit: audit.New(io.Discard, time.Now), Now: time.Now,
-		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"endpoint"}),
-		),
+		Base: server.Base{
+			Verifier: verifier,
+			Audit:    audit.New(io.Discard, time.Now),
+			Now:      time.Now,
+			Metrics: server.NewMetrics(
+				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"endpoint"}),
+			),
+		},
+		Records: emptyStore{},
 	}
 	r := b.report.section(fmt.Sprintf("endpoints, %d %s", size, recordsLabel(kind)))
 	measurements := []func(context.Context, *bench, reportSection) error{d.forwardAuth}

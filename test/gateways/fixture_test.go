@@ -89,12 +89,16 @@ func newEndpoints(w *verifytest.Fixture) *server.Endpoints {
 	verifier := verify.NewVerifier(w.Index, emptyStore{}, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	return &server.Endpoints{
-		Verifier: verifier, Records: emptyStore{}, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-		Now: now,
-		Metrics: server.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
-		),
+		Base: server.Base{
+			Verifier: verifier,
+			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+			Now:      now,
+			Metrics: server.NewMetrics(
+				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
+				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
+			),
+		},
+		Records: emptyStore{},
 	}
 }
 

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// Base is what all endpoints share: it verifies credentials, tells where a request comes from, and
+// writes refusals to the audit log.
+type Base struct {
+	Verifier      *verify.Verifier
+	Trusted       []netip.Prefix // proxies whose headers name the address of a caller
+	UsesForwarded bool           // the proxies send Forwarded (RFC 7239) instead of X-Forwarded-For
+	Issuer        string         // URL under which callers reach the operator; for empty see issuer
+	// IsOwnName reports whether the serving certificate names exactly this host. nil means it names
+	// none.
+	IsOwnName func(host string) bool
+	Budget    *Budget     // for use of the API server; nil means default limits
+	Audit     *audit.Log  // receives refusals and changes
+	Log       logr.Logger // receives requests that failed because of the operator
+	Metrics   *Metrics
+	Now       func() time.Time
+}
+
+// verifyCredential verifies a credential that was presented to an endpoint from an origin. It
+// records the verdict and the duration in the metrics, and writes refusals to the audit log.
+func (b *Base) verifyCredential(ctx context.Context, at endpoint, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
+	began := b.Now()
+	f.Source, f.Caller = from.source, from.limitAddress
+	who, v := b.Verifier.Verify(ctx, credential, f)
+	b.Metrics.observe(at, v, b.Now().Sub(began))
+	if v == verify.Valid {
+		markConnAuthenticated(ctx)
+	} else {
+		b.auditRefusedCredential(at, credential, v, from)
+	}
+	return who, v
+}

@@ -1,0 +1,30 @@
+package server
+
+import (
+	"context"
+
+	"google.golang.org/grpc/peer"
+)
+
+// notifiedConn is a connection that is notified when a credential was accepted on it.
+type notifiedConn interface{ MarkAuthenticated() }
+
+type connKey struct{}
+
+// withNotifiedConn returns a context of requests on a connection.
+func withNotifiedConn(ctx context.Context, c notifiedConn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// markConnAuthenticated notifies the connection of a request that a credential was accepted on it.
+func markConnAuthenticated(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(notifiedConn); ok {
+		c.MarkAuthenticated()
+		return
+	}
+	if gateway, ok := peer.FromContext(ctx); ok {
+		if c, ok := gateway.Addr.(notifiedConn); ok {
+			c.MarkAuthenticated()
+		}
+	}
+}
