@@ -24,6 +24,7 @@ import (
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -50,14 +51,14 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 		return err
 	}
 	endpoints := &server.Endpoints{
-		Base: server.Base{
+		Base: endpoint.Base{
 			Verifier:      verifier,
 			Trusted:       d.TrustedProxies,
 			UsesForwarded: d.UseForwarded,
 			Issuer:        d.Issuer,
 			Audit:         NewAuditLog(o.AuditLog),
 			Log:           ctrl.Log.WithName("endpoints"),
-			Metrics:       server.NewMetrics(m.answers, m.durations),
+			Metrics:       endpoint.NewMetrics(m.answers, m.durations),
 			Now:           time.Now,
 		},
 		InFlight:  server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc),
@@ -78,7 +79,7 @@ func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Optio
 		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, WasUsed: verifier.WasAccepted, LastOutage: beats.lastOutage,
 		Events: op.Manager.GetEventRecorder("apptoken-operator"),
 	}
-	endpoints.Budget = server.NewBudget(server.BudgetOptions{})
+	endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
 	endpoints.OnLoginResult = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
 	t, err := op.newTLSConfigs(endpoints, o)
 	if err != nil {

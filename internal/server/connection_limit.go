@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -46,7 +47,7 @@ func (b *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		at := &conn{Conn: c, idle: b.idle, from: peerOf(c.RemoteAddr().String())}
+		at := &conn{Conn: c, idle: b.idle, from: endpoint.PeerOf(c.RemoteAddr().String())}
 		at.onClose = func() { b.leave(at) }
 		displaced, ok := b.enter(at)
 		if displaced != nil {
@@ -71,7 +72,7 @@ func (b *limitedListener) refuse(c *conn) {
 func (b *limitedListener) enter(c *conn) (displaced *conn, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.isUntrusted, c.source = !containsAddress(b.trusted, c.from), verify.SourceNetwork(c.from)
+	c.isUntrusted, c.source = !endpoint.ContainsAddress(b.trusted, c.from), verify.SourceNetwork(c.from)
 	if b.max > 0 {
 		maxStrangers, own := b.max, 0
 		if len(b.trusted) > 0 {
@@ -258,7 +259,7 @@ func (c *conn) Close() error {
 // withConn stores a connection in its context.
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if at, ok := c.RemoteAddr().(connAddr); ok {
-		return withNotifiedConn(ctx, at.conn)
+		return endpoint.WithNotifiedConn(ctx, at.conn)
 	}
 	return ctx
 }

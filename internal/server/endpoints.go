@@ -5,13 +5,17 @@ import (
 
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/server/authz"
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/server/loginapi"
+	"github.com/apptoken/operator/internal/server/oauth"
 	"github.com/apptoken/operator/internal/server/ui"
 )
 
 // Endpoints serves the verification, login and management endpoints.
 type Endpoints struct {
-	Base
-	Records       recordStore
+	endpoint.Base
+	Records       oauth.RecordStore
 	Audiences     []string                      // audiences of the operator's tokens in TokenReviews; empty means none
 	InFlight      *InFlight                     // nil means no limit
 	Logins        *login.Service                // nil disables logins
@@ -22,24 +26,26 @@ type Endpoints struct {
 // Handler returns the handler of all HTTP endpoints but the TokenReview webhook.
 func (d *Endpoints) Handler() http.Handler {
 	if d.Budget == nil {
-		d.Budget = NewBudget(BudgetOptions{})
+		d.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
 	}
 	all := newRoutes(d.operations())
 	if d.Logins != nil {
 		all.apiUI = ui.Handler()
 	}
-	all.verifyByPath = d.authz().forwardAuthByPath
-	return d.limitInFlight(all, isVerify)
+	all.verifyByPath = d.authz().ForwardAuthByPath
+	return d.limitInFlight(all, authz.IsVerify)
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.
 func (d *Endpoints) WebhookHandler() http.Handler {
-	all := newRoutes([]operation{{method: http.MethodPost, path: "/tokenreview", serve: d.authz().tokenReview}})
+	all := newRoutes([]endpoint.Operation{{Method: http.MethodPost, Path: "/tokenreview", Serve: d.authz().TokenReview}})
 	return d.limitInFlight(all, func(string) bool { return true })
 }
 
-func (d *Endpoints) authz() *Authz { return &Authz{Base: &d.Base, Audiences: d.Audiences} }
+func (d *Endpoints) authz() *authz.Handlers {
+	return &authz.Handlers{Base: &d.Base, Audiences: d.Audiences}
+}
 
-func (d *Endpoints) logins() *Logins {
-	return &Logins{Base: &d.Base, Service: d.Logins, OnResult: d.OnLoginResult}
+func (d *Endpoints) logins() *loginapi.Logins {
+	return &loginapi.Logins{Base: &d.Base, Service: d.Logins, OnResult: d.OnLoginResult}
 }

@@ -16,6 +16,9 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
+
+	"github.com/apptoken/operator/internal/server/authz"
+	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
 const (
@@ -37,8 +40,8 @@ func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			// The address of the gateway's caller is in the message, which is not read yet.
-			source := peerOf(gatewayAddress(ctx))
-			if containsAddress(d.Trusted, source) {
+			source := endpoint.PeerOf(authz.GatewayAddress(ctx))
+			if endpoint.ContainsAddress(d.Trusted, source) {
 				source = netip.Addr{}
 			}
 			if !d.InFlight.enter(true, source) {
@@ -56,7 +59,7 @@ func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return status.Error(codes.Unimplemented, "no such method")
 		}),
-		grpc.MaxRecvMsgSize(maxCheckRequest),
+		grpc.MaxRecvMsgSize(endpoint.MaxCheckRequest),
 		grpc.MaxHeaderListSize(maxCallHeader),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(headerTimeout),
@@ -67,7 +70,7 @@ func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
 		grpc.UnaryInterceptor(d.recoverUnary),
 	)
-	authv3.RegisterAuthorizationServer(s, extAuthz{Base: &d.Base})
+	authv3.RegisterAuthorizationServer(s, authz.ExtAuthz{Base: &d.Base})
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -82,10 +83,10 @@ func (d *Endpoints) limitInFlight(next *routes, isVerification func(path string)
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source := d.limitAddress(r)
+		source := d.LimitAddress(r)
 		if !d.InFlight.enter(isVerification(r.URL.Path), source) {
-			w.Header()["Retry-After"] = retryAfterSoon
-			writeError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests are being answered; ask again")
+			w.Header()["Retry-After"] = endpoint.RetryAfterSoon
+			endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests are being answered; ask again")
 			return
 		}
 		defer d.InFlight.leave(source)

@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc"
 
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -36,7 +37,7 @@ const (
 	// Gateways let callers send up to 60 KiB. They turn any response of this server but 200, 401
 	// and 403 into an error of their own. HTTP/2 counts 32 bytes more for each header (RFC 9113,
 	// section 6.5.2).
-	maxHeader = maxCheckRequest + 8<<10
+	maxHeader = endpoint.MaxCheckRequest + 8<<10
 )
 
 // Listener serves one address on every replica. It stops when its context ends and the requests in
@@ -220,7 +221,7 @@ func recoverHandler(next http.Handler, log logr.Logger) http.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				log.Error(fmt.Errorf("%v", p), "a request failed", "path", token.Redact(r.URL.Path), "stack", string(debug.Stack()))
-				writeError(w, http.StatusInternalServerError, "server_error", "this request failed here")
+				endpoint.WriteError(w, http.StatusInternalServerError, "server_error", "this request failed here")
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/internal/verify/verifytest"
@@ -65,15 +66,15 @@ func newFuzzFixture(t testing.TB, w *verifytest.Fixture, ranges ...string) *fuzz
 	verifier := verify.NewVerifier(w.Index, h.store, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	h.Endpoints = &server.Endpoints{
-		Base: server.Base{
-			Budget: server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}),
+		Base: endpoint.Base{
+			Budget: endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1 << 20}),
 			// clocks stand still
 			Verifier: verifier,
 			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			Audit:    h.audit.log(t, now),
 			Log:      h.audit.logger(),
 			Now:      now,
-			Metrics: server.NewMetrics(
+			Metrics: endpoint.NewMetrics(
 				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
 			),

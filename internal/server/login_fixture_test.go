@@ -18,6 +18,7 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -169,15 +170,15 @@ func newLoginFixture(t testing.TB) *loginFixture {
 	verifier := verify.NewVerifier(index, h.store, verify.Options{LookupsPerSecond: 1000, Now: h.clock.current, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	h.Endpoints = &server.Endpoints{
-		Base: server.Base{
-			Budget: server.NewBudget(server.BudgetOptions{PerCaller: 1 << 20}),
+		Base: endpoint.Base{
+			Budget: endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1 << 20}),
 			// clocks stand still
 			Verifier: verifier,
 			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			Audit:    h.audit.log(t, h.clock.current),
 			Log:      h.audit.logger(),
 			Now:      h.clock.current,
-			Metrics: server.NewMetrics(
+			Metrics: endpoint.NewMetrics(
 				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
 			),

@@ -13,7 +13,7 @@ import (
 	auditlog "github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/management"
-	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -228,7 +228,7 @@ func (u passThroughManagement) Revoke(context.Context, management.Scope, string)
 
 func TestManage_BudgetPerCaller(t *testing.T) {
 	h := newLoginServer(t)
-	h.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 2, PerClient: 3})
+	h.Endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 2, PerClient: 3})
 	weak := h.createToken(management.Scope{Client: "acme", User: "dave"}, management.TokenSpec{Name: "one"})
 	other := h.createToken(management.Scope{Client: "acme", User: "dave"}, management.TokenSpec{Name: "other"})
 	statuses := map[int]int{}
@@ -265,7 +265,7 @@ func TestManage_BudgetPerCaller(t *testing.T) {
 // A tenant holds many tokens. A token that ends itself takes from the budget of its client too.
 func TestRevoke_BudgetPerClient(t *testing.T) {
 	h := newLoginServer(t)
-	h.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 10, PerClient: 1})
+	h.Endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 10, PerClient: 1})
 	statuses := map[int]int{}
 	for i := range 6 {
 		tok := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "expired-" + strconv.Itoa(i), Lifetime: time.Second})
@@ -280,7 +280,7 @@ func TestRevoke_BudgetPerClient(t *testing.T) {
 
 func TestBudget_CoversRevocationAndIntrospection(t *testing.T) {
 	h := newLoginServer(t)
-	h.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	h.Endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1})
 	revoker := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Roles: []string{"revoker"}})
 	expired := h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "expired", Lifetime: time.Second})
 	h.clock.advance(time.Minute)
@@ -297,7 +297,7 @@ func TestBudget_CoversRevocationAndIntrospection(t *testing.T) {
 		}
 	}
 	hs := newFixture(t)
-	hs.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	hs.Endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1})
 	statuses := map[int]int{}
 	for range 6 {
 		statuses[hs.post("/oauth2/introspect", "introspector", url.Values{"token": {h.unknownToken()}}).status]++

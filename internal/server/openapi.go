@@ -9,6 +9,9 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/server/loginapi"
 )
 
 // Names of the security schemes in the document.
@@ -19,16 +22,16 @@ const (
 	schemeBasic    = "password"
 )
 
-var securitySchemes = map[callerKind][]map[string][]string{
-	callersAny:          {},
-	callersWithToken:    {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}},
-	callersWithPassword: {{schemeBasic: {}}},
-	callersWithEither:   {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
+var securitySchemes = map[endpoint.CallerKind][]map[string][]string{
+	endpoint.CallersAny:          {},
+	endpoint.CallersWithToken:    {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}},
+	endpoint.CallersWithPassword: {{schemeBasic: {}}},
+	endpoint.CallersWithEither:   {{schemeOAuth: {}}, {schemeBearer: {}}, {schemeSecurity: {}}, {schemeBasic: {}}},
 }
 
 // openAPI returns the OpenAPI 3.1 document of operations. It panics on a type that cannot be
 // described: all types are this package's own, so tests find it.
-func openAPI(all []operation) []byte {
+func openAPI(all []endpoint.Operation) []byte {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	api := huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -42,13 +45,13 @@ func openAPI(all []operation) []byte {
 				Flows: &huma.OAuthFlows{Password: &huma.OAuthFlow{TokenURL: "/oauth2/token", RefreshURL: "/oauth2/token", Scopes: map[string]string{}}},
 			},
 			schemeBearer:   {Type: "http", Scheme: "bearer", Description: "A login token or an application token."},
-			schemeSecurity: {Type: "apiKey", In: "header", Name: headerSecurityToken, Description: "The same tokens, in the header that programs for Funnelback send."},
+			schemeSecurity: {Type: "apiKey", In: "header", Name: loginapi.HeaderSecurityToken, Description: "The same tokens, in the header that programs for Funnelback send."},
 			schemeBasic:    {Type: "http", Scheme: "basic", Description: "A user name and a password with each request. The check of a password is slow on purpose."},
 		}},
-		Tags: []*huma.Tag{{Name: tagOAuth}, {Name: tagClient}, {Name: tagUser}, {Name: tagFunnelback}, {Name: tagTele}, {Name: tagSpectrum}, {Name: tagVerify}},
+		Tags: []*huma.Tag{{Name: endpoint.TagOAuth}, {Name: endpoint.TagClient}, {Name: endpoint.TagUser}, {Name: endpoint.TagFunnelback}, {Name: endpoint.TagTele}, {Name: endpoint.TagSpectrum}, {Name: endpoint.TagVerify}},
 	}
 	for _, op := range all {
-		if op.doc.id != "" {
+		if op.Doc.Id != "" {
 			api.AddOperation(openAPIOperation(op, registry))
 		}
 	}
@@ -67,75 +70,75 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-func openAPIOperation(op operation, registry huma.Registry) *huma.Operation {
-	doc := op.doc
-	method := op.method
+func openAPIOperation(op endpoint.Operation, registry huma.Registry) *huma.Operation {
+	doc := op.Doc
+	method := op.Method
 	if method == "" {
 		method = http.MethodGet
 	}
 	o := &huma.Operation{
-		OperationID: doc.id, Method: method, Path: op.path, Tags: []string{doc.tag}, Summary: doc.summary, Description: doc.text,
-		Security: securitySchemes[doc.callers], Responses: map[string]*huma.Response{},
+		OperationID: doc.Id, Method: method, Path: op.Path, Tags: []string{doc.Tag}, Summary: doc.Summary, Description: doc.Text,
+		Security: securitySchemes[doc.Callers], Responses: map[string]*huma.Response{},
 	}
-	fails := slices.Clone(doc.errorStatuses)
-	if doc.callers == callersWithPassword || doc.callers == callersWithEither {
+	fails := slices.Clone(doc.ErrorStatuses)
+	if doc.Callers == endpoint.CallersWithPassword || doc.Callers == endpoint.CallersWithEither {
 		fails = append(fails, http.StatusTooManyRequests)
-		doc.query = append(slices.Clone(doc.query), param{
-			name: fieldAccountID, isInteger: true,
-			text: "The account_id of a client, for a caller with user name and password. Without it: the client in the path, or else the user's default account",
+		doc.Query = append(slices.Clone(doc.Query), endpoint.Param{
+			Name: loginapi.FieldAccountID, IsInteger: true,
+			Text: "The account_id of a client, for a caller with user name and password. Without it: the client in the path, or else the user's default account",
 		})
 	}
-	if doc.body != nil {
+	if doc.Body != nil {
 		fails = append(fails, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		content := map[string]*huma.MediaType{}
-		for _, encoding := range doc.bodyEncodings {
-			content[encoding] = exampleOf(registry, doc.body)[inJSON]
+		for _, encoding := range doc.BodyEncodings {
+			content[encoding] = exampleOf(registry, doc.Body)[endpoint.InJSON]
 		}
-		o.RequestBody = &huma.RequestBody{Required: !doc.isBodyOptional, Content: content}
+		o.RequestBody = &huma.RequestBody{Required: !doc.IsBodyOptional, Content: content}
 	}
 	for _, in := range []struct {
 		tokenPlaceholder string
-		list             []param
-	}{{"path", doc.path}, {"query", doc.query}, {"header", doc.headers}} {
+		list             []endpoint.Param
+	}{{"path", doc.Path}, {"query", doc.Query}, {"header", doc.Headers}} {
 		for _, p := range in.list {
 			kind := huma.TypeString
-			if p.isInteger {
+			if p.IsInteger {
 				kind = huma.TypeInteger
 			}
 			o.Parameters = append(o.Parameters, &huma.Param{
-				Name: p.name, In: in.tokenPlaceholder, Description: p.text, Required: in.tokenPlaceholder == "path", Schema: &huma.Schema{Type: kind},
+				Name: p.Name, In: in.tokenPlaceholder, Description: p.Text, Required: in.tokenPlaceholder == "path", Schema: &huma.Schema{Type: kind},
 			})
 		}
 	}
 	ok := &huma.Response{Description: "OK"}
-	if doc.responseText != "" {
-		ok.Description = doc.responseText
+	if doc.ResponseText != "" {
+		ok.Description = doc.ResponseText
 	}
-	if doc.response != nil {
-		ok.Content = exampleOf(registry, doc.response)
+	if doc.Response != nil {
+		ok.Content = exampleOf(registry, doc.Response)
 	}
-	if doc.alternative != nil {
-		either := []*huma.Schema{ok.Content[inJSON].Schema, jsonContent(registry, doc.alternative)[inJSON].Schema}
-		ok.Content = map[string]*huma.MediaType{inJSON: {Schema: &huma.Schema{AnyOf: either}, Example: doc.response}}
+	if doc.Alternative != nil {
+		either := []*huma.Schema{ok.Content[endpoint.InJSON].Schema, jsonContent(registry, doc.Alternative)[endpoint.InJSON].Schema}
+		ok.Content = map[string]*huma.MediaType{endpoint.InJSON: {Schema: &huma.Schema{AnyOf: either}, Example: doc.Response}}
 	}
-	if doc.tokenHeader != "" {
-		doc.sets = append(slices.Clone(doc.sets), param{name: doc.tokenHeader, text: "The token", example: "atl_…"})
+	if doc.TokenHeader != "" {
+		doc.Sets = append(slices.Clone(doc.Sets), endpoint.Param{Name: doc.TokenHeader, Text: "The token", Example: "atl_…"})
 	}
-	for _, p := range doc.sets {
+	for _, p := range doc.Sets {
 		if ok.Headers == nil {
 			ok.Headers = map[string]*huma.Param{}
 		}
-		ok.Headers[p.name] = &huma.Param{Description: p.text, Schema: &huma.Schema{Type: huma.TypeString}, Example: p.example}
+		ok.Headers[p.Name] = &huma.Param{Description: p.Text, Schema: &huma.Schema{Type: huma.TypeString}, Example: p.Example}
 	}
 	o.Responses["200"] = ok
-	if doc.isDeferred {
-		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.response)}
+	if doc.IsDeferred {
+		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.Response)}
 	}
-	if doc.errorBody == nil {
-		doc.errorBody = fault{}
+	if doc.ErrorBody == nil {
+		doc.ErrorBody = endpoint.Fault{}
 	}
 	for _, status := range fails {
-		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.errorBody)}
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.ErrorBody)}
 	}
 	return o
 }
@@ -143,10 +146,10 @@ func openAPIOperation(op operation, registry huma.Registry) *huma.Operation {
 // exampleOf returns jsonContent with body as the example.
 func exampleOf(registry huma.Registry, body any) map[string]*huma.MediaType {
 	content := jsonContent(registry, body)
-	content[inJSON].Example = body
+	content[endpoint.InJSON].Example = body
 	return content
 }
 
 func jsonContent(registry huma.Registry, shape any) map[string]*huma.MediaType {
-	return map[string]*huma.MediaType{inJSON: {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
+	return map[string]*huma.MediaType{endpoint.InJSON: {Schema: registry.Schema(reflect.TypeOf(shape), true, "")}}
 }

@@ -5,13 +5,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/apptoken/operator/internal/server/authz"
+	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
 // routes routes requests to operations by path. It does not clean paths as http.ServeMux does,
 // whose redirects repeat text of the caller. It does not decode an escaped slash either: a proxy in
 // front may see another path then.
 type routes struct {
-	exact        map[string][]operation
+	exact        map[string][]endpoint.Operation
 	patterns     []routePattern
 	apiUI        http.Handler     // serves the API UI; nil: there is none
 	verifyByPath http.HandlerFunc // serves all paths below /verify/; nil: there is none
@@ -20,17 +23,17 @@ type routes struct {
 // routePattern is a path with segments that match any text.
 type routePattern struct {
 	segments   []string
-	operations []operation
+	operations []endpoint.Operation
 }
 
-func newRoutes(all []operation) *routes {
-	r := &routes{exact: map[string][]operation{}}
+func newRoutes(all []endpoint.Operation) *routes {
+	r := &routes{exact: map[string][]endpoint.Operation{}}
 	for _, op := range all {
-		if !strings.Contains(op.path, "{") {
-			r.exact[op.path] = append(r.exact[op.path], op)
+		if !strings.Contains(op.Path, "{") {
+			r.exact[op.Path] = append(r.exact[op.Path], op)
 			continue
 		}
-		segments := strings.Split(op.path, "/")
+		segments := strings.Split(op.Path, "/")
 		i := slices.IndexFunc(r.patterns, func(p routePattern) bool { return slices.Equal(p.segments, segments) })
 		if i < 0 {
 			i = len(r.patterns)
@@ -44,15 +47,15 @@ func newRoutes(all []operation) *routes {
 var escapedSlash = regexp.MustCompile(`(?i)%2f`)
 
 func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if all.verifyByPath != nil && strings.HasPrefix(r.URL.EscapedPath(), pathVerifyPrefix) {
+	if all.verifyByPath != nil && strings.HasPrefix(r.URL.EscapedPath(), authz.PathVerifyPrefix) {
 		all.verifyByPath(w, r)
 		return
 	}
-	if r.URL.Path != pathVerify { // /verify sets it itself, on refusals alone
-		setHSTS(w.Header(), r)
+	if r.URL.Path != authz.PathVerify { // /verify sets it itself, on refusals alone
+		endpoint.SetHSTS(w.Header(), r)
 	}
 	if r.URL.RawPath != "" && escapedSlash.MatchString(r.URL.RawPath) {
-		writeNotFound(w)
+		endpoint.WriteNotFound(w)
 		return
 	}
 	at := all.exact[r.URL.Path]
@@ -64,27 +67,27 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		at = all.match(r)
 	}
 	if at == nil {
-		writeNotFound(w)
+		endpoint.WriteNotFound(w)
 		return
 	}
 	var methods []string
 	for i := range at {
-		if at[i].servesMethod(r.Method) {
-			at[i].serve(w, r)
+		if at[i].ServesMethod(r.Method) {
+			at[i].Serve(w, r)
 			return
 		}
-		methods = append(methods, at[i].method)
-		if at[i].servesMethod(http.MethodHead) {
+		methods = append(methods, at[i].Method)
+		if at[i].ServesMethod(http.MethodHead) {
 			methods = append(methods, http.MethodHead)
 		}
 	}
 	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
-	writeError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+	endpoint.WriteError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
 }
 
 // match returns the operations of the pattern that matches a path, and sets the path values of the
 // request.
-func (all *routes) match(r *http.Request) []operation {
+func (all *routes) match(r *http.Request) []endpoint.Operation {
 	got := strings.Split(r.URL.Path, "/")
 	for _, p := range all.patterns {
 		if !p.matches(got) {
@@ -112,9 +115,4 @@ func pathVariable(segment string) (string, bool) {
 		return segment[1 : len(segment)-1], true
 	}
 	return "", false
-}
-
-// writeNotFound writes a 404: for what does not exist, and for what the caller may not know of.
-func writeNotFound(w http.ResponseWriter) {
-	writeError(w, http.StatusNotFound, "not_found", "there is nothing at this path")
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	auditlog "github.com/apptoken/operator/internal/audit"
-	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
 const pairKeys = "guid refreshToken refreshTokenExpiration success token tokenExpiration tokenLifetime"
@@ -272,7 +272,7 @@ func TestMasquerade_ExpirationsDoNotMoveToLater(t *testing.T) {
 // Each attempt reads from the API server, whichever account it names.
 func TestMasquerade_BudgetPerCaller(t *testing.T) {
 	h := newLoginServer(t)
-	h.Endpoints.Budget = server.NewBudget(server.BudgetOptions{PerCaller: 1})
+	h.Endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1})
 	tok := h.login("alice")
 	got := h.call(http.MethodPost, "/auth/masquerade", bearer(tok), formBody("account_id", "9999"))
 	for range 10 { // the clock stands still

@@ -22,6 +22,7 @@ import (
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -80,11 +81,11 @@ func (b *bench) measureEndpointsOf(ctx context.Context, size int, kind token.Kin
 	verifier := verify.NewVerifier(c.index, d.reads, verify.Options{LookupsPerSecond: maxReads, Now: time.Now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	d.Endpoints = &server.Endpoints{
-		Base: server.Base{
+		Base: endpoint.Base{
 			Verifier: verifier,
 			Audit:    audit.New(io.Discard, time.Now),
 			Now:      time.Now,
-			Metrics: server.NewMetrics(
+			Metrics: endpoint.NewMetrics(
 				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations", Buckets: prometheus.DefBuckets}, []string{"endpoint"}),
 			),

@@ -20,6 +20,7 @@ import (
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/internal/verify/verifytest"
@@ -89,11 +90,11 @@ func newEndpoints(w *verifytest.Fixture) *server.Endpoints {
 	verifier := verify.NewVerifier(w.Index, emptyStore{}, verify.Options{LookupsPerSecond: 1000, Now: now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
 	return &server.Endpoints{
-		Base: server.Base{
+		Base: endpoint.Base{
 			Verifier: verifier,
 			Trusted:  []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
 			Now:      now,
-			Metrics: server.NewMetrics(
+			Metrics: endpoint.NewMetrics(
 				prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
 				prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
 			),

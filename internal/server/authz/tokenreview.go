@@ -1,4 +1,4 @@
-package server
+package authz
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -32,28 +33,28 @@ const (
 	extraPrefix  = "apptoken.dev/"
 )
 
-// tokenReview serves the TokenReview webhook (authentication.k8s.io/v1). A kube-apiserver counts
+// TokenReview serves the TokenReview webhook (authentication.k8s.io/v1). A kube-apiserver counts
 // any status but 200 as a failure of the webhook. So a token that is too long gets the answer of
 // any other invalid token.
-func (h *Authz) tokenReview(w http.ResponseWriter, r *http.Request) {
+func (h *Handlers) TokenReview(w http.ResponseWriter, r *http.Request) {
 	review, err := readReview(http.MaxBytesReader(w, r.Body, maxReviewBody))
 	switch {
 	case errors.Is(err, errNotReview):
-		writeError(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
+		endpoint.WriteError(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
 		return
 	case err != nil:
-		writeError(w, unreadable(err), "invalid_request", "the TokenReview cannot be read")
+		endpoint.WriteError(w, endpoint.Unreadable(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
 	// A kube-apiserver sends neither the address from which a credential was presented nor its
 	// session ID. So a credential with source ranges is outside of them, and a session token is
 	// without its session.
-	who, verdict := h.verifyCredential(r.Context(), endpointTokenReview, review.Spec.Token, verify.Facts{}, h.origin(r).withoutSource())
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointTokenReview, review.Spec.Token, verify.Facts{}, h.Origin(r).WithoutSource())
 	if verdict == verify.Stale {
-		writeUnavailable(w)
+		endpoint.WriteUnavailable(w)
 		return
 	}
-	writeJSON(w, http.StatusOK, authenticationv1.TokenReview{
+	endpoint.WriteJSON(w, http.StatusOK, authenticationv1.TokenReview{
 		TypeMeta: reviewType,
 		Status:   reviewStatus(who, verdict, review.Spec.Audiences, h.Audiences),
 	})

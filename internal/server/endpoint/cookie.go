@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"iter"
@@ -11,14 +11,14 @@ import (
 // names are case-sensitive.
 const (
 	cookieCredential = "spectrum.authentication.token"
-	cookieSession    = "SESSION"
+	CookieSession    = "SESSION"
 )
 
-// presentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and
+// PresentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and
 // the session ID in another cookie. A browser sends cookies with requests that any page makes. So a
 // credential from a cookie is only ever verified or logged out; it authorizes no other action.
-func presentedInHeadersAndCookies(h http.Header) presented {
-	p := presentedInHeaders(h)
+func PresentedInHeadersAndCookies(h http.Header) Presented {
+	p := PresentedInHeaders(h)
 	if len(h["Cookie"]) == 0 {
 		return p
 	}
@@ -29,13 +29,13 @@ func presentedInHeadersAndCookies(h http.Header) presented {
 			if value != "" {
 				p.add(value)
 			}
-		case cookieSession:
-			p.session = value
+		case CookieSession:
+			p.Session = value
 			sessions++
 		}
 	}
 	if sessions > 1 {
-		p.session = "" // ambiguous
+		p.Session = "" // ambiguous
 	}
 	return p
 }
@@ -54,10 +54,10 @@ func cookiePairs(lines []string) iter.Seq[string] {
 	}
 }
 
-// cookiesWithoutCredential returns the cookies of a request without the credential, and reports
+// CookiesWithoutCredential returns the cookies of a request without the credential, and reports
 // whether the credential was among them. rest is empty if no cookie is left, or if the others are
 // not valid UTF-8.
-func cookiesWithoutCredential(lines []string) (rest string, there bool) {
+func CookiesWithoutCredential(lines []string) (rest string, there bool) {
 	var others []string
 	for pair := range cookiePairs(lines) {
 		if name, _, _ := strings.Cut(pair, "="); name == cookieCredential {

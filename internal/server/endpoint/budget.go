@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"errors"
@@ -99,38 +99,38 @@ func limiterOf(all *lru.Cache, key string, perSecond int) *rate.Limiter {
 	return l
 }
 
-// budgetExceededError reports that a budget is used up.
-type budgetExceededError struct{ after time.Duration }
+// BudgetExceededError reports that a budget is used up.
+type BudgetExceededError struct{ After time.Duration }
 
-func (*budgetExceededError) Error() string {
+func (*BudgetExceededError) Error() string {
 	return "the budget of the caller, or of its client, is used up"
 }
 
-// acquireBudget takes a request from the budget of a principal. It is called before any read from
+// AcquireBudget takes a request from the budget of a principal. It is called before any read from
 // the API server.
-func (b *Base) acquireBudget(p principal) (end func(), err error) {
-	return b.acquireBudgetAs(p.budgetKey(), p.Client.Name)
+func (b *Base) AcquireBudget(p Principal) (end func(), err error) {
+	return b.AcquireBudgetAs(p.BudgetKey(), p.Client.Name)
 }
 
-func (b *Base) acquireBudgetAs(caller, client string) (end func(), err error) {
+func (b *Base) AcquireBudgetAs(caller, client string) (end func(), err error) {
 	end, after := b.Budget.acquire(b.Now(), caller, client)
 	if end == nil {
-		return nil, &budgetExceededError{after}
+		return nil, &BudgetExceededError{after}
 	}
 	return end, nil
 }
 
-// writeBudgetExceeded writes the response to an error of acquireBudget.
-func writeBudgetExceeded(w http.ResponseWriter, err error) {
+// WriteBudgetExceeded writes the response to an error of AcquireBudget.
+func WriteBudgetExceeded(w http.ResponseWriter, err error) {
 	after := time.Second
-	if used, is := errors.AsType[*budgetExceededError](err); is {
-		after = used.after
+	if used, is := errors.AsType[*BudgetExceededError](err); is {
+		after = used.After
 	}
-	writeTooManyRequests(w, after)
+	WriteTooManyRequests(w, after)
 }
 
-// writeTooManyRequests writes a 429 to a caller whose budget is used up.
-func writeTooManyRequests(w http.ResponseWriter, after time.Duration) {
-	w.Header()["Retry-After"] = []string{retryAfterSeconds(after)}
-	writeError(w, http.StatusTooManyRequests, "too_many_requests", "too many requests of this caller, or of its client; wait, and try again")
+// WriteTooManyRequests writes a 429 to a caller whose budget is used up.
+func WriteTooManyRequests(w http.ResponseWriter, after time.Duration) {
+	w.Header()["Retry-After"] = []string{RetryAfterSeconds(after)}
+	WriteError(w, http.StatusTooManyRequests, "too_many_requests", "too many requests of this caller, or of its client; wait, and try again")
 }

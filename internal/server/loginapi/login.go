@@ -1,16 +1,14 @@
-package server
+package loginapi
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
@@ -18,29 +16,29 @@ import (
 
 // Field names of the login protocols.
 const (
-	fieldUsername   = "username"
-	fieldPassword   = "password"
-	fieldAccountID  = "account_id"
+	FieldUsername   = "username"
+	FieldPassword   = "password"
+	FieldAccountID  = "account_id"
 	fieldAuthOnly   = "auth_only"
 	fieldRememberMe = "remember-me"
-	fieldRefresh    = "refresh_token"
+	FieldRefresh    = "refresh_token"
 
-	fieldGrantType    = "grant_type"
-	fieldClientID     = "client_id"
-	fieldClientSecret = "client_secret"
+	FieldGrantType    = "grant_type"
+	FieldClientID     = "client_id"
+	FieldClientSecret = "client_secret"
 )
 
 // maxLoginBody is the maximum body size of a login, in bytes.
 const maxLoginBody = 16 << 10
 
-// readLoginFields reads the fields of a login. Usernames and secrets are accepted in the body
+// ReadLoginFields reads the fields of a login. Usernames and secrets are accepted in the body
 // alone, since URLs end up in access logs.
-func readLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
+func ReadLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
 	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
 	if err != nil {
 		return fields.Fields{}, err
 	}
-	for _, name := range []string{fieldUsername, fieldPassword, fieldRefresh, fieldClientSecret} {
+	for _, name := range []string{FieldUsername, FieldPassword, FieldRefresh, FieldClientSecret} {
 		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // a query field is always text
 			return fields.Fields{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
@@ -48,54 +46,54 @@ func readLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (f
 	return fields.Read(w, r, maxLoginBody, fields.Query|fields.Body, known...)
 }
 
-// passwordInFields returns the name and the password in fields.
-func passwordInFields(f fields.Fields) (passwordCredentials, error) {
-	username, err := f.Required(fieldUsername)
+// PasswordInFields returns the name and the password in fields.
+func PasswordInFields(f fields.Fields) (endpoint.PasswordCredentials, error) {
+	username, err := f.Required(FieldUsername)
 	if err != nil {
-		return passwordCredentials{}, err
+		return endpoint.PasswordCredentials{}, err
 	}
-	if len(username) > maxUsername {
-		return passwordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldUsername, Message: "is too long"}
+	if len(username) > endpoint.MaxUsername {
+		return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: FieldUsername, Message: "is too long"}
 	}
-	text, err := f.Required(fieldPassword)
+	text, err := f.Required(FieldPassword)
 	if err != nil {
-		return passwordCredentials{}, err
+		return endpoint.PasswordCredentials{}, err
 	}
 	secret, err := password.ParseSecret(text)
 	if err != nil {
-		return passwordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldPassword, Message: "is longer than a password can be"}
+		return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: FieldPassword, Message: "is longer than a password can be"}
 	}
-	return passwordCredentials{username: login.NormalizeUsername(username), secret: secret}, nil
+	return endpoint.PasswordCredentials{Username: login.NormalizeUsername(username), Secret: secret}, nil
 }
 
 // passwordInRequest returns the name and the password in the fields of a login, or in its
 // Authorization header.
-func passwordInRequest(r *http.Request, f fields.Fields) (passwordCredentials, error) {
-	n, there, readable := passwordInHeader(r)
+func passwordInRequest(r *http.Request, f fields.Fields) (endpoint.PasswordCredentials, error) {
+	n, there, readable := endpoint.PasswordInHeader(r)
 	if !there {
-		return passwordInFields(f)
+		return PasswordInFields(f)
 	}
-	for _, name := range []string{fieldUsername, fieldPassword} {
+	for _, name := range []string{FieldUsername, FieldPassword} {
 		if _, twice, err := f.Text(name); twice || err != nil {
-			return passwordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "is in the body and in the header Authorization; send it once"}
+			return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "is in the body and in the header Authorization; send it once"}
 		}
 	}
 	if !readable {
-		return passwordCredentials{}, login.ErrDenied
+		return endpoint.PasswordCredentials{}, login.ErrDenied
 	}
 	return n, nil
 }
 
 // parseAccountID returns the account_id in fields, or nil if there is none.
 func parseAccountID(f fields.Fields, required bool) (*int64, error) {
-	id, there, err := f.Integer(fieldAccountID, 1, 1<<53-1)
+	id, there, err := f.Integer(FieldAccountID, 1, 1<<53-1)
 	switch {
 	case err != nil:
 		return nil, err
 	case there:
 		return &id, nil
 	case required:
-		return nil, &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required of an integrator"}
+		return nil, &fields.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required of an integrator"}
 	default:
 		return nil, nil //nolint:nilnil // nil is a valid result
 	}
@@ -104,16 +102,16 @@ func parseAccountID(f fields.Fields, required bool) (*int64, error) {
 // Logins authenticates users by name and password, and opens, refreshes and ends logins, for every
 // API that does.
 type Logins struct {
-	*Base
+	*endpoint.Base
 	Service  *login.Service                // nil: there are no logins
 	OnResult func(protocol, result string) // called with the result of a login; may be nil
 }
 
-// authenticateAtClient authenticates a user and chooses the client of the login. An account_id in
+// AuthenticateAtClient authenticates a user and chooses the client of the login. An account_id in
 // the fields decides, and an integrator must send one. Next comes the client named preferred, if
 // the user has an account there, and last the user's default account.
-func (l *Logins) authenticateAtClient(r *http.Request, n passwordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
-	id, err := parseAccountID(f, n.isIntegrator)
+func (l *Logins) AuthenticateAtClient(r *http.Request, n endpoint.PasswordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
+	id, err := parseAccountID(f, n.IsIntegrator)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}
@@ -126,19 +124,19 @@ func (l *Logins) authenticateAtClient(r *http.Request, n passwordCredentials, f 
 		c, err = l.Service.Account(u, id)
 	}
 	if err != nil {
-		l.reportRefusedLogin(r, u, err)
+		l.ReportRefusedLogin(r, u, err)
 	}
 	return u, c, err
 }
 
 // authenticate returns the user of a name and a password. It writes an audit event if the login is
 // denied or rate limited.
-func (l *Logins) authenticate(r *http.Request, n passwordCredentials) (login.User, error) {
+func (l *Logins) authenticate(r *http.Request, n endpoint.PasswordCredentials) (login.User, error) {
 	if !l.Verifier.IsFresh() { // the directory of users may be as stale as the index
 		l.reportLogin(r, "Unavailable")
 		return login.User{}, login.ErrUnavailable
 	}
-	u, err := l.Service.Authenticate(r.Context(), login.Attempt{Username: n.username, Password: n.secret, Source: l.limitAddress(r)})
+	u, err := l.Service.Authenticate(r.Context(), login.Attempt{Username: n.Username, Password: n.Secret, Source: l.LimitAddress(r)})
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
@@ -150,7 +148,7 @@ func (l *Logins) authenticate(r *http.Request, n passwordCredentials) (login.Use
 	case err != nil:
 		l.reportLogin(r, "Unavailable")
 	default:
-		markConnAuthenticated(r.Context())
+		endpoint.MarkConnAuthenticated(r.Context())
 	}
 	return u, err
 }
@@ -158,13 +156,13 @@ func (l *Logins) authenticate(r *http.Request, n passwordCredentials) (login.Use
 // reportLogin reports the result of a login.
 func (l *Logins) reportLogin(r *http.Request, result string) {
 	if l.OnResult != nil {
-		l.OnResult(protocolOf(r), result)
+		l.OnResult(ProtocolOf(r), result)
 	}
 }
 
-// protocolOf returns the name of the login protocol that a path belongs to. Every other path that
+// ProtocolOf returns the name of the login protocol that a path belongs to. Every other path that
 // authenticates a user by name and password belongs to the management API.
-func protocolOf(r *http.Request) string {
+func ProtocolOf(r *http.Request) string {
 	path := strings.TrimPrefix(r.URL.Path, "/admin-api")
 	for prefix, name := range map[string]string{"/auth/": "teletracker", "/security/": "spectrum", "/oauth2/": "oauth", "/account/": "funnelback"} {
 		if strings.HasPrefix(path, prefix) {
@@ -174,29 +172,29 @@ func protocolOf(r *http.Request) string {
 	return "management"
 }
 
-// isLogin reports whether a credential of this kind comes from a login.
-func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
+// IsLogin reports whether a credential of this kind comes from a login.
+func IsLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
 // auditFailedLogin writes an audit event for a failed login.
 func (l *Logins) auditFailedLogin(r *http.Request, line audit.Line) {
-	line.Event, line.Protocol = audit.LoginFailed, protocolOf(r)
-	l.Audit.WriteLimited(l.withOrigin(r, line))
+	line.Event, line.Protocol = audit.LoginFailed, ProtocolOf(r)
+	l.Audit.WriteLimited(l.WithOrigin(r, line))
 }
 
 // auditedUser returns the name of the User that a login tried, or an empty string if none exists.
 // An unknown username is not logged: it may be a password in the wrong field.
-func (l *Logins) auditedUser(n passwordCredentials) string {
-	if u, ok := l.Service.Directory.ByUsername(n.username); ok {
+func (l *Logins) auditedUser(n endpoint.PasswordCredentials) string {
+	if u, ok := l.Service.Directory.ByUsername(n.Username); ok {
 		return u.Name
 	}
 	return ""
 }
 
-// openLogin opens a login, and writes an audit event.
-func (l *Logins) openLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
+// OpenLogin opens a login, and writes an audit event.
+func (l *Logins) OpenLogin(r *http.Request, u login.User, c login.Client, t login.Terms) (login.Opened, error) {
 	o, err := l.Service.Open(r.Context(), u, c, t)
 	if err != nil {
-		l.reportRefusedLogin(r, u, err)
+		l.ReportRefusedLogin(r, u, err)
 		return login.Opened{}, err
 	}
 	l.reportLogin(r, "LoggedIn")
@@ -204,9 +202,9 @@ func (l *Logins) openLogin(r *http.Request, u login.User, c login.Client, t logi
 	return o, nil
 }
 
-// reportRefusedLogin reports a login that an authenticated user may not open, and writes an audit
+// ReportRefusedLogin reports a login that an authenticated user may not open, and writes an audit
 // event.
-func (l *Logins) reportRefusedLogin(r *http.Request, u login.User, err error) {
+func (l *Logins) ReportRefusedLogin(r *http.Request, u login.User, err error) {
 	if errors.Is(err, login.ErrUnavailable) {
 		l.reportLogin(r, "Unavailable")
 		return
@@ -218,15 +216,15 @@ func (l *Logins) reportRefusedLogin(r *http.Request, u login.User, err error) {
 // auditLogin writes an audit event for an opened login.
 func (l *Logins) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
 	line.User, line.Client, line.Kind, line.Token = o.User.Name, o.Client.Name, o.Token.Kind().String(), o.Record.Name()
-	line.Protocol = protocolOf(r)
-	l.Audit.Write(l.withOrigin(r, line))
+	line.Protocol = ProtocolOf(r)
+	l.Audit.Write(l.WithOrigin(r, line))
 }
 
-// refreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
+// RefreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
 // session must be at that client.
-func (l *Logins) refreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
+func (l *Logins) RefreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
 	arrived := l.Now()
-	text, err := f.Required(fieldRefresh)
+	text, err := f.Required(FieldRefresh)
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -237,12 +235,12 @@ func (l *Logins) refreshLogin(r *http.Request, f fields.Fields, client string) (
 	if err != nil {
 		return login.Opened{}, login.ErrDenied
 	}
-	o, err := l.Service.Refresh(r.Context(), presented, client, l.limitAddress(r), arrived)
+	o, err := l.Service.Refresh(r.Context(), presented, client, l.LimitAddress(r), arrived)
 	if err != nil {
 		l.auditFailedRefresh(r, presented, err)
 		return login.Opened{}, err
 	}
-	markConnAuthenticated(r.Context())
+	endpoint.MarkConnAuthenticated(r.Context())
 	l.auditLogin(r, audit.Line{Event: audit.LoginRefreshed, Predecessor: o.Record.Predecessor}, o)
 	return o, nil
 }
@@ -250,7 +248,7 @@ func (l *Logins) refreshLogin(r *http.Request, f fields.Fields, client string) (
 // auditFailedRefresh writes an audit event for a refused refresh token. It names a record of the
 // session, if the session exists or this replica knew it before it ended.
 func (l *Logins) auditFailedRefresh(r *http.Request, presented token.Token, err error) {
-	line := l.withOrigin(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: protocolOf(r), Verdict: "Denied"})
+	line := l.WithOrigin(r, audit.Line{Event: audit.LoginRefreshFailed, Protocol: ProtocolOf(r), Verdict: "Denied"})
 	if errors.Is(err, login.ErrUnavailable) {
 		line.Verdict = "Unavailable"
 	}
@@ -263,82 +261,80 @@ func (l *Logins) auditFailedRefresh(r *http.Request, presented token.Token, err 
 		// A live session has deleted records too, one for each refresh.
 		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
 	} else if k, ok := l.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
-		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, verdictRevoked, endpointNames[endpointLogin], ""
+		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, endpoint.VerdictRevoked, endpoint.EndpointNames[endpoint.EndpointLogin], ""
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
 		line.RetryAfter = ""
 	}
 	l.Audit.WriteLimited(line)
 }
 
-// writeLoginError writes the response to an error of a login or of its fields.
-func writeLoginError(w http.ResponseWriter, err error, how []string) {
-	status, f := loginFault(w, err)
+// WriteLoginError writes the response to an error of a login or of its fields.
+func WriteLoginError(w http.ResponseWriter, err error, how []string) {
+	status, f := LoginFault(w, err)
 	if status == http.StatusUnauthorized && how != nil {
 		w.Header()["Www-Authenticate"] = how
 	}
-	writeJSON(w, status, f)
+	endpoint.WriteJSON(w, status, f)
 }
 
-// loginFault returns the status and the fault of an error, which all protocols share. It sets
+// LoginFault returns the status and the fault of an error, which all protocols share. It sets
 // Retry-After where the caller may retry.
-func loginFault(w http.ResponseWriter, err error) (int, fault) {
+func LoginFault(w http.ResponseWriter, err error) (int, endpoint.Fault) {
 	field, isField := errors.AsType[*fields.Error](err)
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	forbidden, isForbidden := errors.AsType[*login.Forbidden](err)
 	limited, isLimited := errors.AsType[*login.Limited](err)
-	if used, isSpent := errors.AsType[*budgetExceededError](err); isSpent {
-		limited, isLimited = &login.Limited{After: used.after}, true
+	if used, isSpent := errors.AsType[*endpoint.BudgetExceededError](err); isSpent {
+		limited, isLimited = &login.Limited{After: used.After}, true
 	}
 	switch {
 	case isField:
-		return field.Status, fault{Error: "invalid_request", Description: field.Error(), Field: field.Field}
+		return field.Status, endpoint.Fault{Error: "invalid_request", Description: field.Error(), Field: field.Field}
 	case isInvalid:
-		return http.StatusBadRequest, fault{Error: "invalid_request", Description: invalid.Error(), Field: invalid.Field}
+		return http.StatusBadRequest, endpoint.Fault{Error: "invalid_request", Description: invalid.Error(), Field: invalid.Field}
 	case isForbidden:
-		return http.StatusForbidden, fault{Error: "access_denied", Description: forbidden.Message}
+		return http.StatusForbidden, endpoint.Fault{Error: "access_denied", Description: forbidden.Message}
 	case isLimited:
-		w.Header()["Retry-After"] = []string{retryAfterSeconds(limited.After)}
-		return http.StatusTooManyRequests, fault{Error: "too_many_requests", Description: "too many attempts; wait, and try again"}
+		w.Header()["Retry-After"] = []string{endpoint.RetryAfterSeconds(limited.After)}
+		return http.StatusTooManyRequests, endpoint.Fault{Error: "too_many_requests", Description: "too many attempts; wait, and try again"}
 	case errors.Is(err, login.ErrDenied):
-		return http.StatusUnauthorized, fault{Error: "unauthorized", Description: "the name, the password or the token is not accepted"}
+		return http.StatusUnauthorized, endpoint.Fault{Error: "unauthorized", Description: "the name, the password or the token is not accepted"}
 	case errors.Is(err, errNoAccountAtClient):
-		return http.StatusNotFound, fault{Error: "not_found", Description: "there is nothing at this path"}
+		return http.StatusNotFound, endpoint.Fault{Error: "not_found", Description: "there is nothing at this path"}
 	default:
-		w.Header()["Retry-After"] = retryAfterSoon
-		return http.StatusServiceUnavailable, fault{Error: "temporarily_unavailable", Description: "it cannot be done now; ask again"}
+		w.Header()["Retry-After"] = endpoint.RetryAfterSoon
+		return http.StatusServiceUnavailable, endpoint.Fault{Error: "temporarily_unavailable", Description: "it cannot be done now; ask again"}
 	}
-}
-
-// retryAfterSeconds returns a duration in whole seconds, rounded up and at least 1, for a header.
-func retryAfterSeconds(d time.Duration) string {
-	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
 
 // endLogin ends the login that a request presents in a header or a cookie. It refuses other kinds
 // of credentials: a caller that logs out with one has mistaken it for a login.
 func (l *Logins) endLogin(r *http.Request) error {
-	if isCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
+	if endpoint.IsCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
-	p := presentedInHeadersAndCookies(r.Header)
-	who, verdict := l.verifyCredential(r.Context(), endpointLogout, p.text, verify.Facts{Session: p.session}, l.origin(r))
+	p := endpoint.PresentedInHeadersAndCookies(r.Header)
+	who, verdict := l.VerifyCredential(r.Context(), endpoint.EndpointLogout, p.Text, verify.Facts{Session: p.Session}, l.Origin(r))
 	switch {
 	case verdict.IsUndecided():
 		return login.ErrUnavailable
 	case verdict != verify.Valid:
 		return login.ErrDenied
-	case who.User == nil || !isLogin(who.Kind):
+	case who.User == nil || !IsLogin(who.Kind):
 		return &login.Forbidden{Message: "this is not a login; to end an application token, revoke it"}
 	}
-	_, digest, err := token.DigestOf(p.text)
+	_, digest, err := token.DigestOf(p.Text)
 	if err == nil {
 		err = l.Service.End(r.Context(), digest)
 	}
 	if err == nil {
-		l.Audit.Write(l.withOrigin(r, audit.Line{
-			Event: audit.LoginEnded, Protocol: protocolOf(r),
-			Token: who.ID.String(), Kind: who.Kind.String(), Client: who.Client.Name, User: who.User.Name, By: byHolder,
+		l.Audit.Write(l.WithOrigin(r, audit.Line{
+			Event: audit.LoginEnded, Protocol: ProtocolOf(r),
+			Token: who.ID.String(), Kind: who.Kind.String(), Client: who.Client.Name, User: who.User.Name, By: ByHolder,
 		}))
 	}
 	return err
 }
+
+// ByHolder is the audit log's name for a caller that ended a login with a credential of that login.
+const ByHolder = "holder"

@@ -1,4 +1,4 @@
-package server
+package loginapi
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
@@ -57,11 +58,11 @@ func tokenPairOf(o login.Opened) tokenPair {
 
 // writeFailure writes the response to an error, with a challenge if it is a 401.
 func writeFailure(w http.ResponseWriter, err error, how []string) {
-	status, f := loginFault(w, err)
+	status, f := LoginFault(w, err)
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = how
 	}
-	writeJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
+	endpoint.WriteJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
 // TeleTracker serves the login protocol of TeleTracker.
@@ -69,19 +70,19 @@ type TeleTracker struct{ *Logins }
 
 // authLogin serves POST /auth/login.
 func (h *TeleTracker) authLogin(w http.ResponseWriter, r *http.Request) {
-	f, err := readLoginFields(w, r, fieldUsername, fieldPassword, fieldAccountID, fieldAuthOnly)
+	f, err := ReadLoginFields(w, r, FieldUsername, FieldPassword, FieldAccountID, fieldAuthOnly)
 	if err != nil {
-		writeFailure(w, err, passwordChallenge(r))
+		writeFailure(w, err, endpoint.PasswordChallenge(r))
 		return
 	}
 	o, only, err := h.logInOrCheck(r, f)
 	switch {
 	case err != nil:
-		writeFailure(w, err, passwordChallenge(r))
+		writeFailure(w, err, endpoint.PasswordChallenge(r))
 	case only:
-		writeJSON(w, http.StatusOK, successResponse{true})
+		endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 	default:
-		writeJSON(w, http.StatusOK, tokenPairOf(o))
+		endpoint.WriteJSON(w, http.StatusOK, tokenPairOf(o))
 	}
 }
 
@@ -94,60 +95,60 @@ func (h *TeleTracker) logInOrCheck(r *http.Request, f fields.Fields) (o login.Op
 	if err != nil {
 		return o, only, err
 	}
-	u, c, err := h.authenticateAtClient(r, n, f, "")
+	u, c, err := h.AuthenticateAtClient(r, n, f, "")
 	if err != nil {
 		return o, only, err
 	}
 	if only {
 		h.reportLogin(r, "Checked")
-		h.Audit.WriteLimited(h.withOrigin(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: protocolOf(r)}))
+		h.Audit.WriteLimited(h.WithOrigin(r, audit.Line{Event: audit.LoginChecked, User: u.Name, Client: c.Name, Protocol: ProtocolOf(r)}))
 		return o, only, nil
 	}
-	o, err = h.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	o, err = h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 	return o, only, err
 }
 
 // authRefresh serves POST /auth/refresh.
 func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
-	f, err := readLoginFields(w, r, fieldRefresh)
+	f, err := ReadLoginFields(w, r, FieldRefresh)
 	if err != nil {
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
-	o, err := h.refreshLogin(r, f, "")
+	o, err := h.RefreshLogin(r, f, "")
 	if err != nil {
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
-	writeJSON(w, http.StatusOK, tokenPairOf(o))
+	endpoint.WriteJSON(w, http.StatusOK, tokenPairOf(o))
 }
 
 // authMasquerade serves POST /auth/masquerade, which exchanges a login for one at another account
 // of the same user.
 func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
-	f, err := readLoginFields(w, r, fieldAccountID)
+	f, err := ReadLoginFields(w, r, FieldAccountID)
 	if err != nil {
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
 	id, err := parseAccountID(f, false)
 	if err == nil && id == nil {
-		err = &fields.Error{Status: http.StatusBadRequest, Field: fieldAccountID, Message: "is required"}
+		err = &fields.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required"}
 	}
 	if err != nil {
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
-	p := presentedInHeaders(r.Header)
-	who, verdict := h.verifyCredential(r.Context(), endpointLogin, p.text, verify.Facts{}, h.origin(r))
-	_, digest, err := token.DigestOf(p.text)
+	p := endpoint.PresentedInHeaders(r.Header)
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointLogin, p.Text, verify.Facts{}, h.Origin(r))
+	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict.IsUndecided():
-		writeFailure(w, login.ErrUnavailable, bearerChallenge)
+		writeFailure(w, login.ErrUnavailable, endpoint.BearerChallenge)
 		return
 	case verdict != verify.Valid || err != nil:
-		writeFailure(w, login.ErrDenied, bearerChallenge)
+		writeFailure(w, login.ErrDenied, endpoint.BearerChallenge)
 		return
 	}
 	o, err := h.masquerade(r, who, digest, *id)
@@ -155,17 +156,17 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
 			h.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
 		}
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
 	h.auditLogin(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
-	writeJSON(w, http.StatusOK, tokenPairOf(o))
+	endpoint.WriteJSON(w, http.StatusOK, tokenPairOf(o))
 }
 
 // masquerade exchanges a login within the budget of its holder. Each attempt reads from the API
 // server, even one that is refused.
 func (h *TeleTracker) masquerade(r *http.Request, who verify.Identity, digest token.Digest, account int64) (login.Opened, error) {
-	end, err := h.acquireBudget(principal{Identity: who})
+	end, err := h.AcquireBudget(endpoint.Principal{Identity: who})
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -176,34 +177,55 @@ func (h *TeleTracker) masquerade(r *http.Request, who verify.Identity, digest to
 // authLogout serves POST /auth/logout.
 func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := h.endLogin(r); err != nil {
-		writeFailure(w, err, bearerChallenge)
+		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
-	writeJSON(w, http.StatusOK, successResponse{true})
+	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
-// operations returns the operations of the protocol.
-func (h *TeleTracker) operations() []operation {
-	return []operation{
-		{http.MethodPost, "/auth/login", h.authLogin, description{
-			id: "authLogin", tag: tagTele, summary: "Log in, for a token and a refresh token",
-			text: "With auth_only, the operator checks the password and issues no token.",
-			body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, bodyEncodings: anyEncoding, callers: callersAny, response: examplePair, alternative: successResponse{}, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 403, 429, 503},
+// Operations returns the operations of the protocol.
+func (h *TeleTracker) Operations() []endpoint.Operation {
+	return []endpoint.Operation{
+		{http.MethodPost, "/auth/login", h.authLogin, endpoint.Description{
+			Id: "authLogin", Tag: endpoint.TagTele, Summary: "Log in, for a token and a refresh token",
+			Text: "With auth_only, the operator checks the password and issues no token.",
+			Body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, Alternative: successResponse{}, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodPost, "/auth/refresh", h.authRefresh, description{
-			id: "authRefresh", tag: tagTele, summary: "Exchange a refresh token for a new pair",
-			text: "The previous pair ends. A retry with the same refresh token within half a minute gets another pair; a later one ends the session.",
-			body: refreshBody{RefreshToken: "atr_…"}, bodyEncodings: anyEncoding, callers: callersAny, response: examplePair, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 429, 503},
+		{http.MethodPost, "/auth/refresh", h.authRefresh, endpoint.Description{
+			Id: "authRefresh", Tag: endpoint.TagTele, Summary: "Exchange a refresh token for a new pair",
+			Text: "The previous pair ends. A retry with the same refresh token within half a minute gets another pair; a later one ends the session.",
+			Body: refreshBody{RefreshToken: "atr_…"}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 429, 503},
 		}},
-		{http.MethodPost, "/auth/masquerade", h.authMasquerade, description{
-			id: "authMasquerade", tag: tagTele, summary: "Move a login to another account of the user",
-			text: "The previous login ends. The new token expires no later than the previous one.",
-			body: masqueradeBody{AccountID: 1002}, bodyEncodings: anyEncoding, callers: callersWithToken, response: examplePair, errorBody: failureResponse{}, errorStatuses: []int{400, 401, 403, 429, 503},
+		{http.MethodPost, "/auth/masquerade", h.authMasquerade, endpoint.Description{
+			Id: "authMasquerade", Tag: endpoint.TagTele, Summary: "Move a login to another account of the user",
+			Text: "The previous login ends. The new token expires no later than the previous one.",
+			Body: masqueradeBody{AccountID: 1002}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithToken, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodPost, "/auth/logout", h.authLogout, description{
-			id: "authLogout", tag: tagTele, summary: "End the login of the caller",
-			text:    "The token and the refresh token of the login end. An application token is rejected: revoke it instead.",
-			callers: callersWithToken, response: successResponse{true}, errorBody: failureResponse{}, errorStatuses: []int{401, 403, 503},
+		{http.MethodPost, "/auth/logout", h.authLogout, endpoint.Description{
+			Id: "authLogout", Tag: endpoint.TagTele, Summary: "End the login of the caller",
+			Text:    "The token and the refresh token of the login end. An application token is rejected: revoke it instead.",
+			Callers: endpoint.CallersWithToken, Response: successResponse{true}, ErrorBody: failureResponse{}, ErrorStatuses: []int{401, 403, 503},
 		}},
 	}
+}
+
+var examplePair = tokenPair{
+	Success: true, GUID: "0b6bcb4c-7b5e-4b7b-9a53-0f6c2f6ad0d5", Token: "atl_…",
+	TokenExpiration: "2026-03-01T13:00:00+00:00", TokenLifetime: 3600,
+	RefreshToken: "atr_…", RefreshTokenExpiration: "2026-03-15T12:00:00+00:00",
+}
+
+type authLoginBody struct {
+	Username  string `json:"username"`
+	Password  string `json:"password" format:"password"`
+	AccountID int64  `json:"account_id,omitempty" minimum:"1" doc:"The account_id of the client to log in at. Without it, the user's default account"`
+	AuthOnly  bool   `json:"auth_only,omitempty" doc:"Check the password, and issue no token"`
+}
+
+type refreshBody struct {
+	RefreshToken string `json:"refresh_token" format:"password"`
+}
+
+type masqueradeBody struct {
+	AccountID int64 `json:"account_id" minimum:"1" doc:"The account_id of the client to move to"`
 }

@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"net/http"
@@ -7,36 +7,36 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// verdictRevoked is the audit verdict of a credential whose record was deleted before it expired.
+// VerdictRevoked is the audit verdict of a credential whose record was deleted before it expired.
 // Callers and metrics see such a credential as unknown.
-const verdictRevoked = "Revoked"
+const VerdictRevoked = "Revoked"
 
 // auditRefusedCredential writes an audit event for a refused credential. It names the record where
 // this replica knows it or knew it before its deletion. Malformed credentials are counted in the
 // metrics alone: any caller can send them without end, and they tell nothing about a token.
-func (b *Base) auditRefusedCredential(at endpoint, credential string, v verify.Verdict, from origin) {
+func (b *Base) auditRefusedCredential(at Endpoint, credential string, v verify.Verdict, from Origin) {
 	if v == verify.Malformed || b.Audit == nil {
 		return
 	}
 	line := audit.Line{
-		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(),
-		Source: from.source, Peer: from.limitAddress, SourceUnknown: from.unknown.String(),
+		Event: audit.CredentialRefused, Endpoint: EndpointNames[at], Verdict: v.String(),
+		Source: from.Source, Peer: from.LimitAddress, SourceUnknown: from.Unknown.String(),
 	}
 	if k, ok := b.Verifier.Known(credential); ok {
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
 		// An Undecided credential is one that required a read of the API server that did not
 		// happen.
 		if k.Revoked && (v == verify.Unknown || v == verify.Undecided) {
-			line.Event, line.Verdict = audit.CredentialRevokedUse, verdictRevoked
+			line.Event, line.Verdict = audit.CredentialRevokedUse, VerdictRevoked
 		}
 	}
 	b.Audit.WriteLimited(line)
 }
 
-// auditForbiddenCaller writes an audit event for an authenticated caller that was refused.
-func (b *Base) auditForbiddenCaller(r *http.Request, at endpoint, v verify.Verdict, who verify.Identity) {
-	line := b.withOrigin(r, audit.Line{
-		Event: audit.CredentialRefused, Endpoint: endpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
+// AuditForbiddenCaller writes an audit event for an authenticated caller that was refused.
+func (b *Base) AuditForbiddenCaller(r *http.Request, at Endpoint, v verify.Verdict, who verify.Identity) {
+	line := b.WithOrigin(r, audit.Line{
+		Event: audit.CredentialRefused, Endpoint: EndpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})
 	if who.ID != (verify.ID{}) { // zero for a caller with a name and password
 		line.Token, line.Kind = who.ID.String(), who.Kind.String()

@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"net/http"
@@ -21,12 +21,12 @@ type unknownSource uint8
 
 const (
 	sourceKnown     unknownSource = iota
-	noPeer                        // the connection has no address
-	untrustedPeer                 // a peer that is no trusted proxy names the source
+	NoPeer                        // the connection has no address
+	UntrustedPeer                 // a peer that is no trusted proxy names the source
 	headerMissing                 // a trusted proxy sends no header
 	headerEmpty                   // a line of the header has no element
 	headerMalformed               // a line of the header cannot be parsed
-	notAnAddress                  // an element has a name such as "unknown", or nothing
+	NotAnAddress                  // an element has a name such as "unknown", or nothing
 	sourceNotStated               // the request names no source for the credential
 )
 
@@ -35,46 +35,46 @@ func (u unknownSource) String() string {
 	return [...]string{"", "NoPeer", "UntrustedPeer", "HeaderMissing", "HeaderEmpty", "HeaderMalformed", "NotAnAddress", "NotStated"}[u]
 }
 
-// origin is where a request came from.
-type origin struct {
-	source       netip.Addr    // of the caller; zero if it is unknown
-	unknown      unknownSource // why the source is unknown
-	peer         netip.Addr    // of the connection; zero if it has none
-	limitAddress netip.Addr    // address that limits count the request under
+// Origin is where a request came from.
+type Origin struct {
+	Source       netip.Addr    // of the caller; zero if it is unknown
+	Unknown      unknownSource // why the source is unknown
+	Peer         netip.Addr    // of the connection; zero if it has none
+	LimitAddress netip.Addr    // address that limits count the request under
 }
 
-// origin returns where a request came from.
-func (b *Base) origin(r *http.Request) origin {
+// Origin returns where a request came from.
+func (b *Base) Origin(r *http.Request) Origin {
 	if b.UsesForwarded {
-		return originOf(r.RemoteAddr, r.Header[headerForwarded], b.Trusted, readForwarded)
+		return OriginOf(r.RemoteAddr, r.Header[headerForwarded], b.Trusted, ReadForwarded)
 	}
-	return originOf(r.RemoteAddr, r.Header[headerXForwardedFor], b.Trusted, readXForwardedFor)
+	return OriginOf(r.RemoteAddr, r.Header[headerXForwardedFor], b.Trusted, ReadXForwardedFor)
 }
 
-// source returns the address of the caller, or the zero Addr if it is unknown.
-func (b *Base) source(r *http.Request) netip.Addr { return b.origin(r).source }
+// Source returns the address of the caller, or the zero Addr if it is unknown.
+func (b *Base) Source(r *http.Request) netip.Addr { return b.Origin(r).Source }
 
-// limitAddress returns the address that limits count a request under.
-func (b *Base) limitAddress(r *http.Request) netip.Addr { return b.origin(r).limitAddress }
+// LimitAddress returns the address that limits count a request under.
+func (b *Base) LimitAddress(r *http.Request) netip.Addr { return b.Origin(r).LimitAddress }
 
-// withOrigin sets the origin of a request in an audit event.
-func (b *Base) withOrigin(r *http.Request, line audit.Line) audit.Line {
-	o := b.origin(r)
-	line.Source, line.Peer, line.SourceUnknown = o.source, o.peer, o.unknown.String()
+// WithOrigin sets the origin of a request in an audit event.
+func (b *Base) WithOrigin(r *http.Request, line audit.Line) audit.Line {
+	o := b.Origin(r)
+	line.Source, line.Peer, line.SourceUnknown = o.Source, o.Peer, o.Unknown.String()
 	return line
 }
 
-// withoutSource returns the origin of a request about a credential, where the request does not name
+// WithoutSource returns the origin of a request about a credential, where the request does not name
 // the address from which the credential was presented.
-func (o origin) withoutSource() origin {
-	o.source, o.unknown = netip.Addr{}, sourceNotStated
+func (o Origin) WithoutSource() Origin {
+	o.Source, o.Unknown = netip.Addr{}, sourceNotStated
 	return o
 }
 
 // lineReader returns the address of a caller in a line of a header.
 type lineReader func(line string, trusted []netip.Prefix) (netip.Addr, unknownSource)
 
-// originOf returns where a request came from. Its source is the address of the connection, if that
+// OriginOf returns where a request came from. Its source is the address of the connection, if that
 // is no trusted proxy. Otherwise it is the last address in the lines of a header that is no trusted
 // proxy. The source is unknown where an untrusted peer sends the header, or a trusted proxy sends
 // none, or one without an address. Otherwise the address of the proxy would count as that of each
@@ -82,33 +82,33 @@ type lineReader func(line string, trusted []netip.Prefix) (netip.Addr, unknownSo
 //
 // Limits count a request whose source is unknown under the address of the connection. Otherwise all
 // of them would share one key, and one caller would use up the limits of all.
-func originOf(remote string, lines []string, trusted []netip.Prefix, read lineReader) origin {
-	peer := peerOf(remote)
-	o := origin{source: peer, peer: peer, limitAddress: peer}
-	isTrusted := containsAddress(trusted, peer)
+func OriginOf(remote string, lines []string, trusted []netip.Prefix, read lineReader) Origin {
+	peer := PeerOf(remote)
+	o := Origin{Source: peer, Peer: peer, LimitAddress: peer}
+	isTrusted := ContainsAddress(trusted, peer)
 	switch {
 	case !peer.IsValid():
-		o.unknown = noPeer
+		o.Unknown = NoPeer
 	case isTrusted && len(lines) == 0:
-		o.unknown = headerMissing
+		o.Unknown = headerMissing
 	case !isTrusted && len(lines) > 0:
-		o.unknown = untrustedPeer
+		o.Unknown = UntrustedPeer
 	}
-	for i := len(lines) - 1; i >= 0 && o.unknown == sourceKnown && containsAddress(trusted, o.source); i-- {
-		o.source, o.unknown = read(lines[i], trusted)
+	for i := len(lines) - 1; i >= 0 && o.Unknown == sourceKnown && ContainsAddress(trusted, o.Source); i-- {
+		o.Source, o.Unknown = read(lines[i], trusted)
 	}
-	if o.unknown != sourceKnown {
-		o.source = netip.Addr{}
+	if o.Unknown != sourceKnown {
+		o.Source = netip.Addr{}
 		return o
 	}
-	o.limitAddress = o.source
+	o.LimitAddress = o.Source
 	return o
 }
 
-// readXForwardedFor returns the last address of a line that is no trusted proxy, or the first if
+// ReadXForwardedFor returns the last address of a line that is no trusted proxy, or the first if
 // all are. It ignores empty elements (RFC 9110, section 5.6.1.2), but not a line that has nothing
 // else.
-func readXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
+func ReadXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
 	source, why := netip.Addr{}, headerEmpty
 	for more := true; more; {
 		var last string
@@ -118,9 +118,9 @@ func readXForwardedFor(line string, trusted []netip.Prefix) (netip.Addr, unknown
 		}
 		hop, ok := parseNode(last)
 		if !ok {
-			return netip.Addr{}, notAnAddress
+			return netip.Addr{}, NotAnAddress
 		}
-		if source, why = hop, sourceKnown; !containsAddress(trusted, hop) {
+		if source, why = hop, sourceKnown; !ContainsAddress(trusted, hop) {
 			break
 		}
 	}
@@ -166,8 +166,8 @@ func isPort(text string) bool {
 	return err == nil
 }
 
-// peerOf returns the address of a connection's remote end, or the zero Addr if it has none.
-func peerOf(remote string) netip.Addr {
+// PeerOf returns the address of a connection's remote end, or the zero Addr if it has none.
+func PeerOf(remote string) netip.Addr {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
@@ -175,7 +175,7 @@ func peerOf(remote string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-func containsAddress(trusted []netip.Prefix, a netip.Addr) bool {
+func ContainsAddress(trusted []netip.Prefix, a netip.Addr) bool {
 	for _, p := range trusted {
 		if p.Contains(a) {
 			return true

@@ -1,4 +1,4 @@
-package server
+package oauth
 
 import (
 	"errors"
@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -29,10 +31,10 @@ type oauthTokenResponse struct {
 }
 
 // oauthToken serves the token endpoint of RFC 6749.
-func (h *OAuth) oauthToken(w http.ResponseWriter, r *http.Request) {
+func (h *Handlers) oauthToken(w http.ResponseWriter, r *http.Request) {
 	o, err := h.openGrant(w, r)
 	switch {
-	case errors.Is(err, errResponseWritten):
+	case errors.Is(err, endpoint.ErrResponseWritten):
 		return
 	case err != nil:
 		h.writeGrantError(w, err)
@@ -42,21 +44,21 @@ func (h *OAuth) oauthToken(w http.ResponseWriter, r *http.Request) {
 		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(),
 		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
 	}
-	if who, verdict := h.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, h.source(r)); verdict == verify.Valid {
+	if who, verdict := h.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, h.Source(r)); verdict == verify.Valid {
 		res.Scope = strings.Join(who.Permissions, " ")
 	}
 	w.Header()["Pragma"] = []string{"no-cache"} // required by RFC 6749, section 5.1
-	writeJSON(w, http.StatusOK, res)
+	endpoint.WriteJSON(w, http.StatusOK, res)
 }
 
 var errGrantType = errors.New("unsupported grant type")
 
-func (h *OAuth) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := readLoginFields(w, r, fieldGrantType, fieldUsername, fieldPassword, fieldRefresh, fieldAccountID, fieldClientID, fieldClientSecret)
+func (h *Handlers) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+	f, err := loginapi.ReadLoginFields(w, r, loginapi.FieldGrantType, loginapi.FieldUsername, loginapi.FieldPassword, loginapi.FieldRefresh, loginapi.FieldAccountID, loginapi.FieldClientID, loginapi.FieldClientSecret)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	kind, err := f.Required(fieldGrantType)
+	kind, err := f.Required(loginapi.FieldGrantType)
 	if err != nil {
 		return login.Opened{}, err
 	}
@@ -66,7 +68,7 @@ func (h *OAuth) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened,
 	}
 	switch kind {
 	case grantRefresh:
-		return h.refreshLogin(r, f, program.provenName())
+		return h.RefreshLogin(r, f, program.provenName())
 	case grantPassword:
 		return h.grantPassword(r, f, program)
 	default:
@@ -79,23 +81,23 @@ var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (h *OAuth) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
-	n, err := passwordInFields(f)
+func (h *Handlers) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
+	n, err := loginapi.PasswordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
 	}
-	u, c, err := h.authenticateAtClient(r, n, f, p.name)
+	u, c, err := h.AuthenticateAtClient(r, n, f, p.name)
 	if err == nil && p.provenName() != "" && c.Name != p.name {
 		err = errOtherClient
-		h.reportRefusedLogin(r, u, err)
+		h.ReportRefusedLogin(r, u, err)
 	}
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return h.openLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
 }
 
-// oauthClient is the OAuth client that asks for a login.
+// oauthClient is the Handlers client that asks for a login.
 type oauthClient struct {
 	name     string // client_id: the name of a client, or any other text; may be empty
 	isProven bool   // the program has sent a token of the client of that name
@@ -112,65 +114,75 @@ func (p oauthClient) provenName() string {
 // oauthClientOf returns the program in the body or in the Authorization header. A program is a
 // public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
 // named client_id, and limits the program to logins at that client.
-func (h *OAuth) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
-	name, _, err := f.Text(fieldClientID)
+func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
+	name, _, err := f.Text(loginapi.FieldClientID)
 	if err != nil {
 		return oauthClient{}, err
 	}
-	secret, _, err := f.Text(fieldClientSecret)
+	secret, _, err := f.Text(loginapi.FieldClientSecret)
 	if err != nil {
 		return oauthClient{}, err
 	}
-	c := oauthCaller{presented: presented{text: secret}, client: name, hasName: true}
-	if _, c.isBasic, _ = passwordInHeader(r); c.isBasic {
+	c := oauthCaller{Presented: endpoint.Presented{Text: secret}, client: name, hasName: true}
+	if _, c.isBasic, _ = endpoint.PasswordInHeader(r); c.isBasic {
 		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)
 		if secret != "" || name != "" && name != user {
-			return oauthClient{}, &fields.Error{Status: http.StatusBadRequest, Field: fieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
+			return oauthClient{}, &fields.Error{Status: http.StatusBadRequest, Field: loginapi.FieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
 		}
 		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil {
 			c.writeUnauthenticated(w)
-			return oauthClient{}, errResponseWritten
+			return oauthClient{}, endpoint.ErrResponseWritten
 		}
-		c.client, c.text = user, pass
+		c.client, c.Text = user, pass
 	}
-	if c.text == "" {
+	if c.Text == "" {
 		return oauthClient{name: c.client}, nil
 	}
-	switch _, verdict := h.verifyCredential(r.Context(), endpointLogin, c.text, c.facts(), h.origin(r)); {
+	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointLogin, c.Text, c.facts(), h.Origin(r)); {
 	case verdict == verify.Valid:
 		return oauthClient{c.client, true}, nil
 	case verdict.IsUndecided():
-		writeUnavailable(w)
+		endpoint.WriteUnavailable(w)
 	default:
 		c.isBasic = true // the challenge is Basic, since a bearer token is not accepted here
 		c.writeUnauthenticated(w)
 	}
-	return oauthClient{}, errResponseWritten
+	return oauthClient{}, endpoint.ErrResponseWritten
 }
 
 // writeGrantError writes the response to an error. By RFC 6749, section 5.2, a grant that is not
 // accepted is a 400.
-func (h *OAuth) writeGrantError(w http.ResponseWriter, err error) {
+func (h *Handlers) writeGrantError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
-		writeError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
+		endpoint.WriteError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
 		return
 	case errors.Is(err, errOtherClient):
-		w.Header()["Www-Authenticate"] = basic
-		writeJSON(w, http.StatusUnauthorized, fault{
-			Error: "invalid_client", Field: fieldClientID,
+		w.Header()["Www-Authenticate"] = endpoint.Basic
+		endpoint.WriteJSON(w, http.StatusUnauthorized, endpoint.Fault{
+			Error: "invalid_client", Field: loginapi.FieldClientID,
 			Description: "client_id is not the client of the account that is logged in at",
 		})
 		return
 	}
-	status, f := loginFault(w, err)
+	status, f := loginapi.LoginFault(w, err)
 	switch status {
 	case http.StatusUnauthorized:
 		status, f.Error, f.Description = http.StatusBadRequest, "invalid_grant", "the name, the password or the refresh token is not accepted"
 	case http.StatusForbidden: // the user has no account to log in at
 		status, f.Error = http.StatusBadRequest, "invalid_grant"
 	}
-	writeJSON(w, status, f)
+	endpoint.WriteJSON(w, status, f)
+}
+
+type grantBody struct {
+	GrantType    string `json:"grant_type" enum:"password,refresh_token"`
+	Username     string `json:"username,omitempty" doc:"For the grant password"`
+	Password     string `json:"password,omitempty" format:"password" doc:"For the grant password"`
+	RefreshToken string `json:"refresh_token,omitempty" format:"password" doc:"For the grant refresh_token"`
+	AccountID    int64  `json:"account_id,omitempty" minimum:"1" doc:"For the grant password: the account_id of the client to log in at"`
+	ClientID     string `json:"client_id,omitempty" doc:"The name of a client. If the user has an account there, the login is at that client"`
+	ClientSecret string `json:"client_secret,omitempty" format:"password" doc:"An application token of that client. Not required"`
 }

@@ -1,14 +1,14 @@
-package server
+package endpoint
 
 import (
 	"net/netip"
 	"strings"
 )
 
-// readForwarded is readXForwardedFor for a line of Forwarded (RFC 7239). It reads a line from the
+// ReadForwarded is ReadXForwardedFor for a line of Forwarded (RFC 7239). It reads a line from the
 // start, since the meaning of a comma depends on the quotes before it. A caller that leaves a quote
 // open makes the line malformed; it cannot hide a proxy.
-func readForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
+func ReadForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSource) {
 	source, why := netip.Addr{}, headerEmpty
 	for line != "" {
 		e, rest, ok := cutElement(line)
@@ -25,8 +25,8 @@ func readForwarded(line string, trusted []netip.Prefix) (netip.Addr, unknownSour
 		}
 		switch {
 		case !isAddress:
-			source, why = netip.Addr{}, notAnAddress
-		case why == headerEmpty || !containsAddress(trusted, hop):
+			source, why = netip.Addr{}, NotAnAddress
+		case why == headerEmpty || !ContainsAddress(trusted, hop):
 			source, why = hop, sourceKnown
 		}
 	}

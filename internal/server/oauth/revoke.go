@@ -1,27 +1,22 @@
-package server
+package oauth
 
 import (
 	"context"
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// byHolder is the audit log's name for a caller that ended a login with a credential of that login.
-const byHolder = "holder"
-
-// maxAPIWait is how long a revocation or a management request waits for the API server.
-const maxAPIWait = 5 * time.Second
-
-// recordStore is the part of the record store that revocation needs.
-type recordStore interface {
+// RecordStore is the part of the record store that revocation needs.
+type RecordStore interface {
 	// Find returns the record of a digest, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
 	// RetireAnyway deletes a record.
@@ -32,21 +27,21 @@ type recordStore interface {
 // else the token permits. A caller that holds sec.token.revoke may end any token of its own client.
 // A text that is no token, a token that is gone, and a token of another client get the same
 // response.
-func (h *OAuth) revoke(w http.ResponseWriter, r *http.Request) {
+func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 	f, ok := form(w, r)
 	if !ok {
 		return
 	}
 	c := oauthCallerOf(r, f)
 	kind, digest, err := token.DigestOf(f.Get("token"))
-	if own := !c.isAmbiguous && (c.text == "" || c.text == f.Get("token")); !own {
-		by, ok := h.authenticateCaller(w, r, c, endpointRevoke, permissionRevoke)
+	if own := !c.IsAmbiguous && (c.Text == "" || c.Text == f.Get("token")); !own {
+		by, ok := h.authenticateCaller(w, r, c, endpoint.EndpointRevoke, permissionRevoke)
 		switch {
 		case !ok:
 		case err != nil:
-			writeRevoked(w)
+			endpoint.WriteRevoked(w)
 		default:
-			h.revokeWithinBudget(w, principal{Identity: by}.budgetKey(), by.Client.Name, func() {
+			h.revokeWithinBudget(w, endpoint.Principal{Identity: by}.BudgetKey(), by.Client.Name, func() {
 				if kind == token.Refresh {
 					h.endRefreshSession(w, r, f.Get("token"), by.Client.Name, by.ID.String())
 				} else {
@@ -57,18 +52,18 @@ func (h *OAuth) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		writeRevoked(w)
+		endpoint.WriteRevoked(w)
 		return
 	}
 	if kind == token.Refresh {
-		h.endRefreshSession(w, r, f.Get("token"), "", byHolder)
+		h.endRefreshSession(w, r, f.Get("token"), "", loginapi.ByHolder)
 		return
 	}
-	switch _, verdict := h.verifyCredential(r.Context(), endpointRevoke, f.Get("token"), c.facts(), h.origin(r)); {
+	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointRevoke, f.Get("token"), c.facts(), h.Origin(r)); {
 	case verdict.IsUndecided():
-		writeUnavailable(w)
+		endpoint.WriteUnavailable(w)
 	case verdict == verify.Unknown: // the verifier has asked the API server: the record is gone
-		writeRevoked(w)
+		endpoint.WriteRevoked(w)
 	case verdict == verify.ClientRefused:
 		c.writeUnauthenticated(w)
 	default:
@@ -85,10 +80,10 @@ func (h *OAuth) revoke(w http.ResponseWriter, r *http.Request) {
 
 // revokeWithinBudget takes a revocation from the budget of its caller. A token that ends itself is
 // its own caller.
-func (h *OAuth) revokeWithinBudget(w http.ResponseWriter, caller, client string, revoke func()) {
-	end, err := h.acquireBudgetAs(caller, client)
+func (h *Handlers) revokeWithinBudget(w http.ResponseWriter, caller, client string, revoke func()) {
+	end, err := h.AcquireBudgetAs(caller, client)
 	if err != nil {
-		writeBudgetExceeded(w, err)
+		endpoint.WriteBudgetExceeded(w, err)
 		return
 	}
 	defer end()
@@ -97,23 +92,23 @@ func (h *OAuth) revokeWithinBudget(w http.ResponseWriter, caller, client string,
 
 // endRefreshSession ends the session of a refresh token. If client is not empty, the session must
 // be at that client.
-func (h *OAuth) endRefreshSession(w http.ResponseWriter, r *http.Request, text, client, by string) {
+func (h *Handlers) endRefreshSession(w http.ResponseWriter, r *http.Request, text, client, by string) {
 	presented, err := token.Parse(text)
 	if err != nil || h.Service == nil { // without logins there are no refresh tokens
-		writeRevoked(w)
+		endpoint.WriteRevoked(w)
 		return
 	}
-	switch err := h.Service.EndRefreshOf(r.Context(), presented, client, h.limitAddress(r)); {
+	switch err := h.Service.EndRefreshOf(r.Context(), presented, client, h.LimitAddress(r)); {
 	case isRateLimited(err), errors.Is(err, login.ErrUnavailable):
 		// A source that has no reads left gets here even for a token that does not exist.
-		h.Audit.WriteLimited(h.withOrigin(r, audit.Line{Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by}))
-		status, f := loginFault(w, err)
-		writeJSON(w, status, f)
+		h.Audit.WriteLimited(h.WithOrigin(r, audit.Line{Event: audit.TokenRevocationFailed, Kind: token.Refresh.String(), By: by}))
+		status, f := loginapi.LoginFault(w, err)
+		endpoint.WriteJSON(w, status, f)
 		return
 	case err == nil:
-		h.Audit.Write(h.withOrigin(r, audit.Line{Event: audit.LoginEnded, Protocol: protocolOf(r), Kind: token.Refresh.String(), By: by}))
+		h.Audit.Write(h.WithOrigin(r, audit.Line{Event: audit.LoginEnded, Protocol: loginapi.ProtocolOf(r), Kind: token.Refresh.String(), By: by}))
 	}
-	writeRevoked(w)
+	endpoint.WriteRevoked(w)
 }
 
 // isRateLimited reports whether a login error is a rate limit.
@@ -122,25 +117,21 @@ func isRateLimited(err error) bool {
 	return limited
 }
 
-// writeRevoked writes the response to every revocation after which the token is not valid, or never
-// was.
-func writeRevoked(w http.ResponseWriter) { writeJSON(w, http.StatusOK, struct{}{}) }
-
 // deleteRecord deletes the record of a token. If client is not empty, the token must be one of that
 // client. It reports success only after the deletion. An expired token is not valid anyway, and its
 // record stays as the reason. A login is different: as long as it can be refreshed, it ends with
 // all records of its session.
-func (h *OAuth) deleteRecord(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), maxAPIWait)
+func (h *Handlers) deleteRecord(w http.ResponseWriter, r *http.Request, digest token.Digest, client string, by verify.ID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endpoint.MaxAPIWait)
 	defer cancel()
 	rec, err := h.Records.Find(ctx, digest)
 	switch {
 	case errors.Is(err, record.ErrGone),
 		err == nil && client != "" && rec.Client != client,
-		err == nil && !isLogin(rec.Kind) && rec.IsOver(h.Now()):
-		writeRevoked(w)
+		err == nil && !loginapi.IsLogin(rec.Kind) && rec.IsOver(h.Now()):
+		endpoint.WriteRevoked(w)
 		return
-	case err == nil && isLogin(rec.Kind) && h.Service != nil:
+	case err == nil && loginapi.IsLogin(rec.Kind) && h.Service != nil:
 		if err = h.Service.End(ctx, digest); errors.Is(err, login.ErrDenied) {
 			err = nil // another request has ended it
 		}
@@ -149,15 +140,15 @@ func (h *OAuth) deleteRecord(w http.ResponseWriter, r *http.Request, digest toke
 	}
 	if err != nil {
 		h.Log.Error(err, "revoke a token", "token", digest.RecordName())
-		h.Audit.WriteLimited(h.withOrigin(r, audit.Line{Event: audit.TokenRevocationFailed, Token: digest.RecordName(), By: by.String()}))
-		writeUnavailable(w)
+		h.Audit.WriteLimited(h.WithOrigin(r, audit.Line{Event: audit.TokenRevocationFailed, Token: digest.RecordName(), By: by.String()}))
+		endpoint.WriteUnavailable(w)
 		return
 	}
 	h.Verifier.End(digest)
-	h.Audit.Write(h.withOrigin(r, audit.Line{
+	h.Audit.Write(h.WithOrigin(r, audit.Line{
 		Event: audit.TokenRevoked, Token: digest.RecordName(), Kind: rec.Kind.String(), Client: rec.Client, User: rec.User,
 		Subject: strings.TrimPrefix(rec.Owner.Namespace+"/"+rec.Owner.Name, "/"),
 		By:      by.String(),
 	}))
-	writeRevoked(w)
+	endpoint.WriteRevoked(w)
 }

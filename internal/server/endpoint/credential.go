@@ -1,34 +1,34 @@
-package server
+package endpoint
 
 import (
 	"net/http"
 	"strings"
 )
 
-// credentialHeaders are the headers in which a request may present a credential.
-var credentialHeaders = []string{"Authorization", "X-Security-Token", "Authentication"}
+// CredentialHeaders are the headers in which a request may present a credential.
+var CredentialHeaders = []string{"Authorization", "X-Security-Token", "Authentication"}
 
-// presented holds the credentials that a request presents.
-type presented struct {
-	text        string
-	isAmbiguous bool   // the request presents several, so that its caller is ambiguous
-	session     string // session ID that goes with the credential
+// Presented holds the credentials that a request presents.
+type Presented struct {
+	Text        string
+	IsAmbiguous bool   // the request presents several, so that its caller is ambiguous
+	Session     string // session ID that goes with the credential
 }
 
 // add adds a credential. The same credential twice counts as two.
-func (p *presented) add(text string) {
-	if p.text != "" || p.isAmbiguous {
-		p.text, p.isAmbiguous = "", true
+func (p *Presented) add(text string) {
+	if p.Text != "" || p.IsAmbiguous {
+		p.Text, p.IsAmbiguous = "", true
 		return
 	}
-	p.text = text
+	p.Text = text
 }
 
-// presentedInHeaders returns the bearer credential in a request's headers: Authorization,
+// PresentedInHeaders returns the bearer credential in a request's headers: Authorization,
 // X-Security-Token, or Authentication, which some programs send in place of Authorization. It
 // ignores credentials of other schemes.
-func presentedInHeaders(h http.Header) presented {
-	var p presented
+func PresentedInHeaders(h http.Header) Presented {
+	var p Presented
 	for _, v := range h["Authorization"] {
 		if text, ok := bearer(v); ok {
 			p.add(text)
@@ -57,3 +57,6 @@ func bearer(value string) (text string, ok bool) {
 	text = strings.TrimLeft(value[len(scheme):], " ")
 	return text, text != ""
 }
+
+// MaxCheckRequest is the maximum size of a CheckRequest in bytes: it holds headers and no body.
+const MaxCheckRequest = 128 << 10

@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"context"
@@ -11,13 +11,13 @@ type notifiedConn interface{ MarkAuthenticated() }
 
 type connKey struct{}
 
-// withNotifiedConn returns a context of requests on a connection.
-func withNotifiedConn(ctx context.Context, c notifiedConn) context.Context {
+// WithNotifiedConn returns a context of requests on a connection.
+func WithNotifiedConn(ctx context.Context, c notifiedConn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// markConnAuthenticated notifies the connection of a request that a credential was accepted on it.
-func markConnAuthenticated(ctx context.Context) {
+// MarkConnAuthenticated notifies the connection of a request that a credential was accepted on it.
+func MarkConnAuthenticated(ctx context.Context) {
 	if c, ok := ctx.Value(connKey{}).(notifiedConn); ok {
 		c.MarkAuthenticated()
 		return

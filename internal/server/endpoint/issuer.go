@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"net"
@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// issuer returns the URL under which callers reach the operator. Without --issuer, that is the host
+// IssuerURL returns the URL under which callers reach the operator. Without --issuer, that is the host
 // in the request, if it is one of the operator's own. A forged Host header, such as one that
 // poisons a cache, must not make programs send tokens elsewhere. X-Forwarded-Host is ignored. If ok
 // is false, issuer has written the response.
-func (b *Base) issuer(w http.ResponseWriter, r *http.Request) (string, bool) {
+func (b *Base) IssuerURL(w http.ResponseWriter, r *http.Request) (string, bool) {
 	switch {
 	case b.Issuer != "":
 		return b.Issuer, true
 	case r.Host == "": // HTTP/1.0
-		writeError(w, http.StatusBadRequest, "invalid_request", "the request names no host")
+		WriteError(w, http.StatusBadRequest, "invalid_request", "the request names no host")
 		return "", false
 	case !b.isOwnHost(r):
-		writeError(w, http.StatusMisdirectedRequest, "invalid_request",
+		WriteError(w, http.StatusMisdirectedRequest, "invalid_request",
 			"the certificate is not for this host; ask for a name in the certificate, or have the operator run with --issuer")
 		return "", false
 	case r.TLS == nil:

@@ -1,4 +1,4 @@
-package server
+package loginapi
 
 import (
 	"encoding/xml"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 )
@@ -40,13 +41,13 @@ func (h *Spectrum) openToken(w http.ResponseWriter, r *http.Request) {
 func (h *Spectrum) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
 	o, err := h.openSpectrumLogin(w, r, kind)
 	if err != nil {
-		writeLoginError(w, err, passwordChallenge(r))
+		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
 		return
 	}
 	if o.Session != "" {
 		setSessionCookie(w, r, o.Session, 0)
 	}
-	writeJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
+	endpoint.WriteJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
 func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
@@ -54,7 +55,7 @@ func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kin
 	if err != nil {
 		return login.Opened{}, err
 	}
-	n, there, readable := passwordInHeader(r)
+	n, there, readable := endpoint.PasswordInHeader(r)
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}
@@ -62,7 +63,7 @@ func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kin
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return h.openLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: h.source(r)})
+	return h.OpenLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: h.Source(r)})
 }
 
 // parseTTL parses a time-to-live of digits alone. 0 means no limit.
@@ -80,18 +81,18 @@ func parseTTL(text string) (time.Duration, error) {
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
 func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback alone, a browser would drop a Secure cookie
-		Name: cookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
+		Name: endpoint.CookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 	})
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
 func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	if err := h.endLogin(r); err != nil {
-		writeLoginError(w, err, bearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	setSessionCookie(w, r, "", -1)
-	writeJSON(w, http.StatusOK, successResponse{true})
+	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
 // wadl is a Web Application Description Language document (W3C submission, 31 August 2009).
@@ -132,10 +133,10 @@ type wadlType struct {
 // spectrumWADL serves GET /security/rest?_wadl: the WADL document of the resources above.
 func (h *Spectrum) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 	if q := r.URL.Query(); !q.Has("_wadl") && !q.Has("wadl") {
-		writeNotFound(w)
+		endpoint.WriteNotFound(w)
 		return
 	}
-	base, ok := h.issuer(w, r)
+	base, ok := h.IssuerURL(w, r)
 	if !ok {
 		return
 	}
@@ -151,35 +152,35 @@ func (h *Spectrum) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 		}},
 	}}}, "", "  ")
 	if err != nil { // unreachable: this package's types marshal, whatever a caller sends
-		writeError(w, http.StatusInternalServerError, "server_error", "this request failed here")
+		endpoint.WriteError(w, http.StatusInternalServerError, "server_error", "this request failed here")
 		return
 	}
 	header := w.Header()
-	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, noStore
-	setBrowserHeaders(header)
+	header["Content-Type"], header["Cache-Control"] = []string{"application/vnd.sun.wadl+xml"}, endpoint.NoStore
+	endpoint.SetBrowserHeaders(header)
 	_, _ = w.Write(append([]byte(xml.Header), append(text, '\n')...)) //nolint:errcheck // the caller is gone
 }
 
-// operations returns the operations of the protocol.
-func (h *Spectrum) operations() []operation {
-	minutes := []param{{name: "ttlInMinutes", text: "Minutes until the token expires; 0 sets no limit", isInteger: true}}
-	return []operation{
-		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", h.sessionToken, description{
-			id: "sessionToken", tag: tagSpectrum, summary: "Get a session token",
-			text: "The token is valid only with its session ID, in the cookie SESSION, and from the address of the caller.",
-			path: minutes, callers: callersWithPassword, hasSideEffect: true, response: accessResponse{AccessToken: "ats_…", Session: "7f1d6f0e-2c7a-4f0e-8d0a-3a4f4c1c9b52", Username: "alice@example.com"}, errorStatuses: []int{400, 401, 403, 429, 503},
+// Operations returns the operations of the protocol.
+func (h *Spectrum) Operations() []endpoint.Operation {
+	minutes := []endpoint.Param{{Name: "ttlInMinutes", Text: "Minutes until the token expires; 0 sets no limit", IsInteger: true}}
+	return []endpoint.Operation{
+		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", h.sessionToken, endpoint.Description{
+			Id: "sessionToken", Tag: endpoint.TagSpectrum, Summary: "Get a session token",
+			Text: "The token is valid only with its session ID, in the cookie SESSION, and from the address of the caller.",
+			Path: minutes, Callers: endpoint.CallersWithPassword, HasSideEffect: true, Response: accessResponse{AccessToken: "ats_…", Session: "7f1d6f0e-2c7a-4f0e-8d0a-3a4f4c1c9b52", Username: "alice@example.com"}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", h.openToken, description{
-			id: "openToken", tag: tagSpectrum, summary: "Get an open token",
-			text: "The token is valid without a session ID and from every address. The client may forbid open tokens, or limit their lifetime.",
-			path: minutes, callers: callersWithPassword, hasSideEffect: true, response: accessResponse{AccessToken: "ato_…", Username: "alice@example.com"}, errorStatuses: []int{400, 401, 403, 429, 503},
+		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", h.openToken, endpoint.Description{
+			Id: "openToken", Tag: endpoint.TagSpectrum, Summary: "Get an open token",
+			Text: "The token is valid without a session ID and from every address. The client may forbid open tokens, or limit their lifetime.",
+			Path: minutes, Callers: endpoint.CallersWithPassword, HasSideEffect: true, Response: accessResponse{AccessToken: "ato_…", Username: "alice@example.com"}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodGet, "/security/rest/token/logout", h.spectrumLogout, description{
-			id: "spectrumLogout", tag: tagSpectrum, summary: "End the login of the caller",
-			text:    "The token of the request ends. A request that a browser sends for a page of another site is rejected.",
-			callers: callersWithToken, hasSideEffect: true, response: successResponse{true}, errorStatuses: []int{401, 403, 503},
+		{http.MethodGet, "/security/rest/token/logout", h.spectrumLogout, endpoint.Description{
+			Id: "spectrumLogout", Tag: endpoint.TagSpectrum, Summary: "End the login of the caller",
+			Text:    "The token of the request ends. A request that a browser sends for a page of another site is rejected.",
+			Callers: endpoint.CallersWithToken, HasSideEffect: true, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},
 		}},
 		// It has no description: its document is WADL, not JSON.
-		{method: http.MethodGet, path: "/security/rest", serve: h.spectrumWADL},
+		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL},
 	}
 }

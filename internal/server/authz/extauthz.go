@@ -1,4 +1,4 @@
-package server
+package authz
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -29,22 +30,19 @@ const (
 	removeCredential = "remove"
 )
 
-// maxCheckRequest is the maximum size of a CheckRequest in bytes: it holds headers and no body.
-const maxCheckRequest = 128 << 10
-
-// extAuthz implements envoy.service.auth.v3.Authorization.
-type extAuthz struct {
+// ExtAuthz implements envoy.service.auth.v3.Authorization.
+type ExtAuthz struct {
 	authv3.UnimplementedAuthorizationServer
-	*Base
+	*endpoint.Base
 }
 
 // Check decides whether Envoy may forward a request.
-func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (d ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
 	if hasUnknownExtension(route) {
 		d.Audit.WriteLimited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: endpointNames[endpointExtAuthz], Source: peerOf(gatewayAddress(ctx)),
+			Event: audit.EndpointMisconfigured, Endpoint: endpoint.EndpointNames[endpoint.EndpointExtAuthz], Source: endpoint.PeerOf(GatewayAddress(ctx)),
 			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
 		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
@@ -55,20 +53,20 @@ func (d extAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		Clients:     extensionValues(route, extensionClient),
 	}
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
-	p := presentedInHeadersAndCookies(headers)
-	facts.Session = p.session
-	who, verdict := d.verifyCredential(ctx, endpointExtAuthz, p.text, facts, d.originOfCheck(ctx, attributes))
+	p := endpoint.PresentedInHeadersAndCookies(headers)
+	facts.Session = p.Session
+	who, verdict := d.VerifyCredential(ctx, endpoint.EndpointExtAuthz, p.Text, facts, d.originOfCheck(ctx, attributes))
 	switch {
 	case verdict == verify.Valid:
 		return allowResponse(who, headers, route[extensionCredential] == removeCredential), nil
 	case verdict == verify.Stale:
 		return denyResponse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
 	case verdict.IsForbidden():
-		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"insufficient_scope"}`, insufficientScopeChallenge[0]), nil
-	case p.text == "" && !p.isAmbiguous:
-		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"unauthorized"}`, bearerChallenge[0]), nil
+		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"insufficient_scope"}`, endpoint.InsufficientScopeChallenge[0]), nil
+	case p.Text == "" && !p.IsAmbiguous:
+		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"unauthorized"}`, endpoint.BearerChallenge[0]), nil
 	default:
-		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"invalid_token"}`, invalidTokenChallenge[0]), nil
+		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"invalid_token"}`, endpoint.InvalidTokenChallenge[0]), nil
 	}
 }
 
@@ -105,8 +103,8 @@ func checkHeaders(request *authv3.AttributeContext_HttpRequest) http.Header {
 	return h
 }
 
-// gatewayAddress returns the address and port of the calling gateway.
-func gatewayAddress(ctx context.Context) string {
+// GatewayAddress returns the address and port of the calling gateway.
+func GatewayAddress(ctx context.Context) string {
 	gateway, ok := peer.FromContext(ctx)
 	if !ok || gateway.Addr == nil {
 		return ""
@@ -115,24 +113,24 @@ func gatewayAddress(ctx context.Context) string {
 }
 
 // originOfCheck returns the address from which Envoy was called, if Envoy is a trusted proxy.
-func (d extAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) origin {
-	gateway := peerOf(gatewayAddress(ctx))
-	o := origin{peer: gateway, limitAddress: gateway}
+func (d ExtAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) endpoint.Origin {
+	gateway := endpoint.PeerOf(GatewayAddress(ctx))
+	o := endpoint.Origin{Peer: gateway, LimitAddress: gateway}
 	switch {
 	case !gateway.IsValid():
-		o.unknown = noPeer
+		o.Unknown = endpoint.NoPeer
 		return o
-	case !containsAddress(d.Trusted, gateway):
-		o.unknown = untrustedPeer
+	case !endpoint.ContainsAddress(d.Trusted, gateway):
+		o.Unknown = endpoint.UntrustedPeer
 		return o
 	}
 	said, err := netip.ParseAddr(a.GetSource().GetAddress().GetSocketAddress().GetAddress())
 	if err != nil {
-		o.unknown = notAnAddress
+		o.Unknown = endpoint.NotAnAddress
 		return o
 	}
-	o.source = said.Unmap().WithZone("")
-	o.limitAddress = o.source
+	o.Source = said.Unmap().WithZone("")
+	o.LimitAddress = o.Source
 	return o
 }
 
@@ -176,10 +174,10 @@ func allowResponse(who verify.Identity, request http.Header, dropCredential bool
 		}
 	}
 	if dropCredential {
-		for _, name := range credentialHeaders {
+		for _, name := range endpoint.CredentialHeaders {
 			remove(name)
 		}
-		switch rest, there := cookiesWithoutCredential(request["Cookie"]); {
+		switch rest, there := endpoint.CookiesWithoutCredential(request["Cookie"]); {
 		case there && rest == "":
 			remove("Cookie")
 		case there:
@@ -197,8 +195,8 @@ func denyResponse(code codes.Code, status typev3.StatusCode, body, challenge str
 		Status: &typev3.HttpStatus{Code: status},
 		// Strict-Transport-Security is missing: the gateway terminates TLS and may set it.
 		Headers: []*corev3.HeaderValueOption{
-			header("Content-Type", contentTypeJSON[0]), header("Cache-Control", noStore[0]),
-			header("X-Content-Type-Options", nosniff[0]), header("Content-Security-Policy", contentSecurityPolicy[0]),
+			header("Content-Type", endpoint.ContentTypeJSON[0]), header("Cache-Control", endpoint.NoStore[0]),
+			header("X-Content-Type-Options", endpoint.Nosniff[0]), header("Content-Security-Policy", endpoint.ContentSecurityPolicy[0]),
 		},
 		Body: body + "\n",
 	}

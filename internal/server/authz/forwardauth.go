@@ -1,4 +1,4 @@
-package server
+package authz
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -59,64 +60,64 @@ func boundedList(list string) string {
 // Paths that gateways call. Requirements are in the query of the first, or in segments below the
 // second.
 const (
-	pathVerify       = "/verify"
-	pathVerifyPrefix = pathVerify + "/"
+	PathVerify       = "/verify"
+	PathVerifyPrefix = PathVerify + "/"
 	// endOfRequirements is the segment after the last requirement.
 	endOfRequirements = "-"
 )
 
-// isVerify reports whether gateways call a path.
-func isVerify(path string) bool {
-	return path == pathVerify || strings.HasPrefix(path, pathVerifyPrefix)
+// IsVerify reports whether gateways call a path.
+func IsVerify(path string) bool {
+	return path == PathVerify || strings.HasPrefix(path, PathVerifyPrefix)
 }
 
-// Authz decides about credentials for gateways and for kube-apiservers.
-type Authz struct {
-	*Base
+// Handlers decides about credentials for gateways and for kube-apiservers.
+type Handlers struct {
+	*endpoint.Base
 	Audiences []string // audiences of the operator's tokens in TokenReviews; empty means none
 }
 
 // forwardAuth decides whether a gateway may forward a request. Its requirements are in the query.
 // Some gateways append the query of the original request, so parameters of other names are ignored,
 // and a misspelled requirement with them.
-func (h *Authz) forwardAuth(w http.ResponseWriter, r *http.Request) {
-	facts, err := parseQueryRequirements(r.URL.RawQuery)
+func (h *Handlers) forwardAuth(w http.ResponseWriter, r *http.Request) {
+	facts, err := ParseQueryRequirements(r.URL.RawQuery)
 	if err != nil {
-		setHSTS(w.Header(), r)
-		writeError(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
+		endpoint.SetHSTS(w.Header(), r)
+		endpoint.WriteError(w, http.StatusBadRequest, "invalid_request", "the query cannot be read")
 		return
 	}
 	h.serveGateway(w, r, facts)
 }
 
-// forwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
+// ForwardAuthByPath decides whether a gateway may forward a request. Its requirements are in the
 // path. A requirement of an unknown name is refused: to ignore it could be to require less than was
 // meant.
-func (h *Authz) forwardAuthByPath(w http.ResponseWriter, r *http.Request) {
-	facts, err := parsePathRequirements(r.URL.EscapedPath())
+func (h *Handlers) ForwardAuthByPath(w http.ResponseWriter, r *http.Request) {
+	facts, err := ParsePathRequirements(r.URL.EscapedPath())
 	switch {
 	case errors.Is(err, errNoEndOfRequirements):
-		setHSTS(w.Header(), r)
-		writeNotFound(w)
+		endpoint.SetHSTS(w.Header(), r)
+		endpoint.WriteNotFound(w)
 	case err != nil:
-		setHSTS(w.Header(), r)
+		endpoint.SetHSTS(w.Header(), r)
 		h.Audit.WriteLimited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: endpointNames[endpointVerify], Source: peerOf(r.RemoteAddr),
+			Event: audit.EndpointMisconfigured, Endpoint: endpoint.EndpointNames[endpoint.EndpointVerify], Source: endpoint.PeerOf(r.RemoteAddr),
 			Reason: "a requirement in the path is unknown or empty",
 		})
-		writeError(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
+		endpoint.WriteError(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
 	default:
 		h.serveGateway(w, r, facts)
 	}
 }
 
 // serveGateway verifies the credential of a request that a gateway holds back.
-func (h *Authz) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
+func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
-	header["Cache-Control"] = noStore
-	p := presentedInHeadersAndCookies(r.Header)
-	facts.Session = p.session
-	who, verdict := h.verifyCredential(r.Context(), endpointVerify, p.text, facts, h.origin(r))
+	header["Cache-Control"] = endpoint.NoStore
+	p := endpoint.PresentedInHeadersAndCookies(r.Header)
+	facts.Session = p.Session
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointVerify, p.Text, facts, h.Origin(r))
 	if verdict == verify.Valid {
 		values := identityHeaderValues(who)
 		for i, name := range identityHeaders {
@@ -125,20 +126,20 @@ func (h *Authz) serveGateway(w http.ResponseWriter, r *http.Request, facts verif
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	setHSTS(header, r)
+	endpoint.SetHSTS(header, r)
 	switch {
 	case verdict == verify.Stale:
 		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
-		writeUnavailable(w)
+		endpoint.WriteUnavailable(w)
 	case verdict.IsForbidden():
-		header["Www-Authenticate"] = insufficientScopeChallenge
-		writeError(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
-	case p.text == "" && !p.isAmbiguous:
-		header["Www-Authenticate"] = bearerChallenge
-		writeError(w, http.StatusUnauthorized, "unauthorized", "a token is required")
+		header["Www-Authenticate"] = endpoint.InsufficientScopeChallenge
+		endpoint.WriteError(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
+	case p.Text == "" && !p.IsAmbiguous:
+		header["Www-Authenticate"] = endpoint.BearerChallenge
+		endpoint.WriteError(w, http.StatusUnauthorized, "unauthorized", "a token is required")
 	default:
-		header["Www-Authenticate"] = invalidTokenChallenge
-		writeError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
+		header["Www-Authenticate"] = endpoint.InvalidTokenChallenge
+		endpoint.WriteError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
 	}
 }
 
@@ -148,9 +149,9 @@ var (
 	errRequirement         = errors.New("a requirement in the path is not known")
 )
 
-// parseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It
+// ParseQueryRequirements parses the requirements in a query, by the rules of url.ParseQuery. It
 // ignores parameters of other names.
-func parseQueryRequirements(query string) (verify.Facts, error) {
+func ParseQueryRequirements(query string) (verify.Facts, error) {
 	var f verify.Facts
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -164,16 +165,16 @@ func parseQueryRequirements(query string) (verify.Facts, error) {
 	return f, nil
 }
 
-// parsePathRequirements parses the requirements in an escaped path:
+// ParsePathRequirements parses the requirements in an escaped path:
 //
 //	/verify/permission=search.query/role=primary/-/search/all
 //
 // Each segment before the first "-" is a requirement. The rest is the path of the request that the
 // gateway holds back, and is not parsed.
-func parsePathRequirements(path string) (verify.Facts, error) {
+func ParsePathRequirements(path string) (verify.Facts, error) {
 	var f verify.Facts
 	isKnown := true
-	rest, more := strings.CutPrefix(path, pathVerifyPrefix)
+	rest, more := strings.CutPrefix(path, PathVerifyPrefix)
 	for more {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
@@ -206,24 +207,35 @@ func addRequirement(f *verify.Facts, name, value string) bool {
 	return true
 }
 
-// operations returns the operations for gateways.
-func (h *Authz) operations() []operation {
-	return []operation{
-		{"", pathVerify, h.forwardAuth, description{
-			id: "verify", tag: tagVerify, summary: "Verify a token for a gateway",
-			text:    "A gateway sends the headers of a request that it holds back. The response says whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
-			query:   []param{{name: "permission", text: "A permission that the token must have"}, {name: "role", text: "A role that the token must have"}, {name: "client", text: "The client that the token must belong to"}},
-			callers: callersWithToken, responseText: "The token is valid. The headers identify its owner.", sets: identityParams, errorStatuses: []int{400, 401, 403, 503},
+// Operations returns the operations for gateways.
+func (h *Handlers) Operations() []endpoint.Operation {
+	return []endpoint.Operation{
+		{"", PathVerify, h.forwardAuth, endpoint.Description{
+			Id: "verify", Tag: endpoint.TagVerify, Summary: "Verify a token for a gateway",
+			Text:    "A gateway sends the headers of a request that it holds back. The response says whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
+			Query:   []endpoint.Param{{Name: "permission", Text: "A permission that the token must have"}, {Name: "role", Text: "A role that the token must have"}, {Name: "client", Text: "The client that the token must belong to"}},
+			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
 		}},
 		// This pattern is for the document: routes.verifyByPath serves any number of segments.
-		{"", "/verify/{requirements}/-/{path}", h.forwardAuthByPath, description{
-			id: "verifyByPath", tag: tagVerify, summary: "Verify a token, with requirements in the path",
-			text: "For a gateway that appends the path of the request that it holds back. A segment before /-/ that is not a known requirement rejects every request.",
-			path: []param{
-				{name: "requirements", text: "Any number of segments, each permission=…, role=… or client=…"},
-				{name: "path", text: "The path of the request, with any number of segments. It is ignored"},
+		{"", "/verify/{requirements}/-/{path}", h.ForwardAuthByPath, endpoint.Description{
+			Id: "verifyByPath", Tag: endpoint.TagVerify, Summary: "Verify a token, with requirements in the path",
+			Text: "For a gateway that appends the path of the request that it holds back. A segment before /-/ that is not a known requirement rejects every request.",
+			Path: []endpoint.Param{
+				{Name: "requirements", Text: "Any number of segments, each permission=…, role=… or client=…"},
+				{Name: "path", Text: "The path of the request, with any number of segments. It is ignored"},
 			},
-			callers: callersWithToken, responseText: "The token is valid. The headers identify its owner.", sets: identityParams, errorStatuses: []int{401, 403, 404, 503},
+			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{401, 403, 404, 503},
 		}},
 	}
+}
+
+// identityParams describes the headers of a response to a gateway.
+var identityParams = []endpoint.Param{
+	{Name: headerSubject, Text: "The namespace and name of the ApplicationToken, or the name of the User of a login", Example: "shop/indexer"},
+	{Name: headerClient, Text: "The client of the token", Example: "acme"},
+	{Name: headerUser, Text: "The User that the token acts for; empty if it acts for a client", Example: ""},
+	{Name: headerRoles, Text: "The roles, separated by commas", Example: "primary"},
+	{Name: headerPermissions, Text: "The permissions, separated by commas", Example: "search.*,sec.continuous.rest"},
+	{Name: headerTokenID, Text: "The name of the TokenRecord", Example: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11"},
+	{Name: headerKind, Text: "The kind of the token", Example: "Application"},
 }

@@ -1,4 +1,4 @@
-package server
+package tokenapi
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 )
 
 // rotateToken serves POST …/rotate, for administrators and for the holder of the token.
-func (h *TokenAPI) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *Handlers) rotateToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if err := requireEmptyBody(w, r); err != nil {
 		return err
 	}
@@ -25,10 +25,10 @@ func (h *TokenAPI) rotateToken(w http.ResponseWriter, r *http.Request, m managem
 	if m.Subject == h.Tokens.Subject(m.scope, m.name) {
 		return h.rotateOwn(w, r, m)
 	}
-	if !m.holds(permissionTokens) {
+	if !m.Holds(permissionTokens) {
 		return errPermission
 	}
-	end, err := h.acquireBudget(m.principal)
+	end, err := h.AcquireBudget(m.Principal)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (h *TokenAPI) rotateToken(w http.ResponseWriter, r *http.Request, m managem
 	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := h.Tokens.Rotate(r.Context(), m.managementCaller(), m.scope, m.name, key)
+	made, err := h.Tokens.Rotate(r.Context(), m.ManagementCaller(), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (h *TokenAPI) rotateToken(w http.ResponseWriter, r *http.Request, m managem
 }
 
 // rotateOwn issues the successor of the token that calls.
-func (h *TokenAPI) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
+func (h *Handlers) rotateOwn(w http.ResponseWriter, r *http.Request, m managementRequest) error {
 	if k := m.Kind; k != token.Application && k != token.UserApplication {
 		return &login.Forbidden{Message: "only an application token can rotate itself; call with one, or name the token in the path"}
 	}
@@ -53,12 +53,12 @@ func (h *TokenAPI) rotateOwn(w http.ResponseWriter, r *http.Request, m managemen
 	if err != nil {
 		return err
 	}
-	end, err := h.acquireBudget(m.principal)
+	end, err := h.AcquireBudget(m.Principal)
 	if err != nil {
 		return err
 	}
 	defer end()
-	made, err := h.Tokens.RotateOwn(r.Context(), m.managementCaller(), m.digest, key)
+	made, err := h.Tokens.RotateOwn(r.Context(), m.ManagementCaller(), m.Digest, key)
 	if err != nil {
 		h.auditRefusedSelfRotation(r, m, err)
 		return err
@@ -69,7 +69,7 @@ func (h *TokenAPI) rotateOwn(w http.ResponseWriter, r *http.Request, m managemen
 
 // auditRefusedSelfRotation writes an audit event for a refused rotation by a holder. The holder may
 // be a thief, and the owner has to learn of it.
-func (h *TokenAPI) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
+func (h *Handlers) auditRefusedSelfRotation(r *http.Request, m managementRequest, err error) {
 	verdict := ""
 	switch {
 	case errors.Is(err, management.ErrSuperseded):
@@ -85,7 +85,7 @@ func (h *TokenAPI) auditRefusedSelfRotation(r *http.Request, m managementRequest
 	default:
 		return // no decision was made
 	}
-	line := h.withOrigin(r, audit.Line{
+	line := h.WithOrigin(r, audit.Line{
 		Event: audit.TokenSelfRotationRefused, Verdict: verdict, Reason: err.Error(),
 		Token: m.ID.String(), Object: m.Subject, Client: m.Client.Name,
 	})
@@ -102,12 +102,12 @@ func isErrorType[T error](err error) bool {
 
 // rotateCallingToken serves POST /application-tokens/v1/rotate, for a holder that knows nothing but
 // its token.
-func (h *TokenAPI) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
-	if p, err := h.authenticatePrincipal(w, r, ""); err == nil {
+func (h *Handlers) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
+	if p, err := h.AuthenticatePrincipal(w, r, ""); err == nil {
 		r, cancel := withAPITimeout(r)
 		defer cancel()
 		if err = requireEmptyBody(w, r); err == nil {
-			err = h.rotateOwn(w, r, managementRequest{principal: p})
+			err = h.rotateOwn(w, r, managementRequest{Principal: p})
 		}
 		writeManagementError(w, err)
 	}

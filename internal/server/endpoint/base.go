@@ -1,4 +1,4 @@
-package server
+package endpoint
 
 import (
 	"context"
@@ -28,15 +28,15 @@ type Base struct {
 	Now       func() time.Time
 }
 
-// verifyCredential verifies a credential that was presented to an endpoint from an origin. It
+// VerifyCredential verifies a credential that was presented to an endpoint from an origin. It
 // records the verdict and the duration in the metrics, and writes refusals to the audit log.
-func (b *Base) verifyCredential(ctx context.Context, at endpoint, credential string, f verify.Facts, from origin) (verify.Identity, verify.Verdict) {
+func (b *Base) VerifyCredential(ctx context.Context, at Endpoint, credential string, f verify.Facts, from Origin) (verify.Identity, verify.Verdict) {
 	began := b.Now()
-	f.Source, f.Caller = from.source, from.limitAddress
+	f.Source, f.Caller = from.Source, from.LimitAddress
 	who, v := b.Verifier.Verify(ctx, credential, f)
-	b.Metrics.observe(at, v, b.Now().Sub(began))
+	b.Metrics.Observe(at, v, b.Now().Sub(began))
 	if v == verify.Valid {
-		markConnAuthenticated(ctx)
+		MarkConnAuthenticated(ctx)
 	} else {
 		b.auditRefusedCredential(at, credential, v, from)
 	}

@@ -1,0 +1,132 @@
+package endpoint
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify"
+)
+
+// PasswordCredentials is a name and a password that a request presents.
+type PasswordCredentials struct {
+	Username     string
+	Secret       password.Secret
+	IsIntegrator bool // a user of several accounts, who must choose one
+}
+
+// PasswordInHeader returns the name and password in the Authorization header, by RFC 7617 or by the
+// scheme Integrator, which has the same format. there reports whether the request has such a
+// header. ok reports whether the header counts. A header beside a second one does not, since the
+// two may differ. In a request of another site's page it does not either: browsers add stored
+// credentials there.
+func PasswordInHeader(r *http.Request) (n PasswordCredentials, there, ok bool) {
+	values := r.Header["Authorization"]
+	credentials := ""
+	for _, value := range values {
+		scheme, rest, _ := strings.Cut(value, " ")
+		integrator := strings.EqualFold(scheme, "Integrator")
+		if integrator || strings.EqualFold(scheme, "Basic") {
+			n.IsIntegrator, credentials, there = integrator, strings.TrimLeft(rest, " "), true
+		}
+	}
+	text, err := base64.StdEncoding.DecodeString(credentials)
+	if !there || err != nil || len(values) > 1 || IsCrossSite(r) {
+		return PasswordCredentials{}, there, false
+	}
+	username, presented, found := strings.Cut(string(text), ":")
+	if !found || username == "" || len(username) > MaxUsername {
+		return PasswordCredentials{}, true, false
+	}
+	n.Username = login.NormalizeUsername(username)
+	n.Secret, err = password.ParseSecret(presented)
+	return n, true, err == nil
+}
+
+// MaxUsername is the maximum length of a username: 254 characters of up to four bytes.
+const MaxUsername = 4 * 254
+
+// Principal is an authenticated caller, by a token or by name and password.
+type Principal struct {
+	verify.Identity
+	Digest token.Digest // of the token; zero for a caller by name and password
+}
+
+// AuditName returns the name of a principal in the audit log.
+func (p Principal) AuditName() string {
+	if p.Digest != (token.Digest{}) {
+		return p.ID.String()
+	}
+	return "user " + p.Subject
+}
+
+// ManagementCaller returns the principal as a caller of the management service. The end of a login
+// does not limit the lifetime of tokens that its user makes, since the user can log in again. An
+// application token speaks for a program, and what it makes ends no later than the token itself.
+func (p Principal) ManagementCaller() management.Caller {
+	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
+	if p.Kind == token.Application || p.Kind == token.UserApplication {
+		holds.End = p.ExpiresAt
+	}
+	return management.Caller{ID: p.AuditName(), Subject: p.Subject, Authority: holds, CanEscalate: p.Holds(management.PermissionEscalate)}
+}
+
+// BudgetKey returns the key of the budget that pays for a request. It is the user, since a user may
+// have many credentials. Without a user it is the ApplicationToken, whichever version is presented.
+func (p Principal) BudgetKey() string {
+	if p.User != nil {
+		return "user " + p.User.Name
+	}
+	return "token " + p.Subject
+}
+
+// ErrResponseWritten reports that the response was written.
+var ErrResponseWritten = errors.New("refused")
+
+// IsCrossSite reports whether a browser sends a request for a page of another host. It goes by
+// Sec-Fetch-Site, or in older browsers by Origin and Referer. An older browser sends no Origin with
+// a GET that follows a link or loads an image, but it sends a Referer. Programs send none of the
+// three.
+func IsCrossSite(r *http.Request) bool {
+	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
+		return slices.ContainsFunc(site, func(s string) bool { return s != "same-origin" && s != "none" })
+	}
+	for _, name := range []string{"Origin", "Referer"} {
+		if pages := r.Header[name]; len(pages) > 0 {
+			return slices.ContainsFunc(pages, func(page string) bool { return hostOf(page) != r.Host })
+		}
+	}
+	return false
+}
+
+// hostOf returns the host and port of a page's URL, or an empty string.
+func hostOf(page string) string {
+	_, host, _ := strings.Cut(page, "://")
+	if end := strings.IndexAny(host, "/?#"); end >= 0 {
+		host = host[:end]
+	}
+	return host
+}
+
+// PasswordChallenge returns the challenge for a name and a password. A script of a page gets a
+// Bearer challenge instead: on a Basic challenge, the browser would prompt for a password and store
+// it.
+func PasswordChallenge(r *http.Request) []string {
+	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || IsCrossSite(r) {
+		return BearerChallenge
+	}
+	return Basic
+}
+
+// WriteUnauthorized writes a 401 with a challenge.
+func WriteUnauthorized(w http.ResponseWriter, how []string) {
+	w.Header()["Www-Authenticate"] = how
+	WriteError(w, http.StatusUnauthorized, "unauthorized", "a token, or a name and a password, is required and was not accepted")
+}

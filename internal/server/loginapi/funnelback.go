@@ -1,0 +1,78 @@
+package loginapi
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/token"
+)
+
+// This file serves the login of Funnelback 15: a form, and a response with the token in a header
+// (docs/login-protocols/funnelback.md). Application tokens of its users are in
+// applicationtokens.go.
+
+// HeaderSecurityToken carries a token in requests and in responses.
+const HeaderSecurityToken = "X-Security-Token"
+
+// loginResponse is the response body of a login. The token is in the header, not here.
+type loginResponse struct {
+	Username  string `json:"username" doc:"The username of the login"`
+	Client    string `json:"client" doc:"The client of the login"`
+	AccountID int64  `json:"accountId,omitempty" doc:"The account ID of the client, if it has one"`
+	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is rejected" format:"date-time"`
+}
+
+// Funnelback serves the login of Funnelback.
+type Funnelback struct{ *Logins }
+
+// formLogin serves a login by form. The response has the token in X-Security-Token.
+func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
+	o, err := h.openForm(w, r)
+	if err != nil {
+		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
+		return
+	}
+	w.Header()[HeaderSecurityToken] = []string{o.Token.Reveal()}
+	endpoint.WriteJSON(w, http.StatusOK, loginResponse{
+		Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,
+		ExpiresAt: o.Record.ExpiresAt.UTC().Format(time.RFC3339),
+	})
+}
+
+func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+	f, err := ReadLoginFields(w, r, FieldUsername, FieldPassword, fieldRememberMe, FieldAccountID)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	remember, _, err := f.Flag(fieldRememberMe)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	n, err := passwordInRequest(r, f)
+	if err != nil {
+		return login.Opened{}, err
+	}
+	u, c, err := h.AuthenticateAtClient(r, n, f, "")
+	if err != nil {
+		return login.Opened{}, err
+	}
+	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+}
+
+// Operations returns the operations of the protocol.
+func (h *Funnelback) Operations() []endpoint.Operation {
+	return endpoint.WithAdminPrefix(endpoint.Operation{http.MethodPost, "/account/v1/login", h.formLogin, endpoint.Description{
+		Id: "formLogin", Tag: endpoint.TagFunnelback, Summary: "Log in, for a token in the header X-Security-Token",
+		Text: "The token is in the response header, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
+		Body: loginBody{Username: "alice@example.com", Password: "…"}, BodyEncodings: endpoint.AnyEncoding, Query: []endpoint.Param{{Name: fieldRememberMe, Text: "true for a longer lifetime"}},
+		Callers: endpoint.CallersAny, Response: loginResponse{Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, TokenHeader: HeaderSecurityToken, ErrorStatuses: []int{400, 401, 403, 429, 503},
+	}})
+}
+
+type loginBody struct {
+	Username  string `json:"username"`
+	Password  string `json:"password" format:"password"`
+	AccountID int64  `json:"account_id,omitempty" minimum:"1" doc:"The account_id of the client to log in at. Without it, the user's default account"`
+}
