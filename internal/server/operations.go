@@ -18,9 +18,9 @@ func (d *Endpoints) operations() []endpoint.Operation {
 	logins := d.logins()
 	all := append(d.authz().Operations(), (&oauth.Handlers{Logins: logins, Records: d.Records}).Operations()...)
 	if d.Logins != nil {
-		all = append(all, (&loginapi.TeleTracker{logins}).Operations()...)
-		all = append(all, (&loginapi.Spectrum{logins}).Operations()...)
-		all = append(all, (&loginapi.Funnelback{logins}).Operations()...)
+		all = append(all, (&loginapi.TeleTracker{Logins: logins}).Operations()...)
+		all = append(all, (&loginapi.Spectrum{Logins: logins}).Operations()...)
+		all = append(all, (&loginapi.Funnelback{Logins: logins}).Operations()...)
 	}
 	if d.Management != nil {
 		all = append(all, tokenapi.Operations(&tokenapi.Handlers{Logins: logins, Tokens: d.Management})...)

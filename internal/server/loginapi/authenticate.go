@@ -29,7 +29,7 @@ func (l *Logins) AuthenticatePrincipal(w http.ResponseWriter, r *http.Request, c
 	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict == verify.Valid && err == nil:
-		return endpoint.Principal{who, digest}, nil
+		return endpoint.Principal{Identity: who, Digest: digest}, nil
 	case verdict.IsUndecided():
 		endpoint.WriteUnavailable(w)
 	case p.Text == "" && !p.IsAmbiguous:

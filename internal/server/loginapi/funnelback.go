@@ -63,7 +63,7 @@ func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (login.Ope
 
 // Operations returns the operations of the protocol.
 func (h *Funnelback) Operations() []endpoint.Operation {
-	return endpoint.WithAdminPrefix(endpoint.Operation{http.MethodPost, "/account/v1/login", h.formLogin, endpoint.Description{
+	return endpoint.WithAdminPrefix(endpoint.Operation{Method: http.MethodPost, Path: "/account/v1/login", Serve: h.formLogin, Doc: endpoint.Description{
 		Id: "formLogin", Tag: endpoint.TagFunnelback, Summary: "Log in, for a token in the header X-Security-Token",
 		Text: "The token is in the response header, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
 		Body: loginBody{Username: "alice@example.com", Password: "…"}, BodyEncodings: endpoint.AnyEncoding, Query: []endpoint.Param{{Name: fieldRememberMe, Text: "true for a longer lifetime"}},

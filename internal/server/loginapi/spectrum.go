@@ -165,17 +165,17 @@ func (h *Spectrum) spectrumWADL(w http.ResponseWriter, r *http.Request) {
 func (h *Spectrum) Operations() []endpoint.Operation {
 	minutes := []endpoint.Param{{Name: "ttlInMinutes", Text: "Minutes until the token expires; 0 sets no limit", IsInteger: true}}
 	return []endpoint.Operation{
-		{http.MethodGet, "/security/rest/token/access/session/{ttlInMinutes}", h.sessionToken, endpoint.Description{
+		{Method: http.MethodGet, Path: "/security/rest/token/access/session/{ttlInMinutes}", Serve: h.sessionToken, Doc: endpoint.Description{
 			Id: "sessionToken", Tag: endpoint.TagSpectrum, Summary: "Get a session token",
 			Text: "The token is valid only with its session ID, in the cookie SESSION, and from the address of the caller.",
 			Path: minutes, Callers: endpoint.CallersWithPassword, HasSideEffect: true, Response: accessResponse{AccessToken: "ats_…", Session: "7f1d6f0e-2c7a-4f0e-8d0a-3a4f4c1c9b52", Username: "alice@example.com"}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodGet, "/security/rest/token/access/{ttlInMinutes}", h.openToken, endpoint.Description{
+		{Method: http.MethodGet, Path: "/security/rest/token/access/{ttlInMinutes}", Serve: h.openToken, Doc: endpoint.Description{
 			Id: "openToken", Tag: endpoint.TagSpectrum, Summary: "Get an open token",
 			Text: "The token is valid without a session ID and from every address. The client may forbid open tokens, or limit their lifetime.",
 			Path: minutes, Callers: endpoint.CallersWithPassword, HasSideEffect: true, Response: accessResponse{AccessToken: "ato_…", Username: "alice@example.com"}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodGet, "/security/rest/token/logout", h.spectrumLogout, endpoint.Description{
+		{Method: http.MethodGet, Path: "/security/rest/token/logout", Serve: h.spectrumLogout, Doc: endpoint.Description{
 			Id: "spectrumLogout", Tag: endpoint.TagSpectrum, Summary: "End the login of the caller",
 			Text:    "The token of the request ends. A request that a browser sends for a page of another site is rejected.",
 			Callers: endpoint.CallersWithToken, HasSideEffect: true, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},

@@ -186,22 +186,22 @@ func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
 // Operations returns the operations of the protocol.
 func (h *TeleTracker) Operations() []endpoint.Operation {
 	return []endpoint.Operation{
-		{http.MethodPost, "/auth/login", h.authLogin, endpoint.Description{
+		{Method: http.MethodPost, Path: "/auth/login", Serve: h.authLogin, Doc: endpoint.Description{
 			Id: "authLogin", Tag: endpoint.TagTele, Summary: "Log in, for a token and a refresh token",
 			Text: "With auth_only, the operator checks the password and issues no token.",
 			Body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, Alternative: successResponse{}, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodPost, "/auth/refresh", h.authRefresh, endpoint.Description{
+		{Method: http.MethodPost, Path: "/auth/refresh", Serve: h.authRefresh, Doc: endpoint.Description{
 			Id: "authRefresh", Tag: endpoint.TagTele, Summary: "Exchange a refresh token for a new pair",
 			Text: "The previous pair ends. A retry with the same refresh token within half a minute gets another pair; a later one ends the session.",
 			Body: refreshBody{RefreshToken: "atr_…"}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 429, 503},
 		}},
-		{http.MethodPost, "/auth/masquerade", h.authMasquerade, endpoint.Description{
+		{Method: http.MethodPost, Path: "/auth/masquerade", Serve: h.authMasquerade, Doc: endpoint.Description{
 			Id: "authMasquerade", Tag: endpoint.TagTele, Summary: "Move a login to another account of the user",
 			Text: "The previous login ends. The new token expires no later than the previous one.",
 			Body: masqueradeBody{AccountID: 1002}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithToken, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{http.MethodPost, "/auth/logout", h.authLogout, endpoint.Description{
+		{Method: http.MethodPost, Path: "/auth/logout", Serve: h.authLogout, Doc: endpoint.Description{
 			Id: "authLogout", Tag: endpoint.TagTele, Summary: "End the login of the caller",
 			Text:    "The token and the refresh token of the login end. An application token is rejected: revoke it instead.",
 			Callers: endpoint.CallersWithToken, Response: successResponse{true}, ErrorBody: failureResponse{}, ErrorStatuses: []int{401, 403, 503},
