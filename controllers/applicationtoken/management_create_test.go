@@ -31,7 +31,7 @@ func TestCreate_ReturnsPlaintextOnce(t *testing.T) {
 	if got.ID != made.Secret.Digest().RecordName() || got.ID != made.Token.ID || got.Reason != v1alpha1.ReasonDelivered || !got.Ready || got.Lifetime != time.Hour {
 		t.Errorf("got: %+v", got)
 	}
-	if reason, message := readiness(w.managedObject(got)); reason != v1alpha1.ReasonDelivered || !strings.Contains(message, "version 1 ("+made.Token.Hint+")") {
+	if reason, message := readiness(w.managedObject(got)); reason != v1alpha1.ReasonDelivered || !strings.Contains(message, "Version 1 ("+made.Token.Hint+")") {
 		t.Errorf("the condition: %s: %s", reason, message)
 	}
 	list, err := k.List(w.ctx, w.scope())

@@ -219,7 +219,7 @@ func TestHelp_ListsEveryFlag(t *testing.T) {
 	if got := helpText(t, nil); got != string(golden) {
 		t.Errorf("testdata/help.txt is not what --help says:\n%s", got)
 	}
-	shown := regexp.MustCompile(`(?m)^ +--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
+	shown := regexp.MustCompile(`(?m)^ {6}--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
 	if len(shown) != len(flagRows)+len(dependentFlags) {
 		t.Errorf("it tells %d flags of %d", len(shown), len(flagRows)+len(dependentFlags))
 	}
