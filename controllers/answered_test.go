@@ -61,7 +61,7 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w.must(err)
 	o := w.start(api, api)
 	w.must(o.lookAfter())
-	litter, err := w.store().Add(w.ctx, func() record.Record {
+	orphan, err := w.store().Add(w.ctx, func() record.Record {
 		r := w.newest()
 		tok, err := token.Mint(token.Application, k.Entropy)
 		w.must(err)
@@ -76,8 +76,8 @@ func TestTheSweepTakesWhatNobodyWasToldOf(t *testing.T) {
 	w.now = w.now.Add(2 * plan.LitterAge)
 	w.must(o.lookAfter())
 	w.must(w.arrivedAt(made.Secret, 0))
-	if _, err := w.store().Get(w.ctx, litter.Name()); !errors.Is(err, record.ErrGone) {
-		t.Errorf("[4] the litter: %v", err)
+	if _, err := w.store().Get(w.ctx, orphan.Name()); !errors.Is(err, record.ErrGone) {
+		t.Errorf("[4] the orphan: %v", err)
 	}
 	at := w.made(made.Token)
 	at.Finalizers = nil

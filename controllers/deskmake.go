@@ -106,8 +106,8 @@ func (d *Desk) attempt(ctx context.Context, by desk.Caller, draft *v1alpha1.Appl
 	return desk.Issued{Token: d.view(at, &rec), Secret: tok}, nil
 }
 
-// discard deletes an object of which nobody was told, so that it takes no place from those that have an answer. The reconciler
-// may write to it meanwhile. What cannot be deleted waits for a place, and whoever asks again takes it over.
+// discard deletes an object whose token no caller has received, so that it takes no place from tokens in use. The reconciler may
+// write to it at the same time. An object that cannot be deleted waits for a place, and the next attempt takes it over.
 func (d *Desk) discard(ctx context.Context, at *v1alpha1.ApplicationToken, attempt string) {
 	for range mostTries {
 		var now v1alpha1.ApplicationToken

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/apptoken/operator/internal/desk"
 )
 
 // Threats row 21: what may go goes before it is decided who comes. After a crash no other pass would
@@ -17,13 +15,7 @@ func TestWhereThreePredecessorsAreKeptNoFaultLeavesAFourth(t *testing.T) {
 			for at, hit := 1, true; hit; at++ {
 				w := newWorld(t)
 				sound, leader := w.counter(api), w.start(api, api)
-				made, err := sound.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
-				w.must(err)
-				for range 3 {
-					w.now = w.now.Add(10 * time.Minute)
-					made, err = sound.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
-					w.must(err)
-				}
+				made := w.rotatedThrice(sound)
 				w.now = w.now.Add(24 * time.Hour)
 				f := w.faults(at, m)
 				if next, err := w.counter(f.wrap(api)).Rotate(w.ctx, root, w.scope(), "CI_deploy", ""); err == nil {

@@ -141,7 +141,7 @@ func (d *Desk) makeRoom(ctx context.Context, r record.Record) error {
 	return errMoved
 }
 
-// errMoved says that another version has taken over since the object was read, or that a
+// errMoved reports that another version has taken over since the object was read, or that a
 // predecessor has gone or changed.
 var errMoved = errors.New("another version has taken over, or a predecessor has changed")
 

@@ -53,6 +53,19 @@ func ci(change ...func(*desk.Wanted)) desk.Wanted {
 	return wanted
 }
 
+// rotatedThrice makes a token without an end, rotates it three times, and returns its newest version.
+func (w *world) rotatedThrice(k *counter) desk.Issued {
+	w.t.Helper()
+	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
+	w.must(err)
+	for range 3 {
+		w.now = w.now.Add(10 * time.Minute)
+		made, err = k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
+		w.must(err)
+	}
+	return made
+}
+
 // made is an object that the desk made.
 func (w *world) made(t desk.Token) *v1alpha1.ApplicationToken {
 	w.t.Helper()

@@ -45,13 +45,7 @@ func TestRetire_UnusedCountsAfterAnOutage(t *testing.T) {
 // longer than quietPeriod.
 func (w *world) threePredecessors(k *counter) {
 	w.t.Helper()
-	made, err := k.Create(w.ctx, root, w.scope(), ci(func(d *desk.Wanted) { d.Lifetime = 0 }))
-	w.must(err)
-	for range 3 {
-		w.now = w.now.Add(10 * time.Minute)
-		made, err = k.Rotate(w.ctx, root, w.scope(), "CI_deploy", "")
-		w.must(err)
-	}
+	made := w.rotatedThrice(k)
 	w.must(w.store().Use(w.ctx, made.Secret.Digest().RecordName(), w.now, ""))
 	w.now = w.now.Add(2 * time.Hour)
 }

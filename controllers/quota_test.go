@@ -244,8 +244,8 @@ func TestQuota_ReconcilerHoldsItOverReplicas(t *testing.T) {
 	}
 }
 
-// What was withheld before its answer is gone, whoever writes to it at the same time: it would take the place of one that has
-// an answer.
+// An attempt that is withheld before its answer leaves no object, even if the leader writes to it at the same time. The object
+// would take the place of a token in use.
 func TestQuota_WithheldAttemptLeavesNoObject(t *testing.T) {
 	w := newWorld(t)
 	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
