@@ -53,6 +53,20 @@ func ciToken(change ...func(*management.TokenSpec)) management.TokenSpec {
 	return wanted
 }
 
+// rotatedThrice creates a token that does not expire, rotates it three times, and returns its newest
+// version.
+func (w *fixture) rotatedThrice(k *managementReplica) management.Issued {
+	w.t.Helper()
+	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.must(err)
+	for range 3 {
+		w.now = w.now.Add(10 * time.Minute)
+		made, err = k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
+		w.must(err)
+	}
+	return made
+}
+
 // managedObject returns the object of a token that the management API created.
 func (w *fixture) managedObject(t management.Token) *v1alpha1.ApplicationToken {
 	w.t.Helper()

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"github.com/apptoken/operator/internal/management"
 )
 
 // Threats row 21: a predecessor that may go is retired before a new version is decided. After a
@@ -17,13 +15,7 @@ func TestRotate_NoFaultLeavesFourthPredecessor(t *testing.T) {
 			for at, hit := 1, true; hit; at++ {
 				w := newFixture(t)
 				sound, leader := w.newManagementReplica(api), w.newOperator(api, api)
-				made, err := sound.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-				w.must(err)
-				for range 3 {
-					w.now = w.now.Add(10 * time.Minute)
-					made, err = sound.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-					w.must(err)
-				}
+				made := w.rotatedThrice(sound)
 				w.now = w.now.Add(24 * time.Hour)
 				f := w.faults(at, m)
 				if next, err := w.newManagementReplica(f.wrap(api)).Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", ""); err == nil {

@@ -46,13 +46,7 @@ func TestRetire_UnusedCountsAfterAnOutage(t *testing.T) {
 // quietPeriod.
 func (w *fixture) threePredecessors(k *managementReplica) {
 	w.t.Helper()
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	for range 3 {
-		w.now = w.now.Add(10 * time.Minute)
-		made, err = k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-		w.must(err)
-	}
+	made := w.rotatedThrice(k)
 	w.must(w.store().Use(w.ctx, made.Secret.Digest().RecordName(), w.now, ""))
 	w.now = w.now.Add(2 * time.Hour)
 }
