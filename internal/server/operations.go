@@ -9,10 +9,6 @@ import (
 	"github.com/apptoken/operator/internal/server/tokenapi"
 )
 
-// Bodies of the login protocols, for the OpenAPI document. Handlers read them field by field, in
-// each encoding: see login.go.
-type ()
-
 // operations returns every operation of the HTTP endpoints.
 func (d *Endpoints) operations() []endpoint.Operation {
 	logins := d.logins()

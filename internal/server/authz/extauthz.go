@@ -42,7 +42,7 @@ func (d ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	route := attributes.GetContextExtensions()
 	if hasUnknownExtension(route) {
 		d.Audit.WriteLimited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: endpoint.EndpointNames[endpoint.EndpointExtAuthz], Source: endpoint.PeerOf(GatewayAddress(ctx)),
+			Event: audit.EndpointMisconfigured, Endpoint: endpoint.Names[endpoint.ExtAuthz], Source: endpoint.PeerOf(GatewayAddress(ctx)),
 			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
 		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
@@ -55,7 +55,7 @@ func (d ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
 	p := endpoint.PresentedInHeadersAndCookies(headers)
 	facts.Session = p.Session
-	who, verdict := d.VerifyCredential(ctx, endpoint.EndpointExtAuthz, p.Text, facts, d.originOfCheck(ctx, attributes))
+	who, verdict := d.VerifyCredential(ctx, endpoint.ExtAuthz, p.Text, facts, d.originOfCheck(ctx, attributes))
 	switch {
 	case verdict == verify.Valid:
 		return allowResponse(who, headers, route[extensionCredential] == removeCredential), nil

@@ -102,7 +102,7 @@ func (h *Handlers) ForwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		endpoint.SetHSTS(w.Header(), r)
 		h.Audit.WriteLimited(audit.Line{
-			Event: audit.EndpointMisconfigured, Endpoint: endpoint.EndpointNames[endpoint.EndpointVerify], Source: endpoint.PeerOf(r.RemoteAddr),
+			Event: audit.EndpointMisconfigured, Endpoint: endpoint.Names[endpoint.Verify], Source: endpoint.PeerOf(r.RemoteAddr),
 			Reason: "a requirement in the path is unknown or empty",
 		})
 		endpoint.WriteError(w, http.StatusForbidden, "server_error", "the gateway sends an unknown requirement; see the audit log")
@@ -117,7 +117,7 @@ func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts ve
 	header["Cache-Control"] = endpoint.NoStore
 	p := endpoint.PresentedInHeadersAndCookies(r.Header)
 	facts.Session = p.Session
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointVerify, p.Text, facts, h.Origin(r))
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.Verify, p.Text, facts, h.Origin(r))
 	if verdict == verify.Valid {
 		values := identityHeaderValues(who)
 		for i, name := range identityHeaders {

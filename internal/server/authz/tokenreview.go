@@ -49,7 +49,7 @@ func (h *Handlers) TokenReview(w http.ResponseWriter, r *http.Request) {
 	// A kube-apiserver sends neither the address from which a credential was presented nor its
 	// session ID. So a credential with source ranges is outside of them, and a session token is
 	// without its session.
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointTokenReview, review.Spec.Token, verify.Facts{}, h.Origin(r).WithoutSource())
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.TokenReview, review.Spec.Token, verify.Facts{}, h.Origin(r).WithoutSource())
 	if verdict == verify.Stale {
 		endpoint.WriteUnavailable(w)
 		return

@@ -14,12 +14,12 @@ const VerdictRevoked = "Revoked"
 // auditRefusedCredential writes an audit event for a refused credential. It names the record where
 // this replica knows it or knew it before its deletion. Malformed credentials are counted in the
 // metrics alone: any caller can send them without end, and they tell nothing about a token.
-func (b *Base) auditRefusedCredential(at Endpoint, credential string, v verify.Verdict, from Origin) {
+func (b *Base) auditRefusedCredential(at Name, credential string, v verify.Verdict, from Origin) {
 	if v == verify.Malformed || b.Audit == nil {
 		return
 	}
 	line := audit.Line{
-		Event: audit.CredentialRefused, Endpoint: EndpointNames[at], Verdict: v.String(),
+		Event: audit.CredentialRefused, Endpoint: Names[at], Verdict: v.String(),
 		Source: from.Source, Peer: from.LimitAddress, SourceUnknown: from.Unknown.String(),
 	}
 	if k, ok := b.Verifier.Known(credential); ok {
@@ -34,9 +34,9 @@ func (b *Base) auditRefusedCredential(at Endpoint, credential string, v verify.V
 }
 
 // AuditForbiddenCaller writes an audit event for an authenticated caller that was refused.
-func (b *Base) AuditForbiddenCaller(r *http.Request, at Endpoint, v verify.Verdict, who verify.Identity) {
+func (b *Base) AuditForbiddenCaller(r *http.Request, at Name, v verify.Verdict, who verify.Identity) {
 	line := b.WithOrigin(r, audit.Line{
-		Event: audit.CredentialRefused, Endpoint: EndpointNames[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
+		Event: audit.CredentialRefused, Endpoint: Names[at], Verdict: v.String(), Subject: who.Subject, Client: who.Client.Name,
 	})
 	if who.ID != (verify.ID{}) { // zero for a caller with a name and password
 		line.Token, line.Kind = who.ID.String(), who.Kind.String()

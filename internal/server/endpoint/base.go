@@ -30,7 +30,7 @@ type Base struct {
 
 // VerifyCredential verifies a credential that was presented to an endpoint from an origin. It
 // records the verdict and the duration in the metrics, and writes refusals to the audit log.
-func (b *Base) VerifyCredential(ctx context.Context, at Endpoint, credential string, f verify.Facts, from Origin) (verify.Identity, verify.Verdict) {
+func (b *Base) VerifyCredential(ctx context.Context, at Name, credential string, f verify.Facts, from Origin) (verify.Identity, verify.Verdict) {
 	began := b.Now()
 	f.Source, f.Caller = from.Source, from.LimitAddress
 	who, v := b.Verifier.Verify(ctx, credential, f)

@@ -7,12 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
-	"github.com/apptoken/operator/internal/management"
-	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/internal/verify"
 )
 
 // PasswordCredentials is a name and a password that a request presents.
@@ -53,40 +49,6 @@ func PasswordInHeader(r *http.Request) (n PasswordCredentials, there, ok bool) {
 // MaxUsername is the maximum length of a username: 254 characters of up to four bytes.
 const MaxUsername = 4 * 254
 
-// Principal is an authenticated caller, by a token or by name and password.
-type Principal struct {
-	verify.Identity
-	Digest token.Digest // of the token; zero for a caller by name and password
-}
-
-// AuditName returns the name of a principal in the audit log.
-func (p Principal) AuditName() string {
-	if p.Digest != (token.Digest{}) {
-		return p.ID.String()
-	}
-	return "user " + p.Subject
-}
-
-// ManagementCaller returns the principal as a caller of the management service. The end of a login
-// does not limit the lifetime of tokens that its user makes, since the user can log in again. An
-// application token speaks for a program, and what it makes ends no later than the token itself.
-func (p Principal) ManagementCaller() management.Caller {
-	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
-	if p.Kind == token.Application || p.Kind == token.UserApplication {
-		holds.End = p.ExpiresAt
-	}
-	return management.Caller{ID: p.AuditName(), Subject: p.Subject, Authority: holds, CanEscalate: p.Holds(management.PermissionEscalate)}
-}
-
-// BudgetKey returns the key of the budget that pays for a request. It is the user, since a user may
-// have many credentials. Without a user it is the ApplicationToken, whichever version is presented.
-func (p Principal) BudgetKey() string {
-	if p.User != nil {
-		return "user " + p.User.Name
-	}
-	return "token " + p.Subject
-}
-
 // ErrResponseWritten reports that the response was written.
 var ErrResponseWritten = errors.New("refused")
 
@@ -122,7 +84,7 @@ func PasswordChallenge(r *http.Request) []string {
 	if mode := r.Header["Sec-Fetch-Mode"]; len(mode) > 0 && mode[0] != "navigate" || IsCrossSite(r) {
 		return BearerChallenge
 	}
-	return Basic
+	return BasicChallenge
 }
 
 // WriteUnauthorized writes a 401 with a challenge.

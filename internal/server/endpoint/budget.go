@@ -112,6 +112,7 @@ func (b *Base) AcquireBudget(p Principal) (end func(), err error) {
 	return b.AcquireBudgetAs(p.BudgetKey(), p.Client.Name)
 }
 
+// AcquireBudgetAs takes a request from the budgets of a caller, by its BudgetKey, and of a client.
 func (b *Base) AcquireBudgetAs(caller, client string) (end func(), err error) {
 	end, after := b.Budget.acquire(b.Now(), caller, client)
 	if end == nil {

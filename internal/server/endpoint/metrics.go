@@ -8,36 +8,38 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Endpoint is an endpoint, or a group of endpoints, as metrics and audit log name it.
-type Endpoint int
+// Name is an endpoint, or a group of endpoints, as metrics and audit log name it.
+type Name int
 
+// The endpoints.
 const (
-	EndpointVerify Endpoint = iota
-	EndpointExtAuthz
-	EndpointTokenReview
-	EndpointIntrospect
-	EndpointRevoke
-	EndpointLogin
-	EndpointLogout
-	EndpointManage
+	Verify Name = iota
+	ExtAuthz
+	TokenReview
+	Introspect
+	Revoke
+	Login
+	Logout
+	Manage
 )
 
-var EndpointNames = [...]string{
-	EndpointVerify: "verify", EndpointExtAuthz: "ext_authz", EndpointTokenReview: "tokenreview", EndpointIntrospect: "introspect", EndpointRevoke: "revoke",
-	EndpointLogin: "login", EndpointLogout: "logout", EndpointManage: "manage",
+// Names are the values of the label endpoint, and of the audit log's key.
+var Names = [...]string{
+	Verify: "verify", ExtAuthz: "ext_authz", TokenReview: "tokenreview", Introspect: "introspect", Revoke: "revoke",
+	Login: "login", Logout: "logout", Manage: "manage",
 }
 
 // Metrics holds the metrics of the endpoints.
 type Metrics struct {
-	answers  [len(EndpointNames)][]prometheus.Counter // looked up once, since every request counts
-	duration [len(EndpointNames)]prometheus.Observer
+	answers  [len(Names)][]prometheus.Counter // looked up once, since every request counts
+	duration [len(Names)]prometheus.Observer
 }
 
 // NewMetrics returns metrics that count answers by endpoint and verdict, and observe the duration
 // of each in seconds by endpoint.
 func NewMetrics(answers *prometheus.CounterVec, durations *prometheus.HistogramVec) *Metrics {
 	m := &Metrics{}
-	for d, name := range EndpointNames {
+	for d, name := range Names {
 		for _, v := range verify.Verdicts() {
 			m.answers[d] = append(m.answers[d], answers.WithLabelValues(name, v.String()))
 		}
@@ -46,7 +48,8 @@ func NewMetrics(answers *prometheus.CounterVec, durations *prometheus.HistogramV
 	return m
 }
 
-func (m *Metrics) Observe(d Endpoint, v verify.Verdict, took time.Duration) {
+// Observe counts a verdict of an endpoint, and the time that the response took.
+func (m *Metrics) Observe(d Name, v verify.Verdict, took time.Duration) {
 	m.answers[d][v].Inc()
 	m.duration[d].Observe(took.Seconds())
 }

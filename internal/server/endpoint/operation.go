@@ -52,12 +52,14 @@ type Param struct {
 // encodings are the media types of a request body.
 type encodings []string
 
+// Media types of bodies.
 const (
 	inForm      = "application/x-www-form-urlencoded"
 	inMultipart = "multipart/form-data"
 	InJSON      = "application/json"
 )
 
+// The media types that an operation reads.
 var (
 	FormOnly    = encodings{inForm}
 	AnyEncoding = encodings{inForm, inMultipart, InJSON}
@@ -66,6 +68,7 @@ var (
 // CallerKind is the set of callers that an operation accepts.
 type CallerKind int
 
+// The kinds of callers.
 const (
 	CallersAny          CallerKind = iota
 	CallersWithToken               // callers with a token

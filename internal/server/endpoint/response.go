@@ -15,8 +15,8 @@ var (
 	ContentTypeJSON       = []string{"application/json"}
 	BearerChallenge       = []string{`Bearer realm="apptoken"`}
 	InvalidTokenChallenge = []string{`Bearer realm="apptoken", error="invalid_token"`}
-	// Basic has a charset (RFC 7617, section 2.1): without it, clients send Latin-1.
-	Basic                      = []string{`Basic realm="apptoken", charset="UTF-8"`}
+	// BasicChallenge has a charset (RFC 7617, section 2.1): without it, clients send Latin-1.
+	BasicChallenge             = []string{`Basic realm="apptoken", charset="UTF-8"`}
 	InsufficientScopeChallenge = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
 	RetryAfterSoon             = []string{"5"}
 	Nosniff                    = []string{"nosniff"}

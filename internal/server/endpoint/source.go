@@ -19,6 +19,7 @@ const (
 // unknownSource is the reason why the address of a caller is unknown.
 type unknownSource uint8
 
+// The reasons.
 const (
 	sourceKnown     unknownSource = iota
 	NoPeer                        // the connection has no address
@@ -175,6 +176,7 @@ func PeerOf(remote string) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
+// ContainsAddress reports whether an address is in one of the ranges.
 func ContainsAddress(trusted []netip.Prefix, a netip.Addr) bool {
 	for _, p := range trusted {
 		if p.Contains(a) {

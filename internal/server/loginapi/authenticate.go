@@ -5,8 +5,8 @@ import (
 	"net/http"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -25,7 +25,7 @@ func (l *Logins) AuthenticatePrincipal(w http.ResponseWriter, r *http.Request, c
 	case byName:
 		return l.authenticateByPassword(w, r, n, client)
 	}
-	who, verdict := l.VerifyCredential(r.Context(), endpoint.EndpointManage, p.Text, verify.Facts{Session: endpoint.PresentedInHeadersAndCookies(r.Header).Session}, l.Origin(r))
+	who, verdict := l.VerifyCredential(r.Context(), endpoint.Manage, p.Text, verify.Facts{Session: endpoint.PresentedInHeadersAndCookies(r.Header).Session}, l.Origin(r))
 	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict == verify.Valid && err == nil:
@@ -48,7 +48,7 @@ func (l *Logins) authenticateByPassword(w http.ResponseWriter, r *http.Request, 
 		return endpoint.Principal{}, endpoint.ErrResponseWritten
 	}
 	who, verdict := l.Verifier.PasswordIdentity(u.Name, c.Name, l.Source(r))
-	l.Metrics.Observe(endpoint.EndpointManage, verdict, 0)
+	l.Metrics.Observe(endpoint.Manage, verdict, 0)
 	switch {
 	case verdict == verify.Valid:
 		return endpoint.Principal{Identity: who}, nil
@@ -63,7 +63,7 @@ func (l *Logins) authenticateByPassword(w http.ResponseWriter, r *http.Request, 
 // authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the
 // account must be at that client.
 func (l *Logins) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n endpoint.PasswordCredentials, client string) (login.User, login.Client, error) {
-	f, err := fields.Read(w, r, 0, fields.Query, FieldAccountID)
+	f, err := decode.Read(w, r, 0, decode.Query, FieldAccountID)
 	if err != nil {
 		return login.User{}, login.Client{}, err
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/login/password"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -33,27 +33,27 @@ const maxLoginBody = 16 << 10
 
 // ReadLoginFields reads the fields of a login. Usernames and secrets are accepted in the body
 // alone, since URLs end up in access logs.
-func ReadLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (fields.Fields, error) {
-	addressed, err := fields.Read(w, r, 0, fields.Query, known...)
+func ReadLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (decode.Fields, error) {
+	addressed, err := decode.Read(w, r, 0, decode.Query, known...)
 	if err != nil {
-		return fields.Fields{}, err
+		return decode.Fields{}, err
 	}
 	for _, name := range []string{FieldUsername, FieldPassword, FieldRefresh, FieldClientSecret} {
 		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // a query field is always text
-			return fields.Fields{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
+			return decode.Fields{}, &decode.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
 	}
-	return fields.Read(w, r, maxLoginBody, fields.Query|fields.Body, known...)
+	return decode.Read(w, r, maxLoginBody, decode.Query|decode.Body, known...)
 }
 
 // PasswordInFields returns the name and the password in fields.
-func PasswordInFields(f fields.Fields) (endpoint.PasswordCredentials, error) {
+func PasswordInFields(f decode.Fields) (endpoint.PasswordCredentials, error) {
 	username, err := f.Required(FieldUsername)
 	if err != nil {
 		return endpoint.PasswordCredentials{}, err
 	}
 	if len(username) > endpoint.MaxUsername {
-		return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: FieldUsername, Message: "is too long"}
+		return endpoint.PasswordCredentials{}, &decode.Error{Status: http.StatusBadRequest, Field: FieldUsername, Message: "is too long"}
 	}
 	text, err := f.Required(FieldPassword)
 	if err != nil {
@@ -61,21 +61,21 @@ func PasswordInFields(f fields.Fields) (endpoint.PasswordCredentials, error) {
 	}
 	secret, err := password.ParseSecret(text)
 	if err != nil {
-		return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: FieldPassword, Message: "is longer than a password can be"}
+		return endpoint.PasswordCredentials{}, &decode.Error{Status: http.StatusBadRequest, Field: FieldPassword, Message: "is longer than a password can be"}
 	}
 	return endpoint.PasswordCredentials{Username: login.NormalizeUsername(username), Secret: secret}, nil
 }
 
 // passwordInRequest returns the name and the password in the fields of a login, or in its
 // Authorization header.
-func passwordInRequest(r *http.Request, f fields.Fields) (endpoint.PasswordCredentials, error) {
+func passwordInRequest(r *http.Request, f decode.Fields) (endpoint.PasswordCredentials, error) {
 	n, there, readable := endpoint.PasswordInHeader(r)
 	if !there {
 		return PasswordInFields(f)
 	}
 	for _, name := range []string{FieldUsername, FieldPassword} {
 		if _, twice, err := f.Text(name); twice || err != nil {
-			return endpoint.PasswordCredentials{}, &fields.Error{Status: http.StatusBadRequest, Field: name, Message: "is in the body and in the header Authorization; send it once"}
+			return endpoint.PasswordCredentials{}, &decode.Error{Status: http.StatusBadRequest, Field: name, Message: "is in the body and in the header Authorization; send it once"}
 		}
 	}
 	if !readable {
@@ -85,7 +85,7 @@ func passwordInRequest(r *http.Request, f fields.Fields) (endpoint.PasswordCrede
 }
 
 // parseAccountID returns the account_id in fields, or nil if there is none.
-func parseAccountID(f fields.Fields, required bool) (*int64, error) {
+func parseAccountID(f decode.Fields, required bool) (*int64, error) {
 	id, there, err := f.Integer(FieldAccountID, 1, 1<<53-1)
 	switch {
 	case err != nil:
@@ -93,7 +93,7 @@ func parseAccountID(f fields.Fields, required bool) (*int64, error) {
 	case there:
 		return &id, nil
 	case required:
-		return nil, &fields.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required of an integrator"}
+		return nil, &decode.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required of an integrator"}
 	default:
 		return nil, nil //nolint:nilnil // nil is a valid result
 	}
@@ -110,7 +110,7 @@ type Logins struct {
 // AuthenticateAtClient authenticates a user and chooses the client of the login. An account_id in
 // the fields decides, and an integrator must send one. Next comes the client named preferred, if
 // the user has an account there, and last the user's default account.
-func (l *Logins) AuthenticateAtClient(r *http.Request, n endpoint.PasswordCredentials, f fields.Fields, preferred string) (login.User, login.Client, error) {
+func (l *Logins) AuthenticateAtClient(r *http.Request, n endpoint.PasswordCredentials, f decode.Fields, preferred string) (login.User, login.Client, error) {
 	id, err := parseAccountID(f, n.IsIntegrator)
 	if err != nil {
 		return login.User{}, login.Client{}, err
@@ -222,7 +222,7 @@ func (l *Logins) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
 
 // RefreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
 // session must be at that client.
-func (l *Logins) RefreshLogin(r *http.Request, f fields.Fields, client string) (login.Opened, error) {
+func (l *Logins) RefreshLogin(r *http.Request, f decode.Fields, client string) (login.Opened, error) {
 	arrived := l.Now()
 	text, err := f.Required(FieldRefresh)
 	if err != nil {
@@ -261,7 +261,7 @@ func (l *Logins) auditFailedRefresh(r *http.Request, presented token.Token, err 
 		// A live session has deleted records too, one for each refresh.
 		line.Token, line.Client, line.User = live.Name(), live.Client, live.User
 	} else if k, ok := l.Verifier.KnownSession(presented.Family().Digest()); ok && k.Revoked {
-		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, endpoint.VerdictRevoked, endpoint.EndpointNames[endpoint.EndpointLogin], ""
+		line.Event, line.Verdict, line.Endpoint, line.Protocol = audit.CredentialRevokedUse, endpoint.VerdictRevoked, endpoint.Names[endpoint.Login], ""
 		line.Token, line.Kind, line.Subject, line.Client, line.User = k.ID.String(), k.Kind.String(), k.Subject, k.Client, k.User
 		line.RetryAfter = ""
 	}
@@ -280,7 +280,7 @@ func WriteLoginError(w http.ResponseWriter, err error, how []string) {
 // LoginFault returns the status and the fault of an error, which all protocols share. It sets
 // Retry-After where the caller may retry.
 func LoginFault(w http.ResponseWriter, err error) (int, endpoint.Fault) {
-	field, isField := errors.AsType[*fields.Error](err)
+	field, isField := errors.AsType[*decode.Error](err)
 	invalid, isInvalid := errors.AsType[*login.Invalid](err)
 	forbidden, isForbidden := errors.AsType[*login.Forbidden](err)
 	limited, isLimited := errors.AsType[*login.Limited](err)
@@ -314,7 +314,7 @@ func (l *Logins) endLogin(r *http.Request) error {
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
 	p := endpoint.PresentedInHeadersAndCookies(r.Header)
-	who, verdict := l.VerifyCredential(r.Context(), endpoint.EndpointLogout, p.Text, verify.Facts{Session: p.Session}, l.Origin(r))
+	who, verdict := l.VerifyCredential(r.Context(), endpoint.Logout, p.Text, verify.Facts{Session: p.Session}, l.Origin(r))
 	switch {
 	case verdict.IsUndecided():
 		return login.ErrUnavailable

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -70,7 +70,7 @@ func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kin
 func parseTTL(text string) (time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > maxTTLMinutes {
-		return 0, &fields.Error{
+		return 0, &decode.Error{
 			Status: http.StatusBadRequest, Field: "ttlInMinutes",
 			Message: "must be a whole number of minutes from 0, which is no limit, to " + strconv.Itoa(maxTTLMinutes),
 		}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -87,7 +87,7 @@ func (h *TeleTracker) authLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 // logInOrCheck opens a login, or only checks the password if auth_only is set.
-func (h *TeleTracker) logInOrCheck(r *http.Request, f fields.Fields) (o login.Opened, only bool, err error) {
+func (h *TeleTracker) logInOrCheck(r *http.Request, f decode.Fields) (o login.Opened, only bool, err error) {
 	if only, _, err = f.Flag(fieldAuthOnly); err != nil {
 		return o, only, err
 	}
@@ -133,7 +133,7 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	}
 	id, err := parseAccountID(f, false)
 	if err == nil && id == nil {
-		err = &fields.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required"}
+		err = &decode.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required"}
 	}
 	if err != nil {
 		writeFailure(w, err, endpoint.BearerChallenge)
@@ -141,7 +141,7 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
 	p := endpoint.PresentedInHeaders(r.Header)
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointLogin, p.Text, verify.Facts{}, h.Origin(r))
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.Login, p.Text, verify.Facts{}, h.Origin(r))
 	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict.IsUndecided():

@@ -7,13 +7,13 @@ import (
 	"github.com/apptoken/operator/internal/server/loginapi"
 )
 
-// Handlers serves Handlers 2.0: tokens, introspection, revocation and metadata.
+// Handlers serves OAuth 2.0: tokens, introspection, revocation and metadata.
 type Handlers struct {
 	*loginapi.Logins
 	Records RecordStore
 }
 
-// Operations returns the operations of Handlers 2.0.
+// Operations returns the operations of OAuth 2.0.
 func (h *Handlers) Operations() []endpoint.Operation {
 	all := []endpoint.Operation{
 		{Method: http.MethodPost, Path: "/oauth2/introspect", Serve: h.introspect, Doc: endpoint.Description{

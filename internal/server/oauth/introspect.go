@@ -97,7 +97,7 @@ func (c oauthCaller) facts() verify.Facts {
 func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	switch {
 	case c.isBasic:
-		w.Header()["Www-Authenticate"] = endpoint.Basic
+		w.Header()["Www-Authenticate"] = endpoint.BasicChallenge
 	case c.Text == "" && !c.IsAmbiguous:
 		w.Header()["Www-Authenticate"] = endpoint.BearerChallenge
 	default:
@@ -108,7 +108,7 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 
 // authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it
 // has written the response.
-func (h *Handlers) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint.Endpoint, permission string) (verify.Identity, bool) {
+func (h *Handlers) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint.Name, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	facts.Permissions = []string{permission}
 	text := c.Text
@@ -154,7 +154,7 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	by, ok := h.authenticateCaller(w, r, oauthCallerOf(r, f), endpoint.EndpointIntrospect, permissionIntrospect)
+	by, ok := h.authenticateCaller(w, r, oauthCallerOf(r, f), endpoint.Introspect, permissionIntrospect)
 	if !ok {
 		return
 	}
@@ -176,7 +176,7 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) {
 	// A resource server sends neither the address from which a token was presented nor its session
 	// ID. So a token with source ranges is outside of them, and a session token is without its
 	// session.
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointIntrospect, f.Get("token"), facts, h.Origin(r).WithoutSource())
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.Introspect, f.Get("token"), facts, h.Origin(r).WithoutSource())
 	switch {
 	case verdict == verify.Valid:
 		endpoint.WriteJSON(w, http.StatusOK, introspectionOf(who))

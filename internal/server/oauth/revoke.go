@@ -35,7 +35,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 	c := oauthCallerOf(r, f)
 	kind, digest, err := token.DigestOf(f.Get("token"))
 	if own := !c.IsAmbiguous && (c.Text == "" || c.Text == f.Get("token")); !own {
-		by, ok := h.authenticateCaller(w, r, c, endpoint.EndpointRevoke, permissionRevoke)
+		by, ok := h.authenticateCaller(w, r, c, endpoint.Revoke, permissionRevoke)
 		switch {
 		case !ok:
 		case err != nil:
@@ -59,7 +59,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 		h.endRefreshSession(w, r, f.Get("token"), "", loginapi.ByHolder)
 		return
 	}
-	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointRevoke, f.Get("token"), c.facts(), h.Origin(r)); {
+	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.Revoke, f.Get("token"), c.facts(), h.Origin(r)); {
 	case verdict.IsUndecided():
 		endpoint.WriteUnavailable(w)
 	case verdict == verify.Unknown: // the verifier has asked the API server: the record is gone

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
@@ -81,7 +81,7 @@ var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (h *Handlers) grantPassword(r *http.Request, f fields.Fields, p oauthClient) (login.Opened, error) {
+func (h *Handlers) grantPassword(r *http.Request, f decode.Fields, p oauthClient) (login.Opened, error) {
 	n, err := loginapi.PasswordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
@@ -114,7 +114,7 @@ func (p oauthClient) provenName() string {
 // oauthClientOf returns the program in the body or in the Authorization header. A program is a
 // public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
 // named client_id, and limits the program to logins at that client.
-func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f fields.Fields) (oauthClient, error) {
+func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f decode.Fields) (oauthClient, error) {
 	name, _, err := f.Text(loginapi.FieldClientID)
 	if err != nil {
 		return oauthClient{}, err
@@ -129,7 +129,7 @@ func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f field
 		user, err1 := url.QueryUnescape(user)
 		pass, err2 := url.QueryUnescape(pass)
 		if secret != "" || name != "" && name != user {
-			return oauthClient{}, &fields.Error{Status: http.StatusBadRequest, Field: loginapi.FieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
+			return oauthClient{}, &decode.Error{Status: http.StatusBadRequest, Field: loginapi.FieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
 		}
 		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil {
 			c.writeUnauthenticated(w)
@@ -140,7 +140,7 @@ func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f field
 	if c.Text == "" {
 		return oauthClient{name: c.client}, nil
 	}
-	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.EndpointLogin, c.Text, c.facts(), h.Origin(r)); {
+	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.Login, c.Text, c.facts(), h.Origin(r)); {
 	case verdict == verify.Valid:
 		return oauthClient{c.client, true}, nil
 	case verdict.IsUndecided():
@@ -160,7 +160,7 @@ func (h *Handlers) writeGrantError(w http.ResponseWriter, err error) {
 		endpoint.WriteError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
 		return
 	case errors.Is(err, errOtherClient):
-		w.Header()["Www-Authenticate"] = endpoint.Basic
+		w.Header()["Www-Authenticate"] = endpoint.BasicChallenge
 		endpoint.WriteJSON(w, http.StatusUnauthorized, endpoint.Fault{
 			Error: "invalid_client", Field: loginapi.FieldClientID,
 			Description: "client_id is not the client of the account that is logged in at",

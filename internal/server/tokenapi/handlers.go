@@ -9,8 +9,8 @@ import (
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
-	"github.com/apptoken/operator/internal/server/fields"
 	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -75,7 +75,7 @@ func (h *Handlers) authenticateManagement(serve managementHandler) http.HandlerF
 func (h *Handlers) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
 	denied, isDenied := errors.AsType[*management.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {
-		h.AuditForbiddenCaller(r, endpoint.EndpointManage, verify.PermissionMissing, m.Identity)
+		h.AuditForbiddenCaller(r, endpoint.Manage, verify.PermissionMissing, m.Identity)
 	}
 	writeManagementError(w, err)
 }
@@ -191,7 +191,7 @@ func (h *Handlers) getToken(w http.ResponseWriter, r *http.Request, m management
 
 // putToken serves PUT of a token, which creates it.
 func (h *Handlers) putToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	body, err := fields.ReadInto[createTokenBody](w, r, maxManagementBody)
+	body, err := decode.ReadInto[createTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (h *Handlers) putToken(w http.ResponseWriter, r *http.Request, m management
 		return err
 	}
 	defer end()
-	made, err := h.Tokens.Create(r.Context(), m.ManagementCaller(), m.scope, wanted)
+	made, err := h.Tokens.Create(r.Context(), managementCaller(m.Principal), m.scope, wanted)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (h *Handlers) putToken(w http.ResponseWriter, r *http.Request, m management
 func parseLifetime(text string) (time.Duration, error) {
 	v, err := time.ParseDuration(text)
 	if err != nil || v < time.Second || v%time.Second != 0 || strings.ContainsAny(text, "+-.") {
-		return 0, &fields.Error{
+		return 0, &decode.Error{
 			Status: http.StatusBadRequest, Field: "lifetime",
 			Message: "must be whole hours, minutes and seconds, such as 720h or 1h30m, and more than zero; leave it out for a token that does not expire",
 		}
@@ -248,7 +248,7 @@ func (h *Handlers) auditChange(r *http.Request, m managementRequest, what audit.
 
 // patchToken serves PATCH of a token.
 func (h *Handlers) patchToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	body, err := fields.ReadInto[changeTokenBody](w, r, maxManagementBody)
+	body, err := decode.ReadInto[changeTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (h *Handlers) patchToken(w http.ResponseWriter, r *http.Request, m manageme
 	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	t, err := h.Tokens.Change(r.Context(), m.ManagementCaller(), m.scope, m.name, management.Change(body))
+	t, err := h.Tokens.Change(r.Context(), managementCaller(m.Principal), m.scope, m.name, management.Change(body))
 	if err != nil {
 		return err
 	}
@@ -290,12 +290,12 @@ func (h *Handlers) deleteToken(w http.ResponseWriter, r *http.Request, m managem
 
 // cloneToken serves POST …/clone.
 func (h *Handlers) cloneToken(w http.ResponseWriter, r *http.Request, m managementRequest) error {
-	body, err := fields.ReadInto[cloneTokenBody](w, r, maxManagementBody)
+	body, err := decode.ReadInto[cloneTokenBody](w, r, maxManagementBody)
 	if err != nil {
 		return err
 	}
 	if body.Name == "" {
-		return &fields.Error{Status: http.StatusBadRequest, Field: "name", Message: "is required: it names the new token"}
+		return &decode.Error{Status: http.StatusBadRequest, Field: "name", Message: "is required: it names the new token"}
 	}
 	key, err := m.idempotencyKey(r)
 	if err != nil {
@@ -309,7 +309,7 @@ func (h *Handlers) cloneToken(w http.ResponseWriter, r *http.Request, m manageme
 	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := h.Tokens.Clone(r.Context(), m.ManagementCaller(), m.scope, m.name, body.Name, key)
+	made, err := h.Tokens.Clone(r.Context(), managementCaller(m.Principal), m.scope, m.name, body.Name, key)
 	if err != nil {
 		return err
 	}

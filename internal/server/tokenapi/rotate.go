@@ -8,7 +8,7 @@ import (
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/management"
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -36,7 +36,7 @@ func (h *Handlers) rotateToken(w http.ResponseWriter, r *http.Request, m managem
 	if _, err := h.findToken(r, m); err != nil {
 		return err
 	}
-	made, err := h.Tokens.Rotate(r.Context(), m.ManagementCaller(), m.scope, m.name, key)
+	made, err := h.Tokens.Rotate(r.Context(), managementCaller(m.Principal), m.scope, m.name, key)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (h *Handlers) rotateOwn(w http.ResponseWriter, r *http.Request, m managemen
 		return err
 	}
 	defer end()
-	made, err := h.Tokens.RotateOwn(r.Context(), m.ManagementCaller(), m.Digest, key)
+	made, err := h.Tokens.RotateOwn(r.Context(), managementCaller(m.Principal), m.Digest, key)
 	if err != nil {
 		h.auditRefusedSelfRotation(r, m, err)
 		return err
@@ -116,7 +116,7 @@ func (h *Handlers) rotateCallingToken(w http.ResponseWriter, r *http.Request) {
 // requireEmptyBody refuses a body with fields. They would have no effect, and a caller must not
 // take them for a restriction that is in force.
 func requireEmptyBody(w http.ResponseWriter, r *http.Request) error {
-	_, err := fields.ReadInto[struct{}](w, r, maxManagementBody)
+	_, err := decode.ReadInto[struct{}](w, r, maxManagementBody)
 	return err
 }
 
@@ -128,7 +128,7 @@ func (m managementRequest) idempotencyKey(r *http.Request) (string, error) {
 		return "", nil
 	}
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey {
-		return "", &fields.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(maxIdempotencyKey) + " bytes"}
+		return "", &decode.Error{Status: http.StatusBadRequest, Field: "Idempotency-Key", Message: "must be sent once, with 1 to " + strconv.Itoa(maxIdempotencyKey) + " bytes"}
 	}
 	return m.Subject + "\x00" + keys[0], nil
 }

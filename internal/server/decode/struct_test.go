@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // application is a body with every kind of member.
@@ -45,7 +45,7 @@ type inner struct {
 }
 
 func readApplication(body string) (application, error) {
-	return fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType+"; charset=utf-8", body), maxBody)
+	return decode.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType+"; charset=utf-8", body), maxBody)
 }
 
 func TestReadInto_MatchesEncodingJSON(t *testing.T) {
@@ -68,7 +68,7 @@ func TestReadInto_MatchesEncodingJSON(t *testing.T) {
 	if got, err := readApplication(`{"any":9007199254740993}`); err != nil || got.Any != json.Number("9007199254740993") {
 		t.Errorf("%v, %v: the number is rounded", got.Any, err)
 	}
-	if got, err := fields.ReadInto[map[string]int](httptest.NewRecorder(), newRequest("", jsonType, `{"a":1}`), maxBody); err != nil || got["a"] != 1 {
+	if got, err := decode.ReadInto[map[string]int](httptest.NewRecorder(), newRequest("", jsonType, `{"a":1}`), maxBody); err != nil || got["a"] != 1 {
 		t.Errorf("a map: %v, %v", got, err)
 	}
 }
@@ -122,7 +122,7 @@ func TestReadInto_RequiresKnownContentType(t *testing.T) {
 		"no body":      {jsonType, "", refusal{}},
 		"a form's end": {formType, "", refusal{}},
 	} {
-		got, err := fields.ReadInto[application](httptest.NewRecorder(), newRequest("", x.msgContentType, x.requestBody), maxBody)
+		got, err := decode.ReadInto[application](httptest.NewRecorder(), newRequest("", x.msgContentType, x.requestBody), maxBody)
 		if refusal := refusalOf(t, err); refusal != x.want || !reflect.DeepEqual(got, application{}) {
 			t.Errorf("%s: %v, %+v", name, refusal, got)
 		}

@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // chunkedBody returns a body in chunks, without the last chunk.
@@ -28,9 +28,9 @@ func chunkedBody(body string) string {
 // The status is that of the error, or 200. The text is that of the error, or the user's name.
 func TestRead_BodyIsReadFromTheWireToItsEnd(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, err := fields.Read(w, r, maxBody, fields.Body, knownFields...)
+		f, err := decode.Read(w, r, maxBody, decode.Body, knownFields...)
 		text, err2 := f.Required("username")
-		if e, is := errors.AsType[*fields.Error](errors.Join(err, err2)); is {
+		if e, is := errors.AsType[*decode.Error](errors.Join(err, err2)); is {
 			w.WriteHeader(e.Status)
 			text = e.Error()
 		}
@@ -106,8 +106,8 @@ func TestJSON_NestingCostsNoStack(t *testing.T) {
 		"objects, unended":   strings.Repeat(`{"a":`, 100000),
 	} {
 		for what, err := range map[string]error{
-			"fields":   errorOf(fields.Read(httptest.NewRecorder(), newRequest("", jsonType, body), 1<<20, fields.Body)),
-			"a struct": errorOf(fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, body), 1<<20)),
+			"fields":   errorOf(decode.Read(httptest.NewRecorder(), newRequest("", jsonType, body), 1<<20, decode.Body)),
+			"a struct": errorOf(decode.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, body), 1<<20)),
 		} {
 			if got := refusalOf(t, err); got != (refusal{400, notJSON}) {
 				t.Errorf("%s, %s: %v", name, what, got)

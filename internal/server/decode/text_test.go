@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"net/http/httptest"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 const (
@@ -42,7 +42,7 @@ func TestText_InvalidJSONStringIsRefusedByFieldName(t *testing.T) {
 			"behind all":                     {`{"roles":"` + junk + `"}` + junk, notJSON},
 		} {
 			f, err := readAll(newRequest("", jsonType, x.requestBody))
-			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
+			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, decode.Fields{}) {
 				t.Errorf("%s, %s: %v, %v", name, is, got, f)
 			}
 			into, err := readApplication(x.requestBody)
@@ -92,10 +92,10 @@ func TestText_InvalidPartIsRefusedByFieldName(t *testing.T) {
 				x.want = notMultipart
 			}
 			f, err := readAll(newRequest("", multipartType, x.requestBody))
-			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, fields.Fields{}) {
+			if got := refusalOf(t, err); got != (refusal{400, x.want}) || !reflect.DeepEqual(f, decode.Fields{}) {
 				t.Errorf("%s, %s: %v, %v", name, is, got, f)
 			}
-			into, err := fields.ReadInto[testBody](httptest.NewRecorder(), newRequest("", multipartType, x.requestBody), maxBody)
+			into, err := decode.ReadInto[testBody](httptest.NewRecorder(), newRequest("", multipartType, x.requestBody), maxBody)
 			if err == nil || !reflect.DeepEqual(into, testBody{}) {
 				t.Errorf("%s into a body, %s: %+v, %v", name, is, into, err)
 			}

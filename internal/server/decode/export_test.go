@@ -1,4 +1,4 @@
-package fields
+package decode
 
 // ParseForm parses a form, as Read does.
 func ParseForm(text string, known ...string) (Fields, error) {

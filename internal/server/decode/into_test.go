@@ -1,11 +1,11 @@
-package fields_test
+package decode_test
 
 import (
 	"net/http/httptest"
 	"reflect"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // testBody is a body that may come as a form.
@@ -27,12 +27,12 @@ func TestReadInto_SameResultInEveryEncoding(t *testing.T) {
 			"--x\r\nContent-Disposition: form-data; name=\"roles\"\r\n\r\na,b\r\n--x\r\nContent-Disposition: form-data; name=\"state\"\r\n\r\nActive\r\n" +
 			"--x\r\nContent-Disposition: form-data; name=\"more\"\r\n\r\nc\r\n--x--\r\n",
 	} {
-		got, err := fields.ReadInto[testBody](httptest.NewRecorder(), newRequest("", encoding, body), maxBody)
+		got, err := decode.ReadInto[testBody](httptest.NewRecorder(), newRequest("", encoding, body), maxBody)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v", encoding, got, err)
 		}
 	}
-	got, err := fields.ReadInto[testBody](httptest.NewRecorder(), newRequest("", formType, ""), maxBody)
+	got, err := decode.ReadInto[testBody](httptest.NewRecorder(), newRequest("", formType, ""), maxBody)
 	if err != nil || !reflect.DeepEqual(got, testBody{}) || got.own != "" {
 		t.Errorf("nothing: %+v, %v", got, err)
 	}
@@ -43,7 +43,7 @@ func TestReadInto_FormWithUnknownFieldIsRefused(t *testing.T) {
 		"a word that is misspelt": "name=a&lifetim=1h", "a field twice": "name=a&name=b", "an unexported member": "own=x",
 		"an empty role": "roles=a,,b", "another case": "NAME=a", "no UTF-8": "name=%ff",
 	} {
-		if got, err := fields.ReadInto[testBody](httptest.NewRecorder(), newRequest("", formType, body), maxBody); err == nil {
+		if got, err := decode.ReadInto[testBody](httptest.NewRecorder(), newRequest("", formType, body), maxBody); err == nil {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}

@@ -1,10 +1,10 @@
-package fields_test
+package decode_test
 
 import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // Old libraries declare ISO-8859-1 for every form. Nearly all forms are ASCII, which is the same in
@@ -15,7 +15,7 @@ func TestCharset_ASCIIFormOfOldCharsetIsRead(t *testing.T) {
 		"username=anna&password=p%e9": false, "username=anna&password=p%C3%A9": false, "username=anna&password=\xe9": false,
 	} {
 		for _, charset := range []string{"ISO-8859-1", "us-ascii"} {
-			f, err := fields.Read(httptest.NewRecorder(), newRequest("", formType+"; charset="+charset, body), maxBody, fields.Body, "username", "password")
+			f, err := decode.Read(httptest.NewRecorder(), newRequest("", formType+"; charset="+charset, body), maxBody, decode.Body, "username", "password")
 			name, _, _ := f.Text("username")
 			if (err == nil) != ok || ok && name != "anna" {
 				t.Errorf("%s in %s: %q, %v", body, charset, name, err)

@@ -1,4 +1,4 @@
-package fields
+package decode
 
 import (
 	"net/http"

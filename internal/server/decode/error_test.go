@@ -1,10 +1,10 @@
-package fields_test
+package decode_test
 
 import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // Whatever is malformed at the place of the secret, the error does not show the secret.
@@ -32,7 +32,7 @@ func TestError_NeverShowsSecret(t *testing.T) {
 							refusals++
 						}
 						if at == 2 {
-							_, err = fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, y[2]), maxBody)
+							_, err = decode.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, y[2]), maxBody)
 							refusalOf(t, err)
 						}
 					}

@@ -1,4 +1,4 @@
-// Package fields reads the named fields of a request, for protocols that existing programs speak.
+// Package decode reads the named fields of a request, for protocols that existing programs speak.
 //
 //	application/x-www-form-urlencoded   text, and in it numbers, flags, and lists with commas
 //	multipart/form-data                 the same; no files
@@ -13,4 +13,4 @@
 // It does not know the meaning of a field. Its errors never echo a request: they are made of
 // constants and of names that the caller of this package has asked for. ReadInto does the same for
 // bodies of the project's own APIs, and refuses unknown fields there.
-package fields
+package decode

@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // Content types of bodies.
@@ -43,8 +43,8 @@ func newRequest(query, kind, body string, header ...string) *http.Request {
 }
 
 // readAll reads the query and the body.
-func readAll(r *http.Request) (fields.Fields, error) {
-	return fields.Read(httptest.NewRecorder(), r, maxBody, fields.Query|fields.Body, knownFields...)
+func readAll(r *http.Request) (decode.Fields, error) {
+	return decode.Read(httptest.NewRecorder(), r, maxBody, decode.Query|decode.Body, knownFields...)
 }
 
 // login is the set of fields that a protocol asks for.
@@ -56,7 +56,7 @@ type login struct {
 }
 
 // loginOf reads every field, and returns the first error.
-func loginOf(f fields.Fields) (l login, err error) {
+func loginOf(f decode.Fields) (l login, err error) {
 	var errs [5]error
 	l.user, errs[0] = f.Required("username")
 	l.password, errs[1] = f.Required("password")
@@ -84,7 +84,7 @@ func refusalOf(t testing.TB, err error, asked ...string) refusal {
 	if err == nil {
 		return refusal{}
 	}
-	e, is := errors.AsType[*fields.Error](err)
+	e, is := errors.AsType[*decode.Error](err)
 	if !is {
 		t.Fatalf("%T: %v", err, err)
 	}

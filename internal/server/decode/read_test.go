@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 var annaLogin = login{"anna", "p&= ü", 7, true, []string{"a~x", "b"}}
@@ -84,18 +84,18 @@ func TestRead_MissingFieldIsAbsent(t *testing.T) {
 
 func TestRead_DisallowedPlaceIsIgnored(t *testing.T) {
 	for name, x := range map[string]struct {
-		from                        fields.Places
+		from                        decode.Places
 		query                       string
 		msgContentType, requestBody string
 		want                        string
 	}{
-		"the query of two":  {fields.Query, "username=anna", formType, "username=eve", "anna"},
-		"the body of two":   {fields.Body, "username=eve", formType, "username=anna", "anna"},
-		"a malformed query": {fields.Body, "%zz;", formType, "username=anna", "anna"},
-		"a malformed body":  {fields.Query, "username=anna", "image/png", "x", "anna"},
+		"the query of two":  {decode.Query, "username=anna", formType, "username=eve", "anna"},
+		"the body of two":   {decode.Body, "username=eve", formType, "username=anna", "anna"},
+		"a malformed query": {decode.Body, "%zz;", formType, "username=anna", "anna"},
+		"a malformed body":  {decode.Query, "username=anna", "image/png", "x", "anna"},
 		"no place":          {0, "username=anna", formType, "username=anna", ""},
 	} {
-		f, err := fields.Read(httptest.NewRecorder(), newRequest(x.query, x.msgContentType, x.requestBody), maxBody, x.from)
+		f, err := decode.Read(httptest.NewRecorder(), newRequest(x.query, x.msgContentType, x.requestBody), maxBody, x.from)
 		if got, _, err2 := f.Text("username"); got != x.want || err != nil || err2 != nil {
 			t.Errorf("%s: %q, %v, %v", name, got, err, err2)
 		}

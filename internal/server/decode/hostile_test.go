@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package fields_test
+package decode_test
 
 import (
 	"bytes"
@@ -14,16 +14,16 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/apptoken/operator/internal/server/fields"
+	"github.com/apptoken/operator/internal/server/decode"
 )
 
 // fuzzPieces of text that are special in some encoding.
 var fuzzPieces = []string{"", "a", "ü", "\xff", "\x00", `\u0000`, `\ud800`, "\ufffd", "%00", "%ff", "+", "%", ";", "=", "&", `"`, `\`, "\r\n", "\u2028", "<", "*", "--b0undary", "😀", strings.Repeat("a", 129), strings.Repeat("a", 8193)}
 
-// checkError fails for an error that is no *fields.Error, or that names an unknown field.
+// checkError fails for an error that is no *decode.Error, or that names an unknown field.
 func checkError(t *testing.T, err error) {
 	t.Helper()
-	e, is := errors.AsType[*fields.Error](err)
+	e, is := errors.AsType[*decode.Error](err)
 	if !is || e.Status != 400 && e.Status != 415 || e.Field != "" && !slices.Contains(knownFields, e.Field) || strings.Contains(e.Message, "%!") {
 		t.Errorf("%T %v", err, err)
 	}
@@ -33,7 +33,7 @@ func checkError(t *testing.T, err error) {
 func isValidText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // readAllTypes reads every field as every type, to find panics.
-func readAllTypes(t *testing.T, f fields.Fields) {
+func readAllTypes(t *testing.T, f decode.Fields) {
 	t.Helper()
 	for _, name := range knownFields {
 		_, err1 := f.Required(name)
@@ -41,7 +41,7 @@ func readAllTypes(t *testing.T, f fields.Fields) {
 		_, _, err3 := f.Flag(name)
 		list, _, err4 := f.List(name)
 		for _, err := range []error{err1, err2, err3, err4} {
-			if e, is := errors.AsType[*fields.Error](err); err != nil && (!is || e.Field != name) {
+			if e, is := errors.AsType[*decode.Error](err); err != nil && (!is || e.Field != name) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -71,7 +71,7 @@ func FuzzForm(f *testing.F) {
 		f.Add("username=" + url.QueryEscape(p) + "&" + url.QueryEscape(p) + "=&roles=a,b")
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := fields.ParseForm(text, knownFields...)
+		got, err := decode.ParseForm(text, knownFields...)
 		if err != nil {
 			checkError(t, err)
 			return
@@ -87,11 +87,11 @@ func FuzzForm(f *testing.F) {
 			if !slices.Equal(other[name], []string{v}) {
 				t.Errorf("%q is %q; to net/url %q", name, v, other[name])
 			}
-			if _, err := fields.ParseForm(text+"&"+url.QueryEscape(name), knownFields...); err == nil {
+			if _, err := decode.ParseForm(text+"&"+url.QueryEscape(name), knownFields...); err == nil {
 				t.Errorf("%q is accepted twice", name)
 			}
 		}
-		if again, err := fields.ParseForm(other.Encode()); err != nil || !reflect.DeepEqual(again, got) {
+		if again, err := decode.ParseForm(other.Encode()); err != nil || !reflect.DeepEqual(again, got) {
 			t.Errorf("written again, it is %v, %v", again, err)
 		}
 	})
@@ -110,7 +110,7 @@ func FuzzMultipart(f *testing.F) {
 		if boundary == "" || len(boundary) > 70 || strings.ContainsAny(boundary, "\r\n") || !isValidText(boundary) {
 			return // no header declares it
 		}
-		got, err := fields.ParseMultipart(body, boundary, knownFields...)
+		got, err := decode.ParseMultipart(body, boundary, knownFields...)
 		if err != nil {
 			checkError(t, err)
 			return
@@ -138,12 +138,12 @@ func FuzzMultipart(f *testing.F) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if read, err := fields.ParseMultipart(again.String(), w.Boundary()); err != nil || !reflect.DeepEqual(read, got) {
+		if read, err := decode.ParseMultipart(again.String(), w.Boundary()); err != nil || !reflect.DeepEqual(read, got) {
 			t.Errorf("written again, it is %v, %v", read, err)
 		}
 		for name := range all {
 			twice := strings.TrimSuffix(again.String(), "--\r\n") + "\r\nContent-Disposition: form-data; name=\"" + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + "\"\r\n\r\n\r\n--" + w.Boundary() + "--"
-			if _, err := fields.ParseMultipart(twice, w.Boundary()); err == nil || !strings.Contains(err.Error(), "twice") && len(all) < 64 {
+			if _, err := decode.ParseMultipart(twice, w.Boundary()); err == nil || !strings.Contains(err.Error(), "twice") && len(all) < 64 {
 				t.Errorf("%q is accepted twice, or %v", name, err)
 			}
 		}
@@ -161,11 +161,11 @@ func FuzzJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := fields.ParseJSON(text, knownFields...)
-		both, err2 := fields.Read(httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20, fields.Body, knownFields...)
-		mine, err3 := fields.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20)
+		got, err := decode.ParseJSON(text, knownFields...)
+		both, err2 := decode.Read(httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20, decode.Body, knownFields...)
+		mine, err3 := decode.ReadInto[application](httptest.NewRecorder(), newRequest("", jsonType, text), 1<<20)
 		if err3 != nil {
-			e, is := errors.AsType[*fields.Error](err3)
+			e, is := errors.AsType[*decode.Error](err3)
 			if !is || e.Status != 400 && e.Status != 413 || !reflect.DeepEqual(mine, application{}) {
 				t.Errorf("a struct: %v", err3)
 			}
@@ -197,12 +197,12 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if read, err := fields.ParseJSON(string(again)); err != nil || !reflect.DeepEqual(read, got) {
+		if read, err := decode.ParseJSON(string(again)); err != nil || !reflect.DeepEqual(read, got) {
 			t.Errorf("written again, it is %v, %v", read, err)
 		}
 		for name := range got {
 			quoted, _ := json.Marshal(name)
-			if _, err := fields.ParseJSON(strings.Replace(text, "{", "{"+string(quoted)+":null,", 1)); err == nil {
+			if _, err := decode.ParseJSON(strings.Replace(text, "{", "{"+string(quoted)+":null,", 1)); err == nil {
 				t.Errorf("%q is accepted twice", name)
 			}
 		}
