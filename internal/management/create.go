@@ -15,6 +15,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/issue"
+	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/tokenspec"
@@ -62,52 +64,62 @@ func (s *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.
 	if err != nil {
 		return Issued{}, err
 	}
-	rec := s.firstRecord(at, desired, tok)
+	rec := issue.NewRecord(s.now(), at, desired, plan.FirstVersion(s.now(), desired.Desired), tok)
 	rec.Request = request
 	if at.Status.Rotations > 0 {
 		rec.Version = at.Status.Rotations + 2 // all its earlier records are gone
 	}
-	if rec, err = s.addRecord(ctx, rec); err != nil {
-		return Issued{}, err
-	}
-	err = s.editToken(ctx, at, func(at *v1alpha1.ApplicationToken) error {
-		if at.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
-			return nil // the response to an earlier attempt was lost
-		}
-		if at.Annotations[v1alpha1.AnnotationAttempt] != attempt {
-			return ErrExists // another attempt took it over
-		}
-		if why := tokenspec.WithheldRefusal(at); why != nil { // several replicas made tokens at once, and this one exceeds the quota
-			return &Refused{Message: why.Message, QuotaExceeded: true}
-		}
-		now, _, err := s.buildDesired(ctx, at, false) // another writer may have changed it since
-		if err == nil {
-			err = permitAuthority(by, authorityOf(now, rec.ExpiresAt))
-		}
-		if err != nil {
-			return err
-		}
-		delete(at.Annotations, v1alpha1.AnnotationAttempt)
-		at.Annotations[v1alpha1.AnnotationRecord] = rec.Name()
-		return nil
-	})
-	if no, ok := errors.AsType[*Refused](err); ok && no.QuotaExceeded {
-		s.discardRecord(ctx, rec)
+	rec, _, err = s.issuer().Issue(ctx, record.Record{}, rec, s.firstVersionArbiter(by, at, attempt))
+	refused, ok := errors.AsType[*Refused](err)
+	_, denied := errors.AsType[*Denied](err)
+	if denied || ok && refused.QuotaExceeded {
 		s.discardObject(ctx, at, attempt)
-		return Issued{}, err
 	}
-	if errors.Is(err, ErrExists) || errors.Is(err, ErrNotFound) {
-		s.discardRecord(ctx, rec)
+	if errors.Is(err, ErrNotFound) {
 		return Issued{}, ErrExists
 	}
-	if _, denied := errors.AsType[*Denied](err); denied {
-		s.discardRecord(ctx, rec)
-		s.discardObject(ctx, at, attempt)
-	}
 	if err != nil {
-		return Issued{}, err // the write may have succeeded all the same: a later attempt takes over what is left
+		return Issued{}, asUnavailable(err) // the write may have succeeded all the same: a later attempt takes over what is left
 	}
 	return Issued{Token: s.tokenView(at, &rec), Secret: tok}, nil
+}
+
+// firstVersionArbiter returns the Arbiter of a first version: it names the record in the object, as
+// long as the object is that of this attempt.
+func (s *Service) firstVersionArbiter(by Caller, at *v1alpha1.ApplicationToken, attempt string) issue.Arbiter {
+	return func(ctx context.Context, rec record.Record) (issue.Outcome, error) {
+		err := s.editToken(ctx, at, func(at *v1alpha1.ApplicationToken) error {
+			if at.Annotations[v1alpha1.AnnotationRecord] == rec.Name() {
+				return nil // the response to an earlier attempt was lost
+			}
+			if at.Annotations[v1alpha1.AnnotationAttempt] != attempt {
+				return ErrExists // another attempt took it over
+			}
+			if why := tokenspec.WithheldRefusal(at); why != nil { // several replicas made tokens at once, and this one exceeds the quota
+				return &Refused{Message: why.Message, QuotaExceeded: true}
+			}
+			now, _, err := s.buildDesired(ctx, at, false) // another writer may have changed it since
+			if err == nil {
+				err = permitAuthority(by, authorityOf(now, rec.ExpiresAt))
+			}
+			if err != nil {
+				return err
+			}
+			delete(at.Annotations, v1alpha1.AnnotationAttempt)
+			at.Annotations[v1alpha1.AnnotationRecord] = rec.Name()
+			return nil
+		})
+		_, refused := errors.AsType[*Refused](err)
+		_, denied := errors.AsType[*Denied](err)
+		switch {
+		case err == nil:
+			return issue.Committed, nil
+		case refused, denied, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound):
+			return issue.Lost, err
+		default:
+			return issue.Undecided, err
+		}
+	}
 }
 
 // discardObject deletes an object whose token no caller has received, so that it takes no quota
@@ -140,33 +152,6 @@ func (s *Service) mint(kind token.Kind) (token.Token, string, error) {
 		return token.Token{}, "", asUnavailable(fmt.Errorf("mint a token: %w", err))
 	}
 	return tok, hex.EncodeToString(nonce[:]), nil
-}
-
-// firstRecord returns the record of a first version.
-func (s *Service) firstRecord(at *v1alpha1.ApplicationToken, desired tokenspec.Desired, tok token.Token) record.Record {
-	now := s.now()
-	r := record.Record{
-		Kind: desired.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: tokenspec.OwnerOf(at),
-		Client: desired.Grants.Client, User: desired.Grants.User, UserUID: desired.User.UID, Roles: desired.Grants.Roles, Permissions: desired.Grants.Permissions,
-		SourceRanges: desired.Grants.SourceRanges, Suspended: desired.Grants.Suspended, IssuedAt: now, Version: 1,
-	}
-	if desired.Lifetime > 0 {
-		r.ExpiresAt = now.Add(desired.Lifetime)
-	}
-	return r
-}
-
-// addRecord stores a record. If the response is lost, or answers a repetition, the stored record
-// shows that the write succeeded.
-func (s *Service) addRecord(ctx context.Context, r record.Record) (record.Record, error) {
-	added, err := s.Records.Add(ctx, r)
-	if err == nil {
-		return added, nil
-	}
-	if there, findErr := s.Records.Find(ctx, r.Digest); findErr == nil {
-		return there, nil // no other record has its digest
-	}
-	return record.Record{}, asUnavailable(err)
 }
 
 // openObject creates the object, or takes over an object that an earlier attempt left incomplete.

@@ -21,6 +21,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/token"
@@ -65,6 +66,10 @@ const maxUnansweredWrites = 2
 
 func (s *Service) resolver() tokenspec.Resolver {
 	return tokenspec.Resolver{Client: s.Client, Live: s.Live, Records: s.Records}
+}
+
+func (s *Service) issuer() issue.Issuer {
+	return issue.Issuer{Client: s.Client, Records: s.Records, Ended: s.Ended}
 }
 
 func (s *Service) now() time.Time { return s.Now().Truncate(time.Second) } // records hold whole seconds
@@ -271,13 +276,7 @@ func (s *Service) recordsOf(ctx context.Context, at *v1alpha1.ApplicationToken) 
 // retireRecords deletes records: from then on their credentials are rejected on this replica, and
 // soon on every replica.
 func (s *Service) retireRecords(ctx context.Context, records ...record.Record) error {
-	for _, r := range records {
-		if err := s.Records.RetireAnyway(ctx, r); err != nil {
-			return asUnavailable(err)
-		}
-		s.Ended(r.Digest)
-	}
-	return nil
+	return asUnavailable(s.issuer().Retire(ctx, records...))
 }
 
 // discardRecord deletes a record whose version no caller has received. A record that it cannot

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -37,27 +38,26 @@ func (t versionDecision) subjectRecord() record.Record { return t.records[t.plan
 
 // successor is a version and its plaintext, which no caller has received yet.
 type successor struct {
-	record.Record
-	tok token.Token
+	record.Record // as it is stored; the zero value: it is not
+	tok           token.Token
 }
 
 // makeSuccessor makes a version that takes over, and names it in the object by resource version.
 // One of several calls succeeds, and the others decide again on the new state.
 func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
-	var mine *successor
+	var mine successor
+	var t versionDecision
 	fail := func(err error) (Issued, error) {
-		if mine != nil {
+		if mine.UID != "" {
 			s.discardRecord(ctx, mine.Record)
 		}
 		return Issued{}, asUnavailable(err)
 	}
-	landed := func() bool { return mine != nil && tokenspec.DeliveredRecord(at) == mine.Name() } // and the response was lost
-	unanswered := 0
-	var t versionDecision
+	commit := s.successorArbiter(at)
 	for range maxWriteAttempts {
 		now, err := s.decideVersion(ctx, at, check, r)
 		switch {
-		case errors.Is(err, errVersionReplaced) && landed():
+		case errors.Is(err, errVersionReplaced) && mine.UID != "" && tokenspec.DeliveredRecord(at) == mine.Name(): // and the response was lost
 			return s.finishSuccessor(ctx, at, t, mine), nil
 		case errors.Is(err, errVersionReplaced):
 			continue
@@ -65,33 +65,66 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 			return fail(err)
 		}
 		t = now
-		if mine, err = s.storeSuccessor(ctx, at, t, mine); err != nil {
-			return fail(err)
+		if mine.tok.Kind() == 0 {
+			if mine.tok, _, err = s.mint(t.desired.Kind); err != nil {
+				return fail(err)
+			}
 		}
-		before := at.DeepCopy()
-		tokenspec.SetDeliveredRecord(at, mine.Name())
-		err = s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
-		if err == nil {
+		var outcome issue.Outcome
+		mine.Record, outcome, err = s.issuer().Issue(ctx, mine.Record, t.newRecord(s.now(), at, mine.tok), commit)
+		switch {
+		case outcome == issue.Committed:
 			return s.finishSuccessor(ctx, at, t, mine), nil
-		}
-		if !apierrors.IsConflict(err) {
-			unanswered++
-		}
-		var read v1alpha1.ApplicationToken
-		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &read); client.IgnoreNotFound(readErr) != nil {
-			return Issued{}, asUnavailable(err) // the write may have succeeded all the same: a later request deals with what is left
-		} else if readErr != nil || read.UID != before.UID || !read.DeletionTimestamp.IsZero() {
-			return fail(ErrNotFound)
-		}
-		*at = read
-		if landed() {
-			return s.finishSuccessor(ctx, at, t, mine), nil
-		}
-		if unanswered > maxUnansweredWrites {
+		case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrGone): // another writer changed the stored record
+			s.discardRecord(ctx, mine.Record)
+			mine = successor{}
+		case err != nil: // the write may have succeeded all the same: a later request deals with what is left
 			return Issued{}, asUnavailable(err)
 		}
 	}
 	return fail(fmt.Errorf("%s keeps changing", at.Name))
+}
+
+// newRecord returns the record of the version that was decided.
+func (t versionDecision) newRecord(now time.Time, at *v1alpha1.ApplicationToken, tok token.Token) record.Record {
+	r := issue.NewRecord(now, at, t.desired, t.plan, tok)
+	r.Request = t.request.ID
+	return r
+}
+
+// successorArbiter returns the Arbiter of a successor: it names the record in the object, under the
+// resource version on which was decided. If another writer came first, at is the object as it is
+// then.
+func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter {
+	unanswered := 0
+	return func(ctx context.Context, r record.Record) (issue.Outcome, error) {
+		before := at.DeepCopy()
+		tokenspec.SetDeliveredRecord(at, r.Name())
+		err := s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+		switch {
+		case err == nil:
+			return issue.Committed, nil
+		case !apierr.IsRejected(err):
+			unanswered++
+		case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && unanswered == 0:
+			return issue.Lost, asUnavailable(err)
+		}
+		var now v1alpha1.ApplicationToken
+		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
+			return issue.Undecided, err
+		} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
+			return issue.Lost, ErrNotFound
+		}
+		*at = now
+		switch {
+		case tokenspec.DeliveredRecord(at) == r.Name():
+			return issue.Committed, nil
+		case unanswered > maxUnansweredWrites:
+			return issue.Undecided, err
+		default:
+			return issue.Undecided, nil
+		}
+	}
 }
 
 // decideVersion observes the state at the API server and decides. Like the planner, it makes room
@@ -137,14 +170,9 @@ func (s *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationTok
 // makeRoom deletes the record of a predecessor, unless it has changed since it was read: a use that
 // was written meanwhile keeps it. It returns errVersionReplaced if the caller must decide again.
 func (s *Service) makeRoom(ctx context.Context, r record.Record) error {
-	err := s.Records.Retire(ctx, r)
-	if errors.Is(err, record.ErrStale) {
-		return errVersionReplaced
-	}
-	if err != nil {
+	if err := s.issuer().RetireUnchanged(ctx, r); err != nil && !errors.Is(err, record.ErrStale) {
 		return asUnavailable(err)
 	}
-	s.Ended(r.Digest)
 	return errVersionReplaced
 }
 
@@ -164,50 +192,17 @@ func (s *Service) rereadReplaced(ctx context.Context, at *v1alpha1.ApplicationTo
 	return errVersionReplaced
 }
 
-// storeSuccessor stores the record of the version that t asks for. It keeps the record that was
-// stored for an earlier attempt if the two are interchangeable.
-func (s *Service) storeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) (*successor, error) {
-	tok, _, err := s.mint(t.desired.Kind)
-	if err != nil {
-		return mine, err
-	}
-	r, c := s.firstRecord(at, t.desired, tok), t.subjectRecord()
-	r.Version, r.Predecessor, r.Request = c.Version+1, c.Name(), t.request.ID
-	r.AuthorizedAt, r.ExpiresAt = t.plan.AuthorizedAt, t.plan.ExpiresAt
-	if t.plan.Do == plan.Replace { // the same version once more
-		r.Version, r.Predecessor, r.IssuedAt, r.AuthorizedAt = c.Version, c.Predecessor, c.IssuedAt, c.AuthorizedAt
-	}
-	if mine != nil && isInterchangeable(mine.Record, r) {
-		return mine, nil
-	}
-	if mine != nil {
-		s.discardRecord(ctx, mine.Record)
-	}
-	if r, err = s.addRecord(ctx, r); err != nil {
-		return nil, err
-	}
-	return &successor{r, tok}, nil
-}
-
-// isInterchangeable reports whether a stored record can serve in place of another.
-func isInterchangeable(a, b record.Record) bool {
-	return a.Version == b.Version && a.Predecessor == b.Predecessor && a.Request == b.Request && a.Client == b.Client && a.User == b.User && a.UserUID == b.UserUID &&
-		a.Kind == b.Kind && a.Suspended == b.Suspended && slices.Equal(a.Roles, b.Roles) &&
-		slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges) &&
-		a.IssuedAt.Equal(b.IssuedAt) && a.AuthorizedAt.Equal(b.AuthorizedAt) && a.ExpiresAt.Equal(b.ExpiresAt)
-}
-
 // finishSuccessor ends what the version takes over from: the predecessor after its overlap, a
 // replaced version at once. The response is sent in any case: the reconciler and garbage collection
 // do what cannot be written here.
-func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine *successor) Issued {
+func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, t versionDecision, mine successor) Issued {
 	before := t.subjectRecord()
 	if t.plan.Do == plan.Replace {
 		s.discardRecord(ctx, before)
 		before = t.records[before.Predecessor]
 	}
 	if before.Version > 0 {
-		s.supersedeRecord(ctx, before, mine.IssuedAt, t.desired.Retire.Max)
+		s.supersedeRecord(ctx, at, before, t.desired.Retire, mine.IssuedAt)
 	}
 	if t.request.Holder != "" {
 		s.Events.Eventf(at, nil, corev1.EventTypeNormal, v1alpha1.EventSelfRotated, "Rotate", tokenspec.SelfRotatedNote, mine.Version, mine.Hint, before.Hint)
@@ -216,13 +211,13 @@ func (s *Service) finishSuccessor(ctx context.Context, at *v1alpha1.ApplicationT
 }
 
 // supersedeRecord records that another version took over from a version, and when that version
-// ends. It never extends a life.
-func (s *Service) supersedeRecord(ctx context.Context, r record.Record, since time.Time, overlap time.Duration) {
-	_ = s.editRecord(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
+// ends.
+func (s *Service) supersedeRecord(ctx context.Context, at *v1alpha1.ApplicationToken, r record.Record, rule plan.Retire, since time.Time) {
+	_ = s.issuer().Edit(ctx, r, func(r *record.Record) bool { //nolint:errcheck // the reconciler does it then
 		if !r.SupersededAt.IsZero() {
 			return false
 		}
-		r.SupersededAt, r.ExpiresAt = since, plan.Earliest(r.ExpiresAt, since.Add(overlap))
+		issue.SetSuperseded(r, plan.Supersession(tokenspec.PlanVersion(*r, at), since, rule))
 		return true
 	})
 }

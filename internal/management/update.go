@@ -2,16 +2,13 @@ package management
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
@@ -53,10 +50,7 @@ func (s *Service) removeFinalizer(ctx context.Context, at *v1alpha1.ApplicationT
 	if err := s.Live.Get(ctx, client.ObjectKeyFromObject(at), &now); err != nil || now.UID != at.UID || now.DeletionTimestamp.IsZero() {
 		return
 	}
-	before := now.DeepCopy()
-	if controllerutil.RemoveFinalizer(&now, v1alpha1.FinalizerRecords) {
-		_ = s.Client.Patch(ctx, &now, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})) //nolint:errcheck // the reconciler does it then
-	}
+	_ = s.issuer().RemoveFinalizer(ctx, &now) //nolint:errcheck // the reconciler does it then
 }
 
 // Change changes the grants or the state of a token. The records follow at once, whether or not
@@ -157,7 +151,7 @@ func (s *Service) syncRecords(ctx context.Context, at *v1alpha1.ApplicationToken
 			return err
 		}
 		for _, r := range records {
-			if err := s.setRecordGrants(ctx, r, desired.Grants); err != nil {
+			if err := s.issuer().Edit(ctx, r, func(r *record.Record) bool { return issue.SetGrants(r, desired) }); err != nil {
 				return err
 			}
 		}
@@ -177,42 +171,4 @@ func (s *Service) syncRecords(ctx context.Context, at *v1alpha1.ApplicationToken
 		*at = now
 	}
 	return fmt.Errorf("%s keeps changing", at.Name)
-}
-
-// setRecordGrants gives a record the grants of its token.
-func (s *Service) setRecordGrants(ctx context.Context, r record.Record, g *plan.Grants) error {
-	if g == nil {
-		return nil
-	}
-	return s.editRecord(ctx, r, func(r *record.Record) bool {
-		same := r.Suspended == g.Suspended && slices.Equal(r.Roles, g.Roles) &&
-			slices.Equal(r.Permissions, g.Permissions) && slices.Equal(r.SourceRanges, g.SourceRanges)
-		r.Suspended, r.Roles, r.Permissions, r.SourceRanges = g.Suspended, g.Roles, g.Permissions, g.SourceRanges
-		return !same
-	})
-}
-
-// editRecord changes a record, unless change reports that there is nothing to change. As long as
-// another writer comes first, it tries again. A record that is gone needs no change.
-func (s *Service) editRecord(ctx context.Context, r record.Record, change func(*record.Record) bool) error {
-	var err error
-	for range maxWriteAttempts {
-		after := r
-		if !change(&after) {
-			return nil
-		}
-		if _, err = s.Records.Change(ctx, r, after); err == nil {
-			return nil
-		}
-		if !errors.Is(err, record.ErrStale) && !errors.Is(err, record.ErrGone) {
-			return err
-		}
-		var readErr error
-		if r, readErr = s.Records.Confirm(ctx, r.Name()); errors.Is(readErr, record.ErrGone) {
-			return nil
-		} else if readErr != nil {
-			return readErr
-		}
-	}
-	return err
 }

@@ -78,7 +78,7 @@ func (o Observed) withPredecessorMarked(now time.Time, r Retire) Observed {
 	others := make([]Version, len(o.Others))
 	for i, v := range o.Others {
 		if o.Current != nil && v.Record == o.Current.Predecessor && !v.isSuperseded() {
-			p := supersede(v, Earliest(o.Current.IssuedAt, now), r)
+			p := Supersession(v, Earliest(o.Current.IssuedAt, now), r)
 			v.SupersededAt, v.ExpiresAt = p.SupersededAt, p.ExpiresAt
 		}
 		others[i] = v
@@ -110,7 +110,7 @@ func requestRetried(now time.Time, want Desired, have Observed, r Request) (Plan
 	if !c.LastUsedAt.IsZero() || !now.Before(c.IssuedAt.Add(RetryWindow)) || issuedAhead(now, *c) {
 		return Plan{Why: RequestDone}, true
 	}
-	p := Plan{Do: Replace, Why: RequestRetried, Version: *c, ExpiresAt: lifeFrom(c.lifetimeStart(), want.Lifetime)}
+	p := Plan{Do: Replace, Why: RequestRetried, Version: *c, ExpiresAt: lifeFrom(c.lifetimeStart(), want.Lifetime), UserUID: want.User.UID}
 	if c.ExpiredAt(now) || (Version{ExpiresAt: p.ExpiresAt}).ExpiredAt(now) {
 		return Plan{Why: IsExpired}, true
 	}

@@ -95,7 +95,7 @@ func revoked(_ time.Time, want Desired, have Observed) (Plan, bool) {
 func supersededAhead(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.predecessors() {
 		if isAhead(v.SupersededAt, now, have.successorCreated(v)) {
-			return supersede(v, now, want.Retire), true
+			return Supersession(v, now, want.Retire), true
 		}
 	}
 	return Plan{}, false
@@ -124,13 +124,15 @@ func predecessorUnmarked(now time.Time, want Desired, have Observed) (Plan, bool
 	}
 	for _, v := range have.Others {
 		if v.Record == have.Current.Predecessor && !v.isSuperseded() {
-			return supersede(v, Earliest(have.Current.IssuedAt, now), want.Retire), true
+			return Supersession(v, Earliest(have.Current.IssuedAt, now), want.Retire), true
 		}
 	}
 	return Plan{}, false
 }
 
-func supersede(v Version, at time.Time, r Retire) Plan {
+// Supersession returns the plan that marks v as superseded at an instant. It never extends a life: v
+// ends at its own expiry or after the maximum overlap, whichever comes first.
+func Supersession(v Version, at time.Time, r Retire) Plan {
 	return Plan{Do: Supersede, Why: Superseded, Version: v, SupersededAt: at, ExpiresAt: Earliest(v.ExpiresAt, at.Add(r.Max))}
 }
 
@@ -269,7 +271,7 @@ func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 func supersedeRest(now time.Time, want Desired, have Observed) (Plan, bool) {
 	for _, v := range have.Others {
 		if !v.isSuperseded() {
-			return supersede(v, now, want.Retire), true
+			return Supersession(v, now, want.Retire), true
 		}
 	}
 	return Plan{}, false
@@ -313,6 +315,11 @@ func issue(now time.Time, why Why, last Version, want Desired, have Observed) Pl
 		p.ExpiresAt = lifeFrom(p.AuthorizedAt, want.Lifetime)
 	}
 	return p
+}
+
+// FirstVersion returns the plan that issues the first version of a token at the request of a caller.
+func FirstVersion(now time.Time, want Desired) Plan {
+	return issue(now, FirstIssue, Version{}, want, Observed{})
 }
 
 func lifeFrom(issued time.Time, lifetime time.Duration) time.Time {
