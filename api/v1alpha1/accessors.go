@@ -1,6 +1,11 @@
 package v1alpha1
 
-import "k8s.io/apimachinery/pkg/api/meta"
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // ReadyReason returns the reason of the condition Ready; empty: there is none yet.
 func (at *ApplicationToken) ReadyReason() string {
@@ -41,4 +46,11 @@ func (at *ApplicationToken) SourceName() string {
 // without a client is incomplete and counts as none.
 func (at *ApplicationToken) IsCloned() bool {
 	return at.Status.Cloned != nil && at.Status.Cloned.Client != ""
+}
+
+// SetCondition sets a condition for the present generation. Its transition is at the instant now,
+// if its status changes.
+func (at *ApplicationToken) SetCondition(now time.Time, c metav1.Condition) {
+	c.ObservedGeneration, c.LastTransitionTime = at.Generation, metav1.NewTime(now)
+	meta.SetStatusCondition(&at.Status.Conditions, c)
 }

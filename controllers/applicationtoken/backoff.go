@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/apierr"
 )
 
@@ -51,7 +52,7 @@ func (m *writeBackoff) recordFailure(now time.Time, at *v1alpha1.ApplicationToke
 		failures += was.failures
 	}
 	why := &apierr.Refuse{
-		Reason: v1alpha1.ReasonSecretRefused, Again: retryDelay(failures), Message: message,
+		Reason: v1alpha1.ReasonSecretRefused, Again: result.RetryDelay(failures), Message: message,
 	}
 	if m.byToken == nil {
 		m.byToken = map[types.UID]rejectedWrite{}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/restart"
 	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
@@ -31,14 +32,15 @@ var errTooManySteps = errors.New("the token did not settle")
 
 // Reconciler reconciles ApplicationTokens.
 type Reconciler struct {
-	Client  client.Client // reads may be from a cache
-	Live    client.Reader // reads are from the API server
-	Records *kube.Store
-	Now     func() time.Time
-	Entropy io.Reader // crypto/rand, except in tests of its failure
-	Events  events.EventRecorder
-	Metrics *metrics.Recorder
-	Quota   *directory.Quota
+	Client   client.Client // reads may be from a cache
+	Live     client.Reader // reads are from the API server
+	Records  *kube.Store
+	Now      func() time.Time
+	Entropy  io.Reader // crypto/rand, except in tests of its failure
+	Events   events.EventRecorder
+	Metrics  *metrics.Recorder
+	Quota    *directory.Quota
+	Restarts *restart.Restarter
 
 	// LastOutage returns when the API server last did not answer this replica. Nil means never.
 	LastOutage func() time.Time
@@ -46,8 +48,6 @@ type Reconciler struct {
 	began time.Time // begin of the term of leadership
 
 	writeBackoff  writeBackoff
-	restarts      restartRetries
-	rollouts      rolloutObservations
 	pendingTokens pendingTokens
 	offeredTokens tokenMemory // tokens in Secrets that their owners offer for adoption
 }
@@ -77,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToke
 	if _, refused := errors.AsType[*apierr.Refuse](err); err == nil || refused { // otherwise the next pass uses the reservation
 		r.Quota.Release(at)
 	}
-	restarted := r.restart(ctx, now, at, s)
+	restarted := r.Restarts.Restart(ctx, now, at, s.delivery())
 	statusErr := r.updateStatus(ctx, before, at)
 	return result.Settle(r.Now(), plan.Earliest(p.Wake, restarted), err, statusErr)
 }
@@ -99,9 +99,9 @@ func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.A
 	rolloutsObserved := false
 	for range maxSteps {
 		p := plan.ForToken(now, spec.Desired, s.Observed)
-		if !rolloutsObserved && needsRolloutCheck(p, s.Observed) {
+		if !rolloutsObserved && restart.NeedsRolloutCheck(p, s.Observed) {
 			rolloutsObserved = true
-			r.observeRollouts(ctx, now, at, &s)
+			r.Restarts.ObserveRollouts(ctx, now, at, &s.Observed)
 			p = plan.ForToken(now, spec.Desired, s.Observed)
 		}
 		r.Metrics.CountDecision(p)

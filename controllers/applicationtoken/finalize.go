@@ -151,8 +151,7 @@ func (r *Reconciler) patchToken(ctx context.Context, before, at *v1alpha1.Applic
 // plaintext.
 func (r *Reconciler) forget(at *v1alpha1.ApplicationToken) {
 	r.writeBackoff.forget(at)
-	r.restarts.forget(at)
-	r.rollouts.forget(at)
+	r.Restarts.Forget(at)
 	r.pendingTokens.forget(at)
 	r.offeredTokens.forget(at)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/read"
+	"github.com/apptoken/operator/controllers/restart"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
@@ -290,4 +291,9 @@ func (s *observed) deriveFromAnnotation(at *v1alpha1.ApplicationToken) string {
 	current := tokenspec.PlanVersion(named, at)
 	s.Current, s.Secret = &current, plan.SecretIntact
 	return named.Owner.UID
+}
+
+// delivery returns what decides about restarts.
+func (s *observed) delivery() restart.Delivery {
+	return restart.Delivery{Current: s.Current, IsOnly: len(s.Others) == 0, Secret: s.holder(), IsDelivered: s.isDelivered, IsAdopted: s.isAdopted}
 }

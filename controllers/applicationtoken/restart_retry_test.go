@@ -11,17 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers/applicationtoken"
 )
-
-func TestRetryDelay_DoublesUpToBound(t *testing.T) {
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 32, 32}
-	for i, w := range want {
-		if got := applicationtoken.RetryDelay(i + 1); got != w*time.Minute {
-			t.Errorf("the delay after %d failures is %s, want %s", i+1, got, w*time.Minute)
-		}
-	}
-}
 
 // restartFixture is a fixture whose token restarts a missing Deployment. It records the minutes at
 // which the operator reads the Deployment.

@@ -98,13 +98,13 @@ func setReadyCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tokens
 	case plan.SecretTaken:
 		ready.Message = secretTakenMessage(at, spec, s)
 	}
-	setCondition(now, at, ready)
+	at.SetCondition(now, ready)
 	meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionReconciling)
 	if ready.Status == metav1.ConditionTrue {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionStalled)
 		return
 	}
-	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+	at.SetCondition(now, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
 }
 
 // issuedMessage returns a message that names the Secret, or the response, that holds the token.
@@ -152,7 +152,7 @@ func setStoreUnavailable(now time.Time, at *v1alpha1.ApplicationToken) {
 		{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue},
 	} {
 		c.Reason, c.Message = v1alpha1.ReasonStoreUnavailable, message
-		setCondition(now, at, c)
+		at.SetCondition(now, c)
 	}
 }
 
@@ -161,7 +161,7 @@ func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, spec t
 	if kept, ok := plan.KeptPredecessor(now, spec.Desired, s.Observed); !ok {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionPredecessorInUse)
 	} else {
-		setCondition(now, at, metav1.Condition{
+		at.SetCondition(now, metav1.Condition{
 			Type: v1alpha1.ConditionPredecessorInUse, Status: metav1.ConditionTrue, Reason: string(kept.Why), Message: keptMessage(kept),
 		})
 	}
@@ -175,7 +175,7 @@ func setTransientConditions(now time.Time, at *v1alpha1.ApplicationToken, spec t
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionExpiringSoon)
 		return
 	}
-	setCondition(now, at, metav1.Condition{
+	at.SetCondition(now, metav1.Condition{
 		Type: v1alpha1.ConditionExpiringSoon, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoRotation,
 		Message: expiryMessage(s.Current.ExpiresAt, spec.Desired),
 	})
@@ -240,7 +240,7 @@ func setWithheldCondition(now time.Time, at *v1alpha1.ApplicationToken, spec tok
 	if why.Reason == "" { // it is revoked
 		why = plan.Refusal{Reason: at.ReadyReason()}
 	}
-	setCondition(now, at, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
+	at.SetCondition(now, metav1.Condition{Type: v1alpha1.ConditionWithheld, Status: metav1.ConditionTrue, Reason: why.Reason, Message: why.Message})
 }
 
 // setRotationPending sets the condition that exists while a due rotation waits.
@@ -249,15 +249,9 @@ func setRotationPending(now time.Time, at *v1alpha1.ApplicationToken, p plan.Pla
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionRotationPending)
 		return
 	}
-	setCondition(now, at, metav1.Condition{
+	at.SetCondition(now, metav1.Condition{
 		Type: v1alpha1.ConditionRotationPending, Status: metav1.ConditionTrue, Reason: string(p.DeferredBy), Message: p.Message,
 	})
-}
-
-func setCondition(now time.Time, at *v1alpha1.ApplicationToken, c metav1.Condition) {
-	c.ObservedGeneration = at.Generation
-	c.LastTransitionTime = metav1.NewTime(now)
-	meta.SetStatusCondition(&at.Status.Conditions, c)
 }
 
 // updateStatus updates the status if it has changed, and then records events and metrics of the

@@ -28,6 +28,7 @@ import (
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/restart"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/record"
@@ -188,6 +189,7 @@ func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
 		tokens: &applicationtoken.Reconciler{
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
 			Events: events.NewFakeRecorder(1 << 10), Metrics: recorder, Quota: directory.NewQuota(w.ownNamespace),
+			Restarts: &restart.Restarter{Client: c, Live: live},
 		},
 		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: recorder, Limiter: w.limiter},
 	}

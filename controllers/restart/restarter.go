@@ -1,10 +1,11 @@
-package applicationtoken
+package restart
 
 import (
 	"context"
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,21 +13,43 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/plan"
 )
 
-// restart restarts the consumers for the current version, each once. The annotation on the pod
-// template is the record's name, so that repeating the restart changes nothing. restart returns
-// when to retry what failed; zero: nothing is left.
-func (r *Reconciler) restart(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s observed) time.Time {
+// Restarter restarts the workloads that spec.restart of a token names. It is safe for concurrent
+// use. What it remembers is lost in a crash: then each restart is tried, and each rollout observed,
+// once more.
+type Restarter struct {
+	Client client.Client
+	Live   client.Reader // reads are from the API server
+
+	retries  retries
+	rollouts rolloutObservations
+}
+
+// Delivery holds what decides about a restart: the current version, and how it came into its
+// Secret.
+type Delivery struct {
+	Current     *plan.Version  // nil: there is none
+	IsOnly      bool           // there is no other version
+	Secret      *corev1.Secret // that holds it; nil: there is none
+	IsDelivered bool           // this pass put the version into the Secret
+	IsAdopted   bool           // and the Secret existed before
+}
+
+// Restart restarts the consumers for the current version, each once, and sets the condition
+// Restarted. The annotation on the pod template is the record's name, so that repeating the restart
+// changes nothing. It returns when to retry what failed; zero: nothing is left.
+func (r *Restarter) Restart(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, d Delivery) time.Time {
 	if len(at.Spec.Restart) == 0 {
 		meta.RemoveStatusCondition(&at.Status.Conditions, v1alpha1.ConditionRestarted)
 		at.Status.Restarted = ""
 		return time.Time{}
 	}
-	if s.Current == nil || isRestarted(at, s.Current.Record) {
+	if d.Current == nil || isRestarted(at, d.Current.Record) {
 		return time.Time{}
 	}
-	if until, waits := r.restarts.waitsUntil(now, at, s.Current.Record); waits {
+	if until, waits := r.retries.waitsUntil(now, at, d.Current.Record); waits {
 		return until
 	}
 	condition := metav1.Condition{
@@ -35,22 +58,22 @@ func (r *Reconciler) restart(ctx context.Context, now time.Time, at *v1alpha1.Ap
 	}
 	var first restartProblem
 	for _, target := range at.Spec.Restart {
-		if found := r.restartOne(ctx, at, target, s); first.reason == "" {
+		if found := r.restartOne(ctx, at, target, d); first.reason == "" {
 			first = found // the other targets are restarted all the same
 		}
 	}
 	if first.reason == v1alpha1.ReasonRestartTargetMissing && isApplying(now, at) { // the target may be about to be created
-		return r.restarts.recordFailure(now, at, s.Current.Record, at.CreationTimestamp.Add(maxApplyTime))
+		return r.retries.recordFailure(now, at, d.Current.Record, at.CreationTimestamp.Add(maxApplyTime))
 	}
 	if first.reason != "" {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, first.reason, first.message
 	}
-	setCondition(now, at, condition)
+	at.SetCondition(now, condition)
 	if first.reason != "" {
-		return r.restarts.recordFailure(now, at, s.Current.Record, time.Time{})
+		return r.retries.recordFailure(now, at, d.Current.Record, time.Time{})
 	}
-	r.restarts.forget(at)
-	at.Status.Restarted = s.Current.Record
+	r.retries.forget(at)
+	at.Status.Restarted = d.Current.Record
 	return time.Time{}
 }
 
@@ -73,18 +96,18 @@ func isApplying(now time.Time, at *v1alpha1.ApplicationToken) bool {
 
 // restartOne annotates the pod template of one workload, which makes its controller replace the
 // pods. Pods that started with the first version stay.
-func (r *Reconciler) restartOne(ctx context.Context, at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, s observed) restartProblem {
+func (r *Restarter) restartOne(ctx context.Context, at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, d Delivery) restartProblem {
 	w, key := workloadOf(target.Kind), v1alpha1.AnnotationRestartPrefix+at.Name
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, w.object)
-	if err == nil && w.template.Annotations[key] != s.Current.Record {
-		if s.Current.Number == 1 && (r.restarts.wasAbsent(at, target, s.Current.Record) || startedWithFirst(at, s, w)) {
+	if err == nil && w.template.Annotations[key] != d.Current.Record {
+		if d.Current.Number == 1 && (r.retries.wasAbsent(at, target, d.Current.Record) || startedWithFirst(at, d, w)) {
 			return restartProblem{}
 		}
-		err = r.annotatePods(ctx, w, key, s.Current.Record)
+		err = r.annotatePods(ctx, w, key, d.Current.Record)
 	}
 	if apierrors.IsNotFound(err) {
-		if s.Current.Number == 1 { // only a first version spares a workload
-			r.restarts.noteAbsent(at, target, s.Current.Record)
+		if d.Current.Number == 1 { // only a first version spares a workload
+			r.retries.noteAbsent(at, target, d.Current.Record)
 		}
 		return restartProblem{
 			v1alpha1.ReasonRestartTargetMissing,
@@ -104,7 +127,7 @@ func (r *Reconciler) restartOne(ctx context.Context, at *v1alpha1.ApplicationTok
 }
 
 // annotatePods sets an annotation on the pod template of a workload.
-func (r *Reconciler) annotatePods(ctx context.Context, w workload, key, value string) error {
+func (r *Restarter) annotatePods(ctx context.Context, w workload, key, value string) error {
 	before, ok := w.object.DeepCopyObject().(client.Object)
 	if !ok {
 		return fmt.Errorf("not a workload: %T", w.object)
@@ -115,4 +138,10 @@ func (r *Reconciler) annotatePods(ctx context.Context, w workload, key, value st
 	w.template.Annotations[key] = value
 	// Workloads are not watched, so a later read could not wait for this write.
 	return r.Client.Patch(ctx, w.object, client.MergeFrom(before), client.DisableReadYourWritesConsistency)
+}
+
+// Forget removes a token that is being deleted from memory.
+func (r *Restarter) Forget(at *v1alpha1.ApplicationToken) {
+	r.retries.forget(at)
+	r.rollouts.forget(at)
 }

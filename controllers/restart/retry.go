@@ -1,4 +1,4 @@
-package applicationtoken
+package restart
 
 import (
 	"slices"
@@ -8,35 +8,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/controllers/result"
 )
 
-// Bounds of the delay before the operator retries what the cluster rejects without announcing a
-// change: a Secret that a quota or a policy rejects, or a restart target that is missing. The delay
-// doubles with each failure, so that a tenant with thousands of such tokens costs little.
-const (
-	minRetryDelay = time.Minute
-	maxRetryDelay = 32 * time.Minute // the sixth delay
-)
-
-// retryDelay returns the delay after that many failures in a row, counted from 1.
-func retryDelay(failures int) time.Duration {
-	delay := minRetryDelay
-	for ; failures > 1 && delay < maxRetryDelay; failures-- {
-		delay *= 2
-	}
-	return min(delay, maxRetryDelay)
-}
-
-// restartRetries remembers which restarts failed and when each is retried. A new version or a
+// retries remembers which restarts failed and when each is retried. A new version or a
 // changed spec is tried at once. The zero value is empty and ready. After a crash, each restart is
 // tried once more.
-type restartRetries struct {
+type retries struct {
 	mu      sync.Mutex
-	byToken map[types.UID]restartRetry
+	byToken map[types.UID]retry
 	absent  map[types.UID]absentTargets
 }
 
-type restartRetry struct {
+type retry struct {
 	generation int64
 	record     string
 	failures   int
@@ -52,7 +36,7 @@ type absentTargets struct {
 
 // noteAbsent records that a target is missing while record is current. Once the target is created,
 // its pods start with that version.
-func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) {
+func (m *retries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.absent == nil {
@@ -69,7 +53,7 @@ func (m *restartRetries) noteAbsent(at *v1alpha1.ApplicationToken, target v1alph
 }
 
 // wasAbsent reports whether a target was missing while record was current.
-func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
+func (m *retries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha1.RestartTarget, record string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	noted := m.absent[at.UID]
@@ -78,32 +62,32 @@ func (m *restartRetries) wasAbsent(at *v1alpha1.ApplicationToken, target v1alpha
 
 // recordFailure records a failure and returns the time of the next attempt: again, or the end of a
 // delay if again is zero.
-func (m *restartRetries) recordFailure(now time.Time, at *v1alpha1.ApplicationToken, record string, again time.Time) time.Time {
+func (m *retries) recordFailure(now time.Time, at *v1alpha1.ApplicationToken, record string, again time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := restartRetry{generation: at.Generation, record: record, failures: 1, until: again}
+	next := retry{generation: at.Generation, record: record, failures: 1, until: again}
 	if was := m.byToken[at.UID]; was.generation == next.generation && was.record == record {
 		next.failures += was.failures
 	}
 	if again.IsZero() {
-		next.until = now.Add(retryDelay(next.failures))
+		next.until = now.Add(result.RetryDelay(next.failures))
 	}
 	if m.byToken == nil {
-		m.byToken = map[types.UID]restartRetry{}
+		m.byToken = map[types.UID]retry{}
 	}
 	m.byToken[at.UID] = next
 	return next.until
 }
 
 // waitsUntil reports whether a restart for the record has to wait, and until when.
-func (m *restartRetries) waitsUntil(now time.Time, at *v1alpha1.ApplicationToken, record string) (time.Time, bool) {
+func (m *retries) waitsUntil(now time.Time, at *v1alpha1.ApplicationToken, record string) (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	was, known := m.byToken[at.UID]
 	return was.until, known && was.generation == at.Generation && was.record == record && now.Before(was.until)
 }
 
-func (m *restartRetries) forget(at *v1alpha1.ApplicationToken) {
+func (m *retries) forget(at *v1alpha1.ApplicationToken) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.byToken, at.UID)

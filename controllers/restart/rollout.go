@@ -1,4 +1,4 @@
-package applicationtoken
+package restart
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// needsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only
+// NeedsRolloutCheck reports whether p is a rotation while consumers may hold a predecessor. Only
 // then are the reads worth their cost.
-func needsRolloutCheck(p plan.Plan, o plan.Observed) bool {
+func NeedsRolloutCheck(p plan.Plan, o plan.Observed) bool {
 	return p.Do == plan.Issue && o.Current != nil && slices.ContainsFunc(o.Others, func(v plan.Version) bool { return !v.SupersededAt.IsZero() })
 }
 
@@ -57,26 +57,26 @@ func (m *rolloutObservations) forget(at *v1alpha1.ApplicationToken) {
 	delete(m.byToken, at.UID)
 }
 
-// observeRollouts sets in s which rollout is incomplete. It reads the workloads only if the
+// ObserveRollouts sets in o which rollout is incomplete. It reads the workloads only if the
 // planner's interval has passed, or if the spec or the current version has changed since the last
 // observation.
-func (r *Reconciler) observeRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, s *observed) {
+func (r *Restarter) ObserveRollouts(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, o *plan.Observed) {
 	if len(at.Spec.Restart) == 0 {
 		return
 	}
 	last := r.rollouts.get(at)
-	s.IncompleteRollout, s.RolloutSeenAt = last.rollout, last.at
-	if last.generation == at.Generation && last.record == s.Current.Record && now.Before(plan.NextRolloutCheck(now, s.Observed)) {
+	o.IncompleteRollout, o.RolloutSeenAt = last.rollout, last.at
+	if last.generation == at.Generation && last.record == o.Current.Record && now.Before(plan.NextRolloutCheck(now, *o)) {
 		return
 	}
-	s.IncompleteRollout, s.RolloutSeenAt = r.incompleteRollout(ctx, at, s.Current.Record), now
-	r.rollouts.keep(at, rolloutObservation{at.Generation, s.Current.Record, s.IncompleteRollout, now})
+	o.IncompleteRollout, o.RolloutSeenAt = r.incompleteRollout(ctx, at, o.Current.Record), now
+	r.rollouts.keep(at, rolloutObservation{at.Generation, o.Current.Record, o.IncompleteRollout, now})
 }
 
 // incompleteRollout returns the first restart target whose pods may not run with the current
 // version yet, such as "Deployment indexer"; empty: none. A target that is missing has no pods. A
 // target that cannot be read counts as incomplete.
-func (r *Reconciler) incompleteRollout(ctx context.Context, at *v1alpha1.ApplicationToken, recordName string) string {
+func (r *Restarter) incompleteRollout(ctx context.Context, at *v1alpha1.ApplicationToken, recordName string) string {
 	for _, target := range at.Spec.Restart {
 		w := workloadOf(target.Kind)
 		err := r.Live.Get(ctx, types.NamespacedName{Namespace: at.Namespace, Name: string(target.Name)}, w.object)

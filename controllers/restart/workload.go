@@ -1,4 +1,4 @@
-package applicationtoken
+package restart
 
 import (
 	"fmt"
@@ -86,19 +86,19 @@ const maxApplyTime = 5 * time.Second
 // was created just before, and no container that reads the Secret starts without it. A Secret that
 // existed before the version may have been read with other content, however late the workload was
 // created: the write of the version to the Secret may have failed for a while.
-func startedWithFirst(at *v1alpha1.ApplicationToken, s observed, w workload) bool {
-	secret := s.holder()
-	if secret == nil || len(s.Others) > 0 {
+func startedWithFirst(at *v1alpha1.ApplicationToken, d Delivery, w workload) bool {
+	secret := d.Secret
+	if secret == nil || !d.IsOnly {
 		return false
 	}
 	made, stored := w.object.GetCreationTimestamp().Time, secret.CreationTimestamp.Time
 	switch {
-	case s.isAdopted, tokenspec.HasAdoptAnnotation(secret, at), stored.Before(s.Current.CreatedAt): // the record of a version comes before the Secret that is made for it
+	case d.IsAdopted, tokenspec.HasAdoptAnnotation(secret, at), stored.Before(d.Current.CreatedAt): // the record of a version comes before the Secret that is made for it
 		return false
 	case made.After(stored):
 		return true
 	default:
-		waited := !s.isDelivered || w.readyPods() == 0
+		waited := !d.IsDelivered || w.readyPods() == 0
 		return waited && !made.Before(stored.Add(-maxApplyTime)) && needsSecret(w.template.Spec, secret.Name)
 	}
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/apptoken/operator/controllers/gc"
 	"github.com/apptoken/operator/controllers/index"
 	ctrlmetrics "github.com/apptoken/operator/controllers/metrics"
+	"github.com/apptoken/operator/controllers/restart"
 	"github.com/apptoken/operator/controllers/session"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	userctrl "github.com/apptoken/operator/controllers/user"
@@ -274,6 +275,7 @@ func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *c
 	tokens := &applicationtoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
 		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: op.Quota, LastOutage: op.lastOutage,
+		Restarts: &restart.Restarter{Client: mgr.GetClient(), Live: mgr.GetAPIReader()},
 	}
 	limiter := gc.NewLimiter(gc.Rate, gc.Burst)
 	records := &tokenrecord.Reconciler{
