@@ -17,6 +17,7 @@ import (
 	"github.com/apptoken/operator/controllers/result"
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/tokenspec"
@@ -52,106 +53,137 @@ type Reconciler struct {
 	offeredTokens tokenMemory // tokens in Secrets that their owners offer for adoption
 }
 
+// pass is one reconcile of a token: what it observed, and what the planner decided last.
+type pass struct {
+	*Reconciler
+	now  time.Time // in whole seconds, as records and statuses hold instants
+	at   *v1alpha1.ApplicationToken
+	refs tokenspec.References
+	spec tokenspec.Desired
+	observed
+	plan plan.Plan
+}
+
 // Reconcile runs one pass: it observes, plans and acts until nothing is left to do, and then
 // updates the status.
 func (r *Reconciler) Reconcile(ctx context.Context, at *v1alpha1.ApplicationToken) (ctrl.Result, error) {
-	now := r.Now().Truncate(time.Second) // records and statuses hold whole seconds
+	p := &pass{Reconciler: r, now: r.Now().Truncate(time.Second), at: at}
 	if directory.IsTrimmed(at) {
-		at = &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}}
-		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(at), at); err != nil {
-			return result.Settle(now, time.Time{}, client.IgnoreNotFound(err), nil)
+		p.at = &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}}
+		if err := r.Live.Get(ctx, client.ObjectKeyFromObject(at), p.at); err != nil {
+			return result.Settle(p.now, time.Time{}, client.IgnoreNotFound(err), nil)
 		}
 	}
-	if !at.DeletionTimestamp.IsZero() {
-		return result.Settle(now, time.Time{}, r.finalize(ctx, at), nil)
+	if !p.at.DeletionTimestamp.IsZero() {
+		return result.Settle(p.now, time.Time{}, p.finalize(ctx), nil)
 	}
-	before := at.DeepCopy()
-	spec, s, p, err := r.converge(ctx, now, at)
+	before := p.at.DeepCopy()
+	err := p.converge(ctx)
 	if isShuttingDown(ctx) || apierr.IsStale(err) {
-		return result.Settle(now, time.Time{}, err, nil) // what was read is out of date or incomplete
+		return result.Settle(p.now, time.Time{}, err, nil) // what was read is out of date or incomplete
 	}
-	if p.Why == plan.DeliveryPending && err == nil {
-		return result.Settle(r.Now(), p.Wake, nil, nil) // there is nothing to report yet
+	if p.plan.Why == plan.DeliveryPending && err == nil {
+		return result.Settle(r.Now(), p.plan.Wake, nil, nil) // there is nothing to report yet
 	}
-	setStatus(now, at, spec, s, p, err)
+	p.setStatus(err)
 	if _, refused := errors.AsType[*apierr.Refuse](err); err == nil || refused { // otherwise the next pass uses the reservation
-		r.Quota.Release(at)
+		r.Quota.Release(p.at)
 	}
-	restarted := r.Restarts.Restart(ctx, now, at, s.delivery())
-	statusErr := r.updateStatus(ctx, before, at)
-	return result.Settle(r.Now(), plan.Earliest(p.Wake, restarted), err, statusErr)
+	restarted := r.Restarts.Restart(ctx, p.now, p.at, p.delivery())
+	statusErr := p.updateStatus(ctx, before)
+	return result.Settle(r.Now(), plan.Earliest(p.plan.Wake, restarted), err, statusErr)
 }
 
 // isShuttingDown reports whether the operator's own shutdown interrupted the pass.
 func isShuttingDown(ctx context.Context) bool { return ctx.Err() != nil }
 
-// converge plans and acts until the planner has nothing left to do. It returns the last plan, and
-// the desired and observed state at that time.
-func (r *Reconciler) converge(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken) (tokenspec.Desired, observed, plan.Plan, error) {
-	refs, spec, s, err := r.observe(ctx, at)
-	s.UsesKnownFrom = directory.UsesKnownFrom(r.began, r.LastOutage)
+// converge plans and acts until the planner has nothing left to do.
+func (p *pass) converge(ctx context.Context) error {
+	err := p.observe(ctx)
+	p.UsesKnownFrom = directory.UsesKnownFrom(p.began, p.LastOutage)
 	if err == nil {
-		spec, err = r.evaluateQuota(ctx, at, refs, spec, s)
+		err = p.evaluateQuota(ctx)
 	}
 	if err != nil {
-		return spec, s, plan.Plan{}, err
+		return err
 	}
 	rolloutsObserved := false
 	for range maxSteps {
-		p := plan.ForToken(now, spec.Desired, s.Observed)
-		if !rolloutsObserved && restart.NeedsRolloutCheck(p, s.Observed) {
+		p.plan = plan.ForToken(p.now, p.spec.Desired, p.Observed)
+		if !rolloutsObserved && restart.NeedsRolloutCheck(p.plan, p.Observed) {
 			rolloutsObserved = true
-			r.Restarts.ObserveRollouts(ctx, now, at, &s.Observed)
-			p = plan.ForToken(now, spec.Desired, s.Observed)
+			p.Restarts.ObserveRollouts(ctx, p.now, p.at, &p.Observed)
+			p.plan = plan.ForToken(p.now, p.spec.Desired, p.Observed)
 		}
-		r.Metrics.CountDecision(p)
-		if p.Do == plan.Nothing {
-			if err := r.withdrawMetadata(ctx, at, spec, &s); err != nil {
-				return spec, s, p, err
-			}
-			if p.Why == plan.SecretTaken {
-				if s.secretNameCycle, err = r.secretNameCycle(ctx, at); err != nil {
-					return spec, s, p, err
-				}
-			}
-			r.rememberOfferedToken(at, &s)
-			return spec, s, p, r.deleteFormerSecret(ctx, &s)
+		p.Metrics.CountDecision(p.plan)
+		if p.plan.Do == plan.Nothing {
+			return p.conclude(ctx)
 		}
-		if err := r.execute(ctx, now, at, spec, &s, p); err != nil {
-			return spec, s, p, err
+		if err := p.execute(ctx); err != nil {
+			return err
 		}
-		s.derive(at, spec)
+		p.derive()
 	}
-	return spec, s, plan.Plan{}, errTooManySteps
+	p.plan = plan.Plan{}
+	return errTooManySteps
+}
+
+// conclude does what no plan asks for, once the planner has nothing left to do.
+func (p *pass) conclude(ctx context.Context) error {
+	if err := p.withdrawMetadata(ctx); err != nil {
+		return err
+	}
+	if p.plan.Why == plan.SecretTaken {
+		var err error
+		if p.secretNameCycle, err = p.findSecretNameCycle(ctx, p.at); err != nil {
+			return err
+		}
+	}
+	p.rememberOfferedToken()
+	return p.deleteFormerSecret(ctx)
 }
 
 // observe reads what a token depends on and its observed state. It restores what was lost beside
 // the Secret and the records: the grants that a clone took over, the finalizer, and the annotation
 // by which a token of delivery Response names its record. Without the finalizer, a deletion would
 // leave the records behind.
-func (r *Reconciler) observe(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.References, tokenspec.Desired, observed, error) {
-	resolver := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
-	refs, err := resolver.Resolve(ctx, at)
-	if err != nil {
-		return tokenspec.References{}, tokenspec.Desired{}, observed{}, err
+func (p *pass) observe(ctx context.Context) error {
+	if err := p.resolve(ctx); err != nil {
+		return err
 	}
-	spec := tokenspec.Build(at, refs)
-	s, err := r.observeObjects(ctx, at, spec)
-	if err != nil {
-		return refs, spec, s, err
+	if err := p.observeObjects(ctx); err != nil {
+		return err
 	}
-	if restoreClonedGrants(at, &s) {
-		if refs, err = resolver.Resolve(ctx, at); err != nil {
-			return refs, spec, s, err
+	if p.restoreClonedGrants() {
+		if err := p.resolve(ctx); err != nil {
+			return err
 		}
-		spec = tokenspec.Build(at, refs)
-		s.derive(at, spec)
+		p.derive()
 	}
-	if len(s.records) > 0 {
-		err = r.addFinalizer(ctx, at)
+	if len(p.records) > 0 {
+		if err := p.addFinalizer(ctx); err != nil {
+			return err
+		}
 	}
-	if err == nil && spec.DeliveredInResponse && s.Current != nil && s.Current.Record != at.Annotations[v1alpha1.AnnotationRecord] {
-		err = r.restoreRecordAnnotation(ctx, at, s.Current.Record)
+	if p.spec.DeliveredInResponse && p.Current != nil && p.Current.Record != p.at.Annotations[v1alpha1.AnnotationRecord] {
+		return p.restoreRecordAnnotation(ctx, p.Current.Record)
 	}
-	return refs, spec, s, err
+	return nil
+}
+
+// resolve reads what the token refers to, and builds the desired state.
+func (p *pass) resolve(ctx context.Context) error {
+	refs, err := p.resolver().Resolve(ctx, p.at)
+	if err == nil {
+		p.refs, p.spec = refs, tokenspec.Build(p.at, refs)
+	}
+	return err
+}
+
+func (r *Reconciler) resolver() tokenspec.Resolver {
+	return tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}
+}
+
+func (r *Reconciler) issuer() issue.Issuer {
+	return issue.Issuer{Client: r.Client, Records: r.Records}
 }

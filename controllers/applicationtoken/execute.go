@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/apierr"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -23,156 +22,137 @@ import (
 // decides again.
 var errSecretConflict = apierrors.NewConflict(corev1.Resource("secrets"), "", errors.New("another pass wrote the Secret first"))
 
-// execute performs the action of p, and records its result in s.
-func (r *Reconciler) execute(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, p plan.Plan) error {
-	before := s.records[p.Version.Record]
-	switch p.Do {
+// execute performs the action of the plan, and records its result in the observed state.
+func (p *pass) execute(ctx context.Context) error {
+	before := p.records[p.plan.Version.Record]
+	after := before
+	switch p.plan.Do {
 	case plan.Issue:
-		return r.issue(ctx, now, at, spec, s, p)
+		return p.issue(ctx)
 	case plan.Supersede:
-		after := before
-		after.SupersededAt, after.ExpiresAt = p.SupersededAt, p.ExpiresAt
-		return r.changeRecord(ctx, s, before, after)
+		issue.SetSuperseded(&after, p.plan)
+		return p.changeRecord(ctx, before, after)
 	case plan.Change:
-		after := before
-		after.Owner.UID, after.UserUID, after.ExpiresAt = string(at.UID), p.UserUID, p.ExpiresAt
-		if !p.IssuedAt.IsZero() {
-			after.IssuedAt = p.IssuedAt
-			if after.AuthorizedAt.After(p.IssuedAt) {
-				after.AuthorizedAt = p.IssuedAt
+		after.Owner.UID, after.UserUID, after.ExpiresAt = string(p.at.UID), p.plan.UserUID, p.plan.ExpiresAt
+		if !p.plan.IssuedAt.IsZero() {
+			after.IssuedAt = p.plan.IssuedAt
+			if after.AuthorizedAt.After(p.plan.IssuedAt) {
+				after.AuthorizedAt = p.plan.IssuedAt
 			}
 		}
-		if g := spec.Grants; g != nil {
-			after.Kind, after.Client, after.User, after.Suspended = spec.Kind, g.Client, g.User, g.Suspended
-			after.Roles, after.Permissions, after.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
-		}
-		return r.changeRecord(ctx, s, before, after)
+		issue.SetGrants(&after, p.spec)
+		return p.changeRecord(ctx, before, after)
 	case plan.RetireOne:
-		if err := r.Records.Retire(ctx, before); err != nil {
+		if err := p.issuer().RetireUnchanged(ctx, before); err != nil {
 			return err
 		}
-		delete(s.records, p.Version.Record)
-		r.recordRetiredEvent(at, p)
+		delete(p.records, p.plan.Version.Record)
+		p.recordRetiredEvent()
 		return nil
 	case plan.RetireAll:
-		return r.retireAll(ctx, at, s)
+		return p.retireAll(ctx)
 	case plan.Render:
-		return r.renderSecret(ctx, at, spec, s, before)
+		return p.renderSecret(ctx, before)
 	case plan.Nothing:
 		return nil
 	default:
-		return fmt.Errorf("unknown action %d", p.Do)
+		return fmt.Errorf("unknown action %d", p.plan.Do)
 	}
 }
 
-func (r *Reconciler) changeRecord(ctx context.Context, s *observed, before, after record.Record) error {
-	changed, err := r.Records.Change(ctx, before, after)
+func (p *pass) changeRecord(ctx context.Context, before, after record.Record) error {
+	changed, err := p.Records.Change(ctx, before, after)
 	if err != nil {
 		return err
 	}
 	changed.LastUsedAt, changed.LastUsedFrom = before.LastUsedAt, before.LastUsedFrom
-	s.records[changed.Name()] = changed
+	p.records[changed.Name()] = changed
 	return nil
 }
 
-// issue makes a version: record first, Secret second. A crash between the two leaves a record whose
-// plaintext no consumer has. Garbage collection deletes it.
-func (r *Reconciler) issue(ctx context.Context, now time.Time, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, p plan.Plan) error {
-	tok, again := r.pendingTokens.recall(at, s)
+// issue makes a version, and the Secret decides whether it becomes current.
+func (p *pass) issue(ctx context.Context) error {
+	stored, tok, again := p.pendingVersion()
 	if !again {
 		var err error
-		if tok, err = token.Mint(spec.Kind, r.Entropy); err != nil {
+		if tok, err = token.Mint(p.spec.Kind, p.Entropy); err != nil {
 			return fmt.Errorf("mint a token: %w", err)
 		}
 	}
-	rec := record.Record{
-		Kind: spec.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: tokenspec.OwnerOf(at),
-		Client: spec.Grants.Client, User: spec.Grants.User, UserUID: p.UserUID, Roles: spec.Grants.Roles, Permissions: spec.Grants.Permissions, SourceRanges: spec.Grants.SourceRanges,
-		IssuedAt: now, AuthorizedAt: p.AuthorizedAt, ExpiresAt: p.ExpiresAt,
-		Version: nextVersionNumber(at, s), Trigger: spec.Trigger, Request: spec.Request, Predecessor: p.Version.Record,
-	}
-	secret := &corev1.Secret{}
-	if s.secret != nil {
-		secret = s.secret.DeepCopy()
-	}
-	if err := spec.WriteSecret(secret, at, rec, tok); err != nil {
+	rec := issue.NewRecord(p.now, p.at, p.spec, p.plan, tok)
+	rec.Version, rec.Trigger, rec.Request = p.nextVersionNumber(), p.spec.Trigger, p.spec.Request
+	secret := p.secretCopy()
+	if err := p.spec.WriteSecret(secret, p.at, rec, tok); err != nil {
 		return err // nothing is written yet
 	}
-	if err := r.writeBackoff.pendingRefusal(r.Now(), at, secret); err != nil {
+	if err := p.writeBackoff.pendingRefusal(p.Now(), p.at, secret); err != nil {
 		return err
 	}
-	if err := r.addFinalizer(ctx, at); err != nil {
+	if err := p.addFinalizer(ctx); err != nil {
 		return err
 	}
-	r.pendingTokens.keep(at, tok)
-	var err error
-	if stored := s.records[rec.Name()]; again {
-		rec, err = r.Records.Renew(ctx, stored, rec)
-	} else {
-		rec, err = r.Records.Add(ctx, rec)
+	p.pendingTokens.keep(p.at, tok)
+	rec, outcome, err := p.issuer().Issue(ctx, stored, rec, p.secretArbiter(secret))
+	if outcome == issue.Committed {
+		p.records[rec.Name()] = rec
+		p.recordIssuedEvent(rec)
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// secretCopy returns a copy of the token's Secret, or an empty one if there is none.
+func (p *pass) secretCopy() *corev1.Secret {
+	if p.secret == nil {
+		return &corev1.Secret{}
 	}
-	if err := r.deliverSecret(ctx, at, s, secret, rec); err != nil || s.isForeign {
-		return err
-	}
-	s.records[rec.Name()] = rec
-	r.recordIssuedEvent(at, p, rec)
-	return nil
+	return p.secret.DeepCopy()
 }
 
 // nextVersionNumber returns the number after the highest version that the status or a record names.
 // The pending record does not count.
-func nextVersionNumber(at *v1alpha1.ApplicationToken, s *observed) int64 {
+func (p *pass) nextVersionNumber() int64 {
 	var last int64
-	if at.Status.Current != nil {
-		last = at.Status.Rotations + 1
+	if p.at.Status.Current != nil {
+		last = p.at.Status.Rotations + 1
 	}
-	for name, rec := range s.records {
-		if name != s.pendingRecord {
+	for name, rec := range p.records {
+		if name != p.pendingRecord {
 			last = max(last, rec.Version)
 		}
 	}
 	return last + 1
 }
 
-// deliverSecret writes the Secret that makes rec the current record. Where several passes try, the
-// Secret's creation or its resource version decides which of them wins. The loser deletes its
-// record, but only once it certainly lost: a response can be lost, or answer a repetition of a
-// write that was applied. Until then the next attempt uses the same token.
-func (r *Reconciler) deliverSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, secret *corev1.Secret, rec record.Record) error {
-	there := secret.ResourceVersion != ""
-	err := r.writeSecret(ctx, secret)
-	if err == nil {
-		r.pendingTokens.forget(at)
-		s.secret, s.isDelivered, s.isAdopted = secret, true, there
-		return nil
-	}
-	if !apierr.IsRejected(err) {
-		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
-	}
-	key := types.NamespacedName{Namespace: at.Namespace, Name: secret.Name}
-	live, foreign, readErr := r.readSecret(ctx, at, s, key)
-	if readErr != nil {
-		return errors.Join(errSecretConflict, readErr)
-	}
-	r.pendingTokens.forget(at)
-	if live != nil && tokenspec.HoldsRecord(live, rec) {
-		s.secret, s.isDelivered, s.isAdopted = live, true, there
-		return nil
-	}
-	if retireErr := r.Records.RetireAnyway(ctx, rec); retireErr != nil {
-		return errors.Join(errSecretConflict, retireErr)
-	}
-	switch {
-	case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !s.ownsSecret(at, live)):
-		s.secret, s.isForeign = live, true
-		return nil // the planner decides what follows
-	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return errSecretConflict
-	default:
-		return r.writeBackoff.recordRejection(r.Now(), at, secret, err)
+// secretArbiter returns the Arbiter of a version that is delivered to a Secret: it writes the
+// Secret. Where several passes try, the Secret's creation or its resource version decides which of
+// them wins. As long as it is undecided, the next attempt uses the same token.
+func (p *pass) secretArbiter(secret *corev1.Secret) issue.Arbiter {
+	return func(ctx context.Context, rec record.Record) (issue.Outcome, error) {
+		existed := secret.ResourceVersion != ""
+		err := p.writeSecret(ctx, secret)
+		if err != nil && !apierr.IsRejected(err) {
+			return issue.Undecided, fmt.Errorf("write Secret %s: %w", secret.Name, err)
+		}
+		live, foreign := secret, false
+		if err != nil {
+			var readErr error
+			if live, foreign, readErr = p.readSecret(ctx, client.ObjectKeyFromObject(secret)); readErr != nil {
+				return issue.Undecided, errors.Join(errSecretConflict, readErr)
+			}
+		}
+		p.pendingTokens.forget(p.at)
+		switch {
+		case err == nil, live != nil && tokenspec.HoldsRecord(live, rec):
+			p.secret, p.isDelivered, p.isAdopted = live, true, existed
+			return issue.Committed, nil
+		case apierrors.IsAlreadyExists(err) && (foreign || live != nil && !p.ownsSecret(live)):
+			p.secret, p.isForeign = live, true
+			return issue.Lost, nil // the planner decides what follows
+		case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
+			return issue.Lost, errSecretConflict
+		default:
+			return issue.Lost, p.writeBackoff.recordRejection(p.Now(), p.at, secret, err)
+		}
 	}
 }
 
@@ -185,60 +165,57 @@ func (r *Reconciler) writeSecret(ctx context.Context, secret *corev1.Secret) err
 
 // renderSecret writes the token that the Secret holds again, as the spec now asks. If the spec
 // names another Secret, renderSecret writes that one.
-func (r *Reconciler) renderSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed, rec record.Record) error {
-	secret := &corev1.Secret{}
-	if s.secret != nil {
-		secret = s.secret.DeepCopy()
-	}
-	if err := spec.WriteSecret(secret, at, rec, s.token); err != nil {
+func (p *pass) renderSecret(ctx context.Context, rec record.Record) error {
+	secret := p.secretCopy()
+	if err := p.spec.WriteSecret(secret, p.at, rec, p.token); err != nil {
 		return err
 	}
-	if err := r.writeBackoff.pendingRefusal(r.Now(), at, secret); err != nil {
+	if err := p.writeBackoff.pendingRefusal(p.Now(), p.at, secret); err != nil {
 		return err
 	}
-	err := r.writeSecret(ctx, secret)
+	err := p.writeSecret(ctx, secret)
 	switch {
 	case apierrors.IsAlreadyExists(err):
-		live, foreign, err := r.readSecret(ctx, at, s, client.ObjectKeyFromObject(secret))
+		live, foreign, err := p.readSecret(ctx, client.ObjectKeyFromObject(secret))
 		if err != nil {
 			return err
 		}
-		if !foreign && live != nil && s.ownsSecret(at, live) {
+		if !foreign && live != nil && p.ownsSecret(live) {
 			return errSecretConflict
 		}
-		s.isForeign = true
+		p.isForeign = true
 		return nil
 	case apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
-		return r.writeBackoff.recordRejection(r.Now(), at, secret, err)
+		return p.writeBackoff.recordRejection(p.Now(), p.at, secret, err)
 	case err != nil:
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
 	}
-	s.secret = secret
-	if !spec.IsCurrent(secret, at, rec, s.token) { // writing it again would have the same result
-		return r.writeBackoff.recordMutation(r.Now(), at, secret)
+	p.secret = secret
+	if !p.spec.IsCurrent(secret, p.at, rec, p.token) { // writing it again would have the same result
+		return p.writeBackoff.recordMutation(p.Now(), p.at, secret)
 	}
 	return nil
 }
 
 // deleteFormerSecret deletes the Secret of the former name once the Secret of the new name holds
 // the token.
-func (r *Reconciler) deleteFormerSecret(ctx context.Context, s *observed) error {
-	if s.formerSecret == nil || s.secret == nil || s.Current == nil || s.Secret == plan.SecretForeign {
+func (p *pass) deleteFormerSecret(ctx context.Context) error {
+	if p.formerSecret == nil || p.secret == nil || p.Current == nil || p.Secret == plan.SecretForeign {
 		return nil
 	}
-	if err := r.deleteSecret(ctx, s.formerSecret); err != nil {
+	if err := p.deleteSecret(ctx, p.formerSecret); err != nil {
 		return err
 	}
-	s.formerSecret = nil
+	p.formerSecret = nil
 	return nil
 }
 
 // restoreRecordAnnotation restores the annotation by which a token of delivery Response names its
 // record.
-func (r *Reconciler) restoreRecordAnnotation(ctx context.Context, at *v1alpha1.ApplicationToken, name string) error {
-	before := at.DeepCopy()
-	tokenspec.SetDeliveredRecord(at, name)
-	if err := r.patchToken(ctx, before, at); err != nil {
+func (p *pass) restoreRecordAnnotation(ctx context.Context, name string) error {
+	before := p.at.DeepCopy()
+	tokenspec.SetDeliveredRecord(p.at, name)
+	if err := p.patchToken(ctx, before); err != nil {
 		return fmt.Errorf("restore the annotation %s: %w", v1alpha1.AnnotationRecord, err)
 	}
 	return nil

@@ -17,86 +17,81 @@ import (
 )
 
 // addFinalizer adds the finalizer, before there is anything to retire.
-func (r *Reconciler) addFinalizer(ctx context.Context, at *v1alpha1.ApplicationToken) error {
-	before := at.DeepCopy()
-	if !controllerutil.AddFinalizer(at, v1alpha1.FinalizerRecords) {
+func (p *pass) addFinalizer(ctx context.Context) error {
+	before := p.at.DeepCopy()
+	if !controllerutil.AddFinalizer(p.at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
-	if err := r.patchToken(ctx, before, at); err != nil {
+	if err := p.patchToken(ctx, before); err != nil {
 		return fmt.Errorf("add the finalizer: %w", err)
 	}
 	return nil
 }
 
 // finalize retires what a deleted token has, and removes the finalizer.
-func (r *Reconciler) finalize(ctx context.Context, at *v1alpha1.ApplicationToken) error {
-	r.forget(at)
-	if !controllerutil.ContainsFinalizer(at, v1alpha1.FinalizerRecords) {
+func (p *pass) finalize(ctx context.Context) error {
+	p.forget(p.at)
+	if !controllerutil.ContainsFinalizer(p.at, v1alpha1.FinalizerRecords) {
 		return nil
 	}
-	spec := tokenspec.Build(at, tokenspec.References{DeliveredInResponse: tokenspec.DeliveredInResponse(at, r.Records.Namespace())})
-	s, err := r.observeForDeletion(ctx, at, spec)
-	if err != nil {
+	p.spec = tokenspec.Build(p.at, tokenspec.References{DeliveredInResponse: tokenspec.DeliveredInResponse(p.at, p.Records.Namespace())})
+	if err := p.observeForDeletion(ctx); err != nil {
 		return err
 	}
-	if err := r.retireAll(ctx, at, &s); err != nil {
+	if err := p.retireAll(ctx); err != nil {
 		return err
 	}
-	before := at.DeepCopy()
-	controllerutil.RemoveFinalizer(at, v1alpha1.FinalizerRecords)
-	err = r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("remove the finalizer: %w", err)
+	if err := p.issuer().RemoveFinalizer(ctx, p.at); err != nil {
+		return err
 	}
-	r.Quota.Forget(at)
+	p.Quota.Forget(p.at)
 	return nil
 }
 
 // observeForDeletion observes as observeObjects does, for the last time: it also reads the records
 // that only the status names.
-func (r *Reconciler) observeForDeletion(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired) (observed, error) {
-	s, err := r.observeObjects(ctx, at, spec)
-	if err != nil {
-		return observed{}, err
+func (p *pass) observeForDeletion(ctx context.Context) error {
+	if err := p.observeObjects(ctx); err != nil {
+		return err
 	}
-	for _, name := range tokenspec.RecordNamesInStatus(at) {
-		if _, ok := s.records[name]; ok {
+	for _, name := range tokenspec.RecordNamesInStatus(p.at) {
+		if _, ok := p.records[name]; ok {
 			continue
 		}
-		rec, err := r.Records.Confirm(ctx, name)
+		rec, err := p.Records.Confirm(ctx, name)
 		switch {
 		case errors.Is(err, record.ErrGone):
 		case err != nil:
-			return observed{}, err
-		case rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
-			s.records[name] = rec
+			return err
+		case rec.Owner.Namespace == p.at.Namespace && rec.Owner.Name == p.at.Name:
+			p.records[name] = rec
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // retireAll ends every version. It deletes the records first, since a credential is valid by its
 // record.
-func (r *Reconciler) retireAll(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed) error {
+func (p *pass) retireAll(ctx context.Context) error {
 	var secrets []*corev1.Secret // Secrets that were delivered: an offered Secret that was never adopted stays
-	for _, secret := range []*corev1.Secret{s.secret, s.formerSecret} {
-		if secret != nil && s.heldTokenIn(at, secret).isDelivered(secret, at) {
+	for _, secret := range []*corev1.Secret{p.secret, p.formerSecret} {
+		if secret != nil && p.heldTokenIn(secret).isDelivered(secret, p.at) {
 			secrets = append(secrets, secret)
 		}
 	}
-	for _, rec := range s.records {
-		if err := r.Records.RetireAnyway(ctx, rec); err != nil {
+	for _, rec := range p.records {
+		if err := p.issuer().Retire(ctx, rec); err != nil {
 			return err
 		}
-		r.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
+		p.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Inc()
 	}
 	for _, secret := range secrets {
-		if err := r.deleteDeliveredSecret(ctx, at, s, secret); err != nil {
+		if err := p.deleteDeliveredSecret(ctx, secret); err != nil {
 			return err
 		}
 	}
-	clear(s.records)
-	s.secret, s.formerSecret = nil, nil
+	clear(p.records)
+	p.secret, p.formerSecret = nil, nil
 	return nil
 }
 
@@ -106,17 +101,17 @@ const maxDeletions = 5
 // deleteDeliveredSecret deletes a Secret that was delivered. If it has changed meanwhile, it is
 // read again: on deletion with orphans, the garbage collector of Kubernetes removes the owner
 // reference at the same time. Once the records are gone, little proves whose the Secret is.
-func (r *Reconciler) deleteDeliveredSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, secret *corev1.Secret) error {
+func (p *pass) deleteDeliveredSecret(ctx context.Context, secret *corev1.Secret) error {
 	for range maxDeletions {
-		err := r.deleteSecret(ctx, secret)
+		err := p.deleteSecret(ctx, secret)
 		if !apierrors.IsConflict(err) {
 			return err
 		}
-		live, _, readErr := r.readSecret(ctx, at, s, client.ObjectKeyFromObject(secret))
+		live, _, readErr := p.readSecret(ctx, client.ObjectKeyFromObject(secret))
 		if readErr != nil {
 			return errors.Join(err, readErr)
 		}
-		if live == nil || live.UID != secret.UID || !s.heldTokenIn(at, live).isDelivered(live, at) {
+		if live == nil || live.UID != secret.UID || !p.heldTokenIn(live).isDelivered(live, p.at) {
 			return nil // another Secret, or a foreign one by now
 		}
 		secret = live
@@ -140,10 +135,10 @@ func (r *Reconciler) deleteSecret(ctx context.Context, secret *corev1.Secret) er
 
 // patchToken writes what has changed in a token since before. It keeps the status of this pass,
 // which is not written yet.
-func (r *Reconciler) patchToken(ctx context.Context, before, at *v1alpha1.ApplicationToken) error {
-	status := at.Status.DeepCopy()
-	err := r.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	at.Status = *status
+func (p *pass) patchToken(ctx context.Context, before *v1alpha1.ApplicationToken) error {
+	status := p.at.Status.DeepCopy()
+	err := p.Client.Patch(ctx, p.at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	p.at.Status = *status
 	return err
 }
 

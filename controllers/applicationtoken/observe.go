@@ -42,60 +42,68 @@ type observed struct {
 
 // observeObjects reads the observed state. Where the cache shows that something is gone or altered,
 // it asks the API server as well: the planner would replace a token for it.
-func (r *Reconciler) observeObjects(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired) (observed, error) {
-	records, err := r.Records.ListByOwner(ctx, tokenspec.OwnerOf(at))
+func (p *pass) observeObjects(ctx context.Context) error {
+	err := p.readObjects(ctx)
 	if err != nil {
-		return observed{}, err
+		p.observed = observed{} // nothing is known
 	}
-	s := observed{records: make(map[string]record.Record, len(records))}
-	s.keptToken, _ = r.offeredTokens.get(at)
+	return err
+}
+
+func (p *pass) readObjects(ctx context.Context) error {
+	records, err := p.Records.ListByOwner(ctx, tokenspec.OwnerOf(p.at))
+	if err != nil {
+		return err
+	}
+	p.observed = observed{records: make(map[string]record.Record, len(records))}
+	p.keptToken, _ = p.offeredTokens.get(p.at)
 	for _, rec := range records {
-		s.records[rec.Name()] = rec
+		p.records[rec.Name()] = rec
 	}
-	if spec.DeliveredInResponse {
-		err := r.confirmRecord(ctx, at, &s, tokenspec.DeliveredRecord(at))
-		s.derive(at, spec)
-		return s, err
+	if p.spec.DeliveredInResponse {
+		err := p.confirmRecord(ctx, tokenspec.DeliveredRecord(p.at))
+		p.derive()
+		return err
 	}
-	if s.secret, err = r.cachedSecret(ctx, at, &s, spec.Secret.Name); err != nil {
-		return observed{}, err
+	if p.secret, err = p.cachedSecret(ctx, p.spec.Secret.Name); err != nil {
+		return err
 	}
-	if name := formerSecretName(at, spec); name != "" {
-		if s.formerSecret, err = r.cachedSecret(ctx, at, &s, name); err != nil {
-			return observed{}, err
+	if name := p.formerSecretName(); name != "" {
+		if p.formerSecret, err = p.cachedSecret(ctx, name); err != nil {
+			return err
 		}
-		s.dropForeignFormer(at)
+		p.dropForeignFormer()
 	}
-	if err := r.findFormerSecret(ctx, at, spec, &s); err != nil {
-		return observed{}, err
+	if err := p.findFormerSecret(ctx); err != nil {
+		return err
 	}
-	if tok, ok := r.pendingTokens.recall(at, &s); ok {
-		s.pendingRecord = tok.Digest().RecordName()
+	if rec, _, ok := p.pendingVersion(); ok {
+		p.pendingRecord = rec.Name()
 	}
-	s.derive(at, spec)
-	if s.Secret == plan.SecretAbsent && len(records) == 0 && at.Status.SecretName == "" && at.ReadyReason() != v1alpha1.ReasonSecretTaken {
-		return s, nil // a first issue: creating the Secret shows whether the name is taken
+	p.derive()
+	if p.Secret == plan.SecretAbsent && len(records) == 0 && p.at.Status.SecretName == "" && p.at.ReadyReason() != v1alpha1.ReasonSecretTaken {
+		return nil // a first issue: creating the Secret shows whether the name is taken
 	}
 	// The cache does not show whether a name that the spec newly asks for is taken.
-	renamed := s.secret == nil && s.formerSecret != nil
-	if renamed || s.isRecalled || s.Secret != plan.SecretIntact && s.Secret != plan.SecretOutdated {
-		if err := r.confirmSecret(ctx, at, spec, &s); err != nil {
-			return observed{}, err
+	renamed := p.secret == nil && p.formerSecret != nil
+	if renamed || p.isRecalled || p.Secret != plan.SecretIntact && p.Secret != plan.SecretOutdated {
+		if err := p.confirmSecret(ctx); err != nil {
+			return err
 		}
-		s.derive(at, spec)
+		p.derive()
 	}
-	return s, nil
+	return nil
 }
 
 // cachedSecret reads a Secret from the cache, or from the API server if the cache keeps only a part
 // of it or is behind. It returns nil if there is none.
-func (r *Reconciler) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, name string) (*corev1.Secret, error) {
+func (p *pass) cachedSecret(ctx context.Context, name string) (*corev1.Secret, error) {
 	var secret corev1.Secret
-	key := types.NamespacedName{Namespace: at.Namespace, Name: name}
-	behind, err := read.Cached(ctx, r.Client, key, &secret)
+	key := types.NamespacedName{Namespace: p.at.Namespace, Name: name}
+	behind, err := read.Cached(ctx, p.Client, key, &secret)
 	switch {
 	case behind, err == nil && directory.IsTrimmed(&secret):
-		live, _, err := r.readSecret(ctx, at, s, key)
+		live, _, err := p.readSecret(ctx, key)
 		return live, err
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -107,84 +115,84 @@ func (r *Reconciler) cachedSecret(ctx context.Context, at *v1alpha1.ApplicationT
 
 // formerSecretName returns the name of the Secret in the status if the spec asks for another name,
 // and otherwise "".
-func formerSecretName(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) string {
-	if at.Status.SecretName == spec.Secret.Name {
+func (p *pass) formerSecretName() string {
+	if p.at.Status.SecretName == p.spec.Secret.Name {
 		return ""
 	}
-	return at.Status.SecretName
+	return p.at.Status.SecretName
 }
 
-func (s *observed) dropForeignFormer(at *v1alpha1.ApplicationToken) {
-	if s.formerSecret != nil && !s.heldTokenIn(at, s.formerSecret).isDelivered(s.formerSecret, at) {
-		s.formerSecret = nil
+func (p *pass) dropForeignFormer() {
+	if p.formerSecret != nil && !p.heldTokenIn(p.formerSecret).isDelivered(p.formerSecret, p.at) {
+		p.formerSecret = nil
 	}
 }
 
 // confirmSecret reads the Secret, and the records that it can be about, from the API server. It
 // reads only the metadata of a Secret that mayRead excludes.
-func (r *Reconciler) confirmSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed) error {
-	secret, foreign, err := r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: spec.Secret.Name})
+func (p *pass) confirmSecret(ctx context.Context) error {
+	secret, foreign, err := p.readSecret(ctx, types.NamespacedName{Namespace: p.at.Namespace, Name: p.spec.Secret.Name})
 	if err != nil {
 		return err
 	}
-	s.secret, s.isForeign = secret, foreign
-	if name := formerSecretName(at, spec); name != "" && s.formerSecret == nil {
-		if s.formerSecret, _, err = r.readSecret(ctx, at, s, types.NamespacedName{Namespace: at.Namespace, Name: name}); err != nil {
+	p.secret, p.isForeign = secret, foreign
+	if name := p.formerSecretName(); name != "" && p.formerSecret == nil {
+		if p.formerSecret, _, err = p.readSecret(ctx, types.NamespacedName{Namespace: p.at.Namespace, Name: name}); err != nil {
 			return err
 		}
 	}
-	for _, holder := range []*corev1.Secret{s.secret, s.formerSecret} {
+	for _, holder := range []*corev1.Secret{p.secret, p.formerSecret} {
 		if holder == nil {
 			continue
 		}
 		for _, name := range tokenspec.NamedRecords(holder) {
-			if err := r.confirmRecord(ctx, at, s, name); err != nil {
+			if err := p.confirmRecord(ctx, name); err != nil {
 				return err
 			}
 		}
 	}
-	s.dropForeignFormer(at)
-	if at.Status.SecretName == "" && s.heldTokenIn(at, s.secret).isInSecret {
-		s.formerSecret = nil // it was found by its label alone, and is a copy
+	p.dropForeignFormer()
+	if p.at.Status.SecretName == "" && p.heldTokenIn(p.secret).isInSecret {
+		p.formerSecret = nil // it was found by its label alone, and is a copy
 	}
-	if s.isRecalled {
-		return r.confirmRecord(ctx, at, s, s.keptToken.Digest().RecordName())
+	if p.isRecalled {
+		return p.confirmRecord(ctx, p.keptToken.Digest().RecordName())
 	}
 	return nil
 }
 
 // confirmRecord reads a record of the token from the API server.
-func (r *Reconciler) confirmRecord(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, name string) error {
+func (p *pass) confirmRecord(ctx context.Context, name string) error {
 	if !record.IsName(name) { // tenants can write annotations
 		return nil
 	}
-	rec, err := r.Records.Confirm(ctx, name)
+	rec, err := p.Records.Confirm(ctx, name)
 	switch {
 	case errors.Is(err, record.ErrGone):
-		delete(s.records, name)
+		delete(p.records, name)
 	case err != nil:
 		return err
-	case rec.Owner.Kind == tokenspec.OwnerKind && rec.Owner.Namespace == at.Namespace && rec.Owner.Name == at.Name:
-		s.records[name] = rec
+	case rec.Owner.Kind == tokenspec.OwnerKind && rec.Owner.Namespace == p.at.Namespace && rec.Owner.Name == p.at.Name:
+		p.records[name] = rec
 	}
 	return nil
 }
 
 // readSecret reads a Secret from the API server, but not the content of a foreign Secret.
-func (r *Reconciler) readSecret(ctx context.Context, at *v1alpha1.ApplicationToken, s *observed, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
+func (p *pass) readSecret(ctx context.Context, key types.NamespacedName) (secret *corev1.Secret, foreign bool, err error) {
 	var meta metav1.PartialObjectMetadata
 	meta.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	if err := r.Live.Get(ctx, key, &meta); err != nil {
+	if err := p.Live.Get(ctx, key, &meta); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, false, nil
 		}
 		return nil, false, fmt.Errorf("confirm Secret %s: %w", key, err)
 	}
-	if !s.mayRead(at, &meta) {
+	if !p.mayRead(&meta) {
 		return nil, true, nil
 	}
 	secret = new(corev1.Secret)
-	if err := r.Live.Get(ctx, key, secret); err != nil {
+	if err := p.Live.Get(ctx, key, secret); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil, false, nil
 		}
@@ -195,105 +203,105 @@ func (r *Reconciler) readSecret(ctx context.Context, at *v1alpha1.ApplicationTok
 
 // holder returns the Secret that holds the token: the one that the spec asks for, or the former one
 // until the token has the one that it asks for.
-func (s *observed) holder() *corev1.Secret {
-	if s.secret == nil || s.Secret == plan.SecretForeign {
-		return s.formerSecret
+func (p *pass) holder() *corev1.Secret {
+	if p.secret == nil || p.Secret == plan.SecretForeign {
+		return p.formerSecret
 	}
-	return s.secret
+	return p.secret
 }
 
 // derive sets what follows from the Secret and the records. It is called again after each action,
 // on the state that the action left.
-func (s *observed) derive(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) {
-	s.Observed = plan.Observed{IncompleteRollout: s.IncompleteRollout, RolloutSeenAt: s.RolloutSeenAt, UsesKnownFrom: s.UsesKnownFrom}
-	s.token, s.heldSecret, s.isRecalled = token.Token{}, nil, false
+func (p *pass) derive() {
+	p.Observed = plan.Observed{IncompleteRollout: p.IncompleteRollout, RolloutSeenAt: p.RolloutSeenAt, UsesKnownFrom: p.UsesKnownFrom}
+	p.token, p.heldSecret, p.isRecalled = token.Token{}, nil, false
 	uid := ""
-	if spec.DeliveredInResponse {
-		uid = s.deriveFromAnnotation(at)
+	if p.spec.DeliveredInResponse {
+		uid = p.deriveFromAnnotation()
 	} else {
-		uid = s.deriveSecret(at, spec)
+		uid = p.deriveSecret()
 	}
-	s.setOthers(at, uid)
+	p.setOthers(uid)
 }
 
 // deriveSecret sets what follows from the Secret. It returns the uid of the owner that the record
 // of the Secret names.
-func (s *observed) deriveSecret(at *v1alpha1.ApplicationToken, spec tokenspec.Desired) string {
-	h := s.heldTokenIn(at, s.secret)
-	taken := s.isForeign || s.secret != nil && !h.belongsToToken(s.secret, at)
-	secret := s.secret
+func (p *pass) deriveSecret() string {
+	h := p.heldTokenIn(p.secret)
+	taken := p.isForeign || p.secret != nil && !h.belongsToToken(p.secret, p.at)
+	secret := p.secret
 	unused := secret != nil && secret.Annotations[v1alpha1.AnnotationRecord] == "" && !h.provesDelivery // such as an offered Secret
-	if secret == nil || taken || unused && s.formerSecret != nil {
-		secret = s.formerSecret
-		h = s.heldTokenIn(at, secret)
+	if secret == nil || taken || unused && p.formerSecret != nil {
+		secret = p.formerSecret
+		h = p.heldTokenIn(secret)
 	}
-	if secret == s.secret {
-		if kept, ok := s.overwrittenToken(at, secret, h); ok {
-			h, s.isRecalled = kept, true
+	if secret == p.secret {
+		if kept, ok := p.overwrittenToken(secret, h); ok {
+			h, p.isRecalled = kept, true
 		}
 	}
-	s.token = h.token
-	uid := string(at.UID)
+	p.token = h.token
+	uid := string(p.at.UID)
 	switch {
 	case secret == nil:
-		s.Secret = plan.SecretAbsent
+		p.Secret = plan.SecretAbsent
 	case !h.isKnown && secret.Annotations[v1alpha1.AnnotationRecord] != "":
-		s.Secret = plan.SecretRecordMissing
-	case !h.isCurrent() || spec.Kind != 0 && s.token.Kind() != spec.Kind:
-		s.Secret = plan.SecretAltered
+		p.Secret = plan.SecretRecordMissing
+	case !h.isCurrent() || p.spec.Kind != 0 && p.token.Kind() != p.spec.Kind:
+		p.Secret = plan.SecretAltered
 	default:
 		// The Secret proves that this token is the owner of the record. Where the uid differs, both
 		// were restored from a backup, and so were the other records of that uid.
-		current := tokenspec.PlanVersion(h.record, at)
-		s.Current, s.heldSecret = &current, secret
+		current := tokenspec.PlanVersion(h.record, p.at)
+		p.Current, p.heldSecret = &current, secret
 		uid = h.record.Owner.UID
-		s.Secret = plan.SecretOutdated
-		if spec.IsCurrent(secret, at, h.record, s.token) {
-			s.Secret = plan.SecretIntact
+		p.Secret = plan.SecretOutdated
+		if p.spec.IsCurrent(secret, p.at, h.record, p.token) {
+			p.Secret = plan.SecretIntact
 		}
 	}
-	s.HasFormerSecret = s.formerSecret != nil
+	p.HasFormerSecret = p.formerSecret != nil
 	if taken {
-		s.Secret = plan.SecretForeign
+		p.Secret = plan.SecretForeign
 	}
 	return uid
 }
 
 // setOthers adds the records beside the current one that are of an owner of that uid or of this
 // token itself.
-func (s *observed) setOthers(at *v1alpha1.ApplicationToken, uid string) {
+func (p *pass) setOthers(uid string) {
 	// The predecessors of the current record are the token's too: after a restore, they may be
 	// observed one pass apart.
 	line, before := map[string]bool{}, ""
-	if s.Current != nil {
-		before = s.Current.Predecessor
+	if p.Current != nil {
+		before = p.Current.Predecessor
 	}
-	for name := before; name != "" && !line[name]; name = s.records[name].Predecessor {
+	for name := before; name != "" && !line[name]; name = p.records[name].Predecessor {
 		line[name] = true
 	}
-	for name, rec := range s.records {
-		isOwn := rec.Owner.UID == uid || rec.Owner.UID == string(at.UID) || line[name]
-		if (s.Current == nil || name != s.Current.Record) && name != s.pendingRecord && isOwn {
-			s.Others = append(s.Others, tokenspec.PlanVersion(rec, at))
+	for name, rec := range p.records {
+		isOwn := rec.Owner.UID == uid || rec.Owner.UID == string(p.at.UID) || line[name]
+		if (p.Current == nil || name != p.Current.Record) && name != p.pendingRecord && isOwn {
+			p.Others = append(p.Others, tokenspec.PlanVersion(rec, p.at))
 		}
 	}
-	slices.SortFunc(s.Others, tokenspec.CompareNewestFirst)
+	slices.SortFunc(p.Others, tokenspec.CompareNewestFirst)
 }
 
 // deriveFromAnnotation sets the observed state of a token that is delivered in responses. It
 // returns the uid of the owner that the current record names.
-func (s *observed) deriveFromAnnotation(at *v1alpha1.ApplicationToken) string {
-	s.Secret = plan.SecretAbsent
-	named, there := s.records[tokenspec.DeliveredRecord(at)]
+func (p *pass) deriveFromAnnotation() string {
+	p.Secret = plan.SecretAbsent
+	named, there := p.records[tokenspec.DeliveredRecord(p.at)]
 	if !there || !named.SupersededAt.IsZero() {
-		return string(at.UID)
+		return string(p.at.UID)
 	}
-	current := tokenspec.PlanVersion(named, at)
-	s.Current, s.Secret = &current, plan.SecretIntact
+	current := tokenspec.PlanVersion(named, p.at)
+	p.Current, p.Secret = &current, plan.SecretIntact
 	return named.Owner.UID
 }
 
 // delivery returns what decides about restarts.
-func (s *observed) delivery() restart.Delivery {
-	return restart.Delivery{Current: s.Current, IsOnly: len(s.Others) == 0, Secret: s.holder(), IsDelivered: s.isDelivered, IsAdopted: s.isAdopted}
+func (p *pass) delivery() restart.Delivery {
+	return restart.Delivery{Current: p.Current, IsOnly: len(p.Others) == 0, Secret: p.holder(), IsDelivered: p.isDelivered, IsAdopted: p.isAdopted}
 }

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
@@ -44,20 +45,19 @@ func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
 // and garbage collection deletes the one record that is left. The zero value is empty and ready.
 type pendingTokens struct{ tokenMemory }
 
-// recall returns the kept token if its record exists and no Secret has been observed to name it. A
-// record that is gone is never created again, and a token that was delivered is never delivered as
-// a new one.
-func (p *pendingTokens) recall(at *v1alpha1.ApplicationToken, s *observed) (token.Token, bool) {
-	tok, kept := p.get(at)
+// pendingVersion returns the kept token and its record if the record exists and no Secret has been
+// observed to name it. A record that is gone is never created again, and a token that was delivered
+// is never delivered as a new one.
+func (p *pass) pendingVersion() (record.Record, token.Token, bool) {
+	tok, kept := p.pendingTokens.get(p.at)
 	if !kept {
-		return token.Token{}, false
+		return record.Record{}, token.Token{}, false
 	}
-	name := tok.Digest().RecordName()
-	rec, there := s.records[name]
-	holder := s.holder()
+	rec, there := p.records[tok.Digest().RecordName()]
+	holder := p.holder()
 	if there && rec.SupersededAt.IsZero() && (holder == nil || !tokenspec.HoldsRecord(holder, rec)) {
-		return tok, true
+		return rec, tok, true
 	}
-	p.forget(at)
-	return token.Token{}, false
+	p.pendingTokens.forget(p.at)
+	return record.Record{}, token.Token{}, false
 }

@@ -19,7 +19,7 @@ func (r *Reconciler) cachedLimits(name string, namespaces []string) (quota.Limit
 	if err := r.Client.Get(ctx, types.NamespacedName{Name: name}, &c, client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency); err != nil {
 		return quota.Limits{}, false
 	}
-	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, &c, namespaces...)
+	limits, err := r.resolver().QuotaLimits(ctx, &c, namespaces...)
 	return limits, err == nil
 }
 
@@ -27,37 +27,37 @@ func (r *Reconciler) cachedLimits(name string, namespaces []string) (quota.Limit
 // against the quota: it is not suspended, and is of the same client and user. The status, or a
 // field of it, can be lost. Without this check, another token would take the quota, and this one
 // would stop working.
-func isRecordedInQuota(spec tokenspec.Desired, s observed) bool {
-	c := s.Current
-	return !spec.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == spec.Requested.Client && c.Grants.User == spec.Requested.User
+func (p *pass) isRecordedInQuota() bool {
+	c := p.Current
+	return !p.spec.DeliveredInResponse && c != nil && !c.Grants.Suspended && c.Grants.Client == p.spec.Requested.Client && c.Grants.User == p.spec.Requested.User
 }
 
 // evaluateQuota decides whether a token gets quota. It does so if nothing else stands in its way,
 // if the token has versions already, or if it is delivered in responses: without quota, versions
-// are rejected. It returns the desired state that follows.
-func (r *Reconciler) evaluateQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References, spec tokenspec.Desired, s observed) (tokenspec.Desired, error) {
-	own := r.Quota.OwnNamespace
-	versions := s.Current != nil || len(s.Others) > 0
+// are rejected. It sets the desired state that follows.
+func (p *pass) evaluateQuota(ctx context.Context) error {
+	own, spec := p.Quota.OwnNamespace, &p.spec
 	if spec.Grants == nil { // the versions stay as they are, and count where they did
-		spec.HasQuota = tokenspec.CountsInQuota(at, own)
-		return spec, nil
+		spec.HasQuota = tokenspec.CountsInQuota(p.at, own)
+		return nil
 	}
-	same := at.Status.Client == spec.Requested.Client && tokenspec.ServedUser(at) == spec.Requested.User
-	spec.HasQuota = spec.IsEntitled && (same && tokenspec.CountsInQuota(at, own) || isRecordedInQuota(spec, s))
-	needed := spec.DeliveredInResponse || versions || spec.Refused.Reason == "" && spec.State == plan.Active
-	if spec.HasQuota || !needed || !spec.IsEntitled || refs.Client == nil || spec.State == plan.Revoked {
-		return spec, nil
+	same := p.at.Status.Client == spec.Requested.Client && tokenspec.ServedUser(p.at) == spec.Requested.User
+	spec.HasQuota = spec.IsEntitled && (same && tokenspec.CountsInQuota(p.at, own) || p.isRecordedInQuota())
+	hasVersions := p.Current != nil || len(p.Others) > 0
+	needed := spec.DeliveredInResponse || hasVersions || spec.Refused.Reason == "" && spec.State == plan.Active
+	if spec.HasQuota || !needed || !spec.IsEntitled || p.refs.Client == nil || spec.State == plan.Revoked {
+		return nil
 	}
-	claim := tokenspec.QuotaClaim(at, own, spec.Requested.Client, spec.Requested.User)
-	limits, err := tokenspec.Resolver{Client: r.Client, Live: r.Live, Records: r.Records}.QuotaLimits(ctx, refs.Client, append(r.Quota.Index.Waiting(claim.Client), at.Namespace)...)
+	claim := tokenspec.QuotaClaim(p.at, own, spec.Requested.Client, spec.Requested.User)
+	limits, err := p.resolver().QuotaLimits(ctx, p.refs.Client, append(p.Quota.Index.Waiting(claim.Client), p.at.Namespace)...)
 	if err != nil {
-		return spec, err
+		return err
 	}
-	verdict := r.Quota.Reserve(at, claim, limits, r.Now())
+	verdict := p.Quota.Reserve(p.at, claim, limits, p.Now())
 	if !verdict.Granted {
-		refs.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
-		spec = tokenspec.Build(at, refs)
+		p.refs.QuotaRefusal = tokenspec.OverQuotaRefusal(claim, verdict)
+		p.spec = tokenspec.Build(p.at, p.refs)
 	}
-	spec.HasQuota = verdict.Granted
-	return spec, nil
+	p.spec.HasQuota = verdict.Granted
+	return nil
 }

@@ -19,12 +19,12 @@ import (
 // maxSecretNameCycle bounds how many tokens that wait for each other's Secrets are followed.
 const maxSecretNameCycle = 16
 
-// secretNameCycle returns the names of the other tokens of a cycle in which a token waits. Two
+// findSecretNameCycle returns the names of the other tokens of a cycle in which a token waits. Two
 // tokens that exchange the names of their Secrets form one. It starts at the owner of the Secret
 // that the token asks for. It goes on to the owner of the Secret that this one asks for, until one
 // waits for the token's own. It returns nil if there is no cycle: the wait then ends when another
 // token moves.
-func (r *Reconciler) secretNameCycle(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
+func (r *Reconciler) findSecretNameCycle(ctx context.Context, at *v1alpha1.ApplicationToken) ([]string, error) {
 	var cycle []string
 	name := tokenspec.SecretNames(at)[0]
 	for range maxSecretNameCycle {
@@ -52,7 +52,7 @@ func (r *Reconciler) secretNameCycleRequests(ctx context.Context, obj client.Obj
 	if !is || len(tokenspec.SecretNames(at)) == 1 {
 		return nil
 	}
-	cycle, err := r.secretNameCycle(ctx, at)
+	cycle, err := r.findSecretNameCycle(ctx, at)
 	if err != nil {
 		return nil // the cache is stopping
 	}

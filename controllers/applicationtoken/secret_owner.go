@@ -33,24 +33,24 @@ type heldToken struct {
 // missing or wrong, it finds the newest record that was not superseded and whose token is in the
 // data. In a Secret that is its owner's own, it finds nothing: the owner can have copied the token
 // into it. A write or a deletion of the Secret would lose the other keys.
-func (s *observed) heldTokenIn(at *v1alpha1.ApplicationToken, secret *corev1.Secret) (h heldToken) {
-	if secret == nil || isOwnersOwn(secret, at) {
+func (p *pass) heldTokenIn(secret *corev1.Secret) (h heldToken) {
+	if secret == nil || isOwnersOwn(secret, p.at) {
 		return heldToken{}
 	}
-	h.record, h.isKnown = s.records[secret.Annotations[v1alpha1.AnnotationRecord]]
-	if h.isKnown = h.isKnown && h.record.Owner.Name == at.Name; h.isKnown {
+	h.record, h.isKnown = p.records[secret.Annotations[v1alpha1.AnnotationRecord]]
+	if h.isKnown = h.isKnown && h.record.Owner.Name == p.at.Name; h.isKnown {
 		if h.token, h.isInSecret = render.Find(secret.Data, h.record.Digest); h.isInSecret {
 			if h.provesDelivery = true; h.record.SupersededAt.IsZero() {
 				return h
 			}
 		}
 	}
-	remembers := tokenspec.RecordNamesInStatus(at)
+	remembers := tokenspec.RecordNamesInStatus(p.at)
 	for tok := range render.Tokens(secret.Data) {
 		name := tok.Digest().RecordName()
 		h.provesDelivery = h.provesDelivery || slices.Contains(remembers, name)
-		r, known := s.records[name]
-		if !known || r.Owner.Name != at.Name || !r.Digest.Matches(tok) || !r.SupersededAt.IsZero() || h.isCurrent() && r.Version <= h.record.Version {
+		r, known := p.records[name]
+		if !known || r.Owner.Name != p.at.Name || !r.Digest.Matches(tok) || !r.SupersededAt.IsZero() || h.isCurrent() && r.Version <= h.record.Version {
 			continue
 		}
 		h = heldToken{record: r, token: tok, isKnown: true, isInSecret: true, provesDelivery: true}
@@ -64,9 +64,9 @@ func (h heldToken) isCurrent() bool { return h.isInSecret && h.record.Superseded
 // mayRead reports whether the operator may read the content of a Secret for a token. Any mark of
 // the operator suffices. If all were removed, it suffices that the status names the Secret as the
 // one that holds the token.
-func (s *observed) mayRead(at *v1alpha1.ApplicationToken, secret metav1.Object) bool {
-	_, named := s.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
-	return tokenspec.MayReadSecret(at, secret, len(s.records) > 0) || named && !tokenspec.IsControlledByOther(secret, at)
+func (p *pass) mayRead(secret metav1.Object) bool {
+	_, named := p.records[secret.GetAnnotations()[v1alpha1.AnnotationRecord]]
+	return tokenspec.MayReadSecret(p.at, secret, len(p.records) > 0) || named && !tokenspec.IsControlledByOther(secret, p.at)
 }
 
 // isOwnersOwn reports whether a Secret belongs to its owner alone. Such a Secret has no mark that
@@ -105,57 +105,57 @@ func (h heldToken) belongsToToken(secret *corev1.Secret, at *v1alpha1.Applicatio
 // operator writes the same token again. Otherwise each sync of a manifest would make a new token,
 // and the third sync would end the token in use. It returns false if the Secret was not
 // overwritten, or if the token was revoked or rotated.
-func (s *observed) overwrittenToken(at *v1alpha1.ApplicationToken, secret *corev1.Secret, h heldToken) (heldToken, bool) {
-	if secret == nil || h.isCurrent() || s.keptToken.Kind() == 0 || !tokenspec.IsOffered(secret, at) {
+func (p *pass) overwrittenToken(secret *corev1.Secret, h heldToken) (heldToken, bool) {
+	if secret == nil || h.isCurrent() || p.keptToken.Kind() == 0 || !tokenspec.IsOffered(secret, p.at) {
 		return heldToken{}, false
 	}
-	r, known := s.records[s.keptToken.Digest().RecordName()]
-	if !known || !r.Digest.Matches(s.keptToken) || !r.SupersededAt.IsZero() {
+	r, known := p.records[p.keptToken.Digest().RecordName()]
+	if !known || !r.Digest.Matches(p.keptToken) || !r.SupersededAt.IsZero() {
 		return heldToken{}, false
 	}
-	return heldToken{record: r, token: s.keptToken, isKnown: true, isInSecret: true, provesDelivery: true}, true
+	return heldToken{record: r, token: p.keptToken, isKnown: true, isInSecret: true, provesDelivery: true}, true
 }
 
 // rememberOfferedToken keeps the token of a Secret that its owner offers, and forgets that of any
 // other.
-func (r *Reconciler) rememberOfferedToken(at *v1alpha1.ApplicationToken, s *observed) {
+func (p *pass) rememberOfferedToken() {
 	switch {
-	case s.heldSecret != nil && s.heldSecret == s.secret && tokenspec.IsOffered(s.secret, at):
-		r.offeredTokens.keep(at, s.token)
-	case s.heldSecret != nil:
-		r.offeredTokens.forget(at)
+	case p.heldSecret != nil && p.heldSecret == p.secret && tokenspec.IsOffered(p.secret, p.at):
+		p.offeredTokens.keep(p.at, p.token)
+	case p.heldSecret != nil:
+		p.offeredTokens.forget(p.at)
 	}
 }
 
 // ownsSecret reports whether a Secret belongs to the token.
-func (s *observed) ownsSecret(at *v1alpha1.ApplicationToken, secret *corev1.Secret) bool {
-	return s.heldTokenIn(at, secret).belongsToToken(secret, at)
+func (p *pass) ownsSecret(secret *corev1.Secret) bool {
+	return p.heldTokenIn(secret).belongsToToken(secret, p.at)
 }
 
 // findFormerSecret finds the Secret of a former name if the status was lost and does not name it: a
 // Secret that is labelled for the token and was delivered.
-func (r *Reconciler) findFormerSecret(ctx context.Context, at *v1alpha1.ApplicationToken, spec tokenspec.Desired, s *observed) error {
-	if at.Status.SecretName != "" || len(s.records) == 0 || s.secret != nil && s.heldTokenIn(at, s.secret).isDelivered(s.secret, at) {
+func (p *pass) findFormerSecret(ctx context.Context) error {
+	if p.at.Status.SecretName != "" || len(p.records) == 0 || p.secret != nil && p.heldTokenIn(p.secret).isDelivered(p.secret, p.at) {
 		return nil
 	}
 	var list corev1.SecretList
-	err := r.Client.List(ctx, &list, client.InNamespace(at.Namespace), client.MatchingLabels{v1alpha1.LabelManaged: "true", v1alpha1.LabelToken: at.Name},
+	err := p.Client.List(ctx, &list, client.InNamespace(p.at.Namespace), client.MatchingLabels{v1alpha1.LabelManaged: "true", v1alpha1.LabelToken: p.at.Name},
 		client.DisableReadYourWritesConsistency) // it would wait for the writes of all owners
 	if err != nil {
 		return fmt.Errorf("list the Secrets of the token: %w", err)
 	}
 	for i := range list.Items {
-		if list.Items[i].Name == spec.Secret.Name {
+		if list.Items[i].Name == p.spec.Secret.Name {
 			continue
 		}
-		secret, err := r.cachedSecret(ctx, at, s, list.Items[i].Name)
+		secret, err := p.cachedSecret(ctx, list.Items[i].Name)
 		if err != nil {
 			return err
 		}
-		if secret == nil || !s.heldTokenIn(at, secret).isDelivered(secret, at) {
+		if secret == nil || !p.heldTokenIn(secret).isDelivered(secret, p.at) {
 			continue
 		}
-		if s.formerSecret = secret; s.heldTokenIn(at, secret).isInSecret {
+		if p.formerSecret = secret; p.heldTokenIn(secret).isInSecret {
 			return nil
 		}
 	}
