@@ -101,13 +101,12 @@ func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter 
 		before := at.DeepCopy()
 		tokenspec.SetDeliveredRecord(at, r.Name())
 		err := s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
-		switch {
-		case err == nil:
+		if err == nil {
 			return issue.Committed, nil
-		case !apierr.IsRejected(err):
+		}
+		refused := apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err)
+		if !apierr.IsRejected(err) {
 			unanswered++
-		case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) && unanswered == 0:
-			return issue.Lost, asUnavailable(err)
 		}
 		var now v1alpha1.ApplicationToken
 		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
@@ -119,7 +118,9 @@ func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter 
 		switch {
 		case tokenspec.DeliveredRecord(at) == r.Name():
 			return issue.Committed, nil
-		case unanswered > maxUnansweredWrites:
+		case refused && unanswered == 0: // it would be refused again
+			return issue.Lost, asUnavailable(err)
+		case refused, unanswered > maxUnansweredWrites:
 			return issue.Undecided, err
 		default:
 			return issue.Undecided, nil
