@@ -15,12 +15,13 @@
 //	index    the indexes of the cache
 //	metrics  the metrics
 //	read     reads from the cache that wait for the operator's own writes
+//	restart  restarts of the workloads that consume a Secret
 //	result   the outcome of a pass as a result for the work queue
 //	watch    predicates, event handlers and priorities
 //
-// internal/tokenspec builds the desired state of an ApplicationToken. internal/management, the
-// management API, is no reconciler: it makes and rotates the tokens that are delivered in
-// responses, on every replica, as callers ask.
+// internal/tokenspec builds the desired state of an ApplicationToken, and internal/issue writes the
+// records of its versions. internal/management, the management API, is no reconciler: it makes and
+// rotates the tokens that are delivered in responses, on every replica, as callers ask.
 //
 // No code here relies on running once, or alone. The Secret decides a race, by its creation or its
 // resource version, and the record that it names is the current one. For a token that is delivered

@@ -9,16 +9,15 @@
 //	clone.go              grants of a clone that were lost with its status
 //	quota.go              whether a token gets quota of its client
 //	quota_source.go       tokens that get quota which became free
-//	execute.go            one action of the plan: record first, Secret second
+//	execute.go            one action of the plan; the Secret as arbiter of a version
 //	pending.go            tokens whose Secrets are not written yet
 //	backoff.go            Secrets that the API server rejects
 //	secret_metadata.go    labels and annotations that are no longer allowed
 //	secret_name_cycle.go  tokens that wait for each other's Secrets
-//	restart.go            restarts of the workloads that consume a Secret
-//	rollout.go            rollouts that have to complete before the next rotation
 //	status.go             conditions, events, status
 //	finalize.go           the end of a token, and its finalizer
 //
 // It decides nothing about rotation and retirement: internal/plan does. It does not know what a
-// spec means: internal/tokenspec does.
+// spec means: internal/tokenspec does. internal/issue writes records, and controllers/restart
+// restarts consumers.
 package applicationtoken
