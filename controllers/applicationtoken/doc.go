@@ -8,7 +8,6 @@
 //	secret_owner.go       whether a Secret belongs to a token, and which token it holds
 //	clone.go              grants of a clone that were lost with its status
 //	quota.go              whether a token gets quota of its client
-//	quota_source.go       tokens that get quota which became free
 //	execute.go            one action of the plan; the Secret as arbiter of a version
 //	pending.go            tokens whose Secrets are not written yet
 //	backoff.go            Secrets that the API server rejects

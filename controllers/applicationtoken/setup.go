@@ -57,7 +57,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Watches(&v1alpha1.ApplicationToken{}, handler.EnqueueRequestsFromMapFunc(r.secretNameCycleRequests), builder.WithPredicates(watch.SpecChanged, watch.ExceptInitialList)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(tokensOfSecret)).
 		Watches(&v1alpha1.TokenRecord{}, handler.EnqueueRequestsFromMapFunc(tokenOfRecord)).
-		WatchesRawSource(quotaSource{r.Quota, r.cachedLimits}).
+		WatchesRawSource(watch.QuotaSource{Quota: r.Quota, Limits: r.cachedLimits}).
 		Watches(&v1alpha1.Client{}, r.clientEventHandler(), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		Watches(&v1alpha1.User{}, watch.LowPriorityHandler(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		WatchesMetadata(namespaces, watch.LowPriorityHandler(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, watch.ExceptInitialList)).
@@ -72,7 +72,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 			CreateFunc: func(_ context.Context, e event.CreateEvent, q watch.RequestQueue) { enqueueUrgent(q, e.Object) },
 			UpdateFunc: func(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) { enqueueUrgent(q, e.ObjectNew) },
 		}, builder.WithPredicates(watch.SpecChanged)).
-		WatchesRawSource(quotaSource{quota: r.Quota}).
+		WatchesRawSource(watch.QuotaSource{Quota: r.Quota}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: urgentWorkersPerWorker * workers, NewQueue: fairqueue.New(urgentWorkersPerWorker*workers*urgentNamespacePercent/100, r.Now)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 			_, err := pass(ctx, request)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -100,4 +101,31 @@ func (r *Reconciler) forgetDeleted(locks *tokenLocks) handler.EventHandler {
 		defer lock.Unlock()
 		r.forget(at)
 	}}
+}
+
+// clientEventHandler enqueues the tokens of a client that has changed. If only its quota has
+// changed, it enqueues those waiting tokens that get quota now.
+func (r *Reconciler) clientEventHandler() handler.EventHandler {
+	all := watch.LowPriorityHandler(r.tokensOfClient).(handler.Funcs)
+	every := all.UpdateFunc
+	all.UpdateFunc = func(ctx context.Context, e event.UpdateEvent, q watch.RequestQueue) {
+		before, ok1 := e.ObjectOld.(*v1alpha1.Client)
+		now, ok2 := e.ObjectNew.(*v1alpha1.Client)
+		if ok1 && ok2 && equality.Semantic.DeepEqual(specWithoutQuota(before), specWithoutQuota(now)) {
+			r.Quota.Allocate(now.Name)
+			return
+		}
+		every(ctx, e, q)
+	}
+	return all
+}
+
+// specWithoutQuota returns the spec of a client without its limits.
+func specWithoutQuota(c *v1alpha1.Client) *v1alpha1.ClientSpec {
+	spec := c.Spec.DeepCopy()
+	spec.Tokens.MaxCount, spec.Tokens.MaxCountPerUser = nil, nil
+	for i := range spec.Grants {
+		spec.Grants[i].MaxCount = nil
+	}
+	return spec
 }
