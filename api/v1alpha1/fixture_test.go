@@ -20,12 +20,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // The control plane of this package's tests, and a client with all rights.
 var (
-	plane *cluster.Cluster
+	plane *controlplane.Cluster
 	api   client.Client
 )
 
@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	var err error
-	if plane, err = cluster.Start(); err != nil {
+	if plane, err = controlplane.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

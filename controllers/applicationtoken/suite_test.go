@@ -34,8 +34,8 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/record/recordtest"
 	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 // api reads and writes the real API server, with every permission and without a cache.
@@ -47,7 +47,7 @@ var admin *rest.Config
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard()) // the tests check the errors themselves
 	os.Exit(func() int {
-		c, err := cluster.Start()
+		c, err := controlplane.Start()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -27,7 +27,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 const (
@@ -82,7 +82,7 @@ func megabyteIn(keys int) map[string][]byte {
 }
 
 func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
-	c, err := cluster.Start() // a cluster of its own: the gigabyte goes with it
+	c, err := controlplane.Start() // a cluster of its own: the gigabyte goes with it
 	if err != nil {
 		t.Fatal(err)
 	}

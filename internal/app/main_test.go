@@ -22,12 +22,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // Fixtures of the tests that need a cluster with the kinds installed.
 var (
-	testCluster *cluster.Cluster
+	testCluster *controlplane.Cluster
 	api         client.Client // with every right, and no cache
 )
 
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 
 func runTests(m *testing.M) (code int, err error) {
 	ctrl.SetLogger(logr.Discard())
-	if testCluster, err = cluster.Start(); err != nil {
+	if testCluster, err = controlplane.Start(); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, testCluster.Stop()) }()

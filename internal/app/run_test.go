@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 // adminKubeconfig returns a kubeconfig with every right in the cluster that has the kinds.
@@ -199,7 +199,7 @@ func (p *process) runAdvice(command string, env environment) {
 func kubectl(t *testing.T, env environment, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
-	cmd.Dir = cluster.Root()
+	cmd.Dir = controlplane.Root()
 	cmd.Env = []string{"KUBECONFIG=" + env["KUBECONFIG"], "HOME=" + t.TempDir()}
 	said, err := cmd.CombinedOutput()
 	if err != nil {

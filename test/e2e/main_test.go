@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // systemNamespace is the operator's own namespace.
@@ -32,7 +32,7 @@ const webhookAddress = "127.0.0.3:9443"
 
 // Fixtures that all tests share.
 var (
-	testCluster  *cluster.Cluster
+	testCluster  *controlplane.Cluster
 	kubeconfig   string            // a file with every right
 	admin        client.Client     // with every right, and no cache
 	sentRequests = &requests{}     // by all operators of this run
@@ -56,7 +56,7 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if testCluster, err = cluster.Start(cluster.WithTokenWebhook("http://"+webhookAddress+"/tokenreview", dir)); err != nil {
+	if testCluster, err = controlplane.Start(controlplane.WithTokenWebhook("http://"+webhookAddress+"/tokenreview", dir)); err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, testCluster.Stop()) }()
@@ -121,7 +121,7 @@ func setUpAccess(ctx context.Context, dir string) error {
 
 // configPath returns a path below config/.
 func configPath(path string) string {
-	return filepath.Join(cluster.Root(), "config", filepath.FromSlash(path))
+	return filepath.Join(controlplane.Root(), "config", filepath.FromSlash(path))
 }
 
 // kubectl runs kubectl, with every right.

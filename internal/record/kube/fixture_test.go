@@ -24,7 +24,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/record/recordtest"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // The one control plane of this package's tests, and the clients for it.
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	log.SetLogger(logr.Discard())
-	plane, err := cluster.Start()
+	plane, err := controlplane.Start()
 	if err != nil {
 		return 1, err
 	}

@@ -1,9 +1,9 @@
-// Package cluster starts a real kube-apiserver and etcd on loopback, with the kinds installed.
+// Package controlplane starts a real kube-apiserver and etcd on loopback, with the kinds installed.
 // Tests, the benchmark and the demo of "make run" use it.
 //
 // The programs are those of KUBEBUILDER_ASSETS. The Makefile sets it to the folder that
 // hack/controlplane/controlplane.sh prints.
-package cluster
+package controlplane
 
 import (
 	"encoding/base64"
@@ -31,7 +31,7 @@ func Root() string {
 	if !filepath.IsAbs(here) {
 		return "."
 	}
-	return filepath.Dir(filepath.Dir(filepath.Dir(here)))
+	return filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(here))))
 }
 
 // Option changes how a control plane is started.
