@@ -50,7 +50,7 @@ func startEnvironment(ctx context.Context, operator string) (*environment, error
 	if s.webhook, err = freeAddress(ctx); err != nil {
 		return s, err
 	}
-	if s.cluster, err = controlplane.Start(controlplane.WithTokenWebhook("http://"+s.webhook+"/tokenreview", s.folder)); err != nil {
+	if s.cluster, err = controlplane.Start(controlplane.WithTokenWebhook("http://" + s.webhook + "/tokenreview")); err != nil {
 		return s, err
 	}
 	if s.client, err = client.NewWithWatch(s.cluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {

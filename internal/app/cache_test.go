@@ -82,15 +82,7 @@ func megabyteIn(keys int) map[string][]byte {
 }
 
 func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
-	c, err := controlplane.Start() // a cluster of its own: the gigabyte goes with it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := controlplane.StartFor(t) // a cluster of its own: the gigabyte goes with it
 	writer, err := client.New(c.Admin, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		t.Fatal(err)

@@ -45,16 +45,7 @@ func knownDocuments(t *testing.T, where, block string) []*unstructured.Unstructu
 }
 
 func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
-	plane, err := controlplane.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	api, err := client.New(plane.Admin, client.Options{Scheme: app.Scheme()})
+	api, err := client.New(controlplane.StartFor(t).Admin, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,27 +42,16 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	controlplane.Run(func(c *controlplane.Cluster) (int, error) {
+		testCluster = c
+		return runTests(m)
+	}, controlplane.WithTokenWebhook("http://"+webhookAddress+"/tokenreview"))
 }
 
 func runTests(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "apptoken-e2e")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if testCluster, err = controlplane.Start(controlplane.WithTokenWebhook("http://"+webhookAddress+"/tokenreview", dir)); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, testCluster.Stop()) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel() // before the API server stops, since it waits for open watches
-	if err := setUpAccess(ctx, dir); err != nil {
+	if err := setUpAccess(ctx, testCluster.Folder); err != nil {
 		return 1, err
 	}
 	log := app.NewLogger(app.Options{LogLevel: "debug"}, operatorLog)

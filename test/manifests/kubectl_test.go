@@ -20,15 +20,7 @@ func configPath(folder string) string { return filepath.Join(controlplane.Root()
 // emptyCluster starts a control plane with nothing installed.
 func emptyCluster(t *testing.T) (*controlplane.Cluster, kubectl) {
 	t.Helper()
-	c, err := controlplane.Start(controlplane.WithoutCRDs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Errorf("stop the control plane: %v", err)
-		}
-	})
+	c := controlplane.StartFor(t, controlplane.WithoutCRDs)
 	kubeconfig, err := c.Kubeconfig()
 	if err != nil {
 		t.Fatal(err)

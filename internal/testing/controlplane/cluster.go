@@ -1,8 +1,3 @@
-// Package controlplane starts a real kube-apiserver and etcd on loopback, with the kinds installed.
-// Tests, the benchmark and the demo of "make run" use it.
-//
-// The programs are those of KUBEBUILDER_ASSETS. The Makefile sets it to the folder that
-// hack/controlplane/controlplane.sh prints.
 package controlplane
 
 import (
@@ -21,7 +16,10 @@ import (
 type Cluster struct {
 	// Admin has every right.
 	Admin *rest.Config
-	env   *envtest.Environment
+	// Folder is for files of the caller. Stop deletes it.
+	Folder string
+
+	env *envtest.Environment
 }
 
 // Root returns the folder of the module, which holds CRDs and samples. A program that was built
@@ -35,7 +33,7 @@ func Root() string {
 }
 
 // Option changes how a control plane is started.
-type Option func(*envtest.Environment) error
+type Option func(*Cluster) error
 
 // kubeconfigFor returns a kubeconfig file of a server, without a credential.
 func kubeconfigFor(server string, ca []byte) []byte {
@@ -55,12 +53,11 @@ current-context: apptoken
 func (c *Cluster) AnonymousKubeconfig() []byte { return kubeconfigFor(c.Admin.Host, c.Admin.CAData) }
 
 // WithTokenWebhook makes the API server ask a webhook about bearer tokens that are not its own. It
-// caches a success for a second, in addition to the ten seconds that it always does. The file that
-// names the webhook is written into the folder.
-func WithTokenWebhook(url, folder string) Option {
-	return func(env *envtest.Environment) error {
-		file := filepath.Join(folder, "tokenreview.conf")
-		env.ControlPlane.GetAPIServer().Configure().
+// caches a success for a second, in addition to the ten seconds that it always does.
+func WithTokenWebhook(url string) Option {
+	return func(c *Cluster) error {
+		file := filepath.Join(c.Folder, "tokenreview.conf")
+		c.env.ControlPlane.GetAPIServer().Configure().
 			Set("authentication-token-webhook-config-file", file).
 			Set("authentication-token-webhook-version", "v1").
 			Set("authentication-token-webhook-cache-ttl", "1s")
@@ -69,8 +66,8 @@ func WithTokenWebhook(url, folder string) Option {
 }
 
 // WithoutCRDs omits the kinds: the cluster is as it was before any installation.
-func WithoutCRDs(env *envtest.Environment) error {
-	env.CRDDirectoryPaths = nil
+func WithoutCRDs(c *Cluster) error {
+	c.env.CRDDirectoryPaths = nil
 	return nil
 }
 
@@ -80,26 +77,29 @@ func Start(options ...Option) (*Cluster, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, errors.New("KUBEBUILDER_ASSETS is not set: use the Makefile, or export KUBEBUILDER_ASSETS=$(make -s controlplane | tail -n 1)")
 	}
-	env := &envtest.Environment{
+	folder, err := os.MkdirTemp("", "apptoken-controlplane-")
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Folder: folder, env: &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
-	}
+	}}
 	for _, set := range options {
-		if err := set(env); err != nil {
-			return nil, err
+		if err := set(c); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(folder))
 		}
 	}
-	admin, err := env.Start()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd: %w", err), env.Stop())
+	if c.Admin, err = c.env.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start kube-apiserver and etcd: %w", err), c.Stop())
 	}
-	admin.QPS = -1 // the API server's priority and fairness limits the client
-	return &Cluster{Admin: admin, env: env}, nil
+	c.Admin.QPS = -1 // the API server's priority and fairness limits the client
+	return c, nil
 }
 
 // Stop ends both programs and deletes their data.
 func (c *Cluster) Stop() error {
-	return c.env.Stop()
+	return errors.Join(c.env.Stop(), os.RemoveAll(c.Folder))
 }
 
 // Kubeconfig returns a kubeconfig file with every right.
