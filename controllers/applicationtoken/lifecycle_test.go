@@ -3,12 +3,14 @@ package applicationtoken_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 )
@@ -235,4 +237,21 @@ func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *faults)
 		w.must(held.take(w))
 		return fresh
 	})
+}
+
+// snapshotKinds are the kinds about which a cache can be stale.
+var snapshotKinds = []string{"tokens", "Secrets", "records"}
+
+func snapshotName(kinds int) string {
+	var names []string
+	for i, name := range snapshotKinds {
+		if kinds&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
+func objectMeta(w *fixture) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"}
 }

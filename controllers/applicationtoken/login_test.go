@@ -3,7 +3,6 @@ package applicationtoken_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -24,22 +23,7 @@ import (
 func newFixtureWithAlice(t *testing.T) (*fixture, *userOperator) {
 	t.Helper()
 	w := newFixture(t)
-	w.setPassword("alice", "passwordHash", markedHash)
-	w.createUserWithPassword("alice", nil)
-	f := w.faults(0, faultMode{})
-	o := w.newUserOperator(f.wrap(api), f.wrap(api))
-	w.must(o.settle())
-	return w, o
-}
-
-// reconcileRecord reconciles a record once, and returns when to reconcile it again.
-func (o *userOperator) reconcileRecord(name string) time.Duration {
-	o.w.t.Helper()
-	var obj v1alpha1.TokenRecord
-	o.w.must(o.c.Get(o.w.ctx, types.NamespacedName{Namespace: o.w.ownNamespace, Name: name}, &obj))
-	result, err := o.logins.Reconcile(o.w.ctx, &obj)
-	o.w.must(err)
-	return result.RequeueAfter
+	return w, w.addAlice()
 }
 
 func TestLogin_RecordDeletedOneMinuteAfterExpiry(t *testing.T) {
@@ -236,17 +220,5 @@ func TestGarbageCollection_OfLoginsFinishesDespiteFaults(t *testing.T) {
 				hit = f.hits > 0
 			}
 		})
-	}
-}
-
-// The tokenrecord reconciler leaves the records of logins alone.
-func TestGarbageCollection_OfTokensLeavesLogins(t *testing.T) {
-	w, _ := newFixtureWithAlice(t)
-	w.logIn(w.newLoginService(nil), "alice", login.Terms{Kind: token.Login})
-	w.must(api.Delete(w.ctx, w.getUser("alice")))
-	w.now = w.now.Add(24 * time.Hour)
-	w.must(w.newOperator(api, api).pass())
-	if n := w.recordsLeft(); n != 1 {
-		t.Error(fmt.Errorf("%d records are left", n))
 	}
 }

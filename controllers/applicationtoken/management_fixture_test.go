@@ -25,18 +25,18 @@ var rootCaller = management.Caller{ID: "root", Subject: "root", CanEscalate: tru
 // managementReplica is the management API of one replica, and what it reported.
 type managementReplica struct {
 	*management.Service
-	mu     sync.Mutex
-	ended  map[token.Digest]bool
-	used   map[token.Digest]bool
-	events *events.FakeRecorder
+	mu          sync.Mutex
+	endedTokens map[token.Digest]bool
+	used        map[token.Digest]bool
+	recorder    *events.FakeRecorder
 }
 
 func (w *fixture) newManagementReplica(c client.WithWatch) *managementReplica {
-	k := &managementReplica{ended: map[token.Digest]bool{}, used: map[token.Digest]bool{}, events: events.NewFakeRecorder(1 << 10)}
+	k := &managementReplica{endedTokens: map[token.Digest]bool{}, used: map[token.Digest]bool{}, recorder: events.NewFakeRecorder(1 << 10)}
 	k.Service = &management.Service{
-		Client: byIndexes(w.t, c), Live: c, Records: kube.New(recordtest.Direct(c), c, w.ownNamespace), Quota: directory.NewQuota(w.ownNamespace), Namespace: w.ownNamespace, Entropy: rand.Reader, Events: k.events,
+		Client: byIndexes(w.t, c), Live: c, Records: kube.New(recordtest.Direct(c), c, w.ownNamespace), Quota: directory.NewQuota(w.ownNamespace), Namespace: w.ownNamespace, Entropy: rand.Reader, Events: k.recorder,
 		Now:     func() time.Time { return w.now },
-		Ended:   func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.ended[d] = true },
+		Ended:   func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.endedTokens[d] = true },
 		WasUsed: func(d token.Digest) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.used[d] },
 	}
 	return k
@@ -53,62 +53,12 @@ func ciToken(change ...func(*management.TokenSpec)) management.TokenSpec {
 	return wanted
 }
 
-// rotatedThrice creates a token that does not expire, rotates it three times, and returns its newest
-// version.
-func (w *fixture) rotatedThrice(k *managementReplica) management.Issued {
-	w.t.Helper()
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	for range 3 {
-		w.now = w.now.Add(10 * time.Minute)
-		made, err = k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-		w.must(err)
-	}
-	return made
-}
-
 // managedObject returns the object of a token that the management API created.
 func (w *fixture) managedObject(t management.Token) *v1alpha1.ApplicationToken {
 	w.t.Helper()
 	var at v1alpha1.ApplicationToken
 	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: t.Namespace, Name: t.Object}, &at))
 	return &at
-}
-
-// settleOwnNamespace runs the leader until everything in the operator's own namespace has settled.
-func (o *operator) settleOwnNamespace() error {
-	for range 40 {
-		var list v1alpha1.ApplicationTokenList
-		if err := api.List(o.w.ctx, &list, client.InNamespace(o.w.ownNamespace)); err != nil {
-			return err
-		}
-		before, failed := o.w.resourceVersions(), false
-		for i := range list.Items {
-			_, err := o.tokens.Reconcile(o.w.ctx, &list.Items[i])
-			failed = failed || err != nil
-		}
-		failed = o.pass() != nil || failed
-		if !failed && o.w.resourceVersions() == before {
-			return nil
-		}
-	}
-	return errors.New("40 passes did not bring what was made to rest")
-}
-
-// resourceVersions returns the resource versions of all objects in the operator's own namespace.
-func (w *fixture) resourceVersions() string {
-	var tokens v1alpha1.ApplicationTokenList
-	var records v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &tokens, client.InNamespace(w.ownNamespace)))
-	w.must(api.List(w.ctx, &records, client.InNamespace(w.ownNamespace)))
-	text := ""
-	for i := range tokens.Items {
-		text += tokens.Items[i].Name + tokens.Items[i].ResourceVersion + "\n"
-	}
-	for i := range records.Items {
-		text += records.Items[i].Name + records.Items[i].ResourceVersion + "\n"
-	}
-	return text
 }
 
 // isAccepted reports whether verification would accept a token: it has a live record.
@@ -143,4 +93,40 @@ func (w *fixture) checkLastDelivered(last token.Token, before int) error {
 		return errors.New("[2] the token that was answered is dead")
 	}
 	return nil
+}
+
+// markUsed records that a replica has observed a token in use.
+func (k *managementReplica) markUsed(tok token.Token) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.used[tok.Digest()] = true
+}
+
+// createConcurrently creates so many tokens at once, each through the next of the replicas.
+func (w *fixture) createConcurrently(n int, replicas []*managementReplica) (made []management.Issued, errs []error) {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			one, err := replicas[i%len(replicas)].Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = fmt.Sprintf("ci-%02d", i) }))
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				errs = append(errs, err)
+			} else {
+				made = append(made, one)
+			}
+		})
+	}
+	all.Wait()
+	return made, errs
+}
+
+func (w *fixture) countAccepted(all []management.Issued) (n int) {
+	for _, one := range all {
+		if w.isAccepted(one.Secret) {
+			n++
+		}
+	}
+	return n
 }

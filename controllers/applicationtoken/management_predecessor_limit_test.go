@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/apptoken/operator/internal/management"
 )
 
 // Threats row 21: a predecessor that may go is retired before a new version is decided. After a
@@ -31,4 +33,18 @@ func TestRotate_NoFaultLeavesFourthPredecessor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rotatedThrice creates a token that does not expire, rotates it three times, and returns its newest
+// version.
+func (w *fixture) rotatedThrice(k *managementReplica) management.Issued {
+	w.t.Helper()
+	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.must(err)
+	for range 3 {
+		w.now = w.now.Add(10 * time.Minute)
+		made, err = k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
+		w.must(err)
+	}
+	return made
 }

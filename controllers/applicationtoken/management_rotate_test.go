@@ -5,19 +5,10 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/management"
 	"github.com/apptoken/operator/internal/token"
 )
-
-// markUsed records that a replica has observed a token in use.
-func (k *managementReplica) markUsed(tok token.Token) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.used[tok.Digest()] = true
-}
 
 // Invariant 5.
 func TestRotate_KeepsPredecessorForOverlap(t *testing.T) {
@@ -114,7 +105,7 @@ func TestRotate_RetryReplacesUnusedSuccessor(t *testing.T) {
 			again, err := rotate(w, other, first.Secret)
 			w.must(err)
 			w.must(w.checkLastDelivered(again.Secret, 1))
-			if w.isAccepted(lost.Secret) || !other.ended[lost.Secret.Digest()] || again.Token.Rotations != 1 {
+			if w.isAccepted(lost.Secret) || !other.endedTokens[lost.Secret.Digest()] || again.Token.Rotations != 1 {
 				t.Errorf("the lost one is still good: %+v", again.Token)
 			}
 			if now, err := w.store().Find(w.ctx, first.Secret.Digest()); err != nil || !now.ExpiresAt.Equal(end.ExpiresAt) {
@@ -192,15 +183,6 @@ func TestClone_OverCeilingIsRefused(t *testing.T) {
 	if no, ok := errors.AsType[*management.Refused](err); !ok || no.Field != "" && no.Field != "permissions" && no.Field != "roles" {
 		t.Errorf("cloned: %v", err)
 	}
-}
-
-func (w *fixture) tokenInSecret() token.Token {
-	w.t.Helper()
-	var secret corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &secret))
-	tok, err := token.Parse(string(secret.Data["token"]))
-	w.must(err)
-	return tok
 }
 
 func TestRotate_SecretRotatesOncePerRequest(t *testing.T) {

@@ -31,7 +31,7 @@ func TestRevoke_FailedWriteIsNoSuccess(t *testing.T) {
 	}
 	f.beginStep()
 	f.at = 2 // the record, after the object
-	if err := failing.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, management.ErrUnavailable) || len(failing.ended) > 0 {
+	if err := failing.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, management.ErrUnavailable) || len(failing.endedTokens) > 0 {
 		t.Errorf("the end of its record failed: %v", err)
 	}
 	if got, err := sound.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || got.Ready || got.State != "Revoked" {

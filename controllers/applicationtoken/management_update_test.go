@@ -28,8 +28,8 @@ func TestManage_DeclaredTokenIsShownNotChanged(t *testing.T) {
 		t.Errorf("changed: %v", err)
 	}
 	w.must(k.Revoke(w.ctx, w.scope(), name))
-	if n := w.recordsLeft(); n != 0 || w.token().Spec.State != v1alpha1.TokenRevoked || len(k.ended) != 1 {
-		t.Errorf("revoked: %d records are left, the state is %s, %d were told of", n, w.token().Spec.State, len(k.ended))
+	if n := w.recordsLeft(); n != 0 || w.token().Spec.State != v1alpha1.TokenRevoked || len(k.endedTokens) != 1 {
+		t.Errorf("revoked: %d records are left, the state is %s, %d were told of", n, w.token().Spec.State, len(k.endedTokens))
 	}
 	w.history.ending = true
 	w.must(o.settle())
@@ -44,7 +44,7 @@ func TestRevoke_EndsTokenAtOnceAndFreesName(t *testing.T) {
 	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
 	w.must(err)
 	w.must(k.Revoke(w.ctx, w.scope(), "CI_deploy"))
-	if w.isAccepted(made.Secret) || !k.ended[made.Secret.Digest()] {
+	if w.isAccepted(made.Secret) || !k.endedTokens[made.Secret.Digest()] {
 		t.Error("[3] it is still good")
 	}
 	if err := k.Revoke(w.ctx, w.scope(), "CI_deploy"); !errors.Is(err, management.ErrNotFound) {

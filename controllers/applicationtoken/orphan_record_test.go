@@ -7,12 +7,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 )
 
@@ -90,33 +87,5 @@ func TestIssue_RevokedPendingTokenIsNotDelivered(t *testing.T) {
 	}
 	if w.newestRecordName() == first.Name() {
 		t.Error("the token that was revoked is in the Secret")
-	}
-}
-
-// Threats row 22: the Secret of another token shows nothing about the records of this one.
-func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
-	w := newFixture(t)
-	o := w.newOperator(api, api)
-	w.must(w.declareToken())
-	w.must(o.settle())
-	named := w.newestRecordName()
-
-	other := &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "other"},
-		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Secret: v1alpha1.SecretTemplate{Name: "taken"}},
-	}
-	w.must(api.Create(w.ctx, other))
-	_, err := o.tokens.Reconcile(w.ctx, other)
-	w.must(err)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "taken" }))
-	w.must(o.settle())
-
-	w.now = w.now.Add(2 * plan.OrphanAge)
-	w.must(w.newOperator(api, api).settle())
-	if _, err := w.store().Get(w.ctx, named); err != nil {
-		t.Errorf("the record that its Secret names: %v", err)
-	}
-	if n := w.recordsLeft(); n != 2 {
-		t.Errorf("%d records are left", n)
 	}
 }

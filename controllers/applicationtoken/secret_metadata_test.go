@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -184,18 +183,4 @@ func (w *fixture) declareLabelled(label string) error {
 	return errors.Join(err, w.declareToken(), w.editToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
 	}))
-}
-
-// editClient changes the Client as its platform team would.
-func (w *fixture) editClient(change func(*v1alpha1.Client)) error {
-	c := w.theClient()
-	change(c)
-	return api.Update(w.ctx, c)
-}
-
-func (w *fixture) theClient() *v1alpha1.Client {
-	w.t.Helper()
-	var c v1alpha1.Client
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
-	return &c
 }

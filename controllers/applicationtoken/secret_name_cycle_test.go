@@ -21,11 +21,11 @@ func (w *fixture) getToken(name string) *v1alpha1.ApplicationToken {
 }
 
 // reconcile reconciles tokens of the namespace once, in order.
-func (o *operator) reconcile(names ...string) {
-	o.w.t.Helper()
+func (w *fixture) reconcile(o *operator, names ...string) {
+	w.t.Helper()
 	for _, name := range names {
-		_, err := o.tokens.Reconcile(o.w.ctx, o.w.getToken(name))
-		o.w.must(err)
+		_, err := o.tokens.Reconcile(w.ctx, w.getToken(name))
+		w.must(err)
 	}
 }
 
@@ -57,7 +57,7 @@ func TestSecretNameCycle_IsReportedAndSolvable(t *testing.T) {
 				return string(s.Data["token"])
 			}
 			o := w.newOperator(api, api)
-			o.reconcile(names...)
+			w.reconcile(o, names...)
 			issued := map[string]string{}
 			for _, name := range names {
 				issued[name] = text(name)
@@ -66,7 +66,7 @@ func TestSecretNameCycle_IsReportedAndSolvable(t *testing.T) {
 			for i, name := range names {
 				w.renameSecret(name, next(i))
 			}
-			o.reconcile(names...)
+			w.reconcile(o, names...)
 			for i, name := range names {
 				reason, message := readiness(w.getToken(name))
 				if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "this token and "+next(i)) || !strings.Contains(message, "give one of them a name that no Secret has") || text(name) != issued[name] {
@@ -76,10 +76,10 @@ func TestSecretNameCycle_IsReportedAndSolvable(t *testing.T) {
 
 			w.renameSecret("a", "free")
 			for range names {
-				o.reconcile(names...)
+				w.reconcile(o, names...)
 			}
 			w.renameSecret("a", "b")
-			o.reconcile("a")
+			w.reconcile(o, "a")
 			for i, name := range names {
 				if reason, message := readiness(w.getToken(name)); reason != v1alpha1.ReasonIssued || text(next(i)) != issued[name] {
 					t.Errorf("%s is %s: %s; Secret %s holds its token: %t", name, reason, message, next(i), text(next(i)) == issued[name])
@@ -98,9 +98,9 @@ func TestSecretNameCycle_WaitForAnotherIsNone(t *testing.T) {
 		}))
 	}
 	o := w.newOperator(api, api)
-	o.reconcile("a", "b")
+	w.reconcile(o, "a", "b")
 	w.renameSecret("a", "b")
-	o.reconcile("a", "b")
+	w.reconcile(o, "a", "b")
 	if reason, message := readiness(w.getToken("a")); reason != v1alpha1.ReasonSecretTaken || strings.Contains(message, "exchange") {
 		t.Errorf("a is %s: %s", reason, message)
 	}

@@ -231,7 +231,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	w.must(err)
 	second, err := k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
 	w.must(err)
-	if !strings.Contains(<-k.events.Events, v1alpha1.EventSelfRotated) {
+	if !strings.Contains(<-k.recorder.Events, v1alpha1.EventSelfRotated) {
 		t.Error("no event says that its holder rotated it")
 	}
 	answered, failed := w.callConcurrently(8, func(k *managementReplica) (management.Issued, error) {

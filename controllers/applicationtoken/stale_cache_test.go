@@ -2,33 +2,14 @@ package applicationtoken_test
 
 import (
 	"context"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 )
-
-// snapshotKinds are the kinds about which a cache can be stale.
-var snapshotKinds = []string{"tokens", "Secrets", "records"}
-
-func snapshotName(kinds int) string {
-	var names []string
-	for i, name := range snapshotKinds {
-		if kinds&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, " and ")
-}
-
-func objectMeta(w *fixture) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"}
-}
 
 // snapshot is a cache that receives no events: of its kinds it has the objects of the time when it
 // was taken.

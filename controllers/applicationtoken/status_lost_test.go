@@ -132,7 +132,7 @@ func testQuotaIsKept(t *testing.T, lose func(*v1alpha1.ApplicationTokenStatus)) 
 	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.MaxCount = new(int32(1)) }))
 	w.must(w.declareToken())
 	o := w.newOperator(api, api)
-	o.reconcile("indexer")
+	w.reconcile(o, "indexer")
 	before := w.token()
 	w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "waits"},
@@ -145,7 +145,7 @@ func testQuotaIsKept(t *testing.T, lose func(*v1alpha1.ApplicationTokenStatus)) 
 	w.must(api.Status().Update(w.ctx, at))
 	feed.OnUpdate(before, w.token())
 	w.now = w.now.Add(time.Minute)
-	o.reconcile("waits", "indexer")
+	w.reconcile(o, "waits", "indexer")
 	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.newestRecord().Suspended {
 		t.Errorf("Ready is %s: %s", reason, message)
 	}

@@ -2,7 +2,6 @@ package applicationtoken_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -12,28 +11,22 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/controllers/gc"
-	"github.com/apptoken/operator/controllers/metrics"
-	"github.com/apptoken/operator/controllers/tokenrecord"
-	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/record/recordtest"
-	"github.com/apptoken/operator/internal/render"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
 )
@@ -83,16 +76,6 @@ type fixture struct {
 	limiter      *gc.Limiter
 	writes       atomic.Int64 // of all operators of this fixture
 	history      history
-}
-
-// history holds what was observed of the fixture so far. The invariants are checked against it.
-type history struct {
-	alive     map[string]time.Time // superseded records by name, and when they expire
-	seen      map[string]bool      // records that were observed
-	gone      map[string]bool      // records that were observed, and later were gone
-	delivered []token.Digest       // tokens that the Secret held, in this order
-	revoked   string               // the record that a test deleted
-	ending    bool                 // revoked or deleted: no token has to be accepted any more
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -162,149 +145,8 @@ func (w *fixture) editToken(change func(*v1alpha1.ApplicationToken)) error {
 	}
 }
 
-// operator is a process of the operator. It reads and writes through c, and confirms through live.
-type operator struct {
-	w       *fixture
-	c       client.Client
-	tokens  *applicationtoken.Reconciler
-	records *tokenrecord.Reconciler
-}
-
 // store returns the records of the fixture, as the API server has them.
 func (w *fixture) store() *kube.Store { return kube.New(recordtest.Direct(api), api, w.ownNamespace) }
-
-func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
-	store := kube.New(recordtest.Direct(c), live, w.ownNamespace)
-	count := func(name string, by ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, by)
-	}
-	recorder := &metrics.Recorder{
-		Decisions: count("decisions", "action", "reason"), Rotations: count("rotations", "reason"),
-		Retirements: count("retirements", "reason"), ApplyReady: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ready"}),
-	}
-	now := func() time.Time { return w.now }
-	return &operator{
-		w: w, c: c,
-		tokens: &applicationtoken.Reconciler{
-			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
-			Events: events.NewFakeRecorder(1 << 10), Metrics: recorder, Quota: directory.NewQuota(w.ownNamespace),
-		},
-		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: recorder, Limiter: w.limiter},
-	}
-}
-
-// pass runs each reconciler once on all objects.
-func (o *operator) pass() error {
-	var at v1alpha1.ApplicationToken
-	err := o.c.Get(o.w.ctx, o.w.key(), &at)
-	if err == nil {
-		_, err = o.tokens.Reconcile(o.w.ctx, &at)
-	}
-	if client.IgnoreNotFound(err) != nil {
-		return err
-	}
-	var list v1alpha1.TokenRecordList
-	if err := o.c.List(o.w.ctx, &list, client.InNamespace(o.w.ownNamespace)); err != nil {
-		return err
-	}
-	for i := range list.Items {
-		if _, err := o.records.Reconcile(o.w.ctx, &list.Items[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle runs passes until one succeeds and writes nothing.
-func (o *operator) settle() error {
-	for range 40 {
-		before := o.w.writes.Load()
-		err := o.pass()
-		if errors.Is(err, errCrash) {
-			return err
-		}
-		if err == nil && o.w.writes.Load() == before {
-			return nil
-		}
-	}
-	return errors.New("40 passes did not settle the world")
-}
-
-// checkInvariants checks the fixture against the invariants of the design, as it is at this moment.
-func (w *fixture) checkInvariants() error {
-	var list v1alpha1.TokenRecordList
-	if err := api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)); err != nil {
-		return err
-	}
-	live := map[string]record.Record{}
-	predecessors := 0
-	for i := range list.Items {
-		r, err := kube.FromObject(&list.Items[i])
-		if err != nil {
-			return err
-		}
-		if w.history.gone[r.Name()] {
-			return fmt.Errorf("[3] record %s was gone and is back", r.Name())
-		}
-		if !r.SupersededAt.IsZero() {
-			predecessors++
-			if end, ok := w.history.alive[r.Name()]; r.ExpiresAt.IsZero() || ok && r.ExpiresAt.After(end) {
-				return fmt.Errorf("[5] the life of predecessor %s was extended", r.Name())
-			}
-			w.history.alive[r.Name()] = r.ExpiresAt
-		}
-		live[r.Name()] = r
-	}
-	if predecessors > 3 {
-		return fmt.Errorf("%d predecessors are kept", predecessors)
-	}
-	for name := range w.history.seen {
-		if _, ok := live[name]; !ok {
-			w.history.gone[name] = true
-		}
-	}
-	for name := range live {
-		w.history.seen[name] = true
-	}
-	return w.checkSecret(live)
-}
-
-// checkSecret checks what a workload has: the token in the Secret, and the one before.
-func (w *fixture) checkSecret(live map[string]record.Record) error {
-	var secret corev1.Secret
-	if err := api.Get(w.ctx, w.key(), &secret); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	held, err := token.Parse(string(secret.Data["token"]))
-	if err != nil {
-		return fmt.Errorf("the Secret holds no token: %w", err)
-	}
-	n := len(w.history.delivered)
-	if n == 0 || w.history.delivered[n-1] != held.Digest() {
-		w.history.delivered = append(w.history.delivered, held.Digest())
-		n++
-	}
-	if w.history.ending {
-		return nil
-	}
-	if r, ok := live[held.Digest().RecordName()]; !ok || r.Suspended || !r.SupersededAt.IsZero() && !w.now.Before(r.ExpiresAt) {
-		return errors.New("[2] the Secret holds a token that no live record vouches for")
-	}
-	if _, ok := render.Find(secret.Data, held.Digest()); !ok {
-		return errors.New("[2] the token in the Secret is not found again")
-	}
-	if n < 2 || w.history.delivered[n-2].RecordName() == w.history.revoked {
-		return nil
-	}
-	before, ok := live[w.history.delivered[n-2].RecordName()]
-	if ok && before.SupersededAt.IsZero() || ok && w.now.Before(before.ExpiresAt) {
-		return nil
-	}
-	if current := live[held.Digest().RecordName()]; w.now.Before(current.IssuedAt.Add(10 * time.Minute)) {
-		return errors.New("the predecessor is dead within its minOverlap: pods that hold it fail")
-	}
-	return nil
-}
 
 // recordsLeft counts the records of the fixture.
 func (w *fixture) recordsLeft() int {
@@ -328,4 +170,74 @@ func (w *fixture) newestRecordName() string {
 		w.t.Fatal("there is no record")
 	}
 	return list.Items[newest].Name
+}
+
+func (w *fixture) tokenInSecret() token.Token {
+	w.t.Helper()
+	var secret corev1.Secret
+	w.must(api.Get(w.ctx, w.key(), &secret))
+	tok, err := token.Parse(string(secret.Data["token"]))
+	w.must(err)
+	return tok
+}
+
+func (w *fixture) setPolicy(p v1alpha1.TokenPolicy) {
+	w.t.Helper()
+	var c v1alpha1.Client
+	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	c.Spec.Tokens = p
+	w.must(api.Update(w.ctx, &c))
+}
+
+// editClient changes the Client as its platform team would.
+func (w *fixture) editClient(change func(*v1alpha1.Client)) error {
+	c := w.theClient()
+	change(c)
+	return api.Update(w.ctx, c)
+}
+
+func (w *fixture) theClient() *v1alpha1.Client {
+	w.t.Helper()
+	var c v1alpha1.Client
+	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	return &c
+}
+
+func (w *fixture) mustEditClient(change func(*v1alpha1.Client)) {
+	w.t.Helper()
+	var c v1alpha1.Client
+	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	change(&c)
+	w.must(api.Update(w.ctx, &c))
+}
+
+// otherClient creates a second client, whose name sorts after that of the fixture's client.
+func (w *fixture) otherClient() string {
+	w.t.Helper()
+	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.clientName + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
+	w.must(api.Create(w.ctx, c))
+	return c.Name
+}
+
+func (w *fixture) token() *v1alpha1.ApplicationToken {
+	w.t.Helper()
+	var at v1alpha1.ApplicationToken
+	w.must(api.Get(w.ctx, w.key(), &at))
+	return &at
+}
+
+// readiness returns the reason and message of the token's Ready condition.
+func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
+	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason, c.Message
+	}
+	return "", ""
+}
+
+// newestRecord returns the newest record of the fixture.
+func (w *fixture) newestRecord() record.Record {
+	w.t.Helper()
+	r, err := w.store().Get(w.ctx, w.newestRecordName())
+	w.must(err)
+	return r
 }

@@ -17,11 +17,6 @@ func (w *fixture) userUID() string {
 	return string(u.UID)
 }
 
-func (w *fixture) deleteUser() {
-	w.t.Helper()
-	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
-}
-
 // A User of the same name that lists the namespace gets a version of its own. No holder of an old
 // version acts for the new User.
 func TestUserReplaced_EndsVersionsOfEarlierUser(t *testing.T) {

@@ -318,3 +318,18 @@ func TestUser_FinalizerAndStatusDespiteFaults(t *testing.T) {
 		})
 	}
 }
+
+// conditionsOf returns the reasons of the conditions of a user, Ready first.
+func conditionsOf(u *v1alpha1.User) string {
+	var out []string
+	for _, kind := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionPasswordFound, v1alpha1.ConditionAccountsResolved} {
+		c := meta.FindStatusCondition(u.Status.Conditions, kind)
+		if c == nil {
+			out = append(out, "none")
+			continue
+		}
+		sign := map[metav1.ConditionStatus]string{metav1.ConditionTrue: "+", metav1.ConditionFalse: "-"}[c.Status]
+		out = append(out, sign+c.Reason)
+	}
+	return strings.Join(out, " ")
+}

@@ -5,72 +5,11 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
-
-// userName returns the name of the fixture's user.
-func (w *fixture) userName() string { return strings.Replace(w.namespace, "shop", "alice", 1) }
-
-// createUser creates the fixture's user, with one account at the fixture's client and the token's
-// namespace.
-func (w *fixture) createUser(change func(*v1alpha1.User)) {
-	w.t.Helper()
-	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}, Spec: v1alpha1.UserSpec{
-		Accounts:   []v1alpha1.Account{{Client: w.clientName, Roles: []v1alpha1.RoleName{"primary"}}},
-		Namespaces: v1alpha1.UserNamespaces{Names: []string{w.namespace}},
-	}}
-	if change != nil {
-		change(u)
-	}
-	w.must(api.Create(w.ctx, u))
-}
-
-// otherClient creates a second client, whose name sorts after that of the fixture's client.
-func (w *fixture) otherClient() string {
-	w.t.Helper()
-	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.clientName + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
-	w.must(api.Create(w.ctx, c))
-	return c.Name
-}
-
-// declareOfUser declares a token that acts for the fixture's user.
-func (w *fixture) declareOfUser(account string) error {
-	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"},
-		Spec: v1alpha1.ApplicationTokenSpec{
-			UserRef:      &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName()), Client: account},
-			SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
-		},
-	})
-}
-
-func (w *fixture) token() *v1alpha1.ApplicationToken {
-	w.t.Helper()
-	var at v1alpha1.ApplicationToken
-	w.must(api.Get(w.ctx, w.key(), &at))
-	return &at
-}
-
-// readiness returns the reason and message of the token's Ready condition.
-func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
-	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return c.Reason, c.Message
-	}
-	return "", ""
-}
-
-// newestRecord returns the newest record of the fixture.
-func (w *fixture) newestRecord() record.Record {
-	w.t.Helper()
-	r, err := w.store().Get(w.ctx, w.newestRecordName())
-	w.must(err)
-	return r
-}
 
 func TestUserToken_HasGrantsOfUser(t *testing.T) {
 	w := newFixture(t)

@@ -1,0 +1,94 @@
+package applicationtoken_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/grant"
+	"github.com/apptoken/operator/internal/management"
+)
+
+// Until the elected replica restores the annotation, every replica responds as if it were present.
+func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
+	const key = "a key"
+	loseRecord := func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRecord) }
+	for sentence, c := range map[string]struct {
+		lose        func(*v1alpha1.ApplicationToken)
+		ask         func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error)
+		want        error
+		planVersion int64
+	}{
+		"a repeated creation is refused": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Create(w.ctx, rootCaller, w.scope(), ciToken())
+		}, management.ErrExists, 1},
+		"a rotation makes a successor": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
+		}, nil, 2},
+		"a rotation by the holder makes a successor where no annotation is left": {func(at *v1alpha1.ApplicationToken) { at.Annotations = nil }, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
+			return k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
+		}, nil, 2},
+		"a repeated clone replaces the token of the first response": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
+		}, nil, 1},
+		"a change is permitted by the end of the version": {loseRecord, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
+			by := management.Caller{ID: "peer", Authority: grant.Authority{Roles: []string{"primary"}, End: made.Token.ExpiresAt}}
+			_, err := k.Change(w.ctx, by, w.scope(), "CI_deploy", management.Change{State: new("Active")})
+			return management.Issued{}, err
+		}, nil, 1},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			t.Parallel()
+			w := newFixture(t)
+			k := w.newManagementReplica(api)
+			_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = "source" }))
+			w.must(err)
+			made, err := k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
+			w.must(err)
+			w.must(w.newOperator(api, api).settleOwnNamespace())
+			if strings.HasPrefix(sentence, "a change") {
+				_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{State: new("Suspended")})
+				w.must(err)
+			}
+			at := w.managedObject(made.Token)
+			c.lose(at)
+			w.must(api.Update(w.ctx, at))
+			w.now = w.now.Add(time.Minute)
+			again, err := c.ask(w, k, made)
+			if !errors.Is(err, c.want) {
+				t.Fatalf("the error is %v, want %v", err, c.want)
+			}
+			held := made.Secret
+			if again.Token.ID != "" {
+				held = again.Secret
+			}
+			if !w.isAccepted(held) {
+				t.Error("the token of the last response is refused")
+			}
+			if r, err := w.store().Find(w.ctx, held.Digest()); err != nil || r.Version != c.planVersion {
+				t.Errorf("it is version %d, want %d: %v", r.Version, c.planVersion, err)
+			}
+		})
+	}
+}
+
+// A token is shown in the state of its record, even while the annotation that names the record is
+// missing.
+func TestResponse_LostAnnotationHidesNoRevocation(t *testing.T) {
+	w := newFixture(t)
+	k := w.newManagementReplica(api)
+	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
+	w.must(err)
+	w.must(w.newOperator(api, api).settleOwnNamespace())
+	at := w.managedObject(made.Token)
+	delete(at.Annotations, v1alpha1.AnnotationRecord)
+	w.must(api.Update(w.ctx, at))
+	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: made.Token.ID}}))
+	if shown, err := k.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || shown.Ready {
+		t.Errorf("without its record it is ready: %t, %v", shown.Ready, err)
+	}
+}
