@@ -26,9 +26,9 @@ func (x fieldIndexes) IndexField(_ context.Context, obj client.Object, field str
 	return nil
 }
 
-// byIndexes returns a client that lists by the indexes of the operator's cache, which the API
+// ByIndexes returns a client that lists by the indexes of the operator's cache, which the API
 // server cannot do.
-func byIndexes(t *testing.T, c client.WithWatch) client.WithWatch {
+func ByIndexes(t *testing.T, c client.WithWatch) client.WithWatch {
 	t.Helper()
 	x := fieldIndexes{}
 	if err := index.AddTo(t.Context(), x); err != nil {

@@ -10,54 +10,54 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// errCrash is the error of every call after the simulated crash.
-var errCrash = errors.New("the operator has crashed")
+// ErrCrash is the error of every call after the simulated crash.
+var ErrCrash = errors.New("the operator has crashed")
 
-// faultMode describes what happens at the call that fails.
-type faultMode struct {
-	name      string
+// FaultMode describes what happens at the call that fails.
+type FaultMode struct {
+	Name      string
 	isApplied bool  // the write reaches the API server nevertheless
-	crashes   bool  // no later call is carried out
-	reads     bool  // a read can be that call too; otherwise only writes are counted, since a crash at a read equals one after a write
-	err       error // the error that the caller gets
+	Crashes   bool  // no later call is carried out
+	Reads     bool  // a read can be that call too; otherwise only writes are counted, since a crash at a read equals one after a write
+	Err       error // the error that the caller gets
 }
 
 var (
-	errInternal      = apierrors.NewInternalError(errors.New("injected"))
+	ErrInternal      = apierrors.NewInternalError(errors.New("injected"))
 	errConflict      = apierrors.NewConflict(corev1.Resource("objects"), "x", errors.New("injected"))
 	errAlreadyExists = apierrors.NewAlreadyExists(corev1.Resource("objects"), "x")
 	errTimeout       = apierrors.NewTimeoutError("injected", 1)
 )
 
-var faultModes = []faultMode{
-	{"crash before the write", false, true, false, errCrash},
-	{"crash after the write", true, true, false, errCrash},
-	{"an error", false, false, true, errInternal},
+var FaultModes = []FaultMode{
+	{"crash before the write", false, true, false, ErrCrash},
+	{"crash after the write", true, true, false, ErrCrash},
+	{"an error", false, false, true, ErrInternal},
 	{"a lost answer after the write", true, false, false, errTimeout},
 	{"a conflict", false, false, false, errConflict},
 	{"a repeated write answered by conflict", true, false, false, errConflict},
 	{"a repeated creation answered by AlreadyExists", true, false, false, errAlreadyExists},
 }
 
-// faults wraps the API server for one fixture. In each step the call number at fails in its mode,
+// Faults wraps the API server for one fixture. In each step the call number at fails in its mode,
 // and after every write the invariants are checked.
-type faults struct {
-	w          *fixture
-	at         int // from 1; 0: none fails
-	mode       faultMode
+type Faults struct {
+	w          *Fixture
+	At         int // from 1; 0: none fails
+	mode       FaultMode
 	calls      int // of this step
-	hits       int
-	hasCrashed bool
-	verdict    error          // of the invariant checks
-	before     func(call int) // runs before each call, where set
+	Hits       int
+	HasCrashed bool
+	Verdict    error          // of the invariant checks
+	Before     func(call int) // runs before each call, where set
 }
 
-func (w *fixture) faults(at int, m faultMode) *faults { return &faults{w: w, at: at, mode: m} }
+func (w *Fixture) Faults(at int, m FaultMode) *Faults { return &Faults{w: w, At: at, mode: m} }
 
-// beginStep starts a step: calls are counted from zero.
-func (f *faults) beginStep() { f.calls = 0 }
+// BeginStep starts a step: calls are counted from zero.
+func (f *Faults) BeginStep() { f.calls = 0 }
 
-func (f *faults) wrap(c client.WithWatch) client.WithWatch {
+func (f *Faults) Wrap(c client.WithWatch) client.WithWatch {
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 			return f.read(func() error { return c.Get(ctx, key, obj, o...) })
@@ -83,45 +83,45 @@ func (f *faults) wrap(c client.WithWatch) client.WithWatch {
 	})
 }
 
-func (f *faults) nextCall() (fails bool) {
+func (f *Faults) nextCall() (fails bool) {
 	f.calls++
-	if f.before != nil {
-		f.before(f.calls)
+	if f.Before != nil {
+		f.Before(f.calls)
 	}
-	fails = f.calls == f.at
+	fails = f.calls == f.At
 	if fails {
-		f.hits++
+		f.Hits++
 	}
-	f.hasCrashed = f.hasCrashed || fails && f.mode.crashes
+	f.HasCrashed = f.HasCrashed || fails && f.mode.Crashes
 	return fails
 }
 
-func (f *faults) read(do func() error) error {
-	if f.hasCrashed {
-		return errCrash
+func (f *Faults) read(do func() error) error {
+	if f.HasCrashed {
+		return ErrCrash
 	}
-	if !f.mode.reads && f.before == nil {
+	if !f.mode.Reads && f.Before == nil {
 		return do()
 	}
 	if f.nextCall() {
-		return f.mode.err
+		return f.mode.Err
 	}
 	return do()
 }
 
-func (f *faults) write(do func() error) error {
-	if f.hasCrashed {
-		return errCrash
+func (f *Faults) write(do func() error) error {
+	if f.HasCrashed {
+		return ErrCrash
 	}
 	fails := f.nextCall()
 	if fails && !f.mode.isApplied {
-		return f.mode.err
+		return f.mode.Err
 	}
 	err := do()
-	f.w.writes.Add(1)
-	f.verdict = errors.Join(f.verdict, f.w.checkInvariants())
+	f.w.Writes.Add(1)
+	f.Verdict = errors.Join(f.Verdict, f.w.CheckInvariants())
 	if fails && err == nil {
-		return f.mode.err
+		return f.mode.Err
 	}
 	return err
 }

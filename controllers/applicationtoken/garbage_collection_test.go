@@ -18,76 +18,76 @@ import (
 
 // The tokenrecord reconciler leaves the records of logins alone.
 func TestGarbageCollection_OfTokensLeavesLogins(t *testing.T) {
-	w := newFixture(t)
-	w.addAlice()
-	w.logIn(w.newLoginService(nil), "alice", login.Terms{Kind: token.Login})
-	w.must(api.Delete(w.ctx, w.getUser("alice")))
-	w.now = w.now.Add(24 * time.Hour)
-	w.must(w.newOperator(api, api).pass())
-	if n := w.recordsLeft(); n != 1 {
+	w := New(t)
+	w.AddAlice()
+	w.LogIn(w.NewLoginService(nil), "alice", login.Terms{Kind: token.Login})
+	w.Must(api.Delete(w.Ctx, w.GetUser("alice")))
+	w.Now = w.Now.Add(24 * time.Hour)
+	w.Must(w.NewOperator(api, api).Pass())
+	if n := w.RecordsLeft(); n != 1 {
 		t.Error(fmt.Errorf("%d records are left", n))
 	}
 }
 
 // Threats row 22: the Secret of another token shows nothing about the records of this one.
 func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
-	w := newFixture(t)
-	o := w.newOperator(api, api)
-	w.must(w.declareToken())
-	w.must(o.settle())
-	named := w.newestRecordName()
+	w := New(t)
+	o := w.NewOperator(api, api)
+	w.Must(w.DeclareToken())
+	w.Must(o.Settle())
+	named := w.NewestRecordName()
 
 	other := &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "other"},
-		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Secret: v1alpha1.SecretTemplate{Name: "taken"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "other"},
+		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Secret: v1alpha1.SecretTemplate{Name: "taken"}},
 	}
-	w.must(api.Create(w.ctx, other))
-	_, err := o.tokens.Reconcile(w.ctx, other)
-	w.must(err)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "taken" }))
-	w.must(o.settle())
+	w.Must(api.Create(w.Ctx, other))
+	_, err := o.Tokens.Reconcile(w.Ctx, other)
+	w.Must(err)
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "taken" }))
+	w.Must(o.Settle())
 
-	w.now = w.now.Add(2 * plan.OrphanAge)
-	w.must(w.newOperator(api, api).settle())
-	if _, err := w.store().Get(w.ctx, named); err != nil {
+	w.Now = w.Now.Add(2 * plan.OrphanAge)
+	w.Must(w.NewOperator(api, api).Settle())
+	if _, err := w.Store().Get(w.Ctx, named); err != nil {
 		t.Errorf("the record that its Secret names: %v", err)
 	}
-	if n := w.recordsLeft(); n != 2 {
+	if n := w.RecordsLeft(); n != 2 {
 		t.Errorf("%d records are left", n)
 	}
 }
 
 func TestGarbageCollection_DeletesUndeliveredVersion(t *testing.T) {
-	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	orphan, err := w.store().Add(w.ctx, func() record.Record {
-		r := w.newestRecord()
+	w := New(t)
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.Must(err)
+	o := w.NewOperator(api, api)
+	w.Must(o.SettleOwnNamespace())
+	orphan, err := w.Store().Add(w.Ctx, func() record.Record {
+		r := w.NewestRecord()
 		tok, err := token.Mint(token.Application, k.Entropy)
-		w.must(err)
+		w.Must(err)
 		r.Digest, r.Version, r.Predecessor = tok.Digest(), 2, r.Name()
-		return record.Record{Kind: r.Kind, Digest: r.Digest, Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: w.now, Version: 2, Predecessor: r.Predecessor}
+		return record.Record{Kind: r.Kind, Digest: r.Digest, Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: w.Now, Version: 2, Predecessor: r.Predecessor}
 	}())
-	w.must(err)
-	w.must(o.settleOwnNamespace())
-	if n := w.recordsLeft(); n != 2 {
+	w.Must(err)
+	w.Must(o.SettleOwnNamespace())
+	if n := w.RecordsLeft(); n != 2 {
 		t.Fatalf("what may be on its way is gone: %d records", n)
 	}
-	w.now = w.now.Add(2 * plan.OrphanAge)
-	w.must(o.settleOwnNamespace())
-	w.must(w.checkLastDelivered(made.Secret, 0))
-	if _, err := w.store().Get(w.ctx, orphan.Name()); !errors.Is(err, record.ErrGone) {
+	w.Now = w.Now.Add(2 * plan.OrphanAge)
+	w.Must(o.SettleOwnNamespace())
+	w.Must(w.CheckLastDelivered(made.Secret, 0))
+	if _, err := w.Store().Get(w.Ctx, orphan.Name()); !errors.Is(err, record.ErrGone) {
 		t.Errorf("[4] the orphan: %v", err)
 	}
-	at := w.managedObject(made.Token)
+	at := w.ManagedObject(made.Token)
 	at.Finalizers = nil
-	w.must(api.Update(w.ctx, at))
-	w.must(api.Delete(w.ctx, at))
-	w.must(o.settleOwnNamespace())
-	if n := w.recordsLeft(); n != 0 {
+	w.Must(api.Update(w.Ctx, at))
+	w.Must(api.Delete(w.Ctx, at))
+	w.Must(o.SettleOwnNamespace())
+	if n := w.RecordsLeft(); n != 0 {
 		t.Errorf("without an owner %d records are left", n)
 	}
 }

@@ -15,20 +15,20 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// history holds what was observed of the fixture so far. The invariants are checked against it.
-type history struct {
+// History holds what was observed of the fixture so far. The invariants are checked against it.
+type History struct {
 	alive     map[string]time.Time // superseded records by name, and when they expire
 	seen      map[string]bool      // records that were observed
 	gone      map[string]bool      // records that were observed, and later were gone
-	delivered []token.Digest       // tokens that the Secret held, in this order
-	revoked   string               // the record that a test deleted
-	ending    bool                 // revoked or deleted: no token has to be accepted any more
+	Delivered []token.Digest       // tokens that the Secret held, in this order
+	Revoked   string               // the record that a test deleted
+	Ending    bool                 // revoked or deleted: no token has to be accepted any more
 }
 
-// checkInvariants checks the fixture against the invariants of the design, as it is at this moment.
-func (w *fixture) checkInvariants() error {
+// CheckInvariants checks the fixture against the invariants of the design, as it is at this moment.
+func (w *Fixture) CheckInvariants() error {
 	var list v1alpha1.TokenRecordList
-	if err := api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)); err != nil {
+	if err := api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)); err != nil {
 		return err
 	}
 	live := map[string]record.Record{}
@@ -38,64 +38,64 @@ func (w *fixture) checkInvariants() error {
 		if err != nil {
 			return err
 		}
-		if w.history.gone[r.Name()] {
+		if w.History.gone[r.Name()] {
 			return fmt.Errorf("[3] record %s was gone and is back", r.Name())
 		}
 		if !r.SupersededAt.IsZero() {
 			predecessors++
-			if end, ok := w.history.alive[r.Name()]; r.ExpiresAt.IsZero() || ok && r.ExpiresAt.After(end) {
+			if end, ok := w.History.alive[r.Name()]; r.ExpiresAt.IsZero() || ok && r.ExpiresAt.After(end) {
 				return fmt.Errorf("[5] the life of predecessor %s was extended", r.Name())
 			}
-			w.history.alive[r.Name()] = r.ExpiresAt
+			w.History.alive[r.Name()] = r.ExpiresAt
 		}
 		live[r.Name()] = r
 	}
 	if predecessors > 3 {
 		return fmt.Errorf("%d predecessors are kept", predecessors)
 	}
-	for name := range w.history.seen {
+	for name := range w.History.seen {
 		if _, ok := live[name]; !ok {
-			w.history.gone[name] = true
+			w.History.gone[name] = true
 		}
 	}
 	for name := range live {
-		w.history.seen[name] = true
+		w.History.seen[name] = true
 	}
 	return w.checkSecret(live)
 }
 
 // checkSecret checks what a workload has: the token in the Secret, and the one before.
-func (w *fixture) checkSecret(live map[string]record.Record) error {
+func (w *Fixture) checkSecret(live map[string]record.Record) error {
 	var secret corev1.Secret
-	if err := api.Get(w.ctx, w.key(), &secret); err != nil {
+	if err := api.Get(w.Ctx, w.Key(), &secret); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	held, err := token.Parse(string(secret.Data["token"]))
 	if err != nil {
 		return fmt.Errorf("the Secret holds no token: %w", err)
 	}
-	n := len(w.history.delivered)
-	if n == 0 || w.history.delivered[n-1] != held.Digest() {
-		w.history.delivered = append(w.history.delivered, held.Digest())
+	n := len(w.History.Delivered)
+	if n == 0 || w.History.Delivered[n-1] != held.Digest() {
+		w.History.Delivered = append(w.History.Delivered, held.Digest())
 		n++
 	}
-	if w.history.ending {
+	if w.History.Ending {
 		return nil
 	}
-	if r, ok := live[held.Digest().RecordName()]; !ok || r.Suspended || !r.SupersededAt.IsZero() && !w.now.Before(r.ExpiresAt) {
+	if r, ok := live[held.Digest().RecordName()]; !ok || r.Suspended || !r.SupersededAt.IsZero() && !w.Now.Before(r.ExpiresAt) {
 		return errors.New("[2] the Secret holds a token that no live record vouches for")
 	}
 	if _, ok := render.Find(secret.Data, held.Digest()); !ok {
 		return errors.New("[2] the token in the Secret is not found again")
 	}
-	if n < 2 || w.history.delivered[n-2].RecordName() == w.history.revoked {
+	if n < 2 || w.History.Delivered[n-2].RecordName() == w.History.Revoked {
 		return nil
 	}
-	before, ok := live[w.history.delivered[n-2].RecordName()]
-	if ok && before.SupersededAt.IsZero() || ok && w.now.Before(before.ExpiresAt) {
+	before, ok := live[w.History.Delivered[n-2].RecordName()]
+	if ok && before.SupersededAt.IsZero() || ok && w.Now.Before(before.ExpiresAt) {
 		return nil
 	}
-	if current := live[held.Digest().RecordName()]; w.now.Before(current.IssuedAt.Add(10 * time.Minute)) {
+	if current := live[held.Digest().RecordName()]; w.Now.Before(current.IssuedAt.Add(10 * time.Minute)) {
 		return errors.New("the predecessor is dead within its minOverlap: pods that hold it fail")
 	}
 	return nil

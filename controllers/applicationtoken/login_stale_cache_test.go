@@ -14,12 +14,12 @@ import (
 
 // frozenCache returns a cache that receives no more events.
 func (w *fixture) frozenCache(c client.WithWatch) client.WithWatch {
-	w.t.Helper()
+	w.T.Helper()
 	var users v1alpha1.UserList
 	var secrets corev1.SecretList
 	var records v1alpha1.TokenRecordList
 	var clients v1alpha1.ClientList
-	w.must(errors.Join(api.List(w.ctx, &users), api.List(w.ctx, &clients), api.List(w.ctx, &secrets, client.InNamespace(w.ownNamespace)), api.List(w.ctx, &records, client.InNamespace(w.ownNamespace))))
+	w.Must(errors.Join(api.List(w.Ctx, &users), api.List(w.Ctx, &clients), api.List(w.Ctx, &secrets, client.InNamespace(w.OwnNamespace)), api.List(w.Ctx, &records, client.InNamespace(w.OwnNamespace))))
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 			found := false

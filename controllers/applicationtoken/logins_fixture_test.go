@@ -19,16 +19,16 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// newLoginService returns another process of the operator that accepts logins. It has the state of
+// NewLoginService returns another process of the operator that accepts logins. It has the state of
 // when it starts.
-func (w *fixture) newLoginService(twist func(*login.Options)) *login.Service {
-	w.t.Helper()
+func (w *Fixture) NewLoginService(twist func(*login.Options)) *login.Service {
+	w.T.Helper()
 	index, known := &verify.Index{}, &login.Directory{}
 	people := &directory.UserSync{Index: index, Directory: known}
 	var users v1alpha1.UserList
 	var secrets corev1.SecretList
 	var clients v1alpha1.ClientList
-	w.must(errors.Join(api.List(w.ctx, &users), api.List(w.ctx, &clients), api.List(w.ctx, &secrets, client.InNamespace(w.ownNamespace))))
+	w.Must(errors.Join(api.List(w.Ctx, &users), api.List(w.Ctx, &clients), api.List(w.Ctx, &secrets, client.InNamespace(w.OwnNamespace))))
 	for i := range clients.Items {
 		directory.NewClientHandler(index, known).OnAdd(&clients.Items[i], true)
 	}
@@ -38,11 +38,11 @@ func (w *fixture) newLoginService(twist func(*login.Options)) *login.Service {
 	for i := range users.Items {
 		people.UserHandler().OnAdd(&users.Items[i], true)
 	}
-	c := byIndexes(w.t, api)
+	c := ByIndexes(w.T, api)
 	options := login.Options{
-		Directory: known, Records: kube.New(c, c, w.ownNamespace),
+		Directory: known, Records: kube.New(c, c, w.OwnNamespace),
 		OnEnded: func(token.Digest) {}, OnReplayed: func(login.User, record.Record, netip.Addr) {},
-		MaxConcurrentChecks: 1, Entropy: rand.Reader, Now: func() time.Time { return w.now },
+		MaxConcurrentChecks: 1, Entropy: rand.Reader, Now: func() time.Time { return w.Now },
 	}
 	if twist != nil {
 		twist(&options)
@@ -50,22 +50,22 @@ func (w *fixture) newLoginService(twist func(*login.Options)) *login.Service {
 	return login.NewService(options)
 }
 
-// logIn opens a login of a user at the client of this fixture.
-func (w *fixture) logIn(s *login.Service, name string, t login.Terms) login.Opened {
-	w.t.Helper()
-	u, ok := s.Directory.User(w.uniqueUserName(name))
-	c, there := s.Directory.Client(w.clientName)
+// LogIn opens a login of a user at the client of this fixture.
+func (w *Fixture) LogIn(s *login.Service, name string, t login.Terms) login.Opened {
+	w.T.Helper()
+	u, ok := s.Directory.User(w.UniqueUserName(name))
+	c, there := s.Directory.Client(w.ClientName)
 	if !ok || !there {
-		w.t.Fatalf("the replica knows the user: %t, the client: %t", ok, there)
+		w.T.Fatalf("the replica knows the user: %t, the client: %t", ok, there)
 	}
-	o, err := s.Open(w.ctx, u, c, t)
-	w.must(err)
+	o, err := s.Open(w.Ctx, u, c, t)
+	w.Must(err)
 	return o
 }
 
-func (w *fixture) hasRecord(name string) bool {
-	w.t.Helper()
-	err := api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: name}, &v1alpha1.TokenRecord{})
-	w.must(client.IgnoreNotFound(err))
+func (w *Fixture) HasRecord(name string) bool {
+	w.T.Helper()
+	err := api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: name}, &v1alpha1.TokenRecord{})
+	w.Must(client.IgnoreNotFound(err))
 	return err == nil
 }

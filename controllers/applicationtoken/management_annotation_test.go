@@ -19,45 +19,45 @@ func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
 	loseRecord := func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRecord) }
 	for sentence, c := range map[string]struct {
 		lose        func(*v1alpha1.ApplicationToken)
-		ask         func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error)
+		ask         func(w *fixture, k *ManagementReplica, made management.Issued) (management.Issued, error)
 		want        error
 		planVersion int64
 	}{
-		"a repeated creation is refused": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Create(w.ctx, rootCaller, w.scope(), ciToken())
+		"a repeated creation is refused": {loseRecord, func(w *fixture, k *ManagementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
 		}, management.ErrExists, 1},
-		"a rotation makes a successor": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
+		"a rotation makes a successor": {loseRecord, func(w *fixture, k *ManagementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
 		}, nil, 2},
-		"a rotation by the holder makes a successor where no annotation is left": {func(at *v1alpha1.ApplicationToken) { at.Annotations = nil }, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
-			return k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
+		"a rotation by the holder makes a successor where no annotation is left": {func(at *v1alpha1.ApplicationToken) { at.Annotations = nil }, func(w *fixture, k *ManagementReplica, made management.Issued) (management.Issued, error) {
+			return k.RotateOwn(w.Ctx, RootCaller, made.Secret.Digest(), "")
 		}, nil, 2},
-		"a repeated clone replaces the token of the first response": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
+		"a repeated clone replaces the token of the first response": {loseRecord, func(w *fixture, k *ManagementReplica, _ management.Issued) (management.Issued, error) {
+			return k.Clone(w.Ctx, RootCaller, w.Scope(), "source", "CI_deploy", key)
 		}, nil, 1},
-		"a change is permitted by the end of the version": {loseRecord, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
+		"a change is permitted by the end of the version": {loseRecord, func(w *fixture, k *ManagementReplica, made management.Issued) (management.Issued, error) {
 			by := management.Caller{ID: "peer", Authority: grant.Authority{Roles: []string{"primary"}, End: made.Token.ExpiresAt}}
-			_, err := k.Change(w.ctx, by, w.scope(), "CI_deploy", management.Change{State: new("Active")})
+			_, err := k.Change(w.Ctx, by, w.Scope(), "CI_deploy", management.Change{State: new("Active")})
 			return management.Issued{}, err
 		}, nil, 1},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			k := w.newManagementReplica(api)
-			_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = "source" }))
-			w.must(err)
-			made, err := k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
-			w.must(err)
-			w.must(w.newOperator(api, api).settleOwnNamespace())
+			k := w.NewManagementReplica(api)
+			_, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name = "source" }))
+			w.Must(err)
+			made, err := k.Clone(w.Ctx, RootCaller, w.Scope(), "source", "CI_deploy", key)
+			w.Must(err)
+			w.Must(w.NewOperator(api, api).SettleOwnNamespace())
 			if strings.HasPrefix(sentence, "a change") {
-				_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{State: new("Suspended")})
-				w.must(err)
+				_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{State: new("Suspended")})
+				w.Must(err)
 			}
-			at := w.managedObject(made.Token)
+			at := w.ManagedObject(made.Token)
 			c.lose(at)
-			w.must(api.Update(w.ctx, at))
-			w.now = w.now.Add(time.Minute)
+			w.Must(api.Update(w.Ctx, at))
+			w.Now = w.Now.Add(time.Minute)
 			again, err := c.ask(w, k, made)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("the error is %v, want %v", err, c.want)
@@ -66,10 +66,10 @@ func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
 			if again.Token.ID != "" {
 				held = again.Secret
 			}
-			if !w.isAccepted(held) {
+			if !w.IsAccepted(held) {
 				t.Error("the token of the last response is refused")
 			}
-			if r, err := w.store().Find(w.ctx, held.Digest()); err != nil || r.Version != c.planVersion {
+			if r, err := w.Store().Find(w.Ctx, held.Digest()); err != nil || r.Version != c.planVersion {
 				t.Errorf("it is version %d, want %d: %v", r.Version, c.planVersion, err)
 			}
 		})
@@ -80,15 +80,15 @@ func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
 // missing.
 func TestResponse_LostAnnotationHidesNoRevocation(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	w.must(w.newOperator(api, api).settleOwnNamespace())
-	at := w.managedObject(made.Token)
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	w.Must(w.NewOperator(api, api).SettleOwnNamespace())
+	at := w.ManagedObject(made.Token)
 	delete(at.Annotations, v1alpha1.AnnotationRecord)
-	w.must(api.Update(w.ctx, at))
-	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: made.Token.ID}}))
-	if shown, err := k.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || shown.Ready {
+	w.Must(api.Update(w.Ctx, at))
+	w.Must(api.Delete(w.Ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: made.Token.ID}}))
+	if shown, err := k.Get(w.Ctx, w.Scope(), "CI_deploy"); err != nil || shown.Ready {
 		t.Errorf("without its record it is ready: %t, %v", shown.Ready, err)
 	}
 }

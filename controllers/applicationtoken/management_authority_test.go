@@ -31,24 +31,24 @@ func deniedField(err error) string {
 func TestManage_CallerNeverExceedsItsAuthority(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	w.must(w.declareToken())
-	_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = "strong" }))
-	w.must(err)
-	_, err = k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name, d.Roles = "weak", []string{"second"} }))
-	w.must(err)
+	k := w.NewManagementReplica(api)
+	w.Must(w.DeclareToken())
+	_, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name = "strong" }))
+	w.Must(err)
+	_, err = k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name, d.Roles = "weak", []string{"second"} }))
+	w.Must(err)
 	ranged := developerCaller(func(c *management.Caller) { c.Authority.Ranges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
-	ending := developerCaller(func(c *management.Caller) { c.Authority.End = w.now.Add(time.Hour) })
+	ending := developerCaller(func(c *management.Caller) { c.Authority.End = w.Now.Add(time.Hour) })
 	create := func(by management.Caller, change func(*management.TokenSpec)) func() error {
 		return func() error {
-			_, err := k.Create(w.ctx, by, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name, d.Roles = "new", []string{"second"} }, change))
+			_, err := k.Create(w.Ctx, by, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name, d.Roles = "new", []string{"second"} }, change))
 			return err
 		}
 	}
 	change := func(by management.Caller, name string, c management.Change) func() error {
-		return func() error { _, err := k.Change(w.ctx, by, w.scope(), name, c); return err }
+		return func() error { _, err := k.Change(w.Ctx, by, w.Scope(), name, c); return err }
 	}
-	before := w.resourceVersions()
+	before := w.ResourceVersions()
 	for name, x := range map[string]struct {
 		do    func() error
 		field string
@@ -62,15 +62,15 @@ func TestManage_CallerNeverExceedsItsAuthority(t *testing.T) {
 		"a role, by a change":              {change(developerCaller(), "weak", management.Change{Roles: new([]string{"primary", "second"})}), "roles"},
 		"a permission, by a change":        {change(developerCaller(), "weak", management.Change{Permissions: new([]string{"search.query"})}), "permissions"},
 		"its own role to a stronger token": {change(developerCaller(), "strong", management.Change{Roles: new([]string{"primary", "second"})}), "roles"},
-		"a clone of a stronger token":      {func() error { _, err := k.Clone(w.ctx, developerCaller(), w.scope(), "strong", "copy", ""); return err }, "roles"},
+		"a clone of a stronger token":      {func() error { _, err := k.Clone(w.Ctx, developerCaller(), w.Scope(), "strong", "copy", ""); return err }, "roles"},
 		"a clone of a declared token": {func() error {
-			_, err := k.Clone(w.ctx, developerCaller(), w.scope(), w.namespace+":indexer", "copy", "key")
+			_, err := k.Clone(w.Ctx, developerCaller(), w.Scope(), w.Namespace+":indexer", "copy", "key")
 			return err
 		}, "roles"},
-		"a rotation of a stronger token": {func() error { _, err := k.Rotate(w.ctx, developerCaller(), w.scope(), "strong", ""); return err }, "roles"},
-		"a keyed rotation":               {func() error { _, err := k.Rotate(w.ctx, developerCaller(), w.scope(), "strong", "key"); return err }, "roles"},
+		"a rotation of a stronger token": {func() error { _, err := k.Rotate(w.Ctx, developerCaller(), w.Scope(), "strong", ""); return err }, "roles"},
+		"a keyed rotation":               {func() error { _, err := k.Rotate(w.Ctx, developerCaller(), w.Scope(), "strong", "key"); return err }, "roles"},
 		"nothing that is held": {func() error {
-			_, err := k.Rotate(w.ctx, management.Caller{}, w.scope(), "weak", "")
+			_, err := k.Rotate(w.Ctx, management.Caller{}, w.Scope(), "weak", "")
 			return err
 		}, "roles"},
 	} {
@@ -78,17 +78,17 @@ func TestManage_CallerNeverExceedsItsAuthority(t *testing.T) {
 			t.Errorf("%s: %v, want a denial for %s", name, err, x.field)
 		}
 	}
-	if w.resourceVersions() != before {
+	if w.ResourceVersions() != before {
 		t.Error("something was written")
 	}
 	for name, do := range map[string]func() error{
 		"what it holds":        create(developerCaller(), func(*management.TokenSpec) {}),
 		"within its addresses": create(ranged, func(d *management.TokenSpec) { d.Name, d.SourceRanges = "ranged", []string{"10.1.0.0/16"} }),
 		"until its end":        create(ending, func(d *management.TokenSpec) { d.Name, d.Lifetime = "ending", time.Hour }),
-		"a clone":              func() error { _, err := k.Clone(w.ctx, developerCaller(), w.scope(), "weak", "twin", ""); return err },
-		"a rotation":           func() error { _, err := k.Rotate(w.ctx, developerCaller(), w.scope(), "weak", ""); return err },
+		"a clone":              func() error { _, err := k.Clone(w.Ctx, developerCaller(), w.Scope(), "weak", "twin", ""); return err },
+		"a rotation":           func() error { _, err := k.Rotate(w.Ctx, developerCaller(), w.Scope(), "weak", ""); return err },
 		"a rotation into a Secret": func() error {
-			_, err := k.Rotate(w.ctx, developerCaller(), w.scope(), w.namespace+":indexer", "")
+			_, err := k.Rotate(w.Ctx, developerCaller(), w.Scope(), w.Namespace+":indexer", "")
 			return err
 		},
 		"more, where it escalates": create(developerCaller(func(c *management.Caller) { c.CanEscalate = true }), func(d *management.TokenSpec) { d.Name, d.Roles = "more", []string{"primary"} }),
@@ -97,7 +97,7 @@ func TestManage_CallerNeverExceedsItsAuthority(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	w.now = w.now.Add(time.Minute) // the expiry of a version does not move
+	w.Now = w.Now.Add(time.Minute) // the expiry of a version does not move
 	for _, state := range []string{"Suspended", "Active"} {
 		if err := change(ending, "ending", management.Change{State: &state})(); err != nil {
 			t.Errorf("%s again, within its end: %v", state, err)
@@ -108,17 +108,17 @@ func TestManage_CallerNeverExceedsItsAuthority(t *testing.T) {
 func TestChange_LoweringNeedsNoAuthority(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) {
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) {
 		d.Roles, d.Permissions, d.SourceRanges = []string{"primary", "second"}, []string{"search.*"}, []string{"10.0.0.0/8"}
 	}))
-	w.must(err)
+	w.Must(err)
 	powerless := management.Caller{ID: "powerless"}
 	for _, c := range []management.Change{
 		{Permissions: new([]string{"search.query"})}, {Roles: new([]string{"primary"})}, {SourceRanges: new([]string{"10.1.0.0/16"})},
 		{State: new("Suspended")}, {State: new("Suspended"), Roles: new([]string{})},
 	} {
-		if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", c); err != nil {
+		if _, err := k.Change(w.Ctx, powerless, w.Scope(), "CI_deploy", c); err != nil {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -126,11 +126,11 @@ func TestChange_LoweringNeedsNoAuthority(t *testing.T) {
 		{State: new("Active")}, {SourceRanges: new([]string{"10.0.0.0/8"})}, {SourceRanges: new([]string{})}, {Roles: new([]string{"primary"})},
 		{Permissions: new([]string{"search.query", "search.suggest"})}, {State: new("Active"), Roles: new([]string{}), SourceRanges: new([]string{"10.1.1.0/24"})},
 	} {
-		if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", c); deniedField(err) == "-" {
+		if _, err := k.Change(w.Ctx, powerless, w.Scope(), "CI_deploy", c); deniedField(err) == "-" {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
-	if w.isAccepted(made.Secret) {
+	if w.IsAccepted(made.Secret) {
 		t.Error("it is good again")
 	}
 }
@@ -139,17 +139,17 @@ func TestChange_LoweringNeedsNoAuthority(t *testing.T) {
 func TestChange_PermittedWithoutVersion(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	at := w.managedObject(made.Token)
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	at := w.ManagedObject(made.Token)
 	delete(at.Annotations, v1alpha1.AnnotationRecord)
-	w.must(api.Update(w.ctx, at))
+	w.Must(api.Update(w.Ctx, at))
 	powerless := management.Caller{ID: "powerless"}
-	if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})}); deniedField(err) != "roles" {
+	if _, err := k.Change(w.Ctx, powerless, w.Scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})}); deniedField(err) != "roles" {
 		t.Errorf("to raise it: %v", err)
 	}
-	if _, err := k.Change(w.ctx, powerless, w.scope(), "CI_deploy", management.Change{State: new("Suspended")}); err != nil {
+	if _, err := k.Change(w.Ctx, powerless, w.Scope(), "CI_deploy", management.Change{State: new("Suspended")}); err != nil {
 		t.Errorf("to lower it: %v", err)
 	}
 }
@@ -157,41 +157,41 @@ func TestChange_PermittedWithoutVersion(t *testing.T) {
 // A token is delivered by what it may do when its response is decided, not by what it could do when
 // the request came.
 func TestManage_GrantsRaisedMeanwhileAreNotDelivered(t *testing.T) {
-	for name, ask := range map[string]func(*fixture, *managementReplica) (management.Issued, error){
-		"a rotation": func(w *fixture, k *managementReplica) (management.Issued, error) {
-			return k.Rotate(w.ctx, developerCaller(), w.scope(), "CI_deploy", "")
+	for name, ask := range map[string]func(*fixture, *ManagementReplica) (management.Issued, error){
+		"a rotation": func(w *fixture, k *ManagementReplica) (management.Issued, error) {
+			return k.Rotate(w.Ctx, developerCaller(), w.Scope(), "CI_deploy", "")
 		},
-		"a creation": func(w *fixture, k *managementReplica) (management.Issued, error) {
-			return k.Create(w.ctx, developerCaller(), w.scope(), ciToken(func(d *management.TokenSpec) { d.Roles = []string{"second"} }))
+		"a creation": func(w *fixture, k *ManagementReplica) (management.Issued, error) {
+			return k.Create(w.Ctx, developerCaller(), w.Scope(), CIToken(func(d *management.TokenSpec) { d.Roles = []string{"second"} }))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for at, hit := 1, true; hit; at++ {
 				w := newFixture(t)
-				sound, first := w.newManagementReplica(api), ""
+				sound, first := w.NewManagementReplica(api), ""
 				if name == "a rotation" {
-					made, err := sound.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Roles = []string{"second"} }))
-					w.must(err)
+					made, err := sound.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Roles = []string{"second"} }))
+					w.Must(err)
 					first = made.Token.ID
 				}
 				hit = false
 				raised := false
-				f := w.faults(0, faultMode{})
-				f.before = func(call int) {
+				f := w.Faults(0, FaultMode{})
+				f.Before = func(call int) {
 					if call != at {
 						return
 					}
 					hit = true
-					shown, err := sound.Get(w.ctx, w.scope(), "CI_deploy")
-					if err != nil || w.managedObject(shown).Annotations[v1alpha1.AnnotationRecord] != first {
+					shown, err := sound.Get(w.Ctx, w.Scope(), "CI_deploy")
+					if err != nil || w.ManagedObject(shown).Annotations[v1alpha1.AnnotationRecord] != first {
 						return // it does not exist yet, or the response is decided
 					}
-					_, err = sound.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})})
-					w.must(err)
+					_, err = sound.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{Roles: new([]string{"primary", "second"})})
+					w.Must(err)
 					raised = true
 				}
-				issued, err := ask(w, w.newManagementReplica(f.wrap(api)))
+				issued, err := ask(w, w.NewManagementReplica(f.Wrap(api)))
 				if raised && deniedField(err) != "roles" || !raised && err != nil {
 					t.Errorf("raised %t at call %d: %+v %v", raised, at, issued.Token, err)
 				}

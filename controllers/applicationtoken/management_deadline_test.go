@@ -30,7 +30,7 @@ func (p *deadlineAtCall) call(ctx context.Context, do func() error) error {
 	p.end()
 	if ctx.Done() == nil {
 		p.unboundedErr = fmt.Errorf("call %d has no end", p.calls)
-		return errCrash
+		return ErrCrash
 	}
 	<-ctx.Done()
 	return ctx.Err()
@@ -59,11 +59,11 @@ func (p *deadlineAtCall) wrap(c client.WithWatch) client.WithWatch {
 // The reconciler and garbage collection do what is left when the caller stops waiting (row 12).
 func TestManage_NoCallOutlastsDeadlineOfCaller(t *testing.T) {
 	asks := append([]managementCall{
-		{name: "rotate what was not received", before: 1, send: func(w *fixture, k *managementReplica, _ token.Token) (management.Issued, error) {
-			return k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "lost")
+		{name: "rotate what was not received", before: 1, send: func(w *fixture, k *ManagementReplica, _ token.Token) (management.Issued, error) {
+			return k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "lost")
 		}},
-		{name: "change", send: func(w *fixture, k *managementReplica, held token.Token) (management.Issued, error) {
-			t, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"second"})})
+		{name: "change", send: func(w *fixture, k *ManagementReplica, held token.Token) (management.Issued, error) {
+			t, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{Roles: new([]string{"second"})})
 			return management.Issued{Token: t, Secret: held}, err
 		}},
 	}, managementCalls...)
@@ -88,36 +88,36 @@ func TestManage_NoCallOutlastsDeadlineOfCaller(t *testing.T) {
 
 // runWithDeadline sends the request once, and stops waiting when patience ends.
 func (e managementCall) runWithDeadline(w *fixture, p *deadlineAtCall) error {
-	sound, leader := w.newManagementReplica(api), w.newOperator(api, api)
+	sound, leader := w.NewManagementReplica(api), w.NewOperator(api, api)
 	var held management.Issued
 	var err error
 	if e.name == "clone" {
-		err = errors.Join(w.declareToken(), leader.settle())
+		err = errors.Join(w.DeclareToken(), leader.Settle())
 	}
 	if !e.fresh && err == nil {
-		held, err = sound.Create(w.ctx, rootCaller, w.scope(), ciToken())
+		held, err = sound.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
 	}
 	if e.name == "rotate what was not received" && err == nil {
-		_, err = sound.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "lost")
+		_, err = sound.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "lost")
 	}
 	if err != nil {
 		return err
 	}
-	w.now = w.now.Add(time.Second)
-	whole := w.ctx
-	w.ctx, p.end = context.WithCancel(whole)
+	w.Now = w.Now.Add(time.Second)
+	whole := w.Ctx
+	w.Ctx, p.end = context.WithCancel(whole)
 	defer p.end()
-	answered, err := e.send(w, w.newManagementReplica(p.wrap(api)), held.Secret)
-	w.ctx = whole
+	answered, err := e.send(w, w.NewManagementReplica(p.wrap(api)), held.Secret)
+	w.Ctx = whole
 	switch {
 	case p.unboundedErr != nil:
 		return p.unboundedErr
 	case err != nil && !errors.Is(err, management.ErrUnavailable):
 		return fmt.Errorf("the answer is %w", err)
-	case err == nil && e.ends && w.isAccepted(held.Secret):
+	case err == nil && e.ends && w.IsAccepted(held.Secret):
 		return errors.New("[3] revoked, it is good")
-	case err == nil && !e.ends && !w.isAccepted(answered.Secret):
+	case err == nil && !e.ends && !w.IsAccepted(answered.Secret):
 		return errors.New("[2] what was answered is dead")
 	}
-	return errors.Join(leader.settleOwnNamespace(), w.checkInvariants())
+	return errors.Join(leader.SettleOwnNamespace(), w.CheckInvariants())
 }

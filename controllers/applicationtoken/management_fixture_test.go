@@ -19,33 +19,33 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// rootCaller is a caller that may create, change and receive every token.
-var rootCaller = management.Caller{ID: "root", Subject: "root", CanEscalate: true}
+// RootCaller is a caller that may create, change and receive every token.
+var RootCaller = management.Caller{ID: "root", Subject: "root", CanEscalate: true}
 
-// managementReplica is the management API of one replica, and what it reported.
-type managementReplica struct {
+// ManagementReplica is the management API of one replica, and what it reported.
+type ManagementReplica struct {
 	*management.Service
 	mu          sync.Mutex
-	endedTokens map[token.Digest]bool
+	EndedTokens map[token.Digest]bool
 	used        map[token.Digest]bool
-	recorder    *events.FakeRecorder
+	Recorder    *events.FakeRecorder
 }
 
-func (w *fixture) newManagementReplica(c client.WithWatch) *managementReplica {
-	k := &managementReplica{endedTokens: map[token.Digest]bool{}, used: map[token.Digest]bool{}, recorder: events.NewFakeRecorder(1 << 10)}
+func (w *Fixture) NewManagementReplica(c client.WithWatch) *ManagementReplica {
+	k := &ManagementReplica{EndedTokens: map[token.Digest]bool{}, used: map[token.Digest]bool{}, Recorder: events.NewFakeRecorder(1 << 10)}
 	k.Service = &management.Service{
-		Client: byIndexes(w.t, c), Live: c, Records: kube.New(recordtest.Direct(c), c, w.ownNamespace), Quota: directory.NewQuota(w.ownNamespace), Namespace: w.ownNamespace, Entropy: rand.Reader, Events: k.recorder,
-		Now:     func() time.Time { return w.now },
-		Ended:   func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.endedTokens[d] = true },
+		Client: ByIndexes(w.T, c), Live: c, Records: kube.New(recordtest.Direct(c), c, w.OwnNamespace), Quota: directory.NewQuota(w.OwnNamespace), Namespace: w.OwnNamespace, Entropy: rand.Reader, Events: k.Recorder,
+		Now:     func() time.Time { return w.Now },
+		Ended:   func(d token.Digest) { k.mu.Lock(); defer k.mu.Unlock(); k.EndedTokens[d] = true },
 		WasUsed: func(d token.Digest) bool { k.mu.Lock(); defer k.mu.Unlock(); return k.used[d] },
 	}
 	return k
 }
 
-func (w *fixture) scope() management.Scope { return management.Scope{Client: w.clientName} }
+func (w *Fixture) Scope() management.Scope { return management.Scope{Client: w.ClientName} }
 
-// ciToken returns the token that tests create through the management API.
-func ciToken(change ...func(*management.TokenSpec)) management.TokenSpec {
+// CIToken returns the token that tests create through the management API.
+func CIToken(change ...func(*management.TokenSpec)) management.TokenSpec {
 	wanted := management.TokenSpec{Name: "CI_deploy", Roles: []string{"primary"}, Lifetime: time.Hour}
 	for _, c := range change {
 		c(&wanted)
@@ -53,25 +53,25 @@ func ciToken(change ...func(*management.TokenSpec)) management.TokenSpec {
 	return wanted
 }
 
-// managedObject returns the object of a token that the management API created.
-func (w *fixture) managedObject(t management.Token) *v1alpha1.ApplicationToken {
-	w.t.Helper()
+// ManagedObject returns the object of a token that the management API created.
+func (w *Fixture) ManagedObject(t management.Token) *v1alpha1.ApplicationToken {
+	w.T.Helper()
 	var at v1alpha1.ApplicationToken
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: t.Namespace, Name: t.Object}, &at))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: t.Namespace, Name: t.Object}, &at))
 	return &at
 }
 
-// isAccepted reports whether verification would accept a token: it has a live record.
-func (w *fixture) isAccepted(tok token.Token) bool {
-	r, err := w.store().Find(w.ctx, tok.Digest())
-	return err == nil && !r.Suspended && !r.IsOver(w.now)
+// IsAccepted reports whether verification would accept a token: it has a live record.
+func (w *Fixture) IsAccepted(tok token.Token) bool {
+	r, err := w.Store().Find(w.Ctx, tok.Digest())
+	return err == nil && !r.Suspended && !r.IsOver(w.Now)
 }
 
-// countVersions counts the records of the fixture: those without a successor, and the others.
-func (w *fixture) countVersions() (current, before int) {
-	w.t.Helper()
+// CountVersions counts the records of the fixture: those without a successor, and the others.
+func (w *Fixture) CountVersions() (current, before int) {
+	w.T.Helper()
 	var list v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
 	for i := range list.Items {
 		if list.Items[i].Spec.SupersededAt == nil {
 			current++
@@ -82,33 +82,33 @@ func (w *fixture) countVersions() (current, before int) {
 	return current, before
 }
 
-// checkLastDelivered checks the end of a management test: the last token delivered is valid, and no
+// CheckLastDelivered checks the end of a management test: the last token delivered is valid, and no
 // other current version exists.
-func (w *fixture) checkLastDelivered(last token.Token, before int) error {
-	current, predecessors := w.countVersions()
+func (w *Fixture) CheckLastDelivered(last token.Token, before int) error {
+	current, predecessors := w.CountVersions()
 	if current != 1 || predecessors != before {
 		return fmt.Errorf("[4] %d versions stand and %d are superseded, not 1 and %d", current, predecessors, before)
 	}
-	if !w.isAccepted(last) {
+	if !w.IsAccepted(last) {
 		return errors.New("[2] the token that was answered is dead")
 	}
 	return nil
 }
 
-// markUsed records that a replica has observed a token in use.
-func (k *managementReplica) markUsed(tok token.Token) {
+// MarkUsed records that a replica has observed a token in use.
+func (k *ManagementReplica) MarkUsed(tok token.Token) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.used[tok.Digest()] = true
 }
 
-// createConcurrently creates so many tokens at once, each through the next of the replicas.
-func (w *fixture) createConcurrently(n int, replicas []*managementReplica) (made []management.Issued, errs []error) {
+// CreateConcurrently creates so many tokens at once, each through the next of the replicas.
+func (w *Fixture) CreateConcurrently(n int, replicas []*ManagementReplica) (made []management.Issued, errs []error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			one, err := replicas[i%len(replicas)].Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = fmt.Sprintf("ci-%02d", i) }))
+			one, err := replicas[i%len(replicas)].Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name = fmt.Sprintf("ci-%02d", i) }))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -122,9 +122,9 @@ func (w *fixture) createConcurrently(n int, replicas []*managementReplica) (made
 	return made, errs
 }
 
-func (w *fixture) countAccepted(all []management.Issued) (n int) {
+func (w *Fixture) CountAccepted(all []management.Issued) (n int) {
 	for _, one := range all {
-		if w.isAccepted(one.Secret) {
+		if w.IsAccepted(one.Secret) {
 			n++
 		}
 	}

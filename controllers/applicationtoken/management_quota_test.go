@@ -16,9 +16,9 @@ import (
 
 func TestQuota_HoldsForParallelRequests(t *testing.T) {
 	w := newFixture(t)
-	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(5))})
-	k := w.newManagementReplica(api)
-	made, errs := w.createConcurrently(24, []*managementReplica{k})
+	w.SetPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(5))})
+	k := w.NewManagementReplica(api)
+	made, errs := w.CreateConcurrently(24, []*ManagementReplica{k})
 	if len(made) != 5 {
 		t.Errorf("%d of 24 were made, not 5", len(made))
 	}
@@ -27,8 +27,8 @@ func TestQuota_HoldsForParallelRequests(t *testing.T) {
 			t.Errorf("refused with %v", err)
 		}
 	}
-	w.must(w.newOperator(api, api).settleOwnNamespace())
-	if n := w.countAccepted(made); n != 5 {
+	w.Must(w.NewOperator(api, api).SettleOwnNamespace())
+	if n := w.CountAccepted(made); n != 5 {
 		t.Errorf("%d of the five are valid", n)
 	}
 }
@@ -37,16 +37,16 @@ func TestQuota_HoldsForParallelRequests(t *testing.T) {
 // at the same time. The object would take quota from a token in use.
 func TestQuota_WithheldAttemptLeavesNoObject(t *testing.T) {
 	w := newFixture(t)
-	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
-	leader := w.newOperator(api, api)
-	made, _ := w.createConcurrently(1, []*managementReplica{w.newManagementReplica(api)})
-	w.replayTokens(leader)
+	w.SetPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
+	leader := w.NewOperator(api, api)
+	made, _ := w.CreateConcurrently(1, []*ManagementReplica{w.NewManagementReplica(api)})
+	w.ReplayTokens(leader)
 	writes := 0
 	raced := interceptor.NewClient(api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
 			if _, ok := obj.(*v1alpha1.TokenRecord); ok { // the reconciler comes between the object and its record
-				w.replayTokens(leader)
-				w.must(leader.settleOwnNamespace())
+				w.ReplayTokens(leader)
+				w.Must(leader.SettleOwnNamespace())
 			}
 			return c.Create(ctx, obj, o...)
 		},
@@ -55,52 +55,52 @@ func TestQuota_WithheldAttemptLeavesNoObject(t *testing.T) {
 				writes++
 				now := at.DeepCopy()
 				now.Labels = map[string]string{"write": strconv.Itoa(writes)}
-				w.must(api.Patch(ctx, now, client.MergeFrom(at)))
+				w.Must(api.Patch(ctx, now, client.MergeFrom(at)))
 			}
 			return c.Delete(ctx, obj, o...)
 		},
 	})
-	_, err := w.newManagementReplica(raced).Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = "late" }))
+	_, err := w.NewManagementReplica(raced).Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Name = "late" }))
 	if no, ok := errors.AsType[*management.Refused](err); !ok || !no.QuotaExceeded || writes == 0 {
 		t.Fatalf("%v, after %d writes of others", err, writes)
 	}
 	var list v1alpha1.ApplicationTokenList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
-	if len(list.Items) != 1 || w.countAccepted(made) != 1 {
-		t.Errorf("%d objects, %d of them valid, where one was answered", len(list.Items), w.countAccepted(made))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
+	if len(list.Items) != 1 || w.CountAccepted(made) != 1 {
+		t.Errorf("%d objects, %d of them valid, where one was answered", len(list.Items), w.CountAccepted(made))
 	}
 }
 
 func TestQuota_WithheldTokenIsNotRotated(t *testing.T) {
 	w := newFixture(t)
-	w.setPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
-	made, _ := w.createConcurrently(2, []*managementReplica{w.newManagementReplica(api), w.newManagementReplica(api)})
-	w.settleWithNewLeader()
+	w.SetPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(1))})
+	made, _ := w.CreateConcurrently(2, []*ManagementReplica{w.NewManagementReplica(api), w.NewManagementReplica(api)})
+	w.SettleWithNewLeader()
 	for _, one := range made {
-		if w.isAccepted(one.Secret) {
+		if w.IsAccepted(one.Secret) {
 			continue
 		}
-		next, err := w.newManagementReplica(api).Rotate(w.ctx, rootCaller, w.scope(), one.Token.Name, "")
+		next, err := w.NewManagementReplica(api).Rotate(w.Ctx, RootCaller, w.Scope(), one.Token.Name, "")
 		if no, ok := errors.AsType[*management.Refused](err); !ok || !no.QuotaExceeded {
 			t.Errorf("a token without a place was rotated: %v, %v", next.Token, err)
 		}
 	}
-	if n := w.countAccepted(made); n != 1 {
+	if n := w.CountAccepted(made); n != 1 {
 		t.Errorf("%d are valid", n)
 	}
 }
 
 func TestQuota_UserHasALimitOfItsOwn(t *testing.T) {
 	w := newFixture(t)
-	w.createUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
-	w.setPolicy(v1alpha1.TokenPolicy{MaxCountPerUser: new(int32(1))})
-	k := w.newManagementReplica(api)
-	_, err := k.Create(w.ctx, rootCaller, management.Scope{User: w.userName()}, management.TokenSpec{Name: "laptop"})
-	w.must(err)
-	_, err = k.Create(w.ctx, rootCaller, management.Scope{User: w.userName()}, management.TokenSpec{Name: "phone"})
+	w.CreateUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
+	w.SetPolicy(v1alpha1.TokenPolicy{MaxCountPerUser: new(int32(1))})
+	k := w.NewManagementReplica(api)
+	_, err := k.Create(w.Ctx, RootCaller, management.Scope{User: w.UserName()}, management.TokenSpec{Name: "laptop"})
+	w.Must(err)
+	_, err = k.Create(w.Ctx, RootCaller, management.Scope{User: w.UserName()}, management.TokenSpec{Name: "phone"})
 	if no, ok := errors.AsType[*management.Refused](err); !ok || !no.QuotaExceeded || !strings.Contains(no.Message, "maxCountPerUser") {
 		t.Errorf("one too many of the user: %v", err)
 	}
-	_, err = k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
+	_, err = k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
 }

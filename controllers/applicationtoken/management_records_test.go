@@ -31,30 +31,30 @@ func TestConfirmOf_ReadsByNameAlone(t *testing.T) {
 			},
 		})
 	}
-	k := w.newManagementReplica(api)
-	cache, live := byIndexes(t, lists(nil)), lists(errors.New("a list of records"))
-	k.Client, k.Live, k.Records = cache, live, kube.New(cache, live, w.ownNamespace)
+	k := w.NewManagementReplica(api)
+	cache, live := ByIndexes(t, lists(nil)), lists(errors.New("a list of records"))
+	k.Client, k.Live, k.Records = cache, live, kube.New(cache, live, w.OwnNamespace)
 	held := make([]token.Token, 0, 3)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Roles = []string{"primary", "second"} }))
-	w.must(err)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Roles = []string{"primary", "second"} }))
+	w.Must(err)
 	held = append(held, made.Secret)
 	for range 2 {
-		w.now = w.now.Add(10 * time.Minute)
-		next, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-		w.must(err)
+		w.Now = w.Now.Add(10 * time.Minute)
+		next, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
+		w.Must(err)
 		held = append(held, next.Secret)
 	}
-	_, err = k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{Roles: new([]string{"second"})})
-	w.must(err)
-	store := w.store()
+	_, err = k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{Roles: new([]string{"second"})})
+	w.Must(err)
+	store := w.Store()
 	for i, tok := range held {
-		if r, err := store.Find(w.ctx, tok.Digest()); err != nil || !slices.Equal(r.Roles, []string{"second"}) {
+		if r, err := store.Find(w.Ctx, tok.Digest()); err != nil || !slices.Equal(r.Roles, []string{"second"}) {
 			t.Errorf("version %d has %v, %v", i+1, r.Roles, err)
 		}
 	}
-	w.must(k.Revoke(w.ctx, w.scope(), "CI_deploy"))
+	w.Must(k.Revoke(w.Ctx, w.Scope(), "CI_deploy"))
 	for i, tok := range held {
-		if w.isAccepted(tok) {
+		if w.IsAccepted(tok) {
 			t.Errorf("version %d is good after its revocation", i+1)
 		}
 	}

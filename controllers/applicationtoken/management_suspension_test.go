@@ -14,82 +14,82 @@ import (
 
 // setState sets the state of a token in Kubernetes, as kubectl patch does.
 func (w *fixture) setState(t management.Token, state v1alpha1.TokenState) {
-	w.t.Helper()
+	w.T.Helper()
 	patch := []byte(`{"spec":{"state":"` + string(state) + `"}}`)
-	w.must(api.Patch(w.ctx, w.managedObject(t), client.RawPatch(types.MergePatchType, patch), client.FieldOwner("kubectl-patch")))
+	w.Must(api.Patch(w.Ctx, w.ManagedObject(t), client.RawPatch(types.MergePatchType, patch), client.FieldOwner("kubectl-patch")))
 }
 
 func TestSuspended_OnlyKubernetesLiftsItsSuspension(t *testing.T) {
 	t.Parallel()
 	suspended, active := management.Change{State: new("Suspended")}, management.Change{State: new("Active")}
 	for name, x := range map[string]struct {
-		before func(w *fixture, k *managementReplica, t management.Token)
+		before func(w *fixture, k *ManagementReplica, t management.Token)
 		lifts  bool
 	}{
-		"suspended over HTTP": {func(w *fixture, k *managementReplica, _ management.Token) {
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
-			w.must(err)
+		"suspended over HTTP": {func(w *fixture, k *ManagementReplica, _ management.Token) {
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", suspended)
+			w.Must(err)
 		}, true},
-		"suspended in Kubernetes": {func(w *fixture, _ *managementReplica, t management.Token) { w.setState(t, v1alpha1.TokenSuspended) }, false},
-		"suspended in Kubernetes, and over HTTP after it": {func(w *fixture, k *managementReplica, t management.Token) {
+		"suspended in Kubernetes": {func(w *fixture, _ *ManagementReplica, t management.Token) { w.setState(t, v1alpha1.TokenSuspended) }, false},
+		"suspended in Kubernetes, and over HTTP after it": {func(w *fixture, k *ManagementReplica, t management.Token) {
 			w.setState(t, v1alpha1.TokenSuspended)
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{State: new("Suspended"), Roles: new([]string{"second"})})
-			w.must(err)
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{State: new("Suspended"), Roles: new([]string{"second"})})
+			w.Must(err)
 		}, false},
-		"suspended over HTTP, let go on and suspended in Kubernetes": {func(w *fixture, k *managementReplica, t management.Token) {
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
-			w.must(err)
+		"suspended over HTTP, let go on and suspended in Kubernetes": {func(w *fixture, k *ManagementReplica, t management.Token) {
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", suspended)
+			w.Must(err)
 			w.setState(t, v1alpha1.TokenActive)
 			w.setState(t, v1alpha1.TokenSuspended)
 		}, false},
-		"suspended and let go on in Kubernetes, and suspended over HTTP": {func(w *fixture, k *managementReplica, t management.Token) {
+		"suspended and let go on in Kubernetes, and suspended over HTTP": {func(w *fixture, k *ManagementReplica, t management.Token) {
 			w.setState(t, v1alpha1.TokenSuspended)
 			w.setState(t, v1alpha1.TokenActive)
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
-			w.must(err)
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", suspended)
+			w.Must(err)
 		}, true},
-		"suspended over HTTP, and applied by the platform team": {func(w *fixture, k *managementReplica, t management.Token) {
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
-			w.must(err)
+		"suspended over HTTP, and applied by the platform team": {func(w *fixture, k *ManagementReplica, t management.Token) {
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", suspended)
+			w.Must(err)
 			obj := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ApplicationToken"}}
 			obj.Namespace, obj.Name = t.Namespace, t.Object
-			applied := []byte(`{"apiVersion":"apptoken.dev/v1alpha1","kind":"ApplicationToken","spec":{"clientRef":{"name":"` + w.clientName + `"},"state":"Suspended"}}`)
-			w.must(api.Patch(w.ctx, obj, client.RawPatch(types.ApplyPatchType, applied), client.FieldOwner("platform")))
+			applied := []byte(`{"apiVersion":"apptoken.dev/v1alpha1","kind":"ApplicationToken","spec":{"clientRef":{"name":"` + w.ClientName + `"},"state":"Suspended"}}`)
+			w.Must(api.Patch(w.Ctx, obj, client.RawPatch(types.ApplyPatchType, applied), client.FieldOwner("platform")))
 		}, false},
-		"suspended over HTTP by an unknown caller": {func(w *fixture, k *managementReplica, t management.Token) {
-			_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", suspended)
-			w.must(err)
-			w.must(api.Patch(w.ctx, w.managedObject(t), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))))
+		"suspended over HTTP by an unknown caller": {func(w *fixture, k *ManagementReplica, t management.Token) {
+			_, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", suspended)
+			w.Must(err)
+			w.Must(api.Patch(w.Ctx, w.ManagedObject(t), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))))
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			k := w.newManagementReplica(api)
-			made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-			w.must(err)
+			k := w.NewManagementReplica(api)
+			made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+			w.Must(err)
 			x.before(w, k, made.Token)
-			_, err = k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", active)
+			_, err = k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", active)
 			_, denied := errors.AsType[*management.Denied](err)
-			state := w.managedObject(made.Token).Spec.State
-			if denied == x.lifts || x.lifts && (err != nil || !w.isAccepted(made.Secret)) || (state == v1alpha1.TokenActive) != x.lifts {
+			state := w.ManagedObject(made.Token).Spec.State
+			if denied == x.lifts || x.lifts && (err != nil || !w.IsAccepted(made.Secret)) || (state == v1alpha1.TokenActive) != x.lifts {
 				t.Errorf("let go on: %v, and the token is %s", err, state)
 			}
 			if x.lifts {
 				return
 			}
-			_, rotated := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-			_, own := k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
-			_, cloned := k.Clone(w.ctx, rootCaller, w.scope(), "CI_deploy", "copy", "")
-			_, created := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
+			_, rotated := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
+			_, own := k.RotateOwn(w.Ctx, RootCaller, made.Secret.Digest(), "")
+			_, cloned := k.Clone(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "copy", "")
+			_, created := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
 			for what, err := range map[string]error{"rotated": rotated, "rotated by itself": own, "cloned": cloned, "made again": created} {
 				if err == nil {
 					t.Errorf("it was %s", what)
 				}
 			}
 			w.setState(made.Token, v1alpha1.TokenActive)
-			if _, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{}); err != nil || !w.isAccepted(made.Secret) {
-				t.Errorf("let go on in Kubernetes: %v, and the token is good: %t", err, w.isAccepted(made.Secret))
+			if _, err := k.Change(w.Ctx, RootCaller, w.Scope(), "CI_deploy", management.Change{}); err != nil || !w.IsAccepted(made.Secret) {
+				t.Errorf("let go on in Kubernetes: %v, and the token is good: %t", err, w.IsAccepted(made.Secret))
 			}
 		})
 	}
@@ -100,18 +100,18 @@ func TestSuspended_OnlyKubernetesLiftsItsSuspension(t *testing.T) {
 func TestSuspended_IncompleteTokenIsNotTakenOver(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
-	crash := faultModes[0]
-	f := w.faults(2, crash) // the object exists, its record does not
-	if _, err := w.newManagementReplica(f.wrap(api)).Create(w.ctx, rootCaller, w.scope(), ciToken()); err == nil {
+	crash := FaultModes[0]
+	f := w.Faults(2, crash) // the object exists, its record does not
+	if _, err := w.NewManagementReplica(f.Wrap(api)).Create(w.Ctx, RootCaller, w.Scope(), CIToken()); err == nil {
 		t.Fatal("it was made")
 	}
 	var list v1alpha1.ApplicationTokenList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
 	if len(list.Items) != 1 {
 		t.Fatalf("%d objects", len(list.Items))
 	}
-	w.setState(management.Token{Namespace: w.ownNamespace, Object: list.Items[0].Name}, v1alpha1.TokenSuspended)
-	_, err := w.newManagementReplica(api).Create(w.ctx, rootCaller, w.scope(), ciToken())
+	w.setState(management.Token{Namespace: w.OwnNamespace, Object: list.Items[0].Name}, v1alpha1.TokenSuspended)
+	_, err := w.NewManagementReplica(api).Create(w.Ctx, RootCaller, w.Scope(), CIToken())
 	if _, denied := errors.AsType[*management.Denied](err); !denied {
 		t.Errorf("made: %v", err)
 	}

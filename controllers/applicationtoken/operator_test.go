@@ -18,16 +18,16 @@ import (
 	"github.com/apptoken/operator/internal/record/recordtest"
 )
 
-// operator is a process of the operator. It reads and writes through c, and confirms through live.
-type operator struct {
-	w       *fixture
+// Operator is a process of the operator. It reads and writes through c, and confirms through live.
+type Operator struct {
+	w       *Fixture
 	c       client.Client
-	tokens  *applicationtoken.Reconciler
-	records *tokenrecord.Reconciler
+	Tokens  *applicationtoken.Reconciler
+	Records *tokenrecord.Reconciler
 }
 
-func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
-	store := kube.New(recordtest.Direct(c), live, w.ownNamespace)
+func (w *Fixture) NewOperator(c client.Client, live client.Reader) *Operator {
+	store := kube.New(recordtest.Direct(c), live, w.OwnNamespace)
 	count := func(name string, by ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, by)
 	}
@@ -35,80 +35,80 @@ func (w *fixture) newOperator(c client.Client, live client.Reader) *operator {
 		Decisions: count("decisions", "action", "reason"), Rotations: count("rotations", "reason"),
 		Retirements: count("retirements", "reason"), ApplyReady: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ready"}),
 	}
-	now := func() time.Time { return w.now }
-	return &operator{
+	now := func() time.Time { return w.Now }
+	return &Operator{
 		w: w, c: c,
-		tokens: &applicationtoken.Reconciler{
+		Tokens: &applicationtoken.Reconciler{
 			Client: c, Live: live, Records: store, Now: now, Entropy: rand.Reader,
-			Events: events.NewFakeRecorder(1 << 10), Metrics: recorder, Quota: directory.NewQuota(w.ownNamespace),
+			Events: events.NewFakeRecorder(1 << 10), Metrics: recorder, Quota: directory.NewQuota(w.OwnNamespace),
 		},
-		records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: recorder, Limiter: w.limiter},
+		Records: &tokenrecord.Reconciler{Client: c, Live: live, Records: store, Now: now, Metrics: recorder, Limiter: w.Limiter},
 	}
 }
 
-// pass runs each reconciler once on all objects.
-func (o *operator) pass() error {
+// Pass runs each reconciler once on all objects.
+func (o *Operator) Pass() error {
 	var at v1alpha1.ApplicationToken
-	err := o.c.Get(o.w.ctx, o.w.key(), &at)
+	err := o.c.Get(o.w.Ctx, o.w.Key(), &at)
 	if err == nil {
-		_, err = o.tokens.Reconcile(o.w.ctx, &at)
+		_, err = o.Tokens.Reconcile(o.w.Ctx, &at)
 	}
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
 	var list v1alpha1.TokenRecordList
-	if err := o.c.List(o.w.ctx, &list, client.InNamespace(o.w.ownNamespace)); err != nil {
+	if err := o.c.List(o.w.Ctx, &list, client.InNamespace(o.w.OwnNamespace)); err != nil {
 		return err
 	}
 	for i := range list.Items {
-		if _, err := o.records.Reconcile(o.w.ctx, &list.Items[i]); err != nil {
+		if _, err := o.Records.Reconcile(o.w.Ctx, &list.Items[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settle runs passes until one succeeds and writes nothing.
-func (o *operator) settle() error {
+// Settle runs passes until one succeeds and writes nothing.
+func (o *Operator) Settle() error {
 	for range 40 {
-		before := o.w.writes.Load()
-		err := o.pass()
-		if errors.Is(err, errCrash) {
+		before := o.w.Writes.Load()
+		err := o.Pass()
+		if errors.Is(err, ErrCrash) {
 			return err
 		}
-		if err == nil && o.w.writes.Load() == before {
+		if err == nil && o.w.Writes.Load() == before {
 			return nil
 		}
 	}
 	return errors.New("40 passes did not settle the world")
 }
 
-// settleOwnNamespace runs the leader until everything in the operator's own namespace has settled.
-func (o *operator) settleOwnNamespace() error {
+// SettleOwnNamespace runs the leader until everything in the operator's own namespace has settled.
+func (o *Operator) SettleOwnNamespace() error {
 	for range 40 {
 		var list v1alpha1.ApplicationTokenList
-		if err := api.List(o.w.ctx, &list, client.InNamespace(o.w.ownNamespace)); err != nil {
+		if err := api.List(o.w.Ctx, &list, client.InNamespace(o.w.OwnNamespace)); err != nil {
 			return err
 		}
-		before, failed := o.w.resourceVersions(), false
+		before, failed := o.w.ResourceVersions(), false
 		for i := range list.Items {
-			_, err := o.tokens.Reconcile(o.w.ctx, &list.Items[i])
+			_, err := o.Tokens.Reconcile(o.w.Ctx, &list.Items[i])
 			failed = failed || err != nil
 		}
-		failed = o.pass() != nil || failed
-		if !failed && o.w.resourceVersions() == before {
+		failed = o.Pass() != nil || failed
+		if !failed && o.w.ResourceVersions() == before {
 			return nil
 		}
 	}
 	return errors.New("40 passes did not bring what was made to rest")
 }
 
-// resourceVersions returns the resource versions of all objects in the operator's own namespace.
-func (w *fixture) resourceVersions() string {
+// ResourceVersions returns the resource versions of all objects in the operator's own namespace.
+func (w *Fixture) ResourceVersions() string {
 	var tokens v1alpha1.ApplicationTokenList
 	var records v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &tokens, client.InNamespace(w.ownNamespace)))
-	w.must(api.List(w.ctx, &records, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &tokens, client.InNamespace(w.OwnNamespace)))
+	w.Must(api.List(w.Ctx, &records, client.InNamespace(w.OwnNamespace)))
 	text := ""
 	for i := range tokens.Items {
 		text += tokens.Items[i].Name + tokens.Items[i].ResourceVersion + "\n"
@@ -119,22 +119,22 @@ func (w *fixture) resourceVersions() string {
 	return text
 }
 
-// settleWithNewLeader lets a leader that has just started settle everything.
-func (w *fixture) settleWithNewLeader() {
-	w.t.Helper()
-	leader := w.newOperator(api, api)
-	w.replayTokens(leader)
-	w.must(leader.settleOwnNamespace())
+// SettleWithNewLeader lets a leader that has just started settle everything.
+func (w *Fixture) SettleWithNewLeader() {
+	w.T.Helper()
+	leader := w.NewOperator(api, api)
+	w.ReplayTokens(leader)
+	w.Must(leader.SettleOwnNamespace())
 }
 
-// replayTokens passes every token of the fixture to an operator, as its watch does at the start.
-func (w *fixture) replayTokens(o *operator) {
-	w.t.Helper()
-	feed := o.tokens.Quota.EventHandler()
+// ReplayTokens passes every token of the fixture to an operator, as its watch does at the start.
+func (w *Fixture) ReplayTokens(o *Operator) {
+	w.T.Helper()
+	feed := o.Tokens.Quota.EventHandler()
 	var list v1alpha1.ApplicationTokenList
-	w.must(api.List(w.ctx, &list))
+	w.Must(api.List(w.Ctx, &list))
 	for i := range list.Items {
-		if at := &list.Items[i]; at.Namespace == w.ownNamespace || at.Namespace == w.namespace {
+		if at := &list.Items[i]; at.Namespace == w.OwnNamespace || at.Namespace == w.Namespace {
 			feed.OnAdd(at, true)
 		}
 	}

@@ -9,26 +9,26 @@ import (
 // during it.
 func TestRetire_UnusedCountsAfterAnOutage(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	o := w.newOperator(api, api)
+	w.Must(w.DeclareToken())
+	o := w.NewOperator(api, api)
 	var outage time.Time
-	o.tokens.LastOutage = func() time.Time { return outage }
-	w.must(o.settle())
-	w.must(setTrigger("2")(w))
-	w.must(o.settle())
-	w.must(w.store().Use(w.ctx, w.newestRecordName(), w.now, ""))
-	w.now = w.now.Add(70 * time.Minute) // more than quietPeriod
-	outage = w.now
+	o.Tokens.LastOutage = func() time.Time { return outage }
+	w.Must(o.Settle())
+	w.Must(setTrigger("2")(w))
+	w.Must(o.Settle())
+	w.Must(w.Store().Use(w.Ctx, w.NewestRecordName(), w.Now, ""))
+	w.Now = w.Now.Add(70 * time.Minute) // more than quietPeriod
+	outage = w.Now
 	expect := func(step string, records int) {
 		t.Helper()
-		w.must(o.settle())
-		if n := w.recordsLeft(); n != records {
+		w.Must(o.Settle())
+		if n := w.RecordsLeft(); n != records {
 			t.Errorf("%s, there are %d records, not %d", step, n, records)
 		}
 	}
 	expect("at the end of the outage", 2)
-	w.now = w.now.Add(9 * time.Second)
+	w.Now = w.Now.Add(9 * time.Second)
 	expect("while uses are being written", 2)
-	w.now = w.now.Add(time.Second)
+	w.Now = w.Now.Add(time.Second)
 	expect("once uses are written", 1)
 }

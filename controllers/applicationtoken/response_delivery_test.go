@@ -16,34 +16,34 @@ import (
 func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 	w := newFixture(t)
 	at := &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: "by-hand"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: "by-hand"},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Delivery: v1alpha1.DeliveryResponse,
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Delivery: v1alpha1.DeliveryResponse,
 		},
 	}
-	w.must(api.Create(w.ctx, at))
-	shown := management.Token{Namespace: w.ownNamespace, Object: "by-hand"}
-	w.now = at.CreationTimestamp.Time
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	if reason, _ := readiness(w.managedObject(shown)); reason != "" {
+	w.Must(api.Create(w.Ctx, at))
+	shown := management.Token{Namespace: w.OwnNamespace, Object: "by-hand"}
+	w.Now = at.CreationTimestamp.Time
+	o := w.NewOperator(api, api)
+	w.Must(o.SettleOwnNamespace())
+	if reason, _ := Readiness(w.ManagedObject(shown)); reason != "" {
 		t.Errorf("at once it is %s", reason)
 	}
-	w.now = w.now.Add(plan.DeliveryTimeout)
-	w.must(o.settleOwnNamespace())
-	if reason, _ := readiness(w.managedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.recordsLeft() > 0 {
-		t.Errorf("later it is %s, and there are %d records", reason, w.recordsLeft())
+	w.Now = w.Now.Add(plan.DeliveryTimeout)
+	w.Must(o.SettleOwnNamespace())
+	if reason, _ := Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.RecordsLeft() > 0 {
+		t.Errorf("later it is %s, and there are %d records", reason, w.RecordsLeft())
 	}
 	for field, change := range map[string]func(*v1alpha1.Rotation){
 		"every": func(r *v1alpha1.Rotation) { r.Every = "1h" }, "schedule": func(r *v1alpha1.Rotation) { r.Schedule = "@daily" },
 		"trigger": func(r *v1alpha1.Rotation) { r.Trigger = "1" },
 	} {
-		now := w.managedObject(shown)
+		now := w.ManagedObject(shown)
 		now.Spec.Rotation = v1alpha1.Rotation{}
 		change(&now.Spec.Rotation)
-		w.must(api.Update(w.ctx, now))
-		w.must(o.settleOwnNamespace())
-		if reason, message := readiness(w.managedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
+		w.Must(api.Update(w.Ctx, now))
+		w.Must(o.SettleOwnNamespace())
+		if reason, message := Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
 			t.Errorf("with %s it is %s: %s", field, reason, message)
 		}
 	}
@@ -52,23 +52,23 @@ func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 // A tool that replaces the ApplicationToken removes the annotation that names its record.
 func TestResponse_LostAnnotationIsRestored(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	at := w.managedObject(made.Token)
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.Must(err)
+	o := w.NewOperator(api, api)
+	w.Must(o.SettleOwnNamespace())
+	at := w.ManagedObject(made.Token)
 	named := at.Annotations[v1alpha1.AnnotationRecord]
 	delete(at.Annotations, v1alpha1.AnnotationRecord)
-	w.must(api.Update(w.ctx, at))
-	w.now = w.now.Add(2 * plan.OrphanAge)
+	w.Must(api.Update(w.Ctx, at))
+	w.Now = w.Now.Add(2 * plan.OrphanAge)
 	var obj v1alpha1.TokenRecord
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: named}, &obj))
-	_, err = o.records.Reconcile(w.ctx, &obj)
-	w.must(err)
-	w.must(o.settleOwnNamespace())
-	w.must(w.checkLastDelivered(made.Secret, 0))
-	if at := w.managedObject(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: named}, &obj))
+	_, err = o.Records.Reconcile(w.Ctx, &obj)
+	w.Must(err)
+	w.Must(o.SettleOwnNamespace())
+	w.Must(w.CheckLastDelivered(made.Secret, 0))
+	if at := w.ManagedObject(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
 		t.Errorf("it names record %q, not %q", at.Annotations[v1alpha1.AnnotationRecord], named)
 	}
 }

@@ -16,9 +16,9 @@ import (
 
 // recordOf reads the record of a token.
 func (w *fixture) recordOf(tok token.Token) record.Record {
-	w.t.Helper()
-	r, err := w.store().Find(w.ctx, tok.Digest())
-	w.must(err)
+	w.T.Helper()
+	r, err := w.Store().Find(w.Ctx, tok.Digest())
+	w.Must(err)
 	return r
 }
 
@@ -36,17 +36,17 @@ func TestRotate_HolderNeverReplacesAdministratorsSuccessor(t *testing.T) {
 	for name, key := range map[string]string{"without a key": "", "with the key of the administrator": "a key", "with a key": "another"} {
 		for how, by := range map[string]string{"no key": "", "a key": "a key"} {
 			w := newFixture(t)
-			k := w.newManagementReplica(api)
-			stolen, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-			w.must(err)
-			next, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", by)
-			w.must(err)
+			k := w.NewManagementReplica(api)
+			stolen, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+			w.Must(err)
+			next, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", by)
+			w.Must(err)
 			for range 2 {
-				if _, err := k.RotateOwn(w.ctx, rootCaller, stolen.Secret.Digest(), key); !errors.Is(err, management.ErrSuperseded) {
+				if _, err := k.RotateOwn(w.Ctx, RootCaller, stolen.Secret.Digest(), key); !errors.Is(err, management.ErrSuperseded) {
 					t.Errorf("%s, where the administrator sent %s: %v", name, how, err)
 				}
 			}
-			w.must(w.checkLastDelivered(next.Secret, 1))
+			w.Must(w.CheckLastDelivered(next.Secret, 1))
 		}
 	}
 }
@@ -54,155 +54,155 @@ func TestRotate_HolderNeverReplacesAdministratorsSuccessor(t *testing.T) {
 // The successor may come from a change in Git, and is then not delivered in a response.
 func TestRotate_HolderOfPredecessorRotatesNoSecret(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	w.must(o.settle())
-	stolen := w.tokenInSecret()
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-	w.must(o.settle())
-	next := w.tokenInSecret()
-	if _, err := k.RotateOwn(w.ctx, rootCaller, stolen.Digest(), ""); !errors.Is(err, management.ErrSuperseded) {
+	w.Must(w.DeclareToken())
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	w.Must(o.Settle())
+	stolen := w.TokenInSecret()
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.Must(o.Settle())
+	next := w.TokenInSecret()
+	if _, err := k.RotateOwn(w.Ctx, RootCaller, stolen.Digest(), ""); !errors.Is(err, management.ErrSuperseded) {
 		t.Errorf("after the trigger: %v", err)
 	}
 	// The request was decided before the trigger, and is written after it.
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Annotations = map[string]string{v1alpha1.AnnotationRotateSelf: stolen.Digest().RecordName()}
 	}))
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	if w.tokenInSecret().Digest() != next.Digest() {
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	if w.TokenInSecret().Digest() != next.Digest() {
 		t.Error("the holder of a predecessor has rotated the Secret")
 	}
 }
 
 func TestRotate_HolderOverwritesNoRequestOfAdministrator(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Lifetime = "100h" }))
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	w.must(o.settle())
-	name := w.namespace + ":indexer"
-	w.now = w.now.Add(time.Hour)
-	_, err := k.Rotate(w.ctx, rootCaller, w.scope(), name, "a key")
-	w.must(err)
-	_, err = k.RotateOwn(w.ctx, rootCaller, w.tokenInSecret().Digest(), "") // before the reconciler has observed either
-	w.must(err)
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	if r := w.newestRecord(); r.Version != 2 || !r.AuthorizedAt.IsZero() || !r.ExpiresAt.Equal(w.now.Add(100*time.Hour)) {
+	w.Must(w.DeclareToken())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Lifetime = "100h" }))
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	w.Must(o.Settle())
+	name := w.Namespace + ":indexer"
+	w.Now = w.Now.Add(time.Hour)
+	_, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), name, "a key")
+	w.Must(err)
+	_, err = k.RotateOwn(w.Ctx, RootCaller, w.TokenInSecret().Digest(), "") // before the reconciler has observed either
+	w.Must(err)
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	if r := w.NewestRecord(); r.Version != 2 || !r.AuthorizedAt.IsZero() || !r.ExpiresAt.Equal(w.Now.Add(100*time.Hour)) {
 		t.Errorf("version %d was authorized at %s and ends at %s", r.Version, r.AuthorizedAt, r.ExpiresAt)
 	}
 }
 
 func TestRotate_RetryIsOfTheSameCallerAndBounded(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	first, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "a key")
-	w.must(err)
-	began := w.now
-	w.now = began.Add(plan.RetryWindow - time.Second)
-	second, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "a key")
-	w.must(err)
-	if w.isAccepted(first.Secret) || !w.isAccepted(second.Secret) || second.Token.Rotations != 1 {
+	k := w.NewManagementReplica(api)
+	_, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	first, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "a key")
+	w.Must(err)
+	began := w.Now
+	w.Now = began.Add(plan.RetryWindow - time.Second)
+	second, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "a key")
+	w.Must(err)
+	if w.IsAccepted(first.Secret) || !w.IsAccepted(second.Secret) || second.Token.Rotations != 1 {
 		t.Errorf("a retry gave %+v", second.Token)
 	}
 	if r := w.recordOf(second.Secret); !r.IssuedAt.Equal(began) || !r.ExpiresAt.Equal(began.Add(time.Hour)) {
 		t.Errorf("[5] made again, it counts from %s and ends at %s", r.IssuedAt, r.ExpiresAt)
 	}
-	w.now = began.Add(plan.RetryWindow)
-	if _, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "a key"); !errors.Is(err, management.ErrRetryExpired) {
+	w.Now = began.Add(plan.RetryWindow)
+	if _, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "a key"); !errors.Is(err, management.ErrRetryExpired) {
 		t.Errorf("a late retry: %v", err)
 	}
-	w.now = began.Add(10 * time.Minute)
-	other := rootCaller
+	w.Now = began.Add(10 * time.Minute)
+	other := RootCaller
 	other.ID = "user mallory"
-	third, err := k.Rotate(w.ctx, other, w.scope(), "CI_deploy", "a key")
-	w.must(err)
-	if !w.isAccepted(second.Secret) || third.Token.Rotations != 2 {
+	third, err := k.Rotate(w.Ctx, other, w.Scope(), "CI_deploy", "a key")
+	w.Must(err)
+	if !w.IsAccepted(second.Secret) || third.Token.Rotations != 2 {
 		t.Errorf("another caller's request with the same key gave %+v", third.Token)
 	}
-	if _, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "a key"); !errors.Is(err, management.ErrRetryExpired) {
+	if _, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "a key"); !errors.Is(err, management.ErrRetryExpired) {
 		t.Errorf("a retry after another rotation: %v", err)
 	}
-	w.must(w.checkLastDelivered(third.Secret, 2))
+	w.Must(w.CheckLastDelivered(third.Secret, 2))
 }
 
 func TestClone_RetryIsBounded(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	first, err := k.Clone(w.ctx, rootCaller, w.scope(), "CI_deploy", "copy", "key")
-	w.must(err)
-	other := rootCaller
+	k := w.NewManagementReplica(api)
+	_, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	first, err := k.Clone(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "copy", "key")
+	w.Must(err)
+	other := RootCaller
 	other.ID = "user mallory"
-	if _, err := k.Clone(w.ctx, other, w.scope(), "CI_deploy", "copy", "key"); !errors.Is(err, management.ErrExists) {
+	if _, err := k.Clone(w.Ctx, other, w.Scope(), "CI_deploy", "copy", "key"); !errors.Is(err, management.ErrExists) {
 		t.Errorf("another caller with the same key: %v", err)
 	}
-	w.now = w.now.Add(plan.RetryWindow)
-	if _, err := k.Clone(w.ctx, rootCaller, w.scope(), "CI_deploy", "copy", "key"); !errors.Is(err, management.ErrRetryExpired) {
+	w.Now = w.Now.Add(plan.RetryWindow)
+	if _, err := k.Clone(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "copy", "key"); !errors.Is(err, management.ErrRetryExpired) {
 		t.Errorf("a late retry: %v", err)
 	}
-	if !w.isAccepted(first.Secret) {
+	if !w.IsAccepted(first.Secret) {
 		t.Error("the clone is no longer valid")
 	}
 }
 
 func TestRotate_EndsNoPredecessor(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	began := w.now
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.Must(err)
+	began := w.Now
 	tokens := []token.Token{made.Secret}
 	for range plan.MaxPredecessors {
-		w.now = w.now.Add(10 * time.Minute)
-		next, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-		w.must(err)
+		w.Now = w.Now.Add(10 * time.Minute)
+		next, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
+		w.Must(err)
 		tokens = append(tokens, next.Secret)
 	}
 	for _, key := range []string{"", "key"} {
-		_, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", key)
+		_, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", key)
 		if after, ok := retryAfter(err); !ok || after != 24*time.Hour-20*time.Minute {
 			t.Errorf("a fourth one: %v, after %s", err, after)
 		}
-		if _, err := k.RotateOwn(w.ctx, rootCaller, tokens[3].Digest(), key); err == nil {
+		if _, err := k.RotateOwn(w.Ctx, RootCaller, tokens[3].Digest(), key); err == nil {
 			t.Error("a holder makes a fourth one")
 		}
 	}
-	w.must(w.checkLastDelivered(tokens[3], 3))
-	w.now = began.Add(10*time.Minute + 24*time.Hour)
-	next, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-	w.must(err)
-	w.must(w.checkLastDelivered(next.Secret, 3))
+	w.Must(w.CheckLastDelivered(tokens[3], 3))
+	w.Now = began.Add(10*time.Minute + 24*time.Hour)
+	next, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
+	w.Must(err)
+	w.Must(w.CheckLastDelivered(next.Secret, 3))
 	for i, tok := range tokens {
-		if w.isAccepted(tok) != (i > 0) {
-			t.Errorf("version %d is valid: %t", i+1, w.isAccepted(tok))
+		if w.IsAccepted(tok) != (i > 0) {
+			t.Errorf("version %d is valid: %t", i+1, w.IsAccepted(tok))
 		}
 	}
 }
 
 func TestRotate_TriggersWaitForPredecessorLimit(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	w.must(o.settle())
-	first := w.tokenInSecret()
+	w.Must(w.DeclareToken())
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	w.Must(o.Settle())
+	first := w.TokenInSecret()
 	for _, trigger := range []string{"2", "3", "4", "5", "6"} {
-		w.now = w.now.Add(10 * time.Minute)
-		w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = trigger }))
-		w.must(o.settle())
-		w.must(w.checkInvariants())
+		w.Now = w.Now.Add(10 * time.Minute)
+		w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = trigger }))
+		w.Must(o.Settle())
+		w.Must(w.CheckInvariants())
 	}
-	if r := w.newestRecord(); r.Version != 4 || !w.isAccepted(first) {
-		t.Errorf("version %d; the first is valid: %t", r.Version, w.isAccepted(first))
+	if r := w.NewestRecord(); r.Version != 4 || !w.IsAccepted(first) {
+		t.Errorf("version %d; the first is valid: %t", r.Version, w.IsAccepted(first))
 	}
-	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 		t.Errorf("meanwhile it is %s", reason)
 	}
-	at := w.token()
+	at := w.Token()
 	pending := false
 	for _, c := range at.Status.Conditions {
 		if c.Type == v1alpha1.ConditionRotationPending {
@@ -212,30 +212,30 @@ func TestRotate_TriggersWaitForPredecessorLimit(t *testing.T) {
 	if !pending {
 		t.Errorf("the status does not say that a rotation waits: %+v", at.Status.Conditions)
 	}
-	_, err := k.Rotate(w.ctx, rootCaller, w.scope(), w.namespace+":indexer", "")
+	_, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), w.Namespace+":indexer", "")
 	if after, ok := retryAfter(err); !ok || after != 24*time.Hour-40*time.Minute {
 		t.Errorf("an administrator is told %v, after %s", err, after)
 	}
-	w.now = w.now.Add(24*time.Hour - 40*time.Minute)
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	if r := w.newestRecord(); r.Version != 5 || r.Trigger != "6" {
+	w.Now = w.Now.Add(24*time.Hour - 40*time.Minute)
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	if r := w.NewestRecord(); r.Version != 5 || r.Trigger != "6" {
 		t.Errorf("then it is version %d of trigger %q", r.Version, r.Trigger)
 	}
 }
 
 func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	w := newFixture(t)
-	k, other := w.newManagementReplica(api), w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	second, err := k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
-	w.must(err)
-	if !strings.Contains(<-k.recorder.Events, v1alpha1.EventSelfRotated) {
+	k, other := w.NewManagementReplica(api), w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	second, err := k.RotateOwn(w.Ctx, RootCaller, made.Secret.Digest(), "")
+	w.Must(err)
+	if !strings.Contains(<-k.Recorder.Events, v1alpha1.EventSelfRotated) {
 		t.Error("no event says that its holder rotated it")
 	}
-	answered, failed := w.callConcurrently(8, func(k *managementReplica) (management.Issued, error) {
-		return k.RotateOwn(w.ctx, rootCaller, second.Secret.Digest(), "")
+	answered, failed := w.callConcurrently(8, func(k *ManagementReplica) (management.Issued, error) {
+		return k.RotateOwn(w.Ctx, RootCaller, second.Secret.Digest(), "")
 	})
 	for _, err := range failed {
 		if after, ok := retryAfter(err); !ok || after != 10*time.Minute {
@@ -245,12 +245,12 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	if len(answered) > 0 {
 		t.Errorf("%d more rotations within minOverlap", len(answered))
 	}
-	w.must(w.checkLastDelivered(second.Secret, 1))
-	if _, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", ""); err != nil {
+	w.Must(w.CheckLastDelivered(second.Secret, 1))
+	if _, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", ""); err != nil {
 		t.Errorf("an administrator: %v", err)
 	}
-	w.now = w.now.Add(10 * time.Minute)
-	if _, err := other.RotateOwn(w.ctx, rootCaller, second.Secret.Digest(), ""); !errors.Is(err, management.ErrSuperseded) {
+	w.Now = w.Now.Add(10 * time.Minute)
+	if _, err := other.RotateOwn(w.Ctx, RootCaller, second.Secret.Digest(), ""); !errors.Is(err, management.ErrSuperseded) {
 		t.Errorf("the holder of the predecessor: %v", err)
 	}
 }
@@ -258,16 +258,16 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 // If holders present the token with different keys at the same time, one of them rotates it.
 func TestSelfRotation_OneOfManyWithDifferentKeys(t *testing.T) {
 	w := newFixture(t)
-	made, err := w.newManagementReplica(api).Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
+	made, err := w.NewManagementReplica(api).Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
 	var mu sync.Mutex
 	n := 0
-	answered, failed := w.callConcurrently(8, func(k *managementReplica) (management.Issued, error) {
+	answered, failed := w.callConcurrently(8, func(k *ManagementReplica) (management.Issued, error) {
 		mu.Lock()
 		n++
 		key := strings.Repeat("k", n)
 		mu.Unlock()
-		return k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), key)
+		return k.RotateOwn(w.Ctx, RootCaller, made.Secret.Digest(), key)
 	})
 	if len(answered) != 1 {
 		t.Fatalf("%d rotated it", len(answered))
@@ -277,36 +277,36 @@ func TestSelfRotation_OneOfManyWithDifferentKeys(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	w.must(w.checkLastDelivered(answered[0].Secret, 1))
+	w.Must(w.CheckLastDelivered(answered[0].Secret, 1))
 }
 
 func TestSelfRotation_ForbiddenByClient(t *testing.T) {
 	w := newFixture(t)
-	w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.SelfRotation = v1alpha1.SelfRotationForbid })
-	w.createUser(nil)
-	w.must(w.declareToken())
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	w.must(o.settle())
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	users, err := k.Create(w.ctx, rootCaller, management.Scope{Client: w.clientName, User: w.userName()}, management.TokenSpec{Name: "hers"})
-	w.must(err)
-	held := w.tokenInSecret()
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.SelfRotation = v1alpha1.SelfRotationForbid })
+	w.CreateUser(nil)
+	w.Must(w.DeclareToken())
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	w.Must(o.Settle())
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	users, err := k.Create(w.Ctx, RootCaller, management.Scope{Client: w.ClientName, User: w.UserName()}, management.TokenSpec{Name: "hers"})
+	w.Must(err)
+	held := w.TokenInSecret()
 	for name, tok := range map[string]token.Token{"a client's": made.Secret, "a user's": users.Secret, "one in a Secret": held} {
-		_, err := k.RotateOwn(w.ctx, rootCaller, tok.Digest(), "")
+		_, err := k.RotateOwn(w.Ctx, RootCaller, tok.Digest(), "")
 		if no, ok := errors.AsType[*management.Denied](err); !ok || !strings.Contains(no.Message, "spec.tokens.selfRotation") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Annotations = map[string]string{v1alpha1.AnnotationRotateSelf: held.Digest().RecordName()}
 	}))
-	w.must(o.settle())
-	if w.tokenInSecret().Digest() != held.Digest() {
+	w.Must(o.Settle())
+	if w.TokenInSecret().Digest() != held.Digest() {
 		t.Error("the annotation rotates it all the same")
 	}
-	for _, name := range []string{"CI_deploy", w.namespace + ":indexer"} {
-		if _, err := k.Rotate(w.ctx, rootCaller, w.scope(), name, ""); err != nil {
+	for _, name := range []string{"CI_deploy", w.Namespace + ":indexer"} {
+		if _, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), name, ""); err != nil {
 			t.Errorf("an administrator rotates %s: %v", name, err)
 		}
 	}
@@ -314,57 +314,57 @@ func TestSelfRotation_ForbiddenByClient(t *testing.T) {
 
 func TestSelfRotation_ChainNeverOutlivesPolicy(t *testing.T) {
 	w := newFixture(t)
-	w.mustEditClient(func(c *v1alpha1.Client) {
+	w.MustEditClient(func(c *v1alpha1.Client) {
 		c.Spec.Tokens.MaxLifetime, c.Spec.Tokens.NonExpiring = "1h", v1alpha1.NonExpiringForbid
 	})
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	end := w.now.Add(time.Hour)
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken())
+	w.Must(err)
+	end := w.Now.Add(time.Hour)
 	held := made.Secret
 	for range plan.MaxPredecessors - 1 {
-		w.now = w.now.Add(11 * time.Minute)
-		next, err := k.RotateOwn(w.ctx, rootCaller, held.Digest(), "")
-		w.must(err)
-		w.must(o.settleOwnNamespace())
+		w.Now = w.Now.Add(11 * time.Minute)
+		next, err := k.RotateOwn(w.Ctx, RootCaller, held.Digest(), "")
+		w.Must(err)
+		w.Must(o.SettleOwnNamespace())
 		held = next.Secret
 		if r := w.recordOf(held); !r.ExpiresAt.Equal(end) || !next.Token.ExpiresAt.Equal(end) {
 			t.Fatalf("version %d ends at %s, not at %s", r.Version, r.ExpiresAt, end)
 		}
 	}
-	admin, err := k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-	w.must(err)
-	if r := w.recordOf(admin.Secret); !r.ExpiresAt.Equal(w.now.Add(time.Hour)) {
+	admin, err := k.Rotate(w.Ctx, RootCaller, w.Scope(), "CI_deploy", "")
+	w.Must(err)
+	if r := w.recordOf(admin.Secret); !r.ExpiresAt.Equal(w.Now.Add(time.Hour)) {
 		t.Errorf("an administrator's version ends at %s", r.ExpiresAt)
 	}
-	w.now = end
-	if w.isAccepted(held) {
+	w.Now = end
+	if w.IsAccepted(held) {
 		t.Error("the chain outlives what it descends from")
 	}
-	w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.MaxLifetime = "30m" })
-	if _, err := k.RotateOwn(w.ctx, rootCaller, admin.Secret.Digest(), ""); err == nil {
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.MaxLifetime = "30m" })
+	if _, err := k.RotateOwn(w.Ctx, RootCaller, admin.Secret.Digest(), ""); err == nil {
 		t.Error("a holder rotates what the policy forbids now")
 	}
 }
 
 func TestSelfRotation_SecretKeepsDeclaredExpiry(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Lifetime = "100h" }))
-	k, o := w.newManagementReplica(api), w.newOperator(api, api)
-	w.must(o.settle())
-	end := w.now.Add(100 * time.Hour)
+	w.Must(w.DeclareToken())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Lifetime = "100h" }))
+	k, o := w.NewManagementReplica(api), w.NewOperator(api, api)
+	w.Must(o.Settle())
+	end := w.Now.Add(100 * time.Hour)
 	for range plan.MaxPredecessors - 1 {
-		w.now = w.now.Add(10 * time.Minute)
-		_, err := k.RotateOwn(w.ctx, rootCaller, w.tokenInSecret().Digest(), "")
-		w.must(err)
-		w.must(o.settle())
-		w.must(w.checkInvariants())
-		if r := w.newestRecord(); !r.ExpiresAt.Equal(end) || !r.IssuedAt.Equal(w.now) {
+		w.Now = w.Now.Add(10 * time.Minute)
+		_, err := k.RotateOwn(w.Ctx, RootCaller, w.TokenInSecret().Digest(), "")
+		w.Must(err)
+		w.Must(o.Settle())
+		w.Must(w.CheckInvariants())
+		if r := w.NewestRecord(); !r.ExpiresAt.Equal(end) || !r.IssuedAt.Equal(w.Now) {
 			t.Errorf("version %d of %s ends at %s, not at %s", r.Version, r.IssuedAt, r.ExpiresAt, end)
 		}
 	}
-	_, err := k.RotateOwn(w.ctx, rootCaller, w.tokenInSecret().Digest(), "")
+	_, err := k.RotateOwn(w.Ctx, RootCaller, w.TokenInSecret().Digest(), "")
 	if after, ok := retryAfter(err); !ok || after != 10*time.Minute {
 		t.Errorf("at once again: %v, after %s", err, after)
 	}

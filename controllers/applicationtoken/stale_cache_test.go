@@ -11,45 +11,45 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 )
 
-// snapshot is a cache that receives no events: of its kinds it has the objects of the time when it
+// Snapshot is a cache that receives no events: of its kinds it has the objects of the time when it
 // was taken.
-type snapshot struct {
-	kinds   int
-	taken   bool
+type Snapshot struct {
+	Kinds   int
+	Taken   bool
 	token   *v1alpha1.ApplicationToken
 	secret  *corev1.Secret
-	records []v1alpha1.TokenRecord
+	Records []v1alpha1.TokenRecord
 }
 
-func (s *snapshot) take(w *fixture) error {
-	s.taken = true
+func (s *Snapshot) Take(w *Fixture) error {
+	s.Taken = true
 	var at v1alpha1.ApplicationToken
 	var secret corev1.Secret
 	var records v1alpha1.TokenRecordList
-	s.token, s.secret, s.records = nil, nil, nil
-	if err := api.Get(w.ctx, w.key(), &at); err == nil {
+	s.token, s.secret, s.Records = nil, nil, nil
+	if err := api.Get(w.Ctx, w.Key(), &at); err == nil {
 		s.token = &at
 	} else if !apierrors.IsNotFound(err) {
 		return err
 	}
-	if err := api.Get(w.ctx, w.key(), &secret); err == nil {
+	if err := api.Get(w.Ctx, w.Key(), &secret); err == nil {
 		s.secret = &secret
 	} else if !apierrors.IsNotFound(err) {
 		return err
 	}
-	err := api.List(w.ctx, &records, client.InNamespace(w.ownNamespace))
-	s.records = records.Items
+	err := api.List(w.Ctx, &records, client.InNamespace(w.OwnNamespace))
+	s.Records = records.Items
 	return err
 }
 
-// over serves reads of its kinds from the snapshot, and all others from c.
-func (s *snapshot) over(c client.WithWatch) client.WithWatch {
+// Over serves reads of its kinds from the snapshot, and all others from c.
+func (s *Snapshot) Over(c client.WithWatch) client.WithWatch {
 	missing := func(name string) error { return apierrors.NewNotFound(corev1.Resource("objects"), name) }
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 			switch obj := obj.(type) {
 			case *v1alpha1.ApplicationToken:
-				if s.kinds&1 != 0 && s.taken {
+				if s.Kinds&1 != 0 && s.Taken {
 					if s.token == nil || key.Name != s.token.Name {
 						return missing(key.Name)
 					}
@@ -57,7 +57,7 @@ func (s *snapshot) over(c client.WithWatch) client.WithWatch {
 					return nil
 				}
 			case *corev1.Secret:
-				if s.kinds&2 != 0 && s.taken {
+				if s.Kinds&2 != 0 && s.Taken {
 					if s.secret == nil || key.Name != s.secret.Name {
 						return missing(key.Name)
 					}
@@ -65,10 +65,10 @@ func (s *snapshot) over(c client.WithWatch) client.WithWatch {
 					return nil
 				}
 			case *v1alpha1.TokenRecord:
-				if s.kinds&4 != 0 && s.taken {
-					for i := range s.records {
-						if s.records[i].Name == key.Name {
-							s.records[i].DeepCopyInto(obj)
+				if s.Kinds&4 != 0 && s.Taken {
+					for i := range s.Records {
+						if s.Records[i].Name == key.Name {
+							s.Records[i].DeepCopyInto(obj)
 							return nil
 						}
 					}
@@ -78,10 +78,10 @@ func (s *snapshot) over(c client.WithWatch) client.WithWatch {
 			return c.Get(ctx, key, obj, o...)
 		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
-			if l, ok := list.(*v1alpha1.TokenRecordList); ok && s.kinds&4 != 0 && s.taken {
+			if l, ok := list.(*v1alpha1.TokenRecordList); ok && s.Kinds&4 != 0 && s.Taken {
 				l.Items = nil
-				for i := range s.records {
-					l.Items = append(l.Items, *s.records[i].DeepCopy())
+				for i := range s.Records {
+					l.Items = append(l.Items, *s.Records[i].DeepCopy())
 				}
 				return nil
 			}

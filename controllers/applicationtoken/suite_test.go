@@ -64,65 +64,65 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// fixture is the fixture of one token in namespaces of its own. A test starts each pass, and steps
+// Fixture is the fixture of one token in namespaces of its own. A test starts each pass, and steps
 // the clock.
-type fixture struct {
-	t            *testing.T
-	ctx          context.Context
-	clientName   string // name of the Client
-	namespace    string // namespace of the token
-	ownNamespace string // namespace of the operator
-	now          time.Time
-	limiter      *gc.Limiter
-	writes       atomic.Int64 // of all operators of this fixture
-	history      history
+type Fixture struct {
+	T            *testing.T
+	Ctx          context.Context
+	ClientName   string // name of the Client
+	Namespace    string // namespace of the token
+	OwnNamespace string // namespace of the operator
+	Now          time.Time
+	Limiter      *gc.Limiter
+	Writes       atomic.Int64 // of all operators of this fixture
+	History      History
 }
 
-func newFixture(t *testing.T) *fixture {
+func New(t *testing.T) *Fixture {
 	t.Helper()
-	w := &fixture{
-		t: t, ctx: t.Context(), now: time.Now().Truncate(time.Second),
-		limiter: gc.NewLimiter(gc.Rate, gc.Burst),
-		history: history{alive: map[string]time.Time{}, seen: map[string]bool{}, gone: map[string]bool{}},
+	w := &Fixture{
+		T: t, Ctx: t.Context(), Now: time.Now().Truncate(time.Second),
+		Limiter: gc.NewLimiter(gc.Rate, gc.Burst),
+		History: History{alive: map[string]time.Time{}, seen: map[string]bool{}, gone: map[string]bool{}},
 	}
 	for _, ns := range []struct {
 		prefix string
 		name   *string
-	}{{"shop-", &w.namespace}, {"own-", &w.ownNamespace}} {
+	}{{"shop-", &w.Namespace}, {"own-", &w.OwnNamespace}} {
 		obj := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: ns.prefix}}
-		w.must(api.Create(w.ctx, obj))
+		w.Must(api.Create(w.Ctx, obj))
 		*ns.name = obj.Name
 	}
-	w.clientName = strings.Replace(w.namespace, "shop", "acme", 1)
-	w.must(api.Create(w.ctx, &v1alpha1.Client{
-		ObjectMeta: metav1.ObjectMeta{Name: w.clientName},
+	w.ClientName = strings.Replace(w.Namespace, "shop", "acme", 1)
+	w.Must(api.Create(w.Ctx, &v1alpha1.Client{
+		ObjectMeta: metav1.ObjectMeta{Name: w.ClientName},
 		Spec: v1alpha1.ClientSpec{
 			Roles: []v1alpha1.Role{{Name: "primary", Permissions: []v1alpha1.Permission{"search.*"}}, {Name: "second"}},
 			Grants: []v1alpha1.Grant{{
-				Namespaces: v1alpha1.NamespaceSelection{Names: []string{w.namespace}}, Roles: []v1alpha1.RoleName{"primary", "second"},
+				Namespaces: v1alpha1.NamespaceSelection{Names: []string{w.Namespace}}, Roles: []v1alpha1.RoleName{"primary", "second"},
 			}},
 		},
 	}))
 	return w
 }
 
-func (w *fixture) must(err error) {
-	w.t.Helper()
+func (w *Fixture) Must(err error) {
+	w.T.Helper()
 	if err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 }
 
-func (w *fixture) key() types.NamespacedName {
-	return types.NamespacedName{Namespace: w.namespace, Name: "indexer"}
+func (w *Fixture) Key() types.NamespacedName {
+	return types.NamespacedName{Namespace: w.Namespace, Name: "indexer"}
 }
 
-// declareToken creates the token, with the trigger and the retirement that the lifecycle changes.
-func (w *fixture) declareToken() error {
-	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"},
+// DeclareToken creates the token, with the trigger and the retirement that the lifecycle changes.
+func (w *Fixture) DeclareToken() error {
+	return api.Create(w.Ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "indexer"},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)},
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)},
 			Roles:     []v1alpha1.RoleName{"primary"},
 			Rotation: v1alpha1.Rotation{Trigger: "1", Retire: &v1alpha1.Retire{
 				MinOverlap: "10m", QuietPeriod: "1h", MaxOverlap: "24h",
@@ -131,35 +131,35 @@ func (w *fixture) declareToken() error {
 	})
 }
 
-// editToken changes the token as its owner would.
-func (w *fixture) editToken(change func(*v1alpha1.ApplicationToken)) error {
+// EditToken changes the token as its owner would.
+func (w *Fixture) EditToken(change func(*v1alpha1.ApplicationToken)) error {
 	for {
 		var at v1alpha1.ApplicationToken
-		if err := api.Get(w.ctx, w.key(), &at); err != nil {
+		if err := api.Get(w.Ctx, w.Key(), &at); err != nil {
 			return err
 		}
 		change(&at)
-		if err := api.Update(w.ctx, &at); !apierrors.IsConflict(err) {
+		if err := api.Update(w.Ctx, &at); !apierrors.IsConflict(err) {
 			return err
 		}
 	}
 }
 
-// store returns the records of the fixture, as the API server has them.
-func (w *fixture) store() *kube.Store { return kube.New(recordtest.Direct(api), api, w.ownNamespace) }
+// Store returns the records of the fixture, as the API server has them.
+func (w *Fixture) Store() *kube.Store { return kube.New(recordtest.Direct(api), api, w.OwnNamespace) }
 
-// recordsLeft counts the records of the fixture.
-func (w *fixture) recordsLeft() int {
+// RecordsLeft counts the records of the fixture.
+func (w *Fixture) RecordsLeft() int {
 	var list v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
 	return len(list.Items)
 }
 
-// newestRecordName returns the name of the newest record of the fixture.
-func (w *fixture) newestRecordName() string {
-	w.t.Helper()
+// NewestRecordName returns the name of the newest record of the fixture.
+func (w *Fixture) NewestRecordName() string {
+	w.T.Helper()
 	var list v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
 	newest := -1
 	for i := range list.Items {
 		if newest < 0 || list.Items[i].Spec.Version > list.Items[newest].Spec.Version {
@@ -167,77 +167,85 @@ func (w *fixture) newestRecordName() string {
 		}
 	}
 	if newest < 0 {
-		w.t.Fatal("there is no record")
+		w.T.Fatal("there is no record")
 	}
 	return list.Items[newest].Name
 }
 
-func (w *fixture) tokenInSecret() token.Token {
-	w.t.Helper()
+func (w *Fixture) TokenInSecret() token.Token {
+	w.T.Helper()
 	var secret corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &secret))
+	w.Must(api.Get(w.Ctx, w.Key(), &secret))
 	tok, err := token.Parse(string(secret.Data["token"]))
-	w.must(err)
+	w.Must(err)
 	return tok
 }
 
-func (w *fixture) setPolicy(p v1alpha1.TokenPolicy) {
-	w.t.Helper()
+func (w *Fixture) SetPolicy(p v1alpha1.TokenPolicy) {
+	w.T.Helper()
 	var c v1alpha1.Client
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Name: w.ClientName}, &c))
 	c.Spec.Tokens = p
-	w.must(api.Update(w.ctx, &c))
+	w.Must(api.Update(w.Ctx, &c))
 }
 
-// editClient changes the Client as its platform team would.
-func (w *fixture) editClient(change func(*v1alpha1.Client)) error {
-	c := w.theClient()
+// EditClient changes the Client as its platform team would.
+func (w *Fixture) EditClient(change func(*v1alpha1.Client)) error {
+	c := w.TheClient()
 	change(c)
-	return api.Update(w.ctx, c)
+	return api.Update(w.Ctx, c)
 }
 
-func (w *fixture) theClient() *v1alpha1.Client {
-	w.t.Helper()
+func (w *Fixture) TheClient() *v1alpha1.Client {
+	w.T.Helper()
 	var c v1alpha1.Client
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Name: w.ClientName}, &c))
 	return &c
 }
 
-func (w *fixture) mustEditClient(change func(*v1alpha1.Client)) {
-	w.t.Helper()
+func (w *Fixture) MustEditClient(change func(*v1alpha1.Client)) {
+	w.T.Helper()
 	var c v1alpha1.Client
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Name: w.ClientName}, &c))
 	change(&c)
-	w.must(api.Update(w.ctx, &c))
+	w.Must(api.Update(w.Ctx, &c))
 }
 
-// otherClient creates a second client, whose name sorts after that of the fixture's client.
-func (w *fixture) otherClient() string {
-	w.t.Helper()
-	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.clientName + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
-	w.must(api.Create(w.ctx, c))
+// OtherClient creates a second client, whose name sorts after that of the fixture's client.
+func (w *Fixture) OtherClient() string {
+	w.T.Helper()
+	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.ClientName + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
+	w.Must(api.Create(w.Ctx, c))
 	return c.Name
 }
 
-func (w *fixture) token() *v1alpha1.ApplicationToken {
-	w.t.Helper()
+func (w *Fixture) Token() *v1alpha1.ApplicationToken {
+	w.T.Helper()
 	var at v1alpha1.ApplicationToken
-	w.must(api.Get(w.ctx, w.key(), &at))
+	w.Must(api.Get(w.Ctx, w.Key(), &at))
 	return &at
 }
 
-// readiness returns the reason and message of the token's Ready condition.
-func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
+// Readiness returns the reason and message of the token's Ready condition.
+func Readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
 	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
 		return c.Reason, c.Message
 	}
 	return "", ""
 }
 
-// newestRecord returns the newest record of the fixture.
-func (w *fixture) newestRecord() record.Record {
-	w.t.Helper()
-	r, err := w.store().Get(w.ctx, w.newestRecordName())
-	w.must(err)
+// NewestRecord returns the newest record of the fixture.
+func (w *Fixture) NewestRecord() record.Record {
+	w.T.Helper()
+	r, err := w.Store().Get(w.Ctx, w.NewestRecordName())
+	w.Must(err)
 	return r
+}
+
+// fixture adds the helpers of one package's tests to the shared fixture.
+type fixture struct{ *Fixture }
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	return &fixture{New(t)}
 }

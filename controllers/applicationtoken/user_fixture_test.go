@@ -13,95 +13,95 @@ import (
 
 // Hashes of passwords. The marks are in the salts, and must not appear anywhere.
 const (
-	markedHash         = "$argon2id$v=19$m=19456,t=2,p=1$TUFSS0VETUFSS0VE$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
-	otherHash          = "$argon2id$v=19$m=19456,t=2,p=1$T1RIRVJPVEhFUk9U$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
-	unreadablePassword = "$argon2id$v=19$m=19456,t=99,p=1$TUFSS0VETUFSS0VE$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
-	markedPlain        = "MARKEDpassword"
-	usernameDomain     = "@example.com"
+	MarkedHash         = "$argon2id$v=19$m=19456,t=2,p=1$TUFSS0VETUFSS0VE$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
+	OtherHash          = "$argon2id$v=19$m=19456,t=2,p=1$T1RIRVJPVEhFUk9U$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
+	UnreadablePassword = "$argon2id$v=19$m=19456,t=99,p=1$TUFSS0VETUFSS0VE$/BGV42mgj0ReTsdBvS1WrSK7eTCwppmX6dkuvJIwrds"
+	MarkedPlain        = "MARKEDpassword"
+	UsernameDomain     = "@example.com"
 )
 
-// uniqueUserName returns the name of a user of this fixture.
-func (w *fixture) uniqueUserName(name string) string {
-	return strings.Replace(w.namespace, "shop", name, 1)
+// UniqueUserName returns the name of a user of this fixture.
+func (w *Fixture) UniqueUserName(name string) string {
+	return strings.Replace(w.Namespace, "shop", name, 1)
 }
 
-// createUserWithPassword declares a user with an account at the fixture's client, and a password in
+// CreateUserWithPassword declares a user with an account at the fixture's client, and a password in
 // the Secret of the same name.
-func (w *fixture) createUserWithPassword(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
-	w.t.Helper()
+func (w *Fixture) CreateUserWithPassword(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
+	w.T.Helper()
 	u := &v1alpha1.User{
-		ObjectMeta: metav1.ObjectMeta{Name: w.uniqueUserName(name), Labels: map[string]string{"world": w.namespace}},
+		ObjectMeta: metav1.ObjectMeta{Name: w.UniqueUserName(name), Labels: map[string]string{"world": w.Namespace}},
 		Spec: v1alpha1.UserSpec{
 			State:             v1alpha1.StateActive,
 			PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(name)},
-			Accounts:          []v1alpha1.Account{{Client: w.clientName, Roles: []v1alpha1.RoleName{"second", "none"}}},
+			Accounts:          []v1alpha1.Account{{Client: w.ClientName, Roles: []v1alpha1.RoleName{"second", "none"}}},
 		},
 	}
 	if twist != nil {
 		twist(u)
 	}
-	w.must(api.Create(w.ctx, u))
+	w.Must(api.Create(w.Ctx, u))
 	return u
 }
 
-// setPassword writes the Secret of a password.
-func (w *fixture) setPassword(name, key, value string) {
-	w.t.Helper()
-	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: name}, Data: map[string][]byte{key: []byte(value)}}
-	err := api.Create(w.ctx, s)
+// SetPassword writes the Secret of a password.
+func (w *Fixture) SetPassword(name, key, value string) {
+	w.T.Helper()
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: name}, Data: map[string][]byte{key: []byte(value)}}
+	err := api.Create(w.Ctx, s)
 	if apierrors.IsAlreadyExists(err) {
-		err = api.Update(w.ctx, s)
+		err = api.Update(w.Ctx, s)
 	}
-	w.must(err)
+	w.Must(err)
 }
 
-func (w *fixture) getUser(name string) *v1alpha1.User {
-	w.t.Helper()
+func (w *Fixture) GetUser(name string) *v1alpha1.User {
+	w.T.Helper()
 	var u v1alpha1.User
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.uniqueUserName(name)}, &u))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Name: w.UniqueUserName(name)}, &u))
 	return &u
 }
 
-func (w *fixture) editUser(name string, change func(*v1alpha1.User)) {
-	w.t.Helper()
+func (w *Fixture) EditUser(name string, change func(*v1alpha1.User)) {
+	w.T.Helper()
 	for {
-		u := w.getUser(name)
+		u := w.GetUser(name)
 		change(u)
-		if err := api.Update(w.ctx, u); !apierrors.IsConflict(err) { // with a status update at the same time
-			w.must(err)
+		if err := api.Update(w.Ctx, u); !apierrors.IsConflict(err) { // with a status update at the same time
+			w.Must(err)
 			return
 		}
 	}
 }
 
-func (w *fixture) deleteUser() {
-	w.t.Helper()
-	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
+func (w *Fixture) DeleteUser() {
+	w.T.Helper()
+	w.Must(api.Delete(w.Ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.UserName()}}))
 }
 
-// userName returns the name of the fixture's user.
-func (w *fixture) userName() string { return strings.Replace(w.namespace, "shop", "alice", 1) }
+// UserName returns the name of the fixture's user.
+func (w *Fixture) UserName() string { return strings.Replace(w.Namespace, "shop", "alice", 1) }
 
-// createUser creates the fixture's user, with one account at the fixture's client and the token's
+// CreateUser creates the fixture's user, with one account at the fixture's client and the token's
 // namespace.
-func (w *fixture) createUser(change func(*v1alpha1.User)) {
-	w.t.Helper()
-	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}, Spec: v1alpha1.UserSpec{
-		Accounts:   []v1alpha1.Account{{Client: w.clientName, Roles: []v1alpha1.RoleName{"primary"}}},
-		Namespaces: v1alpha1.UserNamespaces{Names: []string{w.namespace}},
+func (w *Fixture) CreateUser(change func(*v1alpha1.User)) {
+	w.T.Helper()
+	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.UserName()}, Spec: v1alpha1.UserSpec{
+		Accounts:   []v1alpha1.Account{{Client: w.ClientName, Roles: []v1alpha1.RoleName{"primary"}}},
+		Namespaces: v1alpha1.UserNamespaces{Names: []string{w.Namespace}},
 	}}
 	if change != nil {
 		change(u)
 	}
-	w.must(api.Create(w.ctx, u))
+	w.Must(api.Create(w.Ctx, u))
 }
 
-// declareOfUser declares a token that acts for the fixture's user.
-func (w *fixture) declareOfUser(account string) error {
-	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"},
+// DeclareOfUser declares a token that acts for the fixture's user.
+func (w *Fixture) DeclareOfUser(account string) error {
+	return api.Create(w.Ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "indexer"},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			UserRef:      &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName()), Client: account},
+			UserRef:      &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.UserName()), Client: account},
 			SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
 		},
 	})

@@ -15,88 +15,88 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 )
 
-// userOperator runs the reconcilers of users and logins.
-type userOperator struct {
-	w      *fixture
+// UserOperator runs the reconcilers of users and logins.
+type UserOperator struct {
+	w      *Fixture
 	c      client.Client
-	users  *userctrl.Reconciler
-	logins *session.Reconciler
+	Users  *userctrl.Reconciler
+	Logins *session.Reconciler
 	events *events.FakeRecorder
 }
 
-func (w *fixture) newUserOperator(c client.WithWatch, live client.Reader) *userOperator {
-	cached := byIndexes(w.t, c)
-	store := kube.New(cached, live, w.ownNamespace)
-	now := func() time.Time { return w.now }
+func (w *Fixture) NewUserOperator(c client.WithWatch, live client.Reader) *UserOperator {
+	cached := ByIndexes(w.T, c)
+	store := kube.New(cached, live, w.OwnNamespace)
+	now := func() time.Time { return w.Now }
 	recorder := events.NewFakeRecorder(1 << 10)
-	return &userOperator{
+	return &UserOperator{
 		w: w, c: cached, events: recorder,
-		users:  &userctrl.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Events: recorder},
-		logins: &session.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Limiter: w.limiter},
+		Users:  &userctrl.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Events: recorder},
+		Logins: &session.Reconciler{Client: cached, Live: live, Passwords: cached, Records: store, Now: now, Limiter: w.Limiter},
 	}
 }
 
-// addAlice creates a user who can log in, and returns an operator that has settled.
-func (w *fixture) addAlice() *userOperator {
-	w.t.Helper()
-	w.setPassword("alice", "passwordHash", markedHash)
-	w.createUserWithPassword("alice", nil)
-	f := w.faults(0, faultMode{})
-	o := w.newUserOperator(f.wrap(api), f.wrap(api))
-	w.must(o.settle())
+// AddAlice creates a user who can log in, and returns an operator that has settled.
+func (w *Fixture) AddAlice() *UserOperator {
+	w.T.Helper()
+	w.SetPassword("alice", "passwordHash", MarkedHash)
+	w.CreateUserWithPassword("alice", nil)
+	f := w.Faults(0, FaultMode{})
+	o := w.NewUserOperator(f.Wrap(api), f.Wrap(api))
+	w.Must(o.Settle())
 	return o
 }
 
-// pass runs each reconciler once on all objects of this fixture.
-func (o *userOperator) pass() error {
+// Pass runs each reconciler once on all objects of this fixture.
+func (o *UserOperator) Pass() error {
 	var users v1alpha1.UserList
-	if err := o.c.List(o.w.ctx, &users); err != nil {
+	if err := o.c.List(o.w.Ctx, &users); err != nil {
 		return err
 	}
 	for i := range users.Items {
-		if !strings.HasSuffix(users.Items[i].Name, strings.TrimPrefix(o.w.namespace, "shop")) {
+		if !strings.HasSuffix(users.Items[i].Name, strings.TrimPrefix(o.w.Namespace, "shop")) {
 			continue
 		}
-		if _, err := o.users.Reconcile(o.w.ctx, &users.Items[i]); err != nil {
+		if _, err := o.Users.Reconcile(o.w.Ctx, &users.Items[i]); err != nil {
 			return err
 		}
 	}
 	var records v1alpha1.TokenRecordList
-	if err := o.c.List(o.w.ctx, &records, client.InNamespace(o.w.ownNamespace)); err != nil {
+	if err := o.c.List(o.w.Ctx, &records, client.InNamespace(o.w.OwnNamespace)); err != nil {
 		return err
 	}
 	for i := range records.Items {
-		if _, err := o.logins.Reconcile(o.w.ctx, &records.Items[i]); err != nil {
+		if _, err := o.Logins.Reconcile(o.w.Ctx, &records.Items[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settle runs passes until one succeeds and writes nothing. faults counts the writes.
-func (o *userOperator) settle() error {
+// Settle runs passes until one succeeds and writes nothing. faults counts the writes.
+func (o *UserOperator) Settle() error {
 	for range 40 {
-		before := o.w.writes.Load()
-		err := o.pass()
-		if errors.Is(err, errCrash) || err == nil && o.w.writes.Load() == before {
+		before := o.w.Writes.Load()
+		err := o.Pass()
+		if errors.Is(err, ErrCrash) || err == nil && o.w.Writes.Load() == before {
 			return err
 		}
 	}
 	return errors.New("40 passes did not settle the users")
 }
 
-// reconcileRecord reconciles a record once, and returns when to reconcile it again.
-func (o *userOperator) reconcileRecord(name string) time.Duration {
-	o.w.t.Helper()
+// ReconcileRecord reconciles a record once, and returns when to reconcile it again.
+func (o *UserOperator) ReconcileRecord(name string) time.Duration {
+	o.w.T.Helper()
 	var obj v1alpha1.TokenRecord
-	o.w.must(o.c.Get(o.w.ctx, types.NamespacedName{Namespace: o.w.ownNamespace, Name: name}, &obj))
-	result, err := o.logins.Reconcile(o.w.ctx, &obj)
-	o.w.must(err)
+	o.w.Must(o.c.Get(o.w.Ctx, types.NamespacedName{Namespace: o.w.OwnNamespace, Name: name}, &obj))
+	result, err := o.Logins.Reconcile(o.w.Ctx, &obj)
+	o.w.Must(err)
 	return result.RequeueAfter
 }
 
-// eventReasons returns the types and reasons of the events so far.
-func (o *userOperator) eventReasons() []string {
+// EventReasons returns the types and reasons of the events so far.
+func (o *UserOperator) EventReasons() []string {
 	var reasons []string
 	for {
 		select {

@@ -50,9 +50,9 @@ func TestUserSync_PublishesRelevantChangesOnly(t *testing.T) {
 		"nor of what is the same": {happens: user(func(*v1alpha1.User) {})},
 		"of a password, though a status came before": {func(users, passwords cache.ResourceEventHandler) {
 			user(func(u *v1alpha1.User) { u.Status.Sessions = 7 })(users, passwords)
-			passwords.OnUpdate(secret(markedHash), secret(otherHash))
+			passwords.OnUpdate(secret(MarkedHash), secret(OtherHash))
 		}, true, "first, not suspended, other password"},
-		"of a password that goes": {func(_, passwords cache.ResourceEventHandler) { passwords.OnDelete(secret(markedHash)) }, true, "first, not suspended, no password"},
+		"of a password that goes": {func(_, passwords cache.ResourceEventHandler) { passwords.OnDelete(secret(MarkedHash)) }, true, "first, not suspended, no password"},
 		"of the spec":             {user(func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended }), true, "first, suspended, same password"},
 		"of another Secret":       {user(func(u *v1alpha1.User) { u.Spec.PasswordSecretRef.Name = "none" }), true, "first, not suspended, no password"},
 		"of the deletion":         {user(func(u *v1alpha1.User) { u.DeletionTimestamp = new(metav1.NewTime(noon)) }), true, "first, suspended, same password"},
@@ -76,7 +76,7 @@ func TestUserSync_PublishesRelevantChangesOnly(t *testing.T) {
 		}
 		people := &directory.UserSync{Index: index, Directory: known}
 		users, passwords := people.UserHandler(), people.PasswordHandler()
-		passwords.OnAdd(secret(markedHash), true)
+		passwords.OnAdd(secret(MarkedHash), true)
 		users.OnAdd(alice, true)
 		before := held()
 		first, _ := known.User("alice")

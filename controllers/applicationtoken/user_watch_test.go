@@ -42,21 +42,21 @@ func (o *runningOperator) now() time.Time { return time.Now().Add(time.Duration(
 
 // runOperator starts an operator with the caches that it has in a cluster.
 func (w *fixture) runOperator() *runningOperator {
-	w.t.Helper()
+	w.T.Helper()
 	o := &runningOperator{w: w}
-	own := map[string]cache.Config{w.ownNamespace: {}}
+	own := map[string]cache.Config{w.OwnNamespace: {}}
 	mgr, err := ctrl.NewManager(admin, ctrl.Options{
 		Scheme: api.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.TokenRecord{}: {Namespaces: own},
-			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.namespace})}, // other fixtures run beside it
+			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.Namespace})}, // other fixtures run beside it
 		}},
 	})
-	w.must(err)
-	w.must(index.AddTo(w.ctx, mgr.GetFieldIndexer()))
+	w.Must(err)
+	w.Must(index.AddTo(w.Ctx, mgr.GetFieldIndexer()))
 	passwords, err := cache.New(admin, cache.Options{Scheme: api.Scheme(), ByObject: map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: own}}})
-	w.must(err)
-	w.must(mgr.Add(passwords))
+	w.Must(err)
+	w.Must(mgr.Add(passwords))
 	live := interceptor.NewClient(api, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 			o.requests.Add(1)
@@ -67,20 +67,20 @@ func (w *fixture) runOperator() *runningOperator {
 			return c.List(ctx, list, opts...)
 		},
 	})
-	store := kube.New(counted{mgr.GetClient(), o}, live, w.ownNamespace)
+	store := kube.New(counted{mgr.GetClient(), o}, live, w.OwnNamespace)
 	users := &userctrl.Reconciler{
 		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
 	}
-	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Limiter: w.limiter}
-	w.must(users.SetupWithManager(mgr, passwords))
-	w.must(logins.SetupWithManager(mgr, passwords, 2))
-	ctx, stop := context.WithCancel(w.ctx)
+	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Limiter: w.Limiter}
+	w.Must(users.SetupWithManager(mgr, passwords))
+	w.Must(logins.SetupWithManager(mgr, passwords, 2))
+	ctx, stop := context.WithCancel(w.Ctx)
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
-	w.t.Cleanup(func() {
+	w.T.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
-			w.t.Error(err)
+			w.T.Error(err)
 		}
 	})
 	return o
@@ -119,54 +119,54 @@ func (c countingStatusWriter) Update(ctx context.Context, obj client.Object, opt
 
 // eventually waits until something holds.
 func (o *runningOperator) eventually(what string, holds func() bool) {
-	o.w.t.Helper()
-	err := wait.PollUntilContextTimeout(o.w.t.Context(), 20*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+	o.w.T.Helper()
+	err := wait.PollUntilContextTimeout(o.w.T.Context(), 20*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
 		return holds(), nil
 	})
 	if err != nil {
-		o.w.t.Fatal(what)
+		o.w.T.Fatal(what)
 	}
 }
 
 func (o *runningOperator) expectConditions(name, want string) {
-	o.w.t.Helper()
-	o.eventually(fmt.Sprintf("%s does not become %s", name, want), func() bool { return strings.HasPrefix(conditionsOf(o.w.getUser(name)), want) })
+	o.w.T.Helper()
+	o.eventually(fmt.Sprintf("%s does not become %s", name, want), func() bool { return strings.HasPrefix(conditionsOf(o.w.GetUser(name)), want) })
 }
 
 func TestUser_DependenciesEnqueueReconcilers(t *testing.T) {
 	t.Parallel()
 	w := newFixture(t)
 	o := w.runOperator()
-	second := "second-" + w.clientName
+	second := "second-" + w.ClientName
 	twoAccounts := func(u *v1alpha1.User) {
-		u.Spec.Username = "shared" + w.namespace
-		u.Spec.Accounts = []v1alpha1.Account{{Client: w.clientName}, {Client: second}}
+		u.Spec.Username = "shared" + w.Namespace
+		u.Spec.Accounts = []v1alpha1.Account{{Client: w.ClientName}, {Client: second}}
 	}
-	w.createUserWithPassword("alice", twoAccounts)
+	w.CreateUserWithPassword("alice", twoAccounts)
 	o.expectConditions("alice", "-PasswordMissing -PasswordMissing -AccountMissing")
-	w.setPassword("alice", "passwordHash", markedHash)
+	w.SetPassword("alice", "passwordHash", MarkedHash)
 	o.expectConditions("alice", "+Active +PasswordFound -AccountMissing")
-	w.must(api.Create(w.ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: second}}))
+	w.Must(api.Create(w.Ctx, &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: second}}))
 	o.expectConditions("alice", "+Active +PasswordFound +AccountsResolved")
-	w.setPassword("bob", "passwordHash", markedHash)
-	w.createUserWithPassword("bob", twoAccounts)
+	w.SetPassword("bob", "passwordHash", MarkedHash)
+	w.CreateUserWithPassword("bob", twoAccounts)
 	o.expectConditions("bob", "-UsernameTaken")
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Username = "" })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Username = "" })
 	o.expectConditions("bob", "+Active")
 
-	s := w.newLoginService(nil)
+	s := w.NewLoginService(nil)
 	before := o.statuses.Load()
 	for range 12 {
-		w.logIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: 24 * time.Hour})
+		w.LogIn(s, "alice", login.Terms{Kind: token.Open, Lifetime: 24 * time.Hour})
 	}
-	o.eventually("the logins are not counted", func() bool { return w.getUser("alice").Status.Sessions == 12 })
+	o.eventually("the logins are not counted", func() bool { return w.GetUser("alice").Status.Sessions == 12 })
 	if n := o.statuses.Load() - before; n > 2 {
 		t.Errorf("%d writes of statuses for 12 logins", n)
 	}
 	o.ahead.Store(int64(2 * login.CollectDelay))
-	w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(5)) })
-	o.eventually("a lower cap is not kept", func() bool { return w.recordsLeft() == 5 })
-	o.eventually("the logins are not counted again", func() bool { return w.getUser("alice").Status.Sessions == 5 })
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(5)) })
+	o.eventually("a lower cap is not kept", func() bool { return w.RecordsLeft() == 5 })
+	o.eventually("the logins are not counted again", func() bool { return w.GetUser("alice").Status.Sessions == 5 })
 
 	asked := o.requests.Load()
 	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 2*time.Second, true, func(context.Context) (bool, error) {
@@ -175,20 +175,20 @@ func TestUser_DependenciesEnqueueReconcilers(t *testing.T) {
 		t.Errorf("%d requests while nothing happens", o.requests.Load()-asked)
 	}
 
-	w.setPassword("alice", "passwordHash", otherHash)
-	o.eventually("logins of another password stay", func() bool { return w.recordsLeft() == 0 })
-	late := w.newLoginService(nil)
-	w.logIn(late, "alice", login.Terms{Kind: token.Login})
-	w.must(api.Delete(w.ctx, w.getUser("alice")))
+	w.SetPassword("alice", "passwordHash", OtherHash)
+	o.eventually("logins of another password stay", func() bool { return w.RecordsLeft() == 0 })
+	late := w.NewLoginService(nil)
+	w.LogIn(late, "alice", login.Terms{Kind: token.Login})
+	w.Must(api.Delete(w.Ctx, w.GetUser("alice")))
 	o.eventually("the user does not go", func() bool {
-		err := api.Get(w.ctx, client.ObjectKey{Name: w.uniqueUserName("alice")}, &v1alpha1.User{})
-		return apierrors.IsNotFound(err) && w.recordsLeft() == 0
+		err := api.Get(w.Ctx, client.ObjectKey{Name: w.UniqueUserName("alice")}, &v1alpha1.User{})
+		return apierrors.IsNotFound(err) && w.RecordsLeft() == 0
 	})
-	w.logIn(late, "alice", login.Terms{Kind: token.Login})
-	o.eventually("a login without a user stays", func() bool { return w.recordsLeft() == 0 })
+	w.LogIn(late, "alice", login.Terms{Kind: token.Login})
+	o.eventually("a login without a user stays", func() bool { return w.RecordsLeft() == 0 })
 
-	w.logIn(late, "bob", login.Terms{Kind: token.Login})
-	w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: "bob"}}))
+	w.LogIn(late, "bob", login.Terms{Kind: token.Login})
+	w.Must(api.Delete(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: "bob"}}))
 	o.expectConditions("bob", "-PasswordMissing")
-	o.eventually("logins without a password stay", func() bool { return w.recordsLeft() == 0 })
+	o.eventually("logins without a password stay", func() bool { return w.RecordsLeft() == 0 })
 }

@@ -21,19 +21,19 @@ import (
 
 // startVerifier starts a replica that verifies and never reconciles, and returns its index.
 func (w *fixture) startVerifier() *verify.Index {
-	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.ctx)
+	w.T.Helper()
+	ctx, cancel := context.WithCancel(w.Ctx)
 	done := make(chan error, 1)
-	own := map[string]cache.Config{w.ownNamespace: {}}
+	own := map[string]cache.Config{w.OwnNamespace: {}}
 	c, err := cache.New(admin, cache.Options{Scheme: api.Scheme(), ByObject: map[client.Object]cache.ByObject{
 		&v1alpha1.TokenRecord{}: {Namespaces: own}, &corev1.Secret{}: {Namespaces: own},
 	}})
-	w.must(err)
+	w.Must(err)
 	go func() { done <- c.Start(ctx) }()
-	w.t.Cleanup(func() {
+	w.T.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			w.t.Error(err)
+			w.T.Error(err)
 		}
 	})
 	index, known := &verify.Index{}, &login.Directory{}
@@ -45,14 +45,14 @@ func (w *fixture) startVerifier() *verify.Index {
 	}{
 		{&v1alpha1.TokenRecord{}, kube.NewEventHandler(index)}, {&v1alpha1.Client{}, directory.NewClientHandler(index, known)},
 		{&v1alpha1.User{}, people.UserHandler()}, {&corev1.Secret{}, people.PasswordHandler()},
-		{&v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(index, w.ownNamespace)}, {namespaces, directory.NewNamespaceHandler(index)},
+		{&v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(index, w.OwnNamespace)}, {namespaces, directory.NewNamespaceHandler(index)},
 	} {
 		informer, err := c.GetInformer(ctx, f.of)
-		w.must(err)
+		w.Must(err)
 		registration, err := informer.AddEventHandler(f.to)
-		w.must(err)
+		w.Must(err)
 		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-			w.t.Fatal("the caches were not filled")
+			w.T.Fatal("the caches were not filled")
 		}
 	}
 	return index
@@ -62,13 +62,13 @@ func (w *fixture) startVerifier() *verify.Index {
 func TestVerify_WithdrawnGrantWithoutLeader(t *testing.T) {
 	team := func(w *fixture, name string) {
 		var ns corev1.Namespace
-		w.must(api.Get(w.ctx, client.ObjectKey{Name: w.namespace}, &ns))
+		w.Must(api.Get(w.Ctx, client.ObjectKey{Name: w.Namespace}, &ns))
 		ns.Labels["team"] = name
-		w.must(api.Update(w.ctx, &ns))
+		w.Must(api.Update(w.Ctx, &ns))
 	}
 	bySelector := func(w *fixture) {
 		team(w, "search")
-		w.mustEditClient(func(c *v1alpha1.Client) {
+		w.MustEditClient(func(c *v1alpha1.Client) {
 			c.Spec.Grants[0].Namespaces = v1alpha1.NamespaceSelection{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "search"}}}
 		})
 	}
@@ -78,16 +78,16 @@ func TestVerify_WithdrawnGrantWithoutLeader(t *testing.T) {
 		want         verify.Verdict
 	}{
 		"the grant names another namespace": {away: func(w *fixture) {
-			w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Namespaces.Names = []string{"another"} })
+			w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Namespaces.Names = []string{"another"} })
 		}, want: verify.NamespaceNotGranted},
 		"the grant is deleted": {away: func(w *fixture) {
-			w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil })
+			w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil })
 		}, want: verify.NamespaceNotGranted},
 		"the role is out of the grant": {away: func(w *fixture) {
-			w.mustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Roles = []v1alpha1.RoleName{"second"} })
+			w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Grants[0].Roles = []v1alpha1.RoleName{"second"} })
 		}, want: verify.RoleMissing},
 		"the selector selects other labels": {before: bySelector, away: func(w *fixture) {
-			w.mustEditClient(func(c *v1alpha1.Client) {
+			w.MustEditClient(func(c *v1alpha1.Client) {
 				c.Spec.Grants[0].Namespaces.Selector.MatchLabels = map[string]string{"team": "other"}
 			})
 		}, want: verify.NamespaceNotGranted},
@@ -95,12 +95,12 @@ func TestVerify_WithdrawnGrantWithoutLeader(t *testing.T) {
 			before: bySelector, away: func(w *fixture) { team(w, "other") }, want: verify.NamespaceNotGranted,
 		},
 		"the user lists the namespace no more": {ofUser: true, away: func(w *fixture) {
-			w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{"another"} })
+			w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{"another"} })
 		}, want: verify.NamespaceNotGranted},
-		"the user is deleted": {ofUser: true, away: func(w *fixture) { w.deleteUser() }, want: verify.UserDisabled},
+		"the user is deleted": {ofUser: true, away: func(w *fixture) { w.DeleteUser() }, want: verify.UserDisabled},
 		"the user is deleted, and a namesake lists the namespace": {ofUser: true, away: func(w *fixture) {
-			w.deleteUser()
-			w.createUser(nil)
+			w.DeleteUser()
+			w.CreateUser(nil)
 		}, want: verify.UserDisabled},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,25 +109,25 @@ func TestVerify_WithdrawnGrantWithoutLeader(t *testing.T) {
 				x.before(w)
 			}
 			if x.ofUser {
-				w.createUser(nil)
-				w.must(w.declareOfUser(""))
-				w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.SourceRanges = nil }))
+				w.CreateUser(nil)
+				w.Must(w.DeclareOfUser(""))
+				w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.SourceRanges = nil }))
 			} else {
-				w.must(w.declareToken())
+				w.Must(w.DeclareToken())
 			}
-			w.must(w.newOperator(api, api).settle())
+			w.Must(w.NewOperator(api, api).Settle())
 			var secret corev1.Secret
-			w.must(api.Get(w.ctx, w.key(), &secret))
+			w.Must(api.Get(w.Ctx, w.Key(), &secret))
 			index := w.startVerifier()
 			verdict := func() verify.Verdict {
-				_, v := index.Verify(w.now, string(secret.Data["token"]), verify.Facts{Roles: []string{"primary"}})
+				_, v := index.Verify(w.Now, string(secret.Data["token"]), verify.Facts{Roles: []string{"primary"}})
 				return v
 			}
 			if v := verdict(); v != verify.Valid {
 				t.Fatalf("%s before", v)
 			}
 			x.away(w)
-			err := wait.PollUntilContextTimeout(w.ctx, 5*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
+			err := wait.PollUntilContextTimeout(w.Ctx, 5*time.Millisecond, 10*time.Second, true, func(context.Context) (bool, error) {
 				return verdict() == x.want, nil
 			})
 			if err != nil {
