@@ -14,6 +14,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // trimmingClient returns a client that serves reads as a cache does.
@@ -67,7 +68,7 @@ func TestTrim_LargeObjectsBehaveAsSmallOnes(t *testing.T) {
 				t.Helper()
 				w.Must(o.Settle())
 				w.Must(w.CheckInvariants())
-				if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
+				if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 					t.Fatalf("%s: %s: %s", when, reason, message)
 				}
 			}

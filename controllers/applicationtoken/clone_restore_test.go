@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // cloneBackup holds what a backup has of a clone and its source.
@@ -42,8 +43,8 @@ func (w *fixture) declareClone() {
 
 // startCounting starts an operator whose writes are counted, so that settle ends when it writes
 // nothing.
-func (w *fixture) startCounting() *Operator {
-	c := w.Faults(0, FaultMode{}).Wrap(api)
+func (w *fixture) startCounting() *operatortest.Operator {
+	c := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 	return w.NewOperator(c, c)
 }
 
@@ -164,7 +165,7 @@ func TestRestore_CloneInEveryOrder(t *testing.T) {
 			}
 			w.Must(o.Settle())
 			at := w.Token()
-			if reason, message := Readiness(at); reason != v1alpha1.ReasonIssued {
+			if reason, message := operatortest.Readiness(at); reason != v1alpha1.ReasonIssued {
 				t.Fatalf("Ready is %s: %s", reason, message)
 			}
 			if c := at.Status.Cloned; c == nil || c.From != "origin" || c.Client != w.ClientName || len(c.Roles) != 1 || len(c.Permissions) != 1 || len(c.SourceRanges) != 1 {
@@ -236,7 +237,7 @@ func TestClone_EditTakesGrantsOfTheSource(t *testing.T) {
 	for range 2 {
 		w.Must(o.Settle())
 	}
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonSourceMissing {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSourceMissing {
 		t.Errorf("without the source, Ready is %s", reason)
 	}
 	w.Must(api.Create(w.Ctx, &v1alpha1.ApplicationToken{

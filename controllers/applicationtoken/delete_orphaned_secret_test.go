@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // orphanSecret removes the owner reference, as the Kubernetes garbage collector does on deletion
@@ -36,7 +37,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 		"and the operator crashes": {instead: func(w *fixture, deletion int) error {
 			if deletion == 1 {
 				w.orphanSecret()
-				return ErrCrash
+				return operatortest.ErrCrash
 			}
 			return nil
 		}},
@@ -45,7 +46,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 				w.orphanSecret()
 			}
 			if deletion <= 2 {
-				return ErrInternal
+				return operatortest.ErrInternal
 			}
 			return nil
 		}},
@@ -67,7 +68,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 			w := newFixture(t)
 			w.Must(w.DeclareToken())
 			deletions := 0
-			counted := w.Faults(0, FaultMode{}).Wrap(api)
+			counted := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 			fragile := interceptor.NewClient(counted, interceptor.Funcs{
 				Delete: func(ctx context.Context, under client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
 					if _, is := obj.(*corev1.Secret); is && c.instead != nil {
@@ -96,7 +97,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 			}
 			w.Must(w.DeclareToken())
 			w.Must(w.startWithCache().Settle())
-			if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
+			if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 				t.Errorf("a namesake is %s: %s", reason, message)
 			}
 		})
@@ -117,13 +118,13 @@ func TestDelete_LeftoverSecretIsReportedToNextToken(t *testing.T) {
 	w.Must(api.Create(w.Ctx, &left))
 	w.Must(w.DeclareToken())
 	w.Must(o.Settle())
-	reason, message := Readiness(w.Token())
+	reason, message := operatortest.Readiness(w.Token())
 	if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "is gone") || !strings.Contains(message, "delete it") {
 		t.Errorf("the namesake is %s: %s", reason, message)
 	}
 	w.Must(api.Delete(w.Ctx, &left))
 	w.Must(o.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 		t.Errorf("without the Secret, the namesake is %s", reason)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/watch"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 func TestFinalizer_LossEnqueuesToken(t *testing.T) {
@@ -87,13 +88,13 @@ func TestFinalizer_RestoredTokenGetsOne(t *testing.T) {
 
 func TestDeletion_ForgetsTokenWithoutFinalizer(t *testing.T) {
 	const hold = "example.com/hold"
-	for name, goes := range map[string]func(w *fixture, o *Operator){
-		"another finalizer holds it": func(w *fixture, o *Operator) {
+	for name, goes := range map[string]func(w *fixture, o *operatortest.Operator){
+		"another finalizer holds it": func(w *fixture, o *operatortest.Operator) {
 			w.Must(api.Delete(w.Ctx, w.Token()))
 			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
 			w.Must(o.Settle())
 		},
-		"it is deleted before a reconcile": func(w *fixture, o *Operator) {
+		"it is deleted before a reconcile": func(w *fixture, o *operatortest.Operator) {
 			o.Tokens.ForgetDeleted().Delete(w.Ctx, event.DeleteEvent{Object: w.Token()}, nil)
 		},
 	} {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // lifecycleStep is one event in the life of a token, and what must be true once the operator has
@@ -89,14 +90,14 @@ func deleteRecord(w *fixture) error {
 
 // runLifecycle runs the events of story up to the given ending. An operator from start settles each
 // step; after a crash, a new operator is started.
-func runLifecycle(w *fixture, ending string, f *Faults, start func() *Operator) error {
+func runLifecycle(w *fixture, ending string, f *operatortest.Faults, start func() *operatortest.Operator) error {
 	for _, c := range append(append([]lifecycleStep{}, lifecycle...), lifecycleEndings[ending]) {
 		f.BeginStep()
 		if err := c.apply(w); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		err := ErrCrash
-		for restarts := 0; errors.Is(err, ErrCrash) && restarts < 3; restarts++ {
+		err := operatortest.ErrCrash
+		for restarts := 0; errors.Is(err, operatortest.ErrCrash) && restarts < 3; restarts++ {
 			err = start().Settle()
 		}
 		if err != nil {
@@ -135,9 +136,9 @@ func TestLifecycle_WithoutFaults(t *testing.T) {
 		t.Run(ending, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			f := w.Faults(0, FaultMode{})
+			f := w.Faults(0, operatortest.FaultMode{})
 			c := f.Wrap(api)
-			if err := errors.Join(runLifecycle(w, ending, f, func() *Operator { return w.NewOperator(c, c) }), f.Verdict); err != nil {
+			if err := errors.Join(runLifecycle(w, ending, f, func() *operatortest.Operator { return w.NewOperator(c, c) }), f.Verdict); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("%d writes", w.Writes.Load())
@@ -158,13 +159,13 @@ func alternateEnding(at int) string {
 func TestLifecycle_NoFaultBreaksAnInvariant(t *testing.T) {
 	var points atomic.Int64
 	t.Cleanup(func() { t.Logf("%d points of failure were tried", points.Load()) })
-	for _, m := range FaultModes {
+	for _, m := range operatortest.FaultModes {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			for at, hit := 1, true; hit; at++ {
 				w := newFixture(t)
 				f := w.Faults(at, m)
-				start := func() *Operator { f.HasCrashed = false; c := f.Wrap(api); return w.NewOperator(c, c) }
+				start := func() *operatortest.Operator { f.HasCrashed = false; c := f.Wrap(api); return w.NewOperator(c, c) }
 				if err := errors.Join(runLifecycle(w, alternateEnding(at), f, start), f.Verdict); err != nil {
 					t.Fatalf("at call %d of each chapter, %s: %v", at, alternateEnding(at), err)
 				}
@@ -186,7 +187,7 @@ func TestRotate_TwoLeadersMakeOneSuccessor(t *testing.T) {
 			for at, met := 1+from, true; met; at += len(lifecycleEndings) {
 				w := newFixture(t)
 				met = false
-				rival, f := w.Faults(0, FaultMode{}), w.Faults(0, FaultMode{})
+				rival, f := w.Faults(0, operatortest.FaultMode{}), w.Faults(0, operatortest.FaultMode{})
 				other := w.NewOperator(rival.Wrap(api), api)
 				f.Before = func(call int) {
 					if call == at {
@@ -196,7 +197,7 @@ func TestRotate_TwoLeadersMakeOneSuccessor(t *testing.T) {
 					}
 				}
 				c := f.Wrap(api)
-				if err := errors.Join(runLifecycle(w, ending, f, func() *Operator { return w.NewOperator(c, c) }), f.Verdict, rival.Verdict); err != nil {
+				if err := errors.Join(runLifecycle(w, ending, f, func() *operatortest.Operator { return w.NewOperator(c, c) }), f.Verdict, rival.Verdict); err != nil {
 					t.Fatalf("at call %d of each chapter: %v", at, err)
 				}
 			}
@@ -212,7 +213,7 @@ func TestRotate_StaleCacheMakesNoSecondSuccessor(t *testing.T) {
 			t.Parallel()
 			for ending := range lifecycleEndings {
 				w := newFixture(t)
-				f := w.Faults(0, FaultMode{})
+				f := w.Faults(0, operatortest.FaultMode{})
 				if err := errors.Join(runLifecycleWithStaleCache(w, ending, kinds, f), f.Verdict); err != nil {
 					t.Fatal(err)
 				}
@@ -223,10 +224,10 @@ func TestRotate_StaleCacheMakesNoSecondSuccessor(t *testing.T) {
 
 // runLifecycleWithStaleCache runs the lifecycle. Each step runs first with a stale cache, as often
 // as an impatient queue would, and then with a fresh one.
-func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *Faults) error {
-	held := &Snapshot{Kinds: kinds}
+func runLifecycleWithStaleCache(w *fixture, ending string, kinds int, f *operatortest.Faults) error {
+	held := &operatortest.Snapshot{Kinds: kinds}
 	c := f.Wrap(api)
-	return runLifecycle(w, ending, f, func() *Operator {
+	return runLifecycle(w, ending, f, func() *operatortest.Operator {
 		stale := w.NewOperator(held.Over(c), c)
 		for range 3 {
 			_ = stale.Pass() //nolint:errcheck // it may fail; the invariants are checked at each write

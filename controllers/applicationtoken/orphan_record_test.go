@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // failingSecretCreation returns an API server that fails to create Secrets while *down is true, as
@@ -19,7 +20,7 @@ func failingSecretCreation(down *bool) client.WithWatch {
 	return interceptor.NewClient(api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
 			if _, ok := obj.(*corev1.Secret); ok && *down {
-				return ErrInternal
+				return operatortest.ErrInternal
 			}
 			return c.Create(ctx, obj, o...)
 		},

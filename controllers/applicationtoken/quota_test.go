@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestQuota_ReconcilerEnforcesItAcrossReplicas(t *testing.T) {
 	w := newFixture(t)
 	w.SetPolicy(v1alpha1.TokenPolicy{MaxCount: new(int32(5))})
-	made, _ := w.CreateConcurrently(24, []*ManagementReplica{w.NewManagementReplica(api), w.NewManagementReplica(api), w.NewManagementReplica(api)})
+	made, _ := w.CreateConcurrently(24, []*operatortest.ManagementReplica{w.NewManagementReplica(api), w.NewManagementReplica(api), w.NewManagementReplica(api)})
 	if len(made) != 15 {
 		t.Fatalf("%d were made by three replicas, each of which knows of five", len(made))
 	}
@@ -35,7 +36,7 @@ func TestQuota_ReconcilerEnforcesItAcrossReplicas(t *testing.T) {
 	}
 	for i, one := range made {
 		at := w.ManagedObject(one.Token)
-		if reason, _ := Readiness(at); (reason == v1alpha1.ReasonTooManyTokens) == valid[i] {
+		if reason, _ := operatortest.Readiness(at); (reason == v1alpha1.ReasonTooManyTokens) == valid[i] {
 			t.Errorf("%s is %s, and valid: %t", at.Name, reason, valid[i])
 		}
 	}
@@ -65,12 +66,12 @@ func TestQuota_MovedTokenNeedsQuotaAtNewClient(t *testing.T) {
 	w.Must(op.Settle())
 	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.ClientRef.Name = v1alpha1.ObjectName(other) }))
 	w.Must(op.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonTooManyTokens || !w.NewestRecord().Suspended {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonTooManyTokens || !w.NewestRecord().Suspended {
 		t.Errorf("%s, and its record: %+v", reason, w.NewestRecord())
 	}
 	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.ClientRef.Name = v1alpha1.ObjectName(w.ClientName) }))
 	w.Must(op.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.NewestRecord().Suspended {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.NewestRecord().Suspended {
 		t.Errorf("back at its client: %s, and its record: %+v", reason, w.NewestRecord())
 	}
 }

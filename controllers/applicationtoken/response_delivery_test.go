@@ -10,6 +10,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/management"
 	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // A token that no response delivered is reported, but only after the time that a response takes.
@@ -26,12 +27,12 @@ func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 	w.Now = at.CreationTimestamp.Time
 	o := w.NewOperator(api, api)
 	w.Must(o.SettleOwnNamespace())
-	if reason, _ := Readiness(w.ManagedObject(shown)); reason != "" {
+	if reason, _ := operatortest.Readiness(w.ManagedObject(shown)); reason != "" {
 		t.Errorf("at once it is %s", reason)
 	}
 	w.Now = w.Now.Add(plan.DeliveryTimeout)
 	w.Must(o.SettleOwnNamespace())
-	if reason, _ := Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.RecordsLeft() > 0 {
+	if reason, _ := operatortest.Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.RecordsLeft() > 0 {
 		t.Errorf("later it is %s, and there are %d records", reason, w.RecordsLeft())
 	}
 	for field, change := range map[string]func(*v1alpha1.Rotation){
@@ -43,7 +44,7 @@ func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 		change(&now.Spec.Rotation)
 		w.Must(api.Update(w.Ctx, now))
 		w.Must(o.SettleOwnNamespace())
-		if reason, message := Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
+		if reason, message := operatortest.Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
 			t.Errorf("with %s it is %s: %s", field, reason, message)
 		}
 	}
@@ -53,7 +54,7 @@ func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 func TestResponse_LostAnnotationIsRestored(t *testing.T) {
 	w := newFixture(t)
 	k := w.NewManagementReplica(api)
-	made, err := k.Create(w.Ctx, RootCaller, w.Scope(), CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
 	w.Must(err)
 	o := w.NewOperator(api, api)
 	w.Must(o.SettleOwnNamespace())

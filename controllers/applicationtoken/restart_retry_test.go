@@ -12,6 +12,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/applicationtoken"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 func TestRetryDelay_DoublesUpToBound(t *testing.T) {
@@ -27,7 +28,7 @@ func TestRetryDelay_DoublesUpToBound(t *testing.T) {
 // which the operator reads the Deployment.
 type restartFixture struct {
 	*fixture
-	op          *Operator
+	op          *operatortest.Operator
 	began       time.Time
 	readMinutes []int
 }

@@ -8,12 +8,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // Threats row 23: restored objects arrive in the cache one by one, in any order.
 func TestRestore_PredecessorObservedOnePassLaterIsKept(t *testing.T) {
 	w := newFixture(t)
-	late := &Snapshot{Kinds: 4}
+	late := &operatortest.Snapshot{Kinds: 4}
 	o := w.NewOperator(late.Over(api), api)
 	w.Must(w.DeclareToken())
 	w.Must(o.Settle())

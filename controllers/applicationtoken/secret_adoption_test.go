@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 var offerLabels, offerAnnotations = map[string]string{v1alpha1.LabelManaged: "true"}, map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
@@ -72,7 +73,7 @@ func TestAdopt_ServerSideApplySeesNoDifference(t *testing.T) {
 			if w.secretText() != issued || s.ResourceVersion != written || s.Annotations[v1alpha1.AnnotationAdopt] != "indexer" || len(s.Data) != 1+len(data) {
 				t.Errorf("the token is the same: %t; written again: %t; annotations %v, %d keys", w.secretText() == issued, s.ResourceVersion != written, s.Annotations, len(s.Data))
 			}
-			if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.RecordsLeft() != 1 || !w.isMarked() {
+			if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.RecordsLeft() != 1 || !w.isMarked() {
 				t.Errorf("Ready is %s: %s; %d records", reason, message, w.RecordsLeft())
 			}
 		})

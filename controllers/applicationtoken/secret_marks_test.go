@@ -19,6 +19,7 @@ import (
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -94,8 +95,8 @@ func (w *fixture) isMarkedWith(name string) bool {
 }
 
 // startWithCache starts an operator that reads Secrets and tokens as if from the operator's cache.
-func (w *fixture) startWithCache() *Operator {
-	c := w.Faults(0, FaultMode{}).Wrap(api)
+func (w *fixture) startWithCache() *operatortest.Operator {
+	c := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 	return w.NewOperator(trimmingClient(c), c)
 }
 
@@ -238,7 +239,7 @@ func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
 			strips := c.strips
-			fake := mutatingWebhook(w.Faults(0, FaultMode{}).Wrap(api), func(s *corev1.Secret) {
+			fake := mutatingWebhook(w.Faults(0, operatortest.FaultMode{}).Wrap(api), func(s *corev1.Secret) {
 				if strips {
 					delete(s.Annotations, v1alpha1.AnnotationRecord)
 				}
@@ -255,7 +256,7 @@ func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
 			for range 3 {
 				w.Must(o.Pass())
 			}
-			reason, message := Readiness(w.Token())
+			reason, message := operatortest.Readiness(w.Token())
 			if reason != v1alpha1.ReasonSecretRefused || !strings.Contains(message, "admission webhook") || w.Writes.Load() != before {
 				t.Errorf("%d writes; Ready is %s: %s", w.Writes.Load()-before, reason, message)
 			}
@@ -289,7 +290,7 @@ func mutatingWebhook(c client.WithWatch, change func(*corev1.Secret)) client.Wit
 // deadline. So the deletion of such a Secret must not be waited for at all.
 func TestMarks_SecretMissingFromCacheIsNoObstacle(t *testing.T) {
 	w := newFixture(t)
-	counted := w.Faults(0, FaultMode{}).Wrap(api)
+	counted := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 	behind := interceptor.NewClient(counted, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 			if _, is := obj.(*corev1.Secret); is {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
@@ -110,7 +111,7 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 		w.Must(api.Get(w.Ctx, w.Key(), &s))
 		_, hasLabel := s.Labels[label]
 		_, hasAnnotation := s.Annotations[annotation]
-		if got, message := Readiness(w.Token()); got != reason || hasLabel != there[0] || hasAnnotation != there[1] {
+		if got, message := operatortest.Readiness(w.Token()); got != reason || hasLabel != there[0] || hasAnnotation != there[1] {
 			t.Errorf("%s: %s: %s; label %t, annotation %t", when, got, message, hasLabel, hasAnnotation)
 		}
 		if s.Labels["example.com/team"] != "search" {
@@ -120,7 +121,7 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	expect("both are allowed", v1alpha1.ReasonIssued, true, true)
 	allow("app.kubernetes.io/")
 	expect("one is withdrawn", v1alpha1.ReasonInvalidSpec, false, true)
-	if _, message := Readiness(w.Token()); !strings.Contains(message, "spec.secret.labels") || !strings.Contains(message, label) || !strings.Contains(message, "allowedSecretMetadata") {
+	if _, message := operatortest.Readiness(w.Token()); !strings.Contains(message, "spec.secret.labels") || !strings.Contains(message, label) || !strings.Contains(message, "allowedSecretMetadata") {
 		t.Errorf("the message is %q", message)
 	}
 	allow(label, "app.kubernetes.io/")
@@ -172,7 +173,7 @@ func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 	for range 3 {
 		w.Must(o.Pass())
 	}
-	if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
+	if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
 		t.Errorf("asked %d times: %s: %s", asked, reason, message)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // getToken returns a token of the namespace.
@@ -21,7 +22,7 @@ func (w *fixture) getToken(name string) *v1alpha1.ApplicationToken {
 }
 
 // reconcile reconciles tokens of the namespace once, in order.
-func (w *fixture) reconcile(o *Operator, names ...string) {
+func (w *fixture) reconcile(o *operatortest.Operator, names ...string) {
 	w.T.Helper()
 	for _, name := range names {
 		_, err := o.Tokens.Reconcile(w.Ctx, w.getToken(name))
@@ -68,7 +69,7 @@ func TestSecretNameCycle_IsReportedAndSolvable(t *testing.T) {
 			}
 			w.reconcile(o, names...)
 			for i, name := range names {
-				reason, message := Readiness(w.getToken(name))
+				reason, message := operatortest.Readiness(w.getToken(name))
 				if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "this token and "+next(i)) || !strings.Contains(message, "give one of them a name that no Secret has") || text(name) != issued[name] {
 					t.Errorf("%s is %s: %s; the token stays: %t", name, reason, message, text(name) == issued[name])
 				}
@@ -81,7 +82,7 @@ func TestSecretNameCycle_IsReportedAndSolvable(t *testing.T) {
 			w.renameSecret("a", "b")
 			w.reconcile(o, "a")
 			for i, name := range names {
-				if reason, message := Readiness(w.getToken(name)); reason != v1alpha1.ReasonIssued || text(next(i)) != issued[name] {
+				if reason, message := operatortest.Readiness(w.getToken(name)); reason != v1alpha1.ReasonIssued || text(next(i)) != issued[name] {
 					t.Errorf("%s is %s: %s; Secret %s holds its token: %t", name, reason, message, next(i), text(next(i)) == issued[name])
 				}
 			}
@@ -101,7 +102,7 @@ func TestSecretNameCycle_WaitForAnotherIsNone(t *testing.T) {
 	w.reconcile(o, "a", "b")
 	w.renameSecret("a", "b")
 	w.reconcile(o, "a", "b")
-	if reason, message := Readiness(w.getToken("a")); reason != v1alpha1.ReasonSecretTaken || strings.Contains(message, "exchange") {
+	if reason, message := operatortest.Readiness(w.getToken("a")); reason != v1alpha1.ReasonSecretTaken || strings.Contains(message, "exchange") {
 		t.Errorf("a is %s: %s", reason, message)
 	}
 }

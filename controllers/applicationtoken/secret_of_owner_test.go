@@ -9,6 +9,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/plan"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // ownersKey is a key of the Secret's owner, which the token does not set.
@@ -81,7 +82,7 @@ func TestMarks_SecretOfItsOwnerIsTakenUntilOffered(t *testing.T) {
 	w.Must(o.Settle())
 	w.Now = w.Now.Add(2 * plan.OrphanAge)
 	w.Must(o.Settle())
-	reason, message := Readiness(w.Token())
+	reason, message := operatortest.Readiness(w.Token())
 	if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, v1alpha1.AnnotationAdopt) {
 		t.Errorf("Ready is %s: %s", reason, message)
 	}
@@ -90,12 +91,12 @@ func TestMarks_SecretOfItsOwnerIsTakenUntilOffered(t *testing.T) {
 	}
 	w.editSecret(func(s *corev1.Secret) { s.Labels = offerLabels })
 	w.Must(o.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || !w.hasOwnersKey() {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || !w.hasOwnersKey() {
 		t.Errorf("half offered, Ready is %s; the owner's key is there: %t", reason, w.hasOwnersKey())
 	}
 	w.editSecret(func(s *corev1.Secret) { s.Annotations = offerAnnotations })
 	w.Must(o.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.hasOwnersKey() || !w.isMarkedWith(r) {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.hasOwnersKey() || !w.isMarkedWith(r) {
 		t.Errorf("offered, Ready is %s; the token is the same: %t; the owner's key is there: %t", reason, w.secretText() == issued, w.hasOwnersKey())
 	}
 }
@@ -111,7 +112,7 @@ func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
 		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "1", Controller: new(true)}}
 	})
 	w.Must(o.Settle())
-	if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "ConfigMap x") {
+	if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "ConfigMap x") {
 		t.Errorf("Ready is %s: %s", reason, message)
 	}
 	if w.secretText() != issued || w.NewestRecordName() != r {
@@ -119,7 +120,7 @@ func TestMarks_SecretOfAnotherControllerIsForeign(t *testing.T) {
 	}
 	w.editSecret(func(s *corev1.Secret) { s.OwnerReferences = nil })
 	w.Must(o.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.isMarked() {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.secretText() != issued || !w.isMarked() {
 		t.Errorf("Ready is %s; the token is the same: %t", reason, w.secretText() == issued)
 	}
 }

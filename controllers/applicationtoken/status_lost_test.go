@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // loseStatus empties the status of a token, as a restore with an empty status does.
@@ -58,7 +59,7 @@ func TestStatusLost_RenameKeepsTheToken(t *testing.T) {
 			w.loseStatus("indexer")
 			w.Must(o.Settle())
 			if c.secretTakenMessage {
-				if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || w.secretText() != issued || w.Token().Status.SecretName != "indexer" {
+				if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || w.secretText() != issued || w.Token().Status.SecretName != "indexer" {
 					t.Errorf("Ready is %s; the token stays: %t; status.secretName is %q", reason, w.secretText() == issued, w.Token().Status.SecretName)
 				}
 				w.Must(api.Delete(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "renamed"}}))
@@ -146,7 +147,7 @@ func testQuotaIsKept(t *testing.T, lose func(*v1alpha1.ApplicationTokenStatus)) 
 	feed.OnUpdate(before, w.Token())
 	w.Now = w.Now.Add(time.Minute)
 	w.reconcile(o, "waits", "indexer")
-	if reason, message := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.NewestRecord().Suspended {
+	if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.NewestRecord().Suspended {
 		t.Errorf("Ready is %s: %s", reason, message)
 	}
 }

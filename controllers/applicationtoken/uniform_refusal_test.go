@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // A namespace without a grant gets the same answer whether a client or user exists, is suspended,
@@ -91,7 +92,7 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 				w.Must(api.Create(w.Ctx, at))
 				answer := w.shownState()
 				answers[answer] = append(answers[answer], name)
-				if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonNamespaceNotGranted {
+				if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonNamespaceNotGranted {
 					t.Errorf("where it %s: %s", name, reason)
 				}
 			}
@@ -140,7 +141,7 @@ func TestRefusal_UniformAfterGrantIsWithdrawn(t *testing.T) {
 		w.Must(o.Settle())
 		end(w)
 		w.Must(o.Settle())
-		reason, message := Readiness(w.Token())
+		reason, message := operatortest.Readiness(w.Token())
 		answers[reason+strings.ReplaceAll(message, strings.TrimPrefix(w.Namespace, "shop-"), "N")] = true
 	}
 	if len(answers) != 1 {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -27,7 +28,7 @@ func TestUserToken_HasGrantsOfUser(t *testing.T) {
 	if !strings.HasPrefix(string(secret.Data["token"]), "atu_") {
 		t.Error("the Secret holds no token of a user")
 	}
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.Token().Status.Client != w.ClientName {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.Token().Status.Client != w.ClientName {
 		t.Errorf("it is %s for client %q", reason, w.Token().Status.Client)
 	}
 }
@@ -51,7 +52,7 @@ func TestUserToken_RefusedWithoutUsableUser(t *testing.T) {
 			w.CreateUser(c.user)
 			w.Must(w.DeclareOfUser(c.accountClient))
 			w.Must(w.NewOperator(api, api).Settle())
-			reason, message := Readiness(w.Token())
+			reason, message := operatortest.Readiness(w.Token())
 			if reason != c.reason || !strings.Contains(message, c.says) {
 				t.Errorf("refused as %s: %s", reason, message)
 			}
@@ -73,7 +74,7 @@ func TestUserToken_StopsWithUser(t *testing.T) {
 	expect := func(step, reason string, suspended bool) {
 		t.Helper()
 		w.Must(o.Settle())
-		if got, _ := Readiness(w.Token()); got != reason {
+		if got, _ := operatortest.Readiness(w.Token()); got != reason {
 			t.Errorf("%s: it is %s, not %s", step, got, reason)
 		}
 		if r := w.NewestRecord(); r.Name() != issued || r.Suspended != suspended {
@@ -113,7 +114,7 @@ func TestUserToken_StaysAtIssuedAccount(t *testing.T) {
 	}
 	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Accounts = u.Spec.Accounts[:1] })
 	w.Must(o.Settle())
-	if reason, _ := Readiness(w.Token()); reason != v1alpha1.ReasonNoAccount {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonNoAccount {
 		t.Errorf("without the account it is %s", reason)
 	}
 	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.UserRef.Client = w.ClientName }))
