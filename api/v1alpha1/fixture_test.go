@@ -20,38 +20,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // The control plane of this package's tests, and a client with all rights.
 var (
-	plane *cluster.Cluster
+	plane *controlplane.Cluster
 	api   client.Client
 )
 
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
+func TestMain(m *testing.M) { controlplane.Main(m, connect) }
 
-func run(m *testing.M) int {
-	var err error
-	if plane, err = cluster.Start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+func connect(c *controlplane.Cluster) (err error) {
+	plane = c
 	scheme := runtime.NewScheme()
-	code := 1
-	if err = v1alpha1.AddToScheme(scheme); err == nil {
-		api, err = client.New(plane.Admin, client.Options{Scheme: scheme})
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return err
 	}
-	if err == nil {
-		code = m.Run()
-	}
-	if err = errors.Join(err, plane.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	api, err = client.New(c.Admin, client.Options{Scheme: scheme})
+	return err
 }
 
 // table holds rules of the API, keyed by sentences.

@@ -11,7 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // schema is a node of the schema in a CRD.
@@ -39,7 +39,7 @@ func within(path, above string) bool {
 // install.
 func root(t *testing.T, plural string) schema {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(cluster.Root(), "config", "crd", "bases", "apptoken.dev_"+plural+".yaml"))
+	data, err := os.ReadFile(filepath.Join(controlplane.Root(), "config", "crd", "bases", "apptoken.dev_"+plural+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/directory"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // trimmingClient returns a client that serves reads as a cache does.
@@ -39,12 +40,12 @@ func TestTrim_LargeObjectsBehaveAsSmallOnes(t *testing.T) {
 	for name, grow := range map[string]func(w *fixture){
 		"a large Secret": func(w *fixture) {
 			var s corev1.Secret
-			w.must(api.Get(w.ctx, w.key(), &s))
+			w.Must(api.Get(w.Ctx, w.Key(), &s))
 			s.Annotations["example.com/note"] = bulk
-			w.must(api.Update(w.ctx, &s))
+			w.Must(api.Update(w.Ctx, &s))
 		},
 		"a large spec": func(w *fixture) {
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 				at.Annotations = map[string]string{"example.com/note": bulk}
 				at.Labels = map[string]string{"team": "search"}
 				at.Finalizers = append(at.Finalizers, "example.com/hold")
@@ -55,57 +56,57 @@ func TestTrim_LargeObjectsBehaveAsSmallOnes(t *testing.T) {
 			}))
 		},
 		"a large request": func(w *fixture) {
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 				at.Annotations = map[string]string{v1alpha1.AnnotationRotate: bulk}
 			}))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			o := w.newOperator(trimmingClient(api), api)
+			o := w.NewOperator(trimmingClient(api), api)
 			steady := func(when string) {
 				t.Helper()
-				w.must(o.settle())
-				w.must(w.checkInvariants())
-				if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+				w.Must(o.Settle())
+				w.Must(w.CheckInvariants())
+				if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 					t.Fatalf("%s: %s: %s", when, reason, message)
 				}
 			}
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			steady("it is small")
 			grow(w)
 			steady("it is large")
-			delivered := len(w.history.delivered)
+			delivered := len(w.History.Delivered)
 			steady("nothing changes")
-			if len(w.history.delivered) != delivered {
+			if len(w.History.Delivered) != delivered {
 				t.Error("a pass without a reason made a token")
 			}
-			w.now = w.now.Add(10 * time.Minute)
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Now = w.Now.Add(10 * time.Minute)
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
 			steady("it is rotated")
-			if len(w.history.delivered) != delivered+1 {
-				t.Errorf("%d tokens were delivered by one trigger", len(w.history.delivered)-delivered)
+			if len(w.History.Delivered) != delivered+1 {
+				t.Errorf("%d tokens were delivered by one trigger", len(w.History.Delivered)-delivered)
 			}
 			var s corev1.Secret
-			w.must(api.Get(w.ctx, w.key(), &s))
+			w.Must(api.Get(w.Ctx, w.Key(), &s))
 			s.Data["token"] = []byte("altered")
-			w.must(api.Update(w.ctx, &s))
+			w.Must(api.Update(w.Ctx, &s))
 			steady("it is altered")
-			w.must(api.Get(w.ctx, w.key(), &s))
+			w.Must(api.Get(w.Ctx, w.Key(), &s))
 			if name == "a large Secret" && s.Annotations["example.com/note"] != bulk {
 				t.Error("a foreign annotation is gone")
 			}
-			at := w.token()
+			at := w.Token()
 			if name == "a large spec" && (at.Annotations["example.com/note"] != bulk || at.Labels["team"] != "search" || !slices.Contains(at.Finalizers, "example.com/hold")) {
 				t.Error("what another client put on the token is gone")
 			}
-			w.must(api.Delete(w.ctx, at))
-			w.must(o.settle())
-			if n := w.recordsLeft(); n != 0 {
+			w.Must(api.Delete(w.Ctx, at))
+			w.Must(o.Settle())
+			if n := w.RecordsLeft(); n != 0 {
 				t.Errorf("%d records are left", n)
 			}
 			if name == "a large spec" {
-				w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+				w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
 			}
 		})
 	}

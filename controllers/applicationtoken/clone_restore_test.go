@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // cloneBackup holds what a backup has of a clone and its source.
@@ -29,34 +30,34 @@ type cloneBackup struct {
 
 // declareClone declares the token as a clone of a source, which these tests do not reconcile.
 func (w *fixture) declareClone() {
-	w.t.Helper()
+	w.T.Helper()
 	spec := v1alpha1.ApplicationTokenSpec{
-		ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Roles: []v1alpha1.RoleName{"primary"},
+		ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Roles: []v1alpha1.RoleName{"primary"},
 		Permissions: []v1alpha1.Permission{"search.query"}, SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
 	}
-	w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "origin"}, Spec: spec}))
-	w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{
+	w.Must(api.Create(w.Ctx, &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "origin"}, Spec: spec}))
+	w.Must(api.Create(w.Ctx, &v1alpha1.ApplicationToken{
 		ObjectMeta: objectMeta(w), Spec: v1alpha1.ApplicationTokenSpec{CloneFrom: &v1alpha1.Reference{Name: "origin"}},
 	}))
 }
 
 // startCounting starts an operator whose writes are counted, so that settle ends when it writes
 // nothing.
-func (w *fixture) startCounting() *operator {
-	c := w.faults(0, faultMode{}).wrap(api)
-	return w.newOperator(c, c)
+func (w *fixture) startCounting() *operatortest.Operator {
+	c := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
+	return w.NewOperator(c, c)
 }
 
 // backUpAndDelete takes a backup of the clone and deletes everything in it.
 func (w *fixture) backUpAndDelete() *cloneBackup {
-	w.t.Helper()
+	w.T.Helper()
 	b := &cloneBackup{
-		w: w, client: w.theClient(), source: &v1alpha1.ApplicationToken{}, clone: w.token(), secret: &corev1.Secret{}, records: map[string]*v1alpha1.TokenRecord{},
+		w: w, client: w.TheClient(), source: &v1alpha1.ApplicationToken{}, clone: w.Token(), secret: &corev1.Secret{}, records: map[string]*v1alpha1.TokenRecord{},
 	}
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: "origin"}, b.source))
-	w.must(api.Get(w.ctx, w.key(), b.secret))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.Namespace, Name: "origin"}, b.source))
+	w.Must(api.Get(w.Ctx, w.Key(), b.secret))
 	var list v1alpha1.TokenRecordList
-	w.must(api.List(w.ctx, &list, client.InNamespace(w.ownNamespace)))
+	w.Must(api.List(w.Ctx, &list, client.InNamespace(w.OwnNamespace)))
 	for i := range list.Items {
 		name := "predecessor"
 		if list.Items[i].Name == b.clone.Status.Current.Record {
@@ -64,13 +65,13 @@ func (w *fixture) backUpAndDelete() *cloneBackup {
 		}
 		b.records[name] = &list.Items[i]
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
-	w.must(api.Delete(w.ctx, b.clone.DeepCopy()))
-	w.must(api.Delete(w.ctx, b.source.DeepCopy()))
-	w.must(api.Delete(w.ctx, b.secret.DeepCopy()))
-	w.must(api.Delete(w.ctx, b.client.DeepCopy()))
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+	w.Must(api.Delete(w.Ctx, b.clone.DeepCopy()))
+	w.Must(api.Delete(w.Ctx, b.source.DeepCopy()))
+	w.Must(api.Delete(w.Ctx, b.secret.DeepCopy()))
+	w.Must(api.Delete(w.Ctx, b.client.DeepCopy()))
 	for _, r := range b.records {
-		w.must(api.Delete(w.ctx, r.DeepCopy()))
+		w.Must(api.Delete(w.Ctx, r.DeepCopy()))
 	}
 	return b
 }
@@ -78,25 +79,25 @@ func (w *fixture) backUpAndDelete() *cloneBackup {
 // restore restores one object as documented: Secrets without their owners, ApplicationTokens
 // without their status.
 func (b *cloneBackup) restore(object string) {
-	b.w.t.Helper()
+	b.w.T.Helper()
 	switch object {
 	case "record", "predecessor":
 		r := b.records[object].DeepCopy()
 		r.ObjectMeta = metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name}
-		b.w.must(api.Create(b.w.ctx, r))
+		b.w.Must(api.Create(b.w.Ctx, r))
 	case "client":
 		c := b.client.DeepCopy()
 		c.ObjectMeta, c.Status = metav1.ObjectMeta{Name: c.Name}, v1alpha1.ClientStatus{}
-		b.w.must(api.Create(b.w.ctx, c))
+		b.w.Must(api.Create(b.w.Ctx, c))
 	case "secret":
 		s := b.secret.DeepCopy()
 		s.ObjectMeta = metav1.ObjectMeta{Namespace: s.Namespace, Name: s.Name, Labels: s.Labels, Annotations: s.Annotations}
-		err := api.Create(b.w.ctx, s)
+		err := api.Create(b.w.Ctx, s)
 		if apierrors.IsAlreadyExists(err) {
 			s.ResourceVersion = ""
-			err = api.Update(b.w.ctx, s)
+			err = api.Update(b.w.Ctx, s)
 		}
-		b.w.must(err)
+		b.w.Must(err)
 	default:
 		at := b.clone
 		if object == "source" {
@@ -104,15 +105,15 @@ func (b *cloneBackup) restore(object string) {
 		}
 		at = at.DeepCopy()
 		at.ObjectMeta, at.Status = metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}, v1alpha1.ApplicationTokenStatus{}
-		b.w.must(api.Create(b.w.ctx, at))
+		b.w.Must(api.Create(b.w.Ctx, at))
 	}
 }
 
 // secretText returns the token in the Secret.
 func (w *fixture) secretText() string {
-	w.t.Helper()
+	w.T.Helper()
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	return string(s.Data["token"])
 }
 
@@ -146,28 +147,28 @@ func TestRestore_CloneInEveryOrder(t *testing.T) {
 		t.Run(strings.Join(order, " "), func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			w.now = w.now.Add(-time.Hour) // a restore creates the record later than its issue
+			w.Now = w.Now.Add(-time.Hour) // a restore creates the record later than its issue
 			w.declareClone()
 			o := w.startCounting()
-			w.must(o.settle())
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
+			w.Must(o.Settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
 			issued := w.secretText()
 			b := w.backUpAndDelete()
 			for _, object := range order {
 				b.restore(object)
-				w.must(o.pass())
+				w.Must(o.Pass())
 				var at v1alpha1.ApplicationToken
-				if err := api.Get(w.ctx, w.key(), &at); err == nil && at.Status.Cloned != nil && at.Status.Cloned.Client == "" {
+				if err := api.Get(w.Ctx, w.Key(), &at); err == nil && at.Status.Cloned != nil && at.Status.Cloned.Client == "" {
 					t.Errorf("after the %s, status.cloned has no client", object)
 				}
 			}
-			w.must(o.settle())
-			at := w.token()
-			if reason, message := readiness(at); reason != v1alpha1.ReasonIssued {
+			w.Must(o.Settle())
+			at := w.Token()
+			if reason, message := operatortest.Readiness(at); reason != v1alpha1.ReasonIssued {
 				t.Fatalf("Ready is %s: %s", reason, message)
 			}
-			if c := at.Status.Cloned; c == nil || c.From != "origin" || c.Client != w.clientName || len(c.Roles) != 1 || len(c.Permissions) != 1 || len(c.SourceRanges) != 1 {
+			if c := at.Status.Cloned; c == nil || c.From != "origin" || c.Client != w.ClientName || len(c.Roles) != 1 || len(c.Permissions) != 1 || len(c.SourceRanges) != 1 {
 				t.Errorf("status.cloned is %v", c)
 			}
 			if w.secretText() != issued {
@@ -176,11 +177,11 @@ func TestRestore_CloneInEveryOrder(t *testing.T) {
 			if ps := at.Status.Predecessors; len(ps) != 1 || ps[0].Record != b.records["predecessor"].Name {
 				t.Errorf("the predecessors are %v", ps)
 			}
-			w.must(api.Delete(w.ctx, at))
-			w.must(o.settle())
-			w.now = time.Now().Add(11 * time.Minute) // the record of a Secret that was replaced is an orphan until then
-			w.must(o.settle())
-			if n := w.recordsLeft(); n != 0 {
+			w.Must(api.Delete(w.Ctx, at))
+			w.Must(o.Settle())
+			w.Now = time.Now().Add(11 * time.Minute) // the record of a Secret that was replaced is an orphan until then
+			w.Must(o.Settle())
+			if n := w.RecordsLeft(); n != 0 {
 				t.Errorf("%d records are left", n)
 			}
 		})
@@ -193,30 +194,30 @@ func TestRestore_CloneWithIncompleteStatus(t *testing.T) {
 	for name, sourceBack := range map[string]bool{"with its source": true, "without its source": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.now = w.now.Add(-time.Hour)
+			w.Now = w.Now.Add(-time.Hour)
 			w.declareClone()
 			o := w.startCounting()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			issued := w.secretText()
-			at := w.token()
+			at := w.Token()
 			at.Status.Cloned = &v1alpha1.ClonedGrants{From: "origin"}
-			w.must(api.Status().Update(w.ctx, at))
+			w.Must(api.Status().Update(w.Ctx, at))
 			if !sourceBack {
-				w.must(api.Delete(w.ctx, &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "origin"}}))
+				w.Must(api.Delete(w.Ctx, &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "origin"}}))
 			}
-			w.must(o.settle())
-			at = w.token()
-			if c := at.Status.Cloned; c == nil || c.Client != w.clientName || w.secretText() != issued {
+			w.Must(o.Settle())
+			at = w.Token()
+			if c := at.Status.Cloned; c == nil || c.Client != w.ClientName || w.secretText() != issued {
 				t.Errorf("status.cloned is %v; the token is the same: %t", c, w.secretText() == issued)
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
 			if w.secretText() == issued {
 				t.Error("it does not rotate")
 			}
-			w.must(api.Delete(w.ctx, w.token()))
-			w.must(o.settle())
-			if n := w.recordsLeft(); n != 0 {
+			w.Must(api.Delete(w.Ctx, w.Token()))
+			w.Must(o.Settle())
+			if n := w.RecordsLeft(); n != 0 {
 				t.Errorf("%d records are left", n)
 			}
 		})
@@ -227,26 +228,26 @@ func TestRestore_CloneWithIncompleteStatus(t *testing.T) {
 // the source.
 func TestClone_EditTakesGrantsOfTheSource(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startCounting()
-	w.must(o.settle())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(o.Settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.ClientRef, at.Spec.Roles, at.Spec.CloneFrom = nil, nil, &v1alpha1.Reference{Name: "origin"}
 	}))
 	for range 2 {
-		w.must(o.settle())
+		w.Must(o.Settle())
 	}
-	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonSourceMissing {
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSourceMissing {
 		t.Errorf("without the source, Ready is %s", reason)
 	}
-	w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "origin"},
+	w.Must(api.Create(w.Ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "origin"},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Roles: []v1alpha1.RoleName{"second"},
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Roles: []v1alpha1.RoleName{"second"},
 		},
 	}))
-	w.must(o.settle())
-	if c := w.token().Status.Cloned; c == nil || !slices.Equal(c.Roles, []v1alpha1.RoleName{"second"}) {
+	w.Must(o.Settle())
+	if c := w.Token().Status.Cloned; c == nil || !slices.Equal(c.Roles, []v1alpha1.RoleName{"second"}) {
 		t.Errorf("status.cloned is %v", c)
 	}
 }

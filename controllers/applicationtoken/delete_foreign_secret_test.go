@@ -14,23 +14,23 @@ import (
 // The deletion of a token must not wait for such a write.
 func TestDelete_LeavesSecretOfAnotherController(t *testing.T) {
 	w := newFixture(t)
-	o := w.newOperator(api, api)
-	w.must(w.declareToken())
-	w.must(o.settle())
+	o := w.NewOperator(api, api)
+	w.Must(w.DeclareToken())
+	w.Must(o.Settle())
 	secret := &corev1.Secret{}
-	w.must(api.Get(w.ctx, w.key(), secret))
+	w.Must(api.Get(w.Ctx, w.Key(), secret))
 	secret.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "another", UID: "1b1d8a0a", Controller: new(true)}}
-	w.must(api.Update(w.ctx, secret))
+	w.Must(api.Update(w.Ctx, secret))
 
-	w.must(api.Delete(w.ctx, &v1alpha1.ApplicationToken{ObjectMeta: objectMeta(w)}))
-	w.must(o.settle())
-	if err := api.Get(w.ctx, w.key(), &v1alpha1.ApplicationToken{}); client.IgnoreNotFound(err) != nil || err == nil {
+	w.Must(api.Delete(w.Ctx, &v1alpha1.ApplicationToken{ObjectMeta: objectMeta(w)}))
+	w.Must(o.Settle())
+	if err := api.Get(w.Ctx, w.Key(), &v1alpha1.ApplicationToken{}); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("the token: %v, want it to be gone", err)
 	}
-	if n := w.recordsLeft(); n != 0 {
+	if n := w.RecordsLeft(); n != 0 {
 		t.Errorf("%d records are left", n)
 	}
-	if err := api.Get(w.ctx, w.key(), secret); err != nil {
+	if err := api.Get(w.Ctx, w.Key(), secret); err != nil {
 		t.Errorf("the Secret of the other object: %v", err)
 	}
 }

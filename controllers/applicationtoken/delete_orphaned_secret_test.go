@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // orphanSecret removes the owner reference, as the Kubernetes garbage collector does on deletion
@@ -36,7 +37,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 		"and the operator crashes": {instead: func(w *fixture, deletion int) error {
 			if deletion == 1 {
 				w.orphanSecret()
-				return errCrash
+				return operatortest.ErrCrash
 			}
 			return nil
 		}},
@@ -45,7 +46,7 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 				w.orphanSecret()
 			}
 			if deletion <= 2 {
-				return errInternal
+				return operatortest.ErrInternal
 			}
 			return nil
 		}},
@@ -65,9 +66,9 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			deletions := 0
-			counted := w.faults(0, faultMode{}).wrap(api)
+			counted := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 			fragile := interceptor.NewClient(counted, interceptor.Funcs{
 				Delete: func(ctx context.Context, under client.WithWatch, obj client.Object, o ...client.DeleteOption) error {
 					if _, is := obj.(*corev1.Secret); is && c.instead != nil {
@@ -79,24 +80,24 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 					return under.Delete(ctx, obj, o...)
 				},
 			})
-			o := w.newOperator(trimmingClient(fragile), fragile)
-			w.must(o.settle())
+			o := w.NewOperator(trimmingClient(fragile), fragile)
+			w.Must(o.Settle())
 			if c.before != nil {
 				c.before(w)
 			}
-			w.must(api.Delete(w.ctx, w.token()))
-			if err := o.settle(); err != nil { // after a crash
-				w.must(w.newOperator(trimmingClient(fragile), fragile).settle())
+			w.Must(api.Delete(w.Ctx, w.Token()))
+			if err := o.Settle(); err != nil { // after a crash
+				w.Must(w.NewOperator(trimmingClient(fragile), fragile).Settle())
 			}
-			if err := api.Get(w.ctx, w.key(), &v1alpha1.ApplicationToken{}); !apierrors.IsNotFound(err) {
+			if err := api.Get(w.Ctx, w.Key(), &v1alpha1.ApplicationToken{}); !apierrors.IsNotFound(err) {
 				t.Errorf("the ApplicationToken: %v", err)
 			}
-			if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
-				t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+			if err := api.Get(w.Ctx, w.Key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.RecordsLeft() != 0 {
+				t.Errorf("the Secret: %v; %d records are left", err, w.RecordsLeft())
 			}
-			w.must(w.declareToken())
-			w.must(w.startWithCache().settle())
-			if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+			w.Must(w.DeclareToken())
+			w.Must(w.startWithCache().Settle())
+			if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 				t.Errorf("a namesake is %s: %s", reason, message)
 			}
 		})
@@ -106,24 +107,24 @@ func TestDelete_OrphaningNeverLeavesTheSecret(t *testing.T) {
 // A Secret that an older release left proves nothing that a new token could trust.
 func TestDelete_LeftoverSecretIsReportedToNextToken(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	var left corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &left))
-	w.must(api.Delete(w.ctx, w.token()))
-	w.must(o.settle())
+	w.Must(api.Get(w.Ctx, w.Key(), &left))
+	w.Must(api.Delete(w.Ctx, w.Token()))
+	w.Must(o.Settle())
 	left.ResourceVersion, left.UID, left.OwnerReferences = "", types.UID(""), nil
-	w.must(api.Create(w.ctx, &left))
-	w.must(w.declareToken())
-	w.must(o.settle())
-	reason, message := readiness(w.token())
+	w.Must(api.Create(w.Ctx, &left))
+	w.Must(w.DeclareToken())
+	w.Must(o.Settle())
+	reason, message := operatortest.Readiness(w.Token())
 	if reason != v1alpha1.ReasonSecretTaken || !strings.Contains(message, "is gone") || !strings.Contains(message, "delete it") {
 		t.Errorf("the namesake is %s: %s", reason, message)
 	}
-	w.must(api.Delete(w.ctx, &left))
-	w.must(o.settle())
-	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued {
+	w.Must(api.Delete(w.Ctx, &left))
+	w.Must(o.Settle())
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued {
 		t.Errorf("without the Secret, the namesake is %s", reason)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/watch"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 func TestFinalizer_LossEnqueuesToken(t *testing.T) {
@@ -44,25 +45,25 @@ func TestFinalizer_LostIsRestored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			o := w.startCounting()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			issued := w.secretText()
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { c.state(at); at.Finalizers = []string{"example.com/hold"} }))
-			w.must(o.settle())
-			at := w.token()
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { c.state(at); at.Finalizers = []string{"example.com/hold"} }))
+			w.Must(o.Settle())
+			at := w.Token()
 			if !slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords) || !slices.Contains(at.Finalizers, "example.com/hold") {
 				t.Errorf("the finalizers are %v", at.Finalizers)
 			}
-			if w.secretText() != issued || w.recordsLeft() != 1 {
+			if w.secretText() != issued || w.RecordsLeft() != 1 {
 				t.Error("the token is another")
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 				at.Finalizers = slices.DeleteFunc(at.Finalizers, func(f string) bool { return f == "example.com/hold" })
 			}))
-			w.must(api.Delete(w.ctx, w.token()))
-			w.must(o.settle())
-			if n := w.recordsLeft(); n != 0 {
+			w.Must(api.Delete(w.Ctx, w.Token()))
+			w.Must(o.Settle())
+			if n := w.RecordsLeft(); n != 0 {
 				t.Errorf("%d records are left", n)
 			}
 		})
@@ -74,45 +75,45 @@ func TestFinalizer_RestoredTokenGetsOne(t *testing.T) {
 	w := newFixture(t)
 	w.declareClone()
 	o := w.startCounting()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	b := w.backUpAndDelete()
 	for _, object := range []string{"record", "secret", "source", "clone"} {
 		b.restore(object)
 	}
-	w.must(o.settle())
-	if at := w.token(); !slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords) {
+	w.Must(o.Settle())
+	if at := w.Token(); !slices.Contains(at.Finalizers, v1alpha1.FinalizerRecords) {
 		t.Errorf("the finalizers are %v", at.Finalizers)
 	}
 }
 
 func TestDeletion_ForgetsTokenWithoutFinalizer(t *testing.T) {
 	const hold = "example.com/hold"
-	for name, goes := range map[string]func(w *fixture, o *operator){
-		"another finalizer holds it": func(w *fixture, o *operator) {
-			w.must(api.Delete(w.ctx, w.token()))
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
-			w.must(o.settle())
+	for name, goes := range map[string]func(w *fixture, o *operatortest.Operator){
+		"another finalizer holds it": func(w *fixture, o *operatortest.Operator) {
+			w.Must(api.Delete(w.Ctx, w.Token()))
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
+			w.Must(o.Settle())
 		},
-		"it is deleted before a reconcile": func(w *fixture, o *operator) {
-			o.tokens.ForgetDeleted().Delete(w.ctx, event.DeleteEvent{Object: w.token()}, nil)
+		"it is deleted before a reconcile": func(w *fixture, o *operatortest.Operator) {
+			o.Tokens.ForgetDeleted().Delete(w.Ctx, event.DeleteEvent{Object: w.Token()}, nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
 			w.manifestSyncs()["replace"](nil)
-			w.must(w.declareToken())
-			o := w.newOperator(api, api)
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
-			w.must(o.settle())
-			at := w.token()
-			if !o.tokens.KeepsToken(at) {
+			w.Must(w.DeclareToken())
+			o := w.NewOperator(api, api)
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = []string{hold} }))
+			w.Must(o.Settle())
+			at := w.Token()
+			if !o.Tokens.KeepsToken(at) {
 				t.Fatal("the plaintext of a Secret that is offered is not kept")
 			}
 			goes(w, o)
-			if o.tokens.KeepsToken(at) {
+			if o.Tokens.KeepsToken(at) {
 				t.Error("the plaintext of a deleted token is kept")
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
 		})
 	}
 }

@@ -7,13 +7,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
-	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // failingSecretCreation returns an API server that fails to create Secrets while *down is true, as
@@ -22,7 +20,7 @@ func failingSecretCreation(down *bool) client.WithWatch {
 	return interceptor.NewClient(api, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, o ...client.CreateOption) error {
 			if _, ok := obj.(*corev1.Secret); ok && *down {
-				return errInternal
+				return operatortest.ErrInternal
 			}
 			return c.Create(ctx, obj, o...)
 		},
@@ -34,37 +32,37 @@ func TestIssue_FailedAttemptsLeaveNoOrphans(t *testing.T) {
 	w := newFixture(t)
 	down := false
 	c := failingSecretCreation(&down)
-	o := w.newOperator(c, c)
-	w.must(w.declareToken())
-	w.must(o.settle())
-	held := w.newestRecordName()
+	o := w.NewOperator(c, c)
+	w.Must(w.DeclareToken())
+	w.Must(o.Settle())
+	held := w.NewestRecordName()
 
 	down = true
-	w.must(deleteSecret(w))
+	w.Must(deleteSecret(w))
 	for range 6 {
-		w.now = w.now.Add(5 * time.Second)
-		if err := o.pass(); err == nil {
+		w.Now = w.Now.Add(5 * time.Second)
+		if err := o.Pass(); err == nil {
 			t.Fatal("a pass that could not write the Secret says that all is well")
 		}
 	}
-	if n := w.recordsLeft(); n != 2 {
+	if n := w.RecordsLeft(); n != 2 {
 		t.Errorf("%d records are left, not the one that pods hold and the one on its way", n)
 	}
-	if _, err := w.store().Get(w.ctx, held); err != nil {
+	if _, err := w.Store().Get(w.Ctx, held); err != nil {
 		t.Errorf("the version that pods hold: %v", err)
 	}
 
 	down = false
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	if n := len(w.history.delivered); n != 1 {
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	if n := len(w.History.Delivered); n != 1 {
 		t.Errorf("the Secret has held %d tokens since it was deleted, not 1", n)
 	}
-	later := w.newestRecordName()
-	r, err := w.store().Get(w.ctx, later)
-	w.must(err)
-	if !r.IssuedAt.Equal(w.now) {
-		t.Errorf("the version counts its overlap from %s, not from its delivery at %s", r.IssuedAt, w.now)
+	later := w.NewestRecordName()
+	r, err := w.Store().Get(w.Ctx, later)
+	w.Must(err)
+	if !r.IssuedAt.Equal(w.Now) {
+		t.Errorf("the version counts its overlap from %s, not from its delivery at %s", r.IssuedAt, w.Now)
 	}
 }
 
@@ -73,50 +71,22 @@ func TestIssue_RevokedPendingTokenIsNotDelivered(t *testing.T) {
 	w := newFixture(t)
 	down := true
 	c := failingSecretCreation(&down)
-	o := w.newOperator(c, c)
-	w.must(w.declareToken())
-	if err := o.pass(); err == nil {
+	o := w.NewOperator(c, c)
+	w.Must(w.DeclareToken())
+	if err := o.Pass(); err == nil {
 		t.Fatal("a pass that could not write the Secret says that all is well")
 	}
-	store := w.store()
-	first, err := store.Get(w.ctx, w.newestRecordName())
-	w.must(err)
-	w.must(store.Retire(w.ctx, first))
+	store := w.Store()
+	first, err := store.Get(w.Ctx, w.NewestRecordName())
+	w.Must(err)
+	w.Must(store.Retire(w.Ctx, first))
 
 	down = false
-	w.must(o.settle())
-	if _, err := store.Get(w.ctx, first.Name()); !errors.Is(err, record.ErrGone) {
+	w.Must(o.Settle())
+	if _, err := store.Get(w.Ctx, first.Name()); !errors.Is(err, record.ErrGone) {
 		t.Errorf("the record that was revoked: %v, want it gone", err)
 	}
-	if w.newestRecordName() == first.Name() {
+	if w.NewestRecordName() == first.Name() {
 		t.Error("the token that was revoked is in the Secret")
-	}
-}
-
-// Threats row 22: the Secret of another token shows nothing about the records of this one.
-func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
-	w := newFixture(t)
-	o := w.newOperator(api, api)
-	w.must(w.declareToken())
-	w.must(o.settle())
-	named := w.newestRecordName()
-
-	other := &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "other"},
-		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Secret: v1alpha1.SecretTemplate{Name: "taken"}},
-	}
-	w.must(api.Create(w.ctx, other))
-	_, err := o.tokens.Reconcile(w.ctx, other)
-	w.must(err)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "taken" }))
-	w.must(o.settle())
-
-	w.now = w.now.Add(2 * plan.OrphanAge)
-	w.must(w.newOperator(api, api).settle())
-	if _, err := w.store().Get(w.ctx, named); err != nil {
-		t.Errorf("the record that its Secret names: %v", err)
-	}
-	if n := w.recordsLeft(); n != 2 {
-		t.Errorf("%d records are left", n)
 	}
 }

@@ -1,194 +1,75 @@
 package applicationtoken_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/management"
 	"github.com/apptoken/operator/internal/plan"
-	"github.com/apptoken/operator/internal/record"
-	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // A token that no response delivered is reported, but only after the time that a response takes.
 func TestResponse_UndeliveredTokenIsReported(t *testing.T) {
 	w := newFixture(t)
 	at := &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: "by-hand"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: "by-hand"},
 		Spec: v1alpha1.ApplicationTokenSpec{
-			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Delivery: v1alpha1.DeliveryResponse,
+			ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Delivery: v1alpha1.DeliveryResponse,
 		},
 	}
-	w.must(api.Create(w.ctx, at))
-	shown := management.Token{Namespace: w.ownNamespace, Object: "by-hand"}
-	w.now = at.CreationTimestamp.Time
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	if reason, _ := readiness(w.managedObject(shown)); reason != "" {
+	w.Must(api.Create(w.Ctx, at))
+	shown := management.Token{Namespace: w.OwnNamespace, Object: "by-hand"}
+	w.Now = at.CreationTimestamp.Time
+	o := w.NewOperator(api, api)
+	w.Must(o.SettleOwnNamespace())
+	if reason, _ := operatortest.Readiness(w.ManagedObject(shown)); reason != "" {
 		t.Errorf("at once it is %s", reason)
 	}
-	w.now = w.now.Add(plan.DeliveryTimeout)
-	w.must(o.settleOwnNamespace())
-	if reason, _ := readiness(w.managedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.recordsLeft() > 0 {
-		t.Errorf("later it is %s, and there are %d records", reason, w.recordsLeft())
+	w.Now = w.Now.Add(plan.DeliveryTimeout)
+	w.Must(o.SettleOwnNamespace())
+	if reason, _ := operatortest.Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonDeliveryMissing || w.RecordsLeft() > 0 {
+		t.Errorf("later it is %s, and there are %d records", reason, w.RecordsLeft())
 	}
 	for field, change := range map[string]func(*v1alpha1.Rotation){
 		"every": func(r *v1alpha1.Rotation) { r.Every = "1h" }, "schedule": func(r *v1alpha1.Rotation) { r.Schedule = "@daily" },
 		"trigger": func(r *v1alpha1.Rotation) { r.Trigger = "1" },
 	} {
-		now := w.managedObject(shown)
+		now := w.ManagedObject(shown)
 		now.Spec.Rotation = v1alpha1.Rotation{}
 		change(&now.Spec.Rotation)
-		w.must(api.Update(w.ctx, now))
-		w.must(o.settleOwnNamespace())
-		if reason, message := readiness(w.managedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
+		w.Must(api.Update(w.Ctx, now))
+		w.Must(o.SettleOwnNamespace())
+		if reason, message := operatortest.Readiness(w.ManagedObject(shown)); reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(message, "through the HTTP API") {
 			t.Errorf("with %s it is %s: %s", field, reason, message)
 		}
-	}
-}
-
-func TestGarbageCollection_DeletesUndeliveredVersion(t *testing.T) {
-	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	orphan, err := w.store().Add(w.ctx, func() record.Record {
-		r := w.newestRecord()
-		tok, err := token.Mint(token.Application, k.Entropy)
-		w.must(err)
-		r.Digest, r.Version, r.Predecessor = tok.Digest(), 2, r.Name()
-		return record.Record{Kind: r.Kind, Digest: r.Digest, Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: w.now, Version: 2, Predecessor: r.Predecessor}
-	}())
-	w.must(err)
-	w.must(o.settleOwnNamespace())
-	if n := w.recordsLeft(); n != 2 {
-		t.Fatalf("what may be on its way is gone: %d records", n)
-	}
-	w.now = w.now.Add(2 * plan.OrphanAge)
-	w.must(o.settleOwnNamespace())
-	w.must(w.checkLastDelivered(made.Secret, 0))
-	if _, err := w.store().Get(w.ctx, orphan.Name()); !errors.Is(err, record.ErrGone) {
-		t.Errorf("[4] the orphan: %v", err)
-	}
-	at := w.managedObject(made.Token)
-	at.Finalizers = nil
-	w.must(api.Update(w.ctx, at))
-	w.must(api.Delete(w.ctx, at))
-	w.must(o.settleOwnNamespace())
-	if n := w.recordsLeft(); n != 0 {
-		t.Errorf("without an owner %d records are left", n)
 	}
 }
 
 // A tool that replaces the ApplicationToken removes the annotation that names its record.
 func TestResponse_LostAnnotationIsRestored(t *testing.T) {
 	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
-	w.must(err)
-	o := w.newOperator(api, api)
-	w.must(o.settleOwnNamespace())
-	at := w.managedObject(made.Token)
+	k := w.NewManagementReplica(api)
+	made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
+	w.Must(err)
+	o := w.NewOperator(api, api)
+	w.Must(o.SettleOwnNamespace())
+	at := w.ManagedObject(made.Token)
 	named := at.Annotations[v1alpha1.AnnotationRecord]
 	delete(at.Annotations, v1alpha1.AnnotationRecord)
-	w.must(api.Update(w.ctx, at))
-	w.now = w.now.Add(2 * plan.OrphanAge)
+	w.Must(api.Update(w.Ctx, at))
+	w.Now = w.Now.Add(2 * plan.OrphanAge)
 	var obj v1alpha1.TokenRecord
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: named}, &obj))
-	_, err = o.records.Reconcile(w.ctx, &obj)
-	w.must(err)
-	w.must(o.settleOwnNamespace())
-	w.must(w.checkLastDelivered(made.Secret, 0))
-	if at := w.managedObject(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: named}, &obj))
+	_, err = o.Records.Reconcile(w.Ctx, &obj)
+	w.Must(err)
+	w.Must(o.SettleOwnNamespace())
+	w.Must(w.CheckLastDelivered(made.Secret, 0))
+	if at := w.ManagedObject(made.Token); at.Annotations[v1alpha1.AnnotationRecord] != named {
 		t.Errorf("it names record %q, not %q", at.Annotations[v1alpha1.AnnotationRecord], named)
-	}
-}
-
-// Until the elected replica restores the annotation, every replica responds as if it were present.
-func TestResponse_LostAnnotationIsNoObstacleToManagement(t *testing.T) {
-	const key = "a key"
-	loseRecord := func(at *v1alpha1.ApplicationToken) { delete(at.Annotations, v1alpha1.AnnotationRecord) }
-	for sentence, c := range map[string]struct {
-		lose        func(*v1alpha1.ApplicationToken)
-		ask         func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error)
-		want        error
-		planVersion int64
-	}{
-		"a repeated creation is refused": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-		}, management.ErrExists, 1},
-		"a rotation makes a successor": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Rotate(w.ctx, rootCaller, w.scope(), "CI_deploy", "")
-		}, nil, 2},
-		"a rotation by the holder makes a successor where no annotation is left": {func(at *v1alpha1.ApplicationToken) { at.Annotations = nil }, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
-			return k.RotateOwn(w.ctx, rootCaller, made.Secret.Digest(), "")
-		}, nil, 2},
-		"a repeated clone replaces the token of the first response": {loseRecord, func(w *fixture, k *managementReplica, _ management.Issued) (management.Issued, error) {
-			return k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
-		}, nil, 1},
-		"a change is permitted by the end of the version": {loseRecord, func(w *fixture, k *managementReplica, made management.Issued) (management.Issued, error) {
-			by := management.Caller{ID: "peer", Authority: grant.Authority{Roles: []string{"primary"}, End: made.Token.ExpiresAt}}
-			_, err := k.Change(w.ctx, by, w.scope(), "CI_deploy", management.Change{State: new("Active")})
-			return management.Issued{}, err
-		}, nil, 1},
-	} {
-		t.Run(sentence, func(t *testing.T) {
-			t.Parallel()
-			w := newFixture(t)
-			k := w.newManagementReplica(api)
-			_, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Name = "source" }))
-			w.must(err)
-			made, err := k.Clone(w.ctx, rootCaller, w.scope(), "source", "CI_deploy", key)
-			w.must(err)
-			w.must(w.newOperator(api, api).settleOwnNamespace())
-			if strings.HasPrefix(sentence, "a change") {
-				_, err := k.Change(w.ctx, rootCaller, w.scope(), "CI_deploy", management.Change{State: new("Suspended")})
-				w.must(err)
-			}
-			at := w.managedObject(made.Token)
-			c.lose(at)
-			w.must(api.Update(w.ctx, at))
-			w.now = w.now.Add(time.Minute)
-			again, err := c.ask(w, k, made)
-			if !errors.Is(err, c.want) {
-				t.Fatalf("the error is %v, want %v", err, c.want)
-			}
-			held := made.Secret
-			if again.Token.ID != "" {
-				held = again.Secret
-			}
-			if !w.isAccepted(held) {
-				t.Error("the token of the last response is refused")
-			}
-			if r, err := w.store().Find(w.ctx, held.Digest()); err != nil || r.Version != c.planVersion {
-				t.Errorf("it is version %d, want %d: %v", r.Version, c.planVersion, err)
-			}
-		})
-	}
-}
-
-// A token is shown in the state of its record, even while the annotation that names the record is
-// missing.
-func TestResponse_LostAnnotationHidesNoRevocation(t *testing.T) {
-	w := newFixture(t)
-	k := w.newManagementReplica(api)
-	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken())
-	w.must(err)
-	w.must(w.newOperator(api, api).settleOwnNamespace())
-	at := w.managedObject(made.Token)
-	delete(at.Annotations, v1alpha1.AnnotationRecord)
-	w.must(api.Update(w.ctx, at))
-	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: made.Token.ID}}))
-	if shown, err := k.Get(w.ctx, w.scope(), "CI_deploy"); err != nil || shown.Ready {
-		t.Errorf("without its record it is ready: %t, %v", shown.Ready, err)
 	}
 }

@@ -36,31 +36,31 @@ func fromSecret(optional *bool) *corev1.EnvVarSource {
 var consumerSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "reader"}}
 
 func (w *fixture) makeDeployment(source *corev1.EnvVarSource) {
-	w.t.Helper()
-	w.must(api.Create(w.ctx, &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "reader"},
+	w.T.Helper()
+	w.Must(api.Create(w.Ctx, &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "reader"},
 		Spec:       appsv1.DeploymentSpec{Selector: consumerSelector, Template: consumerPod(source)},
 	}))
 }
 
 func (w *fixture) declareRestarting(targets ...v1alpha1.RestartTarget) {
-	w.t.Helper()
-	w.must(w.declareToken())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart = targets }))
+	w.T.Helper()
+	w.Must(w.DeclareToken())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart = targets }))
 }
 
 func (w *fixture) restartMark() string {
-	w.t.Helper()
+	w.T.Helper()
 	var d appsv1.Deployment
-	w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.namespace, Name: "reader"}, &d))
+	w.Must(api.Get(w.Ctx, client.ObjectKey{Namespace: w.Namespace, Name: "reader"}, &d))
 	return d.Spec.Template.Annotations[v1alpha1.AnnotationRestartPrefix+"indexer"]
 }
 
 // restartedCondition returns the condition Restarted, with status Unknown if it is absent.
 func (w *fixture) restartedCondition() metav1.Condition {
-	w.t.Helper()
+	w.T.Helper()
 	var at v1alpha1.ApplicationToken
-	w.must(api.Get(w.ctx, w.key(), &at))
+	w.Must(api.Get(w.Ctx, w.Key(), &at))
 	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionRestarted); c != nil {
 		return *c
 	}
@@ -80,19 +80,19 @@ func TestRestart_FirstVersionSparesWorkloadThatStartedWithIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			o := w.newOperator(api, api)
+			o := w.NewOperator(api, api)
 			w.makeDeployment(c.source)
 			w.declareRestarting(deploymentTarget)
-			w.must(o.settle())
+			w.Must(o.Settle())
 			if got := w.restartMark(); (got == "") != c.spared {
 				t.Errorf("the mark of the first version is %q", got)
 			}
 			if s := w.restartedCondition().Status; s != metav1.ConditionTrue {
 				t.Errorf("Restarted is %s", s)
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
-			if got := w.restartMark(); got != w.newestRecordName() {
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
+			if got := w.restartMark(); got != w.NewestRecordName() {
 				t.Errorf("the mark of the second version is %q", got)
 			}
 		})
@@ -101,18 +101,18 @@ func TestRestart_FirstVersionSparesWorkloadThatStartedWithIt(t *testing.T) {
 
 func TestRestart_AdoptedSecretSparesNoWorkload(t *testing.T) {
 	w := newFixture(t)
-	o := w.newOperator(api, api)
-	w.must(api.Create(w.ctx, &corev1.Secret{
+	o := w.NewOperator(api, api)
+	w.Must(api.Create(w.Ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: w.namespace, Name: "indexer",
+			Namespace: w.Namespace, Name: "indexer",
 			Labels: map[string]string{v1alpha1.LabelManaged: "true"}, Annotations: map[string]string{v1alpha1.AnnotationAdopt: "indexer"},
 		},
 		StringData: map[string]string{"token": "written by hand"},
 	}))
 	w.makeDeployment(fromSecret(nil))
 	w.declareRestarting(deploymentTarget)
-	w.must(o.settle())
-	if got := w.restartMark(); got != w.newestRecordName() {
+	w.Must(o.Settle())
+	if got := w.restartMark(); got != w.NewestRecordName() {
 		t.Errorf("the workload that may have read the Secret before has the mark %q", got)
 	}
 }
@@ -121,15 +121,15 @@ func TestRestart_TokenMayComeBeforeItsWorkload(t *testing.T) {
 	for name, source := range map[string]*corev1.EnvVarSource{"that reads the Secret": fromSecret(nil), "that does not refer to it": nil} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			o := w.newOperator(api, api)
+			o := w.NewOperator(api, api)
 			w.declareRestarting(deploymentTarget)
-			w.must(o.settle())
+			w.Must(o.Settle())
 			if c := w.restartedCondition(); c.Status != metav1.ConditionUnknown {
 				t.Errorf("within one apply, Restarted is %s %s", c.Status, c.Reason)
 			}
 			w.makeDeployment(source)
-			w.now = w.now.Add(time.Minute)
-			w.must(o.settle())
+			w.Now = w.Now.Add(time.Minute)
+			w.Must(o.Settle())
 			if got := w.restartMark(); got != "" {
 				t.Errorf("the workload that came after the token is marked %q", got)
 			}
@@ -142,15 +142,15 @@ func TestRestart_TokenMayComeBeforeItsWorkload(t *testing.T) {
 
 func TestRestart_MissingTargetDelaysNoOther(t *testing.T) {
 	w := newFixture(t)
-	o := w.newOperator(api, api)
+	o := w.NewOperator(api, api)
 	w.makeDeployment(nil)
 	w.declareRestarting(v1alpha1.RestartTarget{Kind: v1alpha1.RestartStatefulSet, Name: "missing"}, deploymentTarget)
-	w.must(o.settle())
-	if got := w.restartMark(); got != w.newestRecordName() {
+	w.Must(o.Settle())
+	if got := w.restartMark(); got != w.NewestRecordName() {
 		t.Errorf("the target behind the missing one has the mark %q", got)
 	}
-	w.now = w.now.Add(time.Minute)
-	w.must(o.settle())
+	w.Now = w.Now.Add(time.Minute)
+	w.Must(o.Settle())
 	if c := w.restartedCondition(); c.Reason != v1alpha1.ReasonRestartTargetMissing {
 		t.Errorf("Restarted is %s %s", c.Status, c.Reason)
 	}
@@ -158,28 +158,28 @@ func TestRestart_MissingTargetDelaysNoOther(t *testing.T) {
 
 func TestRestart_RemembersNoMissingTargetThatSpecDropped(t *testing.T) {
 	w := newFixture(t)
-	o := w.newOperator(api, api)
+	o := w.NewOperator(api, api)
 	w.declareRestarting(v1alpha1.RestartTarget{Kind: v1alpha1.RestartStatefulSet, Name: "missing"})
 	for i := range 4 {
-		w.now = w.now.Add(time.Minute)
-		w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+		w.Now = w.Now.Add(time.Minute)
+		w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 			at.Spec.Restart = append(at.Spec.Restart[:1], v1alpha1.RestartTarget{Kind: v1alpha1.RestartDeployment, Name: v1alpha1.ObjectName(fmt.Sprint("missing-", i))})
 		}))
-		w.must(o.settle())
+		w.Must(o.Settle())
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-	w.now = w.now.Add(time.Hour)
-	w.must(o.settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.Now = w.Now.Add(time.Hour)
+	w.Must(o.Settle())
 	w.makeDeployment(nil)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart = append(at.Spec.Restart[:1], deploymentTarget) }))
-	w.must(o.settle())
-	if got := w.restartMark(); got != w.newestRecordName() {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Restart = append(at.Spec.Restart[:1], deploymentTarget) }))
+	w.Must(o.Settle())
+	if got := w.restartMark(); got != w.NewestRecordName() {
 		t.Errorf("the mark of the second version is %q", got)
 	}
 }
 
 func TestRestart_ReportsWorkloadsThatKeepTheirPods(t *testing.T) {
-	meta := func(w *fixture) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: w.namespace, Name: "reader"} }
+	meta := func(w *fixture) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: w.Namespace, Name: "reader"} }
 	statefulSet := func(strategy appsv1.StatefulSetUpdateStrategy) func(*fixture) client.Object {
 		return func(w *fixture) client.Object {
 			return &appsv1.StatefulSet{ObjectMeta: meta(w), Spec: appsv1.StatefulSetSpec{Selector: consumerSelector, Template: consumerPod(nil), UpdateStrategy: strategy}}
@@ -188,7 +188,7 @@ func TestRestart_ReportsWorkloadsThatKeepTheirPods(t *testing.T) {
 	updateStatefulSet := func(w *fixture, o client.Object) error {
 		s := o.(*appsv1.StatefulSet)
 		s.Status = appsv1.StatefulSetStatus{ObservedGeneration: s.Generation, Replicas: 1, UpdatedReplicas: 1}
-		return api.Status().Update(w.ctx, s)
+		return api.Status().Update(w.Ctx, s)
 	}
 	for name, c := range map[string]struct {
 		kind   v1alpha1.RestartKind
@@ -202,7 +202,7 @@ func TestRestart_ReportsWorkloadsThatKeepTheirPods(t *testing.T) {
 			}, "Deployment reader is paused: resume it", func(w *fixture, o client.Object) error {
 				d := o.(*appsv1.Deployment)
 				d.Spec.Paused = false
-				return api.Update(w.ctx, d)
+				return api.Update(w.Ctx, d)
 			},
 		},
 		"a StatefulSet with OnDelete": {
@@ -222,27 +222,27 @@ func TestRestart_ReportsWorkloadsThatKeepTheirPods(t *testing.T) {
 			}, "DaemonSet reader has the updateStrategy OnDelete: delete its pods", func(w *fixture, o client.Object) error {
 				s := o.(*appsv1.DaemonSet)
 				s.Status = appsv1.DaemonSetStatus{ObservedGeneration: s.Generation, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 2}
-				return api.Status().Update(w.ctx, s)
+				return api.Status().Update(w.Ctx, s)
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			o := w.newOperator(api, api)
+			o := w.NewOperator(api, api)
 			object := c.object(w)
-			w.must(api.Create(w.ctx, object))
+			w.Must(api.Create(w.Ctx, object))
 			w.declareRestarting(v1alpha1.RestartTarget{Kind: c.kind, Name: "reader"})
-			w.must(o.settle())
+			w.Must(o.Settle())
 			if got := w.restartedCondition(); got.Reason != v1alpha1.ReasonRestartFailed || !strings.Contains(got.Message, c.says) {
 				t.Errorf("Restarted is %s %s: %s", got.Status, got.Reason, got.Message)
 			}
-			w.must(api.Get(w.ctx, client.ObjectKeyFromObject(object), object))
+			w.Must(api.Get(w.Ctx, client.ObjectKeyFromObject(object), object))
 			if object.GetGeneration() != 2 {
 				t.Errorf("its template was changed %d times", object.GetGeneration()-1)
 			}
-			w.must(c.solve(w, object))
-			w.now = w.now.Add(time.Hour)
-			w.must(o.settle())
+			w.Must(c.solve(w, object))
+			w.Now = w.Now.Add(time.Hour)
+			w.Must(o.Settle())
 			if got := w.restartedCondition(); got.Status != metav1.ConditionTrue {
 				t.Errorf("then Restarted is %s %s: %s", got.Status, got.Reason, got.Message)
 			}

@@ -13,26 +13,26 @@ func TestRetirements_CountDeletedAndRevokedVersions(t *testing.T) {
 	for name, end := range map[string]func(*fixture) error{
 		"deleted": func(w *fixture) error {
 			var at v1alpha1.ApplicationToken
-			if err := api.Get(w.ctx, w.key(), &at); err != nil {
+			if err := api.Get(w.Ctx, w.Key(), &at); err != nil {
 				return err
 			}
-			return api.Delete(w.ctx, &at)
+			return api.Delete(w.Ctx, &at)
 		},
 		"revoked": func(w *fixture) error {
-			return w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenRevoked })
+			return w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.State = v1alpha1.TokenRevoked })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			o := w.newOperator(api, api)
-			w.must(w.declareToken())
-			w.must(o.settle())
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
-			w.must(end(w))
-			w.must(o.settle())
+			o := w.NewOperator(api, api)
+			w.Must(w.DeclareToken())
+			w.Must(o.Settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
+			w.Must(end(w))
+			w.Must(o.Settle())
 			var m dto.Metric
-			w.must(o.tokens.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Write(&m))
+			w.Must(o.Tokens.Metrics.Retirements.WithLabelValues(string(plan.IsRevoked)).Write(&m))
 			if got := m.GetCounter().GetValue(); got != 2 {
 				t.Errorf("%v versions are counted, want 2", got)
 			}

@@ -60,54 +60,54 @@ func TestRotate_WaitsForRolloutOfConsumer(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
 			selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "reader"}}
-			workload := c.create(metav1.ObjectMeta{Namespace: w.namespace, Name: "reader"}, selector, corev1.PodTemplateSpec{
+			workload := c.create(metav1.ObjectMeta{Namespace: w.Namespace, Name: "reader"}, selector, corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: selector.MatchLabels},
 				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "reader", Image: "reader"}}},
 			})
-			w.must(api.Create(w.ctx, workload))
-			w.must(w.declareToken())
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+			w.Must(api.Create(w.Ctx, workload))
+			w.Must(w.DeclareToken())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 				at.Spec.Restart = []v1alpha1.RestartTarget{{Kind: kind, Name: "reader"}}
 			}))
-			o := w.newOperator(api, api)
-			w.must(o.settle())
+			o := w.NewOperator(api, api)
+			w.Must(o.Settle())
 			reported := func(updated int32) {
 				t.Helper()
-				w.must(api.Get(w.ctx, client.ObjectKeyFromObject(workload), workload))
+				w.Must(api.Get(w.Ctx, client.ObjectKeyFromObject(workload), workload))
 				c.report(workload, updated)
-				w.must(api.Status().Update(w.ctx, workload))
+				w.Must(api.Status().Update(w.Ctx, workload))
 			}
 			expect := func(step string, version int64, pending bool) {
 				t.Helper()
-				w.must(o.settle())
-				w.must(w.checkInvariants())
-				if r := w.newestRecord(); r.Version != version {
+				w.Must(o.Settle())
+				w.Must(w.CheckInvariants())
+				if r := w.NewestRecord(); r.Version != version {
 					t.Errorf("%s: version %d, not %d", step, r.Version, version)
 				}
-				p := meta.FindStatusCondition(w.token().Status.Conditions, v1alpha1.ConditionRotationPending)
+				p := meta.FindStatusCondition(w.Token().Status.Conditions, v1alpha1.ConditionRotationPending)
 				if (p != nil) != pending || pending && (p.Reason != v1alpha1.ReasonRolloutIncomplete || !strings.Contains(p.Message, string(kind)+" reader")) {
 					t.Errorf("%s: %+v", step, p)
 				}
 			}
 			reported(2)
-			first := w.tokenInSecret()
-			w.must(setTrigger("2")(w))
+			first := w.TokenInSecret()
+			w.Must(setTrigger("2")(w))
 			expect("every pod runs with the first version", 2, false)
-			w.now = w.now.Add(10 * time.Minute)
+			w.Now = w.Now.Add(10 * time.Minute)
 			for _, value := range []string{"3", "4", "5"} {
-				w.must(setTrigger(value)(w))
+				w.Must(setTrigger(value)(w))
 				expect("the rollout of the second is not observed", 2, true)
 			}
 			reported(1)
-			w.now = w.now.Add(2 * time.Minute)
+			w.Now = w.Now.Add(2 * time.Minute)
 			expect("one of two pods is replaced", 2, true)
-			if !w.isAccepted(first) {
+			if !w.IsAccepted(first) {
 				t.Error("the token that the other pod holds is refused")
 			}
 			reported(2)
-			w.now = w.now.Add(time.Minute)
+			w.Now = w.Now.Add(time.Minute)
 			expect("it is too early to observe it again", 2, true)
-			w.now = w.now.Add(time.Minute)
+			w.Now = w.Now.Add(time.Minute)
 			expect("both are", 3, false)
 		})
 	}
@@ -126,25 +126,25 @@ func TestRotate_LooksAtRolloutOnceInEachInterval(t *testing.T) {
 			return c.Get(ctx, key, obj, o...)
 		},
 	})
-	o := w.newOperator(api, live)
-	w.must(o.settle())
-	first := w.newestRecordName()
-	w.must(setTrigger("2")(w))
-	w.must(o.settle())
+	o := w.NewOperator(api, live)
+	w.Must(o.Settle())
+	first := w.NewestRecordName()
+	w.Must(setTrigger("2")(w))
+	w.Must(o.Settle())
 	var d appsv1.Deployment
-	w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.namespace, Name: "reader"}, &d))
+	w.Must(api.Get(w.Ctx, client.ObjectKey{Namespace: w.Namespace, Name: "reader"}, &d))
 	d.Status.ObservedGeneration = d.Generation - 1
-	w.must(api.Status().Update(w.ctx, &d))
-	w.now = w.now.Add(10 * time.Minute)
-	w.must(setTrigger("3")(w))
-	w.must(o.settle())
+	w.Must(api.Status().Update(w.Ctx, &d))
+	w.Now = w.Now.Add(10 * time.Minute)
+	w.Must(setTrigger("3")(w))
+	w.Must(o.Settle())
 	reads = 0
 	for range 13 { // a minute
-		w.now = w.now.Add(5 * time.Second)
-		w.must(w.store().Use(w.ctx, first, w.now, ""))
-		w.must(o.settle())
+		w.Now = w.Now.Add(5 * time.Second)
+		w.Must(w.Store().Use(w.Ctx, first, w.Now, ""))
+		w.Must(o.Settle())
 	}
-	if r := w.newestRecord(); r.Version != 2 {
+	if r := w.NewestRecord(); r.Version != 2 {
 		t.Errorf("version %d follows while the rollout is not complete", r.Version)
 	}
 	if reads != 1 {
@@ -157,97 +157,97 @@ func TestRotate_WaitsForConsumerThatSpecAdds(t *testing.T) {
 	w := newFixture(t)
 	w.makeDeployment(nil)
 	w.declareRestarting(deploymentTarget)
-	o := w.newOperator(api, api)
-	w.must(o.settle())
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
 	added := &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "added"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "added"},
 		Spec:       appsv1.DeploymentSpec{Selector: consumerSelector, Template: consumerPod(nil)},
 	}
-	w.must(api.Create(w.ctx, added))
+	w.Must(api.Create(w.Ctx, added))
 	rolledOut := func(name string) {
 		t.Helper()
 		var d appsv1.Deployment
-		w.must(api.Get(w.ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, &d))
+		w.Must(api.Get(w.Ctx, client.ObjectKey{Namespace: w.Namespace, Name: name}, &d))
 		d.Status.ObservedGeneration, d.Status.UpdatedReplicas, d.Status.Replicas = d.Generation, 1, 1
-		w.must(api.Status().Update(w.ctx, &d))
+		w.Must(api.Status().Update(w.Ctx, &d))
 	}
 	rolledOut("added")
-	w.must(setTrigger("2")(w))
-	w.must(o.settle())
+	w.Must(setTrigger("2")(w))
+	w.Must(o.Settle())
 	rolledOut("reader")
-	w.now = w.now.Add(10 * time.Minute)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Now = w.Now.Add(10 * time.Minute)
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Restart = append(at.Spec.Restart, v1alpha1.RestartTarget{Kind: v1alpha1.RestartDeployment, Name: "added"})
 		at.Spec.Rotation.Trigger = "3"
 	}))
-	w.must(o.settle())
-	if r := w.newestRecord(); r.Version != 2 {
+	w.Must(o.Settle())
+	if r := w.NewestRecord(); r.Version != 2 {
 		t.Errorf("version %d follows while the pods of a target hold the first", r.Version)
 	}
 	rolledOut("added")
-	w.now = w.now.Add(2 * time.Minute)
-	w.must(o.settle())
-	if r := w.newestRecord(); r.Version != 3 {
+	w.Now = w.Now.Add(2 * time.Minute)
+	w.Must(o.Settle())
+	if r := w.NewestRecord(); r.Version != 3 {
 		t.Errorf("then it is version %d", r.Version)
 	}
 }
 
 func TestRotate_WaitsForNoMissingConsumer(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.DeclareToken())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Restart = []v1alpha1.RestartTarget{{Kind: v1alpha1.RestartDeployment, Name: "missing"}}
 	}))
-	o := w.newOperator(api, api)
+	o := w.NewOperator(api, api)
 	for version, value := range []string{"1", "2", "3"} {
-		w.must(setTrigger(value)(w))
-		w.must(o.settle())
-		if r := w.newestRecord(); r.Version != int64(version+1) {
+		w.Must(setTrigger(value)(w))
+		w.Must(o.Settle())
+		if r := w.NewestRecord(); r.Version != int64(version+1) {
 			t.Errorf("trigger %s: version %d", value, r.Version)
 		}
-		w.now = w.now.Add(10 * time.Minute)
+		w.Now = w.Now.Add(10 * time.Minute)
 	}
 }
 
 // Threats row 22.
 func TestRotate_DeferredWithinMinOverlap(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	first := w.tokenInSecret()
+	w.Must(w.DeclareToken())
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	first := w.TokenInSecret()
 	pending := func(version int64, want bool) {
 		t.Helper()
-		w.must(o.settle())
-		w.must(w.checkInvariants())
-		p := meta.FindStatusCondition(w.token().Status.Conditions, v1alpha1.ConditionRotationPending)
-		if r := w.newestRecord(); r.Version != version || (p != nil) != want || want && p.Reason != v1alpha1.ReasonMinOverlap {
+		w.Must(o.Settle())
+		w.Must(w.CheckInvariants())
+		p := meta.FindStatusCondition(w.Token().Status.Conditions, v1alpha1.ConditionRotationPending)
+		if r := w.NewestRecord(); r.Version != version || (p != nil) != want || want && p.Reason != v1alpha1.ReasonMinOverlap {
 			t.Errorf("version %d, %+v", r.Version, p)
 		}
 	}
-	w.must(setTrigger("2")(w))
+	w.Must(setTrigger("2")(w))
 	pending(2, false)
 	for _, value := range []string{"3", "4", "5"} {
-		w.now = w.now.Add(time.Second)
-		w.must(setTrigger(value)(w))
+		w.Now = w.Now.Add(time.Second)
+		w.Must(setTrigger(value)(w))
 		pending(2, true)
 	}
-	if !w.isAccepted(first) || !w.isAccepted(w.tokenInSecret()) {
+	if !w.IsAccepted(first) || !w.IsAccepted(w.TokenInSecret()) {
 		t.Error("a version is refused within its minOverlap")
 	}
-	w.now = w.now.Add(10*time.Minute - 3*time.Second)
+	w.Now = w.Now.Add(10*time.Minute - 3*time.Second)
 	pending(3, false)
-	if r := w.newestRecord(); r.Trigger != "5" {
+	if r := w.NewestRecord(); r.Trigger != "5" {
 		t.Errorf("then it is of trigger %s", r.Trigger)
 	}
 
 	// After a leak, an administrator deletes the record, and its successor waits for nothing.
-	leaked := w.tokenInSecret()
-	w.must(setTrigger("6")(w))
+	leaked := w.TokenInSecret()
+	w.Must(setTrigger("6")(w))
 	pending(3, true)
-	w.must(deleteRecord(w))
+	w.Must(deleteRecord(w))
 	pending(4, false)
-	if w.isAccepted(leaked) || !w.isAccepted(w.tokenInSecret()) || !w.isAccepted(first) {
-		t.Errorf("the version that leaked is valid: %t, its successor: %t, the first: %t", w.isAccepted(leaked), w.isAccepted(w.tokenInSecret()), w.isAccepted(first))
+	if w.IsAccepted(leaked) || !w.IsAccepted(w.TokenInSecret()) || !w.IsAccepted(first) {
+		t.Errorf("the version that leaked is valid: %t, its successor: %t, the first: %t", w.IsAccepted(leaked), w.IsAccepted(w.TokenInSecret()), w.IsAccepted(first))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 var offerLabels, offerAnnotations = map[string]string{v1alpha1.LabelManaged: "true"}, map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
@@ -17,17 +18,17 @@ var offerLabels, offerAnnotations = map[string]string{v1alpha1.LabelManaged: "tr
 func (w *fixture) manifestSyncs() map[string]func(data map[string]string) {
 	return map[string]func(data map[string]string){
 		"server-side apply": func(data map[string]string) {
-			w.t.Helper()
-			manifest := applycorev1.Secret("indexer", w.namespace).WithLabels(offerLabels).WithAnnotations(offerAnnotations).WithData(encodeData(data))
-			w.must(api.Apply(w.ctx, manifest, client.FieldOwner("gitops"), client.ForceOwnership))
+			w.T.Helper()
+			manifest := applycorev1.Secret("indexer", w.Namespace).WithLabels(offerLabels).WithAnnotations(offerAnnotations).WithData(encodeData(data))
+			w.Must(api.Apply(w.Ctx, manifest, client.FieldOwner("gitops"), client.ForceOwnership))
 		},
 		"replace": func(data map[string]string) {
-			w.t.Helper()
-			s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer", Labels: offerLabels, Annotations: offerAnnotations}, Data: encodeData(data)}
-			if err := api.Update(w.ctx, s); client.IgnoreNotFound(err) != nil {
-				w.t.Fatal(err)
+			w.T.Helper()
+			s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "indexer", Labels: offerLabels, Annotations: offerAnnotations}, Data: encodeData(data)}
+			if err := api.Update(w.Ctx, s); client.IgnoreNotFound(err) != nil {
+				w.T.Fatal(err)
 			} else if err != nil {
-				w.must(api.Create(w.ctx, s))
+				w.Must(api.Create(w.Ctx, s))
 			}
 		},
 	}
@@ -42,9 +43,9 @@ func encodeData(data map[string]string) map[string][]byte {
 }
 
 func (w *fixture) secretResourceVersion() string {
-	w.t.Helper()
+	w.T.Helper()
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	return s.ResourceVersion
 }
 
@@ -57,23 +58,23 @@ func TestAdopt_ServerSideApplySeesNoDifference(t *testing.T) {
 			w := newFixture(t)
 			sync := w.manifestSyncs()["server-side apply"]
 			sync(data)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			o := w.startWithCache()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			issued, written := w.secretText(), w.secretResourceVersion()
 			for range 3 {
 				sync(data)
-				w.must(o.settle())
+				w.Must(o.Settle())
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Labels = map[string]string{"a": "b"} }))
-			w.must(o.settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Labels = map[string]string{"a": "b"} }))
+			w.Must(o.Settle())
 			var s corev1.Secret
-			w.must(api.Get(w.ctx, w.key(), &s))
+			w.Must(api.Get(w.Ctx, w.Key(), &s))
 			if w.secretText() != issued || s.ResourceVersion != written || s.Annotations[v1alpha1.AnnotationAdopt] != "indexer" || len(s.Data) != 1+len(data) {
 				t.Errorf("the token is the same: %t; written again: %t; annotations %v, %d keys", w.secretText() == issued, s.ResourceVersion != written, s.Annotations, len(s.Data))
 			}
-			if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.recordsLeft() != 1 || !w.isMarked() {
-				t.Errorf("Ready is %s: %s; %d records", reason, message, w.recordsLeft())
+			if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.RecordsLeft() != 1 || !w.isMarked() {
+				t.Errorf("Ready is %s: %s; %d records", reason, message, w.RecordsLeft())
 			}
 		})
 	}
@@ -87,27 +88,27 @@ func TestAdopt_SyncsOfDataMakeNoNewToken(t *testing.T) {
 			sync := w.manifestSyncs()[how]
 			data := map[string]string{"token": "placeholder", "user": "indexer"}
 			sync(data)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			o := w.startWithCache()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			issued := w.secretText()
 			for range 5 {
 				sync(data)
-				w.must(o.settle())
-				w.must(w.checkInvariants())
+				w.Must(o.Settle())
+				w.Must(w.CheckInvariants())
 			}
 			var s corev1.Secret
-			w.must(api.Get(w.ctx, w.key(), &s))
-			if at := w.token(); w.secretText() != issued || w.recordsLeft() != 1 || at.Status.Rotations != 0 || string(s.Data["user"]) != "indexer" || !w.isMarked() {
-				t.Errorf("the token is the same: %t; %d records, %d rotations, %d keys", w.secretText() == issued, w.recordsLeft(), at.Status.Rotations, len(s.Data))
+			w.Must(api.Get(w.Ctx, w.Key(), &s))
+			if at := w.Token(); w.secretText() != issued || w.RecordsLeft() != 1 || at.Status.Rotations != 0 || string(s.Data["user"]) != "indexer" || !w.isMarked() {
+				t.Errorf("the token is the same: %t; %d records, %d rotations, %d keys", w.secretText() == issued, w.RecordsLeft(), at.Status.Rotations, len(s.Data))
 			}
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
 			second := w.secretText()
 			sync(data)
-			w.must(o.settle())
-			if second == issued || w.secretText() != second || w.recordsLeft() != 2 {
-				t.Errorf("after a rotation the token is another: %t, after a sync the same: %t; %d records", second != issued, w.secretText() == second, w.recordsLeft())
+			w.Must(o.Settle())
+			if second == issued || w.secretText() != second || w.RecordsLeft() != 2 {
+				t.Errorf("after a rotation the token is another: %t, after a sync the same: %t; %d records", second != issued, w.secretText() == second, w.RecordsLeft())
 			}
 		})
 	}
@@ -118,19 +119,19 @@ func TestAdopt_SyncsOfFormerTokenMakeNoNewToken(t *testing.T) {
 	w := newFixture(t)
 	sync := w.manifestSyncs()["replace"]
 	sync(nil)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	former := map[string]string{"token": w.secretText()}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-	w.must(o.settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.Must(o.Settle())
 	issued := w.secretText()
 	for range 5 {
 		sync(former)
-		w.must(o.settle())
+		w.Must(o.Settle())
 	}
-	if w.secretText() != issued || w.recordsLeft() != 2 || w.token().Status.Rotations != 1 {
-		t.Errorf("the token is the same: %t; %d records, %d rotations", w.secretText() == issued, w.recordsLeft(), w.token().Status.Rotations)
+	if w.secretText() != issued || w.RecordsLeft() != 2 || w.Token().Status.Rotations != 1 {
+		t.Errorf("the token is the same: %t; %d records, %d rotations", w.secretText() == issued, w.RecordsLeft(), w.Token().Status.Rotations)
 	}
 }
 
@@ -140,15 +141,15 @@ func TestAdopt_RevokedTokenIsNotRestored(t *testing.T) {
 	sync := w.manifestSyncs()["replace"]
 	data := map[string]string{"token": "placeholder"}
 	sync(data)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	issued := w.secretText()
-	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: w.newestRecordName()}}))
+	w.Must(api.Delete(w.Ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: w.NewestRecordName()}}))
 	sync(data)
-	w.must(o.settle())
-	if w.secretText() == issued || w.recordsLeft() != 1 {
-		t.Errorf("the token is the same: %t; %d records", w.secretText() == issued, w.recordsLeft())
+	w.Must(o.Settle())
+	if w.secretText() == issued || w.RecordsLeft() != 1 {
+		t.Errorf("the token is the same: %t; %d records", w.secretText() == issued, w.RecordsLeft())
 	}
 }
 
@@ -157,24 +158,24 @@ func TestAdopt_RevokedTokenIsNotRestored(t *testing.T) {
 func TestAdopt_KeysOfOwnerAndOperatorAreSeparate(t *testing.T) {
 	w := newFixture(t)
 	w.manifestSyncs()["server-side apply"](map[string]string{"user": "indexer"})
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
 	keys := func(when string, want ...string) {
 		t.Helper()
-		w.must(o.settle())
+		w.Must(o.Settle())
 		var s corev1.Secret
-		w.must(api.Get(w.ctx, w.key(), &s))
+		w.Must(api.Get(w.Ctx, w.Key(), &s))
 		for _, key := range want {
 			if _, there := s.Data[key]; !there || len(s.Data) != len(want) {
 				t.Errorf("%s, there are %d keys, want %q", when, len(s.Data), want)
 			}
 		}
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Secret.Data = map[string]v1alpha1.Template{"token": "{{ .Token }}", "header": "Bearer {{ .Token }}"}
 	}))
 	keys("with two templates", "token", "header", "user")
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Secret.Data = map[string]v1alpha1.Template{"token": "{{ .Token }}"}
 	}))
 	keys("with one template", "token", "user")

@@ -19,6 +19,7 @@ import (
 	"github.com/apptoken/operator/controllers/applicationtoken"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -57,16 +58,16 @@ func strippedMarks(subset int) (names string, found bool) {
 
 // editSecret changes the token's Secret as another tool would.
 func (w *fixture) editSecret(change func(*corev1.Secret)) {
-	w.t.Helper()
+	w.T.Helper()
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	change(&s)
-	w.must(api.Update(w.ctx, &s))
+	w.Must(api.Update(w.Ctx, &s))
 }
 
 // strip removes a subset of the marks from the token's Secret.
 func (w *fixture) strip(subset int) {
-	w.t.Helper()
+	w.T.Helper()
 	w.editSecret(func(s *corev1.Secret) {
 		for i, m := range marks {
 			if subset&(1<<i) != 0 {
@@ -79,24 +80,24 @@ func (w *fixture) strip(subset int) {
 // isMarked reports whether the token's Secret has every mark, with the newest record in its
 // annotation.
 func (w *fixture) isMarked() bool {
-	w.t.Helper()
-	return w.isMarkedWith(w.newestRecordName())
+	w.T.Helper()
+	return w.isMarkedWith(w.NewestRecordName())
 }
 
 // isMarkedWith reports whether the token's Secret has every mark, with the named record in its
 // annotation.
 func (w *fixture) isMarkedWith(name string) bool {
-	w.t.Helper()
+	w.T.Helper()
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	return s.Labels[v1alpha1.LabelManaged] == "true" && s.Labels[v1alpha1.LabelToken] == s.Name &&
-		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.token())
+		s.Annotations[v1alpha1.AnnotationRecord] == name && metav1.IsControlledBy(&s, w.Token())
 }
 
 // startWithCache starts an operator that reads Secrets and tokens as if from the operator's cache.
-func (w *fixture) startWithCache() *operator {
-	c := w.faults(0, faultMode{}).wrap(api)
-	return w.newOperator(trimmingClient(c), c)
+func (w *fixture) startWithCache() *operatortest.Operator {
+	c := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
+	return w.NewOperator(trimmingClient(c), c)
 }
 
 func TestMarks_EverySubsetIsRestored(t *testing.T) {
@@ -112,11 +113,11 @@ func TestMarks_EverySubsetIsRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			w.must(w.declareLabelled("team"))
+			w.Must(w.declareLabelled("team"))
 			o := w.startWithCache()
-			w.must(o.settle())
-			w.must(w.editToken(c.change))
-			w.must(o.settle())
+			w.Must(o.Settle())
+			w.Must(w.EditToken(c.change))
+			w.Must(o.Settle())
 			issued := w.secretText()
 			for subset := 1; subset < 1<<len(marks); subset++ {
 				names, found := strippedMarks(subset)
@@ -125,14 +126,14 @@ func TestMarks_EverySubsetIsRestored(t *testing.T) {
 				}
 				w.strip(subset)
 				if c.statusLost {
-					at := w.token()
+					at := w.Token()
 					at.Status = v1alpha1.ApplicationTokenStatus{}
-					w.must(api.Status().Update(w.ctx, at))
+					w.Must(api.Status().Update(w.Ctx, at))
 				}
-				w.must(o.settle())
-				if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() || w.token().Status.Rotations != 0 || w.token().Status.SecretName != "indexer" {
+				w.Must(o.Settle())
+				if w.secretText() != issued || w.RecordsLeft() != 1 || !w.isMarked() || w.Token().Status.Rotations != 0 || w.Token().Status.SecretName != "indexer" {
 					t.Fatalf("without %s: the token is the same: %t, %d records, marked: %t, %d rotations, in Secret %q", names,
-						w.secretText() == issued, w.recordsLeft(), w.isMarked(), w.token().Status.Rotations, w.token().Status.SecretName)
+						w.secretText() == issued, w.RecordsLeft(), w.isMarked(), w.Token().Status.Rotations, w.Token().Status.SecretName)
 				}
 			}
 		})
@@ -146,14 +147,14 @@ func TestMarks_DeletionFindsTheSecret(t *testing.T) {
 		t.Run(names, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			w.must(w.declareLabelled("team"))
+			w.Must(w.declareLabelled("team"))
 			o := w.startWithCache()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			w.strip(subset)
-			w.must(api.Delete(w.ctx, w.token()))
-			w.must(o.settle())
-			if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
-				t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+			w.Must(api.Delete(w.Ctx, w.Token()))
+			w.Must(o.Settle())
+			if err := api.Get(w.Ctx, w.Key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.RecordsLeft() != 0 {
+				t.Errorf("the Secret: %v; %d records are left", err, w.RecordsLeft())
 			}
 		})
 	}
@@ -166,7 +167,7 @@ func TestMarks_WrongOnesAreReplaced(t *testing.T) {
 		},
 		"a name that no record has": func(_ *fixture, s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = "../x" },
 		"the record of the version before": func(w *fixture, s *corev1.Secret) {
-			s.Annotations[v1alpha1.AnnotationRecord] = w.token().Status.Predecessors[0].Record
+			s.Annotations[v1alpha1.AnnotationRecord] = w.Token().Status.Predecessors[0].Record
 		},
 		"the name of another token": func(_ *fixture, s *corev1.Secret) { s.Labels[v1alpha1.LabelToken] = "other" },
 		"another value":             func(_ *fixture, s *corev1.Secret) { s.Labels[v1alpha1.LabelManaged] = "false" },
@@ -176,17 +177,17 @@ func TestMarks_WrongOnesAreReplaced(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.must(w.declareLabelled("team"))
+			w.Must(w.declareLabelled("team"))
 			o := w.startWithCache()
-			w.must(o.settle())
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-			w.must(o.settle())
+			w.Must(o.Settle())
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+			w.Must(o.Settle())
 			issued := w.secretText()
 			w.editSecret(func(s *corev1.Secret) { change(w, s) })
-			w.must(o.settle())
-			w.must(w.checkInvariants())
-			if w.secretText() != issued || w.recordsLeft() != 2 || !w.isMarked() {
-				t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+			w.Must(o.Settle())
+			w.Must(w.CheckInvariants())
+			if w.secretText() != issued || w.RecordsLeft() != 2 || !w.isMarked() {
+				t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.RecordsLeft(), w.isMarked())
 			}
 		})
 	}
@@ -195,30 +196,30 @@ func TestMarks_WrongOnesAreReplaced(t *testing.T) {
 // A token whose record was deleted is invalid, whatever still refers to that record.
 func TestMarks_RevokedTokenIsNotFoundByItsDigest(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareLabelled("team"))
+	w.Must(w.declareLabelled("team"))
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	issued := w.secretText()
-	w.must(api.Delete(w.ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.ownNamespace, Name: w.newestRecordName()}}))
+	w.Must(api.Delete(w.Ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: w.NewestRecordName()}}))
 	w.strip(1<<len(marks) - 1)
-	w.must(o.settle())
-	if w.secretText() == issued || w.recordsLeft() != 1 || !w.isMarked() {
-		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	w.Must(o.Settle())
+	if w.secretText() == issued || w.RecordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.RecordsLeft(), w.isMarked())
 	}
 }
 
 func TestMarks_RenameFindsTheFormerSecret(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareLabelled("team"))
+	w.Must(w.declareLabelled("team"))
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	issued := w.secretText()
 	w.strip(1<<len(marks) - 1)
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "renamed" }))
-	w.must(o.settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Secret.Name = "renamed" }))
+	w.Must(o.Settle())
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: "renamed"}, &s))
-	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || string(s.Data["token"]) != issued || w.recordsLeft() != 1 {
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.Namespace, Name: "renamed"}, &s))
+	if err := api.Get(w.Ctx, w.Key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || string(s.Data["token"]) != issued || w.RecordsLeft() != 1 {
 		t.Errorf("the Secret of the former name: %v; the token is the same: %t", err, string(s.Data["token"]) == issued)
 	}
 }
@@ -238,29 +239,29 @@ func TestMarks_WebhookThatStripsThemIsReported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
 			strips := c.strips
-			fake := mutatingWebhook(w.faults(0, faultMode{}).wrap(api), func(s *corev1.Secret) {
+			fake := mutatingWebhook(w.Faults(0, operatortest.FaultMode{}).Wrap(api), func(s *corev1.Secret) {
 				if strips {
 					delete(s.Annotations, v1alpha1.AnnotationRecord)
 				}
 			})
-			w.must(w.declareLabelled("team"))
-			o := w.newOperator(fake, fake)
-			w.must(o.settle())
+			w.Must(w.declareLabelled("team"))
+			o := w.NewOperator(fake, fake)
+			w.Must(o.Settle())
 			issued := w.secretText()
 			strips = true
-			w.must(w.editToken(c.change))
+			w.Must(w.EditToken(c.change))
 			w.editSecret(func(s *corev1.Secret) { delete(s.Annotations, v1alpha1.AnnotationRecord) })
-			w.must(o.settle())
-			before := w.writes.Load()
+			w.Must(o.Settle())
+			before := w.Writes.Load()
 			for range 3 {
-				w.must(o.pass())
+				w.Must(o.Pass())
 			}
-			reason, message := readiness(w.token())
-			if reason != v1alpha1.ReasonSecretRefused || !strings.Contains(message, "admission webhook") || w.writes.Load() != before {
-				t.Errorf("%d writes; Ready is %s: %s", w.writes.Load()-before, reason, message)
+			reason, message := operatortest.Readiness(w.Token())
+			if reason != v1alpha1.ReasonSecretRefused || !strings.Contains(message, "admission webhook") || w.Writes.Load() != before {
+				t.Errorf("%d writes; Ready is %s: %s", w.Writes.Load()-before, reason, message)
 			}
-			if w.secretText() != issued || w.recordsLeft() != 1 {
-				t.Errorf("the token is the same: %t, %d records", w.secretText() == issued, w.recordsLeft())
+			if w.secretText() != issued || w.RecordsLeft() != 1 {
+				t.Errorf("the token is the same: %t, %d records", w.secretText() == issued, w.RecordsLeft())
 			}
 		})
 	}
@@ -289,7 +290,7 @@ func mutatingWebhook(c client.WithWatch, change func(*corev1.Secret)) client.Wit
 // deadline. So the deletion of such a Secret must not be waited for at all.
 func TestMarks_SecretMissingFromCacheIsNoObstacle(t *testing.T) {
 	w := newFixture(t)
-	counted := w.faults(0, faultMode{}).wrap(api)
+	counted := w.Faults(0, operatortest.FaultMode{}).Wrap(api)
 	behind := interceptor.NewClient(counted, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
 			if _, is := obj.(*corev1.Secret); is {
@@ -304,20 +305,20 @@ func TestMarks_SecretMissingFromCacheIsNoObstacle(t *testing.T) {
 			return c.Delete(ctx, obj, o...)
 		},
 	})
-	w.must(w.declareLabelled("team"))
-	o := w.newOperator(behind, counted)
-	w.must(o.settle())
+	w.Must(w.declareLabelled("team"))
+	o := w.NewOperator(behind, counted)
+	w.Must(o.Settle())
 	issued := w.secretText()
 	w.strip(1<<len(marks) - 1)
-	w.must(o.settle())
-	if w.secretText() != issued || w.recordsLeft() != 1 || !w.isMarked() {
-		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.recordsLeft(), w.isMarked())
+	w.Must(o.Settle())
+	if w.secretText() != issued || w.RecordsLeft() != 1 || !w.isMarked() {
+		t.Errorf("the token is the same: %t, %d records, marked: %t", w.secretText() == issued, w.RecordsLeft(), w.isMarked())
 	}
 	w.strip(1<<len(marks) - 1)
-	w.must(api.Delete(w.ctx, w.token()))
-	w.must(o.settle())
-	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
-		t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+	w.Must(api.Delete(w.Ctx, w.Token()))
+	w.Must(o.Settle())
+	if err := api.Get(w.Ctx, w.Key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.RecordsLeft() != 0 {
+		t.Errorf("the Secret: %v; %d records are left", err, w.RecordsLeft())
 	}
 }
 
@@ -331,30 +332,30 @@ func TestMarks_GarbageCollectionKeepsRecordOfTokenInSecret(t *testing.T) {
 		names, _ := strippedMarks(subset)
 		t.Run("without "+names, func(t *testing.T) {
 			w := newFixture(t)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			o := w.startWithCache()
-			w.must(o.settle())
-			held := w.newestRecordName()
+			w.Must(o.Settle())
+			held := w.NewestRecordName()
 			tok, err := token.Mint(token.Application, rand.Reader)
-			w.must(err)
-			r := w.newestRecord()
-			orphan, err := w.store().Add(w.ctx, record.Record{
+			w.Must(err)
+			r := w.NewestRecord()
+			orphan, err := w.Store().Add(w.Ctx, record.Record{
 				Kind: r.Kind, Digest: tok.Digest(), Hint: tok.Hint(), Owner: r.Owner, Client: r.Client, Roles: r.Roles, IssuedAt: r.IssuedAt, Version: r.Version,
 			})
-			w.must(err)
+			w.Must(err)
 			w.editSecret(func(s *corev1.Secret) { s.Annotations[v1alpha1.AnnotationRecord] = orphan.Name() })
 			w.strip(subset)
-			w.now = w.now.Add(2 * plan.OrphanAge)
+			w.Now = w.Now.Add(2 * plan.OrphanAge)
 			var obj v1alpha1.TokenRecord
-			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: held}, &obj))
-			_, err = o.records.Reconcile(w.ctx, &obj)
-			w.must(err)
-			if err := api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: held}, &obj); err != nil {
+			w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: held}, &obj))
+			_, err = o.Records.Reconcile(w.Ctx, &obj)
+			w.Must(err)
+			if err := api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: held}, &obj); err != nil {
 				t.Fatalf("the record of the token in the Secret: %v", err)
 			}
-			w.must(o.settle())
-			if !w.isMarkedWith(held) || w.recordsLeft() != 1 {
-				t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.recordsLeft())
+			w.Must(o.Settle())
+			if !w.isMarkedWith(held) || w.RecordsLeft() != 1 {
+				t.Errorf("marked: %t; %d records are left", w.isMarkedWith(held), w.RecordsLeft())
 			}
 		})
 	}

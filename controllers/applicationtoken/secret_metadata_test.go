@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
@@ -93,25 +93,25 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	const label, annotation = "argocd.argoproj.io/secret-type", "app.kubernetes.io/part-of"
 	w := newFixture(t)
 	allow := func(keys ...string) {
-		w.t.Helper()
-		w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = keys }))
+		w.T.Helper()
+		w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = keys }))
 	}
 	allow(label, "app.kubernetes.io/")
-	w.must(w.declareToken())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.Must(w.DeclareToken())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster", "example.com/team": "search"}
 		at.Spec.Secret.Annotations = map[string]v1alpha1.AnnotationValue{annotation: "shop"}
 	}))
-	o := w.newOperator(api, api)
+	o := w.NewOperator(api, api)
 	expect := func(when, reason string, there ...bool) {
-		w.t.Helper()
-		w.must(o.settle())
-		w.must(w.checkInvariants())
+		w.T.Helper()
+		w.Must(o.Settle())
+		w.Must(w.CheckInvariants())
 		var s corev1.Secret
-		w.must(api.Get(w.ctx, w.key(), &s))
+		w.Must(api.Get(w.Ctx, w.Key(), &s))
 		_, hasLabel := s.Labels[label]
 		_, hasAnnotation := s.Annotations[annotation]
-		if got, message := readiness(w.token()); got != reason || hasLabel != there[0] || hasAnnotation != there[1] {
+		if got, message := operatortest.Readiness(w.Token()); got != reason || hasLabel != there[0] || hasAnnotation != there[1] {
 			t.Errorf("%s: %s: %s; label %t, annotation %t", when, got, message, hasLabel, hasAnnotation)
 		}
 		if s.Labels["example.com/team"] != "search" {
@@ -121,12 +121,12 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 	expect("both are allowed", v1alpha1.ReasonIssued, true, true)
 	allow("app.kubernetes.io/")
 	expect("one is withdrawn", v1alpha1.ReasonInvalidSpec, false, true)
-	if _, message := readiness(w.token()); !strings.Contains(message, "spec.secret.labels") || !strings.Contains(message, label) || !strings.Contains(message, "allowedSecretMetadata") {
+	if _, message := operatortest.Readiness(w.Token()); !strings.Contains(message, "spec.secret.labels") || !strings.Contains(message, label) || !strings.Contains(message, "allowedSecretMetadata") {
 		t.Errorf("the message is %q", message)
 	}
 	allow(label, "app.kubernetes.io/")
 	expect("both are allowed again", v1alpha1.ReasonIssued, true, true)
-	w.must(api.Delete(w.ctx, w.theClient()))
+	w.Must(api.Delete(w.Ctx, w.TheClient()))
 	expect("the Client is gone", v1alpha1.ReasonNamespaceNotGranted, true, true)
 }
 
@@ -135,18 +135,18 @@ func TestSecretMetadata_WithdrawnPermissionRemovesKeys(t *testing.T) {
 func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newFixture(t)
-	w.must(w.declareLabelled(label))
-	o := w.newOperator(api, api)
-	w.must(o.settle())
+	w.Must(w.declareLabelled(label))
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	delete(s.Labels, v1alpha1.LabelToken)
 	s.OwnerReferences = nil
-	w.must(api.Update(w.ctx, &s))
-	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
-	w.must(o.settle())
-	w.must(api.Get(w.ctx, w.key(), &s))
-	if _, there := s.Labels[label]; there || s.Labels[v1alpha1.LabelToken] != w.key().Name || !metav1.IsControlledBy(&s, w.token()) {
+	w.Must(api.Update(w.Ctx, &s))
+	w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
+	w.Must(o.Settle())
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
+	if _, there := s.Labels[label]; there || s.Labels[v1alpha1.LabelToken] != w.Key().Name || !metav1.IsControlledBy(&s, w.Token()) {
 		t.Errorf("labels %v, owners %v", s.Labels, s.OwnerReferences)
 	}
 }
@@ -156,9 +156,9 @@ func TestSecretMetadata_RemovingKeysRestoresOwnership(t *testing.T) {
 func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 	const label = "argocd.argoproj.io/secret-type"
 	w := newFixture(t)
-	w.must(w.declareLabelled(label))
+	w.Must(w.declareLabelled(label))
 	refuses, asked := false, 0
-	o := w.newOperator(interceptor.NewClient(api, interceptor.Funcs{
+	o := w.NewOperator(interceptor.NewClient(api, interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.UpdateOption) error {
 			if s, is := obj.(*corev1.Secret); is && refuses {
 				asked++
@@ -167,35 +167,21 @@ func TestSecretMetadata_RefusalOfRemovalIsNotQuoted(t *testing.T) {
 			return c.Update(ctx, obj, opts...)
 		},
 	}), api)
-	w.must(o.settle())
+	w.Must(o.Settle())
 	refuses = true
-	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
+	w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = nil }))
 	for range 3 {
-		w.must(o.pass())
+		w.Must(o.Pass())
 	}
-	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
+	if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretRefused || asked != 1 || strings.Contains(message, "refused: ") {
 		t.Errorf("asked %d times: %s: %s", asked, reason, message)
 	}
 }
 
 // declareLabelled declares a token whose Secret gets a label that the Client allows.
 func (w *fixture) declareLabelled(label string) error {
-	err := w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} })
-	return errors.Join(err, w.declareToken(), w.editToken(func(at *v1alpha1.ApplicationToken) {
+	err := w.EditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.AllowedSecretMetadata = []string{label} })
+	return errors.Join(err, w.DeclareToken(), w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.Secret.Labels = map[string]v1alpha1.LabelValue{label: "cluster"}
 	}))
-}
-
-// editClient changes the Client as its platform team would.
-func (w *fixture) editClient(change func(*v1alpha1.Client)) error {
-	c := w.theClient()
-	change(c)
-	return api.Update(w.ctx, c)
-}
-
-func (w *fixture) theClient() *v1alpha1.Client {
-	w.t.Helper()
-	var c v1alpha1.Client
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.clientName}, &c))
-	return &c
 }

@@ -10,29 +10,30 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // loseStatus empties the status of a token, as a restore with an empty status does.
 func (w *fixture) loseStatus(name string) {
-	w.t.Helper()
+	w.T.Helper()
 	at := w.getToken(name)
 	at.Status = v1alpha1.ApplicationTokenStatus{}
-	w.must(api.Status().Update(w.ctx, at))
+	w.Must(api.Status().Update(w.Ctx, at))
 }
 
 func TestStatusLost_IsRebuilt(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-	w.must(o.settle())
-	before, written := w.token().Status, w.secretResourceVersion()
+	w.Must(o.Settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.Must(o.Settle())
+	before, written := w.Token().Status, w.secretResourceVersion()
 	w.loseStatus("indexer")
-	w.must(o.settle())
-	after := w.token().Status
-	if w.secretResourceVersion() != written || w.recordsLeft() != 2 {
-		t.Errorf("the Secret was written: %t; %d records", w.secretResourceVersion() != written, w.recordsLeft())
+	w.Must(o.Settle())
+	after := w.Token().Status
+	if w.secretResourceVersion() != written || w.RecordsLeft() != 2 {
+		t.Errorf("the Secret was written: %t; %d records", w.secretResourceVersion() != written, w.RecordsLeft())
 	}
 	if after.Current == nil || after.Current.Record != before.Current.Record || after.Rotations != before.Rotations ||
 		len(after.Predecessors) != 1 || after.Predecessors[0].Record != before.Predecessors[0].Record || after.SecretName != "indexer" || after.Client != before.Client {
@@ -46,29 +47,29 @@ func TestStatusLost_RenameKeepsTheToken(t *testing.T) {
 	}{"to a free name": {}, "to a taken name": {true}} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.must(w.declareToken())
+			w.Must(w.DeclareToken())
 			o := w.startWithCache()
-			w.must(o.settle())
+			w.Must(o.Settle())
 			issued := w.secretText()
-			renamed := types.NamespacedName{Namespace: w.namespace, Name: "renamed"}
+			renamed := types.NamespacedName{Namespace: w.Namespace, Name: "renamed"}
 			if c.secretTakenMessage {
-				w.must(api.Create(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "renamed"}}))
+				w.Must(api.Create(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "renamed"}}))
 			}
 			w.renameSecret("indexer", "renamed")
 			w.loseStatus("indexer")
-			w.must(o.settle())
+			w.Must(o.Settle())
 			if c.secretTakenMessage {
-				if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonSecretTaken || w.secretText() != issued || w.token().Status.SecretName != "indexer" {
-					t.Errorf("Ready is %s; the token stays: %t; status.secretName is %q", reason, w.secretText() == issued, w.token().Status.SecretName)
+				if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonSecretTaken || w.secretText() != issued || w.Token().Status.SecretName != "indexer" {
+					t.Errorf("Ready is %s; the token stays: %t; status.secretName is %q", reason, w.secretText() == issued, w.Token().Status.SecretName)
 				}
-				w.must(api.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "renamed"}}))
-				w.must(o.settle())
+				w.Must(api.Delete(w.Ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "renamed"}}))
+				w.Must(o.Settle())
 			}
 			var s corev1.Secret
-			w.must(api.Get(w.ctx, renamed, &s))
-			err := api.Get(w.ctx, w.key(), &corev1.Secret{})
-			if string(s.Data["token"]) != issued || !apierrors.IsNotFound(err) || w.recordsLeft() != 1 || w.token().Status.Rotations != 0 {
-				t.Errorf("the token is the same: %t; the former Secret: %v; %d records", string(s.Data["token"]) == issued, err, w.recordsLeft())
+			w.Must(api.Get(w.Ctx, renamed, &s))
+			err := api.Get(w.Ctx, w.Key(), &corev1.Secret{})
+			if string(s.Data["token"]) != issued || !apierrors.IsNotFound(err) || w.RecordsLeft() != 1 || w.Token().Status.Rotations != 0 {
+				t.Errorf("the token is the same: %t; the former Secret: %v; %d records", string(s.Data["token"]) == issued, err, w.RecordsLeft())
 			}
 		})
 	}
@@ -77,34 +78,34 @@ func TestStatusLost_RenameKeepsTheToken(t *testing.T) {
 // A copy of the Secret has the same marks, but is not the Secret of a former name.
 func TestStatusLost_CopyOfTheSecretStays(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	issued := w.secretText()
 	var s corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &s))
+	w.Must(api.Get(w.Ctx, w.Key(), &s))
 	s.ObjectMeta = metav1.ObjectMeta{Namespace: s.Namespace, Name: "copy", Labels: s.Labels, Annotations: s.Annotations, OwnerReferences: s.OwnerReferences}
-	w.must(api.Create(w.ctx, &s))
+	w.Must(api.Create(w.Ctx, &s))
 	w.editSecret(func(s *corev1.Secret) { delete(s.Labels, v1alpha1.LabelManaged) })
 	w.loseStatus("indexer")
-	w.must(o.settle())
-	err := api.Get(w.ctx, types.NamespacedName{Namespace: w.namespace, Name: "copy"}, &s)
-	if err != nil || w.secretText() != issued || !w.isMarked() || w.token().Status.SecretName != "indexer" {
-		t.Errorf("the copy: %v; the token is the same: %t, in Secret %q", err, w.secretText() == issued, w.token().Status.SecretName)
+	w.Must(o.Settle())
+	err := api.Get(w.Ctx, types.NamespacedName{Namespace: w.Namespace, Name: "copy"}, &s)
+	if err != nil || w.secretText() != issued || !w.isMarked() || w.Token().Status.SecretName != "indexer" {
+		t.Errorf("the copy: %v; the token is the same: %t, in Secret %q", err, w.secretText() == issued, w.Token().Status.SecretName)
 	}
 }
 
 func TestStatusLost_DeletionFindsTheFormerSecret(t *testing.T) {
 	w := newFixture(t)
-	w.must(w.declareToken())
+	w.Must(w.DeclareToken())
 	o := w.startWithCache()
-	w.must(o.settle())
+	w.Must(o.Settle())
 	w.renameSecret("indexer", "renamed")
 	w.loseStatus("indexer")
-	w.must(api.Delete(w.ctx, w.token()))
-	w.must(o.settle())
-	if err := api.Get(w.ctx, w.key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.recordsLeft() != 0 {
-		t.Errorf("the Secret: %v; %d records are left", err, w.recordsLeft())
+	w.Must(api.Delete(w.Ctx, w.Token()))
+	w.Must(o.Settle())
+	if err := api.Get(w.Ctx, w.Key(), &corev1.Secret{}); !apierrors.IsNotFound(err) || w.RecordsLeft() != 0 {
+		t.Errorf("the Secret: %v; %d records are left", err, w.RecordsLeft())
 	}
 }
 
@@ -129,24 +130,24 @@ func TestStatusLost_QuotaIsKept(t *testing.T) {
 func testQuotaIsKept(t *testing.T, lose func(*v1alpha1.ApplicationTokenStatus)) {
 	t.Helper()
 	w := newFixture(t)
-	w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Tokens.MaxCount = new(int32(1)) }))
-	w.must(w.declareToken())
-	o := w.newOperator(api, api)
-	o.reconcile("indexer")
-	before := w.token()
-	w.must(api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "waits"},
-		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Roles: []v1alpha1.RoleName{"primary"}},
+	w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Tokens.MaxCount = new(int32(1)) }))
+	w.Must(w.DeclareToken())
+	o := w.NewOperator(api, api)
+	w.reconcile(o, "indexer")
+	before := w.Token()
+	w.Must(api.Create(w.Ctx, &v1alpha1.ApplicationToken{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "waits"},
+		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Roles: []v1alpha1.RoleName{"primary"}},
 	}))
-	feed := o.tokens.Quota.EventHandler()
+	feed := o.Tokens.Quota.EventHandler()
 	feed.OnAdd(before, true)
-	at := w.token()
+	at := w.Token()
 	lose(&at.Status)
-	w.must(api.Status().Update(w.ctx, at))
-	feed.OnUpdate(before, w.token())
-	w.now = w.now.Add(time.Minute)
-	o.reconcile("waits", "indexer")
-	if reason, message := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.newestRecord().Suspended {
+	w.Must(api.Status().Update(w.Ctx, at))
+	feed.OnUpdate(before, w.Token())
+	w.Now = w.Now.Add(time.Minute)
+	w.reconcile(o, "waits", "indexer")
+	if reason, message := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.NewestRecord().Suspended {
 		t.Errorf("Ready is %s: %s", reason, message)
 	}
 }

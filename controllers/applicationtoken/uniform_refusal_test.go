@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
 // A namespace without a grant gets the same answer whether a client or user exists, is suspended,
@@ -18,16 +19,16 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 	type change = func(*fixture)
 	client := func(edit func(*v1alpha1.ClientSpec)) change {
 		return func(w *fixture) {
-			w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil; edit(&c.Spec) }))
+			w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil; edit(&c.Spec) }))
 		}
 	}
 	user := func(edit func(*fixture, *v1alpha1.UserSpec)) change {
 		return func(w *fixture) {
-			w.createUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil; edit(w, &u.Spec) })
+			w.CreateUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil; edit(w, &u.Spec) })
 		}
 	}
 	clients := map[string]change{
-		"does not exist":      func(w *fixture) { w.must(api.Delete(w.ctx, w.theClient())) },
+		"does not exist":      func(w *fixture) { w.Must(api.Delete(w.Ctx, w.TheClient())) },
 		"grants nothing":      client(func(*v1alpha1.ClientSpec) {}),
 		"is suspended":        client(func(c *v1alpha1.ClientSpec) { c.State = v1alpha1.StateSuspended }),
 		"has no roles":        client(func(c *v1alpha1.ClientSpec) { c.Roles = nil }),
@@ -43,14 +44,14 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 		"is suspended":     user(func(_ *fixture, u *v1alpha1.UserSpec) { u.State = v1alpha1.StateSuspended }),
 		"has no account":   user(func(_ *fixture, u *v1alpha1.UserSpec) { u.Accounts = nil }),
 		"has two accounts": user(func(w *fixture, u *v1alpha1.UserSpec) {
-			u.Accounts = append(u.Accounts, v1alpha1.Account{Client: w.otherClient(), Default: true})
+			u.Accounts = append(u.Accounts, v1alpha1.Account{Client: w.OtherClient(), Default: true})
 		}),
 		"has one at a gone client":  user(func(_ *fixture, u *v1alpha1.UserSpec) { u.Accounts[0].Client = "nobody" }),
 		"has a client that forbids": func(w *fixture) { user(func(*fixture, *v1alpha1.UserSpec) {})(w); clients["forbids long tokens"](w) },
 	}
 	ofUser := func(at *v1alpha1.ApplicationToken, w *fixture, account string) {
 		at.Spec.ClientRef, at.Spec.Roles = nil, nil
-		at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName()), Client: account}
+		at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.UserName()), Client: account}
 	}
 	for spec, c := range map[string]struct {
 		worlds  map[string]change
@@ -68,11 +69,11 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 		"a clone": {clients, func(at *v1alpha1.ApplicationToken, w *fixture) {
 			source := at.DeepCopy()
 			source.Name = "source"
-			w.must(api.Create(w.ctx, source))
+			w.Must(api.Create(w.Ctx, source))
 			at.Spec = v1alpha1.ApplicationTokenSpec{CloneFrom: &v1alpha1.Reference{Name: "source"}}
 		}},
 		"a user":               {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, "") }},
-		"an account of a user": {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, w.clientName) }},
+		"an account of a user": {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, w.ClientName) }},
 		"a foreign account":    {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, "nobody") }},
 		"a user, in a response": {users, func(at *v1alpha1.ApplicationToken, w *fixture) {
 			ofUser(at, w, "")
@@ -84,14 +85,14 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 			for name, change := range c.worlds {
 				w := newFixture(t)
 				change(w)
-				at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"}, Spec: v1alpha1.ApplicationTokenSpec{
-					ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.clientName)}, Roles: []v1alpha1.RoleName{"primary"},
+				at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "indexer"}, Spec: v1alpha1.ApplicationTokenSpec{
+					ClientRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(w.ClientName)}, Roles: []v1alpha1.RoleName{"primary"},
 				}}
 				c.declare(at, w)
-				w.must(api.Create(w.ctx, at))
+				w.Must(api.Create(w.Ctx, at))
 				answer := w.shownState()
 				answers[answer] = append(answers[answer], name)
-				if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonNamespaceNotGranted {
+				if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonNamespaceNotGranted {
 					t.Errorf("where it %s: %s", name, reason)
 				}
 			}
@@ -105,22 +106,22 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 // shownState returns all that the namespace of the token is shown, without the names that differ
 // between fixtures.
 func (w *fixture) shownState() string {
-	w.t.Helper()
-	o := w.newOperator(api, api)
+	w.T.Helper()
+	o := w.NewOperator(api, api)
 	said := events.NewFakeRecorder(16)
-	o.tokens.Events = said
-	w.must(o.settle())
-	at := w.token()
+	o.Tokens.Events = said
+	w.Must(o.Settle())
+	at := w.Token()
 	for i := range at.Status.Conditions {
 		at.Status.Conditions[i].LastTransitionTime = metav1.Time{}
 	}
 	status, err := json.Marshal(at.Status)
-	w.must(err)
+	w.Must(err)
 	text := fmt.Sprint(string(status), at.Finalizers)
 	for len(said.Events) > 0 {
 		text += "\n" + <-said.Events
 	}
-	number := strings.TrimPrefix(w.namespace, "shop-")
+	number := strings.TrimPrefix(w.Namespace, "shop-")
 	return strings.ReplaceAll(text, number, "N")
 }
 
@@ -128,20 +129,20 @@ func (w *fixture) shownState() string {
 func TestRefusal_UniformAfterGrantIsWithdrawn(t *testing.T) {
 	answers := map[string]bool{}
 	for _, end := range []func(*fixture){
-		func(w *fixture) { w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil })) },
+		func(w *fixture) { w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Grants = nil })) },
 		func(w *fixture) {
-			w.must(w.editClient(func(c *v1alpha1.Client) { c.Spec.Grants, c.Spec.State = nil, v1alpha1.StateSuspended }))
+			w.Must(w.EditClient(func(c *v1alpha1.Client) { c.Spec.Grants, c.Spec.State = nil, v1alpha1.StateSuspended }))
 		},
-		func(w *fixture) { w.must(api.Delete(w.ctx, w.theClient())) },
+		func(w *fixture) { w.Must(api.Delete(w.Ctx, w.TheClient())) },
 	} {
 		w := newFixture(t)
-		w.must(w.declareToken())
-		o := w.newOperator(api, api)
-		w.must(o.settle())
+		w.Must(w.DeclareToken())
+		o := w.NewOperator(api, api)
+		w.Must(o.Settle())
 		end(w)
-		w.must(o.settle())
-		reason, message := readiness(w.token())
-		answers[reason+strings.ReplaceAll(message, strings.TrimPrefix(w.namespace, "shop-"), "N")] = true
+		w.Must(o.Settle())
+		reason, message := operatortest.Readiness(w.Token())
+		answers[reason+strings.ReplaceAll(message, strings.TrimPrefix(w.Namespace, "shop-"), "N")] = true
 	}
 	if len(answers) != 1 {
 		t.Errorf("the answer tells what happened: %v", answers)

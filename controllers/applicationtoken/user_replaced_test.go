@@ -11,42 +11,37 @@ import (
 )
 
 func (w *fixture) userUID() string {
-	w.t.Helper()
+	w.T.Helper()
 	var u v1alpha1.User
-	w.must(api.Get(w.ctx, types.NamespacedName{Name: w.userName()}, &u))
+	w.Must(api.Get(w.Ctx, types.NamespacedName{Name: w.UserName()}, &u))
 	return string(u.UID)
-}
-
-func (w *fixture) deleteUser() {
-	w.t.Helper()
-	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
 }
 
 // A User of the same name that lists the namespace gets a version of its own. No holder of an old
 // version acts for the new User.
 func TestUserReplaced_EndsVersionsOfEarlierUser(t *testing.T) {
 	w := newFixture(t)
-	w.createUser(nil)
-	w.must(w.declareOfUser(""))
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	first := w.newestRecord()
+	w.CreateUser(nil)
+	w.Must(w.DeclareOfUser(""))
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	first := w.NewestRecord()
 	if first.UserUID != w.userUID() {
 		t.Fatalf("the record names the uid %q", first.UserUID)
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
-	w.must(o.settle())
-	second := w.newestRecord()
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.Rotation.Trigger = "2" }))
+	w.Must(o.Settle())
+	second := w.NewestRecord()
 
-	w.deleteUser()
-	w.must(o.settle())
-	if kept := w.newestRecord(); kept.UserUID != first.UserUID || !kept.Suspended {
+	w.DeleteUser()
+	w.Must(o.Settle())
+	if kept := w.NewestRecord(); kept.UserUID != first.UserUID || !kept.Suspended {
 		t.Errorf("without a user, the record names %q, suspended %t", kept.UserUID, kept.Suspended)
 	}
-	w.createUser(nil)
-	w.must(o.settle())
-	if now := w.newestRecord(); now.Name() == second.Name() || now.UserUID != w.userUID() || w.recordsLeft() != 1 {
-		t.Errorf("for the namesake there are %d records, the newest of uid %q", w.recordsLeft(), now.UserUID)
+	w.CreateUser(nil)
+	w.Must(o.Settle())
+	if now := w.NewestRecord(); now.Name() == second.Name() || now.UserUID != w.userUID() || w.RecordsLeft() != 1 {
+		t.Errorf("for the namesake there are %d records, the newest of uid %q", w.RecordsLeft(), now.UserUID)
 	}
 }
 
@@ -54,39 +49,39 @@ func TestUserReplaced_RestoreKeepsTheToken(t *testing.T) {
 	for name, userFirst := range map[string]bool{"the user before the token": true, "the token before the user": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.now = w.now.Add(-time.Hour) // the restore creates the record again, later than its issue
-			w.createUser(nil)
-			w.must(w.declareOfUser(""))
-			o := w.newOperator(api, api)
-			w.must(o.settle())
-			issued := w.newestRecord()
-			at, r := w.token(), &v1alpha1.TokenRecord{}
-			w.must(api.Get(w.ctx, types.NamespacedName{Namespace: w.ownNamespace, Name: issued.Name()}, r))
-			w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
-			w.must(api.Delete(w.ctx, at))
-			w.must(api.Delete(w.ctx, r))
-			w.deleteUser()
+			w.Now = w.Now.Add(-time.Hour) // the restore creates the record again, later than its issue
+			w.CreateUser(nil)
+			w.Must(w.DeclareOfUser(""))
+			o := w.NewOperator(api, api)
+			w.Must(o.Settle())
+			issued := w.NewestRecord()
+			at, r := w.Token(), &v1alpha1.TokenRecord{}
+			w.Must(api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: issued.Name()}, r))
+			w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Finalizers = nil }))
+			w.Must(api.Delete(w.Ctx, at))
+			w.Must(api.Delete(w.Ctx, r))
+			w.DeleteUser()
 
 			if userFirst {
-				w.createUser(nil)
+				w.CreateUser(nil)
 			}
 			r.ObjectMeta = metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Name}
-			w.must(api.Create(w.ctx, r))
+			w.Must(api.Create(w.Ctx, r))
 			at.ObjectMeta, at.Status = metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}, v1alpha1.ApplicationTokenStatus{}
-			w.must(api.Create(w.ctx, at))
-			w.must(o.settle())
+			w.Must(api.Create(w.Ctx, at))
+			w.Must(o.Settle())
 			if !userFirst {
-				w.createUser(nil)
-				w.must(o.settle())
+				w.CreateUser(nil)
+				w.Must(o.Settle())
 			}
-			if now := w.newestRecord(); now.Name() != issued.Name() || now.UserUID != w.userUID() || now.Suspended {
+			if now := w.NewestRecord(); now.Name() != issued.Name() || now.UserUID != w.userUID() || now.Suspended {
 				t.Errorf("restored, %s of uid %q stands for %s; suspended %t", now.Name(), now.UserUID, issued.Name(), now.Suspended)
 			}
 
-			w.deleteUser() // the exception ends once it was used
-			w.createUser(nil)
-			w.must(o.settle())
-			if now := w.newestRecord(); now.Name() == issued.Name() || now.UserUID != w.userUID() {
+			w.DeleteUser() // the exception ends once it was used
+			w.CreateUser(nil)
+			w.Must(o.Settle())
+			if now := w.NewestRecord(); now.Name() == issued.Name() || now.UserUID != w.userUID() {
 				t.Errorf("a namesake after the restore gets %s of uid %q", now.Name(), now.UserUID)
 			}
 		})

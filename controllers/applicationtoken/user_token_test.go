@@ -5,91 +5,31 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/operatortest"
 	"github.com/apptoken/operator/internal/token"
 )
 
-// userName returns the name of the fixture's user.
-func (w *fixture) userName() string { return strings.Replace(w.namespace, "shop", "alice", 1) }
-
-// createUser creates the fixture's user, with one account at the fixture's client and the token's
-// namespace.
-func (w *fixture) createUser(change func(*v1alpha1.User)) {
-	w.t.Helper()
-	u := &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}, Spec: v1alpha1.UserSpec{
-		Accounts:   []v1alpha1.Account{{Client: w.clientName, Roles: []v1alpha1.RoleName{"primary"}}},
-		Namespaces: v1alpha1.UserNamespaces{Names: []string{w.namespace}},
-	}}
-	if change != nil {
-		change(u)
-	}
-	w.must(api.Create(w.ctx, u))
-}
-
-// otherClient creates a second client, whose name sorts after that of the fixture's client.
-func (w *fixture) otherClient() string {
-	w.t.Helper()
-	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: w.clientName + "-other"}, Spec: v1alpha1.ClientSpec{Roles: []v1alpha1.Role{{Name: "primary"}}}}
-	w.must(api.Create(w.ctx, c))
-	return c.Name
-}
-
-// declareOfUser declares a token that acts for the fixture's user.
-func (w *fixture) declareOfUser(account string) error {
-	return api.Create(w.ctx, &v1alpha1.ApplicationToken{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "indexer"},
-		Spec: v1alpha1.ApplicationTokenSpec{
-			UserRef:      &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName()), Client: account},
-			SourceRanges: []v1alpha1.SourceRange{"10.0.0.0/8"},
-		},
-	})
-}
-
-func (w *fixture) token() *v1alpha1.ApplicationToken {
-	w.t.Helper()
-	var at v1alpha1.ApplicationToken
-	w.must(api.Get(w.ctx, w.key(), &at))
-	return &at
-}
-
-// readiness returns the reason and message of the token's Ready condition.
-func readiness(at *v1alpha1.ApplicationToken) (reason, message string) {
-	if c := meta.FindStatusCondition(at.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return c.Reason, c.Message
-	}
-	return "", ""
-}
-
-// newestRecord returns the newest record of the fixture.
-func (w *fixture) newestRecord() record.Record {
-	w.t.Helper()
-	r, err := w.store().Get(w.ctx, w.newestRecordName())
-	w.must(err)
-	return r
-}
-
 func TestUserToken_HasGrantsOfUser(t *testing.T) {
 	w := newFixture(t)
-	w.createUser(nil)
-	w.must(w.declareOfUser(""))
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	r := w.newestRecord()
-	if r.Kind != token.UserApplication || r.User != w.userName() || r.Client != w.clientName || len(r.Roles)+len(r.Permissions) > 0 || r.Suspended || len(r.SourceRanges) != 1 {
+	w.CreateUser(nil)
+	w.Must(w.DeclareOfUser(""))
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	r := w.NewestRecord()
+	if r.Kind != token.UserApplication || r.User != w.UserName() || r.Client != w.ClientName || len(r.Roles)+len(r.Permissions) > 0 || r.Suspended || len(r.SourceRanges) != 1 {
 		t.Errorf("the record is %+v", r)
 	}
 	var secret corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &secret))
+	w.Must(api.Get(w.Ctx, w.Key(), &secret))
 	if !strings.HasPrefix(string(secret.Data["token"]), "atu_") {
 		t.Error("the Secret holds no token of a user")
 	}
-	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonIssued || w.token().Status.Client != w.clientName {
-		t.Errorf("it is %s for client %q", reason, w.token().Status.Client)
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonIssued || w.Token().Status.Client != w.ClientName {
+		t.Errorf("it is %s for client %q", reason, w.Token().Status.Client)
 	}
 }
 
@@ -109,14 +49,14 @@ func TestUserToken_RefusedWithoutUsableUser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newFixture(t)
-			w.createUser(c.user)
-			w.must(w.declareOfUser(c.accountClient))
-			w.must(w.newOperator(api, api).settle())
-			reason, message := readiness(w.token())
+			w.CreateUser(c.user)
+			w.Must(w.DeclareOfUser(c.accountClient))
+			w.Must(w.NewOperator(api, api).Settle())
+			reason, message := operatortest.Readiness(w.Token())
 			if reason != c.reason || !strings.Contains(message, c.says) {
 				t.Errorf("refused as %s: %s", reason, message)
 			}
-			if n := w.recordsLeft(); n > 0 {
+			if n := w.RecordsLeft(); n > 0 {
 				t.Errorf("[6] %d records are there", n)
 			}
 		})
@@ -126,81 +66,81 @@ func TestUserToken_RefusedWithoutUsableUser(t *testing.T) {
 // Invariants 6 and 7.
 func TestUserToken_StopsWithUser(t *testing.T) {
 	w := newFixture(t)
-	w.createUser(nil)
-	w.must(w.declareOfUser(""))
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	issued := w.newestRecordName()
+	w.CreateUser(nil)
+	w.Must(w.DeclareOfUser(""))
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	issued := w.NewestRecordName()
 	expect := func(step, reason string, suspended bool) {
 		t.Helper()
-		w.must(o.settle())
-		if got, _ := readiness(w.token()); got != reason {
+		w.Must(o.Settle())
+		if got, _ := operatortest.Readiness(w.Token()); got != reason {
 			t.Errorf("%s: it is %s, not %s", step, got, reason)
 		}
-		if r := w.newestRecord(); r.Name() != issued || r.Suspended != suspended {
+		if r := w.NewestRecord(); r.Name() != issued || r.Suspended != suspended {
 			t.Errorf("%s: record %s, suspended %v; want %s, %v", step, r.Name(), r.Suspended, issued, suspended)
 		}
 	}
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
 	expect("the namespace is no longer listed", v1alpha1.ReasonNamespaceNotGranted, true)
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{w.namespace} })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Namespaces.Names = []string{w.Namespace} })
 	expect("it is listed again", v1alpha1.ReasonIssued, false)
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended })
 	expect("the user is suspended", v1alpha1.ReasonUserSuspended, false) // verification rejects it at once
-	w.must(api.Delete(w.ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.userName()}}))
+	w.Must(api.Delete(w.Ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.UserName()}}))
 	expect("the user is gone", v1alpha1.ReasonNamespaceNotGranted, true)
-	w.createUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
+	w.CreateUser(func(u *v1alpha1.User) { u.Spec.Namespaces.Names = nil })
 	expect("a namesake has not listed the namespace", v1alpha1.ReasonNamespaceNotGranted, true) // and no message mentions that User
 }
 
 func TestUserToken_StaysAtIssuedAccount(t *testing.T) {
 	w := newFixture(t)
-	other := w.otherClient()
-	w.createUser(func(u *v1alpha1.User) {
+	other := w.OtherClient()
+	w.CreateUser(func(u *v1alpha1.User) {
 		u.Spec.Accounts = append(u.Spec.Accounts, v1alpha1.Account{Client: other, Default: true})
 	})
-	w.must(w.declareOfUser(""))
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	if r := w.newestRecord(); r.Client != other {
+	w.Must(w.DeclareOfUser(""))
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	if r := w.NewestRecord(); r.Client != other {
 		t.Fatalf("issued at %s, not at the default account", r.Client)
 	}
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Accounts[0].Default, u.Spec.Accounts[1].Default = true, false })
-	w.must(o.settle())
-	w.must(deleteSecret(w))
-	w.must(o.settle())
-	if r := w.newestRecord(); r.Client != other || r.Version != 2 || w.token().Status.Client != other {
-		t.Errorf("version %d is at %s, the status says %s", r.Version, r.Client, w.token().Status.Client)
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Accounts[0].Default, u.Spec.Accounts[1].Default = true, false })
+	w.Must(o.Settle())
+	w.Must(deleteSecret(w))
+	w.Must(o.Settle())
+	if r := w.NewestRecord(); r.Client != other || r.Version != 2 || w.Token().Status.Client != other {
+		t.Errorf("version %d is at %s, the status says %s", r.Version, r.Client, w.Token().Status.Client)
 	}
-	w.editUser("alice", func(u *v1alpha1.User) { u.Spec.Accounts = u.Spec.Accounts[:1] })
-	w.must(o.settle())
-	if reason, _ := readiness(w.token()); reason != v1alpha1.ReasonNoAccount {
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Accounts = u.Spec.Accounts[:1] })
+	w.Must(o.Settle())
+	if reason, _ := operatortest.Readiness(w.Token()); reason != v1alpha1.ReasonNoAccount {
 		t.Errorf("without the account it is %s", reason)
 	}
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) { at.Spec.UserRef.Client = w.clientName }))
-	w.must(o.settle())
-	if r := w.newestRecord(); r.Client != w.clientName || r.Version != 2 {
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) { at.Spec.UserRef.Client = w.ClientName }))
+	w.Must(o.Settle())
+	if r := w.NewestRecord(); r.Client != w.ClientName || r.Version != 2 {
 		t.Errorf("moved by its spec, version %d is at %s", r.Version, r.Client)
 	}
 }
 
 func TestUserToken_EditToUserRefReissues(t *testing.T) {
 	w := newFixture(t)
-	w.createUser(nil)
-	w.must(w.declareToken())
-	o := w.newOperator(api, api)
-	w.must(o.settle())
-	w.must(w.editToken(func(at *v1alpha1.ApplicationToken) {
+	w.CreateUser(nil)
+	w.Must(w.DeclareToken())
+	o := w.NewOperator(api, api)
+	w.Must(o.Settle())
+	w.Must(w.EditToken(func(at *v1alpha1.ApplicationToken) {
 		at.Spec.ClientRef, at.Spec.Roles = nil, nil
-		at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.userName())}
+		at.Spec.UserRef = &v1alpha1.UserReference{Name: v1alpha1.ObjectName(w.UserName())}
 	}))
-	w.must(o.settle())
-	w.must(w.checkInvariants())
-	if r := w.newestRecord(); r.Version != 2 || r.Kind != token.UserApplication {
+	w.Must(o.Settle())
+	w.Must(w.CheckInvariants())
+	if r := w.NewestRecord(); r.Version != 2 || r.Kind != token.UserApplication {
 		t.Errorf("version %d is of kind %s", r.Version, r.Kind)
 	}
 	var secret corev1.Secret
-	w.must(api.Get(w.ctx, w.key(), &secret))
+	w.Must(api.Get(w.Ctx, w.Key(), &secret))
 	if !strings.HasPrefix(string(secret.Data["token"]), "atu_") {
 		t.Error("the Secret holds no token of a user")
 	}

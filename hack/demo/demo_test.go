@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 // demoRun holds the programs that were built for a run of the demo, and a folder for all files that
@@ -29,7 +29,7 @@ func newDemoRun(t *testing.T) *demoRun {
 	h := &demoRun{t, filepath.Join(bin, "demo"), filepath.Join(bin, "manager"), t.TempDir()}
 	for program, source := range map[string]string{h.demo: "./hack/demo", h.manager: "."} {
 		build := exec.CommandContext(t.Context(), "go", "build", "-o", program, source)
-		build.Dir = cluster.Root()
+		build.Dir = controlplane.Root()
 		if said, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", source, err, said)
 		}

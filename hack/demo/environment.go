@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // ownNamespace is the namespace of the operator's records.
@@ -37,7 +37,7 @@ type environment struct {
 	anonymousKubeconfig string // a kubeconfig file without a credential
 	operator            *exec.Cmd
 	operatorEnded       chan error // receives the end of the operator
-	cluster             *cluster.Cluster
+	cluster             *controlplane.Cluster
 }
 
 // startEnvironment starts everything. The caller must tear the stage down, also after an error.
@@ -50,7 +50,7 @@ func startEnvironment(ctx context.Context, operator string) (*environment, error
 	if s.webhook, err = freeAddress(ctx); err != nil {
 		return s, err
 	}
-	if s.cluster, err = cluster.Start(cluster.WithTokenWebhook("http://"+s.webhook+"/tokenreview", s.folder)); err != nil {
+	if s.cluster, err = controlplane.Start(controlplane.WithTokenWebhook("http://" + s.webhook + "/tokenreview")); err != nil {
 		return s, err
 	}
 	if s.client, err = client.NewWithWatch(s.cluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
@@ -166,7 +166,7 @@ func (s *environment) kubectlWith(ctx context.Context, line, text string) error 
 func (s *environment) run(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // of the control plane
 	command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
-	command.Dir = cluster.Root()
+	command.Dir = controlplane.Root()
 	out, err := command.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("kubectl: %w", err)

@@ -27,7 +27,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 const (
@@ -82,15 +82,7 @@ func megabyteIn(keys int) map[string][]byte {
 }
 
 func TestCache_HostileSecretsStayWithinBound(t *testing.T) {
-	c, err := cluster.Start() // a cluster of its own: the gigabyte goes with it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	c := controlplane.StartFor(t) // a cluster of its own: the gigabyte goes with it
 	writer, err := client.New(c.Admin, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		t.Fatal(err)

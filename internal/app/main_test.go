@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -22,12 +21,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // Fixtures of the tests that need a cluster with the kinds installed.
 var (
-	testCluster *cluster.Cluster
+	testCluster *controlplane.Cluster
 	api         client.Client // with every right, and no cache
 )
 
@@ -39,24 +38,14 @@ func TestMain(m *testing.M) {
 	if os.Getenv(actAsOperator) != "" {
 		os.Exit(app.Main(ctrl.SetupSignalHandler(), os.Args[1:], os.Stderr)) // as main.go does
 	}
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	controlplane.Main(m, connect)
 }
 
-func runTests(m *testing.M) (code int, err error) {
+func connect(c *controlplane.Cluster) (err error) {
 	ctrl.SetLogger(logr.Discard())
-	if testCluster, err = cluster.Start(); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, testCluster.Stop()) }()
-	if api, err = client.New(testCluster.Admin, client.Options{Scheme: app.Scheme()}); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	testCluster = c
+	api, err = client.New(c.Admin, client.Options{Scheme: app.Scheme()})
+	return err
 }
 
 // process is the operator as a process, with arguments, an environment, a stderr and an exit code.

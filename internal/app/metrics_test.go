@@ -23,8 +23,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/internal/record"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/verify"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
@@ -187,7 +187,7 @@ func TestMetrics_ScrapeSurvivesUnreadableTokens(t *testing.T) {
 }
 
 func TestMetrics_ManualListsAll(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
+	manual, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // environment is an environment in which only these variables are set.
@@ -241,7 +241,7 @@ func TestHelp_ListsEveryFlag(t *testing.T) {
 }
 
 func TestHelp_MatchesManual(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "operations.md"))
+	manual, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 // adminKubeconfig returns a kubeconfig with every right in the cluster that has the kinds.
@@ -139,16 +137,11 @@ func TestStart_FailureExitsWithOne(t *testing.T) {
 // Each message names a command. A user who runs these commands, to the letter, gets to the next
 // message, and in the end to a running operator.
 func TestStart_FollowingMessagesLeadsToRunningOperator(t *testing.T) {
-	bare := &envtest.Environment{} // a new cluster, with nothing installed
-	if _, err := bare.Start(); err != nil {
+	kubeconfig, err := controlplane.StartFor(t, controlplane.WithoutCRDs).Kubeconfig() // nothing is installed
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := bare.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	env := environment{"KUBECONFIG": writeTempFile(t, bare.KubeConfig)}
+	env := environment{"KUBECONFIG": writeTempFile(t, kubeconfig)}
 
 	p := startProcess(t, env, noListenerFlags...)
 	p.assertExit(1, "the operator's own namespace apptoken-system does not exist")
@@ -199,7 +192,7 @@ func (p *process) runAdvice(command string, env environment) {
 func kubectl(t *testing.T, env environment, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
-	cmd.Dir = cluster.Root()
+	cmd.Dir = controlplane.Root()
 	cmd.Env = []string{"KUBECONFIG=" + env["KUBECONFIG"], "HOME=" + t.TempDir()}
 	said, err := cmd.CombinedOutput()
 	if err != nil {

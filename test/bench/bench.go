@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // bench is one run: its sizes, its results, and the testbed of the current section.
@@ -91,7 +91,7 @@ func (b *bench) operatorProgram(ctx context.Context) (string, error) {
 	}
 	b.logf("the operator is built")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, ".")
-	build.Dir = cluster.Root()
+	build.Dir = controlplane.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the operator: %w\n%s", err, out)
 	}

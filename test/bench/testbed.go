@@ -18,7 +18,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 const (
@@ -37,7 +37,7 @@ type testbed struct {
 	program    string
 	folder     string // of this testbed only; removed at its end
 	kubeconfig string
-	cluster    *cluster.Cluster
+	cluster    *controlplane.Cluster
 	admin      kubernetes.Interface
 	clients    []client.Client // plain, each with a connection of its own
 	operator   *operator       // nil: none runs
@@ -53,7 +53,7 @@ func startTestbed(ctx context.Context, program, folder string, o options, p prog
 	if s.folder, err = os.MkdirTemp(folder, "stage-"); err != nil {
 		return s, err
 	}
-	if s.cluster, err = cluster.Start(); err != nil {
+	if s.cluster, err = controlplane.Start(); err != nil {
 		return s, err
 	}
 	if s.admin, err = kubernetes.NewForConfig(s.cluster.Admin); err != nil {

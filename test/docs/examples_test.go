@@ -19,8 +19,8 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
 	"github.com/apptoken/operator/internal/render"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 )
 
 // knownDocuments returns the documents in a block whose kind is in the operator's scheme.
@@ -45,16 +45,7 @@ func knownDocuments(t *testing.T, where, block string) []*unstructured.Unstructu
 }
 
 func TestExamples_AreAcceptedByAPIServer(t *testing.T) {
-	plane, err := cluster.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := plane.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	api, err := client.New(plane.Admin, client.Options{Scheme: app.Scheme()})
+	api, err := client.New(controlplane.StartFor(t).Admin, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +107,7 @@ func TestExamples_TemplatesRender(t *testing.T) {
 }
 
 func TestSamples_AreShownInDocs(t *testing.T) {
-	samples, err := filepath.Glob(filepath.Join(cluster.Root(), "config", "samples", "*.yaml"))
+	samples, err := filepath.Glob(filepath.Join(controlplane.Root(), "config", "samples", "*.yaml"))
 	if err != nil || len(samples) < 3 {
 		t.Fatalf("%d samples: %v", len(samples), err)
 	}

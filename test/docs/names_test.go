@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 var (
@@ -42,7 +42,7 @@ func TestLinks_ResolveRelativeTargets(t *testing.T) {
 			if to.Path != "" {
 				target = filepath.Join(filepath.Dir(p.path), to.Path)
 			}
-			if _, err := os.Stat(filepath.Join(cluster.Root(), target)); err != nil {
+			if _, err := os.Stat(filepath.Join(controlplane.Root(), target)); err != nil {
 				t.Errorf("%s: the link to %s leads nowhere", p.path, m[1])
 				continue
 			}
@@ -65,7 +65,7 @@ func anchors(t *testing.T, path string) []string {
 
 func TestNames_TestsExist(t *testing.T) {
 	exists := map[string]bool{}
-	err := filepath.WalkDir(cluster.Root(), func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(controlplane.Root(), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
@@ -164,7 +164,7 @@ func TestNames_MetricsExist(t *testing.T) {
 }
 
 func TestNames_ReasonsAreDocumented(t *testing.T) {
-	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(cluster.Root(), "api", "v1alpha1", "vocabulary.go"), nil, parser.SkipObjectResolution)
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join(controlplane.Root(), "api", "v1alpha1", "vocabulary.go"), nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // page is a Markdown file of the documentation.
@@ -21,11 +21,11 @@ type page struct {
 func allPages(t *testing.T) []page {
 	t.Helper()
 	all := []page{{"README.md", readFile(t, "README.md")}}
-	err := filepath.WalkDir(filepath.Join(cluster.Root(), "docs"), func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(controlplane.Root(), "docs"), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
 			return err
 		}
-		rel, err := filepath.Rel(cluster.Root(), path)
+		rel, err := filepath.Rel(controlplane.Root(), path)
 		all = append(all, page{rel, readFile(t, rel)})
 		return err
 	})
@@ -50,7 +50,7 @@ func textBelow(t *testing.T, folder string) string {
 // readFile returns the content of a file of the module.
 func readFile(t *testing.T, path string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(cluster.Root(), path))
+	content, err := os.ReadFile(filepath.Join(controlplane.Root(), path))
 	if err != nil {
 		t.Fatal(err)
 	}

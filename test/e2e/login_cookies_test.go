@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/test/programs"
 )
 
@@ -98,7 +98,7 @@ func (p *loginUser) runScript(name string, asked any, ca string, into any) {
 	p.Helper()
 	text, err := json.Marshal(asked)
 	p.must(err)
-	cmd := exec.CommandContext(p.Context(), programs.Python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", name))
+	cmd := exec.CommandContext(p.Context(), programs.Python, filepath.Join(controlplane.Root(), "test", "e2e", "testdata", name))
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+ca)
 	cmd.Stdin = bytes.NewReader(text)
 	var problem bytes.Buffer

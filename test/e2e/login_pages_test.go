@@ -17,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/test/cluster"
 	"github.com/apptoken/operator/test/programs"
 )
 
@@ -36,7 +36,7 @@ type exchange struct {
 // it declares.
 func readLoginPage(t *testing.T, page string) (exchanges []exchange, objects string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "login-protocols", page))
+	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "login-protocols", page))
 	if err != nil {
 		t.Fatal(err)
 	}

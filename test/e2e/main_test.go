@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // systemNamespace is the operator's own namespace.
@@ -32,7 +32,7 @@ const webhookAddress = "127.0.0.3:9443"
 
 // Fixtures that all tests share.
 var (
-	testCluster  *cluster.Cluster
+	testCluster  *controlplane.Cluster
 	kubeconfig   string            // a file with every right
 	admin        client.Client     // with every right, and no cache
 	sentRequests = &requests{}     // by all operators of this run
@@ -42,27 +42,16 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	controlplane.Run(func(c *controlplane.Cluster) (int, error) {
+		testCluster = c
+		return runTests(m)
+	}, controlplane.WithTokenWebhook("http://"+webhookAddress+"/tokenreview"))
 }
 
 func runTests(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "apptoken-e2e")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if testCluster, err = cluster.Start(cluster.WithTokenWebhook("http://"+webhookAddress+"/tokenreview", dir)); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, testCluster.Stop()) }()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel() // before the API server stops, since it waits for open watches
-	if err := setUpAccess(ctx, dir); err != nil {
+	if err := setUpAccess(ctx, testCluster.Folder); err != nil {
 		return 1, err
 	}
 	log := app.NewLogger(app.Options{LogLevel: "debug"}, operatorLog)
@@ -121,7 +110,7 @@ func setUpAccess(ctx context.Context, dir string) error {
 
 // configPath returns a path below config/.
 func configPath(path string) string {
-	return filepath.Join(cluster.Root(), "config", filepath.FromSlash(path))
+	return filepath.Join(controlplane.Root(), "config", filepath.FromSlash(path))
 }
 
 // kubectl runs kubectl, with every right.

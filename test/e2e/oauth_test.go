@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/test/programs"
 )
 
@@ -58,7 +58,7 @@ func (w *tenant) runAuthlib(ca, method, clientID, secret, text string, revoke bo
 		"client_id": clientID, "client_secret": secret, "token": text, "revoke": revoke,
 	})
 	w.must(err)
-	cmd := exec.CommandContext(w.Context(), programs.Python, filepath.Join(cluster.Root(), "test", "e2e", "testdata", "oauth.py"))
+	cmd := exec.CommandContext(w.Context(), programs.Python, filepath.Join(controlplane.Root(), "test", "e2e", "testdata", "oauth.py"))
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+ca)
 	cmd.Stdin = bytes.NewReader(asked)
 	var problem bytes.Buffer

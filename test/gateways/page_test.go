@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // fencedBlock matches a fenced block of a page, with its language.
@@ -22,7 +22,7 @@ func firstBlock(t *testing.T, page, language string) string {
 // blocks returns the blocks in a language on a page. There must be at least one.
 func blocks(t *testing.T, page, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(cluster.Root(), "docs", "endpoints", page))
+	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "endpoints", page))
 	if err != nil {
 		t.Fatal(err)
 	}

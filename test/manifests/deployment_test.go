@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/apptoken/operator/internal/app"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 func TestDeployment_SurvivesLossOfReplica(t *testing.T) {
@@ -160,7 +160,7 @@ func TestDeployment_FlagsAreValid(t *testing.T) {
 }
 
 func TestImage_FitsDeployment(t *testing.T) {
-	file, err := os.ReadFile(filepath.Join(cluster.Root(), "Dockerfile"))
+	file, err := os.ReadFile(filepath.Join(controlplane.Root(), "Dockerfile"))
 	if err != nil {
 		t.Fatal(err)
 	}

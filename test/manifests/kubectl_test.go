@@ -11,24 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // configPath returns the path of a folder below config/.
-func configPath(folder string) string { return filepath.Join(cluster.Root(), "config", folder) }
+func configPath(folder string) string { return filepath.Join(controlplane.Root(), "config", folder) }
 
 // emptyCluster starts a control plane with nothing installed.
-func emptyCluster(t *testing.T) (*cluster.Cluster, kubectl) {
+func emptyCluster(t *testing.T) (*controlplane.Cluster, kubectl) {
 	t.Helper()
-	c, err := cluster.Start(cluster.WithoutCRDs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Errorf("stop the control plane: %v", err)
-		}
-	})
+	c := controlplane.StartFor(t, controlplane.WithoutCRDs)
 	kubeconfig, err := c.Kubeconfig()
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@ package kube_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -24,7 +22,7 @@ import (
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/record/recordtest"
-	"github.com/apptoken/operator/test/cluster"
+	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
 // The one control plane of this package's tests, and the clients for it.
@@ -35,37 +33,23 @@ var (
 	api    client.Client // with every right, and no cache
 )
 
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { controlplane.Main(m, connect) }
 
-func run(m *testing.M) (code int, err error) {
+func connect(c *controlplane.Cluster) error {
 	log.SetLogger(logr.Discard())
-	plane, err := cluster.Start()
-	if err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, plane.Stop()) }()
-	admin = plane.Admin
+	admin = c.Admin
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return 1, err
+		return err
 	}
 	way, err := rest.HTTPClientFor(admin)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	if mapper, err = apiutil.NewDynamicRESTMapper(admin, way); err != nil {
-		return 1, err
+		return err
 	}
-	if api, err = client.New(admin, client.Options{Scheme: scheme, Mapper: mapper, HTTPClient: way}); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	api, err = client.New(admin, client.Options{Scheme: scheme, Mapper: mapper, HTTPClient: way})
+	return err
 }
 
 // createNamespace creates a namespace for records.
