@@ -1,4 +1,4 @@
-package app_test
+package logging_test
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package app_test
+package options_test
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package app_test
+package certificates_test
 
 import (
 	"bytes"
