@@ -59,6 +59,18 @@ func runTests(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
+// environment is an environment in which only these variables are set.
+type environment map[string]string
+
+// defaultOptions returns the options of an operator without flags.
+func defaultOptions() app.Options {
+	o, err := app.ParseOptions(nil, func(string) string { return "" })
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
 // process is the operator as a process, with arguments, an environment, a stderr and an exit code.
 type process struct {
 	t   *testing.T

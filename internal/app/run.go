@@ -9,13 +9,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	uberzap "go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/apptoken/operator/internal/app/logging"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/audit"
 )
 
@@ -26,16 +25,22 @@ const (
 	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// logLevels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6:
-// from 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms
-// that no redactor recognizes.
-var logLevels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
+// Options holds the options of the operator.
+type Options = options.Options
+
+// EndpointOptions holds the options of the endpoints.
+type EndpointOptions = options.Endpoints
+
+// ParseOptions parses flags and the environment.
+func ParseOptions(args []string, env func(string) string) (Options, error) {
+	return options.Parse(args, env)
+}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
-	terminal := redactor{stderr} // a token typed in the wrong place is not printed
+	terminal := logging.Redactor{To: stderr} // a token typed in the wrong place is not printed
 	o, err := ParseOptions(args, os.Getenv)
-	if help, ok := errors.AsType[Help](err); ok {
+	if help, ok := errors.AsType[options.Help](err); ok {
 		fmt.Fprint(terminal, help)
 		return exitOK
 	}
@@ -53,23 +58,16 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitOK
 }
 
-// NewLogger returns the operator's log: JSON, at the level in o, without tokens. Expected conflicts
-// are debug lines.
-func NewLogger(o Options, to io.Writer) logr.Logger {
-	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return conflictCore{c} })
-	return zap.New(zap.WriteTo(redactor{to}), zap.Level(logLevels[o.LogLevel]), zap.JSONEncoder(encodeRFC3339), zap.RawZapOpts(expected))
-}
+// NewLogger returns the operator's log, at the level in o.
+func NewLogger(o Options, to io.Writer) logr.Logger { return logging.New(o.LogLevel, to) }
 
-// encodeRFC3339 sets the format of times to RFC 3339.
-func encodeRFC3339(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
-
-// NewAuditLog returns the operator's audit log. It is separate from the log and independent of its
+// newAuditLog returns the operator's audit log. It is separate from the log and independent of its
 // level, and contains no token.
-func NewAuditLog(to io.Writer) *audit.Log {
+func newAuditLog(to io.Writer) *audit.Log {
 	if to == nil {
 		to = os.Stderr
 	}
-	return audit.New(redactor{to}, time.Now)
+	return audit.New(logging.Redactor{To: to}, time.Now)
 }
 
 // Run finds the cluster, and runs the operator in it until ctx ends.

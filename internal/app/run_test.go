@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/test/cluster"
 )
@@ -32,7 +33,7 @@ func adminKubeconfig(t *testing.T) []byte {
 var noListenerFlags = []string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}
 
 func TestHelp_IsPrintedAndExitsZero(t *testing.T) {
-	golden, err := os.ReadFile(filepath.Join("testdata", "help.txt"))
+	golden, err := os.ReadFile(filepath.Join("options", "testdata", "help.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestStart_UsageErrorExitsWithTwo(t *testing.T) {
 }
 
 func TestStart_MisplacedTokenIsNotPrinted(t *testing.T) { // [row 10]
-	plain := mintToken(t, token.Application)
+	plain := apptest.MintToken(t, token.Application)
 	for sentence, c := range map[string]struct {
 		args []string
 		env  environment
@@ -84,7 +85,7 @@ func TestStart_MisplacedTokenIsNotPrinted(t *testing.T) { // [row 10]
 		t.Run(sentence, func(t *testing.T) {
 			p := startProcess(t, c.env, c.args...)
 			p.assertExit(c.code, "apptoken-operator: ")
-			assertNoToken(t, p.stderr(), plain)
+			apptest.AssertNoToken(t, p.stderr(), plain)
 		})
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// clientCAs verifies the certificates of clients against the CAs in a file. It reads the file again
+// ClientCAs verifies the certificates of clients against the CAs in a file. It reads the file again
 // when that changes.
-type clientCAs struct {
+type ClientCAs struct {
 	file string
 	log  logr.Logger
 	now  func() time.Time
@@ -29,9 +29,9 @@ type clientCAs struct {
 // rereadInterval is the shortest pause between two reads of the file.
 const rereadInterval = time.Second
 
-// newClientCAs returns clientCAs after a first read of the file.
-func newClientCAs(file string, log logr.Logger) (*clientCAs, error) {
-	c := &clientCAs{file: file, log: log, now: time.Now}
+// NewClientCAs returns ClientCAs after a first read of the file.
+func NewClientCAs(file string, log logr.Logger) (*ClientCAs, error) {
+	c := &ClientCAs{file: file, log: log, now: time.Now}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func newClientCAs(file string, log logr.Logger) (*clientCAs, error) {
 }
 
 // load parses the file if its content has changed.
-func (c *clientCAs) load() error {
+func (c *ClientCAs) load() error {
 	content, err := os.ReadFile(c.file)
 	if err != nil {
 		return fmt.Errorf("--client-ca-file: %w", err)
@@ -57,7 +57,7 @@ func (c *clientCAs) load() error {
 
 // current returns the CAs in the file. If the file cannot be read any more, it returns the CAs that
 // were last read.
-func (c *clientCAs) current() *x509.CertPool {
+func (c *ClientCAs) current() *x509.CertPool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now := c.now(); now.Sub(c.lastRead) >= rereadInterval {
@@ -69,17 +69,17 @@ func (c *clientCAs) current() *x509.CertPool {
 	return c.pool
 }
 
-// require returns a configuration under which a client must present a certificate of one of the
+// Require returns a configuration under which a client must present a certificate of one of the
 // CAs. The certificate is checked on each connection, including one that resumes a session, since a
 // CA may have been removed from the file meanwhile.
-func (c *clientCAs) require(config *tls.Config) *tls.Config {
+func (c *ClientCAs) Require(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.ClientAuth = tls.RequireAnyClientCert
 	config.VerifyConnection = c.verify
 	return config
 }
 
-func (c *clientCAs) verify(state tls.ConnectionState) error {
+func (c *ClientCAs) verify(state tls.ConnectionState) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the client presents no certificate")
 	}

@@ -44,12 +44,12 @@ const (
 	caKeyFile  = "ca.key"
 )
 
-// certificateSecret reconciles the Secret with the certificate of the endpoints. It creates the CA
+// SecretReconciler reconciles the Secret with the certificate of the endpoints. It creates the CA
 // and the certificate, and renews them before they expire.
 //
 //	missing --made again, with the same CA where this replica knows it--> complete
 //	empty, or the CA is at its end --new CA--> complete --certificate is at its end--> complete
-type certificateSecret struct {
+type SecretReconciler struct {
 	client            client.Client // without a cache: the Secret is read only when it has changed
 	key               types.NamespacedName
 	certFile, keyFile string // keys of the Secret
@@ -62,24 +62,30 @@ type certificateSecret struct {
 	lastData map[string][]byte
 }
 
-// newCertificateSecret returns the reconciler of the Secret that the options name. direct has no
-// cache.
-func newCertificateSecret(direct client.Client, o Options, now func() time.Time) *certificateSecret {
-	names := o.Endpoints.certificateNames(o.Namespace)
-	return &certificateSecret{
-		client: direct, key: types.NamespacedName{Namespace: o.Namespace, Name: o.Endpoints.CertSecret},
-		certFile: filepath.Base(o.Endpoints.CertFile), keyFile: filepath.Base(o.Endpoints.KeyFile),
+// SecretOptions are the options of the Secret.
+type SecretOptions struct {
+	Key types.NamespacedName
+	// CertFile and KeyFile are the files that the Secret is mounted as; their names are its keys.
+	CertFile, KeyFile string
+	DNSNames          []string // in the certificate; at least one
+	Now               func() time.Time
+}
+
+// NewSecretReconciler returns the reconciler of the Secret. direct has no cache.
+func NewSecretReconciler(direct client.Client, o SecretOptions) *SecretReconciler {
+	return &SecretReconciler{
+		client: direct, key: o.Key, certFile: filepath.Base(o.CertFile), keyFile: filepath.Base(o.KeyFile),
 		rotator: rotator.CertRotator{
-			CAName: caName, CAOrganization: "apptoken", DNSName: names[0], ExtraDNSNames: names[1:],
+			CAName: caName, CAOrganization: "apptoken", DNSName: o.DNSNames[0], ExtraDNSNames: o.DNSNames[1:],
 			ExtKeyUsages: &[]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		},
-		now: now, log: ctrl.Log.WithName("certificates"),
+		now: o.Now, log: ctrl.Log.WithName("certificates"),
 	}
 }
 
 // SetupWithManager reconciles at the start, whenever the Secret changes or is deleted, and every
 // certificateCheck.
-func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
+func (c *SecretReconciler) SetupWithManager(mgr manager.Manager, secrets cache.Cache) error {
 	// Another replica may have led since, and an administrator may have discarded that CA.
 	c.lastData = nil
 	request := reconcile.Request{NamespacedName: c.key}
@@ -95,7 +101,7 @@ func (c *certificateSecret) SetupWithManager(mgr manager.Manager, secrets cache.
 }
 
 // Reconcile implements reconcile.Reconciler.
-func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.Result, error) {
+func (c *SecretReconciler) Reconcile(ctx context.Context, _ reconcile.Request) (ctrl.Result, error) {
 	// A list of one: in its own namespace, the operator may not get other Secrets by name.
 	var found corev1.SecretList
 	if err := c.client.List(ctx, &found, client.InNamespace(c.key.Namespace), client.MatchingFields{"metadata.name": c.key.Name}); err != nil {
@@ -125,7 +131,7 @@ func (c *certificateSecret) Reconcile(ctx context.Context, _ reconcile.Request) 
 
 // files returns the part of the Secret's data that the operator writes. config/policy denies it to
 // create the Secret with any other key.
-func (c *certificateSecret) files(data map[string][]byte) map[string][]byte {
+func (c *SecretReconciler) files(data map[string][]byte) map[string][]byte {
 	own := map[string][]byte{}
 	for _, key := range []string{caCertFile, caKeyFile, c.certFile, c.keyFile} {
 		if value, there := data[key]; there {
@@ -136,7 +142,7 @@ func (c *certificateSecret) files(data map[string][]byte) map[string][]byte {
 }
 
 // create creates the missing Secret, with its last files if this replica knows them.
-func (c *certificateSecret) create(ctx context.Context) error {
+func (c *SecretReconciler) create(ctx context.Context) error {
 	data := maps.Clone(c.lastData)
 	renewed, err := c.renewedData(data)
 	if err != nil {
@@ -159,16 +165,16 @@ func (c *certificateSecret) create(ctx context.Context) error {
 
 // renewedData returns the new content of the Secret, or nil if the content is complete and not
 // about to expire.
-func (c *certificateSecret) renewedData(data map[string][]byte) (map[string][]byte, error) {
+func (c *SecretReconciler) renewedData(data map[string][]byte) (map[string][]byte, error) {
 	now := c.now()
 	soon := now.Add(certificateRenewal)
 	begin := now.Add(-maxClockSkew)
 	ca, err := parseCA(data[caCertFile], data[caKeyFile])
-	if err != nil || !isValid(data[caCertFile], data[caCertFile], data[caKeyFile], caName, nil, soon) {
+	if err != nil || !isCAValid(data, soon) {
 		if ca, err = c.rotator.CreateCACert(begin, now.Add(caLifetime)); err != nil {
 			return nil, fmt.Errorf("create the CA of the endpoints: %w", err)
 		}
-	} else if isValid(data[caCertFile], data[c.certFile], data[c.keyFile], c.rotator.DNSName, c.rotator.ExtKeyUsages, soon) {
+	} else if c.isCertificateValid(data, soon) {
 		return nil, nil
 	}
 	cert, key, err := c.rotator.CreateCertPEM(ca, begin, now.Add(certificateLifetime))
@@ -183,10 +189,16 @@ func (c *certificateSecret) renewedData(data map[string][]byte) (map[string][]by
 	return next, nil
 }
 
-// isValid reports whether a certificate is signed by the CA, is for the name, has the key, and is
-// valid at an instant.
-func isValid(ca, cert, key []byte, name string, usages *[]x509.ExtKeyUsage, at time.Time) bool {
-	ok, err := rotator.ValidCert(ca, cert, key, name, usages, at)
+// isCAValid reports whether the CA in the Secret has its key, and is valid at an instant.
+func isCAValid(data map[string][]byte, at time.Time) bool {
+	ok, err := rotator.ValidCert(data[caCertFile], data[caCertFile], data[caKeyFile], caName, nil, at)
+	return err == nil && ok
+}
+
+// isCertificateValid reports whether the certificate in the Secret is signed by the CA there, is
+// for the DNS name of the endpoints, has its key, and is valid at an instant.
+func (c *SecretReconciler) isCertificateValid(data map[string][]byte, at time.Time) bool {
+	ok, err := rotator.ValidCert(data[caCertFile], data[c.certFile], data[c.keyFile], c.rotator.DNSName, c.rotator.ExtKeyUsages, at)
 	return err == nil && ok
 }
 

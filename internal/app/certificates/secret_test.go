@@ -16,38 +16,31 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
+	"github.com/apptoken/operator/internal/app/certificates"
 )
 
-// newNamespace creates a namespace for a test.
-func newNamespace(t *testing.T) string {
-	t.Helper()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "lease-"}}
-	if err := api.Create(t.Context(), ns); err != nil {
-		t.Fatal(err)
-	}
-	return ns.Name
-}
+var noon = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
 // certificateFixture reconciles the Secret of the certificate in a namespace of its own, as
 // replicas do.
 type certificateFixture struct {
 	*testing.T
-	o   app.Options
+	key types.NamespacedName
 	now time.Time
 }
 
 func newCertificateFixture(t *testing.T) *certificateFixture {
 	t.Helper()
-	k := &certificateFixture{T: t, o: defaultOptions(), now: noon}
-	k.o.Namespace, k.o.Endpoints.CertSecret = newNamespace(t), "tls"
-	k.o.Endpoints.CertFile, k.o.Endpoints.KeyFile = "/tls/tls.crt", "/tls/tls.key"
-	return k
+	return &certificateFixture{T: t, key: types.NamespacedName{Namespace: apptest.NewNamespace(t, api), Name: "tls"}, now: noon}
 }
 
 // replica returns the reconciler of one replica.
 func (k *certificateFixture) replica(direct client.Client) reconcile.Reconciler {
-	return app.NewCertificateSecret(direct, k.o, func() time.Time { return k.now })
+	return certificates.NewSecretReconciler(direct, certificates.SecretOptions{
+		Key: k.key, CertFile: "/tls/tls.crt", KeyFile: "/tls/tls.key", DNSNames: []string{"apptoken-operator.test.svc"},
+		Now: func() time.Time { return k.now },
+	})
 }
 
 // reconcile runs the reconcilers of replicas at once. Each is called again after an error, as a
@@ -57,7 +50,7 @@ func (k *certificateFixture) reconcile(replicas ...reconcile.Reconciler) {
 	var all sync.WaitGroup
 	for _, r := range replicas {
 		all.Go(func() {
-			eventually(k.T, "the Secret is reconciled", func(ctx context.Context) bool {
+			apptest.Eventually(k.T, "the Secret is reconciled", func(ctx context.Context) bool {
 				_, err := r.Reconcile(ctx, reconcile.Request{})
 				return err == nil
 			})
@@ -70,7 +63,7 @@ func (k *certificateFixture) reconcile(replicas ...reconcile.Reconciler) {
 func (k *certificateFixture) secret() *corev1.Secret {
 	k.Helper()
 	var s corev1.Secret
-	if err := api.Get(k.Context(), types.NamespacedName{Namespace: k.o.Namespace, Name: k.o.Endpoints.CertSecret}, &s); err != nil {
+	if err := api.Get(k.Context(), k.key, &s); err != nil {
 		k.Fatal(err)
 	}
 	return &s
@@ -170,12 +163,12 @@ func TestCertificateSecret_IsMadeAgainWithoutForeignKeys(t *testing.T) {
 func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 	k := newCertificateFixture(t)
 	to := rest.CopyConfig(testCluster.Admin)
-	to.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + k.o.Namespace + ":lists-only"}
-	limited, err := client.New(to, client.Options{Scheme: app.Scheme()})
+	to.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + k.key.Namespace + ":lists-only"}
+	limited, err := client.New(to, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	meta := metav1.ObjectMeta{Namespace: k.o.Namespace, Name: "lists-only"}
+	meta := metav1.ObjectMeta{Namespace: k.key.Namespace, Name: "lists-only"}
 	for _, o := range []client.Object{
 		&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list"}}}},
 		&rbacv1.RoleBinding{
@@ -188,9 +181,9 @@ func TestCertificateSecret_MissingRightNamesCommand(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := `create it, empty, with "kubectl create secret generic tls -n ` + k.o.Namespace + `"`
+	want := `create it, empty, with "kubectl create secret generic tls -n ` + k.key.Namespace + `"`
 	// The API server has to read the role first.
-	eventually(t, "the error says "+want, func(ctx context.Context) bool {
+	apptest.Eventually(t, "the error says "+want, func(ctx context.Context) bool {
 		_, err := k.replica(limited).Reconcile(ctx, reconcile.Request{})
 		return err != nil && strings.Contains(err.Error(), want)
 	})

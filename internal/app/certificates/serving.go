@@ -14,9 +14,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 var (
@@ -27,28 +25,36 @@ var (
 	errExpired = errors.New("the certificate has expired")
 )
 
-// certificates holds the certificate of the endpoints. It is loaded from files, and again whenever
-// these change.
-type certificates struct {
-	certFile, keyFile string
-	log               logr.Logger
-	watcher           atomic.Pointer[certwatcher.CertWatcher]
+// Serving is the certificate of the endpoints. It is loaded from files, and again whenever these
+// change.
+type Serving struct {
+	// CertFile and KeyFile hold the certificate chain and the private key, in PEM.
+	CertFile, KeyFile string
+	Log               logr.Logger
+
+	watcher atomic.Pointer[certwatcher.CertWatcher]
+}
+
+// IsPending reports whether an error of Load ends once there are new files: they do not exist yet,
+// or hold a certificate that has expired.
+func IsPending(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errExpired)
 }
 
 // NeedLeaderElection returns false: every replica serves.
-func (*certificates) NeedLeaderElection() bool { return false }
+func (*Serving) NeedLeaderElection() bool { return false }
 
 // Start loads the files and reloads them whenever they change, until ctx ends.
-func (c *certificates) Start(ctx context.Context) error {
+func (s *Serving) Start(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for waited := false; ; waited = true {
-		err := c.load()
+		err := s.Load()
 		if err == nil {
-			return c.watcher.Load().Start(ctx)
+			return s.watcher.Load().Start(ctx)
 		}
 		if !waited {
-			c.log.Info("waiting for the certificate of the endpoints", "file", c.certFile, "error", err.Error())
+			s.Log.Info("waiting for the certificate of the endpoints", "file", s.CertFile, "error", err.Error())
 		}
 		select {
 		case <-ctx.Done():
@@ -58,38 +64,39 @@ func (c *certificates) Start(ctx context.Context) error {
 	}
 }
 
-// load loads the files unless they have been loaded.
-func (c *certificates) load() error {
-	if c.watcher.Load() != nil {
+// Load loads the files unless they have been loaded. See IsPending for the errors that
+// end once there are new files.
+func (s *Serving) Load() error {
+	if s.watcher.Load() != nil {
 		return nil
 	}
-	w, err := certwatcher.New(c.certFile, c.keyFile)
+	w, err := certwatcher.New(s.CertFile, s.KeyFile)
 	if err != nil {
-		return fmt.Errorf("--tls-cert-file=%s, --tls-private-key-file=%s: %w", c.certFile, c.keyFile, err)
+		return fmt.Errorf("--tls-cert-file=%s, --tls-private-key-file=%s: %w", s.CertFile, s.KeyFile, err)
 	}
 	cert, err := w.GetCertificate(nil)
 	if err != nil {
-		return fmt.Errorf("--tls-cert-file=%s: %w", c.certFile, err)
+		return fmt.Errorf("--tls-cert-file=%s: %w", s.CertFile, err)
 	}
 	if end := cert.Leaf.NotAfter; !time.Now().Before(end) {
-		return fmt.Errorf("--tls-cert-file=%s: %w, at %s: renew it", c.certFile, errExpired, end.UTC().Format(time.RFC3339))
+		return fmt.Errorf("--tls-cert-file=%s: %w, at %s: renew it", s.CertFile, errExpired, end.UTC().Format(time.RFC3339))
 	}
-	c.watcher.Store(w)
+	s.watcher.Store(w)
 	return nil
 }
 
-// get implements tls.Config.GetCertificate.
-func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if w := c.watcher.Load(); w != nil {
+// Get implements tls.Config.GetCertificate.
+func (s *Serving) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if w := s.watcher.Load(); w != nil {
 		return w.GetCertificate(hello)
 	}
 	return nil, errNoCertificate
 }
 
-// hasHost reports whether the certificate names host exactly. A wildcard name does not count: it
+// HasHost reports whether the certificate names host exactly. A wildcard name does not count: it
 // covers many names, and makes none of them a name of the operator.
-func (c *certificates) hasHost(host string) bool {
-	cert, err := c.get(nil)
+func (s *Serving) HasHost(host string) bool {
+	cert, err := s.Get(nil)
 	if err != nil {
 		return false
 	}
@@ -101,33 +108,11 @@ func (c *certificates) hasHost(host string) bool {
 	})
 }
 
-// ready returns an error as long as no certificate has been loaded, so that no client could be
+// Ready returns an error as long as no certificate has been loaded, so that no client could be
 // served.
-func (c *certificates) ready() error {
-	if c.watcher.Load() == nil {
+func (s *Serving) Ready() error {
+	if s.watcher.Load() == nil {
 		return errNoCertificate
 	}
 	return nil
-}
-
-// addCertificates makes the endpoints serve the certificate that the options name. If the operator
-// manages that certificate, the elected replica creates and renews it in the Secret. From there the
-// kubelet copies it into the files of every replica.
-func (op *Operator) addCertificates(o Options) (*certificates, error) {
-	d := o.Endpoints
-	c := &certificates{certFile: d.CertFile, keyFile: d.KeyFile, log: ctrl.Log.WithName("certificates")}
-	if err := c.load(); err != nil && (d.CertSecret == "" || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errExpired)) {
-		return nil, err // unless the operator is about to create the certificate
-	}
-	if d.CertSecret != "" {
-		mgr := op.Manager
-		direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
-		if err != nil {
-			return nil, fmt.Errorf("create the client for the certificate of the endpoints: %w", err)
-		}
-		secret := newCertificateSecret(direct, o, time.Now)
-		op.reconcilerSetups = append(op.reconcilerSetups, func(t *term) error { return secret.SetupWithManager(t, t.cacheView(op.passwordCache)) })
-	}
-	op.readinessChecks["certificate"] = c.ready
-	return c, op.Manager.Add(c)
 }

@@ -18,31 +18,22 @@ import (
 // maxProbeConnections limits the connections to the probes: a kubelet opens one for each probe.
 const maxProbeConnections = 64
 
-// apiServerCheck is the name of the check of the contact with the API server.
-const apiServerCheck = "api-server"
+// APIServerCheck is the name of the check of the contact with the API server.
+const APIServerCheck = "api-server"
 
-// readinessCheck returns an error while this replica is not ready to serve.
-type readinessCheck func() error
+// Check returns an error while this replica is not ready to serve.
+type Check func() error
 
-// probes answers /healthz and /readyz with the results of the checks, which the probes of
+// Probes answers /healthz and /readyz with the results of the checks, which the probes of
 // controller-runtime withhold.
-type probes struct {
-	checks      map[string]readinessCheck
-	lastContact func() string // reports the last contact, which fails no probe however old
+type Probes struct {
+	Checks      map[string]Check
+	LastContact func() string // reports the last contact, which fails no probe however old
 }
 
-// serveProbes adds the probes to the manager. They answer before anything else starts, and until
-// everything else has ended.
-func (op *Operator) serveProbes(ctx context.Context, address string, p *probes) error {
-	s, err := newProbeServer(ctx, address, p)
-	if err != nil || s == nil {
-		return err
-	}
-	return op.Manager.Add(s)
-}
-
-// newProbeServer returns a bound server of probes; nil if the address is 0.
-func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Server, error) {
+// NewServer returns a bound server of probes; nil if the address is 0. It answers before anything
+// else of a manager starts, and until everything else has ended.
+func NewServer(ctx context.Context, address string, p *Probes) (*manager.Server, error) {
 	if address == "0" {
 		return nil, nil
 	}
@@ -59,18 +50,18 @@ func newProbeServer(ctx context.Context, address string, p *probes) (*manager.Se
 }
 
 // ServeHTTP answers /healthz, /readyz, and /readyz/name for a single check.
-func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	name, single := strings.CutPrefix(r.URL.Path, "/readyz/")
-	_, known := p.checks[name]
+	_, known := p.Checks[name]
 	status, text := http.StatusNotFound, "not found\n"
 	switch {
 	case r.URL.Path == "/healthz":
 		status, text = http.StatusOK, "ok\n"
 	case r.URL.Path == "/readyz":
-		status, text = p.runChecks(slices.Sorted(maps.Keys(p.checks)))
+		status, text = p.runChecks(slices.Sorted(maps.Keys(p.Checks)))
 	case single && known:
 		status, text = p.runChecks([]string{name})
 	}
@@ -79,16 +70,16 @@ func (p *probes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // runChecks runs the checks, and returns their results.
-func (p *probes) runChecks(names []string) (status int, text string) {
+func (p *Probes) runChecks(names []string) (status int, text string) {
 	status, text = http.StatusOK, "ok\n"
 	var lines strings.Builder
 	for _, name := range names {
-		if err := p.checks[name](); err != nil {
+		if err := p.Checks[name](); err != nil {
 			status, text = http.StatusServiceUnavailable, "not ready\n"
 			fmt.Fprintf(&lines, "[-] %s: %s\n", name, err)
 			continue
 		}
 		fmt.Fprintf(&lines, "[+] %s\n", name)
 	}
-	return status, text + lines.String() + p.lastContact() + "\n"
+	return status, text + lines.String() + p.LastContact() + "\n"
 }

@@ -12,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -38,22 +41,22 @@ var verificationKinds = append([]string{"Namespace"}, customKinds...)
 // for none; for built-in kinds it decides by kind.
 var customKinds = []string{"TokenRecord", "Client", "User", "ApplicationToken"}
 
-// informerFactory creates the informers of caches. They count the bytes that they keep, and observe
+// Factory creates the informers of caches. They count the bytes that they keep, and observe
 // whether their watches deliver.
 //
 // The initial records come as one list. As a stream of events, which is the default, a hundred
 // thousand records take three times as long. Until they are read the replica is not ready. Objects
 // of tenants come as a stream, or in pages from an API server that does not stream lists. So each
 // is trimmed before many of them are in memory.
-type informerFactory struct {
-	cached               *prometheus.GaugeVec
-	watches              *freshness.Watches
-	watchTimeout         time.Duration // how long one connection of a watch lasts
-	readsPromptBookmarks bool          // a read makes the API server send a bookmark
+type Factory struct {
+	Cached               *prometheus.GaugeVec // the metric of the bytes that the caches keep, by kind
+	Watches              *freshness.Watches
+	Limits               freshness.Limits
+	ReadsPromptBookmarks bool // a read makes the API server send a bookmark; see ReadsPromptBookmarks
 }
 
-// newForOperator returns an informer for the operator's cache.
-func (i informerFactory) newForOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+// NewForOperator returns an informer for the operator's cache.
+func (f Factory) NewForOperator(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	kind := kindOf(obj)
 	list := unpagedList(lw)
 	if plain, ok := lw.(*toolscache.ListWatch); ok {
@@ -69,20 +72,20 @@ func (i informerFactory) newForOperator(lw toolscache.ListerWatcher, obj runtime
 		if slices.Contains(customKinds, kind) {
 			family = v1alpha1.GroupVersion.Group
 		}
-		lw = i.newMonitored(lw, list, kind, family)
+		lw = f.newMonitored(lw, list, kind, family)
 	} else {
 		lw = newReconnectingListWatch(lw, kind)
 	}
-	return i.withByteCount(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
+	return f.withByteCount(kind, toolscache.NewSharedIndexInformer(lw, obj, resync, indexers))
 }
 
-// newForPasswords returns an informer for the cache of passwords.
-func (i informerFactory) newForPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+// NewForPasswords returns an informer for the cache of passwords.
+func (f Factory) NewForPasswords(lw toolscache.ListerWatcher, obj runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 	list := unpagedList(lw)
 	if plain, ok := lw.(*toolscache.ListWatch); ok {
 		plain.ListWithContextFunc = listInPages(plain.ListWithContextFunc, directory.TrimPassword)
 	}
-	return i.withByteCount("Password", toolscache.NewSharedIndexInformer(i.newMonitored(lw, list, "Secret", "Secret"), obj, resync, indexers))
+	return f.withByteCount("Password", toolscache.NewSharedIndexInformer(f.newMonitored(lw, list, "Secret", "Secret"), obj, resync, indexers))
 }
 
 // unpagedList returns the list function of lw before it is made to list in pages.
@@ -93,10 +96,10 @@ func unpagedList(lw toolscache.ListerWatcher) toolscache.ListWithContextFunc {
 	return toolscache.ToListerWatcherWithContext(lw).ListWithContext
 }
 
-func (i informerFactory) newMonitored(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *monitoredListWatch {
+func (f Factory) newMonitored(lw toolscache.ListerWatcher, list toolscache.ListWithContextFunc, kind, family string) *monitoredListWatch {
 	return &monitoredListWatch{
-		reconnectingListWatch: newReconnectingListWatch(lw, kind), unpagedList: list, evidence: i.watches.Add(kind, family),
-		timeout: i.watchTimeout, readsPromptBookmarks: i.readsPromptBookmarks, now: time.Now,
+		reconnectingListWatch: newReconnectingListWatch(lw, kind), unpagedList: list, evidence: f.Watches.Add(kind, family),
+		timeout: watchTimeoutOf(f.Limits), readsPromptBookmarks: f.ReadsPromptBookmarks, now: time.Now,
 	}
 }
 
@@ -104,8 +107,8 @@ func newReconnectingListWatch(lw toolscache.ListerWatcher, kind string) *reconne
 	return &reconnectingListWatch{source: toolscache.ToListerWatcherWithContext(lw), kind: kind, log: ctrl.Log.WithName("freshness")}
 }
 
-func (i informerFactory) withByteCount(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {
-	countBytes(informer, i.cached.WithLabelValues(kind))
+func (f Factory) withByteCount(kind string, informer toolscache.SharedIndexInformer) toolscache.SharedIndexInformer {
+	countBytes(informer, f.Cached.WithLabelValues(kind))
 	return informer
 }
 
@@ -163,4 +166,20 @@ func countBytes(informer toolscache.SharedIndexInformer, kept prometheus.Gauge) 
 		UpdateFunc: func(was, obj any) { add(-1, was); add(1, obj) },
 		DeleteFunc: func(obj any) { add(-1, obj) },
 	})
+}
+
+// ReadsPromptBookmarks reports whether the API server answers reads of a few objects from its watch
+// cache, as Kubernetes does since 1.34. Such a read brings the watch cache up to date, so that
+// watches on kinds that do not change get bookmarks too.
+func ReadsPromptBookmarks(to *rest.Config) bool {
+	d, err := discovery.NewDiscoveryClientForConfig(to)
+	if err != nil {
+		return false
+	}
+	found, err := d.ServerVersion()
+	if err != nil {
+		return false
+	}
+	is, err := version.ParseGeneric(found.GitVersion)
+	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// leaseName is the name of the Lease that the replicas compete for.
-const leaseName = "apptoken-operator"
+// LeaseName is the name of the Lease that the replicas compete for.
+const LeaseName = "apptoken-operator"
 
 // Times of the Lease. Losing it stops the reconcilers and nothing else, so these are shorter than
 // the defaults of Kubernetes components. After the leader was killed, another replica leads within
@@ -33,11 +33,11 @@ const (
 	leaseTimeout  = renewDeadline / 2 // of one request
 )
 
-// lease is the Lease of leader election. If another replica holds it, lease reports that at once,
+// Lease is the Lease of leader election. If another replica holds it, Lease reports that at once,
 // while the elector alone would retry until the deadline. If the Lease cannot be read or written,
-// lease logs that once, while the elector alone would log each attempt: in an outage, every second
+// Lease logs that once, while the elector alone would log each attempt: in an outage, every second
 // on every replica.
-type lease struct {
+type Lease struct {
 	resourcelock.Interface
 
 	log    logr.Logger
@@ -48,22 +48,22 @@ type lease struct {
 	isFailing bool
 }
 
-// newLease returns the Lease in a namespace.
-func newLease(to *rest.Config, namespace string, events resourcelock.EventRecorder, log logr.Logger) (*lease, error) {
+// NewLease returns the Lease in a namespace.
+func NewLease(to *rest.Config, namespace string, events resourcelock.EventRecorder, log logr.Logger) (*Lease, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("get the host name of this replica: %w", err)
 	}
 	identity := resourcelock.ResourceLockConfig{Identity: host + "_" + uuid.NewString(), EventRecorder: events}
-	inner, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, leaseName, identity, to, 2*leaseTimeout)
+	inner, err := resourcelock.NewFromKubeconfig(resourcelock.LeasesResourceLock, namespace, LeaseName, identity, to, 2*leaseTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("prepare leader election: %w", err)
 	}
-	return &lease{Interface: inner, log: log}, nil
+	return &Lease{Interface: inner, log: log}, nil
 }
 
 // Get implements resourcelock.Interface.
-func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+func (l *Lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.Interface.Get(ctx)
 	l.logChange(ctx, err)
 	if err == nil && l.isHeld && record.HolderIdentity != l.Identity() {
@@ -74,7 +74,7 @@ func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []
 }
 
 // Create implements resourcelock.Interface.
-func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *Lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Create(ctx, record)
 	l.logChange(ctx, err)
 	l.isHeld = l.isHeld || err == nil
@@ -82,7 +82,7 @@ func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRe
 }
 
 // Update implements resourcelock.Interface.
-func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+func (l *Lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.Interface.Update(ctx, record)
 	l.logChange(ctx, err)
 	l.isHeld = l.isHeld || err == nil
@@ -93,7 +93,7 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 // it expires. It is called once the elector and the reconcilers have ended, also when ctx is over.
 // The last renewal may reach the API server late, so release asks the API server which replica is
 // the holder.
-func (l *lease) release(ctx context.Context) {
+func (l *Lease) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
 	defer cancel()
 	l.isHeld = false
@@ -114,7 +114,7 @@ func (l *lease) release(ctx context.Context) {
 
 // logChange logs the first of consecutive failures, and their end. It is no failure that another
 // replica was faster.
-func (l *lease) logChange(ctx context.Context, err error) {
+func (l *Lease) logChange(ctx context.Context, err error) {
 	failed := err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err)
 	switch {
 	case ctx.Err() != nil || failed == l.isFailing:

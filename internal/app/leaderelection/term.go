@@ -13,11 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// term is the manager of the reconcilers of one term of leadership. It starts and stops them
+// Term is the manager of the reconcilers of one term of leadership. It starts and stops them
 // together. Clients, caches and everything else belong to the manager of the process. At its end, a
 // term removes its event handlers from the shared caches. So the next term begins as the first one
 // did: with an event for each existing object.
-type term struct {
+type Term struct {
 	manager.Manager
 
 	runnables []manager.Runnable
@@ -28,21 +28,21 @@ type term struct {
 }
 
 // Add implements manager.Manager. The runnable starts with the term.
-func (t *term) Add(r manager.Runnable) error {
+func (t *Term) Add(r manager.Runnable) error {
 	t.runnables = append(t.runnables, r)
 	return nil
 }
 
 // GetCache implements cluster.Cluster.
-func (t *term) GetCache() cache.Cache { return t.cacheView(t.Manager.GetCache()) }
+func (t *Term) GetCache() cache.Cache { return t.CacheView(t.Manager.GetCache()) }
 
-// cacheView returns a view of a shared cache. The term removes the event handlers added through the
+// CacheView returns a view of a shared cache. The term removes the event handlers added through the
 // view at its end.
-func (t *term) cacheView(c cache.Cache) cache.Cache { return termCache{c, t} }
+func (t *Term) CacheView(c cache.Cache) cache.Cache { return termCache{c, t} }
 
 // Start implements manager.Manager. It returns once every runnable has ended; a runnable that fails
 // ends the others.
-func (t *term) Start(ctx context.Context) error {
+func (t *Term) Start(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, r := range t.runnables {
 		group.Go(func() error { return r.Start(ctx) })
@@ -51,7 +51,7 @@ func (t *term) Start(ctx context.Context) error {
 }
 
 // removeHandlers removes the event handlers.
-func (t *term) removeHandlers() error {
+func (t *Term) removeHandlers() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.isOver = true
@@ -64,7 +64,7 @@ func (t *term) removeHandlers() error {
 }
 
 // onEnd calls remove at the end of the term, or at once if the term is over.
-func (t *term) onEnd(remove func() error) error {
+func (t *Term) onEnd(remove func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.isOver {
@@ -77,7 +77,7 @@ func (t *term) onEnd(remove func() error) error {
 // termCache is the view that the reconcilers of a term have of a shared cache.
 type termCache struct {
 	cache.Cache
-	term *term
+	term *Term
 }
 
 // GetInformer implements cache.Informers. Event sources get their informers here.
@@ -92,7 +92,7 @@ func (c termCache) GetInformer(ctx context.Context, obj client.Object, opts ...c
 // termInformer is the view that the reconcilers of a term have of a shared informer.
 type termInformer struct {
 	cache.Informer
-	term *term
+	term *Term
 }
 
 // AddEventHandlerWithOptions implements cache.Informer. Event sources add their handlers here.

@@ -12,13 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
+	"github.com/apptoken/operator/internal/app/leaderelection"
 )
 
 // namespacesCache returns a running cache of namespaces, which several terms share.
 func namespacesCache(t *testing.T) cache.Cache {
 	t.Helper()
-	c, err := cache.New(testCluster.Admin, cache.Options{Scheme: app.Scheme()})
+	c, err := cache.New(testCluster.Admin, cache.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +52,9 @@ func countObjects(t *testing.T, c cache.Cache) *atomic.Int64 {
 func TestTerm_RemovesEventHandlersAtEnd(t *testing.T) {
 	shared := namespacesCache(t)
 	lasting := countObjects(t, shared)
-	first := &app.Term{}
+	first := &leaderelection.Term{}
 	seen := countObjects(t, first.CacheView(shared))
-	eventually(t, "both handlers have got every object", func(context.Context) bool { return lasting.Load() > 0 && seen.Load() == lasting.Load() })
+	apptest.Eventually(t, "both handlers have got every object", func(context.Context) bool { return lasting.Load() > 0 && seen.Load() == lasting.Load() })
 
 	if err := first.Start(t.Context()); err != nil { // nothing was added, so it ends at once
 		t.Fatal(err)
@@ -64,8 +65,8 @@ func TestTerm_RemovesEventHandlersAtEnd(t *testing.T) {
 	if err := api.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
-	next := countObjects(t, (&app.Term{}).CacheView(shared))
-	eventually(t, "the handler of the next term has got every object", func(context.Context) bool {
+	next := countObjects(t, (&leaderelection.Term{}).CacheView(shared))
+	apptest.Eventually(t, "the handler of the next term has got every object", func(context.Context) bool {
 		return lasting.Load() > before && next.Load() == lasting.Load()
 	})
 	if seen.Load() > before || late.Load() > before {
@@ -76,7 +77,7 @@ func TestTerm_RemovesEventHandlersAtEnd(t *testing.T) {
 func TestTerm_FailureEndsAllRunnables(t *testing.T) {
 	broken := errors.New("broken")
 	var ended atomic.Bool
-	var one app.Term
+	var one leaderelection.Term
 	for _, r := range []manager.RunnableFunc{
 		func(context.Context) error { return broken },
 		func(ctx context.Context) error {

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/logging"
 	"github.com/apptoken/operator/internal/record"
 )
 
@@ -37,7 +37,7 @@ func TestLog_ExpectedConflictsAreDebugLines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, level := range []string{"error", "info", "debug"} {
 				var out bytes.Buffer
-				c.log(app.NewLogger(app.Options{LogLevel: level}, &out))
+				c.log(logging.New(level, &out))
 				if c.expected && level != "debug" {
 					if out.Len() > 0 {
 						t.Errorf("at level %s: %s", level, out.String())

@@ -9,15 +9,15 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// redactor is the last defense of the log. It lets no token pass, whichever error holds it, nor the
+// Redactor is the last defense of the log. It lets no token pass, whichever error holds it, nor the
 // base64 of a token, which is how bytes are logged.
-type redactor struct{ to io.Writer }
+type Redactor struct{ To io.Writer }
 
 // Write implements io.Writer. A token must not be split between two calls; loggers write a line at
 // once.
-func (r redactor) Write(line []byte) (int, error) {
+func (r Redactor) Write(line []byte) (int, error) {
 	safe := base64Pattern.ReplaceAllStringFunc(token.Redact(string(line)), redactEncoded)
-	if _, err := io.WriteString(r.to, safe); err != nil {
+	if _, err := io.WriteString(r.To, safe); err != nil {
 		return 0, err
 	}
 	return len(line), nil

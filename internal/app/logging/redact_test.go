@@ -2,7 +2,6 @@ package logging_test
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,42 +15,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
+	"github.com/apptoken/operator/internal/app/logging"
 	"github.com/apptoken/operator/internal/token"
 )
-
-// minLeakLength is the length of the shortest part of a token that counts as a leak.
-const minLeakLength = 16
-
-// mintToken returns the plaintext of a new token of a kind.
-func mintToken(t *testing.T, kind token.Kind) string {
-	t.Helper()
-	tok, err := token.Mint(kind, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tok.Reveal()
-}
-
-// assertNoToken asserts that a text contains no piece of the token, nor of its base64 from any
-// offset.
-func assertNoToken(t *testing.T, text, plain string) {
-	t.Helper()
-	forms := []string{plain}
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
-		for before := range 3 {
-			forms = append(forms, encoding.EncodeToString([]byte(plain[before:before+(len(plain)-before)/3*3])))
-		}
-	}
-	for _, form := range forms {
-		for at := 0; at+minLeakLength <= len(form); at++ {
-			if strings.Contains(text, form[at:at+minLeakLength]) {
-				t.Errorf("a piece of the token, %q, is in\n%s", form[at:at+minLeakLength], text)
-				return
-			}
-		}
-	}
-}
 
 type namedToken struct{ plain string }
 
@@ -126,15 +93,15 @@ func TestLog_ContainsNoToken(t *testing.T) { // [3.1] [row 1] [row 10]
 		t.Run(what, func(t *testing.T) {
 			for kind := token.Application; kind <= token.Refresh; kind++ {
 				var out bytes.Buffer
-				log := app.NewLogger(app.Options{LogLevel: "debug"}, &out)
-				plain := mintToken(t, kind)
+				log := logging.New("debug", &out)
+				plain := apptest.MintToken(t, kind)
 				for level := range 6 {
 					mishap(log.V(level), plain)
 				}
 				if lines := strings.Count(out.String(), "\n"); lines < 6 {
 					t.Fatalf("%d lines of 6 came out, so this shows nothing:\n%s", lines, out.String())
 				}
-				assertNoToken(t, out.String(), plain)
+				apptest.AssertNoToken(t, out.String(), plain)
 				for line := range strings.Lines(out.String()) {
 					if !json.Valid([]byte(line)) {
 						t.Errorf("this is no JSON any more: %s", line)
@@ -147,7 +114,7 @@ func TestLog_ContainsNoToken(t *testing.T) { // [3.1] [row 1] [row 10]
 
 func TestLog_KeepsOtherText(t *testing.T) {
 	var out bytes.Buffer
-	log := app.NewLogger(app.Options{LogLevel: "debug"}, &out)
+	log := logging.New("debug", &out)
 	harmless := []string{
 		"garbage-collected a record", "ata_", "at-0123456789abcdef0123456789abcdef", "…x7Qd", "shop/indexer",
 		"5f8e6c1a-6d0f-4a57-9df4-0c9f1f3ad6b2", "internal/app/run.go", "https://127.0.0.1:6443/apis/apptoken.dev/v1alpha1/namespaces/shop/applicationtokens",
@@ -170,7 +137,7 @@ func TestLog_LevelLimitsVerbosity(t *testing.T) {
 	// From 6 on, client-go logs requests.
 	for level, want := range map[string]int{"error": -1, "info": 0, "debug": 5} {
 		var out bytes.Buffer
-		log := app.NewLogger(app.Options{LogLevel: level}, &out)
+		log := logging.New(level, &out)
 		log.Error(errors.New("broken"), "an error")
 		for v := range 12 {
 			log.V(v).Info("something")

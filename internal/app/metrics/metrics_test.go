@@ -3,6 +3,8 @@ package metrics_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -14,14 +16,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
+	"github.com/apptoken/operator/internal/app/health"
+	"github.com/apptoken/operator/internal/app/metrics"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/test/cluster"
@@ -53,29 +55,36 @@ func assertLines(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// createToken creates a token of a client. If the client is empty, the token waits to clone
-// another.
-func createToken(t *testing.T, namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
-	t.Helper()
-	at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+// fakeCache is a cache of Clients and ApplicationTokens. It has no other kind.
+type fakeCache struct {
+	client.Reader
+	clients []v1alpha1.Client
+	tokens  []v1alpha1.ApplicationToken
+	err     error // of each read, if it is set
+}
+
+// List implements client.Reader.
+func (c *fakeCache) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	switch list := list.(type) {
+	case *v1alpha1.ClientList:
+		list.Items = c.clients
+	case *v1alpha1.ApplicationTokenList:
+		list.Items = c.tokens
+	default:
+		return fmt.Errorf("the cache has no %T", list)
+	}
+	return c.err
+}
+
+// addToken adds a token of a client. If the client is empty, the token waits to clone another.
+func (c *fakeCache) addToken(namespace, name, of string, status v1alpha1.ApplicationTokenStatus) {
+	at := v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Status: status}
 	if of == "" {
 		at.Spec.CloneFrom = &v1alpha1.Reference{Name: "another"}
 	} else {
 		at.Spec.ClientRef, at.Spec.Roles = &v1alpha1.Reference{Name: v1alpha1.ObjectName(of)}, []v1alpha1.RoleName{"primary"}
 	}
-	if err := api.Create(t.Context(), at); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// The test's own context is over by now.
-		if err := api.Delete(context.Background(), at); err != nil {
-			t.Error(err)
-		}
-	})
-	at.Status = status
-	if err := api.Status().Update(t.Context(), at); err != nil {
-		t.Fatal(err)
-	}
+	c.tokens = append(c.tokens, at)
 }
 
 // readyStatus returns a status with that condition. It expires so long after noon; 0: never.
@@ -93,56 +102,34 @@ func readyStatus(is metav1.ConditionStatus, reason string, expires time.Duration
 	return status
 }
 
-// createClient creates a Client.
-func createClient(t *testing.T, name string) {
-	t.Helper()
-	c := &v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if err := api.Create(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// The test's own context is over by now.
-		if err := api.Delete(context.Background(), c); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 func TestMetrics_ClientLabelsExist(t *testing.T) {
-	var namespaces [2]string
-	for i := range namespaces {
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "shop-"}}
-		if err := api.Create(t.Context(), ns); err != nil {
-			t.Fatal(err)
-		}
-		namespaces[i] = ns.Name
-	}
-	slices.Sort(namespaces[:])
+	namespaces := [2]string{"shop-1", "shop-2"}
+	var objects fakeCache
 	var index verify.Index
 	leads := false
-	inventory := app.NewInventory(api, func() bool { return leads }, &index, func() time.Time { return noon })
+	inventory := metrics.Inventory{Reader: &objects, IsLeading: func() bool { return leads }, Index: &index, Now: func() time.Time { return noon }}
 	assertLines(t, "an empty cluster", scrapeLines(t, inventory), []string{"apptoken_records 0"})
 
 	for _, label := range []string{"a", "b", "c"} {
 		index.Set(record.Record{Digest: sha256.Sum256([]byte(label))})
 	}
-	createToken(t, namespaces[0], "new", "acme", v1alpha1.ApplicationTokenStatus{})
-	createToken(t, namespaces[0], "lasting", "acme", readyStatus(metav1.ConditionTrue, "Issued", 0))
-	createToken(t, namespaces[0], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", 90*time.Minute))
-	createToken(t, namespaces[1], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", time.Second))
-	createToken(t, namespaces[1], "over", "acme", readyStatus(metav1.ConditionFalse, "Expired", -time.Hour))
-	createToken(t, namespaces[1], "odd", "acme", readyStatus(metav1.ConditionUnknown, "Expired", 0))
-	createToken(t, namespaces[1], "refused", "globex", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
-	createToken(t, namespaces[1], "waiting", "", v1alpha1.ApplicationTokenStatus{})
+	objects.addToken(namespaces[0], "new", "acme", v1alpha1.ApplicationTokenStatus{})
+	objects.addToken(namespaces[0], "lasting", "acme", readyStatus(metav1.ConditionTrue, "Issued", 0))
+	objects.addToken(namespaces[0], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", 90*time.Minute))
+	objects.addToken(namespaces[1], "short", "acme", readyStatus(metav1.ConditionTrue, "Issued", time.Second))
+	objects.addToken(namespaces[1], "over", "acme", readyStatus(metav1.ConditionFalse, "Expired", -time.Hour))
+	objects.addToken(namespaces[1], "odd", "acme", readyStatus(metav1.ConditionUnknown, "Expired", 0))
+	objects.addToken(namespaces[1], "refused", "globex", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
+	objects.addToken(namespaces[1], "waiting", "", v1alpha1.ApplicationTokenStatus{})
 	cloned := readyStatus(metav1.ConditionTrue, "Issued", 0)
 	cloned.Client = "globex"
-	createToken(t, namespaces[1], "cloned", "", cloned)
+	objects.addToken(namespaces[1], "cloned", "", cloned)
 
 	for _, name := range []string{"acme", "globex"} {
-		createClient(t, name)
+		objects.clients = append(objects.clients, v1alpha1.Client{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
-	createToken(t, namespaces[0], "invented", "a-name-that-a-tenant-made-up", v1alpha1.ApplicationTokenStatus{})
-	createToken(t, namespaces[1], "invented", "another-name", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
+	objects.addToken(namespaces[0], "invented", "a-name-that-a-tenant-made-up", v1alpha1.ApplicationTokenStatus{})
+	objects.addToken(namespaces[1], "invented", "another-name", readyStatus(metav1.ConditionFalse, "ClientMissing", 0))
 
 	assertLines(t, "a replica that was not elected", scrapeLines(t, inventory), []string{"apptoken_records 3"})
 	leads = true
@@ -161,15 +148,39 @@ func TestMetrics_ClientLabelsExist(t *testing.T) {
 	})
 }
 
+func TestMetrics_ExpirySeriesBounded(t *testing.T) {
+	at := func(namespace string, n int, left time.Duration) v1alpha1.ApplicationToken {
+		return v1alpha1.ApplicationToken{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("t-%04d", n)},
+			Status:     readyStatus(metav1.ConditionTrue, "Issued", left),
+		}
+	}
+	var all []v1alpha1.ApplicationToken
+	for n := range 1000 {
+		all = append(all, at("hostile", n, time.Duration(1000-n)*time.Second))
+	}
+	all = append(all, at("quiet", 1, time.Hour), at("quiet", 2, 2*time.Hour), at("lasting", 1, 0))
+	of := map[string]int{}
+	for _, token := range metrics.SoonestToExpire(all) {
+		of[token.Namespace]++
+		if token.Namespace == "hostile" && token.Status.Current.ExpiresAt.Sub(noon) > metrics.MaxExpirySeries*time.Second {
+			t.Errorf("%s is not among those that expire first", token.Name)
+		}
+	}
+	if len(of) != 2 || of["hostile"] != metrics.MaxExpirySeries-2 || of["quiet"] != 2 {
+		t.Errorf("the series are of %v", of)
+	}
+}
+
 func TestMetrics_QueuesOfEndedTermsDoNotCount(t *testing.T) {
-	depth, err := app.QueueDepth()
+	depth, err := metrics.QueueDepth()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		q := priorityqueue.New[string]("ended")
 		q.Add("one")
-		eventually(t, "one item waits", func(context.Context) bool {
+		apptest.Eventually(t, "one item waits", func(context.Context) bool {
 			return slices.Contains(scrapeLines(t, depth), `workqueue_depth{controller="ended",name="ended",priority="0"} 1`)
 		})
 		q.ShutDown()
@@ -178,11 +189,8 @@ func TestMetrics_QueuesOfEndedTermsDoNotCount(t *testing.T) {
 }
 
 func TestMetrics_ScrapeSurvivesUnreadableTokens(t *testing.T) {
-	nowhere, err := client.New(&rest.Config{Host: "https://" + freeAddress(t)}, client.Options{Scheme: app.Scheme(), Mapper: api.RESTMapper()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := scrapeLines(t, app.NewInventory(nowhere, func() bool { return true }, &verify.Index{}, time.Now))
+	unreadable := &fakeCache{err: errors.New("the cache has not started")}
+	got := scrapeLines(t, metrics.Inventory{Reader: unreadable, IsLeading: func() bool { return true }, Index: &verify.Index{}, Now: time.Now})
 	assertLines(t, "an elected replica without a cluster", got, []string{"apptoken_records 0"})
 }
 
@@ -196,7 +204,9 @@ func TestMetrics_ManualListsAll(t *testing.T) {
 		told = append(told, row[1])
 	}
 	described := make(chan *prometheus.Desc, 100)
-	for _, c := range append(app.NewMetrics(), app.NewInventory(nil, nil, nil, nil)) {
+	_, all := metrics.NewRecorder()
+	all = append(all, metrics.NewEndpoints().Collectors()...)
+	for _, c := range append(all, metrics.NewCacheBytes(), metrics.Inventory{}, &health.Heartbeat{}) {
 		c.Describe(described)
 	}
 	close(described)

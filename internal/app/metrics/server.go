@@ -7,16 +7,13 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/time/rate"
+	"k8s.io/client-go/rest"
 	certutil "k8s.io/client-go/util/cert"
-	"k8s.io/utils/lru"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -27,38 +24,47 @@ import (
 // Bounds of /metrics. A scrape walks every token and Client in the caches. A credential that is not
 // known yet costs the API server a TokenReview and, if it is valid, a SubjectAccessReview.
 const (
-	maxScrapes         = 2  // answered at once
-	maxMetricsRequests = 16 // in flight, including unauthenticated requests
+	maxScrapes  = 2  // answered at once
+	maxInFlight = 16 // requests, including unauthenticated ones
 
-	maxMetricsConnections = 64 // at once, at most a quarter from one source
+	maxConnections = 64 // at once, at most a quarter from one source
 
-	metricsRate, metricsBurst             = 50, 100 // requests per second
-	metricsSourceRate, metricsSourceBurst = 5, 20   // from one source
-	maxMetricsSources                     = 1024    // remembered
+	requestRate, requestBurst = 50, 100 // requests per second
+	sourceRate, sourceBurst   = 5, 20   // from one source
+	maxSources                = 1024    // remembered
 )
 
-// serveMetrics adds /metrics to the manager, on every replica. It is served over TLS to clients
-// that the API server authorizes to get /metrics. On a loopback address it is served over plain
-// HTTP to every client there. The port is bound when serveMetrics returns.
-func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tls.Config) error {
-	if o.MetricsAddress == "0" {
-		return nil
-	}
-	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.MetricsAddress)
+// ServerOptions are the options of /metrics.
+type ServerOptions struct {
+	Address  string // host:port
+	Gatherer prometheus.Gatherer
+	// IsSecure reports whether it is served over TLS to clients that the API server authorizes to
+	// get /metrics. Otherwise it is served over plain HTTP to every client.
+	IsSecure    bool
+	Certificate *tls.Config // nil: a self-signed one
+	APIServer   *rest.Config
+	HTTPClient  *http.Client // for the API server
+}
+
+// NewServer returns a server of /metrics, for every replica. Its port is bound.
+func NewServer(ctx context.Context, o ServerOptions) (*manager.Server, error) {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Address)
 	if err != nil {
-		return fmt.Errorf("--metrics-bind-address=%s: %w", o.MetricsAddress, err)
+		return nil, fmt.Errorf("--metrics-bind-address=%s: %w", o.Address, err)
 	}
-	op.MetricsAddr = socket.Addr()
-	socket = server.LimitConnections(socket, maxMetricsConnections)
-	handler, logger := scrapeHandler(op.Metrics()), ctrl.Log.WithName("metrics")
-	if o.secureMetrics() {
-		if socket, handler, err = op.secureMetricsListener(socket, handler, certificate, logger); err != nil {
-			return err
+	socket = server.LimitConnections(socket, maxConnections)
+	handler, logger := scrapeHandler(o.Gatherer), ctrl.Log.WithName("metrics")
+	if o.IsSecure {
+		if handler, err = o.authorize(handler, logger); err != nil {
+			return nil, err
+		}
+		if socket, err = o.encrypt(socket); err != nil {
+			return nil, err
 		}
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", newRequestLimiter(handler, time.Now))
-	return op.Manager.Add(&manager.Server{
+	return &manager.Server{
 		Name:     "metrics",
 		Listener: socket,
 		Server: &http.Server{
@@ -66,110 +72,45 @@ func (op *Operator) serveMetrics(ctx context.Context, o Options, certificate *tl
 			IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(connectionErrorLog{logger}, "", 0),
 		},
 		ShutdownTimeout: new(time.Second),
-	})
+	}, nil
 }
 
-// secureMetricsListener returns the socket under TLS, and the handler behind authentication and
-// authorization by the API server. Without a certificate it creates a self-signed one, which no
-// client can verify, as other components of Kubernetes do.
-func (op *Operator) secureMetricsListener(socket net.Listener, next http.Handler, certificate *tls.Config, logger logr.Logger) (net.Listener, http.Handler, error) {
-	filter, err := filters.WithAuthenticationAndAuthorization(op.Manager.GetConfig(), op.Manager.GetHTTPClient())
+// authorize returns a handler behind authentication and authorization by the API server.
+func (o ServerOptions) authorize(next http.Handler, logger logr.Logger) (http.Handler, error) {
+	filter, err := filters.WithAuthenticationAndAuthorization(o.APIServer, o.HTTPClient)
 	if err != nil {
-		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
+		return nil, fmt.Errorf("authenticate scrapers: %w", err)
 	}
 	handler, err := filter(logr.New(debugErrorSink{logger.GetSink()}), next)
 	if err != nil {
-		return nil, nil, fmt.Errorf("authenticate scrapers: %w", err)
+		return nil, fmt.Errorf("authenticate scrapers: %w", err)
 	}
-	config := certificate.Clone()
+	return handler, nil
+}
+
+// encrypt returns the socket under TLS. Without a certificate it creates a self-signed one, which
+// no client can verify, as other components of Kubernetes do.
+func (o ServerOptions) encrypt(socket net.Listener) (net.Listener, error) {
+	config := o.Certificate.Clone()
 	if config == nil {
 		cert, key, err := certutil.GenerateSelfSignedCertKey("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 		if err != nil {
-			return nil, nil, fmt.Errorf("create a certificate for /metrics: %w", err)
+			return nil, fmt.Errorf("create a certificate for /metrics: %w", err)
 		}
 		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
-			return nil, nil, fmt.Errorf("create a certificate for /metrics: %w", err)
+			return nil, fmt.Errorf("create a certificate for /metrics: %w", err)
 		}
 		config = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
 	}
 	config.NextProtos = []string{"http/1.1"} // one request at a time on a connection
-	return tls.NewListener(socket, config), handler, nil
+	return tls.NewListener(socket, config), nil
 }
 
 // scrapeHandler returns a handler that serves gatherer to maxScrapes clients at once, and answers
 // 503 to others.
 func scrapeHandler(gatherer prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: maxScrapes})
-}
-
-// requestLimiter limits the requests that reach the next handler, which may ask the API server
-// about each. A source that floods it is rejected before it affects other sources.
-type requestLimiter struct {
-	next     http.Handler
-	inFlight chan struct{}
-	now      func() time.Time
-
-	mu      sync.Mutex
-	global  *rate.Limiter
-	sources *lru.Cache // of *rate.Limiter, by prefix
-}
-
-func newRequestLimiter(next http.Handler, now func() time.Time) *requestLimiter {
-	return &requestLimiter{
-		next: next, inFlight: make(chan struct{}, maxMetricsRequests), now: now,
-		global: rate.NewLimiter(metricsRate, metricsBurst), sources: lru.New(maxMetricsSources),
-	}
-}
-
-// ServeHTTP answers 429 to a source that sends too many requests, and 503 while too many requests
-// are in flight.
-func (g *requestLimiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if !g.allow(r.RemoteAddr) {
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many requests; try again later", http.StatusTooManyRequests)
-		return
-	}
-	select {
-	case g.inFlight <- struct{}{}:
-		defer func() { <-g.inFlight }()
-		g.next.ServeHTTP(w, r)
-	default:
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many requests at once; try again later", http.StatusServiceUnavailable)
-	}
-}
-
-// allow reports whether a request may pass. A source over its own limit does not use up the common
-// limit.
-func (g *requestLimiter) allow(remote string) bool {
-	source, now := sourcePrefix(remote), g.now()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	of, ok := g.sources.Get(source)
-	if !ok {
-		of = rate.NewLimiter(metricsSourceRate, metricsSourceBurst)
-		g.sources.Add(source, of)
-	}
-	limiter, ok := of.(*rate.Limiter)
-	return ok && limiter.AllowN(now, 1) && g.global.AllowN(now, 1)
-}
-
-// sourcePrefix returns the prefix that counts as one source: an IPv4 address, or the /64 of an IPv6
-// address. It is the zero Prefix if remote is no address.
-func sourcePrefix(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := at.Addr().Unmap().WithZone("")
-	bits := 64
-	if addr.Is4() {
-		bits = 32
-	}
-	return netip.PrefixFrom(addr, bits).Masked()
 }
 
 // debugErrorSink logs errors at debug level. The filter logs an invalid credential as an error, and

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/test/cluster"
 )
 
@@ -22,10 +22,10 @@ type environment map[string]string
 
 func (e environment) get(name string) string { return e[name] }
 
-func defaultOptions() app.Options {
-	return app.Options{
+func defaultOptions() options.Options {
+	return options.Options{
 		MetricsAddress: ":8080", HealthAddress: ":8081", Namespace: "apptoken-system", Workers: 6, LogLevel: "info",
-		Endpoints: app.EndpointOptions{
+		Endpoints: options.Endpoints{
 			Address: "0", WebhookAddress: "0", GRPCAddress: "0", LookupsPerSecond: 50, UseWritesPerSecond: 10, ShutdownDelay: 5 * time.Second, MaxConnections: 4096, MaxInFlight: 1024, MaxStaleness: time.Hour,
 		},
 	}
@@ -35,63 +35,66 @@ func defaultOptions() app.Options {
 // invalid value with its error.
 var flagRows = map[string]struct {
 	one, two       string
-	first, second  func(*app.Options)
+	first, second  func(*options.Options)
 	bad, complaint string // of the flag
 	variableName   string // error of the variable; empty: the same
 }{
 	"metrics-bind-address": {
-		one: "127.0.0.1:9090", first: func(o *app.Options) { o.MetricsAddress = "127.0.0.1:9090" },
-		two: "0", second: func(o *app.Options) { o.MetricsAddress = "0" },
+		one: "127.0.0.1:9090", first: func(o *options.Options) { o.MetricsAddress = "127.0.0.1:9090" },
+		two: "0", second: func(o *options.Options) { o.MetricsAddress = "0" },
 		bad: "9090", complaint: `--metrics-bind-address="9090": use host:port or :port, or 0 for none`,
 	},
 	"health-probe-bind-address": {
-		one: "[::1]:9091", first: func(o *app.Options) { o.HealthAddress = "[::1]:9091" },
-		two: "0", second: func(o *app.Options) { o.HealthAddress = "0" },
+		one: "[::1]:9091", first: func(o *options.Options) { o.HealthAddress = "[::1]:9091" },
+		two: "0", second: func(o *options.Options) { o.HealthAddress = "0" },
 		bad: "localhost", complaint: `--health-probe-bind-address="localhost": use host:port or :port, or 0 for none`,
 	},
 	"leader-elect": {
-		one: "true", first: func(o *app.Options) { o.LeaderElect = true },
-		two: "false", second: func(*app.Options) {},
-		bad: "maybe", complaint: `invalid argument "maybe" for "--leader-elect" flag: strconv.ParseBool: parsing "maybe": invalid syntax; see --help`,
-		variableName: `APPTOKEN_LEADER_ELECT="maybe": strconv.ParseBool: parsing "maybe": invalid syntax`,
+		one: "true", first: func(o *options.Options) { o.LeaderElect = true },
+		two: "false", second: func(*options.Options) {},
+		bad: "maybe", complaint: `--leader-elect="maybe": use true or false, for example false; see --help`,
+		variableName: `APPTOKEN_LEADER_ELECT="maybe": use true or false, for example false`,
 	},
 	"namespace": {
-		one: "tokens", first: func(o *app.Options) { o.Namespace = "tokens" },
-		two: "tokens-2", second: func(o *app.Options) { o.Namespace = "tokens-2" },
-		bad: "Tokens", complaint: `"Tokens" is not a valid namespace name`,
+		one: "tokens", first: func(o *options.Options) { o.Namespace = "tokens" },
+		two: "tokens-2", second: func(o *options.Options) { o.Namespace = "tokens-2" },
+		bad: "Tokens", complaint: `--namespace: "Tokens" is not a valid namespace name` + namespaceForm,
 	},
 	"namespaces": {
-		one: "shop", first: func(o *app.Options) { o.Namespaces = []string{"shop"} },
-		two: " search, shop,,search ,", second: func(o *app.Options) { o.Namespaces = []string{"search", "shop"} },
-		bad: "shop,a b", complaint: `"a b" is not a valid namespace name`,
+		one: "shop", first: func(o *options.Options) { o.Namespaces = []string{"shop"} },
+		two: " search, shop,,search ,", second: func(o *options.Options) { o.Namespaces = []string{"search", "shop"} },
+		bad: "shop,a b", complaint: `--namespaces: "a b" is not a valid namespace name` + namespaceForm,
 	},
 	"workers": {
-		one: "1", first: func(o *app.Options) { o.Workers = 1 },
-		two: "1024", second: func(o *app.Options) { o.Workers = 1024 },
-		bad: "many", complaint: `invalid argument "many" for "--workers" flag: strconv.ParseInt: parsing "many": invalid syntax; see --help`,
-		variableName: `APPTOKEN_WORKERS="many": strconv.ParseInt: parsing "many": invalid syntax`,
+		one: "1", first: func(o *options.Options) { o.Workers = 1 },
+		two: "1024", second: func(o *options.Options) { o.Workers = 1024 },
+		bad: "many", complaint: `--workers="many": use a whole number, for example 6; see --help`,
+		variableName: `APPTOKEN_WORKERS="many": use a whole number, for example 6`,
 	},
 	"log-level": {
-		one: "debug", first: func(o *app.Options) { o.LogLevel = "debug" },
-		two: "error", second: func(o *app.Options) { o.LogLevel = "error" },
+		one: "debug", first: func(o *options.Options) { o.LogLevel = "debug" },
+		two: "error", second: func(o *options.Options) { o.LogLevel = "error" },
 		bad: "Debug", complaint: `--log-level="Debug": use error, info or debug`,
 	},
 }
 
 func init() { maps.Copy(flagRows, endpointFlags) }
 
+// namespaceForm ends each error about the name of a namespace.
+const namespaceForm = ": use lower-case letters, digits and hyphens, at most 63"
+
 func variableName(flag string) string {
 	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // assertOptions asserts the options that follow from arguments and variables.
-func assertOptions(t *testing.T, args []string, env environment, twists ...func(*app.Options)) {
+func assertOptions(t *testing.T, args []string, env environment, twists ...func(*options.Options)) {
 	t.Helper()
 	want := defaultOptions()
 	for _, twist := range twists {
 		twist(&want)
 	}
-	got, err := app.ParseOptions(args, env.get)
+	got, err := options.Parse(args, env.get)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v in %v: got %+v, %v; want %+v", args, env, got, err, want)
 	}
@@ -100,17 +103,17 @@ func assertOptions(t *testing.T, args []string, env environment, twists ...func(
 // assertParseError asserts the error of arguments and variables that are invalid.
 func assertParseError(t *testing.T, args []string, env environment, want string) {
 	t.Helper()
-	got, err := app.ParseOptions(args, env.get)
-	if err == nil || err.Error() != want || !reflect.DeepEqual(got, app.Options{}) {
+	got, err := options.Parse(args, env.get)
+	if err == nil || err.Error() != want || !reflect.DeepEqual(got, options.Options{}) {
 		t.Errorf("%v in %v: got %+v and\n%v\nwant\n%s", args, env, got, err, want)
 	}
-	if _, ok := errors.AsType[app.Help](err); ok {
+	if _, ok := errors.AsType[options.Help](err); ok {
 		t.Errorf("%v in %v: a mistake is taken for a request for help", args, env)
 	}
 }
 
 func TestOptions_FlagOverridesVariable(t *testing.T) {
-	fields := reflect.TypeFor[app.Options]().NumField() - 2 + reflect.TypeFor[app.EndpointOptions]().NumField()
+	fields := reflect.TypeFor[options.Options]().NumField() - 2 + reflect.TypeFor[options.Endpoints]().NumField()
 	if len(flagRows)+len(dependentFlags) != fields {
 		t.Error("there are options without a flag in these tables")
 	}
@@ -140,11 +143,11 @@ func TestOptions_FlagOverridesVariable(t *testing.T) {
 }
 
 func TestOptions_NamespaceDefaultsToPodNamespace(t *testing.T) {
-	named := func(name string) func(*app.Options) { return func(o *app.Options) { o.Namespace = name } }
+	named := func(name string) func(*options.Options) { return func(o *options.Options) { o.Namespace = name } }
 	assertOptions(t, nil, environment{"POD_NAMESPACE": "pod"}, named("pod"))
 	assertOptions(t, nil, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("variable"))
 	assertOptions(t, []string{"--namespace=flag"}, environment{"POD_NAMESPACE": "pod", "APPTOKEN_NAMESPACE": "variable"}, named("flag"))
-	assertParseError(t, nil, environment{"POD_NAMESPACE": "a/b"}, `"a/b" is not a valid namespace name`)
+	assertParseError(t, nil, environment{"POD_NAMESPACE": "a/b"}, `--namespace: "a/b" is not a valid namespace name`+namespaceForm)
 }
 
 func TestOptions_FlagResetsVariable(t *testing.T) {
@@ -167,16 +170,17 @@ func TestOptions_ErrorNamesInvalidValue(t *testing.T) {
 		"a value apart from a switch":  {args: []string{"--leader-elect", "false"}, want: `unexpected argument "false": only flags are accepted; see --help`},
 		"an address without a port":    {args: []string{"--metrics-bind-address=::1"}, want: `--metrics-bind-address="::1": use host:port or :port, or 0 for none`},
 		"no address":                   {args: []string{"--health-probe-bind-address="}, want: `--health-probe-bind-address="": use host:port or :port, or 0 for none`},
-		"no namespace":                 {args: []string{"--namespace="}, want: `"" is not a valid namespace name`},
-		"a namespace of 64 letters":    {args: []string{"--namespace=" + strings.Repeat("a", 64)}, want: `"` + strings.Repeat("a", 64) + `" is not a valid namespace name`},
-		"a namespace that is a path":   {args: []string{"--namespaces=../shop"}, want: `"../shop" is not a valid namespace name`},
-		"all namespaces by a star":     {args: []string{"--namespaces=*"}, want: `"*" is not a valid namespace name`},
+		"no namespace":                 {args: []string{"--namespace="}, want: `--namespace: "" is not a valid namespace name` + namespaceForm},
+		"a namespace of 64 letters":    {args: []string{"--namespace=" + strings.Repeat("a", 64)}, want: `--namespace: "` + strings.Repeat("a", 64) + `" is not a valid namespace name` + namespaceForm},
+		"a namespace that is a path":   {args: []string{"--namespaces=../shop"}, want: `--namespaces: "../shop" is not a valid namespace name` + namespaceForm},
+		"all namespaces by a star":     {args: []string{"--namespaces=*"}, want: `--namespaces: "*" is not a valid namespace name` + namespaceForm},
 		"all namespaces by a mistake":  {args: []string{"--namespaces=,"}, want: `--namespaces="," contains no namespace: leave it empty to serve all`},
 		"the same in the environment":  {env: environment{"APPTOKEN_NAMESPACES": " "}, want: `--namespaces=" " contains no namespace: leave it empty to serve all`},
 		"no workers":                   {args: []string{"--workers=0"}, want: "--workers=0: use a number from 1 to 1024"},
 		"less than no workers":         {args: []string{"--workers=-1"}, want: "--workers=-1: use a number from 1 to 1024"},
 		"too many workers":             {env: environment{"APPTOKEN_WORKERS": "1025"}, want: "--workers=1025: use a number from 1 to 1024"},
-		"more workers than can be":     {env: environment{"APPTOKEN_WORKERS": "99999999999999999999"}, want: `APPTOKEN_WORKERS="99999999999999999999": strconv.ParseInt: parsing "99999999999999999999": value out of range`},
+		"more workers than can be":     {env: environment{"APPTOKEN_WORKERS": "99999999999999999999"}, want: `APPTOKEN_WORKERS="99999999999999999999": use a whole number, for example 6`},
+		"a duration without its unit":  {args: []string{"--shutdown-delay=5"}, want: `--shutdown-delay="5": use a duration in h, m and s, for example 5s; see --help`},
 		"no level":                     {args: []string{"--log-level="}, want: `--log-level="": use error, info or debug`},
 		"a level as a number":          {args: []string{"--log-level=9"}, want: `--log-level="9": use error, info or debug`},
 		"a level that would show more": {args: []string{"--log-level=trace"}, want: `--log-level="trace": use error, info or debug`},
@@ -184,16 +188,16 @@ func TestOptions_ErrorNamesInvalidValue(t *testing.T) {
 			args: []string{"--metrics-bind-address=a", "--health-probe-bind-address=b", "--namespace=C", "--namespaces=D,e,F", "--workers=0", "--log-level=loud"},
 			want: `--metrics-bind-address="a": use host:port or :port, or 0 for none
 --health-probe-bind-address="b": use host:port or :port, or 0 for none
-"C" is not a valid namespace name
-"D" is not a valid namespace name
-"F" is not a valid namespace name
+--namespace: "C" is not a valid namespace name` + namespaceForm + `
+--namespaces: "D" is not a valid namespace name` + namespaceForm + `
+--namespaces: "F" is not a valid namespace name` + namespaceForm + `
 --workers=0: use a number from 1 to 1024
 --log-level="loud": use error, info or debug`,
 		},
 		"all bad variables at once": {
 			env: environment{"APPTOKEN_WORKERS": "x", "APPTOKEN_LEADER_ELECT": "x"},
-			want: `APPTOKEN_LEADER_ELECT="x": strconv.ParseBool: parsing "x": invalid syntax
-APPTOKEN_WORKERS="x": strconv.ParseInt: parsing "x": invalid syntax`,
+			want: `APPTOKEN_LEADER_ELECT="x": use true or false, for example false
+APPTOKEN_WORKERS="x": use a whole number, for example 6`,
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) { assertParseError(t, c.args, c.env, c.want) })
@@ -203,8 +207,8 @@ APPTOKEN_WORKERS="x": strconv.ParseInt: parsing "x": invalid syntax`,
 // helpText returns the output of --help.
 func helpText(t *testing.T, env environment) string {
 	t.Helper()
-	_, err := app.ParseOptions([]string{"--help"}, env.get)
-	text, ok := errors.AsType[app.Help](err)
+	_, err := options.Parse([]string{"--help"}, env.get)
+	text, ok := errors.AsType[options.Help](err)
 	if !ok {
 		t.Fatalf("the error is %v", err)
 	}
@@ -233,8 +237,8 @@ func TestHelp_ListsEveryFlag(t *testing.T) {
 	}
 	// Help is printed whatever else is wrong.
 	for _, args := range [][]string{{"-h"}, {"--workers=0", "--help"}, {"run", "--help"}} {
-		_, err := app.ParseOptions(args, environment{"APPTOKEN_WORKERS": "x"}.get)
-		if _, ok := errors.AsType[app.Help](err); !ok {
+		_, err := options.Parse(args, environment{"APPTOKEN_WORKERS": "x"}.get)
+		if _, ok := errors.AsType[options.Help](err); !ok {
 			t.Errorf("%v: %v", args, err)
 		}
 	}

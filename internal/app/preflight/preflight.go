@@ -13,16 +13,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/app/health"
 )
 
 const (
-	// attemptTimeout is the timeout of one request of preflight, so that an API server that hangs
+	// attemptTimeout is the timeout of one request, so that an API server that hangs
 	// is detected.
 	attemptTimeout = 5 * time.Second
 	// settleTime is how long an API server that was unavailable may reject what it accepts later:
@@ -32,15 +34,25 @@ const (
 	waitingLogInterval = 30 * time.Second
 )
 
-// awaitCluster returns nil once the API server answers and the cluster has what the operator needs.
-// While the API server is unavailable, the process waits: it is alive and not ready. awaitCluster
+// RetryInterval is the pause between attempts to reach an API server that does not answer.
+const RetryInterval = time.Second
+
+// Options are what an operator needs of a cluster.
+type Options struct {
+	Scheme        *runtime.Scheme
+	Namespace     string // the operator's own, which must exist
+	HealthAddress string // of the probes while the replica waits; 0: none
+}
+
+// AwaitCluster returns nil once the API server answers and the cluster has what the operator needs.
+// While the API server is unavailable, the process waits: it is alive and not ready. AwaitCluster
 // returns an error if the API server answers and something is missing, which an administrator has
 // to add.
-func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
+func AwaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("start")
 	var away, logged time.Time // when the API server was last away, and when that was logged
 	for attempt := 0; ; attempt++ {
-		err := preflight(ctx, to, o)
+		err := check(ctx, to, o)
 		if err == nil {
 			if attempt > 0 {
 				log.Info("the API server answers: starting")
@@ -48,7 +60,7 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 			return nil
 		}
 		now := time.Now()
-		if isUnavailable(err) {
+		if IsUnavailable(err) {
 			away = now
 		} else if now.Sub(away) > settleTime {
 			return err
@@ -67,7 +79,7 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("stopped while waiting for the API server: %w", err)
-		case <-time.After(reconnectInterval):
+		case <-time.After(RetryInterval):
 		}
 	}
 }
@@ -75,9 +87,9 @@ func awaitCluster(ctx context.Context, to *rest.Config, o Options) error {
 // serveWaiting answers the probes of a replica that waits: it is alive and not ready. stop closes
 // the listener.
 func serveWaiting(ctx context.Context, address string) (stop func(), err error) {
-	server, err := newProbeServer(ctx, address, &probes{
-		checks:      map[string]readinessCheck{apiServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
-		lastContact: func() string { return noContact },
+	server, err := health.NewServer(ctx, address, &health.Probes{
+		Checks:      map[string]health.Check{health.APIServerCheck: func() error { return errors.New("waiting for the API server; the log has the reason") }},
+		LastContact: func() string { return health.NoContact },
 	})
 	if err != nil || server == nil {
 		return func() {}, err
@@ -96,10 +108,10 @@ func serveWaiting(ctx context.Context, address string) (stop func(), err error) 
 	}, nil
 }
 
-// isUnavailable reports whether an error means that the API server is unreachable or out of order.
+// IsUnavailable reports whether an error means that the API server is unreachable or out of order.
 // Any other answer is a decision. A server with a certificate of another CA is not the intended API
 // server.
-func isUnavailable(err error) bool {
+func IsUnavailable(err error) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return false
 	}
@@ -113,11 +125,11 @@ func isUnavailable(err error) bool {
 	return errors.Is(err, io.ErrUnexpectedEOF) // a response that breaks off
 }
 
-// preflight returns an error that states what is missing in the cluster, and how to add it.
-func preflight(ctx context.Context, to *rest.Config, o Options) error {
+// check returns an error that states what is missing in the cluster, and how to add it.
+func check(ctx context.Context, to *rest.Config, o Options) error {
 	to = rest.CopyConfig(to)
 	to.Timeout = attemptTimeout
-	live, err := client.New(to, client.Options{Scheme: Scheme()})
+	live, err := client.New(to, client.Options{Scheme: o.Scheme})
 	if err != nil {
 		return fmt.Errorf("reach the cluster: %w", err)
 	}

@@ -2,24 +2,18 @@ package app_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -87,7 +81,7 @@ func pipe(to, from net.Conn) {
 // waitForLog waits until the process has logged a text.
 func (p *process) waitForLog(text string) {
 	p.t.Helper()
-	eventually(p.t, "it logs "+text, func(context.Context) bool { return strings.Contains(p.stderr(), text) })
+	apptest.Eventually(p.t, "it logs "+text, func(context.Context) bool { return strings.Contains(p.stderr(), text) })
 }
 
 // If a replica crashed here, the kubelet would restart it with a growing backoff. It would not run
@@ -128,36 +122,6 @@ func TestStart_StopsWhileItWaits(t *testing.T) {
 	}
 }
 
-func TestStart_WaitsOnlyWhileAPIServerIsUnavailable(t *testing.T) {
-	request := func(err error) error {
-		return fmt.Errorf("look: %w", &url.Error{Op: "Get", URL: "https://10.0.0.1", Err: err})
-	}
-	for sentence, c := range map[string]struct {
-		err  error
-		away bool
-	}{
-		"refused":              {request(syscall.ECONNREFUSED), true},
-		"too slow":             {request(context.DeadlineExceeded), true},
-		"broken off":           {fmt.Errorf("read the answer: %w", io.ErrUnexpectedEOF), true},
-		"overloaded":           {apierrors.NewTooManyRequests("later", 1), true},
-		"out of order":         {apierrors.NewInternalError(errors.New("etcd")), true},
-		"starting":             {apierrors.NewServiceUnavailable("not ready"), true},
-		"wrong credentials":    {apierrors.NewUnauthorized("who?"), false},
-		"missing right":        {apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New("no")), false},
-		"missing object":       {apierrors.NewNotFound(schema.GroupResource{}, "x"), false},
-		"missing kind":         {&meta.NoKindMatchError{}, false},
-		"wrong CA":             {request(&tls.CertificateVerificationError{Err: errors.New("unknown authority")}), false},
-		"no address":           {&url.Error{Op: "parse", URL: "%", Err: errors.New("invalid")}, false},
-		"broken configuration": {errors.New("no such key"), false},
-		"missing file":         {&fs.PathError{Op: "open", Path: "tls.crt", Err: syscall.ENOENT}, false},
-		"taken port":           {&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}, false},
-	} {
-		if got := app.IsUnavailable(c.err); got != c.away {
-			t.Errorf("%s: away is %t, want %t", sentence, got, c.away)
-		}
-	}
-}
-
 // The operator does not wait for an API server that answers, but is another one or does not know
 // the caller.
 func TestStart_WrongCAExits(t *testing.T) {
@@ -167,10 +131,10 @@ clusters: [{name: c, cluster: {server: %q}}], users: [{name: u, user: {token: wr
 }
 
 func TestStart_TokenAsHostIsNotLogged(t *testing.T) { // [row 10]
-	plain := mintToken(t, token.Application)
+	plain := apptest.MintToken(t, token.Application)
 	p := startProcess(t, environment{"KUBECONFIG": writeTempFile(t, wrongTokenKubeconfig("https://"+plain+".invalid"))}, noListenerFlags...)
 	p.waitForLog("waiting for the API server, not ready")
-	assertNoToken(t, p.stderr(), plain)
+	apptest.AssertNoToken(t, p.stderr(), plain)
 	p.stop()
 	p.assertExit(0)
 }

@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/version"
-	"k8s.io/client-go/discovery"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -35,6 +33,11 @@ import (
 	"github.com/apptoken/operator/controllers/session"
 	"github.com/apptoken/operator/controllers/tokenrecord"
 	userctrl "github.com/apptoken/operator/controllers/user"
+	"github.com/apptoken/operator/internal/app/health"
+	"github.com/apptoken/operator/internal/app/informer"
+	"github.com/apptoken/operator/internal/app/leaderelection"
+	"github.com/apptoken/operator/internal/app/metrics"
+	"github.com/apptoken/operator/internal/app/preflight"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
 	"github.com/apptoken/operator/internal/login"
@@ -42,6 +45,9 @@ import (
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/verify"
 )
+
+// eventSource is the name under which the operator publishes events.
+const eventSource = "apptoken-operator"
 
 // Scheme returns a scheme of the Kubernetes kinds and the operator's.
 func Scheme() *runtime.Scheme {
@@ -62,15 +68,15 @@ type Operator struct {
 
 	MetricsAddr net.Addr // of /metrics; nil: not served
 
-	readinessChecks map[string]readinessCheck
-	checkIndex      readinessCheck // returns an error until the index is complete
+	readinessChecks map[string]health.Check
+	checkIndex      health.Check // returns an error until the index is complete
 	watches         *freshness.Watches
 	metrics         *prometheus.Registry // of this operator alone
 
 	passwordCache    cache.Cache      // of the Secrets in the operator's own namespace
 	lastOutage       func() time.Time // when the API server last did not answer this replica
-	leadership       *leadership
-	reconcilerSetups []func(*term) error // add the reconcilers of a term of leadership
+	candidate        *leaderelection.Candidate
+	reconcilerSetups []func(*leaderelection.Term) error // add the reconcilers of a term of leadership
 }
 
 // NewOperator returns an operator for a cluster, once the API server answers and the cluster has
@@ -82,27 +88,28 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 	// Compression costs the API server more time than the network; its own components disable it
 	// too.
 	to.DisableCompression = true
+	needs := preflight.Options{Scheme: Scheme(), Namespace: o.Namespace, HealthAddress: o.HealthAddress}
 	for {
-		if err := awaitCluster(ctx, to, o); err != nil {
+		if err := preflight.AwaitCluster(ctx, to, needs); err != nil {
 			return nil, err
 		}
 		op, err := wire(ctx, to, o)
-		if err == nil || !isUnavailable(err) {
+		if err == nil || !preflight.IsUnavailable(err) {
 			return op, err
 		}
 		select { // the API server became unavailable in between
 		case <-ctx.Done():
 			return nil, err
-		case <-time.After(reconnectInterval):
+		case <-time.After(preflight.RetryInterval):
 		}
 	}
 }
 
 // wire creates all parts of an operator. It discovers the kinds that the API server serves.
 func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
-	cached := newCacheBytes()
-	inform := informerFactory{
-		cached: cached, watches: &freshness.Watches{}, watchTimeout: watchTimeoutOf(freshness.LimitsOf(o.Endpoints.MaxStaleness)), readsPromptBookmarks: promptsBookmarks(to),
+	cached := metrics.NewCacheBytes()
+	inform := informer.Factory{
+		Cached: cached, Watches: &freshness.Watches{}, Limits: freshness.LimitsOf(o.Endpoints.MaxStaleness), ReadsPromptBookmarks: informer.ReadsPromptBookmarks(to),
 	}
 	mgr, err := ctrl.NewManager(to, managerOptions(o, inform))
 	if err != nil {
@@ -112,8 +119,8 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 		return nil, err
 	}
 	op := &Operator{
-		Manager: mgr, Index: &verify.Index{}, Directory: &login.Directory{}, Quota: directory.NewQuota(o.Namespace), readinessChecks: map[string]readinessCheck{},
-		watches: inform.watches, metrics: prometheus.NewRegistry(),
+		Manager: mgr, Index: &verify.Index{}, Directory: &login.Directory{}, Quota: directory.NewQuota(o.Namespace), readinessChecks: map[string]health.Check{},
+		watches: inform.Watches, metrics: prometheus.NewRegistry(),
 	}
 	if op.passwordCache, err = newPasswordCache(mgr, to, o.Namespace, inform); err != nil {
 		return nil, err
@@ -121,15 +128,15 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 	if err := op.addIndexHandlers(ctx, o.Namespace); err != nil {
 		return nil, err
 	}
-	counters, collectors := newMetrics()
+	counters, collectors := metrics.NewRecorder()
 	store := kube.New(mgr.GetClient(), mgr.GetAPIReader(), o.Namespace)
-	op.reconcilerSetups = append(op.reconcilerSetups, func(t *term) error { return op.addReconcilers(t, store, o, counters) })
+	op.reconcilerSetups = append(op.reconcilerSetups, func(t *leaderelection.Term) error { return op.addReconcilers(t, store, o, counters) })
 	if err := op.addLeadership(to, o); err != nil {
 		return nil, err
 	}
 	collectors = append(collectors, cached)
-	collectors = append(collectors, inventory{mgr.GetCache(), op.Leading, op.Index, time.Now})
-	if err := op.register(collectors...); err != nil {
+	collectors = append(collectors, metrics.Inventory{Reader: mgr.GetCache(), IsLeading: op.Leading, Index: op.Index, Now: time.Now})
+	if err := metrics.Register(op.metrics, collectors...); err != nil {
 		return nil, err
 	}
 	if err := op.addEndpoints(ctx, store, o); err != nil {
@@ -142,14 +149,14 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 // addLeadership adds leader election, which runs the reconcilers while this replica leads.
 func (op *Operator) addLeadership(to *rest.Config, o Options) error {
 	log := ctrl.Log.WithName("leadership")
-	waiting, err := queueDepth()
+	waiting, err := metrics.QueueDepth()
 	if err != nil {
 		return err
 	}
-	op.leadership = &leadership{log: log, term: func(ctx context.Context) error {
+	op.candidate = &leaderelection.Candidate{Log: log, RunTerm: func(ctx context.Context) error {
 		defer waiting.Reset()
 		defer op.Quota.StopAllocation()
-		t := &term{Manager: op.Manager}
+		t := &leaderelection.Term{Manager: op.Manager}
 		for _, add := range op.reconcilerSetups {
 			if err := add(t); err != nil {
 				return err
@@ -158,22 +165,25 @@ func (op *Operator) addLeadership(to *rest.Config, o Options) error {
 		return t.Start(ctx)
 	}}
 	if o.LeaderElect {
-		events := op.Manager.GetEventRecorderFor(leaseName) //nolint:staticcheck // leader election has no other recorder
-		lock, err := newLease(to, o.Namespace, events, log)
+		events := op.Manager.GetEventRecorderFor(leaderelection.LeaseName) //nolint:staticcheck // leader election has no other recorder
+		lease, err := leaderelection.NewLease(to, o.Namespace, events, log)
 		if err != nil {
 			return err
 		}
-		op.leadership.lock = lock
+		op.candidate.Lease = lease
 	}
-	return op.Manager.Add(op.leadership)
+	return op.Manager.Add(op.candidate)
 }
 
 // Leading reports whether this replica reconciles.
-func (op *Operator) Leading() bool { return op.leadership.leading.Load() }
+func (op *Operator) Leading() bool { return op.candidate.Leading() }
+
+// Metrics returns the gatherer of a scrape.
+func (op *Operator) Metrics() prometheus.Gatherer { return metrics.GathererOf(op.metrics) }
 
 // managerOptions returns options that limit the caches to what the operator needs: Secrets with the
 // operator's label, and records in its own namespace.
-func managerOptions(o Options, inform informerFactory) manager.Options {
+func managerOptions(o Options, inform informer.Factory) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
 		// Tokens that are created over HTTP are in the operator's own namespace.
@@ -186,7 +196,7 @@ func managerOptions(o Options, inform informerFactory) manager.Options {
 		Scheme: Scheme(),
 		Cache: cache.Options{
 			DefaultTransform: directory.TrimForCache,
-			NewInformer:      inform.newForOperator,
+			NewInformer:      inform.NewForOperator,
 			ByObject: map[client.Object]cache.ByObject{
 				&v1alpha1.ApplicationToken{}: {Namespaces: served},
 				&v1alpha1.TokenRecord{}:      {Namespaces: map[string]cache.Config{o.Namespace: {}}},
@@ -203,26 +213,10 @@ func managerOptions(o Options, inform informerFactory) manager.Options {
 		}},
 		// Names are unique in one term of leadership; one process has several terms.
 		Controller:              config.Controller{SkipNameValidation: new(true)},
-		Metrics:                 metricsserver.Options{BindAddress: "0"}, // served by serveMetrics
-		HealthProbeBindAddress:  "0",                                     // served by probes
+		Metrics:                 metricsserver.Options{BindAddress: "0"}, // served by addMetrics
+		HealthProbeBindAddress:  "0",                                     // served by addProbes
 		GracefulShutdownTimeout: new(o.Endpoints.ShutdownDelay + server.MaxResponseTime + 5*time.Second),
 	}
-}
-
-// promptsBookmarks reports whether the API server answers reads of a few objects from its watch
-// cache, as Kubernetes does since 1.34. Such a read brings the watch cache up to date, so that
-// watches on kinds that do not change get bookmarks too.
-func promptsBookmarks(to *rest.Config) bool {
-	d, err := discovery.NewDiscoveryClientForConfig(to)
-	if err != nil {
-		return false
-	}
-	found, err := d.ServerVersion()
-	if err != nil {
-		return false
-	}
-	is, err := version.ParseGeneric(found.GitVersion)
-	return err == nil && is.AtLeast(version.MajorMinor(1, 34))
 }
 
 // addIndexHandlers adds the event handlers that keep the index up to date, and makes readiness wait
@@ -269,8 +263,8 @@ func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 }
 
 // addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
-func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *ctrlmetrics.Recorder) error {
-	recorder := mgr.GetEventRecorder("apptoken-operator")
+func (op *Operator) addReconcilers(mgr *leaderelection.Term, store *kube.Store, o Options, m *ctrlmetrics.Recorder) error {
+	recorder := mgr.GetEventRecorder(eventSource)
 	tokens := &applicationtoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,
 		Now: time.Now, Entropy: rand.Reader, Events: recorder, Metrics: m, Quota: op.Quota, LastOutage: op.lastOutage,
@@ -286,7 +280,7 @@ func (op *Operator) addReconcilers(mgr *term, store *kube.Store, o Options, m *c
 		tokens.SetupWithManager(mgr, o.Workers),
 		records.SetupWithManager(mgr, o.Workers),
 		clients.SetupWithManager(mgr),
-		users.SetupWithManager(mgr, mgr.cacheView(op.passwordCache)),
-		logins.SetupWithManager(mgr, mgr.cacheView(op.passwordCache), o.Workers),
+		users.SetupWithManager(mgr, mgr.CacheView(op.passwordCache)),
+		logins.SetupWithManager(mgr, mgr.CacheView(op.passwordCache), o.Workers),
 	)
 }

@@ -11,16 +11,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/apptoken/operator/internal/app/informer"
 	"github.com/apptoken/operator/internal/directory"
 )
 
 // newPasswordCache returns a cache of the Secrets in the operator's own namespace that may hold
 // passwords. It is separate from the cache of the Secrets that hold tokens, which bear the
 // operator's label and are in the namespaces of tenants.
-func newPasswordCache(mgr manager.Manager, to *rest.Config, namespace string, inform informerFactory) (cache.Cache, error) {
+func newPasswordCache(mgr manager.Manager, to *rest.Config, namespace string, inform informer.Factory) (cache.Cache, error) {
 	c, err := cache.New(to, cache.Options{
 		Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient(),
-		NewInformer: inform.newForPasswords,
+		NewInformer: inform.NewForPasswords,
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{namespace: {}}, Transform: directory.TrimPassword},
 		},
@@ -43,11 +44,11 @@ func (e allReplicasCache) GetCache() cache.Cache { return e.Cache }
 
 // addEventHandler adds an event handler to the informer of a cache.
 func addEventHandler(ctx context.Context, c cache.Cache, of client.Object, handler toolscache.ResourceEventHandler) (toolscache.ResourceEventHandlerRegistration, error) {
-	informer, err := c.GetInformer(ctx, of, cache.BlockUntilSynced(false))
+	source, err := c.GetInformer(ctx, of, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", of, err)
 	}
-	registration, err := informer.AddEventHandler(handler)
+	registration, err := source.AddEventHandler(handler)
 	if err != nil {
 		return nil, fmt.Errorf("watch %T: %w", of, err)
 	}

@@ -21,11 +21,11 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/apptest"
 )
 
 // testCA is a CA.
@@ -102,7 +102,7 @@ func startOperator(t *testing.T, o app.Options) *app.Operator {
 			t.Error(err)
 		}
 	})
-	eventually(t, "it listens", func(context.Context) bool {
+	apptest.Eventually(t, "it listens", func(context.Context) bool {
 		for _, l := range op.Listeners {
 			if l.Ready() != nil {
 				return false
@@ -111,16 +111,6 @@ func startOperator(t *testing.T, o app.Options) *app.Operator {
 		return true
 	})
 	return op
-}
-
-func eventually(t *testing.T, what string, holds func(context.Context) bool) {
-	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		return holds(ctx), nil
-	})
-	if err != nil {
-		t.Fatalf("waited in vain until %s: %v", what, err)
-	}
 }
 
 // webhookAnswers calls the webhook with a kubeconfig like the one that an API server reads, and
@@ -225,7 +215,7 @@ func TestClientCA_RequiresClientCertificate(t *testing.T) {
 	if err := os.WriteFile(o.Endpoints.ClientCAFile, others.pem, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the certificate of a CA that was taken out is refused", func(context.Context) bool {
+	apptest.Eventually(t, "the certificate of a CA that was taken out is refused", func(context.Context) bool {
 		w, g := ask(good, goodKey)
 		return !w && !g
 	})
