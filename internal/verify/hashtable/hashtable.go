@@ -1,4 +1,4 @@
-package verify
+package hashtable
 
 import (
 	"encoding/binary"
@@ -8,20 +8,19 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// hashTable holds items by the digest of a credential, in memory. Readers take no lock and allocate
-// nothing, whatever their number; writers exclude each other. The zero hashTable is empty and
-// ready.
+// Table holds items by the digest of a credential, in memory. Readers take no lock and allocate
+// nothing, whatever their number; writers exclude each other. The zero Table is empty and ready.
 //
 // It is a hash table with linear probing. Digests are evenly distributed already, so their first
 // bytes are the hash. A reader touches one cache line of the table and, if there is an item, the
 // item itself.
-type hashTable[V any] struct {
+type Table[V any] struct {
 	mu      sync.Mutex // held by writers
 	current atomic.Pointer[table[V]]
 }
 
-// tableItem is a value and the digest that it is found by, in one piece of memory.
-type tableItem[V any] struct {
+// Item is a value and the digest that it is found by, in one piece of memory.
+type Item[V any] struct {
 	Digest token.Digest
 	Value  V
 }
@@ -29,22 +28,22 @@ type tableItem[V any] struct {
 // table is the part that readers see. A slot that was used stays used in this table: concurrent
 // readers must not miss the items behind it.
 type table[V any] struct {
-	slots     []slot[V]     // a power of two of them, so that a mask replaces a division
-	tombstone *tableItem[V] // takes the slot of a removed item
-	usedSlots int           // slots of items, present or removed
+	slots     []slot[V] // a power of two of them, so that a mask replaces a division
+	tombstone *Item[V]  // takes the slot of a removed item
+	usedSlots int       // slots of items, present or removed
 	size      atomic.Int64
 }
 
 type slot[V any] struct {
 	hash uint64 // written before the item is, and never again
-	item atomic.Pointer[tableItem[V]]
+	item atomic.Pointer[Item[V]]
 }
 
 // minSlots is the minimum number of slots of a table.
 const minSlots = 16
 
 // Find returns the item of a digest, or nil.
-func (x *hashTable[V]) Find(d token.Digest) *tableItem[V] {
+func (x *Table[V]) Find(d token.Digest) *Item[V] {
 	t := x.current.Load()
 	if t == nil {
 		return nil
@@ -55,7 +54,7 @@ func (x *hashTable[V]) Find(d token.Digest) *tableItem[V] {
 
 // find returns the slot and the item of a digest. Without an item, it returns the free slot where
 // the item would go.
-func (t *table[V]) find(d *token.Digest) (*slot[V], *tableItem[V]) {
+func (t *table[V]) find(d *token.Digest) (*slot[V], *Item[V]) {
 	hash := hashOf(d)
 	mask := uint64(len(t.slots)) - 1
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -73,7 +72,7 @@ func (t *table[V]) find(d *token.Digest) (*slot[V], *tableItem[V]) {
 func hashOf(d *token.Digest) uint64 { return binary.LittleEndian.Uint64(d[:]) }
 
 // Len returns the number of items.
-func (x *hashTable[V]) Len() int {
+func (x *Table[V]) Len() int {
 	if t := x.current.Load(); t != nil {
 		return int(t.size.Load())
 	}
@@ -82,7 +81,7 @@ func (x *hashTable[V]) Len() int {
 
 // Set adds an item, and replaces an item with the same digest. The caller must not change the
 // digest of the item afterwards.
-func (x *hashTable[V]) Set(item *tableItem[V]) {
+func (x *Table[V]) Set(item *Item[V]) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	t := x.current.Load()
@@ -104,7 +103,7 @@ func (x *hashTable[V]) Set(item *tableItem[V]) {
 }
 
 // Remove removes the item of a digest.
-func (x *hashTable[V]) Remove(d token.Digest) {
+func (x *Table[V]) Remove(d token.Digest) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	t := x.current.Load()
@@ -123,7 +122,7 @@ func newTable[V any](items int) *table[V] {
 	for 3*slots < 8*items {
 		slots *= 2
 	}
-	return &table[V]{slots: make([]slot[V], slots), tombstone: new(tableItem[V])}
+	return &table[V]{slots: make([]slot[V], slots), tombstone: new(Item[V])}
 }
 
 // rebuilt returns a copy without the tombstones. It frees so many slots that the cost of copying is
@@ -140,7 +139,7 @@ func (t *table[V]) rebuilt() *table[V] {
 }
 
 // insert puts an item into a free slot.
-func (t *table[V]) insert(s *slot[V], item *tableItem[V]) {
+func (t *table[V]) insert(s *slot[V], item *Item[V]) {
 	s.hash = hashOf(&item.Digest)
 	s.item.Store(item)
 	t.usedSlots++

@@ -1,4 +1,4 @@
-package verify_test
+package hashtable_test
 
 import (
 	"crypto/sha256"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/internal/verify"
+	"github.com/apptoken/operator/internal/verify/hashtable"
 )
 
 // digestOf returns the digest of the credential with that number.
@@ -235,17 +235,17 @@ func BenchmarkHashTable_Find(b *testing.B) {
 	}
 }
 
-// recordTable is a HashTable of whole records.
+// recordTable is a Table of whole records.
 type recordTable struct {
-	verify.HashTable[record.Record]
+	hashtable.Table[record.Record]
 }
 
 func (x *recordTable) Set(r record.Record) {
-	x.HashTable.Set(&verify.Item[record.Record]{Digest: r.Digest, Value: r})
+	x.Table.Set(&hashtable.Item[record.Record]{Digest: r.Digest, Value: r})
 }
 
 func (x *recordTable) Find(d token.Digest) *record.Record {
-	if item := x.HashTable.Find(d); item != nil {
+	if item := x.Table.Find(d); item != nil {
 		return &item.Value
 	}
 	return nil

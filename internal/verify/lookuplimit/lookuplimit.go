@@ -1,4 +1,8 @@
-package verify
+// Package lookuplimit limits how many look-ups one source causes, so that one unauthenticated source
+// does not use up the look-ups of all.
+//
+// The package does not know what is looked up, or how many look-ups all sources may cause together.
+package lookuplimit
 
 import (
 	"hash/maphash"
@@ -7,22 +11,10 @@ import (
 	"time"
 )
 
-// SourceNetwork returns the network that limits count as one source. It is an IPv4 address, or the
-// IPv6 network of 64 bits that one subscriber has. It is the zero Prefix for the zero Addr.
-func SourceNetwork(a netip.Addr) netip.Prefix {
-	a = a.Unmap() // all of IPv4 is in one IPv6 network
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) //nolint:errcheck // it fails for the zero Addr alone, whose Prefix is the zero one
-	return p
-}
-
-// sourceLimits limits how many look-ups one source causes, so that one unauthenticated source does
-// not use up the look-ups of all. It takes no lock, allocates nothing and never grows. Two sources
-// may share a slot, and which two changes with each process.
-type sourceLimits struct {
+// Limits counts the look-ups of each source, which is a network of addresses. It takes no lock,
+// allocates nothing and never grows. Two sources may share a slot, and which two changes with each
+// process.
+type Limits struct {
 	seed  maphash.Seed
 	every time.Duration // until one look-up is given back
 	burst int64
@@ -40,22 +32,22 @@ const (
 	maxWaitingPerSource = 128
 )
 
-// newSourceLimits returns the limits for a total of that many look-ups a second.
-func newSourceLimits(reads int) *sourceLimits {
+// New returns the limits for a total of that many look-ups a second.
+func New(reads int) *Limits {
 	burst := max(reads/sourceShareDivisor, 1)
-	return &sourceLimits{seed: maphash.MakeSeed(), every: time.Second / time.Duration(burst), burst: int64(burst)}
+	return &Limits{seed: maphash.MakeSeed(), every: time.Second / time.Duration(burst), burst: int64(burst)}
 }
 
-func (s *sourceLimits) index(source netip.Addr) uint64 {
-	return maphash.Comparable(s.seed, SourceNetwork(source)) % uint64(len(s.slots))
+func (l *Limits) index(source netip.Prefix) uint64 {
+	return maphash.Comparable(l.seed, source) % uint64(len(l.slots))
 }
 
-func (s *sourceLimits) slot(source netip.Addr) *atomic.Int64 { return &s.slots[s.index(source)] }
+func (l *Limits) slot(source netip.Prefix) *atomic.Int64 { return &l.slots[l.index(source)] }
 
-// startWaiting counts a waiting request of a source, and reports whether it may wait. A request
-// that may wait must call stopWaiting.
-func (s *sourceLimits) startWaiting(source netip.Addr) bool {
-	waiting := &s.waiting[s.index(source)]
+// StartWaiting counts a waiting request of a source, and reports whether it may wait. A request
+// that may wait must call StopWaiting.
+func (l *Limits) StartWaiting(source netip.Prefix) bool {
+	waiting := &l.waiting[l.index(source)]
 	if waiting.Add(1) <= maxWaitingPerSource {
 		return true
 	}
@@ -63,21 +55,22 @@ func (s *sourceLimits) startWaiting(source netip.Addr) bool {
 	return false
 }
 
-func (s *sourceLimits) stopWaiting(source netip.Addr) { s.waiting[s.index(source)].Add(-1) }
+// StopWaiting ends the wait of a request.
+func (l *Limits) StopWaiting(source netip.Prefix) { l.waiting[l.index(source)].Add(-1) }
 
-// hasLeft reports whether a source has a look-up left.
-func (s *sourceLimits) hasLeft(now time.Time, source netip.Addr) bool {
-	return s.slot(source).Load()-now.UnixNano() <= (s.burst-1)*int64(s.every)
+// HasLeft reports whether a source has a look-up left.
+func (l *Limits) HasLeft(now time.Time, source netip.Prefix) bool {
+	return l.slot(source).Load()-now.UnixNano() <= (l.burst-1)*int64(l.every)
 }
 
-// take takes a look-up of a source, and reports whether there was one.
-func (s *sourceLimits) take(now time.Time, source netip.Addr) bool {
-	for slot, at := s.slot(source), now.UnixNano(); ; {
+// Take takes a look-up of a source, and reports whether there was one.
+func (l *Limits) Take(now time.Time, source netip.Prefix) bool {
+	for slot, at := l.slot(source), now.UnixNano(); ; {
 		full := slot.Load()
-		if full-at > (s.burst-1)*int64(s.every) {
+		if full-at > (l.burst-1)*int64(l.every) {
 			return false
 		}
-		if slot.CompareAndSwap(full, max(full, at)+int64(s.every)) {
+		if slot.CompareAndSwap(full, max(full, at)+int64(l.every)) {
 			return true
 		}
 	}
