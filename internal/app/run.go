@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -48,10 +49,17 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitUsage
 	}
+	// There is no log yet: controller-runtime would log a stack about a cluster that is not found,
+	// and the error says it in one line.
+	config, err := findCluster()
+	if err != nil {
+		fmt.Fprintln(terminal, "apptoken-operator:", err)
+		return exitError
+	}
 	log := NewLogger(o, stderr)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	if err := Run(ctx, o); err != nil {
+	if err := Run(ctx, config, o); err != nil {
 		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitError
 	}
@@ -70,15 +78,21 @@ func newAuditLog(to io.Writer) *audit.Log {
 	return audit.New(logging.Redactor{To: to}, time.Now)
 }
 
-// Run finds the cluster, and runs the operator in it until ctx ends.
-func Run(ctx context.Context, o Options) error {
+// findCluster returns the configuration of the cluster in whose pod this process runs, or which the
+// kubeconfig names.
+func findCluster() (*rest.Config, error) {
 	config, err := ctrl.GetConfig()
 	if clientcmd.IsEmptyConfig(err) { // the original error recommends an obsolete variable
-		return errors.New("find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster")
+		return nil, errors.New("find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster; set KUBECONFIG to the kubeconfig file of a cluster")
 	}
 	if err != nil {
-		return fmt.Errorf("find the cluster: %w", err)
+		return nil, fmt.Errorf("find the cluster: %w; set KUBECONFIG to the kubeconfig file of a cluster", err)
 	}
+	return config, nil
+}
+
+// Run runs the operator in a cluster until ctx ends.
+func Run(ctx context.Context, config *rest.Config, o Options) error {
 	op, err := NewOperator(ctx, config, o)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the operator was stopped while it waited for the API server

@@ -99,7 +99,7 @@ clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], us
 func TestStart_FailureExitsWithOne(t *testing.T) {
 	taken := listenLoopback(t)
 	defer taken.Close()
-	const none = "apptoken-operator: find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster\n"
+	const none = "apptoken-operator: find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster; set KUBECONFIG to the kubeconfig file of a cluster\n"
 	for sentence, c := range map[string]struct {
 		wrongTokenKubeconfig string
 		args                 []string
@@ -132,7 +132,11 @@ func TestStart_FailureExitsWithOne(t *testing.T) {
 			if c.wrongTokenKubeconfig != "" {
 				env["KUBECONFIG"] = c.wrongTokenKubeconfig
 			}
-			startProcess(t, env, append(append([]string{}, noListenerFlags...), c.args...)...).assertExit(1, c.want...)
+			p := startProcess(t, env, append(append([]string{}, noListenerFlags...), c.args...)...)
+			p.assertExit(1, c.want...)
+			if isNowhere := strings.Contains(c.want[0], "find the cluster: "); isNowhere && strings.Count(p.stderr(), "\n") != 1 {
+				t.Errorf("it prints more than one line:\n%s", p.stderr())
+			}
 		})
 	}
 }
