@@ -75,7 +75,7 @@ func TestDemo_RunsToItsEnd(t *testing.T) {
 	}
 	at := 0
 	for _, words := range []string{
-		"\n1. ", "\n2. ", "So the record is that of this token.", "\n3. ", "Version 2", "\n4. ", "The record of version 1 is deleted", "\n5. ", "The next rotation is scheduled",
+		"\n1. ", "Deployment", "{.status.conditions", "reporter", "\n2. ", "So the record is that of this token.", "\n3. ", "Version 2", "\n4. ", "The record of version 1 is deleted", "\n5. ", "The next rotation is scheduled",
 		"\n6. ", "HTTP/1.1 200 OK", "X-Apptoken-Subject: shop/indexer", "apptoken:shop:indexer", "No resources found in shop namespace.",
 		"\n7. ", "HTTP/1.1 401 Unauthorized", "\n8. ", "X-Apptoken-Kind: Login", "X-Apptoken-User: alice", "Everything that was started has ended.",
 	} {

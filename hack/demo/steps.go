@@ -80,6 +80,9 @@ func showIssue(s *environment, ctx context.Context) error {
 		return err
 	}
 	fmt.Println("   Both tokens are issued. A condition of reporter reports the Deployment that it is to restart:")
+	if err := s.waitCondition(ctx, "reporter", v1alpha1.ConditionRestarted); err != nil {
+		return err
+	}
 	return s.kubectl(ctx, `get at reporter -n shop -o jsonpath='{.status.conditions[?(@.type=="Restarted")].message}{"\n"}'`)
 }
 
@@ -261,6 +264,18 @@ func (s *environment) waitToken(ctx context.Context, what string, wanted func(*v
 		return wanted(at), nil
 	})
 	return at, err
+}
+
+// waitCondition waits until a token has a condition with a message.
+func (s *environment) waitCondition(ctx context.Context, name, kind string) error {
+	var at v1alpha1.ApplicationToken
+	return s.waitUntil(ctx, "the condition "+kind+" of "+name, func() (bool, error) {
+		if err := s.client.Get(ctx, types.NamespacedName{Namespace: tokenKey.Namespace, Name: name}, &at); err != nil {
+			return false, err
+		}
+		c := meta.FindStatusCondition(at.Status.Conditions, kind)
+		return c != nil && c.Message != "", nil
+	})
 }
 
 func isReady(at *v1alpha1.ApplicationToken) bool {

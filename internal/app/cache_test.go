@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -196,16 +196,11 @@ func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 // secretBytes returns the bytes that the metric counts for Secrets.
 func (c *testCache) secretBytes(t *testing.T) float64 {
 	t.Helper()
-	for _, line := range scrapeLines(t, c.metric) {
-		if value, found := strings.CutPrefix(line, `apptoken_cache_bytes{kind="Secret"} `); found {
-			n, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
+	var m dto.Metric
+	if err := c.metric.WithLabelValues("Secret").Write(&m); err != nil {
+		t.Fatal(err)
 	}
-	return 0
+	return m.GetGauge().GetValue()
 }
 
 // waitForSecrets waits until the cache has n Secrets, and returns the largest heap until then.

@@ -1,6 +1,10 @@
-// Package app wires the operator. options.go parses flags and the environment. manager.go connects
-// caches, stores and reconcilers. metrics.go defines every metric. run.go starts and stops the
-// process. redact.go removes tokens from everything that the operator logs.
+// Package app wires the operator. run.go starts the process and ends it. operator.go connects
+// caches, stores, reconcilers and leader election. endpoints.go does so for what every replica
+// serves.
 //
-// Every replica keeps the caches and the index of records; only the elected replica reconciles.
+//	options --> preflight --> Operator: caches, index, endpoints, probes, metrics on every replica;
+//	                                    reconcilers while this replica leads
+//
+// The packages below it decide: options (flags), preflight (is the cluster ready), leaderelection,
+// certificates, informer, health, metrics, logging. None of them imports this package.
 package app

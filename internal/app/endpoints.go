@@ -6,16 +6,14 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
 	"runtime"
-	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/apptoken/operator/internal/app/health"
+	"github.com/apptoken/operator/internal/app/metrics"
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
@@ -32,74 +30,160 @@ import (
 // with at least as many processors. The memory that checks need does not grow with the processors.
 const defaultPasswordChecks = 4
 
-// addEndpoints adds to the manager the parts that verify, on every replica: the listeners, the
+// endpointWiring connects the parts of an operator that serve, on every replica.
+type endpointWiring struct {
+	*Operator
+	options  Options
+	store    *kube.Store
+	counters metrics.Endpoints
+	verifier *verify.Verifier
+	closed   chan struct{} // closed when the last listener has ended
+}
+
+// addEndpoints adds to the manager the parts that serve, on every replica: the listeners, the
 // writer of last uses, and the heartbeat that checks the API server.
 func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Options) error {
-	d := o.Endpoints
-	m := newEndpointMetrics()
-	verifier := verify.NewVerifier(op.Index, store, verify.Options{
-		LookupsPerSecond: d.LookupsPerSecond, MaxStaleness: d.MaxStaleness, Now: time.Now,
-		OnLookup: func(l verify.Lookup) { m.lookups.WithLabelValues(string(l)).Inc() },
+	w := endpointWiring{Operator: op, options: o, store: store, counters: metrics.NewEndpoints(), closed: make(chan struct{})}
+	w.verifier = verify.NewVerifier(op.Index, store, verify.Options{
+		LookupsPerSecond: o.Endpoints.LookupsPerSecond, MaxStaleness: o.Endpoints.MaxStaleness, Now: time.Now,
+		OnLookup: func(l verify.Lookup) { w.counters.Lookups.WithLabelValues(string(l)).Inc() },
 	})
-	closed := make(chan struct{})
-	beats := &heartbeat{
-		live: op.Manager.GetAPIReader(), namespace: o.Namespace, checkIndex: op.checkIndex, verifier: verifier, watches: op.watches,
-		limits: freshness.LimitsOf(d.MaxStaleness), log: ctrl.Log.WithName("freshness"), now: time.Now, endpointsClosed: closed,
-	}
-	op.lastOutage = beats.lastOutage
-	if err := op.register(append(m.collectors(), beats)...); err != nil {
+	beats := w.newHeartbeat()
+	op.lastOutage = beats.LastOutage
+	if err := metrics.Register(op.metrics, append(w.counters.Collectors(), beats)...); err != nil {
 		return err
 	}
-	endpoints := &server.Endpoints{
-		Base: endpoint.Base{
-			Verifier:      verifier,
-			Trusted:       d.TrustedProxies,
-			UsesForwarded: d.UseForwarded,
-			Issuer:        d.Issuer,
-			Audit:         NewAuditLog(o.AuditLog),
-			Log:           ctrl.Log.WithName("endpoints"),
-			Metrics:       endpoint.NewMetrics(m.answers, m.durations),
-			Now:           time.Now,
-		},
-		InFlight:  server.NewInFlight(d.MaxInFlight, m.overload.WithLabelValues("requests").Inc),
-		Records:   store,
-		Audiences: d.Audiences,
-	}
-	endpoints.Logins = login.NewService(login.Options{
-		Directory: op.Directory, Records: store, OnEnded: verifier.End, MaxConcurrentChecks: cmp.Or(d.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultPasswordChecks)), Entropy: rand.Reader, Now: time.Now,
-		OnReplayed: func(u login.User, of record.Record, source netip.Addr) {
-			endpoints.Audit.Write(audit.Line{
-				Event: audit.LoginReplayed, User: u.Name, Client: of.Client, Token: of.Name(), Source: source,
-			})
-			directory.PublishReplayEvent(op.Manager.GetEventRecorder("apptoken-operator"), u)
-		},
-	})
-	endpoints.Management = &management.Service{
-		Client: op.Manager.GetClient(), Live: op.Manager.GetAPIReader(), Records: store, Quota: op.Quota, Namespace: o.Namespace,
-		Now: time.Now, Entropy: rand.Reader, Ended: verifier.End, WasUsed: verifier.WasAccepted, LastOutage: beats.lastOutage,
-		Events: op.Manager.GetEventRecorder("apptoken-operator"),
-	}
-	endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
-	endpoints.OnLoginResult = func(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
-	t, err := op.newTLSConfigs(endpoints, o)
+	endpoints := w.newEndpoints()
+	t, err := w.newTLSConfigs(endpoints)
 	if err != nil {
 		return err
 	}
-	if op.Listeners, err = op.newListeners(ctx, endpoints, o, t, m.overload.WithLabelValues("connections").Inc); err != nil {
+	if op.Listeners, err = w.newListeners(ctx, endpoints, t); err != nil {
 		return err
 	}
-	op.readinessChecks[apiServerCheck] = beats.ready
+	op.readinessChecks[health.APIServerCheck] = beats.Ready
 	for name, l := range op.Listeners {
 		op.readinessChecks[name] = l.Ready
 	}
 	return errors.Join(
-		op.Manager.Add(&listenerGroup{op.Listeners, closed}),
-		op.Manager.Add(auditSummaries{endpoints.Audit, closed}),
-		op.serveMetrics(ctx, o, t.server),
-		op.serveProbes(ctx, o.HealthAddress, &probes{op.readinessChecks, beats.lastContact}),
+		op.Manager.Add(&listenerGroup{op.Listeners, w.closed}),
+		op.Manager.Add(auditSummaries{endpoints.Audit, w.closed}),
+		w.addMetrics(ctx, t.server),
+		w.addProbes(ctx, beats),
 		op.Manager.Add(beats),
-		op.Manager.Add(&directory.UsageWriter{Index: op.Index, Records: store, PerSecond: d.UseWritesPerSecond, Now: time.Now, EndpointsClosed: closed}),
+		op.Manager.Add(w.newUsageWriter()),
 	)
+}
+
+// newHeartbeat returns the heartbeat, which opens and closes the verifier.
+func (w *endpointWiring) newHeartbeat() *health.Heartbeat {
+	return &health.Heartbeat{
+		Live:            w.Manager.GetAPIReader(),
+		Namespace:       w.options.Namespace,
+		CheckIndex:      w.checkIndex,
+		Verifier:        w.verifier,
+		Watches:         w.watches,
+		Limits:          freshness.LimitsOf(w.options.Endpoints.MaxStaleness),
+		Log:             ctrl.Log.WithName("freshness"),
+		Now:             time.Now,
+		EndpointsClosed: w.closed,
+	}
+}
+
+// newEndpoints returns the endpoints with the services behind them.
+func (w *endpointWiring) newEndpoints() *server.Endpoints {
+	o := w.options.Endpoints
+	endpoints := &server.Endpoints{
+		Base: endpoint.Base{
+			Verifier:      w.verifier,
+			Trusted:       o.TrustedProxies,
+			UsesForwarded: o.UseForwarded,
+			Issuer:        o.Issuer,
+			Audit:         newAuditLog(w.options.AuditLog),
+			Log:           ctrl.Log.WithName("endpoints"),
+			Metrics:       endpoint.NewMetrics(w.counters.Verifications, w.counters.Durations),
+			Now:           time.Now,
+		},
+		InFlight:  server.NewInFlight(o.MaxInFlight, w.counters.Overload.WithLabelValues("requests").Inc),
+		Records:   w.store,
+		Audiences: o.Audiences,
+	}
+	endpoints.Logins = w.newLogins(endpoints.Audit)
+	endpoints.Management = w.newManagement()
+	endpoints.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
+	endpoints.OnLoginResult = func(protocol, result string) { w.counters.Logins.WithLabelValues(protocol, result).Inc() }
+	return endpoints
+}
+
+// newLogins returns the service of logins.
+func (w *endpointWiring) newLogins(to *audit.Log) *login.Service {
+	return login.NewService(login.Options{
+		Directory:           w.Directory,
+		Records:             w.store,
+		OnEnded:             w.verifier.End,
+		MaxConcurrentChecks: cmp.Or(w.options.Endpoints.PasswordChecks, min(runtime.GOMAXPROCS(0), defaultPasswordChecks)),
+		Entropy:             rand.Reader,
+		Now:                 time.Now,
+		OnReplayed: func(u login.User, of record.Record, source netip.Addr) {
+			to.Write(audit.Line{
+				Event: audit.LoginReplayed, User: u.Name, Client: of.Client, Token: of.Name(), Source: source,
+			})
+			directory.PublishReplayEvent(w.Manager.GetEventRecorder(eventSource), u)
+		},
+	})
+}
+
+// newManagement returns the service behind the management API.
+func (w *endpointWiring) newManagement() *management.Service {
+	return &management.Service{
+		Client:     w.Manager.GetClient(),
+		Live:       w.Manager.GetAPIReader(),
+		Records:    w.store,
+		Quota:      w.Quota,
+		Namespace:  w.options.Namespace,
+		Now:        time.Now,
+		Entropy:    rand.Reader,
+		Ended:      w.verifier.End,
+		WasUsed:    w.verifier.WasAccepted,
+		LastOutage: w.lastOutage,
+		Events:     w.Manager.GetEventRecorder(eventSource),
+	}
+}
+
+// newUsageWriter returns the writer of last uses.
+func (w *endpointWiring) newUsageWriter() *directory.UsageWriter {
+	return &directory.UsageWriter{
+		Index: w.Index, Records: w.store, PerSecond: w.options.Endpoints.UseWritesPerSecond, Now: time.Now, EndpointsClosed: w.closed,
+	}
+}
+
+// addMetrics adds /metrics to the manager.
+func (w *endpointWiring) addMetrics(ctx context.Context, certificate *tls.Config) error {
+	if w.options.MetricsAddress == "0" {
+		return nil
+	}
+	s, err := metrics.NewServer(ctx, metrics.ServerOptions{
+		Address:     w.options.MetricsAddress,
+		Gatherer:    w.Metrics(),
+		IsSecure:    w.options.SecureMetrics(),
+		Certificate: certificate,
+		APIServer:   w.Manager.GetConfig(),
+		HTTPClient:  w.Manager.GetHTTPClient(),
+	})
+	if err != nil {
+		return err
+	}
+	w.MetricsAddr = s.Listener.Addr()
+	return w.Manager.Add(s)
+}
+
+// addProbes adds /healthz and /readyz to the manager.
+func (w *endpointWiring) addProbes(ctx context.Context, beats *health.Heartbeat) error {
+	s, err := health.NewServer(ctx, w.options.HealthAddress, &health.Probes{Checks: w.readinessChecks, LastContact: beats.LastContact})
+	if err != nil || s == nil {
+		return err
+	}
+	return w.Manager.Add(s)
 }
 
 // auditSummaries writes the summaries of the audit log, on every replica, until the endpoints are
@@ -116,89 +200,4 @@ func (auditSummaries) NeedLeaderElection() bool { return false }
 func (s auditSummaries) Start(context.Context) error {
 	s.auditLog.WriteSummaries(s.closed)
 	return nil
-}
-
-// newListeners returns a listener for each address that is set, keyed by flag. Each is bound
-// already: a port that is taken ends the operator before it has done anything.
-func (op *Operator) newListeners(ctx context.Context, endpoints *server.Endpoints, o Options, t tlsConfigs, refused func()) (map[string]*server.Listener, error) {
-	open := o.Endpoints.addresses()
-	all := map[string]*server.Listener{}
-	for _, name := range slices.Sorted(maps.Keys(open)) {
-		l := &server.Listener{
-			Address: open[name], TLS: t.server, ShutdownDelay: o.Endpoints.ShutdownDelay, Log: ctrl.Log.WithName("endpoints"),
-			MaxConnections: o.Endpoints.MaxConnections, Trusted: o.Endpoints.TrustedProxies, OnRefused: refused,
-		}
-		switch name {
-		case "webhook-bind-address":
-			l.Handler, l.TLS = endpoints.WebhookHandler(), t.clientAuth
-		case "grpc-bind-address":
-			l.GRPC, l.TLS = endpoints.GRPC(), t.clientAuth
-		default:
-			l.Handler = endpoints.Handler()
-		}
-		if err := l.Listen(ctx); err != nil {
-			closeListeners(all)
-			return nil, fmt.Errorf("--%s=%s: %w", name, open[name], err)
-		}
-		all[name] = l
-	}
-	return all, nil
-}
-
-// closeListeners closes the listeners of an operator that does not start.
-func closeListeners(all map[string]*server.Listener) {
-	for _, l := range all {
-		_ = l.Close() //nolint:errcheck // the caller reports another error
-	}
-}
-
-// tlsConfigs holds the TLS configurations of the listeners; nil: plain HTTP.
-type tlsConfigs struct {
-	server     *tls.Config
-	clientAuth *tls.Config // of the listeners that may require a certificate from their clients
-}
-
-// newTLSConfigs loads the certificates and returns the configurations.
-func (op *Operator) newTLSConfigs(endpoints *server.Endpoints, o Options) (tlsConfigs, error) {
-	if o.Endpoints.CertFile == "" || len(o.Endpoints.addresses()) == 0 && !o.secureMetrics() {
-		return tlsConfigs{}, nil
-	}
-	c, err := op.addCertificates(o)
-	if err != nil {
-		return tlsConfigs{}, err
-	}
-	endpoints.IsOwnName = c.hasHost
-	all := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
-	if o.Endpoints.ClientCAFile == "" {
-		return tlsConfigs{all, all}, nil
-	}
-	cas, err := newClientCAs(o.Endpoints.ClientCAFile, ctrl.Log.WithName("certificates"))
-	if err != nil {
-		return tlsConfigs{}, err
-	}
-	return tlsConfigs{all, cas.require(all)}, nil
-}
-
-// listenerGroup runs all listeners.
-type listenerGroup struct {
-	listeners map[string]*server.Listener
-	closed    chan struct{} // closed when the last listener has ended
-}
-
-// NeedLeaderElection returns false: every replica serves.
-func (*listenerGroup) NeedLeaderElection() bool { return false }
-
-// Start serves until ctx ends and every request that was begun is answered. If one listener ends by
-// itself, the others end too.
-func (s *listenerGroup) Start(ctx context.Context) error {
-	defer close(s.closed)
-	group, together := errgroup.WithContext(ctx)
-	for _, l := range s.listeners {
-		group.Go(func() error { return l.Start(together) })
-	}
-	err := group.Wait()
-	if err == nil {
-		<-ctx.Done() // with no listener, group.Wait returns at once
-	}
-	return err
 }

@@ -48,6 +48,18 @@ func connect(c *controlplane.Cluster) (err error) {
 	return err
 }
 
+// environment is an environment in which only these variables are set.
+type environment map[string]string
+
+// defaultOptions returns the options of an operator without flags.
+func defaultOptions() app.Options {
+	o, err := app.ParseOptions(nil, func(string) string { return "" })
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
 // process is the operator as a process, with arguments, an environment, a stderr and an exit code.
 type process struct {
 	t   *testing.T

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	uberzap "go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/apptoken/operator/internal/app/logging"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/audit"
 )
 
@@ -26,16 +26,22 @@ const (
 	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// logLevels holds the levels of the log, keyed by the values of --log-level. Debug ends below 6:
-// from 6 on, client-go logs requests, and from 8 on their bodies. Those contain Secrets, in forms
-// that no redactor recognizes.
-var logLevels = map[string]zapcore.Level{"error": zapcore.ErrorLevel, "info": zapcore.InfoLevel, "debug": zapcore.Level(-5)}
+// Options holds the options of the operator.
+type Options = options.Options
+
+// EndpointOptions holds the options of the endpoints.
+type EndpointOptions = options.Endpoints
+
+// ParseOptions parses flags and the environment.
+func ParseOptions(args []string, env func(string) string) (Options, error) {
+	return options.Parse(args, env)
+}
 
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
-	terminal := redactor{stderr} // a token typed in the wrong place is not printed
+	terminal := logging.Redactor{To: stderr} // a token typed in the wrong place is not printed
 	o, err := ParseOptions(args, os.Getenv)
-	if help, ok := errors.AsType[Help](err); ok {
+	if help, ok := errors.AsType[options.Help](err); ok {
 		fmt.Fprint(terminal, help)
 		return exitOK
 	}
@@ -43,44 +49,50 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitUsage
 	}
+	// There is no log yet: controller-runtime would log a stack about a cluster that is not found,
+	// and the error says it in one line.
+	config, err := findCluster()
+	if err != nil {
+		fmt.Fprintln(terminal, "apptoken-operator:", err)
+		return exitError
+	}
 	log := NewLogger(o, stderr)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
-	if err := Run(ctx, o); err != nil {
+	if err := Run(ctx, config, o); err != nil {
 		fmt.Fprintln(terminal, "apptoken-operator:", err)
 		return exitError
 	}
 	return exitOK
 }
 
-// NewLogger returns the operator's log: JSON, at the level in o, without tokens. Expected conflicts
-// are debug lines.
-func NewLogger(o Options, to io.Writer) logr.Logger {
-	expected := uberzap.WrapCore(func(c zapcore.Core) zapcore.Core { return conflictCore{c} })
-	return zap.New(zap.WriteTo(redactor{to}), zap.Level(logLevels[o.LogLevel]), zap.JSONEncoder(encodeRFC3339), zap.RawZapOpts(expected))
-}
+// NewLogger returns the operator's log, at the level in o.
+func NewLogger(o Options, to io.Writer) logr.Logger { return logging.New(o.LogLevel, to) }
 
-// encodeRFC3339 sets the format of times to RFC 3339.
-func encodeRFC3339(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder }
-
-// NewAuditLog returns the operator's audit log. It is separate from the log and independent of its
+// newAuditLog returns the operator's audit log. It is separate from the log and independent of its
 // level, and contains no token.
-func NewAuditLog(to io.Writer) *audit.Log {
+func newAuditLog(to io.Writer) *audit.Log {
 	if to == nil {
 		to = os.Stderr
 	}
-	return audit.New(redactor{to}, time.Now)
+	return audit.New(logging.Redactor{To: to}, time.Now)
 }
 
-// Run finds the cluster, and runs the operator in it until ctx ends.
-func Run(ctx context.Context, o Options) error {
+// findCluster returns the configuration of the cluster in whose pod this process runs, or which the
+// kubeconfig names.
+func findCluster() (*rest.Config, error) {
 	config, err := ctrl.GetConfig()
 	if clientcmd.IsEmptyConfig(err) { // the original error recommends an obsolete variable
-		return errors.New("find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster")
+		return nil, errors.New("find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster; set KUBECONFIG to the kubeconfig file of a cluster")
 	}
 	if err != nil {
-		return fmt.Errorf("find the cluster: %w", err)
+		return nil, fmt.Errorf("find the cluster: %w; set KUBECONFIG to the kubeconfig file of a cluster", err)
 	}
+	return config, nil
+}
+
+// Run runs the operator in a cluster until ctx ends.
+func Run(ctx context.Context, config *rest.Config, o Options) error {
 	op, err := NewOperator(ctx, config, o)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the operator was stopped while it waited for the API server

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/testing/apptest"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 	"github.com/apptoken/operator/internal/token"
 )
@@ -30,7 +31,7 @@ func adminKubeconfig(t *testing.T) []byte {
 var noListenerFlags = []string{"--metrics-bind-address=0", "--health-probe-bind-address=0"}
 
 func TestHelp_IsPrintedAndExitsZero(t *testing.T) {
-	golden, err := os.ReadFile(filepath.Join("testdata", "help.txt"))
+	golden, err := os.ReadFile(filepath.Join("options", "testdata", "help.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestStart_UsageErrorExitsWithTwo(t *testing.T) {
 }
 
 func TestStart_MisplacedTokenIsNotPrinted(t *testing.T) { // [row 10]
-	plain := mintToken(t, token.Application)
+	plain := apptest.MintToken(t, token.Application)
 	for sentence, c := range map[string]struct {
 		args []string
 		env  environment
@@ -82,7 +83,7 @@ func TestStart_MisplacedTokenIsNotPrinted(t *testing.T) { // [row 10]
 		t.Run(sentence, func(t *testing.T) {
 			p := startProcess(t, c.env, c.args...)
 			p.assertExit(c.code, "apptoken-operator: ")
-			assertNoToken(t, p.stderr(), plain)
+			apptest.AssertNoToken(t, p.stderr(), plain)
 		})
 	}
 }
@@ -96,7 +97,7 @@ clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], us
 func TestStart_FailureExitsWithOne(t *testing.T) {
 	taken := listenLoopback(t)
 	defer taken.Close()
-	const none = "apptoken-operator: find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster\n"
+	const none = "apptoken-operator: find the cluster: this process runs in no pod, and neither the file that KUBECONFIG names nor ~/.kube/config has a cluster; set KUBECONFIG to the kubeconfig file of a cluster\n"
 	for sentence, c := range map[string]struct {
 		wrongTokenKubeconfig string
 		args                 []string
@@ -129,7 +130,11 @@ func TestStart_FailureExitsWithOne(t *testing.T) {
 			if c.wrongTokenKubeconfig != "" {
 				env["KUBECONFIG"] = c.wrongTokenKubeconfig
 			}
-			startProcess(t, env, append(append([]string{}, noListenerFlags...), c.args...)...).assertExit(1, c.want...)
+			p := startProcess(t, env, append(append([]string{}, noListenerFlags...), c.args...)...)
+			p.assertExit(1, c.want...)
+			if isNowhere := strings.Contains(c.want[0], "find the cluster: "); isNowhere && strings.Count(p.stderr(), "\n") != 1 {
+				t.Errorf("it prints more than one line:\n%s", p.stderr())
+			}
 		})
 	}
 }

@@ -31,6 +31,14 @@ type Values struct {
 	ExpiresAt   string // RFC 3339, in UTC; empty where the token does not expire
 }
 
+// scope returns the values by the names that a template uses.
+func (v Values) scope(tok token.Token) map[string]any {
+	return map[string]any{
+		"Token": tok.Reveal(), "Hint": v.Hint, "Client": v.Client, "Name": v.Name, "Namespace": v.Namespace,
+		"Roles": v.Roles, "Permissions": v.Permissions, "Version": v.Version, "IssuedAt": v.IssuedAt, "ExpiresAt": v.ExpiresAt,
+	}
+}
+
 // Templates are the compiled templates of one Secret. Compile has checked that they are harmless.
 type Templates struct {
 	byKey map[string]*template.Template
@@ -55,10 +63,7 @@ func Compile(texts map[string]string) (Templates, error) {
 
 // Render executes the templates. Its errors never hold a value, so that none can hold the token.
 func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error) {
-	scope := map[string]any{
-		"Token": tok.Reveal(), "Hint": v.Hint, "Client": v.Client, "Name": v.Name, "Namespace": v.Namespace,
-		"Roles": v.Roles, "Permissions": v.Permissions, "Version": v.Version, "IssuedAt": v.IssuedAt, "ExpiresAt": v.ExpiresAt,
-	}
+	scope := v.scope(tok)
 	room := MaxSize
 	data := make(map[string][]byte, len(ts.byKey))
 	for _, key := range slices.Sorted(maps.Keys(ts.byKey)) {
@@ -67,7 +72,11 @@ func (ts Templates) Render(v Values, tok token.Token) (map[string][]byte, error)
 			if errors.Is(err, errTooBig) {
 				return nil, fmt.Errorf("the templates make more than %d bytes", MaxSize)
 			}
-			return nil, fmt.Errorf("the template of key %q fails: %s", key, token.Redact(trimTemplatePrefix(err, key)))
+			message := token.Redact(trimTemplatePrefix(err, key))
+			if strings.Contains(message, "map has no entry for key") {
+				message += "; templates may use: ." + strings.Join(slices.Sorted(maps.Keys(scope)), ", .")
+			}
+			return nil, fmt.Errorf("the template of key %q fails: %s", key, message)
 		}
 		data[key] = out.Bytes()
 		room -= out.Len()

@@ -114,6 +114,25 @@ func TestCompile_RejectsHarmfulTemplates(t *testing.T) {
 	}
 }
 
+func TestRender_UnknownValueNamesKeyAndValues(t *testing.T) {
+	ts, err := render.Compile(map[string]string{"password": "{{ .Tokn }}"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ts.Render(values, mint(t))
+	if err == nil {
+		t.Fatal("it was accepted")
+	}
+	for _, want := range []string{
+		`key "password"`, "<.Tokn>",
+		"templates may use: .Client, .ExpiresAt, .Hint, .IssuedAt, .Name, .Namespace, .Permissions, .Roles, .Token, .Version",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it says %q; want %q in it", err, want)
+		}
+	}
+}
+
 func TestRender_OneKeyWithTokenSuffices(t *testing.T) {
 	ts, err := render.Compile(map[string]string{"user": "{{ .Name }}", "token": "{{ .Token }}"})
 	if err != nil {

@@ -18,14 +18,15 @@ func clientGrants(at *v1alpha1.ApplicationToken, refs References, refuse refuseF
 		return responseGrants(refs, refuse), true
 	}
 	drawable, granted := DrawableRoles(refs.Client, at.Namespace, refs.namespaceLabels)
-	held := Ceiling(refs.Client).Restrict(drawable).Cut(refs.Requested.Roles, refs.Requested.Permissions)
+	within := Ceiling(refs.Client).Restrict(drawable)
+	held := within.Cut(refs.Requested.Roles, refs.Requested.Permissions)
 	if granted && held.Over() {
 		where := "the spec"
 		if at.Spec.CloneFrom != nil {
 			where = "the spec of the token that is cloned"
 		}
-		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not grant %s to namespace %s; remove it from %s, or ask the client's platform team to grant it",
-			refs.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, where)
+		refuse(v1alpha1.ReasonOverCeiling, "Client %s does not grant %s to namespace %s, only %s; remove it from %s, or ask the client's platform team to grant it",
+			refs.Client.Name, JoinFirst(append(slices.Clone(held.OverRoles), held.OverPermissions...)), at.Namespace, describeRoles(within.Cut(drawable, nil).Roles), where)
 	}
 	return &plan.Grants{
 		Client:       refs.Client.Name,
@@ -33,6 +34,17 @@ func clientGrants(at *v1alpha1.ApplicationToken, refs References, refuse refuseF
 		Permissions:  held.Permissions,
 		SourceRanges: refs.Requested.SourceRanges,
 	}, granted
+}
+
+// describeRoles names the roles that a namespace may draw.
+func describeRoles(roles []string) string {
+	switch len(roles) {
+	case 0:
+		return "roles that the client does not have"
+	case 1:
+		return "the role " + roles[0]
+	}
+	return "the roles " + JoinFirst(roles)
 }
 
 // Ceiling returns the most that a token of a client may hold.

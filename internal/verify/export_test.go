@@ -6,12 +6,6 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// HashTable is the table of an Index.
-type HashTable[V any] = hashTable[V]
-
-// Item is an item of a HashTable.
-type Item[V any] = tableItem[V]
-
 // EntryCount returns how many values the index holds beside entries.
 func (x *Index) EntryCount() int {
 	x.mu.Lock()

@@ -109,19 +109,32 @@ type Client struct {
 }
 
 // newHeld returns what was given, cut down to what the client holds.
-func newHeld(c *Client, u *User, roles, permissions []string, ranges []netip.Prefix) *Held {
+func newHeld(c *Client, u *User, given *grants) *Held {
+	roles, permissions := given.roles, given.permissions
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
 	}
 	cut := c.Ceiling.Cut(roles, permissions)
 	h := &Held{
-		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective, Ranges: ranges,
+		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective, Ranges: given.ranges,
 		RoleList: strings.Join(cut.Roles, ","), PermissionList: strings.Join(cut.Effective, ","),
 	}
 	if u != nil {
 		h.isDisabled, h.credential = !u.isAllowedAt(c.Name), fingerprintOf(u.Credential)
 	}
 	return h
+}
+
+// SourceNetwork returns the network that limits count as one source. It is an IPv4 address, or the
+// IPv6 network of 64 bits that one subscriber has. It is the zero Prefix for the zero Addr.
+func SourceNetwork(a netip.Addr) netip.Prefix {
+	a = a.Unmap() // all of IPv4 is in one IPv6 network
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) //nolint:errcheck // it fails for the zero Addr alone, whose Prefix is the zero one
+	return p
 }
 
 // ParseRanges parses addresses in CIDR notation. An entry that cannot be parsed becomes one that

@@ -11,12 +11,13 @@ import (
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify/hashtable"
 )
 
 // Index holds what is known of credentials, their owners and their clients. Readers take no lock,
 // whatever their number; writers exclude each other. The zero Index is empty and ready.
 type Index struct {
-	entries   hashTable[entry]
+	entries   hashtable.Table[entry]
 	usedItems useStack
 	nextUsed  *item // the next of those taken from the stack; for the caller of TakeUses
 
@@ -36,7 +37,7 @@ type Index struct {
 // memory. At a million records, the access to memory takes most of the time. An item has 128 bytes,
 // which the allocator aligns to cache lines; the first of the two lines is enough for the decision.
 // Fields that are not atomic never change once readers can see them.
-type item = tableItem[entry]
+type item = hashtable.Item[entry]
 
 type entry struct {
 	grants      *grants

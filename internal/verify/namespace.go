@@ -34,7 +34,7 @@ func (n *namespaceEntry) leave(g *grants) {
 // holds. Unless n is nil, it is also cut to what the client or the user grants to the namespace.
 func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 	if n == nil {
-		h := newHeld(c, u, g.roles, g.permissions, g.ranges)
+		h := newHeld(c, u, g)
 		h.bindUser(g.userUID)
 		return h
 	}
@@ -52,7 +52,7 @@ func (g *grants) cut(c *Client, u *User, n *namespaceEntry) *Held {
 		narrow.Ceiling = c.Ceiling.Restrict(roles)
 		within = &narrow
 	}
-	h := newHeld(within, u, g.roles, g.permissions, g.ranges)
+	h := newHeld(within, u, g)
 	h.Client, h.isUngranted = c, !granted
 	h.bindUser(g.userUID)
 	return h

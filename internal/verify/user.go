@@ -208,5 +208,5 @@ func (x *Index) passwordIdentity(user, client string, from netip.Addr) (Identity
 	if !inRanges(c.Ranges, from) {
 		return Identity{}, SourceRefused
 	}
-	return Identity{Held: newHeld(c, u, nil, nil, nil), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Valid
+	return Identity{Held: newHeld(c, u, &grants{}), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Valid
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
+	"github.com/apptoken/operator/internal/verify/lookuplimit"
 )
 
 // finder is the part of the record store that the Verifier needs.
@@ -41,7 +42,7 @@ type Verifier struct {
 	index         *Index
 	store         finder
 	readLimiter   *rate.Limiter
-	sourceLimiter *sourceLimits // of reads, by source
+	sourceLimiter *lookuplimit.Limits // of reads, by source
 	now           func() time.Time
 	onLookup      func(Lookup)
 	maxAge        time.Duration // 0: there is no limit
@@ -80,7 +81,7 @@ func NewVerifier(x *Index, store finder, o Options) *Verifier {
 	v := &Verifier{index: x, store: store, now: o.Now, onLookup: o.OnLookup, maxAge: o.MaxStaleness, startedAt: o.Now()}
 	v.MarkStale()
 	v.readLimiter = rate.NewLimiter(rate.Limit(o.LookupsPerSecond), o.LookupsPerSecond)
-	v.sourceLimiter = newSourceLimits(o.LookupsPerSecond)
+	v.sourceLimiter = lookuplimit.New(o.LookupsPerSecond)
 	x.removed.remember(o.Now, maxRemoved)
 	x.sessions.remember(o.Now, maxSessions)
 	return v
@@ -155,12 +156,13 @@ func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d
 	if known := v.cachedLookups.get(d, now); known != nil {
 		return v.verifyRecord(now, kind, known.record, f)
 	}
-	if now.UnixNano() < v.noReadsUntil.Load() || !v.sourceLimiter.hasLeft(now, f.caller()) || !v.sourceLimiter.startWaiting(f.caller()) {
+	source := SourceNetwork(f.caller())
+	if now.UnixNano() < v.noReadsUntil.Load() || !v.sourceLimiter.HasLeft(now, source) || !v.sourceLimiter.StartWaiting(source) {
 		v.onLookup(LookupLimited)
 		return Identity{}, Undecided
 	}
-	defer v.sourceLimiter.stopWaiting(f.caller())
-	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, f.caller(), d) })
+	defer v.sourceLimiter.StopWaiting(source)
+	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, source, d) })
 	select {
 	case <-ctx.Done():
 		return Identity{}, Undecided
@@ -179,13 +181,13 @@ var errReadsLimited = errors.New("no read of the store is left")
 
 // find reads a record from the API server, and caches the result for a while. It returns nil if
 // there is no record.
-func (v *Verifier) find(ctx context.Context, now time.Time, caller netip.Addr, d token.Digest) (r *record.Record, err error) {
+func (v *Verifier) find(ctx context.Context, now time.Time, source netip.Prefix, d token.Digest) (r *record.Record, err error) {
 	defer func() {
 		if p := recover(); p != nil { // no caller could recover, so it would end the process
 			r, err = nil, fmt.Errorf("the look-up failed: %v", p)
 		}
 	}()
-	if !v.sourceLimiter.take(now, caller) { // before it takes one of the total
+	if !v.sourceLimiter.Take(now, source) { // before it takes one of the total
 		v.onLookup(LookupLimited)
 		return nil, errReadsLimited
 	}

@@ -64,7 +64,7 @@ func acmeClient(change func(*verify.Client)) verify.Client {
 	return c
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	w := &fixture{tok: verifytest.Mint(t, token.Application, t.Name())}
 	w.rec = record.Record{
 		Kind: token.Application, Digest: w.tok.Digest(), Client: "acme", Roles: []string{"primary"}, IssuedAt: noon,

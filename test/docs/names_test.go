@@ -142,11 +142,11 @@ func union[V any](a, b map[string]V) map[string]bool {
 func TestNames_MetricsExist(t *testing.T) {
 	quoted := regexp.MustCompile(`"(apptoken_[a-z_]+)"`)
 	exist := map[string]bool{}
-	for _, m := range quoted.FindAllStringSubmatch(readFile(t, "internal/app/metrics.go"), -1) {
+	for _, m := range quoted.FindAllStringSubmatch(readFile(t, "internal/app/metrics/metrics.go"), -1) {
 		exist[m[1]] = true
 	}
 	if len(exist) == 0 {
-		t.Fatal("internal/app/metrics.go names no metric")
+		t.Fatal("internal/app/metrics/metrics.go names no metric")
 	}
 	for _, p := range allPages(t) {
 		for _, name := range metricPattern.FindAllString(p.text, -1) {

@@ -15,27 +15,31 @@ import (
 )
 
 type vectorFile struct {
-	Now     time.Time `json:"now"`
-	Clients []struct {
-		Name      string              `json:"name"`
-		AccountID int64               `json:"accountID"`
-		Suspended bool                `json:"suspended"`
-		Ranges    []string            `json:"ranges"`
-		Roles     map[string][]string `json:"roles"`
-		Grants    []grants            `json:"grants"`
-	} `json:"clients"`
+	Now        time.Time                    `json:"now"`
+	Clients    []clientSpec                 `json:"clients"`
 	Namespaces map[string]map[string]string `json:"namespaces"` // labels by name
-	Users      []struct {
-		Name       string              `json:"name"`
-		Username   string              `json:"username"`
-		Suspended  bool                `json:"suspended"`
-		Credential string              `json:"credential"` // fingerprint of the password
-		Accounts   map[string][]string `json:"accounts"`   // roles by client
-		Namespaces []string            `json:"namespaces"` // whose ApplicationTokens may speak for the user
-	} `json:"users"`
-	Tokens  map[string]tokenSpec `json:"tokens"`
-	Vectors []Vector             `json:"vectors"`
-	Paths   []Path               `json:"paths"`
+	Users      []userSpec                   `json:"users"`
+	Tokens     map[string]tokenSpec         `json:"tokens"`
+	Vectors    []Vector                     `json:"vectors"`
+	Paths      []Path                       `json:"paths"`
+}
+
+type clientSpec struct {
+	Name      string              `json:"name"`
+	AccountID int64               `json:"accountID"`
+	Suspended bool                `json:"suspended"`
+	Ranges    []string            `json:"ranges"`
+	Roles     map[string][]string `json:"roles"`
+	Grants    []grants            `json:"grants"`
+}
+
+type userSpec struct {
+	Name       string              `json:"name"`
+	Username   string              `json:"username"`
+	Suspended  bool                `json:"suspended"`
+	Credential string              `json:"credential"` // fingerprint of the password
+	Accounts   map[string][]string `json:"accounts"`   // roles by client
+	Namespaces []string            `json:"namespaces"` // whose ApplicationTokens may speak for the user
 }
 
 // grants is a grant of a client: of roles to namespaces, by name or by a common label.
@@ -124,7 +128,18 @@ func Load(t testing.TB) *Fixture {
 		Now: f.Now, Index: &verify.Index{}, Tokens: map[string]string{}, Records: map[string]record.Record{},
 		Users: map[string]verify.User{}, Paths: f.Paths,
 	}
-	for _, c := range f.Clients {
+	w.addClients(f.Clients)
+	w.addUsers(f.Users)
+	for name, labels := range f.Namespaces {
+		w.Index.SetNamespace(name, labels)
+	}
+	w.addTokens(t, f.Tokens)
+	w.addVectors(f.Vectors)
+	return w
+}
+
+func (w *Fixture) addClients(specs []clientSpec) {
+	for _, c := range specs {
 		var roles []grant.Role
 		for name, permissions := range c.Roles {
 			roles = append(roles, grant.Role{Name: name, Permissions: permissions})
@@ -134,20 +149,26 @@ func Load(t testing.TB) *Fixture {
 			Ceiling: grant.NewCeiling(roles), Ranges: verify.ParseRanges(c.Ranges), Draw: drawFunc(c.Grants),
 		})
 	}
-	for _, u := range f.Users {
+}
+
+func (w *Fixture) addUsers(specs []userSpec) {
+	for _, u := range specs {
 		w.Users[u.Name] = verify.User{
 			Name: u.Name, Username: u.Username, UID: "uid-of-" + u.Name, Suspended: u.Suspended,
 			Credential: u.Credential, Accounts: u.Accounts, Namespaces: u.Namespaces,
 		}
 		w.Index.SetUser(w.Users[u.Name])
 	}
-	for name, labels := range f.Namespaces {
-		w.Index.SetNamespace(name, labels)
-	}
-	var stopped []record.Owner
-	for name, tok := range f.Tokens {
+}
+
+// addTokens mints the tokens, and stores their records and the states of their owners. An owner
+// with a disabled token is disabled, whichever other tokens it has.
+func (w *Fixture) addTokens(t testing.TB, specs map[string]tokenSpec) {
+	t.Helper()
+	var disabled []record.Owner
+	for name, tok := range specs {
 		minted := Mint(t, kindOf(t, tok.Kind), name)
-		r := tok.record(t, minted, f.Now)
+		r := tok.record(t, minted, w.Now)
 		w.Tokens[name], w.Records[name] = minted.Reveal(), r
 		if tok.IsUnstored {
 			continue
@@ -155,17 +176,21 @@ func Load(t testing.TB) *Fixture {
 		w.Index.Set(r)
 		switch {
 		case tok.OwnerDisabled:
-			stopped = append(stopped, r.Owner)
+			disabled = append(disabled, r.Owner)
 		case tok.Exempt:
 			w.Index.EnableExempt(r.Owner)
 		case !tok.OwnerUnknown:
 			w.Index.Enable(r.Owner)
 		}
 	}
-	for _, owner := range stopped {
+	for _, owner := range disabled {
 		w.Index.Disable(owner)
 	}
-	for _, v := range f.Vectors {
+}
+
+// addVectors adds the vectors, with the tokens in place of their names.
+func (w *Fixture) addVectors(vectors []Vector) {
+	for _, v := range vectors {
 		if v.Credential != nil {
 			filled := w.fillPlaceholders(*v.Credential)
 			v.Credential = &filled
@@ -178,5 +203,4 @@ func Load(t testing.TB) *Fixture {
 		}
 		w.Vectors = append(w.Vectors, v)
 	}
-	return w
 }
