@@ -9,14 +9,11 @@ import (
 	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
-// The API server of this package's tests, with every right and without a cache.
-var (
-	api   client.WithWatch
-	admin *rest.Config
-)
+// api reads and writes the real API server, with every right and without a cache.
+var api client.WithWatch
 
 func TestMain(m *testing.M) {
-	operatortest.Main(m, func(c client.WithWatch, config *rest.Config) { api, admin = c, config })
+	operatortest.Main(m, func(c client.WithWatch, _ *rest.Config) { api = c })
 }
 
 // fixture adds the helpers of this package's tests to the shared fixture.

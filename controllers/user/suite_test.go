@@ -9,7 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/testing/operatortest"
 )
 
-// The API server of this package's tests, with every right and without a cache.
+// The API server of this package's tests, with every right: a client without a cache, and the
+// configuration for caches.
 var (
 	api   client.WithWatch
 	admin *rest.Config

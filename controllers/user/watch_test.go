@@ -50,7 +50,7 @@ func (w *fixture) runOperator() *runningOperator {
 		Scheme: api.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: new(true)},
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.TokenRecord{}: {Namespaces: own},
-			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"world": w.Namespace})}, // other fixtures run beside it
+			&v1alpha1.User{}:        {Label: labels.SelectorFromSet(labels.Set{"fixture": w.Namespace})}, // other fixtures run beside it
 		}},
 	})
 	w.Must(err)

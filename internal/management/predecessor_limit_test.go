@@ -36,8 +36,8 @@ func TestRotate_NoFaultLeavesFourthPredecessor(t *testing.T) {
 	}
 }
 
-// rotatedThrice creates a token that does not expire, rotates it three times, and returns its newest
-// version.
+// rotatedThrice creates a token that does not expire, rotates it three times, and returns its
+// newest version.
 func (w *fixture) rotatedThrice(k *operatortest.ManagementReplica) management.Issued {
 	w.T.Helper()
 	made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))

@@ -16,12 +16,13 @@ var ErrCrash = errors.New("the operator has crashed")
 // FaultMode describes what happens at the call that fails.
 type FaultMode struct {
 	Name      string
-	isApplied bool  // the write reaches the API server nevertheless
+	IsApplied bool  // the write reaches the API server nevertheless
 	Crashes   bool  // no later call is carried out
 	Reads     bool  // a read can be that call too; otherwise only writes are counted, since a crash at a read equals one after a write
 	Err       error // the error that the caller gets
 }
 
+// ErrInternal and its siblings are the errors of single calls.
 var (
 	ErrInternal      = apierrors.NewInternalError(errors.New("injected"))
 	errConflict      = apierrors.NewConflict(corev1.Resource("objects"), "x", errors.New("injected"))
@@ -29,6 +30,7 @@ var (
 	errTimeout       = apierrors.NewTimeoutError("injected", 1)
 )
 
+// FaultModes holds all the ways in which a call can fail.
 var FaultModes = []FaultMode{
 	{"crash before the write", false, true, false, ErrCrash},
 	{"crash after the write", true, true, false, ErrCrash},
@@ -52,11 +54,13 @@ type Faults struct {
 	Before     func(call int) // runs before each call, where set
 }
 
+// Faults returns an API server whose call number at fails; 0: none does.
 func (w *Fixture) Faults(at int, m FaultMode) *Faults { return &Faults{w: w, At: at, mode: m} }
 
 // BeginStep starts a step: calls are counted from zero.
 func (f *Faults) BeginStep() { f.calls = 0 }
 
+// Wrap returns a client over c that fails as f describes.
 func (f *Faults) Wrap(c client.WithWatch) client.WithWatch {
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
@@ -114,7 +118,7 @@ func (f *Faults) write(do func() error) error {
 		return ErrCrash
 	}
 	fails := f.nextCall()
-	if fails && !f.mode.isApplied {
+	if fails && !f.mode.IsApplied {
 		return f.mode.Err
 	}
 	err := do()

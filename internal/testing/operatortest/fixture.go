@@ -67,6 +67,7 @@ func New(t *testing.T, api client.WithWatch) *Fixture {
 	return w
 }
 
+// Must ends the test if err is not nil.
 func (w *Fixture) Must(err error) {
 	w.T.Helper()
 	if err != nil {
@@ -74,6 +75,7 @@ func (w *Fixture) Must(err error) {
 	}
 }
 
+// Key returns the name of the token and of its Secret.
 func (w *Fixture) Key() types.NamespacedName {
 	return types.NamespacedName{Namespace: w.Namespace, Name: "indexer"}
 }
@@ -135,6 +137,7 @@ func (w *Fixture) NewestRecordName() string {
 	return list.Items[newest].Name
 }
 
+// TokenInSecret returns the token that the Secret holds.
 func (w *Fixture) TokenInSecret() token.Token {
 	w.T.Helper()
 	var secret corev1.Secret
@@ -144,6 +147,7 @@ func (w *Fixture) TokenInSecret() token.Token {
 	return tok
 }
 
+// SetPolicy sets spec.tokens of the Client.
 func (w *Fixture) SetPolicy(p v1alpha1.TokenPolicy) {
 	w.T.Helper()
 	var c v1alpha1.Client
@@ -159,6 +163,7 @@ func (w *Fixture) EditClient(change func(*v1alpha1.Client)) error {
 	return w.api.Update(w.Ctx, c)
 }
 
+// TheClient returns the Client as it is now.
 func (w *Fixture) TheClient() *v1alpha1.Client {
 	w.T.Helper()
 	var c v1alpha1.Client
@@ -166,6 +171,7 @@ func (w *Fixture) TheClient() *v1alpha1.Client {
 	return &c
 }
 
+// MustEditClient is EditClient that ends the test on an error.
 func (w *Fixture) MustEditClient(change func(*v1alpha1.Client)) {
 	w.T.Helper()
 	var c v1alpha1.Client
@@ -182,6 +188,7 @@ func (w *Fixture) OtherClient() string {
 	return c.Name
 }
 
+// Token returns the token as it is now.
 func (w *Fixture) Token() *v1alpha1.ApplicationToken {
 	w.T.Helper()
 	var at v1alpha1.ApplicationToken

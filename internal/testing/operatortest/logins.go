@@ -63,6 +63,7 @@ func (w *Fixture) LogIn(s *login.Service, name string, t login.Terms) login.Open
 	return o
 }
 
+// HasRecord reports whether the record of that name exists.
 func (w *Fixture) HasRecord(name string) bool {
 	w.T.Helper()
 	err := w.api.Get(w.Ctx, types.NamespacedName{Namespace: w.OwnNamespace, Name: name}, &v1alpha1.TokenRecord{})

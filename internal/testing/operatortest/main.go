@@ -15,8 +15,8 @@ import (
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
-// Main runs the tests of a package on one control plane, and exits. Before the tests, connect gets a
-// client without a cache and the configuration for further clients. Both have every right.
+// Main runs the tests of a package on one control plane, and exits. Before the tests, connect gets
+// a client without a cache and the configuration for further clients. Both have every right.
 func Main(m *testing.M, connect func(client.WithWatch, *rest.Config)) {
 	ctrl.SetLogger(logr.Discard()) // the tests check the errors themselves
 	controlplane.Main(m, func(c *controlplane.Cluster) error {

@@ -31,6 +31,8 @@ type ManagementReplica struct {
 	Recorder    *events.FakeRecorder
 }
 
+// NewManagementReplica returns the management API of another replica, which reads and writes
+// through c.
 func (w *Fixture) NewManagementReplica(c client.WithWatch) *ManagementReplica {
 	k := &ManagementReplica{EndedTokens: map[token.Digest]bool{}, used: map[token.Digest]bool{}, Recorder: events.NewFakeRecorder(1 << 10)}
 	k.Service = &management.Service{
@@ -42,6 +44,7 @@ func (w *Fixture) NewManagementReplica(c client.WithWatch) *ManagementReplica {
 	return k
 }
 
+// Scope returns the scope of the tokens of the Client.
 func (w *Fixture) Scope() management.Scope { return management.Scope{Client: w.ClientName} }
 
 // CIToken returns the token that tests create through the management API.
@@ -90,7 +93,7 @@ func (w *Fixture) CheckLastDelivered(last token.Token, before int) error {
 		return fmt.Errorf("[4] %d versions stand and %d are superseded, not 1 and %d", current, predecessors, before)
 	}
 	if !w.IsAccepted(last) {
-		return errors.New("[2] the token that was answered is dead")
+		return errors.New("[2] the token that was delivered last is not accepted")
 	}
 	return nil
 }
@@ -122,6 +125,7 @@ func (w *Fixture) CreateConcurrently(n int, replicas []*ManagementReplica) (made
 	return made, errs
 }
 
+// CountAccepted counts the tokens that verification would accept.
 func (w *Fixture) CountAccepted(all []management.Issued) (n int) {
 	for _, one := range all {
 		if w.IsAccepted(one.Secret) {

@@ -19,7 +19,7 @@ import (
 	"github.com/apptoken/operator/internal/record/recordtest"
 )
 
-// Operator is a process of the operator. It reads and writes through c, and confirms through live.
+// Operator runs the reconcilers of tokens and records.
 type Operator struct {
 	w       *Fixture
 	c       client.Client
@@ -27,6 +27,8 @@ type Operator struct {
 	Records *tokenrecord.Reconciler
 }
 
+// NewOperator returns another process of the operator. It reads and writes through c, and confirms
+// through live.
 func (w *Fixture) NewOperator(c client.Client, live client.Reader) *Operator {
 	store := kube.New(recordtest.Direct(c), live, w.OwnNamespace)
 	count := func(name string, by ...string) *prometheus.CounterVec {
@@ -82,7 +84,7 @@ func (o *Operator) Settle() error {
 			return nil
 		}
 	}
-	return errors.New("40 passes did not settle the world")
+	return errors.New("40 passes did not settle")
 }
 
 // SettleOwnNamespace runs the leader until everything in the operator's own namespace has settled.
@@ -102,7 +104,7 @@ func (o *Operator) SettleOwnNamespace() error {
 			return nil
 		}
 	}
-	return errors.New("40 passes did not bring what was made to rest")
+	return errors.New("40 passes did not settle the operator's own namespace")
 }
 
 // ResourceVersions returns the resource versions of all objects in the operator's own namespace.

@@ -21,6 +21,7 @@ type Snapshot struct {
 	Records []v1alpha1.TokenRecord
 }
 
+// Take takes the snapshot, or takes it anew.
 func (s *Snapshot) Take(w *Fixture) error {
 	s.Taken = true
 	var at v1alpha1.ApplicationToken

@@ -24,6 +24,8 @@ type UserOperator struct {
 	events *events.FakeRecorder
 }
 
+// NewUserOperator returns another process of the operator. It reads and writes through c with the
+// indexes of a cache, and confirms through live.
 func (w *Fixture) NewUserOperator(c client.WithWatch, live client.Reader) *UserOperator {
 	cached := ByIndexes(w.T, c)
 	store := kube.New(cached, live, w.OwnNamespace)
@@ -73,7 +75,7 @@ func (o *UserOperator) Pass() error {
 	return nil
 }
 
-// Settle runs passes until one succeeds and writes nothing. faults counts the writes.
+// Settle runs passes until one succeeds and writes nothing. Faults counts the writes.
 func (o *UserOperator) Settle() error {
 	for range 40 {
 		before := o.w.Writes.Load()

@@ -30,7 +30,7 @@ func (w *Fixture) UniqueUserName(name string) string {
 func (w *Fixture) CreateUserWithPassword(name string, twist func(*v1alpha1.User)) *v1alpha1.User {
 	w.T.Helper()
 	u := &v1alpha1.User{
-		ObjectMeta: metav1.ObjectMeta{Name: w.UniqueUserName(name), Labels: map[string]string{"world": w.Namespace}},
+		ObjectMeta: metav1.ObjectMeta{Name: w.UniqueUserName(name), Labels: map[string]string{"fixture": w.Namespace}},
 		Spec: v1alpha1.UserSpec{
 			State:             v1alpha1.StateActive,
 			PasswordSecretRef: &v1alpha1.Reference{Name: v1alpha1.ObjectName(name)},
@@ -55,6 +55,7 @@ func (w *Fixture) SetPassword(name, key, value string) {
 	w.Must(err)
 }
 
+// GetUser returns a user as it is now.
 func (w *Fixture) GetUser(name string) *v1alpha1.User {
 	w.T.Helper()
 	var u v1alpha1.User
@@ -62,6 +63,7 @@ func (w *Fixture) GetUser(name string) *v1alpha1.User {
 	return &u
 }
 
+// EditUser changes a user, and repeats after a conflict.
 func (w *Fixture) EditUser(name string, change func(*v1alpha1.User)) {
 	w.T.Helper()
 	for {
@@ -74,6 +76,7 @@ func (w *Fixture) EditUser(name string, change func(*v1alpha1.User)) {
 	}
 }
 
+// DeleteUser deletes the fixture's user.
 func (w *Fixture) DeleteUser() {
 	w.T.Helper()
 	w.Must(w.api.Delete(w.Ctx, &v1alpha1.User{ObjectMeta: metav1.ObjectMeta{Name: w.UserName()}}))
