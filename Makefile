@@ -69,7 +69,7 @@ clean: ## Delete what was built here
 ##@ Check
 
 .PHONY: check
-check: check-generated check-format vet lint ## What CI checks before the tests; changes nothing
+check: check-generated check-format words vet lint ## What CI checks before the tests; changes nothing
 	@echo "check: all good"
 
 # Generates beside the tree and compares, so that it neither needs git nor minds work in progress.
@@ -88,6 +88,10 @@ check-format:
 	@files=$$(gofmt -l .); [ -z "$$files" ] || \
 	  { printf '%s\n' "$$files" "check: these files are not formatted; run 'make fmt' and commit what changes" >&2; exit 1; }
 	@go mod tidy -diff || { echo "check: go.mod is not tidy; run 'go mod tidy' and commit what changes" >&2; exit 1; }
+
+.PHONY: words
+words: ## Check the language and the width of comments and pages; builds vale in a minute the first time
+	@hack/words/words.sh
 
 .PHONY: vet
 vet: ## Run go vet

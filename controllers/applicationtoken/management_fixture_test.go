@@ -53,8 +53,8 @@ func ciToken(change ...func(*management.TokenSpec)) management.TokenSpec {
 	return wanted
 }
 
-// rotatedThrice creates a token that does not expire, rotates it three times, and returns its newest
-// version.
+// rotatedThrice creates a token that does not expire, rotates it three times, and returns its
+// newest version.
 func (w *fixture) rotatedThrice(k *managementReplica) management.Issued {
 	w.t.Helper()
 	made, err := k.Create(w.ctx, rootCaller, w.scope(), ciToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))
