@@ -1,15 +1,19 @@
-# make help lists what there is. Tools are pinned in hack/tools/go.mod; Go fetches and builds them at first use.
+# make help lists the targets. Tools are pinned in hack/tools; Go fetches and builds them at first
+# use.
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 TOOL           := go tool -modfile=hack/tools/go.mod
 CONTROLLER_GEN := $(TOOL) controller-gen
+API_REFERENCE  := $(TOOL) crd-ref-docs --log-level=WARN --source-path=api/v1alpha1 --renderer=markdown \
+  --config=hack/reference/config.yaml --templates-dir=hack/reference
 LINT           := $(TOOL) golangci-lint-kube-api-linter
 FUZZTIME       ?= 20s
 TESTFLAGS      ?=
 
-# A recipe that begins with $(ASSETS) finds kube-apiserver, etcd and kubectl in $$KUBEBUILDER_ASSETS, or fails at once.
+# A recipe that begins with $(ASSETS) finds kube-apiserver, etcd and kubectl in
+# $$KUBEBUILDER_ASSETS, or fails at once.
 ASSETS = assets=$$(hack/controlplane/controlplane.sh | tail -n 1); export KUBEBUILDER_ASSETS="$$assets";
 
 ##@ Try it
@@ -46,8 +50,9 @@ bin/demo:
 	@go build -trimpath -o $@ ./hack/demo
 
 .PHONY: generate
-generate: ## Write deepcopy functions and CRDs from api/
+generate: ## Write deepcopy functions, CRDs and docs/api.md from api/
 	$(CONTROLLER_GEN) object crd paths=./api/... output:crd:dir=config/crd/bases
+	$(API_REFERENCE) --output-path=docs/api.md
 
 .PHONY: fmt
 fmt: ## Format the Go code
@@ -64,7 +69,7 @@ clean: ## Delete what was built here
 ##@ Check
 
 .PHONY: check
-check: check-generated check-format vet lint ## What CI checks before the tests; changes nothing
+check: check-generated check-format words vet lint ## What CI checks before the tests; changes nothing
 	@echo "check: all good"
 
 # Generates beside the tree and compares, so that it neither needs git nor minds work in progress.
@@ -72,6 +77,8 @@ check: check-generated check-format vet lint ## What CI checks before the tests;
 check-generated:
 	@new=$$(mktemp -d); trap 'rm -rf "$$new"' EXIT; \
 	$(CONTROLLER_GEN) object crd paths=./api/... output:object:dir="$$new" output:crd:dir="$$new/crd"; \
+	$(API_REFERENCE) --output-path="$$new/api.md"; \
+	diff -u docs/api.md "$$new/api.md" && \
 	diff -u api/v1alpha1/zz_generated.deepcopy.go "$$new/zz_generated.deepcopy.go" && \
 	diff -ru config/crd/bases "$$new/crd" || \
 	  { echo "check: the generated files do not match api/; run 'make generate' and commit what changes" >&2; exit 1; }
@@ -81,6 +88,10 @@ check-format:
 	@files=$$(gofmt -l .); [ -z "$$files" ] || \
 	  { printf '%s\n' "$$files" "check: these files are not formatted; run 'make fmt' and commit what changes" >&2; exit 1; }
 	@go mod tidy -diff || { echo "check: go.mod is not tidy; run 'go mod tidy' and commit what changes" >&2; exit 1; }
+
+.PHONY: words
+words: ## Check the language and the width of comments and pages; builds vale in a minute the first time
+	@hack/words/words.sh
 
 .PHONY: vet
 vet: ## Run go vet

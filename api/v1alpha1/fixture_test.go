@@ -50,7 +50,7 @@ type rule struct {
 	good twist  // nil: the manifest as it is
 	bad  twist  // nil: nothing is rejected
 	at   string // the field that the error names
-	says string // the text that tells the user what to change
+	says string // the text that names the change which the user has to make
 }
 
 // twist changes a manifest.
@@ -217,15 +217,16 @@ func deleteAfter(t *testing.T, o client.Object) {
 	})
 }
 
-// dryRunCreate returns the error of the API server for creating an object, as a dry run. It also rejects
-// unknown fields, so that no case passes because of a misspelling.
+// dryRunCreate returns the error of the API server for creating an object, as a dry run. It also
+// rejects unknown fields, so that no case passes because of a misspelling.
 func dryRunCreate(t *testing.T, o *unstructured.Unstructured) error {
 	t.Helper()
 	return api.Create(t.Context(), o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 }
 
-// checkRejected checks that err names a field and says what to change there. It also checks that err does
-// not mention rules that the API server could not evaluate, because users cannot act on that.
+// checkRejected checks that err names a field and says what to change there. It also checks that
+// err does not mention rules that the API server could not evaluate, because users cannot act on
+// that.
 func checkRejected(t *testing.T, err error, at, says string) {
 	t.Helper()
 	refusal, ok := errors.AsType[*apierrors.StatusError](err)

@@ -141,8 +141,8 @@ const (
 	ReasonSecretRefused = "SecretRefused"
 	// ReasonDeliveryUnavailable reports that the token cannot be delivered as the spec asks.
 	ReasonDeliveryUnavailable = "DeliveryUnavailable"
-	// ReasonDeliveryMissing reports that no response of the HTTP API has delivered a valid version of
-	// the token.
+	// ReasonDeliveryMissing reports that no response of the HTTP API has delivered a valid version
+	// of the token.
 	ReasonDeliveryMissing = "DeliveryMissing"
 	// ReasonSuspended reports that the token, the client or the user is suspended.
 	ReasonSuspended = "Suspended"

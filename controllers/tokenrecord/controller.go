@@ -125,7 +125,7 @@ func (r *Reconciler) planOwner(ctx context.Context, at *v1alpha1.ApplicationToke
 		return o, err
 	}
 	// The record that the Secret names is gone, superseded, or of another token: the annotation
-	// does not tell which token the Secret holds.
+	// does not name the token that the Secret holds.
 	o.Pending = err != nil || !named.SupersededAt.IsZero() || named.Owner.Namespace != at.Namespace || named.Owner.Name != at.Name
 	o.PredecessorOfCurrent = err == nil && named.Predecessor == rec.Name()
 	return o, nil

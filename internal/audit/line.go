@@ -59,7 +59,7 @@ func (l *Line) truncate() {
 // writtenLine is a line with its time and logger.
 type writtenLine struct {
 	Time   string `json:"time"`
-	Logger string `json:"logger"` // tells audit lines from the operator's log in one stream
+	Logger string `json:"logger"` // distinguishes audit lines from the operator's log in one stream
 	Line
 }
 

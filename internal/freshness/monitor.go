@@ -36,8 +36,8 @@ type Sign struct {
 
 // Status is the result of a beat.
 type Status struct {
-	Open    bool      // the replica may continue to verify, unless Limits.Outage has passed since Contact
-	Fresh   bool      // the replica is open, and the API server answered since the beat before
+	Open    bool      // the replica may verify, until Limits.Outage has passed since Contact
+	Fresh   bool      // it is open, and the API server answered since the beat before
 	Contact time.Time // when the API server last answered
 	// Outage is the last beat at which the API server did not answer. Until there is one, it is the
 	// first beat, since earlier outages are not known.

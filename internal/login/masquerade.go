@@ -13,8 +13,8 @@ import (
 // not reveal the secret of its family. Neither the new login nor its successors outlive the
 // previous login and its refresh token. It returns *Invalid if the login is at that client already.
 //
-// If the response is lost, the login may be lost too. Nothing then tells a retry from a user who
-// logged out.
+// If the response is lost, the login may be lost too. Nothing then distinguishes a retry from
+// a user who logged out.
 func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64) (Opened, error) {
 	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()

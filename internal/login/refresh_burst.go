@@ -10,9 +10,9 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// burstTracker tells concurrent requests with one refresh token from retries by a client that did
-// not get the response. Only the API server can do so for all replicas; this holds what one replica
-// sees.
+// burstTracker distinguishes concurrent requests with one refresh token from retries by a client
+// that did not get the response. Only the API server can do so for all replicas; this holds what
+// one replica sees.
 type burstTracker struct {
 	mu         sync.Mutex
 	inFlight   map[token.Digest]refreshBurst // exchanges under way, by the presented refresh token

@@ -2,7 +2,7 @@
 // change, clone, rotate and revoke application tokens by request, besides the tokens that are
 // declared in Git.
 //
-// API is what the HTTP endpoints call. They know nothing of Kubernetes, and decide before a call
+// The HTTP endpoints call API. They know nothing of Kubernetes, and decide before a call
 // whether the caller may make the request at all. Service executes the request, on every replica,
 // with or without a leader. No caller receives a token that may do more than the caller may, unless
 // the caller holds PermissionEscalate.

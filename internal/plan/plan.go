@@ -197,7 +197,7 @@ const (
 	Issue            // mint a version, record it, write it to the Secret; its predecessor is Plan.Version
 	Replace          // mint Plan.Version again, in its place: the caller did not receive it
 	Supersede        // mark Plan.Version as superseded at Plan.SupersededAt, with its end at Plan.ExpiresAt
-	Change           // set owner, desired grants, Plan.IssuedAt and Plan.ExpiresAt on the record of Plan.Version
+	Change           // set on the record of Plan.Version: owner, desired grants, Plan.IssuedAt and Plan.ExpiresAt
 	RetireOne        // delete the record of Plan.Version
 	RetireAll        // delete every record, and the Secret if the operator manages it
 	Render           // write the Secret again with the token that it holds

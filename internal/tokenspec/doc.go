@@ -1,6 +1,6 @@
 // Package tokenspec builds the desired state of an ApplicationToken.
 //
-//	ApplicationToken ──Resolver.Resolve──> References ──Build──> Desired ──package plan──> an action
+//	ApplicationToken ──Resolver.Resolve──> References ──Build──> Desired ──plan──> an action
 //
 // References are what the spec refers to: a Client, a User, a namespace, and the source of a clone.
 // Build is pure. It refuses what cannot be served, and names what the user must change.

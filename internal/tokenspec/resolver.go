@@ -58,8 +58,8 @@ func (r Resolver) Resolve(ctx context.Context, at *v1alpha1.ApplicationToken) (R
 
 // findClient reads a Client; nil: there is none. If the cache does not have it, or has a version
 // that does not suffice, findClient reads it from the API server: it may have been applied together
-// with the token. Both cases cost the same, so that timing does not tell a namespace without a
-// grant which of them it is.
+// with the token. Both cases cost the same, so that timing does not reveal to a namespace
+// without a grant which of them it is.
 func (r Resolver) findClient(ctx context.Context, name string, suffices func(*v1alpha1.Client) bool) (*v1alpha1.Client, error) {
 	c, key := &v1alpha1.Client{}, types.NamespacedName{Name: name}
 	err := r.Client.Get(ctx, key, c)

@@ -1,7 +1,7 @@
 package verify
 
-// Verdict is the result of a verification. Only logs and metrics tell the rejections apart;
-// endpoints answer by Valid, IsForbidden and IsUndecided.
+// Verdict is the result of a verification. Only logs and metrics distinguish the
+// rejections; endpoints answer by Valid, IsForbidden and IsUndecided.
 type Verdict uint8
 
 // The verdicts. Up to Stale the caller is not authenticated. From PermissionMissing to

@@ -48,7 +48,7 @@ type Verifier struct {
 	maxAge        time.Duration // 0: there is no limit
 
 	startedAt     time.Time    // freshUntil counts from here, because the time of day may be set
-	freshUntil    atomic.Int64 // the last instant at which a credential can be Valid, in nanoseconds since startedAt
+	freshUntil    atomic.Int64 // nanoseconds since startedAt: the last instant at which a credential can be Valid
 	flights       singleflight.Group
 	cachedLookups lookupCache
 	// noReadsUntil is the instant, in Unix nanoseconds, until which no read is left. A flood of

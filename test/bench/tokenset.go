@@ -27,7 +27,7 @@ type tokenSet struct {
 	noon     time.Time // the instant at which the tokens are issued and verified
 	index    *verify.Index
 	facts    verify.Facts // of each verification, except the session
-	texts    []string     // adjacent in memory, so that the time measured is of memory access to the records and not to the texts
+	texts    []string     // adjacent in memory: the time measured is that of access to the records, not to the texts
 	sessions []string     // likewise
 	bytes    float64      // of memory per record
 }

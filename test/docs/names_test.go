@@ -242,7 +242,8 @@ func crdVersionOf(t *testing.T, plural string) crdVersion {
 	return crd.Spec.Versions[0]
 }
 
-// printerColumns returns the headers of kubectl get, with and without -o wide, and the kind of each.
+// printerColumns returns the headers of kubectl get, with and without -o wide, and the kind of
+// each.
 func printerColumns(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

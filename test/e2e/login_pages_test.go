@@ -25,8 +25,7 @@ import (
 // fencedBlock matches a fenced block of a page, with its language.
 var fencedBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-// exchange is a command that a page tells its readers to paste, and the output that the page shows
-// for it.
+// exchange is a command for readers of a page to paste, and the output that the page shows for it.
 type exchange struct {
 	line             int // of the page
 	command, printed string

@@ -53,8 +53,8 @@ func (s Stored) Memory() int64 { return s.scheme().memory() }
 // digested.
 //
 // Fingerprint returns "" for a plain password and for the zero Stored. A fast hash of a password
-// that a user chose can be guessed at leisure by everyone who reads it. The caller therefore makes
-// a fingerprint of other facts, such as the UID and the version of the Secret.
+// that a user chose can be guessed at leisure by an attacker who reads it. The caller therefore
+// makes a fingerprint of other facts, such as the UID and the version of the Secret.
 func (s Stored) Fingerprint() string {
 	text := s.scheme().text()
 	if text == "" {

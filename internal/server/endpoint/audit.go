@@ -13,7 +13,7 @@ const VerdictRevoked = "Revoked"
 
 // auditRefusedCredential writes an audit event for a refused credential. It names the record where
 // this replica knows it or knew it before its deletion. Malformed credentials are counted in the
-// metrics alone: any caller can send them without end, and they tell nothing about a token.
+// metrics alone: any caller can send them without end, and they reveal nothing about a token.
 func (b *Base) auditRefusedCredential(at Name, credential string, v verify.Verdict, from Origin) {
 	if v == verify.Malformed || b.Audit == nil {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Base is what all endpoints share: it verifies credentials, tells where a request comes from, and
-// writes refusals to the audit log.
+// Base is shared by all endpoints: it verifies credentials, finds the address that a request comes
+// from, and writes refusals to the audit log.
 type Base struct {
 	Verifier      *verify.Verifier
 	Trusted       []netip.Prefix // proxies whose headers name the address of a caller

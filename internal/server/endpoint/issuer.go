@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// IssuerURL returns the URL under which callers reach the operator. Without --issuer, that is the host
-// in the request, if it is one of the operator's own. A forged Host header, such as one that
+// IssuerURL returns the URL under which callers reach the operator. Without --issuer, that is the
+// host in the request, if it is one of the operator's own. A forged Host header, such as one that
 // poisons a cache, must not make programs send tokens elsewhere. X-Forwarded-Host is ignored. If ok
 // is false, issuer has written the response.
 func (b *Base) IssuerURL(w http.ResponseWriter, r *http.Request) (string, bool) {

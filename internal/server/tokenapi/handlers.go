@@ -80,8 +80,8 @@ func (h *Handlers) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m 
 	writeManagementError(w, err)
 }
 
-// withAPITimeout returns a request that waits for the API server for at most endpoint.MaxAPIWait. It goes on
-// when the client disconnects, so that a write that was started is completed.
+// withAPITimeout returns a request that waits for the API server for at most endpoint.MaxAPIWait.
+// It goes on when the client disconnects, so that a write that was started is completed.
 func withAPITimeout(r *http.Request) (*http.Request, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endpoint.MaxAPIWait)
 	return r.WithContext(ctx), cancel
