@@ -25,9 +25,9 @@ import (
 // follows from the two.
 type observed struct {
 	plan.Observed
-	secret          *corev1.Secret // of the name that the spec asks for; nil: none
-	formerSecret    *corev1.Secret // the token's, of the name that the spec asked for before
-	secretNameCycle []string       // the tokens that wait for each other's Secrets, in a cycle with this one
+	secret          *corev1.Secret // of the name in the spec; nil: none
+	formerSecret    *corev1.Secret // of the name that the spec had before
+	secretNameCycle []string       // tokens that wait for each other's Secrets, this one included
 	isForeign       bool           // a Secret of that name exists that the operator may not read
 	records         map[string]record.Record
 	heldSecret      *corev1.Secret // which of the two holds the token, where Observed.Current is set

@@ -17,8 +17,7 @@ import (
 )
 
 // Restarter restarts the workloads that spec.restart of a token names. It is safe for concurrent
-// use. What it remembers is lost in a crash: then each restart is tried, and each rollout observed,
-// once more.
+// use. A crash loses its memory: then each restart is tried, and each rollout observed, once more.
 type Restarter struct {
 	Client client.Client
 	Live   client.Reader // reads are from the API server

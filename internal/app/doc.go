@@ -2,7 +2,7 @@
 // caches, stores, reconcilers and leader election. endpoints.go does so for what every replica
 // serves.
 //
-//	options --> preflight --> Operator: caches, index, endpoints, probes, metrics on every replica;
+//	options --> preflight --> Operator: caches, index, endpoints, probes, metrics on each replica;
 //	                                    reconcilers while this replica leads
 //
 // The packages below it decide: options (flags), preflight (is the cluster ready), leaderelection,

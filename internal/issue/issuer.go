@@ -39,8 +39,8 @@ type Issuer struct {
 }
 
 // Issue stores the record of a version, and has the arbiter make the version current. It deletes
-// the record of a version that lost. stored is what an earlier attempt stored for the same
-// plaintext; the zero value means nothing. Issue returns the record as it is stored.
+// the record of a version that lost. stored is the record of an earlier attempt with the same
+// plaintext; the zero value means that there is none. Issue returns the record as it is stored.
 func (i Issuer) Issue(ctx context.Context, stored, r record.Record, commit Arbiter) (record.Record, Outcome, error) {
 	r, err := i.store(ctx, stored, r)
 	if err != nil {

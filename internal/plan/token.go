@@ -130,8 +130,8 @@ func predecessorUnmarked(now time.Time, want Desired, have Observed) (Plan, bool
 	return Plan{}, false
 }
 
-// Supersession returns the plan that marks v as superseded at an instant. It never extends a life: v
-// ends at its own expiry or after the maximum overlap, whichever comes first.
+// Supersession returns the plan that marks v as superseded at an instant. It never extends a life:
+// v ends at its own expiry or after the maximum overlap, whichever comes first.
 func Supersession(v Version, at time.Time, r Retire) Plan {
 	return Plan{Do: Supersede, Why: Superseded, Version: v, SupersededAt: at, ExpiresAt: Earliest(v.ExpiresAt, at.Add(r.Max))}
 }
@@ -317,7 +317,7 @@ func issue(now time.Time, why Why, last Version, want Desired, have Observed) Pl
 	return p
 }
 
-// FirstVersion returns the plan that issues the first version of a token at the request of a caller.
+// FirstVersion returns the plan that issues the first version of a token for a caller.
 func FirstVersion(now time.Time, want Desired) Plan {
 	return issue(now, FirstIssue, Version{}, want, Observed{})
 }

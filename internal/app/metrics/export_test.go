@@ -1,6 +1,6 @@
 package metrics
 
-// What tests need of the inside.
+// Internals that tests use.
 var (
 	NewScrapeHandler  = scrapeHandler
 	SoonestToExpire   = soonestToExpire
