@@ -6,8 +6,8 @@
 //	watch.go              which tokens an event enqueues
 //	observe.go            the observed state of a token: its Secret and its records
 //	secret_owner.go       whether a Secret belongs to a token, and which token it holds
-//	clone.go              grants of a clone that were lost with its status
-//	quota.go              whether a token gets quota of its client
+//	clone_restore.go      grants of a clone that were lost with its status
+//	quota_reservation.go  whether a token gets quota of its client
 //	execute.go            one action of the plan; the Secret as arbiter of a version
 //	pending.go            tokens whose Secrets are not written yet
 //	backoff.go            Secrets that the API server rejects

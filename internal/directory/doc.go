@@ -4,7 +4,7 @@
 //	users.go, password.go   Users and the Secrets of their passwords
 //	clients.go              Clients
 //	owners.go               ApplicationTokens as owners of records, and namespaces
-//	quota.go                ApplicationTokens as holders of quota
+//	quota_allocation.go     ApplicationTokens as holders of quota
 //	usage.go                last uses, from the index to the records
 //	claim.go                which of several objects holds an account ID or a username
 //	convert.go, logins.go   API objects as plain values

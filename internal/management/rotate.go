@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
+	"github.com/apptoken/operator/internal/apierr"
+	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -73,136 +75,81 @@ func (s *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 	return r, &at, nil
 }
 
-// requestRotation asks the reconciler to rotate a token that is delivered to a Secret. It asks by
-// an annotation, since the Secret decides which version is the current one. The same value asks for
-// the same rotation. The response to the caller is of this moment; the reconciler applies the same
-// rules when it rotates. Administrators and holders have different annotations, so that neither
-// overwrites the request of the other.
-func (s *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (Issued, error) {
-	desired, refs, err := s.buildDesired(ctx, at, false)
-	if err == nil {
-		err = checkActive(desired, refs)
-	}
-	if err != nil {
-		return Issued{}, err
-	}
-	if c := at.Status.Current; c != nil && c.ExpiresAt != nil && !s.Now().Before(c.ExpiresAt.Time) {
-		return Issued{}, newRefused("", "the token has expired; change spec.rotation.trigger in its manifest for a new version")
-	}
-	list, err := s.recordsOf(ctx, at)
-	if err != nil {
+// makeSuccessor makes a version that takes over, and names it in the object by resource version.
+// One of several calls succeeds, and the others decide again on the new state.
+func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
+	var mine successor
+	var t versionDecision
+	fail := func(err error) (Issued, error) {
+		if mine.UID != "" {
+			s.discardRecord(ctx, mine.Record)
+		}
 		return Issued{}, asUnavailable(err)
 	}
-	p := plan.ForRequest(s.now(), desired.Desired, observedDeclared(at, list, r.Holder), r)
-	asked := at.Annotations[annotation] == value || p.Do == plan.Replace || p.Why == plan.RequestDone
-	if asked && p.Why != plan.SelfRotationForbidden {
-		return Issued{Token: s.tokenView(at, nil)}, nil
-	}
-	if err := s.refusalError(p, desired); err != nil {
-		return Issued{}, err
-	}
-	err = s.editToken(ctx, at, func(at *v1alpha1.ApplicationToken) error {
-		if at.Annotations == nil {
-			at.Annotations = map[string]string{}
+	commit := s.successorArbiter(at)
+	for range maxWriteAttempts {
+		now, err := s.decideVersion(ctx, at, check, r)
+		switch {
+		case errors.Is(err, errVersionReplaced) && mine.UID != "" && tokenspec.DeliveredRecord(at) == mine.Name(): // and the response was lost
+			return s.finishSuccessor(ctx, at, t, mine), nil
+		case errors.Is(err, errVersionReplaced):
+			continue
+		case err != nil:
+			return fail(err)
 		}
-		at.Annotations[annotation] = value
-		return nil
-	})
-	if err != nil {
-		return Issued{}, err
-	}
-	return Issued{Token: s.tokenView(at, nil)}, nil
-}
-
-// observedDeclared returns the observed state of a token that is delivered to a Secret, without the
-// Secret. The current version is that of the holder who asks, unless that was superseded; otherwise
-// it is the version in the status.
-func observedDeclared(at *v1alpha1.ApplicationToken, list []record.Record, holder string) plan.Observed {
-	current := ""
-	if at.Status.Current != nil {
-		current = at.Status.Current.Record
-	}
-	for _, r := range list {
-		if r.Name() == holder && r.SupersededAt.IsZero() {
-			current = holder
+		t = now
+		if mine.tok.Kind() == 0 {
+			if mine.tok, _, err = s.mint(t.desired.Kind); err != nil {
+				return fail(err)
+			}
+		}
+		var outcome issue.Outcome
+		mine.Record, outcome, err = s.issuer().Issue(ctx, mine.Record, t.newRecord(s.now(), at, mine.tok), commit)
+		switch {
+		case outcome == issue.Committed:
+			return s.finishSuccessor(ctx, at, t, mine), nil
+		case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrGone): // another writer changed the stored record
+			s.discardRecord(ctx, mine.Record)
+			mine = successor{}
+		case err != nil: // the write may have succeeded all the same: a later request deals with what is left
+			return Issued{}, asUnavailable(err)
 		}
 	}
-	return observedFromRecords(at, list, current)
+	return fail(fmt.Errorf("%s keeps changing", at.Name))
 }
 
-// observedFromRecords returns the observed state of a token, by its records and the name of the
-// current one.
-func observedFromRecords(at *v1alpha1.ApplicationToken, list []record.Record, current string) plan.Observed {
-	var o plan.Observed
-	for _, r := range list {
-		if v := tokenspec.PlanVersion(r, at); v.Record == current && r.SupersededAt.IsZero() {
-			o.Current = &v
-		} else {
-			o.Others = append(o.Others, v)
+// successorArbiter returns the Arbiter of a successor: it names the record in the object, under the
+// resource version on which was decided. If another writer came first, at is the object as it is
+// then.
+func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter {
+	unanswered := 0
+	return func(ctx context.Context, r record.Record) (issue.Outcome, error) {
+		before := at.DeepCopy()
+		tokenspec.SetDeliveredRecord(at, r.Name())
+		err := s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+		if err == nil {
+			return issue.Committed, nil
+		}
+		refused := apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err)
+		if !apierr.IsRejected(err) {
+			unanswered++
+		}
+		var now v1alpha1.ApplicationToken
+		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
+			return issue.Undecided, err
+		} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
+			return issue.Lost, ErrNotFound
+		}
+		*at = now
+		switch {
+		case tokenspec.DeliveredRecord(at) == r.Name():
+			return issue.Committed, nil
+		case refused && unanswered == 0: // it would be refused again
+			return issue.Lost, asUnavailable(err)
+		case refused, unanswered > maxUnansweredWrites:
+			return issue.Undecided, err
+		default:
+			return issue.Undecided, nil
 		}
 	}
-	slices.SortFunc(o.Others, tokenspec.CompareNewestFirst)
-	return o
-}
-
-// refusalError returns the error for the caller of a request for which p makes no version; nil: p
-// makes one.
-func (s *Service) refusalError(p plan.Plan, desired tokenspec.Desired) error {
-	if p.Do != plan.Nothing {
-		return nil
-	}
-	switch p.Why {
-	case plan.SelfRotationForbidden:
-		return &Denied{Message: fmt.Sprintf("client %s does not let holders rotate its tokens; let an administrator of the client rotate the token, "+
-			"or ask its platform team to set spec.tokens.selfRotation to Allow", desired.Requested.Client)}
-	case plan.SelfRotationTooSoon, plan.RotationPending:
-		return &TooSoon{After: p.Wake.Sub(s.Now()), Message: p.Message}
-	case plan.HolderSuperseded:
-		return ErrSuperseded
-	case plan.RequestDone:
-		return ErrRetryExpired
-	case plan.RequestUnknown:
-		return ErrExists
-	case plan.IsExpired:
-		return newRefused("", "the token has expired; create a new one")
-	default:
-		return fmt.Errorf("%w: %s", ErrUnavailable, p.Why)
-	}
-}
-
-// Clone makes a token that may do what another may.
-func (s *Service) Clone(ctx context.Context, by Caller, scope Scope, name, as, key string) (Issued, error) {
-	source, err := s.findLiveToken(ctx, scope, name)
-	if err != nil {
-		return Issued{}, err
-	}
-	desired, refs, err := s.buildDesired(ctx, source, false)
-	if err == nil {
-		err = checkActive(desired, refs)
-	}
-	if err != nil {
-		return Issued{}, err
-	}
-	draft, err := s.draftToken(ctx, Scope{Client: desired.Requested.Client, User: scope.User}, TokenSpec{
-		Name: as, Roles: desired.Grants.Roles, Permissions: desired.Grants.Permissions, SourceRanges: desired.Grants.SourceRanges, Lifetime: desired.Lifetime,
-	})
-	if err != nil {
-		return Issued{}, err
-	}
-	id := ""
-	if key != "" {
-		id = tokenspec.RequestID(tokenspec.RequestClone, by.ID, source.Namespace+"/"+source.Name, key)
-	}
-	made, err := s.createFromDraft(ctx, by, draft, id)
-	if id == "" || !errors.Is(err, ErrExists) {
-		return made, err
-	}
-	at, err := s.findLiveToken(ctx, scope, as)
-	if errors.Is(err, ErrNotFound) || err == nil && tokenspec.DeliveredRecord(at) == "" {
-		return Issued{}, ErrExists
-	}
-	if err != nil {
-		return Issued{}, err
-	}
-	return s.makeSuccessor(ctx, at, deliverToCaller(by), plan.Request{ID: id, RetryOnly: true})
 }

@@ -3,7 +3,6 @@ package management
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/issue"
 	"github.com/apptoken/operator/internal/plan"
@@ -42,90 +40,11 @@ type successor struct {
 	tok           token.Token
 }
 
-// makeSuccessor makes a version that takes over, and names it in the object by resource version.
-// One of several calls succeeds, and the others decide again on the new state.
-func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
-	var mine successor
-	var t versionDecision
-	fail := func(err error) (Issued, error) {
-		if mine.UID != "" {
-			s.discardRecord(ctx, mine.Record)
-		}
-		return Issued{}, asUnavailable(err)
-	}
-	commit := s.successorArbiter(at)
-	for range maxWriteAttempts {
-		now, err := s.decideVersion(ctx, at, check, r)
-		switch {
-		case errors.Is(err, errVersionReplaced) && mine.UID != "" && tokenspec.DeliveredRecord(at) == mine.Name(): // and the response was lost
-			return s.finishSuccessor(ctx, at, t, mine), nil
-		case errors.Is(err, errVersionReplaced):
-			continue
-		case err != nil:
-			return fail(err)
-		}
-		t = now
-		if mine.tok.Kind() == 0 {
-			if mine.tok, _, err = s.mint(t.desired.Kind); err != nil {
-				return fail(err)
-			}
-		}
-		var outcome issue.Outcome
-		mine.Record, outcome, err = s.issuer().Issue(ctx, mine.Record, t.newRecord(s.now(), at, mine.tok), commit)
-		switch {
-		case outcome == issue.Committed:
-			return s.finishSuccessor(ctx, at, t, mine), nil
-		case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrGone): // another writer changed the stored record
-			s.discardRecord(ctx, mine.Record)
-			mine = successor{}
-		case err != nil: // the write may have succeeded all the same: a later request deals with what is left
-			return Issued{}, asUnavailable(err)
-		}
-	}
-	return fail(fmt.Errorf("%s keeps changing", at.Name))
-}
-
 // newRecord returns the record of the version that was decided.
 func (t versionDecision) newRecord(now time.Time, at *v1alpha1.ApplicationToken, tok token.Token) record.Record {
 	r := issue.NewRecord(now, at, t.desired, t.plan, tok)
 	r.Request = t.request.ID
 	return r
-}
-
-// successorArbiter returns the Arbiter of a successor: it names the record in the object, under the
-// resource version on which was decided. If another writer came first, at is the object as it is
-// then.
-func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter {
-	unanswered := 0
-	return func(ctx context.Context, r record.Record) (issue.Outcome, error) {
-		before := at.DeepCopy()
-		tokenspec.SetDeliveredRecord(at, r.Name())
-		err := s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
-		if err == nil {
-			return issue.Committed, nil
-		}
-		refused := apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err)
-		if !apierr.IsRejected(err) {
-			unanswered++
-		}
-		var now v1alpha1.ApplicationToken
-		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
-			return issue.Undecided, err
-		} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
-			return issue.Lost, ErrNotFound
-		}
-		*at = now
-		switch {
-		case tokenspec.DeliveredRecord(at) == r.Name():
-			return issue.Committed, nil
-		case refused && unanswered == 0: // it would be refused again
-			return issue.Lost, asUnavailable(err)
-		case refused, unanswered > maxUnansweredWrites:
-			return issue.Undecided, err
-		default:
-			return issue.Undecided, nil
-		}
-	}
 }
 
 // decideVersion observes the state at the API server and decides. Like the planner, it makes room

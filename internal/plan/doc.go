@@ -16,5 +16,5 @@
 //	user.go                      a User that was replaced
 //	rotation.go, retirement.go   deadlines
 //	deferral.go                  what defers a rotation
-//	record.go                    garbage collection of records
+//	garbage_record.go            garbage collection of records
 package plan
