@@ -1,6 +1,6 @@
 package metrics
 
-// What tests need of the inside.
+// Internals for tests.
 var (
 	NewScrapeHandler  = scrapeHandler
 	SoonestToExpire   = soonestToExpire
