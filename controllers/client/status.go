@@ -45,7 +45,7 @@ func (r *Reconciler) setStatus(c *v1alpha1.Client, ready metav1.Condition, accou
 	if c.Spec.AccountID != nil && accountID.Holder == c.Name {
 		c.Status.AccountID = new(*c.Spec.AccountID)
 	}
-	accountID.SetContested(&c.Status.Conditions, c.Name, metav1.NewTime(r.Now()), c.Generation, accountIDContestedCondition(accountID))
+	accountID.SetContested(&c.Status.Conditions, c, metav1.NewTime(r.Now()), accountIDContestedCondition(accountID))
 	ready.ObservedGeneration, ready.LastTransitionTime = c.Generation, metav1.NewTime(r.Now())
 	meta.SetStatusCondition(&c.Status.Conditions, ready)
 	if ready.Status == metav1.ConditionTrue {

@@ -9,7 +9,8 @@ import (
 	"github.com/apptoken/operator/internal/plan"
 )
 
-// Recorder records metrics of the reconcilers. Their names and help texts are in internal/app.
+// Recorder records metrics of the reconcilers. Their names and help texts are in
+// internal/app/metrics.
 type Recorder struct {
 	Decisions   *prometheus.CounterVec // by action and reason
 	Rotations   *prometheus.CounterVec // by reason

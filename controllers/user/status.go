@@ -32,7 +32,7 @@ func setStatus(now time.Time, u *v1alpha1.User, s observed) {
 	if s.username.Holder == u.Name {
 		st.Username = directory.UsernameOf(u)
 	}
-	s.username.SetContested(&st.Conditions, u.Name, metav1.NewTime(now), u.Generation,
+	s.username.SetContested(&st.Conditions, u, metav1.NewTime(now),
 		s.username.ContestedCondition(v1alpha1.ConditionUsernameContested, v1alpha1.ReasonUsernameClaimed, "its username"))
 	st.Sessions = s.sessions
 	st.Accounts = accountStatuses(u, s)

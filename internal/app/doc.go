@@ -2,8 +2,8 @@
 // caches, stores, reconcilers and leader election. endpoints.go does so for what every replica
 // serves.
 //
-//	options --> preflight --> Operator: caches, index, endpoints, probes, metrics on each replica;
-//	                                    reconcilers while this replica leads
+//	options --> preflight --> Operator --on every replica--> caches, index, endpoints, probes
+//	                              --while it leads--> reconcilers
 //
 // The packages below it decide: options (flags), preflight (is the cluster ready), leaderelection,
 // certificates, informer, health, metrics, logging. None of them imports this package.

@@ -94,13 +94,13 @@ func (c Claims) ContestedCondition(kind, reason, what string) metav1.Condition {
 	}
 }
 
-// SetContested sets the condition if other objects ask for what the object holds. Otherwise it
+// SetContested sets the condition of an object if other objects ask for what it holds. Otherwise it
 // removes the condition.
-func (c Claims) SetContested(conditions *[]metav1.Condition, name string, now metav1.Time, generation int64, condition metav1.Condition) {
-	if c.Holder != name || len(c.others) == 0 {
+func (c Claims) SetContested(conditions *[]metav1.Condition, of metav1.Object, now metav1.Time, condition metav1.Condition) {
+	if c.Holder != of.GetName() || len(c.others) == 0 {
 		meta.RemoveStatusCondition(conditions, condition.Type)
 		return
 	}
-	condition.LastTransitionTime, condition.ObservedGeneration = now, generation
+	condition.LastTransitionTime, condition.ObservedGeneration = now, of.GetGeneration()
 	meta.SetStatusCondition(conditions, condition)
 }

@@ -72,7 +72,7 @@ func (q *Quota) Allocate(clients ...string) {
 // Reserve decides whether a token gets quota at its client. Tokens that come before it get quota
 // first, and are enqueued.
 func (q *Quota) Reserve(at *v1alpha1.ApplicationToken, c quota.Claim, limits quota.Limits, now time.Time) quota.Verdict {
-	verdict, given := q.Index.Reserve(QuotaKey(at), c, at.CreationTimestamp.Time, limits, now)
+	verdict, given := q.Index.Reserve(quota.Request{Token: QuotaKey(at), Claim: c, Created: at.CreationTimestamp.Time}, limits, now)
 	if a := q.elected.Load(); a != nil {
 		a.enqueue(given)
 	}

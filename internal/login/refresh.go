@@ -167,7 +167,7 @@ func (s *Service) exchangeLogin(ctx context.Context, x *exchange, r record.Recor
 	if x.digest != r.Refresh.Digest {
 		replace = s.replaceAll
 	}
-	carryOverExcused(o.Record.IssuedAt, o.Record.Refresh, x.digest, r, family)
+	carryOverExcused(&o.Record, x.digest, r, family)
 	x.writeBegun = true
 	o, err = s.addSuccessor(ctx, o, r)
 	if err != nil {

@@ -50,10 +50,11 @@ func evaluateRefresh(now time.Time, d token.Digest, family []record.Record) (ref
 	return found, about
 }
 
-// carryOverExcused notes in a new refresh token what came before it. That is the presented token,
-// which may be retried, and the tokens of the replaced session that are still excused. r is the
-// record that evaluateRefresh returned for the presented token.
-func carryOverExcused(now time.Time, next *record.Refresh, presented token.Digest, r record.Record, family []record.Record) {
+// carryOverExcused notes in the refresh token of a new record what came before it. That is the
+// presented token, which may be retried, and the tokens of the replaced session that are still
+// excused. r is the record that evaluateRefresh returned for the presented token.
+func carryOverExcused(minted *record.Record, presented token.Digest, r record.Record, family []record.Record) {
+	now, next := minted.IssuedAt, minted.Refresh
 	until := now.Add(RetryWindow)
 	next.Previous, next.PreviousUntil = presented, until
 	if presented != r.Refresh.Digest { // a retry: its window does not move

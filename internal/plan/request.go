@@ -69,7 +69,7 @@ func ForRequest(now time.Time, want Desired, have Observed, r Request) Plan {
 	if have.Current != nil {
 		last = *have.Current
 	}
-	return issue(now, r.why(), last, want, have)
+	return issue(now, Plan{Why: r.why(), Version: last}, want, have)
 }
 
 // withPredecessorMarked returns o with the predecessor of the current version superseded, where a

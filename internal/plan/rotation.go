@@ -42,7 +42,7 @@ func rotationDue(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if why == "" || now.Before(d.until) {
 		return Plan{}, false
 	}
-	return issue(now, why, *have.Current, want, have), true
+	return issue(now, Plan{Why: why, Version: *have.Current}, want, have), true
 }
 
 // rotationDeferred reports a rotation that is due and deferred.

@@ -251,7 +251,7 @@ func secretMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if len(have.Others) > 0 {
 		last = have.Others[0]
 	}
-	return issue(now, why, last, want, have), true
+	return issue(now, Plan{Why: why, Version: last}, want, have), true
 }
 
 // recordMissing replaces a version whose record was deleted to revoke it. A version that the crash
@@ -263,7 +263,7 @@ func recordMissing(now time.Time, want Desired, have Observed) (Plan, bool) {
 	if p, ok := supersedeRest(now, want, have); ok {
 		return p, true
 	}
-	return issue(now, RecordMissing, Version{}, want, have), true
+	return issue(now, Plan{Why: RecordMissing}, want, have), true
 }
 
 // supersedeRest supersedes the predecessors of a new version where no current version names its
@@ -301,20 +301,20 @@ func templateChanged(_ time.Time, _ Desired, have Observed) (Plan, bool) {
 
 // issue makes room first, because a new version turns the current one into a predecessor. A
 // rotation waits for room. Where new consumers have no valid token, the oldest predecessor ends
-// instead.
-func issue(now time.Time, why Why, last Version, want Desired, have Observed) Plan {
+// instead. next holds the reason and the version before the new one.
+func issue(now time.Time, next Plan, want Desired, have Observed) Plan {
 	if v, full := oldestExcessPredecessor(have); full {
 		if p, ok := predecessorDue(now, want, have); ok {
 			return p
 		}
 		return Plan{Do: RetireOne, Why: TooManyPredecessors, Version: v}
 	}
-	p := Plan{Do: Issue, Why: why, Version: last, ExpiresAt: lifeFrom(now, want.Lifetime), UserUID: want.User.UID}
-	if why == SelfRequested {
-		p.AuthorizedAt = last.lifetimeStart()
-		p.ExpiresAt = lifeFrom(p.AuthorizedAt, want.Lifetime)
+	next.Do, next.ExpiresAt, next.UserUID = Issue, lifeFrom(now, want.Lifetime), want.User.UID
+	if next.Why == SelfRequested {
+		next.AuthorizedAt = next.Version.lifetimeStart()
+		next.ExpiresAt = lifeFrom(next.AuthorizedAt, want.Lifetime)
 	}
-	return p
+	return next
 }
 
 // FirstVersion returns the plan that issues the first version of a token for a caller.

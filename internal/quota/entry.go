@@ -17,6 +17,13 @@ type Claim struct {
 	User      string // empty: the token acts for the client alone
 }
 
+// Request is the request of a token for quota.
+type Request struct {
+	Token   Key
+	Claim   Claim
+	Created time.Time // of the token; older tokens come first
+}
+
 // Observation is the observed state of an ApplicationToken.
 type Observation struct {
 	Created   time.Time

@@ -55,7 +55,8 @@ func (x *Index) Forget(key Key) []string {
 // Reserve reserves the quota that a token claims, unless older tokens come first. It reserves quota
 // for those older tokens too, and returns them. A reservation that is not used must be returned by
 // Release.
-func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now time.Time) (Verdict, []Key) {
+func (x *Index) Reserve(r Request, limits Limits, now time.Time) (Verdict, []Key) {
+	key, c := r.Token, r.Claim
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.dropLapsed(c.Client, now)
@@ -64,7 +65,7 @@ func (x *Index) Reserve(key Key, c Claim, created time.Time, limits Limits, now 
 		return Verdict{Granted: true}, nil
 	}
 	x.update(e, func() {
-		e.Created, e.Requested, e.Unevaluated, e.reserved = created, c, false, Claim{}
+		e.Created, e.Requested, e.Unevaluated, e.reserved = r.Created, c, false, Claim{}
 		e.until = now.Add(unobservedFor)
 	})
 	given := x.allocate(c.Client, limits)

@@ -64,11 +64,11 @@ func TestAbandon_ReservationMayBeTakenElsewhere(t *testing.T) {
 	}
 	x.Abandon()
 	x.Observe(key(2), holds(acme)) // by a decision of another replica
-	if v, _ := x.Reserve(key(1), acme, age(1), limits(2), noon); v.Granted {
+	if v, _ := x.Reserve(quota.Request{Token: key(1), Claim: acme, Created: age(1)}, limits(2), noon); v.Granted {
 		t.Error("a third token got one of two places")
 	}
 	x.Forget(key(0))
-	if v, _ := x.Reserve(key(1), acme, age(1), limits(2), noon); !v.Granted {
+	if v, _ := x.Reserve(quota.Request{Token: key(1), Claim: acme, Created: age(1)}, limits(2), noon); !v.Granted {
 		t.Errorf("a free place: %+v", v)
 	}
 }
@@ -92,10 +92,10 @@ func TestAllocate_FullNamespaceDelaysNoOther(t *testing.T) {
 		t.Fatalf("beyond the limit of the namespace: %v", given)
 	}
 	other := quota.Claim{Client: "acme", Namespace: "blog"}
-	if v, _ := x.Reserve(quota.Key{Namespace: "blog", Name: "a"}, other, age(99), l, noon); !v.Granted {
+	if v, _ := x.Reserve(quota.Request{Token: quota.Key{Namespace: "blog", Name: "a"}, Claim: other, Created: age(99)}, l, noon); !v.Granted {
 		t.Errorf("the limit of another namespace: %+v", v)
 	}
-	if v, _ := x.Reserve(key(60), acme, age(60), l, noon); v.Granted || v.Scope != quota.OfNamespace || v.Limit != 2 {
+	if v, _ := x.Reserve(quota.Request{Token: key(60), Claim: acme, Created: age(60)}, l, noon); v.Granted || v.Scope != quota.OfNamespace || v.Limit != 2 {
 		t.Errorf("beyond the limit of its own: %+v", v)
 	}
 }
@@ -109,7 +109,7 @@ func TestReserve_LimitsEachUser(t *testing.T) {
 		claim quota.Claim
 		want  bool
 	}{{ann, true}, {ann, false}, {bob, true}, {acme, true}, {acme, true}} {
-		if v, _ := x.Reserve(key(n), c.claim, age(n), l, noon); v.Granted != c.want || !v.Granted && v.Scope != quota.OfUser {
+		if v, _ := x.Reserve(quota.Request{Token: key(n), Claim: c.claim, Created: age(n)}, l, noon); v.Granted != c.want || !v.Granted && v.Scope != quota.OfUser {
 			t.Errorf("%d: %+v", n, v)
 		}
 	}
@@ -121,11 +121,11 @@ func TestReserve_MoveToAnotherUserCountsOnceForTheClient(t *testing.T) {
 	ann.User, bob.User = "ann", "bob"
 	l := quota.Limits{Client: 1, User: 1}
 	x.Observe(key(0), quota.Observation{Created: age(0), Holds: ann, Requested: bob, Unevaluated: true})
-	if v, _ := x.Reserve(key(0), bob, age(0), l, noon); !v.Granted {
+	if v, _ := x.Reserve(quota.Request{Token: key(0), Claim: bob, Created: age(0)}, l, noon); !v.Granted {
 		t.Errorf("its own place is in its way: %+v", v)
 	}
 	x.Observe(key(0), holds(bob))
-	if v, _ := x.Reserve(key(1), ann, age(1), l, noon); v.Granted || v.Scope != quota.OfClient || v.Before != 1 {
+	if v, _ := x.Reserve(quota.Request{Token: key(1), Claim: ann, Created: age(1)}, l, noon); v.Granted || v.Scope != quota.OfClient || v.Before != 1 {
 		t.Errorf("a second one: %+v", v)
 	}
 }
@@ -137,10 +137,10 @@ func TestReserve_UnevaluatedDelayOnlyTheirNamespace(t *testing.T) {
 	for n := range 100 {
 		x.Observe(quota.Key{Namespace: "stranger", Name: fmt.Sprint(n)}, quota.Observation{Created: age(-n), Requested: stranger, Unevaluated: true})
 	}
-	if v, _ := x.Reserve(key(1), acme, age(1), limits(1), noon); v.Granted || v.Before != 1 {
+	if v, _ := x.Reserve(quota.Request{Token: key(1), Claim: acme, Created: age(1)}, limits(1), noon); v.Granted || v.Before != 1 {
 		t.Errorf("an older one of its namespace comes first: %+v", v)
 	}
-	if v, woken := x.Reserve(key(0), acme, age(0), limits(1), noon); !v.Granted || len(woken) > 0 {
+	if v, woken := x.Reserve(quota.Request{Token: key(0), Claim: acme, Created: age(0)}, limits(1), noon); !v.Granted || len(woken) > 0 {
 		t.Errorf("the older one: %+v, woken %v", v, woken)
 	}
 	if clients := x.Release(key(0), quota.Observation{Created: age(0)}); !slices.Equal(clients, []string{"acme"}) {

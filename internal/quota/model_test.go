@@ -111,7 +111,7 @@ func (m model) step(x *quota.Index, r *rand.Rand) string {
 			f.Observation, f.reserved = o, noClaim
 		}
 	case what < 8 && f != nil:
-		v, given := x.Reserve(k, c, age(n), l, noon)
+		v, given := x.Reserve(quota.Request{Token: k, Claim: c, Created: age(n)}, l, noon)
 		if f.reserved == c {
 			if !v.Granted {
 				return "a place that it was given is refused"

@@ -1,6 +1,6 @@
-// Package certificates provides the certificates of the endpoints: the serving certificate, and the
-// CAs that the certificates of clients are verified against. The serving certificate is read from
-// files. The operator can create and renew it in a Secret.
+// Package certificates provides the certificates of the endpoints. The serving certificate is read
+// from files. The operator can create and renew it in a Secret. The certificates of clients are
+// verified against the CAs in another file.
 //
 //	SecretReconciler --> Secret --mounted by the kubelet--> files --> Serving --> TLS handshake
 //

@@ -195,8 +195,8 @@ func isCAValid(data map[string][]byte, at time.Time) bool {
 	return err == nil && ok
 }
 
-// isCertificateValid reports whether the certificate in the Secret is valid at an instant. It must
-// be signed by the CA there, be for the DNS name of the endpoints, and have its key.
+// isCertificateValid reports whether the certificate in the Secret is valid at an instant, for the
+// DNS name of the endpoints. Its CA and its key must be in the Secret too.
 func (c *SecretReconciler) isCertificateValid(data map[string][]byte, at time.Time) bool {
 	ok, err := rotator.ValidCert(data[caCertFile], data[c.certFile], data[c.keyFile], c.rotator.DNSName, c.rotator.ExtKeyUsages, at)
 	return err == nil && ok

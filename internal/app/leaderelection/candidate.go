@@ -14,7 +14,7 @@ import (
 // lost or a reconciler fails. The replica continues to verify, and competes for the next term in
 // the same process.
 type Candidate struct {
-	// The replicas compete for the Lease; nil: this is the only replica, and it always leads.
+	// Lease is the object of the competition; nil: this is the only replica, and it always leads.
 	Lease *Lease
 	// RunTerm runs the reconcilers until all of them have ended.
 	RunTerm func(ctx context.Context) error

@@ -1,6 +1,6 @@
 package metrics
 
-// Internals that tests use.
+// Internals for tests.
 var (
 	NewScrapeHandler  = scrapeHandler
 	SoonestToExpire   = soonestToExpire

@@ -25,7 +25,7 @@ import (
 // known yet costs the API server a TokenReview and, if it is valid, a SubjectAccessReview.
 const (
 	maxScrapes  = 2  // answered at once
-	maxInFlight = 16 // requests, including unauthenticated ones
+	maxInFlight = 16 // requests, including unauthenticated requests
 
 	maxConnections = 64 // at once, at most a quarter from one source
 
