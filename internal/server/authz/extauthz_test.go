@@ -1,4 +1,4 @@
-package server_test
+package authz_test
 
 import (
 	"context"
@@ -9,23 +9,10 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/apptoken/operator/internal/testing/servertest"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
-
-// gateway returns a gRPC client of the ext_authz endpoint over a real connection.
-func (h *fixture) gateway() authv3.AuthorizationClient {
-	h.t.Helper()
-	l, _, _ := listen(h.t, h.GRPC(), h.audit.logger())
-	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(func() { conn.Close() })
-	return authv3.NewAuthorizationClient(conn)
-}
 
 // checkRequestOf returns the CheckRequest of a vector. A header that is there more than once is in
 // the header map.
@@ -61,15 +48,15 @@ func checkRequestOf(v verifytest.Vector) *authv3.CheckRequest {
 }
 
 func TestVectors_ThroughExtAuthz(t *testing.T) {
-	h := newFixture(t)
-	gateway := h.gateway()
+	h := servertest.NewVectorServer(t)
+	gateway := h.DialExtAuthz()
 	for _, v := range h.Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			got, err := gateway.Check(t.Context(), checkRequestOf(v))
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.noLeak("the answer", got.String())
+			h.CheckNoLeak("the answer", got.String())
 			if want := statusOf(v.Verdict); want != http.StatusOK {
 				if denied := got.GetDeniedResponse(); int(denied.GetStatus().GetCode()) != want || got.GetStatus().GetCode() == 0 {
 					t.Errorf("%v", got)
@@ -97,12 +84,12 @@ func TestVectors_ThroughExtAuthz(t *testing.T) {
 			}
 		})
 	}
-	h.noLeak("the audit log", h.audit.text())
+	h.CheckNoLeak("the audit log", h.AuditLog.Text())
 }
 
 func TestExtAuthz_RemovesForgedIdentityHeaders(t *testing.T) {
-	h := newFixture(t)
-	got, err := h.gateway().Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+	h := servertest.NewVectorServer(t)
+	got, err := h.DialExtAuthz().Check(t.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Headers: map[string]string{
 			"authorization": "Bearer " + h.Tokens["indexer"], "x-apptoken-user": "root", "x-apptoken-future": "x", "x_apptoken_user": "root",
 		}}},
@@ -121,8 +108,8 @@ func TestExtAuthz_RemovesForgedIdentityHeaders(t *testing.T) {
 
 // To ignore an unknown name could be to require less than was meant.
 func TestExtAuthz_UnknownExtensionIsRefused(t *testing.T) {
-	h := newFixture(t)
-	gateway := h.gateway()
+	h := servertest.NewVectorServer(t)
+	gateway := h.DialExtAuthz()
 	for name, x := range map[string]struct {
 		extensions map[string]string
 		status     int
@@ -144,13 +131,13 @@ func TestExtAuthz_UnknownExtensionIsRefused(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}
-	if strings.Contains(h.audit.text(), h.Tokens["indexer"]) {
+	if strings.Contains(h.AuditLog.Text(), h.Tokens["indexer"]) {
 		t.Error("the audit log repeats what a caller wrote")
 	}
 }
 
 func TestExtAuthz_EmptyCheckIsRefused(t *testing.T) {
-	gateway := newFixture(t).gateway()
+	gateway := servertest.NewVectorServer(t).DialExtAuthz()
 	for name, req := range map[string]*authv3.CheckRequest{
 		"nothing":    {},
 		"attributes": {Attributes: &authv3.AttributeContext{}},

@@ -1,4 +1,4 @@
-package server_test
+package authz_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	auditlog "github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/testing/servertest"
 	"github.com/apptoken/operator/internal/verify"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
@@ -29,7 +30,7 @@ func statusOf(verdict string) int {
 }
 
 // identityOf returns the identity headers that a gateway gets for a vector.
-func identityOf(h *fixture, v verifytest.Vector) map[string]string {
+func identityOf(h *servertest.VectorServer, v verifytest.Vector) map[string]string {
 	want := map[string]string{
 		"X-Apptoken-Subject": v.Subject, "X-Apptoken-Client": v.Client, "X-Apptoken-Kind": "Application",
 		"X-Apptoken-Roles": strings.Join(v.Roles, ","), "X-Apptoken-Permissions": strings.Join(v.Permissions, ","),
@@ -42,7 +43,7 @@ func identityOf(h *fixture, v verifytest.Vector) map[string]string {
 }
 
 // inQuery and inPath return the path that a gateway calls with the requirements of a vector.
-func inQuery(v verifytest.Vector) string { return "/verify?" + requirementsQuery(v) }
+func inQuery(v verifytest.Vector) string { return "/verify?" + servertest.RequirementsQuery(v) }
 
 func inPath(v verifytest.Vector) string {
 	path := "/verify/"
@@ -74,63 +75,63 @@ func TestVectors_ThroughForwardAuthByPath(t *testing.T) {
 // forwardAuth verifies every vector as a gateway does.
 func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status func(verifytest.Vector) int) {
 	t.Helper()
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	for _, v := range h.Vectors {
 		t.Run(v.Name, func(t *testing.T) {
 			header := v.HTTPHeaders()
 			if v.Source != "" {
 				header.Set("X-Forwarded-For", v.Source)
 			}
-			got := h.do(http.MethodGet, target(v), header, "")
-			if got.status != status(v) {
-				t.Fatalf("%d: %s", got.status, got.body)
+			got := h.Do(http.MethodGet, target(v), header, "")
+			if got.Status != status(v) {
+				t.Fatalf("%d: %s", got.Status, got.Body)
 			}
-			h.noLeak("the answer", got.body+strings.Join(slices.Concat(got.header["Www-Authenticate"], got.header["X-Apptoken-Token-Id"]), " "))
-			if got.header.Get("Cache-Control") != "no-store" || got.header.Get("Server") != "" {
-				t.Errorf("headers: %v", got.header)
+			h.CheckNoLeak("the answer", got.Body+strings.Join(slices.Concat(got.Header["Www-Authenticate"], got.Header["X-Apptoken-Token-Id"]), " "))
+			if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Server") != "" {
+				t.Errorf("headers: %v", got.Header)
 			}
-			if got.status != http.StatusOK {
-				for name := range got.header {
+			if got.Status != http.StatusOK {
+				for name := range got.Header {
 					if strings.HasPrefix(name, "X-Apptoken-") {
 						t.Errorf("a refusal has %s", name)
 					}
 				}
-				if got.header.Get("Www-Authenticate") == "" && !strings.Contains(got.body, "server_error") {
+				if got.Header.Get("Www-Authenticate") == "" && !strings.Contains(got.Body, "server_error") {
 					t.Error("there is no WWW-Authenticate")
 				}
 				return
 			}
 			for name, want := range identityOf(h, v) {
-				if got.header.Get(name) != want || len(got.header[name]) > 1 {
-					t.Errorf("%s is %q, want %q", name, got.header[name], want)
+				if got.Header.Get(name) != want || len(got.Header[name]) > 1 {
+					t.Errorf("%s is %q, want %q", name, got.Header[name], want)
 				}
 			}
 		})
 	}
-	h.noLeak("the audit log", h.audit.text())
+	h.CheckNoLeak("the audit log", h.AuditLog.Text())
 }
 
 func TestVectors_PathsOfForwardAuth(t *testing.T) {
-	s := newListenerFixture(t)
+	s := servertest.NewListenerServer(t)
 	for _, v := range s.Paths {
 		var headers []string
 		if v.Token != "" {
 			headers = append(headers, "X-Security-Token: "+s.Tokens[v.Token])
 		}
-		got, wire := s.send(getRequest(v.Path, headers...), false)
-		if got.status != v.Status || (got.header.Get("X-Apptoken-Subject") != "") != (v.Status == http.StatusOK) {
+		got, wire := s.Send(servertest.GetRequest(v.Path, headers...), false)
+		if got.Status != v.Status || (got.Header.Get("X-Apptoken-Subject") != "") != (v.Status == http.StatusOK) {
 			t.Errorf("%s: want %d: %q", v.Name, v.Status, wire)
 		}
 	}
-	s.noLeak("the audit log", s.audit.text())
-	lines := s.audit.events(t, auditlog.EndpointMisconfigured)
-	if len(lines) == 0 || lines[0]["endpoint"] != "verify" || lines[0]["source"] != "127.0.0.1" || strings.Contains(s.audit.text(), "permission=") {
+	s.CheckNoLeak("the audit log", s.AuditLog.Text())
+	lines := s.AuditLog.Events(t, auditlog.EndpointMisconfigured)
+	if len(lines) == 0 || lines[0]["endpoint"] != "verify" || lines[0]["source"] != "127.0.0.1" || strings.Contains(s.AuditLog.Text(), "permission=") {
 		t.Errorf("a misspelt requirement is not in the audit log, or as it was written: %v", lines)
 	}
 }
 
 func TestVectors_ThroughTokenReview(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	for _, v := range h.Vectors {
 		if v.Credential == nil {
 			continue // an API server sends the credential alone
@@ -143,12 +144,12 @@ func TestVectors_ThroughTokenReview(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := h.do(http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body))
+			got := h.Do(http.MethodPost, "/tokenreview", http.Header{"Content-Type": {"application/json"}}, string(body))
 			var review authenticationv1.TokenReview
-			if err := json.Unmarshal([]byte(got.body), &review); got.status != http.StatusOK || err != nil {
-				t.Fatalf("%d: %v: %s", got.status, err, got.body)
+			if err := json.Unmarshal([]byte(got.Body), &review); got.Status != http.StatusOK || err != nil {
+				t.Fatalf("%d: %v: %s", got.Status, err, got.Body)
 			}
-			h.noLeak("the answer", got.body)
+			h.CheckNoLeak("the answer", got.Body)
 			good := v.BareVerdict() == verify.Valid.String()
 			if review.Status.Authenticated != good {
 				t.Fatalf("authenticated: %t, want %s", review.Status.Authenticated, v.BareVerdict())
@@ -175,35 +176,5 @@ func TestVectors_ThroughTokenReview(t *testing.T) {
 			}
 		})
 	}
-	h.noLeak("the audit log", h.audit.text())
-}
-
-func TestVectors_ThroughIntrospection(t *testing.T) {
-	h := newFixture(t)
-	for _, v := range h.Vectors {
-		if v.Credential == nil || *v.Credential == "" {
-			continue // a resource server sends the credential alone
-		}
-		t.Run(v.Name, func(t *testing.T) {
-			got := h.post("/oauth2/introspect", "auditor", url.Values{"token": {*v.Credential}})
-			if got.status != http.StatusOK {
-				t.Fatalf("%d: %s", got.status, got.body)
-			}
-			h.noLeak("the answer", got.body)
-			good := v.BareVerdict() == verify.Valid.String()
-			if !good {
-				if got.body != "{\"active\":false}\n" {
-					t.Errorf("%s", got.body)
-				}
-				return
-			}
-			said := got.json(t)
-			username, _ := said["username"].(string)
-			if said["active"] != true || v.Verdict == verify.Valid.String() &&
-				(said["sub"] != v.Subject || said["client_id"] != v.Client || username != h.Users[v.User].Username) {
-				t.Errorf("%s", got.body)
-			}
-		})
-	}
-	h.noLeak("the audit log", h.audit.text())
+	h.CheckNoLeak("the audit log", h.AuditLog.Text())
 }

@@ -1,4 +1,4 @@
-package server_test
+package endpoint_test
 
 import (
 	"net/http"
@@ -8,16 +8,14 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 
-	"github.com/apptoken/operator/internal/server"
-	"github.com/apptoken/operator/internal/verify/verifytest"
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
-
-const credentialCookie = "spectrum.authentication.token="
 
 // Rows 10, 15 and 16, in cookies.
 func TestCookies_HostileCookiesAreRefused(t *testing.T) {
-	s := newListenerFixture(t)
-	good, session := credentialCookie+s.Tokens["indexer"], s.Tokens["sessionanywhere"]
+	s := servertest.NewListenerServer(t)
+	good, session := servertest.CredentialCookie+s.Tokens["indexer"], s.Tokens["sessionanywhere"]
 	bearer := "Authorization: Bearer " + session
 	for name, x := range map[string]struct {
 		headers []string
@@ -35,7 +33,7 @@ func TestCookies_HostileCookiesAreRefused(t *testing.T) {
 		"bytes that are no UTF-8":             {[]string{"Cookie: " + good + "\xff\xfe"}, 401},
 		"NUL behind it":                       {[]string{"Cookie: " + good + "\x00"}, 400},
 		"a comma for a semicolon":             {[]string{"Cookie: a=b," + good}, 401},
-		"an older form":                       {[]string{"Cookie: $Version=1; " + credentialCookie + `"` + s.Tokens["indexer"] + `"; $Path="/"`}, 401},
+		"an older form":                       {[]string{"Cookie: $Version=1; " + servertest.CredentialCookie + `"` + s.Tokens["indexer"] + `"; $Path="/"`}, 401},
 		// Quotes have no meaning (RFC 6265).
 		"a semicolon in quotes":         {[]string{`Cookie: a="; ` + good + `; b="`}, 200},
 		"a name with a space behind it": {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
@@ -46,11 +44,11 @@ func TestCookies_HostileCookiesAreRefused(t *testing.T) {
 		"a session that is no UTF-8":    {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
 		"a session of 36 quotes":        {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
 	} {
-		if got, wire := s.send(getRequest("/verify", x.headers...), false); got.status != x.status {
-			t.Errorf("%s: %d, want %d: %q", name, got.status, x.status, wire)
+		if got, wire := s.Send(servertest.GetRequest("/verify", x.headers...), false); got.Status != x.status {
+			t.Errorf("%s: %d, want %d: %q", name, got.Status, x.status, wire)
 		}
 	}
-	client := s.dial()
+	client := s.DialExtAuthz()
 	for name, x := range map[string]struct {
 		header *corev3.HeaderValue
 		status int
@@ -61,32 +59,32 @@ func TestCookies_HostileCookiesAreRefused(t *testing.T) {
 		"bytes that are no UTF-8 in it":      {&corev3.HeaderValue{Key: "cookie", RawValue: []byte(good + "\xff")}, 401},
 		"lines that Envoy joined by a comma": {&corev3.HeaderValue{Key: "cookie", Value: "a=b," + good}, 401},
 	} {
-		req := checkRequestWith(nil, x.header)
+		req := servertest.CheckRequestWith(nil, x.header)
 		req.Attributes.ContextExtensions = map[string]string{"apptoken.credential": "remove"}
 		got, err := client.Check(t.Context(), req)
 		if err != nil || int(got.GetDeniedResponse().GetStatus().GetCode()) != x.status || (got.GetOkResponse() == nil) != (x.status != 0) {
 			t.Errorf("ext_authz, %s: %v, %v", name, got.GetDeniedResponse(), err)
 		}
-		s.noLeak(name, got.String())
+		s.CheckNoLeak(name, got.String())
 	}
-	s.noLeak("the log", s.audit.text())
+	s.CheckNoLeak("the log", s.AuditLog.Text())
 }
 
 // A browser sends cookies with requests that any page makes. So a cookie authorizes no action.
 func TestCookies_DoNotAuthorizeIntrospectionOrRevocation(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	for path, by := range map[string]string{"/oauth2/introspect": "introspector", "/oauth2/revoke": "root"} {
 		for name, header := range map[string]http.Header{
-			"its token":   {"Cookie": {credentialCookie + h.Tokens[by]}},
+			"its token":   {"Cookie": {servertest.CredentialCookie + h.Tokens[by]}},
 			"its session": {"Cookie": {"SESSION=5f0c0f4e-8d5b-4a52-9b1e-3a7d2c9e6f10"}, "Authorization": {"Bearer " + h.Tokens["sessionanywhere"]}},
 		} {
-			header.Set("Content-Type", urlencoded)
-			before := len(h.store.records)
-			got := h.do(http.MethodPost, path, header, form(h.Tokens["unlisted"]).Encode())
+			header.Set("Content-Type", servertest.ContentTypeForm)
+			before := len(h.Store.Records)
+			got := h.Do(http.MethodPost, path, header, servertest.TokenForm(h.Tokens["unlisted"]).Encode())
 			// The cookie does not count, so this is a revocation without a caller.
 			own := path == "/oauth2/revoke" && name == "its token"
-			if own != (got.status == http.StatusOK) || !own && got.status != http.StatusUnauthorized || len(h.store.records) != before {
-				t.Errorf("%s at %s: %d %s", name, path, got.status, got.body)
+			if own != (got.Status == http.StatusOK) || !own && got.Status != http.StatusUnauthorized || len(h.Store.Records) != before {
+				t.Errorf("%s at %s: %d %s", name, path, got.Status, got.Body)
 			}
 		}
 	}
@@ -95,9 +93,9 @@ func TestCookies_DoNotAuthorizeIntrospectionOrRevocation(t *testing.T) {
 // Where the credential must not reach the upstream, its cookie must not either. All other cookies
 // must.
 func TestCookies_CredentialIsRemovedBeforeUpstream(t *testing.T) {
-	h := newFixture(t)
-	gateway := h.gateway()
-	credential := credentialCookie + h.Tokens["indexer"]
+	h := servertest.NewVectorServer(t)
+	gateway := h.DialExtAuthz()
+	credential := servertest.CredentialCookie + h.Tokens["indexer"]
 	for name, x := range map[string]struct {
 		lines   []string
 		bearer  bool
@@ -109,7 +107,7 @@ func TestCookies_CredentialIsRemovedBeforeUpstream(t *testing.T) {
 		"in a line of its own":    {[]string{"a=b", credential, "c=d"}, false, "a=b; c=d", false},
 		"beside what is no UTF-8": {[]string{"a=\xff; " + credential}, false, "", true},
 		"not there":               {[]string{"a=b; SESSION=x"}, true, "", false},
-		"empty, beside a header":  {[]string{"a=b; " + credentialCookie}, true, "a=b", false},
+		"empty, beside a header":  {[]string{"a=b; " + servertest.CredentialCookie}, true, "a=b", false},
 		"without cookies":         {nil, true, "", false},
 	} {
 		for _, remove := range []bool{true, false} {
@@ -121,7 +119,7 @@ func TestCookies_CredentialIsRemovedBeforeUpstream(t *testing.T) {
 			if x.bearer {
 				headers["authorization"] = "Bearer " + h.Tokens["indexer"]
 			}
-			req := checkRequestWith(headers, lines...)
+			req := servertest.CheckRequestWith(headers, lines...)
 			if remove {
 				req.Attributes.ContextExtensions = map[string]string{"apptoken.credential": "remove"}
 			}
@@ -148,7 +146,7 @@ func TestCookies_AbsentCookiesCostNoAllocation(t *testing.T) {
 		"without cookies": {"Authorization": {"Bearer x"}, "Accept": {"*/*"}},
 		"with cookies":    {"Authorization": {"Bearer x"}, "Cookie": {"a=b; SESSION=c; d=e"}},
 	} {
-		if n := testing.AllocsPerRun(1000, func() { server.Presented(h) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { endpoint.PresentedInHeadersAndCookies(h) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -158,22 +156,23 @@ func TestCookies_AbsentCookiesCostNoAllocation(t *testing.T) {
 // returned that the cookies do not hold.
 func FuzzCookies(f *testing.F) {
 	for _, seed := range []string{
-		"", ";", "SESSION", "SESSION=", "SESSION=a", "SESSION=a; SESSION=a", credentialCookie + "a", credentialCookie + "a;" + credentialCookie + "a",
-		"a=b; " + credentialCookie + "c;SESSION=d", " \t" + credentialCookie + " a", `SESSION="a"`, `a="; SESSION=b"`, "session=a", "SESSION=a,b", "SESSION==", "\xff=\x00;=;==",
+		"", ";", "SESSION", "SESSION=", "SESSION=a", "SESSION=a; SESSION=a", servertest.CredentialCookie + "a", servertest.CredentialCookie + "a;" + servertest.CredentialCookie + "a",
+		"a=b; " + servertest.CredentialCookie + "c;SESSION=d", " \t" + servertest.CredentialCookie + " a", `SESSION="a"`, `a="; SESSION=b"`, "session=a", "SESSION=a,b", "SESSION==", "\xff=\x00;=;==",
 	} {
 		f.Add(seed, "")
 		f.Add("a=b", seed)
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		h := http.Header{"Cookie": {first, second}}
-		text, many, session := server.Presented(h)
+		presented := endpoint.PresentedInHeadersAndCookies(h)
+		text, many, session := presented.Text, presented.IsAmbiguous, presented.Session
 		var texts, sessions []string
 		for _, c := range (&http.Request{Header: h}).Cookies() {
 			switch {
 			case c.Quoted:
 			case c.Name == "SESSION":
 				sessions = append(sessions, c.Value)
-			case c.Name+"=" == credentialCookie && c.Value != "":
+			case c.Name+"=" == servertest.CredentialCookie && c.Value != "":
 				texts = append(texts, c.Value)
 			}
 		}
@@ -186,37 +185,8 @@ func FuzzCookies(f *testing.F) {
 			t.Errorf("%q of %q", session, sessions)
 		}
 		all := first + ";" + second
-		if text != "" && !strings.Contains(all, credentialCookie+text) || session != "" && !strings.Contains(all, "SESSION="+session) {
+		if text != "" && !strings.Contains(all, servertest.CredentialCookie+text) || session != "" && !strings.Contains(all, "SESSION="+session) {
 			t.Errorf("%q and %q are not in %q", text, session, all)
-		}
-	})
-}
-
-// Whatever the cookies are, the valid token passes if it is whole and the only credential. A
-// request without it never passes.
-func FuzzForwardAuthCookies(f *testing.F) {
-	w := verifytest.Load(f)
-	marked := unknownTokenMark(f)
-	for _, s := range []string{tokenPlaceholder, marked, "", tokenPlaceholder + " ", `"` + tokenPlaceholder + `"`, tokenPlaceholder + ";" + tokenPlaceholder, marked[:52], strings.Repeat("a", 513)} {
-		for _, name := range []string{credentialCookie, "SESSION=", " a=b; " + credentialCookie, ""} {
-			f.Add("", name+s)
-			f.Add("Bearer "+s, name+s)
-		}
-	}
-	f.Fuzz(func(t *testing.T, authorization, cookies string) {
-		h := newFuzzFixture(t, w)
-		authorization, cookies = h.fill(authorization), h.fill(cookies)
-		got := h.ask(h.Handler(), http.MethodGet, "/verify", "", http.Header{"Authorization": {authorization}, "Cookie": {cookies}}, "")
-		h.expectOneOf(got, h.passed(), noCredentialLine, refusedLine)
-		inHeader := bearerScheme.MatchString(authorization) && strings.TrimLeft(authorization[len("bearer "):], " ") == h.validToken
-		inCookie := slices.ContainsFunc(strings.Split(cookies, ";"), func(s string) bool {
-			return strings.Trim(s, " \t") == credentialCookie+h.validToken
-		})
-		if got.status == http.StatusOK && inHeader == inCookie {
-			t.Errorf("passed: in the header: %t, in a cookie: %t", inHeader, inCookie)
-		}
-		if got.status != http.StatusOK && (cookies == credentialCookie+h.validToken && authorization == "" || inHeader && cookies == "") {
-			t.Errorf("the good token: %d", got.status)
 		}
 	})
 }

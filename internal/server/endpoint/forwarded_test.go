@@ -1,4 +1,4 @@
-package server_test
+package endpoint_test
 
 import (
 	"net/http"
@@ -7,7 +7,8 @@ import (
 	"testing"
 
 	auditlog "github.com/apptoken/operator/internal/audit"
-	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/server/endpoint"
+	"github.com/apptoken/operator/internal/testing/servertest"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
@@ -26,10 +27,19 @@ func TestSource_FormsOfXForwardedFor(t *testing.T) {
 		"[192.0.2.5]": "", "[192.0.2.5]:80": "", "[]": "", "[": "", "[2001:db8::5": "", "2001:db8::5]": "", "[2001:db8::5]80": "", "[2001:db8::5]:": "",
 		"[2001:db8::5]:65536": "", ":80": "", "192.0.2.5 198.51.100.1": "", "192.0.2.05": "", "192.0.2": "", `"192.0.2.5"`: "", "for=192.0.2.5": "",
 	} {
-		if got := server.SourceOf("127.0.0.1:1234", []string{value}, trustedProxies, false); addressText(got) != want {
+		if got := sourceOf("127.0.0.1:1234", []string{value}, false); addressText(got) != want {
 			t.Errorf("%q: %q, want %q", value, addressText(got), want)
 		}
 	}
+}
+
+// sourceOf returns the source of a request by its lines of X-Forwarded-For or Forwarded. It is zero
+// where the source is unknown.
+func sourceOf(remote string, lines []string, isForwarded bool) netip.Addr {
+	if isForwarded {
+		return endpoint.OriginOf(remote, lines, trustedProxies, endpoint.ReadForwarded).Source
+	}
+	return endpoint.OriginOf(remote, lines, trustedProxies, endpoint.ReadXForwardedFor).Source
 }
 
 // addressText returns an address as text, or an empty string if it is unknown.
@@ -54,12 +64,12 @@ func TestSource_FormsOfForwarded(t *testing.T) {
 		// A caller leaves a quote open, so that the address its proxy adds would be inside of it.
 		`for=192.0.2.5;x=", for=198.51.100.1`: "", `for=192.0.2.5;x=", for="[2001:db8:1::1]"`: "", `for=192.0.2.5;x="\, for="198.51.100.1"`: "",
 	} {
-		if got := server.SourceOf("127.0.0.1:1234", []string{value}, trustedProxies, true); addressText(got) != want {
+		if got := sourceOf("127.0.0.1:1234", []string{value}, true); addressText(got) != want {
 			t.Errorf("%q: %q, want %q", value, addressText(got), want)
 		}
 	}
 	for _, lines := range [][]string{{"for=192.0.2.5", "for=127.0.0.2"}, {"for=198.51.100.1", "for=192.0.2.5"}} {
-		if got := server.SourceOf("127.0.0.1:1234", lines, trustedProxies, true); addressText(got) != "192.0.2.5" {
+		if got := sourceOf("127.0.0.1:1234", lines, true); addressText(got) != "192.0.2.5" {
 			t.Errorf("%q: %q", lines, addressText(got))
 		}
 	}
@@ -70,7 +80,7 @@ func TestSource_IsFoundWithoutAllocation(t *testing.T) {
 		false: {"198.51.100.1", "192.0.2.5:5678, [2001:db8:ffff::1]:443"},
 		true:  {"for=198.51.100.1", `for="192.0.2.5:5678";proto=https, for="[2001:db8:ffff::1]:443"`},
 	} {
-		if n := testing.AllocsPerRun(100, func() { server.SourceOf("127.0.0.1:1234", lines, trustedProxies, isForwarded) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { sourceOf("127.0.0.1:1234", lines, isForwarded) }); n != 0 {
 			t.Errorf("%q: %v allocations", lines, n)
 		}
 	}
@@ -96,14 +106,14 @@ func TestSource_OneHeaderIsBelieved(t *testing.T) {
 		{true, "192.0.2.5", `for="192.0.2.5`, 401, "HeaderMalformed"},
 		{true, "192.0.2.5", "for=unknown", 401, "NotAnAddress"},
 	} {
-		h := newFuzzFixture(t, w, "192.0.2.0/24")
+		h := servertest.NewFuzzServer(t, w, "192.0.2.0/24")
 		h.UsesForwarded = x.isForwarded
-		got := h.ask(h.Handler(), http.MethodGet, "/verify", "", http.Header{
-			"Authorization": {"Bearer " + h.validToken}, "X-Forwarded-For": {x.forwardedFor}, "Forwarded": {x.text},
+		got := h.Ask(h.Handler(), http.MethodGet, "/verify", "", http.Header{
+			"Authorization": {"Bearer " + h.ValidToken}, "X-Forwarded-For": {x.forwardedFor}, "Forwarded": {x.text},
 		}, "")
-		lines := h.audit.events(t, auditlog.CredentialRefused)
-		if got.status != x.status || x.status == 401 && (len(lines) != 1 || lines[0]["sourceUnknown"] != x.why || (lines[0]["source"] == nil) != (x.why != nil)) {
-			t.Errorf("%+v: %d, %v", x, got.status, lines)
+		lines := h.AuditLog.Events(t, auditlog.CredentialRefused)
+		if got.Status != x.status || x.status == 401 && (len(lines) != 1 || lines[0]["sourceUnknown"] != x.why || (lines[0]["source"] == nil) != (x.why != nil)) {
+			t.Errorf("%+v: %d, %v", x, got.Status, lines)
 		}
 	}
 }
@@ -124,22 +134,22 @@ func TestAudit_NamesReasonOfUnknownSource(t *testing.T) {
 		"the address is known, and another": {"127.0.0.1:1", []string{"198.51.100.1"}, nil},
 		"an untrusted peer sends no header": {"198.51.100.1:1", nil, nil},
 	} {
-		h := newFuzzFixture(t, w, "192.0.2.0/24")
+		h := servertest.NewFuzzServer(t, w, "192.0.2.0/24")
 		r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		r.RemoteAddr = x.remote
-		r.Header.Set("Authorization", "Bearer "+h.validToken)
+		r.Header.Set("Authorization", "Bearer "+h.ValidToken)
 		if x.forwarded != nil {
 			r.Header["X-Forwarded-For"] = x.forwarded
 		}
 		h.Handler().ServeHTTP(httptest.NewRecorder(), r)
-		lines := h.audit.events(t, auditlog.CredentialRefused)
+		lines := h.AuditLog.Events(t, auditlog.CredentialRefused)
 		if len(lines) != 1 || lines[0]["verdict"] != "SourceRefused" || lines[0]["sourceUnknown"] != x.why {
 			t.Errorf("%s: %v", name, lines)
 		}
 	}
-	h := newFuzzFixture(t, w, "192.0.2.0/24")
-	h.ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", http.Header{"X-Forwarded-For": {"192.0.2.5"}}, reviewOf(`"token":"`+h.validToken+`"`))
-	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["sourceUnknown"] != "NotStated" {
+	h := servertest.NewFuzzServer(t, w, "192.0.2.0/24")
+	h.Ask(h.WebhookHandler(), http.MethodPost, "/tokenreview", "", http.Header{"X-Forwarded-For": {"192.0.2.5"}}, servertest.ReviewOf(`"token":"`+h.ValidToken+`"`))
+	if lines := h.AuditLog.Events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["sourceUnknown"] != "NotStated" {
 		t.Errorf("a TokenReview: %v", lines)
 	}
 }
@@ -147,11 +157,11 @@ func TestAudit_NamesReasonOfUnknownSource(t *testing.T) {
 // The address of a caller that asks about a credential is known, even through a trusted proxy. So
 // the lines of a caller that asks too often are not counted with those of others.
 func TestAudit_PeerIsWhoAsks(t *testing.T) {
-	h := newFixture(t)
-	h.do(http.MethodPost, "/oauth2/introspect", http.Header{
+	h := servertest.NewVectorServer(t)
+	h.Do(http.MethodPost, "/oauth2/introspect", http.Header{
 		"Authorization": {"Bearer " + h.Tokens["root"]}, "X-Forwarded-For": {"203.0.113.7"}, "Content-Type": {"application/x-www-form-urlencoded"},
 	}, "token="+h.Tokens["suspended"])
-	if lines := h.audit.events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["peer"] != "203.0.113.7" || lines[0]["sourceUnknown"] != "NotStated" {
+	if lines := h.AuditLog.Events(t, auditlog.CredentialRefused); len(lines) != 1 || lines[0]["peer"] != "203.0.113.7" || lines[0]["sourceUnknown"] != "NotStated" {
 		t.Errorf("%v", lines)
 	}
 }
@@ -175,11 +185,11 @@ func TestSource_UntrustedPeerIsNotBelieved(t *testing.T) {
 		{true, "X-Forwarded-For", "192.0.2.5", 200},
 	} {
 		for bound, status := range map[string]int{"192.0.2.0/24": 401, "127.0.0.0/8": 401, "198.51.100.0/24": x.ofPeer} {
-			h := newFuzzFixture(t, w, bound)
+			h := servertest.NewFuzzServer(t, w, bound)
 			h.UsesForwarded = x.isForwarded
 			r := httptest.NewRequest(http.MethodGet, "/verify", nil)
 			r.RemoteAddr = "198.51.100.1:1234"
-			r.Header.Set("Authorization", "Bearer "+h.validToken)
+			r.Header.Set("Authorization", "Bearer "+h.ValidToken)
 			r.Header.Set(x.name, x.value)
 			got := httptest.NewRecorder()
 			h.Handler().ServeHTTP(got, r)
@@ -210,11 +220,11 @@ func FuzzForwarded(f *testing.F) {
 			{true, `for="[2001:db8:1::1]:80"`, `for="[2001:db8:ffff::1]:80"`, "2001:db8:1::1"},
 		} {
 			for _, added := range []string{x.added, x.added + ", " + x.proxy, ", " + x.added + ", , " + x.proxy + ","} {
-				got := addressText(server.SourceOf("127.0.0.1:1", []string{written + ", " + added}, trustedProxies, x.isForwarded))
+				got := addressText(sourceOf("127.0.0.1:1", []string{written + ", " + added}, x.isForwarded))
 				if got != x.want && (got != "" || !x.isForwarded) {
 					t.Errorf("%q and %s: %q", written, added, got)
 				}
-				if got := addressText(server.SourceOf("127.0.0.1:1", []string{written, added}, trustedProxies, x.isForwarded)); got != x.want {
+				if got := addressText(sourceOf("127.0.0.1:1", []string{written, added}, x.isForwarded)); got != x.want {
 					t.Errorf("%q, and a line of %s: %q", written, added, got)
 				}
 			}

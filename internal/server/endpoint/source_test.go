@@ -1,20 +1,18 @@
-package server_test
+package endpoint_test
 
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"slices"
 	"testing"
 
-	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/testing/servertest"
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
 // The token in this test is accepted from 192.0.2.0/24 alone, so the status shows which address
 // counted.
 func TestSource_IsBelievedFromTrustedProxiesOnly(t *testing.T) {
-	h := newFixture(t) // trusts 127.0.0.0/8
+	h := servertest.NewVectorServer(t) // trusts 127.0.0.0/8
 	for name, x := range map[string]struct {
 		remote    string
 		forwarded []string
@@ -83,56 +81,15 @@ func TestSource_EmptyForwardedForIsUnknown(t *testing.T) {
 		"a port and no address":           {[]string{":80"}, false},
 		"an address of no proxy and more": {[]string{",192.0.2.5,127.0.0.9"}, false},
 	} {
-		h := newFuzzFixture(t, w, "127.0.0.0/8")
+		h := servertest.NewFuzzServer(t, w, "127.0.0.0/8")
 		req := httptest.NewRequest(http.MethodGet, "/verify", nil)
 		req.RemoteAddr = "127.0.0.1:1234"
 		req.Header["X-Forwarded-For"] = x.forwarded
-		req.Header.Set("Authorization", "Bearer "+h.validToken)
+		req.Header.Set("Authorization", "Bearer "+h.ValidToken)
 		w := httptest.NewRecorder()
 		h.Handler().ServeHTTP(w, req)
 		if (w.Code == http.StatusOK) != x.good {
 			t.Errorf("%s: %d", name, w.Code)
 		}
 	}
-}
-
-func FuzzRequired(f *testing.F) {
-	for _, seed := range []string{"", "&", "permission=a&permission=b", "role=%61&client=", "a;b=c", "%zz", "permission", "permission=a=b", "x=%", "client=a+b"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, query string) {
-		want, err := url.ParseQuery(query)
-		got, failed := server.ParseQueryRequirements(query)
-		if (err != nil) != (failed != nil) {
-			t.Fatalf("%q: %v, want %v", query, failed, err)
-		}
-		if err == nil && (!slices.Equal(got.Permissions, want["permission"]) || !slices.Equal(got.Roles, want["role"]) || !slices.Equal(got.Clients, want["client"])) {
-			t.Errorf("%q: %v, want %v", query, got, want)
-		}
-	})
-}
-
-// Text after the end of the requirements has no effect, and every parsed requirement was in the
-// path.
-func FuzzRequiredInPath(f *testing.F) {
-	for _, seed := range []string{
-		"/verify/-", "/verify/permission=a/-/b", "/verify/permission=%61/role=b/client=c/-/", "/verify//-/", "/verify/permission=%zz/-/", "/verify/permission/-",
-		"/verify/permission=a=b/-/permission=c", "/verify/x=y/-", "/verify", "/verify/", "/verify/permission=a", "/verify/permission=a%2Fb/-",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, path string) {
-		got, err := server.ParsePathRequirements(path)
-		all := slices.Concat(got.Permissions, got.Roles, got.Clients)
-		if err != nil && len(all) > 0 || slices.Contains(all, "") {
-			t.Fatalf("%q: %v, %v", path, got, err)
-		}
-		if err != nil {
-			return
-		}
-		same, err := server.ParsePathRequirements(path + "/permissions=x/-/role=y")
-		if err != nil || !slices.Equal(same.Permissions, got.Permissions) || !slices.Equal(same.Roles, got.Roles) || !slices.Equal(same.Clients, got.Clients) {
-			t.Errorf("%q: %v with another path behind it, and %v without: %v", path, same, got, err)
-		}
-	})
 }

@@ -1,17 +1,21 @@
-package server_test
+package loginapi_test
 
 import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
 // logInFrom logs in over a connection from an address, with lines of X-Forwarded-For.
-func (h *loginFixture) logInFrom(remote string, forwarded []string, username, secret string) int {
+func logInFrom(h *servertest.LoginServer, remote string, forwarded []string, username, secret string) int {
 	r := httptest.NewRequest(http.MethodPost, "/auth/login", nil)
-	formBody("username", username, "password", secret)(r)
+	servertest.FormBody("username", username, "password", secret)(r)
 	r.RemoteAddr = remote
 	r.Header["X-Forwarded-For"] = forwarded
 	w := httptest.NewRecorder()
@@ -36,18 +40,52 @@ func TestLoginLimits_UnknownSourceIsCountedByItsConnection(t *testing.T) {
 		"or what cannot be parsed":                {"127.0.0.1:1", "unknown", "127.0.0.2:1", []string{"unknown"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newLoginFixture(t)
+			h := servertest.NewUnstartedLoginServer(t)
 			status := 0
 			for n := 1; n < 250 && status != http.StatusTooManyRequests; n++ {
 				fill := func(s string) string { return strings.ReplaceAll(s, "%", fmt.Sprint(n)) }
-				status = h.logInFrom(fill(x.remote), []string{fill(x.forwarded)}, fmt.Sprint("name ", n), "a guess")
+				status = logInFrom(h, fill(x.remote), []string{fill(x.forwarded)}, fmt.Sprint("name ", n), "a guess")
 			}
 			if status != http.StatusTooManyRequests {
 				t.Errorf("after so many guesses the caller gets %d", status)
 			}
-			if got := h.logInFrom(x.other, x.saidOfOther, usernames["alice"], passwords["alice"]); got != http.StatusOK {
+			if got := logInFrom(h, x.other, x.saidOfOther, servertest.Usernames["alice"], servertest.Passwords["alice"]); got != http.StatusOK {
 				t.Errorf("another user gets %d", got)
 			}
 		})
 	}
+}
+
+func TestLoginLimits_RepeatedFailureIsLimited(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	wrong := "Basic " + servertest.BasicCredentials("dave", "wrong "+servertest.PasswordMark)
+	for range 10 {
+		if got := h.Call(http.MethodPost, "/auth/login", servertest.Header("Authorization", wrong)); got.Status != 401 {
+			t.Fatalf("%d %s", got.Status, got.Body)
+		}
+	}
+	for call, parts := range map[string][]servertest.RequestOption{
+		"POST /auth/login": {servertest.FormBody(servertest.CredentialFields("dave")...)}, "POST " + servertest.PathFormLogin: {servertest.FormBody(servertest.CredentialFields("dave")...)}, "POST /oauth2/token": {servertest.FormBody(servertest.PasswordGrant("dave")...)},
+		"GET " + servertest.PathSessionToken + "5": {servertest.Basic("dave")}, "GET " + servertest.PathOpenToken + "5": {servertest.Basic("dave")}, "GET " + servertest.PathAcmeTokens: {servertest.Basic("dave")}, "PUT " + servertest.PathUserTokens + "/x": {servertest.Basic("dave")},
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		got := h.Call(method, path, append(parts, servertest.WithForwardedFor("203.0.113.9"))...)
+		if after, err := strconv.Atoi(got.Header.Get("Retry-After")); got.Status != 429 || err != nil || after < 1 || after > 6 {
+			t.Errorf("%s: %d %v %s", call, got.Status, got.Header, got.Body)
+		}
+	}
+	if got := h.Call(http.MethodPost, "/auth/login", servertest.FormBody(servertest.CredentialFields("erin")...)); got.Status != http.StatusOK {
+		t.Errorf("another name: %d %s", got.Status, got.Body)
+	}
+	h.Clock.Advance(6 * time.Second)
+	if got := h.Call(http.MethodPost, "/auth/login", servertest.FormBody(servertest.CredentialFields("dave")...)); got.Status != http.StatusOK {
+		t.Errorf("a while later: %d %s", got.Status, got.Body)
+	}
+	for i := range 60 {
+		h.Call(http.MethodPost, "/auth/login", servertest.FormBody("username", "nobody"+strconv.Itoa(i), "password", "x"), servertest.WithForwardedFor("198.51.100.1"))
+	}
+	if got := h.Call(http.MethodPost, "/auth/login", servertest.FormBody(servertest.CredentialFields("alice")...), servertest.WithForwardedFor("198.51.100.1")); got.Status != 429 {
+		t.Errorf("an address: %d %s", got.Status, got.Body)
+	}
+	h.CheckNoSecretInAudit()
 }

@@ -1,4 +1,4 @@
-package server_test
+package tokenapi_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/testing/servertest"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -62,7 +63,7 @@ func (s unreachableManagement) Revoke(ctx context.Context, _ management.Scope, _
 }
 
 // ask passes a request to the handler without a network, and returns the response and its duration.
-func (h *loginFixture) ask(ctx context.Context, request string, parts ...requestOption) (*httptest.ResponseRecorder, time.Duration) {
+func ask(h *servertest.LoginServer, ctx context.Context, request string, parts ...servertest.RequestOption) (*httptest.ResponseRecorder, time.Duration) {
 	method, path, _ := strings.Cut(request, " ")
 	r := httptest.NewRequest(method, path, nil).WithContext(ctx)
 	r.RemoteAddr = "192.0.2.7:1"
@@ -76,19 +77,19 @@ func (h *loginFixture) ask(ctx context.Context, request string, parts ...request
 
 // The wait that docs/security.md promises. It applies even if the caller is gone.
 func TestManage_WaitsFiveSecondsForAPIServer(t *testing.T) {
-	requests := map[string]requestOption{
-		"GET " + ofAcme:                                   nil,
-		"GET " + ofAcme + "/appdeveloper":                 nil,
-		"PUT " + ofAcme + "/new":                          jsonBody("{}"),
-		"PATCH " + ofAcme + "/appdeveloper":               jsonBody("{}"),
-		"DELETE " + ofAcme + "/appdeveloper":              nil,
-		"POST " + ofAcme + "/appdeveloper/clone":          jsonBody(`{"name":"copy"}`),
-		"POST " + ofAcme + "/other/rotate":                nil,
-		"POST " + ofAcme + "/appdeveloper/rotate":         nil, // the caller's own
-		"POST /application-tokens/v1/rotate":              nil,
-		"DELETE /admin-api" + ofAcme + "/appdeveloper":    nil,
-		"POST /admin-api/application-tokens/v1/rotate":    nil,
-		"POST /admin-api" + ofAcme + "/" + "other/rotate": nil,
+	requests := map[string]servertest.RequestOption{
+		"GET " + servertest.PathAcmeTokens:                                   nil,
+		"GET " + servertest.PathAcmeTokens + "/appdeveloper":                 nil,
+		"PUT " + servertest.PathAcmeTokens + "/new":                          servertest.JSONBody("{}"),
+		"PATCH " + servertest.PathAcmeTokens + "/appdeveloper":               servertest.JSONBody("{}"),
+		"DELETE " + servertest.PathAcmeTokens + "/appdeveloper":              nil,
+		"POST " + servertest.PathAcmeTokens + "/appdeveloper/clone":          servertest.JSONBody(`{"name":"copy"}`),
+		"POST " + servertest.PathAcmeTokens + "/other/rotate":                nil,
+		"POST " + servertest.PathAcmeTokens + "/appdeveloper/rotate":         nil, // the caller's own
+		"POST /application-tokens/v1/rotate":                                 nil,
+		"DELETE /admin-api" + servertest.PathAcmeTokens + "/appdeveloper":    nil,
+		"POST /admin-api/application-tokens/v1/rotate":                       nil,
+		"POST /admin-api" + servertest.PathAcmeTokens + "/" + "other/rotate": nil,
 	}
 	for request, body := range requests {
 		for _, shows := range []bool{true, false} {
@@ -97,20 +98,20 @@ func TestManage_WaitsFiveSecondsForAPIServer(t *testing.T) {
 			}
 			for name, gone := range map[string]bool{"the caller waits": false, "the caller has gone": true} {
 				synctest.Test(t, func(t *testing.T) {
-					h := newLoginFixture(t)
-					app := h.appToken("developer")
-					h.createToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "other"})
-					h.Endpoints.Management = unreachableManagement{h.management, shows}
+					h := servertest.NewUnstartedLoginServer(t)
+					app := h.AppToken("developer")
+					h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "other"})
+					h.Endpoints.Management = unreachableManagement{h.TokenService, shows}
 					ctx, leave := context.WithCancel(t.Context())
 					defer leave()
 					if gone {
 						leave()
 					}
-					parts := []requestOption{bearer(app)}
+					parts := []servertest.RequestOption{servertest.Bearer(app)}
 					if body != nil {
 						parts = append(parts, body)
 					}
-					got, took := h.ask(ctx, request, parts...)
+					got, took := ask(h, ctx, request, parts...)
 					if got.Code != http.StatusServiceUnavailable || got.Header().Get("Retry-After") != "5" || took != 5*time.Second {
 						t.Errorf("%s, %s: %d %s after %s", request, name, got.Code, got.Body, took)
 					}

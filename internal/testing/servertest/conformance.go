@@ -1,4 +1,4 @@
-package server_test
+package servertest
 
 import (
 	"encoding/json"
@@ -10,19 +10,19 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// openAPIDocument is the OpenAPI document of a test server, with the compiler of its schemas.
-type openAPIDocument struct {
-	document map[string]any
+// OpenAPIDocument is the OpenAPI document of a test server, with the compiler of its schemas.
+type OpenAPIDocument struct {
+	Document map[string]any
 	compiler *jsonschema.Compiler
 	mu       sync.Mutex
 	schemas  map[string]*jsonschema.Schema // by JSON pointer
 }
 
-var description = sync.OnceValue(func() *openAPIDocument {
-	return &openAPIDocument{schemas: map[string]*jsonschema.Schema{}}
+var OpenAPI = sync.OnceValue(func() *OpenAPIDocument {
+	return &OpenAPIDocument{schemas: map[string]*jsonschema.Schema{}}
 })
 
-func (d *openAPIDocument) load(text string) error {
+func (d *OpenAPIDocument) Load(text string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.compiler != nil {
@@ -32,7 +32,7 @@ func (d *openAPIDocument) load(text string) error {
 	if err != nil {
 		return err
 	}
-	d.document, _ = document.(map[string]any)
+	d.Document, _ = document.(map[string]any)
 	d.compiler = jsonschema.NewCompiler()
 	d.compiler.DefaultDraft(jsonschema.Draft2020)
 	d.compiler.AssertFormat()
@@ -40,9 +40,9 @@ func (d *openAPIDocument) load(text string) error {
 }
 
 // template returns the document's path template for a path, and its operations.
-func (d *openAPIDocument) template(path string) (string, map[string]any) {
+func (d *OpenAPIDocument) template(path string) (string, map[string]any) {
 	path = strings.TrimPrefix(path, "/admin-api")
-	all, _ := d.document["paths"].(map[string]any)
+	all, _ := d.Document["paths"].(map[string]any)
 	if at, is := all[path].(map[string]any); is {
 		return path, at
 	}
@@ -63,8 +63,8 @@ func (d *openAPIDocument) template(path string) (string, map[string]any) {
 	return "", nil
 }
 
-// schema compiles the schema at a JSON pointer.
-func (d *openAPIDocument) schema(at string) (*jsonschema.Schema, error) {
+// Schema compiles the schema at a JSON pointer.
+func (d *OpenAPIDocument) Schema(at string) (*jsonschema.Schema, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s := d.schemas[at]; s != nil {
@@ -77,67 +77,67 @@ func (d *openAPIDocument) schema(at string) (*jsonschema.Schema, error) {
 	return s, err
 }
 
-var jsonPointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+var JSONPointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // checkConformance checks that a response is as the document describes it. Errors of operations
 // that the document does not describe must be faults.
-func (h *loginFixture) checkConformance(method, path string, got httpResponse) {
-	h.t.Helper()
-	d := description()
-	if err := d.load(h.document()); err != nil {
-		h.t.Fatal(err)
+func (h *LoginServer) checkConformance(method, path string, got Response) {
+	h.T.Helper()
+	d := OpenAPI()
+	if err := d.Load(h.Document()); err != nil {
+		h.T.Fatal(err)
 	}
 	template, at := d.template(path)
 	operation, _ := at[strings.ToLower(method)].(map[string]any)
-	if strings.ToUpper(method) != method || got.body == notFoundBody && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is no method, and a path with an escaped slash is not described
+	if strings.ToUpper(method) != method || got.Body == NotFoundBody && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is no method, and a path with an escaped slash is not described
 		operation = nil
 	}
 	where := "/components/schemas/Fault"
 	if operation != nil {
-		status := strconv.Itoa(got.status)
+		status := strconv.Itoa(got.Status)
 		responses, _ := operation["responses"].(map[string]any)
 		response, is := responses[status].(map[string]any)
 		if !is {
-			h.t.Errorf("%s %s answers %d, and the document says nothing of it: %s", method, template, got.status, got.body)
+			h.T.Errorf("%s %s answers %d, and the document says nothing of it: %s", method, template, got.Status, got.Body)
 			return
 		}
 		content, _ := response["content"].(map[string]any)
 		if content == nil {
-			if got.body != "" {
-				h.t.Errorf("%s %s answers %s, and the document knows of no body", method, template, got.body)
+			if got.Body != "" {
+				h.T.Errorf("%s %s answers %s, and the document knows of no body", method, template, got.Body)
 			}
 			return
 		}
-		where = "/paths/" + jsonPointerEscaper.Replace(template) + "/" + strings.ToLower(method) + "/responses/" + status + "/content/application~1json/schema"
-	} else if got.status < 300 || got.body == "" || !strings.HasPrefix(got.header.Get("Content-Type"), "application/json") {
+		where = "/paths/" + JSONPointerEscaper.Replace(template) + "/" + strings.ToLower(method) + "/responses/" + status + "/content/application~1json/schema"
+	} else if got.Status < 300 || got.Body == "" || !strings.HasPrefix(got.Header.Get("Content-Type"), "application/json") {
 		return
 	}
-	schema, err := d.schema(where)
+	schema, err := d.Schema(where)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	body, err := jsonschema.UnmarshalJSON(strings.NewReader(got.body))
+	body, err := jsonschema.UnmarshalJSON(strings.NewReader(got.Body))
 	if err == nil {
 		err = schema.Validate(body)
 	}
-	if err != nil || got.header.Get("Content-Type") != "application/json" || got.header.Get("Cache-Control") != "no-store" {
-		h.t.Errorf("%s %s: %d %v %s is not as the document says: %v", method, path, got.status, got.header, got.body, err)
+	if err != nil || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "no-store" {
+		h.T.Errorf("%s %s: %d %v %s is not as the document says: %v", method, path, got.Status, got.Header, got.Body, err)
 	}
 }
 
-// document returns the OpenAPI document.
-func (h *loginFixture) document() string {
-	h.t.Helper()
+// Document returns the OpenAPI document.
+func (h *LoginServer) Document() string {
+	h.T.Helper()
 	if h.openAPI == "" {
-		req, _ := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+"/openapi.json", nil)
-		res, err := client.RoundTrip(req)
+		req, _ := http.NewRequestWithContext(h.T.Context(), http.MethodGet, h.URL+"/openapi.json", nil)
+		res, err := Transport.RoundTrip(req)
 		if err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		defer res.Body.Close()
 		var text json.RawMessage
 		if err := json.NewDecoder(res.Body).Decode(&text); err != nil {
-			h.t.Fatal(err)
+			h.T.Fatal(err)
 		}
 		h.openAPI = string(text)
 	}

@@ -1,58 +1,76 @@
-package server_test
+package servertest
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
+	"testing"
+
+	"github.com/apptoken/operator/internal/token"
 )
 
-// Options for test requests.
+// ContentTypeForm is the media type of an HTML form.
+const ContentTypeForm = "application/x-www-form-urlencoded"
 
-func header(name string, values ...string) requestOption {
+// CredentialCookie is the cookie with a credential, up to its value.
+const CredentialCookie = "spectrum.authentication.token="
+
+// RequestOption is an option of a test request.
+type RequestOption func(*http.Request)
+
+// Header adds values of a header.
+func Header(name string, values ...string) RequestOption {
 	return func(r *http.Request) { r.Header[name] = append(r.Header[name], values...) }
 }
 
-func bearer(tok string) requestOption { return header("Authorization", "Bearer "+tok) }
+// Bearer presents a token in Authorization.
+func Bearer(tok string) RequestOption { return Header("Authorization", "Bearer "+tok) }
 
-func authentication(tok string) requestOption { return header("Authentication", "Bearer "+tok) }
+// Authentication presents a token in the header Authentication.
+func Authentication(tok string) RequestOption { return Header("Authentication", "Bearer "+tok) }
 
-func securityToken(tok string) requestOption { return header("X-Security-Token", tok) }
+// SecurityToken presents a token in X-Security-Token.
+func SecurityToken(tok string) RequestOption { return Header("X-Security-Token", tok) }
 
-func cookies(all ...string) requestOption { return header("Cookie", strings.Join(all, "; ")) }
+// Cookies sends cookies in one header.
+func Cookies(all ...string) RequestOption { return Header("Cookie", strings.Join(all, "; ")) }
 
-func withForwardedFor(address string) requestOption {
+// WithForwardedFor replaces the address of the caller.
+func WithForwardedFor(address string) RequestOption {
 	return func(r *http.Request) { r.Header.Set("X-Forwarded-For", address) }
 }
 
-// basicCredentials returns a name and a password as in the Authorization header.
-func basicCredentials(name, text string) string {
+// BasicCredentials returns a name and a password as in the Authorization header.
+func BasicCredentials(name, text string) string {
 	return base64.StdEncoding.EncodeToString([]byte(name + ":" + text))
 }
 
-// basic and integrator authenticate a user by name and password.
-func basic(user string) requestOption {
-	return header("Authorization", "Basic "+basicCredentials(usernames[user], passwords[user]))
+// Basic authenticates a user by name and password.
+func Basic(user string) RequestOption {
+	return Header("Authorization", "Basic "+BasicCredentials(Usernames[user], Passwords[user]))
 }
 
-func integrator(user string) requestOption {
-	return header("Authorization", "Integrator "+basicCredentials(usernames[user], passwords[user]))
+// Integrator is Basic by the scheme Integrator.
+func Integrator(user string) RequestOption {
+	return Header("Authorization", "Integrator "+BasicCredentials(Usernames[user], Passwords[user]))
 }
 
-// credentialFields returns the fields with a user's name and password.
-func credentialFields(user string) []string {
-	return []string{"username", usernames[user], "password", passwords[user]}
+// CredentialFields returns the fields with a user's name and password.
+func CredentialFields(user string) []string {
+	return []string{"username", Usernames[user], "password", Passwords[user]}
 }
 
-// appendFields returns fields with more fields added.
-func appendFields(fields []string, more ...string) []string {
+// AppendFields returns fields with more fields added.
+func AppendFields(fields []string, more ...string) []string {
 	return append(append([]string{}, fields...), more...)
 }
 
-// rawBody sets a body and its Content-Type.
-func rawBody(kind, text string) requestOption {
+// RawBody sets a body and its Content-Type.
+func RawBody(kind, text string) RequestOption {
 	return func(r *http.Request) {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 		if kind != "" {
@@ -61,17 +79,17 @@ func rawBody(kind, text string) requestOption {
 	}
 }
 
-// formBody sets a form of names and values, in pairs.
-func formBody(pairs ...string) requestOption {
+// FormBody sets a form of names and values, in pairs.
+func FormBody(pairs ...string) RequestOption {
 	var written []string
 	for i := 0; i+1 < len(pairs); i += 2 {
 		written = append(written, url.QueryEscape(pairs[i])+"="+url.QueryEscape(pairs[i+1]))
 	}
-	return rawBody(urlencoded, strings.Join(written, "&"))
+	return RawBody(ContentTypeForm, strings.Join(written, "&"))
 }
 
-// multipartBody sets the same as a multipart form.
-func multipartBody(pairs ...string) requestOption {
+// MultipartBody sets a multipart form of names and values, in pairs.
+func MultipartBody(pairs ...string) RequestOption {
 	var text strings.Builder
 	w := multipart.NewWriter(&text)
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -82,18 +100,37 @@ func multipartBody(pairs ...string) requestOption {
 	if err := w.Close(); err != nil {
 		panic(err)
 	}
-	return rawBody(w.FormDataContentType(), text.String())
+	return RawBody(w.FormDataContentType(), text.String())
 }
 
-func jsonBody(text string) requestOption { return rawBody("application/json", text) }
+// JSONBody sets a body in JSON.
+func JSONBody(text string) RequestOption { return RawBody("application/json", text) }
 
-// queryString sets the query.
-func queryString(query string) requestOption { return func(r *http.Request) { r.URL.RawQuery = query } }
+// QueryString sets the query.
+func QueryString(query string) RequestOption { return func(r *http.Request) { r.URL.RawQuery = query } }
 
-// combined applies two options.
-func combined(first, second requestOption) requestOption {
+// Combined applies two options.
+func Combined(first, second RequestOption) RequestOption {
 	return func(r *http.Request) {
 		first(r)
 		second(r)
 	}
+}
+
+// TokenForm returns a form with a token.
+func TokenForm(token string) url.Values { return url.Values{"token": {token}} }
+
+// UnknownRefreshToken returns a refresh token that was never issued.
+func UnknownRefreshToken(t *testing.T) string {
+	t.Helper()
+	minted, err := token.Mint(token.Refresh, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return minted.Reveal()
+}
+
+// PasswordGrant returns the fields of the password grant.
+func PasswordGrant(user string, more ...string) []string {
+	return AppendFields(AppendFields(CredentialFields(user), "grant_type", "password"), more...)
 }

@@ -1,4 +1,4 @@
-package server_test
+package servertest
 
 import (
 	"crypto/rand"
@@ -14,128 +14,123 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// Requests to the test server, and checks of its responses.
-
-// requestOption is an option of a test request.
-type requestOption func(*http.Request)
-
-// call is send, and checks the response against the OpenAPI document.
-func (h *loginFixture) call(method, path string, parts ...requestOption) httpResponse {
-	h.t.Helper()
-	got := h.send(method, path, parts...)
+// Call is Send, and checks the response against the OpenAPI document.
+func (h *LoginServer) Call(method, path string, parts ...RequestOption) Response {
+	h.T.Helper()
+	got := h.Send(method, path, parts...)
 	if at, err := url.ParseRequestURI(path); err == nil {
 		h.checkConformance(method, at.Path, got)
 	}
 	return got
 }
 
-// send sends a request from 192.0.2.7.
-func (h *loginFixture) send(method, path string, parts ...requestOption) httpResponse {
-	h.t.Helper()
-	req, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, nil)
+// Send sends a request from 192.0.2.7.
+func (h *LoginServer) Send(method, path string, parts ...RequestOption) Response {
+	h.T.Helper()
+	req, err := http.NewRequestWithContext(h.T.Context(), method, h.URL+path, nil)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	req.Header.Set("X-Forwarded-For", "192.0.2.7")
 	for _, p := range parts {
 		p(req)
 	}
-	res, err := client.RoundTrip(req)
+	res, err := Transport.RoundTrip(req)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	got := httpResponse{res.StatusCode, res.Header, string(text)}
-	for _, secret := range passwords {
-		if strings.Contains(got.body, secret) {
-			h.t.Errorf("%s %s: a password is in %s", method, path, got.body)
+	got := Response{res.StatusCode, res.Header, string(text)}
+	for _, secret := range Passwords {
+		if strings.Contains(got.Body, secret) {
+			h.T.Errorf("%s %s: a password is in %s", method, path, got.Body)
 		}
 	}
 	return got
 }
 
-// client follows no redirect, decompresses nothing and accepts any certificate.
-var client = &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+// Transport follows no redirect, decompresses nothing and accepts any certificate.
+var Transport = &http.Transport{DisableCompression: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 
-// checkNoSecretInAudit fails if the audit log holds a secret or the marker.
-func (h *loginFixture) checkNoSecretInAudit() {
-	h.t.Helper()
-	said := h.audit.text()
-	for _, secret := range append(h.secrets, marker) {
+// CheckNoSecretInAudit fails if the audit log holds a secret or the marker.
+func (h *LoginServer) CheckNoSecretInAudit() {
+	h.T.Helper()
+	said := h.AuditLog.Text()
+	for _, secret := range append(h.Secrets, PasswordMark) {
 		if strings.Contains(said, secret) || len(secret) > 50 && strings.Contains(said, secret[4:40]) {
-			h.t.Errorf("the audit log has %q: %s", secret, said)
+			h.T.Errorf("the audit log has %q: %s", secret, said)
 		}
 	}
 }
 
-// isValid reports whether /verify accepts a token.
-func (h *loginFixture) isValid(tok string, parts ...requestOption) bool {
-	h.t.Helper()
-	return h.call(http.MethodGet, "/verify", append([]requestOption{bearer(tok)}, parts...)...).status == http.StatusOK
+// IsValid reports whether /verify accepts a token.
+func (h *LoginServer) IsValid(tok string, parts ...RequestOption) bool {
+	h.T.Helper()
+	return h.Call(http.MethodGet, "/verify", append([]RequestOption{Bearer(tok)}, parts...)...).Status == http.StatusOK
 }
 
-// read decodes the members of a body.
-func (h *loginFixture) read(r httpResponse) (members map[string]any) {
-	h.t.Helper()
-	if err := json.Unmarshal([]byte(r.body), &members); err != nil {
-		h.t.Fatalf("%v in %q", err, r.body)
+// Members decodes the members of a body.
+func (h *LoginServer) Members(r Response) (members map[string]any) {
+	h.T.Helper()
+	if err := json.Unmarshal([]byte(r.Body), &members); err != nil {
+		h.T.Fatalf("%v in %q", err, r.Body)
 	}
 	return members
 }
 
-// keys returns the keys of a body with their paths; for a list, those of its first element.
-func (h *loginFixture) keys(r httpResponse) string {
-	h.t.Helper()
-	members := h.read(r)
+// Keys returns the keys of a body with their paths; for a list, those of its first element.
+func (h *LoginServer) Keys(r Response) string {
+	h.T.Helper()
+	members := h.Members(r)
 	if list, is := members["data"].([]any); is && len(list) > 0 {
 		members["data"] = list[0]
 	}
-	return strings.Join(jsonPaths("", members), " ")
+	return strings.Join(JSONPaths("", members), " ")
 }
 
-// token returns the token in a response, and remembers it as a secret.
-func (h *loginFixture) token(r httpResponse, keys ...string) string {
-	h.t.Helper()
-	text := r.header.Get("X-Security-Token")
+// TokenIn returns the token in a response, and remembers it as a secret.
+func (h *LoginServer) TokenIn(r Response, keys ...string) string {
+	h.T.Helper()
+	text := r.Header.Get("X-Security-Token")
 	if len(keys) > 0 {
-		text, _ = h.read(r)[keys[0]].(string)
+		text, _ = h.Members(r)[keys[0]].(string)
 	}
-	if r.status != http.StatusOK || text == "" {
-		h.t.Fatalf("no token: %d %v %s", r.status, r.header, r.body)
+	if r.Status != http.StatusOK || text == "" {
+		h.T.Fatalf("no token: %d %v %s", r.Status, r.Header, r.Body)
 	}
-	h.secrets = append(h.secrets, text)
+	h.Secrets = append(h.Secrets, text)
 	return text
 }
 
-// login returns a token of a user, at an account or at the user's default one.
-func (h *loginFixture) login(user string, account ...string) string {
-	h.t.Helper()
-	fields := credentialFields(user)
+// Login returns a token of a user, at an account or at the user's default one.
+func (h *LoginServer) Login(user string, account ...string) string {
+	h.T.Helper()
+	fields := CredentialFields(user)
 	for _, id := range account {
 		fields = append(fields, "account_id", id)
 	}
-	return h.token(h.call(http.MethodPost, "/auth/login", formBody(fields...)), "token")
+	return h.TokenIn(h.Call(http.MethodPost, "/auth/login", FormBody(fields...)), "token")
 }
 
-// createToken creates a token with the management service.
-func (h *loginFixture) createToken(s management.Scope, w management.TokenSpec) string {
-	h.t.Helper()
-	issued, err := h.management.Create(h.t.Context(), management.Caller{CanEscalate: true}, s, w)
+// CreateToken creates a token with the management service.
+func (h *LoginServer) CreateToken(s management.Scope, w management.TokenSpec) string {
+	h.T.Helper()
+	issued, err := h.TokenService.Create(h.T.Context(), management.Caller{CanEscalate: true}, s, w)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	h.secrets = append(h.secrets, issued.Secret.Reveal())
+	h.Secrets = append(h.Secrets, issued.Secret.Reveal())
 	return issued.Secret.Reveal()
 }
 
-// appToken returns a token of the client acme, with roles, or with permissions where a name has a
+// AppToken returns a token of the client acme, with roles, or with permissions where a name has a
 // dot.
-func (h *loginFixture) appToken(grants ...string) string {
-	h.t.Helper()
+func (h *LoginServer) AppToken(grants ...string) string {
+	h.T.Helper()
 	w := management.TokenSpec{Name: "app" + strings.Join(grants, "")}
 	for _, name := range grants {
 		if strings.Contains(name, ".") {
@@ -144,19 +139,28 @@ func (h *loginFixture) appToken(grants ...string) string {
 			w.Roles = append(w.Roles, name)
 		}
 	}
-	return h.createToken(management.Scope{Client: "acme"}, w)
+	return h.CreateToken(management.Scope{Client: "acme"}, w)
 }
 
-// unknownToken returns a token that was never issued.
-func (h *loginFixture) unknownToken() string {
+// UnknownToken returns a token that was never issued.
+func (h *LoginServer) UnknownToken() string {
 	minted, err := token.Mint(token.Login, rand.Reader)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return minted.Reveal()
 }
 
-// staleVerifier returns a verifier that has had no contact with the store.
-func staleVerifier(h *loginFixture) *verify.Verifier {
-	return verify.NewVerifier(h.index, h.store, verify.Options{LookupsPerSecond: 1000, Now: h.clock.current, OnLookup: func(verify.Lookup) {}})
+// StaleVerifier returns a verifier that has had no contact with the store.
+func (h *LoginServer) StaleVerifier() *verify.Verifier {
+	return newStaleVerifier(h.Index, h.Store, h.Clock.Now)
+}
+
+// SpectrumSession returns a session token and its session ID.
+func (h *LoginServer) SpectrumSession(minutes string) (tok, id string) {
+	h.T.Helper()
+	got := h.Call(http.MethodGet, PathSessionToken+minutes, Basic("alice"))
+	tok = h.TokenIn(got, "access_token")
+	id, _ = h.Members(got)["session"].(string)
+	return tok, id
 }

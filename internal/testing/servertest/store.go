@@ -1,4 +1,4 @@
-package server_test
+package servertest
 
 import (
 	"context"
@@ -10,9 +10,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// fakeStore is a fake record store in memory, which updates the index at once. It fails with a set
-// error.
-type fakeStore struct {
+// Store is a record store in memory, which updates the index at once.
+type Store struct {
 	mu      sync.Mutex
 	index   *verify.Index
 	records map[token.Digest]record.Record
@@ -20,33 +19,36 @@ type fakeStore struct {
 	fail    error
 }
 
-func (l *fakeStore) Add(_ context.Context, r record.Record) (record.Record, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fail != nil {
-		return record.Record{}, l.fail
+// Add stores a record.
+func (s *Store) Add(_ context.Context, r record.Record) (record.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return record.Record{}, s.fail
 	}
-	l.writes++
-	l.records[r.Digest] = r
-	l.index.Set(r)
+	s.writes++
+	s.records[r.Digest] = r
+	s.index.Set(r)
 	return r, nil
 }
 
-func (l *fakeStore) Find(_ context.Context, d token.Digest) (record.Record, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r, there := l.records[d]
+// Find returns the record of a digest.
+func (s *Store) Find(_ context.Context, d token.Digest) (record.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, there := s.records[d]
 	switch {
-	case l.fail != nil:
-		return record.Record{}, l.fail
+	case s.fail != nil:
+		return record.Record{}, s.fail
 	case !there:
 		return record.Record{}, record.ErrGone
 	}
 	return r, nil
 }
 
-func (l *fakeStore) Get(_ context.Context, name string) (record.Record, error) {
-	found, err := l.all(func(r record.Record) bool { return r.Name() == name })
+// Get returns the record of a name.
+func (s *Store) Get(_ context.Context, name string) (record.Record, error) {
+	found, err := s.all(func(r record.Record) bool { return r.Name() == name })
 	if err == nil && len(found) == 0 {
 		err = record.ErrGone
 	}
@@ -56,14 +58,14 @@ func (l *fakeStore) Get(_ context.Context, name string) (record.Record, error) {
 	return found[0], nil
 }
 
-func (l *fakeStore) all(which func(record.Record) bool) ([]record.Record, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fail != nil {
-		return nil, l.fail
+func (s *Store) all(which func(record.Record) bool) ([]record.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return nil, s.fail
 	}
 	var found []record.Record
-	for _, r := range l.records {
+	for _, r := range s.records {
 		if which(r) {
 			found = append(found, r)
 		}
@@ -72,62 +74,100 @@ func (l *fakeStore) all(which func(record.Record) bool) ([]record.Record, error)
 	return found, nil
 }
 
-func (l *fakeStore) ListByOwner(_ context.Context, owner record.Owner) ([]record.Record, error) {
-	return l.all(func(r record.Record) bool { return r.Owner == owner })
+// ListByOwner returns the records of an owner, the oldest first.
+func (s *Store) ListByOwner(_ context.Context, owner record.Owner) ([]record.Record, error) {
+	return s.all(func(r record.Record) bool { return r.Owner == owner })
 }
 
-func (l *fakeStore) ListByFamily(_ context.Context, family token.Digest, _ bool) ([]record.Record, error) {
-	return l.all(func(r record.Record) bool { return r.Refresh != nil && r.Refresh.Family == family })
+// ListByFamily returns the records of a session, the oldest first.
+func (s *Store) ListByFamily(_ context.Context, family token.Digest, _ bool) ([]record.Record, error) {
+	return s.all(func(r record.Record) bool { return r.Refresh != nil && r.Refresh.Family == family })
 }
 
-func (l *fakeStore) Claim(_ context.Context, r record.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, there := l.records[r.Digest]; !there && l.fail == nil {
+// Claim deletes a record, or fails if it is gone.
+func (s *Store) Claim(_ context.Context, r record.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.records[r.Digest]; !there && s.fail == nil {
 		return record.ErrGone
 	}
-	return l.remove(r.Digest)
+	return s.remove(r.Digest)
 }
 
-func (l *fakeStore) RetireAnyway(_ context.Context, r record.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.remove(r.Digest)
+// RetireAnyway deletes a record.
+func (s *Store) RetireAnyway(_ context.Context, r record.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remove(r.Digest)
 }
 
-func (l *fakeStore) remove(d token.Digest) error {
-	if l.fail != nil {
-		return l.fail
+func (s *Store) remove(d token.Digest) error {
+	if s.fail != nil {
+		return s.fail
 	}
-	l.writes++
-	delete(l.records, d)
-	l.index.Remove(d)
+	s.writes++
+	delete(s.records, d)
+	s.index.Remove(d)
 	return nil
 }
 
-// writeCounts returns the number of writes and the number of records.
-func (l *fakeStore) writeCounts() [2]int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return [2]int{l.writes, len(l.records)}
+// WriteCounts returns the number of writes and the number of records.
+func (s *Store) WriteCounts() [2]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return [2]int{s.writes, len(s.records)}
 }
 
-func (l *fakeStore) failWith(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fail = err
+// FailWith makes every later call fail with err; nil ends that.
+func (s *Store) FailWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
 }
 
-func (l *fakeStore) isFailing() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.fail != nil
+func (s *Store) isFailing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail != nil
 }
 
-// recordOf returns the record of a token.
-func (l *fakeStore) recordOf(tok string) record.Record {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// RecordOf returns the record of a token.
+func (s *Store) RecordOf(tok string) record.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, d, _ := token.DigestOf(tok)
-	return l.records[d]
+	return s.records[d]
+}
+
+// RevocationStore is a record store in memory for introspection and revocation. The index of its
+// test learns of no deletion. It fails with Fail, if that is set.
+type RevocationStore struct {
+	mu      sync.Mutex
+	Records map[token.Digest]record.Record
+	Fail    error
+}
+
+// Find returns the record of a digest.
+func (s *RevocationStore) Find(_ context.Context, d token.Digest) (record.Record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.Records[d]
+	switch {
+	case s.Fail != nil:
+		return record.Record{}, s.Fail
+	case !ok:
+		return record.Record{}, record.ErrGone
+	}
+	return r, nil
+}
+
+// RetireAnyway deletes a record.
+func (s *RevocationStore) RetireAnyway(_ context.Context, r record.Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.Fail != nil {
+		return s.Fail
+	}
+	delete(s.Records, r.Digest)
+	return nil
 }
