@@ -146,7 +146,7 @@ func TestCookies_AbsentCookiesCostNoAllocation(t *testing.T) {
 		"without cookies": {"Authorization": {"Bearer x"}, "Accept": {"*/*"}},
 		"with cookies":    {"Authorization": {"Bearer x"}, "Cookie": {"a=b; SESSION=c; d=e"}},
 	} {
-		if n := testing.AllocsPerRun(1000, func() { endpoint.PresentedInHeadersAndCookies(h) }); n != 0 {
+		if n := testing.AllocsPerRun(1000, func() { endpoint.CredentialsInHeadersAndCookies(h) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
@@ -164,7 +164,7 @@ func FuzzCookies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		h := http.Header{"Cookie": {first, second}}
-		presented := endpoint.PresentedInHeadersAndCookies(h)
+		presented := endpoint.CredentialsInHeadersAndCookies(h)
 		text, many, session := presented.Text, presented.IsAmbiguous, presented.Session
 		var texts, sessions []string
 		for _, c := range (&http.Request{Header: h}).Cookies() {

@@ -111,8 +111,8 @@ func dialExtAuthz(t *testing.T, address string) authv3.AuthorizationClient {
 	return authv3.NewAuthorizationClient(conn)
 }
 
-// Listen starts a listener on a free loopback port, and calls tune on it before. It returns the function that stops it, and the
-// channel with the result of Start.
+// Listen starts a listener on a free loopback port, and calls tune on it before. It returns the
+// function that stops the listener, and the channel with the result of Start.
 func Listen(t *testing.T, handler http.Handler, log logr.Logger, tune ...func(*server.Listener)) (l *server.Listener, stop context.CancelFunc, ended chan error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
