@@ -18,10 +18,12 @@ type OpenAPIDocument struct {
 	schemas  map[string]*jsonschema.Schema // by JSON pointer
 }
 
+// OpenAPI returns the document that all test servers share. Load fills it.
 var OpenAPI = sync.OnceValue(func() *OpenAPIDocument {
 	return &OpenAPIDocument{schemas: map[string]*jsonschema.Schema{}}
 })
 
+// Load reads the document, unless it is loaded.
 func (d *OpenAPIDocument) Load(text string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -77,6 +79,7 @@ func (d *OpenAPIDocument) Schema(at string) (*jsonschema.Schema, error) {
 	return s, err
 }
 
+// JSONPointerEscaper escapes a key for a JSON pointer.
 var JSONPointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // checkConformance checks that a response is as the document describes it. Errors of operations
