@@ -16,11 +16,10 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/go-logr/logr"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
 // listenWith starts a prepared listener on loopback.
@@ -34,7 +33,7 @@ func listenWith(t *testing.T, l *server.Listener) *server.Listener {
 		stop()
 		<-ended
 	})
-	awaitReady(t, l, true, ended)
+	servertest.AwaitReady(t, l, true, ended)
 	return l
 }
 
@@ -67,7 +66,7 @@ func isServed(c net.Conn, headers ...string) bool {
 }
 
 func TestListener_LimitsConnections(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	var refused atomic.Int64
 	l := listenWith(t, &server.Listener{Handler: h.Handler(), MaxConnections: 8, OnRefused: func() { refused.Add(1) }})
 	var open []net.Conn
@@ -103,7 +102,7 @@ func TestListener_LimitsConnections(t *testing.T) {
 }
 
 func TestListener_NewSourceDisplacesTheOldestOfTheLargest(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	good := "X-Security-Token: " + h.Tokens["indexer"]
 	var refused atomic.Int64
 	l := listenWith(t, &server.Listener{Handler: h.Handler(), MaxConnections: 8, OnRefused: func() { refused.Add(1) }})
@@ -142,7 +141,7 @@ func TestListener_NewSourceDisplacesTheOldestOfTheLargest(t *testing.T) {
 }
 
 func TestListener_GatewayHasConnectionsOfItsOwn(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	l := listenWith(t, &server.Listener{Handler: h.Handler(), MaxConnections: 8, Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}})
 	for _, from := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"} {
 		for range 2 {
@@ -164,7 +163,7 @@ func isClosed(c net.Conn) bool {
 }
 
 func TestListener_IdleBeforeCredential(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	good := "X-Security-Token: " + h.Tokens["indexer"]
 	l := &server.Listener{Handler: h.Handler()}
 	l.SetIdleTimeout(200 * time.Millisecond)
@@ -191,7 +190,7 @@ func TestListener_IdleBeforeCredential(t *testing.T) {
 }
 
 func TestListener_IdleBeforeCredentialOverHTTP2(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	l := &server.Listener{Handler: h.Handler()}
 	l.SetIdleTimeout(200 * time.Millisecond)
 	listenWith(t, l)
@@ -233,7 +232,7 @@ func TestListener_IdleBeforeCredentialOverHTTP2(t *testing.T) {
 }
 
 func TestListener_IdleBeforeCredentialOverGRPC(t *testing.T) {
-	h := newFixture(t)
+	h := servertest.NewVectorServer(t)
 	l := &server.Listener{GRPC: h.GRPC()}
 	l.SetIdleTimeout(200 * time.Millisecond)
 	listenWith(t, l)
@@ -254,7 +253,7 @@ func TestListener_IdleBeforeCredentialOverGRPC(t *testing.T) {
 	ask := func() {
 		t.Helper()
 		for c, tok := range map[authv3.AuthorizationClient]string{with: h.Tokens["indexer"], without: h.Tokens["ended"]} {
-			if _, err := c.Check(t.Context(), checkRequestWith(map[string]string{"authorization": "Bearer " + tok}), grpc.WaitForReady(true)); err != nil {
+			if _, err := c.Check(t.Context(), servertest.CheckRequestWith(map[string]string{"authorization": "Bearer " + tok}), grpc.WaitForReady(true)); err != nil {
 				t.Error(err)
 			}
 		}
@@ -268,126 +267,5 @@ func TestListener_IdleBeforeCredentialOverGRPC(t *testing.T) {
 	ask()
 	if opened["with"].Load() != 1 || opened["without"].Load() < 2 {
 		t.Errorf("%d connections with a credential were opened and %d without, want 1 and 2", opened["with"].Load(), opened["without"].Load())
-	}
-}
-
-func TestInFlight_ReservesQuarterForVerification(t *testing.T) {
-	h := newFixture(t)
-	var refused atomic.Int64
-	h.InFlight = server.NewInFlight(4, func() { refused.Add(1) })
-	l := listenWith(t, &server.Listener{Handler: h.Handler()})
-	begun := "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: " + urlencoded + "\r\nContent-Length: 100\r\n\r\ntoken="
-	var slow []net.Conn
-	// Each request waits for the rest of its form.
-	for _, from := range []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"} {
-		c := connect(t, l, from)
-		if _, err := io.WriteString(c, begun); err != nil {
-			t.Fatal(err)
-		}
-		slow = append(slow, c)
-	}
-	ask := func() (status int, header http.Header) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+l.Addr().String()+"/openapi.json", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		return res.StatusCode, res.Header
-	}
-	status, header := ask()
-	// The server is full once all three have arrived.
-	for ; status != http.StatusServiceUnavailable; status, header = ask() {
-		if t.Context().Err() != nil {
-			t.Fatal("requests in flight have no bound")
-		}
-	}
-	if header.Get("Retry-After") == "" || refused.Load() == 0 {
-		t.Errorf("refused with %v, and %d are counted", header, refused.Load())
-	}
-	if c := connect(t, l, "127.0.0.1"); !isServed(c, "X-Security-Token: "+h.Tokens["indexer"]) {
-		t.Error("slow requests take the place of verification")
-	}
-	for _, c := range slow {
-		c.Close()
-	}
-	for status != http.StatusOK {
-		status, _ = ask()
-		if t.Context().Err() != nil {
-			t.Fatal("a request that has ended still counts")
-		}
-	}
-}
-
-func TestInFlight_OneSourceHasAQuarter(t *testing.T) {
-	h := newFixture(t)
-	h.Trusted = nil
-	h.InFlight = server.NewInFlight(8, func() {})
-	l := listenWith(t, &server.Listener{Handler: h.Handler()})
-	for range 2 { // each waits for the rest of its form
-		if _, err := io.WriteString(connect(t, l, "127.0.0.2"), "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: "+urlencoded+"\r\nContent-Length: 100\r\n\r\ntoken="); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ask := func(from, path string) int {
-		c := connect(t, l, from)
-		defer c.Close()
-		if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		res, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		return res.StatusCode
-	}
-	for _, path := range []string{"/openapi.json", "/verify"} {
-		for ask("127.0.0.2", path) != http.StatusServiceUnavailable { // until both have arrived
-			if t.Context().Err() != nil {
-				t.Fatalf("%s: one source has more than a quarter of the requests in flight", path)
-			}
-		}
-	}
-	if status := ask("127.0.0.3", "/openapi.json"); status != http.StatusOK {
-		t.Errorf("another source: %d, want 200", status)
-	}
-}
-
-func TestInFlight_LimitsGRPC(t *testing.T) {
-	h := newFixture(t)
-	h.InFlight = server.NewInFlight(1, func() {})
-	web, gateway := listenWith(t, &server.Listener{Handler: h.Handler()}), listenWith(t, &server.Listener{GRPC: h.GRPC()})
-	conn, err := grpc.NewClient(gateway.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	client := authv3.NewAuthorizationClient(conn)
-	for range 3 { // requests in sequence count as one
-		for {
-			_, err := client.Check(t.Context(), checkRequestWith(nil))
-			if err == nil {
-				break
-			}
-			if status.Code(err) != codes.Unavailable || t.Context().Err() != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	slow := connect(t, web, "127.0.0.1")
-	if _, err := io.WriteString(slow, "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: "+urlencoded+"\r\nContent-Length: 100\r\n\r\ntoken="); err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := client.Check(t.Context(), checkRequestWith(nil)); status.Code(err) == codes.Unavailable {
-			break
-		}
-		if t.Context().Err() != nil {
-			t.Fatal("questions over gRPC have no bound")
-		}
 	}
 }

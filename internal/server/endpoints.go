@@ -24,28 +24,28 @@ type Endpoints struct {
 }
 
 // Handler returns the handler of all HTTP endpoints but the TokenReview webhook.
-func (d *Endpoints) Handler() http.Handler {
-	if d.Budget == nil {
-		d.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
+func (e *Endpoints) Handler() http.Handler {
+	if e.Budget == nil {
+		e.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
 	}
-	all := newRoutes(d.operations())
-	if d.Logins != nil {
+	all := newRoutes(e.operations())
+	if e.Logins != nil {
 		all.apiUI = ui.Handler()
 	}
-	all.verifyByPath = d.authz().ForwardAuthByPath
-	return d.limitInFlight(all, authz.IsVerify)
+	all.verifyByPath = e.authz().ForwardAuthByPath
+	return e.limitInFlight(all, authz.IsVerify)
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.
-func (d *Endpoints) WebhookHandler() http.Handler {
-	all := newRoutes([]endpoint.Operation{{Method: http.MethodPost, Path: "/tokenreview", Serve: d.authz().TokenReview}})
-	return d.limitInFlight(all, func(string) bool { return true })
+func (e *Endpoints) WebhookHandler() http.Handler {
+	all := newRoutes([]endpoint.Operation{{Method: http.MethodPost, Path: "/tokenreview", Serve: e.authz().TokenReview}})
+	return e.limitInFlight(all, func(string) bool { return true })
 }
 
-func (d *Endpoints) authz() *authz.Handlers {
-	return &authz.Handlers{Base: &d.Base, Audiences: d.Audiences}
+func (e *Endpoints) authz() *authz.Handlers {
+	return &authz.Handlers{Base: &e.Base, Audiences: e.Audiences}
 }
 
-func (d *Endpoints) logins() *loginapi.Logins {
-	return &loginapi.Logins{Base: &d.Base, Service: d.Logins, OnResult: d.OnLoginResult}
+func (e *Endpoints) logins() *loginapi.Logins {
+	return &loginapi.Logins{Base: &e.Base, Service: e.Logins, OnResult: e.OnLoginResult}
 }

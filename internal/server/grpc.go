@@ -33,25 +33,25 @@ const (
 )
 
 // GRPC returns the server of the ext_authz endpoint, which Envoy calls.
-func (d *Endpoints) GRPC() *grpc.Server { return d.newGRPCServer(readTimeout) }
+func (e *Endpoints) GRPC() *grpc.Server { return e.newGRPCServer(readTimeout) }
 
 // newGRPCServer is GRPC with the time that a call may take.
-func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
+func (e *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.InTapHandle(func(ctx context.Context, _ *tap.Info) (context.Context, error) {
 			// The address of the gateway's caller is in the message, which is not read yet.
 			source := endpoint.PeerOf(authz.GatewayAddress(ctx))
-			if endpoint.ContainsAddress(d.Trusted, source) {
+			if endpoint.ContainsAddress(e.Trusted, source) {
 				source = netip.Addr{}
 			}
-			if !d.InFlight.enter(true, source) {
+			if !e.InFlight.enter(true, source) {
 				return nil, status.Error(codes.Unavailable, "too many requests are being answered; ask again")
 			}
 			ctx, cancel := context.WithTimeout(ctx, slowest)
 			// This runs at the timeout, or earlier at the end of the call, which cancels ctx.
 			context.AfterFunc(ctx, func() {
 				cancel()
-				d.InFlight.leave(source)
+				e.InFlight.leave(source)
 			})
 			return ctx, nil
 		}),
@@ -68,17 +68,17 @@ func (d *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
-		grpc.UnaryInterceptor(d.recoverUnary),
+		grpc.UnaryInterceptor(e.recoverUnary),
 	)
-	authv3.RegisterAuthorizationServer(s, authz.ExtAuthz{Base: &d.Base})
+	authv3.RegisterAuthorizationServer(s, authz.ExtAuthz{Base: &e.Base})
 	return s
 }
 
 // recoverUnary recovers a panic, so that it fails one request and not the process.
-func (d *Endpoints) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
+func (e *Endpoints) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (res any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			d.Log.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
+			e.Log.Error(fmt.Errorf("%v", p), "a request failed", "method", info.FullMethod, "stack", string(debug.Stack()))
 			res, err = nil, status.Error(codes.Internal, "this request failed here")
 		}
 	}()

@@ -78,18 +78,18 @@ func (f *InFlight) leave(source netip.Addr) {
 
 // limitInFlight returns a handler that serves requests within the limits, and refuses others at
 // once with a 503.
-func (d *Endpoints) limitInFlight(next *routes, isVerification func(path string) bool) http.Handler {
-	if d.InFlight == nil || d.InFlight.max == 0 {
+func (e *Endpoints) limitInFlight(next *routes, isVerification func(path string) bool) http.Handler {
+	if e.InFlight == nil || e.InFlight.max == 0 {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		source := d.LimitAddress(r)
-		if !d.InFlight.enter(isVerification(r.URL.Path), source) {
+		source := e.LimitAddress(r)
+		if !e.InFlight.enter(isVerification(r.URL.Path), source) {
 			w.Header()["Retry-After"] = endpoint.RetryAfterSoon
 			endpoint.WriteError(w, http.StatusServiceUnavailable, "temporarily_unavailable", "too many requests are being answered; ask again")
 			return
 		}
-		defer d.InFlight.leave(source)
+		defer e.InFlight.leave(source)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -2,12 +2,12 @@ package server_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,50 +20,19 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
-// listen starts a listener on a free loopback port. It returns the function that stops it, and the
-// channel with the result of Start.
-func listen(t *testing.T, handler http.Handler, log logr.Logger) (l *server.Listener, stop context.CancelFunc, ended chan error) {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	l = &server.Listener{Address: "127.0.0.1:0", Handler: handler, Log: log}
-	if g, ok := handler.(*grpc.Server); ok {
-		l.Handler, l.GRPC = nil, g
-	}
-	if l.Ready() == nil || l.NeedLeaderElection() {
-		t.Error("it is ready before it listens, or waits to be elected")
-	}
-	l.SetTimeouts(time.Second)
-	ended = make(chan error, 1)
-	go func() { ended <- l.Start(ctx) }()
-	t.Cleanup(stop)
-	awaitReady(t, l, true, ended)
-	return l, stop, ended
-}
-
-// awaitReady waits until a listener is ready, or no longer ready. It fails if the listener ends
-// before.
-func awaitReady(t *testing.T, l *server.Listener, ready bool, ended <-chan error) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for (l.Ready() == nil) != ready {
-		select {
-		case err := <-ended:
-			t.Fatalf("it ended: %v", err)
-		case <-tick.C:
-		}
-	}
-}
+// withShortTimeouts ends the wait for slow peers soon.
+func withShortTimeouts(l *server.Listener) { l.SetTimeouts(time.Second) }
 
 func TestListener_FinishesRequestsInProgress(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	l, stop, ended := listen(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	l, stop, ended := servertest.Listen(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		close(begun)
 		<-finish
 		fmt.Fprint(w, "done")
-	}), logr.Discard())
+	}), logr.Discard(), withShortTimeouts)
 	type result struct {
 		body string
 		err  error
@@ -81,7 +50,7 @@ func TestListener_FinishesRequestsInProgress(t *testing.T) {
 	}()
 	<-begun
 	stop()
-	awaitReady(t, l, false, ended)
+	servertest.AwaitReady(t, l, false, ended)
 	close(finish)
 	if got := <-results; got.err != nil || got.body != "done" {
 		t.Errorf("what was begun ended with %q, %v", got.body, got.err)
@@ -95,34 +64,10 @@ func TestListener_FinishesRequestsInProgress(t *testing.T) {
 	}
 }
 
-func TestPanic_FailsOneRequest(t *testing.T) {
-	said := &auditRecorder{}
-	l, _, _ := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/panic" {
-			panic("something unforeseen")
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}), said.logger())
-	for path, want := range map[string]int{"/panic": http.StatusInternalServerError, "/": http.StatusNoContent} {
-		res, err := http.Get("http://" + l.Addr().String() + path) //nolint:noctx // ends with the listener
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if res.StatusCode != want || strings.Contains(string(text), "unforeseen") {
-			t.Errorf("%s: %d %s", path, res.StatusCode, text)
-		}
-	}
-	if !strings.Contains(said.text(), "unforeseen") {
-		t.Errorf("the log says %s", said.text())
-	}
-}
-
 // Each of these arbitrary inputs gets a response or a closed connection, and the server goes on.
 func TestListener_SurvivesArbitraryInput(t *testing.T) {
-	h := newFixture(t)
-	l, _, _ := listen(t, h.Handler(), h.audit.logger())
+	h := servertest.NewVectorServer(t)
+	l, _, _ := servertest.Listen(t, h.Handler(), h.AuditLog.Logger(), withShortTimeouts)
 	secret := h.Tokens["indexer"]
 	for name, x := range map[string]struct{ request, status string }{
 		"HTTP/1.0":                  {"GET /verify HTTP/1.0\r\nAuthorization: Bearer " + secret + "\r\n\r\n", "200"},
@@ -152,13 +97,13 @@ func TestListener_SurvivesArbitraryInput(t *testing.T) {
 		}
 		conn.Close()
 	}
-	h.noLeak("the log", h.audit.text())
+	h.CheckNoLeak("the log", h.AuditLog.Text())
 }
 
 // An unfinished request is dropped, and the shutdown does not wait for it.
 func TestListener_DropsUnfinishedRequest(t *testing.T) { // [row 16]
-	h := newFixture(t)
-	l, stop, ended := listen(t, h.GRPCWithTimeout(200*time.Millisecond), h.audit.logger())
+	h := servertest.NewVectorServer(t)
+	l, stop, ended := servertest.Listen(t, h.GRPCWithTimeout(200*time.Millisecond), h.AuditLog.Logger(), withShortTimeouts)
 	conn, err := grpc.NewClient(l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -186,5 +131,55 @@ func TestListener_DropsUnfinishedRequest(t *testing.T) { // [row 16]
 	}
 	if err := <-waiting; err == nil {
 		t.Error("it is answered at the end")
+	}
+}
+
+func TestListener_LeavesNoGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("while it lasts", func(t *testing.T) {
+		s := servertest.NewListenerServer(t, withShortTimeouts)
+		for range 20 {
+			s.Send(servertest.GetRequest("/verify", "X-Security-Token: "+s.Tokens["unlisted"]), false)
+			s.Send(servertest.PostRequest("/oauth2/introspect", servertest.ContentTypeForm, "token=")[:40], true)
+			if _, err := s.DialExtAuthz().Check(t.Context(), servertest.CheckRequestWith(nil)); err != nil {
+				t.Error(err)
+			}
+		}
+		s.CheckNoLeak("the log", s.AuditLog.Text())
+	})
+	http.DefaultClient.CloseIdleConnections()
+	tick, late := time.NewTicker(time.Millisecond), time.NewTimer(5*time.Second)
+	defer tick.Stop()
+	defer late.Stop()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-tick.C:
+		case <-late.C:
+			stacks := make([]byte, 64<<10)
+			t.Fatalf("%d go on, and there were %d: %s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+func TestListener_SpeaksHTTP2WithPriorKnowledge(t *testing.T) {
+	s := servertest.NewListenerServer(t, withShortTimeouts)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	for target, want := range map[string]int{
+		"http://" + s.Address + "/verify": 200, "http://" + s.Address + "/oauth2/introspect": 405, "http://" + s.ReviewAddress + "/tokenreview": 405,
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+		req.Header.Set("Authorization", "Bearer "+s.Tokens["indexer"])
+		res, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.ProtoMajor != 2 || res.StatusCode != want || res.Header.Get("Server") != "" {
+			t.Errorf("%s: %s %d %v", target, res.Proto, res.StatusCode, res.Header)
+		}
+		s.CheckNoLeak("the answer", fmt.Sprint(res.Header, string(text)))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
 // memberAt returns the value at a path of member names.
@@ -28,11 +29,11 @@ func asObject(in any) map[string]any {
 
 func loadOpenAPI(t *testing.T) map[string]any {
 	t.Helper()
-	h := newLoginServer(t)
-	if err := description().load(h.document()); err != nil {
+	h := servertest.NewLoginServer(t)
+	if err := servertest.OpenAPI().Load(h.Document()); err != nil {
 		t.Fatal(err)
 	}
-	return description().document
+	return servertest.OpenAPI().Document
 }
 
 // operationsIn returns the operations of the document by method and path.
@@ -84,7 +85,7 @@ func TestOpenAPI_ReferencesResolve(t *testing.T) {
 		if !used[name] {
 			t.Errorf("the schema %s is not used", name)
 		}
-		if _, err := description().schema("/components/schemas/" + name); err != nil {
+		if _, err := servertest.OpenAPI().Schema("/components/schemas/" + name); err != nil {
 			t.Errorf("the schema %s: %v", name, err)
 		}
 	}
@@ -148,7 +149,7 @@ func TestOpenAPI_EveryOperationHasExamplesThatMatchItsSchemas(t *testing.T) {
 	document := loadOpenAPI(t)
 	for name, operation := range operationsIn(document) {
 		method, path, _ := strings.Cut(name, " ")
-		at := "/paths/" + jsonPointerEscaper.Replace(path) + "/" + strings.ToLower(method)
+		at := "/paths/" + servertest.JSONPointerEscaper.Replace(path) + "/" + strings.ToLower(method)
 		bodies := []string{"/responses/200" + content}
 		if operation["requestBody"] != nil {
 			if memberAt(operation, "requestBody", "content", "application/json") == nil { // a form
@@ -171,7 +172,7 @@ func TestOpenAPI_EveryOperationHasExamplesThatMatchItsSchemas(t *testing.T) {
 				t.Errorf("%s%s has no example", name, body)
 				continue
 			}
-			schema, err := description().schema(at + body + "/schema")
+			schema, err := servertest.OpenAPI().Schema(at + body + "/schema")
 			if err == nil {
 				err = schema.Validate(example)
 			}
@@ -196,7 +197,7 @@ func TestOpenAPI_DescribesEveryRoute(t *testing.T) {
 		"GET /security/rest": "its answer is WADL",
 		"GET /openapi.json":  "it is the document",
 	}
-	h := newLoginServer(t)
+	h := servertest.NewLoginServer(t)
 	described := operationsIn(loadOpenAPI(t))
 	routes := server.Routes(h.Endpoints)
 	for _, route := range routes {
@@ -264,8 +265,8 @@ func TestOpenAPI_OnlyRotationsAnswer202(t *testing.T) {
 }
 
 func TestOpenAPI_HoldsNoSecret(t *testing.T) {
-	h := newLoginServer(t)
-	text := h.document()
+	h := servertest.NewLoginServer(t)
+	text := h.Document()
 	if found := regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{10}|\$argon2|\$2[aby]\$|MARKED|127\.0\.0\.1|localhost`).FindString(text); found != "" {
 		t.Errorf("it has %q", found)
 	}
@@ -282,15 +283,15 @@ func TestOpenAPI_HoldsNoSecret(t *testing.T) {
 func TestOpenAPI_ValidRequestsMatchSchemas(t *testing.T) {
 	loadOpenAPI(t)
 	for at, bodies := range map[string][]string{
-		"/auth/login":            {`{"username":"a","password":"b"}`, `{"username":"a","password":"b","account_id":1001,"auth_only":true}`},
-		"/auth/refresh":          {`{"refresh_token":"a"}`},
-		"/auth/masquerade":       {`{"account_id":2002}`},
-		"/account/v1/login":      {`{"username":"a","password":"b","account_id":1}`},
-		"/oauth2/token":          {`{"grant_type":"password","username":"a","password":"b","client_id":"c","client_secret":"d","account_id":1}`, `{"grant_type":"refresh_token","refresh_token":"a"}`},
-		ofUser + "/{name}/clone": {`{"name":"a"}`},
-		strings.Replace(ofAcme, "acme", "{client}", 1) + "/{name}/clone": {`{"name":"a"}`},
+		"/auth/login":       {`{"username":"a","password":"b"}`, `{"username":"a","password":"b","account_id":1001,"auth_only":true}`},
+		"/auth/refresh":     {`{"refresh_token":"a"}`},
+		"/auth/masquerade":  {`{"account_id":2002}`},
+		"/account/v1/login": {`{"username":"a","password":"b","account_id":1}`},
+		"/oauth2/token":     {`{"grant_type":"password","username":"a","password":"b","client_id":"c","client_secret":"d","account_id":1}`, `{"grant_type":"refresh_token","refresh_token":"a"}`},
+		servertest.PathUserTokens + "/{name}/clone":                                         {`{"name":"a"}`},
+		strings.Replace(servertest.PathAcmeTokens, "acme", "{client}", 1) + "/{name}/clone": {`{"name":"a"}`},
 	} {
-		schema, err := description().schema("/paths/" + jsonPointerEscaper.Replace(at) + "/post/requestBody/content/application~1json/schema")
+		schema, err := servertest.OpenAPI().Schema("/paths/" + servertest.JSONPointerEscaper.Replace(at) + "/post/requestBody/content/application~1json/schema")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +306,7 @@ func TestOpenAPI_ValidRequestsMatchSchemas(t *testing.T) {
 		}
 	}
 	for at, text := range map[string]string{"put": `{"roles":["a"],"permissions":[],"sourceRanges":[],"lifetime":"720h"}`, "patch": `{"state":"Suspended","roles":[]}`} {
-		schema, err := description().schema("/paths/" + jsonPointerEscaper.Replace(ofUser+"/{name}") + "/" + at + "/requestBody/content/application~1json/schema")
+		schema, err := servertest.OpenAPI().Schema("/paths/" + servertest.JSONPointerEscaper.Replace(servertest.PathUserTokens+"/{name}") + "/" + at + "/requestBody/content/application~1json/schema")
 		if err != nil {
 			t.Fatal(err)
 		}

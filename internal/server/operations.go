@@ -10,16 +10,16 @@ import (
 )
 
 // operations returns every operation of the HTTP endpoints.
-func (d *Endpoints) operations() []endpoint.Operation {
-	logins := d.logins()
-	all := append(d.authz().Operations(), (&oauth.Handlers{Logins: logins, Records: d.Records}).Operations()...)
-	if d.Logins != nil {
+func (e *Endpoints) operations() []endpoint.Operation {
+	logins := e.logins()
+	all := append(e.authz().Operations(), (&oauth.Handlers{Logins: logins, Records: e.Records}).Operations()...)
+	if e.Logins != nil {
 		all = append(all, (&loginapi.TeleTracker{Logins: logins}).Operations()...)
 		all = append(all, (&loginapi.Spectrum{Logins: logins}).Operations()...)
 		all = append(all, (&loginapi.Funnelback{Logins: logins}).Operations()...)
 	}
-	if d.Management != nil {
-		all = append(all, tokenapi.Operations(&tokenapi.Handlers{Logins: logins, Tokens: d.Management})...)
+	if e.Management != nil {
+		all = append(all, tokenapi.Operations(&tokenapi.Handlers{Logins: logins, Tokens: e.Management})...)
 	}
 	document := openAPI(all)
 	return append(all, endpoint.Operation{Method: http.MethodGet, Path: "/openapi.json", Serve: func(w http.ResponseWriter, _ *http.Request) {

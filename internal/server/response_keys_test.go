@@ -3,46 +3,35 @@ package server_test
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
-)
 
-// jsonPaths returns the keys of a JSON response, each with its path.
-func jsonPaths(prefix string, v any) []string {
-	var all []string
-	if object, ok := v.(map[string]any); ok {
-		for key, value := range object {
-			all = append(append(all, prefix+key), jsonPaths(prefix+key+".", value)...)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
+	"github.com/apptoken/operator/internal/testing/servertest"
+)
 
 // Threats row 8: this list holds every key that a response may have, so that an added key shows.
 func TestResponse_HasNoOtherKeys(t *testing.T) {
-	h := newFixture(t)
-	review := func(name string) httpResponse {
-		return h.do(http.MethodPost, "/tokenreview", nil, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"`+h.Tokens[name]+`"}}`)
+	h := servertest.NewVectorServer(t)
+	review := func(name string) servertest.Response {
+		return h.Do(http.MethodPost, "/tokenreview", nil, `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"`+h.Tokens[name]+`"}}`)
 	}
 	for name, x := range map[string]struct {
-		writeJSON httpResponse
+		writeJSON servertest.Response
 		keys      string
 	}{
 		"an introspection of what is good": {
-			h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["indexer"]}}),
+			h.Post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["indexer"]}}),
 			"active apptoken_account_id apptoken_kind apptoken_permissions apptoken_roles client_id iat jti scope sub token_type",
 		},
 		"an introspection of a login": {
-			h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["login"]}}),
+			h.Post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["login"]}}),
 			"active apptoken_account_id apptoken_kind apptoken_permissions apptoken_roles client_id iat jti scope sub token_type username",
 		},
-		"an introspection of what is not":  {h.post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["ended"]}}), "active"},
-		"an unauthenticated introspection": {h.post("/oauth2/introspect", "", url.Values{"token": {h.Tokens["indexer"]}}), "error error_description"},
-		"a revocation":                     {h.post("/oauth2/revoke", "", url.Values{"token": {h.Tokens["unlisted"]}}), ""},
+		"an introspection of what is not":  {h.Post("/oauth2/introspect", "root", url.Values{"token": {h.Tokens["ended"]}}), "active"},
+		"an unauthenticated introspection": {h.Post("/oauth2/introspect", "", url.Values{"token": {h.Tokens["indexer"]}}), "error error_description"},
+		"a revocation":                     {h.Post("/oauth2/revoke", "", url.Values{"token": {h.Tokens["unlisted"]}}), ""},
 		"the metadata": {
-			h.do(http.MethodGet, "/.well-known/oauth-authorization-server", nil, ""),
+			h.Do(http.MethodGet, "/.well-known/oauth-authorization-server", nil, ""),
 			"grant_types_supported introspection_endpoint introspection_endpoint_auth_methods_supported issuer response_types_supported revocation_endpoint revocation_endpoint_auth_methods_supported",
 		},
 		"a review of what is good": {
@@ -57,9 +46,9 @@ func TestResponse_HasNoOtherKeys(t *testing.T) {
 				"status.user.extra.apptoken.dev/user status.user.groups status.user.uid status.user.username",
 		},
 		"a review of what is not": {review("ended"), "apiVersion kind metadata spec status status.user"},
-		"a refusal":               {h.do(http.MethodGet, "/verify", nil, ""), "error error_description"},
+		"a refusal":               {h.Do(http.MethodGet, "/verify", nil, ""), "error error_description"},
 	} {
-		if got := strings.Join(jsonPaths("", x.writeJSON.json(t)), " "); got != x.keys {
+		if got := strings.Join(servertest.JSONPaths("", x.writeJSON.JSON(t)), " "); got != x.keys {
 			t.Errorf("%s: it has\n%s\nwant\n%s", name, got, x.keys)
 		}
 	}

@@ -1,12 +1,15 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apptoken/operator/internal/server"
+	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
 func TestRoutes_PathHasOneSpelling(t *testing.T) {
@@ -37,7 +40,7 @@ func TestRoutes_PathHasOneSpelling(t *testing.T) {
 		if got == "" {
 			got = strings.TrimSpace(http.StatusText(w.Code) + " " + w.Header().Get("Allow"))
 			got = strings.NewReplacer("Method Not Allowed", "405", "Not Found", "404").Replace(got)
-			if w.Code == 404 && w.Body.String() != notFoundBody || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
+			if w.Code == 404 && w.Body.String() != servertest.NotFoundBody || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Location") != "" {
 				t.Errorf("%s: %v %s", request, w.Header(), w.Body)
 			}
 		}
@@ -49,7 +52,7 @@ func TestRoutes_PathHasOneSpelling(t *testing.T) {
 
 // The first matching pattern gets the request, so no two may match the same path.
 func TestRoutes_NoTwoMatchTheSamePath(t *testing.T) {
-	all := server.Routes(newLoginFixture(t).Endpoints)
+	all := server.Routes(servertest.NewUnstartedLoginServer(t).Endpoints)
 	path := func(route string) string { return route[strings.IndexByte(route, ' ')+1:] }
 	for i, one := range all {
 		for _, other := range all[:i] {
@@ -70,14 +73,40 @@ func TestRoutes_NoTwoMatchTheSamePath(t *testing.T) {
 
 // A 404 does not echo the request.
 func TestRoutes_NotFoundEchoesNothing(t *testing.T) {
-	h := newLoginServer(t)
-	for _, path := range []string{"/" + marker, "/auth/" + marker, "/auth/login/" + marker, "/ui/" + marker, "/security/rest/" + marker + "?_wadl", "/application-tokens/v1/" + marker, "/admin-api/" + marker, "/admin-api/auth/login", "/admin-api/oauth2/token"} {
-		if got := h.call(http.MethodPost, path, formBody(credentialFields("alice")...)); got.status != 404 && got.status != 405 || strings.Contains(got.body, marker) {
-			t.Errorf("%s: %d %s", path, got.status, got.body)
+	h := servertest.NewLoginServer(t)
+	for _, path := range []string{"/" + servertest.PasswordMark, "/auth/" + servertest.PasswordMark, "/auth/login/" + servertest.PasswordMark, "/ui/" + servertest.PasswordMark, "/security/rest/" + servertest.PasswordMark + "?_wadl", "/application-tokens/v1/" + servertest.PasswordMark, "/admin-api/" + servertest.PasswordMark, "/admin-api/auth/login", "/admin-api/oauth2/token"} {
+		if got := h.Call(http.MethodPost, path, servertest.FormBody(servertest.CredentialFields("alice")...)); got.Status != 404 && got.Status != 405 || strings.Contains(got.Body, servertest.PasswordMark) {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}
-	if h.store.writeCounts() != [2]int{} {
+	if h.Store.WriteCounts() != [2]int{} {
 		t.Error("something was written")
 	}
-	h.checkNoSecretInAudit()
+	h.CheckNoSecretInAudit()
+}
+
+func TestRoutes_UnknownMethodIsRefused(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	admin := servertest.Bearer(h.Login("alice"))
+	before := h.Store.WriteCounts()
+	allow := map[string]string{
+		servertest.PathFormLogin: "POST", "/auth/login": "POST", "/auth/refresh": "POST", "/auth/masquerade": "POST", "/auth/logout": "POST", "/oauth2/token": "POST",
+		servertest.PathSessionToken + "5": "GET", servertest.PathOpenToken + "5": "GET", servertest.PathSpectrumLogout: "GET", "/security/rest?_wadl": "GET, HEAD", "/openapi.json": "GET, HEAD", servertest.PathAcmeTokens: "GET, HEAD", servertest.PathUserTokens: "GET, HEAD",
+		servertest.PathAcmeTokens + "/x": "PUT, GET, HEAD, PATCH, DELETE", servertest.PathUserTokens + "/x": "PUT, GET, HEAD, PATCH, DELETE", servertest.PathAcmeTokens + "/x/clone": "POST", servertest.PathUserTokens + "/x/rotate": "POST", "/application-tokens/v1/rotate": "POST",
+	}
+	for _, path := range slices.Sorted(maps.Keys(allow)) {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", servertest.PasswordMark, "get"} {
+			if slices.Contains(strings.Split(allow[path], ", "), method) {
+				continue
+			}
+			got := h.Call(method, path, admin, servertest.Basic("dave"))
+			if got.Status != 405 || got.Header.Get("Allow") != allow[path] || strings.Contains(got.Body, servertest.PasswordMark) {
+				t.Errorf("%s %s: %d %v %s", method, path, got.Status, got.Header, got.Body)
+			}
+		}
+	}
+	if h.Store.WriteCounts() != before {
+		t.Error("something was written")
+	}
+	h.CheckNoSecretInAudit()
 }

@@ -37,11 +37,11 @@ type ExtAuthz struct {
 }
 
 // Check decides whether Envoy may forward a request.
-func (d ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+func (e ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.CheckResponse, error) {
 	attributes := req.GetAttributes()
 	route := attributes.GetContextExtensions()
 	if hasUnknownExtension(route) {
-		d.Audit.WriteLimited(audit.Line{
+		e.Audit.WriteLimited(audit.Line{
 			Event: audit.EndpointMisconfigured, Endpoint: endpoint.Names[endpoint.ExtAuthz], Source: endpoint.PeerOf(GatewayAddress(ctx)),
 			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
@@ -53,9 +53,9 @@ func (d ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		Clients:     extensionValues(route, extensionClient),
 	}
 	headers := checkHeaders(attributes.GetRequest().GetHttp())
-	p := endpoint.PresentedInHeadersAndCookies(headers)
+	p := endpoint.CredentialsInHeadersAndCookies(headers)
 	facts.Session = p.Session
-	who, verdict := d.VerifyCredential(ctx, endpoint.ExtAuthz, p.Text, facts, d.originOfCheck(ctx, attributes))
+	who, verdict := e.VerifyCredential(ctx, endpoint.ExtAuthz, p.Text, facts, e.originOfCheck(ctx, attributes))
 	switch {
 	case verdict == verify.Valid:
 		return allowResponse(who, headers, route[extensionCredential] == removeCredential), nil
@@ -113,14 +113,14 @@ func GatewayAddress(ctx context.Context) string {
 }
 
 // originOfCheck returns the address from which Envoy was called, if Envoy is a trusted proxy.
-func (d ExtAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) endpoint.Origin {
+func (e ExtAuthz) originOfCheck(ctx context.Context, a *authv3.AttributeContext) endpoint.Origin {
 	gateway := endpoint.PeerOf(GatewayAddress(ctx))
 	o := endpoint.Origin{Peer: gateway, LimitAddress: gateway}
 	switch {
 	case !gateway.IsValid():
 		o.Unknown = endpoint.NoPeer
 		return o
-	case !endpoint.ContainsAddress(d.Trusted, gateway):
+	case !endpoint.ContainsAddress(e.Trusted, gateway):
 		o.Unknown = endpoint.UntrustedPeer
 		return o
 	}

@@ -115,7 +115,7 @@ func (h *Handlers) ForwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = endpoint.NoStore
-	p := endpoint.PresentedInHeadersAndCookies(r.Header)
+	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
 	facts.Session = p.Session
 	who, verdict := h.VerifyCredential(r.Context(), endpoint.Verify, p.Text, facts, h.Origin(r))
 	if verdict == verify.Valid {

@@ -43,7 +43,7 @@ func (h *Handlers) TokenReview(w http.ResponseWriter, r *http.Request) {
 		endpoint.WriteError(w, http.StatusBadRequest, "invalid_request", "the body is not a TokenReview of authentication.k8s.io/v1")
 		return
 	case err != nil:
-		endpoint.WriteError(w, endpoint.Unreadable(err), "invalid_request", "the TokenReview cannot be read")
+		endpoint.WriteError(w, endpoint.ReadErrorStatus(err), "invalid_request", "the TokenReview cannot be read")
 		return
 	}
 	// A kube-apiserver sends neither the address from which a credential was presented nor its

@@ -14,11 +14,11 @@ const (
 	CookieSession    = "SESSION"
 )
 
-// PresentedInHeadersAndCookies returns the credential in a request's headers or in a cookie, and
+// CredentialsInHeadersAndCookies returns the credential in a request's headers or in a cookie, and
 // the session ID in another cookie. A browser sends cookies with requests that any page makes. So a
 // credential from a cookie is only ever verified or logged out; it authorizes no other action.
-func PresentedInHeadersAndCookies(h http.Header) Presented {
-	p := PresentedInHeaders(h)
+func CredentialsInHeadersAndCookies(h http.Header) Credentials {
+	p := CredentialsInHeaders(h)
 	if len(h["Cookie"]) == 0 {
 		return p
 	}

@@ -8,15 +8,15 @@ import (
 // CredentialHeaders are the headers in which a request may present a credential.
 var CredentialHeaders = []string{"Authorization", "X-Security-Token", "Authentication"}
 
-// Presented holds the credentials that a request presents.
-type Presented struct {
+// Credentials are the credentials that a request presents.
+type Credentials struct {
 	Text        string
 	IsAmbiguous bool   // the request presents several, so that its caller is ambiguous
 	Session     string // session ID that goes with the credential
 }
 
 // add adds a credential. The same credential twice counts as two.
-func (p *Presented) add(text string) {
+func (p *Credentials) add(text string) {
 	if p.Text != "" || p.IsAmbiguous {
 		p.Text, p.IsAmbiguous = "", true
 		return
@@ -24,11 +24,11 @@ func (p *Presented) add(text string) {
 	p.Text = text
 }
 
-// PresentedInHeaders returns the bearer credential in a request's headers: Authorization,
+// CredentialsInHeaders returns the bearer credential in a request's headers: Authorization,
 // X-Security-Token, or Authentication, which some programs send in place of Authorization. It
 // ignores credentials of other schemes.
-func PresentedInHeaders(h http.Header) Presented {
-	var p Presented
+func CredentialsInHeaders(h http.Header) Credentials {
+	var p Credentials
 	for _, v := range h["Authorization"] {
 		if text, ok := bearer(v); ok {
 			p.add(text)

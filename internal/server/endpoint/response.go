@@ -37,8 +37,8 @@ func WriteError(w http.ResponseWriter, status int, code, description string) {
 	WriteJSON(w, status, Fault{Error: code, Description: description})
 }
 
-// Unreadable returns the status for a body that is too large or ends early.
-func Unreadable(err error) int {
+// ReadErrorStatus returns the status for a body that is too large or ends early.
+func ReadErrorStatus(err error) int {
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return http.StatusRequestEntityTooLarge
 	}

@@ -17,7 +17,7 @@ import (
 // error is endpoint.ErrResponseWritten.
 func (l *Logins) AuthenticatePrincipal(w http.ResponseWriter, r *http.Request, client string) (endpoint.Principal, error) {
 	n, byName, readable := endpoint.PasswordInHeader(r)
-	p := endpoint.PresentedInHeaders(r.Header)
+	p := endpoint.CredentialsInHeaders(r.Header)
 	switch {
 	case byName && (p.Text != "" || p.IsAmbiguous || !readable):
 		endpoint.WriteUnauthorized(w, endpoint.PasswordChallenge(r))
@@ -25,7 +25,7 @@ func (l *Logins) AuthenticatePrincipal(w http.ResponseWriter, r *http.Request, c
 	case byName:
 		return l.authenticateByPassword(w, r, n, client)
 	}
-	who, verdict := l.VerifyCredential(r.Context(), endpoint.Manage, p.Text, verify.Facts{Session: endpoint.PresentedInHeadersAndCookies(r.Header).Session}, l.Origin(r))
+	who, verdict := l.VerifyCredential(r.Context(), endpoint.Manage, p.Text, verify.Facts{Session: endpoint.CredentialsInHeadersAndCookies(r.Header).Session}, l.Origin(r))
 	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict == verify.Valid && err == nil:

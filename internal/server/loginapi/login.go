@@ -313,7 +313,7 @@ func (l *Logins) endLogin(r *http.Request) error {
 	if endpoint.IsCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
 		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
 	}
-	p := endpoint.PresentedInHeadersAndCookies(r.Header)
+	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
 	who, verdict := l.VerifyCredential(r.Context(), endpoint.Logout, p.Text, verify.Facts{Session: p.Session}, l.Origin(r))
 	switch {
 	case verdict.IsUndecided():

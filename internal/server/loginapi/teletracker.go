@@ -140,7 +140,7 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
-	p := endpoint.PresentedInHeaders(r.Header)
+	p := endpoint.CredentialsInHeaders(r.Header)
 	who, verdict := h.VerifyCredential(r.Context(), endpoint.Login, p.Text, verify.Facts{}, h.Origin(r))
 	_, digest, err := token.DigestOf(p.Text)
 	switch {

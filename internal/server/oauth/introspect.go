@@ -33,7 +33,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		endpoint.WriteError(w, endpoint.Unreadable(err), "invalid_request", "the form cannot be read")
+		endpoint.WriteError(w, endpoint.ReadErrorStatus(err), "invalid_request", "the form cannot be read")
 		return nil, false
 	}
 	for _, name := range []string{"token", "token_type_hint", loginapi.FieldClientID, loginapi.FieldClientSecret} {
@@ -57,7 +57,7 @@ func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 
 // oauthCaller is the caller of an endpoint, with the credential of its own that it presents.
 type oauthCaller struct {
-	endpoint.Presented
+	endpoint.Credentials
 	client  string // client name, if the credential is the secret of an Handlers client
 	hasName bool
 	isBasic bool
@@ -66,18 +66,18 @@ type oauthCaller struct {
 // oauthCallerOf returns the caller's own credential: a bearer token, or a token as the secret of an
 // Handlers client (RFC 6749, section 2.3.1).
 func oauthCallerOf(r *http.Request, f url.Values) oauthCaller {
-	c := oauthCaller{Presented: endpoint.PresentedInHeaders(r.Header)}
+	c := oauthCaller{Credentials: endpoint.CredentialsInHeaders(r.Header)}
 	if name, secret, basic := r.BasicAuth(); basic {
 		name, err1 := url.QueryUnescape(name)
 		secret, err2 := url.QueryUnescape(secret)
 		if c.Text != "" || err1 != nil || err2 != nil {
-			return oauthCaller{Presented: endpoint.Presented{IsAmbiguous: true}, isBasic: true}
+			return oauthCaller{Credentials: endpoint.Credentials{IsAmbiguous: true}, isBasic: true}
 		}
 		c.Text, c.client, c.hasName, c.isBasic = secret, name, true, true
 	}
 	if secret := f.Get("client_secret"); secret != "" {
 		if c.Text != "" {
-			return oauthCaller{Presented: endpoint.Presented{IsAmbiguous: true}, isBasic: c.isBasic}
+			return oauthCaller{Credentials: endpoint.Credentials{IsAmbiguous: true}, isBasic: c.isBasic}
 		}
 		c.Text, c.client, c.hasName = secret, f.Get("client_id"), true
 	}

@@ -123,7 +123,7 @@ func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f decod
 	if err != nil {
 		return oauthClient{}, err
 	}
-	c := oauthCaller{Presented: endpoint.Presented{Text: secret}, client: name, hasName: true}
+	c := oauthCaller{Credentials: endpoint.Credentials{Text: secret}, client: name, hasName: true}
 	if _, c.isBasic, _ = endpoint.PasswordInHeader(r); c.isBasic {
 		user, pass, readable := r.BasicAuth()
 		user, err1 := url.QueryUnescape(user)

@@ -1,0 +1,144 @@
+package oauth_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/testing/servertest"
+)
+
+// A caller without the token and the permission learns nothing by a revocation, and ends nothing.
+func TestRevoke_ByHolderOrByPermission(t *testing.T) {
+	for name, x := range map[string]struct {
+		by, what string
+		status   int
+		ends     bool
+	}{
+		"the holder, by presenting it":                {"", "indexer", 200, true},
+		"the holder, who authenticates with the same": {"indexer", "indexer", 200, true},
+		"one that may revoke, of its own client":      {"root", "introspector", 200, true},
+		"one that may revoke, of another client":      {"root", "indexer", 200, false},
+		"one that may not":                            {"both", "indexer", 403, false},
+		"one that is dead":                            {"ended", "indexer", 401, false},
+		"no caller, an ended token":                   {"", "ended", 200, false},
+		"the holder, while it is suspended":           {"", "suspended", 200, true},
+		"the holder, while its owner is stopped":      {"", "stopped", 200, true},
+		"the holder, from an address that is refused": {"", "ranged", 200, true},
+		"the holder, without its session":             {"", "sessionanywhere", 200, true},
+		"the holder, after it lay idle":               {"", "idleover", 200, true},
+		"the holder, after the password was changed":  {"", "loginbefore", 200, true},
+		"the holder, while the user is suspended":     {"", "loginbob", 200, true},
+		"one of a session, another":                   {"sessionanywhere", "indexer", 401, false},
+		"a user's token that may not":                 {"login", "indexer", 403, false},
+		"one that may revoke, what is dead":           {"root", "ended", 200, false},
+		"no caller, an unknown token":                 {"", "unlisted", 200, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := servertest.NewVectorServer(t)
+			before := len(h.Store.Records)
+			got := h.Post("/oauth2/revoke", x.by, servertest.TokenForm(h.Tokens[x.what]))
+			if got.Status != x.status {
+				t.Fatalf("%d %s", got.Status, got.Body)
+			}
+			_, stored := h.Store.Records[h.Fixture.Records[x.what].Digest]
+			if ended := !stored && len(h.Store.Records) == before-1; ended != x.ends {
+				t.Errorf("ended: %t", ended)
+			}
+			after := h.Do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + h.Tokens[x.what]}}, "")
+			if x.ends && after.Status != http.StatusUnauthorized {
+				t.Errorf("it is accepted after it was revoked: %d", after.Status)
+			}
+			if said := strings.Contains(h.AuditLog.Text(), `"token.revoked"`); said != x.ends {
+				t.Errorf("audit: %s", h.AuditLog.Text())
+			}
+			h.CheckNoLeak("the audit log", h.AuditLog.Text())
+			h.CheckNoLeak("the answer", got.Body)
+		})
+	}
+}
+
+// Row 12: a revocation that was not stored is not reported as done.
+func TestRevoke_FailedDeletionIsUnavailable(t *testing.T) {
+	h := servertest.NewVectorServer(t)
+	h.Store.Fail = errors.New("the store is away")
+	got := h.Post("/oauth2/revoke", "", servertest.TokenForm(h.Tokens["indexer"]))
+	if got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %v", got.Status, got.Header)
+	}
+	if strings.Contains(h.AuditLog.Text(), `"token.revoked"`) {
+		t.Errorf("audit: %s", h.AuditLog.Text())
+	}
+	if after := h.Do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + h.Tokens["indexer"]}}, ""); after.Status != http.StatusOK {
+		t.Errorf("%d", after.Status)
+	}
+}
+
+// The API server is unreachable and the token is not in the index, so the server cannot determine
+// whether it is gone.
+func TestRevoke_UnreachableStoreIsUnavailable(t *testing.T) {
+	h := servertest.NewVectorServer(t)
+	h.Store.Fail = errors.New("the store is away")
+	for path, by := range map[string]string{"/oauth2/revoke": "", "/oauth2/introspect": "root"} {
+		if got := h.Post(path, by, servertest.TokenForm(h.Tokens["unlisted"])); got.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: %d %s", path, got.Status, got.Body)
+		}
+	}
+	if got := h.Do(http.MethodGet, "/verify", http.Header{"Authorization": {"Bearer " + h.Tokens["unlisted"]}}, ""); got.Status != http.StatusUnauthorized {
+		t.Errorf("/verify: %d", got.Status)
+	}
+}
+
+func TestRevoke_RefreshTokenEndsSessionOfOwnClient(t *testing.T) { // [row 12] [row 13]
+	h := servertest.NewLoginServer(t)
+	revoker := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	other := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	first := h.Call(http.MethodPost, "/oauth2/token", servertest.FormBody(servertest.PasswordGrant("alice")...))
+	tok, refresh := h.TokenIn(first, "access_token"), h.TokenIn(first, "refresh_token")
+	for _, x := range []struct {
+		by   string
+		good bool
+	}{{other, true}, {revoker, false}, {revoker, false}} {
+		if got := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(x.by), servertest.FormBody("token", refresh)); got.Status != http.StatusOK || got.Body != "{}\n" {
+			t.Errorf("%d %s", got.Status, got.Body)
+		}
+		if h.IsValid(tok) != x.good {
+			t.Errorf("it is good: %v, want %v", h.IsValid(tok), x.good)
+		}
+	}
+	if got := h.Call(http.MethodPost, "/auth/refresh", servertest.FormBody("refresh_token", refresh)); got.Status != http.StatusUnauthorized {
+		t.Errorf("it is refreshed: %d", got.Status)
+	}
+	h.CheckNoSecretInAudit()
+}
+
+func TestRevoke_ExpiredRefreshableLoginIsRevoked(t *testing.T) { // [row 12]
+	h := servertest.NewLoginServer(t)
+	first := h.Call(http.MethodPost, "/oauth2/token", servertest.FormBody(servertest.PasswordGrant("alice")...))
+	tok, refresh := h.TokenIn(first, "access_token"), h.TokenIn(first, "refresh_token")
+	h.Clock.Advance(2 * time.Hour)
+	if got := h.Call(http.MethodPost, "/oauth2/revoke", servertest.FormBody("token", tok)); got.Status != http.StatusOK {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if got := h.Call(http.MethodPost, "/auth/refresh", servertest.FormBody("refresh_token", refresh)); got.Status != http.StatusUnauthorized {
+		t.Errorf("it is refreshed: %d %s", got.Status, got.Body)
+	}
+	h.CheckNoSecretInAudit()
+}
+
+// The response, and the reads for it, are the same for another client's token as for an unknown
+// one.
+func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	revoker := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Roles: []string{"revoker"}})
+	theirs := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "theirs"})
+	other := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", theirs))
+	none := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", h.UnknownToken()))
+	if other.Status != 200 || none.Status != 200 || other.Body != none.Body || !h.IsValid(theirs) {
+		t.Errorf("%d %s and %d %s", other.Status, other.Body, none.Status, none.Body)
+	}
+	h.CheckNoSecretInAudit()
+}
