@@ -289,7 +289,7 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 				Annotations: map[string]string{v1alpha1.AnnotationRotate: strings.Repeat("a", 120<<10), "example.com/x": strings.Repeat("b", 120<<10)},
 			},
 			Spec: v1alpha1.ApplicationTokenSpec{
-				ClientRef: &v1alpha1.Reference{Name: "nobody"}, Roles: []v1alpha1.RoleName{"primary"}, Secret: v1alpha1.SecretTemplate{Name: "named", Data: maps.Clone(data)},
+				ClientRef: &v1alpha1.Reference{Name: "absent"}, Roles: []v1alpha1.RoleName{"primary"}, Secret: v1alpha1.SecretTemplate{Name: "named", Data: maps.Clone(data)},
 			},
 		}
 		if err := api.Create(t.Context(), at); err != nil {
@@ -313,7 +313,7 @@ func TestCache_HostileApplicationTokensStayWithinBound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range list.Items {
-		if at := &list.Items[i]; at.Spec.ClientRef.Name != "nobody" || len(at.Spec.Roles) != 1 || at.Spec.Secret.Name != "named" {
+		if at := &list.Items[i]; at.Spec.ClientRef.Name != "absent" || len(at.Spec.Roles) != 1 || at.Spec.Secret.Name != "named" {
 			t.Fatal("the cache lost what is read of every token")
 		}
 	}

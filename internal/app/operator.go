@@ -225,7 +225,7 @@ func managerOptions(o Options, inform informer.Factory) manager.Options {
 func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	people := &directory.UserSync{Index: op.Index, Directory: op.Directory}
+	userSync := &directory.UserSync{Index: op.Index, Directory: op.Directory}
 	var fed []toolscache.ResourceEventHandlerRegistration
 	for _, w := range []struct {
 		from cache.Cache
@@ -234,10 +234,10 @@ func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 	}{
 		{op.Manager.GetCache(), &v1alpha1.TokenRecord{}, kube.NewEventHandler(op.Index)},
 		{op.Manager.GetCache(), &v1alpha1.Client{}, directory.NewClientHandler(op.Index, op.Directory)},
-		{op.Manager.GetCache(), &v1alpha1.User{}, people.UserHandler()},
+		{op.Manager.GetCache(), &v1alpha1.User{}, userSync.UserHandler()},
 		{op.Manager.GetCache(), &v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(op.Index, own)},
 		{op.Manager.GetCache(), namespaces, directory.NewNamespaceHandler(op.Index)},
-		{op.passwordCache, &corev1.Secret{}, people.PasswordHandler()},
+		{op.passwordCache, &corev1.Secret{}, userSync.PasswordHandler()},
 	} {
 		registration, err := addEventHandler(ctx, w.from, w.of, w.to)
 		if err != nil {

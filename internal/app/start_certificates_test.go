@@ -224,7 +224,7 @@ func TestClientCA_RequiresClientCertificate(t *testing.T) {
 	}
 	other, otherKey := others.files(time.Hour, x509.ExtKeyUsageClientAuth)
 	if w, g := ask(other, otherKey); !w || !g {
-		t.Error("a file that cannot be read shuts everybody out")
+		t.Error("an unreadable file rejects every client")
 	}
 	if w, g := ask(good, goodKey); w || g {
 		t.Error("a file that cannot be read lets in those who were taken out")

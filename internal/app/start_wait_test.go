@@ -90,7 +90,7 @@ func TestStart_WaitsForAPIServer(t *testing.T) {
 	away, health := freeAddress(t), freeAddress(t)
 	config, server := kubeconfigThrough(t, away)
 	p := startProcess(t, environment{"KUBECONFIG": writeTempFile(t, config)},
-		"--namespace=default", "--namespaces=apptoken-nobody", "--metrics-bind-address=0", "--health-probe-bind-address="+health)
+		"--namespace=default", "--namespaces=apptoken-absent", "--metrics-bind-address=0", "--health-probe-bind-address="+health)
 	p.waitForOK("http://" + health + "/healthz")
 	p.waitForLog("waiting for the API server, not ready")
 	p.waitForLog("connection refused")

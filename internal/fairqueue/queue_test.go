@@ -100,7 +100,7 @@ var _ workqueue.TypedRateLimiter[reconcile.Request] = fixedDelay(0)
 func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 	q := startQueue(t)
 	for n := range 10 {
-		q.Add(item("crowded", n))
+		q.Add(item("backlog", n))
 	}
 	var held []reconcile.Request
 	for range 4 {
@@ -120,8 +120,8 @@ func TestQueue_WorkersServeOthersWhileNamespaceHasItsShare(t *testing.T) {
 		t.Errorf("got an item of %s, want that of the neighbour", r.Namespace)
 	}
 	q.Done(held[0])
-	if r, _ := getItem(t, q); r.Namespace != "crowded" {
-		t.Errorf("got an item of %s after one was given back, want one of the crowded namespace", r.Namespace)
+	if r, _ := getItem(t, q); r.Namespace != "backlog" {
+		t.Errorf("got an item of %s after one was given back, want one of the namespace with a backlog", r.Namespace)
 	}
 }
 
@@ -130,10 +130,10 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 		now := began
 		q := newQueue("", fixedDelay(time.Millisecond), 1, func() time.Time { return now })
 		defer q.ShutDown()
-		q.Add(item("crowded", -1))
+		q.Add(item("backlog", -1))
 		first, _ := getItem(t, q)
 		for n := range 2 * minBacklog {
-			q.Add(item("crowded", n))
+			q.Add(item("backlog", n))
 		}
 		q.Add(item("neighbour", 0))
 		if r, _ := getItem(t, q); r.Namespace != "neighbour" {
@@ -143,7 +143,7 @@ func TestQueue_WorkerIsWokenWhenRestIsOver(t *testing.T) {
 		done := time.Now()
 		q.Done(first)
 		r, _ := getItem(t, q)
-		if rested := time.Since(done); r.Namespace != "crowded" || rested != restFactor*10*time.Millisecond {
+		if rested := time.Since(done); r.Namespace != "backlog" || rested != restFactor*10*time.Millisecond {
 			t.Errorf("got %v after %s, want an item of the namespace after its rest", r, rested)
 		}
 	})
@@ -159,7 +159,7 @@ func TestQueue_NamespaceRegainsShare(t *testing.T) {
 		q.Add(item("neighbour", 0))
 		getItem(t, q)
 		for n := range 2 * minBacklog {
-			q.Add(item("crowded", n))
+			q.Add(item("backlog", n))
 		}
 		first, _ := getItem(t, q)
 		if n := q.Len(); n != 0 {
@@ -175,7 +175,7 @@ func TestQueue_NamespaceRegainsShare(t *testing.T) {
 		q.Done(first)
 		own, _ := getItem(t, q)
 		for _, r := range []reconcile.Request{own, <-next} {
-			if r.Namespace != "crowded" {
+			if r.Namespace != "backlog" {
 				t.Errorf("got %v, want an item of the namespace", r)
 			}
 		}

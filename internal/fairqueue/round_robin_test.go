@@ -24,7 +24,7 @@ func TestRoundRobin_BusyNamespaceDelaysNeighbourByFewItems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			q := newRoundRobin(1 << 10)
 			for n := range 1000 {
-				q.push(item("crowded", n), priorities.largeBacklog, began)
+				q.push(item("backlog", n), priorities.largeBacklog, began)
 			}
 			for range 7 {
 				q.pop(began)
@@ -172,7 +172,7 @@ func TestRoundRobin_KeepsOrderWithinShare(t *testing.T) {
 func TestRoundRobin_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 	q := newRoundRobin(4)
 	for n := range 100 {
-		q.push(item("crowded", n), 0, began)
+		q.push(item("backlog", n), 0, began)
 	}
 	first, _ := q.pop(began)
 	second, _ := q.pop(began)
@@ -191,13 +191,13 @@ func TestRoundRobin_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 			t.Errorf("%d items of a namespace that rests may be handed out", n)
 		}
 	}
-	q.resume("crowded", later)
+	q.resume("backlog", later)
 	if n := q.eligibleCount(); n != 0 {
 		t.Errorf("%d items may be handed out although one of two rests is not over", n)
 	}
-	q.resume("crowded", later)
+	q.resume("backlog", later)
 	third, _ := q.pop(later)
-	if n := q.eligibleCount(); third.Namespace != "crowded" || n != 0 {
+	if n := q.eligibleCount(); third.Namespace != "backlog" || n != 0 {
 		t.Errorf("popped %v and %d items may follow; want one at a time", third, n)
 	}
 	if rest, _ := q.release(neighbour, later); rest != 0 {
@@ -215,7 +215,7 @@ func TestRoundRobin_NamespaceWithBacklogYieldsToOneWithout(t *testing.T) {
 func TestRoundRobin_LargeBacklogGetsThirdOfShare(t *testing.T) {
 	q := newRoundRobin(9)
 	for n := range largeBacklog + 9 {
-		q.push(item("crowded", n), 0, began)
+		q.push(item("backlog", n), 0, began)
 	}
 	var held []reconcile.Request
 	for q.eligibleCount() > 0 {
@@ -223,17 +223,17 @@ func TestRoundRobin_LargeBacklogGetsThirdOfShare(t *testing.T) {
 		held = append(held, r)
 	}
 	if len(held) != 3 {
-		t.Errorf("%d items are handed out of a crowd, want a third of 9", len(held))
+		t.Errorf("%d items of a large backlog are handed out, want a third of 9", len(held))
 	}
-	for q.items[item("crowded", largeBacklog+8)] != nil { // until the namespace has few items
+	for q.items[item("backlog", largeBacklog+8)] != nil { // until the namespace has few items
 		q.release(held[0], began)
 		held = held[1:]
 		for q.eligibleCount() > 0 {
 			r, _ := q.pop(began)
 			held = append(held, r)
 		}
-		if want := len(held); q.namespace("crowded").count < largeBacklog && q.namespace("crowded").count > 0 && want != 9 {
-			t.Fatalf("%d items are handed out once there is no crowd, want the share of 9", want)
+		if want := len(held); q.namespace("backlog").count < largeBacklog && q.namespace("backlog").count > 0 && want != 9 {
+			t.Fatalf("%d items are handed out without a large backlog, want the share of 9", want)
 		}
 	}
 }
@@ -241,7 +241,7 @@ func TestRoundRobin_LargeBacklogGetsThirdOfShare(t *testing.T) {
 func TestRoundRobin_RestIsBounded(t *testing.T) {
 	q := newRoundRobin(1)
 	for n := range 100 {
-		q.push(item("crowded", n), 0, began)
+		q.push(item("backlog", n), 0, began)
 	}
 	slow, _ := q.pop(began)
 	q.push(item("neighbour", 0), 0, began)

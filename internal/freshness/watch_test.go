@@ -29,7 +29,7 @@ func TestWatch_Signs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var all freshness.Watches
-			w := all.Add("Client", "ours")
+			w := all.Add("Client", "own")
 			w.Listed(noon)
 			now := noon.Add(time.Second)
 			x.happens(w, now)
@@ -42,10 +42,10 @@ func TestWatch_Signs(t *testing.T) {
 
 func TestWatches_KindIsAsFarAsItsLastWatch(t *testing.T) {
 	var all freshness.Watches
-	all.Add("ApplicationToken", "ours").Listed(noon.Add(time.Minute))
-	all.Add("ApplicationToken", "ours").Listed(noon)
-	all.Add("ApplicationToken", "ours").Listed(noon.Add(time.Hour))
-	all.Add("Client", "ours").Listed(noon)
+	all.Add("ApplicationToken", "own").Listed(noon.Add(time.Minute))
+	all.Add("ApplicationToken", "own").Listed(noon)
+	all.Add("ApplicationToken", "own").Listed(noon.Add(time.Hour))
+	all.Add("Client", "own").Listed(noon)
 	if signs := all.Signs(); len(signs) != 2 || signs[0] != (freshness.Sign{Kind: "ApplicationToken", At: noon}) {
 		t.Errorf("%v", signs)
 	}
@@ -53,7 +53,7 @@ func TestWatches_KindIsAsFarAsItsLastWatch(t *testing.T) {
 
 func TestWatch_BrokenUntilConnected(t *testing.T) {
 	var all freshness.Watches
-	w := all.Add("Client", "ours")
+	w := all.Add("Client", "own")
 	for _, step := range []struct {
 		name   string
 		do     func()
@@ -77,13 +77,13 @@ func TestWatch_EndsAreSignsWhereNoBookmarksCome(t *testing.T) {
 		bookmarks time.Duration // on another watch, until then
 		sign      bool
 	}{
-		"others of the family have them":     {"ours", 40 * time.Second, false},
-		"none comes any more":                {"ours", 0, true},
-		"others of another family have them": {"theirs", 40 * time.Second, true},
+		"others of the family have them":     {"own", 40 * time.Second, false},
+		"none comes any more":                {"own", 0, true},
+		"others of another family have them": {"foreign", 40 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var all freshness.Watches
-			w, other := all.Add("Client", "ours"), all.Add("User", x.family)
+			w, other := all.Add("Client", "own"), all.Add("User", x.family)
 			w.Listed(noon)
 			other.Delivered(noon.Add(x.bookmarks), true)
 			now := noon.Add(time.Minute)

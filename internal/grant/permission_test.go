@@ -147,10 +147,10 @@ func TestCovers_DoesNotAllocate(t *testing.T) {
 	c := grant.NewCeiling(roles())
 	h := c.Cut([]string{"primary", "developer"}, []string{"search.query"})
 	if n := testing.AllocsPerRun(100, func() {
-		_ = grant.Covers(h.Effective, "nobody.holds.this")
+		_ = grant.Covers(h.Effective, "absent.holds.this")
 		_ = h.May("search.query.fast")
 		_ = h.Has("developer")
-		_ = c.Covers("nobody.holds.this.*")
+		_ = c.Covers("absent.holds.this.*")
 		_ = grant.ValidPermission("search.*")
 		_ = grant.ValidRoleName("client~primary")
 	}); n != 0 {
@@ -211,7 +211,7 @@ func BenchmarkCut(b *testing.B) {
 	c := grant.NewCeiling(roles())
 	b.ReportAllocs()
 	for b.Loop() {
-		if h := c.Cut([]string{"primary", "nobody"}, []string{"search.query", "admin.*"}); !h.Over() {
+		if h := c.Cut([]string{"primary", "absent"}, []string{"search.query", "admin.*"}); !h.Over() {
 			b.Fatal("nothing was over")
 		}
 	}

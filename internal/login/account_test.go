@@ -94,7 +94,7 @@ func TestClientByName_NeedsAccount(t *testing.T) {
 	suspended := w.client("globex")
 	suspended.Suspended = true
 	w.directory.SetClient(suspended)
-	for name, want := range map[string]bool{"acme": true, "globex": false, "initech": false, "nobody": false, "": false} {
+	for name, want := range map[string]bool{"acme": true, "globex": false, "initech": false, "absent": false, "": false} {
 		if c, ok := s.ClientByName(w.alice(), name); ok != want || ok && c.Name != name {
 			t.Errorf("%q: %t", name, ok)
 		}

@@ -26,7 +26,7 @@ func wantLimited(t *testing.T, what string, err error, after time.Duration) {
 }
 
 func TestAuthenticate_NameFailuresAreLimited(t *testing.T) {
-	for _, name := range []string{"alice", "nobody"} { // row 27: the limit does not reveal which names exist
+	for _, name := range []string{"alice", "absent"} { // row 27: the limit does not reveal which names exist
 		w := newFixture(t)
 		s := w.newReplica(nil)
 		for n := range login.NameBurst {

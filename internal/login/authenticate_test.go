@@ -70,7 +70,7 @@ func TestAuthenticate_RejectsAllOthersAlike(t *testing.T) {
 		case x.is == "":
 			wantDenied(t, what, err)
 			if u.Name != "" {
-				t.Errorf("%s: it is told that this is %s", what, u.Name)
+				t.Errorf("%s: the response states that this is %s", what, u.Name)
 			}
 		case err != nil || u.Name != x.is:
 			t.Errorf("%s: %q, %v", what, u.Name, err)
@@ -85,7 +85,7 @@ func TestAuthenticate_EmptyDirectoryDeniesAll(t *testing.T) {
 	w := newFixture(t)
 	w.directory.RemoveUser("alice")
 	w.directory.RemoveUser("bob")
-	wantDenied(t, "nobody", w.newReplica(nil).attempt("alice", rightPassword))
+	wantDenied(t, "absent", w.newReplica(nil).attempt("alice", rightPassword))
 }
 
 func TestAuthenticate_UsernameAdmitsItsHolderOnly(t *testing.T) {
@@ -136,7 +136,7 @@ func TestAuthenticate_ConcurrentGuessesStayWithinLimit(t *testing.T) {
 		synctest.Wait()
 		select {
 		case err := <-said:
-			t.Fatalf("nothing was checked, and one is told %v", err)
+			t.Fatalf("nothing was checked, and the error is %v", err)
 		default:
 		}
 		release()
@@ -163,7 +163,7 @@ func TestAuthenticate_AtMostTwoChecksPerName(t *testing.T) {
 	for name, x := range map[string]struct {
 		secret string
 		in     bool
-	}{"alice": {rightPassword, true}, "nobody": {rightPassword, false}, "bob": {"a guess", false}} {
+	}{"alice": {rightPassword, true}, "absent": {rightPassword, false}, "bob": {"a guess", false}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newFixture(t)
 			s := w.newReplica(nil)

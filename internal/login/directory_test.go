@@ -169,10 +169,10 @@ func allAnswersOf(d *login.Directory) map[string]any {
 }
 
 func (n naiveDirectory) allAnswers() map[string]any {
-	var standIns []string
+	var decoys []string
 	for _, name := range slices.Sorted(maps.Keys(n.users)) {
 		if n.users[name].Credential != "" {
-			standIns = append(standIns, name)
+			decoys = append(decoys, name)
 		}
 	}
 	user := func(name string) (login.User, bool) {
@@ -189,14 +189,14 @@ func (n naiveDirectory) allAnswers() map[string]any {
 		}
 		return c, ok
 	}
-	return directoryAnswers(user, client, n.byUsername, n.byAccountID, standIns)
+	return directoryAnswers(user, client, n.byUsername, n.byAccountID, decoys)
 }
 
 func directoryAnswers(
 	user func(string) (login.User, bool), client func(string) (login.Client, bool),
-	byUsername func(string) (login.User, bool), byAccountID func(int64) (login.Client, bool), standIns []string,
+	byUsername func(string) (login.User, bool), byAccountID func(int64) (login.Client, bool), decoys []string,
 ) map[string]any {
-	said := map[string]any{"stand-ins": fmt.Sprint(standIns)}
+	said := map[string]any{"decoys": fmt.Sprint(decoys)}
 	say := func(what string, who any, ok bool) { said[what] = fmt.Sprintf("%+v %t", who, ok) }
 	for i := range 7 {
 		name := fmt.Sprint("n", i)

@@ -162,7 +162,7 @@ func TestEnd_FailedWriteEndsNothing(t *testing.T) {
 				t.Errorf("%s, and call %d fails: it is good %t, and said to have ended %t", what, at, w.isValid(o), w.endedDigests[o.Token.Digest()])
 			}
 			if w.replayCount.Load() != 0 {
-				t.Errorf("%s, and call %d fails: its end was told", what, at)
+				t.Errorf("%s, and call %d fails: its end was reported", what, at)
 			}
 		}
 	}

@@ -125,7 +125,7 @@ func TestRefresh_ReplayEndsItsSessionOnly(t *testing.T) {
 					wantDenied(t, "the one that was used up", err)
 				}
 				if w.replayCount.Load() != 1 {
-					t.Errorf("it was told %d times", w.replayCount.Load())
+					t.Errorf("it was reported %d times", w.replayCount.Load())
 				}
 				_, err := s.refresh(last)
 				wantDenied(t, "the last of its session", err)
@@ -332,14 +332,14 @@ func TestRefresh_UnknownSessionsLeaveReadsForKnown(t *testing.T) {
 func TestRefresh_OneSessionLeavesReadsForOthers(t *testing.T) {
 	w := newFixture(t)
 	s := w.newReplica(nil)
-	theirs, mine := s.openRefreshable(), s.openRefreshable()
+	other, mine := s.openRefreshable(), s.openRefreshable()
 	for range login.SessionBurst {
-		s.mustRefresh(theirs)
+		s.mustRefresh(other)
 	}
-	s.mustRefresh(theirs) // the first of these was no retry
+	s.mustRefresh(other) // the first of these was no retry
 	before := s.store.calls
 	for range 100 {
-		if _, err := s.refresh(theirs); !errors.Is(err, login.ErrUnavailable) {
+		if _, err := s.refresh(other); !errors.Is(err, login.ErrUnavailable) {
 			t.Fatalf("a retry, in a flood: %v", err)
 		}
 	}
@@ -349,5 +349,5 @@ func TestRefresh_OneSessionLeavesReadsForOthers(t *testing.T) {
 	s.mustRefresh(mine)
 	s.mustRefresh(mine)
 	w.clock.advance(login.SessionEvery)
-	s.mustRefresh(theirs)
+	s.mustRefresh(other)
 }

@@ -16,7 +16,7 @@ import (
 // All operations at once, for the race detector. Each user has a session of their own, on three
 // replicas that are behind, and runs random operations on it. At the end the user still has it.
 func TestService_ConcurrentOperations(t *testing.T) {
-	const people, steps = 12, 60
+	const users, steps = 12, 60
 	w := newFixture(t)
 	for _, name := range []string{"acme", "globex"} {
 		c := w.client(name)
@@ -28,7 +28,7 @@ func TestService_ConcurrentOperations(t *testing.T) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var have []login.Opened
-	for p := range people {
+	for p := range users {
 		all.Go(func() {
 			r := rand.New(rand.NewPCG(1, uint64(p)))
 			at := func() *testReplica { return replicas[r.IntN(len(replicas))] }
@@ -89,7 +89,7 @@ func TestService_ConcurrentOperations(t *testing.T) {
 		w.clock.advance(time.Second)
 		replicas[0].mustRefresh(o)
 	}
-	if n := len(w.allRecords()); n != people || w.replayCount.Load() != 0 {
-		t.Errorf("%d records of %d people, and %d replays", n, people, w.replayCount.Load())
+	if n := len(w.allRecords()); n != users || w.replayCount.Load() != 0 {
+		t.Errorf("%d records of %d users, and %d replays", n, users, w.replayCount.Load())
 	}
 }

@@ -39,8 +39,8 @@ func (s *Service) enforceSessionLimit(ctx context.Context, o Opened) {
 	if err != nil {
 		return
 	}
-	surplus := s.excessBeside(o, known)
-	if len(surplus) == 0 {
+	excess := s.excessBeside(o, known)
+	if len(excess) == 0 {
 		return
 	}
 	// A login that was stored here and is not in the cache may have ended on another replica since.

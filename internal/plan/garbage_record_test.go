@@ -58,7 +58,7 @@ func TestForRecord_RetiresOrphansAndExpired(t *testing.T) {
 		"a predecessor is its owner's until its end":       {noon, aged, here, keep(plan.RecordExpired, ended.Add(plan.OrphanAge))},
 		"at its end, its owner retires it":                 {ended, aged, here, keep(plan.RecordExpired, ended.Add(plan.OrphanAge))},
 		"one instant before its owner is late":             {ended.Add(plan.OrphanAge - 1), aged, here, keep(plan.RecordExpired, ended.Add(plan.OrphanAge))},
-		"where its owner is late, we do":                   {ended.Add(plan.OrphanAge), aged, here, end(plan.RecordExpired, aged)},
+		"where its owner is late, garbage collection does": {ended.Add(plan.OrphanAge), aged, here, end(plan.RecordExpired, aged)},
 		"and after that":                                   {ended.Add(plan.OrphanAge + 1), aged, here, end(plan.RecordExpired, aged)},
 		"though the owner has no Secret":                   {ended.Add(plan.OrphanAge), aged, plan.Owner{Exists: true, Pending: true}, end(plan.RecordExpired, aged)},
 		"a superseded record without an end waits for one": {old.Add(900 * day), endless, here, keep(plan.UpToDate, time.Time{})},

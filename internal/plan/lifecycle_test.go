@@ -16,11 +16,11 @@ const (
 // TestLifecycle_InvariantsHold checks the invariants after any sequence of events and crashes. To
 // repeat one life, run go test -run 'TestLifecycle_InvariantsHold/seed=17$'.
 func TestLifecycle_InvariantsHold(t *testing.T) {
-	lived, heard := 0, map[plan.Why]int{}
+	lived, reasonCounts := 0, map[plan.Why]int{}
 	for seed := range uint64(lifecycles) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			w := newSimulation(t, seed)
-			w.reasonCounts = heard
+			w.reasonCounts = reasonCounts
 			for range eventsPerLifecycle {
 				w.randomEvent()
 				switch n := w.rng.IntN(10); {
@@ -42,8 +42,8 @@ func TestLifecycle_InvariantsHold(t *testing.T) {
 		plan.PredecessorUnused, plan.OverlapOver, plan.OverlapOverInUse, plan.TooManyPredecessors, plan.IsSuspended, plan.IsRevoked,
 		plan.IsExpired, plan.UpToDate, plan.SelfRequested, plan.RotationPending, plan.Orphan, plan.RecordExpired, "RoleNotGranted", "ClientMissing",
 	} {
-		if lived == lifecycles && heard[why] < lifecycles/100 {
-			t.Errorf("in %d lives %s was heard only %d times", lifecycles, why, heard[why])
+		if lived == lifecycles && reasonCounts[why] < lifecycles/100 {
+			t.Errorf("in %d lives %s occurred only %d times", lifecycles, why, reasonCounts[why])
 		}
 	}
 }
@@ -94,7 +94,7 @@ func (w *simulation) checkSettled(p plan.Plan, have plan.Observed) {
 	w.must(c != nil, "§3.2", "no live record vouches for the Secret: %+v", w.secret)
 	waits := p.Why == plan.RotationPending
 	w.must(c.Trigger == w.want.Trigger || c.ExpiredAt(w.now) || waits, "§3.4", "the trigger %q was not answered", w.want.Trigger)
-	w.must(c.Record != w.want.SelfRequest || w.want.SelfRotationForbidden || c.ExpiredAt(w.now) || waits, "row 28", "the holder of %s was not heard", c.Record)
+	w.must(c.Record != w.want.SelfRequest || w.want.SelfRotationForbidden || c.ExpiredAt(w.now) || waits, "row 28", "the request of the holder of %s was ignored", c.Record)
 	w.must(c.SupersededAt.IsZero(), "§3.5", "the current version %s was superseded", c.Record)
 	w.must(c.ExpiredAt(w.now) == (p.Why == plan.IsExpired), "row 25", "expired is %v, and the plan says %s", c.ExpiredAt(w.now), p.Why)
 	due, _ := plan.NextRotation(w.want, *c)

@@ -51,7 +51,7 @@ func TestRotate_EndsNoPredecessor(t *testing.T) {
 			},
 		})
 	}
-	triggered, crowded := func(s *fixture) { s.want.Trigger = "2" }, retired(plan.TooManyPredecessors, "at--1")
+	triggered, makesRoom := func(s *fixture) { s.want.Trigger = "2" }, retired(plan.TooManyPredecessors, "at--1")
 	rule(t, map[string]ruleCase{
 		"its own end makes room": {
 			twist: combined(combined(triggered, withMaxPredecessors(time.Minute)), func(s *fixture) { s.have.Others[2].ExpiresAt = noon.Add(time.Minute) }),
@@ -59,14 +59,14 @@ func TestRotate_EndsNoPredecessor(t *testing.T) {
 		},
 		"an expired current version does not wait, since nothing in the Secret is valid": {
 			twist: combined(combined(triggered, withMaxPredecessors(time.Minute)), func(s *fixture) { s.have.Current.ExpiresAt, s.want.Refused.Reason = noon, "" }),
-			want:  crowded,
+			want:  makesRoom,
 		},
 		"a lost Secret does not wait, since no new consumer has a valid token": {
 			at: noon.Add(time.Minute), twist: combined(withMaxPredecessors(0), func(s *fixture) {
 				removedFromSecret(plan.SecretAbsent)(s)
 				s.have.Others[0].SupersededAt, s.have.Others[0].ExpiresAt = noon, noon.Add(day)
 			}),
-			want: crowded,
+			want: makesRoom,
 		},
 	})
 }
@@ -210,7 +210,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 		"at once, where no holder did":                    {nil, plan.SelfRequested, 0},
 		"minOverlap after it was made by a holder":        {made, plan.SelfRotationTooSoon, 10 * time.Minute},
 		"an administrator's rotation between is no help":  {before, plan.SelfRotationTooSoon, 9 * time.Minute},
-		"a record of which no caller was told counts not": {orphan, plan.SelfRequested, 0},
+		"a record that no caller received does not count": {orphan, plan.SelfRequested, 0},
 		"never where the client forbids it":               {forbidden, plan.SelfRotationForbidden, 0},
 	} {
 		t.Run(sentence, func(t *testing.T) {

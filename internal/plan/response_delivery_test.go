@@ -38,7 +38,7 @@ func TestResponseDelivery_PlannerNeverIssues(t *testing.T) {
 		"then it never arrived":                           {at: late, twist: notDelivered, want: plan.Plan{Why: plan.DeliveryMissing}},
 		"a record that was not delivered does not change": {at: late, twist: with(notDelivered, fresh), want: plan.Plan{Why: plan.DeliveryMissing}},
 		"with a predecessor it was there, and is gone":    {twist: with(notDelivered, old), want: plan.Plan{Why: plan.DeliveryMissing, Wake: noon.Add(10 * time.Minute)}},
-		"a refusal is told of first":                      {at: late, twist: with(notDelivered, refusal), want: plan.Plan{Why: "ClientMissing"}},
+		"a refusal is reported first":                     {at: late, twist: with(notDelivered, refusal), want: plan.Plan{Why: "ClientMissing"}},
 		"the expired stay dead":                           {at: longLife, twist: deliveredInResponse, want: plan.Plan{Why: plan.IsExpired}},
 		"revoked, all of it goes":                         {twist: with(deliveredInResponse, state(plan.Revoked)), want: plan.Plan{Do: plan.RetireAll, Why: plan.IsRevoked}},
 		"revoked with nothing left, there is no more":     {twist: with(notDelivered, state(plan.Revoked)), want: plan.Plan{Why: plan.IsRevoked}},

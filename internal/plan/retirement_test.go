@@ -91,7 +91,7 @@ func TestRetire_EachPredecessorInItsTurn(t *testing.T) {
 	rule(t, map[string]ruleCase{
 		"the older one goes, the newer stays":          {twist: pair(0, time.Hour), want: retired("at-0")},
 		"both due, the newest goes first":              {twist: pair(time.Hour, 2*time.Hour), want: retired("at-1")},
-		"neither due, the first wakes us":              {twist: pair(time.Minute, 2*time.Minute), want: wakes(58 * time.Minute)},
+		"neither due, the first sets the wake-up":      {twist: pair(time.Minute, 2*time.Minute), want: wakes(58 * time.Minute)},
 		"a used predecessor is evidence for the older": {twist: combined(pair(0, 2*time.Hour), use(1, 90*time.Minute)), want: retired("at-0")},
 		"its own use is no evidence":                   {twist: combined(pair(0, 2*time.Hour), use(2, 90*time.Minute)), want: wakes(10 * time.Minute)},
 		"what was not superseded stays, be it ever so old": {

@@ -31,7 +31,7 @@ var ruleCases = []struct {
 	{"grantsChanged", plan.GrantsChanged, "", true, func(s *fixture) { s.have.Current.Grants.Suspended = true }},
 	{"refused", "ClientMissing", "", false, refusal},
 	{"suspended", plan.IsSuspended, "state", false, state(plan.Suspended)},
-	{"undelivered", plan.DeliveryMissing, "secret", false, func(s *fixture) {
+	{"pending", plan.DeliveryMissing, "secret", false, func(s *fixture) {
 		s.want.DeliveredInResponse, s.have.Secret, s.have.Current = true, plan.SecretAbsent, nil
 	}},
 	{"secretForeign", plan.SecretTaken, "secret", false, func(s *fixture) { s.have.Secret, s.have.Current = plan.SecretForeign, nil }},
@@ -84,7 +84,7 @@ func TestRules_FirstThatAppliesWins(t *testing.T) {
 		}
 	}
 	if pairs < 40 {
-		t.Errorf("only %d pairs of rules were heard", pairs)
+		t.Errorf("only %d pairs of rules occurred", pairs)
 	}
 }
 

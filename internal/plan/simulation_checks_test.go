@@ -192,7 +192,7 @@ func (w *simulation) checkKept(have plan.Observed) {
 			continue
 		}
 		used := !v.LastUsedAt.IsZero() && w.now.Before(v.LastUsedAt.Add(w.want.Retire.Quiet))
-		w.must(found || !used && w.usedAfter(v), "row 22", "nothing tells why %s stays", v.Record)
+		w.must(found || !used && w.usedAfter(v), "row 22", "no reason is given why %s stays", v.Record)
 	}
 	w.must(!found || kept.Why == plan.UsedRecently || !w.usedAfter(kept.Version), "row 22", "%s stays, and a successor was used", kept.Version.Record)
 	w.must(!found || kept.Why != plan.UsedRecently || !kept.Version.LastUsedAt.IsZero(), "row 22", "%s was never used", kept.Version.Record)

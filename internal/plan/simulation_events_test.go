@@ -51,7 +51,7 @@ var events = []struct {
 	}},
 	{6, editState},
 	{6, editRefusal},
-	{6, func(w *simulation) { w.logEvent("sweep"); w.collectGarbage() }},
+	{6, func(w *simulation) { w.logEvent("garbage collection"); w.collectGarbage() }},
 	{4, func(w *simulation) {
 		w.rollout = pick(w, "", "Deployment indexer")
 		w.logEvent("rollout of %q", w.rollout)

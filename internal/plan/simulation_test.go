@@ -249,10 +249,10 @@ func (w *simulation) collectGarbage() {
 			continue
 		}
 		over := !v.SupersededAt.IsZero() && !w.now.Before(v.ExpiresAt.Add(plan.OrphanAge))
-		w.must(p.Do == plan.RetireOne && p.Version.Record == name, "sweep", "%s", p)
-		w.must(name != named, "§3.2", "the sweep took %s, which is in the Secret", name)
+		w.must(p.Do == plan.RetireOne && p.Version.Record == name, "garbage collection", "%s", p)
+		w.must(name != named, "§3.2", "garbage collection took %s, which is in the Secret", name)
 		w.must(over || !w.delivered[name], "row 22", "garbage collection deleted %s, which a consumer may hold", name)
-		w.must(over || !w.now.Before(v.created.Add(plan.OrphanAge)), "§3.4", "the sweep took %s, which may be on its way", name)
+		w.must(over || !w.now.Before(v.created.Add(plan.OrphanAge)), "§3.4", "garbage collection took %s, which may be on its way", name)
 		w.reasonCounts[p.Why]++
 		w.act(p, noCrash)
 	}

@@ -66,8 +66,8 @@ func TestSupersede_CountsFromSuccessorIssue(t *testing.T) {
 		return plan.Plan{Do: plan.Supersede, Why: plan.Superseded, Version: versionNamed("at-1"), SupersededAt: noon, ExpiresAt: end}
 	}
 	rule(t, map[string]ruleCase{
-		"a predecessor gets its last instant":                       {twist: crashed(nil), want: took(noon.Add(day))},
-		"it counts from the successor's issue, however late we ask": {at: noon.Add(2 * day), twist: crashed(nil), want: took(noon.Add(day))},
+		"a predecessor gets its last instant":                            {twist: crashed(nil), want: took(noon.Add(day))},
+		"it counts from the successor's issue, however late the pass is": {at: noon.Add(2 * day), twist: crashed(nil), want: took(noon.Add(day))},
 		"its own end stays where that is sooner": {
 			twist: crashed(func(v *plan.Version) { v.ExpiresAt = noon.Add(time.Hour) }), want: took(noon.Add(time.Hour)),
 		},
@@ -151,7 +151,7 @@ func TestRecordMissing_ReplacedNeverRevived(t *testing.T) {
 
 func TestRotate_TriggerClonesOrWaits(t *testing.T) {
 	triggered := func(s *fixture) { s.want.Trigger = "2" }
-	crowd := func(n int64) twist {
+	withPredecessors := func(n int64) twist {
 		return func(s *fixture) {
 			for i := n; i > 0; i-- {
 				s.have.Others = append(s.have.Others, predecessor(i-2, 0))
@@ -173,31 +173,31 @@ func TestRotate_TriggerClonesOrWaits(t *testing.T) {
 			want:  plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: versionNamed("at-2")},
 		},
 		"a predecessor within its minOverlap defers it": {
-			at: noon.Add(10*time.Minute - 1), twist: combined(triggered, crowd(1)),
+			at: noon.Add(10*time.Minute - 1), twist: combined(triggered, withPredecessors(1)),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)},
 		},
 		"minOverlap counts from the successor's creation where the clock was behind": {
-			at: noon.Add(time.Hour), twist: combined(combined(triggered, crowd(1)), func(s *fixture) {
+			at: noon.Add(time.Hour), twist: combined(combined(triggered, withPredecessors(1)), func(s *fixture) {
 				s.have.Others[0].Record, s.have.Current.CreatedAt = "at-1", noon.Add(time.Hour)
 			}),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(70 * time.Minute)},
 		},
 		"two predecessors after that leave room": {
-			at: noon.Add(10 * time.Minute), twist: combined(triggered, crowd(2)),
+			at: noon.Add(10 * time.Minute), twist: combined(triggered, withPredecessors(2)),
 			want: plan.Plan{Do: plan.Issue, Why: plan.TriggerChanged, Version: versionNamed("at-2"), ExpiresAt: longLife.Add(10 * time.Minute)},
 		},
 		"a predecessor by a holder defers holders alone": {
-			twist: combined(combined(triggered, crowd(1)), func(s *fixture) {
+			twist: combined(combined(triggered, withPredecessors(1)), func(s *fixture) {
 				s.have.Others[0].Record, s.have.Current.AuthorizedAt = "at-1", noon.Add(-day)
 				s.have.Current.ExpiresAt = noon.Add(89 * day)
 			}), want: clone,
 		},
 		"a record that was deleted is replaced at once": {
-			twist: combined(crowd(1), recordDeleted), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
+			twist: combined(withPredecessors(1), recordDeleted), want: plan.Plan{Do: plan.Issue, Why: plan.RecordMissing, ExpiresAt: longLife},
 		},
-		"a third leaves none": {twist: combined(triggered, crowd(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
+		"a third leaves none": {twist: combined(triggered, withPredecessors(3)), want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(10 * time.Minute)}},
 		"a third in use leaves none after its minOverlap": {
-			at: noon.Add(10 * time.Minute), twist: combined(combined(triggered, crowd(3)), busy),
+			at: noon.Add(10 * time.Minute), twist: combined(combined(triggered, withPredecessors(3)), busy),
 			want: plan.Plan{Why: plan.RotationPending, Wake: noon.Add(time.Hour)},
 		},
 		"orphans take no room": {

@@ -133,9 +133,9 @@ func TestReserve_MoveToAnotherUserCountsOnceForTheClient(t *testing.T) {
 func TestReserve_UnevaluatedDelayOnlyTheirNamespace(t *testing.T) {
 	var x quota.Index
 	x.Observe(key(0), quota.Observation{Created: age(0), Requested: acme, Unevaluated: true})
-	stranger := quota.Claim{Client: "acme", Namespace: "stranger"}
+	outsider := quota.Claim{Client: "acme", Namespace: "outsider"}
 	for n := range 100 {
-		x.Observe(quota.Key{Namespace: "stranger", Name: fmt.Sprint(n)}, quota.Observation{Created: age(-n), Requested: stranger, Unevaluated: true})
+		x.Observe(quota.Key{Namespace: "outsider", Name: fmt.Sprint(n)}, quota.Observation{Created: age(-n), Requested: outsider, Unevaluated: true})
 	}
 	if v, _ := x.Reserve(quota.Request{Token: key(1), Claim: acme, Created: age(1)}, limits(1), noon); v.Granted || v.Before != 1 {
 		t.Errorf("an older one of its namespace comes first: %+v", v)

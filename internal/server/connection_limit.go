@@ -74,9 +74,9 @@ func (b *limitedListener) enter(c *conn) (displaced *conn, ok bool) {
 	defer b.mu.Unlock()
 	c.isUntrusted, c.source = !endpoint.ContainsAddress(b.trusted, c.from), verify.SourceNetwork(c.from)
 	if b.max > 0 {
-		maxStrangers, own := b.max, 0
+		maxUntrusted, own := b.max, 0
 		if len(b.trusted) > 0 {
-			maxStrangers -= b.max / trustedShare
+			maxUntrusted -= b.max / trustedShare
 		}
 		if c.isUntrusted {
 			own = len(b.bySource[c.source])
@@ -84,7 +84,7 @@ func (b *limitedListener) enter(c *conn) (displaced *conn, ok bool) {
 		if own >= max(b.max/sourceShare, 1) {
 			return nil, false
 		}
-		if b.total >= b.max || c.isUntrusted && b.untrusted >= maxStrangers {
+		if b.total >= b.max || c.isUntrusted && b.untrusted >= maxUntrusted {
 			if displaced = b.displaceable(own); displaced == nil {
 				return nil, false
 			}

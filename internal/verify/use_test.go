@@ -69,7 +69,7 @@ func TestTakeUses_ReturnsLastUseOnce(t *testing.T) {
 		t.Errorf("%s at %s from %s", u.ID, u.At, u.From)
 	}
 	if n := len(w.takeUses()); n != 0 {
-		t.Errorf("it is told of again: %d", n)
+		t.Errorf("it is reported again: %d", n)
 	}
 	c.advance(time.Second)
 	v.Verify(t.Context(), w.tok.Reveal(), factsFrom("192.0.2.9"))
@@ -247,7 +247,7 @@ func TestPlanWrites_NoPredecessorInUseIsRetired(t *testing.T) {
 	}
 	for _, u := range uses {
 		if !u.SupersededAt.IsZero() {
-			t.Fatalf("%s is in use, and after ten minutes the store has not heard of it", u.ID)
+			t.Fatalf("%s is in use, and after ten minutes the store does not know it", u.ID)
 		}
 	}
 }
@@ -280,6 +280,6 @@ func TestTakeUses_ReturnsAllInBatches(t *testing.T) {
 		}
 	}
 	if len(texts) > 0 {
-		t.Errorf("%d were never told of", len(texts))
+		t.Errorf("%d were never reported", len(texts))
 	}
 }

@@ -96,7 +96,7 @@ func TestUser_WithdrawalCountsAtOnce(t *testing.T) {
 			func(w *fixture) { w.Set(w.rec) },
 			verify.UserDisabled,
 		},
-		"the user, and the record is told of again": {
+		"the user, and the record is reported again": {
 			func(w *fixture) { w.Remove(w.rec.Digest); w.RemoveUser("alice"); w.Set(w.rec) },
 			back,
 			verify.UserDisabled,
@@ -235,7 +235,7 @@ func TestIndex_ForgetsDeletedUsers(t *testing.T) {
 		}
 		w.Set(w.rec)
 		w.Set(func() record.Record { r := w.rec; r.User = "bob"; return r }())
-		w.RemoveUser("nobody")
+		w.RemoveUser("absent")
 		w.Remove(w.rec.Digest)
 		if n := w.EntryCount(); n != 0 {
 			t.Errorf("%s: %d things are remembered of who was never there", kind, n)

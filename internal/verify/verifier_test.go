@@ -67,10 +67,10 @@ func TestLookUp_SameVerdictsAsIndex(t *testing.T) {
 		change func(*record.Record)
 		want   verify.Verdict
 	}{
-		"expired":   {func(r *record.Record) { r.ExpiresAt = noon.Add(-time.Hour) }, verify.Expired},
-		"suspended": {func(r *record.Record) { r.Suspended = true }, verify.Suspended},
-		"of nobody": {func(r *record.Record) { r.Client = "nobody" }, verify.ClientMissing},
-		"of a kind": {func(r *record.Record) { r.Kind = token.Login }, verify.Unknown},
+		"expired":             {func(r *record.Record) { r.ExpiresAt = noon.Add(-time.Hour) }, verify.Expired},
+		"suspended":           {func(r *record.Record) { r.Suspended = true }, verify.Suspended},
+		"of an absent client": {func(r *record.Record) { r.Client = "absent" }, verify.ClientMissing},
+		"of a kind":           {func(r *record.Record) { r.Kind = token.Login }, verify.Unknown},
 	} {
 		c.advance(time.Minute) // the previous look-up is forgotten
 		stored = w.rec
@@ -118,7 +118,7 @@ func TestLookUp_UnknownTokensHaveABudget(t *testing.T) {
 		t.Errorf("%d look-ups after another second", n)
 	}
 	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
-		t.Errorf("a good token in the flood: %s", verdict)
+		t.Errorf("a valid token in the flood: %s", verdict)
 	}
 }
 
@@ -272,7 +272,7 @@ func TestVerifier_StaleIndexRejectsAll(t *testing.T) {
 	}
 	v.MarkFresh()
 	if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
-		t.Errorf("after it was heard of: %s", verdict)
+		t.Errorf("after it was reported: %s", verdict)
 	}
 }
 
@@ -325,7 +325,7 @@ func TestVerifier_MarkedStaleRejectsUntilFresh(t *testing.T) {
 		for range 2 {
 			v.MarkFresh()
 			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Valid {
-				t.Errorf("heard of: %s", verdict)
+				t.Errorf("reported: %s", verdict)
 			}
 			v.MarkStale()
 			if _, verdict := v.Verify(t.Context(), w.tok.Reveal(), verify.Facts{}); verdict != verify.Stale || v.IsFresh() {

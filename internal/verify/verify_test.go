@@ -133,7 +133,7 @@ func TestVerify_WithdrawalCountsAtOnce(t *testing.T) {
 			func(w *fixture) { w.Enable(w.rec.Owner) },
 			verify.OwnerDisabled,
 		},
-		"the owner, before its record is told of": {
+		"the owner, before its record is reported": {
 			func(w *fixture) { w.Remove(w.rec.Digest); w.Disable(w.rec.Owner); w.Set(w.rec) },
 			func(w *fixture) { w.Enable(w.rec.Owner) },
 			verify.OwnerDisabled,
@@ -190,7 +190,7 @@ func TestIndex_ForgetsDeletedObjects(t *testing.T) {
 	w.Remove(w.rec.Digest)
 	w.Remove(w.rec.Digest)
 	w.End(w.rec.Digest)
-	w.RemoveClient("nobody")
+	w.RemoveClient("absent")
 	if n := w.EntryCount(); n != 0 {
 		t.Errorf("%d things are remembered", n)
 	}
@@ -214,7 +214,7 @@ func TestIndex_EqualGrantsAreShared(t *testing.T) {
 func TestVerify_AllocatesNothing(t *testing.T) {
 	w := newFixture(t)
 	text, facts := w.tok.Reveal(), verify.Facts{Permissions: []string{"search.query"}, Roles: []string{"primary"}}
-	unknownToken := verifytest.Mint(t, token.Application, "stranger").Reveal()
+	unknownToken := verifytest.Mint(t, token.Application, "outsider").Reveal()
 	if n := testing.AllocsPerRun(1000, func() {
 		w.Verify(noon, text, facts)
 		w.Verify(noon, unknownToken, facts)

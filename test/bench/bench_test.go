@@ -66,14 +66,14 @@ func TestBench_EverySectionMeasures(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: verify a good token",
+		"token: mint", "token: parse", "index of 1000: memory per record", "index of 1000: verify a valid token",
 		"write: until all are Ready", "write: passes per token", "write: writes per second, beside plain clients",
 		"quota: until all are Ready with maxCount used up, beside one far away",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
 		"endpoints, 100 records: /verify, beside an empty answer", "endpoints, 100 records: ext_authz, beside a method that answers at once",
 		"endpoints, 100 records: unknown tokens a second in a flood",
 		"2 replicas, 3 times each: revoked at one: until refused on all, p99",
-		"index of 1000 session tokens: verify a good token", "index of 1000 login tokens: verify a good token",
+		"index of 1000 session tokens: verify a valid token", "index of 1000 login tokens: verify a valid token",
 		"index of 1000 open tokens: memory per record",
 		"endpoints, 100 session tokens: /verify, beside an empty answer", "endpoints, 100 login tokens: /verify, beside an empty answer",
 		"logins: login, argon2id m=64 MiB t=3 p=4, beside the bare hash", "logins: login, argon2id m=19 MiB t=2 p=1, beside the bare hash",

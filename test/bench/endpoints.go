@@ -162,7 +162,7 @@ func (d *endpointBench) forwardAuth(ctx context.Context, b *bench, r reportSecti
 	asked.RemoteAddr = net.JoinHostPort(loopbackAddress.String(), "1024")
 	handler.ServeHTTP(sample, asked)
 	if sample.Code != http.StatusOK {
-		return fmt.Errorf("/verify answers %d to a good token", sample.Code)
+		return fmt.Errorf("/verify answers %d to a valid token", sample.Code)
 	}
 	same := http.NewServeMux()
 	same.HandleFunc("/verify", func(w http.ResponseWriter, _ *http.Request) {

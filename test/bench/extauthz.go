@@ -42,7 +42,7 @@ func (d *endpointBench) extAuthz(ctx context.Context, b *bench, r reportSection)
 		return err
 	}
 	if sample.GetOkResponse() == nil {
-		return errors.New("ext_authz refuses a good token")
+		return errors.New("ext_authz refuses a valid token")
 	}
 	constant := grpc.NewServer()
 	authv3.RegisterAuthorizationServer(constant, constantServer{answer: sample})

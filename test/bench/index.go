@@ -49,7 +49,7 @@ func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 	facts := c.facts
 	verifier := verify.NewVerifier(c.index, emptyStore{}, verify.Options{LookupsPerSecond: 1, Now: time.Now, OnLookup: func(verify.Lookup) {}})
 	verifier.MarkFresh()
-	r.addBounded("verify a good token", 500, func(t *testing.B) {
+	r.addBounded("verify a valid token", 500, func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			facts.Session = c.session(i)
@@ -61,7 +61,7 @@ func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 			}
 		}
 	})
-	r.addBenchmark("verify a good token, on all cores", func(t *testing.B) {
+	r.addBenchmark("verify a valid token, on all cores", func(t *testing.B) {
 		var from atomic.Int64
 		t.RunParallel(func(p *testing.PB) {
 			facts := facts
@@ -86,7 +86,7 @@ func (b *bench) measureIndexOf(size int, kind token.Kind) error {
 			i++
 		}
 	})
-	r.addBenchmark("verify a good token and note its use", func(t *testing.B) {
+	r.addBenchmark("verify a valid token and note its use", func(t *testing.B) {
 		i := 0
 		for t.Loop() {
 			facts.Session = c.session(i)

@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	loginClient  = "people" // name of the Client at which the users log in
-	usersPerHash = 512      // users for each hash; so many that no user reaches the limits of a name
-	maxSessions  = 1000     // per user, so that no login ends another
+	loginClient  = "members" // name of the Client at which the users log in
+	usersPerHash = 512       // users for each hash; so many that no user reaches the limits of a name
+	maxSessions  = 1000      // per user, so that no login ends another
 	userPassword = "correct horse battery staple"
 )
 

@@ -161,7 +161,7 @@ func (r *replicas) leader(ctx context.Context) (int, error) {
 // The rows of the report. A time begins with the response to the caller that made the change, or
 // with the event of the Secret. It ends when the last replica answers accordingly.
 const (
-	issuedRow    = "issued: from the Secret's appearance until good on all"
+	issuedRow    = "issued: from the Secret's appearance until valid on all"
 	revokedRow   = "revoked at one: until refused on all"
 	suspendedRow = "client suspended: until refused on all"
 	deletedRow   = "ApplicationToken deleted: until refused on all"

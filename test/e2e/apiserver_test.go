@@ -72,7 +72,7 @@ func TestTokenReview_APIServerAcceptsTokenUntilRevoked(t *testing.T) { // [row 2
 		said, err := kubectl(ctx, "get", "pods")
 		return err != nil && (strings.Contains(said, "Unauthorized") || strings.Contains(said, "must be logged in"))
 	})
-	t.Logf("the API server took it for %s after its revocation: it remembers for ten seconds, whatever we answer", time.Since(began).Round(time.Second))
+	t.Logf("the API server took it for %s after its revocation: it remembers for ten seconds, whatever the operator answers", time.Since(began).Round(time.Second))
 }
 
 // An API server does not pass on the address of its client.

@@ -183,7 +183,7 @@ func TestFinalizer_ForcedRemovalLeavesNoRecord(t *testing.T) { // [3.3]
 	// left.
 	w.must(admin.Patch(t.Context(), at, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
 	w.must(admin.Delete(t.Context(), at))
-	w.eventually("its records are swept", func(context.Context) bool { return len(w.records("indexer")) == 0 })
+	w.eventually("its records are garbage-collected", func(context.Context) bool { return len(w.records("indexer")) == 0 })
 	w.waitAccepted("the first version", first, false)
 	w.waitAccepted("the second version", second, false)
 }
@@ -241,7 +241,7 @@ func TestDeletion_KeepsOfferedSecret(t *testing.T) { // [3.11]
 		s.Labels = map[string]string{v1alpha1.LabelManaged: "true"}
 		s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "indexer"}
 	})
-	w.declareToken("indexer", `{clientRef: {name: nobody}}`)
+	w.declareToken("indexer", `{clientRef: {name: absent}}`)
 	w.waitRefused("indexer", v1alpha1.ReasonNamespaceNotGranted)
 	w.editToken("indexer", `{state: Revoked}`)
 	w.waitRefused("indexer", v1alpha1.ReasonRevoked)

@@ -93,9 +93,9 @@ var unservableSpecs = map[string]struct {
 	spec, hasReason string
 	words           []string
 }{
-	"unknown-client":      {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use client "nobody"`, "correct the name", "spec.grants"}},
+	"unknown-client":      {`{clientRef: {name: absent}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use client "absent"`, "correct the name", "spec.grants"}},
 	"user":                {`{clientRef: null, roles: null, userRef: {name: alice}}`, v1alpha1.ReasonNamespaceNotGranted, []string{`may not use User "alice"`, "spec.clientRef"}},
-	"clone-of-stranger":   {`{clientRef: null, roles: null, cloneFrom: {name: stranger}}`, v1alpha1.ReasonSourceMissing, []string{`"stranger"`, "correct spec.cloneFrom"}},
+	"clone-of-outsider":   {`{clientRef: null, roles: null, cloneFrom: {name: outsider}}`, v1alpha1.ReasonSourceMissing, []string{`"outsider"`, "correct spec.cloneFrom"}},
 	"loop-a":              {`{clientRef: null, roles: null, cloneFrom: {name: loop-b}}`, v1alpha1.ReasonCloneLoop, []string{"clientRef"}},
 	"loop-b":              {`{clientRef: null, roles: null, cloneFrom: {name: loop-a}}`, v1alpha1.ReasonCloneLoop, []string{"leads back to this token"}},
 	"triangle-a":          {`{clientRef: null, roles: null, cloneFrom: {name: triangle-b}}`, v1alpha1.ReasonCloneLoop, []string{"clientRef"}},

@@ -74,14 +74,14 @@ func TestIssue_SecretHoldsTokenWithRecord(t *testing.T) { // [3.2] [row 4]
 func TestIssue_KubectlShowsState(t *testing.T) {
 	w := newSharedTenant(t)
 	w.declareToken("indexer", `{rotation: {every: 720h}}`)
-	w.declareToken("stranger", `{clientRef: {name: nobody}}`)
+	w.declareToken("outsider", `{clientRef: {name: absent}}`)
 	at := w.waitReady("indexer")
-	w.waitRefused("stranger", v1alpha1.ReasonNamespaceNotGranted)
+	w.waitRefused("outsider", v1alpha1.ReasonNamespaceNotGranted)
 	table := w.kubectl("get", "applicationtokens")
 	for _, row := range []string{
 		`NAME +READY +REASON +CLIENT +HINT +ROTATIONS +NEXT ROTATION +LAST USED +USED FROM +AGE`,
 		`indexer +True +Issued +` + w.name + ` +` + at.Status.Current.Hint + ` +0 +` + at.Status.NextRotation.UTC().Format(time.RFC3339),
-		`stranger +False +NamespaceNotGranted +nobody +0`,
+		`outsider +False +NamespaceNotGranted +nobody +0`,
 	} {
 		if !regexp.MustCompile(row).MatchString(table) {
 			t.Errorf("kubectl get applicationtokens does not show %q:\n%s", row, table)

@@ -185,7 +185,7 @@ func TestLogin_OutageVerifiesAndRefusesWrites(t *testing.T) { // [3.8]
 				t.Errorf("%s: %d %s, Retry-After %q, %v", sentence, got.status, got.body, got.header.Get("Retry-After"), err)
 			}
 			if strings.Contains(got.body, "connect") || strings.Contains(got.body, "127.0.0.1") {
-				t.Errorf("%s: the answer tells of what is behind us: %s", sentence, got.body)
+				t.Errorf("%s: the answer reveals what is behind the operator: %s", sentence, got.body)
 			}
 		})
 	}

@@ -204,9 +204,9 @@ func TestLogin_LimitEndsOldestAcrossReplicas(t *testing.T) { // [row 10]
 		})
 	}
 	var opened atomic.Int64
-	var crowd sync.WaitGroup
+	var callers sync.WaitGroup
 	for range 6 {
-		crowd.Go(func() {
+		callers.Go(func() {
 			for range logins / 6 {
 				got, err := b.retryLimited(func() (loginResponse, error) { return b.send(t.Context(), "/auth/login", b.credentials()) })
 				if err != nil || got.status != http.StatusOK {
@@ -217,7 +217,7 @@ func TestLogin_LimitEndsOldestAcrossReplicas(t *testing.T) { // [row 10]
 			}
 		})
 	}
-	crowd.Wait()
+	callers.Wait()
 	if opened.Load() != logins {
 		t.Fatalf("%d logins", opened.Load())
 	}

@@ -247,8 +247,8 @@ func checkRun(ctx context.Context) error {
 	)
 }
 
-func reportCheck(ctx context.Context, sentence string, judge func(context.Context) ([]string, error)) error {
-	problems, err := judge(ctx)
+func reportCheck(ctx context.Context, sentence string, check func(context.Context) ([]string, error)) error {
+	problems, err := check(ctx)
 	for _, problem := range problems {
 		err = errors.Join(err, errors.New(problem))
 	}

@@ -208,7 +208,7 @@ func TestPolicy_RefusesTakeoverOfTokens(t *testing.T) {
 	})
 	inSystem := &v1alpha1.ApplicationToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: systemNamespace, Name: w.name + "-declared"},
-		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: "nobody"}, Delivery: v1alpha1.DeliverySecret},
+		Spec:       v1alpha1.ApplicationTokenSpec{ClientRef: &v1alpha1.Reference{Name: "absent"}, Delivery: v1alpha1.DeliverySecret},
 	}
 	w.must(admin.Create(t.Context(), inSystem))
 	another, elsewhere := inSystem.DeepCopy(), inSystem.DeepCopy()

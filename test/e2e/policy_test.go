@@ -83,7 +83,7 @@ func TestQuota_RefusedTokensDoNotCount(t *testing.T) { // [row 14]
 	other := newTenant(t, w.op) // a namespace without a grant of the client
 	other.declareToken("squatter", `{clientRef: {name: `+w.name+`}}`)
 	other.waitRefused("squatter", v1alpha1.ReasonNamespaceNotGranted)
-	w.declareToken("greedy", `{roles: [nobody-has-this]}`)
+	w.declareToken("greedy", `{roles: [absent-has-this]}`)
 	w.waitRefused("greedy", v1alpha1.ReasonOverCeiling)
 	w.declareToken("indexer", `{}`)
 	w.waitReady("indexer")
@@ -114,7 +114,7 @@ func TestQuota_HoldsUnderConcurrentTokens(t *testing.T) { // [row 14]
 		}
 		return n
 	}
-	w.eventually("three are served and the others told why not", func(context.Context) bool {
+	w.eventually("three are served and the others state why not", func(context.Context) bool {
 		told := 0
 		for _, name := range all {
 			var at v1alpha1.ApplicationToken
@@ -128,12 +128,12 @@ func TestQuota_HoldsUnderConcurrentTokens(t *testing.T) { // [row 14]
 
 func TestRestart_MissingTargetIsReportedAndTokenStaysReady(t *testing.T) {
 	w := newSharedTenant(t)
-	w.declareToken("indexer", `{restart: [{kind: Deployment, name: nobody}]}`)
-	at := w.waitUntil("indexer", "says that its consumer is missing", func(at *v1alpha1.ApplicationToken) bool {
+	w.declareToken("indexer", `{restart: [{kind: Deployment, name: absent}]}`)
+	at := w.waitUntil("indexer", "reports that its consumer is missing", func(at *v1alpha1.ApplicationToken) bool {
 		return isReady(at) && conditionOf(at, v1alpha1.ConditionRestarted).Reason == v1alpha1.ReasonRestartTargetMissing
 	})
 	c := conditionOf(at, v1alpha1.ConditionRestarted)
-	for _, word := range []string{`no Deployment "nobody"`, "create it, or remove it from spec.restart"} {
+	for _, word := range []string{`no Deployment "absent"`, "create it, or remove it from spec.restart"} {
 		if !strings.Contains(c.Message, word) {
 			t.Errorf("the message does not say %q: %s", word, c.Message)
 		}
@@ -158,7 +158,7 @@ func TestInput_InvalidEditKeepsToken(t *testing.T) {
 		"a template without the token":   {`{secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{secret: null}`},
 		"no cron expression":             {`{rotation: {schedule: never}}`, v1alpha1.ReasonInvalidSpec, `{rotation: {schedule: null}}`},
 		"a trigger and a bad template":   {`{rotation: {trigger: b}, secret: {data: {token: x}}}`, v1alpha1.ReasonInvalidSpec, `{rotation: {trigger: a}, secret: null}`},
-		"an unknown client":              {`{clientRef: {name: nobody}}`, v1alpha1.ReasonNamespaceNotGranted, `{clientRef: {name: ` + w.name + `}}`},
+		"an unknown client":              {`{clientRef: {name: absent}}`, v1alpha1.ReasonNamespaceNotGranted, `{clientRef: {name: ` + w.name + `}}`},
 	} {
 		w.editToken("indexer", c.spec)
 		w.waitRefused("indexer", c.hasReason)

@@ -22,7 +22,7 @@ func TestRename_TakenNameKeepsOldSecret(t *testing.T) { // [3.11]
 		t.Error("the token that runs was given up")
 	}
 	if said := conditionOf(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "until then Secret indexer holds version 1") || at.Status.SecretName != "indexer" {
-		t.Errorf("it is not told where the token is: %s; status.secretName is %q", said, at.Status.SecretName)
+		t.Errorf("no message names where the token is: %s; status.secretName is %q", said, at.Status.SecretName)
 	}
 	w.editToken("indexer", `{secret: {name: null}}`)
 	if w.currentDigest("indexer") != d {
@@ -101,7 +101,7 @@ func TestRename_SwappedNamesKeepSecrets(t *testing.T) { // [3.11]
 	for name, other := range map[string]string{"a": "b", "b": "a"} {
 		at := w.waitRefused(name, v1alpha1.ReasonSecretTaken)
 		if said := conditionOf(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "belongs to ApplicationToken "+other+"; set another") {
-			t.Errorf("%s is told %s", name, said)
+			t.Errorf("%s has the message %s", name, said)
 		}
 	}
 	w.waitUntil("a", "names the exchange", func(at *v1alpha1.ApplicationToken) bool {

@@ -53,7 +53,7 @@ func TestRetire_OnceSuccessorIsUsedAndPredecessorQuiet(t *testing.T) {
 func TestRetire_KeepsPredecessorUntilItsSuccessorIsUsed(t *testing.T) {
 	w := newSharedTenant(t)
 	first := w.declareAndRotate("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 1s, maxOverlap: 24h}`, "10.1.2.3")
-	at := w.waitUntil("indexer", "says that its successor is not used", func(at *v1alpha1.ApplicationToken) bool {
+	at := w.waitUntil("indexer", "reports that its successor is not used", func(at *v1alpha1.ApplicationToken) bool {
 		return conditionOf(at, v1alpha1.ConditionPredecessorInUse).Reason == v1alpha1.ReasonSuccessorUnused
 	})
 	end := at.Status.Predecessors[0].RetiresAt.UTC().Format(time.RFC3339)
@@ -73,7 +73,7 @@ func TestRetire_PredecessorInUseStaysAndIsReported(t *testing.T) {
 	w := newSharedTenant(t)
 	first := w.declareAndRotate("indexer", `{when: Unused, minOverlap: 1s, quietPeriod: 15s, maxOverlap: 24h}`, "10.1.2.3")
 	used := w.records("indexer")[1].Status.LastUsedAt.Time
-	at := w.waitUntil("indexer", "says that its predecessor is used", func(at *v1alpha1.ApplicationToken) bool {
+	at := w.waitUntil("indexer", "reports that its predecessor is used", func(at *v1alpha1.ApplicationToken) bool {
 		return conditionOf(at, v1alpha1.ConditionPredecessorInUse).Status == metav1.ConditionTrue
 	})
 	if c := conditionOf(at, v1alpha1.ConditionPredecessorInUse); c.Reason != v1alpha1.ReasonUsedRecently || !strings.Contains(c.Message, "10.1.2.3") || !isReady(at) {

@@ -94,7 +94,7 @@ func TestOffer_OnlyToThisTokenIsAdopted(t *testing.T) { // [3.11] [row 4]
 	labelled := func(s *corev1.Secret) { s.Labels = map[string]string{v1alpha1.LabelManaged: "true"} }
 	for sentence, twist := range map[string]func(*corev1.Secret){
 		"the label alone is no offer": labelled,
-		"an offer to another is none to us": func(s *corev1.Secret) {
+		"an offer to another token is none to this one": func(s *corev1.Secret) {
 			labelled(s)
 			s.Annotations = map[string]string{v1alpha1.AnnotationAdopt: "other"}
 		},
@@ -162,7 +162,7 @@ func TestSecret_ImmutableIsReported(t *testing.T) {
 		w.editToken("indexer", spec)
 		at := w.waitRefused("indexer", v1alpha1.ReasonSecretRefused)
 		if said := conditionOf(at, v1alpha1.ConditionReady).Message; !strings.Contains(said, "immutable") {
-			t.Errorf("%s: the message does not say that it is immutable: %s", sentence, said)
+			t.Errorf("%s: the message does not state that it is immutable: %s", sentence, said)
 		}
 		w.waitIdle("other-" + at.ResourceVersion)
 		mark := sentRequests.mark()

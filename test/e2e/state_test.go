@@ -68,7 +68,7 @@ func TestState_SuspendedClientStopsTokensAndLosesNone(t *testing.T) { // [3.7] [
 	w.declareToken("indexer", `{rotation: {trigger: a}}`)
 	d := w.currentDigest("indexer")
 	w.editClient(`{state: Suspended}`)
-	w.waitUntil("indexer", "says that its client is suspended", func(at *v1alpha1.ApplicationToken) bool {
+	w.waitUntil("indexer", "reports that its client is suspended", func(at *v1alpha1.ApplicationToken) bool {
 		return conditionOf(at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonClientSuspended
 	})
 	w.editToken("indexer", `{rotation: {trigger: b}}`)
@@ -91,7 +91,7 @@ func TestState_DeletedClientStopsTokensUntilRecreated(t *testing.T) { // [3.7]
 	var c v1alpha1.Client
 	w.must(admin.Get(t.Context(), client.ObjectKey{Name: w.name}, &c))
 	w.must(admin.Delete(t.Context(), &c))
-	w.waitUntil("indexer", "says that it may not use the client", func(at *v1alpha1.ApplicationToken) bool {
+	w.waitUntil("indexer", "reports that it may not use the client", func(at *v1alpha1.ApplicationToken) bool {
 		return conditionOf(at, v1alpha1.ConditionReady).Reason == v1alpha1.ReasonNamespaceNotGranted
 	})
 	c.ResourceVersion, c.UID = "", ""
@@ -145,9 +145,9 @@ func TestExpiry_IsAnnouncedAndFinal(t *testing.T) { // [3.3] [row 25]
 	w.declareToken("indexer", `{lifetime: 9s}`)
 	d := w.currentDigest("indexer")
 	if left := w.secondsLeft(); left <= 0 || left > 9 {
-		t.Errorf("the metric says that %f seconds are left", left)
+		t.Errorf("the metric reports that %f seconds are left", left)
 	}
-	at := w.waitUntil("indexer", "says that it will expire", func(at *v1alpha1.ApplicationToken) bool {
+	at := w.waitUntil("indexer", "reports that it will expire", func(at *v1alpha1.ApplicationToken) bool {
 		return conditionOf(at, v1alpha1.ConditionExpiringSoon).Status == metav1.ConditionTrue
 	})
 	if said := conditionOf(at, v1alpha1.ConditionExpiringSoon).Message; !isReady(at) || !strings.Contains(said, "set spec.rotation.every, or change spec.rotation.trigger") {
@@ -161,7 +161,7 @@ func TestExpiry_IsAnnouncedAndFinal(t *testing.T) { // [3.3] [row 25]
 	w.waitEvent("indexer", "Warning Expired: ", "spec.rotation.trigger")
 	w.waitAccepted("the expired token", d, false)
 	if left := w.secondsLeft(); left > 0 {
-		t.Errorf("the metric says that %f seconds are left", left)
+		t.Errorf("the metric reports that %f seconds are left", left)
 	}
 
 	w.editToken("indexer", `{lifetime: 100h}`) // an expired token never becomes valid again

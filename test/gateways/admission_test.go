@@ -48,7 +48,7 @@ func TestGateways_ForwardCookies(t *testing.T) {
 			case x.user == "" && got.status != http.StatusUnauthorized, x.user != "" && got.status != http.StatusOK:
 				p.Errorf("%s: %d", name, got.status)
 			case x.user != "" && (got.upstream == nil || got.upstream.header.Get("X-Apptoken-User") != x.user || got.upstream.header.Get("X-Apptoken-Subject") != x.user):
-				p.Errorf("%s: the upstream is told %v", name, got.upstream)
+				p.Errorf("%s: the upstream gets %v", name, got.upstream)
 			}
 		}
 	})
@@ -67,23 +67,23 @@ func TestGateways_PassValidTokensWithIdentity(t *testing.T) {
 			path   string
 			status int
 		}{
-			"no token":                                {http.Header{}, "", 401},
-			"garbage":                                 {http.Header{"Authorization": {"Bearer garbage"}}, "", 401},
-			"another scheme":                          {http.Header{"Authorization": {"Basic dTpw"}}, "", 401},
-			"a token that is unknown":                 {p.bearerHeader("unlisted"), "", 401},
-			"a token at its end":                      {p.bearerHeader("ended"), "", 401},
-			"a good token":                            {p.bearerHeader("indexer"), "", 200},
-			"a good token in a header of its own":     {http.Header{"X-Security-Token": {p.Tokens["indexer"]}}, "", 200},
-			"a good token, where it has to hold some": {p.bearerHeader("indexer"), "search/all?q=1", 200},
-			"a good token that may do nothing":        {p.bearerHeader("nothing"), "", 200},
-			"the same, where it has to hold some":     {p.bearerHeader("nothing"), "search/all?q=1", 403},
-			"no token, where it has to hold some":     {http.Header{}, "search/all", 401},
-			"two credentials":                         {http.Header{"Authorization": {good}, "X-Security-Token": {p.Tokens["both"]}}, "", 401},
-			"two credentials, one a misspelt header":  {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 401},
-			"two credentials, one bad":                {http.Header{"Authorization": {good}, "X-Security-Token": {"garbage"}}, "", 401},
-			"two lines of one header, the bad first":  {http.Header{"Authorization": {"Bearer garbage", good}}, "", 401},
-			"two lines of one header, the good first": {http.Header{"Authorization": {good, "Bearer garbage"}}, "", 401},
-			"two lines, of one token":                 {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
+			"no token":                                 {http.Header{}, "", 401},
+			"garbage":                                  {http.Header{"Authorization": {"Bearer garbage"}}, "", 401},
+			"another scheme":                           {http.Header{"Authorization": {"Basic dTpw"}}, "", 401},
+			"a token that is unknown":                  {p.bearerHeader("unlisted"), "", 401},
+			"a token at its end":                       {p.bearerHeader("ended"), "", 401},
+			"a valid token":                            {p.bearerHeader("indexer"), "", 200},
+			"a valid token in a header of its own":     {http.Header{"X-Security-Token": {p.Tokens["indexer"]}}, "", 200},
+			"a valid token, where it has to hold some": {p.bearerHeader("indexer"), "search/all?q=1", 200},
+			"a valid token that may do nothing":        {p.bearerHeader("nothing"), "", 200},
+			"the same, where it has to hold some":      {p.bearerHeader("nothing"), "search/all?q=1", 403},
+			"no token, where it has to hold some":      {http.Header{}, "search/all", 401},
+			"two credentials":                          {http.Header{"Authorization": {good}, "X-Security-Token": {p.Tokens["both"]}}, "", 401},
+			"two credentials, one a misspelt header":   {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 401},
+			"two credentials, one bad":                 {http.Header{"Authorization": {good}, "X-Security-Token": {"garbage"}}, "", 401},
+			"two lines of one header, the bad first":   {http.Header{"Authorization": {"Bearer garbage", good}}, "", 401},
+			"two lines of one header, the good first":  {http.Header{"Authorization": {good, "Bearer garbage"}}, "", 401},
+			"two lines, of one token":                  {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
 		} {
 			got := p.send(callerRequest{header: x.header, path: x.path})
 			switch {

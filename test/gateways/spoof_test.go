@@ -41,7 +41,7 @@ func TestGateways_RemoveSpoofedIdentity(t *testing.T) {
 					continue // the gateway does not accept such a header
 				}
 				if got.upstream == nil {
-					p.Errorf("%s beside a good token: %d", name, got.status)
+					p.Errorf("%s beside a valid token: %d", name, got.status)
 					continue
 				}
 				for there, values := range got.upstream.header {

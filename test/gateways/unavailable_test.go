@@ -16,9 +16,9 @@ func TestGateways_RejectWhileEndpointsAreDown(t *testing.T) {
 		}
 		passes("at first", http.StatusOK)
 		p.stopEndpoints()
-		passes("shut", p.downStatus)
+		passes("closed", p.downStatus)
 		if got := p.send(callerRequest{header: http.Header{}}); got.status != p.downStatus {
-			p.Errorf("shut, without a token: %d", got.status)
+			p.Errorf("closed, without a token: %d", got.status)
 		}
 		p.startEndpoints(p.handler, serviceName)
 		passes("open again", http.StatusOK)

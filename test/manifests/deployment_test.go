@@ -70,7 +70,7 @@ func TestDeployment_NamesPortsAndProbes(t *testing.T) {
 		t.Errorf("the Service does not lead to the metrics: %v", scraped.Spec)
 	}
 	if env := c.Env[0]; env.Name != "POD_NAMESPACE" || env.ValueFrom.FieldRef.FieldPath != "metadata.namespace" {
-		t.Errorf("the operator is not told its own namespace: %v", env)
+		t.Errorf("the operator does not get its own namespace: %v", env)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestDeployment_MountsManagedCertificate(t *testing.T) {
 	at := c.VolumeMounts[0].MountPath
 	for _, arg := range []string{"--tls-secret=" + secret, "--tls-cert-file=" + at + "/tls.crt", "--tls-private-key-file=" + at + "/tls.key"} {
 		if !slices.Contains(c.Args, arg) {
-			t.Errorf("the operator is not told %s: %v", arg, c.Args)
+			t.Errorf("the operator does not get %s: %v", arg, c.Args)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestNetwork_EachPortIsForItsClientsOnly(t *testing.T) {
 	for _, p := range policies {
 		for _, rule := range p.Ingress {
 			if len(rule.From) == 0 || len(rule.Ports) == 0 {
-				t.Errorf("a rule allows everybody, or every port: %v", rule)
+				t.Errorf("a rule allows every client, or every port: %v", rule)
 			}
 			for _, port := range rule.Ports {
 				for _, peer := range rule.From {

@@ -225,7 +225,7 @@ func TestHelp_ListsEveryFlag(t *testing.T) {
 	}
 	shown := regexp.MustCompile(`(?m)^ {6}--([a-z-]+)`).FindAllStringSubmatch(string(golden), -1)
 	if len(shown) != len(flagRows)+len(dependentFlags) {
-		t.Errorf("it tells %d flags of %d", len(shown), len(flagRows)+len(dependentFlags))
+		t.Errorf("it lists %d flags of %d", len(shown), len(flagRows)+len(dependentFlags))
 	}
 	for _, flag := range shown {
 		if _, ok := flagRows[flag[1]]; !ok && !slices.Contains(dependentFlags, flag[1]) {
@@ -233,7 +233,7 @@ func TestHelp_ListsEveryFlag(t *testing.T) {
 		}
 	}
 	if got := helpText(t, environment{"POD_NAMESPACE": "pod"}); !strings.Contains(got, `(default "pod")`) {
-		t.Errorf("it does not tell the namespace of the pod:\n%s", got)
+		t.Errorf("it does not name the namespace of the pod:\n%s", got)
 	}
 	// Help is printed whatever else is wrong.
 	for _, args := range [][]string{{"-h"}, {"--workers=0", "--help"}, {"run", "--help"}} {

@@ -66,28 +66,28 @@ func TestChecker_BoundsRunningAndWaiting(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				crowd := newBlockingChecker(t, c.slots, c.waiting)
-				crowd.start(t.Context(), c.run+c.wait)
-				crowd.expect(t, "all that may be there", c.run, 0)
-				crowd.start(t.Context(), 4)
-				crowd.expect(t, "four too many", c.run, 4)
+				blocking := newBlockingChecker(t, c.slots, c.waiting)
+				blocking.start(t.Context(), c.run+c.wait)
+				blocking.expect(t, "all that may be there", c.run, 0)
+				blocking.start(t.Context(), 4)
+				blocking.expect(t, "four too many", c.run, 4)
 				for range 4 {
-					if err := <-crowd.ended; !errors.Is(err, password.ErrBusy) {
-						t.Errorf("one too many is told %v", err)
+					if err := <-blocking.ended; !errors.Is(err, password.ErrBusy) {
+						t.Errorf("a check too many gets %v", err)
 					}
 				}
 				for n := range c.wait {
-					crowd.release <- true
-					crowd.expect(t, "one leaves and one moves up", c.run+n+1, n+1)
+					blocking.release <- true
+					blocking.expect(t, "one leaves and one moves up", c.run+n+1, n+1)
 				}
 				for range c.run {
-					crowd.release <- true
+					blocking.release <- true
 				}
-				crowd.expect(t, "all leave", c.run+c.wait, c.run+c.wait)
-				crowd.start(t.Context(), c.run+c.wait)
-				crowd.expect(t, "and as many may come again", c.run+c.wait+c.run, c.run+c.wait)
+				blocking.expect(t, "all leave", c.run+c.wait, c.run+c.wait)
+				blocking.start(t.Context(), c.run+c.wait)
+				blocking.expect(t, "and as many may come again", c.run+c.wait+c.run, c.run+c.wait)
 				for range c.run + c.wait {
-					crowd.release <- true
+					blocking.release <- true
 				}
 			})
 		})
@@ -106,17 +106,17 @@ func TestChecker_LargeHashTakesMoreSlots(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				crowd := newBlockingChecker(t, c.slots, 20)
+				blocking := newBlockingChecker(t, c.slots, 20)
 				var err error
-				if crowd.stored, err = password.ParseHash(fmt.Sprintf("$argon2id$v=19$m=%d,t=1,p=1$c2FsdHNhbHQ$%s", c.m, strings.Repeat("A", 43))); err != nil {
+				if blocking.stored, err = password.ParseHash(fmt.Sprintf("$argon2id$v=19$m=%d,t=1,p=1$c2FsdHNhbHQ$%s", c.m, strings.Repeat("A", 43))); err != nil {
 					t.Fatal(err)
 				}
-				crowd.start(t.Context(), 20)
-				crowd.expect(t, "as many as there is memory for", c.run, 0)
+				blocking.start(t.Context(), 20)
+				blocking.expect(t, "as many as there is memory for", c.run, 0)
 				for range 20 {
-					crowd.release <- true
+					blocking.release <- true
 				}
-				crowd.expect(t, "all have their turn", 20, 20)
+				blocking.expect(t, "all have their turn", 20, 20)
 			})
 		})
 	}
@@ -124,51 +124,51 @@ func TestChecker_LargeHashTakesMoreSlots(t *testing.T) {
 
 func TestChecker_CanceledWaiterLeavesQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := newBlockingChecker(t, 1, 2)
-		crowd.start(t.Context(), 1)
+		blocking := newBlockingChecker(t, 1, 2)
+		blocking.start(t.Context(), 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		crowd.start(ctx, 2)
-		crowd.expect(t, "two wait", 1, 0)
+		blocking.start(ctx, 2)
+		blocking.expect(t, "two wait", 1, 0)
 		<-ctx.Done()
-		crowd.expect(t, "two have waited enough", 1, 2)
+		blocking.expect(t, "two have waited enough", 1, 2)
 		for range 2 {
-			if err := <-crowd.ended; !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("who waited too long is told %v", err)
+			if err := <-blocking.ended; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a check that waited too long gets %v", err)
 			}
 		}
-		crowd.start(t.Context(), 2)
-		crowd.expect(t, "two others wait", 1, 0)
+		blocking.start(t.Context(), 2)
+		blocking.expect(t, "two others wait", 1, 0)
 		for range 3 {
-			crowd.release <- true
+			blocking.release <- true
 		}
-		crowd.expect(t, "all have been checked", 3, 3)
+		blocking.expect(t, "all have been checked", 3, 3)
 	})
 }
 
 func TestChecker_CanceledRequestIsNotChecked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := newBlockingChecker(t, 8, 8)
+		blocking := newBlockingChecker(t, 8, 8)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		crowd.start(ctx, 8)
-		crowd.expect(t, "all slots are free", 0, 8)
-		if err := <-crowd.ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("who has gone is told %v", err)
+		blocking.start(ctx, 8)
+		blocking.expect(t, "all slots are free", 0, 8)
+		if err := <-blocking.ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller that has gone gets %v", err)
 		}
 	})
 }
 
 func TestChecker_RunningCheckIsNotInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := newBlockingChecker(t, 1, 0)
+		blocking := newBlockingChecker(t, 1, 0)
 		ctx, cancel := context.WithCancel(t.Context())
-		crowd.start(ctx, 1)
+		blocking.start(ctx, 1)
 		cancel()
-		crowd.expect(t, "while it runs", 1, 0)
-		crowd.release <- true
-		if err := <-crowd.ended; err != nil {
-			t.Errorf("it is told %v", err)
+		blocking.expect(t, "while it runs", 1, 0)
+		blocking.release <- true
+		if err := <-blocking.ended; err != nil {
+			t.Errorf("it gets %v", err)
 		}
 	})
 }

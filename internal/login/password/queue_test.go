@@ -86,11 +86,11 @@ func TestQueue_RemovesWaiter(t *testing.T) {
 		leave []int
 		want  string
 	}{
-		"the first of all":     {"aab", []int{0}, "ab"},
-		"the last":             {"aab", []int{2}, "aa"},
-		"all of a source":      {"abab", []int{0, 2}, "bb"},
-		"one in the middle":    {"aaabb", []int{1}, "abab"},
-		"everybody, backwards": {"abc", []int{2, 1, 0}, ""},
+		"the first of all":  {"aab", []int{0}, "ab"},
+		"the last":          {"aab", []int{2}, "aa"},
+		"all of a source":   {"abab", []int{0, 2}, "bb"},
+		"one in the middle": {"aaabb", []int{1}, "abab"},
+		"all, backwards":    {"abc", []int{2, 1, 0}, ""},
 	} {
 		q, all := queueOfSources(x.came)
 		for _, i := range x.leave {

@@ -320,7 +320,7 @@ func TestEventHandler_UnreadableRecordsVouchForNothing(t *testing.T) {
 		"a deletion that comes with the mark of one counts": {
 			bring: func(h toolscache.ResourceEventHandler) { h.OnDelete(object("a", withDeletionTimestamp)) },
 		},
-		"a deletion of something else is nothing to us": {
+		"a deletion of another object is ignored": {
 			bring: func(h toolscache.ResourceEventHandler) {
 				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name})
 				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: object("a").Name, Obj: &corev1.Secret{}})
@@ -331,7 +331,7 @@ func TestEventHandler_UnreadableRecordsVouchForNothing(t *testing.T) {
 			},
 			want: []*v1alpha1.TokenRecord{object("a")},
 		},
-		"an object of another kind is nothing to us": {
+		"an object of another kind is ignored": {
 			bring: func(h toolscache.ResourceEventHandler) {
 				h.OnAdd(&corev1.Secret{}, false)
 				h.OnUpdate(&corev1.Secret{}, &corev1.Secret{})

@@ -34,7 +34,7 @@ var loginSubtests = map[string]func(s storeFixture){
 			if err == nil {
 				won++
 			} else if !errors.Is(err, record.ErrGone) {
-				s.Errorf("one who lost is told %v", err)
+				s.Errorf("the caller that lost gets %v", err)
 			}
 		}
 		if won != 1 {
@@ -47,7 +47,7 @@ var loginSubtests = map[string]func(s storeFixture){
 		must(s.T, err)
 		must(s.T, s.Claim(s.Context(), now))
 		if err := s.Claim(s.Context(), now); !errors.Is(err, record.ErrStale) {
-			s.Errorf("the second is told %v", err)
+			s.Errorf("the second gets %v", err)
 		}
 		s.patch(`{"metadata": {"finalizers": null}}`)
 	},
@@ -56,7 +56,7 @@ var loginSubtests = map[string]func(s storeFixture){
 		must(s.T, err)
 		s.patch(`{"status": {"lastUsedAt": "2026-03-01T12:30:00Z"}}`, "status")
 		if err := s.Claim(s.Context(), before); !errors.Is(err, record.ErrStale) {
-			s.Errorf("it is told %v", err)
+			s.Errorf("it gets %v", err)
 		}
 	},
 	"the records of a session are found by its family, and no others": func(s storeFixture) {
@@ -67,13 +67,13 @@ var loginSubtests = map[string]func(s storeFixture){
 			must(s.T, err)
 			return r
 		}
-		want := []string{add("one", "ours").Name(), add("two", "ours").Name()}
-		add("other", "theirs")
+		want := []string{add("one", "own").Name(), add("two", "own").Name()}
+		add("other", "foreign")
 		slices.Sort(want)
 		for _, sure := range []bool{true, false} {
 			var got []string
 			await(s.T, "the session is listed", func() bool {
-				rs, err := s.ListByFamily(s.Context(), sha256.Sum256([]byte("ours")), sure)
+				rs, err := s.ListByFamily(s.Context(), sha256.Sum256([]byte("own")), sure)
 				must(s.T, err)
 				got = nil
 				for _, r := range rs {

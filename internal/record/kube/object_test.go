@@ -15,7 +15,7 @@ import (
 )
 
 func TestFromObject_RejectsInvalidRecords(t *testing.T) {
-	const marked = "ata_marked0secret0which0nobody0may0see0in0an0error"
+	const marked = "ata_marked0secret0which0no0error0may0ever0contain0"
 	set := func(digest string) func(*v1alpha1.TokenRecord) {
 		return func(obj *v1alpha1.TokenRecord) { obj.Spec.Digest = v1alpha1.Digest(digest) }
 	}
@@ -39,7 +39,7 @@ func TestFromObject_RejectsInvalidRecords(t *testing.T) {
 			continue
 		}
 		if strings.Contains(err.Error(), "marked") { // [row 10]
-			t.Errorf("%s: the error tells it: %v", what, err)
+			t.Errorf("%s: the error reveals it: %v", what, err)
 		}
 		if got.Digest != (token.Digest{}) {
 			t.Errorf("%s: read %+v all the same", what, got)

@@ -98,7 +98,7 @@ var kubeSubtests = map[string]func(s storeFixture){
 		}
 		s.patch(`{"metadata": {"finalizers": null}}`)
 	},
-	"when a record was last used survives a change, and is told": func(s storeFixture) {
+	"the last use survives a change, and is reported": func(s storeFixture) {
 		s.patch(`{"status": {"lastUsedAt": "2026-03-01T12:30:00Z", "lastUsedFrom": "10.0.0.1"}}`, "status")
 		changed := s.suspendRecord()
 		read, err := s.Get(s.Context(), s.first.Name())
@@ -119,7 +119,7 @@ var kubeSubtests = map[string]func(s storeFixture){
 			s.Errorf("left is %+v", got)
 		}
 	},
-	"what anybody else changed meanwhile makes a change stale": func(s storeFixture) {
+	"a change by another writer makes a change stale": func(s storeFixture) {
 		for what, c := range map[string]struct{ patch, subresource string }{
 			"a label":  {`{"metadata": {"labels": {"team": "shop"}}}`, ""},
 			"a field":  {`{"spec": {"client": "globex"}}`, ""},

@@ -80,9 +80,9 @@ var addTests = map[string]func(s storeTest){
 				case got.err != nil:
 					s.Errorf("%s was taken, but %s: %v", label, way, got.err)
 				case got.ExpiresAt.IsZero():
-					s.Errorf("%s: %s says that it never expires", label, way)
+					s.Errorf("%s: %s never expires", label, way)
 				case got.ExpiresAt.After(at) || at.Sub(got.ExpiresAt) >= time.Second:
-					s.Errorf("%s: %s says that it expires at %v instead of %v", label, way, got.ExpiresAt, at)
+					s.Errorf("%s: %s expires at %v instead of %v", label, way, got.ExpiresAt, at)
 				}
 			}
 		}
@@ -99,7 +99,7 @@ var addTests = map[string]func(s storeTest){
 		}
 		s.wantStored(want)
 	},
-	"two credentials that share the first half of the digest are told apart": func(s storeTest) {
+	"two credentials that share the first half of the digest are distinct": func(s storeTest) {
 		want := sample("a")
 		s.mustAdd(want)
 		other := modified(fullSample("a"), func(r *record.Record) { r.Digest = twinDigest(r.Digest) })

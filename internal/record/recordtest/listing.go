@@ -44,7 +44,7 @@ var listTests = map[string]func(s storeTest){
 	"an owner of nothing has no records": func(s storeTest) {
 		s.mustAdd(sample("a"))
 		for what, o := range map[string]record.Owner{
-			"nobody":                      {},
+			"absent":                      {},
 			"by kind alone":               {Kind: sampleOwner.Kind},
 			"by namespace alone":          {Kind: sampleOwner.Kind, Namespace: sampleOwner.Namespace},
 			"by name alone":               {Kind: sampleOwner.Kind, Name: sampleOwner.Name},
@@ -58,7 +58,7 @@ var listTests = map[string]func(s storeTest){
 		}
 		s.waitForList(sampleOwner, sample("a"))
 	},
-	"what is listed is what there is": func(s storeTest) {
+	"every stored record is listed": func(s storeTest) {
 		want := fullSample("a")
 		s.mustAdd(want)
 		s.waitForList(sampleOwner, want)

@@ -212,7 +212,7 @@ func (h *Handlers) Operations() []endpoint.Operation {
 	return []endpoint.Operation{
 		{Method: "", Path: PathVerify, Serve: h.forwardAuth, Doc: endpoint.Description{
 			Id: "verify", Tag: endpoint.TagVerify, Summary: "Verify a token for a gateway",
-			Text:    "A gateway sends the headers of a request that it holds back. The response says whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
+			Text:    "A gateway sends the headers of a request that it holds back. The response reports whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
 			Query:   []endpoint.Param{{Name: "permission", Text: "A permission that the token must have"}, {Name: "role", Text: "A role that the token must have"}, {Name: "client", Text: "The client that the token must belong to"}},
 			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
 		}},

@@ -113,7 +113,7 @@ func TestHashTable_ConcurrentReadersAndWriters(t *testing.T) {
 	// All digests begin in one place, where a writer that does not see another would undo its work.
 	at := func(i int) token.Digest {
 		d := digestOf(i)
-		copy(d[:7], "crowded")
+		copy(d[:7], "backlog")
 		return d
 	}
 	const kept, replaced = -1, -2
