@@ -1,5 +1,5 @@
 // Package cluster starts a real kube-apiserver and etcd on loopback, with the kinds installed.
-// Tests, the benchmark and the demo of "make run" use it.
+// Tests, the load test and the demo of "make run" use it.
 //
 // The programs are those of KUBEBUILDER_ASSETS. The Makefile sets it to the folder that
 // hack/controlplane/controlplane.sh prints.
