@@ -34,7 +34,9 @@ func (b *bench) newTestbed(ctx context.Context) (*testbed, error) {
 		return nil, err
 	}
 	b.logf("a control plane starts")
-	b.testbed, err = startTestbed(ctx, program, b.folder, b.options, b.progress)
+	b.testbed, err = startTestbed(ctx, testbedConfig{
+		program: program, folder: b.folder, clients: b.clients, tokens: b.tokens, maxCount: b.maxCount, probe: b.options.probe,
+	}, b.progress)
 	if err == nil && b.report.Kubernetes == "" {
 		b.report.Kubernetes, err = b.testbed.kubernetesVersion(ctx)
 	}
@@ -125,6 +127,11 @@ type progress struct {
 
 func (p progress) logf(format string, args ...any) {
 	fmt.Fprintf(p.to, "%6.1fs  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// turnsOf returns the plan of a comparison whose turns last as long as turn.
+func (b *bench) turnsOf(turn time.Duration) turnPlan {
+	return turnPlan{turns: b.turns, turn: turn, logf: b.logf}
 }
 
 // sleep waits for d, or until ctx ends. In the latter case it returns the cause.

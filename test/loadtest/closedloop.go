@@ -31,35 +31,38 @@ type loadTarget struct {
 // concurrency is how many clients send requests at once.
 const concurrency = 8
 
-// compareLoad measures all targets in turns, so that other load on the machine affects them alike.
-// It returns the median of the turns of each.
-func (b *bench) compareLoad(ctx context.Context, contenders ...loadTarget) ([]loadResult, error) {
-	return b.compareLoadFor(ctx, b.turn, contenders...)
+// turnPlan is how often each of several targets has its turn, and how long a turn lasts.
+type turnPlan struct {
+	turns int
+	turn  time.Duration
+	logf  func(format string, args ...any)
 }
 
-func (b *bench) compareLoadFor(ctx context.Context, turn time.Duration, contenders ...loadTarget) ([]loadResult, error) {
-	turns := make([][]loadResult, len(contenders))
-	for range b.turns {
-		for i, c := range contenders {
+// compareLoad measures all targets in turns, so that other load on the machine affects them alike.
+// It returns the median of the turns of each.
+func (p turnPlan) compareLoad(ctx context.Context, targets ...loadTarget) ([]loadResult, error) {
+	turns := make([][]loadResult, len(targets))
+	for range p.turns {
+		for i, c := range targets {
 			if c.before != nil {
 				if err := c.before(ctx); err != nil {
 					return nil, err
 				}
 			}
-			v, err := c.run(ctx, turn)
+			v, err := c.run(ctx, p.turn)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			turns[i] = append(turns[i], v)
 		}
 	}
-	medians := make([]loadResult, len(contenders))
+	medians := make([]loadResult, len(targets))
 	for i, list := range turns {
 		slices.SortFunc(list, func(a, b loadResult) int { return int(a.rate - b.rate) })
 		medians[i].rate = list[len(list)/2].rate
 		slices.SortFunc(list, func(a, b loadResult) int { return int(a.p99 - b.p99) })
 		medians[i].p99 = list[len(list)/2].p99
-		b.logf("%s: %.0f a second, p99 %s", contenders[i].name, medians[i].rate, medians[i].p99)
+		p.logf("%s: %.0f a second, p99 %s", targets[i].name, medians[i].rate, medians[i].p99)
 	}
 	return medians, nil
 }

@@ -154,6 +154,11 @@ func (s *testbed) waitQuietFor(ctx context.Context, quiet, patience time.Duratio
 	return last, nil
 }
 
+// tokenPasses returns how many passes the reconciler of ApplicationTokens has made.
+func (s *testbed) tokenPasses(ctx context.Context) (float64, error) {
+	return s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken`)
+}
+
 // activity returns the writes so far and, if the operator runs, how many passes its reconcilers
 // have made.
 func (s *testbed) activity(ctx context.Context) (counts, float64, error) {

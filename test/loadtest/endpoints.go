@@ -59,7 +59,7 @@ func measureEndpoints(ctx context.Context, b *bench) error {
 	for _, size := range b.endpoints {
 		for _, kind := range kindsAt(size, b.endpoints, token.Login) {
 			b.logf("endpoints: %d %s", size, recordsLabel(kind))
-			if err := b.measureEndpointsOf(ctx, size, kind); err != nil {
+			if err := measureEndpointsOf(ctx, b, size, kind); err != nil {
 				return err
 			}
 		}
@@ -67,7 +67,7 @@ func measureEndpoints(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (b *bench) measureEndpointsOf(ctx context.Context, size int, kind token.Kind) (err error) {
+func measureEndpointsOf(ctx context.Context, b *bench, size int, kind token.Kind) (err error) {
 	c, err := newTokenSet(size, kind)
 	if err != nil {
 		return err
@@ -199,9 +199,10 @@ func (d *endpointBench) tokenReview(ctx context.Context, b *bench, r reportSecti
 		return string(body)
 	}
 	requests := d.requests(http.MethodPost, "/tokenreview", "application/json", review)
-	return compareWithCodec[authenticationv1.TokenReview](ctx, d, b, r, "/tokenreview", d.WebhookHandler(), requests, func(req *http.Request) error {
+	e := codecEndpoint{path: "/tokenreview", handler: d.WebhookHandler(), requests: requests, response: &authenticationv1.TokenReview{}, decode: func(req *http.Request) error {
 		return json.NewDecoder(req.Body).Decode(&authenticationv1.TokenReview{})
-	})
+	}}
+	return d.compareWithCodec(ctx, b, r, e)
 }
 
 // introspectionResponse is the response to an introspection.
@@ -223,22 +224,29 @@ func (d *endpointBench) introspection(ctx context.Context, b *bench, r reportSec
 	requests := d.requests(http.MethodPost, "/oauth2/introspect", "application/x-www-form-urlencoded", func(text string) string {
 		return url.Values{"token": {text}}.Encode()
 	})
-	return compareWithCodec[introspectionResponse](ctx, d, b, r, "/oauth2/introspect", d.Handler(), requests, func(req *http.Request) error {
-		return req.ParseForm()
-	})
+	e := codecEndpoint{path: "/oauth2/introspect", handler: d.Handler(), requests: requests, response: &introspectionResponse{}, decode: (*http.Request).ParseForm}
+	return d.compareWithCodec(ctx, b, r, e)
+}
+
+// codecEndpoint is an endpoint with a body in its request and response.
+type codecEndpoint struct {
+	path     string
+	handler  http.Handler
+	requests [][]byte
+	response any // pointer to the type of the response
+	decode   func(*http.Request) error
 }
 
 // compareWithCodec compares an endpoint with a handler that only decodes the request and encodes
 // the response of the endpoint.
-func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r reportSection, path string, handler http.Handler, requests [][]byte, decode func(*http.Request) error) error {
-	var said T
+func (d *endpointBench) compareWithCodec(ctx context.Context, b *bench, r reportSection, e codecEndpoint) error {
 	codec := http.NewServeMux()
-	codec.HandleFunc(path, func(w http.ResponseWriter, req *http.Request) {
-		if err := decode(req); err != nil {
+	codec.HandleFunc(e.path, func(w http.ResponseWriter, req *http.Request) {
+		if err := e.decode(req); err != nil {
 			http.Error(w, "", http.StatusBadRequest)
 			return
 		}
-		body, err := json.Marshal(said)
+		body, err := json.Marshal(e.response)
 		if err != nil {
 			http.Error(w, "", http.StatusInternalServerError)
 			return
@@ -246,18 +254,18 @@ func compareWithCodec[T any](ctx context.Context, d *endpointBench, b *bench, r 
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(body) //nolint:errcheck // the client has gone
 	})
-	sample, err := d.serve(ctx, handler)
+	sample, err := d.serve(ctx, e.handler)
 	if err != nil {
 		return err
 	}
-	if err := askOnce(ctx, sample, requests[0], &said); err != nil {
+	if err := askOnce(ctx, sample, e.requests[0], e.response); err != nil {
 		return err
 	}
-	v, err := d.compare(ctx, b, requests, []string{path, "decoding and encoding alone"}, handler, codec)
+	v, err := d.compare(ctx, b, e.requests, []string{e.path, "decoding and encoding alone"}, e.handler, codec)
 	if err != nil {
 		return err
 	}
-	r.addRatio(path+", beside decoding and encoding alone", v[0].rate, "/s", v[1].rate, atLeast(0.5))
+	r.addRatio(e.path+", beside decoding and encoding alone", v[0].rate, "/s", v[1].rate, atLeast(0.5))
 	return nil
 }
 
@@ -271,7 +279,7 @@ func (d *endpointBench) compare(ctx context.Context, b *bench, requests [][]byte
 		}
 		contenders = append(contenders, httpTarget(names[i], address, requests))
 	}
-	return b.compareLoad(ctx, contenders...)
+	return b.turnsOf(b.turn).compareLoad(ctx, contenders...)
 }
 
 func microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }

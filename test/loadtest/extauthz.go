@@ -50,7 +50,7 @@ func (d *endpointBench) extAuthz(ctx context.Context, b *bench, r reportSection)
 	if err != nil {
 		return err
 	}
-	v, err := b.compareLoad(ctx, target.loadTarget, newGRPCTarget("a method that answers at once", beside, requests).loadTarget)
+	v, err := b.turnsOf(b.turn).compareLoad(ctx, target.loadTarget, newGRPCTarget("a method that answers at once", beside, requests).loadTarget)
 	if err != nil {
 		return err
 	}

@@ -54,17 +54,7 @@ func (d *endpointBench) flood(ctx context.Context, b *bench, r reportSection) er
 // presentUnknown presents unknown tokens to the verifier at a steady rate until ctx ends, and
 // returns how many.
 func (d *endpointBench) presentUnknown(ctx context.Context, unknown []string) int {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	began, n := time.Now(), 0
-	for {
-		select {
-		case <-ctx.Done():
-			return n
-		case now := <-tick.C:
-			for due := int(now.Sub(began).Seconds() * floodRate); n < due; n++ {
-				d.Verifier.Verify(ctx, unknown[n%len(unknown)], verify.Facts{})
-			}
-		}
-	}
+	return openLoop(ctx, floodRate, func(i int) {
+		d.Verifier.Verify(ctx, unknown[i%len(unknown)], verify.Facts{})
+	})
 }

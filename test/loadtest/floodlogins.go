@@ -49,7 +49,7 @@ func (p *loginUsers) floodOneUser(ctx context.Context, h hashing) error {
 		flood.Go(func() {
 			l, err := dialHTTP(ctx, p.endpoint)
 			if err == nil {
-				defer l.conn.Close()
+				defer l.close()
 			}
 			for err == nil && ctx.Err() == nil {
 				_, _, err = l.send(check) // any status will do

@@ -44,6 +44,9 @@ func dialHTTP(ctx context.Context, address string) (*httpConn, error) {
 	return &httpConn{conn, bufio.NewReader(conn)}, nil
 }
 
+// close closes the connection.
+func (l *httpConn) close() error { return l.conn.Close() }
+
 // send sends a request, and returns the status and the body of the response.
 func (l *httpConn) send(request []byte) (int, []byte, error) {
 	if err := l.conn.SetDeadline(time.Now().Add(maxRequestTime)); err != nil {
@@ -79,6 +82,6 @@ func askOnce(ctx context.Context, address string, request []byte, answer any) er
 	if err != nil {
 		return err
 	}
-	defer l.conn.Close()
+	defer l.close()
 	return l.ask(request, answer)
 }

@@ -14,7 +14,7 @@ func measureIdle(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	pid := s.operator.command.Process.Pid
+	pid := s.operator.pid()
 	used := cpuTime(pid)
 	b.logf("idle: looking on for %s", b.idle)
 	if err := sleep(ctx, b.idle); err != nil {

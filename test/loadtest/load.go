@@ -49,14 +49,14 @@ func (s *testbed) inParallel(ctx context.Context, what string, n int, do func(co
 
 // declareAll declares all tokens.
 func (s *testbed) declareAll(ctx context.Context) error {
-	return s.inParallel(ctx, "apply", s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
+	return s.inParallel(ctx, "apply", s.testbedConfig.tokens, func(ctx context.Context, c client.Client, i int) error {
 		return c.Create(ctx, newToken(namespaceOf(i), nameOf(i)))
 	})
 }
 
 // patchAll applies the same patch to all tokens.
 func (s *testbed) patchAll(ctx context.Context, what, merge string) error {
-	return s.inParallel(ctx, what, s.options.tokens, func(ctx context.Context, c client.Client, i int) error {
+	return s.inParallel(ctx, what, s.testbedConfig.tokens, func(ctx context.Context, c client.Client, i int) error {
 		at := &v1alpha1.ApplicationToken{ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(i), Name: nameOf(i)}}
 		return c.Patch(ctx, at, client.RawPatch("application/merge-patch+json", []byte(merge)))
 	})

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"sync"
 )
 
 // heapFactor is how many times the memory of the running checks may be in use. A collection keeps
@@ -46,11 +44,11 @@ func (p *loginUsers) measureBurst(ctx context.Context, b *bench, r reportSection
 // burstMemory logs in n times at once. It returns the maximum memory of the operator meanwhile, in
 // MiB, and how many logins succeeded.
 func (p *loginUsers) burstMemory(ctx context.Context, n int, h hashing) (most float64, in int, err error) {
-	pid := p.operator.command.Process.Pid
+	pid := p.operator.pid()
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil { // resets the maximum
 		p.logf("the most memory is that since the start: %v", err)
 	}
-	statuses, err := p.loginBurst(ctx, n, h)
+	statuses, err := burst(ctx, p.endpoint, n, func(i int) []byte { return loginRequest(h, i) })
 	if err != nil {
 		return 0, 0, err
 	}
@@ -62,33 +60,4 @@ func (p *loginUsers) burstMemory(ctx context.Context, n int, h hashing) (most fl
 	}
 	_, most = residentMemory(pid)
 	return most, statuses[http.StatusOK], nil
-}
-
-// loginBurst logs in n times at once, each time over a connection of its own. It returns how many
-// responses had each status.
-func (p *loginUsers) loginBurst(ctx context.Context, n int, h hashing) (map[int]int, error) {
-	var mu sync.Mutex
-	var problem error
-	statuses := map[int]int{}
-	var coming sync.WaitGroup
-	begin := make(chan struct{})
-	for i := range n {
-		l, err := dialHTTP(ctx, p.endpoint)
-		if err != nil {
-			problem = errors.Join(problem, err)
-			break
-		}
-		defer l.conn.Close()
-		coming.Go(func() {
-			<-begin
-			status, _, err := l.send(loginRequest(h, i))
-			mu.Lock()
-			defer mu.Unlock()
-			statuses[status]++
-			problem = errors.Join(problem, err)
-		})
-	}
-	close(begin)
-	coming.Wait()
-	return statuses, problem
 }

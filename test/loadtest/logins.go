@@ -118,7 +118,7 @@ func (p *loginUsers) createUsers(ctx context.Context, ways ...hashing) error {
 	}
 	for _, h := range ways {
 		var err error
-		if p.stored[h.userPrefix], err = p.storePassword(ctx, h); err != nil {
+		if p.stored[h.userPrefix], err = storePassword(ctx, p.testbed, h); err != nil {
 			return err
 		}
 		err = p.inParallel(ctx, "users", usersPerHash, func(ctx context.Context, c client.Client, i int) error {
@@ -132,7 +132,7 @@ func (p *loginUsers) createUsers(ctx context.Context, ways ...hashing) error {
 }
 
 // storePassword creates the Secret with the password hash of h.
-func (s *testbed) storePassword(ctx context.Context, h hashing) (password.Stored, error) {
+func storePassword(ctx context.Context, s *testbed, h hashing) (password.Stored, error) {
 	hash, err := h.hash()
 	if err != nil {
 		return password.Stored{}, err
@@ -193,7 +193,7 @@ func (p *loginUsers) measureLogin(ctx context.Context, b *bench, r reportSection
 		}
 	}
 	used := p.usage()
-	v, err := b.compareLoadFor(ctx, b.loginTurn, operator, bare)
+	v, err := b.turnsOf(b.loginTurn).compareLoad(ctx, operator, bare)
 	if err != nil {
 		return err
 	}

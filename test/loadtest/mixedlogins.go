@@ -173,7 +173,7 @@ func (p *loginUsers) perform(ctx context.Context, n int, once func(*httpConn, in
 		if lines[c], err = dialHTTP(ctx, p.endpoint); err != nil {
 			return 0, cost, err
 		}
-		defer lines[c].conn.Close()
+		defer lines[c].close()
 	}
 	before, err := p.writes(ctx)
 	if err != nil {

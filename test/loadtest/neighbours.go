@@ -34,7 +34,7 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 	if err := s.clients[0].Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hostileNamespace}}); err != nil {
 		return fmt.Errorf("create namespace %s: %w", hostileNamespace, err)
 	}
-	alone, err := b.probeAlongside(ctx, s, "alone")
+	alone, err := probeAlongside(ctx, b, s, "alone")
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 		if err := s.inParallel(ctx, phase.name, b.hostile, phase.do); err != nil {
 			return err
 		}
-		beside, err := b.probeAlongside(ctx, s, phase.name)
+		beside, err := probeAlongside(ctx, b, s, phase.name)
 		if err != nil {
 			return err
 		}
@@ -66,8 +66,8 @@ func measureNeighbours(ctx context.Context, b *bench) error {
 }
 
 // probeAlongside declares tokens for the time b.idle, and measures how long each takes.
-func (b *bench) probeAlongside(ctx context.Context, s *testbed, name string) (*probe, error) {
-	p := s.probe(ctx, name)
+func probeAlongside(ctx context.Context, b *bench, s *testbed, name string) (*probe, error) {
+	p := s.startProbe(ctx, name)
 	err := sleep(ctx, b.idle)
 	return p, errors.Join(err, p.end(ctx))
 }

@@ -89,6 +89,9 @@ func (s *testbed) launch(ctx context.Context, name string, flags ...string) (*op
 	}
 }
 
+// pid returns the process id of the operator.
+func (o *operator) pid() int { return o.command.Process.Pid }
+
 // stop stops the operator gracefully, and kills it after a minute.
 func (o *operator) stop() error {
 	if o == nil {

@@ -46,7 +46,7 @@ func TestPage_ReplacesFiguresOfMeasuredPartsOnly(t *testing.T) {
 	}
 	r := report{environment: describeMachine()}
 	for _, part := range []string{"token", "idle"} {
-		r.part = part
+		r.begin(part)
 		r.section(part).addGoal("figure of "+part, 7, "ns", atMost(5))
 	}
 	for range 2 { // the second time, the page is one that was written before

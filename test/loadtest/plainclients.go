@@ -51,7 +51,7 @@ func (s *testbed) sample(ctx context.Context, key client.ObjectKey) (*sample, er
 // plainWriteRate has plain clients execute the writes in cost, without an operator, and returns
 // their number per second.
 func (s *testbed) plainWriteRate(ctx context.Context, from *sample, cost counts) (float64, error) {
-	its := make([]*plainToken, s.options.tokens)
+	its := make([]*plainToken, s.testbedConfig.tokens)
 	for i := range its {
 		its[i] = &plainToken{name: nameOf(i)}
 	}

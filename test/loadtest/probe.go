@@ -18,21 +18,22 @@ const maxDeclared = 3000
 // probe declares a new token at each tick, even if earlier tokens are not Ready, and measures how
 // long each takes.
 type probe struct {
-	stage  *testbed
-	stop   context.CancelFunc
-	over   sync.WaitGroup
-	mu     sync.Mutex
-	err    error
-	began  map[types.NamespacedName]time.Time // at the tick, so that a slow create counts in full
-	create []time.Duration                    // durations of the bare create requests
-	took   []time.Duration                    // from the tick until observed Ready
+	testbed *testbed
+	stop    context.CancelFunc
+	over    sync.WaitGroup
+	mu      sync.Mutex
+	err     error
+	began   map[types.NamespacedName]time.Time // at the tick, so that a slow create counts in full
+	create  []time.Duration                    // durations of the bare create requests
+	took    []time.Duration                    // from the tick until observed Ready
 }
 
-func (s *testbed) probe(ctx context.Context, name string) *probe {
+// startProbe starts a probe whose tokens have the given prefix. It runs until end is called.
+func (s *testbed) startProbe(ctx context.Context, name string) *probe {
 	ctx, stop := context.WithCancel(ctx)
-	p := &probe{stage: s, stop: stop, began: map[types.NamespacedName]time.Time{}}
+	p := &probe{testbed: s, stop: stop, began: map[types.NamespacedName]time.Time{}}
 	p.over.Go(func() {
-		tick := time.NewTicker(s.options.probe)
+		tick := time.NewTicker(s.testbedConfig.probe)
 		defer tick.Stop()
 		for i := range maxDeclared {
 			select {
@@ -49,7 +50,7 @@ func (s *testbed) probe(ctx context.Context, name string) *probe {
 
 func (p *probe) declare(ctx context.Context, key types.NamespacedName, i int) {
 	began := time.Now()
-	err := p.stage.clients[i%len(p.stage.clients)].Create(ctx, newToken(key.Namespace, key.Name))
+	err := p.testbed.clients[i%len(p.testbed.clients)].Create(ctx, newToken(key.Namespace, key.Name))
 	took := time.Since(began)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +69,7 @@ func (p *probe) end(ctx context.Context) error {
 	if p.err != nil {
 		return p.err
 	}
-	_, err := p.stage.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g tokenState) bool {
+	_, err := p.testbed.tokens.wait(ctx, "Ready of those declared meanwhile", len(p.began), func(key types.NamespacedName, g tokenState) bool {
 		_, isProbe := p.began[key]
 		return isProbe && g.ready
 	})
@@ -76,7 +77,7 @@ func (p *probe) end(ctx context.Context) error {
 		return err
 	}
 	for key, began := range p.began {
-		ready, _ := p.stage.tokens.readyAt(key)
+		ready, _ := p.testbed.tokens.readyAt(key)
 		p.took = append(p.took, ready.Sub(began))
 	}
 	return nil
@@ -87,7 +88,7 @@ func (p *probe) phases(from, to time.Time) string {
 	const quarters = 4
 	var took [quarters][]time.Duration
 	for key, began := range p.began {
-		ready, _ := p.stage.tokens.readyAt(key)
+		ready, _ := p.testbed.tokens.readyAt(key)
 		i := int(quarters * began.Sub(from) / max(1, to.Sub(from)))
 		took[min(max(i, 0), quarters-1)] = append(took[min(max(i, 0), quarters-1)], ready.Sub(began))
 	}

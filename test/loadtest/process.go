@@ -20,7 +20,7 @@ type usage struct {
 func (s *testbed) usage() usage {
 	var u usage
 	if s.operator != nil {
-		u.operator = cpuTime(s.operator.command.Process.Pid)
+		u.operator = cpuTime(s.operator.pid())
 	}
 	u.apiserver, u.etcd, u.bench = cpuTime(childPID("kube-apiserver")), cpuTime(childPID("etcd")), cpuTime(os.Getpid())
 	return u

@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-// unlimitedCount is a maxCount that no section reaches.
-const unlimitedCount = 1_000_000
 
 // measureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up.
 // Then it brings as many to Ready at a Client whose maxCount is far away. The first is measured
@@ -20,7 +16,7 @@ func measureQuota(ctx context.Context, b *bench) error {
 	for i, maxCount := range []int{b.tokens, unlimitedCount} {
 		b.maxCount = maxCount
 		var err error
-		if seconds[i], passes[i], err = b.issueAll(ctx); err != nil {
+		if seconds[i], passes[i], err = issueAll(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -32,7 +28,7 @@ func measureQuota(ctx context.Context, b *bench) error {
 
 // issueAll applies all tokens on a fresh testbed. It returns the seconds until all are Ready, and
 // the passes per token.
-func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err error) {
+func issueAll(ctx context.Context, b *bench) (seconds, passes float64, err error) {
 	s, err := b.newTestbed(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -41,12 +37,10 @@ func (b *bench) issueAll(ctx context.Context) (seconds, passes float64, err erro
 		return 0, 0, err
 	}
 	began := time.Now()
-	applied := make(chan error, 1)
-	go func() { applied <- s.declareAll(ctx) }()
-	last, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady)
-	if err := errors.Join(<-applied, err); err != nil {
+	last, err := declareUntilReady(ctx, s)
+	if err != nil {
 		return 0, 0, err
 	}
-	passes, err = s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken`)
+	passes, err = s.tokenPasses(ctx)
 	return last.Sub(began).Seconds(), passes / float64(b.tokens), err
 }

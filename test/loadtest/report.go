@@ -67,6 +67,9 @@ type reportSection struct {
 	name   string
 }
 
+// begin makes part the one to which the rows that follow belong.
+func (r *report) begin(part string) { r.part = part }
+
 func (r *report) section(section string) reportSection { return reportSection{r, section} }
 
 func (c reportSection) add(name string, value float64, unit string) *row {

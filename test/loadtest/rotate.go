@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -16,10 +15,10 @@ func measureRotate(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	err = b.rotation(ctx, s, "trigger", time.Now(), b.tokens, func() error {
+	trigger := &rotation{by: "trigger", instant: time.Now(), ownWrites: b.tokens, begin: func() error {
 		return s.patchAll(ctx, "trigger", fmt.Sprintf(`{"spec":{"rotation":{"trigger":%q}}}`, time.Now().Format(time.RFC3339Nano)))
-	})
-	if err != nil || !b.schedule {
+	}}
+	if err := trigger.measure(ctx, b, s); err != nil || !b.schedule {
 		return err
 	}
 	instant := time.Now().UTC().Add(time.Minute + time.Duration(b.tokens)*12*time.Millisecond).Truncate(time.Minute).Add(time.Minute)
@@ -34,76 +33,56 @@ func measureRotate(ctx context.Context, b *bench) error {
 	if _, err := s.waitQuiet(ctx); err != nil {
 		return err
 	}
-	return b.rotation(ctx, s, "schedule", instant, 0, func() error {
+	bySchedule := &rotation{by: "schedule", instant: instant, begin: func() error {
 		ahead := time.Until(instant)
 		if ahead < 0 {
 			return fmt.Errorf("schedules took %s longer to write than until their instant", -ahead)
 		}
 		b.logf("rotate: waiting %.0f s for the instant", ahead.Seconds())
 		return sleep(ctx, ahead)
-	})
+	}}
+	return bySchedule.measure(ctx, b, s)
 }
 
-// rotation measures one rotation of all tokens, from the instant at which it begins. ownWrites is
-// how many of the writes meanwhile are made by the benchmark itself. If there are any, the rotation
-// begins with them.
-func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant time.Time, ownWrites int, begin func() error) error {
+// rotation is one rotation of all tokens.
+type rotation struct {
+	by        string
+	instant   time.Time // at which it begins
+	ownWrites int       // writes meanwhile that the load test makes itself; if there are any, the rotation begins with them
+	begin     func() error
+}
+
+// measure measures the rotation from its instant, with new tokens declared meanwhile.
+func (x *rotation) measure(ctx context.Context, b *bench, s *testbed) error {
 	before, err := s.writes(ctx)
 	if err != nil {
 		return err
 	}
-	goal := map[types.NamespacedName]int64{}
-	s.tokens.mu.Lock()
-	for key, g := range s.tokens.states {
-		if key.Namespace != newNamespace {
-			goal[key] = g.rotations + 1
-		}
-	}
-	s.tokens.mu.Unlock()
 	logged, err := s.operator.loggedErrors()
 	if err != nil {
 		return err
 	}
-	used := s.usage()
-	var p *probe
-	if ownWrites > 0 { // the rotation begins with the benchmark's own writes
-		instant = time.Now()
-		p = s.probe(ctx, by)
-	}
-	if err := begin(); err != nil {
-		return err
-	}
-	if p == nil {
-		p = s.probe(ctx, by)
-	}
-	last, err := s.tokens.wait(ctx, "rotated", len(goal), func(key types.NamespacedName, g tokenState) bool {
-		return g.ready && goal[key] > 0 && g.rotations >= goal[key]
-	})
+	p, last, rotated, err := x.rotateAll(ctx, b, s)
 	if err != nil {
 		return err
 	}
-	b.logf("by %s: %s", by, s.usage().since(used))
-	if err := p.end(ctx); err != nil {
-		return err
-	}
-	b.logf("by %s: %s", by, p.phases(instant, last))
 	after, err := s.waitQuiet(ctx)
 	if err != nil {
 		return err
 	}
-	n, declared := float64(len(goal)), float64(len(p.began))
+	n, declared := float64(rotated), float64(len(p.began))
 	written := after.since(before)
 	for _, op := range byFrequency(written.done) {
-		b.logf("by %s: %d × %s", by, written.done[op], op)
+		b.logf("by %s: %d × %s", x.by, written.done[op], op)
 	}
 	nowLogged, err := s.operator.loggedErrors()
 	if err != nil {
 		return err
 	}
-	r := b.report.section("rotate by " + by)
+	r := b.report.section("rotate by " + x.by)
 	r.add("tokens rotated", n, "tokens")
-	r.add("until all have rotated", last.Sub(instant).Seconds(), "s")
-	r.add("writes per rotation", (float64(written.total()-ownWrites)-declared*b.cost)/n, "writes")
+	r.add("until all have rotated", last.Sub(x.instant).Seconds(), "s")
+	r.add("writes per rotation", (float64(written.total()-x.ownWrites)-declared*b.cost)/n, "writes")
 	r.add("writes refused by the API server", float64(total(written.refused)), "writes")
 	r.add("errors in the operator's log", float64(nowLogged-logged), "lines")
 	r.add("tokens declared meanwhile", declared, "tokens")
@@ -113,11 +92,36 @@ func (b *bench) rotation(ctx context.Context, s *testbed, by string, instant tim
 	return nil
 }
 
-// percentile returns the smallest value that p percent of the list do not exceed.
-func percentile(list []time.Duration, p int) time.Duration {
-	if len(list) == 0 {
-		return 0
+// rotateAll begins the rotation, and waits until all tokens have rotated. It returns the probe that
+// declared tokens meanwhile, the instant of the last rotation, and how many tokens rotated.
+func (x *rotation) rotateAll(ctx context.Context, b *bench, s *testbed) (p *probe, last time.Time, rotated int, err error) {
+	goal := map[types.NamespacedName]int64{}
+	for key, done := range s.tokens.rotations() {
+		if key.Namespace != newNamespace {
+			goal[key] = done + 1
+		}
 	}
-	list = slices.Sorted(slices.Values(list))
-	return list[max(0, (len(list)*p+99)/100-1)]
+	used := s.usage()
+	if x.ownWrites > 0 {
+		x.instant = time.Now()
+		p = s.startProbe(ctx, x.by)
+	}
+	if err := x.begin(); err != nil {
+		return nil, last, 0, err
+	}
+	if p == nil {
+		p = s.startProbe(ctx, x.by)
+	}
+	last, err = s.tokens.wait(ctx, "rotated", len(goal), func(key types.NamespacedName, g tokenState) bool {
+		return g.ready && goal[key] > 0 && g.rotations >= goal[key]
+	})
+	if err != nil {
+		return nil, last, 0, err
+	}
+	b.logf("by %s: %s", x.by, s.usage().since(used))
+	if err := p.end(ctx); err != nil {
+		return nil, last, 0, err
+	}
+	b.logf("by %s: %s", x.by, p.phases(x.instant, last))
+	return p, last, len(goal), nil
 }

@@ -23,7 +23,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := s.storeLogins(ctx, b.records); err != nil {
+	if err := storeLogins(ctx, s, b.records); err != nil {
 		return err
 	}
 	// A first operator does all pending work, so that the measured one has none: it writes the
@@ -41,7 +41,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	bare, err := s.listRecords(ctx, b.records)
+	bare, err := listRecords(ctx, s, b.records)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
-	now, _ := residentMemory(s.operator.command.Process.Pid)
+	now, _ := residentMemory(s.operator.pid())
 	b.logf("start: %s", s.usage().since(used))
 	known, err := s.operator.metric(ctx, "apptoken_records", "")
 	if err != nil {
@@ -63,7 +63,7 @@ func measureStart(ctx context.Context, b *bench) error {
 	for op, n := range wrote.done {
 		b.logf("start: %d writes: %s", n, op)
 	}
-	_, most := residentMemory(s.operator.command.Process.Pid)
+	_, most := residentMemory(s.operator.pid())
 	r := b.report.section("start")
 	r.add("records in the store", float64(b.records), "records")
 	r.addGoal("until /readyz says ok", s.operator.readyAfter.Seconds(), "s", below(10))
@@ -77,7 +77,7 @@ func measureStart(ctx context.Context, b *bench) error {
 
 // listRecords measures how long one plain client takes to list the records. The operator cannot
 // know them sooner.
-func (s *testbed) listRecords(ctx context.Context, n int) (time.Duration, error) {
+func listRecords(ctx context.Context, s *testbed, n int) (time.Duration, error) {
 	var records v1alpha1.TokenRecordList
 	began := time.Now()
 	err := s.clients[0].List(ctx, &records, client.InNamespace(ownNamespace), &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: "0"}})
@@ -88,7 +88,7 @@ func (s *testbed) listRecords(ctx context.Context, n int) (time.Duration, error)
 }
 
 // storeLogins creates n records of logins, and the users who have them.
-func (s *testbed) storeLogins(ctx context.Context, n int) error {
+func storeLogins(ctx context.Context, s *testbed, n int) error {
 	users := make([]types.UID, (n+loginsPerUser-1)/loginsPerUser)
 	err := s.inParallel(ctx, "users", len(users), func(ctx context.Context, c client.Client, i int) error {
 		u := newLoginUser(userNameOf(i*loginsPerUser), quickHash.secretName, clientName)
@@ -99,7 +99,7 @@ func (s *testbed) storeLogins(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	credential, err := s.storePassword(ctx, quickHash)
+	credential, err := storePassword(ctx, s, quickHash)
 	if err != nil {
 		return err
 	}

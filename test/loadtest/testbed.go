@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,12 +30,24 @@ const (
 	namespaces   = 10 // number of namespaces that share the tokens
 )
 
+// testbedConfig is what a testbed depends on.
+type testbedConfig struct {
+	program  string        // path of the operator's program
+	folder   string        // in which the testbed creates its own
+	clients  int           // number of plain clients
+	tokens   int           // number of tokens that are declared at once
+	maxCount int           // spec.tokens.maxCount of the Client; 0: one that is never reached
+	probe    time.Duration // between two tokens that a probe declares
+}
+
+// unlimitedCount is a maxCount that no section reaches.
+const unlimitedCount = 1_000_000
+
 // testbed is the testbed of a section: a control plane of its own, and the operator once it is
 // started.
 type testbed struct {
-	options
+	testbedConfig
 	progress
-	program    string
 	folder     string // of this testbed only; removed at its end
 	kubeconfig string
 	cluster    *cluster.Cluster
@@ -47,10 +60,10 @@ type testbed struct {
 
 // startTestbed starts a control plane, and creates what tokens need. The caller must tear the
 // result down, also after an error.
-func startTestbed(ctx context.Context, program, folder string, o options, p progress) (*testbed, error) {
-	s := &testbed{options: o, progress: p, program: program}
+func startTestbed(ctx context.Context, c testbedConfig, p progress) (*testbed, error) {
+	s := &testbed{testbedConfig: c, progress: p}
 	var err error
-	if s.folder, err = os.MkdirTemp(folder, "stage-"); err != nil {
+	if s.folder, err = os.MkdirTemp(c.folder, "testbed-"); err != nil {
 		return s, err
 	}
 	if s.cluster, err = cluster.Start(); err != nil {
@@ -59,7 +72,7 @@ func startTestbed(ctx context.Context, program, folder string, o options, p prog
 	if s.admin, err = kubernetes.NewForConfig(s.cluster.Admin); err != nil {
 		return s, err
 	}
-	for range o.clients {
+	for range c.clients {
 		config := rest.CopyConfig(s.cluster.Admin)
 		config.Dial = new(net.Dialer).DialContext // a separate dialer gives a separate connection
 		c, err := client.New(config, client.Options{Scheme: app.Scheme()})

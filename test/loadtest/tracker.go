@@ -105,6 +105,17 @@ func (t *tracker) wait(ctx context.Context, what string, n int, wanted func(type
 	}
 }
 
+// rotations returns how often each token has rotated.
+func (t *tracker) rotations() map[types.NamespacedName]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := map[types.NamespacedName]int64{}
+	for key, g := range t.states {
+		all[key] = g.rotations
+	}
+	return all
+}
+
 func (t *tracker) count(wanted func(types.NamespacedName, tokenState) bool) (n int, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

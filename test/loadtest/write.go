@@ -8,6 +8,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// issuance is what the operator did from the first declaration until all tokens were Ready.
+type issuance struct {
+	seconds float64 // until all are Ready
+	rate    float64 // writes per second until then
+	cost    counts  // writes until all was at rest
+	passes  float64
+	logged  int     // errors
+	memory  float64 // of the operator at most, in MiB
+}
+
 // measureWrite brings many tokens from declared to Ready. Then it has plain clients do the same
 // writes on the same API server. The operator is measured first, with cold caches, so any bias is
 // against it.
@@ -19,36 +29,10 @@ func measureWrite(ctx context.Context, b *bench) error {
 	if err := s.startOperator(ctx); err != nil {
 		return err
 	}
-	before, err := s.writes(ctx)
+	issued, err := issueTokens(ctx, b, s)
 	if err != nil {
 		return err
 	}
-	used, began := s.usage(), time.Now()
-	applied := make(chan error, 1)
-	go func() { applied <- s.declareAll(ctx) }()
-	last, err := s.tokens.wait(ctx, "Ready", b.tokens, isReady)
-	if err := errors.Join(<-applied, err); err != nil {
-		return err
-	}
-	atReady, err := s.writes(ctx)
-	if err != nil {
-		return err
-	}
-	window := time.Since(began).Seconds()
-	b.logf("with the operator: %s", s.usage().since(used))
-	atRest, err := s.waitQuiet(ctx)
-	if err != nil {
-		return err
-	}
-	passes, err := s.operator.metric(ctx, "controller_runtime_reconcile_total", `controller="applicationtoken`)
-	if err != nil {
-		return err
-	}
-	logged, err := s.operator.loggedErrors()
-	if err != nil {
-		return err
-	}
-	_, most := residentMemory(s.operator.command.Process.Pid)
 	sample, err := s.sample(ctx, client.ObjectKey{Namespace: namespaceOf(0), Name: nameOf(0)})
 	if err != nil {
 		return err
@@ -57,24 +41,64 @@ func measureWrite(ctx context.Context, b *bench) error {
 		return err
 	}
 
-	cost := atRest.since(before)
-	raw, err := s.plainWriteRate(ctx, sample, cost)
+	raw, err := s.plainWriteRate(ctx, sample, issued.cost)
 	if err != nil {
 		return err
 	}
-	n, seconds := float64(b.tokens), last.Sub(began).Seconds()
+	n := float64(b.tokens)
 	r := b.report.section("write")
 	r.add("tokens applied", n, "tokens")
-	r.add("until all are Ready", seconds, "s")
-	r.add("tokens per second", n/seconds, "/s")
-	for _, op := range byFrequency(cost.done) {
-		r.add(op.String()+" per token", float64(cost.done[op])/n, "writes")
+	r.add("until all are Ready", issued.seconds, "s")
+	r.add("tokens per second", n/issued.seconds, "/s")
+	for _, op := range byFrequency(issued.cost.done) {
+		r.add(op.String()+" per token", float64(issued.cost.done[op])/n, "writes")
 	}
-	r.add("writes per token", float64(cost.total())/n, "writes")
-	r.add("passes per token", passes/n, "passes")
-	r.add("writes refused by the API server", float64(total(cost.refused)), "writes")
-	r.add("errors in the operator's log", float64(logged), "lines")
-	r.add("memory of the operator at most", most, "MiB")
-	r.addRatio("writes per second, beside plain clients", float64(atReady.since(before).total())/window, "/s", raw, atLeast(0.6))
+	r.add("writes per token", float64(issued.cost.total())/n, "writes")
+	r.add("passes per token", issued.passes/n, "passes")
+	r.add("writes refused by the API server", float64(total(issued.cost.refused)), "writes")
+	r.add("errors in the operator's log", float64(issued.logged), "lines")
+	r.add("memory of the operator at most", issued.memory, "MiB")
+	r.addRatio("writes per second, beside plain clients", issued.rate, "/s", raw, atLeast(0.6))
 	return nil
+}
+
+// issueTokens declares all tokens, and waits until all are Ready and everything is at rest.
+func issueTokens(ctx context.Context, b *bench, s *testbed) (issued issuance, err error) {
+	before, err := s.writes(ctx)
+	if err != nil {
+		return issued, err
+	}
+	used, began := s.usage(), time.Now()
+	last, err := declareUntilReady(ctx, s)
+	if err != nil {
+		return issued, err
+	}
+	atReady, err := s.writes(ctx)
+	if err != nil {
+		return issued, err
+	}
+	issued.seconds = last.Sub(began).Seconds()
+	issued.rate = float64(atReady.since(before).total()) / time.Since(began).Seconds()
+	b.logf("with the operator: %s", s.usage().since(used))
+	atRest, err := s.waitQuiet(ctx)
+	if err != nil {
+		return issued, err
+	}
+	issued.cost = atRest.since(before)
+	if issued.passes, err = s.tokenPasses(ctx); err != nil {
+		return issued, err
+	}
+	if issued.logged, err = s.operator.loggedErrors(); err != nil {
+		return issued, err
+	}
+	_, issued.memory = residentMemory(s.operator.pid())
+	return issued, nil
+}
+
+// declareUntilReady declares all tokens at once, and returns when the last of them became Ready.
+func declareUntilReady(ctx context.Context, s *testbed) (time.Time, error) {
+	applied := make(chan error, 1)
+	go func() { applied <- s.declareAll(ctx) }()
+	last, err := s.tokens.wait(ctx, "Ready", s.testbedConfig.tokens, isReady)
+	return last, errors.Join(<-applied, err)
 }
