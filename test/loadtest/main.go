@@ -39,6 +39,9 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/apptoken/operator/test/loadtest/report"
+	"github.com/apptoken/operator/test/loadtest/scenario"
 )
 
 func main() {
@@ -65,21 +68,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	quietly := zap.New(zap.WriteTo(io.Discard))
 	ctrl.SetLogger(quietly)
 	klog.SetLogger(quietly)
-	b := &bench{options: o.options, progress: progress{to: stderr, began: time.Now()}, report: report{environment: describeMachine()}}
-	defer func() { err = errors.Join(err, b.close()) }()
+	b := &scenario.Run{Options: o.Options, Progress: report.Progress{To: stderr, Began: time.Now()}, Report: report.Report{Environment: report.DescribeMachine()}}
+	defer func() { err = errors.Join(err, b.Close()) }()
 	var complete []string
 	for _, s := range sections {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
 		}
-		b.logf("%s: begins", s.name)
-		b.report.begin(s.name)
+		b.Logf("%s: begins", s.name)
+		b.Report.Begin(s.name)
 		if err = s.run(ctx, b); err != nil {
 			err = fmt.Errorf("%s: %w", s.name, err)
 			break
 		}
 		complete = append(complete, s.name)
 	}
-	b.report.print(stdout)
-	return errors.Join(err, b.report.save(o.json), b.report.publish(o.page, complete))
+	b.Report.Print(stdout)
+	return errors.Join(err, b.Report.Save(o.json), b.Report.Publish(o.page, complete))
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/apptoken/operator/test/loadtest/report"
 )
 
 const pageOfBenchmarks = "../../docs/benchmarks.md"
@@ -14,8 +16,8 @@ const pageOfBenchmarks = "../../docs/benchmarks.md"
 // figuresOf returns what a page has between the marks of a part.
 func figuresOf(t *testing.T, page, part string) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(page, fmt.Sprintf(beginMark, part))
-	figures, _, ended := strings.Cut(rest, endMark)
+	_, rest, ok := strings.Cut(page, fmt.Sprintf(report.BeginMark, part))
+	figures, _, ended := strings.Cut(rest, report.EndMark)
 	if !ok || !ended {
 		t.Fatalf("the page has no figures of %s", part)
 	}
@@ -44,13 +46,13 @@ func TestPage_ReplacesFiguresOfMeasuredPartsOnly(t *testing.T) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := report{environment: describeMachine()}
+	r := report.Report{Environment: report.DescribeMachine()}
 	for _, part := range []string{"token", "idle"} {
-		r.begin(part)
-		r.section(part).addGoal("figure of "+part, 7, "ns", atMost(5))
+		r.Begin(part)
+		r.Table(part).AddGoal("figure of "+part, 7, "ns", report.AtMost(5))
 	}
 	for range 2 { // the second time, the page is one that was written before
-		if err := r.publish(file, []string{"token"}); err != nil {
+		if err := r.Publish(file, []string{"token"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,26 +66,6 @@ func TestPage_ReplacesFiguresOfMeasuredPartsOnly(t *testing.T) {
 	for _, s := range sections {
 		if s.name != "token" && figuresOf(t, string(got), s.name) != figuresOf(t, string(text), s.name) {
 			t.Errorf("the figures of %s changed, which was not measured", s.name)
-		}
-	}
-}
-
-func TestPage_WithoutMarksIsRefused(t *testing.T) {
-	for name, page := range map[string]string{
-		"no mark": "# Benchmarks\n",
-		"no end":  fmt.Sprintf(beginMark, "token"),
-	} {
-		file := filepath.Join(t.TempDir(), "page.md")
-		if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r := report{environment: describeMachine()}
-		r.section("token").add("figure", 7, "ns")
-		if err := r.publish(file, []string{"token"}); err == nil || !strings.Contains(err.Error(), "figures") {
-			t.Errorf("%s: the error is %v", name, err)
-		}
-		if got, err := os.ReadFile(file); err != nil || string(got) != page {
-			t.Errorf("%s: the page became %q, %v", name, got, err)
 		}
 	}
 }
