@@ -13,7 +13,7 @@ import (
 	"github.com/apptoken/operator/test/loadtest/scenario"
 )
 
-// settings is what the flags say: the sizes, which sections run, and where the results go.
+// settings holds the values of the flags: the sizes, which sections run, and where the results go.
 type settings struct {
 	scenario.Options
 	only []string

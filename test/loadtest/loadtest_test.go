@@ -16,7 +16,7 @@ import (
 
 // The sizes are small, and no time is checked. The test checks that each section measures
 // something.
-func TestBench_EverySectionMeasures(t *testing.T) {
+func TestLoadTest_EverySectionMeasures(t *testing.T) {
 	if err := flag.Set("test.benchtime", "100x"); err != nil {
 		t.Fatal(err)
 	}

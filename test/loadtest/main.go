@@ -1,6 +1,6 @@
-// Loadtest measures the operator on a real kube-apiserver and etcd. It prints each measurement beside
-// a limit of the same machine in the same run. Such a limit is the time of the same writes without
-// an operator, or of a bare request meanwhile.
+// Loadtest measures the operator on a real kube-apiserver and etcd. It prints each measurement
+// beside a limit of the same machine in the same run. Such a limit is the time of the same writes
+// without an operator, or of a bare request meanwhile.
 //
 //	token       time to mint, parse and digest a token
 //	index       memory of a record in the index, and time to verify with it
@@ -65,9 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	quietly := zap.New(zap.WriteTo(io.Discard))
-	ctrl.SetLogger(quietly)
-	klog.SetLogger(quietly)
+	discard := zap.New(zap.WriteTo(io.Discard))
+	ctrl.SetLogger(discard)
+	klog.SetLogger(discard)
 	b := &scenario.Run{Options: o.Options, Progress: report.Progress{To: stderr, Began: time.Now()}, Report: report.Report{Environment: report.DescribeMachine()}}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	var complete []string

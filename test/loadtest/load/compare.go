@@ -14,8 +14,8 @@ type Turns struct {
 	Logf   func(format string, args ...any)
 }
 
-// Compare measures all targets in turns, so that other load on the machine affects them alike.
-// It returns the median of the turns of each.
+// Compare measures all targets in turns, so that other load on the machine affects them alike. It
+// returns the median of the turns of each.
 func (p Turns) Compare(ctx context.Context, targets ...Target) ([]Result, error) {
 	turns := make([][]Result, len(targets))
 	for range p.Count {

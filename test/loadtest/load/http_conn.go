@@ -36,6 +36,7 @@ type Conn struct {
 // maxRequestTime is how long a client waits for a response.
 const maxRequestTime = time.Minute
 
+// Dial opens a connection.
 func Dial(ctx context.Context, address string) (*Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -55,13 +56,13 @@ func (l *Conn) Send(request []byte) (int, []byte, error) {
 	if _, err := l.conn.Write(request); err != nil {
 		return 0, nil, err
 	}
-	said, err := http.ReadResponse(l.answers, nil)
+	response, err := http.ReadResponse(l.answers, nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer said.Body.Close()
-	body, err := io.ReadAll(said.Body)
-	return said.StatusCode, body, err
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, body, err
 }
 
 // Ask sends a request, and decodes the JSON of the response, which must have status 200.

@@ -26,7 +26,7 @@ type Target struct {
 // Concurrency is how many clients send requests at once.
 const Concurrency = 8
 
-// Run sends requests for the time d. Each of several clients waits for its response before it
+// Run sends a steady load for the time d: each of several clients waits for its response before it
 // sends the next request.
 func (c Target) Run(ctx context.Context, d time.Duration) (Result, error) {
 	var mu sync.Mutex

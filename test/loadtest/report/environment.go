@@ -28,6 +28,7 @@ func (e Environment) String() string {
 	return s
 }
 
+// DescribeMachine returns the environment of this process.
 func DescribeMachine() Environment {
 	e := Environment{
 		Date: time.Now().UTC().Truncate(time.Second), Commit: builtCommit(),

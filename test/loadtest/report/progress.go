@@ -12,6 +12,7 @@ type Progress struct {
 	Began time.Time
 }
 
+// Logf writes a line.
 func (p Progress) Logf(format string, args ...any) {
 	fmt.Fprintf(p.To, "%6.1fs  %s\n", time.Since(p.Began).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -40,14 +40,17 @@ type Table struct {
 // Begin makes part the one to which the rows that follow belong.
 func (r *Report) Begin(part string) { r.part = part }
 
+// Table returns a table of the current part, to which rows are added.
 func (r *Report) Table(section string) Table { return Table{r, section} }
 
+// Add adds a number.
 func (c Table) Add(name string, value float64, unit string) *row {
 	r := &row{Part: c.report.part, Section: c.name, Name: name, Value: value, Unit: unit}
 	c.report.Results = append(c.report.Results, r)
 	return r
 }
 
+// AddGoal adds a number to which a goal applies.
 func (c Table) AddGoal(name string, value float64, unit string, g *Goal) {
 	r := c.Add(name, value, unit)
 	r.Goal, r.Met = g.text, new(g.met(value))

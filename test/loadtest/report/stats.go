@@ -14,6 +14,7 @@ func Percentile(list []time.Duration, p int) time.Duration {
 	return list[max(0, (len(list)*p+99)/100-1)]
 }
 
+// Microseconds returns d in microseconds.
 func Microseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // Median returns the median of a list. If the list has an even length, it returns the upper of the
@@ -23,4 +24,5 @@ func Median(list []float64) float64 {
 	return list[len(list)/2]
 }
 
+// Milliseconds returns d in milliseconds.
 func Milliseconds(d time.Duration) float64 { return Microseconds(d) / 1000 }

@@ -16,12 +16,15 @@ import (
 	"github.com/apptoken/operator/test/loadtest/testbed"
 )
 
-// UserName returns the name of the user of login i.
-func UserName(i int) string { return fmt.Sprintf("user-%05d", i/LoginsPerUser) }
-
-const UsersPerHash = 512 // users for each hash; so many that no user reaches the limits of a name
-
-const UserPassword = "correct horse battery staple"
+const (
+	// UsersPerHash is how many users share a hash. It is so large that none reaches the limits of
+	// a name.
+	UsersPerHash = 512
+	// UserPassword is the password of every user.
+	UserPassword = "correct horse battery staple"
+	// LoginsPerUser is how many logins a user has in an index. A Client allows as many by default.
+	LoginsPerUser = 20
+)
 
 // Hashing is a way to hash passwords. Its users share one Secret.
 type Hashing struct {
@@ -32,16 +35,19 @@ type Hashing struct {
 	Goal       *report.Goal // for logins relative to the bare hash; nil: none
 }
 
+// StrongHash takes most of the time of a login.
 var StrongHash = Hashing{
 	"strong", "password-strong", "argon2id m=64 MiB t=3 p=4",
 	func() (string, error) { return argon2id(64<<10, 3, 4) }, report.AtLeast(0.9), // RFC 9106, 4: the second recommended option
 }
 
+// UsualHash takes so little that the writes show beside it.
 var UsualHash = Hashing{
 	"usual", "password-usual", "argon2id m=19 MiB t=2 p=1",
 	func() (string, error) { return password.Hash(password.NewSecret(UserPassword), rand.Reader) }, nil,
 }
 
+// QuickHash takes almost no time, so that only the rest is measured.
 var QuickHash = Hashing{
 	"quick", "password-quick", "argon2id m=8 KiB t=1 p=1",
 	func() (string, error) { return argon2id(8, 1, 1) }, nil,
@@ -58,6 +64,7 @@ func argon2id(kiB, passes uint32, lanes uint8) (string, error) {
 		b64.EncodeToString(salt), b64.EncodeToString(argon2.IDKey([]byte(UserPassword), salt, passes, kiB, lanes, 32))), nil
 }
 
+// User returns the name of user i of the hash.
 func (h Hashing) User(i int) string { return fmt.Sprintf("%s-%02d", h.UserPrefix, i%UsersPerHash) }
 
 // StorePassword creates the Secret with the password hash of h.
@@ -76,8 +83,11 @@ func StorePassword(ctx context.Context, s *testbed.Testbed, h Hashing) (password
 	return password.ParseHash(hash)
 }
 
-// NewUser returns a User with an account at a client. Its password is in the Secret of the
-// given name.
+// UserName returns the name of the user of login i.
+func UserName(i int) string { return fmt.Sprintf("user-%05d", i/LoginsPerUser) }
+
+// NewUser returns a User with an account at a client. Its password is in the Secret of the given
+// name.
 func NewUser(name, secret, client string) *v1alpha1.User {
 	return &v1alpha1.User{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -87,6 +97,3 @@ func NewUser(name, secret, client string) *v1alpha1.User {
 		},
 	}
 }
-
-// LoginsPerUser is how many logins a user has here: as many as a Client allows by default.
-const LoginsPerUser = 20

@@ -27,7 +27,7 @@ type Operator struct {
 	metrics    string
 	ReadyAfter time.Duration // from its start until /readyz succeeded
 	ended      chan struct{} // closed when the process has ended
-	result     error         // of the process; set before gone is closed
+	result     error         // of the process; set before ended is closed
 }
 
 // StartOperator starts the operator of the testbed, and waits until it is ready.
@@ -119,11 +119,12 @@ func (o *Operator) Kill() error {
 	return nil
 }
 
+// CheckAlive returns an error with the end of the log if the operator has ended.
 func (o *Operator) CheckAlive() error {
 	select {
 	case <-o.ended:
-		said, _ := os.ReadFile(o.log) //nolint:errcheck // what it said is a help, no more
-		return fmt.Errorf("the operator ended: %w\n%s", o.result, said[max(0, len(said)-2000):])
+		text, _ := os.ReadFile(o.log) //nolint:errcheck // the log only helps to find the reason
+		return fmt.Errorf("the operator ended: %w\n%s", o.result, text[max(0, len(text)-2000):])
 	default:
 		return nil
 	}
@@ -131,8 +132,8 @@ func (o *Operator) CheckAlive() error {
 
 // LoggedErrors returns how many errors the operator has logged.
 func (o *Operator) LoggedErrors() (int, error) {
-	said, err := os.ReadFile(o.log)
-	return bytes.Count(said, []byte(`"level":"error"`)), err
+	text, err := os.ReadFile(o.log)
+	return bytes.Count(text, []byte(`"level":"error"`)), err
 }
 
 // Metric returns the sum of the samples of that name whose labels contain a text.
@@ -172,6 +173,7 @@ func fetchBody(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
+// FreeAddress returns an address on loopback at which nothing listens.
 func FreeAddress(ctx context.Context) (string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -26,6 +26,7 @@ type Sample struct {
 	event  eventsv1.Event
 }
 
+// ReadSample reads what the operator wrote for a token.
 func (s *Testbed) ReadSample(ctx context.Context, key client.ObjectKey) (*Sample, error) {
 	from, c := &Sample{}, s.Clients[0]
 	if err := c.Get(ctx, key, &from.token); err != nil {
@@ -187,6 +188,7 @@ func (from *Sample) changeStatus(it *PlainToken) {
 	it.token.Status.Rotations = it.statusWrites
 }
 
+// RandomDigest returns a random text in the form of a digest.
 func RandomDigest() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // it never fails

@@ -23,15 +23,16 @@ import (
 	"github.com/apptoken/operator/test/loadtest/report"
 )
 
+// The objects of a testbed.
 const (
 	OwnNamespace   = "apptoken-system" // of the operator
 	ProbeNamespace = "bench-new"       // of the tokens that are declared one after another
-	plainNamespace = "bench-raw"       // of what plain clients write
+	plainNamespace = "bench-plain"     // of what plain clients write
 	ClientName     = "bench"
 	namespaceCount = 10 // number of namespaces that share the tokens
 )
 
-// Config is what a testbed depends on.
+// Config holds what a testbed depends on.
 type Config struct {
 	Program  string        // path of the operator's program
 	Folder   string        // in which the testbed creates its own
@@ -55,12 +56,12 @@ type Testbed struct {
 	Admin      kubernetes.Interface
 	Clients    []client.Client // plain, each with a connection of its own
 	Operator   *Operator       // nil: none runs
-	Tracker    *tracker
+	Tracker    *Tracker
 	stop       context.CancelFunc // of the tracker
 }
 
-// Start starts a control plane, and creates what tokens need. The caller must tear the
-// result down, also after an error.
+// Start starts a control plane, and creates what tokens need. The caller must tear the result down,
+// also after an error.
 func Start(ctx context.Context, c Config, p report.Progress) (*Testbed, error) {
 	s := &Testbed{Config: c, Progress: p}
 	var err error

@@ -43,6 +43,8 @@ func NewToken(namespace, name string) *v1alpha1.ApplicationToken {
 	}
 }
 
+// TokenNamespace returns the namespace of token i.
 func TokenNamespace(i int) string { return fmt.Sprintf("bench-%d", i%namespaceCount) }
 
+// TokenName returns the name of token i.
 func TokenName(i int) string { return fmt.Sprintf("token-%05d", i) }

@@ -20,8 +20,8 @@ import (
 	"github.com/apptoken/operator/test/loadtest/report"
 )
 
-// tracker observes the ApplicationTokens by a watch, like any client.
-type tracker struct {
+// Tracker observes the ApplicationTokens by a watch, like any client.
+type Tracker struct {
 	report.Progress
 	check  func() error // returns an error if waiting is in vain
 	mu     sync.Mutex
@@ -35,9 +35,9 @@ type TokenState struct {
 	at        time.Time // when this state was first observed
 }
 
-// newTracker returns a tracker that watches until ctx ends.
-func newTracker(ctx context.Context, config *rest.Config, p report.Progress, alive func() error) (*tracker, error) {
-	t := &tracker{Progress: p, check: alive, states: map[types.NamespacedName]TokenState{}}
+// newTracker returns a Tracker that watches until ctx ends.
+func newTracker(ctx context.Context, config *rest.Config, p report.Progress, alive func() error) (*Tracker, error) {
+	t := &Tracker{Progress: p, check: alive, states: map[types.NamespacedName]TokenState{}}
 	tokens, err := cache.New(config, cache.Options{Scheme: app.Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("watch the tokens: %w", err)
@@ -60,7 +60,7 @@ func newTracker(ctx context.Context, config *rest.Config, p report.Progress, ali
 	return t, nil
 }
 
-func (t *tracker) observe(obj any) {
+func (t *Tracker) observe(obj any) {
 	at, ok := obj.(*v1alpha1.ApplicationToken)
 	if !ok {
 		return
@@ -79,13 +79,14 @@ func (t *tracker) observe(obj any) {
 	}
 }
 
+// IsReady reports whether a token is Ready, for Wait.
 func IsReady(_ types.NamespacedName, g TokenState) bool { return g.Ready }
 
 // Wait waits until n tokens are as wanted, and returns the instant at which the last became so. It
 // fails if there is no progress for three minutes.
-func (t *tracker) Wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, TokenState) bool) (time.Time, error) {
-	const patience, report = 3 * time.Minute, 5 * time.Second
-	moved, said, most := time.Now(), time.Now(), 0
+func (t *Tracker) Wait(ctx context.Context, what string, n int, wanted func(types.NamespacedName, TokenState) bool) (time.Time, error) {
+	const patience, interval = 3 * time.Minute, 5 * time.Second
+	moved, reported, most := time.Now(), time.Now(), 0
 	for {
 		count, last := t.count(wanted)
 		if count >= n {
@@ -97,9 +98,9 @@ func (t *tracker) Wait(ctx context.Context, what string, n int, wanted func(type
 		switch {
 		case time.Since(moved) > patience:
 			return last, fmt.Errorf("%d of %d are %s, and no more have come for %s", count, n, what, patience)
-		case time.Since(said) > report:
+		case time.Since(reported) > interval:
 			t.Logf("%d of %d are %s", count, n, what)
-			said = time.Now()
+			reported = time.Now()
 		}
 		if err := errors.Join(t.check(), load.Sleep(ctx, 100*time.Millisecond)); err != nil {
 			return last, err
@@ -108,7 +109,7 @@ func (t *tracker) Wait(ctx context.Context, what string, n int, wanted func(type
 }
 
 // Rotations returns how often each token has rotated.
-func (t *tracker) Rotations() map[types.NamespacedName]int64 {
+func (t *Tracker) Rotations() map[types.NamespacedName]int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := map[types.NamespacedName]int64{}
@@ -118,7 +119,7 @@ func (t *tracker) Rotations() map[types.NamespacedName]int64 {
 	return all
 }
 
-func (t *tracker) count(wanted func(types.NamespacedName, TokenState) bool) (n int, last time.Time) {
+func (t *Tracker) count(wanted func(types.NamespacedName, TokenState) bool) (n int, last time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for key, g := range t.states {
@@ -133,7 +134,7 @@ func (t *tracker) count(wanted func(types.NamespacedName, TokenState) bool) (n i
 }
 
 // readyAt returns when the current state of a token was first observed, and whether it is Ready.
-func (t *tracker) readyAt(key types.NamespacedName) (time.Time, bool) {
+func (t *Tracker) readyAt(key types.NamespacedName) (time.Time, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.states[key]

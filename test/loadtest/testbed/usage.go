@@ -26,6 +26,7 @@ func (s *Testbed) Usage() Usage {
 	return u
 }
 
+// Since returns what was used after before.
 func (u Usage) Since(before Usage) Usage {
 	return Usage{u.operator - before.operator, u.apiserver - before.apiserver, u.etcd - before.etcd, u.bench - before.bench}
 }

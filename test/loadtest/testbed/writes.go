@@ -105,6 +105,7 @@ func plusEach(a, b map[Operation]int) map[Operation]int {
 // Total returns how many writes were executed.
 func (c Counts) Total() int { return Total(c.Done) }
 
+// Total returns the sum of the numbers of writes.
 func Total(of map[Operation]int) int {
 	sum := 0
 	for _, n := range of {

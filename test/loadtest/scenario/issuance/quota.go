@@ -9,8 +9,8 @@ import (
 	"github.com/apptoken/operator/test/loadtest/testbed"
 )
 
-// MeasureQuota brings many tokens from declared to Ready at a Client whose MaxCount they use up.
-// Then it brings as many to Ready at a Client whose MaxCount is far away. The first is measured
+// MeasureQuota brings many tokens from declared to Ready at a Client whose maxCount they use up.
+// Then it brings as many to Ready at a Client whose maxCount is far away. The first is measured
 // with cold caches, so any bias is against it.
 func MeasureQuota(ctx context.Context, b *scenario.Run) error {
 	before := b.MaxCount

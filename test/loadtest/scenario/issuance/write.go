@@ -12,7 +12,8 @@ import (
 	"github.com/apptoken/operator/test/loadtest/testbed"
 )
 
-// issuance is what the operator did from the first declaration until all tokens were Ready.
+// issuance describes the work of the operator from the first declaration until all tokens were
+// Ready.
 type issuance struct {
 	seconds float64        // until all are Ready
 	rate    float64        // writes per second until then

@@ -28,7 +28,7 @@ type createdToken struct {
 	} `json:"applicationToken"`
 }
 
-// mixedOperation is an operation of clients that have logged in, and how often it is done per second.
+// mixedOperation is an operation of clients that have logged in, with its rate in each turn.
 type mixedOperation struct {
 	name  string
 	rates []float64      // of the operator, in each turn

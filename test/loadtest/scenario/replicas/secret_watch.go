@@ -60,13 +60,13 @@ func (x *secretWatch) after(ctx context.Context, key types.NamespacedName, befor
 	defer cancel()
 	for {
 		x.mu.Lock()
-		is, told := x.tokens[key], x.changed
+		current, changed := x.tokens[key], x.changed
 		x.mu.Unlock()
-		if is.text != before {
-			return is.text, is.at, nil
+		if current.text != before {
+			return current.text, current.at, nil
 		}
 		select {
-		case <-told:
+		case <-changed:
 		case <-ctx.Done():
 			return "", time.Time{}, context.Cause(ctx)
 		}

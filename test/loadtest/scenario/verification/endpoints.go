@@ -54,6 +54,7 @@ func (c *countingStore) Find(ctx context.Context, d token.Digest) (record.Record
 	return c.emptyStore.Find(ctx, d)
 }
 
+// MeasureEndpoints measures the verification endpoints at each size, with the tokens of each kind.
 func MeasureEndpoints(ctx context.Context, b *scenario.Run) error {
 	for _, size := range b.Endpoints {
 		for _, kind := range kindsAt(size, b.Endpoints, token.Login) {
