@@ -132,5 +132,5 @@ fuzz: ## Run each fuzz test for FUZZTIME (20s)
 .PHONY: bench
 bench: build ## Measure the operator against a real control plane
 	@echo "build: bin/bench"
-	@go build -trimpath -buildvcs=auto -o bin/bench ./test/bench
+	@go build -trimpath -buildvcs=auto -o bin/bench ./test/loadtest
 	@$(ASSETS) bin/bench $(ARGS)

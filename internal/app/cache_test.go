@@ -27,6 +27,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
@@ -159,7 +160,7 @@ type testCache struct {
 // startCache starts the cache of an operator. If old is set, its API server does not stream lists.
 func startCache(t *testing.T, to *rest.Config, old bool) *testCache {
 	t.Helper()
-	options, kept := app.CacheOptions(app.Options{Namespace: "default"})
+	options, kept := app.CacheOptions(options.Options{Namespace: "default"})
 	if inner := options.NewInformer; old {
 		options.NewInformer = func(lw toolscache.ListerWatcher, obj apiruntime.Object, d time.Duration, x toolscache.Indexers) toolscache.SharedIndexInformer {
 			plain := lw.(*toolscache.ListWatch) //nolint:forcetypeassert // controller-runtime's type

@@ -14,6 +14,7 @@ import (
 
 	"github.com/apptoken/operator/internal/app/health"
 	"github.com/apptoken/operator/internal/app/metrics"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
@@ -33,7 +34,7 @@ const defaultPasswordChecks = 4
 // endpointWiring connects the parts of an operator that serve, on every replica.
 type endpointWiring struct {
 	*Operator
-	options  Options
+	options  options.Options
 	store    *kube.Store
 	counters metrics.Endpoints
 	verifier *verify.Verifier
@@ -42,7 +43,7 @@ type endpointWiring struct {
 
 // addEndpoints adds to the manager the parts that serve, on every replica: the listeners, the
 // writer of last uses, and the heartbeat that checks the API server.
-func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o Options) error {
+func (op *Operator) addEndpoints(ctx context.Context, store *kube.Store, o options.Options) error {
 	w := endpointWiring{Operator: op, options: o, store: store, counters: metrics.NewEndpoints(), closed: make(chan struct{})}
 	w.verifier = verify.NewVerifier(op.Index, store, verify.Options{
 		LookupsPerSecond: o.Endpoints.LookupsPerSecond, MaxStaleness: o.Endpoints.MaxStaleness, Now: time.Now,

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
@@ -52,8 +53,8 @@ func connect(c *controlplane.Cluster) (err error) {
 type environment map[string]string
 
 // defaultOptions returns the options of an operator without flags.
-func defaultOptions() app.Options {
-	o, err := app.ParseOptions(nil, func(string) string { return "" })
+func defaultOptions() options.Options {
+	o, err := options.Parse(nil, func(string) string { return "" })
 	if err != nil {
 		panic(err)
 	}

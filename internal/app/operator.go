@@ -38,6 +38,7 @@ import (
 	"github.com/apptoken/operator/internal/app/informer"
 	"github.com/apptoken/operator/internal/app/leaderelection"
 	"github.com/apptoken/operator/internal/app/metrics"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/app/preflight"
 	"github.com/apptoken/operator/internal/directory"
 	"github.com/apptoken/operator/internal/freshness"
@@ -82,7 +83,7 @@ type Operator struct {
 
 // NewOperator returns an operator for a cluster, once the API server answers and the cluster has
 // what the operator needs.
-func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
+func NewOperator(ctx context.Context, to *rest.Config, o options.Options) (*Operator, error) {
 	to = rest.CopyConfig(to)
 	// The API server's priority and fairness limits the operator.
 	to.QPS = -1
@@ -107,7 +108,7 @@ func NewOperator(ctx context.Context, to *rest.Config, o Options) (*Operator, er
 }
 
 // wire creates all parts of an operator. It discovers the kinds that the API server serves.
-func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
+func wire(ctx context.Context, to *rest.Config, o options.Options) (*Operator, error) {
 	cached := metrics.NewCacheBytes()
 	inform := informer.Factory{
 		Cached: cached, Watches: &freshness.Watches{}, Limits: freshness.LimitsOf(o.Endpoints.MaxStaleness), ReadsPromptBookmarks: informer.ReadsPromptBookmarks(to),
@@ -148,7 +149,7 @@ func wire(ctx context.Context, to *rest.Config, o Options) (*Operator, error) {
 }
 
 // addLeadership adds leader election, which runs the reconcilers while this replica leads.
-func (op *Operator) addLeadership(to *rest.Config, o Options) error {
+func (op *Operator) addLeadership(to *rest.Config, o options.Options) error {
 	log := ctrl.Log.WithName("leadership")
 	waiting, err := metrics.QueueDepth()
 	if err != nil {
@@ -184,7 +185,7 @@ func (op *Operator) Metrics() prometheus.Gatherer { return metrics.GathererOf(op
 
 // managerOptions returns options that limit the caches to what the operator needs: Secrets with the
 // operator's label, and records in its own namespace.
-func managerOptions(o Options, inform informer.Factory) manager.Options {
+func managerOptions(o options.Options, inform informer.Factory) manager.Options {
 	var served map[string]cache.Config // nil: all
 	if len(o.Namespaces) > 0 {
 		// Tokens that are created over HTTP are in the operator's own namespace.
@@ -264,7 +265,7 @@ func (op *Operator) addIndexHandlers(ctx context.Context, own string) error {
 }
 
 // addReconcilers adds the reconcilers of tokens, clients, users and records to a term.
-func (op *Operator) addReconcilers(mgr *leaderelection.Term, store *kube.Store, o Options, m *ctrlmetrics.Recorder) error {
+func (op *Operator) addReconcilers(mgr *leaderelection.Term, store *kube.Store, o options.Options, m *ctrlmetrics.Recorder) error {
 	recorder := mgr.GetEventRecorder(eventSource)
 	tokens := &applicationtoken.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Records: store,

@@ -26,21 +26,10 @@ const (
 	exitUsage = 2 // a flag or a variable is invalid
 )
 
-// Options holds the options of the operator.
-type Options = options.Options
-
-// EndpointOptions holds the options of the endpoints.
-type EndpointOptions = options.Endpoints
-
-// ParseOptions parses flags and the environment.
-func ParseOptions(args []string, env func(string) string) (Options, error) {
-	return options.Parse(args, env)
-}
-
 // Main runs the operator until ctx ends, and returns the exit code of the process.
 func Main(ctx context.Context, args []string, stderr io.Writer) int {
 	terminal := logging.Redactor{To: stderr} // a token typed in the wrong place is not printed
-	o, err := ParseOptions(args, os.Getenv)
+	o, err := options.Parse(args, os.Getenv)
 	if help, ok := errors.AsType[options.Help](err); ok {
 		fmt.Fprint(terminal, help)
 		return exitOK
@@ -67,7 +56,7 @@ func Main(ctx context.Context, args []string, stderr io.Writer) int {
 }
 
 // NewLogger returns the operator's log, at the level in o.
-func NewLogger(o Options, to io.Writer) logr.Logger { return logging.New(o.LogLevel, to) }
+func NewLogger(o options.Options, to io.Writer) logr.Logger { return logging.New(o.LogLevel, to) }
 
 // newAuditLog returns the operator's audit log. It is separate from the log and independent of its
 // level, and contains no token.
@@ -92,7 +81,7 @@ func findCluster() (*rest.Config, error) {
 }
 
 // Run runs the operator in a cluster until ctx ends.
-func Run(ctx context.Context, config *rest.Config, o Options) error {
+func Run(ctx context.Context, config *rest.Config, o options.Options) error {
 	op, err := NewOperator(ctx, config, o)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the operator was stopped while it waited for the API server

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/apptest"
 )
 
@@ -86,7 +87,7 @@ func (a *testCA) files(until time.Duration, usage x509.ExtKeyUsage) (cert, key s
 }
 
 // startOperator starts an operator in this process, and waits until all its listeners serve.
-func startOperator(t *testing.T, o app.Options) *app.Operator {
+func startOperator(t *testing.T, o options.Options) *app.Operator {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	op, err := app.NewOperator(ctx, testCluster.Admin, o)

@@ -319,7 +319,7 @@ func issue(now time.Time, next Plan, want Desired, have Observed) Plan {
 
 // FirstVersion returns the plan that issues the first version of a token for a caller.
 func FirstVersion(now time.Time, want Desired) Plan {
-	return issue(now, FirstIssue, Version{}, want, Observed{})
+	return issue(now, Plan{Why: FirstIssue}, want, Observed{})
 }
 
 func lifeFrom(issued time.Time, lifetime time.Duration) time.Time {

@@ -37,6 +37,8 @@ func openAPI(all []endpoint.Operation) []byte {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "Application tokens", Version: "v1alpha1",
+			Contact:     &huma.Contact{Name: "The apptoken project", URL: "https://github.com/apptoken/operator"},
+			License:     &huma.License{Name: "Apache 2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
 			Description: "Log in, and create, list, change, clone, rotate and revoke application tokens. A response that carries a token carries it once. Tokens and passwords in the examples are shortened.",
 		},
 		Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
@@ -48,7 +50,8 @@ func openAPI(all []endpoint.Operation) []byte {
 			schemeSecurity: {Type: "apiKey", In: "header", Name: loginapi.HeaderSecurityToken, Description: "The same tokens, in the header that programs for Funnelback send."},
 			schemeBasic:    {Type: "http", Scheme: "basic", Description: "A user name and a password with each request. The check of a password is slow on purpose."},
 		}},
-		Tags: []*huma.Tag{{Name: endpoint.TagOAuth}, {Name: endpoint.TagClient}, {Name: endpoint.TagUser}, {Name: endpoint.TagFunnelback}, {Name: endpoint.TagTele}, {Name: endpoint.TagSpectrum}, {Name: endpoint.TagVerify}},
+		Servers: []*huma.Server{{URL: "/", Description: "The server that this document comes from"}},
+		Tags:    tags(),
 	}
 	for _, op := range all {
 		if op.Doc.Id != "" {
@@ -60,6 +63,19 @@ func openAPI(all []endpoint.Operation) []byte {
 		panic(fmt.Sprintf("encode the OpenAPI document: %v", err))
 	}
 	return append(text, '\n')
+}
+
+// tags returns the groups of operations, in the order in which a reader meets them.
+func tags() []*huma.Tag {
+	return []*huma.Tag{
+		{Name: endpoint.TagOAuth, Description: "Log in, refresh, introspect and revoke with a library for OAuth 2.0."},
+		{Name: endpoint.TagClient, Description: "Application tokens that act for a client, for callers who hold the permission to manage them."},
+		{Name: endpoint.TagUser, Description: "Application tokens that act for the calling user."},
+		{Name: endpoint.TagFunnelback, Description: "Log in as programs for Funnelback do: the token is in a header of the response."},
+		{Name: endpoint.TagTele, Description: "Log in, refresh, move to another account and log out, as programs for TeleTracker do."},
+		{Name: endpoint.TagSpectrum, Description: "Get session tokens and open tokens as programs for Spectrum do, with a password in each request."},
+		{Name: endpoint.TagVerify, Description: "Ask whether a token is valid, as a gateway does for each request."},
+	}
 }
 
 // schemaName returns the schema name of a type.

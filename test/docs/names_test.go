@@ -16,7 +16,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
@@ -98,7 +98,7 @@ func TestNames_TestsExist(t *testing.T) {
 }
 
 func TestNames_FlagsMatchHelp(t *testing.T) {
-	_, err := app.ParseOptions([]string{"--help"}, func(string) string { return "" })
+	_, err := options.Parse([]string{"--help"}, func(string) string { return "" })
 	if err == nil {
 		t.Fatal("--help says nothing")
 	}

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
@@ -54,7 +55,7 @@ func runTests(m *testing.M) (code int, err error) {
 	if err := setUpAccess(ctx, testCluster.Folder); err != nil {
 		return 1, err
 	}
-	log := app.NewLogger(app.Options{LogLevel: "debug"}, operatorLog)
+	log := app.NewLogger(options.Options{LogLevel: "debug"}, operatorLog)
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	if err := plaintexts.collect(ctx); err != nil {
@@ -144,10 +145,10 @@ type operator struct {
 
 // defaultOptions returns the options of an operator that reconciles alone and serves all
 // namespaces.
-func defaultOptions() app.Options {
-	return app.Options{
+func defaultOptions() options.Options {
+	return options.Options{
 		MetricsAddress: "0", HealthAddress: "0", Namespace: systemNamespace, Workers: 8, LogLevel: "debug", AuditLog: operatorLog,
-		Endpoints: app.EndpointOptions{
+		Endpoints: options.Endpoints{
 			Address: "127.0.0.1:0", WebhookAddress: "127.0.0.1:0", GRPCAddress: "127.0.0.1:0", PlainHTTP: true,
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, LookupsPerSecond: 100, UseWritesPerSecond: 100,
 		},
@@ -155,10 +156,10 @@ func defaultOptions() app.Options {
 }
 
 // runOperator starts an operator, and returns once its caches are synced.
-func runOperator(o app.Options) (*operator, error) { return runOperatorAt(operatorConfig(), o) }
+func runOperator(o options.Options) (*operator, error) { return runOperatorAt(operatorConfig(), o) }
 
 // runOperatorAt is begin with a configuration of the caller.
-func runOperatorAt(to *rest.Config, o app.Options) (*operator, error) {
+func runOperatorAt(to *rest.Config, o options.Options) (*operator, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	wired, err := app.NewOperator(ctx, to, o)
 	if err != nil {

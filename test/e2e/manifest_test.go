@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/verify"
 )
@@ -133,7 +133,7 @@ func TestStart_LeavesUnchangedTokens(t *testing.T) { // [row 23]
 
 // startOperator starts an operator of the test's own. Such tests run first, and one after the
 // other.
-func startOperator(t *testing.T, o app.Options) *operator {
+func startOperator(t *testing.T, o options.Options) *operator {
 	t.Helper()
 	if commonOperator.op != nil {
 		t.Fatal("the operator that tests share runs already: whatever uses it calls t.Parallel first, and so does whatever has such subtests")

@@ -23,7 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 
-	"github.com/apptoken/operator/internal/app"
+	"github.com/apptoken/operator/internal/app/options"
 	"github.com/apptoken/operator/internal/testing/controlplane"
 )
 
@@ -134,7 +134,7 @@ func TestDeployment_FlagsAreValid(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			objects := parseObjects(t, render(t, mode))
 			d := findObject[*appsv1.Deployment](t, objects, "apptoken-system", "apptoken-operator")
-			o, err := app.ParseOptions(managerContainer(t, d).Args, func(string) string { return "" })
+			o, err := options.Parse(managerContainer(t, d).Args, func(string) string { return "" })
 			if err != nil {
 				t.Fatal(err)
 			}
