@@ -81,7 +81,7 @@ func TestIssue_KubectlShowsState(t *testing.T) {
 	for _, row := range []string{
 		`NAME +READY +REASON +CLIENT +HINT +ROTATIONS +NEXT ROTATION +LAST USED +USED FROM +AGE`,
 		`indexer +True +Issued +` + w.name + ` +` + at.Status.Current.Hint + ` +0 +` + at.Status.NextRotation.UTC().Format(time.RFC3339),
-		`outsider +False +NamespaceNotGranted +nobody +0`,
+		`outsider +False +NamespaceNotGranted +absent +0`,
 	} {
 		if !regexp.MustCompile(row).MatchString(table) {
 			t.Errorf("kubectl get applicationtokens does not show %q:\n%s", row, table)
