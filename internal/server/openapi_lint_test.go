@@ -265,7 +265,7 @@ func objectsIn(at string, in any) map[string]map[string]any {
 	case map[string]any:
 		all[at] = v
 		for name, each := range v {
-			maps.Copy(all, objectsIn(at+"/"+jsonPointerEscaper.Replace(name), each))
+			maps.Copy(all, objectsIn(at+"/"+servertest.JSONPointerEscaper.Replace(name), each))
 		}
 	case []any:
 		for i, each := range v {
@@ -274,6 +274,3 @@ func objectsIn(at string, in any) map[string]map[string]any {
 	}
 	return all
 }
-
-// jsonPointerEscaper escapes a key in a JSON pointer (RFC 6901).
-var jsonPointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
