@@ -42,7 +42,7 @@ func TestIssue_FailedAttemptsLeaveNoOrphans(t *testing.T) {
 	for range 6 {
 		w.Now = w.Now.Add(5 * time.Second)
 		if err := o.Pass(); err == nil {
-			t.Fatal("a pass that could not write the Secret says that all is well")
+			t.Fatal("a pass that could not write the Secret reports success")
 		}
 	}
 	if n := w.RecordsLeft(); n != 2 {
@@ -74,7 +74,7 @@ func TestIssue_RevokedPendingTokenIsNotDelivered(t *testing.T) {
 	o := w.NewOperator(c, c)
 	w.Must(w.DeclareToken())
 	if err := o.Pass(); err == nil {
-		t.Fatal("a pass that could not write the Secret says that all is well")
+		t.Fatal("a pass that could not write the Secret reports success")
 	}
 	store := w.Store()
 	first, err := store.Get(w.Ctx, w.NewestRecordName())

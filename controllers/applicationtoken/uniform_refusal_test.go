@@ -46,7 +46,7 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 		"has two accounts": user(func(w *fixture, u *v1alpha1.UserSpec) {
 			u.Accounts = append(u.Accounts, v1alpha1.Account{Client: w.OtherClient(), Default: true})
 		}),
-		"has one at a gone client":  user(func(_ *fixture, u *v1alpha1.UserSpec) { u.Accounts[0].Client = "nobody" }),
+		"has one at a gone client":  user(func(_ *fixture, u *v1alpha1.UserSpec) { u.Accounts[0].Client = "absent" }),
 		"has a client that forbids": func(w *fixture) { user(func(*fixture, *v1alpha1.UserSpec) {})(w); clients["forbids long tokens"](w) },
 	}
 	ofUser := func(at *v1alpha1.ApplicationToken, w *fixture, account string) {
@@ -74,7 +74,7 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 		}},
 		"a user":               {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, "") }},
 		"an account of a user": {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, w.ClientName) }},
-		"a foreign account":    {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, "nobody") }},
+		"a foreign account":    {users, func(at *v1alpha1.ApplicationToken, w *fixture) { ofUser(at, w, "absent") }},
 		"a user, in a response": {users, func(at *v1alpha1.ApplicationToken, w *fixture) {
 			ofUser(at, w, "")
 			at.Spec.Delivery = v1alpha1.DeliveryResponse
@@ -97,7 +97,7 @@ func TestRefusal_UniformUntilGranted(t *testing.T) {
 				}
 			}
 			if len(answers) != 1 {
-				t.Errorf("the answer tells what there is: %v", answers)
+				t.Errorf("the answer reveals which objects exist: %v", answers)
 			}
 		})
 	}
@@ -145,6 +145,6 @@ func TestRefusal_UniformAfterGrantIsWithdrawn(t *testing.T) {
 		answers[reason+strings.ReplaceAll(message, strings.TrimPrefix(w.Namespace, "shop-"), "N")] = true
 	}
 	if len(answers) != 1 {
-		t.Errorf("the answer tells what happened: %v", answers)
+		t.Errorf("the answer reveals the cause: %v", answers)
 	}
 }

@@ -44,7 +44,7 @@ func TestUserToken_RefusedWithoutUsableUser(t *testing.T) {
 		"who is suspended":                {func(u *v1alpha1.User) { u.Spec.State = v1alpha1.StateSuspended }, "", v1alpha1.ReasonUserSuspended, "spec.state"},
 		"who has no such account":         {nil, "elsewhere", v1alpha1.ReasonNoAccount, "no account at client elsewhere"},
 		"who has no account":              {func(u *v1alpha1.User) { u.Spec.Accounts = nil }, "", v1alpha1.ReasonNoAccount, "no account at all"},
-		"whose client is not there":       {func(u *v1alpha1.User) { u.Spec.Accounts[0].Client = "nobody" }, "", v1alpha1.ReasonClientMissing, "spec.userRef.client"},
+		"whose client is not there":       {func(u *v1alpha1.User) { u.Spec.Accounts[0].Client = "absent" }, "", v1alpha1.ReasonClientMissing, "spec.userRef.client"},
 		"who has another name":            {func(u *v1alpha1.User) { u.Name += "-2" }, "", v1alpha1.ReasonNamespaceNotGranted, "spec.userRef"},
 	} {
 		t.Run(name, func(t *testing.T) {

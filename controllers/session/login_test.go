@@ -165,7 +165,7 @@ func TestLogin_StaleReplicaDeletesNothing(t *testing.T) {
 			_, err := w.NewUserOperator(stale, api).Logins.Reconcile(w.Ctx, &obj)
 			w.Must(err)
 			if !w.HasRecord(rec) {
-				t.Error("it was swept")
+				t.Error("garbage collection deleted it")
 			}
 		})
 	}

@@ -58,7 +58,7 @@ func TestGarbageCollection_KeepsRecordWhenNewSecretNameIsTaken(t *testing.T) {
 	}
 }
 
-func TestGarbageCollection_DeletesUndeliveredVersion(t *testing.T) {
+func TestGarbageCollection_DeletesPendingVersion(t *testing.T) {
 	w := operatortest.New(t, api)
 	k := w.NewManagementReplica(api)
 	made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken(func(d *management.TokenSpec) { d.Lifetime = 0 }))

@@ -118,7 +118,7 @@ func TestUser_StatusFollowsDependencies(t *testing.T) {
 			w.Must(err)
 			for _, secret := range []string{"MARKED", base64.StdEncoding.EncodeToString([]byte("MARKEDMARKED")), "BGV42mgj0ReTsdBvS1WrSK7e"} {
 				if strings.Contains(string(text), secret) {
-					t.Errorf("%s: the user tells of the password: %s", step.name, text)
+					t.Errorf("%s: the status of the user reveals the password: %s", step.name, text)
 				}
 			}
 		}
@@ -151,7 +151,7 @@ func TestUsername_FirstHolderKeepsIt(t *testing.T) {
 		t.Errorf("the older took the name over: it is %s, the other %s", conditionsOf(a), conditionsOf(b))
 	}
 	if c := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionUsernameContested); c == nil || !strings.Contains(c.Message, a.Name) {
-		t.Errorf("the holder is not told of the other: %v", b.Status.Conditions)
+		t.Errorf("the holder is not informed of the other: %v", b.Status.Conditions)
 	}
 	if a.Status.Username != "" || b.Status.Username != "shared"+w.Namespace {
 		t.Errorf("the statuses say %q and %q", a.Status.Username, b.Status.Username)

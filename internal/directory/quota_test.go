@@ -82,7 +82,7 @@ func TestQuota_TokenWithoutQuotaEnqueuesNone(t *testing.T) {
 		feed.OnAdd(quotaToken(1, ""), true)
 		feed.OnAdd(quotaToken(2, v1alpha1.ReasonTooManyTokens), true)
 		named := quotaToken(0, reason)
-		named.Namespace = "stranger"
+		named.Namespace = "outsider"
 		twist(named)
 		feed.OnAdd(named, false)
 		feed.OnDelete(named)
@@ -126,7 +126,7 @@ func TestQuota_RefusedEditFreesNothing(t *testing.T) {
 	feed.OnAdd(quotaToken(0, ""), true)
 	feed.OnAdd(quotaToken(1, v1alpha1.ReasonTooManyTokens), true)
 	edited := quotaToken(0, "")
-	edited.Generation, edited.Spec.ClientRef.Name = 2, "nobody"
+	edited.Generation, edited.Spec.ClientRef.Name = 2, "absent"
 	feed.OnUpdate(quotaToken(0, ""), edited)
 	refused := edited.DeepCopy()
 	refused.Status.ObservedGeneration = 2

@@ -75,15 +75,15 @@ func TestUserSync_PublishesRelevantChangesOnly(t *testing.T) {
 			}
 			return who.User
 		}
-		people := &directory.UserSync{Index: index, Directory: known}
-		users, passwords := people.UserHandler(), people.PasswordHandler()
+		userSync := &directory.UserSync{Index: index, Directory: known}
+		users, passwords := userSync.UserHandler(), userSync.PasswordHandler()
 		passwords.OnAdd(secret(operatortest.MarkedHash), true)
 		users.OnAdd(alice, true)
 		before := held()
 		first, _ := known.User("alice")
 		x.happens(users, passwords)
 		if told := held() != before; told != x.told {
-			t.Errorf("%s: told is %t", name, told)
+			t.Errorf("%s: reported is %t", name, told)
 		}
 		now, _ := known.User("alice")
 		which := map[string]string{"": "no password", first.Credential: "same password"}[now.Credential]

@@ -14,11 +14,11 @@ import (
 )
 
 func TestUsername_ComparedInComposedForm(t *testing.T) {
-	people := &directory.UserSync{Index: &verify.Index{}, Directory: &login.Directory{}}
-	people.UserHandler().OnAdd(&v1alpha1.User{
+	userSync := &directory.UserSync{Index: &verify.Index{}, Directory: &login.Directory{}}
+	userSync.UserHandler().OnAdd(&v1alpha1.User{
 		ObjectMeta: metav1.ObjectMeta{Name: "juergen", UID: "first"}, Spec: v1alpha1.UserSpec{Username: "ju\u0308rgen", State: v1alpha1.StateActive},
 	}, false)
-	if u, there := people.Directory.ByUsername("j\u00fcrgen"); !there || u.Name != "juergen" {
+	if u, there := userSync.Directory.ByUsername("j\u00fcrgen"); !there || u.Name != "juergen" {
 		t.Errorf("found %q, %v", u.Name, there)
 	}
 }

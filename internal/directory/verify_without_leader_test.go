@@ -37,14 +37,14 @@ func (w *fixture) startVerifier() *verify.Index {
 		}
 	})
 	index, known := &verify.Index{}, &login.Directory{}
-	people := &directory.UserSync{Index: index, Directory: known}
+	userSync := &directory.UserSync{Index: index, Directory: known}
 	namespaces := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}}
 	for _, f := range []struct {
 		of client.Object
 		to toolscache.ResourceEventHandler
 	}{
 		{&v1alpha1.TokenRecord{}, kube.NewEventHandler(index)}, {&v1alpha1.Client{}, directory.NewClientHandler(index, known)},
-		{&v1alpha1.User{}, people.UserHandler()}, {&corev1.Secret{}, people.PasswordHandler()},
+		{&v1alpha1.User{}, userSync.UserHandler()}, {&corev1.Secret{}, userSync.PasswordHandler()},
 		{&v1alpha1.ApplicationToken{}, directory.NewOwnerHandler(index, w.OwnNamespace)}, {namespaces, directory.NewNamespaceHandler(index)},
 	} {
 		informer, err := c.GetInformer(ctx, f.of)

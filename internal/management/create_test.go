@@ -21,7 +21,7 @@ func TestCreate_ReturnsPlaintextOnce(t *testing.T) {
 	made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken())
 	w.Must(err)
 	if !w.IsAccepted(made.Secret) || made.Secret.Kind() != token.Application {
-		t.Error("[2] the answer holds no good token of a program")
+		t.Error("[2] the answer holds no valid token of a program")
 	}
 	if made.Token.Name != "CI_deploy" || !strings.HasPrefix(made.Token.Object, "ci-deploy-") || made.Token.Declared || !made.Token.Ready {
 		t.Errorf("made: %+v", made.Token)
@@ -76,9 +76,9 @@ func TestCreate_InvalidFieldIsNamed(t *testing.T) {
 		"a name with a colon":                    {w.Scope(), "name", func(d *management.TokenSpec) { d.Name = "shop:x" }},
 		"a name with a line break":               {w.Scope(), "name", func(d *management.TokenSpec) { d.Name = "x\n" }},
 		"a name of 64 characters":                {w.Scope(), "name", func(d *management.TokenSpec) { d.Name = strings.Repeat("x", 64) }},
-		"a client that is not there":             {management.Scope{Client: "nobody"}, "", func(*management.TokenSpec) {}},
-		"a user who is not there":                {management.Scope{Client: w.ClientName, User: "nobody"}, "", func(d *management.TokenSpec) { d.Roles = nil }},
-		"a user who has no account there":        {management.Scope{Client: "nobody", User: w.UserName()}, "", func(d *management.TokenSpec) { d.Roles = nil }},
+		"a client that is not there":             {management.Scope{Client: "absent"}, "", func(*management.TokenSpec) {}},
+		"a user who is not there":                {management.Scope{Client: w.ClientName, User: "absent"}, "", func(d *management.TokenSpec) { d.Roles = nil }},
+		"a user who has no account there":        {management.Scope{Client: "absent", User: w.UserName()}, "", func(d *management.TokenSpec) { d.Roles = nil }},
 		"a role for a token of a user":           {user, "roles", func(*management.TokenSpec) {}},
 		"a permission for a token of a user":     {user, "permissions", func(d *management.TokenSpec) { d.Roles, d.Permissions = nil, []string{"search.x"} }},
 		"a name that is no name, and a client's": {w.Scope(), "name", func(d *management.TokenSpec) { d.Name = "ata_\x00" }},

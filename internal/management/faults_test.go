@@ -178,7 +178,7 @@ func TestCreate_OneOfConcurrentCallersSucceeds(t *testing.T) {
 		return k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken())
 	})
 	if len(answered) != 1 {
-		t.Fatalf("%d were told of a token", len(answered))
+		t.Fatalf("%d callers got a token", len(answered))
 	}
 	for _, err := range failed {
 		if !errors.Is(err, management.ErrExists) {

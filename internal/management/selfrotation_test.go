@@ -211,11 +211,11 @@ func TestRotate_TriggersWaitForPredecessorLimit(t *testing.T) {
 		}
 	}
 	if !pending {
-		t.Errorf("the status does not say that a rotation waits: %+v", at.Status.Conditions)
+		t.Errorf("the status does not report that a rotation waits: %+v", at.Status.Conditions)
 	}
 	_, err := k.Rotate(w.Ctx, operatortest.RootCaller, w.Scope(), w.Namespace+":indexer", "")
 	if after, ok := retryAfter(err); !ok || after != 24*time.Hour-40*time.Minute {
-		t.Errorf("an administrator is told %v, after %s", err, after)
+		t.Errorf("an administrator gets %v, after %s", err, after)
 	}
 	w.Now = w.Now.Add(24*time.Hour - 40*time.Minute)
 	w.Must(o.Settle())
@@ -233,7 +233,7 @@ func TestSelfRotation_AtMostOncePerMinOverlap(t *testing.T) {
 	second, err := k.RotateOwn(w.Ctx, operatortest.RootCaller, made.Secret.Digest(), "")
 	w.Must(err)
 	if !strings.Contains(<-k.Recorder.Events, v1alpha1.EventSelfRotated) {
-		t.Error("no event says that its holder rotated it")
+		t.Error("no event reports that its holder rotated it")
 	}
 	answered, failed := w.callConcurrently(8, func(k *operatortest.ManagementReplica) (management.Issued, error) {
 		return k.RotateOwn(w.Ctx, operatortest.RootCaller, second.Secret.Digest(), "")

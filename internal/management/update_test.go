@@ -30,7 +30,7 @@ func TestManage_DeclaredTokenIsShownNotChanged(t *testing.T) {
 	}
 	w.Must(k.Revoke(w.Ctx, w.Scope(), name))
 	if n := w.RecordsLeft(); n != 0 || w.Token().Spec.State != v1alpha1.TokenRevoked || len(k.EndedTokens) != 1 {
-		t.Errorf("revoked: %d records are left, the state is %s, %d were told of", n, w.Token().Spec.State, len(k.EndedTokens))
+		t.Errorf("revoked: %d records are left, the state is %s, %d were reported as ended", n, w.Token().Spec.State, len(k.EndedTokens))
 	}
 	w.History.Ending = true
 	w.Must(o.Settle())

@@ -13,7 +13,7 @@ func BenchmarkIndex_Verify(b *testing.B) {
 	facts := verify.Facts{Permissions: []string{"search.query"}, Roles: []string{"primary"}}
 	for what, text := range map[string]string{
 		"valid":     w.tok.Reveal(),
-		"unknown":   verifytest.Mint(b, token.Application, "stranger").Reveal(),
+		"unknown":   verifytest.Mint(b, token.Application, "outsider").Reveal(),
 		"malformed": "no token",
 	} {
 		b.Run(what, func(b *testing.B) {

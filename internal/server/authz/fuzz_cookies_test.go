@@ -34,7 +34,7 @@ func FuzzForwardAuthCookies(f *testing.F) {
 			t.Errorf("passed: in the header: %t, in a cookie: %t", inHeader, inCookie)
 		}
 		if got.Status != http.StatusOK && (cookies == servertest.CredentialCookie+h.ValidToken && authorization == "" || inHeader && cookies == "") {
-			t.Errorf("the good token: %d", got.Status)
+			t.Errorf("the valid token: %d", got.Status)
 		}
 	})
 }

@@ -63,7 +63,7 @@ func FuzzForwardAuth(f *testing.F) {
 		case err == nil && !good && got.Status != http.StatusUnauthorized:
 			t.Errorf("%q: %d", shown, got.Status)
 		case good && query == "" && got.Status != http.StatusOK:
-			t.Errorf("the good token: %d", got.Status)
+			t.Errorf("the valid token: %d", got.Status)
 		}
 	})
 }
@@ -92,7 +92,7 @@ func FuzzTokenReview(f *testing.F) {
 			t.Fatalf("%v: %s", err, got.Body)
 		}
 		if !strings.Contains(body, servertest.TokenPlaceholder) && (review.Status.Authenticated || review.Status.User.Username != "") {
-			t.Errorf("without a good token: %s", got.Body)
+			t.Errorf("without a valid token: %s", got.Body)
 		}
 		if other := slices.DeleteFunc(review.Status.Audiences, func(a string) bool { return a == "api" }); len(other) > 0 {
 			t.Errorf("audiences of others: %q", other)

@@ -102,7 +102,7 @@ func TestAudit_JunkNeverHidesRevokedUse(t *testing.T) {
 func TestAudit_HolderCannotFloodTheLog(t *testing.T) {
 	h := servertest.NewVectorServer(t)
 	for range 50 {
-		h.Do(http.MethodGet, "/verify?permission=nobody.holds.this", http.Header{"Authorization": {"Bearer " + h.Tokens["indexer"]}}, "")
+		h.Do(http.MethodGet, "/verify?permission=absent.holds.this", http.Header{"Authorization": {"Bearer " + h.Tokens["indexer"]}}, "")
 	}
 	lines := h.AuditLog.Events(t, auditlog.CredentialRefused)
 	if len(lines) != 1 || lines[0]["verdict"] != "PermissionMissing" || lines[0]["subject"] != "shop/indexer" {

@@ -13,14 +13,14 @@ func TestBasicAuth_OtherSiteCannotUseStoredPassword(t *testing.T) {
 		name, value string
 		status      int
 	}{
-		"no page":                                     {"X-Nothing", "", http.StatusOK},
-		"a page of ours":                              {"Sec-Fetch-Site", "same-origin", http.StatusOK},
-		"an address that a user typed":                {"Sec-Fetch-Site", "none", http.StatusOK},
-		"a page of a host beside us":                  {"Sec-Fetch-Site", "same-site", http.StatusUnauthorized},
-		"a page of another site":                      {"Sec-Fetch-Site", "cross-site", http.StatusUnauthorized},
-		"a page of ours, as old browsers say":         {"Origin", h.URL, http.StatusOK},
-		"a page of another host, as old browsers say": {"Origin", "https://evil.example", http.StatusUnauthorized},
-		"a page of nowhere":                           {"Origin", "null", http.StatusUnauthorized},
+		"no page":                                          {"X-Nothing", "", http.StatusOK},
+		"a page of the operator":                           {"Sec-Fetch-Site", "same-origin", http.StatusOK},
+		"an address that a user typed":                     {"Sec-Fetch-Site", "none", http.StatusOK},
+		"a page of a host beside the operator":             {"Sec-Fetch-Site", "same-site", http.StatusUnauthorized},
+		"a page of another site":                           {"Sec-Fetch-Site", "cross-site", http.StatusUnauthorized},
+		"a page of the operator, as old browsers state it": {"Origin", h.URL, http.StatusOK},
+		"a page of another host, as old browsers say":      {"Origin", "https://evil.example", http.StatusUnauthorized},
+		"a page of nowhere":                                {"Origin", "null", http.StatusUnauthorized},
 	} {
 		got := h.Call(http.MethodGet, "/application-tokens/v1/application-token", servertest.Basic("alice"), servertest.Header(x.name, x.value))
 		if got.Status != x.status {

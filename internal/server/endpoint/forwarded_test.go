@@ -128,7 +128,7 @@ func TestAudit_NamesReasonOfUnknownSource(t *testing.T) {
 		"a trusted proxy says nothing":      {"127.0.0.1:1", nil, "HeaderMissing"},
 		"a trusted proxy sends empty lines": {"127.0.0.1:1", []string{"192.0.2.5", ""}, "HeaderEmpty"},
 		"a trusted proxy sends commas":      {"127.0.0.1:1", []string{", ,"}, "HeaderEmpty"},
-		"a trusted proxy does not tell":     {"127.0.0.1:1", []string{"unknown"}, "NotAnAddress"},
+		"a trusted proxy names none":        {"127.0.0.1:1", []string{"unknown"}, "NotAnAddress"},
 		"an untrusted peer sends it":        {"198.51.100.1:1", []string{"192.0.2.5"}, "UntrustedPeer"},
 		"a connection that has no address":  {"@", []string{"192.0.2.5"}, "NoPeer"},
 		"the address is known, and another": {"127.0.0.1:1", []string{"198.51.100.1"}, nil},

@@ -82,7 +82,7 @@ func TestLoginLimits_RepeatedFailureIsLimited(t *testing.T) {
 		t.Errorf("a while later: %d %s", got.Status, got.Body)
 	}
 	for i := range 60 {
-		h.Call(http.MethodPost, "/auth/login", servertest.FormBody("username", "nobody"+strconv.Itoa(i), "password", "x"), servertest.WithForwardedFor("198.51.100.1"))
+		h.Call(http.MethodPost, "/auth/login", servertest.FormBody("username", "absent"+strconv.Itoa(i), "password", "x"), servertest.WithForwardedFor("198.51.100.1"))
 	}
 	if got := h.Call(http.MethodPost, "/auth/login", servertest.FormBody(servertest.CredentialFields("alice")...), servertest.WithForwardedFor("198.51.100.1")); got.Status != 429 {
 		t.Errorf("an address: %d %s", got.Status, got.Body)

@@ -15,12 +15,12 @@ func TestLogin_EndsAtExpiryAndPasswordChange(t *testing.T) {
 		then  func(*servertest.LoginServer)
 		good  bool
 	}{
-		"a second before its end":         {servertest.PathFormLogin, time.Hour - time.Second, nil, true},
-		"at its end":                      {servertest.PathFormLogin, time.Hour, nil, false},
-		"remembered, a second before":     {servertest.PathFormLogin + "?remember-me=true", 14*24*time.Hour - time.Second, nil, true},
-		"remembered, at its end":          {servertest.PathFormLogin + "?remember-me=true", 14 * 24 * time.Hour, nil, false},
-		"after the password was changed":  {servertest.PathFormLogin, 0, func(h *servertest.LoginServer) { changePassword(h, "alice") }, false},
-		"after another one's was changed": {servertest.PathFormLogin, 0, func(h *servertest.LoginServer) { changePassword(h, "erin") }, true},
+		"a second before its end":           {servertest.PathFormLogin, time.Hour - time.Second, nil, true},
+		"at its end":                        {servertest.PathFormLogin, time.Hour, nil, false},
+		"remembered, a second before":       {servertest.PathFormLogin + "?remember-me=true", 14*24*time.Hour - time.Second, nil, true},
+		"remembered, at its end":            {servertest.PathFormLogin + "?remember-me=true", 14 * 24 * time.Hour, nil, false},
+		"after the password was changed":    {servertest.PathFormLogin, 0, func(h *servertest.LoginServer) { changePassword(h, "alice") }, false},
+		"after that of another was changed": {servertest.PathFormLogin, 0, func(h *servertest.LoginServer) { changePassword(h, "erin") }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := servertest.NewLoginServer(t)

@@ -134,10 +134,10 @@ func TestRevoke_ExpiredRefreshableLoginIsRevoked(t *testing.T) { // [row 12]
 func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	h := servertest.NewLoginServer(t)
 	revoker := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Roles: []string{"revoker"}})
-	theirs := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "theirs"})
-	other := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", theirs))
+	other := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "foreign"})
+	other := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", other))
 	none := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", h.UnknownToken()))
-	if other.Status != 200 || none.Status != 200 || other.Body != none.Body || !h.IsValid(theirs) {
+	if other.Status != 200 || none.Status != 200 || other.Body != none.Body || !h.IsValid(other) {
 		t.Errorf("%d %s and %d %s", other.Status, other.Body, none.Status, none.Body)
 	}
 	h.CheckNoSecretInAudit()

@@ -40,7 +40,7 @@ func TestManage_WithoutPermissionRevealsNothing(t *testing.T) {
 // [row 13]
 func TestManage_ForeignTokenLooksMissing(t *testing.T) {
 	h := servertest.NewLoginServer(t)
-	h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "theirs"})
+	h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "foreign"})
 	h.CreateToken(management.Scope{Client: "acme", User: "dave"}, management.TokenSpec{Name: "his"})
 	h.CreateToken(management.Scope{Client: "umbrella", User: "alice"}, management.TokenSpec{Name: "elsewhere"})
 	admin, alice := h.AppToken("developer"), h.Login("alice")
@@ -50,12 +50,12 @@ func TestManage_ForeignTokenLooksMissing(t *testing.T) {
 		jsonPaths []string
 	}{
 		"a login": {servertest.Bearer(alice), []string{
-			servertest.PathUmbrellaTokens + "/theirs", servertest.PathUmbrellaTokens + "/none", servertest.PathAcmeTokens + "/theirs", servertest.PathAcmeTokens + "/his", servertest.PathAcmeTokens + "/none", servertest.PathUserTokens + "/his", servertest.PathUserTokens + "/theirs", servertest.PathUserTokens + "/none", servertest.PathUserTokens + "/elsewhere",
-			"/application-tokens/v1/clients/none/application-token/theirs", "/application-tokens/v1/clients/frozen/application-token/x",
+			servertest.PathUmbrellaTokens + "/foreign", servertest.PathUmbrellaTokens + "/none", servertest.PathAcmeTokens + "/foreign", servertest.PathAcmeTokens + "/his", servertest.PathAcmeTokens + "/none", servertest.PathUserTokens + "/his", servertest.PathUserTokens + "/foreign", servertest.PathUserTokens + "/none", servertest.PathUserTokens + "/elsewhere",
+			"/application-tokens/v1/clients/none/application-token/foreign", "/application-tokens/v1/clients/frozen/application-token/x",
 		}},
-		"a token":                    {servertest.Bearer(admin), []string{servertest.PathUmbrellaTokens + "/theirs", servertest.PathUmbrellaTokens + "/none", servertest.PathAcmeTokens + "/theirs", servertest.PathAcmeTokens + "/his", servertest.PathAcmeTokens + "/none"}},
-		"a name":                     {servertest.Basic("erin"), []string{servertest.PathAcmeTokens + "/theirs", servertest.PathAcmeTokens + "/none", servertest.PathUmbrellaTokens + "/his", servertest.PathUmbrellaTokens + "/none", "/application-tokens/v1/clients/none/application-token/x"}},
-		"a name, at another account": {servertest.Combined(servertest.Basic("alice"), servertest.QueryString("account_id=2002")), []string{servertest.PathAcmeTokens + "/theirs", servertest.PathAcmeTokens + "/none"}},
+		"a token":                    {servertest.Bearer(admin), []string{servertest.PathUmbrellaTokens + "/foreign", servertest.PathUmbrellaTokens + "/none", servertest.PathAcmeTokens + "/foreign", servertest.PathAcmeTokens + "/his", servertest.PathAcmeTokens + "/none"}},
+		"a name":                     {servertest.Basic("erin"), []string{servertest.PathAcmeTokens + "/foreign", servertest.PathAcmeTokens + "/none", servertest.PathUmbrellaTokens + "/his", servertest.PathUmbrellaTokens + "/none", "/application-tokens/v1/clients/none/application-token/x"}},
+		"a name, at another account": {servertest.Combined(servertest.Basic("alice"), servertest.QueryString("account_id=2002")), []string{servertest.PathAcmeTokens + "/foreign", servertest.PathAcmeTokens + "/none"}},
 	} {
 		for _, path := range x.jsonPaths {
 			for _, call := range []string{"GET ", "PATCH ", "DELETE ", "POST /clone", "POST /rotate"} {
@@ -82,7 +82,7 @@ func TestManage_ForeignTokenLooksMissing(t *testing.T) {
 	if got := h.Call(http.MethodGet, servertest.PathUserTokens, servertest.Bearer(alice)); got.Body != `{"data":[]}`+"\n" {
 		t.Errorf("the list of a user: %s", got.Body)
 	}
-	if got := h.Call(http.MethodGet, servertest.PathAcmeTokens, servertest.Bearer(alice)); strings.Contains(got.Body, "theirs") || strings.Contains(got.Body, "his") || strings.Contains(got.Body, "elsewhere") {
+	if got := h.Call(http.MethodGet, servertest.PathAcmeTokens, servertest.Bearer(alice)); strings.Contains(got.Body, "foreign") || strings.Contains(got.Body, "his") || strings.Contains(got.Body, "elsewhere") {
 		t.Errorf("the list of a client: %s", got.Body)
 	}
 	if h.Store.WriteCounts() != before {

@@ -24,7 +24,7 @@ import (
 func (w *Fixture) NewLoginService(twist func(*login.Options)) *login.Service {
 	w.T.Helper()
 	index, known := &verify.Index{}, &login.Directory{}
-	people := &directory.UserSync{Index: index, Directory: known}
+	userSync := &directory.UserSync{Index: index, Directory: known}
 	var users v1alpha1.UserList
 	var secrets corev1.SecretList
 	var clients v1alpha1.ClientList
@@ -33,10 +33,10 @@ func (w *Fixture) NewLoginService(twist func(*login.Options)) *login.Service {
 		directory.NewClientHandler(index, known).OnAdd(&clients.Items[i], true)
 	}
 	for i := range secrets.Items {
-		people.PasswordHandler().OnAdd(&secrets.Items[i], true)
+		userSync.PasswordHandler().OnAdd(&secrets.Items[i], true)
 	}
 	for i := range users.Items {
-		people.UserHandler().OnAdd(&users.Items[i], true)
+		userSync.UserHandler().OnAdd(&users.Items[i], true)
 	}
 	c := ByIndexes(w.T, w.api)
 	options := login.Options{

@@ -20,7 +20,7 @@ import (
 
 // TokenPlaceholder stands for the valid token in fuzzed input, so that the fuzzer cannot write one
 // itself. It has the length of a token, since some inputs hold lengths.
-const TokenPlaceholder = "{here goes the good token, which no fuzzer may know.}"
+const TokenPlaceholder = "{here goes the valid token, which no fuzzer may know.}"
 
 // FuzzServer is a test server for fuzzing, with one valid token of the client all, which may
 // search and introspect. A second token is well-formed and was never issued: it must not show up
