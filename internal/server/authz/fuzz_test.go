@@ -20,8 +20,6 @@ import (
 	"github.com/apptoken/operator/internal/verify/verifytest"
 )
 
-const ()
-
 var bearerScheme = regexp.MustCompile(`^(?i:bearer) +`)
 
 // Whatever the headers and the query are, the valid token passes if it is whole and the only

@@ -12,8 +12,6 @@ import (
 	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
-const ()
-
 func TestSpectrum_SessionTokenComesWithSession(t *testing.T) {
 	for name, x := range map[string]struct {
 		over func(http.Handler) *httptest.Server
