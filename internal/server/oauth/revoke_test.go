@@ -95,13 +95,13 @@ func TestRevoke_UnreachableStoreIsUnavailable(t *testing.T) {
 func TestRevoke_RefreshTokenEndsSessionOfOwnClient(t *testing.T) { // [row 12] [row 13]
 	h := servertest.NewLoginServer(t)
 	revoker := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
-	other := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
+	foreign := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "revoker", Permissions: []string{"sec.token.revoke"}})
 	first := h.Call(http.MethodPost, "/oauth2/token", servertest.FormBody(servertest.PasswordGrant("alice")...))
 	tok, refresh := h.TokenIn(first, "access_token"), h.TokenIn(first, "refresh_token")
 	for _, x := range []struct {
 		by   string
 		good bool
-	}{{other, true}, {revoker, false}, {revoker, false}} {
+	}{{foreign, true}, {revoker, false}, {revoker, false}} {
 		if got := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(x.by), servertest.FormBody("token", refresh)); got.Status != http.StatusOK || got.Body != "{}\n" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
@@ -134,10 +134,10 @@ func TestRevoke_ExpiredRefreshableLoginIsRevoked(t *testing.T) { // [row 12]
 func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	h := servertest.NewLoginServer(t)
 	revoker := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "revoker", Roles: []string{"revoker"}})
-	other := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "foreign"})
-	other := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", other))
+	foreign := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "foreign"})
+	other := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", foreign))
 	none := h.Call(http.MethodPost, "/oauth2/revoke", servertest.Bearer(revoker), servertest.FormBody("token", h.UnknownToken()))
-	if other.Status != 200 || none.Status != 200 || other.Body != none.Body || !h.IsValid(other) {
+	if other.Status != 200 || none.Status != 200 || other.Body != none.Body || !h.IsValid(foreign) {
 		t.Errorf("%d %s and %d %s", other.Status, other.Body, none.Status, none.Body)
 	}
 	h.CheckNoSecretInAudit()
