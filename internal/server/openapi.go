@@ -112,20 +112,39 @@ func openAPIOperation(op endpoint.Operation, registry huma.Registry) *huma.Opera
 		}
 		o.RequestBody = &huma.RequestBody{Required: !doc.IsBodyOptional, Content: content}
 	}
+	o.Parameters = parametersOf(doc)
+	o.Responses["200"] = responseOf(doc, registry)
+	if doc.IsDeferred {
+		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.Response)}
+	}
+	if doc.ErrorBody == nil {
+		doc.ErrorBody = endpoint.Fault{}
+	}
+	for _, status := range fails {
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.ErrorBody)}
+	}
+	return o
+}
+
+// parametersOf returns the parameters of an operation.
+func parametersOf(doc endpoint.Description) (all []*huma.Param) {
 	for _, in := range []struct {
-		tokenPlaceholder string
-		list             []endpoint.Param
+		place string
+		list  []endpoint.Param
 	}{{"path", doc.Path}, {"query", doc.Query}, {"header", doc.Headers}} {
 		for _, p := range in.list {
 			kind := huma.TypeString
 			if p.IsInteger {
 				kind = huma.TypeInteger
 			}
-			o.Parameters = append(o.Parameters, &huma.Param{
-				Name: p.Name, In: in.tokenPlaceholder, Description: p.Text, Required: in.tokenPlaceholder == "path", Schema: &huma.Schema{Type: kind},
-			})
+			all = append(all, &huma.Param{Name: p.Name, In: in.place, Description: p.Text, Required: in.place == "path", Schema: &huma.Schema{Type: kind}})
 		}
 	}
+	return all
+}
+
+// responseOf returns the response of an operation that succeeds.
+func responseOf(doc endpoint.Description, registry huma.Registry) *huma.Response {
 	ok := &huma.Response{Description: "OK"}
 	if doc.ResponseText != "" {
 		ok.Description = doc.ResponseText
@@ -146,17 +165,7 @@ func openAPIOperation(op endpoint.Operation, registry huma.Registry) *huma.Opera
 		}
 		ok.Headers[p.Name] = &huma.Param{Description: p.Text, Schema: &huma.Schema{Type: huma.TypeString}, Example: p.Example}
 	}
-	o.Responses["200"] = ok
-	if doc.IsDeferred {
-		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.Response)}
-	}
-	if doc.ErrorBody == nil {
-		doc.ErrorBody = endpoint.Fault{}
-	}
-	for _, status := range fails {
-		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.ErrorBody)}
-	}
-	return o
+	return ok
 }
 
 // exampleOf returns jsonContent with body as the example.
