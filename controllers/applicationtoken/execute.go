@@ -93,6 +93,9 @@ func (p *pass) issue(ctx context.Context) error {
 	}
 	p.pendingTokens.keep(p.at, tok)
 	rec, outcome, err := p.issuer().Issue(ctx, stored, rec, p.secretArbiter(secret))
+	if left, is := errors.AsType[*issue.RecordLeftError](err); is {
+		return errors.Join(errSecretConflict, left.Err) // the next pass observes what is left, and decides again
+	}
 	if outcome == issue.Committed {
 		p.records[rec.Name()] = rec
 		p.recordIssuedEvent(rec)
@@ -185,7 +188,7 @@ func (p *pass) renderSecret(ctx context.Context, rec record.Record) error {
 		}
 		p.isForeign = true
 		return nil
-	case apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+	case apierr.IsRefused(err):
 		return p.writeBackoff.recordRejection(p.Now(), p.at, secret, err)
 	case err != nil:
 		return fmt.Errorf("write Secret %s: %w", secret.Name, err)

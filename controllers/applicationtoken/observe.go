@@ -61,9 +61,11 @@ func (p *pass) readObjects(ctx context.Context) error {
 		p.records[rec.Name()] = rec
 	}
 	if p.spec.DeliveredInResponse {
-		err := p.confirmRecord(ctx, tokenspec.DeliveredRecord(p.at))
+		if err := p.confirmRecord(ctx, tokenspec.DeliveredRecord(p.at)); err != nil {
+			return err
+		}
 		p.derive()
-		return err
+		return nil
 	}
 	if p.secret, err = p.cachedSecret(ctx, p.spec.Secret.Name); err != nil {
 		return err

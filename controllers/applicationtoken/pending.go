@@ -39,15 +39,9 @@ func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
 	return tok, kept
 }
 
-// pendingTokens keeps the token of a version while its Secret is being written. If the API server
-// gives no response, the next attempt uses the same token. Otherwise attempts would leave records
-// behind that could be taken for versions which a client holds. A crash loses what is kept here,
-// and garbage collection deletes the one record that is left. The zero value is empty and ready.
-type pendingTokens struct{ tokenMemory }
-
 // pendingVersion returns the kept token and its record if the record exists and no Secret has been
-// observed to name it. A record that is gone is never created again, and a token that was delivered
-// is never delivered as a new one.
+// observed to name it. Otherwise it forgets the token: a record that is gone is never created again,
+// and a token that was delivered is never delivered as a new one.
 func (p *pass) pendingVersion() (record.Record, token.Token, bool) {
 	tok, kept := p.pendingTokens.get(p.at)
 	if !kept {

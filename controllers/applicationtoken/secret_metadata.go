@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/apptoken/operator/internal/apierr"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
@@ -37,7 +35,7 @@ func (p *pass) withdrawMetadata(ctx context.Context) error {
 		return err
 	}
 	switch err := p.Client.Update(ctx, secret); {
-	case apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+	case apierr.IsRefused(err):
 		return p.writeBackoff.recordRejection(p.Now(), p.at, secret, err) // its text may quote the Secret
 	case err != nil:
 		return fmt.Errorf("write labels and annotations of Secret %s: %w", secret.Name, err)

@@ -43,7 +43,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	namespaces := &metav1.PartialObjectMetadata{}
 	namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	locks := newTokenLocks()
-	pass := func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
+	reconcileOne := func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
 		lock := locks.lockFor(request)
 		lock.Lock()
 		defer lock.Unlock()
@@ -62,7 +62,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		Watches(&v1alpha1.User{}, watch.LowPriorityHandler(r.tokensOfUser), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.ExceptInitialList)).
 		WatchesMetadata(namespaces, watch.LowPriorityHandler(r.tokensOfNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}, watch.ExceptInitialList)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, NewQueue: fairqueue.New(workers*namespacePercent/100, r.Now)}).
-		Complete(reconcile.Func(pass))
+		Complete(reconcile.Func(reconcileOne))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 		WatchesRawSource(watch.QuotaSource{Quota: r.Quota}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: urgentWorkersPerWorker * workers, NewQueue: fairqueue.New(urgentWorkersPerWorker*workers*urgentNamespacePercent/100, r.Now)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (ctrl.Result, error) {
-			_, err := pass(ctx, request)
+			_, err := reconcileOne(ctx, request)
 			return ctrl.Result{}, err
 		}))
 }

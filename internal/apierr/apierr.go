@@ -16,6 +16,12 @@ func IsRejected(err error) bool {
 		apierrors.IsInvalid(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err)
 }
 
+// IsRefused reports whether the API server refuses a write for good: a repetition would be refused
+// too.
+func IsRefused(err error) bool {
+	return IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err)
+}
+
 // IsStale reports whether err means that what was read is out of date, so that only another read
 // helps.
 func IsStale(err error) bool {

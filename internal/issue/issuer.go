@@ -19,8 +19,8 @@ type Outcome int
 
 // Outcomes of an attempt.
 const (
-	// Undecided means that the version is not known to be current, and may be tried again: its
-	// record stays.
+	// Undecided means that the version is not known to be current, and may be tried again: Issue
+	// keeps its record.
 	Undecided Outcome = iota
 	Committed         // the version is current
 	Lost              // the version never becomes current: no write that makes it so can still succeed
@@ -48,17 +48,29 @@ func (i Issuer) Issue(ctx context.Context, stored, r record.Record, commit Arbit
 	}
 	outcome, err := commit(ctx, r)
 	if outcome == Lost {
-		err = errors.Join(err, i.Retire(ctx, r))
+		if retireErr := i.Retire(ctx, r); retireErr != nil {
+			err = &RecordLeftError{Lost: err, Err: retireErr}
+		}
 	}
 	return r, outcome, err
 }
 
-// store stores a record. If the response is lost, or answers a repetition, the stored record shows
-// that the write succeeded.
+// RecordLeftError reports that the record of a version that lost could not be deleted. Garbage
+// collection deletes it.
+type RecordLeftError struct {
+	Lost error // the error of the arbiter; nil: none
+	Err  error // the error of the deletion
+}
+
+func (e *RecordLeftError) Error() string { return errors.Join(e.Lost, e.Err).Error() }
+
+// Unwrap returns both errors.
+func (e *RecordLeftError) Unwrap() []error { return []error{e.Lost, e.Err} }
+
+// store stores a record. If the response to an addition is lost, or answers a repetition, the
+// stored record shows that it succeeded. A record that was stored before is renewed even if nothing
+// changes: that shows that it was not revoked since.
 func (i Issuer) store(ctx context.Context, stored, r record.Record) (record.Record, error) {
-	if stored.UID != "" && isInterchangeable(stored, r) {
-		return stored, nil
-	}
 	if stored.UID != "" {
 		return i.Records.Renew(ctx, stored, r)
 	}

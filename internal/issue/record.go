@@ -27,33 +27,28 @@ func NewRecord(now time.Time, at *v1alpha1.ApplicationToken, d tokenspec.Desired
 	return r
 }
 
-// SetGrants gives a record the grants of a desired state, if they are known. It reports whether the
-// record changed.
-func SetGrants(r *record.Record, d tokenspec.Desired) bool {
-	g := d.Grants
+// SetGrants gives a record the kind, the owner and the rights of a desired state, if they are
+// known.
+func SetGrants(r *record.Record, d tokenspec.Desired) {
+	if g := d.Grants; g != nil {
+		r.Kind, r.Client, r.User = d.Kind, g.Client, g.User
+		SetRights(r, g)
+	}
+}
+
+// SetRights gives a record the rights in g, and reports whether it changed. Unknown rights change
+// nothing.
+func SetRights(r *record.Record, g *plan.Grants) bool {
 	if g == nil {
 		return false
 	}
-	before := *r
-	r.Kind, r.Client, r.User, r.Suspended = d.Kind, g.Client, g.User, g.Suspended
-	r.Roles, r.Permissions, r.SourceRanges = g.Roles, g.Permissions, g.SourceRanges
-	return !haveSameGrants(before, *r)
+	same := r.Suspended == g.Suspended && slices.Equal(r.Roles, g.Roles) &&
+		slices.Equal(r.Permissions, g.Permissions) && slices.Equal(r.SourceRanges, g.SourceRanges)
+	r.Suspended, r.Roles, r.Permissions, r.SourceRanges = g.Suspended, g.Roles, g.Permissions, g.SourceRanges
+	return !same
 }
 
 // SetSuperseded records in r that another version took over from it, as p has it.
 func SetSuperseded(r *record.Record, p plan.Plan) {
 	r.SupersededAt, r.ExpiresAt = p.SupersededAt, p.ExpiresAt
-}
-
-func haveSameGrants(a, b record.Record) bool {
-	return a.Kind == b.Kind && a.Client == b.Client && a.User == b.User && a.Suspended == b.Suspended &&
-		slices.Equal(a.Roles, b.Roles) && slices.Equal(a.Permissions, b.Permissions) && slices.Equal(a.SourceRanges, b.SourceRanges)
-}
-
-// isInterchangeable reports whether a stored record can serve in place of another with the same
-// plaintext.
-func isInterchangeable(stored, r record.Record) bool {
-	return stored.Owner == r.Owner && stored.UserUID == r.UserUID && haveSameGrants(stored, r) &&
-		stored.Version == r.Version && stored.Predecessor == r.Predecessor && stored.Trigger == r.Trigger && stored.Request == r.Request &&
-		stored.IssuedAt.Equal(r.IssuedAt) && stored.AuthorizedAt.Equal(r.AuthorizedAt) && stored.ExpiresAt.Equal(r.ExpiresAt)
 }

@@ -14,10 +14,7 @@ func (s *Service) Clone(ctx context.Context, by Caller, scope Scope, name, as, k
 	if err != nil {
 		return Issued{}, err
 	}
-	desired, refs, err := s.buildDesired(ctx, source, false)
-	if err == nil {
-		err = checkActive(desired, refs)
-	}
+	desired, err := s.buildActive(ctx, source)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -64,24 +64,22 @@ func (s *Service) attemptCreate(ctx context.Context, by Caller, draft *v1alpha1.
 	if err != nil {
 		return Issued{}, err
 	}
-	rec := issue.NewRecord(s.now(), at, desired, plan.FirstVersion(s.now(), desired.Desired), tok)
+	now := s.now()
+	rec := issue.NewRecord(now, at, desired, plan.FirstVersion(now, desired.Desired), tok)
 	rec.Request = request
 	if at.Status.Rotations > 0 {
 		rec.Version = at.Status.Rotations + 2 // all its earlier records are gone
 	}
-	rec, _, err = s.issuer().Issue(ctx, record.Record{}, rec, s.firstVersionArbiter(by, at, attempt))
-	refused, ok := errors.AsType[*Refused](err)
-	_, denied := errors.AsType[*Denied](err)
-	if denied || ok && refused.QuotaExceeded {
+	rec, outcome, err := s.issuer().Issue(ctx, record.Record{}, rec, s.firstVersionArbiter(by, at, attempt))
+	switch {
+	case outcome == issue.Committed:
+		return Issued{Token: s.tokenView(at, &rec), Secret: tok}, nil
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrExists):
+		return Issued{}, ErrExists
+	case outcome == issue.Lost:
 		s.discardObject(ctx, at, attempt)
 	}
-	if errors.Is(err, ErrNotFound) {
-		return Issued{}, ErrExists
-	}
-	if err != nil {
-		return Issued{}, asUnavailable(err) // the write may have succeeded all the same: a later attempt takes over what is left
-	}
-	return Issued{Token: s.tokenView(at, &rec), Secret: tok}, nil
+	return Issued{}, asUnavailable(err) // a later attempt takes over what is left
 }
 
 // firstVersionArbiter returns the Arbiter of a first version: it names the record in the object, as
@@ -109,12 +107,12 @@ func (s *Service) firstVersionArbiter(by Caller, at *v1alpha1.ApplicationToken, 
 			at.Annotations[v1alpha1.AnnotationRecord] = rec.Name()
 			return nil
 		})
-		_, refused := errors.AsType[*Refused](err)
+		refused, ok := errors.AsType[*Refused](err)
 		_, denied := errors.AsType[*Denied](err)
 		switch {
 		case err == nil:
 			return issue.Committed, nil
-		case refused, denied, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound):
+		case ok && refused.QuotaExceeded, denied, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound):
 			return issue.Lost, err
 		default:
 			return issue.Undecided, err

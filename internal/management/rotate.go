@@ -80,13 +80,13 @@ func (s *Service) findPresented(ctx context.Context, digest token.Digest) (recor
 func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (Issued, error) {
 	var mine successor
 	var t versionDecision
+	arbiter := &successorArbiter{Service: s, at: at}
 	fail := func(err error) (Issued, error) {
-		if mine.UID != "" {
+		if mine.UID != "" && arbiter.unanswered == 0 { // otherwise a write that names it may still succeed
 			s.discardRecord(ctx, mine.Record)
 		}
 		return Issued{}, asUnavailable(err)
 	}
-	commit := s.successorArbiter(at)
 	for range maxWriteAttempts {
 		now, err := s.decideVersion(ctx, at, check, r)
 		switch {
@@ -104,52 +104,57 @@ func (s *Service) makeSuccessor(ctx context.Context, at *v1alpha1.ApplicationTok
 			}
 		}
 		var outcome issue.Outcome
-		mine.Record, outcome, err = s.issuer().Issue(ctx, mine.Record, t.newRecord(s.now(), at, mine.tok), commit)
+		mine.Record, outcome, err = s.issuer().Issue(ctx, mine.Record, t.newRecord(s.now(), at, mine.tok), arbiter.commit)
 		switch {
 		case outcome == issue.Committed:
 			return s.finishSuccessor(ctx, at, t, mine), nil
-		case errors.Is(err, record.ErrStale), errors.Is(err, record.ErrGone): // another writer changed the stored record
+		case outcome == issue.Lost:
+			return Issued{}, asUnavailable(err)
+		case (errors.Is(err, record.ErrStale) || errors.Is(err, record.ErrGone)) && arbiter.unanswered == 0: // another writer changed the stored record
 			s.discardRecord(ctx, mine.Record)
 			mine = successor{}
-		case err != nil: // the write may have succeeded all the same: a later request deals with what is left
+		case err != nil: // a later request, or garbage collection, deals with what is left
 			return Issued{}, asUnavailable(err)
 		}
 	}
 	return fail(fmt.Errorf("%s keeps changing", at.Name))
 }
 
-// successorArbiter returns the Arbiter of a successor: it names the record in the object, under the
+// successorArbiter is the Arbiter of a successor: it names the record in the object, under the
 // resource version on which was decided. If another writer came first, at is the object as it is
 // then.
-func (s *Service) successorArbiter(at *v1alpha1.ApplicationToken) issue.Arbiter {
-	unanswered := 0
-	return func(ctx context.Context, r record.Record) (issue.Outcome, error) {
-		before := at.DeepCopy()
-		tokenspec.SetDeliveredRecord(at, r.Name())
-		err := s.Client.Patch(ctx, at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
-		if err == nil {
-			return issue.Committed, nil
-		}
-		refused := apierr.IsRejected(err) && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err)
-		if !apierr.IsRejected(err) {
-			unanswered++
-		}
-		var now v1alpha1.ApplicationToken
-		if readErr := s.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
-			return issue.Undecided, err
-		} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
-			return issue.Lost, ErrNotFound
-		}
-		*at = now
-		switch {
-		case tokenspec.DeliveredRecord(at) == r.Name():
-			return issue.Committed, nil
-		case refused && unanswered == 0: // it would be refused again
-			return issue.Lost, asUnavailable(err)
-		case refused, unanswered > maxUnansweredWrites:
-			return issue.Undecided, err
-		default:
-			return issue.Undecided, nil
-		}
+type successorArbiter struct {
+	*Service
+	at         *v1alpha1.ApplicationToken
+	unanswered int // writes without a response, which may still succeed
+}
+
+func (a *successorArbiter) commit(ctx context.Context, r record.Record) (issue.Outcome, error) {
+	before := a.at.DeepCopy()
+	tokenspec.SetDeliveredRecord(a.at, r.Name())
+	err := a.Client.Patch(ctx, a.at, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), fieldOwner)
+	if err == nil {
+		return issue.Committed, nil
+	}
+	refused := apierr.IsRefused(err)
+	if !refused && !apierrors.IsConflict(err) {
+		a.unanswered++
+	}
+	var now v1alpha1.ApplicationToken
+	if readErr := a.Live.Get(ctx, client.ObjectKeyFromObject(before), &now); client.IgnoreNotFound(readErr) != nil {
+		return issue.Undecided, err
+	} else if readErr != nil || now.UID != before.UID || !now.DeletionTimestamp.IsZero() {
+		return issue.Lost, ErrNotFound
+	}
+	*a.at = now
+	switch {
+	case tokenspec.DeliveredRecord(a.at) == r.Name():
+		return issue.Committed, nil
+	case refused && a.unanswered == 0: // it would be refused again
+		return issue.Lost, err
+	case refused, a.unanswered > maxUnansweredWrites:
+		return issue.Undecided, err
+	default:
+		return issue.Undecided, nil
 	}
 }

@@ -17,10 +17,7 @@ import (
 // rules when it rotates. Administrators and holders have different annotations, so that neither
 // overwrites the request of the other.
 func (s *Service) requestRotation(ctx context.Context, at *v1alpha1.ApplicationToken, r plan.Request, annotation, value string) (Issued, error) {
-	desired, refs, err := s.buildDesired(ctx, at, false)
-	if err == nil {
-		err = checkActive(desired, refs)
-	}
+	desired, err := s.buildActive(ctx, at)
 	if err != nil {
 		return Issued{}, err
 	}

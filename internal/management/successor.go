@@ -51,10 +51,7 @@ func (t versionDecision) newRecord(now time.Time, at *v1alpha1.ApplicationToken,
 // for another predecessor first. If the process crashed after the version was made, nothing else
 // would make room, and more predecessors would be left than are allowed.
 func (s *Service) decideVersion(ctx context.Context, at *v1alpha1.ApplicationToken, check deliveryCheck, r plan.Request) (versionDecision, error) {
-	desired, refs, err := s.buildDesired(ctx, at, false)
-	if err == nil {
-		err = checkActive(desired, refs)
-	}
+	desired, err := s.buildActive(ctx, at)
 	if err == nil {
 		err = check(authorityOf(desired, s.expiryOf(desired)))
 	}

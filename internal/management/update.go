@@ -151,7 +151,7 @@ func (s *Service) syncRecords(ctx context.Context, at *v1alpha1.ApplicationToken
 			return err
 		}
 		for _, r := range records {
-			if err := s.issuer().Edit(ctx, r, func(r *record.Record) bool { return issue.SetGrants(r, desired) }); err != nil {
+			if err := s.issuer().Edit(ctx, r, func(r *record.Record) bool { return issue.SetRights(r, desired.Grants) }); err != nil {
 				return err
 			}
 		}

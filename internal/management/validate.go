@@ -162,6 +162,16 @@ func (s *Service) buildDesired(ctx context.Context, at *v1alpha1.ApplicationToke
 	return tokenspec.Build(at, refs), refs, nil
 }
 
+// buildActive returns the desired state of a token whose versions are accepted, or the error for
+// the caller.
+func (s *Service) buildActive(ctx context.Context, at *v1alpha1.ApplicationToken) (tokenspec.Desired, error) {
+	desired, refs, err := s.buildDesired(ctx, at, false)
+	if err == nil {
+		err = checkActive(desired, refs)
+	}
+	return desired, err
+}
+
 // reserveQuota reserves quota for a token that is about to be created, or returns why there is
 // none.
 func (s *Service) reserveQuota(ctx context.Context, at *v1alpha1.ApplicationToken, refs tokenspec.References) (*plan.Refusal, error) {
