@@ -10,6 +10,7 @@
 //	create.go                 a token and its first version
 //	rotate.go, successor.go   further versions
 //	update.go                 changes and revocation
+//	clone.go                  a token with the grants of another one
 //	read.go                   tokens as callers see them
 //	validate.go               what a request may ask for
 //	authority.go              who may receive a token

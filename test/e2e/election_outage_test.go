@@ -100,7 +100,7 @@ func (r *replicaSet) waitServing(sentence string, holds func(context.Context) bo
 	r.waitServingWithin(maxWait, sentence, holds)
 }
 
-// waitServingWithin is serving with a limit of its own.
+// waitServingWithin is waitServing with a limit of its own.
 func (r *replicaSet) waitServingWithin(limit time.Duration, sentence string, holds func(context.Context) bool) {
 	r.Helper()
 	r.eventuallyWithin(limit, sentence, func(ctx context.Context) bool {

@@ -158,7 +158,7 @@ func defaultOptions() options.Options {
 // runOperator starts an operator, and returns once its caches are synced.
 func runOperator(o options.Options) (*operator, error) { return runOperatorAt(operatorConfig(), o) }
 
-// runOperatorAt is begin with a configuration of the caller.
+// runOperatorAt is runOperator with a configuration of the caller.
 func runOperatorAt(to *rest.Config, o options.Options) (*operator, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	wired, err := app.NewOperator(ctx, to, o)

@@ -1,4 +1,3 @@
-// Package programs skips or fails tests whose external programs are not installed.
 package programs
 
 import (

@@ -64,8 +64,8 @@ func (s *Serving) Start(ctx context.Context) error {
 	}
 }
 
-// Load loads the files unless they have been loaded. See IsPending for the errors that
-// end once there are new files.
+// Load loads the files unless they have been loaded. See IsPending for the errors that end once
+// there are new files.
 func (s *Serving) Load() error {
 	if s.watcher.Load() != nil {
 		return nil

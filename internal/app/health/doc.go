@@ -4,5 +4,5 @@
 //
 // A Heartbeat checks at intervals whether the API server answers and whether the watches deliver.
 // internal/freshness decides what follows from that. The package does not know what else a replica
-// needs to be ready: the checks are its caller's.
+// needs to be ready: its caller adds the other checks.
 package health

@@ -24,8 +24,7 @@ import (
 )
 
 const (
-	// attemptTimeout is the timeout of one request, so that an API server that hangs
-	// is detected.
+	// attemptTimeout is the timeout of one request, so that an API server that hangs is detected.
 	attemptTimeout = 5 * time.Second
 	// settleTime is how long an API server that was unavailable may reject what it accepts later:
 	// it answers before it has read its roles and kinds.

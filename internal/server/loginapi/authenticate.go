@@ -60,8 +60,8 @@ func (l *Logins) authenticateByPassword(w http.ResponseWriter, r *http.Request, 
 	return endpoint.Principal{}, endpoint.ErrResponseWritten
 }
 
-// authenticateAtQueryAccount is enter with the account_id in the query. If client is not empty, the
-// account must be at that client.
+// authenticateAtQueryAccount authenticates a user by name and password, at the account that the
+// account_id in the query names. If client is not empty, the account must be at that client.
 func (l *Logins) authenticateAtQueryAccount(w http.ResponseWriter, r *http.Request, n endpoint.PasswordCredentials, client string) (login.User, login.Client, error) {
 	f, err := decode.Read(w, r, 0, decode.Query, FieldAccountID)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 )
 
 // This file serves the login of Funnelback 15: a form, and a response with the token in a header
-// (docs/login-protocols/funnelback.md). Application tokens of its users are in
-// applicationtokens.go.
+// (docs/login-protocols/funnelback.md). Application tokens of its users are in package tokenapi.
 
 // HeaderSecurityToken carries a token in requests and in responses.
 const HeaderSecurityToken = "X-Security-Token"

@@ -69,9 +69,9 @@ func (h *Handlers) authenticateManagement(serve managementHandler) http.HandlerF
 	}
 }
 
-// writeErrorAndAudit is finish for an authenticated caller. It writes an audit event that names a
-// caller who lacks a permission or asks for more than it holds. A denied rotation by a holder has
-// no field, and auditRefusedSelfRotation writes its event.
+// writeErrorAndAudit writes the response to an error of an authenticated caller. It also writes an
+// audit event that names a caller who lacks a permission or asks for more than it holds. A denied
+// rotation by a holder has no field, and auditRefusedSelfRotation writes its event.
 func (h *Handlers) writeErrorAndAudit(w http.ResponseWriter, r *http.Request, m managementRequest, err error) {
 	denied, isDenied := errors.AsType[*management.Denied](err)
 	if errors.Is(err, errPermission) || isDenied && denied.Field != "" {

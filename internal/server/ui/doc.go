@@ -2,9 +2,9 @@
 // document at /openapi.json.
 //
 //	/ui                        redirects to /ui/
-//	/ui/                       the page, managed here
-//	/ui/page.css               style around Swagger UI, managed here
-//	/ui/init.js                configuration of Swagger UI, managed here
+//	/ui/                       the page, from this package
+//	/ui/page.css               style around Swagger UI, from this package
+//	/ui/init.js                configuration of Swagger UI, from this package
 //	/ui/swagger-ui.css         Swagger UI
 //	/ui/swagger-ui-bundle.js   Swagger UI
 //	/ui/favicon.png            Swagger UI

@@ -1,4 +1,3 @@
-// Package apptest has what the tests of internal/app and of the packages below it share.
 package apptest
 
 import (

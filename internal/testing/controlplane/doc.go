@@ -1,5 +1,5 @@
 // Package controlplane starts a real kube-apiserver and etcd on loopback, with the kinds installed.
-// Tests, the benchmark and the demo of "make run" use it. It knows nothing of the operator.
+// Tests, the load test and the demo of "make run" use it. It knows nothing of the operator.
 //
 // A package of tests has one control plane. Its TestMain calls Main:
 //
