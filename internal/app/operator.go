@@ -137,7 +137,7 @@ func wire(ctx context.Context, to *rest.Config, o options.Options) (*Operator, e
 		return nil, err
 	}
 	collectors = append(collectors, cached)
-	collectors = append(collectors, metrics.Inventory{Reader: mgr.GetCache(), IsLeading: op.Leading, Index: op.Index, Now: time.Now})
+	collectors = append(collectors, metrics.Inventory{Reader: mgr.GetCache(), IsLeading: op.IsLeading, Index: op.Index, Now: time.Now})
 	if err := metrics.Register(op.metrics, collectors...); err != nil {
 		return nil, err
 	}
@@ -177,8 +177,8 @@ func (op *Operator) addLeadership(to *rest.Config, o options.Options) error {
 	return op.Manager.Add(op.candidate)
 }
 
-// Leading reports whether this replica reconciles.
-func (op *Operator) Leading() bool { return op.candidate.Leading() }
+// IsLeading reports whether this replica reconciles.
+func (op *Operator) IsLeading() bool { return op.candidate.IsLeading() }
 
 // Metrics returns the gatherer of a scrape.
 func (op *Operator) Metrics() prometheus.Gatherer { return metrics.GathererOf(op.metrics) }

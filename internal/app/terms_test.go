@@ -80,9 +80,9 @@ func TestOperator_TermsLeaveNothingBehind(t *testing.T) {
 	var atRest int // after the first term, so that every informer runs
 	for n := range 3 {
 		apptest.SetLeaseHolder(t, api, o.Namespace, "")
-		apptest.Eventually(t, "it leads, and workers wait for work", func(context.Context) bool { return op.Leading() && countReconcilerGoroutines(t) > atRest+o.Workers })
+		apptest.Eventually(t, "it leads, and workers wait for work", func(context.Context) bool { return op.IsLeading() && countReconcilerGoroutines(t) > atRest+o.Workers })
 		apptest.SetLeaseHolder(t, api, o.Namespace, "another")
-		apptest.Eventually(t, "it does not lead", func(context.Context) bool { return !op.Leading() })
+		apptest.Eventually(t, "it does not lead", func(context.Context) bool { return !op.IsLeading() })
 		if n == 0 {
 			atRest = settledGoroutineCount(t)
 		}

@@ -59,7 +59,7 @@ func (r *replicaSet) setOutage(down bool, which ...replica) {
 func (r *replicaSet) leader() replica {
 	r.Helper()
 	for _, one := range r.all {
-		if one.Leading() {
+		if one.IsLeading() {
 			return one
 		}
 	}
@@ -70,7 +70,7 @@ func (r *replicaSet) leader() replica {
 // leaders returns how many replicas reconcile.
 func (r *replicaSet) leaders() (n int) {
 	for _, one := range r.all {
-		if one.Leading() {
+		if one.IsLeading() {
 			n++
 		}
 	}
@@ -159,7 +159,7 @@ func TestElection_PartitionedLeaderStopsFirst(t *testing.T) {
 	for round, trigger := range []string{"b", "c"} {
 		cut := r.leader()
 		r.setOutage(true, cut)
-		r.waitServing("another replica leads", func(context.Context) bool { return r.leaders() == 1 && !cut.Leading() })
+		r.waitServing("another replica leads", func(context.Context) bool { return r.leaders() == 1 && !cut.IsLeading() })
 		r.rotate(trigger, int64(round)+2)
 		r.setOutage(false, cut)
 	}

@@ -74,7 +74,7 @@ func TestElection_SecondReplicaTakesOverAtOnce(t *testing.T) { // [3.4]
 	}
 }
 
-func isLeader(op *operator) bool { return op.Leading() }
+func isLeader(op *operator) bool { return op.IsLeading() }
 
 func getStatus(ctx context.Context, url string) int {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

@@ -23,8 +23,8 @@ type Candidate struct {
 	isLeading atomic.Bool
 }
 
-// Leading reports whether this replica reconciles.
-func (c *Candidate) Leading() bool { return c.isLeading.Load() }
+// IsLeading reports whether this replica reconciles.
+func (c *Candidate) IsLeading() bool { return c.isLeading.Load() }
 
 // NeedLeaderElection returns false: every replica competes.
 func (*Candidate) NeedLeaderElection() bool { return false }

@@ -76,7 +76,7 @@ func TestCandidate_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
 		over.Store(true)
 		return nil
 	})
-	apptest.Eventually(t, "the first leads", func(context.Context) bool { return first.Leading() })
+	apptest.Eventually(t, "the first leads", func(context.Context) bool { return first.IsLeading() })
 	second := startCompetitor(t, testCluster.Admin, namespace, func(ctx context.Context) error {
 		if !over.Load() {
 			t.Error("the second reconciles before the first has ended")
@@ -92,7 +92,7 @@ func TestCandidate_KeepsLeaseUntilReconcilersEnd(t *testing.T) {
 		return leaseHolder(now) == leaseHolder(held) && leaseHolder(now) != "" && now.Spec.RenewTime.After(held.Spec.RenewTime.Time)
 	})
 	close(end)
-	apptest.Eventually(t, "the second leads", func(context.Context) bool { return second.Leading() })
+	apptest.Eventually(t, "the second leads", func(context.Context) bool { return second.IsLeading() })
 	second.stop()
 	<-second.ended
 	if name := leaseHolder(getLease(t.Context(), t, namespace)); name != "" {
@@ -154,12 +154,12 @@ func TestCandidate_OutageEndsTermAndNextOneFollows(t *testing.T) {
 		return nil
 	})
 	for n := range int32(2) {
-		apptest.Eventually(t, "it leads", func(context.Context) bool { return c.Leading() && terms.Load() == n+1 })
+		apptest.Eventually(t, "it leads", func(context.Context) bool { return c.IsLeading() && terms.Load() == n+1 })
 		o.away.Store(true)
-		apptest.Eventually(t, "it does not lead", func(context.Context) bool { return !c.Leading() })
+		apptest.Eventually(t, "it does not lead", func(context.Context) bool { return !c.IsLeading() })
 		o.away.Store(false)
 	}
-	apptest.Eventually(t, "it leads again", func(context.Context) bool { return c.Leading() })
+	apptest.Eventually(t, "it leads again", func(context.Context) bool { return c.IsLeading() })
 	o.away.Store(true)
 	c.stop()
 	if err := <-c.ended; err != nil { // though the Lease cannot be released
@@ -176,5 +176,5 @@ func TestCandidate_FailedTermIsStartedAgain(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	})
-	apptest.Eventually(t, "it leads for a second term", func(context.Context) bool { return c.Leading() && terms.Load() == 2 })
+	apptest.Eventually(t, "it leads for a second term", func(context.Context) bool { return c.IsLeading() && terms.Load() == 2 })
 }

@@ -54,7 +54,7 @@ var endpointFlags = map[string]struct {
 	"issuer": {
 		one: "https://tokens.example.com", first: func(o *options.Options) { o.Endpoints.Issuer = "https://tokens.example.com" },
 		two: "http://127.0.0.1:8443", second: func(o *options.Options) { o.Endpoints.Issuer = "http://127.0.0.1:8443" },
-		bad: "tokens.example.com/", complaint: `--issuer="tokens.example.com/": use a URL without a path, for example https://tokens.example.com`,
+		bad: "tokens.example.com/", complaint: `--issuer="tokens.example.com/": use a URL of a scheme and a host alone, for example https://tokens.example.com`,
 	},
 	"max-staleness": {
 		one: "10m", first: func(o *options.Options) { o.Endpoints.MaxStaleness = 10 * time.Minute },
@@ -121,13 +121,15 @@ func TestOptions_EndpointsNeedCertificateOrLoopback(t *testing.T) {
 		"with one that it makes":                {"--bind-address=:8443 --tls-secret=s --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", ""},
 		"one that it makes, and no files":       {"--bind-address=:8443 --tls-secret=s", "two files in the directory where that Secret is mounted"},
 		"one that it makes, in two folders":     {"--bind-address=:8443 --tls-secret=s --tls-cert-file=/a/tls.crt --tls-private-key-file=/b/tls.key", "two files in the directory where that Secret is mounted"},
-		"one that it makes, in no Secret":       {"--bind-address=:8443 --tls-secret=S! --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `--tls-secret: "S!" is not a DNS name`},
+		"one that it makes, in a wildcard":      {"--bind-address=:8443 --tls-secret=*.x --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `--tls-secret: "*.x" is not a valid Secret name`},
+		"one that it makes, in no Secret":       {"--bind-address=:8443 --tls-secret=S! --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `--tls-secret: "S!" is not a valid Secret name`},
 		"behind a gateway, with an issuer":      {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --issuer=https://t.example.com --tls-cert-file=a --tls-private-key-file=b", ""},
+		"an issuer with a password":             {"--bind-address=:8443 --issuer=https://u:hidden@t.example.com --tls-cert-file=a --tls-private-key-file=b", `--issuer="https://u:xxxxx@t.example.com"`},
 		"behind a gateway, without an issuer":   {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --tls-cert-file=a --tls-private-key-file=b", "--issuer is required with --trusted-proxies"},
 		"behind one on the same host":           {"--bind-address=127.0.0.1:8443 --trusted-proxies=127.0.0.0/8 --plain-http", ""},
 		"with CAs of clients":                   {"--bind-address=:8443 --webhook-bind-address=:9443 --client-ca-file=c --tls-cert-file=a --tls-private-key-file=b", ""},
-		"with CAs of clients, in the clear":     {"--webhook-bind-address=127.0.0.1:9443 --client-ca-file=c --plain-http", "--client-ca-file is for"},
-		"with CAs of clients, of no listener":   {"--bind-address=:8443 --client-ca-file=c --tls-cert-file=a --tls-private-key-file=b", "--client-ca-file is for"},
+		"with CAs of clients, in the clear":     {"--webhook-bind-address=127.0.0.1:9443 --client-ca-file=c --plain-http", "--client-ca-file: set --tls-cert-file"},
+		"with CAs of clients, of no listener":   {"--bind-address=:8443 --client-ca-file=c --tls-cert-file=a --tls-private-key-file=b", "--client-ca-file: set --tls-cert-file"},
 		"an address that is none":               {"--bind-address=8443 --plain-http", "use host:port or :port, or 0 for none"},
 	} {
 		o, err := options.Parse(strings.Fields(x.args), environment{}.get)

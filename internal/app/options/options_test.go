@@ -81,7 +81,7 @@ var flagRows = map[string]struct {
 func init() { maps.Copy(flagRows, endpointFlags) }
 
 // namespaceForm ends each error about the name of a namespace.
-const namespaceForm = ": use lower-case letters, digits and hyphens, at most 63"
+const namespaceForm = ": use at most 63 lower-case letters, digits and hyphens, with a letter or digit first and last"
 
 func variableName(flag string) string {
 	return "APPTOKEN_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))

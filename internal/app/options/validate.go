@@ -64,7 +64,7 @@ func (o Options) validateNamespaces() error {
 
 func validateNamespace(flag, name string) error {
 	if len(validation.IsDNS1123Label(name)) > 0 {
-		return fmt.Errorf("--%s: %q is not a valid namespace name: use lower-case letters, digits and hyphens, at most 63", flag, name)
+		return fmt.Errorf("--%s: %q is not a valid namespace name: use at most 63 lower-case letters, digits and hyphens, with a letter or digit first and last", flag, name)
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (e Endpoints) validateCertificate() error {
 	case (e.CertFile == "") != (e.KeyFile == ""):
 		return errors.New("--tls-cert-file and --tls-private-key-file must be set together")
 	case hasFile && e.PlainHTTP:
-		return errors.New("--plain-http and --tls-cert-file cannot be combined")
+		return errors.New("--plain-http and --tls-cert-file cannot be combined: remove one of them")
 	case !hasFile && !e.PlainHTTP && len(e.Addresses()) > 0:
 		return errors.New("the endpoints need a certificate: set --tls-cert-file and --tls-private-key-file, or --plain-http on loopback addresses")
 	}
@@ -132,8 +132,8 @@ func (e Endpoints) validateCertSecret() error {
 	if e.CertSecret != "" && (e.CertFile == "" || filepath.Dir(e.CertFile) != filepath.Dir(e.KeyFile)) {
 		errs = append(errs, errors.New("--tls-secret: --tls-cert-file and --tls-private-key-file must name two files in the directory where that Secret is mounted"))
 	}
-	if e.CertSecret != "" {
-		errs = append(errs, validateDNSName("tls-secret", e.CertSecret))
+	if e.CertSecret != "" && len(validation.IsDNS1123Subdomain(e.CertSecret)) > 0 {
+		errs = append(errs, fmt.Errorf("--tls-secret: %q is not a valid Secret name: use lower-case letters, digits, hyphens and dots", e.CertSecret))
 	}
 	for _, name := range e.DNSNames {
 		errs = append(errs, validateDNSName("tls-dns-names", name))
@@ -151,7 +151,7 @@ func validateDNSName(flag, name string) error {
 // validateClientCA validates --client-ca-file.
 func (e Endpoints) validateClientCA() error {
 	if e.ClientCAFile != "" && (e.CertFile == "" || e.WebhookAddress == "0" && e.GRPCAddress == "0") {
-		return errors.New("--client-ca-file is for --webhook-bind-address and --grpc-bind-address, with --tls-cert-file")
+		return errors.New("--client-ca-file: set --tls-cert-file, and --webhook-bind-address or --grpc-bind-address, or remove it")
 	}
 	return nil
 }
@@ -165,8 +165,12 @@ func (e Endpoints) validateIssuer() error {
 		return nil
 	}
 	u, err := url.Parse(e.Issuer)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
-		return fmt.Errorf("--issuer=%q: use a URL without a path, for example https://tokens.example.com", e.Issuer)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
+		shown := e.Issuer
+		if err == nil {
+			shown = u.Redacted()
+		}
+		return fmt.Errorf("--issuer=%q: use a URL of a scheme and a host alone, for example https://tokens.example.com", shown)
 	}
 	return nil
 }

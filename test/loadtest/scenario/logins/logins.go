@@ -23,10 +23,6 @@ const (
 	maxSessions = 1000      // per user, so that no login ends another
 )
 
-// The hashes. strong takes most of the time of a login. usual takes so little that the writes show
-// beside it. quick takes almost none, so that only the rest is measured.
-var ()
-
 // loginUsers are users on a testbed, and the address at which they log in.
 type loginUsers struct {
 	*testbed.Testbed

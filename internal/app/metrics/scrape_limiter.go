@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
 	"k8s.io/utils/lru"
+
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // requestLimiter limits the requests that reach the next handler, which may ask the API server
@@ -52,7 +55,7 @@ func (g *requestLimiter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // allow reports whether a request may pass. A source over its own limit does not use up the common
 // limit.
 func (g *requestLimiter) allow(remote string) bool {
-	source, now := sourcePrefix(remote), g.now()
+	source, now := sourceOf(remote), g.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	of, ok := g.sources.Get(source)
@@ -64,17 +67,9 @@ func (g *requestLimiter) allow(remote string) bool {
 	return ok && limiter.AllowN(now, 1) && g.global.AllowN(now, 1)
 }
 
-// sourcePrefix returns the prefix that counts as one source: an IPv4 address, or the /64 of an IPv6
-// address. It is the zero Prefix if remote is no address.
-func sourcePrefix(remote string) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := at.Addr().Unmap().WithZone("")
-	bits := 64
-	if addr.Is4() {
-		bits = 32
-	}
-	return netip.PrefixFrom(addr, bits).Masked()
+// sourceOf returns the network that counts as one source. It is the zero Prefix if remote is no
+// address.
+func sourceOf(remote string) netip.Prefix {
+	at, _ := netip.ParseAddrPort(remote) //nolint:errcheck // its address is the zero Addr then
+	return verify.SourceNetwork(at.Addr().WithZone(""))
 }
