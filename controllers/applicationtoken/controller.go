@@ -52,9 +52,9 @@ type Reconciler struct {
 	offeredTokens tokenMemory // tokens in Secrets that their owners offer for adoption
 
 	// pendingTokens keeps the token of a version while its Secret is being written. If the API
-	// server gives no response, the next attempt uses the same token. Otherwise attempts would leave
-	// records behind that could be taken for versions which a client holds. A crash loses this
-	// memory, and garbage collection deletes the one record that is left.
+	// server gives no response, the next attempt uses the same token. Otherwise attempts would
+	// leave records behind that could be taken for versions which a client holds. A crash loses
+	// this memory, and garbage collection deletes the one record that is left.
 	pendingTokens tokenMemory
 }
 

@@ -40,8 +40,8 @@ func (m *tokenMemory) get(at *v1alpha1.ApplicationToken) (token.Token, bool) {
 }
 
 // pendingVersion returns the kept token and its record if the record exists and no Secret has been
-// observed to name it. Otherwise it forgets the token: a record that is gone is never created again,
-// and a token that was delivered is never delivered as a new one.
+// observed to name it. Otherwise it forgets the token: a record that is gone is never created
+// again, and a token that was delivered is never delivered as a new one.
 func (p *pass) pendingVersion() (record.Record, token.Token, bool) {
 	tok, kept := p.pendingTokens.get(p.at)
 	if !kept {
