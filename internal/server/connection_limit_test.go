@@ -37,6 +37,16 @@ func listenWith(t *testing.T, l *server.Listener) *server.Listener {
 	return l
 }
 
+// listenPatiently is like listenWith, with requests that may take an hour: a slow request is still in
+// flight after a pause of the machine. The context ends a wait for a request in flight.
+func listenPatiently(t *testing.T, l *server.Listener) (*server.Listener, context.Context) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	l.SetTimeouts(time.Hour)
+	return listenWith(t, l), ctx
+}
+
 // connect opens a connection from a loopback address.
 func connect(t *testing.T, l *server.Listener, from string) net.Conn {
 	t.Helper()
@@ -89,8 +99,10 @@ func TestListener_LimitsConnections(t *testing.T) {
 		c.Close()
 	}
 	// The listener may take a moment to notice the closed connections.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	for !isServed(connect(t, l, "127.0.0.1")) {
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal("a connection that was closed still counts")
 		}
 	}

@@ -22,7 +22,7 @@ func TestInFlight_ReservesQuarterForVerification(t *testing.T) {
 	h := servertest.NewVectorServer(t)
 	var refused atomic.Int64
 	h.InFlight = server.NewInFlight(4, func() { refused.Add(1) })
-	l := listenWith(t, &server.Listener{Handler: h.Handler()})
+	l, ctx := listenPatiently(t, &server.Listener{Handler: h.Handler()})
 	begun := "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: " + servertest.ContentTypeForm + "\r\nContent-Length: 100\r\n\r\ntoken="
 	var slow []net.Conn
 	// Each request waits for the rest of its form.
@@ -48,7 +48,7 @@ func TestInFlight_ReservesQuarterForVerification(t *testing.T) {
 	status, header := ask()
 	// The server is full once all three have arrived.
 	for ; status != http.StatusServiceUnavailable; status, header = ask() {
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal("requests in flight have no bound")
 		}
 	}
@@ -63,7 +63,7 @@ func TestInFlight_ReservesQuarterForVerification(t *testing.T) {
 	}
 	for status != http.StatusOK {
 		status, _ = ask()
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal("a request that has ended still counts")
 		}
 	}
@@ -73,7 +73,7 @@ func TestInFlight_OneSourceHasAQuarter(t *testing.T) {
 	h := servertest.NewVectorServer(t)
 	h.Trusted = nil
 	h.InFlight = server.NewInFlight(8, func() {})
-	l := listenWith(t, &server.Listener{Handler: h.Handler()})
+	l, ctx := listenPatiently(t, &server.Listener{Handler: h.Handler()})
 	for range 2 { // each waits for the rest of its form
 		if _, err := io.WriteString(connect(t, l, "127.0.0.2"), "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nContent-Type: "+servertest.ContentTypeForm+"\r\nContent-Length: 100\r\n\r\ntoken="); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestInFlight_OneSourceHasAQuarter(t *testing.T) {
 	}
 	for _, path := range []string{"/openapi.json", "/verify"} {
 		for ask("127.0.0.2", path) != http.StatusServiceUnavailable { // until both have arrived
-			if t.Context().Err() != nil {
+			if ctx.Err() != nil {
 				t.Fatalf("%s: one source has more than a quarter of the requests in flight", path)
 			}
 		}
@@ -107,7 +107,8 @@ func TestInFlight_OneSourceHasAQuarter(t *testing.T) {
 func TestInFlight_LimitsGRPC(t *testing.T) {
 	h := servertest.NewVectorServer(t)
 	h.InFlight = server.NewInFlight(1, func() {})
-	web, gateway := listenWith(t, &server.Listener{Handler: h.Handler()}), listenWith(t, &server.Listener{GRPC: h.GRPC()})
+	web, ctx := listenPatiently(t, &server.Listener{Handler: h.Handler()})
+	gateway := listenWith(t, &server.Listener{GRPC: h.GRPC()})
 	conn, err := grpc.NewClient(gateway.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +121,7 @@ func TestInFlight_LimitsGRPC(t *testing.T) {
 			if err == nil {
 				break
 			}
-			if status.Code(err) != codes.Unavailable || t.Context().Err() != nil {
+			if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,7 +134,7 @@ func TestInFlight_LimitsGRPC(t *testing.T) {
 		if _, err := client.Check(t.Context(), servertest.CheckRequestWith(nil)); status.Code(err) == codes.Unavailable {
 			break
 		}
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal("questions over gRPC have no bound")
 		}
 	}
