@@ -37,8 +37,8 @@ func listenWith(t *testing.T, l *server.Listener) *server.Listener {
 	return l
 }
 
-// listenPatiently is like listenWith, with requests that may take an hour: a slow request is still in
-// flight after a pause of the machine. The context ends a wait for a request in flight.
+// listenPatiently is like listenWith, with requests that may take an hour: a slow request is still
+// in flight after a pause of the machine. The context ends a wait for a request that ends.
 func listenPatiently(t *testing.T, l *server.Listener) (*server.Listener, context.Context) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
