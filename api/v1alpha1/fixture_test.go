@@ -224,7 +224,7 @@ func dryRunCreate(t *testing.T, o *unstructured.Unstructured) error {
 	return api.Create(t.Context(), o, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 }
 
-// checkRejected checks that err names a field and says what to change there. It also checks that
+// checkRejected checks that err names a field and names what to change there. It also checks that
 // err does not mention rules that the API server could not evaluate, because users cannot act on
 // that.
 func checkRejected(t *testing.T, err error, at, says string) {

@@ -106,7 +106,7 @@ func parseArguments(fs *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-// invalidValue returns an error that says what the value of a flag must be. name is how the value
+// invalidValue returns an error that states what the value of a flag must be. name is how the value
 // was set: by the flag, or by its variable.
 func invalidValue(name, value string, f *pflag.Flag) error {
 	expected := map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a duration in h, m and s"}[f.Value.Type()]

@@ -2,7 +2,7 @@
 // operator starts.
 //
 //	API server unavailable --> alive, not ready, trying again --answers--> start, or an error that
-//	                                                                       says what is missing
+//	                                                                       names what is missing
 //
 // The package does not know what starts afterwards.
 package preflight
