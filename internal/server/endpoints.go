@@ -33,7 +33,10 @@ func (e *Endpoints) Handler() http.Handler {
 		all.apiUI = ui.Handler()
 	}
 	all.verifyByPath = e.authz().ForwardAuthByPath
-	return e.limitInFlight(all, authz.IsVerify)
+	limited := e.limitInFlight(all, authz.IsVerify)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		limited.ServeHTTP(endpoint.WithFaultFormat(w, r.URL.Path), r)
+	})
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.

@@ -221,7 +221,7 @@ func recoverHandler(next http.Handler, log logr.Logger) http.Handler {
 		defer func() {
 			if p := recover(); p != nil {
 				log.Error(fmt.Errorf("%v", p), "a request failed", "path", token.Redact(r.URL.Path), "stack", string(debug.Stack()))
-				endpoint.WriteError(w, http.StatusInternalServerError, "server_error", "this request failed here")
+				endpoint.WriteError(endpoint.WithFaultFormat(w, r.URL.Path), http.StatusInternalServerError, "server_error", "this request failed here")
 			}
 		}()
 		next.ServeHTTP(w, r)

@@ -117,11 +117,8 @@ func openAPIOperation(op endpoint.Operation, registry huma.Registry) *huma.Opera
 	if doc.IsDeferred {
 		o.Responses["202"] = &huma.Response{Description: "The operator writes the new version into the Secret of the token", Content: jsonContent(registry, doc.Response)}
 	}
-	if doc.ErrorBody == nil {
-		doc.ErrorBody = endpoint.Fault{}
-	}
 	for _, status := range fails {
-		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, doc.ErrorBody)}
+		o.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: jsonContent(registry, endpoint.FaultBodyAt(op.Path))}
 	}
 	return o
 }

@@ -39,7 +39,6 @@ type Description struct {
 	IsDeferred       bool    // the response may also be a 202
 	TokenHeader      string  // response header that carries a token
 	ErrorStatuses    []int   // statuses, beside those that body and by imply
-	ErrorBody        any     // body of errors; nil: a fault
 }
 
 // Param is a parameter.

@@ -24,7 +24,8 @@ var (
 	strictTransportSecurity    = []string{"max-age=31536000"}
 )
 
-// Fault is the body of an error response, as in RFC 6749, section 5.2.
+// Fault is the body of an error response, as in RFC 6749, section 5.2. Some login protocols add
+// members; see WithFaultFormat.
 type Fault struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`
@@ -64,8 +65,11 @@ func SetHSTS(header http.Header, r *http.Request) {
 	}
 }
 
-// WriteJSON writes a JSON response.
+// WriteJSON writes a JSON response. A Fault gets the format of the protocol; see WithFaultFormat.
 func WriteJSON(w http.ResponseWriter, status int, body any) {
+	if f, isFault := body.(Fault); isFault {
+		body = formatFault(w, f)
+	}
 	text, err := json.Marshal(body)
 	if err != nil { // unreachable: this package's types marshal, whatever a caller sends
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)

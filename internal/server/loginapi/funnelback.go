@@ -17,11 +17,16 @@ const HeaderSecurityToken = "X-Security-Token"
 
 // loginResponse is the response body of a login. The token is in the header, not here.
 type loginResponse struct {
+	endpoint.NoError
+	Data      string `json:"data" doc:"Always the same text"`
 	Username  string `json:"username" doc:"The username of the login"`
 	Client    string `json:"client" doc:"The client of the login"`
 	AccountID int64  `json:"accountId,omitempty" doc:"The account ID of the client, if it has one"`
 	ExpiresAt string `json:"expiresAt" doc:"The first instant at which the token is rejected" format:"date-time"`
 }
+
+// authenticatedText is the text that programs find in a response to a login.
+const authenticatedText = "Authenticated, see x-security-token."
 
 // Funnelback serves the login of Funnelback.
 type Funnelback struct{ *Logins }
@@ -35,7 +40,7 @@ func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header()[HeaderSecurityToken] = []string{o.Token.Reveal()}
 	endpoint.WriteJSON(w, http.StatusOK, loginResponse{
-		Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,
+		Data: authenticatedText, Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,
 		ExpiresAt: o.Record.ExpiresAt.UTC().Format(time.RFC3339),
 	})
 }
@@ -66,7 +71,7 @@ func (h *Funnelback) Operations() []endpoint.Operation {
 		Id: "formLogin", Tag: endpoint.TagFunnelback, Summary: "Log in, for a token in the header X-Security-Token",
 		Text: "The token is in the response header, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
 		Body: loginBody{Username: "alice@example.com", Password: "…"}, BodyEncodings: endpoint.AnyEncoding, Query: []endpoint.Param{{Name: fieldRememberMe, Text: "true for a longer lifetime"}},
-		Callers: endpoint.CallersAny, Response: loginResponse{Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, TokenHeader: HeaderSecurityToken, ErrorStatuses: []int{400, 401, 403, 429, 503},
+		Callers: endpoint.CallersAny, Response: loginResponse{Data: authenticatedText, Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, TokenHeader: HeaderSecurityToken, ErrorStatuses: []int{400, 401, 403, 429, 503},
 	}})
 }
 

@@ -41,7 +41,7 @@ func TestFunnelback_LoginByFormReturnsTokenInHeader(t *testing.T) {
 		if said["expiresAt"] != servertest.StartTime.Add(x.lifetime).Format(time.RFC3339) || said["client"] != x.client || said["username"] != "alice@example.com" {
 			t.Errorf("%s: %s", name, got.Body)
 		}
-		if keys := h.Keys(got); keys != "accountId client expiresAt username" { // [row 8]
+		if keys := h.Keys(got); keys != "accountId client data errorMessage expiresAt username" { // [row 8]
 			t.Errorf("%s: %s", name, keys)
 		}
 		if id := h.Call(http.MethodGet, "/verify?client="+x.client, servertest.SecurityToken(tok)); id.Status != http.StatusOK || id.Header.Get("X-Apptoken-User") != "alice" {

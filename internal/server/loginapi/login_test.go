@@ -38,7 +38,7 @@ func TestLogin_EndsAtExpiryAndPasswordChange(t *testing.T) {
 
 // A user who may not log in gets the same response, whatever the reason.
 func TestLogin_RefusalsAreAlike(t *testing.T) {
-	const unknown = `{"error":"unauthorized","error_description":"the name, the password or the token is not accepted"}` + "\n"
+	const unknown = `{"errorMessage":"the name, the password or the token is not accepted","data":null,"error":"unauthorized","error_description":"the name, the password or the token is not accepted"}` + "\n"
 	for name, x := range map[string]struct {
 		fields []string
 		status int

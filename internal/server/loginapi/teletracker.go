@@ -36,14 +36,6 @@ type successResponse struct {
 	Success bool `json:"success" doc:"Always true"`
 }
 
-// failureResponse is a fault in the format of this protocol.
-type failureResponse struct {
-	Success     bool   `json:"success" doc:"Always false"`
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
-	Field       string `json:"field,omitempty"`
-}
-
 func tokenPairOf(o login.Opened) tokenPair {
 	r := o.Record
 	p := tokenPair{
@@ -56,15 +48,6 @@ func tokenPairOf(o login.Opened) tokenPair {
 	return p
 }
 
-// writeFailure writes the response to an error, with a challenge if it is a 401.
-func writeFailure(w http.ResponseWriter, err error, how []string) {
-	status, f := LoginFault(w, err)
-	if status == http.StatusUnauthorized {
-		w.Header()["Www-Authenticate"] = how
-	}
-	endpoint.WriteJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
-}
-
 // TeleTracker serves the login protocol of TeleTracker.
 type TeleTracker struct{ *Logins }
 
@@ -72,13 +55,13 @@ type TeleTracker struct{ *Logins }
 func (h *TeleTracker) authLogin(w http.ResponseWriter, r *http.Request) {
 	f, err := ReadLoginFields(w, r, FieldUsername, FieldPassword, FieldAccountID, fieldAuthOnly)
 	if err != nil {
-		writeFailure(w, err, endpoint.PasswordChallenge(r))
+		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
 		return
 	}
 	o, only, err := h.logInOrCheck(r, f)
 	switch {
 	case err != nil:
-		writeFailure(w, err, endpoint.PasswordChallenge(r))
+		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
 	case only:
 		endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 	default:
@@ -112,12 +95,12 @@ func (h *TeleTracker) logInOrCheck(r *http.Request, f decode.Fields) (o login.Op
 func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
 	f, err := ReadLoginFields(w, r, FieldRefresh)
 	if err != nil {
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	o, err := h.RefreshLogin(r, f, "")
 	if err != nil {
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, tokenPairOf(o))
@@ -128,7 +111,7 @@ func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
 func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	f, err := ReadLoginFields(w, r, FieldAccountID)
 	if err != nil {
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	id, err := parseAccountID(f, false)
@@ -136,7 +119,7 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		err = &decode.Error{Status: http.StatusBadRequest, Field: FieldAccountID, Message: "is required"}
 	}
 	if err != nil {
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	// Cookies do not count: a browser sends them with requests that any page makes.
@@ -145,10 +128,10 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 	_, digest, err := token.DigestOf(p.Text)
 	switch {
 	case verdict.IsUndecided():
-		writeFailure(w, login.ErrUnavailable, endpoint.BearerChallenge)
+		WriteLoginError(w, login.ErrUnavailable, endpoint.BearerChallenge)
 		return
 	case verdict != verify.Valid || err != nil:
-		writeFailure(w, login.ErrDenied, endpoint.BearerChallenge)
+		WriteLoginError(w, login.ErrDenied, endpoint.BearerChallenge)
 		return
 	}
 	o, err := h.masquerade(r, who, digest, *id)
@@ -156,7 +139,7 @@ func (h *TeleTracker) authMasquerade(w http.ResponseWriter, r *http.Request) {
 		if !errors.Is(err, login.ErrUnavailable) && who.User != nil {
 			h.auditFailedLogin(r, audit.Line{Verdict: "Refused", Reason: err.Error(), User: who.User.Name})
 		}
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	h.auditLogin(r, audit.Line{Event: audit.LoginMasqueraded, From: who.Client.Name, Predecessor: who.ID.String()}, o)
@@ -177,7 +160,7 @@ func (h *TeleTracker) masquerade(r *http.Request, who verify.Identity, digest to
 // authLogout serves POST /auth/logout.
 func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
 	if err := h.endLogin(r); err != nil {
-		writeFailure(w, err, endpoint.BearerChallenge)
+		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
@@ -189,22 +172,22 @@ func (h *TeleTracker) Operations() []endpoint.Operation {
 		{Method: http.MethodPost, Path: "/auth/login", Serve: h.authLogin, Doc: endpoint.Description{
 			Id: "authLogin", Tag: endpoint.TagTele, Summary: "Log in, for a token and a refresh token",
 			Text: "With auth_only, the operator checks the password and issues no token.",
-			Body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, Alternative: successResponse{}, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
+			Body: authLoginBody{Username: "alice@example.com", Password: "…", AccountID: 1001}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, Alternative: successResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
 		{Method: http.MethodPost, Path: "/auth/refresh", Serve: h.authRefresh, Doc: endpoint.Description{
 			Id: "authRefresh", Tag: endpoint.TagTele, Summary: "Exchange a refresh token for a new pair",
 			Text: "The previous pair ends. A retry with the same refresh token within half a minute gets another pair; a later one ends the session.",
-			Body: refreshBody{RefreshToken: "atr_…"}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 429, 503},
+			Body: refreshBody{RefreshToken: "atr_…"}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersAny, Response: examplePair, ErrorStatuses: []int{400, 401, 429, 503},
 		}},
 		{Method: http.MethodPost, Path: "/auth/masquerade", Serve: h.authMasquerade, Doc: endpoint.Description{
 			Id: "authMasquerade", Tag: endpoint.TagTele, Summary: "Move a login to another account of the user",
 			Text: "The previous login ends. The new token expires no later than the previous one.",
-			Body: masqueradeBody{AccountID: 1002}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithToken, Response: examplePair, ErrorBody: failureResponse{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
+			Body: masqueradeBody{AccountID: 1002}, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithToken, Response: examplePair, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
 		{Method: http.MethodPost, Path: "/auth/logout", Serve: h.authLogout, Doc: endpoint.Description{
 			Id: "authLogout", Tag: endpoint.TagTele, Summary: "End the login of the caller",
 			Text:    "The token and the refresh token of the login end. An application token is rejected: revoke it instead.",
-			Callers: endpoint.CallersWithToken, Response: successResponse{true}, ErrorBody: failureResponse{}, ErrorStatuses: []int{401, 403, 503},
+			Callers: endpoint.CallersWithToken, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},
 		}},
 	}
 }

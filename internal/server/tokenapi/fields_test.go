@@ -73,12 +73,12 @@ func TestManage_InvalidNameIsRefusedOrNotFound(t *testing.T) {
 	} {
 		for _, at := range []string{servertest.PathAcmeTokens, servertest.PathUserTokens, "/admin-api" + servertest.PathAcmeTokens} {
 			got := h.Call(http.MethodPut, at+"/"+name, admin, servertest.JSONBody("{}"))
-			if got.Status != put || put == 404 && got.Body != servertest.NotFoundBody || put == 400 && h.Members(got)["field"] != "name" || strings.Contains(got.Body, servertest.PasswordMark) {
+			if got.Status != put || put == 404 && got.Body != servertest.EnvelopeNotFoundBody || put == 400 && h.Members(got)["field"] != "name" || strings.Contains(got.Body, servertest.PasswordMark) {
 				t.Errorf("PUT %s/%s: %d %s, want %d", at, name, got.Status, got.Body, put)
 			}
 			for _, call := range []string{"GET ", "DELETE ", "POST /rotate"} {
 				method, more, _ := strings.Cut(call, " ")
-				if got := h.Call(method, at+"/"+name+more, admin); got.Status != 404 || got.Body != servertest.NotFoundBody {
+				if got := h.Call(method, at+"/"+name+more, admin); got.Status != 404 || got.Body != servertest.EnvelopeNotFoundBody {
 					t.Errorf("%s %s/%s: %d %s", method, at, name, got.Status, got.Body)
 				}
 			}
@@ -87,7 +87,7 @@ func TestManage_InvalidNameIsRefusedOrNotFound(t *testing.T) {
 	for _, client := range []string{"", ".", "..", "acme%00", "acme%20", "ACME", "acme%2F", "acme%2Fapplication-token", "%FF", servertest.PasswordMark, strings.Repeat("a", 5000)} {
 		for name, by := range map[string]servertest.RequestOption{"a token": admin, "a name": servertest.Basic("alice")} {
 			got := h.Call(http.MethodGet, "/application-tokens/v1/clients/"+client+"/application-token", by)
-			if got.Status != 404 || got.Body != servertest.NotFoundBody {
+			if got.Status != 404 || got.Body != servertest.EnvelopeNotFoundBody {
 				t.Errorf("the client %q, by %s: %d %s", client, name, got.Status, got.Body)
 			}
 		}

@@ -67,19 +67,19 @@ func TestManage_ForeignTokenLooksMissing(t *testing.T) {
 				case more == "/rotate":
 					body = servertest.Header("A", "b")
 				}
-				if got := h.Call(method, path+more, x.by, body); got.Status != 404 || got.Body != servertest.NotFoundBody {
+				if got := h.Call(method, path+more, x.by, body); got.Status != 404 || got.Body != servertest.EnvelopeNotFoundBody {
 					t.Errorf("%s, %s %s: %d %s", name, call, path, got.Status, got.Body)
 				}
 			}
 		}
 	}
-	for _, call := range []string{"GET " + servertest.PathUmbrellaTokens, "PUT " + servertest.PathUmbrellaTokens + "/new", "GET /application-tokens/v1/clients/none/application-token", "GET /nowhere"} {
+	for _, call := range []string{"GET " + servertest.PathUmbrellaTokens, "PUT " + servertest.PathUmbrellaTokens + "/new", "GET /application-tokens/v1/clients/none/application-token", "GET /application-tokens/nowhere", "GET /admin-api/nowhere"} {
 		method, path, _ := strings.Cut(call, " ")
-		if got := h.Call(method, path, servertest.Bearer(alice)); got.Status != 404 || got.Body != servertest.NotFoundBody {
+		if got := h.Call(method, path, servertest.Bearer(alice)); got.Status != 404 || got.Body != servertest.EnvelopeNotFoundBody {
 			t.Errorf("%s: %d %s", call, got.Status, got.Body)
 		}
 	}
-	if got := h.Call(http.MethodGet, servertest.PathUserTokens, servertest.Bearer(alice)); got.Body != `{"data":[]}`+"\n" {
+	if got := h.Call(http.MethodGet, servertest.PathUserTokens, servertest.Bearer(alice)); got.Body != `{"errorMessage":null,"data":[]}`+"\n" {
 		t.Errorf("the list of a user: %s", got.Body)
 	}
 	if got := h.Call(http.MethodGet, servertest.PathAcmeTokens, servertest.Bearer(alice)); strings.Contains(got.Body, "foreign") || strings.Contains(got.Body, "his") || strings.Contains(got.Body, "elsewhere") {

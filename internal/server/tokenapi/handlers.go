@@ -185,7 +185,7 @@ func (h *Handlers) getToken(w http.ResponseWriter, r *http.Request, m management
 	if err != nil {
 		return err
 	}
-	endpoint.WriteJSON(w, http.StatusOK, tokenResponse{viewOf(t)})
+	endpoint.WriteJSON(w, http.StatusOK, tokenResponse{Data: viewOf(t)})
 	return nil
 }
 
@@ -232,11 +232,13 @@ func (h *Handlers) writeIssued(w http.ResponseWriter, r *http.Request, m managem
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
 		Client: made.Token.Client, User: made.Token.User, By: m.AuditName(),
 	}))
-	status := http.StatusOK
+	status, response := http.StatusOK, issuedTokenResponse{Token: viewOf(made.Token)}
 	if made.Secret.Kind() == 0 { // the operator writes the token into a Secret later
 		status = http.StatusAccepted
+	} else {
+		response.Data = new(made.Secret.Reveal())
 	}
-	endpoint.WriteJSON(w, status, issuedTokenResponse{Data: made.Secret.Reveal(), Token: viewOf(made.Token)})
+	endpoint.WriteJSON(w, status, response)
 }
 
 // auditChange writes an audit event for a change that issues no new token.
@@ -265,7 +267,7 @@ func (h *Handlers) patchToken(w http.ResponseWriter, r *http.Request, m manageme
 		return err
 	}
 	h.auditChange(r, m, audit.TokenChanged, t)
-	endpoint.WriteJSON(w, http.StatusOK, tokenResponse{viewOf(t)})
+	endpoint.WriteJSON(w, http.StatusOK, tokenResponse{Data: viewOf(t)})
 	return nil
 }
 
@@ -284,7 +286,7 @@ func (h *Handlers) deleteToken(w http.ResponseWriter, r *http.Request, m managem
 		return err
 	}
 	h.auditChange(r, m, audit.TokenRevoked, t)
-	endpoint.WriteRevoked(w)
+	endpoint.WriteJSON(w, http.StatusOK, revoked)
 	return nil
 }
 

@@ -56,22 +56,22 @@ func readOperations(h *Handlers, of collection) []endpoint.Operation {
 		{Method: http.MethodGet, Path: of.path, Serve: h.authenticateManagement(of.allow(h.listTokens)), Doc: endpoint.Description{
 			Id: "list" + of.suffix, Tag: of.tag, Summary: "List application tokens",
 			Text: "The response has no token, only what describes it.",
-			Path: of.params, Callers: endpoint.CallersWithEither, Response: tokenListResponse{[]tokenView{of.view}}, ErrorStatuses: statuses,
+			Path: of.params, Callers: endpoint.CallersWithEither, Response: tokenListResponse{Data: []tokenView{of.view}}, ErrorStatuses: statuses,
 		}},
 		{Method: http.MethodGet, Path: one, Serve: h.authenticateManagement(of.allow(h.getToken)), Doc: endpoint.Description{
 			Id: "get" + of.suffix, Tag: of.tag, Summary: "Get the description of an application token",
 			Text: "The response does not have the token itself, which cannot be shown again.",
-			Path: named, Callers: endpoint.CallersWithEither, Response: tokenResponse{of.view}, ErrorStatuses: statuses,
+			Path: named, Callers: endpoint.CallersWithEither, Response: tokenResponse{Data: of.view}, ErrorStatuses: statuses,
 		}},
 		{Method: http.MethodPatch, Path: one, Serve: h.authenticateManagement(requireTokensPermission(h.patchToken)), Doc: endpoint.Description{
 			Id: "change" + of.suffix, Tag: of.tag, Summary: "Change, suspend or reactivate an application token",
 			Text: "The token itself stays the same. Absent members stay unchanged. A token that was suspended in Kubernetes can be reactivated only there.",
-			Path: named, Body: exampleChange, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithEither, Response: tokenResponse{of.view}, ErrorStatuses: statuses,
+			Path: named, Body: exampleChange, BodyEncodings: endpoint.AnyEncoding, Callers: endpoint.CallersWithEither, Response: tokenResponse{Data: of.view}, ErrorStatuses: statuses,
 		}},
 		{Method: http.MethodDelete, Path: one, Serve: h.authenticateManagement(of.allow(h.deleteToken)), Doc: endpoint.Description{
 			Id: "revoke" + of.suffix, Tag: of.tag, Summary: "Revoke an application token",
 			Text: "Every version of the token ends at once, for good.",
-			Path: named, Callers: endpoint.CallersWithEither, Response: struct{}{}, ErrorStatuses: statuses,
+			Path: named, Callers: endpoint.CallersWithEither, Response: revoked, ErrorStatuses: statuses,
 		}},
 	}
 }

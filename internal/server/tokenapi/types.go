@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/management"
+	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
 // Request and response bodies of the management API.
@@ -69,19 +70,31 @@ func formatLifetime(d time.Duration) string {
 
 // issuedTokenResponse is the response that carries a token, once.
 type issuedTokenResponse struct {
-	Data  string    `json:"data,omitempty" doc:"The token. It cannot be shown again. Absent if it is in a Secret"`
+	endpoint.NoError
+	Data  *string   `json:"data" doc:"The token. It cannot be shown again. null if it is in a Secret"`
 	Token tokenView `json:"applicationToken"`
 }
 
 // tokenResponse is the response that describes a token.
 type tokenResponse struct {
+	endpoint.NoError
 	Data tokenView `json:"data"`
 }
 
 // tokenListResponse is the response that lists tokens.
 type tokenListResponse struct {
+	endpoint.NoError
 	Data []tokenView `json:"data"`
 }
+
+// revokedResponse is the response to a revocation.
+type revokedResponse struct {
+	endpoint.NoError
+	Data string `json:"data" doc:"Always the same text"`
+}
+
+// revoked is the response to every revocation.
+var revoked = revokedResponse{Data: "The application token is revoked."}
 
 // createTokenBody is the body of a request that creates a token.
 type createTokenBody struct {

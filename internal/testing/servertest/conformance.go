@@ -3,11 +3,14 @@ package servertest
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
 // OpenAPIDocument is the OpenAPI document of a test server, with the compiler of its schemas.
@@ -92,10 +95,10 @@ func (h *LoginServer) checkConformance(method, path string, got Response) {
 	}
 	template, at := d.template(path)
 	operation, _ := at[strings.ToLower(method)].(map[string]any)
-	if strings.ToUpper(method) != method || got.Body == NotFoundBody && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is no method, and a path with an escaped slash is not described
+	if strings.ToUpper(method) != method || (got.Body == NotFoundBody || got.Body == EnvelopeNotFoundBody) && !strings.Contains(template, "{name}") && !strings.Contains(template, "{client}") { // "get" is no method, and a path with an escaped slash is not described
 		operation = nil
 	}
-	where := "/components/schemas/Fault"
+	where := "/components/schemas/" + reflect.TypeOf(endpoint.FaultBodyAt(path)).Name()
 	if operation != nil {
 		status := strconv.Itoa(got.Status)
 		responses, _ := operation["responses"].(map[string]any)

@@ -11,5 +11,8 @@ const (
 	PathUserTokens     = "/application-tokens/v1/application-token"
 )
 
-// NotFoundBody is the body of every 404.
-const NotFoundBody = `{"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
+// Bodies of every 404: at paths of the login and the tokens of Funnelback, and elsewhere.
+const (
+	EnvelopeNotFoundBody = `{"errorMessage":"there is nothing at this path","data":null,"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
+	NotFoundBody         = `{"error":"not_found","error_description":"there is nothing at this path"}` + "\n"
+)
