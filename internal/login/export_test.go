@@ -22,6 +22,8 @@ const (
 const (
 	NameBurst, NameEvery             = nameBurst, nameEvery
 	AddressBurst, AddressEvery       = addressBurst, addressEvery
+	NameTotalBurst, NameTotalEvery   = nameTotalBurst, nameTotalEvery
+	KnownSourceTime, MaxKnownSources = knownSourceTime, maxKnownSources
 	MaxWaitingPerCheck, MaxCheckWait = maxWaitingPerCheck, maxCheckWait
 	LiveReadsPerSecond               = liveReadsPerSecond
 	SourceReadBurst, SourceReadEvery = sourceReadBurst, sourceReadEvery

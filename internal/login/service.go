@@ -36,11 +36,15 @@ type recordStore interface {
 
 // Bounds on the work that unauthenticated callers can cause.
 const (
-	// A name, and an address, may fail this many times in a row (burst), and then once in every
-	// interval.
-	nameBurst, nameEvery       = 10, 6 * time.Second
-	addressBurst, addressEvery = 50, time.Second
-	maxLimitKeys               = 20_000 // names, addresses and sessions that are remembered
+	// A name at one source, an address, and a name at all sources may fail so often in a row (burst),
+	// and then once in every interval. The first bounds what one attacker guesses, and does
+	// not concern a user who is elsewhere. The last bounds what many sources guess together: 100
+	// passwords, and then 86,400 a day. It exempts sources that are known for the name; see
+	// knownSources.
+	nameBurst, nameEvery           = 10, 6 * time.Second
+	addressBurst, addressEvery     = 50, time.Second
+	nameTotalBurst, nameTotalEvery = 100, time.Second
+	maxLimitKeys                   = 20_000 // keys that each limit remembers
 	// A name may succeed this many times in a row, and then once in every interval. That is far
 	// more than a program needs that logs in for each of its jobs. It is far less than a flood of
 	// correct passwords.
@@ -94,8 +98,10 @@ type Options struct {
 type Service struct {
 	Options
 	checker             *password.Checker
-	failuresByName      *password.Limits  // failures
-	failuresByAddress   *password.Limits  // failures
+	failuresAtSource    *password.Limits // by name and source
+	failuresByName      *password.Limits // by name, except those at known sources
+	failuresByAddress   *password.Limits
+	known               *knownSources
 	successesByName     *password.Limits  // by name
 	exchangesByUser     *password.Limits  // by user
 	uncountedChecks     chan struct{}     // held from the check of a password until its failure is counted
@@ -115,8 +121,10 @@ func NewService(o Options) *Service {
 		checker: password.NewChecker(password.Options{
 			Slots: checks, MaxWaiting: maxWaitingPerCheck * checks, MaxPerSource: (1 + maxWaitingPerCheck) * checks / sourceShareDivisor,
 		}),
-		failuresByName:      password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: maxLimitKeys}),
+		failuresAtSource:    password.NewLimits(password.LimitOptions{Burst: nameBurst, Every: nameEvery, Keys: maxLimitKeys}),
+		failuresByName:      password.NewLimits(password.LimitOptions{Burst: nameTotalBurst, Every: nameTotalEvery, Keys: maxLimitKeys}),
 		failuresByAddress:   password.NewLimits(password.LimitOptions{Burst: addressBurst, Every: addressEvery, Keys: maxLimitKeys}),
+		known:               newKnownSources(),
 		successesByName:     password.NewLimits(password.LimitOptions{Burst: successBurst, Every: successEvery, Keys: maxLimitKeys}),
 		exchangesByUser:     password.NewLimits(password.LimitOptions{Burst: exchangeBurst, Every: exchangeEvery, Keys: maxLimitKeys}),
 		uncountedChecks:     make(chan struct{}, checks),
@@ -139,9 +147,12 @@ type Attempt struct {
 // name and password. It returns *Limited if the name or the source failed too often, the name
 // succeeded too often, or either has too many checks under way. It returns ErrUnavailable if too
 // many checks wait. The bounds on checks and failures hold for unknown names too, so they do not
-// reveal which names exist.
+// reveal which names exist. One exception is left, for a caller in the network of a user who logged
+// in lately. While failures elsewhere use up what the name may fail, that network is exempt.
 func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
-	if err := s.limitError(a); err != nil {
+	network := verify.SourceNetwork(a.Source)
+	isKnown := s.known.contains(s.Now(), a.Username, network)
+	if err := s.limitError(a, isKnown); err != nil {
 		return User{}, err
 	}
 	u, known := s.Directory.ByUsername(a.Username)
@@ -159,20 +170,18 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	waiting, cancel := context.WithTimeout(ctx, maxCheckWait)
 	defer cancel()
 	same, err := s.checker.Check(waiting, password.Check{
-		Name: a.Username, Source: verify.SourceNetwork(a.Source), Stored: stored, Presented: a.Password,
+		Name: a.Username, Source: network, IsKnown: isKnown, Stored: stored, Presented: a.Password,
 		Recheck: func() error {
 			s.uncountedChecks <- struct{}{} // there are as many as checks at once, so one is about to be free
 			checks = true
-			return s.limitError(a)
+			return s.limitError(a, isKnown)
 		},
 	})
 	if err != nil {
 		return User{}, checkError(err)
 	}
 	if !same || !may {
-		now := s.Now()
-		s.failuresByName.Spend(now, a.Username)
-		s.failuresByAddress.Spend(now, limitKey(a.Source))
+		s.countFailure(a, isKnown)
 		return User{}, ErrDenied
 	}
 	// Concurrent checks may all have seen the last attempt that was left.
@@ -183,7 +192,18 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if !there || now.Username != u.Username || now.Suspended || now.UID != u.UID || now.Credential != u.Credential {
 		return User{}, ErrDenied
 	}
+	s.known.add(s.Now(), a.Username, network)
 	return now, nil
+}
+
+// countFailure counts a failure against the limits.
+func (s *Service) countFailure(a Attempt, isKnown bool) {
+	now := s.Now()
+	s.failuresAtSource.Spend(now, a.limitKey())
+	s.failuresByAddress.Spend(now, limitKey(a.Source))
+	if !isKnown {
+		s.failuresByName.Spend(now, a.Username)
+	}
 }
 
 // checkError returns the error for a password that was not checked.
@@ -197,12 +217,19 @@ func checkError(err error) error {
 	return unavailableError(err)
 }
 
-func (s *Service) limitError(a Attempt) error {
+// limitError returns *Limited if an attempt is beyond a limit. isKnown exempts it from the limit of
+// its name at all sources.
+func (s *Service) limitError(a Attempt, isKnown bool) error {
 	now := s.Now()
-	failed, _ := s.failuresByName.Allowed(now, a.Username)
+	failed, _ := s.failuresAtSource.Allowed(now, a.limitKey())
 	from, _ := s.failuresByAddress.Allowed(now, limitKey(a.Source))
 	succeeded, _ := s.successesByName.Allowed(now, a.Username)
-	if after := max(failed, from, succeeded); after > 0 {
+	after := max(failed, from, succeeded)
+	if !isKnown {
+		total, _ := s.failuresByName.Allowed(now, a.Username)
+		after = max(after, total)
+	}
+	if after > 0 {
 		return &Limited{after}
 	}
 	return nil
@@ -210,6 +237,10 @@ func (s *Service) limitError(a Attempt) error {
 
 // limitKey returns the key under which the limits count an address.
 func limitKey(a netip.Addr) string { return verify.SourceNetwork(a).String() }
+
+// limitKey returns the key under which the limits count an attempt by its name and source. The
+// source comes first, since it holds no NUL and a name may.
+func (a Attempt) limitKey() string { return limitKey(a.Source) + "\x00" + a.Username }
 
 // Account returns the client of a login: the client with that account ID, or the client of the
 // user's usual account if id is nil.

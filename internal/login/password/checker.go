@@ -18,9 +18,15 @@ var (
 	ErrTooMany = errors.New("too many password checks of this name or source run or wait")
 )
 
-// MaxPerName is how many checks of one name run or wait at most, whether or not a user has the
-// name.
-const MaxPerName = 2
+// Limits on the checks of one name that run or wait, whether or not a user has the name.
+const (
+	// MaxPerNameAtSource is the limit for the checks from one source. So an attacker elsewhere
+	// does not use up the checks of the user.
+	MaxPerNameAtSource = 2
+	// MaxPerName is the limit for the checks from all sources that are not known. So a name that is
+	// used from many addresses at once, with right or wrong passwords, delays others a little only.
+	MaxPerName = 32
+)
 
 // Options configures a Checker.
 type Options struct {
@@ -42,7 +48,7 @@ const SlotMemory = 64 << 20
 // Checker checks passwords, a bounded number at once. It is safe for concurrent use, starts no
 // goroutines, and needs no Close.
 //
-// The checks of one name and of one source are bounded, and sources take turns. A flood from one
+// The checks of one name, of one source and of one name at one source are bounded, and sources take turns. A flood from one
 // source, of right or wrong passwords, delays a check of another source by one of its own checks.
 type Checker struct {
 	totalSlots   int64 // slots
@@ -53,8 +59,9 @@ type Checker struct {
 	mu        sync.Mutex // guards the fields below
 	freeSlots int64      // slots
 	queue     queue
-	names     map[[sha256.Size]byte]int // running or waiting checks, by the digest of the name
+	names     map[[sha256.Size]byte]int // running or waiting checks by digest, except from known sources
 	sources   map[netip.Prefix]int      // running or waiting checks
+	pairs     map[pair]int              // running or waiting checks
 }
 
 // NewChecker returns a Checker with all its slots free.
@@ -62,14 +69,21 @@ func NewChecker(o Options) *Checker {
 	slots := int64(max(o.Slots, 1))
 	return &Checker{
 		totalSlots: slots, freeSlots: slots, maxWaiting: max(o.MaxWaiting, 0), maxPerSource: max(o.MaxPerSource, 1), compare: comparePasswords,
-		names: map[[sha256.Size]byte]int{}, sources: map[netip.Prefix]int{},
+		names: map[[sha256.Size]byte]int{}, sources: map[netip.Prefix]int{}, pairs: map[pair]int{},
 	}
+}
+
+// pair is a name at a source.
+type pair struct {
+	name   [sha256.Size]byte // digest
+	source netip.Prefix
 }
 
 // Check is a password to check, with the name and the source that it is checked for.
 type Check struct {
 	Name      string
 	Source    netip.Prefix // takes turns with other sources; the zero Prefix counts as a source too
+	IsKnown   bool         // the name is known to use the source: MaxPerName does not concern the check
 	Stored    Stored
 	Presented Secret
 	// Recheck is called once the check has a slot, unless it is nil. The check runs only if Recheck
@@ -86,12 +100,11 @@ type Check struct {
 // interrupted; the bounds of ParseHash keep it short.
 func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {
 	slots := min(max((x.Stored.Memory()+SlotMemory-1)/SlotMemory, 1), c.totalSlots)
-	name := keyDigest(x.Name)
-	w, err := c.register(ctx, name, x.Source, slots)
-	if err != nil {
+	w := &waiter{pair: pair{keyDigest(x.Name), x.Source}, isKnown: x.IsKnown, slots: slots, slotsGranted: make(chan bool, 1)}
+	if err := c.register(ctx, w); err != nil {
 		return false, err
 	}
-	defer c.unregister(name, w)
+	defer c.unregister(w)
 	if err := c.waitForSlots(ctx, w); err != nil {
 		return false, err
 	}
@@ -105,28 +118,31 @@ func (c *Checker) Check(ctx context.Context, x Check) (bool, error) {
 
 // register registers a check. The check gets its slots at once if they are free and no other check
 // waits.
-func (c *Checker) register(ctx context.Context, name [sha256.Size]byte, source netip.Prefix, slots int64) (*waiter, error) {
+func (c *Checker) register(ctx context.Context, w *waiter) error {
 	if err := ctx.Err(); err != nil { // a free slot would hide it
-		return nil, fmt.Errorf("wait for a password check: %w", err)
+		return fmt.Errorf("wait for a password check: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.names[name] >= MaxPerName || c.sources[source] >= c.maxPerSource {
-		return nil, ErrTooMany
+	isNameFull := !w.isKnown && c.names[w.name] >= MaxPerName
+	if isNameFull || c.pairs[w.pair] >= MaxPerNameAtSource || c.sources[w.source] >= c.maxPerSource {
+		return ErrTooMany
 	}
-	w := &waiter{source: source, slots: slots, slotsGranted: make(chan bool, 1)}
-	if c.queue.size == 0 && slots <= c.freeSlots {
-		c.freeSlots -= slots
+	if c.queue.size == 0 && w.slots <= c.freeSlots {
+		c.freeSlots -= w.slots
 		w.slotsGranted <- true
 	} else {
-		if err := c.makeRoom(source); err != nil {
-			return nil, err
+		if err := c.makeRoom(w.source); err != nil {
+			return err
 		}
 		c.queue.push(w)
 	}
-	c.names[name]++
-	c.sources[source]++
-	return w, nil
+	if !w.isKnown {
+		c.names[w.name]++
+	}
+	c.pairs[w.pair]++
+	c.sources[w.source]++
+	return nil
 }
 
 // makeRoom makes room for one more waiting check.
@@ -164,10 +180,13 @@ func (c *Checker) waitForSlots(ctx context.Context, w *waiter) error {
 }
 
 // unregister gives back the slots of a check.
-func (c *Checker) unregister(name [sha256.Size]byte, w *waiter) {
+func (c *Checker) unregister(w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	decrementCount(c.names, name)
+	if !w.isKnown {
+		decrementCount(c.names, w.name)
+	}
+	decrementCount(c.pairs, w.pair)
 	decrementCount(c.sources, w.source)
 	if w.isRunning {
 		c.freeSlots += w.slots

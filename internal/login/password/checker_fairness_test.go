@@ -31,9 +31,14 @@ func newRecordingChecker(o password.Options) *recordingChecker {
 
 // start starts a check from a source, and waits until it runs, waits or returns.
 func (x *recordingChecker) start(ctx context.Context, name string, source byte) {
+	x.startAs(ctx, name, source, false)
+}
+
+// startAs is start, for a source that may be known.
+func (x *recordingChecker) startAs(ctx context.Context, name string, source byte, isKnown bool) {
 	go func() {
 		_, err := x.Check(ctx, password.Check{
-			Name: name, Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, source}), 32),
+			Name: name, Source: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, source}), 32), IsKnown: isKnown,
 			Recheck: func() error {
 				x.mu.Lock()
 				defer x.mu.Unlock()
@@ -75,25 +80,61 @@ func TestChecker_FloodDelaysOthersByOneCheck(t *testing.T) {
 	})
 }
 
-func TestChecker_AtMostTwoChecksPerName(t *testing.T) {
+// An attacker's checks of a name take nothing from those of the user, who is elsewhere.
+func TestChecker_AtMostTwoChecksPerNameAtSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newRecordingChecker(password.Options{Slots: 8, MaxWaiting: 100, MaxPerSource: 100})
-		for n := range byte(password.MaxPerName) {
-			x.start(t.Context(), "alice", n) // from any source
+		for range password.MaxPerNameAtSource {
+			x.start(t.Context(), "alice", 's')
 		}
-		for n := range byte(20) {
+		for range 20 {
+			x.start(t.Context(), "alice", 's')
+			if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
+				t.Errorf("one more: %v", err)
+			}
+		}
+		x.start(t.Context(), "bob", 's')
+		x.start(t.Context(), "alice", 'a')
+		if got := x.finish(4); got != "alice alice bob alice" {
+			t.Errorf("%s", got)
+		}
+		x.start(t.Context(), "alice", 's')
+		if got := x.finish(1); got != "alice alice bob alice alice" {
+			t.Errorf("afterwards: %s", got)
+		}
+	})
+}
+
+// Many sources do not fill the queue with one name, whether or not a user has it. A known source is
+// exempt, so they do not keep out the user either.
+func TestChecker_ChecksPerNameAreBoundedOverAllSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newRecordingChecker(password.Options{Slots: 1, MaxWaiting: 1000, MaxPerSource: 100})
+		for n := range byte(password.MaxPerName) {
 			x.start(t.Context(), "alice", n)
+		}
+		for n := range byte(100) {
+			x.start(t.Context(), "alice", 100+n)
 			if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
 				t.Errorf("one more: %v", err)
 			}
 		}
 		x.start(t.Context(), "bob", 0)
-		if got := x.finish(password.MaxPerName + 1); got != "alice alice bob" {
-			t.Errorf("%s", got)
+		for range password.MaxPerNameAtSource {
+			x.startAs(t.Context(), "alice", 'k', true)
 		}
-		x.start(t.Context(), "alice", 0)
-		if got := x.finish(1); got != "alice alice bob alice" {
-			t.Errorf("afterwards: %s", got)
+		x.startAs(t.Context(), "alice", 'k', true)
+		if err := <-x.ended; !errors.Is(err, password.ErrTooMany) {
+			t.Errorf("one more of a known source: %v", err)
+		}
+		x.finish(password.MaxPerName + 1 + password.MaxPerNameAtSource)
+		for range password.MaxPerName + 1 + password.MaxPerNameAtSource {
+			if err := <-x.ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if names, sources, pairs, waiting := x.Counts(); names+sources+pairs+waiting != 0 {
+			t.Errorf("%d names, %d sources, %d pairs and %d that wait are left", names, sources, pairs, waiting)
 		}
 	})
 }
@@ -155,8 +196,8 @@ func TestChecker_ForgetsNamesAndSources(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		x.finish(1)
-		if names, sources, waiting := x.Counts(); names+sources+waiting != 0 {
-			t.Errorf("%d names, %d sources and %d that wait are left", names, sources, waiting)
+		if names, sources, pairs, waiting := x.Counts(); names+sources+pairs+waiting != 0 {
+			t.Errorf("%d names, %d sources, %d pairs and %d that wait are left", names, sources, pairs, waiting)
 		}
 	})
 }

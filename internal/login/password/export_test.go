@@ -8,9 +8,9 @@ func (c *Checker) SetCompare(work func() bool) {
 // KeyCount returns how many keys have failed.
 func (l *Limits) KeyCount() int { return l.limiters.Len() }
 
-// Counts returns how many names and sources are counted, and how many checks wait.
-func (c *Checker) Counts() (names, sources, waiting int) {
+// Counts returns how many names, sources and pairs of both are counted, and how many checks wait.
+func (c *Checker) Counts() (names, sources, pairs, waiting int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.names), len(c.sources), c.queue.size
+	return len(c.names), len(c.sources), len(c.pairs), c.queue.size
 }

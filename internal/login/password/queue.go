@@ -7,7 +7,8 @@ import (
 
 // waiter is a check that waits for slots, or holds them.
 type waiter struct {
-	source   netip.Prefix
+	pair
+	isKnown  bool
 	slots    int64
 	isQueued bool
 	// slotsGranted receives true when the check has its slots, and false when it is displaced. It

@@ -19,7 +19,7 @@ func testSource(name byte) netip.Prefix {
 func queueOfSources(came string) (q *queue, all []*waiter) {
 	q = &queue{}
 	for i := range len(came) {
-		w := &waiter{source: testSource(came[i]), slots: int64(i)} // slots number the checks
+		w := &waiter{pair: pair{source: testSource(came[i])}, slots: int64(i)} // slots number the checks
 		q.push(w)
 		all = append(all, w)
 	}
@@ -75,7 +75,7 @@ func TestQueue_ReturningSourceGoesBehindOthers(t *testing.T) {
 			if w.source != testSource(byte(want)) {
 				t.Fatalf("%s has its turn, want %c", w.source, want)
 			}
-			q.push(&waiter{source: w.source})
+			q.push(&waiter{pair: w.pair})
 		}
 	}
 }
@@ -137,7 +137,7 @@ func TestQueue_IsFairInAnyOrder(t *testing.T) {
 		for range 300 {
 			switch n := random.IntN(3); {
 			case n == 0 || len(waiting) == 0:
-				w := &waiter{source: testSource("abcdef"[random.IntN(6)])}
+				w := &waiter{pair: pair{source: testSource("abcdef"[random.IntN(6)])}}
 				if q.queueOf(w.source) == nil {
 					passed[w.source] = map[netip.Prefix]int{}
 				}
