@@ -15,7 +15,8 @@ const (
 	// maxKnownSources is how many networks are known for one name. So a user who logs in from many
 	// addresses does not make the networks of other users forgotten.
 	maxKnownSources = 8
-	// maxKnownNames is how many names are remembered. Each has logged in, so an attacker without a password adds none.
+	// maxKnownNames is how many names are remembered. Each has logged in, so an attacker without a
+	// password adds none.
 	maxKnownNames = 10_000
 )
 

@@ -36,11 +36,11 @@ type recordStore interface {
 
 // Bounds on the work that unauthenticated callers can cause.
 const (
-	// A name at one source, an address, and a name at all sources may fail so often in a row (burst),
-	// and then once in every interval. The first bounds what one attacker guesses, and does
-	// not concern a user who is elsewhere. The last bounds what many sources guess together: 100
-	// passwords, and then 86,400 a day. It exempts sources that are known for the name; see
-	// knownSources.
+	// A name at one source, an address, and a name at all sources may fail this many times in a row
+	// (burst). After that, they may fail once in every interval. The first limit bounds what one
+	// attacker guesses, and does not concern a user who is elsewhere. The last bounds what many
+	// sources guess together: 100 passwords, and then 86,400 a day. It exempts sources that are
+	// known for the name; see knownSources.
 	nameBurst, nameEvery           = 10, 6 * time.Second
 	addressBurst, addressEvery     = 50, time.Second
 	nameTotalBurst, nameTotalEvery = 100, time.Second

@@ -48,8 +48,9 @@ const SlotMemory = 64 << 20
 // Checker checks passwords, a bounded number at once. It is safe for concurrent use, starts no
 // goroutines, and needs no Close.
 //
-// The checks of one name, of one source and of one name at one source are bounded, and sources take turns. A flood from one
-// source, of right or wrong passwords, delays a check of another source by one of its own checks.
+// The checks of one name, of one source and of one name at one source are bounded, and sources take
+// turns. A flood from one source, of right or wrong passwords, delays a check of another source by
+// one of its own checks.
 type Checker struct {
 	totalSlots   int64 // slots
 	maxWaiting   int

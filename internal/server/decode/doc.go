@@ -5,6 +5,8 @@
 //	application/json                    one object: text, numbers, flags, lists; null is absent
 //	query                               as in a form, where the protocol allows it
 //
+// Empty text is as if the field were absent, except for lists.
+//
 // It requires that each field is there once. A name that is there twice, in whatever spelling, is
 // an error: two parsers of such a request could read different values. Unknown fields are accepted,
 // since programs send more than they must. They are bounded, and must be well-formed. A place that

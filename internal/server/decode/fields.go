@@ -18,7 +18,8 @@ const (
 )
 
 // Fields are the fields of a request by name. Every method returns false for a name that is absent
-// or null. Each error is an *Error that names the field.
+// or null, and except List for the empty text. Programs send all fields of a form, also those that
+// their users left empty. Each error is an *Error that names the field.
 type Fields struct{ values values }
 
 // values holds the fields: those of forms and queries as written, those of ParseJSON as
@@ -73,9 +74,9 @@ func (f Fields) Text(name string) (string, bool, error) {
 	case nil:
 		return "", false, nil
 	case untyped:
-		return string(v), true, nil
+		return string(v), v != "", nil
 	case string:
-		return v, true, nil
+		return v, v != "", nil
 	}
 	return "", false, fieldError(name, "must be text")
 }
@@ -92,16 +93,9 @@ func (f Fields) Required(name string) (string, error) {
 // Integer returns a whole number from least to most. A number has one spelling: digits, after a
 // minus if it is negative.
 func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
-	var text string
-	switch v := f.values[name].(type) {
-	case nil:
+	text, isScalar := scalarText(f.values[name])
+	if isScalar && text == "" {
 		return 0, false, nil
-	case untyped:
-		text = string(v)
-	case string:
-		text = v
-	case json.Number:
-		text = v.String()
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text || n < least || n > most {
@@ -113,26 +107,36 @@ func (f Fields) Integer(name string, least, most int64) (int64, bool, error) {
 // Flag returns true for true, on, yes and 1, and false for false, off, no and 0, in upper or lower
 // case. Browsers send on for a ticked box.
 func (f Fields) Flag(name string) (value, there bool, err error) {
-	var text string
-	switch v := f.values[name].(type) {
-	case nil:
-		return false, false, nil
-	case bool:
+	if v, isBool := f.values[name].(bool); isBool {
 		return v, true, nil
-	case untyped:
-		text = string(v)
-	case string:
-		text = v
-	case json.Number:
-		text = v.String()
 	}
+	text, isScalar := scalarText(f.values[name])
 	switch strings.ToLower(text) { // EqualFold would match ſ with s
+	case "":
+		if isScalar {
+			return false, false, nil
+		}
 	case "true", "on", "yes", "1":
 		return true, true, nil
 	case "false", "off", "no", "0":
 		return false, true, nil
 	}
 	return false, false, fieldError(name, "must be true or false")
+}
+
+// scalarText returns the text of a value that is text or a number. It is empty for null.
+func scalarText(value any) (text string, isScalar bool) {
+	switch v := value.(type) {
+	case nil:
+		return "", true
+	case untyped:
+		return string(v), true
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	}
+	return "", false
 }
 
 // List returns a list of text. In ParseJSON it is an array of strings. Elsewhere it is one value

@@ -59,6 +59,10 @@ func TestRead_MissingFieldIsAbsent(t *testing.T) {
 		"nothing":                    {},
 		"an empty body of a type":    {"", formType, ""},
 		"an empty body of any type":  {"", "image/png", ""},
+		"empty texts":                {"", formType, "username=&password=&account_id=&remember-me="},
+		"empty texts in the query":   {"username=&account_id&remember-me=", "", ""},
+		"empty parts":                {"", multipartType, multipartOf(partWith("username", ""), partWith("account_id", ""), partWith("remember-me", ""))},
+		"empty texts in JSON":        {"", jsonType, `{"username":"","password":"","account_id":"","remember-me":""}`},
 		"nulls":                      {"", jsonType, `{"username":null,"password":null,"account_id":null,"remember-me":null,"roles":null}`},
 		"an empty object":            {"", jsonType, `{}`},
 		"parts without a part":       {"", multipartType, multipartOf()},
@@ -108,14 +112,14 @@ func TestRead_TypedFieldsAreStrict(t *testing.T) {
 	// Values are ParseJSON. Those in quotes are tried in the other encodings too.
 	for value, want := range map[string]string{
 		`"account_id":"9007199254740992"`: "", `"account_id":"9007199254740993"`: number, `"account_id":9007199254740993`: number,
-		`"account_id":"1"`: "", `"account_id":"0"`: number, `"account_id":""`: number, `"account_id":"-1"`: number, `"account_id":-1`: number,
+		`"account_id":"1"`: "", `"account_id":"0"`: number, `"account_id":""`: "", `"account_id":"-1"`: number, `"account_id":-1`: number,
 		`"account_id":"9223372036854775808"`: number, `"account_id":9223372036854775808`: number, `"account_id":"99999999999999999999999"`: number,
 		`"account_id":"1.0"`: number, `"account_id":1.0`: number, `"account_id":1.5`: number, `"account_id":1e3`: number, `"account_id":"1e3"`: number,
 		`"account_id":"+1"`: number, `"account_id":" 1"`: number, `"account_id":"1 "`: number, `"account_id":"01"`: number, `"account_id":"-0"`: number, `"account_id":-0`: number,
 		`"account_id":"0x1"`: number, `"account_id":"1_0"`: number, `"account_id":"١"`: number, `"account_id":true`: number, `"account_id":[1]`: number, `"account_id":{}`: number,
 
 		`"remember-me":"tRuE"`: "", `"remember-me":"FALSE"`: "", `"remember-me":"1"`: "", `"remember-me":"0"`: "", `"remember-me":0`: "", `"remember-me":false`: "",
-		`"remember-me":"2"`: flag, `"remember-me":2`: flag, `"remember-me":1.0`: flag, `"remember-me":""`: flag, `"remember-me":"aye"`: flag, `"remember-me":"falſe"`: flag,
+		`"remember-me":"2"`: flag, `"remember-me":2`: flag, `"remember-me":1.0`: flag, `"remember-me":""`: "", `"remember-me":"aye"`: flag, `"remember-me":"falſe"`: flag,
 		`"remember-me":" true"`: flag, `"remember-me":[]`: flag, `"remember-me":{}`: flag, `"remember-me":"-1"`: flag,
 
 		`"roles":["a","b"]`: "", `"roles":[]`: "", `"roles":["a,b"]`: "", `"roles":[""]`: list + ", none of them empty", `"roles":["a",1]`: list + ", none of them empty",

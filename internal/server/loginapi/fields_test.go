@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/apptoken/operator/internal/testing/servertest"
 )
@@ -37,6 +38,7 @@ func loginRequests(h *servertest.LoginServer) map[string]struct {
 		"TeleTracker, refresh": {"/auth/refresh", nil, []field{{"refresh_token", servertest.PasswordMark, "secret", false}}},
 		"TeleTracker, another": {"/auth/masquerade", servertest.Bearer(h.Login("dave")), []field{{"account_id", "1001", "number", false}}},
 		"OAuth":                {"/oauth2/token", nil, []field{{"grant_type", "password", "text", false}, username, secret, account}},
+		"OAuth, a program":     {"/oauth2/token", nil, []field{{"grant_type", "password", "text", false}, username, secret, {"client_id", "acme", "name", true}, {"client_secret", "", "name", true}}},
 		"OAuth, refresh":       {"/oauth2/token", nil, []field{{"grant_type", "refresh_token", "text", false}, {"refresh_token", servertest.PasswordMark, "secret", false}}},
 	}
 }
@@ -115,6 +117,9 @@ func TestLoginFields_InvalidFieldIsNamedAndNotEchoed(t *testing.T) {
 				try("twice in "+encoding, f.name, false, encodeFields(encoding, append(slices.Clone(whole), f.name, f.good)))
 				try("in the query and in "+encoding, f.name, false, encodeFields(encoding, whole), servertest.QueryString(f.name+"=x"))
 				for what, value := range invalidValues[f.kind] {
+					if what == "empty" && f.optional { // see TestLoginFields_EmptyOptionalFieldIsAbsent
+						continue
+					}
 					mayBeNameless := strings.HasSuffix(what, "*") && encoding != "form"
 					if f.name == "grant_type" && strings.HasPrefix(value, servertest.PasswordMark) && what == "too long" {
 						mayBeNameless = false
@@ -134,6 +139,71 @@ func TestLoginFields_InvalidFieldIsNamedAndNotEchoed(t *testing.T) {
 	}
 	if tries < 400 {
 		t.Errorf("no more than %d were tried", tries)
+	}
+	h.CheckNoSecretInAudit()
+}
+
+// Programs send all fields of a form, also those that their users left empty. An optional field
+// that is empty changes nothing, wherever it is.
+func TestLoginFields_EmptyOptionalFieldIsAbsent(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	tries := 0
+	for name, p := range loginRequests(h) {
+		if p.by != nil || len(p.fields) == 1 || strings.HasSuffix(name, "refresh") { // they log in by another token
+			continue
+		}
+		var required []string
+		for _, f := range p.fields {
+			if !f.optional {
+				required = append(required, f.name, f.good)
+			}
+		}
+		try := func(what string, parts ...servertest.RequestOption) {
+			t.Helper()
+			tries++
+			h.Clock.Advance(time.Second) // ten logins of one name
+			got := h.Call(http.MethodPost, p.path, parts...)
+			if tok := got.Body + got.Header.Get("X-Security-Token"); got.Status != 200 || !strings.Contains(tok, "atl_") {
+				t.Errorf("%s, %s: %d %s", name, what, got.Status, got.Body)
+			}
+		}
+		for _, f := range append(p.fields, field{"nothing-known", "", "text", true}) {
+			if !f.optional {
+				continue
+			}
+			for _, encoding := range []string{"form", "parts", "JSON"} {
+				try("empty "+f.name+" in "+encoding, encodeFields(encoding, append(slices.Clone(required), f.name, "")))
+				try(f.name+" in the query, beside "+encoding, encodeFields(encoding, required), servertest.QueryString(f.name+"="))
+				try(f.name+" in the query without a value, beside "+encoding, encodeFields(encoding, required), servertest.QueryString(f.name))
+			}
+			rest, _ := json.Marshal(map[string]string(fieldMap(required)))
+			try("null "+f.name, servertest.JSONBody(strings.TrimSuffix(string(rest), "}")+`,"`+f.name+`":null}`))
+		}
+	}
+	if tries < 60 {
+		t.Errorf("no more than %d were tried", tries)
+	}
+	h.CheckNoSecretInAudit()
+}
+
+// Empty fields choose no account for a caller that must choose one.
+func TestLoginFields_EmptyRequiredFieldIsRefused(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	integrator := servertest.Header("Authorization", "Integrator "+servertest.BasicCredentials(servertest.Usernames["alice"], servertest.Passwords["alice"]))
+	for _, path := range []string{"/auth/login", servertest.PathFormLogin} {
+		for what, body := range map[string]servertest.RequestOption{
+			"a form": servertest.FormBody("account_id", ""), "parts": servertest.MultipartBody("account_id", ""), "JSON": servertest.JSONBody(`{"account_id":""}`), "null": servertest.JSONBody(`{"account_id":null}`),
+			"the query": servertest.QueryString("account_id="), "nothing": servertest.FormBody(),
+		} {
+			got := h.Call(http.MethodPost, path, integrator, body)
+			if said := h.Members(got); got.Status != 400 || said["field"] != "account_id" || said["error_description"] != "account_id is required of an integrator" {
+				t.Errorf("%s, %s: %d %s", path, what, got.Status, got.Body)
+			}
+		}
+		// The fields of a form that its user left empty stand beside the header.
+		if got := h.Call(http.MethodPost, path, servertest.Basic("alice"), servertest.FormBody("username", "", "password", "", "account_id", "")); got.Status != 200 {
+			t.Errorf("%s, empty fields beside Basic: %d %s", path, got.Status, got.Body)
+		}
 	}
 	h.CheckNoSecretInAudit()
 }
