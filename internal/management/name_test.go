@@ -29,7 +29,7 @@ func TestObjectName_Has80BitsOfDigest(t *testing.T) {
 	w := newFixture(t)
 	k := w.NewManagementReplica(api)
 	objects := map[string]bool{}
-	for _, name := range []string{"a", "A", strings.Repeat("a", 63), strings.Repeat("a", 62) + "b", "CI_deploy", "CI.deploy"} {
+	for _, name := range []string{"a", "A", strings.Repeat("a", 63), strings.Repeat("a", 62) + "b", "CI_deploy", "CI.deploy", "CI deploy", "ci@deploy", "ci+deploy", "a " + strings.Repeat("b", 61), strings.Repeat("a@", 31)} {
 		made, err := k.Create(w.Ctx, operatortest.RootCaller, w.Scope(), operatortest.CIToken(func(d *management.TokenSpec) { d.Name = name }))
 		w.Must(err)
 		object := made.Token.Object
@@ -37,6 +37,25 @@ func TestObjectName_Has80BitsOfDigest(t *testing.T) {
 			t.Errorf("%q is the object %q", name, object)
 		}
 		objects[object] = true
+	}
+}
+
+func TestCheckTokenName_RefusesWhatPathsAndUsersMistake(t *testing.T) {
+	for _, name := range []string{
+		"a", "Z9", "my crawler", "a b c d", "alice@example.com", "CI (staging)", "a+b", "a~b", "a.b_c-d", "0", strings.Repeat("a", 63), strings.Repeat("a ", 31) + "a", "a.", "a@",
+	} {
+		if err := management.CheckTokenName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{
+		"", " ", " a", "a ", "a  b", "a b ", "@a", "~a", ".a", "-a", "(a", "+", "a/b", "a:b", "a%b", "a%20b", `a\b`, "a?b", "a#b", "a;b", "a,b", "a&b", "a=b", `a"b`, "a'b", "a<b", "a|b", "a*b", "a$b", "a!b",
+		"a\tb", "a\nb", "a\n", "a\rb", "a\x00b", "a\x7f", "a\u00a0b", "a\u2003b", "ü", "u\u0308", "\u0430", "a\u200bb", "a\xff", strings.Repeat("a", 64), strings.Repeat("a ", 32), "a" + strings.Repeat(" b", 32), strings.Repeat("a", 1<<20),
+	} {
+		refused, isRefused := errors.AsType[*management.Refused](management.CheckTokenName(name))
+		if !isRefused || refused.Field != "name" || len(name) > 3 && strings.Contains(refused.Error(), name) {
+			t.Errorf("%q: %v", name[:min(len(name), 80)], refused)
+		}
 	}
 }
 
@@ -48,7 +67,7 @@ func TestManage_InvalidNameIsMissing(t *testing.T) {
 	for _, name := range []string{
 		"..:indexer", w.Namespace + ":..", w.Namespace + ":.", w.Namespace + ":indexer/status", w.Namespace + ":a%b", w.Namespace + ":A", w.Namespace + ":a_b", w.Namespace + ": ", w.Namespace + ":ü",
 		w.Namespace + ":" + strings.Repeat(long+".", 4), strings.ToUpper(w.Namespace) + ":indexer", "a.b:indexer", "a/b:indexer", long + ":indexer", "a\x00b:indexer",
-		":indexer", w.Namespace + ":", w.Namespace + ":indexer:", w.Namespace + "::indexer",
+		":indexer", w.Namespace + ":", w.Namespace + ":indexer:", w.Namespace + "::indexer", " " + w.Namespace + ":indexer", w.Namespace + ":indexer ", "@" + w.Namespace + ":indexer",
 	} {
 		for what, err := range w.callEach(k, name) {
 			if !errors.Is(err, management.ErrNotFound) || err.Error() != management.ErrNotFound.Error() {

@@ -94,9 +94,6 @@ func newRefused(field, format string, args ...any) error {
 // that the management API accepts for a new token contains it.
 const declaredSeparator = ":"
 
-// tokenNamePattern matches the names that a new token can have.
-var tokenNamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
-
 // nonSlugPattern matches what the name of an object cannot take over from the name of a token.
 var nonSlugPattern = regexp.MustCompile(`[^a-z0-9]+`)
 
@@ -124,7 +121,7 @@ func scopeOf(at *v1alpha1.ApplicationToken) Scope {
 // the caller gave.
 func (s *Service) isCreatedByAPI(at *v1alpha1.ApplicationToken) bool {
 	given := at.Annotations[v1alpha1.AnnotationName]
-	return tokenspec.DeliveredInResponse(at, s.Namespace) && tokenNamePattern.MatchString(given) && objectName(scopeOf(at), given) == at.Name
+	return tokenspec.DeliveredInResponse(at, s.Namespace) && isTokenName(given) && objectName(scopeOf(at), given) == at.Name
 }
 
 // tokenName returns the name of a token in the management API.
@@ -150,7 +147,7 @@ func (s *Service) Subject(scope Scope, name string) string { return s.objectKey(
 // findToken reads a token of a scope. A token of another scope counts as missing. A token that is
 // being deleted is found.
 func (s *Service) findToken(ctx context.Context, from client.Reader, scope Scope, name string) (*v1alpha1.ApplicationToken, error) {
-	if !tokenNamePattern.MatchString(name) && !strings.Contains(name, declaredSeparator) {
+	if !isTokenName(name) && !strings.Contains(name, declaredSeparator) {
 		return nil, ErrNotFound
 	}
 	key := s.objectKey(scope, name)

@@ -92,8 +92,8 @@ func formatDuration(d time.Duration) v1alpha1.PositiveDuration {
 
 // draftToken returns the object of a token that is to be created.
 func (s *Service) draftToken(ctx context.Context, scope Scope, spec TokenSpec) (*v1alpha1.ApplicationToken, error) {
-	if !tokenNamePattern.MatchString(spec.Name) {
-		return nil, newRefused("name", "must be 1 to 63 letters, digits, ., _, ~ and -, the first a letter or digit")
+	if err := CheckTokenName(spec.Name); err != nil {
+		return nil, err
 	}
 	if err := checkLists(spec.Roles, spec.Permissions, spec.SourceRanges); err != nil {
 		return nil, err

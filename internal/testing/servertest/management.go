@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -47,8 +46,6 @@ type ManagedToken struct {
 }
 
 var _ management.API = (*TokenService)(nil)
-
-var tokenNameFormat = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,62}$`)
 
 func (svc *TokenService) find(s management.Scope, name string) (*ManagedToken, error) {
 	svc.LastScope = s
@@ -116,8 +113,8 @@ func (svc *TokenService) Create(ctx context.Context, by management.Caller, s man
 }
 
 func (svc *TokenService) create(ctx context.Context, by management.Caller, s management.Scope, w management.TokenSpec) (management.Issued, error) {
-	if !tokenNameFormat.MatchString(w.Name) {
-		return management.Issued{}, &management.Refused{Field: "name", Message: "must be 1 to 63 letters, digits, ., _, ~ and -"}
+	if err := management.CheckTokenName(w.Name); err != nil {
+		return management.Issued{}, err
 	}
 	if err := svc.check(s, w.Roles, w.Permissions, w.SourceRanges); err != nil {
 		return management.Issued{}, err
