@@ -108,6 +108,8 @@ func (w *endpointWiring) newEndpoints() *server.Endpoints {
 		InFlight:  server.NewInFlight(o.MaxInFlight, w.counters.Overload.WithLabelValues("requests").Inc),
 		Records:   w.store,
 		Audiences: o.Audiences,
+
+		LoginCredentialsInURL: o.LoginCredentialsInURL,
 	}
 	endpoints.Logins = w.newLogins(endpoints.Audit)
 	endpoints.Management = w.newManagement()

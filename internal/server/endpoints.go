@@ -21,6 +21,8 @@ type Endpoints struct {
 	Logins        *login.Service                // nil disables logins
 	Management    management.API                // nil disables the management API
 	OnLoginResult func(protocol, result string) // called with the result of a login; may be nil
+	// LoginCredentialsInURL accepts a username and a password in the URL of Funnelback's login.
+	LoginCredentialsInURL bool
 }
 
 // Handler returns the handler of all HTTP endpoints but the TokenReview webhook.

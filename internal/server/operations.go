@@ -16,7 +16,7 @@ func (e *Endpoints) operations() []endpoint.Operation {
 	if e.Logins != nil {
 		all = append(all, (&loginapi.TeleTracker{Logins: logins}).Operations()...)
 		all = append(all, (&loginapi.Spectrum{Logins: logins}).Operations()...)
-		all = append(all, (&loginapi.Funnelback{Logins: logins}).Operations()...)
+		all = append(all, (&loginapi.Funnelback{Logins: logins, AcceptsCredentialsInURL: e.LoginCredentialsInURL}).Operations()...)
 	}
 	if e.Management != nil {
 		all = append(all, tokenapi.Operations(&tokenapi.Handlers{Logins: logins, Tokens: e.Management})...)

@@ -33,8 +33,10 @@ type Endpoints struct {
 	UseWritesPerSecond int           // last uses written per second
 	MaxConnections     int           // of each listener; 0: no bound
 	MaxInFlight        int           // requests in flight; 0: no bound
-	PasswordChecks     int           // at once; 0: the number of processors, at most four
-	ShutdownDelay      time.Duration // from the signal to stop until no request is accepted
+	// LoginCredentialsInURL accepts a user name and a password in the URL of Funnelback's login.
+	LoginCredentialsInURL bool
+	PasswordChecks        int           // at once; 0: the number of processors, at most four
+	ShutdownDelay         time.Duration // from the signal to stop until no request is accepted
 }
 
 // endpointLists holds the values of flags that are parsed once all flags are read.
@@ -59,6 +61,7 @@ func (e *Endpoints) addFlags(fs *pflag.FlagSet) *endpointLists {
 	fs.IntVar(&e.MaxConnections, "max-connections", 4096, "maximum number of connections of each listener; an address that is not a trusted proxy may have at most a quarter of them; 0: no limit")
 	fs.IntVar(&e.MaxInFlight, "max-requests-in-flight", 1024, "maximum number of requests in flight, of which a quarter are reserved for verification; 0: no limit")
 	fs.StringVar(&e.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. Required with --trusted-proxies, unless --bind-address is on loopback. Empty: the host of the request, if the certificate has its name")
+	fs.BoolVar(&e.LoginCredentialsInURL, "login-credentials-in-url", false, "accept a user name and a password in the URL of the login of Funnelback, as its old programs send them. URLs get into the logs of gateways and into histories of browsers, so change the programs instead where you can")
 	fs.DurationVar(&e.MaxStaleness, "max-staleness", time.Hour, "how long the endpoints stay open without contact with the API server, at least 5s; 0: no limit. If the API server answers but a watch is lost, they close after that time or a minute, whichever is shorter")
 	fs.IntVar(&e.LookupsPerSecond, "lookups-per-second", 50, "maximum number of tokens that are not in the index and are looked up in the API server each second; at most a quarter of them for one source")
 	fs.IntVar(&e.UseWritesPerSecond, "use-writes-per-second", 10, "maximum number of last uses that each replica writes to the API server each second")

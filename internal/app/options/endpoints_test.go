@@ -86,6 +86,12 @@ var endpointFlags = map[string]struct {
 		two: "0", second: func(o *options.Options) { o.Endpoints.MaxInFlight = 0 },
 		bad: "10001", complaint: "--max-requests-in-flight=10001: use a number from 0 to 10000",
 	},
+	"login-credentials-in-url": {
+		one: "true", first: func(o *options.Options) { o.Endpoints.LoginCredentialsInURL = true },
+		two: "false", second: func(*options.Options) {},
+		bad: "maybe", complaint: `--login-credentials-in-url="maybe": use true or false, for example false; see --help`,
+		variableName: `APPTOKEN_LOGIN_CREDENTIALS_IN_URL="maybe": use true or false, for example false`,
+	},
 	"password-checks": {
 		one: "1", first: func(o *options.Options) { o.Endpoints.PasswordChecks = 1 },
 		two: "64", second: func(o *options.Options) { o.Endpoints.PasswordChecks = 64 },

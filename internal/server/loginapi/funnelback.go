@@ -29,7 +29,12 @@ type loginResponse struct {
 const authenticatedText = "Authenticated, see x-security-token."
 
 // Funnelback serves the login of Funnelback.
-type Funnelback struct{ *Logins }
+type Funnelback struct {
+	*Logins
+	// AcceptsCredentialsInURL accepts the username and the password in the query too, as an old
+	// page of Funnelback documents.
+	AcceptsCredentialsInURL bool
+}
 
 // formLogin serves a login by form. The response has the token in X-Security-Token.
 func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +51,11 @@ func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := ReadLoginFields(w, r, FieldUsername, FieldPassword, fieldRememberMe, FieldAccountID)
+	read := ReadLoginFields
+	if h.AcceptsCredentialsInURL {
+		read = readQueryAndBody
+	}
+	f, err := read(w, r, FieldUsername, FieldPassword, fieldRememberMe, FieldAccountID)
 	if err != nil {
 		return login.Opened{}, err
 	}

@@ -2,6 +2,9 @@ package loginapi_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +52,73 @@ func TestFunnelback_LoginByFormReturnsTokenInHeader(t *testing.T) {
 		}
 	}
 	h.CheckNoSecretInAudit()
+}
+
+// Old programs for Funnelback send the name and the password in the URL. Nothing but a flag allows
+// it, and that for their login alone.
+func TestFunnelback_CredentialsInURLNeedFlag(t *testing.T) {
+	h := servertest.NewUnstartedLoginServer(t)
+	h.LoginCredentialsInURL = true
+	h.Serve(httptest.NewServer)
+	query := func(more string, fields ...string) servertest.RequestOption {
+		values := url.Values{}
+		for i := 0; i < len(fields); i += 2 {
+			values.Set(fields[i], fields[i+1])
+		}
+		return servertest.QueryString(values.Encode() + more)
+	}
+	alice := servertest.CredentialFields("alice")
+	for name, x := range map[string]struct {
+		path  string
+		parts []servertest.RequestOption
+	}{
+		"as it is documented":     {servertest.PathFormLogin, []servertest.RequestOption{query("", alice...)}},
+		"without the prefix":      {"/account/v1/login", []servertest.RequestOption{query("&remember-me=true&account_id=", alice...)}},
+		"the name alone":          {servertest.PathFormLogin, []servertest.RequestOption{query("", alice[:2]...), servertest.FormBody(alice[2:]...)}},
+		"the password alone":      {servertest.PathFormLogin, []servertest.RequestOption{query("", alice[2:]...), servertest.JSONBody(`{"username":"alice@example.com"}`)}},
+		"in the body as before":   {servertest.PathFormLogin, []servertest.RequestOption{servertest.FormBody(alice...)}},
+		"in a header as before":   {servertest.PathFormLogin, []servertest.RequestOption{servertest.Basic("alice")}},
+		"an empty form beside it": {servertest.PathFormLogin, []servertest.RequestOption{query("", alice...), servertest.RawBody(servertest.ContentTypeForm, "")}},
+	} {
+		if got := h.Call(http.MethodPost, x.path, x.parts...); got.Status != http.StatusOK || !h.IsValid(h.TokenIn(got)) {
+			t.Errorf("%s: %d %s", name, got.Status, got.Body)
+		}
+	}
+	marked := []string{"username", "alice@example.com", "password", servertest.PasswordMark}
+	for name, x := range map[string]struct {
+		method, path string
+		parts        []servertest.RequestOption
+		status       int
+	}{
+		"a wrong password":                    {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...)}, 401},
+		"no password":                         {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked[:2]...)}, 400},
+		"a password in both":                  {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...), servertest.FormBody(marked...)}, 400},
+		"a password in the query and Basic":   {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...), servertest.Basic("alice")}, 400},
+		"a GET, which is a link":              {"GET", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...)}, 405},
+		"TeleTracker":                         {"POST", "/auth/login", []servertest.RequestOption{query("", marked...)}, 400},
+		"TeleTracker, a refresh":              {"POST", "/auth/refresh", []servertest.RequestOption{query("", "refresh_token", servertest.PasswordMark)}, 400},
+		"OAuth":                               {"POST", "/oauth2/token", []servertest.RequestOption{query("&grant_type=password", marked...)}, 400},
+		"Spectrum":                            {"GET", servertest.PathSessionToken + "5", []servertest.RequestOption{query("", marked...)}, 401},
+		"the tokens of the user":              {"GET", servertest.PathUserTokens, []servertest.RequestOption{query("", marked...)}, 401},
+		"a path that is not there, with them": {"POST", "/account/v1/" + "logins", []servertest.RequestOption{query("", marked...)}, 404},
+	} {
+		got := h.Call(x.method, x.path, x.parts...)
+		if got.Status != x.status || strings.Contains(got.Body, servertest.PasswordMark) {
+			t.Errorf("%s: %d %s, want %d", name, got.Status, got.Body, x.status)
+		}
+	}
+	h.CheckNoSecretInAudit()
+
+	off := servertest.NewLoginServer(t)
+	for field, parts := range map[string][]servertest.RequestOption{
+		"username": {query("", alice...)}, "password": {query("", alice[2:]...), servertest.FormBody(alice[:2]...)},
+	} {
+		got := off.Call(http.MethodPost, servertest.PathFormLogin, parts...)
+		if said := off.Members(got); got.Status != http.StatusBadRequest || said["field"] != field || said["errorMessage"] != field+" must be in the body, and not in the address" {
+			t.Errorf("without the flag: %d %s", got.Status, got.Body)
+		}
+	}
+	off.CheckNoSecretInAudit()
 }
 
 // changePassword changes the password of a user.

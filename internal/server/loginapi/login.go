@@ -43,6 +43,11 @@ func ReadLoginFields(w http.ResponseWriter, r *http.Request, known ...string) (d
 			return decode.Fields{}, &decode.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
 	}
+	return readQueryAndBody(w, r, known...)
+}
+
+// readQueryAndBody reads the fields of a login, secrets included, in the query and in the body.
+func readQueryAndBody(w http.ResponseWriter, r *http.Request, known ...string) (decode.Fields, error) {
 	return decode.Read(w, r, maxLoginBody, decode.Query|decode.Body, known...)
 }
 
