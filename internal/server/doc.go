@@ -12,6 +12,7 @@
 //	/account/v1/login     programs for Funnelback       200 with a login in a header
 //	/auth/…               programs for TeleTracker      200 with a login in JSON
 //	/security/rest/…      programs for Spectrum         200 with a token in JSON
+//	/security/Token…      SOAP clients for Spectrum     200 with a token in an envelope
 //	/application-tokens/  administrators and holders    200 with a token once, or its description
 //	/openapi.json, /ui/   users                         200 with a description of the above
 //

@@ -194,8 +194,17 @@ func pointedAt(in any, pointer string) any {
 // Every route is in the document, or in this list with the reason why it is not.
 func TestOpenAPI_DescribesEveryRoute(t *testing.T) {
 	without := map[string]string{
-		"GET /security/rest": "its answer is WADL",
-		"GET /openapi.json":  "it is the document",
+		"GET /security/rest":                  "its answer is WADL",
+		"GET /security/rest/":                 "its answer is WADL",
+		"GET /security/TokenManagerService":   "its answer is WSDL",
+		"GET /security/TokenManagerService/":  "its answer is WSDL",
+		"POST /security/TokenManagerService":  "it is SOAP",
+		"POST /security/TokenManagerService/": "it is SOAP",
+		"GET /security/TokenLogoutService":    "its answer is WSDL",
+		"GET /security/TokenLogoutService/":   "its answer is WSDL",
+		"POST /security/TokenLogoutService":   "it is SOAP",
+		"POST /security/TokenLogoutService/":  "it is SOAP",
+		"GET /openapi.json":                   "it is the document",
 	}
 	h := servertest.NewLoginServer(t)
 	described := operationsIn(loadOpenAPI(t))

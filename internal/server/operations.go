@@ -6,6 +6,7 @@ import (
 	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/server/oauth"
+	"github.com/apptoken/operator/internal/server/soap"
 	"github.com/apptoken/operator/internal/server/tokenapi"
 )
 
@@ -16,6 +17,7 @@ func (e *Endpoints) operations() []endpoint.Operation {
 	if e.Logins != nil {
 		all = append(all, (&loginapi.TeleTracker{Logins: logins}).Operations()...)
 		all = append(all, (&loginapi.Spectrum{Logins: logins}).Operations()...)
+		all = append(all, (&soap.Handlers{Logins: logins}).Operations()...)
 		all = append(all, (&loginapi.Funnelback{Logins: logins, AcceptsCredentialsInURL: e.LoginCredentialsInURL}).Operations()...)
 	}
 	if e.Management != nil {

@@ -24,7 +24,7 @@ func TestResponse_SecurityHeaders(t *testing.T) {
 			{"GET", "/verify", nil}, {"GET", "/verify?permission=%zz", nil}, {"GET", "/nothing", nil}, {"GET", "/%2f", nil}, {"GET", "/verify/permissions=x/-/", nil}, {"GET", "/verify/x", nil}, {"PUT", "/oauth2/token", nil},
 			{"POST", "/oauth2/token", []servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice")...)}}, {"POST", "/auth/login", []servertest.RequestOption{servertest.FormBody(servertest.CredentialFields("alice")...)}},
 			{"POST", servertest.PathFormLogin, []servertest.RequestOption{servertest.FormBody("username", "x", "password", "x")}}, {"POST", "/oauth2/introspect", nil}, {"GET", servertest.PathAcmeTokens, nil},
-			{"GET", "/openapi.json", nil}, {"GET", "/.well-known/oauth-authorization-server", nil}, {"GET", "/security/rest?_wadl", nil},
+			{"GET", "/openapi.json", nil}, {"GET", "/.well-known/oauth-authorization-server", nil}, {"GET", "/security/rest?_wadl", nil}, {"GET", "/security/TokenManagerService?wsdl", nil}, {"POST", "/security/TokenManagerService", nil},
 		} {
 			got := h.Send(x.method, x.path, x.parts...)
 			if got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("Strict-Transport-Security") != want ||

@@ -91,7 +91,7 @@ func TestRoutes_UnknownMethodIsRefused(t *testing.T) {
 	before := h.Store.WriteCounts()
 	allow := map[string]string{
 		servertest.PathFormLogin: "POST", "/auth/login": "POST", "/auth/refresh": "POST", "/auth/masquerade": "POST", "/auth/logout": "POST", "/oauth2/token": "POST",
-		servertest.PathSessionToken + "5": "GET", servertest.PathOpenToken + "5": "GET", servertest.PathSpectrumLogout: "GET", "/security/rest?_wadl": "GET, HEAD", "/openapi.json": "GET, HEAD", servertest.PathAcmeTokens: "GET, HEAD", servertest.PathUserTokens: "GET, HEAD",
+		servertest.PathSessionToken + "5": "GET", servertest.PathOpenToken + "5": "GET", servertest.PathSpectrumLogout: "GET", "/security/rest?_wadl": "GET, HEAD", "/security/rest/?_wadl": "GET, HEAD", "/security/TokenManagerService": "POST, GET, HEAD", "/security/TokenLogoutService/": "POST, GET, HEAD", "/openapi.json": "GET, HEAD", servertest.PathAcmeTokens: "GET, HEAD", servertest.PathUserTokens: "GET, HEAD",
 		servertest.PathAcmeTokens + "/x": "PUT, GET, HEAD, PATCH, DELETE", servertest.PathUserTokens + "/x": "PUT, GET, HEAD, PATCH, DELETE", servertest.PathAcmeTokens + "/x/clone": "POST", servertest.PathUserTokens + "/x/rotate": "POST", "/application-tokens/v1/rotate": "POST",
 	}
 	for _, path := range slices.Sorted(maps.Keys(allow)) {

@@ -18,7 +18,7 @@ func TestIssuer_ForeignHostIsRefused(t *testing.T) {
 	ask := func(path, host string) servertest.Response {
 		return h.Send(http.MethodGet, path, func(r *http.Request) { r.Host = host }, servertest.Header("X-Forwarded-Host", "evil.example.org"), servertest.Header("Forwarded", "host=evil.example.org"))
 	}
-	for _, path := range []string{"/.well-known/oauth-authorization-server", "/security/rest?_wadl"} {
+	for _, path := range []string{"/.well-known/oauth-authorization-server", "/security/rest?_wadl", "/security/TokenLogoutService/?wsdl"} {
 		for host, isOwn := range map[string]bool{
 			local: true, "localhost" + port: true, "127.0.0.1": true, "tokens.example.com": true, "tokens.example.com:443": true, "tokens.example.com" + port: true,
 			"evil.example.org": false, "tokens.example.com:1": false, "tokens.example.com.evil.example.org": false, "evil.example.org" + port: false,

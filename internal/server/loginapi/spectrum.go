@@ -39,39 +39,43 @@ func (h *Spectrum) openToken(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Spectrum) spectrumToken(w http.ResponseWriter, r *http.Request, kind token.Kind) {
-	o, err := h.openSpectrumLogin(w, r, kind)
+	lifetime, err := ParseTTL("ttlInMinutes", r.PathValue("ttlInMinutes"))
+	var o login.Opened
+	if err == nil {
+		o, err = h.OpenSpectrumLogin(w, r, kind, lifetime)
+	}
 	if err != nil {
 		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
 		return
 	}
-	if o.Session != "" {
-		setSessionCookie(w, r, o.Session, 0)
-	}
 	endpoint.WriteJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
 
-func (h *Spectrum) openSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind) (login.Opened, error) {
-	minutes, err := parseTTL(r.PathValue("ttlInMinutes"))
-	if err != nil {
-		return login.Opened{}, err
-	}
+// OpenSpectrumLogin opens a session or an open token for the user whose name and password are in
+// the Authorization header. With a lifetime of 0 it sets no limit. For a session it sets the
+// session cookie.
+func (l *Logins) OpenSpectrumLogin(w http.ResponseWriter, r *http.Request, kind token.Kind, lifetime time.Duration) (login.Opened, error) {
 	n, there, readable := endpoint.PasswordInHeader(r)
 	if !there || !readable {
 		return login.Opened{}, login.ErrDenied
 	}
-	u, c, err := h.authenticateAtQueryAccount(w, r, n, "")
+	u, c, err := l.authenticateAtQueryAccount(w, r, n, "")
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return h.OpenLogin(r, u, c, login.Terms{Kind: kind, Lifetime: minutes, Source: h.Source(r)})
+	o, err := l.OpenLogin(r, u, c, login.Terms{Kind: kind, Lifetime: lifetime, Source: l.Source(r)})
+	if err == nil && o.Session != "" {
+		setSessionCookie(w, r, o.Session, 0)
+	}
+	return o, err
 }
 
-// parseTTL parses a time-to-live of digits alone. 0 means no limit.
-func parseTTL(text string) (time.Duration, error) {
+// ParseTTL parses the time-to-live in a field: minutes, in digits alone. 0 means no limit.
+func ParseTTL(field, text string) (time.Duration, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != text || n < 0 || n > maxTTLMinutes {
 		return 0, &decode.Error{
-			Status: http.StatusBadRequest, Field: "ttlInMinutes",
+			Status: http.StatusBadRequest, Field: field,
 			Message: "must be a whole number of minutes from 0, which is no limit, to " + strconv.Itoa(maxTTLMinutes),
 		}
 	}
@@ -87,12 +91,20 @@ func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int
 
 // spectrumLogout serves GET /security/rest/token/logout.
 func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
-	if err := h.endLogin(r); err != nil {
+	if err := h.EndSpectrumLogin(w, r); err != nil {
 		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
-	setSessionCookie(w, r, "", -1)
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
+}
+
+// EndSpectrumLogin ends the login whose token a request presents, and deletes the session cookie.
+func (l *Logins) EndSpectrumLogin(w http.ResponseWriter, r *http.Request) error {
+	err := l.endLogin(r)
+	if err == nil {
+		setSessionCookie(w, r, "", -1)
+	}
+	return err
 }
 
 // wadl is a Web Application Description Language document (W3C submission, 31 August 2009).
@@ -182,5 +194,6 @@ func (h *Spectrum) Operations() []endpoint.Operation {
 		}},
 		// It has no description: its document is WADL, not JSON.
 		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL},
+		{Method: http.MethodGet, Path: "/security/rest/", Serve: h.spectrumWADL}, // the path that JAX-RS tools ask
 	}
 }

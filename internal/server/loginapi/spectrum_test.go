@@ -188,7 +188,7 @@ func TestSpectrum_WADLDescribesResources(t *testing.T) {
 		} `xml:"method"`
 		List []resource `xml:"resource"`
 	}
-	for _, query := range []string{"?_wadl", "?wadl", "?_wadl=", "?_wadl&x=y", "?_wadl=true"} {
+	for _, query := range []string{"?_wadl", "?wadl", "?_wadl=", "?_wadl&x=y", "?_wadl=true", "/?_wadl", "/?wadl"} {
 		got := h.Call(http.MethodGet, "/security/rest"+query)
 		var doc struct {
 			XMLName   xml.Name `xml:"http://wadl.dev.java.net/2009/02 application"`
@@ -213,7 +213,7 @@ func TestSpectrum_WADLDescribesResources(t *testing.T) {
 			t.Errorf("%s: %q", query, found)
 		}
 	}
-	for _, path := range []string{"/security/rest", "/security/rest?x=_wadl", "/security/rest/?_wadl", "/security?_wadl"} {
+	for _, path := range []string{"/security/rest", "/security/rest?x=_wadl", "/security/rest/", "/security/rest//?_wadl", "/security?_wadl"} {
 		if got := h.Call(http.MethodGet, path); got.Status != http.StatusNotFound || h.Keys(got) != "error error_description" {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
