@@ -15,7 +15,7 @@ const (
 	squizDXP       = "API authentication using an API token (Squiz DXP)"
 )
 
-// Headers that clients send without being told to.
+// Headers that clients add by themselves.
 const (
 	fromCurl    = "User-Agent: curl/7.88.1"
 	fromAxios   = "User-Agent: axios/1.7.2"
