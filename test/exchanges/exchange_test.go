@@ -1,21 +1,26 @@
 package exchanges
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"github.com/apptoken/operator/internal/testing/servertest"
 )
 
 // exchange is one request of a client, and what the client finds in the answer. A {name} in the
-// request stands for a value that an earlier exchange has kept.
+// request stands for a value that an earlier exchange has kept, and {name:secret} for two of them,
+// encoded as credentials.
 type exchange struct {
 	source string // title of the page, or name of the program
 	does   string
@@ -33,7 +38,7 @@ type exchange struct {
 	// Places are "header Name", "cookie NAME", "attributes NAME" of a cookie, and "body". "member
 	// path" is a member of a JSON body, and "element name" an element of an XML body.
 	has []string
-	// keep names the values of places for later exchanges, as "name = place".
+	// keep names the values of places for later exchanges and for has, as "name = place".
 	keep []string
 }
 
@@ -45,11 +50,20 @@ type conversation struct {
 
 // newConversation returns a conversation with a new server, whose users have the names
 // {username} and {password}, as the pages write them.
-func newConversation(t *testing.T) *conversation {
+func newConversation(t *testing.T, tune []func(*servertest.LoginServer)) *conversation {
 	t.Helper()
-	c := &conversation{LoginServer: servertest.NewLoginServer(t), kept: map[string]string{}}
+	c := &conversation{LoginServer: servertest.NewUnstartedLoginServer(t), kept: map[string]string{}}
+	for _, f := range tune {
+		f(c.LoginServer)
+	}
+	c.Serve(httptest.NewServer)
 	c.keepUser("", "alice")
 	c.keepUser("second ", "erin")
+	latin, err := charmap.ISO8859_1.NewEncoder().String(c.kept["second username"] + ":" + c.kept["second password"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kept["latin basic"] = base64.StdEncoding.EncodeToString([]byte(latin))
 	c.kept["basic of nobody"] = servertest.BasicCredentials("nobody", "wrong")
 	c.kept["time"] = fmt.Sprint(c.Clock.Now().UnixMilli())
 	return c
@@ -61,29 +75,34 @@ func (c *conversation) keepUser(prefix, user string) {
 	c.kept[prefix+"basic"] = servertest.BasicCredentials(servertest.Usernames[user], servertest.Passwords[user])
 }
 
-// run sends exchanges in their order, and fails for each answer that its client could not use.
-func run(t *testing.T, all []exchange) {
+// run sends exchanges in their order, and fails for each answer that its client could not use. It
+// calls tune on the server before the start.
+func run(t *testing.T, all []exchange, tune ...func(*servertest.LoginServer)) {
 	t.Helper()
-	c := newConversation(t)
+	c := newConversation(t, tune)
 	for _, x := range all {
 		c.Clock.Advance(x.after)
-		method, target, _ := strings.Cut(x.send, " ")
-		got := c.exchange(x, method, target)
 		where := fmt.Sprintf("%s: %s: %s", x.source, x.does, x.send)
-		if got.Status != x.status {
-			t.Errorf("%s: status %d in place of %d: %s", where, got.Status, x.status, got.Body)
+		if name := c.missing(x); name != "" {
+			t.Errorf("%s: no exchange has kept %s", where, name)
 			continue
 		}
-		for _, each := range x.has {
-			c.expect(where, got, each)
+		method, target, _ := strings.Cut(x.send, " ")
+		got := c.exchange(x, method, target)
+		if got.Status != x.status {
+			t.Errorf("%s: status %d in place of %d: %s", where, got.Status, x.status, described(got))
+			continue
 		}
 		for _, each := range x.keep {
 			name, place, _ := strings.Cut(each, " = ")
 			value, is := find(got, place)
 			if !is || value == "" {
-				t.Errorf("%s: no %s: %v %s", where, place, got.Header, got.Body)
+				t.Errorf("%s: no %s: %s", where, place, described(got))
 			}
 			c.kept[name] = value
+		}
+		for _, each := range x.has {
+			c.expect(where, got, each)
 		}
 	}
 	c.CheckNoSecretInAudit()
@@ -112,18 +131,34 @@ func (c *conversation) exchange(x exchange, method, target string) servertest.Re
 	return c.Call(method, target, options...)
 }
 
-var placeholder = regexp.MustCompile(`\{([a-z][a-z ]*)\}`)
+var placeholder = regexp.MustCompile(`\{[a-z][a-z :]*\}`)
+
+// value returns the value that a placeholder stands for, or an empty string.
+func (c *conversation) value(placeholder string) string {
+	name, secret, isPair := strings.Cut(strings.Trim(placeholder, "{}"), ":")
+	if !isPair {
+		return c.kept[name]
+	}
+	if c.kept[name] == "" || c.kept[secret] == "" {
+		return ""
+	}
+	return servertest.BasicCredentials(c.kept[name], c.kept[secret])
+}
+
+// missing returns a placeholder in a request for which no exchange has kept a value, or an empty
+// string.
+func (c *conversation) missing(x exchange) string {
+	for _, found := range placeholder.FindAllString(x.send+strings.Join(x.headers, "")+x.body, -1) {
+		if c.value(found) == "" {
+			return found
+		}
+	}
+	return ""
+}
 
 // fill puts kept values in place of their names.
 func (c *conversation) fill(text string, escape func(string) string) string {
-	c.T.Helper()
-	return placeholder.ReplaceAllStringFunc(text, func(name string) string {
-		value, is := c.kept[strings.Trim(name, "{}")]
-		if !is {
-			c.T.Fatalf("no exchange has kept %s", name)
-		}
-		return escape(value)
-	})
+	return placeholder.ReplaceAllStringFunc(text, func(found string) string { return escape(c.value(found)) })
 }
 
 // escaperOf returns how a value is written in a body of a media type.
@@ -158,12 +193,19 @@ func (c *conversation) expect(where string, got servertest.Response, what string
 	}
 	value, is := find(got, place)
 	if !is {
-		c.T.Errorf("%s: no %s: %v %s", where, place, got.Header, got.Body)
+		c.T.Errorf("%s: no %s: %s", where, place, described(got))
 		return
 	}
 	if pattern = c.fill(pattern, regexp.QuoteMeta); pattern != "" && !regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(value) {
-		c.T.Errorf("%s: %s is %q, and does not match %s", where, place, value, pattern)
+		c.T.Errorf("%s: %s is %q, and does not match %s", where, place, tokenText.ReplaceAllString(value, "…"), tokenText.ReplaceAllString(pattern, "…"))
 	}
+}
+
+var tokenText = regexp.MustCompile(`\bat[a-z]_\w+`)
+
+// described returns an answer without its tokens.
+func described(got servertest.Response) string {
+	return tokenText.ReplaceAllString(fmt.Sprint(got.Header, " ", got.Body), "…")
 }
 
 // find returns the value at a place of an answer.
