@@ -112,7 +112,7 @@ pin-images: ## Pin the base images of the Dockerfile by digest; needs their regi
 
 .PHONY: test
 test: ## Run every test, against a real kube-apiserver and etcd
-	@for need in nginx:nginx-light,libnginx-mod-http-headers-more-filter caddy:caddy haproxy:haproxy chromium:chromium curl:curl jq:jq node:nodejs npm:npm; do \
+	@for need in nginx:nginx-light,libnginx-mod-http-headers-more-filter caddy:caddy haproxy:haproxy chromium:chromium curl:curl jq:jq javac:default-jdk-headless node:nodejs npm:npm; do \
 	  command -v $${need%%:*} >/dev/null || echo "test: skips what $${need%%:*} is needed for; apt-get install $$(tr , ' ' <<<$${need##*:})"; \
 	done
 	@/usr/bin/python3 -c 'import authlib, requests, requests_oauthlib' 2>/dev/null || echo "test: skips what OAuth libraries are needed for; apt-get install python3-authlib python3-requests python3-requests-oauthlib"
