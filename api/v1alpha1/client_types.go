@@ -230,12 +230,25 @@ type LoginPolicy struct {
 	// idleTimeout ends a session token that was unused for this long. Defaults to 30m.
 	// +optional
 	IdleTimeout PositiveDuration `json:"idleTimeout,omitempty"`
-	// maxSessionsPerUser is the maximum number of concurrent logins of a user. A new login ends the
-	// oldest one. Defaults to 20.
+	// maxSessionsPerUser is the maximum number of sessions of a user: of login tokens with their
+	// refresh tokens. A further login ends the oldest one. Each kind of login has a maximum of its
+	// own. spec.logins of a User overrides all three for that user. Defaults to 20.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	MaxSessionsPerUser *int32 `json:"maxSessionsPerUser,omitempty"`
+	// maxSessionTokensPerUser is the maximum number of session tokens of a user. A further one ends
+	// the one that was unused for the longest time. Defaults to 1000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MaxSessionTokensPerUser *int32 `json:"maxSessionTokensPerUser,omitempty"`
+	// maxOpenTokensPerUser is the maximum number of open tokens of a user. A further one ends the
+	// oldest one. Defaults to 20.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxOpenTokensPerUser *int32 `json:"maxOpenTokensPerUser,omitempty"`
 	// openTokens sets which open tokens may be issued. Defaults to Expiring.
 	// +optional
 	OpenTokens OpenTokens `json:"openTokens,omitempty"`

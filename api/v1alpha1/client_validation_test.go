@@ -65,6 +65,8 @@ func clientRules() table {
 		positive("spec.logins.refreshLifetime"),
 		positive("spec.logins.idleTimeout"),
 		between("spec.logins.maxSessionsPerUser", 1, 1000),
+		between("spec.logins.maxSessionTokensPerUser", 1, 10_000),
+		between("spec.logins.maxOpenTokensPerUser", 1, 1000),
 		oneOf("spec.logins.openTokens", "Allow", "Expiring", "Forbid"),
 		positive("spec.logins.maxOpenLifetime"),
 		positive("spec.logins.maxSessionLifetime"),

@@ -75,6 +75,35 @@ type UserSpec struct {
 	// namespaces are those whose ApplicationTokens may name this user. Defaults to none.
 	// +optional
 	Namespaces UserNamespaces `json:"namespaces,omitzero"`
+
+	// logins sets how many logins the user may have at each client. Defaults to what the client
+	// sets for each of its users.
+	// +optional
+	Logins UserLogins `json:"logins,omitzero"`
+}
+
+// UserLogins sets how many logins of each kind a user may have at each client.
+type UserLogins struct {
+	// maxSessions is the maximum number of sessions at each client: of login tokens with their
+	// refresh tokens. A further login ends the oldest one. Defaults to logins.maxSessionsPerUser of
+	// the client.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxSessions *int32 `json:"maxSessions,omitempty"`
+	// maxSessionTokens is the maximum number of session tokens at each client. A further one ends
+	// the one that was unused for the longest time. Defaults to logins.maxSessionTokensPerUser of
+	// the client.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MaxSessionTokens *int32 `json:"maxSessionTokens,omitempty"`
+	// maxOpenTokens is the maximum number of open tokens at each client. A further one ends the
+	// oldest one. Defaults to logins.maxOpenTokensPerUser of the client.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	MaxOpenTokens *int32 `json:"maxOpenTokens,omitempty"`
 }
 
 // Account is a client at which a user may log in, with the roles of the user there.
@@ -159,7 +188,7 @@ type UserStatus struct {
 	// +listType=map
 	// +listMapKey=client
 	Accounts []AccountStatus `json:"accounts,omitempty"`
-	// sessions is the number of logins of the user.
+	// sessions is the number of logins of the user, of all kinds and at all clients.
 	// +optional
 	Sessions int32 `json:"sessions"`
 }

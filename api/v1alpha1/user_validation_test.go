@@ -21,6 +21,9 @@ func userRules() table {
 		userAccountRules(),
 		list("spec.namespaces.names", 256, numbered("shop-%d")),
 		namespaceName("spec.namespaces.names[0]", "must be the name of a namespace; patterns are not supported, list each"),
+		between("spec.logins.maxSessions", 1, 1000),
+		between("spec.logins.maxSessionTokens", 1, 10_000),
+		between("spec.logins.maxOpenTokens", 1, 1000),
 	)
 }
 
@@ -69,6 +72,7 @@ func userChanges() changes {
 		"another account can be the default":   {to: combined(drop("spec.accounts[0].default"), set("spec.accounts[1].default", true))},
 		"a user can lose every account":        {to: drop("spec.accounts")},
 		"a user can lose its spec":             {to: drop("spec")},
+		"a user can get the client's limits":   {to: drop("spec.logins")},
 		"a second default is refused later too": {
 			to: set("spec.accounts[1].default", true), at: "spec.accounts", says: "have more than one default",
 		},

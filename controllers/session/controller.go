@@ -24,9 +24,8 @@ import (
 )
 
 // Reconciler garbage-collects the records of logins that are over: at their end, or when the user,
-// the password or the account is gone. It also deletes orphans of a crash, and the oldest logins
-// where there are too many. Until then every endpoint rejects them, except where there are too
-// many.
+// the password or the account is gone. It also deletes orphans of a crash. Until then every
+// endpoint rejects them. EnforceLimits ends the excess logins of one user.
 type Reconciler struct {
 	Client    client.Client // reads may be from a cache, with the indexes that index.AddTo adds
 	Live      client.Reader // reads are from the API server
@@ -52,8 +51,6 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (
 	case err != nil:
 	case why != login.NotCollected:
 		wake, err = r.deleteRecord(ctx, now, rec, why)
-	case !now.Before(rec.CreatedAt.Add(login.CollectDelay)): // until then, the replica that stored it enforces the limit
-		err = r.enforceLimit(ctx, now, rec)
 	}
 	return result.Settle(now, wake, err, nil)
 }
@@ -142,59 +139,4 @@ func (r *Reconciler) livePassword(ctx context.Context, name string) (*corev1.Sec
 		return nil, nil
 	}
 	return &list.Items[0], nil
-}
-
-// enforceLimit ends the oldest logins of the user of a record at its client, if there are more than
-// the client allows. That is so if the client allowed more before, or if several replicas logged
-// the user in at the same time.
-func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, rec record.Record) error {
-	limit, there, err := maxSessionsOf(ctx, r.Client, rec.Client)
-	if err != nil || !there {
-		return err
-	}
-	known, err := directory.LoginRecordsOf(ctx, r.Client, r.Records.Namespace(), rec.Owner.Name)
-	if err != nil {
-		return err
-	}
-	known = login.WithoutPendingSuccessors(known)
-	if len(login.ExcessLogins(now, known, rec.Client, limit)) == 0 {
-		return nil
-	}
-	// The cache may not show yet that some logins have ended, or that the client allows more again.
-	if limit, there, err = maxSessionsOf(ctx, r.Live, rec.Client); err != nil || !there {
-		return err
-	}
-	var sure []record.Record
-	for _, k := range known {
-		if k.Client != rec.Client {
-			continue
-		}
-		k, err := r.Records.Confirm(ctx, k.Name())
-		if err == nil {
-			sure = append(sure, k)
-		} else if !errors.Is(err, record.ErrGone) {
-			return err
-		}
-	}
-	for _, s := range login.ExcessLogins(now, sure, rec.Client, limit) {
-		if err := r.Records.RetireAnyway(ctx, s); err != nil {
-			return err
-		}
-		logf.FromContext(ctx).Info("ended a login, since there were too many", "user", s.Owner.Name, "client", s.Client)
-	}
-	return nil
-}
-
-// maxSessionsOf returns how many logins a user may have at a client, and reports whether the client
-// exists.
-func maxSessionsOf(ctx context.Context, from client.Reader, name string) (int, bool, error) {
-	var c v1alpha1.Client
-	err := from.Get(ctx, types.NamespacedName{Name: name}, &c)
-	if apierrors.IsNotFound(err) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("get Client %s: %w", name, err)
-	}
-	return directory.LoginPolicyOf(&c).MaxSessions, true, nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/login"
@@ -21,9 +23,9 @@ func TestLoginLimit_LowerLimitEndsOldest(t *testing.T) {
 	w, o := newFixtureWithAlice(t)
 	s := w.NewLoginService(nil)
 	var logins []string
-	for i := range 6 {
+	for range 6 {
 		w.Now = w.Now.Add(time.Second)
-		logins = append(logins, w.LogIn(s, "alice", []login.Terms{{Kind: token.Login}, {Kind: token.Open, Lifetime: time.Hour}}[i%2]).Record.Name())
+		logins = append(logins, w.LogIn(s, "alice", login.Terms{Kind: token.Login}).Record.Name())
 	}
 	left := func() (there []int) {
 		for i, name := range logins {
@@ -34,13 +36,8 @@ func TestLoginLimit_LowerLimitEndsOldest(t *testing.T) {
 		return there
 	}
 	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(2)) })
-	w.Must(o.Settle())
-	if got := left(); len(got) != 6 {
-		t.Errorf("of those that were just opened %v are left, want all", got)
-	}
 	behind := w.frozenCache(api)
 	w.Must(api.Delete(w.Ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: logins[5]}}))
-	w.Now = w.Now.Add(2 * login.CollectDelay)
 	w.Must(w.NewUserOperator(behind, api).Settle()) // a replica that has not observed the end of one login does not end another for it
 	if got := left(); !slices.Equal(got, []int{3, 4}) {
 		t.Errorf("%v are left, want the newest two", got)
@@ -49,6 +46,107 @@ func TestLoginLimit_LowerLimitEndsOldest(t *testing.T) {
 	w.Must(o.Settle())
 	if w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = nil }); w.Writes.Load()-before > 1 || len(left()) != 2 {
 		t.Errorf("%d writes once the cap is kept, want that of the status; %v are left", w.Writes.Load()-before, left())
+	}
+}
+
+// sessionTerms and openTerms are the terms of a session token and of an open token.
+var (
+	sessionTerms = login.Terms{Kind: token.Session, Source: netip.MustParseAddr("192.0.2.1")}
+	openTerms    = login.Terms{Kind: token.Open, Lifetime: time.Hour}
+)
+
+// openLogins opens logins of a kind a second apart, and returns the names of their records.
+func (w *fixture) openLogins(s *login.Service, n int, terms login.Terms) (names []string) {
+	w.T.Helper()
+	for range n {
+		w.Now = w.Now.Add(time.Second)
+		names = append(names, w.LogIn(s, "alice", terms).Record.Name())
+	}
+	return names
+}
+
+// left returns the positions of those records that exist.
+func (w *fixture) left(names []string) (there []int) {
+	w.T.Helper()
+	for i, name := range names {
+		if w.HasRecord(name) {
+			there = append(there, i)
+		}
+	}
+	return there
+}
+
+func TestLoginLimit_LowerLimitOfOneKindLeavesOthers(t *testing.T) {
+	w, o := newFixtureWithAlice(t)
+	s := w.NewLoginService(nil)
+	logins, sessions, open := w.openLogins(s, 3, login.Terms{Kind: token.Login}), w.openLogins(s, 3, sessionTerms), w.openLogins(s, 3, openTerms)
+	for _, step := range []struct {
+		change                      func(*v1alpha1.LoginPolicy)
+		wantLogins, wantSes, wantOp []int
+	}{
+		{func(l *v1alpha1.LoginPolicy) { l.MaxOpenTokensPerUser = new(int32(1)) }, []int{0, 1, 2}, []int{0, 1, 2}, []int{2}},
+		{func(l *v1alpha1.LoginPolicy) { l.MaxSessionTokensPerUser = new(int32(2)) }, []int{0, 1, 2}, []int{1, 2}, []int{2}},
+		{func(l *v1alpha1.LoginPolicy) { l.MaxSessionsPerUser = new(int32(1)) }, []int{2}, []int{1, 2}, []int{2}},
+		{func(l *v1alpha1.LoginPolicy) { *l = v1alpha1.LoginPolicy{} }, []int{2}, []int{1, 2}, []int{2}}, // none comes back
+	} {
+		w.MustEditClient(func(c *v1alpha1.Client) { step.change(&c.Spec.Logins) })
+		w.Must(o.Settle())
+		if l, s, o := w.left(logins), w.left(sessions), w.left(open); !slices.Equal(l, step.wantLogins) || !slices.Equal(s, step.wantSes) || !slices.Equal(o, step.wantOp) {
+			t.Errorf("of the logins %v are left, of the session tokens %v, of the open tokens %v; want %v, %v, %v", l, s, o, step.wantLogins, step.wantSes, step.wantOp)
+		}
+	}
+}
+
+func TestLoginLimit_UserOverridesClient(t *testing.T) {
+	w, o := newFixtureWithAlice(t)
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionTokensPerUser = new(int32(2)) })
+	limit := func(n *int32) *login.Service {
+		w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Logins.MaxSessionTokens = n })
+		w.Must(o.Settle())
+		return w.NewLoginService(nil)
+	}
+	sessions := w.openLogins(limit(new(int32(5))), 7, sessionTerms)
+	if got := w.left(sessions); !slices.Equal(got, []int{2, 3, 4, 5, 6}) {
+		t.Errorf("above the client's limit %v are left, want the newest five", got)
+	}
+	// The first of them is in use.
+	w.Now = w.Now.Add(time.Minute)
+	w.Must(w.Store().Use(w.Ctx, sessions[2], w.Now, "192.0.2.1"))
+	limit(new(int32(3)))
+	if got := w.left(sessions); !slices.Equal(got, []int{2, 5, 6}) {
+		t.Errorf("after a lower limit %v are left, want the one in use and the newest two", got)
+	}
+	limit(new(int32(10_000)))
+	if got := w.left(sessions); !slices.Equal(got, []int{2, 5, 6}) {
+		t.Errorf("after a higher limit %v are left, want no change", got)
+	}
+	limit(nil)
+	if got := w.left(sessions); !slices.Equal(got, []int{2, 6}) {
+		t.Errorf("with the client's limit %v are left, want two", got)
+	}
+}
+
+// The cache may show logins that have just ended at another replica. To find that out costs one
+// read for each excess login, however many logins the user has.
+func TestLoginLimit_ConfirmsExcessFirst(t *testing.T) {
+	w, _ := newFixtureWithAlice(t)
+	sessions := w.openLogins(w.NewLoginService(nil), 30, sessionTerms)
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionTokensPerUser = new(int32(28)) })
+	behind := w.frozenCache(api)
+	for _, name := range sessions[:2] {
+		w.Must(api.Delete(w.Ctx, &v1alpha1.TokenRecord{ObjectMeta: metav1.ObjectMeta{Namespace: w.OwnNamespace, Name: name}}))
+	}
+	reads := 0
+	live := interceptor.NewClient(api, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, obj client.Object, o ...client.GetOption) error {
+			reads++
+			return c.Get(ctx, key, obj, o...)
+		},
+	})
+	_, err := w.NewUserOperator(behind, live).Logins.EnforceLimits(w.Ctx, w.GetUser("alice"))
+	w.Must(err)
+	if got := w.left(sessions); len(got) != 28 || reads != 2 {
+		t.Errorf("%d are left, want 28; %d reads, want 2", len(got), reads)
 	}
 }
 

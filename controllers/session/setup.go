@@ -21,10 +21,10 @@ import (
 	"github.com/apptoken/operator/internal/login"
 )
 
-// SetupWithManager adds the controller to the manager. The passwords are read from a cache that the
-// manager starts.
+// SetupWithManager adds the controllers to the manager: of records, and of the limits of each user.
+// The passwords are read from a cache that the manager starts.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).
+	err := ctrl.NewControllerManagedBy(mgr).
 		Named("login").
 		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, watch.LoginRecordsOnly)).
 		Watches(&v1alpha1.User{}, watch.LowPriorityHandler(func(ctx context.Context, obj client.Object) []reconcile.Request {
@@ -33,9 +33,26 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, passwords cache.Cache, w
 		WatchesRawSource(watch.PasswordSecretSource(passwords, func(ctx context.Context, name string) []reconcile.Request {
 			return r.requestsOfUsers(ctx, watch.UserRequests(ctx, r.Client, index.UsersByPasswordSecret, name)...)
 		})).
-		Watches(&v1alpha1.Client{}, handler.Funcs{UpdateFunc: r.enqueueOnLowerLimit}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
+	if err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("login-limit").
+		Watches(&v1alpha1.TokenRecord{}, handler.Funcs{CreateFunc: enqueueAfterLogin}, builder.WithPredicates(watch.LoginRecordsOnly)).
+		Watches(&v1alpha1.User{}, handler.Funcs{UpdateFunc: enqueueOnUserLimits}).
+		Watches(&v1alpha1.Client{}, handler.Funcs{UpdateFunc: r.enqueueOnClientLimits}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(reconcile.AsReconciler(r.Client, limitReconciler{r}))
+}
+
+// limitReconciler reconciles Users by EnforceLimits.
+type limitReconciler struct{ logins *Reconciler }
+
+// Reconcile ends the excess logins of a user.
+func (l limitReconciler) Reconcile(ctx context.Context, u *v1alpha1.User) (ctrl.Result, error) {
+	return l.logins.EnforceLimits(ctx, u)
 }
 
 // requestsOfUsers returns requests for the records of the logins of users.
@@ -53,22 +70,30 @@ func (r *Reconciler) requestsOfUsers(ctx context.Context, users ...reconcile.Req
 	return requests
 }
 
-// enqueueOnLowerLimit enqueues the logins at a client that allows fewer from now on.
-func (r *Reconciler) enqueueOnLowerLimit(ctx context.Context, e event.UpdateEvent, q watch.RequestQueue) {
+// enqueueAfterLogin enqueues the user of a new login, once for all logins until then. At first the
+// replica that opened a login enforces the limit.
+func enqueueAfterLogin(_ context.Context, e event.CreateEvent, q watch.RequestQueue) {
+	if rec, ok := e.Object.(*v1alpha1.TokenRecord); ok {
+		q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: rec.Spec.Owner.Name}}, login.CollectDelay)
+	}
+}
+
+// enqueueOnUserLimits enqueues a user whose own limits have changed. They may be lower now.
+func enqueueOnUserLimits(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) {
+	before, ok1 := e.ObjectOld.(*v1alpha1.User)
+	now, ok2 := e.ObjectNew.(*v1alpha1.User)
+	if ok1 && ok2 && directory.LoginLimitsOf(before) != directory.LoginLimitsOf(now) {
+		watch.AddRequests(q, watch.PriorityRoutine, reconcile.Request{NamespacedName: types.NamespacedName{Name: now.Name}})
+	}
+}
+
+// enqueueOnClientLimits enqueues the users at a client whose limits have changed. They may be
+// lower now.
+func (r *Reconciler) enqueueOnClientLimits(ctx context.Context, e event.UpdateEvent, q watch.RequestQueue) {
 	before, ok1 := e.ObjectOld.(*v1alpha1.Client)
 	now, ok2 := e.ObjectNew.(*v1alpha1.Client)
-	if !ok1 || !ok2 || directory.LoginPolicyOf(now).MaxSessions >= directory.LoginPolicyOf(before).MaxSessions {
-		return
-	}
-	var list v1alpha1.TokenRecordList
-	err := r.Client.List(ctx, &list, client.InNamespace(r.Records.Namespace()), client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency)
-	if err != nil {
-		return // the cache is stopping
-	}
-	for i := range list.Items {
-		if s := &list.Items[i].Spec; s.Owner.Kind == login.OwnerKindUser && s.Client == now.Name {
-			watch.AddRequests(q, watch.PriorityRoutine, r.recordRequest(list.Items[i].Name))
-		}
+	if ok1 && ok2 && directory.LoginPolicyOf(before).LoginLimits != directory.LoginPolicyOf(now).LoginLimits {
+		watch.AddRequests(q, watch.PriorityRoutine, watch.UserRequests(ctx, r.Client, index.UsersByAccount, now.Name)...)
 	}
 }
 

@@ -34,12 +34,9 @@ import (
 // runningOperator is an operator whose work only watches enqueue, as in a cluster.
 type runningOperator struct {
 	w        *fixture
-	ahead    atomic.Int64 // of the real clock
 	requests atomic.Int64 // past the cache
 	statuses atomic.Int64 // those of them that update the status of a user
 }
-
-func (o *runningOperator) now() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }
 
 // runOperator starts an operator with the caches that it has in a cluster.
 func (w *fixture) runOperator() *runningOperator {
@@ -70,9 +67,9 @@ func (w *fixture) runOperator() *runningOperator {
 	})
 	store := kube.New(counted{mgr.GetClient(), o}, live, w.OwnNamespace)
 	users := &userctrl.Reconciler{
-		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Events: events.NewFakeRecorder(1 << 10),
+		Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: time.Now, Events: events.NewFakeRecorder(1 << 10),
 	}
-	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: o.now, Limiter: w.Limiter}
+	logins := &session.Reconciler{Client: counted{mgr.GetClient(), o}, Live: live, Passwords: passwords, Records: store, Now: time.Now, Limiter: w.Limiter}
 	w.Must(users.SetupWithManager(mgr, passwords))
 	w.Must(logins.SetupWithManager(mgr, passwords, 2))
 	ctx, stop := context.WithCancel(w.Ctx)
@@ -164,10 +161,12 @@ func TestUser_DependenciesEnqueueReconcilers(t *testing.T) {
 	if n := o.statuses.Load() - before; n > 2 {
 		t.Errorf("%d writes of statuses for 12 logins", n)
 	}
-	o.ahead.Store(int64(2 * login.CollectDelay))
-	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxSessionsPerUser = new(int32(5)) })
-	o.eventually("a lower cap is not kept", func() bool { return w.RecordsLeft() == 5 })
-	o.eventually("the logins are not counted again", func() bool { return w.GetUser("alice").Status.Sessions == 5 })
+	w.MustEditClient(func(c *v1alpha1.Client) { c.Spec.Logins.MaxOpenTokensPerUser = new(int32(5)) })
+	o.eventually("a lower limit of the client is not kept", func() bool { return w.RecordsLeft() == 5 })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Logins.MaxOpenTokens = new(int32(3)) })
+	o.eventually("a lower limit of the user is not kept", func() bool { return w.RecordsLeft() == 3 })
+	w.EditUser("alice", func(u *v1alpha1.User) { u.Spec.Logins.MaxOpenTokens = new(int32(100)) })
+	o.eventually("the logins are not counted again", func() bool { return w.GetUser("alice").Status.Sessions == 3 })
 
 	asked := o.requests.Load()
 	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 2*time.Second, true, func(context.Context) (bool, error) {

@@ -3,6 +3,8 @@ package directory
 import (
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
@@ -29,6 +31,8 @@ const (
 	defaultRefreshLifetime    = 30 * 24 * time.Hour
 	defaultIdleTimeout        = 30 * time.Minute
 	defaultMaxSessions        = 20
+	defaultMaxSessionTokens   = 1000 // programs hold one for each web session of their own users
+	defaultMaxOpenTokens      = 20
 	defaultMaxOpenLifetime    = 24 * time.Hour // unless open tokens without an end are allowed
 	defaultMaxSessionLifetime = 720 * time.Hour
 )
@@ -43,7 +47,11 @@ func LoginPolicyOf(c *v1alpha1.Client) login.Client {
 		RememberedLifetime: tokenspec.DurationOr(l.RememberMeLifetime, defaultRememberMeLifetime),
 		RefreshLifetime:    tokenspec.DurationOr(l.RefreshLifetime, defaultRefreshLifetime),
 		IdleTimeout:        tokenspec.DurationOr(l.IdleTimeout, defaultIdleTimeout),
-		MaxSessions:        defaultMaxSessions,
+		LoginLimits: login.LoginLimits{
+			MaxSessions:      int(ptr.Deref(l.MaxSessionsPerUser, defaultMaxSessions)),
+			MaxSessionTokens: int(ptr.Deref(l.MaxSessionTokensPerUser, defaultMaxSessionTokens)),
+			MaxOpenTokens:    int(ptr.Deref(l.MaxOpenTokensPerUser, defaultMaxOpenTokens)),
+		},
 		MaxSessionLifetime: tokenspec.DurationOr(l.MaxSessionLifetime, defaultMaxSessionLifetime),
 		MaxOpenLifetime:    tokenspec.DurationOr(l.MaxOpenLifetime, defaultMaxOpenLifetime),
 		OpenPolicy:         map[v1alpha1.OpenTokens]login.OpenTokenPolicy{v1alpha1.OpenTokensAllow: login.OpenAllowed, v1alpha1.OpenTokensForbid: login.OpenForbidden}[l.OpenTokens],
@@ -51,11 +59,16 @@ func LoginPolicyOf(c *v1alpha1.Client) login.Client {
 	if l.MaxOpenLifetime == "" && out.OpenPolicy == login.OpenAllowed {
 		out.MaxOpenLifetime = 0
 	}
-	if l.MaxSessionsPerUser != nil {
-		out.MaxSessions = int(*l.MaxSessionsPerUser)
-	}
 	if c.Spec.AccountID != nil {
 		out.AccountID = *c.Spec.AccountID
 	}
 	return out
+}
+
+// LoginLimitsOf returns how many logins a User sets for itself; 0 where it sets none.
+func LoginLimitsOf(u *v1alpha1.User) login.LoginLimits {
+	l := u.Spec.Logins
+	return login.LoginLimits{
+		MaxSessions: int(ptr.Deref(l.MaxSessions, 0)), MaxSessionTokens: int(ptr.Deref(l.MaxSessionTokens, 0)), MaxOpenTokens: int(ptr.Deref(l.MaxOpenTokens, 0)),
+	}
 }

@@ -79,9 +79,19 @@ func EndOfRecord(r record.Record) time.Time {
 // another. The two are one login. Only once the other is gone is it known whether a client has the
 // new one.
 func WithoutPendingSuccessors(rs []record.Record) []record.Record {
-	there := make(map[string]bool, len(rs))
-	for _, r := range rs {
-		there[r.Name()] = true
+	there := map[string]bool{} // the names of predecessors: few logins have one
+	for i := range rs {
+		if rs[i].Predecessor != "" {
+			there[rs[i].Predecessor] = false
+		}
+	}
+	if len(there) == 0 {
+		return rs
+	}
+	for i := range rs {
+		if _, named := there[rs[i].Name()]; named {
+			there[rs[i].Name()] = true
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(rs), func(r record.Record) bool { return there[r.Predecessor] })
 }

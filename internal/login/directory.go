@@ -23,6 +23,8 @@ type User struct {
 	// and the user cannot log in.
 	Credential string
 	Accounts   []Account
+	// LoginLimits are the user's own. Where one is 0, that of the client applies.
+	LoginLimits
 }
 
 // Account is a client at which a user may log in.
@@ -63,7 +65,7 @@ type Client struct {
 	RememberedLifetime time.Duration // of a login token with Terms.Remember
 	RefreshLifetime    time.Duration // of a refresh token
 	IdleTimeout        time.Duration // of a session token
-	MaxSessions        int           // of each user
+	LoginLimits                      // of each user
 	OpenPolicy         OpenTokenPolicy
 	MaxOpenLifetime    time.Duration // of an open token; 0: no limit
 	// MaxSessionLifetime bounds the time from the password to the end of all logins that come of

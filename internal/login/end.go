@@ -128,5 +128,6 @@ func (s *Service) retire(ctx context.Context, r record.Record) error {
 // rejectLocally rejects a deleted credential on this replica, before a watch reports the deletion.
 func (s *Service) rejectLocally(r record.Record) {
 	s.unlisted.remove(r)
+	s.ended.add(s.Now(), r.Digest)
 	s.OnEnded(r.Digest)
 }

@@ -75,7 +75,8 @@ func newFixture(t *testing.T) *fixture {
 	for i, name := range []string{"acme", "globex", "initech"} {
 		w.directory.SetClient(login.Client{
 			Name: name, AccountID: int64(1001 + i), CreatedAt: noon, LoginLifetime: time.Hour, RememberedLifetime: 14 * 24 * time.Hour,
-			RefreshLifetime: 30 * 24 * time.Hour, IdleTimeout: 30 * time.Minute, MaxSessions: 20,
+			RefreshLifetime: 30 * 24 * time.Hour, IdleTimeout: 30 * time.Minute,
+			LoginLimits: login.LoginLimits{MaxSessions: 20, MaxSessionTokens: 20, MaxOpenTokens: 20},
 		})
 	}
 	w.directory.SetUser(w.user("alice", "acme", "globex"))

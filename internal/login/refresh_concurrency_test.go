@@ -262,7 +262,7 @@ func TestRefresh_LaterRetryOnStaleReplicaIsNoBurst(t *testing.T) {
 			behind := 0
 			s, there := w.newReplica(nil), w.newReplica(func() int { return behind })
 			first := s.openRefreshable()
-			if _, err := there.store.ListByOwner(t.Context(), first.Record.Owner); err != nil {
+			if _, err := there.store.ListLogins(t.Context(), first.Record.Owner, token.Login); err != nil {
 				t.Fatal(err)
 			}
 			behind = 100

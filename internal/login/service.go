@@ -23,8 +23,9 @@ type recordStore interface {
 	Get(ctx context.Context, name string) (record.Record, error)
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// ListByOwner lists the records of an owner from this replica's cache.
-	ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error)
+	// ListLogins lists the records of one kind of login of a user, from this replica's cache.
+	// The list may lack what this replica has just stored, and hold what it has just deleted.
+	ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error)
 	// ListByFamily lists the records of a session from this replica's cache, or from the API server
 	// if sure is set.
 	ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)
@@ -110,6 +111,7 @@ type Service struct {
 	readsBySession      *password.Limits  // limits the reads for one known session
 	userLocks           keymutex.KeyMutex // by user: the logins of one user are opened one at a time
 	unlisted            unlistedLogins
+	ended               endedLogins
 	bursts              *burstTracker
 }
 

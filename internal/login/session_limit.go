@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -10,20 +11,39 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// ExcessLogins returns the logins of a user at a client that exceed a limit: those beyond the
-// newest most, oldest first. Logins that have ended do not count.
-func ExcessLogins(now time.Time, rs []record.Record, client string, most int) []record.Record {
-	var live []record.Record
-	for _, r := range rs {
-		if IsLogin(r) && r.Client == client && !r.IsOver(now) {
-			live = append(live, r)
+// ExcessLogins returns the logins of a group that exceed a limit, in the order in which they end.
+// Logins that are over do not count.
+func ExcessLogins(now time.Time, rs []record.Record, g LoginGroup, most int) []record.Record {
+	var live []*record.Record // a record is large
+	for i := range rs {
+		if IsLogin(rs[i]) && GroupOf(rs[i]) == g && !rs[i].IsOver(now) {
+			live = append(live, &rs[i])
 		}
 	}
-	if len(live) <= most {
+	excess := len(live) - most
+	switch {
+	case excess <= 0:
 		return nil
+	case excess == 1: // after almost every login at the limit
+		return []record.Record{*slices.MinFunc(live, compareForLimit)}
 	}
-	slices.SortFunc(live, record.CompareAge)
-	return live[:len(live)-most]
+	slices.SortFunc(live, compareForLimit)
+	first := make([]record.Record, 0, excess)
+	for _, r := range live[:excess] {
+		first = append(first, *r)
+	}
+	return first
+}
+
+// compareForLimit compares two logins of a group: the one that ends first is less. That is the
+// older one. Of session tokens, it is the one that was unused for longer by what the API server
+// holds: a program that holds one for each of its web sessions never renews it, so the oldest may
+// be in use.
+func compareForLimit(a, b *record.Record) int {
+	if a.Kind == token.Session {
+		return cmp.Or(a.LastActive().Compare(b.LastActive()), record.CompareAge(*a, *b))
+	}
+	return record.CompareAge(*a, *b)
 }
 
 // IsLogin reports whether a record is that of a login.
@@ -31,36 +51,40 @@ func IsLogin(r record.Record) bool {
 	return r.Kind == token.Login || r.Kind == token.Session || r.Kind == token.Open
 }
 
-// enforceSessionLimit ends the oldest logins of a user at a client if a new one exceeds the limit.
-// It never ends the new login itself, which may sort as the oldest among those of the same second.
-// It ignores errors: the new login is valid, and the reconciler enforces the limit again.
+// enforceSessionLimit ends the excess logins beside a new one, of its kind. It never ends the new
+// login itself, which may sort as the oldest among those of the same second. It ignores errors: the
+// new login is valid, and the reconciler enforces the limit again.
 func (s *Service) enforceSessionLimit(ctx context.Context, o Opened) {
-	known, err := s.Records.ListByOwner(ctx, o.Record.Owner)
+	known, err := s.Records.ListLogins(ctx, o.Record.Owner, o.Record.Kind)
 	if err != nil {
 		return
 	}
-	excess := s.excessBeside(o, known)
-	if len(excess) == 0 {
+	now := s.Now()
+	known = s.ended.without(known)
+	unlisted := s.unlisted.missingFrom(now, o.Record, known)
+	others := append(known, unlisted...)
+	leaveOut := func(gone record.Record) {
+		others = slices.DeleteFunc(others, func(r record.Record) bool { return r.Digest == gone.Digest })
+	}
+	leaveOut(o.Record)
+	excess := func() []record.Record {
+		most := max(0, LimitOf(o.Record.Kind, o.User, o.Client)-1) // beside the new one
+		return ExcessLogins(now, WithoutPendingSuccessors(others), GroupOf(o.Record), most)
+	}
+	if len(excess()) == 0 {
 		return
 	}
 	// A login that was stored here and is not in the cache may have ended on another replica since.
 	// No other login ends for one that has ended.
-	for _, r := range s.unlisted.missingFrom(s.Now(), o.Record.Owner, known) {
+	for _, r := range unlisted {
 		if _, err := s.Records.Find(ctx, r.Digest); errors.Is(err, record.ErrGone) {
 			s.unlisted.remove(r)
+			leaveOut(r)
 		}
 	}
-	for _, r := range s.excessBeside(o, known) {
+	for _, r := range excess() {
 		if err := s.retire(ctx, r); err != nil {
 			return
 		}
 	}
-}
-
-// excessBeside returns the logins of a user that exceed the limit beside a new one, as far as this
-// replica knows.
-func (s *Service) excessBeside(o Opened, known []record.Record) []record.Record {
-	all := slices.Concat(known, s.unlisted.missingFrom(s.Now(), o.Record.Owner, known))
-	others := slices.DeleteFunc(WithoutPendingSuccessors(all), func(r record.Record) bool { return r.Digest == o.Record.Digest })
-	return ExcessLogins(s.Now(), others, o.Client.Name, max(0, o.Client.MaxSessions-1))
 }

@@ -143,13 +143,13 @@ func (s *fakeStore) Find(ctx context.Context, d token.Digest) (record.Record, er
 	return r, after()
 }
 
-func (s *fakeStore) ListByOwner(ctx context.Context, owner record.Owner) ([]record.Record, error) {
+func (s *fakeStore) ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
 	after, err := s.begin(ctx, "Of")
 	if err != nil {
 		return nil, err
 	}
 	rs := s.list(false, func(r record.Record) bool {
-		return r.Owner.Kind == owner.Kind && r.Owner.Name == owner.Name && !s.deletedHere[r.Digest]
+		return r.Owner.Kind == user.Kind && r.Owner.Name == user.Name && r.Kind == kind
 	})
 	return rs, after()
 }

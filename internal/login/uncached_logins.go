@@ -1,6 +1,7 @@
 package login
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -38,17 +39,24 @@ func (f *unlistedLogins) add(now time.Time, r record.Record) {
 	}
 }
 
-// missingFrom returns the remembered records of an owner that are not in the list known.
-func (f *unlistedLogins) missingFrom(now time.Time, owner record.Owner, known []record.Record) []record.Record {
+// missingFrom returns the remembered logins of the owner and the kind of a record that are not in
+// the list known of such logins.
+func (f *unlistedLogins) missingFrom(now time.Time, like record.Record, known []record.Record) []record.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	seen := make(map[token.Digest]bool, len(known))
-	for _, r := range known {
-		seen[r.Digest] = true
+	listed := make(map[token.Digest]bool, len(f.byUser[like.Owner.Name])) // few, where known may be many
+	for _, r := range f.byUser[like.Owner.Name] {
+		listed[r.Digest] = false
 	}
-	return slices.Clone(f.retain(owner.Name, func(r record.Record) bool {
-		return !seen[r.Digest] && now.Sub(r.IssuedAt) <= maxCacheDelay
+	for i := range known {
+		if _, remembered := listed[known[i].Digest]; remembered {
+			listed[known[i].Digest] = true
+		}
+	}
+	left := slices.Clone(f.retain(like.Owner.Name, func(r record.Record) bool {
+		return !listed[r.Digest] && now.Sub(r.IssuedAt) <= maxCacheDelay
 	}))
+	return slices.DeleteFunc(left, func(r record.Record) bool { return r.Kind != like.Kind })
 }
 
 func (f *unlistedLogins) remove(r record.Record) {
@@ -66,4 +74,36 @@ func (f *unlistedLogins) retain(user string, which func(record.Record) bool) []r
 	}
 	f.byUser[user] = left
 	return left
+}
+
+// endedLogins remembers the logins that this replica ended and that its cache may still show.
+// Otherwise a login that follows a logout could end another one for the one that has ended.
+type endedLogins struct {
+	mu        sync.Mutex
+	at        map[token.Digest]time.Time
+	cleanedAt time.Time
+}
+
+func (e *endedLogins) add(now time.Time, d token.Digest) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.at == nil {
+		e.at = map[token.Digest]time.Time{}
+	}
+	e.at[d] = now
+	if now.Sub(e.cleanedAt) < maxCacheDelay {
+		return
+	}
+	e.cleanedAt = now
+	maps.DeleteFunc(e.at, func(_ token.Digest, at time.Time) bool { return now.Sub(at) > maxCacheDelay })
+}
+
+// without removes the remembered logins from a list, in place.
+func (e *endedLogins) without(rs []record.Record) []record.Record {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.DeleteFunc(rs, func(r record.Record) bool {
+		_, ended := e.at[r.Digest]
+		return ended
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/test/loadtest/scenario"
+	"github.com/apptoken/operator/test/loadtest/scenario/logins"
 )
 
 // settings holds the values of the flags: the sizes, which sections run, and where the results go.
@@ -34,6 +35,9 @@ func parseFlags(args []string, stderr io.Writer) (settings, error) {
 		return o, err
 	}
 	least := min(o.Tokens, o.Clients, o.Records, o.Rounds, o.Turns, o.Replicas, o.Takeovers, o.Holders, o.Parallel, o.Hostile)
+	if o.Sessions <= logins.FewSessionTokens || o.Sessions > 10_000 {
+		return o, errors.New("-sessions is a number from 11 to 10000")
+	}
 	if fs.NArg() > 0 || least < 1 || o.Probe <= 0 || o.LoginTurn <= 0 || o.MaxCount < 0 {
 		return o, errors.New("every size is a number greater than zero, and there are no arguments beside the flags")
 	}
@@ -68,7 +72,7 @@ func addTokenFlags(fs *flag.FlagSet, o *scenario.Options) {
 
 func addEndpointFlags(fs *flag.FlagSet, o *scenario.Options) {
 	fs.DurationVar(&o.Turn, "turn", time.Second, "endpoints: duration of each target's turn")
-	fs.IntVar(&o.Turns, "turns", 7, "endpoints, logins: number of turns of each target")
+	fs.IntVar(&o.Turns, "turns", 7, "endpoints, logins, sessions: number of turns of each target")
 	for name, list := range map[string]*[]int{"index": &o.Index, "endpoints": &o.Endpoints} {
 		fs.Func(name, name+": comma-separated `sizes` (default 1000,1000000)", func(s string) error {
 			*list = nil
@@ -94,4 +98,5 @@ func addLoginFlags(fs *flag.FlagSet, o *scenario.Options) {
 	fs.DurationVar(&o.LoginTurn, "login-turn", 5*time.Second, "logins: duration of a turn of logins, and of a turn of bare hashes")
 	fs.IntVar(&o.Holders, "holders", 400, "logins: number of logins that are refreshed and ended in each turn, and of tokens that are created")
 	fs.IntVar(&o.Parallel, "parallel", 500, "logins: number of simultaneous logins in the measurement of memory")
+	fs.IntVar(&o.Sessions, "sessions", 1000, "sessions: number of session tokens of one user, more than 10 and at most 10000")
 }

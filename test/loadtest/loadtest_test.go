@@ -24,7 +24,7 @@ func TestLoadTest_EverySectionMeasures(t *testing.T) {
 	var table, progress bytes.Buffer
 	err := run(t.Context(), []string{
 		"-json=" + results, "-tokens=50", "-clients=4", "-idle=1s", "-probe=250ms", "-schedule=false", "-records=200", "-index=1000",
-		"-endpoints=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-takeovers=1", "-login-turn=100ms", "-holders=16", "-parallel=16",
+		"-endpoints=100", "-turn=50ms", "-turns=1", "-rounds=3", "-replicas=2", "-takeovers=1", "-login-turn=100ms", "-holders=16", "-parallel=16", "-sessions=30",
 	}, &table, &progress)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &progress)
@@ -56,6 +56,9 @@ func TestLoadTest_EverySectionMeasures(t *testing.T) {
 		"start: records in the index by then":     200,
 		"start: writes after it":                  0,
 
+		"session tokens: session tokens of one user":                       30,
+		"session tokens: session tokens that each login at the limit ends": 1,
+
 		"logins: refreshes: POST tokenrecords for each":                    1,
 		"logins: refreshes: DELETE tokenrecords for each":                  1,
 		"logins: logouts: DELETE tokenrecords for each":                    1,
@@ -83,6 +86,8 @@ func TestLoadTest_EverySectionMeasures(t *testing.T) {
 		"logins: application tokens made a second, beside plain clients with the same writes",
 		"logins: 16 logins at once, argon2id m=19 MiB t=2 p=1: logged in, and not refused",
 		"logins: memory of the operator under 16 logins at once, argon2id m=19 MiB t=2 p=1, beside that and 6 times what the checks take",
+		"session tokens: memory of the operator for each", "session tokens: stored by the API server for each",
+		"session tokens: login of a user with 30, beside with 10", "session tokens: login at a limit of 30, beside at one of 10",
 		"start: until /readyz says ok", "start: memory of the operator by then",
 	} {
 		if value[name] <= 0 {

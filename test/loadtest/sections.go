@@ -30,6 +30,7 @@ var sections = []section{
 	{"rotate", issuance.MeasureRotate},
 	{"neighbours", issuance.MeasureNeighbours},
 	{"logins", logins.Measure},
+	{"sessions", logins.MeasureSessionTokens},
 	{"replicas", replicas.MeasureReplicas},
 	{"start", start.MeasureStart},
 }

@@ -1,15 +1,51 @@
 package kube
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
+
+// ListLogins lists the records of one kind of login of a user, from the cache if there is one. The
+// list may lack what this process has just stored, and hold what it has just deleted.
+func (s *Store) ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
+	return ListLogins(ctx, s.client, s.namespace, user, kind)
+}
+
+// ListLogins lists the records of a user's logins: of the named kinds, or of all if none is named.
+// It leaves out a record that cannot be parsed, which makes no credential valid. A user may have
+// thousands of logins, so a cache copies none of them.
+func ListLogins(ctx context.Context, from client.Reader, namespace string, user record.Owner, kinds ...token.Kind) ([]record.Record, error) {
+	var list v1alpha1.TokenRecordList
+	err := from.List(ctx, &list, client.InNamespace(namespace), OwnedBy(user.Namespace, user.Name),
+		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
+	if err != nil {
+		return nil, fmt.Errorf("list the logins of %s %s: %w", user.Kind, user.Name, err)
+	}
+	var rs []record.Record
+	for i := range list.Items {
+		obj := &list.Items[i]
+		if obj.Spec.Owner.Kind != user.Kind || IsDeleted(obj) || !isOfKind(obj, kinds) {
+			continue
+		}
+		if r, err := FromObject(obj); err == nil {
+			rs = append(rs, r)
+		}
+	}
+	return rs, nil
+}
+
+func isOfKind(obj *v1alpha1.TokenRecord, kinds []token.Kind) bool {
+	return len(kinds) == 0 || slices.ContainsFunc(kinds, func(k token.Kind) bool { return obj.Spec.Kind == recordKind(k) })
+}
 
 // readLogin parses the fields that only the records of logins have.
 func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {

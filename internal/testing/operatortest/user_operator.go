@@ -62,6 +62,9 @@ func (o *UserOperator) Pass() error {
 		if _, err := o.Users.Reconcile(o.w.Ctx, &users.Items[i]); err != nil {
 			return err
 		}
+		if _, err := o.Logins.EnforceLimits(o.w.Ctx, &users.Items[i]); err != nil {
+			return err
+		}
 	}
 	var records v1alpha1.TokenRecordList
 	if err := o.c.List(o.w.Ctx, &records, client.InNamespace(o.w.OwnNamespace)); err != nil {

@@ -74,9 +74,9 @@ func (s *Store) all(which func(record.Record) bool) ([]record.Record, error) {
 	return found, nil
 }
 
-// ListByOwner returns the records of an owner, the oldest first.
-func (s *Store) ListByOwner(_ context.Context, owner record.Owner) ([]record.Record, error) {
-	return s.all(func(r record.Record) bool { return r.Owner == owner })
+// ListLogins returns the records of one kind of login of a user, the oldest first.
+func (s *Store) ListLogins(_ context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
+	return s.all(func(r record.Record) bool { return r.Owner == user && r.Kind == kind })
 }
 
 // ListByFamily returns the records of a session, the oldest first.

@@ -26,4 +26,5 @@ type Options struct {
 	LoginTurn time.Duration
 	Holders   int
 	Parallel  int
+	Sessions  int
 }

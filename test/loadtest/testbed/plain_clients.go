@@ -112,9 +112,9 @@ var (
 	updateStatus = Operation{"PUT", "applicationtokens", "status"}
 	patchStatus  = Operation{"PATCH", "applicationtokens", "status"}
 	addEvent     = Operation{"POST", "events", ""}
-	dropRecord   = Operation{"DELETE", "tokenrecords", ""}
+	DropRecord   = Operation{"DELETE", "tokenrecords", ""}
 
-	writeOrder = []Operation{declareToken, addFinalizer, AddRecord, addSecret, updateStatus, patchStatus, addEvent, dropRecord}
+	writeOrder = []Operation{declareToken, addFinalizer, AddRecord, addSecret, updateStatus, patchStatus, addEvent, DropRecord}
 )
 
 // PlainToken is one token as a plain client writes it.
@@ -147,7 +147,7 @@ func (from *Sample) writer(op Operation) func(context.Context, *PlainToken) erro
 			it.records = append(it.records, record)
 			return it.client.Create(ctx, record)
 		},
-		dropRecord: func(ctx context.Context, it *PlainToken) error {
+		DropRecord: func(ctx context.Context, it *PlainToken) error {
 			if len(it.records) == 0 {
 				return errors.New("there is no record that could be dropped")
 			}

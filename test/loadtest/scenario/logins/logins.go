@@ -59,9 +59,8 @@ func Measure(ctx context.Context, b *scenario.Run) error {
 	return p.measureBurst(ctx, b, r, scenario.UsualHash)
 }
 
-// createUsers creates the Client, the Users and the Secrets with their password hashes.
-func (p *loginUsers) createUsers(ctx context.Context, ways ...scenario.Hashing) error {
-	admin := p.Clients[0]
+// createClient creates the Client at which the users log in.
+func (p *loginUsers) createClient(ctx context.Context) error {
 	c := &v1alpha1.Client{
 		ObjectMeta: metav1.ObjectMeta{Name: loginClient},
 		Spec: v1alpha1.ClientSpec{
@@ -72,8 +71,16 @@ func (p *loginUsers) createUsers(ctx context.Context, ways ...scenario.Hashing) 
 			Logins: v1alpha1.LoginPolicy{MaxSessionsPerUser: new(int32(maxSessions))},
 		},
 	}
-	if err := admin.Create(ctx, c); err != nil {
+	if err := p.Clients[0].Create(ctx, c); err != nil {
 		return fmt.Errorf("create Client %s: %w", loginClient, err)
+	}
+	return nil
+}
+
+// createUsers creates the Client, the Users and the Secrets with their password hashes.
+func (p *loginUsers) createUsers(ctx context.Context, ways ...scenario.Hashing) error {
+	if err := p.createClient(ctx); err != nil {
+		return err
 	}
 	for _, h := range ways {
 		var err error
