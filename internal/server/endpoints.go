@@ -32,8 +32,8 @@ func (e *Endpoints) Handler() http.Handler {
 	if e.Logins != nil {
 		all.apiUI = ui.Handler()
 	}
-	all.verifyByPath = e.authz().ForwardAuthByPath
-	return e.limitInFlight(all, authz.IsVerify)
+	all.verifyByPath, all.servePage = e.authz().ForwardAuthByPath, e.servePage
+	return e.allowOrigins(e.limitInFlight(all, authz.IsVerify))
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.

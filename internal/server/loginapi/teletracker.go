@@ -62,6 +62,11 @@ func writeFailure(w http.ResponseWriter, err error, how []string) {
 	if status == http.StatusUnauthorized {
 		w.Header()["Www-Authenticate"] = how
 	}
+	writeTeleTrackerFault(w, status, f)
+}
+
+// writeTeleTrackerFault writes a fault in the format of this protocol.
+func writeTeleTrackerFault(w http.ResponseWriter, status int, f endpoint.Fault) {
 	endpoint.WriteJSON(w, status, failureResponse{Error: f.Error, Description: f.Description, Field: f.Field})
 }
 
@@ -185,7 +190,7 @@ func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
 
 // Operations returns the operations of the protocol.
 func (h *TeleTracker) Operations() []endpoint.Operation {
-	return []endpoint.Operation{
+	all := []endpoint.Operation{
 		{Method: http.MethodPost, Path: "/auth/login", Serve: h.authLogin, Doc: endpoint.Description{
 			Id: "authLogin", Tag: endpoint.TagTele, Summary: "Log in, for a token and a refresh token",
 			Text: "With auth_only, the operator checks the password and issues no token.",
@@ -207,6 +212,10 @@ func (h *TeleTracker) Operations() []endpoint.Operation {
 			Callers: endpoint.CallersWithToken, Response: successResponse{true}, ErrorBody: failureResponse{}, ErrorStatuses: []int{401, 403, 503},
 		}},
 	}
+	for i := range all {
+		all[i].Fault = writeTeleTrackerFault
+	}
+	return all
 }
 
 var examplePair = tokenPair{
