@@ -22,8 +22,8 @@ func TestCORS_CookieIsForOtherSitesOnlyIfAllowed(t *testing.T) {
 		}{
 			"a program":                             {servertest.Header("X-Nothing", ""), lax},
 			"a page of the operator":                {servertest.Combined(servertest.Header("Sec-Fetch-Site", "same-origin"), fromPage(h.URL)), lax},
-			"an allowed page":                       {fromPage(allowedOrigin), "; Path=/; HttpOnly; Secure; SameSite=None"},
-			"an allowed page of another site":       {servertest.Combined(servertest.Header("Sec-Fetch-Site", "cross-site"), fromPage(allowedOrigin)), "; Path=/; HttpOnly; Secure; SameSite=None"},
+			"an allowed page":                       {fromPage(allowedOrigin), "; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"},
+			"an allowed page of another site":       {servertest.Combined(servertest.Header("Sec-Fetch-Site", "cross-site"), fromPage(allowedOrigin)), "; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"},
 			"an allowed page of the operator's own": {servertest.Combined(servertest.Header("Sec-Fetch-Site", "same-site"), fromPage(allowedOrigin)), lax},
 		} {
 			got := h.Call(http.MethodGet, servertest.PathSessionToken+"5", servertest.Basic("alice"), x.part)

@@ -83,13 +83,14 @@ func (b *Base) AllowedOrigin(r *http.Request) string {
 }
 
 // SetCookie sets a cookie for all paths, which scripts cannot read. A browser sends it with requests
-// of this site's pages alone. For an allowed page of another site it is sent with requests of all
-// sites, because that page could not use it otherwise. Browsers drop such a cookie unless it is
-// Secure, and over HTTP accept a Secure one from loopback addresses.
+// of this site's pages alone. For an allowed page of another site it is sent with requests that are
+// made while that site is in the address bar (Partitioned). Browsers that block cookies of third
+// parties accept such a cookie and no other. They drop it unless it is Secure; over HTTP they accept
+// a Secure one from loopback addresses.
 func (b *Base) SetCookie(w http.ResponseWriter, r *http.Request, c http.Cookie) {
 	c.Path, c.HttpOnly, c.Secure, c.SameSite = "/", true, r.TLS != nil, http.SameSiteLaxMode
 	if b.PageOf(r) == AllowedPage && !isSameSite(r) {
-		c.Secure, c.SameSite = true, http.SameSiteNoneMode
+		c.Secure, c.SameSite, c.Partitioned = true, http.SameSiteNoneMode, true
 	}
 	http.SetCookie(w, &c)
 }
