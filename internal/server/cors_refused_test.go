@@ -191,3 +191,27 @@ func TestCORS_PageWithoutTLSIsNotOwn(t *testing.T) {
 		}
 	}
 }
+
+// A request without an Origin costs no more where origins are allowed.
+func TestCORS_ProgramsCostNoAllocation(t *testing.T) {
+	with, without := newCORSServer(t), servertest.NewLoginServer(t)
+	tokens := map[*servertest.LoginServer]string{with: with.AppToken("reader"), without: without.AppToken("reader")}
+	for _, path := range []string{"/verify", "/.well-known/oauth-authorization-server"} {
+		var allocations [2]float64
+		for i, h := range []*servertest.LoginServer{with, without} {
+			handler := h.Handler()
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			r.Header.Set("Authorization", "Bearer "+tokens[h])
+			r.Host = "localhost"
+			w := httptest.NewRecorder()
+			allocations[i] = testing.AllocsPerRun(200, func() {
+				clear(w.Header())
+				w.Body.Reset()
+				handler.ServeHTTP(w, r)
+			})
+		}
+		if allocations[0] > allocations[1] {
+			t.Errorf("%s: %v allocations, %v without allowed origins", path, allocations[0], allocations[1])
+		}
+	}
+}
