@@ -75,6 +75,7 @@ func TestLoadTest_EverySectionMeasures(t *testing.T) {
 		"quota: until all are Ready with maxCount used up, beside one far away",
 		"rotate by trigger: until all have rotated", "rotate by trigger: from declared to Ready, p99",
 		"endpoints, 100 records: /verify, beside an empty answer", "endpoints, 100 records: ext_authz, beside a method that answers at once",
+		"endpoints, 100 records: /verify with --cors-allowed-origins, beside without", "endpoints, 100 records: /oauth2/introspect with --cors-allowed-origins, beside without",
 		"endpoints, 100 records: unknown tokens a second in a flood",
 		"2 replicas, 3 times each: revoked at one: until refused on all, p99",
 		"index of 1000 session tokens: verify a valid token", "index of 1000 login tokens: verify a valid token",

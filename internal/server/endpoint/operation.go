@@ -10,7 +10,10 @@ type Operation struct {
 	Method string // empty: any method
 	Path   string
 	Serve  http.HandlerFunc
-	Doc    Description
+	// IsPublic is set if all callers get the same response, without a credential. So it is served
+	// whatever page asks.
+	IsPublic bool
+	Doc      Description
 }
 
 // ServesMethod reports whether an operation serves a method. HEAD is served like GET, unless the

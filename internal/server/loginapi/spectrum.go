@@ -65,7 +65,7 @@ func (l *Logins) OpenSpectrumLogin(w http.ResponseWriter, r *http.Request, kind 
 	}
 	o, err := l.OpenLogin(r, u, c, login.Terms{Kind: kind, Lifetime: lifetime, Source: l.Source(r)})
 	if err == nil && o.Session != "" {
-		setSessionCookie(w, r, o.Session, 0)
+		l.setSessionCookie(w, r, o.Session, 0)
 	}
 	return o, err
 }
@@ -83,10 +83,8 @@ func ParseTTL(field, text string) (time.Duration, error) {
 }
 
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
-func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback alone, a browser would drop a Secure cookie
-		Name: endpoint.CookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	})
+func (l *Logins) setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
+	l.SetCookie(w, r, http.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
@@ -102,7 +100,7 @@ func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 func (l *Logins) EndSpectrumLogin(w http.ResponseWriter, r *http.Request) error {
 	err := l.endLogin(r)
 	if err == nil {
-		setSessionCookie(w, r, "", -1)
+		l.setSessionCookie(w, r, "", -1)
 	}
 	return err
 }
@@ -193,7 +191,7 @@ func (h *Spectrum) Operations() []endpoint.Operation {
 			Callers: endpoint.CallersWithToken, HasSideEffect: true, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},
 		}},
 		// It has no description: its document is WADL, not JSON.
-		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL},
-		{Method: http.MethodGet, Path: "/security/rest/", Serve: h.spectrumWADL}, // the path that JAX-RS tools ask
+		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL, IsPublic: true},
+		{Method: http.MethodGet, Path: "/security/rest/", Serve: h.spectrumWADL, IsPublic: true}, // the path that JAX-RS tools ask
 	}
 }

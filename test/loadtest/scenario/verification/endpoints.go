@@ -95,7 +95,7 @@ func measureEndpointsOf(ctx context.Context, b *scenario.Run, size int, kind tok
 	r := b.Report.Table(fmt.Sprintf("endpoints, %d %s", size, recordsLabel(kind)))
 	measurements := []func(context.Context, *scenario.Run, report.Table) error{d.forwardAuth}
 	if kind == token.Application { // apart from verifying, the other endpoints do the same for every kind
-		measurements = append(measurements, d.extAuthz, d.tokenReview, d.introspection, d.flood)
+		measurements = append(measurements, d.extAuthz, d.tokenReview, d.introspection, d.otherOrigins, d.flood)
 	}
 	for _, measure := range measurements {
 		if err := measure(ctx, b, r); err != nil {
