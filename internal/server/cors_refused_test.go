@@ -52,17 +52,19 @@ func TestCORS_OtherPagesAreRefusedWithCause(t *testing.T) {
 		}{
 			"Basic":                 {"GET", servertest.PathSessionToken + "5", servertest.Basic("dave"), "error error_description"},
 			"Basic, wrong":          {"GET", servertest.PathOpenToken + "5", servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("dave", "x")), "error error_description"},
-			"a form":                {"POST", servertest.PathFormLogin, servertest.FormBody(servertest.CredentialFields("dave")...), "error error_description"},
+			"a form":                {"POST", servertest.PathFormLogin, servertest.FormBody(servertest.CredentialFields("dave")...), "data error errorMessage error_description"},
 			"TeleTracker":           {"POST", "/auth/login", servertest.FormBody(servertest.CredentialFields("dave")...), "error error_description success"},
+			"SOAP":                  {"POST", "/security/TokenManagerService", servertest.Basic("dave"), "error error_description"},
+			"SOAP, a logout":        {"POST", "/security/TokenLogoutService", servertest.Bearer(tok), "error error_description"},
 			"a refresh":             {"POST", "/auth/refresh", servertest.FormBody("refresh_token", refresh), "error error_description success"},
 			"OAuth":                 {"POST", "/oauth2/token", servertest.FormBody(servertest.PasswordGrant("dave")...), "error error_description"},
-			"a list":                {"GET", servertest.PathUserTokens, servertest.Basic("alice"), "error error_description"},
-			"a token in a header":   {"PUT", servertest.PathAcmeTokens + "/new", servertest.Bearer(tok), "error error_description"},
+			"a list":                {"GET", servertest.PathUserTokens, servertest.Basic("alice"), "data error errorMessage error_description"},
+			"a token in a header":   {"PUT", servertest.PathAcmeTokens + "/new", servertest.Bearer(tok), "data error errorMessage error_description"},
 			"a logout":              {"GET", servertest.PathSpectrumLogout, servertest.Bearer(tok), "error error_description"},
 			"a logout by a cookie":  {"GET", servertest.PathSpectrumLogout, servertest.Cookies(servertest.CredentialCookie + tok), "error error_description"},
 			"a logout, TeleTracker": {"POST", "/auth/logout", servertest.Cookies(servertest.CredentialCookie + tok), "error error_description success"},
 			"a revocation":          {"POST", "/oauth2/revoke", servertest.FormBody("token", tok), "error error_description"},
-			"a rotation":            {"POST", "/application-tokens/v1/rotate", servertest.Bearer(tok), "error error_description"},
+			"a rotation":            {"POST", "/application-tokens/v1/rotate", servertest.Bearer(tok), "data error errorMessage error_description"},
 		} {
 			got := h.Call(call.method, call.path, call.part, x.part)
 			if got.Status != http.StatusForbidden || h.Keys(got) != call.keys || h.Members(got)["error"] != "origin_not_allowed" || strings.Contains(got.Body, "evil") || len(got.Body) > 1<<10 {

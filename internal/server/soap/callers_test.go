@@ -23,7 +23,6 @@ func TestTokens_RefusedCallers(t *testing.T) {
 		"an unknown name":                  {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("nobody", "x"))}, 401},
 		"a name alone":                     {[]servertest.RequestOption{servertest.Header("Authorization", "Basic ZGF2ZQ==")}, 401},
 		"what is not base64":               {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.PasswordMark+"!")}, 401},
-		"a page of another site":           {[]servertest.RequestOption{servertest.Basic("dave"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 401},
 		"one who is suspended":             {[]servertest.RequestOption{servertest.Basic("bob")}, 401},
 		"one without an account":           {[]servertest.RequestOption{servertest.Basic("carol")}, 403},
 		"an integrator without an account": {[]servertest.RequestOption{servertest.Integrator("alice")}, 0},
