@@ -31,7 +31,7 @@ var defaultPorts = map[string]string{"https": "443", "http": "80"}
 // maxQuoted is how much of an entry an error repeats, in bytes.
 const maxQuoted = 300
 
-// parseEntry parses an entry. The error names the entry and says what to change.
+// parseEntry parses an entry. The error names the entry and what to change.
 func parseEntry(text string) (entry, error) {
 	if strings.Contains(text, "@") { // the error does not repeat what may be a password
 		return entry{}, errors.New(`an origin contains "@": remove the user name and the password`)
@@ -146,7 +146,7 @@ func (e entry) validateAddress() error {
 }
 
 // validateWildcard validates the name behind a wildcard. Below a public suffix, such as com, co.uk
-// or github.io, everyone can get a name.
+// or github.io, any attacker can get a name.
 func (e entry) validateWildcard() error {
 	if !e.isWildcard {
 		return nil

@@ -157,7 +157,7 @@ func TestParse_ErrorSaysWhatToChange(t *testing.T) {
 }
 
 // A set contains each exact entry as it is written, and for a wildcard the names with one label
-// more. What it contains is an origin and nothing else.
+// more. It contains origins and nothing else.
 func FuzzOrigins(f *testing.F) {
 	for _, entry := range listed {
 		f.Add(entry, "https://a.example.org")

@@ -27,14 +27,14 @@ var (
 	preflightMaxAge = []string{"600"}
 )
 
-// servesPages reports whether pages of other origins may call a path. They have no use for the page
+// servesPages reports whether pages of other origins may call a path. They do not need the page
 // /ui/ and its document. At /verify, the origin is that of a request to another system, which a
 // gateway holds back.
 func servesPages(path string) bool {
 	return !authz.IsVerify(path) && path != pathOpenAPI && !isUI(path)
 }
 
-// allowOrigins returns a handler that lets pages of allowed origins read all responses, also errors.
+// allowOrigins returns a handler that lets pages of allowed origins read all responses, errors too.
 func (e *Endpoints) allowOrigins(next http.Handler) http.Handler {
 	if e.Origins.IsEmpty() {
 		return next
@@ -53,9 +53,9 @@ func (e *Endpoints) allowOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// servePage answers preflights of pages of other origins, and refuses all requests for pages of
-// origins that are not allowed: a browser may have added cookies or a stored password to them. It
-// reports whether it has written the response. at holds the operations at the path.
+// servePage answers preflights of pages of other origins, and refuses all requests for pages that
+// are not allowed. A browser may have added cookies or a stored password to them. servePage reports
+// whether it has written the response. at holds the operations at the path.
 func (e *Endpoints) servePage(w http.ResponseWriter, r *http.Request, at []endpoint.Operation) bool {
 	page, isPreflight := e.PageOf(r), isPreflight(r)
 	switch {
@@ -79,7 +79,7 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Origin"]) > 0 && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// refusePage writes the response to a request for a page whose origin is not allowed, and an audit
+// refusePage writes the response to a request for a page that is not allowed, and an audit
 // event. No password was checked, so the request counts as no failed login.
 func (e *Endpoints) refusePage(w http.ResponseWriter, r *http.Request) {
 	verdict, why := refusedOrigin(r.Header["Origin"])
@@ -92,7 +92,7 @@ func (e *Endpoints) refusePage(w http.ResponseWriter, r *http.Request) {
 func refusedOrigin(origins []string) (verdict, why string) {
 	switch {
 	case len(origins) == 0:
-		return "OriginMissing", "a page of another site caused this request by a link, an image or a form, and its browser names no origin; only programs, pages of this site, and scripts of pages that --cors-allowed-origins lists may send it"
+		return "OriginMissing", "a page of another site caused this request by a link, an image or a form; a browser names no origin then, so the page cannot be allowed"
 	case len(origins) > 1:
 		return "OriginAmbiguous", "the request has several Origin headers; send one"
 	case origins[0] == "null":

@@ -36,8 +36,8 @@ var refusedPages = map[string]struct {
 	"another site, that names this one":     {servertest.Combined(servertest.Header("Sec-Fetch-Site", "cross-site"), func(r *http.Request) { r.Header.Set("Origin", "http://"+r.URL.Host) }), "OriginNotListed"},
 }
 
-// Nothing may tell such a page from one with a wrong password, except its cause: no password is
-// checked, nothing is issued, and no attempt is counted.
+// The response has the cause, and is not the one to a wrong password: no password is checked,
+// nothing is issued, and no attempt is counted.
 func TestCORS_OtherPagesAreRefusedWithCause(t *testing.T) {
 	for name, x := range refusedPages {
 		h := newCORSServer(t)

@@ -33,7 +33,7 @@ type FetchOptions struct {
 	Mode        string            `json:"mode,omitempty"`
 }
 
-// FetchResult is what the script learns.
+// FetchResult holds the parts of a response that the script may read.
 type FetchResult struct {
 	Error   string            `json:"error"` // if it may not read the response
 	Status  int               `json:"status"`

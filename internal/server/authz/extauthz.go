@@ -55,7 +55,7 @@ func (e ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	request := attributes.GetRequest().GetHttp()
 	headers, drops := checkHeaders(request), route[extensionCredential] == removeCredential
 	if e.PassPreflights && passesPreflight(e.Trusted, endpoint.PeerOf(GatewayAddress(ctx)), request.GetMethod(), headers) {
-		return allowResponse(nobody, headers, drops), nil
+		return allowResponse(noIdentity, headers, drops), nil
 	}
 	p := endpoint.CredentialsInHeadersAndCookies(headers)
 	facts.Session = p.Session

@@ -116,7 +116,7 @@ func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts ve
 	header := w.Header()
 	header["Cache-Control"] = endpoint.NoStore
 	if h.PassPreflights && passesPreflight(h.Trusted, endpoint.PeerOf(r.RemoteAddr), forwardedMethod(r), r.Header) {
-		writeIdentity(w, nobody)
+		writeIdentity(w, noIdentity)
 		return
 	}
 	p := endpoint.CredentialsInHeadersAndCookies(r.Header)

@@ -42,6 +42,6 @@ func hasCredential(h http.Header) bool {
 	return len(h["Cookie"]) > 0
 }
 
-// nobody are the identity headers of a preflight: all are empty, so that they replace those of a
-// caller.
-var nobody [len(identityHeaders)]string
+// noIdentity are the identity headers of a preflight: all are empty, so that they replace those of
+// a caller.
+var noIdentity [len(identityHeaders)]string

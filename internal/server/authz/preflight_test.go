@@ -122,7 +122,7 @@ func TestExtAuthz_PreflightPassesIfAllowed(t *testing.T) {
 					if ok := got.GetOkResponse(); (ok != nil) != passes {
 						t.Errorf("%s, %q (allowed: %t, from a trusted proxy: %t): %v", name, method, allowed, trusted != nil, got)
 					} else if passes {
-						checkNobody(t, ok)
+						checkNoIdentity(t, ok)
 					}
 				}
 			}
@@ -136,8 +136,8 @@ func checkRequestWithMethod(method string, header http.Header) *authv3.CheckRequ
 	return req
 }
 
-// checkNobody fails unless a response removes all identity headers.
-func checkNobody(t *testing.T, ok *authv3.OkHttpResponse) {
+// checkNoIdentity fails unless a response removes all identity headers.
+func checkNoIdentity(t *testing.T, ok *authv3.OkHttpResponse) {
 	t.Helper()
 	for _, name := range append(slices.Clone(identityNames), "X_apptoken_roles") {
 		if !slices.ContainsFunc(ok.GetHeadersToRemove(), func(removed string) bool { return strings.EqualFold(removed, name) }) {

@@ -20,7 +20,7 @@ type Base struct {
 	UsesForwarded bool           // the proxies send Forwarded (RFC 7239) instead of X-Forwarded-For
 	Issuer        string         // URL under which callers reach the operator; for empty see issuer
 	Origins       cors.Origins   // whose pages may call the operator from a browser
-	// PassPreflights is set if /verify and ext_authz pass preflights that a trusted proxy holds back.
+	// PassPreflights is set if /verify and ext_authz pass preflights of a trusted proxy.
 	PassPreflights bool
 	// IsOwnName reports whether the serving certificate names exactly this host. nil means it names
 	// none.

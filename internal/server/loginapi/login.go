@@ -316,7 +316,8 @@ func LoginFault(w http.ResponseWriter, err error) (int, endpoint.Fault) {
 // of credentials: a caller that logs out with one has mistaken it for a login.
 func (l *Logins) endLogin(r *http.Request) error {
 	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
-	// A browser sends cookies with requests that pages of other origins make, allowed ones included.
+	// A browser sends cookies with requests that pages of other origins make. That holds for
+	// allowed pages too.
 	if endpoint.IsCrossSite(r) && endpoint.CredentialsInHeaders(r.Header).Text != p.Text {
 		return &login.Forbidden{Message: "a page of another origin asks for this, and a cookie ends no login for it; the page must send the token in the header Authorization"}
 	}

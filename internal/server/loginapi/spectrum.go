@@ -84,7 +84,7 @@ func ParseTTL(field, text string) (time.Duration, error) {
 
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
 func (l *Logins) setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
-	l.SetCookie(w, r, http.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
+	l.SetCookie(w, r, endpoint.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
@@ -187,7 +187,7 @@ func (h *Spectrum) Operations() []endpoint.Operation {
 		}},
 		{Method: http.MethodGet, Path: "/security/rest/token/logout", Serve: h.spectrumLogout, Doc: endpoint.Description{
 			Id: "spectrumLogout", Tag: endpoint.TagSpectrum, Summary: "End the login of the caller",
-			Text:    "The token of the request ends. A request that a browser sends for a page of another site is rejected.",
+			Text:    "The token of the request ends. A token in a cookie ends only for pages of the operator's own origin.",
 			Callers: endpoint.CallersWithToken, HasSideEffect: true, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},
 		}},
 		// It has no description: its document is WADL, not JSON.

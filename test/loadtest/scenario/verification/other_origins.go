@@ -11,12 +11,12 @@ import (
 	"github.com/apptoken/operator/test/loadtest/scenario"
 )
 
-// minSameRate is the ratio of two rates that no measurement here tells apart: on a machine with
-// other load, turns of one handler differ by as much.
+// minSameRate is the ratio of two rates that a measurement here cannot distinguish: on a machine
+// with other load, turns of one handler differ by as much.
 const minSameRate = 0.9
 
-// otherOrigins compares endpoints that pages of other origins may call with the same endpoints where
-// none may. No request has an Origin, as those of programs have none.
+// otherOrigins compares endpoints that pages of other origins may call with the same endpoints
+// where none may. No request has an Origin, as those of programs have none.
 func (d *endpointTest) otherOrigins(ctx context.Context, b *scenario.Run, r report.Table) error {
 	allowed, err := cors.Parse([]string{"https://app.example.com", "https://*.example.org"})
 	if err != nil {
