@@ -116,6 +116,7 @@ test: ## Run every test, against a real kube-apiserver and etcd
 	  command -v $${need%%:*} >/dev/null || echo "test: skips what $${need%%:*} is needed for; apt-get install $$(tr , ' ' <<<$${need##*:})"; \
 	done
 	@/usr/bin/python3 -c 'import authlib, requests, requests_oauthlib' 2>/dev/null || echo "test: skips what OAuth libraries are needed for; apt-get install python3-authlib python3-requests python3-requests-oauthlib"
+	@/usr/bin/python3 -c 'import zeep' 2>/dev/null && [ -e /usr/share/java/jaxws-ri-runtime.jar ] || echo "test: skips what SOAP clients are needed for; apt-get install python3-zeep default-jdk-headless libjaxws-java"
 	@$(ASSETS) go test -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: test-race

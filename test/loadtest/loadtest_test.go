@@ -82,6 +82,7 @@ func TestLoadTest_EverySectionMeasures(t *testing.T) {
 		"index of 1000 open tokens: memory per record",
 		"endpoints, 100 session tokens: /verify, beside an empty answer", "endpoints, 100 login tokens: /verify, beside an empty answer",
 		"logins: login, argon2id m=64 MiB t=3 p=4, beside the bare hash", "logins: login, argon2id m=19 MiB t=2 p=1, beside the bare hash",
+		"logins: session login by SOAP, beside one by REST",
 		"logins: refreshes a second, beside plain clients with the same writes",
 		"logins: logouts a second, beside plain clients with the same writes",
 		"logins: application tokens made a second, beside plain clients with the same writes",

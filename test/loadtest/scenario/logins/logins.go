@@ -53,6 +53,9 @@ func Measure(ctx context.Context, b *scenario.Run) error {
 	if err := p.measureLoginFlood(ctx, b, r, scenario.UsualHash); err != nil {
 		return err
 	}
+	if err := p.measureSOAP(ctx, b, r); err != nil {
+		return err
+	}
 	if err := p.measureMixedLogins(ctx, b, r); err != nil {
 		return err
 	}
