@@ -25,8 +25,8 @@ type exchange struct {
 	source string // title of the page, or name of the program
 	does   string
 
-	// isProtected marks a request to a service behind a gateway. The test asks /verify about it,
-	// with the headers of the request.
+	// isProtected marks a request to a service behind a gateway. The test asks /verify about it, as
+	// the gateway does, with the target and the headers of the request.
 	isProtected bool
 	after       time.Duration // passes before the request
 	send        string        // method and target
@@ -124,7 +124,7 @@ func (c *conversation) exchange(x exchange, method, target string) servertest.Re
 	switch {
 	case x.isProtected:
 		options = append(options, servertest.Header("X-Forwarded-Method", method), servertest.Header("X-Forwarded-Uri", target))
-		method, target = http.MethodGet, "/verify"
+		method, target = http.MethodGet, "/verify/-"+target
 	case x.body != "":
 		options = append(options, servertest.RawBody("", c.fill(x.body, escaperOf(kind))))
 	}
@@ -213,7 +213,8 @@ func find(got servertest.Response, place string) (value string, is bool) {
 	kind, name, _ := strings.Cut(place, " ")
 	switch kind {
 	case "header":
-		return got.Header.Get(name), got.Header.Get(name) != ""
+		values := got.Header.Values(name)
+		return strings.Join(values, ", "), len(values) > 0
 	case "cookie":
 		value, _, is = findCookie(got.Header, name)
 		return value, is
