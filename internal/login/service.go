@@ -102,8 +102,9 @@ type Service struct {
 	unknownSessionReads *readLimits       // of unknown sessions: those that this replica does not know
 	knownSessionReads   *readLimits       // of known sessions, for refresh tokens other than the current one
 	readsBySession      *password.Limits  // limits the reads for one known session
-	userLocks           keymutex.KeyMutex // by user: the logins of one user are opened one at a time
+	userLocks           keymutex.KeyMutex // by user or application token: their logins and access tokens are opened one at a time
 	unlisted            unlistedLogins
+	unlistedAccess      unlistedLogins // access tokens, by the names of their owners
 	bursts              *burstTracker
 }
 

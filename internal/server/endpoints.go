@@ -33,7 +33,7 @@ func (e *Endpoints) Handler() http.Handler {
 		all.apiUI = ui.Handler()
 	}
 	all.verifyByPath = e.authz().ForwardAuthByPath
-	return e.limitInFlight(all, authz.IsVerify)
+	return e.BelowIssuerPath(e.limitInFlight(all, authz.IsVerify))
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.

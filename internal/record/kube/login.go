@@ -11,8 +11,13 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// readLogin parses the fields that only the records of logins have.
+// readLogin parses the fields that only the records of logins and access tokens have.
 func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {
+	if s.Parent != "" {
+		if r.Parent, err = token.ParseDigest(string(s.Parent)); err != nil {
+			return record.Record{}, fmt.Errorf("parent: %w", err)
+		}
+	}
 	if s.Session != "" {
 		if r.Session, err = token.ParseDigest(string(s.Session)); err != nil {
 			return record.Record{}, fmt.Errorf("session: %w", err)
@@ -26,7 +31,10 @@ func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {
 	if s.Refresh == nil {
 		return r, nil
 	}
-	r.Refresh = &record.Refresh{PreviousUntil: optionalTime(s.Refresh.PreviousUntil), ExpiresAt: optionalTime(s.Refresh.ExpiresAt)}
+	r.Refresh = &record.Refresh{
+		PreviousUntil: optionalTime(s.Refresh.PreviousUntil), ExpiresAt: optionalTime(s.Refresh.ExpiresAt),
+		Permissions: toStrings(s.Refresh.Permissions), IsOfUser: s.Refresh.Scope == v1alpha1.RefreshScopeUser,
+	}
 	for _, d := range []struct {
 		to   *token.Digest
 		text v1alpha1.Digest
@@ -55,6 +63,10 @@ func refreshObject(r *record.Refresh) *v1alpha1.RefreshRecord {
 	obj := &v1alpha1.RefreshRecord{
 		Digest: digestText(r.Digest), Family: digestText(r.Family),
 		PreviousDigest: digestText(r.Previous), PreviousUntil: optionalMetaTime(r.PreviousUntil), ExpiresAt: optionalMetaTime(r.ExpiresAt),
+		Permissions: fromStrings[v1alpha1.Permission](r.Permissions),
+	}
+	if r.IsOfUser {
+		obj.Scope = v1alpha1.RefreshScopeUser
 	}
 	for _, used := range r.Recent {
 		obj.Recent = append(obj.Recent, v1alpha1.RecentRefresh{Digest: digestText(used.Digest), Until: metav1.NewTime(used.Until)})

@@ -115,7 +115,7 @@ func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
 		writeFailure(w, err, endpoint.BearerChallenge)
 		return
 	}
-	o, err := h.RefreshLogin(r, f, "")
+	o, err := h.RefreshLogin(r, f, login.RefreshRequest{})
 	if err != nil {
 		writeFailure(w, err, endpoint.BearerChallenge)
 		return
