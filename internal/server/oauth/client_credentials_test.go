@@ -229,7 +229,7 @@ func TestClientCredentials_AccessTokenExtendsNothing(t *testing.T) {
 	app := serviceToken(h, "sec.application-token.non-expiring.create", management.PermissionEscalate, "search.query")
 	tok := accessOf(h, app)
 	for name, got := range map[string]servertest.Response{
-		"rotates its parent":        h.Call(http.MethodPost, "/application-tokens/v1/self/rotate", servertest.Bearer(tok)),
+		"rotates its parent":        h.Call(http.MethodPost, "/application-tokens/v1/rotate", servertest.Bearer(tok)),
 		"makes one without an end":  h.Call(http.MethodPut, servertest.PathAcmeTokens+"/new", servertest.Bearer(tok), servertest.JSONBody(`{"permissions":["search.query"]}`)),
 		"makes one of a later end":  h.Call(http.MethodPut, servertest.PathAcmeTokens+"/new", servertest.Bearer(tok), servertest.JSONBody(`{"permissions":["search.query"],"lifetime":"2h"}`)),
 		"makes one of a user":       h.Call(http.MethodPut, servertest.PathUserTokens+"/new", servertest.Bearer(tok)),
