@@ -24,7 +24,9 @@ type RecordStore interface {
 }
 
 // revoke serves token revocation (RFC 7009). A caller that presents a token may end it, whatever
-// else the token permits. A caller that holds sec.token.revoke may end any token of its own client.
+// else the token permits. So may an OAuth client, if the token is one of that client: libraries
+// authenticate it on each request. A caller that holds sec.token.revoke may end any token of its own
+// client.
 // A text that is no token, a token that is gone, and a token of another client get the same
 // response.
 func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +37,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 	c := req.caller
 	kind, digest, err := token.DigestOf(req.token)
 	if own := !c.IsAmbiguous && (c.Text == "" || c.Text == req.token); !own {
-		by, ok := h.authenticateCaller(w, r, c, endpoint.Revoke, permissionRevoke)
+		by, ok := h.authenticateCaller(w, r, c, endpoint.Revoke, c.revocationPermission())
 		switch {
 		case !ok:
 		case err != nil:
@@ -76,6 +78,15 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 			h.deleteRecord(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
 		})
 	}
+}
+
+// revocationPermission returns the permission that a caller needs to revoke a token that is not its
+// own credential; empty: none.
+func (c oauthCaller) revocationPermission() string {
+	if c.hasName {
+		return ""
+	}
+	return permissionRevoke
 }
 
 // revokeWithinBudget takes a revocation from the budget of its caller. A token that ends itself is
