@@ -118,9 +118,9 @@ type TokenRecordSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
 	// permissions that the credential asks for besides its roles. Verification cuts them down in
-	// the same way. In a login they are the scope that it was narrowed to: it holds these
+	// the same way. In a login they are the scope that it was narrowed to. It then holds these
 	// permissions, as far as its user holds them at that moment, and no roles. A login without
-	// permissions holds all that its user holds.
+	// permissions holds everything that its user holds.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
@@ -230,11 +230,11 @@ type RefreshRecord struct {
 	Scope RefreshScope `json:"scope,omitempty"`
 }
 
-// RefreshScope is what a refresh token keeps of the authority of its session.
+// RefreshScope names the authority that a refresh token keeps.
 // +kubebuilder:validation:Enum=User
 type RefreshScope string
 
-// RefreshScopeUser is all that the user holds.
+// RefreshScopeUser keeps everything that the user holds.
 const RefreshScopeUser RefreshScope = "User"
 
 // RecentRefresh is a refresh token that was used or replaced a moment ago.
@@ -250,8 +250,8 @@ type RecentRefresh struct {
 // RecordOwner is the object that a credential belongs to. The operator finds it by namespace and
 // name. The uid prevents a later object of the same name from inheriting the credential.
 type RecordOwner struct {
-	// kind of the object: ApplicationToken, User, or TokenRecord for an access token, whose owner is
-	// the record of its parent.
+	// kind of the object: ApplicationToken, User, or TokenRecord. The last is for access tokens: the
+	// record of the parent owns them.
 	// +required
 	// +kubebuilder:validation:Enum=ApplicationToken;User;TokenRecord
 	Kind string `json:"kind,omitempty"`

@@ -26,8 +26,8 @@ const (
 // narrowed to permissions if there are any. It returns ErrDenied if the application token is gone.
 //
 // If the application token has too many access tokens, the oldest of them ends: a program that asks
-// for one on each request then goes on. A crash leaves a record that nobody holds the token of,
-// and that ends by itself.
+// for one on each request then goes on. A crash leaves a record that ends by itself, and whose
+// token no client holds.
 func (s *Service) OpenAccess(ctx context.Context, parent token.Digest, c Client, permissions []string) (Opened, error) {
 	ctx, cancel := withStoreTimeout(ctx)
 	defer cancel()

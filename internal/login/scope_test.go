@@ -11,7 +11,7 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// heldPermissions is what every user holds in the tests of scopes.
+// heldPermissions returns the permissions of every user in the tests of scopes.
 func heldPermissions(login.User, login.Client) []string { return []string{"search.*"} }
 
 // exchange presents the refresh token of a pair with a scope.
@@ -80,8 +80,8 @@ func TestScope_RefusedOneChangesNothing(t *testing.T) {
 	}
 }
 
-// An older version of the CustomResourceDefinition drops the fields of a narrower refresh. That must
-// not widen the session.
+// An older CustomResourceDefinition drops the fields of a narrower refresh. That must not widen the
+// session.
 func TestScope_DroppedFieldsWidenNothing(t *testing.T) {
 	r := record.Record{Permissions: []string{"search.query"}, Refresh: &record.Refresh{}}
 	if got := r.SessionPermissions(); !slices.Equal(got, r.Permissions) {

@@ -56,7 +56,7 @@ func TestAccess_HasAuthorityOfParent(t *testing.T) {
 	}
 }
 
-// What ends the parent ends the access token, in any order of events.
+// An access token ends with its parent, in any order of events.
 func TestAccess_EndsWithParent(t *testing.T) {
 	for name, x := range map[string]struct {
 		away, back func(*accessFixture)

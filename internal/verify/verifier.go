@@ -150,8 +150,8 @@ func (v *Verifier) End(d token.Digest) {
 	v.index.End(d)
 }
 
-// lookUp verifies a credential that the index does not hold by its record in the API server, and an
-// access token by that of its parent as well, if the index does not hold that either.
+// lookUp verifies a credential that the index does not hold, by its record in the API server. It
+// also looks up the parent of an access token, if the index does not hold that either.
 func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
 	r, verdict := v.lookUpRecord(ctx, now, d, f)
 	if r == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// clientSecretHint is the part of an error that describes the secret of a client. It names no client
-// and no token.
+// clientSecretHint is the part of an error that describes the secret of a client. It names no
+// client and no token.
 const clientSecretHint = "client_secret must be an application token of the client named client_id; a public client sends none"
 
 // oauthClient is the OAuth client that a program says it is.

@@ -137,8 +137,8 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	endpoint.WriteError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted: send one as a bearer token, or as the secret of its client; "+clientSecretHint)
 }
 
-// authenticateCaller returns the identity of a caller that holds the permission, if it is not empty.
-// If ok is false, it has written the response.
+// authenticateCaller returns the identity of a caller that holds the permission. An empty
+// permission is held by all. If ok is false, it has written the response.
 func (h *Handlers) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint.Name, permission string) (verify.Identity, bool) {
 	facts := c.facts()
 	if permission != "" {

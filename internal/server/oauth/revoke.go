@@ -25,10 +25,9 @@ type RecordStore interface {
 
 // revoke serves token revocation (RFC 7009). A caller that presents a token may end it, whatever
 // else the token permits. So may an OAuth client, if the token is one of that client: libraries
-// authenticate it on each request. A caller that holds sec.token.revoke may end any token of its own
-// client.
-// A text that is no token, a token that is gone, and a token of another client get the same
-// response.
+// authenticate it on each request. A caller that holds sec.token.revoke may end any token of its
+// own client. A text that is no token, a token that is gone, and a token of another client get the
+// same response.
 func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 	req, ok := readTokenRequest(w, r)
 	if !ok {

@@ -118,8 +118,8 @@ func TestScope_EmptyIsNone(t *testing.T) {
 	}
 }
 
-// RFC 6749, section 6: a refresh narrows the new access token, and the refresh token keeps the scope
-// of its session.
+// RFC 6749, section 6: a refresh narrows the new access token, and the refresh token keeps the
+// scope of its session.
 func TestScope_RefreshKeepsScopeOfSession(t *testing.T) {
 	for name, x := range map[string]struct {
 		first, narrower, over string
@@ -175,8 +175,7 @@ func TestScope_MasqueradeKeepsThatOfLogin(t *testing.T) {
 	}
 }
 
-// What is withdrawn from the user is withdrawn from the login, and what the user is given later is
-// not.
+// A login loses what its user loses, even for a while.
 func TestScope_IsWithinWhatUserHoldsNow(t *testing.T) {
 	h := servertest.NewLoginServer(t)
 	tok := h.TokenIn(grant(h, servertest.PasswordGrant("dave", "scope", "search.query")...), "access_token")

@@ -109,13 +109,13 @@ func (h *Handlers) grantPassword(r *http.Request, f decode.Fields, p oauthClient
 	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true, Permissions: sorted(scope)})
 }
 
-// grantRefresh exchanges a refresh token. A scope narrows the new login, and the refresh token keeps
-// that of its session (RFC 6749, section 6).
+// grantRefresh exchanges a refresh token. A scope narrows the new login, and the refresh token
+// keeps that of its session (RFC 6749, section 6).
 func (h *Handlers) grantRefresh(r *http.Request, f decode.Fields, p oauthClient, scope []string) (login.Opened, error) {
 	return h.RefreshLogin(r, f, login.RefreshRequest{Client: p.provenName(), Permissions: sorted(scope), Held: h.heldBy(r)})
 }
 
-// isInvalidScope reports whether an error is about the value of scope, which RFC 6749 has a code for.
+// isInvalidScope reports whether an error is about the value of scope. RFC 6749 has a code for it.
 func isInvalidScope(err error) bool {
 	field, isField := errors.AsType[*decode.Error](err)
 	_, isScope := errors.AsType[*login.InvalidScope](err)

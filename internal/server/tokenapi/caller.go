@@ -11,8 +11,8 @@ import (
 
 // managementCaller returns a principal as a caller of the management service. The end of a login
 // does not limit the lifetime of tokens that its user makes, since the user can log in again. An
-// application token speaks for a program, and what it makes ends no later than the token itself. The
-// same holds for an access token, even one that may escalate: it is short-lived so that a thief
+// application token speaks for a program, and what it makes ends no later than the token itself.
+// The same holds for an access token, even one that may escalate: it is short-lived so that a thief
 // gains little by it.
 func managementCaller(p endpoint.Principal) management.Caller {
 	holds := grant.Authority{Roles: p.Roles, Permissions: p.Permissions, Ranges: p.Ranges}
