@@ -49,7 +49,7 @@ type TokenRecordList struct {
 }
 
 // RecordKind is the kind of credential of a record.
-// +kubebuilder:validation:Enum=Application;Login;Session;Open
+// +kubebuilder:validation:Enum=Application;Login;Session;Open;Access
 type RecordKind string
 
 const (
@@ -61,6 +61,9 @@ const (
 	RecordKindSession RecordKind = "Session"
 	// RecordKindOpen is a login that is tied to neither session nor address.
 	RecordKindOpen RecordKind = "Open"
+	// RecordKindAccess is a short-lived token that a program received for its application token. It
+	// is valid only while that one is, and does no more.
+	RecordKindAccess RecordKind = "Access"
 )
 
 // Digest is the SHA-256 of a whole credential in lower case hexadecimal digits.
@@ -115,7 +118,9 @@ type TokenRecordSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Roles []RoleName `json:"roles,omitempty"`
 	// permissions that the credential asks for besides its roles. Verification cuts them down in
-	// the same way.
+	// the same way. In a login they are the scope that it was narrowed to. It then holds these
+	// permissions, as far as its user holds them at that moment, and no roles. A login without
+	// permissions holds everything that its user holds.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=128
@@ -163,6 +168,11 @@ type TokenRecordSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=35
 	Predecessor string `json:"predecessor,omitempty"`
+	// parent is the digest of the application token that an access token was issued for. The access
+	// token is rejected as soon as that one is, and holds what that one holds at that moment. If
+	// the access token has permissions, it is narrowed to them, and has no roles.
+	// +optional
+	Parent Digest `json:"parent,omitempty"`
 	// supersededAt is when a successor took over. It is absent on the current credential, and set
 	// only once.
 	// +optional
@@ -208,7 +218,24 @@ type RefreshRecord struct {
 	// expiresAt is the first instant at which the refresh token is rejected.
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+	// permissions that the refresh token keeps, if a refresh narrowed this login further. If
+	// absent, the refresh token keeps the permissions of the login.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=128
+	Permissions []Permission `json:"permissions,omitempty"`
+	// scope User lets the refresh token keep all that the user holds, although a refresh narrowed
+	// this login.
+	// +optional
+	Scope RefreshScope `json:"scope,omitempty"`
 }
+
+// RefreshScope names the authority that a refresh token keeps.
+// +kubebuilder:validation:Enum=User
+type RefreshScope string
+
+// RefreshScopeUser keeps everything that the user holds.
+const RefreshScopeUser RefreshScope = "User"
 
 // RecentRefresh is a refresh token that was used or replaced a moment ago.
 type RecentRefresh struct {
@@ -223,9 +250,10 @@ type RecentRefresh struct {
 // RecordOwner is the object that a credential belongs to. The operator finds it by namespace and
 // name. The uid prevents a later object of the same name from inheriting the credential.
 type RecordOwner struct {
-	// kind of the object: ApplicationToken or User.
+	// kind of the object: ApplicationToken, User, or TokenRecord. The last is for access tokens: the
+	// record of the parent owns them.
 	// +required
-	// +kubebuilder:validation:Enum=ApplicationToken;User
+	// +kubebuilder:validation:Enum=ApplicationToken;User;TokenRecord
 	Kind string `json:"kind,omitempty"`
 	// namespace of the object.
 	// +optional

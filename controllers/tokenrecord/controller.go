@@ -19,6 +19,7 @@ import (
 	"github.com/apptoken/operator/controllers/metrics"
 	"github.com/apptoken/operator/controllers/read"
 	"github.com/apptoken/operator/controllers/result"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/plan"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/record/kube"
@@ -26,7 +27,7 @@ import (
 )
 
 // Reconciler garbage-collects records without an owner: those of a token that is gone, and orphans
-// of a crash.
+// of a crash. It also garbage-collects the records of access tokens that are over.
 type Reconciler struct {
 	Client  client.Client // reads may be from a cache
 	Live    client.Reader // reads are from the API server
@@ -43,7 +44,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *v1alpha1.TokenRecord) (
 	if err != nil {
 		return ctrl.Result{}, fmt.Errorf("parse the record: %w", err)
 	}
-	if rec.Owner.Kind != tokenspec.OwnerKind {
+	switch rec.Owner.Kind {
+	case tokenspec.OwnerKind:
+	case login.OwnerKindRecord:
+		return r.reconcileAccess(ctx, rec)
+	default:
 		return ctrl.Result{}, nil
 	}
 	now := r.Now()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apptoken/operator/api/v1alpha1"
 	"github.com/apptoken/operator/controllers/watch"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/tokenspec"
 )
 
@@ -23,22 +24,28 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("tokenrecord").
 		Watches(&v1alpha1.TokenRecord{}, watch.LowPriorityHandler(watch.RequestForObject), builder.WithPredicates(predicate.GenerationChangedPredicate{}, tokenRecordsOnly)).
+		Watches(&v1alpha1.TokenRecord{}, handler.Funcs{DeleteFunc: r.enqueueAccess}, builder.WithPredicates(tokenRecordsOnly)).
 		Watches(&v1alpha1.ApplicationToken{}, handler.Funcs{UpdateFunc: r.enqueueReplaced, DeleteFunc: r.enqueueOrphaned}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(reconcile.AsReconciler(r.Client, r))
 }
 
-// tokenRecordsOnly accepts only the records of ApplicationTokens. The session reconciler deletes
-// the others.
+// tokenRecordsOnly accepts only the records of ApplicationTokens and of access tokens. The session
+// reconciler deletes the others.
 var tokenRecordsOnly = predicate.NewPredicateFuncs(func(obj client.Object) bool {
-	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind == tokenspec.OwnerKind
+	return obj.(*v1alpha1.TokenRecord).Spec.Owner.Kind != login.OwnerKindUser
 })
+
+// requestFor returns the request for a record.
+func (r *Reconciler) requestFor(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: name}}
+}
 
 // enqueueReplaced enqueues the record that a token of delivery Response named until now.
 func (r *Reconciler) enqueueReplaced(_ context.Context, e event.UpdateEvent, q watch.RequestQueue) {
 	was := e.ObjectOld.GetAnnotations()[v1alpha1.AnnotationRecord]
 	if was != "" && was != e.ObjectNew.GetAnnotations()[v1alpha1.AnnotationRecord] {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: was}})
+		q.Add(r.requestFor(was))
 	}
 }
 
@@ -53,6 +60,6 @@ func (r *Reconciler) enqueueOrphaned(ctx context.Context, e event.DeleteEvent, q
 		return // the cache is stopping
 	}
 	for _, rec := range records {
-		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: r.Records.Namespace(), Name: rec.Name()}})
+		q.Add(r.requestFor(rec.Name()))
 	}
 }

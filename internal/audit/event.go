@@ -30,6 +30,8 @@ const (
 	LoginMasqueraded Event = "login.masqueraded"
 	// LoginEnded is a login that was ended by its holder or by another caller.
 	LoginEnded Event = "login.ended"
+	// AccessIssued is an access token that a program got for its application token.
+	AccessIssued Event = "access.issued"
 	// TokenCreated is a token that was created over HTTP.
 	TokenCreated Event = "token.created"
 	// TokenCloned is a token that was created over HTTP with the grants of another.
@@ -71,6 +73,7 @@ var schema = map[Event][]string{
 	LoginReplayed:            {"source", "token", "client", "user"},
 	LoginMasqueraded:         {"protocol", "source", "peer", "sourceUnknown", "token", "predecessor", "kind", "client", "from", "user"},
 	LoginEnded:               {"protocol", "source", "peer", "sourceUnknown", "token", "kind", "client", "user", "by"},
+	AccessIssued:             {"protocol", "source", "peer", "sourceUnknown", "token", "kind", "subject", "client", "by"},
 	TokenCreated:             {"source", "peer", "sourceUnknown", "token", "object", "client", "user", "by"},
 	TokenCloned:              {"source", "peer", "sourceUnknown", "token", "object", "client", "user", "by"},
 	TokenRotated:             {"source", "peer", "sourceUnknown", "token", "object", "client", "user", "by"},

@@ -79,6 +79,23 @@ func Covers(held []string, wanted string) bool {
 	return false
 }
 
+// Intersect returns the permissions that both lists hold, sorted. Where a pattern of one list covers
+// one of the other, the result has the narrower pattern. It never holds more than either list.
+func Intersect(a, b []string) []string {
+	var both []string
+	for _, p := range a {
+		if Covers(b, p) {
+			both = append(both, p)
+		}
+	}
+	for _, p := range b {
+		if Covers(a, p) {
+			both = append(both, p)
+		}
+	}
+	return tidy(both)
+}
+
 // patternCovers compares a pattern with a valid wanted permission. The pattern needs no check: if
 // it is malformed, no valid permission equals it or begins with its stem.
 func patternCovers(pattern, wanted string) bool {

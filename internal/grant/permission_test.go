@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,6 +214,31 @@ func BenchmarkCut(b *testing.B) {
 	for b.Loop() {
 		if h := c.Cut([]string{"primary", "absent"}, []string{"search.query", "admin.*"}); !h.Over() {
 			b.Fatal("nothing was over")
+		}
+	}
+}
+
+func TestIntersect_HoldsNoMoreThanEither(t *testing.T) {
+	for name, x := range map[string]struct{ a, b, want []string }{
+		"equal":               {[]string{"a.b"}, []string{"a.b"}, []string{"a.b"}},
+		"a wildcard":          {[]string{"a.*"}, []string{"a.b", "b.c"}, []string{"a.b"}},
+		"everything":          {[]string{"*"}, []string{"b.*", "a.b"}, []string{"a.b", "b.*"}},
+		"nested wildcards":    {[]string{"a.*"}, []string{"a.b.*"}, []string{"a.b.*"}},
+		"nothing in common":   {[]string{"a.b"}, []string{"a.c"}, nil},
+		"a prefix is no part": {[]string{"a.*"}, []string{"ab.c", "a"}, nil},
+		"an empty list":       {nil, []string{"*"}, nil},
+		"malformed":           {[]string{"*"}, []string{"a..b", ""}, nil},
+		"overlaps":            {[]string{"a.*", "a.b"}, []string{"a.b", "a.*"}, []string{"a.*", "a.b"}},
+	} {
+		for _, got := range [][]string{grant.Intersect(x.a, x.b), grant.Intersect(x.b, x.a)} {
+			if !slices.Equal(got, x.want) {
+				t.Errorf("%s: %q, want %q", name, got, x.want)
+			}
+		}
+		for _, p := range grant.Intersect(x.a, x.b) {
+			if !grant.Covers(x.a, p) || !grant.Covers(x.b, p) {
+				t.Errorf("%s: %q is not held by both", name, p)
+			}
 		}
 	}
 }

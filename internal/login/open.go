@@ -28,6 +28,8 @@ type Terms struct {
 	Lifetime time.Duration
 	// Source is the only address from which a Session is accepted.
 	Source netip.Addr
+	// Permissions narrow the login to these, sorted. Without any it is not narrowed.
+	Permissions []string
 }
 
 // Opened is a login that was opened. Its secrets go into the response and nowhere else.
@@ -82,7 +84,7 @@ func (s *Service) mint(u User, c Client, t Terms, b bounds) (Opened, error) {
 		Kind: t.Kind, Digest: tok.Digest(), Hint: tok.Hint(),
 		Owner:  record.Owner{Kind: OwnerKindUser, Name: u.Name, UID: u.UID},
 		Client: c.Name, User: u.Name, Credential: u.Credential, IssuedAt: now,
-		AuthenticatedAt: b.authenticated, SessionEndsAt: b.session,
+		AuthenticatedAt: b.authenticated, SessionEndsAt: b.session, Permissions: t.Permissions,
 	}
 	o := Opened{User: u, Client: c, Token: tok}
 	lifetime := t.Lifetime

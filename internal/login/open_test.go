@@ -91,7 +91,7 @@ func checkNoSecrets(t *testing.T, o login.Opened, r record.Record) {
 	t.Helper()
 	written := fmt.Sprintf("%+v %#v", r, r)
 	if r.Refresh != nil {
-		written += fmt.Sprintf("%+v %#v %x", *r.Refresh, *r.Refresh, *r.Refresh)
+		written += fmt.Sprintf("%+v %#v %x %x %x", *r.Refresh, *r.Refresh, r.Refresh.Digest, r.Refresh.Family, r.Refresh.Previous)
 	}
 	printed := fmt.Sprintf("%+v %#v", o.Token, o.Refresh) + written
 	for what, secret := range map[string]string{"token": o.Token.Reveal(), "refresh token": o.Refresh.Reveal()} {
@@ -170,7 +170,7 @@ func TestOpen_InvalidLifetimeNeverMeansForever(t *testing.T) {
 
 func TestOpen_FailedEntropyOpensNothing(t *testing.T) {
 	w := newFixture(t)
-	for kind, need := range map[login.Terms]int{
+	for kind, need := range map[*login.Terms]int{
 		{Kind: token.Login}:                          32,
 		{Kind: token.Login, Refreshable: true}:       32 + 16 + 16,
 		{Kind: token.Session, Source: clientAddress}: 32 + 16,
@@ -184,7 +184,7 @@ func TestOpen_FailedEntropyOpensNothing(t *testing.T) {
 			}
 			s.Entropy = bytes.NewReader(random)
 			before := len(w.allRecords())
-			o, err := s.Open(t.Context(), w.alice(), w.client("acme"), kind)
+			o, err := s.Open(t.Context(), w.alice(), w.client("acme"), *kind)
 			switch {
 			case n == need && err != nil:
 				t.Errorf("%+v with %d bytes: %v", kind, n, err)

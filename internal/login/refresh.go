@@ -13,21 +13,41 @@ import (
 // errOvertaken reports that another request used the refresh token first.
 var errOvertaken = errors.New("another request has just used the refresh token")
 
-// Refresh exchanges a refresh token for a new pair. One of several concurrent requests with the
+// RefreshRequest is a request to exchange a refresh token.
+type RefreshRequest struct {
+	Presented token.Token
+	// Client is the client of the caller (RFC 6749, section 6). A login at another client is not
+	// exchanged. If it is empty, a login at any client is.
+	Client  string
+	Source  netip.Addr
+	Arrived time.Time // when the request came in
+	// Permissions narrow the new login to these, sorted. They are within the permissions of the
+	// session. Without any, the new login has those of the session.
+	Permissions []string
+	// Held returns the permissions that a user holds at a client. It is required with Permissions.
+	Held func(u User, c Client) []string
+}
+
+// Refresh is Exchange for a request that does not narrow the login.
+func (s *Service) Refresh(ctx context.Context, presented token.Token, client string, source netip.Addr, arrived time.Time) (Opened, error) {
+	return s.Exchange(ctx, RefreshRequest{Presented: presented, Client: client, Source: source, Arrived: arrived})
+}
+
+// Exchange exchanges a refresh token for a new pair. One of several concurrent requests with the
 // same token succeeds. A request that presents it again within RetryWindow gets another pair, which
 // takes the place of the previous pair. After that, presenting it ends the session, and no other
-// session. If client is not empty, a login at another client is not exchanged (RFC 6749, section
-// 6). arrived is when the request came in.
-func (s *Service) Refresh(ctx context.Context, presented token.Token, client string, source netip.Addr, arrived time.Time) (Opened, error) {
-	if presented.Kind() != token.Refresh {
+// session. It returns *InvalidScope, and exchanges nothing, if the request names permissions that
+// the session or the user does not hold.
+func (s *Service) Exchange(ctx context.Context, req RefreshRequest) (Opened, error) {
+	if req.Presented.Kind() != token.Refresh {
 		return Opened{}, ErrDenied
 	}
-	d := presented.Digest()
-	again, err := s.bursts.begin(d, arrived)
+	d := req.Presented.Digest()
+	again, err := s.bursts.begin(d, req.Arrived)
 	if err != nil {
 		return Opened{}, err
 	}
-	x := &exchange{presented: presented, client: client, digest: d, family: presented.Family().Digest(), source: source, arrived: arrived, maybeExchanged: again}
+	x := &exchange{RefreshRequest: req, digest: d, family: req.Presented.Family().Digest(), maybeExchanged: again}
 	served := false // also if this panics
 	defer func() { s.bursts.end(d, s.Now(), x.writeBegun, served) }()
 	ctx, cancel := withStoreTimeout(ctx)
@@ -53,14 +73,11 @@ func (s *Service) Session(ctx context.Context, presented token.Token) (record.Re
 	return rs[0], true
 }
 
-// exchange is one call of Refresh.
+// exchange is one call of Exchange.
 type exchange struct {
-	presented      token.Token
-	client         string // empty: any client
+	RefreshRequest
 	digest         token.Digest
 	family         token.Digest
-	source         netip.Addr
-	arrived        time.Time
 	maybeExchanged bool // this replica may have exchanged it already, and its cache may not show that yet
 	writeBegun     bool // a write has begun
 
@@ -93,21 +110,21 @@ func (s *Service) refresh(ctx context.Context, x *exchange) (Opened, error) {
 		overtaken = true
 	}
 	// The cache of this replica may be behind.
-	if rs, err = s.readFamily(ctx, x.family, x.source, x.maybeExchanged || len(rs) > 0); err != nil {
+	if rs, err = s.readFamily(ctx, x.family, x.Source, x.maybeExchanged || len(rs) > 0); err != nil {
 		return Opened{}, err
 	}
 	found, r = evaluateRefresh(s.Now(), x.digest, rs)
 	x.setKnown(found, r, rs)
 	switch {
 	case found == refreshRetried && !x.maybeExchanged && (overtaken || s.bursts.isContended(x.digest)) &&
-		x.arrived.Before(r.IssuedAt.Add(time.Second+burstWindow)): // records hold whole seconds
+		x.Arrived.Before(r.IssuedAt.Add(time.Second+burstWindow)): // records hold whole seconds
 		// This is not a retry: it arrived together with the request that was first, on another
 		// replica.
 		return Opened{}, errOvertaken
 	case found == refreshCurrent, found == refreshRetried:
 		return s.exchangeLogin(ctx, x, r, rs)
 	case found == refreshReplayed:
-		return Opened{}, s.endReplayed(ctx, rs, x.source)
+		return Opened{}, s.endReplayed(ctx, rs, x.Source)
 	default:
 		return Opened{}, ErrDenied
 	}
@@ -146,23 +163,28 @@ func (s *Service) exchangeLogin(ctx context.Context, x *exchange, r record.Recor
 	if err != nil {
 		return Opened{}, err
 	}
-	if x.client != "" && x.client != r.Client {
+	if x.Client != "" && x.Client != r.Client {
 		return Opened{}, ErrDenied
 	}
 	b := inheritedBounds(r, c)
 	if b.isOver(s.Now()) {
 		return Opened{}, ErrDenied
 	}
-	if err := s.countExchange(u); err != nil {
-		return Opened{}, err
-	}
-	o, err := s.mint(u, c, Terms{Kind: token.Login}, b)
+	permissions, err := x.narrow(u, c, r)
 	if err != nil {
 		return Opened{}, err
 	}
-	if err := s.mintRefresh(&o, x.presented.Family(), b); err != nil {
+	if err := s.countExchange(u); err != nil {
 		return Opened{}, err
 	}
+	o, err := s.mint(u, c, Terms{Kind: token.Login, Permissions: permissions}, b)
+	if err != nil {
+		return Opened{}, err
+	}
+	if err := s.mintRefresh(&o, x.Presented.Family(), b); err != nil {
+		return Opened{}, err
+	}
+	keepSessionPermissions(&o.Record, r.SessionPermissions())
 	replace := s.replace
 	if x.digest != r.Refresh.Digest {
 		replace = s.replaceAll

@@ -23,8 +23,9 @@ type recordStore interface {
 	Get(ctx context.Context, name string) (record.Record, error)
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// ListLogins lists the records of one kind of login of a user, from this replica's cache.
-	// The list may lack what this replica has just stored, and hold what it has just deleted.
+	// ListLogins lists the records of one kind of login of a user, or of the access tokens of an
+	// application token, from this replica's cache. The list may lack what this replica has just
+	// stored, and hold what it has just deleted.
 	ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error)
 	// ListByFamily lists the records of a session from this replica's cache, or from the API server
 	// if sure is set.
@@ -109,9 +110,10 @@ type Service struct {
 	unknownSessionReads *readLimits       // of unknown sessions: those that this replica does not know
 	knownSessionReads   *readLimits       // of known sessions, for refresh tokens other than the current one
 	readsBySession      *password.Limits  // limits the reads for one known session
-	userLocks           keymutex.KeyMutex // by user: the logins of one user are opened one at a time
+	userLocks           keymutex.KeyMutex // by user or application token: their logins and access tokens are opened one at a time
 	unlisted            unlistedLogins
 	ended               endedLogins
+	unlistedAccess      unlistedLogins // access tokens, by the names of their owners
 	bursts              *burstTracker
 }
 

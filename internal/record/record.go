@@ -25,7 +25,7 @@ var (
 // Owner is the object that a credential belongs to. It is found by namespace and name; the UID
 // distinguishes objects of the same name.
 type Owner struct {
-	Kind      string // ApplicationToken or User
+	Kind      string // ApplicationToken, User, or TokenRecord for an access token
 	Namespace string
 	Name      string
 	UID       string
@@ -43,7 +43,7 @@ type Record struct {
 	UserUID      string // of that User, where the owner is not the User itself; empty: not known
 	Suspended    bool
 	Roles        []string // sorted
-	Permissions  []string // sorted
+	Permissions  []string // sorted; those that a login is narrowed to, or none
 	SourceRanges []string // sorted, in CIDR notation
 
 	IssuedAt  time.Time
@@ -55,6 +55,9 @@ type Record struct {
 	// it; zero: IssuedAt.
 	AuthorizedAt time.Time
 	Predecessor  string // name of the record that it took over from
+	// Parent is the digest of the application token that an access token was issued for; zero: it
+	// is no access token.
+	Parent       token.Digest
 	SupersededAt time.Time
 
 	Refresh     *Refresh
@@ -81,6 +84,8 @@ type Refresh struct {
 	PreviousUntil time.Time    // from then on, presenting the previous one is a replay
 	Recent        []Recent     // others that were used up or replaced a moment ago; at most MaxRecent
 	ExpiresAt     time.Time    // the first instant at which the refresh token is rejected
+	Permissions   []string     // sorted; what the session is narrowed to, if this login is narrowed further
+	IsOfUser      bool         // the session is not narrowed, although this login is
 }
 
 // Recent is a refresh token that was used up or replaced a moment ago.
@@ -126,6 +131,21 @@ func (r Record) Authenticated() time.Time {
 		return r.IssuedAt
 	}
 	return r.AuthenticatedAt
+}
+
+// SessionPermissions returns the permissions to which the session of a login is narrowed, and which
+// its refresh token keeps. It returns none if the session is not narrowed.
+func (r Record) SessionPermissions() []string {
+	switch {
+	case r.Refresh == nil:
+		return r.Permissions
+	case r.Refresh.IsOfUser:
+		return nil
+	case len(r.Refresh.Permissions) > 0:
+		return r.Refresh.Permissions
+	default:
+		return r.Permissions
+	}
 }
 
 // Name returns the name of the record, which follows from the digest.

@@ -36,9 +36,9 @@ func (e *Endpoints) Handler() http.Handler {
 	}
 	all.verifyByPath, all.servePage = e.authz().ForwardAuthByPath, e.servePage
 	served := e.allowOrigins(e.limitInFlight(all, authz.IsVerify))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return e.BelowIssuerPath(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served.ServeHTTP(endpoint.WithFaultFormat(w, r.URL.Path), r)
-	})
+	}))
 }
 
 // WebhookHandler returns the handler of the TokenReview webhook, which kube-apiservers call.

@@ -17,7 +17,7 @@ const (
 
 	// Pattern is the regular expression (RE2; PCRE reads it alike) that finds tokens in text. It
 	// does not check the checksum, which is right in one of 5·10^10 random texts that match.
-	Pattern = `\bat[aulsor]_[0-9A-Za-z]{49}\b`
+	Pattern = `\bat[aulsorc]_[0-9A-Za-z]{49}\b`
 
 	prefixLen = 3
 	randomAt  = prefixLen + 1 // after the underscore
@@ -48,6 +48,7 @@ const (
 	Session                         // ats: a login tied to a session id and an address
 	Open                            // ato: a login tied to neither
 	Refresh                         // atr: valid only for a new pair
+	Access                          // atc: of a program, for an hour at most, in exchange for an Application
 )
 
 // kinds is indexed by Kind.
@@ -59,13 +60,14 @@ var kinds = [...]struct{ prefix, name string }{
 	Session:         {"ats", "Session"},
 	Open:            {"ato", "Open"},
 	Refresh:         {"atr", "Refresh"},
+	Access:          {"atc", "Access"},
 }
 
-// isKnown reports whether k is one of the six kinds.
+// isKnown reports whether k is one of the seven kinds.
 func (k Kind) isKnown() bool { return k != 0 && int(k) < len(kinds) }
 
 // String returns the name of the kind, such as "Application". It returns "Unknown" if k is none of
-// the six.
+// the seven.
 func (k Kind) String() string {
 	if !k.isKnown() {
 		k = 0
@@ -74,7 +76,7 @@ func (k Kind) String() string {
 }
 
 // Prefix returns the three letters before the underscore, such as "ata". It returns "" if k is none
-// of the six.
+// of the seven.
 func (k Kind) Prefix() string {
 	if !k.isKnown() {
 		k = 0

@@ -32,8 +32,9 @@ func TestKind_PrefixesAndNames(t *testing.T) {
 		token.Session:         {"ats", "Session"},
 		token.Open:            {"ato", "Open"},
 		token.Refresh:         {"atr", "Refresh"},
+		token.Access:          {"atc", "Access"},
 		0:                     {"", "Unknown"},
-		token.Refresh + 1:     {"", "Unknown"},
+		token.Access + 1:      {"", "Unknown"},
 		255:                   {"", "Unknown"},
 	}
 	for k, w := range want {
@@ -46,7 +47,7 @@ func TestKind_PrefixesAndNames(t *testing.T) {
 func TestMint_SpellsLikeOracle(t *testing.T) {
 	check := func(number []byte) {
 		t.Helper()
-		for k := token.Application; k <= token.Refresh; k++ {
+		for k := token.Application; k <= token.Access; k++ {
 			tok := mint(t, k, number)
 			if got, want := tok.Reveal(), spelled(k.Prefix(), number); got != want {
 				t.Fatalf("%x: got %q, want %q", number, got, want)
@@ -126,7 +127,7 @@ func TestParse_RejectsNonDigitsWithRightChecksum(t *testing.T) {
 }
 
 func TestMint_RejectsUnknownKind(t *testing.T) {
-	for _, k := range []token.Kind{0, token.Refresh + 1, 255} {
+	for _, k := range []token.Kind{0, token.Access + 1, 255} {
 		if tok, err := token.Mint(k, seeded()); err == nil || tok.Reveal() != "" {
 			t.Errorf("kind %d was minted", uint8(k))
 		}
@@ -162,7 +163,7 @@ func TestMint_Reads32Bytes(t *testing.T) {
 func TestPattern_MatchesMintedTokensOnly(t *testing.T) {
 	re := regexp.MustCompile(token.Pattern)
 	from := seeded()
-	for k := token.Application; k <= token.Refresh; k++ {
+	for k := token.Application; k <= token.Access; k++ {
 		tok := mint(t, k, random(t, from)).Reveal()
 		for text, want := range map[string]string{
 			tok:                       tok,
@@ -185,7 +186,7 @@ func TestPattern_MatchesMintedTokensOnly(t *testing.T) {
 		}
 	}
 	for c := 'a'; c <= 'z'; c++ { // no prefix but the six
-		if prefix := "at" + string(c); re.MatchString(prefix+"_"+strings.Repeat("0", 49)) != strings.ContainsRune("aulsor", c) {
+		if prefix := "at" + string(c); re.MatchString(prefix+"_"+strings.Repeat("0", 49)) != strings.ContainsRune("aulsorc", c) {
 			t.Errorf("the pattern is wrong about %s", prefix)
 		}
 	}
@@ -210,7 +211,7 @@ func TestTokenFormatPage_MatchesVectors(t *testing.T) {
 			t.Errorf("the page does not hold %q", need)
 		}
 	}
-	for k := token.Application; k <= token.Refresh; k++ {
+	for k := token.Application; k <= token.Access; k++ {
 		if !strings.Contains(page, "| `"+k.Prefix()+"` |") {
 			t.Errorf("the table does not hold %s", k.Prefix())
 		}

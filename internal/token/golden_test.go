@@ -81,7 +81,7 @@ func base62(n *big.Int, width int) string {
 // texts.
 func wellFormed(s string) bool {
 	prefix, rest, _ := strings.Cut(s, "_")
-	if len(rest) != 49 || !strings.Contains(" ata atu atl ats ato atr ", " "+prefix+" ") {
+	if len(rest) != 49 || !strings.Contains(" ata atu atl ats ato atr atc ", " "+prefix+" ") {
 		return false
 	}
 	n := new(big.Int)
@@ -93,7 +93,7 @@ func wellFormed(s string) bool {
 
 func kindNamed(t testing.TB, name string) token.Kind {
 	t.Helper()
-	for k := token.Application; k <= token.Refresh; k++ {
+	for k := token.Application; k <= token.Access; k++ {
 		if k.String() == name {
 			return k
 		}

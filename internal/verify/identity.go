@@ -72,6 +72,9 @@ type Held struct {
 	Ranges []netip.Prefix
 	// RoleList and PermissionList are the same, joined by commas.
 	RoleList, PermissionList string
+	// IsNarrowed reports whether the credential was narrowed to permissions, and so may hold less
+	// than the user or the application token that it comes from.
+	IsNarrowed bool
 
 	// State of the user, if there is one: whether its credentials are rejected, and the password
 	// that a login must have been opened with. They are copied here so that a verification does not
@@ -81,6 +84,14 @@ type Held struct {
 	userCreatedAt int64 // a record that was issued before then is not that of the user; 0: it is
 
 	isUngranted bool // the namespace of the owner is granted nothing
+
+	parent *Held // of a narrowed access token: what its parent holds
+}
+
+// setAuthority sets the roles and the permissions.
+func (h *Held) setAuthority(roles, permissions []string) {
+	h.Roles, h.RoleList = roles, strings.Join(roles, ",")
+	h.Permissions, h.PermissionList = permissions, strings.Join(permissions, ",")
 }
 
 // ID names a credential, but does not help to present it.
@@ -108,17 +119,20 @@ type Client struct {
 	Draw func(namespace string, labels map[string]string) (roles []string, granted bool)
 }
 
-// newHeld returns what was given, cut down to what the client holds.
+// newHeld returns what was given, cut down to what the client holds. A narrowed login holds
+// permissions alone, because a role can mean more than the permissions that were named.
 func newHeld(c *Client, u *User, given *grants) *Held {
 	roles, permissions := given.roles, given.permissions
 	if u != nil {
 		roles, permissions = u.Accounts[c.Name], nil
 	}
 	cut := c.Ceiling.Cut(roles, permissions)
-	h := &Held{
-		Client: c, User: u, Roles: cut.Roles, Permissions: cut.Effective, Ranges: given.ranges,
-		RoleList: strings.Join(cut.Roles, ","), PermissionList: strings.Join(cut.Effective, ","),
+	roles, permissions = cut.Roles, cut.Effective
+	if given.isNarrowed {
+		roles, permissions = nil, grant.Intersect(permissions, given.permissions)
 	}
+	h := &Held{Client: c, User: u, Ranges: given.ranges, IsNarrowed: given.isNarrowed}
+	h.setAuthority(roles, permissions)
 	if u != nil {
 		h.isDisabled, h.credential = !u.isAllowedAt(c.Name), fingerprintOf(u.Credential)
 	}

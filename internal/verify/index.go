@@ -73,6 +73,8 @@ type grants struct {
 	key                string
 	userUID            string // of the user at issue; empty: not known, or the user is the owner
 	roles, permissions []string
+	isNarrowed         bool          // the permissions narrow what the user, or the parent, holds
+	parent             token.Digest  // of an access token; zero: it is none
 	shared             *sharedGrants // nil if there is no namespace
 	refs               int
 }
@@ -289,6 +291,7 @@ func newGrants(r record.Record, c *clientEntry, u *userEntry, n *namespaceEntry)
 	return &grants{
 		key: grantsKey(r), client: c, user: u, userUID: r.UserUID, namespace: n,
 		roles: slices.Clone(r.Roles), permissions: slices.Clone(r.Permissions), ranges: ParseRanges(r.SourceRanges),
+		isNarrowed: (isLogin(r.Kind) || r.Kind == token.Access) && len(r.Permissions) > 0, parent: r.Parent,
 	}
 }
 
@@ -312,11 +315,20 @@ func (x *Index) sharedGrantsOf(r record.Record) *sharedGrants {
 }
 
 // grantsKey returns equal keys for equal grants. It is unambiguous because no name in it has a
-// space or a newline.
+// space or a newline, and the last part has a fixed length.
 func grantsKey(r record.Record) string {
 	return strings.Join([]string{
 		r.Client, r.User, r.UserUID, r.Owner.Namespace, strings.Join(r.Roles, " "), strings.Join(r.Permissions, " "), strings.Join(r.SourceRanges, " "),
+		parentKey(r),
 	}, "\n")
+}
+
+// parentKey returns the part of the key that distinguishes access tokens.
+func parentKey(r record.Record) string {
+	if r.Kind != token.Access {
+		return ""
+	}
+	return string(r.Parent[:])
 }
 
 func (x *Index) clientEntryOf(name string) *clientEntry {

@@ -46,7 +46,7 @@ type loginState struct {
 }
 
 func newLoginState(r record.Record) *loginState {
-	if r.Kind == token.Application || r.Kind == token.UserApplication {
+	if !isLogin(r.Kind) {
 		return nil
 	}
 	l := &loginState{credential: fingerprintOf(r.Credential), session: r.Session, needsSession: r.Kind == token.Session || r.Session != token.Digest{}}
@@ -58,6 +58,9 @@ func newLoginState(r record.Record) *loginState {
 	}
 	return l
 }
+
+// isLogin reports whether a credential of this kind comes from a login.
+func isLogin(k token.Kind) bool { return k == token.Login || k == token.Session || k == token.Open }
 
 // endsAt returns the first instant, in Unix seconds, at which a client rejects the login, whatever
 // its record says. The client's policy may have been lowered since.

@@ -123,9 +123,10 @@ func (v *Verifier) Verify(ctx context.Context, presented string, f Facts) (Ident
 	if it == nil {
 		return v.lookUp(ctx, now, kind, digest, f)
 	}
-	id, verdict := verifyItem(it, now, kind, f)
-	if verdict == Valid {
-		v.index.noteUse(it.Value.useItem, now.Unix(), f.Source)
+	authority := v.index.authorityOf(it)
+	id, verdict := verifyBy(it, authority, now, kind, f)
+	if verdict == Valid { // the use of an access token is one of its parent, which must not be retired for lack of use
+		v.index.noteUse(authority.Value.useItem, now.Unix(), f.Source)
 	}
 	return id, verdict
 }
@@ -149,29 +150,48 @@ func (v *Verifier) End(d token.Digest) {
 	v.index.End(d)
 }
 
-// lookUp asks the API server, once for all concurrent requests about a digest. It does not put the
-// result into the index. The record may be deleted right after the read, and the watch may have
-// reported that deletion before lookUp returns.
+// lookUp verifies a credential that the index does not hold, by its record in the API server. It
+// also looks up the parent of an access token, if the index does not hold that either.
 func (v *Verifier) lookUp(ctx context.Context, now time.Time, kind token.Kind, d token.Digest, f Facts) (Identity, Verdict) {
+	r, verdict := v.lookUpRecord(ctx, now, d, f)
+	if r == nil {
+		return Identity{}, verdict
+	}
+	it := v.index.unindexedItem(*r)
+	authority := v.index.authorityOf(it)
+	if authority == nil {
+		parent, verdict := v.lookUpRecord(ctx, now, r.Parent, f)
+		if parent == nil {
+			return Identity{}, verdict
+		}
+		authority = v.index.unindexedItem(*parent)
+	}
+	return verifyBy(it, authority, now, kind, f)
+}
+
+// lookUpRecord asks the API server, once for all concurrent requests about a digest. It does not
+// put the result into the index. The record may be deleted right after the read, and the watch may
+// have reported that deletion before lookUpRecord returns. Without a record it returns the verdict.
+func (v *Verifier) lookUpRecord(ctx context.Context, now time.Time, d token.Digest, f Facts) (*record.Record, Verdict) {
 	if known := v.cachedLookups.get(d, now); known != nil {
-		return v.verifyRecord(now, kind, known.record, f)
+		return known.record, Unknown
 	}
 	source := SourceNetwork(f.caller())
 	if now.UnixNano() < v.noReadsUntil.Load() || !v.sourceLimiter.HasLeft(now, source) || !v.sourceLimiter.StartWaiting(source) {
 		v.onLookup(LookupLimited)
-		return Identity{}, Undecided
+		return nil, Undecided
 	}
 	defer v.sourceLimiter.StopWaiting(source)
 	flight := v.flights.DoChan(string(d[:]), func() (any, error) { return v.find(context.WithoutCancel(ctx), now, source, d) })
 	select {
 	case <-ctx.Done():
-		return Identity{}, Undecided
+		return nil, Undecided
 	case result := <-flight:
 		r, ok := result.Val.(*record.Record)
 		if result.Err != nil || !ok {
-			return Identity{}, Undecided
+			return nil, Undecided
 		}
-		return v.verifyRecord(now, kind, r, f)
+		return r, Unknown
 	}
 }
 
@@ -218,13 +238,6 @@ func (v *Verifier) find(ctx context.Context, now time.Time, source netip.Prefix,
 		v.onLookup(LookupFailed)
 		return nil, err
 	}
-}
-
-func (v *Verifier) verifyRecord(now time.Time, kind token.Kind, r *record.Record, f Facts) (Identity, Verdict) {
-	if r == nil {
-		return Identity{}, Unknown
-	}
-	return verifyItem(v.index.unindexedItem(*r), now, kind, f)
 }
 
 // lookupCache caches the results of look-ups. It has a fixed number of slots: a new result replaces

@@ -24,7 +24,7 @@ func (x *Index) VerifyDigest(now time.Time, kind token.Kind, d token.Digest, f F
 	if it == nil {
 		return Identity{}, Unknown
 	}
-	return verifyItem(it, now, kind, f)
+	return verifyBy(it, x.authorityOf(it), now, kind, f)
 }
 
 // verifyItem checks first whether the credential is valid at all, and then whether it holds what is

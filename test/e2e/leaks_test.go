@@ -104,7 +104,7 @@ func (h *plaintextSet) addText(plain string) {
 
 // tokenPattern matches the beginning of a token, plain or in base64, that need never have been in a
 // Secret.
-var tokenPattern = regexp.MustCompile(`at[aulsor]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
+var tokenPattern = regexp.MustCompile(`at[aulsorc]_[0-9A-Za-z]{12}|YXRhX[0-9A-Za-z+/]{16}`)
 
 // findLeaks searches everything that the operator writes, except consumers' Secrets, for the
 // plaintexts, their base64 and pieces of either.

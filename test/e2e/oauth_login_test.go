@@ -45,7 +45,7 @@ func TestOAuth_LibraryLogsInRefreshesAndRevokes(t *testing.T) {
 	p.runScript("oauth_login.py", map[string]any{
 		"issuer": issuer, "username": p.username, "password": p.password, "client_id": w.name, "introspector": w.tokenText("gateway"),
 	}, ca, &said)
-	if said.Issuer != issuer || said.TokenEndpoint != issuer+"/oauth2/token" || !slices.Equal(said.Grants, []string{"password", "refresh_token"}) {
+	if said.Issuer != issuer || said.TokenEndpoint != issuer+"/oauth2/token" || !slices.Equal(said.Grants, []string{"password", "refresh_token", "client_credentials"}) {
 		t.Errorf("the metadata: %+v", said)
 	}
 	for sentence, g := range map[string]tokenResponse{"the login": said.First, "the refresh": said.Second} {

@@ -65,8 +65,8 @@ func isRecentNode(ctx context.Context, path string) bool {
 }
 
 // InstallNPM makes the packages that package-lock.json in a folder pins available to the scripts
-// there. It skips the test without npm. The packages are in the cache of the user, and node_modules
-// in the folder is a link there, which tools that walk the tree do not follow.
+// there. It skips the test without npm. The packages are in the cache of the user. In the folder,
+// node_modules is a link, which tools that walk the tree do not follow.
 func InstallNPM(t *testing.T, folder string) {
 	t.Helper()
 	Require(t, "npm")

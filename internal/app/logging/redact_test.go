@@ -91,7 +91,7 @@ func secretHolding(plain string) *corev1.Secret {
 func TestLog_ContainsNoToken(t *testing.T) { // [3.1] [row 1] [row 10]
 	for what, mishap := range leakCases {
 		t.Run(what, func(t *testing.T) {
-			for kind := token.Application; kind <= token.Refresh; kind++ {
+			for kind := token.Application; kind <= token.Access; kind++ {
 				var out bytes.Buffer
 				log := logging.New("debug", &out)
 				plain := apptest.MintToken(t, kind)

@@ -62,7 +62,7 @@ var endpointFlags = map[string]struct {
 	"issuer": {
 		one: "https://tokens.example.com", first: func(o *options.Options) { o.Endpoints.Issuer = "https://tokens.example.com" },
 		two: "http://127.0.0.1:8443", second: func(o *options.Options) { o.Endpoints.Issuer = "http://127.0.0.1:8443" },
-		bad: "tokens.example.com/", complaint: `--issuer="tokens.example.com/": use a URL of a scheme and a host alone, for example https://tokens.example.com`,
+		bad: "tokens.example.com/", complaint: `--issuer="tokens.example.com/": use a URL of a scheme, a host and at most a path without a slash at the end, for example https://tokens.example.com or https://example.com/tokens`,
 	},
 	"max-staleness": {
 		one: "10m", first: func(o *options.Options) { o.Endpoints.MaxStaleness = 10 * time.Minute },
@@ -147,6 +147,11 @@ func TestOptions_EndpointsNeedCertificateOrLoopback(t *testing.T) {
 		"one that it makes, in a wildcard":      {"--bind-address=:8443 --tls-secret=*.x --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `--tls-secret: "*.x" is not a valid Secret name`},
 		"one that it makes, in no Secret":       {"--bind-address=:8443 --tls-secret=S! --tls-cert-file=/a/tls.crt --tls-private-key-file=/a/tls.key", `--tls-secret: "S!" is not a valid Secret name`},
 		"behind a gateway, with an issuer":      {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --issuer=https://t.example.com --tls-cert-file=a --tls-private-key-file=b", ""},
+		"an issuer with a path":                 {"--bind-address=:8443 --issuer=https://t.example.com/a/b-1 --tls-cert-file=a --tls-private-key-file=b", ""},
+		"an issuer with a slash at the end":     {"--bind-address=:8443 --issuer=https://t.example.com/a/ --tls-cert-file=a --tls-private-key-file=b", `--issuer="https://t.example.com/a/"`},
+		"an issuer with an escape in its path":  {"--bind-address=:8443 --issuer=https://t.example.com/a%41 --tls-cert-file=a --tls-private-key-file=b", "--issuer="},
+		"an issuer with dots for its path":      {"--bind-address=:8443 --issuer=https://t.example.com/a/.. --tls-cert-file=a --tls-private-key-file=b", "--issuer="},
+		"an issuer at the path of an endpoint":  {"--bind-address=:8443 --issuer=https://t.example.com/oauth2 --tls-cert-file=a --tls-private-key-file=b", "begin with /oauth2"},
 		"an issuer with a password":             {"--bind-address=:8443 --issuer=https://u:hidden@t.example.com --tls-cert-file=a --tls-private-key-file=b", `--issuer="https://u:xxxxx@t.example.com"`},
 		"behind a gateway, without an issuer":   {"--bind-address=:8443 --trusted-proxies=10.0.0.0/8 --tls-cert-file=a --tls-private-key-file=b", "--issuer is required with --trusted-proxies"},
 		"behind one on the same host":           {"--bind-address=127.0.0.1:8443 --trusted-proxies=127.0.0.0/8 --plain-http", ""},

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -166,12 +167,15 @@ func (e Endpoints) validateIssuer() error {
 		return nil
 	}
 	u, err := url.Parse(e.Issuer)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" {
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Path != "" && !issuerPath.MatchString(u.EscapedPath()) {
 		shown := e.Issuer
 		if err == nil {
 			shown = u.Redacted()
 		}
-		return fmt.Errorf("--issuer=%q: use a URL of a scheme and a host alone, for example https://tokens.example.com", shown)
+		return fmt.Errorf("--issuer=%q: use a URL of a scheme, a host and at most a path without a slash at the end, for example https://tokens.example.com or https://example.com/tokens", shown)
+	}
+	if first, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/"); slices.Contains(endpointPaths, first) {
+		return fmt.Errorf("--issuer=%q: the endpoints have paths that begin with /%s; use another path, for example /tokens", e.Issuer, first)
 	}
 	return nil
 }
@@ -183,6 +187,14 @@ func (e Endpoints) validatePreflights() error {
 	}
 	return nil
 }
+
+// issuerPath matches the path of an issuer: it has one spelling, and none of its segments is "." or
+// "..".
+var issuerPath = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
+
+// endpointPaths are the first segments of the paths of endpoints. A path of the issuer that begins
+// with one would hide them.
+var endpointPaths = []string{"account", "admin-api", "application-tokens", "auth", "oauth2", "openapi.json", "security", "ui", "verify"}
 
 // validateDurations validates --max-staleness and --shutdown-delay.
 func (e Endpoints) validateDurations() error {

@@ -14,8 +14,9 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// ListLogins lists the records of one kind of login of a user, from the cache if there is one. The
-// list may lack what this process has just stored, and hold what it has just deleted.
+// ListLogins lists the logins of one kind of a user, or the access tokens of an application token,
+// from the cache if there is one. The list may lack what this process has just stored, and hold what
+// it has just deleted.
 func (s *Store) ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
 	return ListLogins(ctx, s.client, s.namespace, user, kind)
 }
@@ -47,8 +48,13 @@ func isOfKind(obj *v1alpha1.TokenRecord, kinds []token.Kind) bool {
 	return len(kinds) == 0 || slices.ContainsFunc(kinds, func(k token.Kind) bool { return obj.Spec.Kind == recordKind(k) })
 }
 
-// readLogin parses the fields that only the records of logins have.
+// readLogin parses the fields that only the records of logins and access tokens have.
 func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {
+	if s.Parent != "" {
+		if r.Parent, err = token.ParseDigest(string(s.Parent)); err != nil {
+			return record.Record{}, fmt.Errorf("parent: %w", err)
+		}
+	}
 	if s.Session != "" {
 		if r.Session, err = token.ParseDigest(string(s.Session)); err != nil {
 			return record.Record{}, fmt.Errorf("session: %w", err)
@@ -62,7 +68,10 @@ func readLogin(s *v1alpha1.TokenRecordSpec) (r record.Record, err error) {
 	if s.Refresh == nil {
 		return r, nil
 	}
-	r.Refresh = &record.Refresh{PreviousUntil: optionalTime(s.Refresh.PreviousUntil), ExpiresAt: optionalTime(s.Refresh.ExpiresAt)}
+	r.Refresh = &record.Refresh{
+		PreviousUntil: optionalTime(s.Refresh.PreviousUntil), ExpiresAt: optionalTime(s.Refresh.ExpiresAt),
+		Permissions: toStrings(s.Refresh.Permissions), IsOfUser: s.Refresh.Scope == v1alpha1.RefreshScopeUser,
+	}
 	for _, d := range []struct {
 		to   *token.Digest
 		text v1alpha1.Digest
@@ -91,6 +100,10 @@ func refreshObject(r *record.Refresh) *v1alpha1.RefreshRecord {
 	obj := &v1alpha1.RefreshRecord{
 		Digest: digestText(r.Digest), Family: digestText(r.Family),
 		PreviousDigest: digestText(r.Previous), PreviousUntil: optionalMetaTime(r.PreviousUntil), ExpiresAt: optionalMetaTime(r.ExpiresAt),
+		Permissions: fromStrings[v1alpha1.Permission](r.Permissions),
+	}
+	if r.IsOfUser {
+		obj.Scope = v1alpha1.RefreshScopeUser
 	}
 	for _, used := range r.Recent {
 		obj.Recent = append(obj.Recent, v1alpha1.RecentRefresh{Digest: digestText(used.Digest), Until: metav1.NewTime(used.Until)})

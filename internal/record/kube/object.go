@@ -53,6 +53,7 @@ func FromObject(obj *v1alpha1.TokenRecord) (record.Record, error) {
 		Request:      s.Request,
 		AuthorizedAt: optionalTime(s.AuthorizedAt),
 		Predecessor:  s.Predecessor,
+		Parent:       login.Parent,
 		SupersededAt: optionalTime(s.SupersededAt),
 		Refresh:      login.Refresh,
 		Session:      login.Session,
@@ -103,6 +104,7 @@ func (s *Store) object(r record.Record) *v1alpha1.TokenRecord {
 			Request:      r.Request,
 			AuthorizedAt: optionalMetaTime(r.AuthorizedAt),
 			Predecessor:  r.Predecessor,
+			Parent:       digestText(r.Parent),
 			SupersededAt: optionalMetaTime(r.SupersededAt),
 			Refresh:      refreshObject(r.Refresh),
 			Session:      digestText(r.Session),
@@ -117,7 +119,7 @@ func (s *Store) object(r record.Record) *v1alpha1.TokenRecord {
 
 // kindOf parses the kind of a record.
 func kindOf(name v1alpha1.RecordKind) (token.Kind, error) {
-	for _, k := range []token.Kind{token.Application, token.Login, token.Session, token.Open} {
+	for _, k := range []token.Kind{token.Application, token.Login, token.Session, token.Open, token.Access} {
 		if k.String() == string(name) {
 			return k, nil
 		}

@@ -38,6 +38,7 @@ func fullSample(label string) record.Record {
 		r.Request = "0123456789abcdef0123456789abcdef"
 		r.AuthorizedAt = r.IssuedAt.Add(-time.Hour)
 		r.Predecessor = sample(label + ", before").Name()
+		r.Parent = sha256.Sum256([]byte(label + ", parent"))
 		r.SupersededAt = noon.Add(time.Hour)
 		r.Kind, r.User, r.UserUID, r.Credential = token.Login, "alice", "0d6c1a52-2", "c0ffee"
 		r.AuthenticatedAt, r.SessionEndsAt = noon.Add(-time.Hour), noon.Add(719*time.Hour)
@@ -45,7 +46,8 @@ func fullSample(label string) record.Record {
 		r.Refresh = &record.Refresh{
 			Digest: sha256.Sum256([]byte(label + ", refresh")), Family: sha256.Sum256([]byte(label + ", family")),
 			Previous: sha256.Sum256([]byte(label + ", refresh before")), PreviousUntil: noon.Add(time.Minute), ExpiresAt: noon.Add(720 * time.Hour),
-			Recent: []record.Recent{{Digest: sha256.Sum256([]byte(label + ", refresh long before")), Until: noon.Add(time.Second)}},
+			Recent:      []record.Recent{{Digest: sha256.Sum256([]byte(label + ", refresh long before")), Until: noon.Add(time.Second)}},
+			Permissions: []string{"search.*"}, IsOfUser: true,
 		}
 	})
 }

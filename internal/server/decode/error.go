@@ -33,11 +33,19 @@ func fieldError(name, message string) error {
 }
 
 // knownNames are the known field names, which errors may repeat.
-type knownNames []string
+type knownNames struct {
+	names []string
+	// opaque are the fields whose values may be any bytes, as many as the body may have: they are
+	// credentials, and an odd one is one that is not accepted.
+	opaque []string
+}
+
+// isOpaque reports whether the value of a field may be any bytes.
+func (known knownNames) isOpaque(name string) bool { return slices.Contains(known.opaque, name) }
 
 // fieldError returns an error about a field of the request. It has the name only if that is known.
 func (known knownNames) fieldError(name, message string) error {
-	if slices.Contains(known, name) {
+	if slices.Contains(known.names, name) {
 		return fieldError(name, message)
 	}
 	return badRequest("a field " + message)

@@ -3,18 +3,18 @@ package decode
 // ParseForm parses a form, as Read does.
 func ParseForm(text string, known ...string) (Fields, error) {
 	v := values{}
-	return Fields{v}, v.readForm(known, text)
+	return Fields{v}, v.readForm(knownNames{names: known}, text)
 }
 
 // ParseMultipart parses a multipart body, as Read does.
 func ParseMultipart(text, boundary string, known ...string) (Fields, error) {
 	v := values{}
-	return Fields{v}, v.readMultipart(known, text, boundary)
+	return Fields{v}, v.readMultipart(knownNames{names: known}, text, boundary)
 }
 
 // ParseJSON parses an object, as Read does.
 func ParseJSON(text string, known ...string) (map[string]any, error) {
-	return parseJSON(known, []byte(text))
+	return parseJSON(knownNames{names: known}, []byte(text))
 }
 
 // FormValues returns the fields of a form.

@@ -45,6 +45,9 @@ func (v values) add(known knownNames, name string, value any) error {
 	return nil
 }
 
+// TooLong is the message for a value that is too long.
+const TooLong = "is too long"
+
 // notText is the message for a value that is not text; errName is the error for such a name.
 const notText = "is not UTF-8, or has a NUL in it"
 
@@ -55,10 +58,11 @@ func (v values) addText(known knownNames, name, text string) error {
 	switch {
 	case !isPlainText(name):
 		return errName
+	case known.isOpaque(name):
 	case !isPlainText(text):
 		return known.fieldError(name, notText)
 	case len(text) > maxValueBytes:
-		return known.fieldError(name, "is too long")
+		return known.fieldError(name, TooLong)
 	}
 	return v.add(known, name, untyped(text))
 }

@@ -23,7 +23,7 @@ func ReadInto[T any](w http.ResponseWriter, r *http.Request, most int64) (T, err
 	}
 	members := membersOf(reflect.TypeFor[T]())
 	f := Fields{values{}}
-	if err := f.values.readBody(slices.Collect(maps.Keys(members)), b); err != nil {
+	if err := f.values.readBody(knownNames{names: slices.Collect(maps.Keys(members))}, b); err != nil {
 		return zero, err
 	}
 	for name := range f.values {

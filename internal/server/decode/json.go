@@ -107,14 +107,14 @@ func (r *jsonReader) value(depth int) (any, error) {
 	case json.Number:
 		length = len(t)
 	}
-	if length > maxValueBytes {
-		return nil, r.known.fieldError(r.field, "is too long")
+	if length > maxValueBytes && !r.known.isOpaque(r.field) {
+		return nil, r.known.fieldError(r.field, TooLong)
 	}
 	return token, nil
 }
 
 func (r *jsonReader) object(depth int) (map[string]any, error) {
-	members, known := values{}, knownNames(nil)
+	members, known := values{}, knownNames{}
 	for r.More() {
 		token, isText, err := r.nextToken()
 		if err != nil {

@@ -31,6 +31,16 @@ const (
 // Read reads the fields of a request, whose body may have at most most bytes. Each error is an
 // *Error, and names a field only if its name is among known.
 func Read(w http.ResponseWriter, r *http.Request, most int64, from Places, known ...string) (Fields, error) {
+	return readPlaces(w, r, most, from, knownNames{names: known})
+}
+
+// ReadOpaque reads the fields of a body as Read does. The values of opaque fields may be any bytes,
+// as many as the body may have.
+func ReadOpaque(w http.ResponseWriter, r *http.Request, most int64, opaque []string, known ...string) (Fields, error) {
+	return readPlaces(w, r, most, Body, knownNames{names: slices.Concat(known, opaque), opaque: opaque})
+}
+
+func readPlaces(w http.ResponseWriter, r *http.Request, most int64, from Places, known knownNames) (Fields, error) {
 	all := values{}
 	if from&Query != 0 {
 		if err := all.readForm(known, r.URL.RawQuery); err != nil {

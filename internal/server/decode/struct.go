@@ -18,7 +18,7 @@ func decodeJSON[T any](b requestBody) (T, error) {
 		return zero, errContentType
 	}
 	shape := reflect.TypeFor[T]()
-	tree, err := parseJSON(slices.Collect(maps.Keys(membersOf(shape))), b.text)
+	tree, err := parseJSON(knownNames{names: slices.Collect(maps.Keys(membersOf(shape)))}, b.text)
 	if err != nil {
 		return zero, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -28,6 +29,32 @@ func (b *Base) IssuerURL(w http.ResponseWriter, r *http.Request) (string, bool) 
 	default:
 		return "https://" + r.Host, true
 	}
+}
+
+// IssuerPath returns the path of --issuer, such as "/tokens", or an empty string if it has none.
+func (b *Base) IssuerPath() string {
+	u, err := url.Parse(b.Issuer)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
+// BelowIssuerPath returns a handler that serves all paths also below the path of --issuer, for
+// gateways that pass that path on. Other gateways strip it.
+func (b *Base) BelowIssuerPath(next http.Handler) http.Handler {
+	base := b.IssuerPath()
+	if base == "" {
+		return next
+	}
+	stripped := http.StripPrefix(base, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, base+"/") && (r.URL.RawPath == "" || strings.HasPrefix(r.URL.RawPath, base+"/")) {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // isOwnHost reports whether the Host of a request is the operator's own. It is a name in the

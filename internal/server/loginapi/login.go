@@ -26,6 +26,7 @@ const (
 	FieldGrantType    = "grant_type"
 	FieldClientID     = "client_id"
 	FieldClientSecret = "client_secret"
+	FieldScope        = "scope"
 )
 
 // maxLoginBody is the maximum body size of a login, in bytes.
@@ -225,9 +226,9 @@ func (l *Logins) auditLogin(r *http.Request, line audit.Line, o login.Opened) {
 	l.Audit.Write(l.WithOrigin(r, line))
 }
 
-// RefreshLogin exchanges a refresh token and writes an audit event. If client is not empty, the
-// session must be at that client.
-func (l *Logins) RefreshLogin(r *http.Request, f decode.Fields, client string) (login.Opened, error) {
+// RefreshLogin exchanges the refresh token in fields by a request that names the rest, and writes
+// an audit event.
+func (l *Logins) RefreshLogin(r *http.Request, f decode.Fields, req login.RefreshRequest) (login.Opened, error) {
 	arrived := l.Now()
 	text, err := f.Required(FieldRefresh)
 	if err != nil {
@@ -240,7 +241,8 @@ func (l *Logins) RefreshLogin(r *http.Request, f decode.Fields, client string) (
 	if err != nil {
 		return login.Opened{}, login.ErrDenied
 	}
-	o, err := l.Service.Refresh(r.Context(), presented, client, l.LimitAddress(r), arrived)
+	req.Presented, req.Source, req.Arrived = presented, l.LimitAddress(r), arrived
+	o, err := l.Service.Exchange(r.Context(), req)
 	if err != nil {
 		l.auditFailedRefresh(r, presented, err)
 		return login.Opened{}, err

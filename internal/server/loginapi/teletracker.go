@@ -98,7 +98,7 @@ func (h *TeleTracker) authRefresh(w http.ResponseWriter, r *http.Request) {
 		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
-	o, err := h.RefreshLogin(r, f, "")
+	o, err := h.RefreshLogin(r, f, login.RefreshRequest{})
 	if err != nil {
 		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return

@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -41,6 +42,13 @@ func FuzzForms(f *testing.F) {
 			t.Fatalf("%s", servertest.ResponseLine(got))
 		}
 		values, _ := url.ParseQuery(body)
+		var object struct {
+			Token  string `json:"token"`
+			Secret string `json:"client_secret"`
+		}
+		if json.Unmarshal([]byte(body), &object) == nil && strings.HasPrefix(kind, "application/json") {
+			values = url.Values{"token": {object.Token}, "client_secret": {object.Secret}}
+		}
 		secret, _ := url.QueryUnescape(password)
 		asker := strings.Contains(authorization, h.ValidToken) || user != "" && secret == h.ValidToken || values.Get("client_secret") == h.ValidToken
 		if got.Status == http.StatusOK && !revoke && !asker {
@@ -75,7 +83,10 @@ func TestOAuthForm_InvalidFormIsRefusedAndNotEchoed(t *testing.T) {
 		"the token twice":        {"POST", "", typed(urlencoded), "token=" + secret + "&token=" + secret, 400},
 		"the token in the query": {"POST", "?token=" + secret, typed(urlencoded), "", 400},
 		"a broken escape":        {"POST", "", typed(urlencoded), "token=%zz" + secret, 400},
-		"JSON":                   {"POST", "", typed("application/json"), `{"token":"` + secret + `"}`, 415},
+		"JSON":                   {"POST", "", typed("application/json"), `{"token":"` + secret + `"}`, 200},
+		"JSON with it twice":     {"POST", "", typed("application/json"), `{"token":"` + secret + `","token":"` + secret + `"}`, 400},
+		"JSON that ends early":   {"POST", "", typed("application/json"), `{"token":"` + secret, 400},
+		"a token of 70 KB, JSON": {"POST", "", typed("application/json"), `{"token":"` + strings.Repeat("a", 70_000) + `"}`, 200},
 		"no content type":        {"POST", "", http.Header{"Content-Type": {""}}, "token=" + secret, 415},
 		"too large":              {"POST", "", typed(urlencoded), "token=" + strings.Repeat("a", 129<<10), 413},
 		"a token of 70 KB":       {"POST", "", typed(urlencoded), "token=" + strings.Repeat("a", 70_000), 200},

@@ -1,10 +1,11 @@
 package oauth
 
 import (
+	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
+	"github.com/apptoken/operator/internal/server/decode"
 	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/verify"
@@ -20,68 +21,98 @@ const (
 	permissionIntrospectAll = "sec.escalate.introspect"
 )
 
-// maxForm is the maximum size of a form in bytes: a token, a hint, a client's name and secret. It
+// maxForm is the maximum size of a body in bytes: a token, a hint, a client's name and secret. It
 // is as large as a CheckRequest. So a resource server can introspect even the overlong tokens that
 // ext_authz receives, and learns that they are not active.
 const maxForm = endpoint.MaxCheckRequest
 
-// form parses the parameters of a request by RFC 6749: in the body alone, and each at most once.
-func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
-	if kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded") {
-		endpoint.WriteError(w, http.StatusUnsupportedMediaType, "invalid_request", "send application/x-www-form-urlencoded")
-		return nil, false
+// Fields of introspection and revocation, beside those of the caller.
+const (
+	fieldToken = "token"
+	fieldHint  = "token_type_hint"
+)
+
+// tokenRequest is a request about a token.
+type tokenRequest struct {
+	token  string
+	caller oauthCaller
+}
+
+// readTokenRequest reads the parameters of a request about a token by RFC 6749: in the body alone,
+// and each at most once. If ok is false, it has written the response.
+func readTokenRequest(w http.ResponseWriter, r *http.Request) (req tokenRequest, ok bool) {
+	req, err := parseTokenRequest(w, r)
+	if field, isField := errors.AsType[*decode.Error](err); isField {
+		endpoint.WriteJSON(w, field.Status, endpoint.Fault{Error: "invalid_request", Description: field.Error(), Field: field.Field})
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		endpoint.WriteError(w, endpoint.ReadErrorStatus(err), "invalid_request", "the form cannot be read")
-		return nil, false
+	return req, err == nil
+}
+
+func parseTokenRequest(w http.ResponseWriter, r *http.Request) (tokenRequest, error) {
+	names := []string{fieldToken, fieldHint, loginapi.FieldClientID, loginapi.FieldClientSecret}
+	addressed, err := decode.Read(w, r, 0, decode.Query, names...)
+	if err != nil {
+		return tokenRequest{}, err
 	}
-	for _, name := range []string{"token", "token_type_hint", loginapi.FieldClientID, loginapi.FieldClientSecret} {
-		if len(r.PostForm[name]) > 1 {
-			endpoint.WriteJSON(w, http.StatusBadRequest, endpoint.Fault{Error: "invalid_request", Description: name + " is there twice", Field: name})
-			return nil, false
+	for _, name := range names {
+		if _, there, _ := addressed.Text(name); there { //nolint:errcheck // a query field is always text
+			return tokenRequest{}, &decode.Error{Status: http.StatusBadRequest, Field: name, Message: "must be in the body, and not in the address"}
 		}
 	}
-	for _, values := range r.PostForm {
-		if len(values) > 1 {
-			endpoint.WriteError(w, http.StatusBadRequest, "invalid_request", "a parameter is there twice")
-			return nil, false
-		}
+	f, err := decode.ReadOpaque(w, r, maxForm, []string{fieldToken, loginapi.FieldClientSecret}, fieldHint, loginapi.FieldClientID)
+	if err != nil {
+		return tokenRequest{}, err
 	}
-	if r.PostForm.Get("token") == "" {
-		endpoint.WriteJSON(w, http.StatusBadRequest, endpoint.Fault{Error: "invalid_request", Description: "token is required", Field: "token"})
-		return nil, false
+	text, err := f.Required(fieldToken)
+	if err != nil {
+		return tokenRequest{}, err
 	}
-	return r.PostForm, true
+	caller, err := oauthCallerOf(r, f)
+	return tokenRequest{text, caller}, err
 }
 
 // oauthCaller is the caller of an endpoint, with the credential of its own that it presents.
 type oauthCaller struct {
 	endpoint.Credentials
-	client  string // client name, if the credential is the secret of an Handlers client
+	client  string // client name, if the credential is the secret of an OAuth client
 	hasName bool
 	isBasic bool
 }
 
 // oauthCallerOf returns the caller's own credential: a bearer token, or a token as the secret of an
-// Handlers client (RFC 6749, section 2.3.1).
-func oauthCallerOf(r *http.Request, f url.Values) oauthCaller {
+// OAuth client (RFC 6749, section 2.3.1). A public client sends no secret, or an empty one: it
+// presents no credential, whatever its name.
+func oauthCallerOf(r *http.Request, f decode.Fields) (oauthCaller, error) {
+	name, _, err := f.Text(loginapi.FieldClientID)
+	if err != nil {
+		return oauthCaller{}, err
+	}
+	secret, _, err := f.Text(loginapi.FieldClientSecret)
+	if err != nil {
+		return oauthCaller{}, err
+	}
 	c := oauthCaller{Credentials: endpoint.CredentialsInHeaders(r.Header)}
-	if name, secret, basic := r.BasicAuth(); basic {
-		name, err1 := url.QueryUnescape(name)
-		secret, err2 := url.QueryUnescape(secret)
-		if c.Text != "" || err1 != nil || err2 != nil {
-			return oauthCaller{Credentials: endpoint.Credentials{IsAmbiguous: true}, isBasic: true}
+	if user, pass, readable := basicClient(r); readable {
+		c.isBasic = true
+		if pass != "" {
+			c.present(pass, user)
 		}
-		c.Text, c.client, c.hasName, c.isBasic = secret, name, true, true
+	} else if _, c.isBasic, _ = endpoint.PasswordInHeader(r); c.isBasic {
+		c.Credentials = endpoint.Credentials{IsAmbiguous: true}
 	}
-	if secret := f.Get("client_secret"); secret != "" {
-		if c.Text != "" {
-			return oauthCaller{Credentials: endpoint.Credentials{IsAmbiguous: true}, isBasic: c.isBasic}
-		}
-		c.Text, c.client, c.hasName = secret, f.Get("client_id"), true
+	if secret != "" {
+		c.present(secret, name)
 	}
-	return c
+	return c, nil
+}
+
+// present adds the secret of a client. Beside another credential it makes the caller ambiguous.
+func (c *oauthCaller) present(secret, client string) {
+	if c.Text != "" || c.IsAmbiguous {
+		c.Credentials = endpoint.Credentials{IsAmbiguous: true}
+		return
+	}
+	c.Text, c.client, c.hasName = secret, client, true
 }
 
 // facts returns the facts to verify the caller's credential by. A client name that goes with it
@@ -103,14 +134,16 @@ func (c oauthCaller) writeUnauthenticated(w http.ResponseWriter) {
 	default:
 		w.Header()["Www-Authenticate"] = endpoint.InvalidTokenChallenge
 	}
-	endpoint.WriteError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted")
+	endpoint.WriteError(w, http.StatusUnauthorized, "invalid_client", "the caller's own token is not accepted: send one as a bearer token, or as the secret of its client; "+clientSecretHint)
 }
 
-// authenticateCaller returns the identity of a caller that holds the permission. If ok is false, it
-// has written the response.
+// authenticateCaller returns the identity of a caller that holds the permission. An empty
+// permission is held by all. If ok is false, it has written the response.
 func (h *Handlers) authenticateCaller(w http.ResponseWriter, r *http.Request, c oauthCaller, at endpoint.Name, permission string) (verify.Identity, bool) {
 	facts := c.facts()
-	facts.Permissions = []string{permission}
+	if permission != "" {
+		facts.Permissions = []string{permission}
+	}
 	text := c.Text
 	if c.IsAmbiguous {
 		text = ""
@@ -150,11 +183,11 @@ type introspection struct {
 
 // introspect serves token introspection for resource servers (RFC 7662).
 func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) {
-	f, ok := form(w, r)
+	req, ok := readTokenRequest(w, r)
 	if !ok {
 		return
 	}
-	by, ok := h.authenticateCaller(w, r, oauthCallerOf(r, f), endpoint.Introspect, permissionIntrospect)
+	by, ok := h.authenticateCaller(w, r, req.caller, endpoint.Introspect, permissionIntrospect)
 	if !ok {
 		return
 	}
@@ -165,7 +198,7 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) {
 	if asks.Holds(permissionIntrospectAll) {
 		facts.Clients = nil
 	}
-	if !h.Verifier.IsKnown(f.Get("token")) { // the verifier reads it from the API server
+	if !h.Verifier.IsKnown(req.token) { // the verifier reads it from the API server
 		end, err := h.AcquireBudget(asks)
 		if err != nil {
 			endpoint.WriteBudgetExceeded(w, err)
@@ -176,7 +209,7 @@ func (h *Handlers) introspect(w http.ResponseWriter, r *http.Request) {
 	// A resource server sends neither the address from which a token was presented nor its session
 	// ID. So a token with source ranges is outside of them, and a session token is without its
 	// session.
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.Introspect, f.Get("token"), facts, h.Origin(r).WithoutSource())
+	who, verdict := h.VerifyCredential(r.Context(), endpoint.Introspect, req.token, facts, h.Origin(r).WithoutSource())
 	switch {
 	case verdict == verify.Valid:
 		endpoint.WriteJSON(w, http.StatusOK, introspectionOf(who))

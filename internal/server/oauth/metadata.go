@@ -6,12 +6,15 @@ import (
 	"github.com/apptoken/operator/internal/server/endpoint"
 )
 
+// pathMetadata is the path of the metadata of an issuer without a path.
+const pathMetadata = "/.well-known/oauth-authorization-server"
+
 var exampleMetadata = serverMetadata{
 	Issuer:            "https://tokens.example.com",
 	Token:             "https://tokens.example.com/oauth2/token",
 	TokenAuth:         []string{"none", "client_secret_basic", "client_secret_post"},
 	ResponseTypes:     []string{},
-	GrantTypes:        []string{grantPassword, grantRefresh},
+	GrantTypes:        []string{grantPassword, grantRefresh, grantClient},
 	Introspection:     "https://tokens.example.com/oauth2/introspect",
 	IntrospectionAuth: []string{"Bearer", "client_secret_basic", "client_secret_post"},
 	Revocation:        "https://tokens.example.com/oauth2/revoke",
@@ -31,7 +34,7 @@ type serverMetadata struct {
 	RevocationAuth    []string `json:"revocation_endpoint_auth_methods_supported"`
 }
 
-// metadata serves the URLs of the Handlers endpoints (RFC 8414).
+// metadata serves the URLs of the OAuth endpoints (RFC 8414).
 func (h *Handlers) metadata(w http.ResponseWriter, r *http.Request) {
 	issuer, ok := h.IssuerURL(w, r)
 	if !ok {
@@ -45,7 +48,7 @@ func (h *Handlers) metadata(w http.ResponseWriter, r *http.Request) {
 		RevocationAuth:    []string{"none", "client_secret_basic", "client_secret_post"},
 	}
 	if h.Service != nil {
-		m.Token, m.GrantTypes = issuer+"/oauth2/token", []string{grantPassword, grantRefresh}
+		m.Token, m.GrantTypes = issuer+"/oauth2/token", []string{grantPassword, grantRefresh, grantClient}
 		m.TokenAuth = []string{"none", "client_secret_basic", "client_secret_post"}
 	}
 	endpoint.WriteJSON(w, http.StatusOK, m)

@@ -38,7 +38,7 @@ func TestMetadata_NamesTokenEndpoint(t *testing.T) {
 		t.Errorf("%s", h.Keys(got))
 	}
 	for key, want := range map[string]string{
-		"grant_types_supported": "password refresh_token", "token_endpoint_auth_methods_supported": "none client_secret_basic client_secret_post",
+		"grant_types_supported": "password refresh_token client_credentials", "token_endpoint_auth_methods_supported": "none client_secret_basic client_secret_post",
 	} {
 		var list []string
 		for _, v := range said[key].([]any) {

@@ -24,18 +24,19 @@ type RecordStore interface {
 }
 
 // revoke serves token revocation (RFC 7009). A caller that presents a token may end it, whatever
-// else the token permits. A caller that holds sec.token.revoke may end any token of its own client.
-// A text that is no token, a token that is gone, and a token of another client get the same
-// response.
+// else the token permits. So may an OAuth client, if the token is one of that client: libraries
+// authenticate it on each request. A caller that holds sec.token.revoke may end any token of its
+// own client. A text that is no token, a token that is gone, and a token of another client get the
+// same response.
 func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
-	f, ok := form(w, r)
+	req, ok := readTokenRequest(w, r)
 	if !ok {
 		return
 	}
-	c := oauthCallerOf(r, f)
-	kind, digest, err := token.DigestOf(f.Get("token"))
-	if own := !c.IsAmbiguous && (c.Text == "" || c.Text == f.Get("token")); !own {
-		by, ok := h.authenticateCaller(w, r, c, endpoint.Revoke, permissionRevoke)
+	c := req.caller
+	kind, digest, err := token.DigestOf(req.token)
+	if own := !c.IsAmbiguous && (c.Text == "" || c.Text == req.token); !own {
+		by, ok := h.authenticateCaller(w, r, c, endpoint.Revoke, c.revocationPermission())
 		switch {
 		case !ok:
 		case err != nil:
@@ -43,7 +44,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 		default:
 			h.revokeWithinBudget(w, endpoint.Principal{Identity: by}.BudgetKey(), by.Client.Name, func() {
 				if kind == token.Refresh {
-					h.endRefreshSession(w, r, f.Get("token"), by.Client.Name, by.ID.String())
+					h.endRefreshSession(w, r, req.token, by.Client.Name, by.ID.String())
 				} else {
 					h.deleteRecord(w, r, digest, by.Client.Name, by.ID)
 				}
@@ -56,10 +57,10 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if kind == token.Refresh {
-		h.endRefreshSession(w, r, f.Get("token"), "", loginapi.ByHolder)
+		h.endRefreshSession(w, r, req.token, "", loginapi.ByHolder)
 		return
 	}
-	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.Revoke, f.Get("token"), c.facts(), h.Origin(r)); {
+	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.Revoke, req.token, c.facts(), h.Origin(r)); {
 	case verdict.IsUndecided():
 		endpoint.WriteUnavailable(w)
 	case verdict == verify.Unknown: // the verifier has asked the API server: the record is gone
@@ -69,13 +70,22 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request) {
 	default:
 		client := digest.RecordName()
 		// A tenant may hold many tokens, each with a budget of its own.
-		if k, ok := h.Verifier.Known(f.Get("token")); ok {
+		if k, ok := h.Verifier.Known(req.token); ok {
 			client = k.Client
 		}
 		h.revokeWithinBudget(w, digest.RecordName(), client, func() {
 			h.deleteRecord(w, r, digest, "", verify.ID(digest[:len(verify.ID{})]))
 		})
 	}
+}
+
+// revocationPermission returns the permission that a caller needs to revoke a token that is not its
+// own credential; empty: none.
+func (c oauthCaller) revocationPermission() string {
+	if c.hasName {
+		return ""
+	}
+	return permissionRevoke
 }
 
 // revokeWithinBudget takes a revocation from the budget of its caller. A token that ends itself is

@@ -142,3 +142,64 @@ func TestRevoke_OtherClientsTokenIsLikeNone(t *testing.T) {
 	}
 	h.CheckNoSecretInAudit()
 }
+
+// RFC 7009, section 2.1: a client revokes what was issued to it, and libraries authenticate the
+// client then. A public client has no secret, in whatever form it says so.
+func TestRevoke_ByClientThatPresentsItsToken(t *testing.T) {
+	for name, x := range map[string]struct {
+		by   func(app, foreign string) []servertest.RequestOption
+		ends bool
+	}{
+		"a client by Basic": {func(app, _ string) []servertest.RequestOption {
+			return []servertest.RequestOption{asBasic("acme", app)}
+		}, true},
+		"a public client by Basic":   {func(_, _ string) []servertest.RequestOption { return []servertest.RequestOption{asBasic("my-app", "")} }, true},
+		"a client that names itself": {func(_, _ string) []servertest.RequestOption { return nil }, true},
+		"a client of another name": {func(app, _ string) []servertest.RequestOption {
+			return []servertest.RequestOption{asBasic("umbrella", app)}
+		}, false},
+		"another client": {func(_, foreign string) []servertest.RequestOption {
+			return []servertest.RequestOption{asBasic("umbrella", foreign)}
+		}, false},
+		"a bearer token": {func(app, _ string) []servertest.RequestOption {
+			return []servertest.RequestOption{servertest.Bearer(app)}
+		}, false},
+	} {
+		h := servertest.NewLoginServer(t)
+		app := h.AppToken("reader")
+		foreign := h.CreateToken(management.Scope{Client: "umbrella"}, management.TokenSpec{Name: "foreign"})
+		access := accessOf(h, app)
+		loggedIn := grant(h, servertest.PasswordGrant("alice")...)
+		for kind, text := range map[string]string{"access": access, "refresh": h.TokenIn(loggedIn, "refresh_token")} {
+			for encoding, body := range map[string]servertest.RequestOption{
+				"form": servertest.FormBody("token", text, "client_id", "my-app", "client_secret", ""), "JSON": servertest.JSONBody(`{"token":"` + text + `","client_id":"my-app"}`),
+			} {
+				got := h.Call(http.MethodPost, "/oauth2/revoke", append(x.by(app, foreign), body)...)
+				if (got.Status == http.StatusOK) != (x.ends || name == "another client") {
+					t.Errorf("%s, %s in %s: %d %s", name, kind, encoding, got.Status, got.Body)
+				}
+			}
+		}
+		if h.IsValid(access) == x.ends || h.IsValid(h.TokenIn(loggedIn, "access_token")) == x.ends {
+			t.Errorf("%s: they have ended: %t", name, !x.ends)
+		}
+		h.CheckNoSecretInAudit()
+	}
+}
+
+// A public client does not introspect.
+func TestIntrospect_PublicClientIsUnauthenticated(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	app := h.AppToken("reader")
+	for name, parts := range map[string][]servertest.RequestOption{
+		"by Basic":          {asBasic("acme", ""), servertest.FormBody("token", app)},
+		"by its name":       {servertest.FormBody("token", app, "client_id", "acme")},
+		"in JSON":           {servertest.JSONBody(`{"token":"` + app + `","client_id":"acme"}`)},
+		"with empty fields": {servertest.FormBody("token", app, "client_id", "", "client_secret", "")},
+	} {
+		got := h.Call(http.MethodPost, "/oauth2/introspect", parts...)
+		if got.Status != http.StatusUnauthorized || h.Members(got)["error"] != "invalid_client" || (got.Header.Get("Www-Authenticate")[:5] == "Basic") != (name == "by Basic") {
+			t.Errorf("%s: %d %v %s", name, got.Status, got.Header, got.Body)
+		}
+	}
+}

@@ -3,8 +3,6 @@ package oauth
 import (
 	"errors"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
@@ -12,13 +10,13 @@ import (
 	"github.com/apptoken/operator/internal/server/endpoint"
 	"github.com/apptoken/operator/internal/server/loginapi"
 	"github.com/apptoken/operator/internal/token"
-	"github.com/apptoken/operator/internal/verify"
 )
 
 // Grants of the token endpoint (RFC 6749).
 const (
 	grantPassword = "password"
 	grantRefresh  = "refresh_token"
+	grantClient   = "client_credentials"
 )
 
 // oauthTokenResponse is the response of RFC 6749, section 5.1.
@@ -26,13 +24,13 @@ type oauthTokenResponse struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" doc:"Always Bearer"`
 	ExpiresIn    int64  `json:"expires_in" doc:"Seconds until the token is rejected"`
-	RefreshToken string `json:"refresh_token,omitempty" doc:"Can be exchanged for one new pair"`
-	Scope        string `json:"scope,omitempty" doc:"The permissions of the user at the client, separated by spaces"`
+	RefreshToken string `json:"refresh_token,omitempty" doc:"Can be exchanged for one new pair. Not for the grant client_credentials"`
+	Scope        string `json:"scope,omitempty" doc:"The permissions that were granted, separated by spaces: those of the request, or all"`
 }
 
 // oauthToken serves the token endpoint of RFC 6749.
 func (h *Handlers) oauthToken(w http.ResponseWriter, r *http.Request) {
-	o, err := h.openGrant(w, r)
+	o, scope, err := h.openGrant(w, r)
 	switch {
 	case errors.Is(err, endpoint.ErrResponseWritten):
 		return
@@ -40,48 +38,57 @@ func (h *Handlers) oauthToken(w http.ResponseWriter, r *http.Request) {
 		h.writeGrantError(w, err)
 		return
 	}
-	res := oauthTokenResponse{
-		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(),
-		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
-	}
-	if who, verdict := h.Verifier.PasswordIdentity(o.User.Name, o.Client.Name, h.Source(r)); verdict == verify.Valid {
-		res.Scope = strings.Join(who.Permissions, " ")
-	}
 	w.Header()["Pragma"] = []string{"no-cache"} // required by RFC 6749, section 5.1
-	endpoint.WriteJSON(w, http.StatusOK, res)
+	endpoint.WriteJSON(w, http.StatusOK, oauthTokenResponse{
+		AccessToken: o.Token.Reveal(), TokenType: "Bearer", RefreshToken: o.Refresh.Reveal(), Scope: scope,
+		ExpiresIn: int64(o.Record.ExpiresAt.Sub(o.Record.IssuedAt) / time.Second),
+	})
 }
 
 var errGrantType = errors.New("unsupported grant type")
 
-func (h *Handlers) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
-	f, err := loginapi.ReadLoginFields(w, r, loginapi.FieldGrantType, loginapi.FieldUsername, loginapi.FieldPassword, loginapi.FieldRefresh, loginapi.FieldAccountID, loginapi.FieldClientID, loginapi.FieldClientSecret)
+// openGrant serves a grant. It returns what it opened, and the scope of that.
+func (h *Handlers) openGrant(w http.ResponseWriter, r *http.Request) (login.Opened, string, error) {
+	f, err := loginapi.ReadLoginFields(w, r, loginapi.FieldGrantType, loginapi.FieldUsername, loginapi.FieldPassword, loginapi.FieldRefresh,
+		loginapi.FieldAccountID, loginapi.FieldClientID, loginapi.FieldClientSecret, loginapi.FieldScope)
 	if err != nil {
-		return login.Opened{}, err
+		return login.Opened{}, "", err
 	}
 	kind, err := f.Required(loginapi.FieldGrantType)
 	if err != nil {
-		return login.Opened{}, err
+		return login.Opened{}, "", err
 	}
 	program, err := h.oauthClientOf(w, r, f)
 	if err != nil {
-		return login.Opened{}, err
+		return login.Opened{}, "", err
 	}
-	switch kind {
-	case grantRefresh:
-		return h.RefreshLogin(r, f, program.provenName())
-	case grantPassword:
-		return h.grantPassword(r, f, program)
-	default:
-		return login.Opened{}, errGrantType
+	open := map[string]grantHandler{grantPassword: h.grantPassword, grantRefresh: h.grantRefresh, grantClient: h.grantClient}[kind]
+	if open == nil {
+		return login.Opened{}, "", errGrantType
 	}
+	scope, err := scopeIn(f)
+	if err != nil {
+		return login.Opened{}, "", err
+	}
+	o, err := open(r, f, program, scope)
+	if err != nil {
+		return login.Opened{}, "", err
+	}
+	if kind == grantClient {
+		return o, program.grantedScope(scope), nil
+	}
+	return o, h.grantedScope(r, o, scope), nil
 }
+
+// grantHandler serves one grant.
+type grantHandler func(r *http.Request, f decode.Fields, p oauthClient, scope []string) (login.Opened, error)
 
 // errOtherClient reports that a program with a client's token asks for a login at another client.
 var errOtherClient = errors.New("the program is of another client")
 
 // grantPassword opens a login. If the program's name is that of a client at which the user has an
 // account, the login is at that client.
-func (h *Handlers) grantPassword(r *http.Request, f decode.Fields, p oauthClient) (login.Opened, error) {
+func (h *Handlers) grantPassword(r *http.Request, f decode.Fields, p oauthClient, scope []string) (login.Opened, error) {
 	n, err := loginapi.PasswordInFields(f)
 	if err != nil {
 		return login.Opened{}, err
@@ -91,65 +98,28 @@ func (h *Handlers) grantPassword(r *http.Request, f decode.Fields, p oauthClient
 		err = errOtherClient
 		h.ReportRefusedLogin(r, u, err)
 	}
+	if err == nil && len(scope) > 0 {
+		if err = login.CheckScope(h.heldBy(r)(u, c), scope); err != nil {
+			h.ReportRefusedLogin(r, u, err)
+		}
+	}
 	if err != nil {
 		return login.Opened{}, err
 	}
-	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true})
+	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Refreshable: true, Permissions: sorted(scope)})
 }
 
-// oauthClient is the Handlers client that asks for a login.
-type oauthClient struct {
-	name     string // client_id: the name of a client, or any other text; may be empty
-	isProven bool   // the program has sent a token of the client of that name
+// grantRefresh exchanges a refresh token. A scope narrows the new login, and the refresh token
+// keeps that of its session (RFC 6749, section 6).
+func (h *Handlers) grantRefresh(r *http.Request, f decode.Fields, p oauthClient, scope []string) (login.Opened, error) {
+	return h.RefreshLogin(r, f, login.RefreshRequest{Client: p.provenName(), Permissions: sorted(scope), Held: h.heldBy(r)})
 }
 
-// provenName returns the client whose token the program has sent, or an empty string.
-func (p oauthClient) provenName() string {
-	if !p.isProven {
-		return ""
-	}
-	return p.name
-}
-
-// oauthClientOf returns the program in the body or in the Authorization header. A program is a
-// public client and needs no secret (RFC 6749, section 2.4). A secret must be a token of the client
-// named client_id, and limits the program to logins at that client.
-func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f decode.Fields) (oauthClient, error) {
-	name, _, err := f.Text(loginapi.FieldClientID)
-	if err != nil {
-		return oauthClient{}, err
-	}
-	secret, _, err := f.Text(loginapi.FieldClientSecret)
-	if err != nil {
-		return oauthClient{}, err
-	}
-	c := oauthCaller{Credentials: endpoint.Credentials{Text: secret}, client: name, hasName: true}
-	if _, c.isBasic, _ = endpoint.PasswordInHeader(r); c.isBasic {
-		user, pass, readable := r.BasicAuth()
-		user, err1 := url.QueryUnescape(user)
-		pass, err2 := url.QueryUnescape(pass)
-		if secret != "" || name != "" && name != user {
-			return oauthClient{}, &decode.Error{Status: http.StatusBadRequest, Field: loginapi.FieldClientID, Message: "or client_secret is in the body and in the header Authorization; send it once"}
-		}
-		if !readable || len(r.Header["Authorization"]) > 1 || err1 != nil || err2 != nil {
-			c.writeUnauthenticated(w)
-			return oauthClient{}, endpoint.ErrResponseWritten
-		}
-		c.client, c.Text = user, pass
-	}
-	if c.Text == "" {
-		return oauthClient{name: c.client}, nil
-	}
-	switch _, verdict := h.VerifyCredential(r.Context(), endpoint.Login, c.Text, c.facts(), h.Origin(r)); {
-	case verdict == verify.Valid:
-		return oauthClient{c.client, true}, nil
-	case verdict.IsUndecided():
-		endpoint.WriteUnavailable(w)
-	default:
-		c.isBasic = true // the challenge is Basic, since a bearer token is not accepted here
-		c.writeUnauthenticated(w)
-	}
-	return oauthClient{}, endpoint.ErrResponseWritten
+// isInvalidScope reports whether an error is about the value of scope. RFC 6749 has a code for it.
+func isInvalidScope(err error) bool {
+	field, isField := errors.AsType[*decode.Error](err)
+	_, isScope := errors.AsType[*login.InvalidScope](err)
+	return isScope || isField && field.Field == loginapi.FieldScope && field.Message == decode.TooLong
 }
 
 // writeGrantError writes the response to an error. By RFC 6749, section 5.2, a grant that is not
@@ -157,7 +127,16 @@ func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f decod
 func (h *Handlers) writeGrantError(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, errGrantType):
-		endpoint.WriteError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password or refresh_token")
+		endpoint.WriteError(w, http.StatusBadRequest, "unsupported_grant_type", "grant_type is password, refresh_token or client_credentials")
+		return
+	case errors.Is(err, errUnauthorizedClient):
+		endpoint.WriteError(w, http.StatusBadRequest, "unauthorized_client", errUnauthorizedClient.Error())
+		return
+	case isInvalidScope(err):
+		endpoint.WriteJSON(w, http.StatusBadRequest, endpoint.Fault{Error: "invalid_scope", Description: err.Error(), Field: loginapi.FieldScope})
+		return
+	case errors.Is(err, errNoSecret):
+		writeInvalidClient(w)
 		return
 	case errors.Is(err, errOtherClient):
 		w.Header()["Www-Authenticate"] = endpoint.BasicChallenge
@@ -178,11 +157,12 @@ func (h *Handlers) writeGrantError(w http.ResponseWriter, err error) {
 }
 
 type grantBody struct {
-	GrantType    string `json:"grant_type" enum:"password,refresh_token"`
+	GrantType    string `json:"grant_type" enum:"password,refresh_token,client_credentials"`
 	Username     string `json:"username,omitempty" doc:"For the grant password"`
 	Password     string `json:"password,omitempty" format:"password" doc:"For the grant password"`
 	RefreshToken string `json:"refresh_token,omitempty" format:"password" doc:"For the grant refresh_token"`
 	AccountID    int64  `json:"account_id,omitempty" minimum:"1" doc:"For the grant password: the account_id of the client to log in at"`
 	ClientID     string `json:"client_id,omitempty" doc:"The name of a client. If the user has an account there, the login is at that client"`
-	ClientSecret string `json:"client_secret,omitempty" format:"password" doc:"An application token of that client. Not required"`
+	ClientSecret string `json:"client_secret,omitempty" format:"password" doc:"An application token of that client. Required for the grant client_credentials only"`
+	Scope        string `json:"scope,omitempty" doc:"Permissions, separated by spaces, that narrow the token. Without it, the token holds all that the user, or the application token, holds"`
 }

@@ -31,7 +31,7 @@ func TestOAuthToken_PasswordGrantOpensLogin(t *testing.T) {
 		"to a client at which the user has one":     {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "umbrella")...)}, "umbrella"},
 		"to such a client, by Basic":                {[]servertest.RequestOption{asBasic("umbrella", ""), servertest.FormBody(servertest.PasswordGrant("alice")...)}, "umbrella"},
 		"to one client, at the account of another":  {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "umbrella", "account_id", "1001")...)}, "acme"},
-		"to an unknown client":                      {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "swagger-ui", "scope", "x")...)}, "acme"},
+		"to an unknown client":                      {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "swagger-ui")...)}, "acme"},
 		"to a client that is suspended":             {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "frozen")...)}, "acme"},
 		"as Swagger UI asks":                        {[]servertest.RequestOption{asBasic("", ""), servertest.FormBody(servertest.PasswordGrant("alice", "scope", "")...)}, "acme"},
 		"with empty fields for none":                {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "client_id", "", "client_secret", "")...)}, "acme"},
@@ -84,7 +84,8 @@ func TestOAuthToken_ErrorCodes(t *testing.T) {
 		code   string
 	}{
 		"no grant":                             {[]servertest.RequestOption{servertest.FormBody(servertest.CredentialFields("dave")...)}, 400, "invalid_request"},
-		"another grant":                        {[]servertest.RequestOption{servertest.FormBody("grant_type", "client_credentials")}, 400, "unsupported_grant_type"},
+		"another grant":                        {[]servertest.RequestOption{servertest.FormBody("grant_type", "authorization_code")}, 400, "unsupported_grant_type"},
+		"an unknown scope":                     {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("alice", "scope", "x")...)}, 400, "invalid_scope"},
 		"a grant that is none":                 {[]servertest.RequestOption{servertest.FormBody("grant_type", servertest.PasswordMark)}, 400, "unsupported_grant_type"},
 		"the grant twice":                      {[]servertest.RequestOption{servertest.FormBody(servertest.PasswordGrant("dave", "grant_type", "password")...)}, 400, "invalid_request"},
 		"no name":                              {[]servertest.RequestOption{servertest.FormBody("grant_type", "password", "password", "x")}, 400, "invalid_request"},

@@ -128,7 +128,7 @@ func kindOf(t testing.TB, name string) token.Kind {
 	if name == "" {
 		return token.Application
 	}
-	for k := token.Application; k <= token.Refresh; k++ {
+	for k := token.Application; k <= token.Access; k++ {
 		if k.String() == name {
 			return k
 		}
