@@ -47,6 +47,9 @@ const (
 	// TokenRevocationFailed is a revocation that the API server did not accept. The credential is
 	// still valid.
 	TokenRevocationFailed Event = "token.revocation_failed"
+	// OriginRefused is a request that a browser sent for a page of another origin, which the
+	// administrator does not allow.
+	OriginRefused Event = "origin.refused"
 	// EndpointMisconfigured is a request of a gateway with an unknown requirement. It was refused.
 	EndpointMisconfigured Event = "endpoint.misconfigured"
 	// Suppressed is a summary of the lines that were suppressed since the last summary.
@@ -76,6 +79,7 @@ var schema = map[Event][]string{
 	TokenChanged:             {"source", "peer", "sourceUnknown", "token", "object", "client", "user", "by"},
 	TokenRevoked:             {"source", "peer", "sourceUnknown", "token", "kind", "object", "subject", "client", "user", "by"},
 	TokenRevocationFailed:    {"source", "peer", "sourceUnknown", "token", "kind", "by", "count"},
+	OriginRefused:            {"protocol", "verdict", "source", "peer", "sourceUnknown", "count"},
 	EndpointMisconfigured:    {"endpoint", "reason", "source", "peer", "sourceUnknown", "count"},
 	Suppressed:               {"of", "endpoint", "verdict", "count"},
 }

@@ -34,8 +34,8 @@ func (e *Endpoints) Handler() http.Handler {
 	if e.Logins != nil {
 		all.apiUI = ui.Handler()
 	}
-	all.verifyByPath = e.authz().ForwardAuthByPath
-	limited := e.limitInFlight(all, authz.IsVerify)
+	all.verifyByPath, all.servePage = e.authz().ForwardAuthByPath, e.servePage
+	limited := e.allowOrigins(e.limitInFlight(all, authz.IsVerify))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		limited.ServeHTTP(endpoint.WithFaultFormat(w, r.URL.Path), r)
 	})

@@ -97,6 +97,9 @@ func openAPIOperation(op endpoint.Operation, registry huma.Registry) *huma.Opera
 		Security: securitySchemes[doc.Callers], Responses: map[string]*huma.Response{},
 	}
 	fails := slices.Clone(doc.ErrorStatuses)
+	if servesPages(op.Path) && !op.IsPublic {
+		fails = append(fails, http.StatusForbidden) // a page of another origin
+	}
 	if doc.Callers == endpoint.CallersWithPassword || doc.Callers == endpoint.CallersWithEither {
 		fails = append(fails, http.StatusTooManyRequests)
 		doc.Query = append(slices.Clone(doc.Query), endpoint.Param{

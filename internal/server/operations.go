@@ -9,6 +9,9 @@ import (
 	"github.com/apptoken/operator/internal/server/tokenapi"
 )
 
+// pathOpenAPI is the path of the OpenAPI document.
+const pathOpenAPI = "/openapi.json"
+
 // operations returns every operation of the HTTP endpoints.
 func (e *Endpoints) operations() []endpoint.Operation {
 	logins := e.logins()
@@ -22,7 +25,7 @@ func (e *Endpoints) operations() []endpoint.Operation {
 		all = append(all, tokenapi.Operations(&tokenapi.Handlers{Logins: logins, Tokens: e.Management})...)
 	}
 	document := openAPI(all)
-	return append(all, endpoint.Operation{Method: http.MethodGet, Path: "/openapi.json", Serve: func(w http.ResponseWriter, _ *http.Request) {
+	return append(all, endpoint.Operation{Method: http.MethodGet, Path: pathOpenAPI, Serve: func(w http.ResponseWriter, _ *http.Request) {
 		header := w.Header()
 		header["Content-Type"] = endpoint.ContentTypeJSON
 		endpoint.SetBrowserHeaders(header)

@@ -18,6 +18,9 @@ type routes struct {
 	patterns     []routePattern
 	apiUI        http.Handler     // serves the API UI; nil: there is none
 	verifyByPath http.HandlerFunc // serves all paths below /verify/; nil: there is none
+	// servePage serves requests for pages of other origins before an operation does. It reports
+	// whether it has written the response. nil: the page does not matter.
+	servePage func(http.ResponseWriter, *http.Request, []endpoint.Operation) bool
 }
 
 // routePattern is a path with segments that match any text.
@@ -59,7 +62,7 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	at := all.exact[r.URL.Path]
-	if at == nil && all.apiUI != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+	if at == nil && all.apiUI != nil && isUI(r.URL.Path) {
 		all.apiUI.ServeHTTP(w, r)
 		return
 	}
@@ -70,20 +73,33 @@ func (all *routes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		endpoint.WriteNotFound(w)
 		return
 	}
-	var methods []string
+	if all.servePage != nil && servesPages(r.URL.Path) && all.servePage(w, r, at) {
+		return
+	}
 	for i := range at {
 		if at[i].ServesMethod(r.Method) {
 			at[i].Serve(w, r)
 			return
 		}
+	}
+	methods := methodsOf(at)
+	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
+	endpoint.WriteError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+}
+
+// methodsOf returns the methods of operations.
+func methodsOf(at []endpoint.Operation) (methods []string) {
+	for i := range at {
 		methods = append(methods, at[i].Method)
 		if at[i].ServesMethod(http.MethodHead) {
 			methods = append(methods, http.MethodHead)
 		}
 	}
-	w.Header()["Allow"] = []string{strings.Join(methods, ", ")}
-	endpoint.WriteError(w, http.StatusMethodNotAllowed, "invalid_request", "the method is "+strings.Join(methods, " or "))
+	return methods
 }
+
+// isUI reports whether a path belongs to the API UI.
+func isUI(path string) bool { return path == "/ui" || strings.HasPrefix(path, "/ui/") }
 
 // match returns the operations of the pattern that matches a path, and sets the path values of the
 // request.

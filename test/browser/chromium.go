@@ -15,7 +15,7 @@ import (
 const stepTimeout = 20 * time.Second
 
 // startBrowser starts a browser that can reach this machine only, and closes it with the test.
-func startBrowser(t *testing.T) context.Context {
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	programs.Require(t, "chromium")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -24,8 +24,9 @@ func startBrowser(t *testing.T) context.Context {
 		chromedp.WindowSize(1280, 1000),
 		chromedp.DisableGPU,
 		chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 	)
+	options = append(options, more...)
 	if os.Geteuid() == 0 {
 		// Root cannot have a sandbox; the browser opens the test's own pages only.
 		options = append(options, chromedp.NoSandbox)

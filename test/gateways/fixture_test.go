@@ -70,6 +70,12 @@ func eachGateway(t *testing.T, test func(p *fixture)) {
 
 func newFixture(t *testing.T, g gateway) *fixture {
 	t.Helper()
+	return newFixtureWith(t, g, func(*server.Endpoints) {})
+}
+
+// newFixtureWith returns a fixture, and calls tune on its endpoints before they start.
+func newFixtureWith(t *testing.T, g gateway, tune func(*server.Endpoints)) *fixture {
+	t.Helper()
 	p := &fixture{T: t, Fixture: verifytest.Load(t), gateway: g, ca: newTestCA(t), stopEndpoints: func() {}}
 	upstream := httptest.NewServer(http.HandlerFunc(p.receive))
 	t.Cleanup(upstream.Close)
@@ -77,7 +83,9 @@ func newFixture(t *testing.T, g gateway) *fixture {
 	if err := os.WriteFile(filepath.Join(p.addresses.folder, "ca.crt"), p.ca.certPEM(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.handler = newEndpoints(p.Fixture).Handler()
+	endpoints := newEndpoints(p.Fixture)
+	tune(endpoints)
+	p.handler = endpoints.Handler()
 	p.startEndpoints(p.handler, serviceName)
 	t.Cleanup(func() { p.stopEndpoints() })
 	g.start(t, p.addresses)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/apptoken/operator/internal/cors"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -27,6 +28,8 @@ type Endpoints struct {
 	TrustedProxies     []netip.Prefix
 	UseForwarded       bool // proxies name the client in Forwarded, not in X-Forwarded-For
 	Audiences          []string
+	Origins            cors.Origins // whose pages may call the HTTP endpoints from a browser
+	PassPreflights     bool         // /verify and ext_authz pass preflights that gateways hold back
 	Issuer             string
 	MaxStaleness       time.Duration // 0: verification survives any outage, but no lost watch
 	LookupsPerSecond   int           // reads per second of tokens that are not in the index
@@ -40,7 +43,7 @@ type Endpoints struct {
 }
 
 // endpointLists holds the values of flags that are parsed once all flags are read.
-type endpointLists struct{ proxies, audiences, names, header string }
+type endpointLists struct{ proxies, audiences, names, header, origins string }
 
 // addFlags adds the flags of the endpoints. The caller passes the result to parseLists once the
 // flags are parsed.
@@ -56,6 +59,8 @@ func (e *Endpoints) addFlags(fs *pflag.FlagSet) *endpointLists {
 	fs.StringVar(&lists.names, "tls-dns-names", "", "comma-separated DNS `names` in a certificate that the operator creates; empty: apptoken-operator.NAMESPACE.svc")
 	fs.StringVar(&lists.proxies, "trusted-proxies", "", "comma-separated address `ranges` of the gateways that the operator trusts to report the address of a caller, for example 10.0.0.0/8")
 	fs.StringVar(&lists.header, "client-address-header", "X-Forwarded-For", "`name` of the header in which trusted proxies report the address of a caller: X-Forwarded-For or Forwarded (RFC 7239); the other one is ignored")
+	fs.StringVar(&lists.origins, "cors-allowed-origins", "", "comma-separated `origins` whose pages may call the HTTP endpoints from a browser and use passwords and cookies there, for example https://app.example.com; a wildcard stands for the first label, as in https://*.example.com. Empty: only pages of the operator's own origin")
+	fs.BoolVar(&e.PassPreflights, "verify-pass-preflights", false, "have /verify and ext_authz accept preflights of browsers without a credential, if a trusted proxy reports the method OPTIONS. Each proxy must then overwrite X-Forwarded-Method, or every caller passes without a credential")
 	fs.StringVar(&lists.audiences, "audiences", "", "comma-separated `names` of the audiences for which tokens are valid in a TokenReview; empty: only those of the API server that sends it")
 	fs.StringVar(&e.ClientCAFile, "client-ca-file", "", "`file` with CAs, in PEM; callers of /tokenreview and ext_authz must then present a certificate of one of them; reloaded when it changes. Empty: no certificate is required")
 	fs.IntVar(&e.MaxConnections, "max-connections", 4096, "maximum number of connections of each listener; an address that is not a trusted proxy may have at most a quarter of them; 0: no limit")
@@ -76,6 +81,10 @@ func (e *Endpoints) parseLists(lists *endpointLists) error {
 	e.UseForwarded = strings.EqualFold(lists.header, "Forwarded")
 	if !e.UseForwarded && !strings.EqualFold(lists.header, "X-Forwarded-For") {
 		return fmt.Errorf("--client-address-header=%q: use X-Forwarded-For or Forwarded", lists.header)
+	}
+	var err error
+	if e.Origins, err = cors.Parse(splitList(lists.origins)); err != nil {
+		return fmt.Errorf("--cors-allowed-origins: %w", err)
 	}
 	for _, text := range splitList(lists.proxies) {
 		if _, err := netip.ParsePrefix(text); err != nil {

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/app/options"
+	"github.com/apptoken/operator/internal/cors"
 )
 
 // dependentFlags holds the flags that have an effect with other flags only.
-var dependentFlags = []string{"tls-cert-file", "tls-private-key-file", "tls-secret", "client-ca-file"}
+var dependentFlags = []string{"tls-cert-file", "tls-private-key-file", "tls-secret", "client-ca-file", "verify-pass-preflights"}
 
 // endpointFlags holds the flags of the endpoints, as in flags.
 var endpointFlags = map[string]struct {
@@ -46,6 +47,13 @@ var endpointFlags = map[string]struct {
 		one: "Forwarded", first: func(o *options.Options) { o.Endpoints.UseForwarded = true },
 		two: "x-forwarded-for", second: func(*options.Options) {},
 		bad: "X-Real-IP", complaint: `--client-address-header="X-Real-IP": use X-Forwarded-For or Forwarded`,
+	},
+	"cors-allowed-origins": {
+		one: "https://app.example.com", first: func(o *options.Options) { o.Endpoints.Origins = parseOrigins("https://app.example.com") },
+		two: "https://*.example.com, http://localhost:3000", second: func(o *options.Options) {
+			o.Endpoints.Origins = parseOrigins("https://*.example.com", "http://localhost:3000")
+		},
+		bad: "https://app.example.com/", complaint: `--cors-allowed-origins: "https://app.example.com/": is longer than an origin: write https://app.example.com`,
 	},
 	"audiences": {
 		one: "shop", first: func(o *options.Options) { o.Endpoints.Audiences = []string{"shop"} },
@@ -97,6 +105,15 @@ var endpointFlags = map[string]struct {
 		two: "64", second: func(o *options.Options) { o.Endpoints.PasswordChecks = 64 },
 		bad: "-1", complaint: "--password-checks=-1: use a number from 0 to 10000",
 	},
+}
+
+// parseOrigins parses a list of valid origins.
+func parseOrigins(list ...string) cors.Origins {
+	all, err := cors.Parse(list)
+	if err != nil {
+		panic(err)
+	}
+	return all
 }
 
 // disabledAddressRow returns the row of an address that is invalid without a certificate.

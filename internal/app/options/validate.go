@@ -93,6 +93,7 @@ func (e Endpoints) validate() error {
 		e.validateCertSecret(),
 		e.validateClientCA(),
 		e.validateIssuer(),
+		e.validatePreflights(),
 		e.validateDurations(),
 		e.validateLimits(),
 	)
@@ -171,6 +172,14 @@ func (e Endpoints) validateIssuer() error {
 			shown = u.Redacted()
 		}
 		return fmt.Errorf("--issuer=%q: use a URL of a scheme and a host alone, for example https://tokens.example.com", shown)
+	}
+	return nil
+}
+
+// validatePreflights validates --verify-pass-preflights.
+func (e Endpoints) validatePreflights() error {
+	if e.PassPreflights && len(e.TrustedProxies) == 0 {
+		return errors.New("--verify-pass-preflights needs --trusted-proxies: name the gateways that overwrite X-Forwarded-Method")
 	}
 	return nil
 }

@@ -52,13 +52,17 @@ func (e ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 		Roles:       extensionValues(route, extensionRole),
 		Clients:     extensionValues(route, extensionClient),
 	}
-	headers := checkHeaders(attributes.GetRequest().GetHttp())
+	request := attributes.GetRequest().GetHttp()
+	headers, drops := checkHeaders(request), route[extensionCredential] == removeCredential
+	if e.PassPreflights && passesPreflight(e.Trusted, endpoint.PeerOf(GatewayAddress(ctx)), request.GetMethod(), headers) {
+		return allowResponse(nobody, headers, drops), nil
+	}
 	p := endpoint.CredentialsInHeadersAndCookies(headers)
 	facts.Session = p.Session
 	who, verdict := e.VerifyCredential(ctx, endpoint.ExtAuthz, p.Text, facts, e.originOfCheck(ctx, attributes))
 	switch {
 	case verdict == verify.Valid:
-		return allowResponse(who, headers, route[extensionCredential] == removeCredential), nil
+		return allowResponse(identityHeaderValues(who), headers, drops), nil
 	case verdict == verify.Stale:
 		return denyResponse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
 	case verdict.IsForbidden():
@@ -150,7 +154,7 @@ func extensionValues(extensions map[string]string, name string) []string {
 
 // allowResponse allows a request. It replaces identity headers of the request with those of the
 // verified identity, so that a caller cannot forge them.
-func allowResponse(who verify.Identity, request http.Header, dropCredential bool) *authv3.CheckResponse {
+func allowResponse(values [len(identityHeaders)]string, request http.Header, dropCredential bool) *authv3.CheckResponse {
 	ok := &authv3.OkHttpResponse{}
 	said := map[string]bool{}
 	remove := func(name string) {
@@ -159,7 +163,7 @@ func allowResponse(who verify.Identity, request http.Header, dropCredential bool
 			ok.HeadersToRemove = append(ok.HeadersToRemove, name)
 		}
 	}
-	for i, value := range identityHeaderValues(who) {
+	for i, value := range values {
 		if name := identityHeaders[i]; value == "" {
 			remove(name)
 		} else {

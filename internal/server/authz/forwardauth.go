@@ -115,15 +115,15 @@ func (h *Handlers) ForwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = endpoint.NoStore
+	if h.PassPreflights && passesPreflight(h.Trusted, endpoint.PeerOf(r.RemoteAddr), forwardedMethod(r), r.Header) {
+		writeIdentity(w, nobody)
+		return
+	}
 	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
 	facts.Session = p.Session
 	who, verdict := h.VerifyCredential(r.Context(), endpoint.Verify, p.Text, facts, h.Origin(r))
 	if verdict == verify.Valid {
-		values := identityHeaderValues(who)
-		for i, name := range identityHeaders {
-			header[name] = values[i : i+1 : i+1]
-		}
-		w.WriteHeader(http.StatusOK)
+		writeIdentity(w, identityHeaderValues(who))
 		return
 	}
 	endpoint.SetHSTS(header, r)
@@ -141,6 +141,15 @@ func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts ve
 		header["Www-Authenticate"] = endpoint.InvalidTokenChallenge
 		endpoint.WriteError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
 	}
+}
+
+// writeIdentity writes the response that lets a request pass.
+func writeIdentity(w http.ResponseWriter, values [len(identityHeaders)]string) {
+	header := w.Header()
+	for i, name := range identityHeaders {
+		header[name] = values[i : i+1 : i+1]
+	}
+	w.WriteHeader(http.StatusOK)
 }
 
 var (

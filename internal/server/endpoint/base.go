@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/apptoken/operator/internal/audit"
+	"github.com/apptoken/operator/internal/cors"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -18,6 +19,9 @@ type Base struct {
 	Trusted       []netip.Prefix // proxies whose headers name the address of a caller
 	UsesForwarded bool           // the proxies send Forwarded (RFC 7239) instead of X-Forwarded-For
 	Issuer        string         // URL under which callers reach the operator; for empty see issuer
+	Origins       cors.Origins   // whose pages may call the operator from a browser
+	// PassPreflights is set if /verify and ext_authz pass preflights that a trusted proxy holds back.
+	PassPreflights bool
 	// IsOwnName reports whether the serving certificate names exactly this host. nil means it names
 	// none.
 	IsOwnName func(host string) bool

@@ -20,8 +20,8 @@ type PasswordCredentials struct {
 // PasswordInHeader returns the name and password in the Authorization header, by RFC 7617 or by the
 // scheme Integrator, which has the same format. there reports whether the request has such a
 // header. ok reports whether the header counts. A header beside a second one does not, since the
-// two may differ. In a request of another site's page it does not either: browsers add stored
-// credentials there.
+// two may differ. A browser may have added a stored password; pages of origins that are not allowed
+// are refused before.
 func PasswordInHeader(r *http.Request) (n PasswordCredentials, there, ok bool) {
 	values := r.Header["Authorization"]
 	credentials := ""
@@ -33,7 +33,7 @@ func PasswordInHeader(r *http.Request) (n PasswordCredentials, there, ok bool) {
 		}
 	}
 	text, err := base64.StdEncoding.DecodeString(credentials)
-	if !there || err != nil || len(values) > 1 || IsCrossSite(r) {
+	if !there || err != nil || len(values) > 1 {
 		return PasswordCredentials{}, there, false
 	}
 	username, presented, found := strings.Cut(string(text), ":")

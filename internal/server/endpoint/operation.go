@@ -10,7 +10,21 @@ type Operation struct {
 	Method string // empty: any method
 	Path   string
 	Serve  http.HandlerFunc
-	Doc    Description
+	// Fault writes an error response of a protocol that has no JSON; nil: WriteJSON writes it.
+	Fault func(http.ResponseWriter, int, Fault)
+	// IsPublic is set if all callers get the same response, without a credential. So it is served
+	// whatever page asks.
+	IsPublic bool
+	Doc      Description
+}
+
+// WriteFault writes an error response of an operation that was not served.
+func (op *Operation) WriteFault(w http.ResponseWriter, status int, f Fault) {
+	if op.Fault != nil {
+		op.Fault(w, status, f)
+		return
+	}
+	WriteJSON(w, status, f)
 }
 
 // ServesMethod reports whether an operation serves a method. HEAD is served like GET, unless the
@@ -91,7 +105,7 @@ const (
 func WithAdminPrefix(ops ...Operation) []Operation {
 	all := ops
 	for _, op := range ops {
-		all = append(all, Operation{Method: op.Method, Path: "/admin-api" + op.Path, Serve: op.Serve})
+		all = append(all, Operation{Method: op.Method, Path: "/admin-api" + op.Path, Serve: op.Serve, Fault: op.Fault})
 	}
 	return all
 }

@@ -315,10 +315,11 @@ func LoginFault(w http.ResponseWriter, err error) (int, endpoint.Fault) {
 // endLogin ends the login that a request presents in a header or a cookie. It refuses other kinds
 // of credentials: a caller that logs out with one has mistaken it for a login.
 func (l *Logins) endLogin(r *http.Request) error {
-	if endpoint.IsCrossSite(r) { // a browser sends cookies with requests that pages of other sites make
-		return &login.Forbidden{Message: "a page of another site asks for this; only a page of this site, or a program, ends a login"}
-	}
 	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
+	// A browser sends cookies with requests that pages of other origins make, allowed ones included.
+	if endpoint.IsCrossSite(r) && endpoint.CredentialsInHeaders(r.Header).Text != p.Text {
+		return &login.Forbidden{Message: "a page of another origin asks for this, and a cookie ends no login for it; the page must send the token in the header Authorization"}
+	}
 	who, verdict := l.VerifyCredential(r.Context(), endpoint.Logout, p.Text, verify.Facts{Session: p.Session}, l.Origin(r))
 	switch {
 	case verdict.IsUndecided():

@@ -45,7 +45,7 @@ func (h *Spectrum) spectrumToken(w http.ResponseWriter, r *http.Request, kind to
 		return
 	}
 	if o.Session != "" {
-		setSessionCookie(w, r, o.Session, 0)
+		h.setSessionCookie(w, r, o.Session, 0)
 	}
 	endpoint.WriteJSON(w, http.StatusOK, accessResponse{AccessToken: o.Token.Reveal(), Session: o.Session, Username: o.User.Username})
 }
@@ -79,10 +79,8 @@ func parseTTL(text string) (time.Duration, error) {
 }
 
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
-func setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without TLS, on loopback alone, a browser would drop a Secure cookie
-		Name: endpoint.CookieSession, Value: id, Path: "/", MaxAge: age, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	})
+func (h *Spectrum) setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
+	h.SetCookie(w, r, http.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
@@ -91,7 +89,7 @@ func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
-	setSessionCookie(w, r, "", -1)
+	h.setSessionCookie(w, r, "", -1)
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
@@ -181,6 +179,6 @@ func (h *Spectrum) Operations() []endpoint.Operation {
 			Callers: endpoint.CallersWithToken, HasSideEffect: true, Response: successResponse{true}, ErrorStatuses: []int{401, 403, 503},
 		}},
 		// It has no description: its document is WADL, not JSON.
-		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL},
+		{Method: http.MethodGet, Path: "/security/rest", Serve: h.spectrumWADL, IsPublic: true},
 	}
 }

@@ -142,7 +142,7 @@ func TestSpectrum_RefusedCallers(t *testing.T) {
 		"what is not base64":               {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.PasswordMark+"!")}, 401},
 		"a name twice":                     {[]servertest.RequestOption{servertest.Basic("dave"), servertest.Basic("dave")}, 401},
 		"a name and a token":               {[]servertest.RequestOption{servertest.Header("Authorization", "Bearer x"), servertest.Basic("dave")}, 401},
-		"a page of another site":           {[]servertest.RequestOption{servertest.Basic("dave"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 401},
+		"a page of another site":           {[]servertest.RequestOption{servertest.Basic("dave"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 403},
 		"one who is suspended":             {[]servertest.RequestOption{servertest.Basic("bob")}, 401},
 		"one without an account":           {[]servertest.RequestOption{servertest.Basic("carol")}, 403},
 		"an integrator without an account": {[]servertest.RequestOption{servertest.Integrator("alice")}, 400},
@@ -163,10 +163,9 @@ func TestSpectrum_RefusedCallers(t *testing.T) {
 		parts []servertest.RequestOption
 		want  string
 	}{
-		"a browser that goes there":     {[]servertest.RequestOption{servertest.Header("Sec-Fetch-Mode", "navigate"), servertest.Header("Sec-Fetch-Site", "none")}, "Basic"},
-		"a program":                     {nil, "Basic"},
-		"a page that asks by itself":    {[]servertest.RequestOption{servertest.Header("Sec-Fetch-Mode", "cors")}, "Bearer"},
-		"a browser sent by another one": {[]servertest.RequestOption{servertest.Header("Sec-Fetch-Mode", "navigate"), servertest.Header("Sec-Fetch-Site", "cross-site")}, "Bearer"},
+		"a browser that goes there":  {[]servertest.RequestOption{servertest.Header("Sec-Fetch-Mode", "navigate"), servertest.Header("Sec-Fetch-Site", "none")}, "Basic"},
+		"a program":                  {nil, "Basic"},
+		"a page that asks by itself": {[]servertest.RequestOption{servertest.Header("Sec-Fetch-Mode", "cors")}, "Bearer"},
 	} {
 		if got := h.Call(http.MethodGet, servertest.PathSessionToken+"5", x.parts...).Header.Get("Www-Authenticate"); !strings.HasPrefix(got, x.want+" ") {
 			t.Errorf("%s is asked for %q", name, got)

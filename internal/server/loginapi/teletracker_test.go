@@ -107,7 +107,7 @@ func TestTeleTracker_FailuresAreMarked(t *testing.T) {
 		"a password there too":                  {"/auth/login", []servertest.RequestOption{servertest.Basic("dave"), servertest.FormBody("password", "x")}, 400, "error error_description field success"},
 		"Basic that cannot be read":             {"/auth/login", []servertest.RequestOption{servertest.Header("Authorization", "Basic !")}, 401, "error error_description success"},
 		"Basic twice":                           {"/auth/login", []servertest.RequestOption{servertest.Basic("dave"), servertest.Basic("dave")}, 401, "error error_description success"},
-		"Basic, from another site":              {"/auth/login", []servertest.RequestOption{servertest.Basic("dave"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 401, "error error_description success"},
+		"Basic, from another site":              {"/auth/login", []servertest.RequestOption{servertest.Basic("dave"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 403, "error error_description success"},
 		"an integrator who says no account":     {"/auth/login", []servertest.RequestOption{servertest.Integrator("alice")}, 400, "error error_description field success"},
 		"one without an account":                {"/auth/login", []servertest.RequestOption{servertest.FormBody(servertest.CredentialFields("carol")...)}, 403, "error error_description success"},
 		"a refresh token that is none":          {"/auth/refresh", []servertest.RequestOption{servertest.FormBody("refresh_token", "x")}, 401, "error error_description success"},

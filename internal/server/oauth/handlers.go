@@ -26,7 +26,7 @@ func (h *Handlers) Operations() []endpoint.Operation {
 			Text: "A caller that presents a token may revoke it. With the permission sec.token.revoke it may revoke every token of its client. The response to an unknown token is the same.",
 			Body: tokenBody{Token: "ata_…"}, BodyEncodings: endpoint.FormOnly, Callers: endpoint.CallersAny, Response: struct{}{}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 		}},
-		{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server", Serve: h.metadata, Doc: endpoint.Description{
+		{Method: http.MethodGet, Path: "/.well-known/oauth-authorization-server", Serve: h.metadata, IsPublic: true, Doc: endpoint.Description{
 			Id: "metadata", Tag: endpoint.TagOAuth, Summary: "Get the URLs of the OAuth endpoints (RFC 8414)",
 			Text:    "Libraries read the issuer, the endpoints and the grant types here.",
 			Callers: endpoint.CallersAny, Response: exampleMetadata,

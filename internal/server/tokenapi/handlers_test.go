@@ -49,7 +49,7 @@ func TestManage_CallersAndScopes(t *testing.T) {
 		"a token twice":                              {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Bearer(login), servertest.SecurityToken(login)}, 401, management.Scope{}},
 		"a name and a token":                         {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Basic("alice"), servertest.SecurityToken(login)}, 401, management.Scope{}},
 		"a name and a token in one header":           {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Bearer(login), servertest.Basic("alice")}, 401, management.Scope{}},
-		"a name, sent by another site":               {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Basic("alice"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 401, management.Scope{}},
+		"a name, sent by another site":               {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Basic("alice"), servertest.Header("Sec-Fetch-Site", "cross-site")}, 403, management.Scope{}},
 		"a wrong password":                           {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("dave", "x"))}, 401, management.Scope{}},
 		"one who is suspended":                       {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Basic("bob")}, 401, management.Scope{}},
 		"one without an account":                     {servertest.PathAcmeTokens, []servertest.RequestOption{servertest.Basic("carol")}, 403, management.Scope{}},

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apptoken/operator/internal/cors"
 	"github.com/apptoken/operator/internal/grant"
 	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/record"
@@ -112,6 +113,19 @@ func (h *LoginServer) Serve(over func(http.Handler) *httptest.Server) {
 	s := over(h.Handler())
 	h.T.Cleanup(s.Close)
 	h.URL = s.URL
+}
+
+// NewCORSServer returns a LoginServer whose endpoints pages of these origins may call.
+func NewCORSServer(t testing.TB, over func(http.Handler) *httptest.Server, origins ...string) *LoginServer {
+	t.Helper()
+	h := NewUnstartedLoginServer(t)
+	allowed, err := cors.Parse(origins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Origins = allowed
+	h.Serve(over)
+	return h
 }
 
 // NewLoginServer returns a LoginServer that serves HTTP without TLS.
