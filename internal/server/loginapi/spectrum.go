@@ -90,6 +90,7 @@ func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.setSessionCookie(w, r, "", -1)
+	h.deleteRememberMe(w, r)
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
