@@ -67,7 +67,7 @@ func TestCORS_OtherPagesAreRefusedWithCause(t *testing.T) {
 			"a rotation":            {"POST", "/application-tokens/v1/rotate", servertest.Bearer(tok), "data error errorMessage error_description"},
 		} {
 			got := h.Call(call.method, call.path, call.part, x.part)
-			if got.Status != http.StatusForbidden || h.Keys(got) != call.keys || h.Members(got)["error"] != "origin_not_allowed" || strings.Contains(got.Body, "evil") || len(got.Body) > 1<<10 {
+			if got.Status != http.StatusForbidden || h.Keys(got) != call.keys || h.Members(got)["error"] != "origin_not_allowed" || strings.Contains(got.Body, "evil") || len(got.Body) > 2<<10 {
 				t.Errorf("%s, %s: %d %s", name, what, got.Status, got.Body)
 			}
 			if len(headersFor(got.Header)) > 0 || len(got.Header["Set-Cookie"]) > 0 || len(got.Header["Www-Authenticate"]) > 0 || got.Header.Get("Cache-Control") != "no-store" {

@@ -11,6 +11,8 @@ import (
 // names are case-sensitive.
 const (
 	cookieCredential = "spectrum.authentication.token"
+	// CookieRememberMe is the cookie that a login of Funnelback sets.
+	CookieRememberMe = "SPRING_SECURITY_REMEMBER_ME_COOKIE"
 	CookieSession    = "SESSION"
 )
 

@@ -36,51 +36,67 @@ type Funnelback struct {
 	AcceptsCredentialsInURL bool
 }
 
-// formLogin serves a login by form. The response has the token in X-Security-Token.
+// formLogin serves a login by form. The response has the token in X-Security-Token, and in a cookie
+// that a browser keeps as long as the login lives. Only a caller that declines remember-me gets no
+// cookie: the documented response to a request without the field has one.
 func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
-	o, err := h.openForm(w, r)
+	o, withCookie, err := h.openForm(w, r)
 	if err != nil {
 		WriteLoginError(w, err, endpoint.PasswordChallenge(r))
 		return
 	}
 	w.Header()[HeaderSecurityToken] = []string{o.Token.Reveal()}
+	if withCookie {
+		h.SetCookie(w, r, endpoint.Cookie{Name: endpoint.CookieRememberMe, Value: o.Token.Reveal(), Expires: o.Record.ExpiresAt})
+	}
 	endpoint.WriteJSON(w, http.StatusOK, loginResponse{
 		Data: authenticatedText, Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,
 		ExpiresAt: o.Record.ExpiresAt.UTC().Format(time.RFC3339),
 	})
 }
 
-func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (login.Opened, error) {
+// deleteRememberMe deletes the remember-me cookie of a request whose login has ended.
+func (l *Logins) deleteRememberMe(w http.ResponseWriter, r *http.Request) {
+	c, err := r.Cookie(endpoint.CookieRememberMe)
+	if err == nil && c.Value == endpoint.CredentialsInHeadersAndCookies(r.Header).Text {
+		l.SetCookie(w, r, endpoint.Cookie{Name: endpoint.CookieRememberMe, MaxAge: -1})
+	}
+}
+
+// openForm opens a login, and reports whether the response has a cookie.
+func (h *Funnelback) openForm(w http.ResponseWriter, r *http.Request) (o login.Opened, withCookie bool, err error) {
 	read := ReadLoginFields
 	if h.AcceptsCredentialsInURL {
 		read = readQueryAndBody
 	}
 	f, err := read(w, r, FieldUsername, FieldPassword, fieldRememberMe, FieldAccountID)
 	if err != nil {
-		return login.Opened{}, err
+		return o, false, err
 	}
-	remember, _, err := f.Flag(fieldRememberMe)
+	remember, isStated, err := f.Flag(fieldRememberMe)
 	if err != nil {
-		return login.Opened{}, err
+		return o, false, err
 	}
 	n, err := passwordInRequest(r, f)
 	if err != nil {
-		return login.Opened{}, err
+		return o, false, err
 	}
 	u, c, err := h.AuthenticateAtClient(r, n, f, "")
 	if err != nil {
-		return login.Opened{}, err
+		return o, false, err
 	}
-	return h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+	o, err = h.OpenLogin(r, u, c, login.Terms{Kind: token.Login, Remember: remember})
+	return o, remember || !isStated, err
 }
 
 // Operations returns the operations of the protocol.
 func (h *Funnelback) Operations() []endpoint.Operation {
 	return endpoint.WithAdminPrefix(endpoint.Operation{Method: http.MethodPost, Path: "/account/v1/login", Serve: h.formLogin, Doc: endpoint.Description{
 		Id: "formLogin", Tag: endpoint.TagFunnelback, Summary: "Log in, for a token in the header X-Security-Token",
-		Text: "The token is in the response header, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
-		Body: loginBody{Username: "alice@example.com", Password: "…"}, BodyEncodings: endpoint.AnyEncoding, Query: []endpoint.Param{{Name: fieldRememberMe, Text: "true for a longer lifetime"}},
-		Callers: endpoint.CallersAny, Response: loginResponse{Data: authenticatedText, Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, TokenHeader: HeaderSecurityToken, ErrorStatuses: []int{400, 401, 403, 429, 503},
+		Text: "The token is in the response header and in a cookie, not in the body. It ends at expiresAt, when it is revoked, and when the password changes.",
+		Body: loginBody{Username: "alice@example.com", Password: "…"}, BodyEncodings: endpoint.AnyEncoding, Query: []endpoint.Param{{Name: fieldRememberMe, Text: "true for a longer lifetime; false for no cookie"}},
+		Callers: endpoint.CallersAny, Response: loginResponse{Data: authenticatedText, Username: "alice@example.com", Client: "acme", AccountID: 1001, ExpiresAt: "2026-03-15T12:00:00Z"}, TokenHeader: HeaderSecurityToken,
+		Sets: []endpoint.Param{{Name: "Set-Cookie", Text: "The token again, unless remember-me is false", Example: endpoint.CookieRememberMe + "=atl_…; Path=/; Expires=Sun, 15 Mar 2026 12:00:00 GMT; HttpOnly; Secure; SameSite=Lax"}}, ErrorStatuses: []int{400, 401, 403, 429, 503},
 	}})
 }
 

@@ -4,12 +4,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/apptoken/operator/internal/testing/servertest"
 )
+
+// rememberMeCookie is the name of the cookie with the token of a login that is remembered.
+const rememberMeCookie = "SPRING_SECURITY_REMEMBER_ME_COOKIE="
 
 // The requests of programs for Funnelback 15, and the responses that they expect.
 func TestFunnelback_LoginByFormReturnsTokenInHeader(t *testing.T) {
@@ -38,10 +42,17 @@ func TestFunnelback_LoginByFormReturnsTokenInHeader(t *testing.T) {
 		got := h.Call(http.MethodPost, x.path, x.body)
 		tok := h.TokenIn(got)
 		said := h.Members(got)
-		if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Set-Cookie") != "" || tok[:4] != "atl_" {
+		cookie := ""
+		if !strings.Contains(name, ": no") {
+			cookie = rememberMeCookie + tok + "; Path=/; Expires=" + servertest.StartTime.Add(x.lifetime).Format(http.TimeFormat) + "; HttpOnly; SameSite=Lax"
+		}
+		if got.Header.Get("Cache-Control") != "no-store" || strings.Join(got.Header["Set-Cookie"], "\n") != cookie || tok[:4] != "atl_" {
 			t.Errorf("%s: %v", name, got.Header)
 		}
 		if said["expiresAt"] != servertest.StartTime.Add(x.lifetime).Format(time.RFC3339) || said["client"] != x.client || said["username"] != "alice@example.com" {
+			t.Errorf("%s: %s", name, got.Body)
+		}
+		if said["errorMessage"] != nil || said["data"] != "Authenticated, see x-security-token." {
 			t.Errorf("%s: %s", name, got.Body)
 		}
 		if keys := h.Keys(got); keys != "accountId client data errorMessage expiresAt username" { // [row 8]
@@ -52,6 +63,61 @@ func TestFunnelback_LoginByFormReturnsTokenInHeader(t *testing.T) {
 		}
 	}
 	h.CheckNoSecretInAudit()
+}
+
+// A browser keeps the cookie as long as the login lives, and sends it over TLS alone. A page of
+// another site gets one that it can use only if its origin is allowed, and otherwise none.
+func TestFunnelback_RememberMeCookieHasDocumentedAttributes(t *testing.T) {
+	const page = "https://app.example.com"
+	h := servertest.NewCORSServer(t, httptest.NewTLSServer, page)
+	expires := "; Path=/; Expires=" + servertest.StartTime.Add(14*24*time.Hour).Format(http.TimeFormat)
+	login := servertest.FormBody(servertest.AppendFields(servertest.CredentialFields("alice"), "remember-me", "true")...)
+	for name, x := range map[string]struct {
+		part servertest.RequestOption
+		want string
+	}{
+		"a program":            {servertest.Header("X-Nothing", ""), expires + "; HttpOnly; Secure; SameSite=Lax"},
+		"a page of its own":    {servertest.Header("Sec-Fetch-Site", "same-origin"), expires + "; HttpOnly; Secure; SameSite=Lax"},
+		"a page of an allowed": {servertest.Header("Origin", page), expires + "; HttpOnly; Secure; SameSite=None; Partitioned"},
+		"a page of another":    {servertest.Header("Origin", "https://evil.example"), ""},
+		"a form of another":    {servertest.Header("Sec-Fetch-Site", "cross-site"), ""},
+		"a wrong password":     {servertest.FormBody("username", "alice@example.com", "password", "wrong", "remember-me", "true"), ""},
+		"not to be remembered": {servertest.FormBody(servertest.AppendFields(servertest.CredentialFields("alice"), "remember-me", "false")...), ""},
+	} {
+		got := h.Call(http.MethodPost, servertest.PathFormLogin, login, x.part)
+		cookies := got.Header["Set-Cookie"]
+		if x.want == "" {
+			if len(cookies) > 0 {
+				t.Errorf("%s: %v", name, cookies)
+			}
+			continue
+		}
+		if tok := h.TokenIn(got); len(cookies) != 1 || cookies[0] != rememberMeCookie+tok+x.want || got.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", name, got.Header)
+		}
+	}
+	h.CheckNoSecretInAudit()
+}
+
+func TestFunnelback_LogoutDeletesRememberMeCookie(t *testing.T) {
+	for path, method := range map[string]string{servertest.PathSpectrumLogout: http.MethodGet, "/auth/logout": http.MethodPost} {
+		for name, x := range map[string]struct {
+			cookie  string // besides the header; % is the token
+			deleted bool
+		}{"its own": {rememberMeCookie + "%", true}, "another": {rememberMeCookie + "x", false}, "none": {"a=b", false}} {
+			h := servertest.NewLoginServer(t)
+			tok := h.Login("alice")
+			got := h.Call(method, path, servertest.Bearer(tok), servertest.Cookies(strings.ReplaceAll(x.cookie, "%", tok)))
+			want := rememberMeCookie + "; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+			if got.Status != http.StatusOK || slices.Contains(got.Header["Set-Cookie"], want) != x.deleted || h.IsValid(tok) {
+				t.Errorf("%s, %s: %d %v", path, name, got.Status, got.Header)
+			}
+			again := h.Call(method, path, servertest.Bearer(tok), servertest.Cookies(strings.ReplaceAll(x.cookie, "%", tok)))
+			if again.Status != http.StatusUnauthorized || len(again.Header["Set-Cookie"]) > 0 {
+				t.Errorf("%s, %s, once more: %d %v", path, name, again.Status, again.Header)
+			}
+		}
+	}
 }
 
 // Old programs for Funnelback send the name and the password in the URL. Nothing but a flag allows

@@ -96,11 +96,12 @@ func (h *Spectrum) spectrumLogout(w http.ResponseWriter, r *http.Request) {
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
-// EndSpectrumLogin ends the login whose token a request presents, and deletes the session cookie.
+// EndSpectrumLogin ends the login whose token a request presents, and deletes its cookies.
 func (l *Logins) EndSpectrumLogin(w http.ResponseWriter, r *http.Request) error {
 	err := l.endLogin(r)
 	if err == nil {
 		l.setSessionCookie(w, r, "", -1)
+		l.deleteRememberMe(w, r)
 	}
 	return err
 }

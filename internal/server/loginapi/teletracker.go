@@ -163,6 +163,7 @@ func (h *TeleTracker) authLogout(w http.ResponseWriter, r *http.Request) {
 		WriteLoginError(w, err, endpoint.BearerChallenge)
 		return
 	}
+	h.deleteRememberMe(w, r)
 	endpoint.WriteJSON(w, http.StatusOK, successResponse{true})
 }
 
