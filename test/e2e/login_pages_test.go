@@ -134,7 +134,7 @@ func (r pageReader) runCommands(t *testing.T, exchanges []exchange) []string {
 }
 
 // sessionIDPattern matches the id of a session, in the response that issues it.
-var sessionIDPattern = regexp.MustCompile(`"session": ?"([^"]+)"`)
+var sessionIDPattern = regexp.MustCompile(`(?:"session": ?"|<session>)([^"<]+)`)
 
 // markSecrets adds every credential in a response to the plaintexts that the leak check looks for.
 func markSecrets(said []byte) {
