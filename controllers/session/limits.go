@@ -28,7 +28,7 @@ func (r *Reconciler) EnforceLimits(ctx context.Context, u *v1alpha1.User) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	byGroup := map[login.LoginGroup][]record.Record{}
+	byGroup := map[login.Group][]record.Record{}
 	for _, rec := range login.WithoutPendingSuccessors(known) {
 		byGroup[login.GroupOf(rec)] = append(byGroup[login.GroupOf(rec)], rec)
 	}
@@ -41,7 +41,7 @@ func (r *Reconciler) EnforceLimits(ctx context.Context, u *v1alpha1.User) (ctrl.
 // enforceLimit ends the excess logins of a group. It confirms at the API server what the cache
 // shows: some logins may have ended, and more may be allowed again. It reads the excess first. Most
 // of it has just ended, at the replica that opened the login after it.
-func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, g login.LoginGroup, known []record.Record) error {
+func (r *Reconciler) enforceLimit(ctx context.Context, now time.Time, g login.Group, known []record.Record) error {
 	limit, there, err := limitFrom(ctx, r.Client, g)
 	if err != nil || !there {
 		return err
@@ -96,7 +96,7 @@ func (r *Reconciler) confirm(ctx context.Context, rs []record.Record) ([]record.
 
 // limitFrom returns how many logins a group may have. It reports whether the user and the client
 // exist.
-func limitFrom(ctx context.Context, from client.Reader, g login.LoginGroup) (int, bool, error) {
+func limitFrom(ctx context.Context, from client.Reader, g login.Group) (int, bool, error) {
 	var u v1alpha1.User
 	var c v1alpha1.Client
 	err := from.Get(ctx, types.NamespacedName{Name: g.User}, &u)
@@ -109,5 +109,5 @@ func limitFrom(ctx context.Context, from client.Reader, g login.LoginGroup) (int
 	if err != nil {
 		return 0, false, fmt.Errorf("get the limits of User %s at Client %s: %w", g.User, g.Client, err)
 	}
-	return login.LimitOf(g.Kind, login.User{LoginLimits: directory.LoginLimitsOf(&u)}, directory.LoginPolicyOf(&c)), true, nil
+	return login.LimitOf(g.Kind, login.User{Limits: directory.LoginLimitsOf(&u)}, directory.LoginPolicyOf(&c)), true, nil
 }

@@ -92,7 +92,7 @@ func enqueueOnUserLimits(_ context.Context, e event.UpdateEvent, q watch.Request
 func (r *Reconciler) enqueueOnClientLimits(ctx context.Context, e event.UpdateEvent, q watch.RequestQueue) {
 	before, ok1 := e.ObjectOld.(*v1alpha1.Client)
 	now, ok2 := e.ObjectNew.(*v1alpha1.Client)
-	if ok1 && ok2 && directory.LoginPolicyOf(before).LoginLimits != directory.LoginPolicyOf(now).LoginLimits {
+	if ok1 && ok2 && directory.LoginPolicyOf(before).Limits != directory.LoginPolicyOf(now).Limits {
 		watch.AddRequests(q, watch.PriorityRoutine, watch.UserRequests(ctx, r.Client, index.UsersByAccount, now.Name)...)
 	}
 }

@@ -47,7 +47,7 @@ func LoginPolicyOf(c *v1alpha1.Client) login.Client {
 		RememberedLifetime: tokenspec.DurationOr(l.RememberMeLifetime, defaultRememberMeLifetime),
 		RefreshLifetime:    tokenspec.DurationOr(l.RefreshLifetime, defaultRefreshLifetime),
 		IdleTimeout:        tokenspec.DurationOr(l.IdleTimeout, defaultIdleTimeout),
-		LoginLimits: login.LoginLimits{
+		Limits: login.Limits{
 			MaxSessions:      int(ptr.Deref(l.MaxSessionsPerUser, defaultMaxSessions)),
 			MaxSessionTokens: int(ptr.Deref(l.MaxSessionTokensPerUser, defaultMaxSessionTokens)),
 			MaxOpenTokens:    int(ptr.Deref(l.MaxOpenTokensPerUser, defaultMaxOpenTokens)),
@@ -66,9 +66,9 @@ func LoginPolicyOf(c *v1alpha1.Client) login.Client {
 }
 
 // LoginLimitsOf returns how many logins a User sets for itself; 0 where it sets none.
-func LoginLimitsOf(u *v1alpha1.User) login.LoginLimits {
+func LoginLimitsOf(u *v1alpha1.User) login.Limits {
 	l := u.Spec.Logins
-	return login.LoginLimits{
+	return login.Limits{
 		MaxSessions: int(ptr.Deref(l.MaxSessions, 0)), MaxSessionTokens: int(ptr.Deref(l.MaxSessionTokens, 0)), MaxOpenTokens: int(ptr.Deref(l.MaxOpenTokens, 0)),
 	}
 }

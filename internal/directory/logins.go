@@ -12,5 +12,5 @@ import (
 
 // LoginRecordsOf lists the records of a user's logins from a cache.
 func LoginRecordsOf(ctx context.Context, from client.Reader, namespace, name string) ([]record.Record, error) {
-	return kube.ListLogins(ctx, from, namespace, record.Owner{Kind: login.OwnerKindUser, Name: name}) // a User has no namespace
+	return kube.ListLogins(ctx, from, namespace, record.LoginQuery{User: record.Owner{Kind: login.OwnerKindUser, Name: name}}) // a User has no namespace
 }

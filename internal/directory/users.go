@@ -162,7 +162,7 @@ func (p *UserSync) publishUser(u *v1alpha1.User) {
 	account := login.User{
 		Name: u.Name, UID: string(u.UID), Username: UsernameOf(u), HoldsUsername: holdsUsername(u), CreatedAt: u.CreationTimestamp.Time, Suspended: suspended,
 		Password: stored, Credential: fingerprint, Accounts: tokenspec.LoginAccounts(u),
-		LoginLimits: LoginLimitsOf(u),
+		Limits: LoginLimitsOf(u),
 	}
 	for _, a := range u.Spec.Accounts {
 		verified.Accounts[a.Client] = tokenspec.SortedStrings(a.Roles)

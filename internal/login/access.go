@@ -70,7 +70,7 @@ func (s *Service) mintAccess(parent record.Record, c Client, permissions []strin
 // enforceAccessLimit ends the oldest access tokens beside a new one if there are too many. It
 // ignores errors: the new one is valid, and the reconciler enforces the limit again.
 func (s *Service) enforceAccessLimit(ctx context.Context, opened record.Record) {
-	known, err := s.Records.ListLogins(ctx, opened.Owner, token.Access)
+	known, err := s.Records.ListLogins(ctx, record.LoginQuery{User: opened.Owner, Kind: token.Access, Client: opened.Client})
 	if err != nil {
 		return
 	}

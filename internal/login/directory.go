@@ -23,8 +23,8 @@ type User struct {
 	// and the user cannot log in.
 	Credential string
 	Accounts   []Account
-	// LoginLimits are the user's own. Where one is 0, that of the client applies.
-	LoginLimits
+	// Limits are the user's own. Where one is 0, that of the client applies.
+	Limits
 }
 
 // Account is a client at which a user may log in.
@@ -65,7 +65,7 @@ type Client struct {
 	RememberedLifetime time.Duration // of a login token with Terms.Remember
 	RefreshLifetime    time.Duration // of a refresh token
 	IdleTimeout        time.Duration // of a session token
-	LoginLimits                      // of each user
+	Limits                           // of each user
 	OpenPolicy         OpenTokenPolicy
 	MaxOpenLifetime    time.Duration // of an open token; 0: no limit
 	// MaxSessionLifetime bounds the time from the password to the end of all logins that come of

@@ -149,7 +149,7 @@ func TestDirectory_MatchesNaiveImplementation(t *testing.T) {
 				delete(n.users, name)
 				d.RemoveUser(name)
 			case 3, 4:
-				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), CreatedAt: since, LoginLimits: login.LoginLimits{MaxSessions: step}, HoldsAccountID: r.IntN(2) == 0}
+				c := login.Client{Name: name, AccountID: int64(r.IntN(4)), CreatedAt: since, Limits: login.Limits{MaxSessions: step}, HoldsAccountID: r.IntN(2) == 0}
 				n.clients[name] = c
 				d.SetClient(c)
 			case 5:

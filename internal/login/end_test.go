@@ -45,7 +45,7 @@ func TestEnd_LoginRefreshedElsewhereIsDenied(t *testing.T) {
 	behind := 0
 	s, there := w.newReplica(nil), w.newReplica(func() int { return behind })
 	o := s.openRefreshable()
-	if rs, err := there.store.ListLogins(t.Context(), o.Record.Owner, token.Login); len(rs) != 1 || err != nil {
+	if rs, err := there.store.ListLogins(t.Context(), record.LoginQuery{User: o.Record.Owner, Kind: token.Login}); len(rs) != 1 || err != nil {
 		t.Fatal(rs, err)
 	}
 	behind = 100
@@ -64,7 +64,7 @@ func TestEnd_EndsPendingRefresh(t *testing.T) {
 		o := s.openRefreshable()
 		last := s.mustRefresh(o)
 		behind = 1 // the deletion
-		if rs, err := there.store.ListLogins(t.Context(), o.Record.Owner, token.Login); len(rs) != 2 || err != nil {
+		if rs, err := there.store.ListLogins(t.Context(), record.LoginQuery{User: o.Record.Owner, Kind: token.Login}); len(rs) != 2 || err != nil {
 			t.Fatal(rs, err)
 		}
 		behind = 100

@@ -76,7 +76,7 @@ func newFixture(t *testing.T) *fixture {
 		w.directory.SetClient(login.Client{
 			Name: name, AccountID: int64(1001 + i), CreatedAt: noon, LoginLifetime: time.Hour, RememberedLifetime: 14 * 24 * time.Hour,
 			RefreshLifetime: 30 * 24 * time.Hour, IdleTimeout: 30 * time.Minute,
-			LoginLimits: login.LoginLimits{MaxSessions: 20, MaxSessionTokens: 20, MaxOpenTokens: 20},
+			Limits: login.Limits{MaxSessions: 20, MaxSessionTokens: 20, MaxOpenTokens: 20},
 		})
 	}
 	w.directory.SetUser(w.user("alice", "acme", "globex"))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -262,7 +263,7 @@ func TestRefresh_LaterRetryOnStaleReplicaIsNoBurst(t *testing.T) {
 			behind := 0
 			s, there := w.newReplica(nil), w.newReplica(func() int { return behind })
 			first := s.openRefreshable()
-			if _, err := there.store.ListLogins(t.Context(), first.Record.Owner, token.Login); err != nil {
+			if _, err := there.store.ListLogins(t.Context(), record.LoginQuery{User: first.Record.Owner, Kind: token.Login}); err != nil {
 				t.Fatal(err)
 			}
 			behind = 100

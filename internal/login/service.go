@@ -23,10 +23,10 @@ type recordStore interface {
 	Get(ctx context.Context, name string) (record.Record, error)
 	// Find returns the record of a digest from the API server, or record.ErrGone.
 	Find(ctx context.Context, d token.Digest) (record.Record, error)
-	// ListLogins lists the records of one kind of login of a user, or of the access tokens of an
-	// application token, from this replica's cache. The list may lack what this replica has just
-	// stored, and hold what it has just deleted.
-	ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error)
+	// ListLogins lists logins of a user, or access tokens of an application token, from this
+	// replica's cache. The list may lack what this replica has just stored, and hold what it has
+	// just deleted.
+	ListLogins(ctx context.Context, q record.LoginQuery) ([]record.Record, error)
 	// ListByFamily lists the records of a session from this replica's cache, or from the API server
 	// if sure is set.
 	ListByFamily(ctx context.Context, family token.Digest, sure bool) ([]record.Record, error)

@@ -13,7 +13,7 @@ import (
 
 // ExcessLogins returns the logins of a group that exceed a limit, in the order in which they end.
 // Logins that are over do not count.
-func ExcessLogins(now time.Time, rs []record.Record, g LoginGroup, most int) []record.Record {
+func ExcessLogins(now time.Time, rs []record.Record, g Group, most int) []record.Record {
 	var live []*record.Record // a record is large
 	for i := range rs {
 		if IsLogin(rs[i]) && GroupOf(rs[i]) == g && !rs[i].IsOver(now) {
@@ -36,9 +36,8 @@ func ExcessLogins(now time.Time, rs []record.Record, g LoginGroup, most int) []r
 }
 
 // compareForLimit compares two logins of a group: the one that ends first is less. That is the
-// older one. Of session tokens, it is the one that was unused for longer by what the API server
-// holds: a program that holds one for each of its web sessions never renews it, so the oldest may
-// be in use.
+// older one. Session tokens end by their last use, as far as the API server holds it. A program
+// holds one for each of its web sessions and never renews it, so the oldest may be in use.
 func compareForLimit(a, b *record.Record) int {
 	if a.Kind == token.Session {
 		return cmp.Or(a.LastActive().Compare(b.LastActive()), record.CompareAge(*a, *b))
@@ -55,11 +54,15 @@ func IsLogin(r record.Record) bool {
 // login itself, which may sort as the oldest among those of the same second. It ignores errors: the
 // new login is valid, and the reconciler enforces the limit again.
 func (s *Service) enforceSessionLimit(ctx context.Context, o Opened) {
-	known, err := s.Records.ListLogins(ctx, o.Record.Owner, o.Record.Kind)
+	now, most := s.Now(), LimitOf(o.Record.Kind, o.User, o.Client)
+	// Each login is in the cache, or remembered as stored here, or both. Where these are no more
+	// than the limit, the list is empty.
+	known, err := s.Records.ListLogins(ctx, record.LoginQuery{
+		User: o.Record.Owner, Kind: o.Record.Kind, Client: o.Record.Client, Fewest: most + 1 - s.unlisted.count(now, GroupOf(o.Record)),
+	})
 	if err != nil {
 		return
 	}
-	now := s.Now()
 	known = s.ended.without(known)
 	unlisted := s.unlisted.missingFrom(now, o.Record, known)
 	others := append(known, unlisted...)
@@ -68,8 +71,7 @@ func (s *Service) enforceSessionLimit(ctx context.Context, o Opened) {
 	}
 	leaveOut(o.Record)
 	excess := func() []record.Record {
-		most := max(0, LimitOf(o.Record.Kind, o.User, o.Client)-1) // beside the new one
-		return ExcessLogins(now, WithoutPendingSuccessors(others), GroupOf(o.Record), most)
+		return ExcessLogins(now, WithoutPendingSuccessors(others), GroupOf(o.Record), max(0, most-1)) // beside the new one
 	}
 	if len(excess()) == 0 {
 		return

@@ -12,7 +12,7 @@ import (
 )
 
 func TestExcessLogins_OldestFirst(t *testing.T) {
-	atAcme := login.LoginGroup{Client: "acme", Kind: token.Login}
+	atAcme := login.Group{Client: "acme", Kind: token.Login}
 	// opened returns a login at acme, named by a number, a number of seconds after noon.
 	opened := func(n byte, after time.Duration) record.Record {
 		at := noon.Add(after * time.Second)
@@ -93,7 +93,7 @@ func TestExcessLogins_SessionTokensUnusedForLongestFirst(t *testing.T) {
 		rs := slices.Clone(x.rs)
 		rand.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
 		var got []byte
-		for _, r := range login.ExcessLogins(noon.Add(10*m), rs, login.LoginGroup{Client: "acme", Kind: token.Session}, x.most) {
+		for _, r := range login.ExcessLogins(noon.Add(10*m), rs, login.Group{Client: "acme", Kind: token.Session}, x.most) {
 			got = append(got, r.Digest[0])
 		}
 		if !slices.Equal(got, x.want) {
@@ -103,18 +103,18 @@ func TestExcessLogins_SessionTokensUnusedForLongestFirst(t *testing.T) {
 }
 
 func TestLimitOf_UserBeforeClient(t *testing.T) {
-	c := login.Client{LoginLimits: login.LoginLimits{MaxSessions: 20, MaxSessionTokens: 1000, MaxOpenTokens: 30}}
+	c := login.Client{Limits: login.Limits{MaxSessions: 20, MaxSessionTokens: 1000, MaxOpenTokens: 30}}
 	for what, x := range map[string]struct {
-		user login.LoginLimits
+		user login.Limits
 		want [3]int // of login, session and open tokens
 	}{
-		"a user without limits has the client's": {login.LoginLimits{}, [3]int{20, 1000, 30}},
-		"a user may have fewer":                  {login.LoginLimits{MaxSessions: 1, MaxSessionTokens: 2, MaxOpenTokens: 3}, [3]int{1, 2, 3}},
-		"a user may have more":                   {login.LoginLimits{MaxSessions: 1000, MaxSessionTokens: 10_000, MaxOpenTokens: 999}, [3]int{1000, 10_000, 999}},
-		"one limit leaves the others":            {login.LoginLimits{MaxSessionTokens: 5}, [3]int{20, 5, 30}},
+		"a user without limits has the client's": {login.Limits{}, [3]int{20, 1000, 30}},
+		"a user may have fewer":                  {login.Limits{MaxSessions: 1, MaxSessionTokens: 2, MaxOpenTokens: 3}, [3]int{1, 2, 3}},
+		"a user may have more":                   {login.Limits{MaxSessions: 1000, MaxSessionTokens: 10_000, MaxOpenTokens: 999}, [3]int{1000, 10_000, 999}},
+		"one limit leaves the others":            {login.Limits{MaxSessionTokens: 5}, [3]int{20, 5, 30}},
 	} {
 		for i, kind := range []token.Kind{token.Login, token.Session, token.Open} {
-			if got := login.LimitOf(kind, login.User{LoginLimits: x.user}, c); got != x.want[i] {
+			if got := login.LimitOf(kind, login.User{Limits: x.user}, c); got != x.want[i] {
 				t.Errorf("%s: %d of kind %s, want %d", what, got, kind, x.want[i])
 			}
 		}

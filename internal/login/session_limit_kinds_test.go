@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
 )
 
@@ -18,9 +19,9 @@ var termsByKind = map[token.Kind]login.Terms{
 }
 
 // setLimits sets the limits of a client.
-func (w *fixture) setLimits(client string, l login.LoginLimits) {
+func (w *fixture) setLimits(client string, l login.Limits) {
 	c := w.client(client)
-	c.LoginLimits = l
+	c.Limits = l
 	w.directory.SetClient(c)
 }
 
@@ -38,7 +39,7 @@ func TestSessionLimit_CountsEachKindByItself(t *testing.T) {
 	for flooded, terms := range termsByKind {
 		t.Run(flooded.String(), func(t *testing.T) {
 			w := newFixture(t)
-			limits := login.LoginLimits{MaxSessions: 2, MaxSessionTokens: 4, MaxOpenTokens: 3}
+			limits := login.Limits{MaxSessions: 2, MaxSessionTokens: 4, MaxOpenTokens: 3}
 			w.setLimits("acme", limits)
 			s := w.newReplica(nil)
 			var others []login.Opened
@@ -69,19 +70,19 @@ func TestSessionLimit_CountsEachKindByItself(t *testing.T) {
 func TestSessionLimit_UserOverridesClient(t *testing.T) {
 	w := newFixture(t)
 	s := w.newReplica(nil)
-	change := func(l login.LoginLimits) {
+	change := func(l login.Limits) {
 		u := w.alice()
-		u.LoginLimits = l
+		u.Limits = l
 		w.directory.SetUser(u)
 	}
 	for _, step := range []struct {
-		limits login.LoginLimits
+		limits login.Limits
 		want   int
 	}{
-		{login.LoginLimits{}, 20},
-		{login.LoginLimits{MaxSessionTokens: 25}, 25},
-		{login.LoginLimits{MaxSessionTokens: 3}, 3},
-		{login.LoginLimits{MaxSessions: 1, MaxOpenTokens: 1}, 20},
+		{login.Limits{}, 20},
+		{login.Limits{MaxSessionTokens: 25}, 25},
+		{login.Limits{MaxSessionTokens: 3}, 3},
+		{login.Limits{MaxSessions: 1, MaxOpenTokens: 1}, 20},
 	} {
 		change(step.limits)
 		for range 30 {
@@ -97,7 +98,7 @@ func TestSessionLimit_UserOverridesClient(t *testing.T) {
 // The program of Spectrum's clients: it opens a token for each web session and never renews it.
 func TestSessionLimit_KeepsSessionTokensInUse(t *testing.T) {
 	w := newFixture(t)
-	w.setLimits("acme", login.LoginLimits{MaxSessionTokens: 4})
+	w.setLimits("acme", login.Limits{MaxSessionTokens: 4})
 	one, other := w.newReplica(nil), w.newReplica(nil)
 	inUse := []login.Opened{one.open("acme", termsByKind[token.Session]), other.open("acme", termsByKind[token.Session])}
 	for i := range 20 {
@@ -121,14 +122,14 @@ func TestSessionLimit_KeepsSessionTokensInUse(t *testing.T) {
 // A login that ended here does not count, although the cache still shows it.
 func TestSessionLimit_IgnoresLoginsEndedHere(t *testing.T) {
 	w := newFixture(t)
-	w.setLimits("acme", login.LoginLimits{MaxSessions: 3})
+	w.setLimits("acme", login.Limits{MaxSessions: 3})
 	behind := 0
 	s := w.newReplica(func() int { return behind })
 	kept := []login.Opened{s.open("acme", login.Terms{Kind: token.Login}), s.open("acme", login.Terms{Kind: token.Login})}
 	for range 10 {
 		w.clock.advance(time.Second)
 		brief := s.open("acme", login.Terms{Kind: token.Login})
-		if got, err := s.store.ListLogins(t.Context(), brief.Record.Owner, token.Login); err != nil || len(got) != 3 {
+		if got, err := s.store.ListLogins(t.Context(), record.LoginQuery{User: brief.Record.Owner, Kind: token.Login}); err != nil || len(got) != 3 {
 			t.Fatalf("the cache shows %d logins, want 3: %v", len(got), err)
 		}
 		behind = 2 // its end, and the next login
@@ -157,7 +158,7 @@ func (s *testReplica) mustOpenBriefly(t *testing.T, kept []login.Opened) {
 func TestSessionLimit_HoldsForConcurrentSessionTokens(t *testing.T) {
 	const most, logins = 100, 300
 	w := newFixture(t)
-	w.setLimits("acme", login.LoginLimits{MaxSessionTokens: most})
+	w.setLimits("acme", login.Limits{MaxSessionTokens: most})
 	replicas := []*testReplica{w.newReplica(func() int { return 5 }), w.newReplica(func() int { return 5 })}
 	var all sync.WaitGroup
 	for _, s := range replicas {
@@ -171,7 +172,7 @@ func TestSessionLimit_HoldsForConcurrentSessionTokens(t *testing.T) {
 	if peak := w.peakRecords(); peak > 2*most+len(replicas) {
 		t.Errorf("there were %d at a time", peak)
 	}
-	g := login.LoginGroup{User: "alice", Client: "acme", Kind: token.Session}
+	g := login.Group{User: "alice", Client: "acme", Kind: token.Session}
 	for _, r := range login.ExcessLogins(w.clock.now(), w.allRecords(), g, most) { // as the reconciler does
 		w.delete(r.Digest)
 	}

@@ -50,7 +50,7 @@ func TestSessionLimit_TenThousandLoginsStayWithin(t *testing.T) {
 				t.Errorf("there were %d at a time, want at most %d", peak, x.atMost)
 			}
 			t.Logf("there were at most %d", peak)
-			for _, r := range login.ExcessLogins(w.clock.now(), w.allRecords(), login.LoginGroup{User: "alice", Client: "acme", Kind: token.Login}, most) { // as the reconciler does
+			for _, r := range login.ExcessLogins(w.clock.now(), w.allRecords(), login.Group{User: "alice", Client: "acme", Kind: token.Login}, most) { // as the reconciler does
 				w.delete(r.Digest)
 			}
 			if n := len(w.allRecords()); n != most {

@@ -21,7 +21,7 @@ func TestFakeStore_BehavesLikeKube(t *testing.T) {
 	if _, err := b.store.Add(t.Context(), r); !errors.Is(err, record.ErrExists) {
 		t.Errorf("added twice: %v", err)
 	}
-	if rs, err := b.store.ListLogins(t.Context(), r.Owner, token.Login); len(rs) != 0 || err != nil {
+	if rs, err := b.store.ListLogins(t.Context(), record.LoginQuery{User: r.Owner, Kind: token.Login}); len(rs) != 0 || err != nil {
 		t.Errorf("a replica that is behind knows it already: %v, %v", rs, err)
 	}
 	w.noteUse(r.Digest)

@@ -143,14 +143,24 @@ func (s *fakeStore) Find(ctx context.Context, d token.Digest) (record.Record, er
 	return r, after()
 }
 
-func (s *fakeStore) ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
+func (s *fakeStore) ListLogins(ctx context.Context, q record.LoginQuery) ([]record.Record, error) {
 	after, err := s.begin(ctx, "Of")
 	if err != nil {
 		return nil, err
 	}
+	atClient := 0
 	rs := s.list(false, func(r record.Record) bool {
-		return r.Owner.Kind == user.Kind && r.Owner.Name == user.Name && r.Kind == kind
+		if r.Owner.Kind != q.User.Kind || r.Owner.Name != q.User.Name || r.Kind != q.Kind {
+			return false
+		}
+		if r.Client == q.Client {
+			atClient++
+		}
+		return true
 	})
+	if atClient < q.Fewest {
+		return nil, after()
+	}
 	return rs, after()
 }
 

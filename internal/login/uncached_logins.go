@@ -59,6 +59,19 @@ func (f *unlistedLogins) missingFrom(now time.Time, like record.Record, known []
 	return slices.DeleteFunc(left, func(r record.Record) bool { return r.Kind != like.Kind })
 }
 
+// count returns how many remembered logins are of a group, whether or not they are in the cache by
+// now.
+func (f *unlistedLogins) count(now time.Time, g Group) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.retain(g.User, func(r record.Record) bool { return now.Sub(r.IssuedAt) <= maxCacheDelay }) {
+		if GroupOf(r) == g {
+			n++
+		}
+	}
+	return n
+}
+
 func (f *unlistedLogins) remove(r record.Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -31,6 +31,16 @@ type Owner struct {
 	UID       string
 }
 
+// LoginQuery selects logins of a user, or access tokens of an application token.
+type LoginQuery struct {
+	User Owner      // or the owner of the access tokens
+	Kind token.Kind // 0: every kind
+	// Fewest makes the list empty where fewer of these logins are at Client. Most logins are below
+	// their limit, and then no record has to be parsed.
+	Client string
+	Fewest int
+}
+
 // Record vouches for one credential. Times have a precision of one second; zero times are absent.
 type Record struct {
 	Kind   token.Kind

@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,38 +13,51 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// ListLogins lists the logins of one kind of a user, or the access tokens of an application token,
-// from the cache if there is one. The list may lack what this process has just stored, and hold what
-// it has just deleted.
-func (s *Store) ListLogins(ctx context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
-	return ListLogins(ctx, s.client, s.namespace, user, kind)
+// ListLogins lists logins of a user, or access tokens of an application token, from the cache if
+// there is one. The list may lack what this process has just stored, and hold what it has just
+// deleted.
+func (s *Store) ListLogins(ctx context.Context, q record.LoginQuery) ([]record.Record, error) {
+	return ListLogins(ctx, s.client, s.namespace, q)
 }
 
-// ListLogins lists the records of a user's logins: of the named kinds, or of all if none is named.
-// It leaves out a record that cannot be parsed, which makes no credential valid. A user may have
-// thousands of logins, so a cache copies none of them.
-func ListLogins(ctx context.Context, from client.Reader, namespace string, user record.Owner, kinds ...token.Kind) ([]record.Record, error) {
+// ListLogins lists logins of a user, in no particular order. It leaves out a record that cannot be
+// parsed, which makes no credential valid. A user may have thousands of logins, so a cache copies
+// none of them.
+func ListLogins(ctx context.Context, from client.Reader, namespace string, q record.LoginQuery) ([]record.Record, error) {
 	var list v1alpha1.TokenRecordList
-	err := from.List(ctx, &list, client.InNamespace(namespace), OwnedBy(user.Namespace, user.Name),
+	err := from.List(ctx, &list, client.InNamespace(namespace), OwnedBy(q.User.Namespace, q.User.Name),
 		client.UnsafeDisableDeepCopy, client.DisableReadYourWritesConsistency) // would wait for the writes of all owners
 	if err != nil {
-		return nil, fmt.Errorf("list the logins of %s %s: %w", user.Kind, user.Name, err)
+		return nil, fmt.Errorf("list the logins of %s %s: %w", q.User.Kind, q.User.Name, err)
 	}
-	var rs []record.Record
+	matching, atClient := 0, 0
 	for i := range list.Items {
-		obj := &list.Items[i]
-		if obj.Spec.Owner.Kind != user.Kind || IsDeleted(obj) || !isOfKind(obj, kinds) {
+		if !matches(&list.Items[i], q) {
 			continue
 		}
-		if r, err := FromObject(obj); err == nil {
+		matching++
+		if list.Items[i].Spec.Client == q.Client {
+			atClient++
+		}
+	}
+	if atClient < q.Fewest {
+		return nil, nil
+	}
+	rs := make([]record.Record, 0, matching)
+	for i := range list.Items {
+		if !matches(&list.Items[i], q) {
+			continue
+		}
+		if r, err := FromObject(&list.Items[i]); err == nil {
 			rs = append(rs, r)
 		}
 	}
 	return rs, nil
 }
 
-func isOfKind(obj *v1alpha1.TokenRecord, kinds []token.Kind) bool {
-	return len(kinds) == 0 || slices.ContainsFunc(kinds, func(k token.Kind) bool { return obj.Spec.Kind == recordKind(k) })
+// matches reports whether a TokenRecord is one that a query asks for.
+func matches(obj *v1alpha1.TokenRecord, q record.LoginQuery) bool {
+	return obj.Spec.Owner.Kind == q.User.Kind && (q.Kind == 0 || obj.Spec.Kind == recordKind(q.Kind)) && !IsDeleted(obj)
 }
 
 // readLogin parses the fields that only the records of logins and access tokens have.

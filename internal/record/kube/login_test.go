@@ -59,6 +59,44 @@ var loginSubtests = map[string]func(s storeFixture){
 			s.Errorf("it gets %v", err)
 		}
 	},
+	"the logins of a user are listed by kind, and none where they are few": func(s storeFixture) {
+		alice := record.Owner{Kind: "User", Name: "alice", UID: "one"}
+		add := func(label string, kind token.Kind, owner record.Owner, client string) record.Record {
+			r := sample(label)
+			r.Kind, r.Owner, r.Client, r.User = kind, owner, client, owner.Name
+			r, err := s.Add(s.Context(), r)
+			must(s.T, err)
+			return r
+		}
+		sessions := []string{add("one", token.Session, alice, "acme").Name(), add("two", token.Session, alice, "acme").Name(), add("three", token.Session, alice, "globex").Name()}
+		open := add("four", token.Open, alice, "acme").Name()
+		add("five", token.Session, record.Owner{Kind: "User", Name: "bob", UID: "two"}, "acme")
+		slices.Sort(sessions)
+		everything := slices.Sorted(slices.Values(append([]string{open}, sessions...)))
+		for what, x := range map[string]struct {
+			q    record.LoginQuery
+			want []string
+		}{
+			"one kind":                   {record.LoginQuery{User: alice, Kind: token.Session}, sessions},
+			"every kind":                 {record.LoginQuery{User: alice}, everything},
+			"as many at the client":      {record.LoginQuery{User: alice, Kind: token.Session, Client: "acme", Fewest: 2}, sessions},
+			"fewer at the client":        {record.LoginQuery{User: alice, Kind: token.Session, Client: "acme", Fewest: 3}, nil},
+			"a kind that the user lacks": {record.LoginQuery{User: alice, Kind: token.Login}, nil},
+			"an unknown user":            {record.LoginQuery{User: record.Owner{Kind: "User", Name: "carol"}}, nil},
+		} {
+			var got []string
+			await(s.T, what, func() bool {
+				rs, err := s.ListLogins(s.Context(), x.q)
+				must(s.T, err)
+				got = nil
+				for _, r := range rs {
+					got = append(got, r.Name())
+				}
+				slices.Sort(got)
+				return slices.Equal(got, x.want)
+			})
+		}
+	},
 	"the records of a session are found by its family, and no others": func(s storeFixture) {
 		add := func(label, family string) record.Record {
 			r := sample(label)

@@ -73,7 +73,7 @@ func NewUnstartedLoginServer(t testing.TB) *LoginServer {
 		h.TokenService.Ceilings[c.Name] = grant.NewCeiling(Roles[c.Name])
 		h.Index.SetClient(verify.Client{Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended, Ceiling: h.TokenService.Ceilings[c.Name]})
 		c.RememberedLifetime, c.RefreshLifetime, c.IdleTimeout = 14*24*time.Hour, 30*24*time.Hour, 30*time.Minute
-		c.LoginLimits = login.LoginLimits{MaxSessions: 20, MaxSessionTokens: 20, MaxOpenTokens: 20}
+		c.Limits = login.Limits{MaxSessions: 20, MaxSessionTokens: 20, MaxOpenTokens: 20}
 		if c.LoginLifetime == 0 {
 			c.LoginLifetime = time.Hour
 		}

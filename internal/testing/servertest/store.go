@@ -74,9 +74,9 @@ func (s *Store) all(which func(record.Record) bool) ([]record.Record, error) {
 	return found, nil
 }
 
-// ListLogins returns the records of one kind of login of a user, the oldest first.
-func (s *Store) ListLogins(_ context.Context, user record.Owner, kind token.Kind) ([]record.Record, error) {
-	return s.all(func(r record.Record) bool { return r.Owner == user && r.Kind == kind })
+// ListLogins returns the logins of one kind of a user, the oldest first.
+func (s *Store) ListLogins(_ context.Context, q record.LoginQuery) ([]record.Record, error) {
+	return s.all(func(r record.Record) bool { return r.Owner == q.User && r.Kind == q.Kind })
 }
 
 // ListByFamily returns the records of a session, the oldest first.

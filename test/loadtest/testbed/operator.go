@@ -63,7 +63,7 @@ func (s *Testbed) Launch(ctx context.Context, name string, flags ...string) (*Op
 	defer log.Close()
 	flags = append(flags, "--namespace="+OwnNamespace, "--metrics-bind-address="+metrics, "--health-probe-bind-address="+health)
 	o.command = exec.Command(s.Program, flags...) //nolint:noctx // stop ends it
-	o.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
+	o.command.Env = append(append(os.Environ(), "KUBECONFIG="+s.kubeconfig), s.Variables...)
 	o.command.Stdout, o.command.Stderr = log, log
 	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C reaches this program only, which stops the operator gracefully
 	began := time.Now()

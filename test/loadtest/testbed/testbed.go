@@ -56,6 +56,7 @@ type Testbed struct {
 	Admin      kubernetes.Interface
 	Clients    []client.Client // plain, each with a connection of its own
 	Operator   *Operator       // nil: none runs
+	Variables  []string        // of the environment of operators, as NAME=value
 	Tracker    *Tracker
 	stop       context.CancelFunc // of the tracker
 }

@@ -47,23 +47,56 @@ func MeasureSessionTokens(ctx context.Context, b *scenario.Run) error {
 	if err := p.createHolders(ctx, few, many); err != nil {
 		return err
 	}
-	if err := p.startServing(ctx); err != nil {
+	if err := p.serve(ctx, few, many); err != nil {
 		return err
 	}
 	for _, h := range []*sessionHolder{few, many} {
-		if h.line, err = load.Dial(ctx, p.endpoint); err != nil {
-			return err
-		}
-		defer h.line.Close()
 		if _, err := p.openPaced(ctx, h, FewSessionTokens); err != nil {
 			return err
 		}
+	}
+	before, err := p.heapAfterStart(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.serve(ctx, few, many); err != nil {
+		return err
 	}
 	r := b.Report.Table("session tokens")
 	if err := p.measureFilling(ctx, r, many); err != nil {
 		return err
 	}
-	return p.measureAtLimit(ctx, b, r, few, many)
+	if err := p.measureAtLimit(ctx, b, r, few, many); err != nil {
+		return err
+	}
+	after, err := p.heapAfterStart(ctx)
+	if err != nil {
+		return err
+	}
+	r.Add("memory of the operator for each", (after-before)/float64(many.most-FewSessionTokens), "bytes")
+	return nil
+}
+
+// serve starts the operator, and connects the users to it.
+func (p *loginUsers) serve(ctx context.Context, holders ...*sessionHolder) error {
+	if err := p.startServing(ctx); err != nil {
+		return err
+	}
+	return p.connect(ctx, holders...)
+}
+
+// connect gives each user a new connection. The operator closes those that are idle for long.
+func (p *loginUsers) connect(ctx context.Context, holders ...*sessionHolder) error {
+	for _, h := range holders {
+		if h.line != nil {
+			_ = h.line.Close() // the other side may have closed it
+		}
+		var err error
+		if h.line, err = load.Dial(ctx, p.endpoint); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // createHolders creates the Client and the users, each with a limit of its own.
@@ -137,16 +170,8 @@ func (p *loginUsers) openPaced(ctx context.Context, h *sessionHolder, n int) ([]
 // measureFilling opens session tokens up to the limit of a user. None of these logins ends another.
 // It compares the first of them with the last.
 func (p *loginUsers) measureFilling(ctx context.Context, r report.Table, h *sessionHolder) error {
-	before, err := p.liveHeap(ctx)
-	if err != nil {
-		return err
-	}
 	n := h.most - FewSessionTokens
 	took, err := p.openPaced(ctx, h, n)
-	if err != nil {
-		return err
-	}
-	after, err := p.liveHeap(ctx)
 	if err != nil {
 		return err
 	}
@@ -155,7 +180,6 @@ func (p *loginUsers) measureFilling(ctx context.Context, r report.Table, h *sess
 		return err
 	}
 	r.Add("session tokens of one user", float64(h.most), "tokens")
-	r.Add("memory of the operator for each", (after-before)/float64(n), "bytes")
 	r.Add("stored by the API server for each", float64(size), "bytes")
 	window := max(1, n/20)
 	first, last := report.Percentile(took[:window], 50), report.Percentile(took[n-window:], 50)
@@ -166,6 +190,9 @@ func (p *loginUsers) measureFilling(ctx context.Context, r report.Table, h *sess
 // measureAtLimit compares logins of a user with many session tokens with those of a user with few.
 // Each of them ends the session token that was unused for the longest time.
 func (p *loginUsers) measureAtLimit(ctx context.Context, b *scenario.Run, r report.Table, few, many *sessionHolder) error {
+	if err := p.connect(ctx, few, many); err != nil {
+		return err
+	}
 	times := map[*sessionHolder][]time.Duration{}
 	before, err := p.Writes(ctx)
 	if err != nil {
@@ -195,27 +222,36 @@ func (p *loginUsers) measureAtLimit(ctx context.Context, b *scenario.Run, r repo
 	return nil
 }
 
-// liveHeap returns the bytes that the operator has in use, by its next garbage collection. It reads
-// the metrics until then: each read allocates.
-func (p *loginUsers) liveHeap(ctx context.Context) (float64, error) {
+// heapAfterStart starts the operator anew, and returns the bytes that it has in use once it has
+// collected the garbage of its start. It reads the metrics until then: each read allocates. The
+// operator collects garbage often, so that few reads are needed.
+func (p *loginUsers) heapAfterStart(ctx context.Context) (float64, error) {
+	if err := p.StopOperator(); err != nil {
+		return 0, err
+	}
+	p.Variables = []string{"GOGC=10"}
+	defer func() { p.Variables = nil }()
+	if err := p.startServing(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := p.WaitQuiet(ctx); err != nil {
+		return 0, err
+	}
 	const cycles = "go_gc_cycles_total_gc_cycles_total"
 	first, err := p.Operator.Metric(ctx, cycles, "")
 	if err != nil {
 		return 0, err
 	}
-	for began := time.Now(); time.Since(began) < testbed.RestPatience; {
-		now, err := p.Operator.Metric(ctx, cycles, "")
-		if err != nil {
-			return 0, err
-		}
-		if now > first {
-			return p.Operator.Metric(ctx, "go_gc_heap_live_bytes", "")
-		}
+	for now := first; now < first+2; {
 		if err := load.Sleep(ctx, loginInterval); err != nil { // the operator refuses a flood of reads
 			return 0, err
 		}
+		if now, err = p.Operator.Metric(ctx, cycles, ""); err != nil {
+			return 0, err
+		}
 	}
-	return 0, errors.New("the operator collected no garbage")
+	live, err := p.Operator.Metric(ctx, "go_gc_heap_live_bytes", "")
+	return live, errors.Join(err, p.StopOperator())
 }
 
 // storedBytes returns the size of the record of the last session token, in the form in which the

@@ -7,9 +7,9 @@ import (
 	"github.com/apptoken/operator/internal/token"
 )
 
-// LoginLimits are the maximum numbers of logins that a user may have at a client at once. Each kind
+// Limits are the maximum numbers of logins that a user may have at a client at once. Each kind
 // is counted by itself, so that a flood of one kind ends no login of another.
-type LoginLimits struct {
+type Limits struct {
 	MaxSessions      int // login tokens, with their refresh tokens
 	MaxSessionTokens int
 	MaxOpenTokens    int
@@ -21,8 +21,8 @@ func LimitOf(k token.Kind, u User, c Client) int {
 	return cmp.Or(u.limitOf(k), c.limitOf(k))
 }
 
-func (l LoginLimits) limitOf(k token.Kind) int {
-	switch k { //nolint:exhaustive // only these kinds are logins
+func (l Limits) limitOf(k token.Kind) int {
+	switch k {
 	case token.Session:
 		return l.MaxSessionTokens
 	case token.Open:
@@ -32,14 +32,14 @@ func (l LoginLimits) limitOf(k token.Kind) int {
 	}
 }
 
-// LoginGroup names the logins that count against one limit.
-type LoginGroup struct {
+// Group names the logins that count against one limit.
+type Group struct {
 	User   string // name of the User
 	Client string
 	Kind   token.Kind
 }
 
 // GroupOf returns the group of a login.
-func GroupOf(r record.Record) LoginGroup {
-	return LoginGroup{User: r.Owner.Name, Client: r.Client, Kind: r.Kind}
+func GroupOf(r record.Record) Group {
+	return Group{User: r.Owner.Name, Client: r.Client, Kind: r.Kind}
 }
