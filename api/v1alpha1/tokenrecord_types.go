@@ -250,8 +250,8 @@ type RecentRefresh struct {
 // RecordOwner is the object that a credential belongs to. The operator finds it by namespace and
 // name. The uid prevents a later object of the same name from inheriting the credential.
 type RecordOwner struct {
-	// kind of the object: ApplicationToken, User, or TokenRecord. The last is for access tokens: the
-	// record of the parent owns them.
+	// kind of the object: ApplicationToken, User, or TokenRecord. The last one is for access
+	// tokens: the record of the parent owns them.
 	// +required
 	// +kubebuilder:validation:Enum=ApplicationToken;User;TokenRecord
 	Kind string `json:"kind,omitempty"`

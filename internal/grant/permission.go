@@ -79,8 +79,9 @@ func Covers(held []string, wanted string) bool {
 	return false
 }
 
-// Intersect returns the permissions that both lists hold, sorted. Where a pattern of one list covers
-// one of the other, the result has the narrower pattern. It never holds more than either list.
+// Intersect returns the permissions that both lists hold, sorted. Where a pattern of one list
+// covers one of the other, the result has the narrower pattern. It never holds more than either
+// list.
 func Intersect(a, b []string) []string {
 	var both []string
 	for _, p := range a {

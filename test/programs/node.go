@@ -121,7 +121,7 @@ func installNPM(ctx context.Context, manifest, lock []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(fresh) }()
+	defer os.RemoveAll(fresh) //nolint:errcheck // it has moved away, or is left in the cache
 	err = errors.Join(
 		os.WriteFile(filepath.Join(fresh, "package.json"), manifest, 0o600),
 		os.WriteFile(filepath.Join(fresh, "package-lock.json"), lock, 0o600),

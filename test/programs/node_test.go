@@ -17,12 +17,12 @@ func TestNode_OlderOneOfTheSystemIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	older := t.TempDir()
-	if err := os.WriteFile(filepath.Join(older, "node"), []byte("#!/bin/sh\necho v18.20.4\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(older, "node"), []byte("#!/bin/sh\necho v18.20.4\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	// npm itself is a program of Node.js, and runs on an old one.
 	npm := "#!/bin/sh\nPATH=" + filepath.Dir(node) + ":$PATH exec " + system + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(older, "npm"), []byte(npm), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(older, "npm"), []byte(npm), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", older+":"+os.Getenv("PATH"))
