@@ -45,10 +45,17 @@ func identityHeaderValues(who verify.Identity) [len(identityHeaders)]string {
 		// A username may hold characters that no header may; the name of a User may not.
 		user = who.User.Name
 	}
+	id, kind := who.ID.String(), who.Kind.String()
+	if who.ID == (verify.ID{}) {
+		id, kind = "", kindPassword
+	}
 	return [...]string{
-		who.Subject, who.Client.Name, user, boundedList(who.RoleList), boundedList(who.PermissionList), who.ID.String(), who.Kind.String(),
+		who.Subject, who.Client.Name, user, boundedList(who.RoleList), boundedList(who.PermissionList), id, kind,
 	}
 }
+
+// kindPassword is the kind of the credential of a user with a name and a password.
+const kindPassword = "Password"
 
 func boundedList(list string) string {
 	if len(list) > maxListHeader {
@@ -115,11 +122,17 @@ func (h *Handlers) ForwardAuthByPath(w http.ResponseWriter, r *http.Request) {
 func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts verify.Facts) {
 	header := w.Header()
 	header["Cache-Control"] = endpoint.NoStore
-	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
-	facts.Session = p.Session
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.Verify, p.Text, facts, h.Origin(r))
-	if verdict == verify.Valid {
-		values := identityHeaderValues(who)
+	g := gateway{h.Base, endpoint.Verify}
+	asked := heldRequest{
+		Credentials: endpoint.CredentialsInHeadersAndCookies(r.Header), facts: facts, from: h.Origin(r),
+		header: r.Header, host: r.Host, query: r.URL.RawQuery,
+	}
+	if original := r.Header["X-Forwarded-Host"]; len(original) == 1 {
+		asked.host = original[0]
+	}
+	d := g.decide(r.Context(), &asked)
+	if d.verdict == verify.Valid {
+		values := identityHeaderValues(d.who)
 		for i, name := range identityHeaders {
 			header[name] = values[i : i+1 : i+1]
 		}
@@ -127,20 +140,14 @@ func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts ve
 		return
 	}
 	endpoint.SetHSTS(header, r)
-	switch {
-	case verdict == verify.Stale:
-		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
-		endpoint.WriteUnavailable(w)
-	case verdict.IsForbidden():
-		header["Www-Authenticate"] = endpoint.InsufficientScopeChallenge
-		endpoint.WriteError(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
-	case p.Text == "" && !p.IsAmbiguous:
-		header["Www-Authenticate"] = endpoint.BearerChallenge
-		endpoint.WriteError(w, http.StatusUnauthorized, "unauthorized", "a token is required")
-	default:
-		header["Www-Authenticate"] = endpoint.InvalidTokenChallenge
-		endpoint.WriteError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
+	refused := g.refuse(&asked, d)
+	if refused.challenges != nil {
+		header["Www-Authenticate"] = refused.challenges
 	}
+	if refused.retryAfter != "" {
+		header["Retry-After"] = []string{refused.retryAfter}
+	}
+	endpoint.WriteError(w, refused.status, refused.code, refused.description)
 }
 
 var (

@@ -70,7 +70,7 @@ func oauthCallerOf(r *http.Request, f url.Values) oauthCaller {
 	if name, secret, basic := r.BasicAuth(); basic {
 		name, err1 := url.QueryUnescape(name)
 		secret, err2 := url.QueryUnescape(secret)
-		if c.Text != "" || err1 != nil || err2 != nil {
+		if c.Text != "" || c.IsAmbiguous || err1 != nil || err2 != nil {
 			return oauthCaller{Credentials: endpoint.Credentials{IsAmbiguous: true}, isBasic: true}
 		}
 		c.Text, c.client, c.hasName, c.isBasic = secret, name, true, true
