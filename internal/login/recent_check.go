@@ -22,8 +22,8 @@ const (
 	recentSets, recentWays = 512, 4
 	// maxAccountChoices is how many choices of an account are kept for one user.
 	maxAccountChoices = 8
-	// maxKnownSources is how many addresses are kept from which one password was found right.
-	maxKnownSources = 16
+	// maxCheckSources is how many addresses are kept from which one password was found right.
+	maxCheckSources = 16
 	// maxUncountedMisses is how many wrong passwords an address from which the right one came may
 	// present before the limits of logins apply to the right one too. Without it, a caller behind
 	// that address could guess without limit.
@@ -154,11 +154,11 @@ func (s *Service) confirm(e *recentCheck, place *atomic.Pointer[recentCheck]) *r
 // and its place.
 func (s *Service) recall(a Attempt) (*recentCheck, *atomic.Pointer[recentCheck]) {
 	e, place, isFree := s.recent.find(s.Now(), a)
-	if e == nil || !isFree && s.limitError(a) != nil {
+	if e == nil || !isFree && s.limitsOf(a) != nil {
 		return nil, nil
 	}
 	e = s.confirm(e, place)
-	if source := verify.SourceNetwork(a.Source); e != nil && len(e.sources) < maxKnownSources && !slices.Contains(e.sources, source) {
+	if source := verify.SourceNetwork(a.Source); e != nil && len(e.sources) < maxCheckSources && !slices.Contains(e.sources, source) {
 		with := *e
 		with.sources = append(slices.Clone(e.sources), source)
 		if place.CompareAndSwap(e, &with) {

@@ -46,7 +46,7 @@ func (s *Service) AuthenticateOnce(ctx context.Context, a Attempt) (User, error)
 // joinCheck joins the running check of a name and a password, or starts one. isOwn reports whether
 // the result is that of this attempt and of no other one.
 func (s *Service) joinCheck(ctx context.Context, sum password.KeyedHash, a Attempt) (u User, isOwn bool, err error) {
-	if err := s.limitError(a); err != nil {
+	if err := s.limitsOf(a); err != nil {
 		return User{}, true, err
 	}
 	if a.Admits != nil && !a.Admits() {
@@ -66,6 +66,9 @@ func (s *Service) joinCheck(ctx context.Context, sum password.KeyedHash, a Attem
 		return User{}, isOwn, unavailableError(ctx.Err())
 	}
 }
+
+// limitsOf returns *Limited if an attempt is beyond the limits of logins.
+func (s *Service) limitsOf(a Attempt) error { return s.limitError(a) }
 
 // errCheckFailed reports that a check ended without a result.
 var errCheckFailed = errors.New("the password check failed")

@@ -35,15 +35,15 @@ func TestCookies_HostileCookiesAreRefused(t *testing.T) {
 		"a comma for a semicolon":             {[]string{"Cookie: a=b," + good}, 401},
 		"an older form":                       {[]string{"Cookie: $Version=1; " + servertest.CredentialCookie + `"` + s.Tokens["indexer"] + `"; $Path="/"`}, 200},
 		// Quotes around a part of a value have no meaning (RFC 6265).
-		"a semicolon in quotes":         {[]string{`Cookie: a="; ` + good + `; b="`}, 200},
-		"a name with a space behind it": {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
-		"a name with an escape":         {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
-		"Set-Cookie":                    {[]string{"Set-Cookie: " + good}, 401},
-		"Cookie2":                       {[]string{"Cookie2: " + good}, 401},
-		"one that is good, and Basic":   {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
-		"a session that is no UTF-8":    {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
+		"a semicolon in quotes":          {[]string{`Cookie: a="; ` + good + `; b="`}, 200},
+		"a name with a space behind it":  {[]string{"Cookie: spectrum.authentication.token =" + s.Tokens["indexer"]}, 401},
+		"a name with an escape":          {[]string{"Cookie: spectrum%2Eauthentication.token=" + s.Tokens["indexer"]}, 401},
+		"Set-Cookie":                     {[]string{"Set-Cookie: " + good}, 401},
+		"Cookie2":                        {[]string{"Cookie2: " + good}, 401},
+		"one that is good, and Basic":    {[]string{"Authorization: Basic YWxpY2U6c2VjcmV0", "Cookie: " + good}, 200},
+		"a session that is no UTF-8":     {[]string{bearer, "Cookie: SESSION=" + strings.Repeat("\xff", 36)}, 401},
 		"a good one behind half a quote": {[]string{`Cookie: ` + servertest.CredentialCookie + `"` + s.Tokens["indexer"]}, 401},
-		"a session of 36 quotes":        {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
+		"a session of 36 quotes":         {[]string{bearer, "Cookie: SESSION=" + strings.Repeat(`"`, 36)}, 401},
 	} {
 		if got, wire := s.Send(servertest.GetRequest("/verify", x.headers...), false); got.Status != x.status {
 			t.Errorf("%s: %d, want %d: %q", name, got.Status, x.status, wire)

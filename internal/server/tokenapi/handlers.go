@@ -232,11 +232,14 @@ func (h *Handlers) writeIssued(w http.ResponseWriter, r *http.Request, m managem
 		Event: what, Token: made.Token.ID, Object: made.Token.Namespace + "/" + made.Token.Object,
 		Client: made.Token.Client, User: made.Token.User, By: m.AuditName(),
 	}))
-	status := http.StatusOK
+	status, response := http.StatusOK, issuedTokenResponse{Token: viewOf(made.Token)}
 	if made.Secret.Kind() == 0 { // the operator writes the token into a Secret later
 		status = http.StatusAccepted
+	} else {
+		response.Data = made.Secret.Reveal()
+		response.Username, response.Password = made.Token.Client+"~"+made.Token.Name, response.Data
 	}
-	endpoint.WriteJSON(w, status, issuedTokenResponse{Data: made.Secret.Reveal(), Token: viewOf(made.Token)})
+	endpoint.WriteJSON(w, status, response)
 }
 
 // auditChange writes an audit event for a change that issues no new token.

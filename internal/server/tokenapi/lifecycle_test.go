@@ -34,7 +34,7 @@ func TestManage_LifeOfClientTokens(t *testing.T) {
 		if h.Keys(got) != "applicationToken applicationToken.client applicationToken.declared applicationToken.expiresAt applicationToken.hint applicationToken.id "+
 			"applicationToken.issuedAt applicationToken.lifetime applicationToken.name applicationToken.namespace applicationToken.object applicationToken.permissions "+
 			"applicationToken.predecessors applicationToken.ready applicationToken.reason applicationToken.roles applicationToken.rotations "+
-			"applicationToken.sourceRanges applicationToken.state data" { // [row 8]
+			"applicationToken.sourceRanges applicationToken.state data password username" { // [row 8]
 			t.Errorf("made: %s", h.Keys(got))
 		}
 		if got.Header.Get("Cache-Control") != "no-store" || tok[:4] != "ata_" || !h.IsValid(tok) || h.IsValid(tok, servertest.WithForwardedFor("198.51.100.1")) {
@@ -99,7 +99,7 @@ func TestManage_EmptyBodyMakesTokenWithoutPermissionAndExpiry(t *testing.T) {
 	for name, body := range map[string]servertest.RequestOption{"no-body": servertest.Header("A", "b"), "empty-object": servertest.JSONBody("{}"), "null-lists": servertest.JSONBody(`{"roles":null,"permissions":null}`), "empty-lists": servertest.JSONBody(`{"roles":[],"permissions":[]}`)} {
 		got := h.Call(http.MethodPut, servertest.PathAcmeTokens+"/"+name, servertest.Bearer(admin), body)
 		tok := h.TokenIn(got, "data")
-		if h.Keys(got) != issuedKeys+" data" {
+		if h.Keys(got) != issuedKeys+" data password username" {
 			t.Errorf("%s: %s", name, h.Keys(got))
 		}
 		h.Clock.Advance(30 * time.Minute)
@@ -117,7 +117,7 @@ func TestManage_LifeOfUserTokens(t *testing.T) {
 		alice, at := h.Login("alice"), prefix+servertest.PathUserTokens
 		got := h.Call(http.MethodPut, at+"/mine", servertest.SecurityToken(alice))
 		tok := h.TokenIn(got, "data")
-		if h.Keys(got) != prefixKeys("applicationToken", sortKeys(viewKeys, "user"))+" data" || tok[:4] != "atu_" {
+		if h.Keys(got) != prefixKeys("applicationToken", sortKeys(viewKeys, "user"))+" data password username" || tok[:4] != "atu_" {
 			t.Errorf("made: %s", got.Body)
 		}
 		if id := h.Call(http.MethodGet, "/verify?permission=search.query&client=acme", servertest.SecurityToken(tok)); id.Status != 200 || id.Header.Get("X-Apptoken-User") != "alice" {

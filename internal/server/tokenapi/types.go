@@ -69,8 +69,10 @@ func formatLifetime(d time.Duration) string {
 
 // issuedTokenResponse is the response that carries a token, once.
 type issuedTokenResponse struct {
-	Data  string    `json:"data,omitempty" doc:"The token. It cannot be shown again. Absent if it is in a Secret"`
-	Token tokenView `json:"applicationToken"`
+	Data     string    `json:"data,omitempty" doc:"The token. It cannot be shown again. Absent if it is in a Secret"`
+	Username string    `json:"username,omitempty" doc:"The name of the token for Basic authentication, which its client may allow. Absent if the token is"`
+	Password string    `json:"password,omitempty" format:"password" doc:"The password for Basic authentication: the token, as in data"`
+	Token    tokenView `json:"applicationToken"`
 }
 
 // tokenResponse is the response that describes a token.
