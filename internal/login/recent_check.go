@@ -24,27 +24,27 @@ const (
 	maxAccountChoices = 8
 	// maxCheckSources is how many addresses are kept from which one password was found right.
 	maxCheckSources = 16
-	// maxUncountedMisses is how many wrong passwords an address from which the right one came may
-	// present before the limits of logins apply to the right one too. Without it, a caller behind
-	// that address could guess without limit.
+	// maxUncountedMisses is how many wrong passwords may come from an address from which the right
+	// one came. After that, the limits of logins apply to the right one too. Without it, a caller
+	// behind that address could guess without limit.
 	maxUncountedMisses = nameBurst
 )
 
-// AccountChoice is what a request says about the account of a user.
+// AccountChoice selects the account of a user, for one request.
 type AccountChoice struct {
 	ID        int64  // the account ID; 0: none
 	Preferred string // the client to choose without an account ID, if the user has an account there
 }
 
-// recentChecks keeps passwords that were found right within the last minute, so that a program can
-// present a name and a password with each of its requests. It keeps a keyed hash of them. Wrong
-// passwords are not kept, so nobody can displace an entry without a right password.
+// recentChecks keeps passwords that were found right within the last minute, each as a keyed hash.
+// So a program can present a name and a password with each of its requests. Wrong passwords are not
+// kept, so a caller displaces an entry only with a right password.
 //
-// The limits of logins do not apply to a right password from an address from which it was found
-// right before. So the failures of strangers do not refuse it. They apply at every other address:
-// otherwise the entries would tell a caller, beyond all limits, which of its guesses is right.
+// At an address from which a password was found right before, the limits of logins do not apply to
+// it. So the failures of other callers do not refuse it. At every other address they apply.
+// Otherwise the entries would show a caller, beyond all limits, which of its guesses is right.
 //
-// An entry ends with its user, with the password, and when the user is suspended: it is valid only
+// An entry ends with its user, with the password, and when the user is suspended. It is valid only
 // for the state of the directory at which it was confirmed, and it is confirmed again after each
 // change. Reading takes no lock.
 type recentChecks struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/apptoken/operator/internal/login/password"
 )
 
-// strangerAddress is an address from which no user has logged in.
-var strangerAddress = netip.MustParseAddr("198.51.100.9")
+// otherAddress is an address from which no user has logged in.
+var otherAddress = netip.MustParseAddr("198.51.100.9")
 
 // present presents a name and a password with a request, and returns the client that it acts at.
 func (s *testReplica) present(from netip.Addr, secret string, at login.AccountChoice) (string, error) {
@@ -106,32 +106,32 @@ func TestRecentCheck_EndsWithUserPasswordAndSuspension(t *testing.T) {
 func TestRecentCheck_WrongPasswordIsCheckedAndCounted(t *testing.T) {
 	_, s := remembered(t)
 	for range login.NameBurst {
-		_, err := s.present(strangerAddress, rightPassword+"x", login.AccountChoice{})
+		_, err := s.present(otherAddress, rightPassword+"x", login.AccountChoice{})
 		wantDenied(t, "a guess", err)
 	}
-	_, err := s.present(strangerAddress, rightPassword+"x", login.AccountChoice{})
+	_, err := s.present(otherAddress, rightPassword+"x", login.AccountChoice{})
 	wantLimited(t, "one more", err, login.NameEvery)
 	if s.RecentChecks() != 1 {
 		t.Errorf("%d are kept", s.RecentChecks())
 	}
 }
 
-// The failures of a stranger do not refuse the right password from where it was right before.
+// The failures of another caller do not refuse the right password from where it was right before.
 // Elsewhere the limits apply to it too: otherwise a caller beyond its limits could guess on.
-func TestRecentCheck_StrangersLimitConcernsStrangers(t *testing.T) {
+func TestRecentCheck_LimitConcernsOtherAddresses(t *testing.T) {
 	w, s := remembered(t)
 	for range login.NameBurst {
-		_, err := s.present(strangerAddress, "a guess", login.AccountChoice{})
+		_, err := s.present(otherAddress, "a guess", login.AccountChoice{})
 		wantDenied(t, "a guess", err)
 	}
 	if _, err := s.present(clientAddress, rightPassword, login.AccountChoice{}); err != nil {
 		t.Errorf("the user, from the address before: %v", err)
 	}
-	_, err := s.present(strangerAddress, rightPassword, login.AccountChoice{})
+	_, err := s.present(otherAddress, rightPassword, login.AccountChoice{})
 	wantLimited(t, "the right guess of a caller beyond its limits", err, login.NameEvery)
 
 	w.clock.advance(login.NameEvery)
-	if _, err := s.present(strangerAddress, rightPassword, login.AccountChoice{}); err != nil {
+	if _, err := s.present(otherAddress, rightPassword, login.AccountChoice{}); err != nil {
 		t.Errorf("from another address, within the limits: %v", err)
 	}
 }

@@ -47,7 +47,7 @@ func TestSharedCheck_EndsWithLastRequest(t *testing.T) {
 		// One check waits for its turn behind another one, and can still be withdrawn.
 		var all sync.WaitGroup
 		all.Go(func() {
-			if _, err := s.Authenticate(t.Context(), login.Attempt{Username: "bob", Password: attemptOf(clientAddress, rightPassword).Password, Source: strangerAddress}); err != nil {
+			if _, err := s.Authenticate(t.Context(), login.Attempt{Username: "bob", Password: attemptOf(clientAddress, rightPassword).Password, Source: otherAddress}); err != nil {
 				t.Errorf("bob: %v", err)
 			}
 		})
@@ -85,10 +85,10 @@ func TestSharedCheck_LimitedAddressJoinsNone(t *testing.T) {
 	w := newFixture(t)
 	s := w.newReplica(nil)
 	for range login.NameBurst {
-		_, err := s.AuthenticateOnce(t.Context(), attemptOf(strangerAddress, "a guess"))
+		_, err := s.AuthenticateOnce(t.Context(), attemptOf(otherAddress, "a guess"))
 		wantDenied(t, "a guess", err)
 	}
-	_, err := s.AuthenticateOnce(t.Context(), attemptOf(strangerAddress, rightPassword))
+	_, err := s.AuthenticateOnce(t.Context(), attemptOf(otherAddress, rightPassword))
 	wantLimited(t, "the right password from there", err, login.NameEvery)
 }
 

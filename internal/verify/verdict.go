@@ -36,8 +36,8 @@ const (
 	SessionRefused
 	// SourceRefused means that the credential, or its client, is not accepted from this address.
 	SourceRefused
-	// BasicForbidden means that a name and a password were presented, or a token in place of the
-	// password, and that the client does not allow that.
+	// BasicForbidden means that the client does not allow a name and a password, or that the token
+	// is of a kind that is no password.
 	BasicForbidden
 	// UsernameRefused means that a token was presented as a password with a username that names
 	// something else.
@@ -58,8 +58,8 @@ const (
 	RoleMissing
 	// ClientRefused means that the credential belongs to another client than the required one.
 	ClientRefused
-	// AccountRefused means that the account of a user with a right password cannot be used: the
-	// account_id names none of the user's, an integrator names none, or there is no account.
+	// AccountRefused means that the password is right, and the account cannot be used. The
+	// account_id names no account of the user, an integrator names none, or there is no account.
 	AccountRefused
 	// Valid means that the credential is valid and holds what was required.
 	Valid

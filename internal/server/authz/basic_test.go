@@ -57,7 +57,7 @@ func TestBasic_ChallengesFollowCallerAndClients(t *testing.T) {
 	h.CheckNoSecretInAudit()
 }
 
-// Without a client that allows it, Basic is what it was: another scheme, which is ignored.
+// Without a client that allows it, Basic is ignored, like every other scheme.
 func TestBasic_IsIgnoredUnlessAllowed(t *testing.T) {
 	h := servertest.NewLoginServer(t)
 	for range 2 {

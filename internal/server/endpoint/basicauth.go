@@ -30,7 +30,7 @@ const (
 	ReuseRecent              // one of the last minute, too
 )
 
-// BasicCredentials is what a header of the scheme Basic (RFC 7617) or Integrator holds. Both have
+// BasicCredentials is the text in a header of the scheme Basic (RFC 7617) or Integrator. Both have
 // the same format.
 type BasicCredentials struct {
 	text         string // a name, a colon and a password

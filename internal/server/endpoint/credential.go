@@ -14,8 +14,8 @@ type Credentials struct {
 	IsAmbiguous bool   // the request presents several, so that its caller is ambiguous
 	Session     string // session ID that goes with the credential
 	// Basic is the header Authorization that holds a name and a password. It is empty beside a
-	// token: a token is the credential of a request, and a name and a password beside it are what
-	// a program or a browser adds to every request.
+	// token, which is then the credential. Programs and browsers add a name and a password to every
+	// request.
 	Basic string
 }
 

@@ -11,10 +11,10 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// AuthenticatePrincipal authenticates a caller: by a token in a header, by the remember-me cookie of
-// a request that no other site's page makes, or by a name and a password. If client is not empty, a
-// user with name and password is authenticated at that client. The only error is
-// endpoint.ErrResponseWritten.
+// AuthenticatePrincipal authenticates a caller: by a token in a header, by the remember-me cookie,
+// or by a name and a password. The cookie does not count in a request of another site's page. If
+// client is not empty, a user with name and password is authenticated at that client. The only
+// error is endpoint.ErrResponseWritten.
 //
 // A token is the caller's credential, and a name and a password beside it are ignored. They do not
 // replace a token that is rejected.
