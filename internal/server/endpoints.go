@@ -47,7 +47,9 @@ func (e *Endpoints) base() *endpoint.Base {
 	if e.Passwords == nil {
 		e.Passwords = e.Logins
 	}
-	e.AdmitsPasswordCheck = e.InFlight.admitsWait
+	if e.AdmitsPasswordCheck == nil {
+		e.AdmitsPasswordCheck = e.InFlight.admitsWait
+	}
 	return &e.Base
 }
 

@@ -219,9 +219,9 @@ func (h *Handlers) Operations() []endpoint.Operation {
 	return []endpoint.Operation{
 		{Method: "", Path: PathVerify, Serve: h.forwardAuth, Doc: endpoint.Description{
 			Id: "verify", Tag: endpoint.TagVerify, Summary: "Verify a token for a gateway",
-			Text:    "A gateway sends the headers of a request that it holds back. The response reports whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
+			Text:    "A gateway sends the headers of a request that it holds back. The response reports whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter. A name and a password are accepted if a client allows them.",
 			Query:   []endpoint.Param{{Name: "permission", Text: "A permission that the token must have"}, {Name: "role", Text: "A role that the token must have"}, {Name: "client", Text: "The client that the token must belong to"}},
-			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
+			Callers: endpoint.CallersWithEither, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
 		}},
 		// This pattern is for the document: routes.verifyByPath serves any number of segments.
 		{Method: "", Path: "/verify/{requirements}/-/{path}", Serve: h.ForwardAuthByPath, Doc: endpoint.Description{
@@ -231,7 +231,7 @@ func (h *Handlers) Operations() []endpoint.Operation {
 				{Name: "requirements", Text: "Any number of segments, each permission=…, role=… or client=…"},
 				{Name: "path", Text: "The path of the request, with any number of segments. It is ignored"},
 			},
-			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{401, 403, 404, 503},
+			Callers: endpoint.CallersWithEither, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{401, 403, 404, 503},
 		}},
 	}
 }
@@ -243,6 +243,6 @@ var identityParams = []endpoint.Param{
 	{Name: headerUser, Text: "The User that the token acts for; empty if it acts for a client", Example: ""},
 	{Name: headerRoles, Text: "The roles, separated by commas", Example: "primary"},
 	{Name: headerPermissions, Text: "The permissions, separated by commas", Example: "search.*,sec.continuous.rest"},
-	{Name: headerTokenID, Text: "The name of the TokenRecord", Example: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11"},
+	{Name: headerTokenID, Text: "The name of the TokenRecord; empty for a user with a name and a password", Example: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11"},
 	{Name: headerKind, Text: "The kind of the token", Example: "Application"},
 }

@@ -41,6 +41,9 @@ type BasicCredentials struct {
 // programs send that where no challenge asked them for UTF-8. So there is one reading of each
 // header, and one password to check. ok is false if the header holds no name and password.
 func ParseBasic(value string) (c BasicCredentials, ok bool) {
+	if len(value) > maxBasicHeader {
+		return BasicCredentials{}, false
+	}
 	scheme, encoded, _ := strings.Cut(value, " ")
 	c.IsIntegrator = strings.EqualFold(scheme, schemeIntegrator)
 	decoded, err := base64.StdEncoding.DecodeString(strings.TrimLeft(encoded, " "))
@@ -122,6 +125,10 @@ func PasswordInHeader(r *http.Request) (n PasswordCredentials, there, ok bool) {
 	n, ok = c.Password()
 	return n, true, ok
 }
+
+// maxBasicHeader is the maximum size of a header with a name and a password, in bytes. The longest
+// of both have less in base64. A longer header is refused before it is decoded.
+const maxBasicHeader = 4 << 10
 
 // MaxUsername is the maximum length of a username: 254 characters of up to four bytes.
 const MaxUsername = 4 * 254
