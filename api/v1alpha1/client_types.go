@@ -216,6 +216,18 @@ const (
 	OpenTokensForbid OpenTokens = "Forbid"
 )
 
+// BasicAuthentication sets whether verification endpoints and the management API accept HTTP Basic
+// authentication.
+// +kubebuilder:validation:Enum=Allow;Forbid
+type BasicAuthentication string
+
+const (
+	// BasicAllow permits Basic authentication.
+	BasicAllow BasicAuthentication = "Allow"
+	// BasicForbid permits no Basic authentication.
+	BasicForbid BasicAuthentication = "Forbid"
+)
+
 // LoginPolicy is the policy for every login at a client.
 type LoginPolicy struct {
 	// lifetime of a login token. Defaults to 1h.
@@ -261,6 +273,11 @@ type LoginPolicy struct {
 	// to 720h.
 	// +optional
 	MaxSessionLifetime PositiveDuration `json:"maxSessionLifetime,omitempty"`
+	// basic sets whether verification endpoints accept a username and a password in place of a
+	// token, by the schemes Basic and Integrator. It also sets whether an application token of this
+	// client is accepted as the password, there and in the management API. Defaults to Forbid.
+	// +optional
+	Basic BasicAuthentication `json:"basic,omitempty"`
 }
 
 // ClientStatus is the observed state of a client.

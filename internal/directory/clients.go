@@ -47,6 +47,7 @@ func (h *clientHandler) setClient(c *v1alpha1.Client) {
 		Ceiling:            tokenspec.Ceiling(c),
 		Ranges:             verify.ParseRanges(tokenspec.SortedStrings(c.Spec.Tokens.SourceRanges)),
 		MaxSessionLifetime: logins.MaxSessionLifetime,
+		AllowsBasic:        c.Spec.Logins.Basic == v1alpha1.BasicAllow,
 		Draw: func(namespace string, labels map[string]string) ([]string, bool) {
 			return tokenspec.DrawableRoles(c, namespace, labels)
 		},

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/apptoken/operator/internal/login/password"
@@ -82,12 +83,14 @@ type Directory struct {
 	decoys           []string            // names of the users with a password, sorted: decoys for unknown usernames
 	clients          map[string]Client
 	namesByAccountID map[int64][]string // names of clients by account ID, in the order of CompareClaims
+	version          atomic.Uint64      // incremented at the end of each change
 }
 
 // SetUser stores the current state of a user.
 func (d *Directory) SetUser(u User) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.version.Add(1)
 	d.forgetUser(u.Name)
 	if d.users == nil {
 		d.users, d.namesByUsername = map[string]User{}, map[string][]string{}
@@ -101,6 +104,7 @@ func (d *Directory) SetUser(u User) {
 func (d *Directory) RemoveUser(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.version.Add(1)
 	d.forgetUser(name)
 	d.setDecoy(name, false)
 }
@@ -133,6 +137,7 @@ func (d *Directory) setDecoy(name string, will bool) {
 func (d *Directory) SetClient(c Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.version.Add(1)
 	d.removeClient(c.Name)
 	if d.clients == nil {
 		d.clients, d.namesByAccountID = map[string]Client{}, map[int64][]string{}
@@ -147,6 +152,7 @@ func (d *Directory) SetClient(c Client) {
 func (d *Directory) RemoveClient(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	defer d.version.Add(1)
 	d.removeClient(name)
 }
 

@@ -32,6 +32,8 @@ const (
 	SessionBurst, SessionEvery       = sessionBurst, sessionEvery
 	MaxCacheDelay                    = maxCacheDelay
 	BurstWindow                      = burstWindow
+	MaxCheckAge, MaxUncountedMisses  = maxCheckAge, maxUncountedMisses
+	MaxRecentChecks                  = recentSets * recentWays
 )
 
 // HoldChecks blocks all password checks until release is called.
@@ -61,4 +63,29 @@ func (d *Directory) Decoys() []string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return slices.Clone(d.decoys)
+}
+
+// RecentChecks returns how many recent checks are kept, whether or not they have ended.
+func (s *Service) RecentChecks() (n int) {
+	for i := range s.recent.sets {
+		for j := range s.recent.sets[i] {
+			if s.recent.sets[i][j].Load() != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Remember keeps an attempt as one that was found right.
+func (s *Service) Remember(a Attempt, u User) { s.remember(a, u) }
+
+// SharedChecks returns how many requests wait for shared checks.
+func (s *Service) SharedChecks() (waiting int) {
+	s.shared.mu.Lock()
+	defer s.shared.mu.Unlock()
+	for _, c := range s.shared.running {
+		waiting += c.waiting
+	}
+	return waiting
 }

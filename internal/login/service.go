@@ -115,6 +115,8 @@ type Service struct {
 	ended               endedLogins
 	unlistedAccess      unlistedLogins // access tokens, by the names of their owners
 	bursts              *burstTracker
+	recent              *recentChecks // passwords that were found right, for requests that open no login
+	shared              sharedChecks
 }
 
 // NewService returns a Service without any history.
@@ -137,6 +139,7 @@ func NewService(o Options) *Service {
 		readsBySession:      password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: maxLimitKeys}),
 		userLocks:           keymutex.NewHashed(256),
 		bursts:              newBurstTracker(maxRememberedExchanges),
+		recent:              newRecentChecks(),
 	}
 }
 
@@ -145,6 +148,9 @@ type Attempt struct {
 	Username string
 	Password password.Secret
 	Source   netip.Addr // the limits count the attempt under this address
+	// Admits reports whether the attempt may wait for a check, where a recent one does not answer.
+	// nil means that it may.
+	Admits func() bool
 }
 
 // Authenticate returns the user who logs in. It returns ErrDenied if no user may log in with this

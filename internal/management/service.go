@@ -2,8 +2,6 @@ package management
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +24,7 @@ import (
 	"github.com/apptoken/operator/internal/record/kube"
 	"github.com/apptoken/operator/internal/token"
 	"github.com/apptoken/operator/internal/tokenspec"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // Service creates, shows, changes and revokes tokens for callers of the HTTP API, on every replica
@@ -98,18 +97,13 @@ const declaredSeparator = ":"
 var nonSlugPattern = regexp.MustCompile(`[^a-z0-9]+`)
 
 // objectName returns the name of the object for a token of that name in a scope: readable, and
-// different for each token. Its 80 bits of digest keep a caller from finding a name whose object is
-// that of another.
+// different for each token.
 func objectName(scope Scope, name string) string {
-	const maxLength, digits = 63, 20
-	kind, whose := "client", scope.Client
-	if scope.User != "" {
-		kind, whose = "user", scope.User
-	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{kind, whose, name}, "\x00")))
+	const maxLength = 63
+	digits := verify.DigitsOfName(scope.Client, scope.User, name)
 	slug := nonSlugPattern.ReplaceAllString(strings.ToLower(name), "-")
-	slug = strings.Trim(slug[:min(len(slug), maxLength-digits-1)], "-")
-	return slug + "-" + hex.EncodeToString(sum[:])[:digits]
+	slug = strings.Trim(slug[:min(len(slug), maxLength-len(digits)-1)], "-")
+	return slug + "-" + string(digits[:])
 }
 
 // scopeOf returns the scope that a token belongs to.

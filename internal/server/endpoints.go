@@ -27,9 +27,6 @@ type Endpoints struct {
 
 // Handler returns the handler of all HTTP endpoints but the TokenReview webhook.
 func (e *Endpoints) Handler() http.Handler {
-	if e.Budget == nil {
-		e.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
-	}
 	all := newRoutes(e.operations())
 	if e.Logins != nil {
 		all.apiUI = ui.Handler()
@@ -47,10 +44,24 @@ func (e *Endpoints) WebhookHandler() http.Handler {
 	return e.limitInFlight(all, func(string) bool { return true })
 }
 
+// base returns the base of all endpoints, with defaults for what is not set.
+func (e *Endpoints) base() *endpoint.Base {
+	if e.Budget == nil {
+		e.Budget = endpoint.NewBudget(endpoint.BudgetOptions{})
+	}
+	if e.Passwords == nil {
+		e.Passwords = e.Logins
+	}
+	if e.AdmitsPasswordCheck == nil {
+		e.AdmitsPasswordCheck = e.InFlight.admitsWait
+	}
+	return &e.Base
+}
+
 func (e *Endpoints) authz() *authz.Handlers {
-	return &authz.Handlers{Base: &e.Base, Audiences: e.Audiences}
+	return &authz.Handlers{Base: e.base(), Audiences: e.Audiences}
 }
 
 func (e *Endpoints) logins() *loginapi.Logins {
-	return &loginapi.Logins{Base: &e.Base, Service: e.Logins, OnResult: e.OnLoginResult}
+	return &loginapi.Logins{Base: e.base(), Service: e.Logins, OnResult: e.OnLoginResult}
 }

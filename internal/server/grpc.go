@@ -70,7 +70,7 @@ func (e *Endpoints) newGRPCServer(slowest time.Duration) *grpc.Server {
 		grpc.ForceServerCodecV2(recoveringCodec{encoding.GetCodecV2(proto.Name)}),
 		grpc.UnaryInterceptor(e.recoverUnary),
 	)
-	authv3.RegisterAuthorizationServer(s, authz.ExtAuthz{Base: &e.Base})
+	authv3.RegisterAuthorizationServer(s, authz.ExtAuthz{Base: e.base()})
 	return s
 }
 

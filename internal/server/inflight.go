@@ -66,6 +66,12 @@ func (f *InFlight) enter(isVerification bool, source netip.Addr) bool {
 	return false
 }
 
+// admitsWait reports whether a verification may wait for a password check. Such a verification
+// cannot take the part that is reserved for those that do not wait.
+func (f *InFlight) admitsWait() bool {
+	return f == nil || f.max == 0 || f.current.Load() <= f.max-f.max/verifyShare
+}
+
 func (f *InFlight) leave(source netip.Addr) {
 	if f == nil || f.max == 0 {
 		return

@@ -95,6 +95,12 @@ func Parse(s string) (Token, error) {
 	return Token{Secret: newSecret(t), kind: kind}, nil
 }
 
+// IsWellFormed reports whether Parse accepts a text. It computes no hash and does not allocate.
+func IsWellFormed(s string) bool {
+	var t text
+	return parseInto(&t, s) != 0
+}
+
 // parseInto copies s into t and returns its kind, or 0 if s is no token. Every parser of text from
 // outside calls it.
 func parseInto[T string | []byte](t *text, s T) Kind {

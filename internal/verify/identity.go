@@ -24,6 +24,9 @@ type Facts struct {
 	Permissions, Roles, Clients []string
 	// Session is the session ID that the request names. A session token is rejected without it.
 	Session string
+	// BasicUsername is the username, if the credential was presented as the password of Basic
+	// authentication. It must name the credential, whose client must allow this.
+	BasicUsername string
 }
 
 func (f Facts) caller() netip.Addr {
@@ -113,6 +116,9 @@ type Client struct {
 	Ranges    []netip.Prefix // empty: accepted from everywhere
 	// MaxSessionLifetime is how long after the password a login is rejected; 0: never.
 	MaxSessionLifetime time.Duration
+	// AllowsBasic reports whether verification endpoints accept a name and a password, or a token
+	// as the password, for this client.
+	AllowsBasic bool
 	// Draw returns the roles that a namespace with these labels may draw, and whether it may draw
 	// any. Nil labels mean that the labels are unknown, and only grants that name the namespace
 	// count. A nil Draw means that no namespace may draw any.

@@ -20,6 +20,9 @@ type Index struct {
 	entries   hashtable.Table[entry]
 	usedItems useStack
 	nextUsed  *item // the next of those taken from the stack; for the caller of TakeUses
+	joins     accountCache
+	// basicClients is the number of clients that allow Basic and are not suspended.
+	basicClients atomic.Int32
 
 	mu           sync.Mutex     // held by writers, and guards the fields below
 	removed      removedRecords // records, by their digests
@@ -249,7 +252,7 @@ func (x *Index) remove(d token.Digest) bool {
 func (x *Index) SetClient(c Client) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.clientEntryOf(c.Name).current.Store(&c)
+	x.countBasic(x.clientEntryOf(c.Name).current.Swap(&c), &c)
 }
 
 // RemoveClient forgets a client: from now on every credential of it is rejected.
@@ -257,7 +260,7 @@ func (x *Index) RemoveClient(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if c := x.clients[name]; c != nil {
-		c.current.Store(nil)
+		x.countBasic(c.current.Swap(nil), nil)
 		x.dropClient(c)
 	}
 }

@@ -3,7 +3,6 @@ package verify
 import (
 	"crypto/sha256"
 	"hash/maphash"
-	"net/netip"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -176,40 +175,4 @@ func (x *Index) dropUser(u *userEntry) {
 	if u.refs == 0 && u.current.Load() == nil {
 		delete(x.users, u.name)
 	}
-}
-
-// PasswordIdentity returns the Identity of a user at a client who presented a username and a
-// password just now, from that address. There is no credential of this operator. from must be
-// unmapped and without a zone.
-func (v *Verifier) PasswordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
-	if !v.IsFresh() {
-		return Identity{}, Stale
-	}
-	return v.index.passwordIdentity(user, client, from)
-}
-
-func (x *Index) passwordIdentity(user, client string, from netip.Addr) (Identity, Verdict) {
-	x.mu.Lock()
-	var u *User
-	var c *Client
-	if p := x.users[user]; p != nil {
-		u = p.current.Load()
-	}
-	if t := x.clients[client]; t != nil {
-		c = t.current.Load()
-	}
-	x.mu.Unlock()
-	switch {
-	case c == nil:
-		return Identity{}, ClientMissing
-	case c.Suspended:
-		return Identity{}, ClientSuspended
-	}
-	if u == nil || !u.isAllowedAt(client) {
-		return Identity{}, UserDisabled
-	}
-	if !inRanges(c.Ranges, from) {
-		return Identity{}, SourceRefused
-	}
-	return Identity{Held: newHeld(c, u, &grants{}), Owner: &Owner{Subject: u.Name, UID: u.UID}}, Valid
 }

@@ -36,6 +36,17 @@ const (
 	SessionRefused
 	// SourceRefused means that the credential, or its client, is not accepted from this address.
 	SourceRefused
+	// BasicForbidden means that the client does not allow a name and a password, or that the token
+	// is of a kind that is no password.
+	BasicForbidden
+	// UsernameRefused means that a token was presented as a password with a username that names
+	// something else.
+	UsernameRefused
+	// PasswordRefused means that no user has this username and this password.
+	PasswordRefused
+	// AttemptsLimited means that a password was not checked, because the username or the address
+	// has failed too often.
+	AttemptsLimited
 	// Undecided means that the API server had to be asked, and did not answer or was asked too
 	// often.
 	Undecided
@@ -47,6 +58,9 @@ const (
 	RoleMissing
 	// ClientRefused means that the credential belongs to another client than the required one.
 	ClientRefused
+	// AccountRefused means that the password is right, and the account cannot be used. The
+	// account_id names no account of the user, an integrator names none, or there is no account.
+	AccountRefused
 	// Valid means that the credential is valid and holds what was required.
 	Valid
 )
@@ -56,8 +70,9 @@ var verdictNames = [...]string{
 	ClientMissing: "ClientMissing", ClientSuspended: "ClientSuspended", UserDisabled: "UserStopped",
 	NamespaceNotGranted: "NamespaceNotGranted",
 	PasswordChanged:     "PasswordChanged", Idle: "Idle", SessionRefused: "SessionRefused", SourceRefused: "SourceRefused",
+	BasicForbidden: "BasicForbidden", UsernameRefused: "UsernameRefused", PasswordRefused: "PasswordRefused", AttemptsLimited: "Limited",
 	Undecided: "Undecided", Stale: "Stale",
-	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", Valid: "Valid",
+	PermissionMissing: "PermissionMissing", RoleMissing: "RoleMissing", ClientRefused: "ClientRefused", AccountRefused: "AccountRefused", Valid: "Valid",
 }
 
 // String returns the name of the verdict in logs and metrics.
@@ -82,5 +97,5 @@ func (v Verdict) IsUndecided() bool { return v == Undecided || v == Stale }
 
 // IsForbidden reports whether the credential is valid, but does not hold what was required.
 func (v Verdict) IsForbidden() bool {
-	return v == PermissionMissing || v == RoleMissing || v == ClientRefused
+	return v == PermissionMissing || v == RoleMissing || v == ClientRefused || v == AccountRefused
 }

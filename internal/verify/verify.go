@@ -77,6 +77,11 @@ func verifyItem(it *item, now time.Time, kind token.Kind, f Facts) (Identity, Ve
 			return Identity{}, v
 		}
 	}
+	if f.BasicUsername != "" {
+		if v := e.checkBasic(c, u, f.BasicUsername); v != Valid {
+			return Identity{}, v
+		}
+	}
 	id := Identity{Held: held, Owner: e.ownerRef, ID: recordIDOf(it.Digest), Kind: e.kind, IssuedAt: timeOfSeconds(e.issuedAt)}
 	if end := e.endsAt(c); end != never {
 		id.ExpiresAt = time.Unix(end, 0).UTC()

@@ -45,7 +45,7 @@ func (e ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 			Event: audit.EndpointMisconfigured, Endpoint: endpoint.Names[endpoint.ExtAuthz], Source: endpoint.PeerOf(GatewayAddress(ctx)),
 			Reason: "a context extension that begins with " + extensionPrefix + " is unknown, or its value is",
 		})
-		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"server_error"}`, ""), nil
+		return denyResponse(codes.PermissionDenied, refusal{status: http.StatusForbidden, code: "server_error"}), nil
 	}
 	facts := verify.Facts{
 		Permissions: extensionValues(route, extensionPermission),
@@ -57,21 +57,22 @@ func (e ExtAuthz) Check(ctx context.Context, req *authv3.CheckRequest) (*authv3.
 	if e.PassPreflights && passesPreflight(e.Trusted, endpoint.PeerOf(GatewayAddress(ctx)), request.GetMethod(), headers) {
 		return allowResponse(noIdentity, headers, drops), nil
 	}
-	p := endpoint.CredentialsInHeadersAndCookies(headers)
-	facts.Session = p.Session
-	who, verdict := e.VerifyCredential(ctx, endpoint.ExtAuthz, p.Text, facts, e.originOfCheck(ctx, attributes))
-	switch {
-	case verdict == verify.Valid:
-		return allowResponse(identityHeaderValues(who), headers, drops), nil
-	case verdict == verify.Stale:
-		return denyResponse(codes.Unavailable, http.StatusServiceUnavailable, `{"error":"temporarily_unavailable"}`, ""), nil
-	case verdict.IsForbidden():
-		return denyResponse(codes.PermissionDenied, http.StatusForbidden, `{"error":"insufficient_scope"}`, endpoint.InsufficientScopeChallenge[0]), nil
-	case p.Text == "" && !p.IsAmbiguous:
-		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"unauthorized"}`, endpoint.BearerChallenge[0]), nil
-	default:
-		return denyResponse(codes.Unauthenticated, http.StatusUnauthorized, `{"error":"invalid_token"}`, endpoint.InvalidTokenChallenge[0]), nil
+	_, query, _ := strings.Cut(request.GetPath(), "?")
+	g := gateway{e.Base, endpoint.ExtAuthz}
+	asked := heldRequest{
+		Credentials: endpoint.CredentialsInHeadersAndCookies(headers), facts: facts, from: e.originOfCheck(ctx, attributes),
+		header: headers, host: request.GetHost(), query: query,
 	}
+	d := g.decide(ctx, &asked)
+	if d.verdict == verify.Valid {
+		return allowResponse(identityHeaderValues(d.who), headers, drops), nil
+	}
+	refused := g.refuse(&asked, d)
+	code := map[int]codes.Code{http.StatusServiceUnavailable: codes.Unavailable, http.StatusForbidden: codes.PermissionDenied}[refused.status]
+	if code == codes.OK {
+		code = codes.Unauthenticated
+	}
+	return denyResponse(code, refused), nil
 }
 
 // hasUnknownExtension reports whether an extension with the operator's prefix is unknown or has an
@@ -194,18 +195,23 @@ func allowResponse(values [len(identityHeaders)]string, request http.Header, dro
 	}
 }
 
-func denyResponse(code codes.Code, status typev3.StatusCode, body, challenge string) *authv3.CheckResponse {
+// denyResponse denies a request.
+func denyResponse(code codes.Code, why refusal) *authv3.CheckResponse {
 	denied := &authv3.DeniedHttpResponse{
-		Status: &typev3.HttpStatus{Code: status},
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(why.status)}, //nolint:gosec // statuses are small
 		// Strict-Transport-Security is missing: the gateway terminates TLS and may set it.
 		Headers: []*corev3.HeaderValueOption{
 			header("Content-Type", endpoint.ContentTypeJSON[0]), header("Cache-Control", endpoint.NoStore[0]),
 			header("X-Content-Type-Options", endpoint.Nosniff[0]), header("Content-Security-Policy", endpoint.ContentSecurityPolicy[0]),
 		},
-		Body: body + "\n",
+		Body: `{"error":"` + why.code + `"}` + "\n",
 	}
-	if challenge != "" {
+	// Envoy removes the headers of these names, and then adds each of those in the response.
+	for _, challenge := range why.challenges {
 		denied.Headers = append(denied.Headers, header("WWW-Authenticate", challenge))
+	}
+	if why.retryAfter != "" {
+		denied.Headers = append(denied.Headers, header("Retry-After", why.retryAfter))
 	}
 	return &authv3.CheckResponse{
 		Status:       &rpcstatus.Status{Code: int32(code)}, //nolint:gosec // gRPC codes are small

@@ -35,7 +35,7 @@ func checkRequestOf(v verifytest.Vector) *authv3.CheckRequest {
 	}
 	a := &authv3.AttributeContext{
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
-			Method: "GET", Path: "/", Headers: headers, HeaderMap: lines,
+			Method: "GET", Path: "/search/all?" + v.Query, Host: "127.0.0.1", Headers: headers, HeaderMap: lines,
 		}},
 		ContextExtensions: extensions,
 	}

@@ -45,10 +45,17 @@ func identityHeaderValues(who verify.Identity) [len(identityHeaders)]string {
 		// A username may hold characters that no header may; the name of a User may not.
 		user = who.User.Name
 	}
+	id, kind := who.ID.String(), who.Kind.String()
+	if who.ID == (verify.ID{}) {
+		id, kind = "", kindPassword
+	}
 	return [...]string{
-		who.Subject, who.Client.Name, user, boundedList(who.RoleList), boundedList(who.PermissionList), who.ID.String(), who.Kind.String(),
+		who.Subject, who.Client.Name, user, boundedList(who.RoleList), boundedList(who.PermissionList), id, kind,
 	}
 }
+
+// kindPassword is the kind of the credential of a user with a name and a password.
+const kindPassword = "Password"
 
 func boundedList(list string) string {
 	if len(list) > maxListHeader {
@@ -119,28 +126,28 @@ func (h *Handlers) serveGateway(w http.ResponseWriter, r *http.Request, facts ve
 		writeIdentity(w, noIdentity)
 		return
 	}
-	p := endpoint.CredentialsInHeadersAndCookies(r.Header)
-	facts.Session = p.Session
-	who, verdict := h.VerifyCredential(r.Context(), endpoint.Verify, p.Text, facts, h.Origin(r))
-	if verdict == verify.Valid {
-		writeIdentity(w, identityHeaderValues(who))
+	g := gateway{h.Base, endpoint.Verify}
+	asked := heldRequest{
+		Credentials: endpoint.CredentialsInHeadersAndCookies(r.Header), facts: facts, from: h.Origin(r),
+		header: r.Header, host: r.Host, query: r.URL.RawQuery,
+	}
+	if original := r.Header["X-Forwarded-Host"]; len(original) == 1 {
+		asked.host = original[0]
+	}
+	d := g.decide(r.Context(), &asked)
+	if d.verdict == verify.Valid {
+		writeIdentity(w, identityHeaderValues(d.who))
 		return
 	}
 	endpoint.SetHSTS(header, r)
-	switch {
-	case verdict == verify.Stale:
-		// Stale concerns all credentials. Undecided concerns one unknown token, and is a 401.
-		endpoint.WriteUnavailable(w)
-	case verdict.IsForbidden():
-		header["Www-Authenticate"] = endpoint.InsufficientScopeChallenge
-		endpoint.WriteError(w, http.StatusForbidden, "insufficient_scope", "the token is valid, and lacks what is required here")
-	case p.Text == "" && !p.IsAmbiguous:
-		header["Www-Authenticate"] = endpoint.BearerChallenge
-		endpoint.WriteError(w, http.StatusUnauthorized, "unauthorized", "a token is required")
-	default:
-		header["Www-Authenticate"] = endpoint.InvalidTokenChallenge
-		endpoint.WriteError(w, http.StatusUnauthorized, "invalid_token", "the token is not accepted")
+	refused := g.refuse(&asked, d)
+	if refused.challenges != nil {
+		header["Www-Authenticate"] = refused.challenges
 	}
+	if refused.retryAfter != "" {
+		header["Retry-After"] = []string{refused.retryAfter}
+	}
+	endpoint.WriteError(w, refused.status, refused.code, refused.description)
 }
 
 // writeIdentity writes the response that lets a request pass.
@@ -221,9 +228,9 @@ func (h *Handlers) Operations() []endpoint.Operation {
 	return []endpoint.Operation{
 		{Method: "", Path: PathVerify, Serve: h.forwardAuth, Doc: endpoint.Description{
 			Id: "verify", Tag: endpoint.TagVerify, Summary: "Verify a token for a gateway",
-			Text:    "A gateway sends the headers of a request that it holds back. The response reports whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter.",
+			Text:    "A gateway sends the headers of a request that it holds back. The response reports whether the token in them is valid and meets all requirements in the query. Parameters of other names are ignored, so prefer the operation with requirements in the path. The method of the request does not matter. A name and a password are accepted if a client allows them.",
 			Query:   []endpoint.Param{{Name: "permission", Text: "A permission that the token must have"}, {Name: "role", Text: "A role that the token must have"}, {Name: "client", Text: "The client that the token must belong to"}},
-			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
+			Callers: endpoint.CallersWithEither, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{400, 401, 403, 503},
 		}},
 		// This pattern is for the document: routes.verifyByPath serves any number of segments.
 		{Method: "", Path: "/verify/{requirements}/-/{path}", Serve: h.ForwardAuthByPath, Doc: endpoint.Description{
@@ -233,7 +240,7 @@ func (h *Handlers) Operations() []endpoint.Operation {
 				{Name: "requirements", Text: "Any number of segments, each permission=…, role=… or client=…"},
 				{Name: "path", Text: "The path of the request, with any number of segments. It is ignored"},
 			},
-			Callers: endpoint.CallersWithToken, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{401, 403, 404, 503},
+			Callers: endpoint.CallersWithEither, ResponseText: "The token is valid. The headers identify its owner.", Sets: identityParams, ErrorStatuses: []int{401, 403, 404, 503},
 		}},
 	}
 }
@@ -245,6 +252,6 @@ var identityParams = []endpoint.Param{
 	{Name: headerUser, Text: "The User that the token acts for; empty if it acts for a client", Example: ""},
 	{Name: headerRoles, Text: "The roles, separated by commas", Example: "primary"},
 	{Name: headerPermissions, Text: "The permissions, separated by commas", Example: "search.*,sec.continuous.rest"},
-	{Name: headerTokenID, Text: "The name of the TokenRecord", Example: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11"},
+	{Name: headerTokenID, Text: "The name of the TokenRecord; empty for a user with a name and a password", Example: "at-1b1d8a0a5e4b4a0c9c6b7f7a2f0f1e11"},
 	{Name: headerKind, Text: "The kind of the token", Example: "Application"},
 }

@@ -22,8 +22,8 @@ import (
 
 var bearerScheme = regexp.MustCompile(`^(?i:bearer) +`)
 
-// Whatever the headers and the query are, the valid token passes if it is whole and the only
-// credential. A request without it never passes.
+// Whatever the headers and the query are, the valid token passes if it is whole and the only token.
+// A request without it never passes.
 func FuzzForwardAuth(f *testing.F) {
 	w := verifytest.Load(f)
 	marked := servertest.UnknownTokenMark(f)
@@ -43,7 +43,7 @@ func FuzzForwardAuth(f *testing.F) {
 		got := h.Ask(h.Handler(), http.MethodGet, "/verify", h.Fill(query), http.Header{
 			"Authorization": values[:1], "X-Security-Token": values[1:2], "Authentication": values[2:],
 		}, "")
-		h.ExpectOneOf(got, h.PassedLine(), servertest.UnreadableLine, servertest.NoCredentialLine, servertest.RefusedLine, servertest.ForbiddenLine)
+		h.ExpectOneOf(got, h.PassedLine(), servertest.UnreadableLine, servertest.NoCredentialLine, servertest.PasswordLine, servertest.RefusedLine, servertest.ForbiddenLine)
 
 		var shown []string
 		for i, v := range values {
@@ -54,6 +54,8 @@ func FuzzForwardAuth(f *testing.F) {
 				shown = append(shown, text)
 			}
 		}
+		slices.Sort(shown)
+		shown = slices.Compact(shown) // the same token twice is one credential
 		_, err := url.ParseQuery(h.Fill(query))
 		switch good := slices.Equal(shown, []string{h.ValidToken}); {
 		case err != nil && got.Status != http.StatusBadRequest:

@@ -22,7 +22,7 @@ func statusOf(verdict string) int {
 	switch verdict {
 	case verify.Valid.String():
 		return http.StatusOK
-	case verify.PermissionMissing.String(), verify.RoleMissing.String(), verify.ClientRefused.String():
+	case verify.PermissionMissing.String(), verify.RoleMissing.String(), verify.ClientRefused.String(), verify.AccountRefused.String():
 		return http.StatusForbidden
 	default:
 		return http.StatusUnauthorized
@@ -43,7 +43,9 @@ func identityOf(h *servertest.VectorServer, v verifytest.Vector) map[string]stri
 }
 
 // inQuery and inPath return the path that a gateway calls with the requirements of a vector.
-func inQuery(v verifytest.Vector) string { return "/verify?" + servertest.RequirementsQuery(v) }
+func inQuery(v verifytest.Vector) string {
+	return "/verify?" + servertest.RequirementsQuery(v) + "&" + v.Query
+}
 
 func inPath(v verifytest.Vector) string {
 	path := "/verify/"
@@ -55,7 +57,7 @@ func inPath(v verifytest.Vector) string {
 			path += x.name + "=" + url.PathEscape(value) + "/"
 		}
 	}
-	return path + "-/search/all?client=none&permission="
+	return path + "-/search/all?client=none&permission=&" + v.Query
 }
 
 func TestVectors_ThroughForwardAuth(t *testing.T) {
@@ -82,9 +84,13 @@ func forwardAuth(t *testing.T, target func(verifytest.Vector) string, status fun
 			if v.Source != "" {
 				header.Set("X-Forwarded-For", v.Source)
 			}
+			before := h.Answers("verify", v.Verdict)
 			got := h.Do(http.MethodGet, target(v), header, "")
 			if got.Status != status(v) {
 				t.Fatalf("%d: %s", got.Status, got.Body)
+			}
+			if counted := h.Answers("verify", v.Verdict) - before; counted != 1 && !strings.Contains(got.Body, "server_error") {
+				t.Errorf("%v answers are counted as %s", counted, v.Verdict)
 			}
 			h.CheckNoLeak("the answer", got.Body+strings.Join(slices.Concat(got.Header["Www-Authenticate"], got.Header["X-Apptoken-Token-Id"]), " "))
 			if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Server") != "" {

@@ -46,3 +46,19 @@ func (b *Base) AuditForbiddenCaller(r *http.Request, at Name, v verify.Verdict, 
 	}
 	b.Audit.WriteLimited(line)
 }
+
+// AuditRefusedPassword writes an audit event for a name and a password that were refused. It names
+// the User that has the username, and nothing that the caller typed: an unknown username may be a
+// password in the wrong field.
+func (b *Base) AuditRefusedPassword(at Name, username string, v verify.Verdict, from Origin) {
+	line := audit.Line{
+		Event: audit.CredentialRefused, Endpoint: Names[at], Verdict: v.String(),
+		Source: from.Source, Peer: from.LimitAddress, SourceUnknown: from.Unknown.String(),
+	}
+	if b.Passwords != nil {
+		if u, ok := b.Passwords.Directory.ByUsername(username); ok {
+			line.User = u.Name
+		}
+	}
+	b.Audit.WriteLimited(line)
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apptoken/operator/internal/audit"
 	"github.com/apptoken/operator/internal/cors"
+	"github.com/apptoken/operator/internal/login"
 	"github.com/apptoken/operator/internal/verify"
 )
 
@@ -30,6 +31,12 @@ type Base struct {
 	Log       logr.Logger // receives requests that failed because of the operator
 	Metrics   *Metrics
 	Now       func() time.Time
+	// Passwords checks the passwords of users at verification endpoints; nil means that there are
+	// none.
+	Passwords *login.Service
+	// AdmitsPasswordCheck reports whether a request of a gateway may wait for a password check. nil
+	// means that it may.
+	AdmitsPasswordCheck func() bool
 }
 
 // VerifyCredential verifies a credential that was presented to an endpoint from an origin. It
@@ -45,4 +52,21 @@ func (b *Base) VerifyCredential(ctx context.Context, at Name, credential string,
 		b.auditRefusedCredential(at, credential, v, from)
 	}
 	return who, v
+}
+
+// BasicToken is a token that is presented as the password of a name.
+type BasicToken struct {
+	Username, Text string
+	Facts          verify.Facts
+}
+
+// VerifyBasicToken verifies a token that was presented as a password. Its client must allow this,
+// and the username must name the token.
+func (b *Base) VerifyBasicToken(ctx context.Context, at Name, t BasicToken, from Origin) (verify.Identity, verify.Verdict) {
+	if t.Username == "" { // it names nothing, and to the verifier it would be no Basic
+		b.Metrics.Observe(at, verify.UsernameRefused, 0)
+		return verify.Identity{}, verify.UsernameRefused
+	}
+	t.Facts.BasicUsername = t.Username
+	return b.VerifyCredential(ctx, at, t.Text, t.Facts, from)
 }

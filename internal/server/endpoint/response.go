@@ -17,6 +17,7 @@ var (
 	InvalidTokenChallenge = []string{`Bearer realm="apptoken", error="invalid_token"`}
 	// BasicChallenge has a charset (RFC 7617, section 2.1): without it, clients send Latin-1.
 	BasicChallenge             = []string{`Basic realm="apptoken", charset="UTF-8"`}
+	bearerAndBasicChallenge    = []string{BearerChallenge[0], BasicChallenge[0]}
 	InsufficientScopeChallenge = []string{`Bearer realm="apptoken", error="insufficient_scope"`}
 	RetryAfterSoon             = []string{"5"}
 	Nosniff                    = []string{"nosniff"}

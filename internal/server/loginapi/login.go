@@ -1,6 +1,7 @@
 package loginapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -142,7 +143,7 @@ func (l *Logins) authenticate(r *http.Request, n endpoint.PasswordCredentials) (
 		l.reportLogin(r, "Unavailable")
 		return login.User{}, login.ErrUnavailable
 	}
-	u, err := l.Service.Authenticate(r.Context(), login.Attempt{Username: n.Username, Password: n.Secret, Source: l.LimitAddress(r)})
+	u, err := l.checkPassword(r.Context(), n, login.Attempt{Username: n.Username, Password: n.Secret, Source: l.LimitAddress(r)})
 	limited, isLimited := errors.AsType[*login.Limited](err)
 	switch {
 	case isLimited:
@@ -157,6 +158,18 @@ func (l *Logins) authenticate(r *http.Request, n endpoint.PasswordCredentials) (
 		endpoint.MarkConnAuthenticated(r.Context())
 	}
 	return u, err
+}
+
+// checkPassword returns the user of a name and a password, by a check that may answer the request.
+func (l *Logins) checkPassword(ctx context.Context, n endpoint.PasswordCredentials, a login.Attempt) (login.User, error) {
+	switch n.Reuse {
+	case endpoint.ReuseRecent:
+		return l.Service.AuthenticateRecent(ctx, a)
+	case endpoint.ReuseRunning:
+		return l.Service.AuthenticateOnce(ctx, a)
+	default:
+		return l.Service.Authenticate(ctx, a)
+	}
 }
 
 // reportLogin reports the result of a login.

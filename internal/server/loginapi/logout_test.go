@@ -107,7 +107,8 @@ func TestLogout_SpectrumEndsCallingToken(t *testing.T) {
 		"a login token":      {loginTok, []servertest.RequestOption{servertest.SecurityToken(loginTok)}, 200},
 		"a program's token":  {app, []servertest.RequestOption{servertest.Bearer(app)}, 403},
 		"a name":             {"", []servertest.RequestOption{servertest.Basic("alice")}, 401},
-		"a token twice":      {app, []servertest.RequestOption{servertest.Bearer(app), servertest.SecurityToken(app)}, 401},
+		"the same, twice":    {app, []servertest.RequestOption{servertest.Bearer(app), servertest.SecurityToken(app)}, 403},
+		"two tokens":         {app, []servertest.RequestOption{servertest.Bearer(app), servertest.SecurityToken(h.UnknownToken())}, 401},
 		"nothing":            {"", nil, 401},
 		"a token that ended": {"", []servertest.RequestOption{servertest.Bearer("ats_" + strings.Repeat("0", 49))}, 401},
 	} {

@@ -22,7 +22,7 @@ func TestMasquerade_LiveSessionMovesToAnotherAccount(t *testing.T) {
 		"to one that is suspended":             {[]servertest.RequestOption{servertest.Bearer(tok), servertest.FormBody("account_id", "4004")}, 400},
 		"by a cookie":                          {[]servertest.RequestOption{servertest.Cookies(servertest.CredentialCookie + tok), servertest.FormBody("account_id", "2002")}, 401},
 		"by the refresh token":                 {[]servertest.RequestOption{servertest.Bearer(refresh), servertest.FormBody("account_id", "2002")}, 401},
-		"by two headers":                       {[]servertest.RequestOption{servertest.Bearer(tok), servertest.SecurityToken(tok), servertest.FormBody("account_id", "2002")}, 401},
+		"by two tokens":                        {[]servertest.RequestOption{servertest.Bearer(tok), servertest.SecurityToken(refresh), servertest.FormBody("account_id", "2002")}, 401},
 		"by name":                              {[]servertest.RequestOption{servertest.Basic("alice"), servertest.FormBody("account_id", "2002")}, 401},
 		"to one that is no number":             {[]servertest.RequestOption{servertest.Bearer(tok), servertest.FormBody("account_id", "umbrella")}, 400},
 		"to two":                               {[]servertest.RequestOption{servertest.Bearer(tok), servertest.FormBody("account_id", "2002", "account_id", "1001")}, 400},
@@ -32,7 +32,7 @@ func TestMasquerade_LiveSessionMovesToAnotherAccount(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}
-	second := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(tok), servertest.FormBody("account_id", "2002"))
+	second := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(tok), servertest.SecurityToken(tok), servertest.FormBody("account_id", "2002"))
 	next := h.TokenIn(second, "token")
 	if h.Keys(second) != pairKeys || h.IsValid(tok) || h.Call(http.MethodGet, "/verify?client=umbrella&role=reader", servertest.Bearer(next)).Status != http.StatusOK {
 		t.Errorf("%d %s", second.Status, second.Body)
@@ -77,7 +77,7 @@ func TestMasquerade_ExpirationsDoNotMoveToLater(t *testing.T) {
 	first := h.Call(http.MethodPost, "/auth/login", servertest.FormBody(servertest.CredentialFields("alice")...))
 	tok := h.TokenIn(first, "token")
 	h.Clock.Advance(time.Minute)
-	second := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(tok), servertest.FormBody("account_id", "2002"))
+	second := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(tok), servertest.SecurityToken(tok), servertest.FormBody("account_id", "2002"))
 	before, after := h.Members(first), h.Members(second)
 	for _, field := range []string{"tokenExpiration", "refreshTokenExpiration"} {
 		if before[field] != after[field] {

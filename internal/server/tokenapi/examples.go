@@ -18,11 +18,11 @@ var exampleOfUserView = tokenView{
 	Lifetime: "720h", IssuedAt: "2026-03-01T12:00:00Z", ExpiresAt: "2026-03-31T12:00:00Z",
 }
 
-var exampleOfUserMade = issuedTokenResponse{Data: new("atu_…"), Token: exampleOfUserView}
+var exampleOfUserMade = issuedTokenResponse{Data: new("atu_…"), Username: "acme~laptop", Password: "atu_…", Token: exampleOfUserView}
 
 var exampleOfUserWanted = createTokenBody{Lifetime: new("720h")}
 
-var exampleMade = issuedTokenResponse{Data: new("ata_…"), Token: exampleView}
+var exampleMade = issuedTokenResponse{Data: new("ata_…"), Username: "acme~ci-deploy", Password: "ata_…", Token: exampleView}
 
 var exampleWanted = createTokenBody{Roles: []string{"primary"}, Permissions: []string{"search.query"}, Lifetime: new("720h")}
 

@@ -238,7 +238,8 @@ func (h *Handlers) writeIssued(w http.ResponseWriter, r *http.Request, m managem
 	if made.Secret.Kind() == 0 { // the operator writes the token into a Secret later
 		status = http.StatusAccepted
 	} else {
-		response.Data = new(made.Secret.Reveal())
+		response.Data, response.Password = new(made.Secret.Reveal()), made.Secret.Reveal()
+		response.Username = made.Token.Client + "~" + made.Token.Name
 	}
 	endpoint.WriteJSON(w, status, response)
 }

@@ -24,7 +24,7 @@ func prefixKeys(prefix, keys string) string {
 var issuedKeys = issuedKeysOf()
 
 func issuedKeysOf(more ...string) string {
-	return prefixKeys("applicationToken", sortKeys(viewKeys, more...)) + " data errorMessage"
+	return prefixKeys("applicationToken", sortKeys(viewKeys, more...)) + " data errorMessage password username"
 }
 
 // The whole life of a client's tokens, for each caller with the permission, under both prefixes.

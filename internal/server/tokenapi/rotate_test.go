@@ -202,7 +202,7 @@ func TestIdempotencyKey_SameKeyIsARetry(t *testing.T) {
 func TestRotate_DeclaredTokenGoesIntoItsSecret(t *testing.T) {
 	h := servertest.NewLoginServer(t)
 	tok := h.CreateToken(management.Scope{Client: "acme"}, management.TokenSpec{Name: "indexer"})
-	k := h.TokenService.Tokens["apptoken-system/indexer-of-acme"]
+	k := h.TokenService.Find("acme", "indexer")
 	k.IsDeclared, k.Declared, k.Name = true, true, "shop:indexer"
 	for name, x := range map[string]struct {
 		path string

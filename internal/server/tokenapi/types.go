@@ -71,8 +71,10 @@ func formatLifetime(d time.Duration) string {
 // issuedTokenResponse is the response that carries a token, once.
 type issuedTokenResponse struct {
 	endpoint.NoError
-	Data  *string   `json:"data" doc:"The token. It cannot be shown again. null if it is in a Secret"`
-	Token tokenView `json:"applicationToken"`
+	Data     *string   `json:"data" doc:"The token. It cannot be shown again. null if it is in a Secret"`
+	Username string    `json:"username,omitempty" doc:"The name of the token for Basic authentication, which its client may allow. Absent if the token is"`
+	Password string    `json:"password,omitempty" format:"password" doc:"The password for Basic authentication: the token, as in data"`
+	Token    tokenView `json:"applicationToken"`
 }
 
 // tokenResponse is the response that describes a token.

@@ -17,6 +17,7 @@ import (
 // newBase returns what the endpoints of a test server share. The budget is large, since a clock
 // that stands still never refills it.
 func newBase(t testing.TB, v *verify.Verifier, a *AuditRecorder, now func() time.Time) endpoint.Base {
+	metrics, _ := newMetrics()
 	return endpoint.Base{
 		Budget:   endpoint.NewBudget(endpoint.BudgetOptions{PerCaller: 1 << 20}),
 		Verifier: v,
@@ -24,11 +25,14 @@ func newBase(t testing.TB, v *verify.Verifier, a *AuditRecorder, now func() time
 		Audit:    a.newLog(t, now),
 		Log:      a.Logger(),
 		Now:      now,
-		Metrics: endpoint.NewMetrics(
-			prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"}),
-			prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"}),
-		),
+		Metrics:  metrics,
 	}
+}
+
+// newMetrics returns metrics of the endpoints, and the counter of the answers.
+func newMetrics() (*endpoint.Metrics, *prometheus.CounterVec) {
+	answers := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "answers"}, []string{"endpoint", "result"})
+	return endpoint.NewMetrics(answers, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "durations"}, []string{"endpoint"})), answers
 }
 
 // recordFinder is a record store that the verifier reads.

@@ -130,10 +130,13 @@ const (
 	ErrorHeaders     = browserHeaders + nosniffHeader
 	challengeHeaders = browserHeaders + "Www-Authenticate="
 
+	basicChallenge = `Basic realm="apptoken", charset="UTF-8";`
+
 	passedFormat = `200 Cache-Control=no-store;X-Apptoken-Client=all;X-Apptoken-Kind=Application;X-Apptoken-Permissions=search.*,sec.token.introspect;` +
 		`X-Apptoken-Roles=;X-Apptoken-Subject=shop/indexer;X-Apptoken-Token-Id=%s;X-Apptoken-User= `
 	UnreadableLine   = `400 ` + ErrorHeaders + `{"error":"invalid_request","error_description":"the query cannot be read"}`
-	NoCredentialLine = `401 ` + challengeHeaders + `Bearer realm="apptoken";` + nosniffHeader + `{"error":"unauthorized","error_description":"a token is required"}`
+	NoCredentialLine = `401 ` + challengeHeaders + `Bearer realm="apptoken"|` + basicChallenge + nosniffHeader + `{"error":"unauthorized","error_description":"a token is required"}`
+	PasswordLine     = `401 ` + challengeHeaders + basicChallenge + nosniffHeader + `{"error":"unauthorized","error_description":"the name and the password are not accepted"}`
 	RefusedLine      = `401 ` + challengeHeaders + `Bearer realm="apptoken", error="invalid_token";` + nosniffHeader + `{"error":"invalid_token","error_description":"the token is not accepted"}`
 	ForbiddenLine    = `403 ` + challengeHeaders + `Bearer realm="apptoken", error="insufficient_scope";` + nosniffHeader + `{"error":"insufficient_scope","error_description":"the token is valid, and lacks what is required here"}`
 )

@@ -104,6 +104,12 @@ func NewUnstartedLoginServer(t testing.TB) *LoginServer {
 	return h
 }
 
+// AllowBasic lets a client accept Basic authentication, or no longer.
+func (h *LoginServer) AllowBasic(client string, allows bool) {
+	c, _ := h.Directory.Client(client)
+	h.Index.SetClient(verify.Client{Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended, Ceiling: h.TokenService.Ceilings[c.Name], AllowsBasic: allows})
+}
+
 // IndexUser adds a user to the index.
 func (h *LoginServer) IndexUser(u login.User) {
 	h.Index.SetUser(verify.User{Name: u.Name, Username: u.Username, UID: u.UID, Suspended: u.Suspended, Credential: u.Credential, Accounts: accountRoles[u.Name]})

@@ -60,6 +60,14 @@ func (svc *TokenService) find(s management.Scope, name string) (*ManagedToken, e
 	return nil, management.ErrNotFound
 }
 
+// Find returns a token of a client, or nil if there is none.
+func (svc *TokenService) Find(client, name string) *ManagedToken {
+	svc.mu.Lock()
+	defer svc.mu.Unlock()
+	held, _ := svc.find(management.Scope{Client: client}, name) //nolint:errcheck // nil on an error
+	return held
+}
+
 // Subject returns the namespace and name of a token's object.
 func (svc *TokenService) Subject(s management.Scope, name string) string {
 	svc.mu.Lock()
@@ -132,8 +140,9 @@ func (svc *TokenService) create(ctx context.Context, by management.Caller, s man
 	case !errors.Is(err, management.ErrNotFound):
 		return management.Issued{}, err
 	}
+	digits := verify.DigitsOfName(s.Client, s.User, w.Name)
 	held := &ManagedToken{kind: token.Application, keys: map[string]token.Digest{}, Token: management.Token{
-		Name: w.Name, Namespace: "apptoken-system", Object: strings.ToLower(w.Name) + "-of-" + cmp.Or(s.User, s.Client), Client: s.Client, User: s.User,
+		Name: w.Name, Namespace: "apptoken-system", Object: strings.ToLower(w.Name) + "-" + string(digits[:]), Client: s.Client, User: s.User,
 		State: "Active", Ready: true, Reason: "Delivered", Roles: w.Roles, Permissions: w.Permissions, SourceRanges: w.SourceRanges, Lifetime: w.Lifetime,
 	}}
 	if s.User != "" {

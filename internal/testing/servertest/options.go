@@ -19,6 +19,9 @@ const ContentTypeForm = "application/x-www-form-urlencoded"
 // CredentialCookie is the cookie with a credential, up to its value.
 const CredentialCookie = "spectrum.authentication.token="
 
+// RememberMeCookie is the cookie that a login of Funnelback sets, up to its value.
+const RememberMeCookie = "SPRING_SECURITY_REMEMBER_ME_COOKIE="
+
 // RequestOption is an option of a test request.
 type RequestOption func(*http.Request)
 

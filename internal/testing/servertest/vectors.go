@@ -1,16 +1,24 @@
 package servertest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/apptoken/operator/internal/login"
+	"github.com/apptoken/operator/internal/login/password"
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/token"
@@ -26,6 +34,18 @@ type VectorServer struct {
 	Store    *RevocationStore
 	AuditLog *AuditRecorder
 	URL      string
+
+	answers *prometheus.CounterVec
+}
+
+// Answers returns how often an endpoint has given a verdict, by the metric that counts it.
+func (h *VectorServer) Answers(endpoint, verdict string) float64 {
+	h.T.Helper()
+	var counted dto.Metric
+	if err := h.answers.WithLabelValues(endpoint, verdict).Write(&counted); err != nil {
+		h.T.Fatal(err)
+	}
+	return counted.GetCounter().GetValue()
 }
 
 // NewVectorServer starts a test server. It trusts the test as a proxy.
@@ -43,6 +63,8 @@ func NewVectorServer(t *testing.T) *VectorServer {
 		Base:    newBase(t, verifier, h.AuditLog, now),
 		Records: h.Store,
 	}
+	h.Passwords = newVectorLogins(t, h.Fixture, now)
+	h.Metrics, h.answers = newMetrics()
 	h.Trusted = append(h.Trusted, netip.MustParsePrefix("::1/128"))
 	mux := http.NewServeMux()
 	mux.Handle("/", h.Handler())
@@ -51,6 +73,30 @@ func NewVectorServer(t *testing.T) *VectorServer {
 	t.Cleanup(s.Close)
 	h.URL = s.URL
 	return h
+}
+
+// newVectorLogins returns a service that checks the passwords of the vectors' users. It opens no
+// logins. Its limits are those of a replica.
+func newVectorLogins(t *testing.T, f *verifytest.Fixture, now func() time.Time) *login.Service {
+	t.Helper()
+	d := &login.Directory{}
+	for _, c := range f.Clients {
+		d.SetClient(login.Client{Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended})
+	}
+	for name, known := range f.Users {
+		u := login.User{Name: name, UID: known.UID, Username: login.NormalizeUsername(known.Username), Suspended: known.Suspended, Credential: known.Credential}
+		for _, client := range slices.Sorted(maps.Keys(known.Accounts)) {
+			u.Accounts = append(u.Accounts, login.Account{Client: client, Default: client == f.DefaultAccounts[name]})
+		}
+		if text := f.UserPasswords[name]; text != "" {
+			var err error
+			if u.Password, err = password.ParsePlain(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.SetUser(u)
+	}
+	return login.NewService(login.Options{Directory: d, MaxConcurrentChecks: 2, Entropy: rand.Reader, Now: now})
 }
 
 // Do sends a request, and returns the response.

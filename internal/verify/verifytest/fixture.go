@@ -28,6 +28,7 @@ type clientSpec struct {
 	Name      string              `json:"name"`
 	AccountID int64               `json:"accountID"`
 	Suspended bool                `json:"suspended"`
+	Basic     bool                `json:"basic"` // it allows Basic authentication
 	Ranges    []string            `json:"ranges"`
 	Roles     map[string][]string `json:"roles"`
 	Grants    []grants            `json:"grants"`
@@ -40,6 +41,9 @@ type userSpec struct {
 	Credential string              `json:"credential"` // fingerprint of the password
 	Accounts   map[string][]string `json:"accounts"`   // roles by client
 	Namespaces []string            `json:"namespaces"` // whose ApplicationTokens may speak for the user
+	Password   string              `json:"password"`   // empty: no vector presents it
+
+	DefaultAccount string `json:"defaultAccount"` // empty: the first by name
 }
 
 // grants is a grant of a client: of roles to namespaces, by name or by a common label.
@@ -126,7 +130,7 @@ func Load(t testing.TB) *Fixture {
 	}
 	w := &Fixture{
 		Now: f.Now, Index: &verify.Index{}, Tokens: map[string]string{}, Records: map[string]record.Record{},
-		Users: map[string]verify.User{}, Paths: f.Paths,
+		Users: map[string]verify.User{}, Paths: f.Paths, UserPasswords: map[string]string{}, DefaultAccounts: map[string]string{},
 	}
 	w.addClients(f.Clients)
 	w.addUsers(f.Users)
@@ -144,10 +148,12 @@ func (w *Fixture) addClients(specs []clientSpec) {
 		for name, permissions := range c.Roles {
 			roles = append(roles, grant.Role{Name: name, Permissions: permissions})
 		}
-		w.Index.SetClient(verify.Client{
-			Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended,
+		client := verify.Client{
+			Name: c.Name, AccountID: c.AccountID, Suspended: c.Suspended, AllowsBasic: c.Basic,
 			Ceiling: grant.NewCeiling(roles), Ranges: verify.ParseRanges(c.Ranges), Draw: drawFunc(c.Grants),
-		})
+		}
+		w.Clients = append(w.Clients, client)
+		w.Index.SetClient(client)
 	}
 }
 
@@ -158,6 +164,7 @@ func (w *Fixture) addUsers(specs []userSpec) {
 			Credential: u.Credential, Accounts: u.Accounts, Namespaces: u.Namespaces,
 		}
 		w.Index.SetUser(w.Users[u.Name])
+		w.UserPasswords[u.Name], w.DefaultAccounts[u.Name] = u.Password, u.DefaultAccount
 	}
 }
 

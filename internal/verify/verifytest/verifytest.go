@@ -3,15 +3,18 @@ package verifytest
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/apptoken/operator/internal/record"
 	"github.com/apptoken/operator/internal/token"
@@ -28,6 +31,7 @@ type Vector struct {
 	Headers    map[string][]string `json:"headers"`    // in place of a credential
 	Source     string              `json:"source"`     // address; empty: unknown
 	Session    string              `json:"session"`    // session ID that goes with the credential
+	Query      string              `json:"query"`      // of the request
 	Requires   struct {
 		Permissions []string `json:"permissions"`
 		Roles       []string `json:"roles"`
@@ -104,9 +108,30 @@ type Fixture struct {
 	Tokens  map[string]string // by name
 	Records map[string]record.Record
 	Users   map[string]verify.User
+	Clients []verify.Client
+
+	// UserPasswords and DefaultAccounts are those of the users, by name. Empty: the user has none.
+	UserPasswords, DefaultAccounts map[string]string
 }
 
-// fillPlaceholders replaces the placeholders for tokens and for padding.
+// encodedText matches a text that stands for its base64, in UTF-8 or in Latin-1.
+var encodedText = regexp.MustCompile(`\{(base64|latin1):([^}]*)\}`)
+
+// encodeText returns the base64 of what encodedText matches.
+func encodeText(placeholder string) string {
+	parts := encodedText.FindStringSubmatch(placeholder)
+	var text []byte
+	for _, point := range parts[2] {
+		if parts[1] == "latin1" {
+			text = append(text, byte(point))
+		} else {
+			text = utf8.AppendRune(text, point)
+		}
+	}
+	return base64.StdEncoding.EncodeToString(text)
+}
+
+// fillPlaceholders replaces the placeholders for tokens, for padding and for base64.
 func (w *Fixture) fillPlaceholders(s string) string {
 	for name, tok := range w.Tokens {
 		s = strings.ReplaceAll(s, "{"+name+"}", tok)
@@ -120,7 +145,7 @@ func (w *Fixture) fillPlaceholders(s string) string {
 		}
 		s = before + strings.Repeat("0", n) + after
 	}
-	return s
+	return encodedText.ReplaceAllStringFunc(s, encodeText)
 }
 
 func kindOf(t testing.TB, name string) token.Kind {

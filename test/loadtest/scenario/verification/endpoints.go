@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +96,7 @@ func measureEndpointsOf(ctx context.Context, b *scenario.Run, size int, kind tok
 	r := b.Report.Table(fmt.Sprintf("endpoints, %d %s", size, recordsLabel(kind)))
 	measurements := []func(context.Context, *scenario.Run, report.Table) error{d.forwardAuth}
 	if kind == token.Application { // apart from verifying, the other endpoints do the same for every kind
-		measurements = append(measurements, d.extAuthz, d.tokenReview, d.introspection, d.otherOrigins, d.flood)
+		measurements = append(measurements, d.basicAuth, d.extAuthz, d.tokenReview, d.introspection, d.otherOrigins, d.flood)
 	}
 	for _, measure := range measurements {
 		if err := measure(ctx, b, r); err != nil {
@@ -153,25 +154,14 @@ func (d *endpointTest) requests(method, path, contentType string, body func(text
 // with one whose response is empty.
 func (d *endpointTest) forwardAuth(ctx context.Context, b *scenario.Run, r report.Table) error {
 	handler := d.Handler()
-	sample := httptest.NewRecorder()
-	asked := httptest.NewRequestWithContext(ctx, http.MethodGet, "/verify", nil)
-	asked.Header.Set("Authorization", "Bearer "+d.texts[d.presented[0]])
+	lines := []string{"Authorization: Bearer " + d.texts[d.presented[0]]}
 	if d.kind == token.Session {
-		asked.Header.Set("Cookie", d.cookie(d.presented[0]))
+		lines = append(lines, "Cookie: "+d.cookie(d.presented[0]))
 	}
-	asked.RemoteAddr = net.JoinHostPort(loopbackAddress.String(), "1024")
-	handler.ServeHTTP(sample, asked)
-	if sample.Code != http.StatusOK {
-		return fmt.Errorf("/verify answers %d to a valid token", sample.Code)
+	same, err := sameAnswer(ctx, handler, lines...)
+	if err != nil {
+		return err
 	}
-	same := http.NewServeMux()
-	same.HandleFunc("/verify", func(w http.ResponseWriter, _ *http.Request) {
-		header := w.Header()
-		for name, values := range sample.Header() {
-			header[name] = []string{values[0]}
-		}
-		w.WriteHeader(http.StatusOK)
-	})
 	empty := http.NewServeMux()
 	empty.HandleFunc("/verify", func(http.ResponseWriter, *http.Request) {})
 	requests := d.requests(http.MethodGet, "/verify?permission=search.query", "", nil)
@@ -183,6 +173,31 @@ func (d *endpointTest) forwardAuth(ctx context.Context, b *scenario.Run, r repor
 	r.AddRatio("/verify, beside an empty answer", v[0].Rate, "/s", v[2].Rate, report.AtLeast(0.7))
 	r.AddRatio("/verify, p99, beside the same answer without looking", report.Microseconds(v[0].P99), "µs", report.Microseconds(v[1].P99), report.AtMost(1.3))
 	return nil
+}
+
+// sameAnswer returns a handler that writes the response of /verify to a request with these headers,
+// without verifying.
+func sameAnswer(ctx context.Context, handler http.Handler, headers ...string) (http.Handler, error) {
+	sample := httptest.NewRecorder()
+	asked := httptest.NewRequestWithContext(ctx, http.MethodGet, "/verify", nil)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		asked.Header.Set(name, value)
+	}
+	asked.RemoteAddr = net.JoinHostPort(loopbackAddress.String(), "1024")
+	handler.ServeHTTP(sample, asked)
+	if sample.Code != http.StatusOK {
+		return nil, fmt.Errorf("/verify answers %d to a valid credential", sample.Code)
+	}
+	same := http.NewServeMux()
+	same.HandleFunc("/verify", func(w http.ResponseWriter, _ *http.Request) {
+		header := w.Header()
+		for name, values := range sample.Header() {
+			header[name] = []string{values[0]}
+		}
+		w.WriteHeader(http.StatusOK)
+	})
+	return same, nil
 }
 
 // compare measures handlers against each other. All get the same requests.

@@ -151,7 +151,7 @@ func verifyUser(r record.Record) verify.User {
 }
 
 func verifyClient() verify.Client {
-	return verify.Client{Name: "acme-search", Ceiling: grant.NewCeiling([]grant.Role{
+	return verify.Client{Name: "acme-search", AllowsBasic: true, Ceiling: grant.NewCeiling([]grant.Role{
 		{Name: "developer", Permissions: []string{"sec.application-token.*", "sec.token.introspect"}},
 		{Name: "primary", Permissions: []string{"search.*", "sec.continuous.rest"}},
 	}), Draw: func(string, map[string]string) ([]string, bool) { return []string{"developer", "primary"}, true }}
