@@ -20,11 +20,13 @@ func prefixKeys(prefix, keys string) string {
 	return prefix + " " + prefix + "." + strings.ReplaceAll(keys, " ", " "+prefix+".")
 }
 
-// issuedKeys are the keys of a response that carries a token.
-var issuedKeys = issuedKeysOf()
+// Keys of a response that carries a token, and of one whose token goes into a Secret.
+var issuedKeys, deferredKeys = issuedKeysOf(), deferredKeysOf()
 
-func issuedKeysOf(more ...string) string {
-	return prefixKeys("applicationToken", sortKeys(viewKeys, more...)) + " data errorMessage password username"
+func issuedKeysOf(more ...string) string { return deferredKeysOf(more...) + " password username" }
+
+func deferredKeysOf(more ...string) string {
+	return prefixKeys("applicationToken", sortKeys(viewKeys, more...)) + " data errorMessage"
 }
 
 // The whole life of a client's tokens, for each caller with the permission, under both prefixes.

@@ -217,7 +217,7 @@ func TestRotate_DeclaredTokenGoesIntoItsSecret(t *testing.T) {
 			k.PredecessorRecords, k.CurrentRecord = nil, h.Store.RecordOf(tok)
 		}
 		got := h.Call(http.MethodPost, x.path, x.by)
-		if got.Status != http.StatusAccepted || h.Keys(got) != issuedKeys {
+		if got.Status != http.StatusAccepted || h.Keys(got) != deferredKeys {
 			t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		}
 	}
