@@ -53,7 +53,7 @@ func (s *Service) joinCheck(ctx context.Context, sum password.KeyedHash, a Attem
 	if a.Admits != nil && !a.Admits() {
 		return User{}, true, unavailableError(password.ErrBusy)
 	}
-	c, isOwn := s.shared.join(sum, func(ctx context.Context, c *sharedCheck) {
+	c, isOwn := s.shared.join(ctx, sum, func(ctx context.Context, c *sharedCheck) {
 		c.user, c.err = s.authenticateSafely(ctx, a)
 		if c.err == nil {
 			s.remember(a, c.user)
@@ -87,15 +87,16 @@ func (s *Service) authenticateSafely(ctx context.Context, a Attempt) (u User, er
 	return s.Authenticate(ctx, a)
 }
 
-// join returns the running check of a key. If there is none, it starts one, and isNew is set.
-func (f *sharedChecks) join(key password.KeyedHash, run func(context.Context, *sharedCheck)) (c *sharedCheck, isNew bool) {
+// join returns the running check of a key. If there is none, it starts one, and isNew is set. The
+// check does not end with ctx, since other requests may wait for it.
+func (f *sharedChecks) join(ctx context.Context, key password.KeyedHash, run func(context.Context, *sharedCheck)) (c *sharedCheck, isNew bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c := f.running[key]; c != nil {
 		c.waiting++
 		return c, false
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c = &sharedCheck{waiting: 1, cancel: cancel, done: make(chan struct{})}
 	if f.running == nil {
 		f.running = map[password.KeyedHash]*sharedCheck{}

@@ -64,7 +64,7 @@ func (svc *TokenService) find(s management.Scope, name string) (*ManagedToken, e
 func (svc *TokenService) Find(client, name string) *ManagedToken {
 	svc.mu.Lock()
 	defer svc.mu.Unlock()
-	held, _ := svc.find(management.Scope{Client: client}, name) //nolint:errcheck // nil on an error
+	held, _ := svc.find(management.Scope{Client: client}, name)
 	return held
 }
 

@@ -123,7 +123,7 @@ func encodeText(placeholder string) string {
 	var text []byte
 	for _, point := range parts[2] {
 		if parts[1] == "latin1" {
-			text = append(text, byte(point))
+			text = append(text, byte(point)) //nolint:gosec // Latin-1 has no other code points
 		} else {
 			text = utf8.AppendRune(text, point)
 		}
