@@ -12,8 +12,11 @@ import (
 	"github.com/apptoken/operator/internal/verify"
 )
 
-// maxScope is how many permissions a scope may name. It is the bound of a TokenRecord.
-const maxScope = 128
+// Bounds of a scope, which are those of the permissions in a TokenRecord.
+const (
+	maxScope           = 128 // permissions
+	maxScopePermission = 128 // bytes of one of them
+)
 
 // scopeIn returns the permissions that the scope of a request names, in the order of the request.
 // An empty scope is none. The grammar is that of RFC 6749, section 3.3, where each token is a
@@ -30,7 +33,7 @@ func scopeIn(f decode.Fields) ([]string, error) {
 	if len(named) > maxScope {
 		return nil, &login.InvalidScope{Message: "names too many permissions; the limit is 128"}
 	}
-	if slices.ContainsFunc(named, func(p string) bool { return !grant.ValidPermission(p) }) {
+	if slices.ContainsFunc(named, func(p string) bool { return len(p) > maxScopePermission || !grant.ValidPermission(p) }) {
 		return nil, &login.InvalidScope{Message: "must be permissions, such as search.query, separated by single spaces"}
 	}
 	if len(sorted(named)) != len(named) {

@@ -73,6 +73,7 @@ func TestScope_InvalidOnesAreRefused(t *testing.T) {
 		"not ASCII":                     "search.über",
 		"a wildcard in the middle":      "search.*.query",
 		"a permission that is too long": "search." + strings.Repeat("q", 300),
+		"a permission of 129 bytes":     "search." + strings.Repeat("q", 129-len("search.")),
 		"too many":                      strings.Join(many, " "),
 		"too many bytes":                strings.Repeat("search.query ", 800) + "search.query",
 	} {
