@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/apptoken/operator/internal/audit"
@@ -58,8 +59,12 @@ func (e *Endpoints) allowOrigins(next http.Handler) http.Handler {
 // whether it has written the response. at holds the operations at the path.
 func (e *Endpoints) servePage(w http.ResponseWriter, r *http.Request, at []endpoint.Operation) bool {
 	page, isPreflight := e.PageOf(r), isPreflight(r)
+	if page == endpoint.OwnPage {
+		return false
+	}
+	i := slices.IndexFunc(at, func(op endpoint.Operation) bool { return op.ServesMethod(r.Method) })
 	switch {
-	case page == endpoint.OwnPage, page == endpoint.AllowedPage && !isPreflight, at[0].IsPublic && !isPreflight:
+	case page == endpoint.AllowedPage && !isPreflight, i >= 0 && at[i].IsPublic:
 		return false
 	case page == endpoint.AllowedPage:
 		header := w.Header()
@@ -69,7 +74,7 @@ func (e *Endpoints) servePage(w http.ResponseWriter, r *http.Request, at []endpo
 		header["Cache-Control"] = endpoint.NoStore
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		e.refusePage(w, r, at[0])
+		e.refusePage(w, r, &at[max(i, 0)])
 	}
 	return true
 }
@@ -82,7 +87,7 @@ func isPreflight(r *http.Request) bool {
 // refusePage writes the response to a request for a page that is not allowed, in the format of the
 // operation's protocol, and an audit event. No password was checked, so the request counts as no
 // failed login.
-func (e *Endpoints) refusePage(w http.ResponseWriter, r *http.Request, op endpoint.Operation) {
+func (e *Endpoints) refusePage(w http.ResponseWriter, r *http.Request, op *endpoint.Operation) {
 	verdict, why := refusedOrigin(r.Header["Origin"])
 	e.Audit.WriteLimited(e.WithOrigin(r, audit.Line{Event: audit.OriginRefused, Protocol: loginapi.ProtocolOf(r), Verdict: verdict}))
 	op.WriteFault(w, http.StatusForbidden, endpoint.Fault{Error: "origin_not_allowed", Description: why})
