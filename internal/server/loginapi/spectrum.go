@@ -80,7 +80,7 @@ func parseTTL(text string) (time.Duration, error) {
 
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
 func (h *Spectrum) setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
-	h.SetCookie(w, r, endpoint.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
+	h.SetCookie(w, r, http.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age}) //nolint:gosec // SetCookie sets the other attributes
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
