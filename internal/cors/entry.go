@@ -61,13 +61,13 @@ func splitEntry(text string) (entry, error) {
 	case !hasScheme:
 		return entry{}, errors.New("has no scheme: an origin is a scheme and a host, such as https://app.example.com")
 	case strings.ContainsAny(rest, `/?#\`):
-		return entry{}, fmt.Errorf("is longer than an origin: write %s", lower[:len(scheme)+3+strings.IndexAny(rest, `/?#\`)])
+		return entry{}, fmt.Errorf("is longer than an origin: write %s", normalize(text))
 	case lower != text:
-		return entry{}, fmt.Errorf("has upper-case letters: write %s", lower)
+		return entry{}, fmt.Errorf("has upper-case letters: write %s", normalize(text))
 	case defaultPorts[scheme] == "":
 		return entry{}, errors.New("has another scheme than https: serve the page over https")
 	case hasPort && port == defaultPorts[scheme]:
-		return entry{}, fmt.Errorf("has the default port, which browsers leave out: write %s://%s", scheme, host)
+		return entry{}, fmt.Errorf("has the default port, which browsers leave out: write %s", normalize(text))
 	case hasPort && !isPort(port):
 		return entry{}, errors.New("has an invalid port: use a number from 1 to 65535, without leading zeros")
 	}
@@ -77,6 +77,19 @@ func splitEntry(text string) (entry, error) {
 	}
 	e.host, e.isWildcard = strings.CutPrefix(host, "*.")
 	return e, nil
+}
+
+// normalize returns an entry as browsers write an origin: in lower case, without a path and without
+// the default port.
+func normalize(text string) string {
+	scheme, rest, _ := strings.Cut(strings.ToLower(text), "://")
+	if end := strings.IndexAny(rest, `/?#\`); end >= 0 {
+		rest = rest[:end]
+	}
+	if host, port, _ := cutPort(rest); port == defaultPorts[scheme] {
+		rest = host
+	}
+	return scheme + "://" + rest
 }
 
 // cutPort splits the host from the port. The colons of an IPv6 address are in brackets.

@@ -86,6 +86,7 @@ func TestParse_ErrorSaysWhatToChange(t *testing.T) {
 		`https://app.example.com\a`:         "write https://app.example.com",
 		"https://App.example.com":           "write https://app.example.com",
 		"HTTPS://app.example.com":           "write https://app.example.com",
+		"https://App.example.com:443/":      "write https://app.example.com",
 		"https://app.example.com:443":       "write https://app.example.com",
 		"http://localhost:80":               "write http://localhost",
 		"https://*.example.com:443":         "write https://*.example.com",

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/apptoken/operator/internal/audit"
@@ -58,8 +59,12 @@ func (e *Endpoints) allowOrigins(next http.Handler) http.Handler {
 // whether it has written the response. at holds the operations at the path.
 func (e *Endpoints) servePage(w http.ResponseWriter, r *http.Request, at []endpoint.Operation) bool {
 	page, isPreflight := e.PageOf(r), isPreflight(r)
+	if page == endpoint.OwnPage {
+		return false
+	}
+	i := slices.IndexFunc(at, func(op endpoint.Operation) bool { return op.ServesMethod(r.Method) })
 	switch {
-	case page == endpoint.OwnPage, page == endpoint.AllowedPage && !isPreflight, at[0].IsPublic && !isPreflight:
+	case page == endpoint.AllowedPage && !isPreflight, i >= 0 && at[i].IsPublic:
 		return false
 	case page == endpoint.AllowedPage:
 		header := w.Header()

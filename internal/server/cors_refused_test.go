@@ -162,6 +162,9 @@ func TestCORS_PublicDocumentsAreServedToLinks(t *testing.T) {
 			if got := h.Call(http.MethodGet, path, part); got.Status != http.StatusOK || len(headersFor(got.Header)) > 0 {
 				t.Errorf("%s: %d %v", path, got.Status, got.Header)
 			}
+			if got := h.Send(http.MethodPost, path, part); got.Status != http.StatusForbidden {
+				t.Errorf("POST %s: %d", path, got.Status)
+			}
 		}
 	}
 }

@@ -23,7 +23,8 @@
 // nothing of their callers.
 //
 // A browser sends cookies, and a name and password that it has stored, with requests that pages of
-// other sites make. Such a request changes nothing.
+// other sites make. Such a request is refused, unless the origin of the page is allowed. Even then,
+// a credential in a cookie changes nothing.
 //
 // Any caller may ask about a credential that it can present: it learns only what it could do with
 // that credential anyway. A refused credential gets the same response whatever is wrong with it;

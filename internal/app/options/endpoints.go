@@ -84,7 +84,7 @@ func (e *Endpoints) parseLists(lists *endpointLists) error {
 	}
 	var err error
 	if e.Origins, err = cors.Parse(splitList(lists.origins)); err != nil {
-		return fmt.Errorf("--cors-allowed-origins: %w", err)
+		return fmt.Errorf("--cors-allowed-origins: %s", strings.ReplaceAll(err.Error(), "\n", "\n--cors-allowed-origins: "))
 	}
 	for _, text := range splitList(lists.proxies) {
 		if _, err := netip.ParsePrefix(text); err != nil {

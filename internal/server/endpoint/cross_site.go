@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // IsCrossSite reports whether a browser sends a request for a page of another origin, whether it is
@@ -83,27 +82,18 @@ func (b *Base) AllowedOrigin(r *http.Request) string {
 	return ""
 }
 
-// Cookie is a cookie of a response.
-type Cookie struct {
-	Name, Value string
-	MaxAge      int       // in seconds; negative: the cookie is deleted; 0: it ends with the browser, or at Expires
-	Expires     time.Time // zero: not set
-}
-
 // SetCookie sets a cookie for all paths, which scripts cannot read. A browser sends it with
 // requests of this site's pages alone. For an allowed page of another site, it sends it with all
 // requests that it makes while that site is in the address bar (Partitioned). Browsers that block
 // cookies of third parties accept such a cookie and no other. They drop it unless it is Secure.
 // Over HTTP they accept a Secure one from loopback addresses.
-func (b *Base) SetCookie(w http.ResponseWriter, r *http.Request, c Cookie) {
-	set := &http.Cookie{ // without TLS, on loopback alone, some browsers would drop a Secure cookie
-		Name: c.Name, Value: c.Value, MaxAge: c.MaxAge, Expires: c.Expires,
-		Path: "/", HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	}
+func (b *Base) SetCookie(w http.ResponseWriter, r *http.Request, c http.Cookie) {
+	// Without TLS, on loopback alone, some browsers would drop a Secure cookie.
+	c.Path, c.HttpOnly, c.Secure, c.SameSite = "/", true, r.TLS != nil, http.SameSiteLaxMode
 	if b.PageOf(r) == AllowedPage && !isSameSite(r) {
-		set.Secure, set.SameSite, set.Partitioned = true, http.SameSiteNoneMode, true
+		c.Secure, c.SameSite, c.Partitioned = true, http.SameSiteNoneMode, true
 	}
-	http.SetCookie(w, set)
+	http.SetCookie(w, &c)
 }
 
 // isSameSite reports whether a browser states that the page of a request is of the same site, such

@@ -84,7 +84,7 @@ func ParseTTL(field, text string) (time.Duration, error) {
 
 // setSessionCookie sets the session cookie, or deletes it if age is negative.
 func (l *Logins) setSessionCookie(w http.ResponseWriter, r *http.Request, id string, age int) {
-	l.SetCookie(w, r, endpoint.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age})
+	l.SetCookie(w, r, http.Cookie{Name: endpoint.CookieSession, Value: id, MaxAge: age}) //nolint:gosec // SetCookie sets the other attributes
 }
 
 // spectrumLogout serves GET /security/rest/token/logout.
