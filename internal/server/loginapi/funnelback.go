@@ -47,9 +47,7 @@ func (h *Funnelback) formLogin(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header()[HeaderSecurityToken] = []string{o.Token.Reveal()}
 	if withCookie {
-		h.SetCookie(w, r, http.Cookie{ //nolint:gosec // SetCookie sets the other attributes
-			Name: endpoint.CookieRememberMe, Value: o.Token.Reveal(), Expires: o.Record.ExpiresAt,
-		})
+		h.SetCookie(w, r, http.Cookie{Name: endpoint.CookieRememberMe, Value: o.Token.Reveal(), Expires: o.Record.ExpiresAt}) //nolint:gosec // SetCookie sets the other attributes
 	}
 	endpoint.WriteJSON(w, http.StatusOK, loginResponse{
 		Data: authenticatedText, Username: o.User.Username, Client: o.Client.Name, AccountID: o.Client.AccountID,

@@ -121,9 +121,9 @@ func (h *Handlers) Operations() []endpoint.Operation {
 	for _, path := range []string{"", "/"} {
 		all = append(all,
 			endpoint.Operation{Method: http.MethodPost, Path: tokenManager.path() + path, Serve: h.issue},
-			endpoint.Operation{Method: http.MethodGet, Path: tokenManager.path() + path, Serve: h.wsdl(tokenManager)},
+			endpoint.Operation{Method: http.MethodGet, Path: tokenManager.path() + path, Serve: h.wsdl(tokenManager), IsPublic: true},
 			endpoint.Operation{Method: http.MethodPost, Path: tokenLogout.path() + path, Serve: h.logout},
-			endpoint.Operation{Method: http.MethodGet, Path: tokenLogout.path() + path, Serve: h.wsdl(tokenLogout)},
+			endpoint.Operation{Method: http.MethodGet, Path: tokenLogout.path() + path, Serve: h.wsdl(tokenLogout), IsPublic: true},
 		)
 	}
 	return all
