@@ -168,7 +168,7 @@ func FuzzOrigins(f *testing.F) {
 	f.Fuzz(func(t *testing.T, entry, origin string) {
 		all, err := cors.Parse([]string{entry})
 		if err != nil {
-			if !all.IsEmpty() || strings.Contains(entry, "@") && strings.Contains(err.Error(), entry) {
+			if !all.IsEmpty() || strings.Contains(entry, "@") && err.Error() != `an origin contains "@": remove the user name and the password` {
 				t.Errorf("%v", err)
 			}
 			return
