@@ -16,6 +16,8 @@ import (
 var wantSteps = []step{
 	{Step: "funnelback: log in", Status: 200},
 	{Step: "funnelback: call with the token", Status: 200},
+	{Step: "funnelback: log in, to be remembered by cookie", Status: 200},
+	{Step: "funnelback: call with the cookie alone", Status: 200},
 	{Step: "funnelback: create an application token", Status: 200},
 	{Step: "funnelback: create it again", Status: 409},
 	{Step: "funnelback: list application tokens", Status: 200},
@@ -32,6 +34,7 @@ var wantSteps = []step{
 	{Step: "teletracker: call with the expired token", Status: 401},
 	{Step: "teletracker: refresh", Status: 200},
 	{Step: "teletracker: call with the new token", Status: 200},
+	{Step: "teletracker: call with Basic", Status: 200},
 	{Step: "teletracker: Integrator at an account", Status: 200},
 	{Step: "teletracker: Integrator without an account", Status: 400},
 	{Step: "spectrum: get a session token", Status: 200},
@@ -45,6 +48,13 @@ var wantSteps = []step{
 	{Step: wrongPassword, Status: 401},
 	{Step: tooManyAttempts, Status: 429},
 	{Step: "failures: log in after the wait", Status: 200},
+}
+
+// netrcSteps lists the further exchanges of the programs that read the file .netrc.
+var netrcSteps = []step{
+	{Step: "netrc: log in", Status: 200},
+	{Step: "netrc: call with a token", Status: 200},
+	{Step: "netrc: call the management API with a token", Status: 200},
 }
 
 // The steps that do not end alike in all programs.
@@ -61,6 +71,7 @@ type client struct {
 	// maxAttempts bounds how often the program sends one wrong password. Java asks an Authenticator
 	// again after each failure.
 	maxAttempts int
+	readsNetrc  bool
 	endsLimited bool // whether the limit of attempts ends these attempts
 }
 
@@ -68,17 +79,21 @@ type client struct {
 var clients = map[string]client{
 	"curl": {
 		needs: func(t *testing.T) { programs.Require(t, "bash", "curl", "jq") },
-		start: func(t *testing.T, _ *testServer) *exec.Cmd {
-			return exec.CommandContext(t.Context(), "bash", "testdata/client.sh")
+		start: func(t *testing.T, s *testServer) *exec.Cmd {
+			cmd := exec.CommandContext(t.Context(), "bash", "testdata/client.sh")
+			cmd.Env = append(os.Environ(), "NETRC="+s.netrc)
+			return cmd
 		},
-		maxAttempts: 1,
+		maxAttempts: 1, readsNetrc: true,
 	},
 	"requests of Python": {
 		needs: func(t *testing.T) { programs.RequirePython(t, "requests") },
-		start: func(t *testing.T, _ *testServer) *exec.Cmd {
-			return exec.CommandContext(t.Context(), programs.Python, "testdata/client.py")
+		start: func(t *testing.T, s *testServer) *exec.Cmd {
+			cmd := exec.CommandContext(t.Context(), programs.Python, "testdata/client.py")
+			cmd.Env = append(os.Environ(), "NETRC="+s.netrc)
+			return cmd
 		},
-		maxAttempts: 1,
+		maxAttempts: 1, readsNetrc: true,
 	},
 	"fetch of Node.js": {
 		needs: func(t *testing.T) { programs.Node(t) },
@@ -115,6 +130,9 @@ func TestClients_LogInToEachSystem(t *testing.T) {
 			s := startServer(t)
 			got := lastOfEachStep(s.steps(t, c.start(t, s)))
 			want := slices.Clone(wantSteps)
+			if c.readsNetrc {
+				want = append(want, netrcSteps...)
+			}
 			for i := range want {
 				if want[i].Step == wrongPassword && c.endsLimited {
 					want[i].Status = http.StatusTooManyRequests

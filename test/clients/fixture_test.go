@@ -18,6 +18,7 @@ import (
 
 	"github.com/apptoken/operator/internal/server"
 	"github.com/apptoken/operator/internal/testing/servertest"
+	"github.com/apptoken/operator/internal/verify"
 )
 
 // testServer serves the endpoints on the product's own listener, over TLS. Programs call it without
@@ -25,6 +26,7 @@ import (
 type testServer struct {
 	*servertest.LoginServer
 	caFile string
+	netrc  string // a file .netrc with the password of a user who has no account
 
 	mu       sync.Mutex
 	statuses map[string][]int // of the answers, by path
@@ -34,12 +36,19 @@ func startServer(t *testing.T) *testServer {
 	t.Helper()
 	s := &testServer{LoginServer: servertest.NewUnstartedLoginServer(t), statuses: map[string][]int{}}
 	s.Trusted = nil
+	for name, id := range map[string]int64{"acme": 1001, "umbrella": 2002} {
+		s.Index.SetClient(verify.Client{Name: name, AccountID: id, Ceiling: s.TokenService.Ceilings[name], AllowsBasic: true})
+	}
 	certified := httptest.NewTLSServer(nil) // only its certificate is of use
 	certified.Close()
-	s.caFile = filepath.Join(t.TempDir(), "ca.crt")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})
-	if err := os.WriteFile(s.caFile, text, 0o600); err != nil {
-		t.Fatal(err)
+	s.caFile, s.netrc = filepath.Join(t.TempDir(), "ca.crt"), filepath.Join(t.TempDir(), "netrc")
+	for file, text := range map[string][]byte{
+		s.caFile: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw}),
+		s.netrc:  fmt.Appendf(nil, "machine 127.0.0.1 login %q password %q\n", servertest.Usernames["carol"], servertest.Passwords["carol"]),
+	} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l, _, _ := servertest.Listen(t, s.control(s.Handler()), s.AuditLog.Logger(), func(l *server.Listener) {
 		l.TLS = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}

@@ -36,7 +36,7 @@ func (l *Logins) AuthenticatePrincipal(w http.ResponseWriter, r *http.Request, c
 	case verdict.IsUndecided():
 		endpoint.WriteUnavailable(w)
 	case p.Text == "" && !p.IsAmbiguous:
-		endpoint.WriteUnauthorized(w, endpoint.BearerChallenge)
+		endpoint.WriteUnauthorized(w, endpoint.TokenOrPasswordChallenge(r))
 	default:
 		endpoint.WriteUnauthorized(w, endpoint.InvalidTokenChallenge)
 	}

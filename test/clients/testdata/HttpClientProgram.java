@@ -45,26 +45,30 @@ public class HttpClientProgram {
     }
 
     static void funnelback() throws Exception {
-        var basic = "Basic " + encode(username, password);
+        var user = answeringAs(username, password);
         var login = ask(ANONYMOUS, "funnelback: log in", "POST", "/admin-api/account/v1/login?remember-me=true", form("username", username, "password", password), "Content-Type", FORM);
         var token = login.headers().firstValue("X-Security-Token").orElseThrow();
         get(ANONYMOUS, "funnelback: call with the token", "/verify", "X-Security-Token", token);
+        var cookies = new CookieManager();
+        var jar = HttpClient.newBuilder().cookieHandler(cookies).build();
+        ask(jar, "funnelback: log in, to be remembered by cookie", "POST", "/admin-api/account/v1/login?remember-me=true", form("username", username, "password", password), "Content-Type", FORM);
+        get(jar, "funnelback: call with the cookie alone", "/verify");
         var tokens = "/admin-api/application-tokens/v1/application-token";
-        var created = ask(ANONYMOUS, "funnelback: create an application token", "PUT", tokens + "/report", BodyPublishers.noBody(), "Content-Type", "application/json", "Authorization", basic);
-        ask(ANONYMOUS, "funnelback: create it again", "PUT", tokens + "/report", BodyPublishers.noBody(), "Content-Type", "application/json", "Authorization", basic);
+        var created = ask(user, "funnelback: create an application token", "PUT", tokens + "/report", BodyPublishers.noBody(), "Content-Type", "application/json");
+        ask(user, "funnelback: create it again", "PUT", tokens + "/report", BodyPublishers.noBody(), "Content-Type", "application/json");
         get(ANONYMOUS, "funnelback: list application tokens", tokens, "X-Security-Token", token);
         var application = member(created, "data");
         get(ANONYMOUS, "funnelback: call with the application token", "/verify", "X-Security-Token", application);
-        ask(ANONYMOUS, "funnelback: delete the application token", "DELETE", tokens + "/report", BodyPublishers.noBody(), "Authorization", basic);
+        ask(user, "funnelback: delete the application token", "DELETE", tokens + "/report", BodyPublishers.noBody());
         get(ANONYMOUS, "funnelback: call with the deleted token", "/verify", "X-Security-Token", application);
     }
 
     static void squizDXP() throws Exception {
-        var basic = "Basic " + encode(username, password);
+        var user = answeringAs(username, password);
         var crawler = "/application-tokens/v1/clients/acme/application-token/crawler";
-        var created = ask(ANONYMOUS, "squiz dxp: create a token of a client", "PUT", crawler, BodyPublishers.ofString("{\"roles\": [\"client~primary\"]}"), "Content-Type", "application/json", "Authorization", basic);
+        var created = ask(user, "squiz dxp: create a token of a client", "PUT", crawler, BodyPublishers.ofString("{\"roles\": [\"client~primary\"]}"), "Content-Type", "application/json");
         get(ANONYMOUS, "squiz dxp: call with the token", "/verify", "X-Security-Token", member(created, "data"));
-        ask(ANONYMOUS, "squiz dxp: delete the token", "DELETE", crawler, BodyPublishers.noBody(), "Authorization", basic);
+        ask(user, "squiz dxp: delete the token", "DELETE", crawler, BodyPublishers.noBody());
     }
 
     static void teleTracker() throws Exception {
@@ -78,6 +82,7 @@ public class HttpClientProgram {
         get(ANONYMOUS, "teletracker: call with the expired token", "/verify", "Authorization", "Bearer " + member(login, "token"));
         var renewed = post("teletracker: refresh", "/auth/refresh", "refresh_token", member(login, "refreshToken"));
         get(ANONYMOUS, "teletracker: call with the new token", "/verify", "Authorization", "Bearer " + member(renewed, "token"));
+        get(answeringAs(username, password), "teletracker: call with Basic", "/verify");
         var integrator = "Integrator " + encode(username, password);
         ask(ANONYMOUS, "teletracker: Integrator at an account", "POST", "/auth/login", form("account_id", "2002"), "Content-Type", FORM, "Authorization", integrator);
         ask(ANONYMOUS, "teletracker: Integrator without an account", "POST", "/auth/login", BodyPublishers.noBody(), "Authorization", integrator);

@@ -43,26 +43,31 @@ public class URLConnectionProgram {
     }
 
     static void funnelback() throws Exception {
-        var basic = "Basic " + encode(username, password);
+        var user = passwordOf(username, password);
         var login = post("funnelback: log in", "/admin-api/account/v1/login?remember-me=true", "username", username, "password", password);
         var token = login.connection.getHeaderField("X-Security-Token");
         get(ANONYMOUS, "funnelback: call with the token", "/verify", "X-Security-Token", token);
+        var cookies = new CookieManager();
+        CookieHandler.setDefault(cookies);
+        post("funnelback: log in, to be remembered by cookie", "/admin-api/account/v1/login?remember-me=true", "username", username, "password", password);
+        get(ANONYMOUS, "funnelback: call with the cookie alone", "/verify");
+        CookieHandler.setDefault(null);
         var tokens = "/admin-api/application-tokens/v1/application-token";
-        var created = ask(ANONYMOUS, "funnelback: create an application token", "PUT", tokens + "/report", null, "Content-Type", "application/json", "Authorization", basic);
-        ask(ANONYMOUS, "funnelback: create it again", "PUT", tokens + "/report", null, "Content-Type", "application/json", "Authorization", basic);
+        var created = ask(user, "funnelback: create an application token", "PUT", tokens + "/report", null, "Content-Type", "application/json");
+        ask(user, "funnelback: create it again", "PUT", tokens + "/report", null, "Content-Type", "application/json");
         get(ANONYMOUS, "funnelback: list application tokens", tokens, "X-Security-Token", token);
         var application = member(created, "data");
         get(ANONYMOUS, "funnelback: call with the application token", "/verify", "X-Security-Token", application);
-        ask(ANONYMOUS, "funnelback: delete the application token", "DELETE", tokens + "/report", null, "Authorization", basic);
+        ask(user, "funnelback: delete the application token", "DELETE", tokens + "/report", null);
         get(ANONYMOUS, "funnelback: call with the deleted token", "/verify", "X-Security-Token", application);
     }
 
     static void squizDXP() throws Exception {
-        var basic = "Basic " + encode(username, password);
+        var user = passwordOf(username, password);
         var crawler = "/application-tokens/v1/clients/acme/application-token/crawler";
-        var created = ask(ANONYMOUS, "squiz dxp: create a token of a client", "PUT", crawler, "{\"roles\": [\"client~primary\"]}", "Content-Type", "application/json", "Authorization", basic);
+        var created = ask(user, "squiz dxp: create a token of a client", "PUT", crawler, "{\"roles\": [\"client~primary\"]}", "Content-Type", "application/json");
         get(ANONYMOUS, "squiz dxp: call with the token", "/verify", "X-Security-Token", member(created, "data"));
-        ask(ANONYMOUS, "squiz dxp: delete the token", "DELETE", crawler, null, "Authorization", basic);
+        ask(user, "squiz dxp: delete the token", "DELETE", crawler, null);
     }
 
     static void teleTracker() throws Exception {
@@ -76,6 +81,7 @@ public class URLConnectionProgram {
         get(ANONYMOUS, "teletracker: call with the expired token", "/verify", "Authorization", "Bearer " + member(login, "token"));
         var renewed = post("teletracker: refresh", "/auth/refresh", "refresh_token", member(login, "refreshToken"));
         get(ANONYMOUS, "teletracker: call with the new token", "/verify", "Authorization", "Bearer " + member(renewed, "token"));
+        get(passwordOf(username, password), "teletracker: call with Basic", "/verify");
         var integrator = "Integrator " + encode(username, password);
         ask(ANONYMOUS, "teletracker: Integrator at an account", "POST", "/auth/login", form("account_id", "2002"), "Content-Type", FORM, "Authorization", integrator);
         ask(ANONYMOUS, "teletracker: Integrator without an account", "POST", "/auth/login", "", "Authorization", integrator);

@@ -16,6 +16,8 @@ async function ask(step, method, path, { headers = {}, body } = {}) {
   return { headers: answer.headers, json: () => JSON.parse(text) }
 }
 
+// cookiesOf returns the cookies that an answer sets: the fetch of Node.js keeps none.
+const cookiesOf = (answer) => answer.headers.getSetCookie().map((line) => line.split(';')[0]).join('; ')
 const authorization = (scheme, credentials) => ({ authorization: `${scheme} ${credentials}` })
 const bearer = (token) => authorization('Bearer', token)
 const encode = (name, secret) => Buffer.from(`${name}:${secret}`, 'utf8').toString('base64')
@@ -27,6 +29,8 @@ async function funnelback() {
   const login = await ask('funnelback: log in', 'POST', '/admin-api/account/v1/login?remember-me=true', { body: new URLSearchParams(fields) })
   const token = { 'x-security-token': login.headers.get('x-security-token') }
   await ask('funnelback: call with the token', 'GET', '/verify', { headers: token })
+  const remembered = await ask('funnelback: log in, to be remembered by cookie', 'POST', '/admin-api/account/v1/login?remember-me=true', { body: new URLSearchParams(fields) })
+  await ask('funnelback: call with the cookie alone', 'GET', '/verify', { headers: { cookie: cookiesOf(remembered) } })
   const tokens = '/admin-api/application-tokens/v1/application-token'
   const created = await ask('funnelback: create an application token', 'PUT', `${tokens}/report`, { headers: { ...basic, ...asJSON } })
   await ask('funnelback: create it again', 'PUT', `${tokens}/report`, { headers: { ...basic, ...asJSON } })
@@ -55,6 +59,7 @@ async function teletracker() {
   await ask('teletracker: call with the expired token', 'GET', '/verify', { headers: bearer(login.token) })
   const renewed = (await ask('teletracker: refresh', 'POST', '/auth/refresh', { body: new URLSearchParams({ refresh_token: login.refreshToken }) })).json()
   await ask('teletracker: call with the new token', 'GET', '/verify', { headers: bearer(renewed.token) })
+  await ask('teletracker: call with Basic', 'GET', '/verify', { headers: basic })
   const integrator = authorization('Integrator', encode(username, password))
   await ask('teletracker: Integrator at an account', 'POST', '/auth/login', { headers: integrator, body: new URLSearchParams({ account_id: 2002 }) })
   await ask('teletracker: Integrator without an account', 'POST', '/auth/login', { headers: integrator })
@@ -62,8 +67,7 @@ async function teletracker() {
 
 async function spectrum() {
   const opened = await ask('spectrum: get a session token', 'GET', '/security/rest/token/access/session/60', { headers: basic })
-  // The fetch of Node.js keeps no cookies.
-  const cookie = opened.headers.getSetCookie().map((line) => line.split(';')[0]).join('; ')
+  const cookie = cookiesOf(opened)
   const token = bearer(opened.json().access_token)
   await ask('spectrum: call with the cookie', 'GET', '/verify', { headers: { ...token, cookie } })
   await ask('spectrum: call without the cookie', 'GET', '/verify', { headers: token })

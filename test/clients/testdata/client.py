@@ -5,6 +5,7 @@ prints a line of JSON for each step.
 """
 
 import json
+import os
 import sys
 
 import requests
@@ -17,6 +18,7 @@ basic = (username, password)
 def ask(step, method, path, session=None, **options):
     """Sends a request, and prints its status."""
     session = session or requests.Session()
+    session.trust_env = step.startswith("netrc: call")  # or else Requests sends the password of .netrc each time
     answer = session.request(method, url + path, timeout=30, verify=ca, **options)
     line = {"step": step, "status": answer.status_code}
     if "Retry-After" in answer.headers:
@@ -33,6 +35,9 @@ def funnelback():
     login = ask("funnelback: log in", "POST", "/admin-api/account/v1/login?remember-me=true", data=form)
     token = {"X-Security-Token": login.headers["X-Security-Token"]}
     ask("funnelback: call with the token", "GET", "/verify", headers=token)
+    jar = requests.Session()
+    ask("funnelback: log in, to be remembered by cookie", "POST", "/admin-api/account/v1/login?remember-me=true", jar, data=form)
+    ask("funnelback: call with the cookie alone", "GET", "/verify", jar)
     report = "/admin-api/application-tokens/v1/application-token/report"
     empty = {"Content-Type": "application/json"}
     created = ask("funnelback: create an application token", "PUT", report, auth=basic, headers=empty)
@@ -61,6 +66,7 @@ def teletracker():
     ask("teletracker: call with the expired token", "GET", "/verify", headers=bearer(login["token"]))
     renewed = ask("teletracker: refresh", "POST", "/auth/refresh", data={"refresh_token": login["refreshToken"]}).json()
     ask("teletracker: call with the new token", "GET", "/verify", headers=bearer(renewed["token"]))
+    ask("teletracker: call with Basic", "GET", "/verify", auth=basic)
     integrator = requests.auth._basic_auth_str(*basic).replace("Basic", "Integrator")
     at_account = {"Authorization": integrator}
     ask("teletracker: Integrator at an account", "POST", "/auth/login", headers=at_account, data={"account_id": 2002})
@@ -77,8 +83,7 @@ def spectrum():
     ask("spectrum: call after the logout", "GET", "/verify", session, headers=token)
     opened = ask("spectrum: get an open token", "GET", "/security/rest/token/access/60", auth=basic).json()
     ask("spectrum: call with the open token", "GET", "/verify", headers=bearer(opened["access_token"]))
-    # Requests encodes a str in Latin-1, and leaves bytes as they are.
-    letters = (second_username.encode(), second_password.encode())
+    letters = (second_username, second_password)  # Requests encodes a str in Latin-1
     ask("spectrum: get an open token, with letters beyond ASCII", "GET", "/security/rest/token/access/60", auth=letters)
 
 
@@ -92,8 +97,17 @@ def failures():
     ask("failures: log in after the wait", "POST", "/auth/login", data=right)
 
 
+def netrc():
+    """Calls with a token. Requests adds the password of another user, which .netrc has."""
+    login = ask("netrc: log in", "POST", "/account/v1/login", data=form)
+    token = {"X-Security-Token": login.headers["X-Security-Token"]}
+    ask("netrc: call with a token", "GET", "/verify", headers=token)
+    ask("netrc: call the management API with a token", "GET", "/application-tokens/v1/application-token", headers=token)
+
+
 funnelback()
 squiz_dxp()
 teletracker()
 spectrum()
 failures()
+netrc()

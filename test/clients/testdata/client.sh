@@ -41,6 +41,8 @@ funnelback() {
 	ask 'funnelback: log in' "$form" '/admin-api/account/v1/login?remember-me=true'
 	token=$(header X-Security-Token "$(sed -n 's/^x-security-token: *//Ip' "$dir/headers" | tr -d '\r')")
 	ask 'funnelback: call with the token' "$token" /verify
+	ask 'funnelback: log in, to be remembered by cookie' "$form" '/admin-api/account/v1/login?remember-me=true' -c "$dir/jar"
+	ask 'funnelback: call with the cookie alone' '' /verify -b "$dir/jar"
 	ask 'funnelback: create an application token' "$basic" $report -X PUT -H 'Content-Type: application/json'
 	local application
 	application=$(header X-Security-Token "$(member data)")
@@ -71,6 +73,7 @@ teletracker() {
 	ask 'teletracker: call with the expired token' "$token" /verify
 	ask 'teletracker: refresh' "data-urlencode = \"refresh_token=$refresh\"" /auth/refresh
 	ask 'teletracker: call with the new token' "$(bearer "$(member token)")" /verify
+	ask 'teletracker: call with Basic' "$basic" /verify
 	integrator=$(header Authorization "Integrator $(printf %s "$username:$password" | base64 -w0)")
 	ask 'teletracker: Integrator at an account' "$integrator" /auth/login -d account_id=2002
 	ask 'teletracker: Integrator without an account' "$integrator" /auth/login -X POST
@@ -98,8 +101,18 @@ failures() {
 	ask 'failures: log in after the wait' "$(form_of "$second_username" "$second_password")" /auth/login
 }
 
+# The file .netrc has the password of another user. curl sends it with each request.
+netrc() {
+	local token
+	ask 'netrc: log in' "$form" /account/v1/login
+	token=$(header X-Security-Token "$(sed -n 's/^x-security-token: *//Ip' "$dir/headers" | tr -d '\r')")
+	ask 'netrc: call with a token' "$token" /verify --netrc-file "$NETRC"
+	ask 'netrc: call the management API with a token' "$token" /application-tokens/v1/application-token --netrc-file "$NETRC"
+}
+
 funnelback
 squiz_dxp
 teletracker
 spectrum
 failures
+netrc
