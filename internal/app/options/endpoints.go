@@ -68,8 +68,8 @@ func (e *Endpoints) addFlags(fs *pflag.FlagSet) *endpointLists {
 	fs.StringVar(&e.Issuer, "issuer", "", "`URL` of the endpoints as callers know it, for OAuth metadata. It may have a path, below which the endpoints are served too. Required with --trusted-proxies, unless --bind-address is on loopback. Empty: the host of the request, if the certificate has its name")
 	fs.BoolVar(&e.LoginCredentialsInURL, "login-credentials-in-url", false, "accept a user name and a password in the URL of the login of Funnelback, as its old programs send them. URLs get into the logs of gateways and into histories of browsers, so change the programs instead where you can")
 	fs.DurationVar(&e.MaxStaleness, "max-staleness", time.Hour, "how long the endpoints stay open without contact with the API server, at least 5s; 0: no limit. If the API server answers but a watch is lost, they close after that time or a minute, whichever is shorter")
-	fs.IntVar(&e.LookupsPerSecond, "lookups-per-second", 50, "maximum number of tokens that are not in the index and are looked up in the API server each second; at most a quarter of them for one source")
-	fs.IntVar(&e.UseWritesPerSecond, "use-writes-per-second", 10, "maximum number of last uses that each replica writes to the API server each second")
+	fs.IntVar(&e.LookupsPerSecond, "lookups-per-second", 50, "maximum number of tokens that are not in the index and are looked up in the API server each second; at most a quarter of them for one source; from 0, which looks up none, to 10000")
+	fs.IntVar(&e.UseWritesPerSecond, "use-writes-per-second", 10, "maximum number of last uses that each replica writes to the API server each second; from 0, which writes none and so ends session tokens in use as idle, to 10000")
 	fs.IntVar(&e.PasswordChecks, "password-checks", 0, "maximum number of passwords that are checked at once; a hash that needs more than 64 MiB of memory, up to the limit of 256 MiB, counts as several; 0: the number of processors, at most four")
 	fs.DurationVar(&e.ShutdownDelay, "shutdown-delay", 5*time.Second, "how long the endpoints accept requests after the signal to stop, until gateways have noticed")
 	return lists
