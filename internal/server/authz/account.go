@@ -18,9 +18,9 @@ var (
 	errAccountRequired = errors.New("an integrator must name an account_id")
 )
 
-// accountChoice returns which account a request is for. An account_id in the query decides, or else
-// one in the query of the original request. Next comes the client that the gateway requires, and
-// last the user's default account. An integrator must name an account_id.
+// accountChoice returns which account a request is for. An account_id in the query decides, or one
+// in the query of the original request. Next comes the client that the gateway requires, and last
+// the user's default account. An integrator must name an account_id.
 func accountChoice(p *heldRequest, isIntegrator bool) (at login.AccountChoice, err error) {
 	at.ID, err = accountIDIn(p.query)
 	if err == nil && at.ID == 0 {
@@ -38,9 +38,10 @@ func accountChoice(p *heldRequest, isIntegrator bool) (at login.AccountChoice, e
 	return at, nil
 }
 
-// originalQuery returns the query of a request that a gateway names in a header, as Traefik and Caddy
-// do. A caller may forge the header where the gateway does not set it. That only selects among the
-// caller's own accounts, as the query does, and what the gateway requires is checked in any case.
+// originalQuery returns the query of a request that a gateway names in a header, as Traefik and
+// Caddy do. A caller may forge the header where the gateway does not set it. That only selects
+// among the caller's own accounts, as the query does. The gateway's requirements are checked in any
+// case.
 func originalQuery(h http.Header) string {
 	for _, name := range [...]string{"X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url"} {
 		if values := h[name]; len(values) == 1 {
