@@ -44,6 +44,9 @@ func verifyAccess(it, parent *item, now time.Time, kind token.Kind, f Facts) (Id
 	if verdict != Valid {
 		return Identity{}, verdict
 	}
+	if f.BasicUsername != "" { // only the application token itself is a password
+		return Identity{}, BasicForbidden
+	}
 	id.Held, id.ID, id.Kind, id.IssuedAt = e.grants.heldWithin(id.Held), recordIDOf(it.Digest), token.Access, timeOfSeconds(e.issuedAt)
 	if end := time.Unix(e.expiresAt, 0).UTC(); id.ExpiresAt.IsZero() || end.Before(id.ExpiresAt) {
 		id.ExpiresAt = end

@@ -235,3 +235,18 @@ func TestAccess_UseIsOneOfParent(t *testing.T) {
 		t.Errorf("%+v", uses)
 	}
 }
+
+// An access token is no password, whatever username is beside it and whether or not the client
+// allows Basic. A program that sends Basic has the application token.
+func TestAccess_IsNoPassword(t *testing.T) {
+	for _, allows := range []bool{false, true} {
+		for _, w := range []*accessFixture{newAccessFixture(t), newAccessFixture(t, "search.query")} {
+			w.SetClient(acmeClient(func(c *verify.Client) { c.AllowsBasic = allows }))
+			for _, username := range []string{"acme", "shop/indexer", "another"} {
+				if got := w.verdict(verify.Facts{BasicUsername: username}); got != verify.BasicForbidden {
+					t.Errorf("%s, allowed %t: %s", username, allows, got)
+				}
+			}
+		}
+	}
+}
