@@ -70,6 +70,7 @@ func clientRules() table {
 		oneOf("spec.logins.openTokens", "Allow", "Expiring", "Forbid"),
 		positive("spec.logins.maxOpenLifetime"),
 		positive("spec.logins.maxSessionLifetime"),
+		oneOf("spec.logins.basic", "Allow", "Forbid"),
 	)
 }
 

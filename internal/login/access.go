@@ -20,6 +20,10 @@ const (
 	MaxAccessTokens = 200
 	// maxAccessLifetime is the longest lifetime of an access token.
 	maxAccessLifetime = time.Hour
+	// All application tokens of one client may be exchanged this many times in a row, and then once
+	// in every interval. With maxAccessLifetime this bounds how many records of access tokens one
+	// client can have, however many application tokens it has: some 11,000 for each replica.
+	accessBurst, accessEvery = 300, time.Second / 3
 )
 
 // OpenAccess exchanges an application token for an access token, which ends with it, and is
@@ -38,12 +42,15 @@ func (s *Service) OpenAccess(ctx context.Context, parent token.Digest, c Client,
 	if err != nil {
 		return Opened{}, unavailableError(err)
 	}
+	if !s.accessByClient.Take(s.Now(), p.Client) {
+		return Opened{}, &Limited{accessEvery}
+	}
 	o, err := s.mintAccess(p, c, permissions)
 	if err != nil {
 		return Opened{}, err
 	}
-	s.userLocks.LockKey(o.Record.Owner.Name)
-	defer s.userLocks.UnlockKey(o.Record.Owner.Name) //nolint:errcheck // a hashed key mutex never fails
+	s.accessLocks.LockKey(o.Record.Owner.Name)
+	defer s.accessLocks.UnlockKey(o.Record.Owner.Name) //nolint:errcheck // a hashed key mutex never fails
 	if o, err = s.addRecord(ctx, o); err != nil {
 		return Opened{}, err
 	}

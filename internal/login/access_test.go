@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -115,5 +116,36 @@ func TestOpenAccess_NumberIsBounded(t *testing.T) {
 		if n := counts[parent.Name()]; n > login.MaxAccessTokens+2 || n < login.MaxAccessTokens-2 {
 			t.Errorf("%d access tokens of one application token, want about %d", n, login.MaxAccessTokens)
 		}
+	}
+}
+
+// A client with many application tokens has no more access tokens than one client may have.
+func TestOpenAccess_RateOfClientIsBounded(t *testing.T) {
+	w := newFixture(t)
+	s, c, served := w.newReplica(nil), w.client("acme"), 0
+	open := func(i int) error {
+		parent := w.addParent(fmt.Sprintf("parent %d", i), nil)
+		_, err := s.OpenAccess(t.Context(), parent.Digest, c, nil)
+		return err
+	}
+	var limited *login.Limited
+	for i := range 1000 {
+		if err := open(i); err == nil {
+			served++
+		} else if !errors.As(err, &limited) || limited.After <= 0 {
+			t.Fatal(err)
+		}
+	}
+	if served != 300 {
+		t.Errorf("%d were served", served)
+	}
+	w.clock.advance(time.Second)
+	for i := range 10 {
+		if open(1000+i) == nil {
+			served++
+		}
+	}
+	if served != 303 {
+		t.Errorf("%d were served after a second", served)
 	}
 }

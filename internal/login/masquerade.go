@@ -11,9 +11,8 @@ import (
 // Masquerade exchanges a live login for one of the same user at another client. The previous login
 // ends, with its refresh token. The new one begins a family of its own, because a login token does
 // not reveal the secret of its family. Neither the new login nor its successors outlive the
-// previous login and its refresh token, and both are narrowed as the previous login is. The caller
-// has not shown the refresh token, which may be narrowed less. It returns *Invalid if the login is
-// at that client already.
+// previous login and its refresh token. It returns *Invalid if the login is at that client already,
+// and *Forbidden if it is narrowed to a scope.
 //
 // If the response is lost, the login may be lost too. Nothing then distinguishes a retry from
 // a user who logged out.
@@ -27,8 +26,11 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if err != nil {
 		return Opened{}, unavailableError(err)
 	}
-	if r.Kind != token.Login {
+	switch {
+	case r.Kind != token.Login:
 		return Opened{}, &Forbidden{"only a login can change its account"}
+	case len(r.Permissions) > 0: // its scope was granted for one account
+		return Opened{}, &Forbidden{"a login that is narrowed to a scope cannot change its account; log in at the other one"}
 	}
 	u, at, err := s.stillAllowed(r)
 	if err != nil {
@@ -55,7 +57,7 @@ func (s *Service) Masquerade(ctx context.Context, d token.Digest, account int64)
 	if err != nil {
 		return Opened{}, err
 	}
-	o, err := s.mint(u, c, Terms{Kind: token.Login, Permissions: r.Permissions}, b)
+	o, err := s.mint(u, c, Terms{Kind: token.Login}, b)
 	if err != nil {
 		return Opened{}, err
 	}

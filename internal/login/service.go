@@ -110,7 +110,9 @@ type Service struct {
 	unknownSessionReads *readLimits       // of unknown sessions: those that this replica does not know
 	knownSessionReads   *readLimits       // of known sessions, for refresh tokens other than the current one
 	readsBySession      *password.Limits  // limits the reads for one known session
-	userLocks           keymutex.KeyMutex // by user or application token: their logins and access tokens are opened one at a time
+	userLocks           keymutex.KeyMutex // by user: the logins of one user are opened one at a time
+	accessLocks         keymutex.KeyMutex // by application token, so that no tenant can hold the lock of a user
+	accessByClient      *password.Limits  // access tokens, by client
 	unlisted            unlistedLogins
 	ended               endedLogins
 	unlistedAccess      unlistedLogins // access tokens, by the names of their owners
@@ -138,6 +140,8 @@ func NewService(o Options) *Service {
 		knownSessionReads:   newReadLimits(),
 		readsBySession:      password.NewLimits(password.LimitOptions{Burst: sessionBurst, Every: sessionEvery, Keys: maxLimitKeys}),
 		userLocks:           keymutex.NewHashed(256),
+		accessLocks:         keymutex.NewHashed(256),
+		accessByClient:      password.NewLimits(password.LimitOptions{Burst: accessBurst, Every: accessEvery, Keys: maxLimitKeys}),
 		bursts:              newBurstTracker(maxRememberedExchanges),
 		recent:              newRecentChecks(),
 	}

@@ -42,7 +42,7 @@ type decision struct {
 // that is rejected. A name and a password count where there is no token, and any client allows
 // them.
 func (g gateway) decide(ctx context.Context, p *heldRequest) decision {
-	if p.Basic != "" && g.Verifier.AllowsBasic() && g.PageOf(p.asHTTP()) != endpoint.RefusedPage {
+	if p.Basic != "" && g.Verifier.AllowsBasic() && !endpoint.IsCrossSite(p.asHTTP()) {
 		return g.decideBasic(ctx, p)
 	}
 	p.facts.Session = p.Session

@@ -54,6 +54,10 @@ func (h *Handlers) TokenReview(w http.ResponseWriter, r *http.Request) {
 		endpoint.WriteUnavailable(w)
 		return
 	}
+	// A kube-apiserver goes by the name and the groups, and would not see the scope.
+	if verdict == verify.Valid && who.IsNarrowed {
+		verdict = verify.PermissionMissing
+	}
 	endpoint.WriteJSON(w, http.StatusOK, authenticationv1.TokenReview{
 		TypeMeta: reviewType,
 		Status:   reviewStatus(who, verdict, review.Spec.Audiences, h.Audiences),

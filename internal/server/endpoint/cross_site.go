@@ -89,7 +89,7 @@ func (b *Base) AllowedOrigin(r *http.Request) string {
 // Over HTTP they accept a Secure one from loopback addresses.
 func (b *Base) SetCookie(w http.ResponseWriter, r *http.Request, c http.Cookie) {
 	// Without TLS, on loopback alone, some browsers would drop a Secure cookie.
-	c.Path, c.HttpOnly, c.Secure, c.SameSite = "/", true, r.TLS != nil, http.SameSiteLaxMode
+	c.Path, c.HttpOnly, c.Secure, c.SameSite = "/", true, r.TLS != nil || strings.HasPrefix(b.Issuer, "https://"), http.SameSiteLaxMode
 	if b.PageOf(r) == AllowedPage && !isSameSite(r) {
 		c.Secure, c.SameSite, c.Partitioned = true, http.SameSiteNoneMode, true
 	}

@@ -52,6 +52,10 @@ func principalOf(who verify.Identity, text string) endpoint.Principal {
 // authenticateByBasic authenticates a caller by a name and a password, or by an application token
 // in place of the password, whose client must allow that.
 func (l *Logins) authenticateByBasic(w http.ResponseWriter, r *http.Request, header, client string) (endpoint.Principal, error) {
+	if l.PageOf(r) == endpoint.AllowedPage && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		endpoint.WriteError(w, http.StatusForbidden, "access_denied", "a page of another origin changes nothing by a name and a password, which its browser may have kept; log in, and send the token")
+		return endpoint.Principal{}, endpoint.ErrResponseWritten
+	}
 	c, ok := endpoint.ParseBasic(header)
 	if username, text, isToken := c.Token(); ok && isToken {
 		who, verdict := l.VerifyBasicToken(r.Context(), endpoint.Manage, endpoint.BasicToken{Username: username, Text: text}, l.Origin(r))

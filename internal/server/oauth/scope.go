@@ -14,8 +14,9 @@ import (
 
 // Bounds of a scope, which are those of the permissions in a TokenRecord.
 const (
-	maxScope           = 128 // permissions
-	maxScopePermission = 128 // bytes of one of them
+	maxScope           = 128     // permissions
+	maxScopeBytes      = 1 << 10 // of all: a record holds them, and a client may have thousands of records
+	maxScopePermission = 128     // bytes of one of them
 )
 
 // scopeIn returns the permissions that the scope of a request names, in the order of the request.
@@ -30,8 +31,8 @@ func scopeIn(f decode.Fields) ([]string, error) {
 		return nil, nil
 	}
 	named := strings.Split(text, " ")
-	if len(named) > maxScope {
-		return nil, &login.InvalidScope{Message: "names too many permissions; the limit is 128"}
+	if len(named) > maxScope || len(text) > maxScopeBytes {
+		return nil, &login.InvalidScope{Message: "names too many permissions; the limit is 128 permissions in 1,024 bytes"}
 	}
 	if slices.ContainsFunc(named, func(p string) bool { return len(p) > maxScopePermission || !grant.ValidPermission(p) }) {
 		return nil, &login.InvalidScope{Message: "must be permissions, such as search.query, separated by single spaces"}

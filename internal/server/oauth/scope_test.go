@@ -3,6 +3,7 @@ package oauth_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -160,19 +161,23 @@ func TestScope_RefreshKeepsScopeOfSession(t *testing.T) {
 	}
 }
 
-// The holder of a narrowed login has not shown the refresh token, whose session may be wider.
-func TestScope_MasqueradeKeepsThatOfLogin(t *testing.T) {
+// A scope is granted for one account, to a holder who has not shown the refresh token.
+func TestScope_NarrowedLoginKeepsItsAccount(t *testing.T) {
 	h := servertest.NewLoginServer(t)
+	scoped := grant(h, servertest.PasswordGrant("alice", "client_id", "umbrella", "scope", "search.query")...)
 	first := grant(h, servertest.PasswordGrant("alice", "client_id", "umbrella")...)
 	h.Clock.Advance(time.Minute)
 	narrow := grant(h, "grant_type", "refresh_token", "refresh_token", h.TokenIn(first, "refresh_token"), "scope", "search.query")
-	moved := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(h.TokenIn(narrow, "access_token")), servertest.FormBody("account_id", "1001"))
-	h.Clock.Advance(time.Minute)
-	renewed := h.Call(http.MethodPost, "/auth/refresh", servertest.FormBody("refresh_token", h.TokenIn(moved, "refreshToken")))
-	for name, tok := range map[string]string{"after the change": h.TokenIn(renewed, "token")} {
-		if !holds(h, tok, "search.query") || holds(h, tok, "search.update") || holds(h, tok, "sec.continuous.rest") {
-			t.Errorf("%s it holds something else", name)
+	for name, login := range map[string]servertest.Response{"narrowed by its grant": scoped, "narrowed by a refresh": narrow} {
+		tok, before := h.TokenIn(login, "access_token"), h.Store.WriteCounts()
+		moved := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(tok), servertest.FormBody("account_id", "1001"))
+		if moved.Status != http.StatusForbidden || !strings.Contains(moved.Body, "scope") || h.Store.WriteCounts() != before || !h.IsValid(tok) {
+			t.Errorf("%s: %d %s", name, moved.Status, moved.Body)
 		}
+	}
+	whole := grant(h, "grant_type", "refresh_token", "refresh_token", h.TokenIn(narrow, "refresh_token"))
+	if moved := h.Call(http.MethodPost, "/auth/masquerade", servertest.Bearer(h.TokenIn(whole, "access_token")), servertest.FormBody("account_id", "1001")); moved.Status != http.StatusOK {
+		t.Errorf("a login that is not narrowed: %d", moved.Status)
 	}
 }
 
@@ -211,6 +216,16 @@ func TestScope_NarrowedLoginMakesNoTokenOfUser(t *testing.T) {
 	if got := h.Call(http.MethodGet, name, servertest.Bearer(scoped)); got.Status != http.StatusOK {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
+	// Another scope does not hold the permission, which a user without a scope does not need.
+	other := h.TokenIn(grant(h, servertest.PasswordGrant("alice", "scope", "search.query")...), "access_token")
+	for _, x := range []struct{ method, path string }{{http.MethodGet, servertest.PathUserTokens}, {http.MethodGet, name}, {http.MethodDelete, name}} {
+		if got := h.Call(x.method, x.path, servertest.Bearer(other)); got.Status != http.StatusForbidden || !strings.Contains(got.Body, "insufficient_scope") {
+			t.Errorf("another scope, %s %s: %d %s", x.method, x.path, got.Status, got.Body)
+		}
+	}
+	if got := h.Call(http.MethodGet, name, servertest.Bearer(whole)); got.Status != http.StatusOK {
+		t.Errorf("the token is gone: %d", got.Status)
+	}
 	// Tokens of the client are limited to what the caller holds, as for every caller.
 	client := servertest.PathAcmeTokens + "/ci"
 	for body, want := range map[string]int{
@@ -224,4 +239,27 @@ func TestScope_NarrowedLoginMakesNoTokenOfUser(t *testing.T) {
 		}
 	}
 	h.CheckNoSecretInAudit()
+}
+
+// A kube-apiserver goes by the name and the groups of a TokenReview, and knows no scope.
+func TestScope_NarrowedTokenIsNotForKubernetes(t *testing.T) {
+	h := servertest.NewLoginServer(t)
+	app := h.AppToken("reader")
+	for name, x := range map[string]struct {
+		fields []string
+		want   string
+	}{
+		"a login":                 {servertest.PasswordGrant("alice"), `"authenticated":true`},
+		"a narrowed login":        {servertest.PasswordGrant("alice", "scope", "search.query"), `"status":{"user":{}}`},
+		"an access token":         {[]string{"grant_type", "client_credentials", "client_id", "acme", "client_secret", app}, `"authenticated":true`},
+		"a narrowed access token": {[]string{"grant_type", "client_credentials", "client_id", "acme", "client_secret", app, "scope", "search.query"}, `"status":{"user":{}}`},
+	} {
+		tok := h.TokenIn(grant(h, x.fields...), "access_token")
+		w := httptest.NewRecorder()
+		h.WebhookHandler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/tokenreview", strings.NewReader(
+			`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"`+tok+`"}}`)))
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), x.want) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
 }

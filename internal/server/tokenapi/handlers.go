@@ -60,6 +60,8 @@ func (h *Handlers) authenticateManagement(serve managementHandler) http.HandlerF
 			endpoint.WriteError(w, http.StatusForbidden, "access_denied", "this path is for the tokens of a user, and the caller presents a token of a client; tokens of a client are at /application-tokens/v1/clients/{client}")
 		case client == "" && p.IsNarrowed && makesUserToken(r):
 			endpoint.WriteError(w, http.StatusForbidden, "access_denied", "a token of a user holds all that the user holds, and this login is narrowed to a scope; log in without a scope")
+		case client == "" && p.IsNarrowed && !p.Holds(permissionTokens):
+			h.writeErrorAndAudit(w, r, m, errPermission) // without a scope, a user needs no permission here
 		case client == "":
 			m.scope = management.Scope{Client: p.Client.Name, User: p.User.Name}
 			h.writeErrorAndAudit(w, r, m, serve(w, r, m))
