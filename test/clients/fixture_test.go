@@ -36,6 +36,7 @@ func startServer(t *testing.T) *testServer {
 	t.Helper()
 	s := &testServer{LoginServer: servertest.NewUnstartedLoginServer(t), statuses: map[string][]int{}}
 	s.Trusted = nil
+	s.Clock.Advance(time.Since(servertest.StartTime)) // the programs expire cookies by the real clock
 	for name, id := range map[string]int64{"acme": 1001, "umbrella": 2002} {
 		s.Index.SetClient(verify.Client{Name: name, AccountID: id, Ceiling: s.TokenService.Ceilings[name], AllowsBasic: true})
 	}

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -13,15 +14,19 @@ import (
 const maxAccountID = 1<<53 - 1
 
 var (
-	errAccountID       = errors.New("the account_id in the query is no account ID, or not the only one")
+	errAccountID       = errors.New("the account_id in a query is no account ID, or not the only one")
 	errAccountRequired = errors.New("an integrator must name an account_id")
 )
 
-// accountChoice returns which account a request is for. An account_id in the query decides. Next
-// comes the client that the gateway requires, and last the user's default account. An integrator
-// must name an account_id.
+// accountChoice returns which account a request is for. An account_id in the query decides, or one
+// in the query of the original request. Next comes the client that the gateway requires, and last
+// the user's default account. An integrator must name an account_id.
 func accountChoice(p *heldRequest, isIntegrator bool) (at login.AccountChoice, err error) {
-	if at.ID, err = accountIDIn(p.query); err != nil {
+	at.ID, err = accountIDIn(p.query)
+	if err == nil && at.ID == 0 {
+		at.ID, err = accountIDIn(originalQuery(p.header))
+	}
+	if err != nil {
 		return login.AccountChoice{}, err
 	}
 	if at.ID == 0 && isIntegrator {
@@ -31,6 +36,20 @@ func accountChoice(p *heldRequest, isIntegrator bool) (at login.AccountChoice, e
 		at.Preferred = p.facts.Clients[0]
 	}
 	return at, nil
+}
+
+// originalQuery returns the query of a request that a gateway names in a header, as Traefik and
+// Caddy do. A caller may forge the header where the gateway does not set it. That only selects
+// among the caller's own accounts, as the query does. The gateway's requirements are checked in any
+// case.
+func originalQuery(h http.Header) string {
+	for _, name := range [...]string{"X-Forwarded-Uri", "X-Original-Uri", "X-Original-Url"} {
+		if values := h[name]; len(values) == 1 {
+			_, query, _ := strings.Cut(values[0], "?")
+			return query
+		}
+	}
+	return ""
 }
 
 // accountIDIn returns the account_id in a query, or 0 if there is none. An empty one is none. It

@@ -159,7 +159,7 @@ func TestFunnelback_CredentialsInURLNeedFlag(t *testing.T) {
 		"a wrong password":                    {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...)}, 401},
 		"no password":                         {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked[:2]...)}, 400},
 		"a password in both":                  {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...), servertest.FormBody(marked...)}, 400},
-		"a password in the query and Basic":   {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...), servertest.Basic("alice")}, 400},
+		"a wrong password beside Basic":       {"POST", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...), servertest.Basic("alice")}, 401},
 		"a GET, which is a link":              {"GET", servertest.PathFormLogin, []servertest.RequestOption{query("", marked...)}, 405},
 		"TeleTracker":                         {"POST", "/auth/login", []servertest.RequestOption{query("", marked...)}, 400},
 		"TeleTracker, a refresh":              {"POST", "/auth/refresh", []servertest.RequestOption{query("", "refresh_token", servertest.PasswordMark)}, 400},

@@ -74,10 +74,12 @@ func PasswordInFields(f decode.Fields) (endpoint.PasswordCredentials, error) {
 }
 
 // passwordInRequest returns the name and the password in the fields of a login, or in its
-// Authorization header.
+// Authorization header. Fields that have both count before Basic, which a program may add to each
+// request from .netrc. A request with one of the two in its fields, or with Integrator beside them,
+// is refused: its caller would not get the login that it means.
 func passwordInRequest(r *http.Request, f decode.Fields) (endpoint.PasswordCredentials, error) {
 	n, there, readable := endpoint.PasswordInHeader(r)
-	if !there {
+	if !there || readable && !n.IsIntegrator && hasNameAndPassword(f) {
 		return PasswordInFields(f)
 	}
 	for _, name := range []string{FieldUsername, FieldPassword} {
@@ -89,6 +91,16 @@ func passwordInRequest(r *http.Request, f decode.Fields) (endpoint.PasswordCrede
 		return endpoint.PasswordCredentials{}, login.ErrDenied
 	}
 	return n, nil
+}
+
+// hasNameAndPassword reports whether fields have a username and a password, neither of them empty.
+func hasNameAndPassword(f decode.Fields) bool {
+	for _, name := range []string{FieldUsername, FieldPassword} {
+		if text, _, err := f.Text(name); err != nil || text == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // parseAccountID returns the account_id in fields, or nil if there is none.
