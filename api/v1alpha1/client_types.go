@@ -216,15 +216,15 @@ const (
 	OpenTokensForbid OpenTokens = "Forbid"
 )
 
-// BasicAuthentication sets whether verification endpoints and the management API accept HTTP Basic
-// authentication.
+// BasicAuthentication sets whether verification endpoints accept HTTP Basic authentication, and
+// whether the management API accepts application tokens as the password.
 // +kubebuilder:validation:Enum=Allow;Forbid
 type BasicAuthentication string
 
 const (
-	// BasicAllow permits Basic authentication.
+	// BasicAllow permits both.
 	BasicAllow BasicAuthentication = "Allow"
-	// BasicForbid permits no Basic authentication.
+	// BasicForbid permits neither.
 	BasicForbid BasicAuthentication = "Forbid"
 )
 

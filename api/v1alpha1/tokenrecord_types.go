@@ -234,8 +234,10 @@ type RefreshRecord struct {
 // +kubebuilder:validation:Enum=User
 type RefreshScope string
 
-// RefreshScopeUser keeps everything that the user holds.
-const RefreshScopeUser RefreshScope = "User"
+const (
+	// RefreshScopeUser keeps everything that the user holds.
+	RefreshScopeUser RefreshScope = "User"
+)
 
 // RecentRefresh is a refresh token that was used or replaced a moment ago.
 type RecentRefresh struct {
