@@ -40,8 +40,10 @@ func TestGateways_ForwardCookies(t *testing.T) {
 			"a session token and another session": {withCookies(p.bearerHeader("sessionanywhere"), strings.ToUpper(session)), ""},
 			"a token in a cookie":                 {withCookies(http.Header{}, credential+p.Tokens["login"]+"; a=b"), "alice"},
 			"a session token in cookies":          {withCookies(http.Header{}, session+"; "+credential+p.Tokens["sessionanywhere"]), "alice"},
-			"a token in a cookie and in a header": {withCookies(p.bearerHeader("login"), credential+p.Tokens["login"]), ""},
-			"the same token in two cookies":       {withCookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["login"]), ""},
+			"a token in a cookie and in a header": {withCookies(p.bearerHeader("login"), credential+p.Tokens["login"]), "alice"},
+			"the same token in two cookies":       {withCookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["login"]), "alice"},
+			"two tokens in two cookies":           {withCookies(http.Header{}, credential+p.Tokens["login"]+"; "+credential+p.Tokens["indexer"]), ""},
+			"a remember-me cookie":                {withCookies(http.Header{}, "SPRING_SECURITY_REMEMBER_ME_COOKIE="+p.Tokens["login"]), "alice"},
 		} {
 			got := p.send(callerRequest{header: x.header})
 			switch {
@@ -79,11 +81,12 @@ func TestGateways_PassValidTokensWithIdentity(t *testing.T) {
 			"the same, where it has to hold some":      {p.bearerHeader("nothing"), "search/all?q=1", 403},
 			"no token, where it has to hold some":      {http.Header{}, "search/all", 401},
 			"two credentials":                          {http.Header{"Authorization": {good}, "X-Security-Token": {p.Tokens["both"]}}, "", 401},
-			"two credentials, one a misspelt header":   {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 401},
+			"two credentials, one a misspelt header":   {http.Header{"Authorization": {good}, "Authentication": {"Bearer " + p.Tokens["both"]}}, "", 401},
+			"one token in two headers":                 {http.Header{"Authorization": {good}, "Authentication": {good}}, "", 200},
 			"two credentials, one bad":                 {http.Header{"Authorization": {good}, "X-Security-Token": {"garbage"}}, "", 401},
 			"two lines of one header, the bad first":   {http.Header{"Authorization": {"Bearer garbage", good}}, "", 401},
 			"two lines of one header, the good first":  {http.Header{"Authorization": {good, "Bearer garbage"}}, "", 401},
-			"two lines, of one token":                  {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 401},
+			"two lines, of one token":                  {http.Header{"X-Security-Token": {p.Tokens["indexer"], p.Tokens["indexer"]}}, "", 200},
 		} {
 			got := p.send(callerRequest{header: x.header, path: x.path})
 			switch {
