@@ -84,7 +84,7 @@ func TestFaultFormat_EveryErrorHasMembersOfItsProtocol(t *testing.T) {
 		"tokens, an unknown credential":        {"GET", servertest.PathUserTokens, []servertest.RequestOption{servertest.Bearer(h.UnknownToken())}, 401},
 		"tokens, a wrong password":             {"GET", servertest.PathUserTokens, []servertest.RequestOption{servertest.Header("Authorization", "Basic eDp5")}, 401},
 		"tokens, of another client":            {"GET", servertest.PathUmbrellaTokens, []servertest.RequestOption{alice}, 404},
-		"tokens, of nobody":                    {"GET", servertest.PathAcmeTokens + "/none", []servertest.RequestOption{alice}, 404},
+		"tokens, of a name that is not there":  {"GET", servertest.PathAcmeTokens + "/none", []servertest.RequestOption{alice}, 404},
 		"tokens, without permission":           {"GET", servertest.PathAcmeTokens, []servertest.RequestOption{dave}, 403},
 		"tokens, a name that is taken":         {"PUT", one, []servertest.RequestOption{alice}, 409},
 		"tokens, more than the quota":          {"PUT", servertest.PathAcmeTokens + "/one-too-many", []servertest.RequestOption{alice}, 409},

@@ -64,7 +64,7 @@ func newConversation(t *testing.T, tune []func(*servertest.LoginServer)) *conver
 		t.Fatal(err)
 	}
 	c.kept["latin basic"] = base64.StdEncoding.EncodeToString([]byte(latin))
-	c.kept["basic of nobody"] = servertest.BasicCredentials("nobody", "wrong")
+	c.kept["unknown basic"] = servertest.BasicCredentials("unknown", "wrong")
 	c.kept["time"] = fmt.Sprint(c.Clock.Now().UnixMilli())
 	return c
 }

@@ -64,7 +64,7 @@ func TestExchanges_SpectrumSOAP(t *testing.T) {
 			body: envelope(soap12, "env", newerNamespace, expiring), status: 200, has: []string{"header Content-Type application/soap.xml.*", "element token", "body (?s).*" + soap12 + ".*"},
 		},
 		{
-			source: soapToken12, does: "a wrong password", send: "POST /security/TokenManagerService", headers: []string{fromCXF, anything, text, action, "Authorization: Basic {basic of nobody}"},
+			source: soapToken12, does: "a wrong password", send: "POST /security/TokenManagerService", headers: []string{fromCXF, anything, text, action, "Authorization: Basic {unknown basic}"},
 			body: envelope(soap11, "soapenv", pitneyNamespace, expiring), status: 401,
 		},
 		{

@@ -108,7 +108,7 @@ func TestExchanges_TeleTracker(t *testing.T) {
 			status: 200, has: tokenPair,
 		},
 		{
-			source: teleBasic, does: "a wrong password", send: "POST /auth/login", headers: []string{fromCurl, anything, "Authorization: Basic {basic of nobody}"},
+			source: teleBasic, does: "a wrong password", send: "POST /auth/login", headers: []string{fromCurl, anything, "Authorization: Basic {unknown basic}"},
 			status: 401, has: []string{"member success false", `header Www-Authenticate Basic realm="[^"]+", charset="UTF-8"`},
 		},
 		{

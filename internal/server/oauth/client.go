@@ -42,15 +42,21 @@ func basicClient(r *http.Request) (name, secret string, ok bool) {
 	return name, secret, ok && len(r.Header["Authorization"]) == 1 && err1 == nil && err2 == nil
 }
 
+// clientInFields returns the name and the secret of a client in the body. Each is empty if it is
+// absent.
+func clientInFields(f decode.Fields) (name, secret string, err error) {
+	if name, _, err = f.Text(loginapi.FieldClientID); err != nil {
+		return "", "", err
+	}
+	secret, _, err = f.Text(loginapi.FieldClientSecret)
+	return name, secret, err
+}
+
 // oauthClientOf returns the program in the body or in the Authorization header. A program is a
 // public client and needs no secret (RFC 6749, section 2.4). A secret must be an application token
 // of the client named client_id, and limits the program to logins at that client.
 func (h *Handlers) oauthClientOf(w http.ResponseWriter, r *http.Request, f decode.Fields) (oauthClient, error) {
-	name, _, err := f.Text(loginapi.FieldClientID)
-	if err != nil {
-		return oauthClient{}, err
-	}
-	secret, _, err := f.Text(loginapi.FieldClientSecret)
+	name, secret, err := clientInFields(f)
 	if err != nil {
 		return oauthClient{}, err
 	}

@@ -91,7 +91,7 @@ func TestClientCredentials_InvalidClientsAreRefusedAlike(t *testing.T) {
 		"a suspended client":                {"frozen", frozen},
 		"a token of another client":         {"acme", foreign},
 		"a client of another token":         {"umbrella", app},
-		"an unknown client":                 {"nobody", app},
+		"an unknown client":                 {"unknown", app},
 		"no client":                         {"", app},
 		"a revoked token":                   {"acme", revoked},
 		"an access token":                   {"acme", access},

@@ -83,11 +83,7 @@ type oauthCaller struct {
 // OAuth client (RFC 6749, section 2.3.1). A public client sends no secret, or an empty one: it
 // presents no credential, whatever its name.
 func oauthCallerOf(r *http.Request, f decode.Fields) (oauthCaller, error) {
-	name, _, err := f.Text(loginapi.FieldClientID)
-	if err != nil {
-		return oauthCaller{}, err
-	}
-	secret, _, err := f.Text(loginapi.FieldClientSecret)
+	name, secret, err := clientInFields(f)
 	if err != nil {
 		return oauthCaller{}, err
 	}

@@ -20,7 +20,7 @@ func TestTokens_RefusedCallers(t *testing.T) {
 		"a token":                          {[]servertest.RequestOption{servertest.Bearer(tok)}, 401},
 		"a cookie":                         {[]servertest.RequestOption{servertest.Cookies(servertest.CredentialCookie + tok)}, 401},
 		"a wrong password":                 {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("dave", "x"))}, 401},
-		"an unknown name":                  {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("nobody", "x"))}, 401},
+		"an unknown name":                  {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.BasicCredentials("unknown", "x"))}, 401},
 		"a name alone":                     {[]servertest.RequestOption{servertest.Header("Authorization", "Basic ZGF2ZQ==")}, 401},
 		"what is not base64":               {[]servertest.RequestOption{servertest.Header("Authorization", "Basic "+servertest.PasswordMark+"!")}, 401},
 		"one who is suspended":             {[]servertest.RequestOption{servertest.Basic("bob")}, 401},
